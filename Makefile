@@ -1,0 +1,51 @@
+# One entry for people and CI: `make run` and `make test` do all the set-up on a fresh machine.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+unexport PYTHONDONTWRITEBYTECODE
+unexport PYTHONPATH
+
+.PHONY: help run test check format bench lock clean
+help:  ## say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r requirements/run.txt
+	$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+run: $(VENV)/run.stamp  ## install, and run the controller on the example deployments/ (Ctrl-C ends it)
+	$(BIN)/controller run --repo .
+
+test: $(VENV)/dev.stamp  ## install, and pass the tests
+	$(BIN)/python -m pytest -n 2 -q
+
+check: $(VENV)/dev.stamp  ## formatting, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+format: $(VENV)/dev.stamp  ## put the code in its form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/dev.stamp  ## measure, print a table, write benchmarks/results.json
+	$(BIN)/python -m benchmarks
+
+lock:  ## resolve the pinned, hashed requirements anew
+	$(PIP) install uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
+	  --custom-compile-command "make lock" pyproject.toml requirements/build.in -o requirements/run.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
+	  --custom-compile-command "make lock" pyproject.toml requirements/build.in --group dev -c requirements/run.txt \
+	  -o requirements/dev.txt
+
+clean:  ## remove what make has made
+	rm -rf $(VENV) .controller build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

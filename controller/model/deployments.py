@@ -1,0 +1,56 @@
+"""What a deployment declares, as a value. `manifests` builds it from one document; everything after reads it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from controller.model.schedules import Schedule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowTarget:
+    """A Python callable: `path` is relative to the repository root, with `/`; no `name` means its only flow."""
+
+    path: str
+    name: str | None = None
+
+    def __str__(self) -> str:
+        return self.path if self.name is None else f"{self.path}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandTarget:
+    """A program with its arguments, started without a shell in the repository root."""
+
+    argv: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " ".join(self.argv)
+
+
+Target = FlowTarget | CommandTarget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """One declared unit: what runs, with which parameters, when, and how it may fail.
+
+    `name` is the identity. `file` (from the repository root) and `line` (from 1) say where it is declared.
+    `document` is the mapping as written, and `spec_digest` its `sha256:…`: what a run is pinned to.
+    """
+
+    name: str
+    target: Target
+    file: str
+    line: int
+    document: Mapping[str, Any]
+    spec_digest: str
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    version: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    schedules: tuple[Schedule, ...] = ()
+    suspend: bool = False
+    timeout: timedelta | None = None
+    env: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,23 @@
+"""What a source said at one revision: `sources` makes it, `manifests` reads it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestFile:
+    """One manifest: `path` from the repository root with `/`; `digest` changes exactly when `content` does."""
+
+    path: str
+    content: bytes
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All manifests of one revision, in the order of their paths.
+
+    `revision` is `main@sha1:<commit>` of a git source, `dir@sha256:<digest>` of a plain directory.
+    """
+
+    revision: str
+    files: tuple[ManifestFile, ...]

@@ -1,0 +1,94 @@
+"""How the state database is opened: the one place that knows which database it is.
+
+SQLite: write-ahead log, `synchronous=FULL` (a commit is on disk before a flow starts on its account), one writing
+connection for the whole process, readers open the file read-only. Called by `Store` only.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, exc, text
+from sqlalchemy.pool import QueuePool
+
+from controller.errors import StateError
+
+SCHEMA_HEAD = "0001"
+
+
+def writer(path: Path) -> Engine:
+    """An engine with exactly one connection, whose every transaction takes the write lock at once."""
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=0,
+        connect_args={"check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def reader(path: Path) -> Engine:
+    """An engine that can't write. The file must exist."""
+    return create_engine(f"sqlite:///file:{path}?mode=ro&uri=true", connect_args={"timeout": 30})
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema to `SCHEMA_HEAD`. A database of a newer controller is refused, never touched."""
+    found = schema_version(engine)
+    if found == SCHEMA_HEAD:
+        return
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if found is not None and found not in known:
+        raise StateError(
+            f"The state database has schema {found}, which this version does not know.",
+            hint="Run the newer controller that wrote it, or use another --state-dir.",
+        )
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def schema_version(engine: Engine) -> str | None:
+    """The schema's version, or None for an empty database."""
+    with translated(), engine.connect() as connection:
+        if not engine.dialect.has_table(connection, "alembic_version"):
+            return None
+        found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return found
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what the database driver raises into a `StateError`."""
+    try:
+        yield
+    except exc.DBAPIError as error:
+        raise StateError(f"The state database can't be used: {error.orig}.", hint=_hint(str(error.orig))) from error
+
+
+def _hint(message: str) -> str:
+    if "disk I/O" in message or "full" in message:
+        return "Look at the disk that holds the state directory."
+    if "locked" in message:
+        return "Another process holds the database; a backup tool, perhaps."
+    return "Check the state directory, or move the file away to start with an empty state."

@@ -1,0 +1,1 @@
+"""The schema, one step a file; the sum of all steps equals `store.schema`."""

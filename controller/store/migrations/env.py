@@ -1,0 +1,9 @@
+"""Alembic's entry point: runs the migrations on the connection that `store.database.migrate` hands over."""
+
+from alembic import context
+
+from controller.store.schema import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,153 @@
+"""The tables. Only `store` and its migrations read this; `(project, name)` is the identity of a deployment."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC instant with microseconds. Naive values are refused at the door."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:  # noqa: ARG002
+        """Into the database: UTC, and naive for databases without zones."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime reached the store")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Out of the database: always aware."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+source = Table(
+    "source",
+    metadata,
+    Column("project", String(63), primary_key=True),
+    Column("repo", Text, nullable=False),
+    Column("ref", Text),
+    Column("revision", Text),
+    Column("last_attempted_revision", Text),
+    Column("last_applied_revision", Text),
+    Column("last_pass_at", Instant),
+    Column("conditions", JSON, nullable=False),
+    Column("findings", JSON, nullable=False),
+)
+
+inventory = Table(
+    "inventory",
+    metadata,
+    Column("project", String(63), primary_key=True),
+    Column("name", String(63), primary_key=True),
+    Column("file", Text, nullable=False),
+    Column("line", Integer, nullable=False),
+    Column("document", JSON, nullable=False),
+    Column("spec_digest", String(80), nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("pinned", Text),
+    Column("cursor", Instant, nullable=False),
+    Column("conditions", JSON, nullable=False),
+    Column("removed_at", Instant),
+)
+
+occurrences = Table(
+    "occurrences",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("project", String(63), nullable=False),
+    Column("deployment", String(63), nullable=False),
+    Column("scheduled_for", Instant, nullable=False),
+    Column("schedule", Text, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("run_id", String(36)),
+    Column("reason", Text),
+    UniqueConstraint("project", "deployment", "scheduled_for"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("project", String(63), nullable=False),
+    Column("deployment", String(63), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text),
+    Column("trigger", String(16), nullable=False),
+    Column("scheduled_for", Instant),
+    Column("idempotency_key", Text),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("attempt", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("exit_code", Integer),
+    Column("signal", Integer),
+    Column("revision", Text, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("spec_digest", String(80), nullable=False),
+    Column("version", Text),
+    Column("tags", JSON, nullable=False),
+    Column("parameters", JSON, nullable=False),
+    Column("result", JSON(none_as_null=True)),
+    UniqueConstraint("project", "deployment", "idempotency_key"),
+    Index("ix_runs_project_deployment_id", "project", "deployment", "id"),
+    Index("ix_runs_state", "state"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("run_id", String(36), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("nonce", String(32), nullable=False),
+    Column("boot_id", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("exit_code", Integer),
+    Column("signal", Integer),
+    Column("reason", Text),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("project", String(63), nullable=False),
+    Column("time", Instant, nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("about", Text, nullable=False),
+    Column("revision", Text),
+    Index("ix_events_project_about_id", "project", "about", "id"),
+)

@@ -1,0 +1,44 @@
+"""What the last pass found at the source: one row a project."""
+
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+
+from controller.model.status import SourceStatus
+from controller.store import conditions
+from controller.store.schema import source
+from controller.store.store import Transaction
+
+
+def find(tx: Transaction) -> SourceStatus | None:
+    """The source's status, None before the first pass."""
+    row = tx.connection.execute(select(source).where(source.c.project == tx.project)).first()
+    if row is None:
+        return None
+    return SourceStatus(
+        repo=row.repo,
+        ref=row.ref,
+        revision=row.revision,
+        last_attempted_revision=row.last_attempted_revision,
+        last_applied_revision=row.last_applied_revision,
+        last_pass_at=row.last_pass_at,
+        conditions=conditions.from_json(row.conditions),
+        findings=conditions.findings_from_json(row.findings),
+    )
+
+
+def put(tx: Transaction, status: SourceStatus) -> None:
+    """Replace the source's status."""
+    values: dict[str, Any] = {
+        "project": tx.project,
+        "repo": status.repo,
+        "ref": status.ref,
+        "revision": status.revision,
+        "last_attempted_revision": status.last_attempted_revision,
+        "last_applied_revision": status.last_applied_revision,
+        "last_pass_at": status.last_pass_at,
+        "conditions": conditions.to_json(status.conditions),
+        "findings": conditions.findings_to_json(status.findings),
+    }
+    tx.connection.execute(delete(source).where(source.c.project == tx.project))
+    tx.connection.execute(insert(source).values(**values))

@@ -1,0 +1,73 @@
+"""One state database, opened to write (the controller) or to look (every other command)."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine
+
+from controller.errors import StateError
+from controller.store import database
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A transaction of one project; what the modules of this package take first."""
+
+    connection: Connection
+    project: str
+
+
+class Store:
+    """The database of one state directory. Safe to share between threads: writers wait for each other."""
+
+    def __init__(self, reader: Engine, writer: Engine | None, project: str) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._project = project
+        self._write_lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path, *, project: str = "default") -> "Store":
+        """Open to write, creating and migrating the file. Raises StateError."""
+        path.touch(mode=0o600)
+        engine = database.writer(path)
+        with database.translated():
+            database.migrate(engine)
+        return cls(database.reader(path), engine, project)
+
+    @classmethod
+    def look(cls, path: Path, *, project: str = "default") -> "Store":
+        """Open read-only. Raises StateError if there is no such file or its schema is another version's."""
+        if not path.exists():
+            raise StateError(f"There is no state at {path}.", hint="Start `controller run` first.")
+        engine = database.reader(path)
+        found = database.schema_version(engine)
+        if found != database.SCHEMA_HEAD:
+            raise StateError(
+                f"The state database has schema {found or 'none'}; this version reads {database.SCHEMA_HEAD}.",
+                hint="Use the version of controller that runs here.",
+            )
+        return cls(engine, None, project)
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """One transaction: all of the block is on disk when it ends, or nothing of it. Raises StateError."""
+        if self._writer is None:
+            raise StateError("The state is open read-only.")
+        with self._write_lock, database.translated(), self._writer.begin() as connection:
+            yield Transaction(connection, self._project)
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """One consistent view. Raises StateError."""
+        with database.translated(), self._reader.begin() as connection:
+            yield Transaction(connection, self._project)
+
+    def close(self) -> None:
+        """Give the files back."""
+        self._reader.dispose()
+        if self._writer is not None:
+            self._writer.dispose()
