@@ -4,6 +4,8 @@ Every layer raises from here; only the surfaces turn an error into text and an e
 repository is not an error but a `Finding` (controller.model.findings).
 """
 
+from collections.abc import Iterable
+
 
 class ControllerError(Exception):
     """Something could not be done. The command line prints `message` and `hint` and exits with 2."""
@@ -56,3 +58,12 @@ class NotRunningError(ControllerError):
     """A command needs the running controller, and none answers."""
 
     reason = "NotRunning"
+
+
+def unknown_deployment(name: str, known: Iterable[str]) -> NotFoundError:
+    """The error for a name that no deployment has, with the nearest that one has."""
+    import difflib
+
+    near = difflib.get_close_matches(name, list(known), 1)
+    hint = f"Did you mean {near[0]}?" if near else "See `controller deployments list`."
+    return NotFoundError(f"There is no deployment {name!r}.", hint=hint)

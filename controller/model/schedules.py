@@ -85,3 +85,14 @@ class Schedule:
     end: datetime | None = None
     suspend: bool = False
     parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agenda:
+    """What fires for one deployment: its active schedules, counted after an instant.
+
+    `after` matters when the agenda is new or its schedules changed; one that goes on keeps its own count.
+    """
+
+    schedules: tuple[Schedule, ...]
+    after: datetime

@@ -13,6 +13,14 @@ class ManifestFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedFile:
+    """A file that stands where a manifest is expected but must not be read: a link, a device, a giant."""
+
+    path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """All manifests of one revision, in the order of their paths.
 
@@ -21,3 +29,4 @@ class Snapshot:
 
     revision: str
     files: tuple[ManifestFile, ...]
+    refused: tuple[RefusedFile, ...] = ()

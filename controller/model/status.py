@@ -56,7 +56,6 @@ class SourceStatus:
     revision: str | None
     last_attempted_revision: str | None
     last_applied_revision: str | None
-    last_pass_at: datetime | None = None
     conditions: tuple[Condition, ...] = ()
     findings: tuple[Finding, ...] = ()
 

@@ -41,6 +41,16 @@ def put(tx: Transaction, new: Iterable[InventoryEntry]) -> None:
         tx.connection.execute(insert(inventory), rows)
 
 
+def revise(tx: Transaction, entries: Iterable[InventoryEntry]) -> None:
+    """Write these entries but for the cursor: their schedules say what they said."""
+    for entry in entries:
+        row = _to_row(tx, entry)
+        changes = {key: value for key, value in row.items() if key not in ("project", "name", "cursor")}
+        tx.connection.execute(
+            update(inventory).where(inventory.c.project == tx.project, inventory.c.name == entry.name).values(**changes)
+        )
+
+
 def remove(tx: Transaction, names: Iterable[str], at: datetime) -> None:
     """Leave tombstones for these names."""
     for name in names:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, func, insert, select, update
+from sqlalchemy import Row, Select, delete, func, insert, select, update
 
 from controller.model.runs import ACTIVE, Attempt, Run, RunId, RunState, Trigger
 from controller.store.schema import attempts, runs
@@ -128,7 +128,10 @@ def move(tx: Transaction, run_id: RunId, *, expect: RunState, to: RunState, **ch
 
 
 def start_attempt(tx: Transaction, attempt: Attempt) -> None:
-    """Record an attempt before anything is started on its account."""
+    """Record an attempt before anything is started on its account; one that was proven not started gives way."""
+    tx.connection.execute(
+        delete(attempts).where(attempts.c.run_id == attempt.run_id, attempts.c.number == attempt.number)
+    )
     tx.connection.execute(insert(attempts).values(**asdict(attempt)))
 
 

@@ -58,7 +58,6 @@ source = Table(
     Column("revision", Text),
     Column("last_attempted_revision", Text),
     Column("last_applied_revision", Text),
-    Column("last_pass_at", Instant),
     Column("conditions", JSON, nullable=False),
     Column("findings", JSON, nullable=False),
 )

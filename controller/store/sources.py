@@ -21,7 +21,6 @@ def find(tx: Transaction) -> SourceStatus | None:
         revision=row.revision,
         last_attempted_revision=row.last_attempted_revision,
         last_applied_revision=row.last_applied_revision,
-        last_pass_at=row.last_pass_at,
         conditions=conditions.from_json(row.conditions),
         findings=conditions.findings_from_json(row.findings),
     )
@@ -36,7 +35,6 @@ def put(tx: Transaction, status: SourceStatus) -> None:
         "revision": status.revision,
         "last_attempted_revision": status.last_attempted_revision,
         "last_applied_revision": status.last_applied_revision,
-        "last_pass_at": status.last_pass_at,
         "conditions": conditions.to_json(status.conditions),
         "findings": conditions.findings_to_json(status.findings),
     }

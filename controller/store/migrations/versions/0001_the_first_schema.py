@@ -101,7 +101,6 @@ def upgrade() -> None:
         sa.Column("revision", sa.Text(), nullable=True),
         sa.Column("last_attempted_revision", sa.Text(), nullable=True),
         sa.Column("last_applied_revision", sa.Text(), nullable=True),
-        sa.Column("last_pass_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("conditions", sa.JSON(), nullable=False),
         sa.Column("findings", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("project"),

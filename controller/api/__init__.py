@@ -1,0 +1,1 @@
+"""How other processes talk to the running controller: for now, one Unix socket in the state directory."""

@@ -1,0 +1,121 @@
+"""The controller's Unix socket: one JSON object a line each way, for the commands that change something.
+
+`serve` belongs to the controller, `ask` to the command line. The socket lies in the private state directory and the
+peer's user is checked. A request names a declared deployment and parameters; it can't carry code, a command or a path.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import socketserver
+import struct
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from controller.errors import ControllerError, NotFoundError, NotRunningError, UsageError
+
+MAX_REQUEST_BYTES = 1 << 20
+DEADLINE_SECONDS = 30.0
+
+Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+class ControlServer:
+    """Answers requests, each on a thread of its own, with `handler`'s answer or its error."""
+
+    def __init__(self, path: Path, handler: Handler) -> None:
+        self._path = path
+        path.unlink(missing_ok=True)
+        with _short(path) as address:
+            self._server = _Server(address, handler)
+        path.chmod(0o600)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="control", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Answer no more."""
+        if self._thread.ident is not None:
+            self._server.shutdown()
+        self._server.server_close()
+        self._path.unlink(missing_ok=True)
+
+
+def ask(path: Path, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Send a request to the controller behind this socket and return its answer. Raises ControllerError."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(DEADLINE_SECONDS)
+        try:
+            with _short(path) as address:
+                connection.connect(address)
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            with connection.makefile("rb") as stream:
+                answer = json.loads(stream.readline())
+        except (OSError, ValueError) as error:
+            raise NotRunningError(
+                f"No controller is running for {path.parent}.", hint="Start one with `controller run`."
+            ) from error
+    if "error" in answer:
+        kinds = {kind.reason: kind for kind in (NotFoundError, UsageError)}
+        kind = kinds.get(answer["error"]["reason"], ControllerError)
+        raise kind(answer["error"]["message"], hint=answer["error"]["hint"])
+    return dict(answer)
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, address: str, handler: Handler) -> None:
+        self.answer = handler
+        super().__init__(address, _Conversation)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
+        credentials = request.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        _, user, _ = struct.unpack("3i", credentials)
+        return user in (os.getuid(), 0)
+
+
+class _Conversation(socketserver.StreamRequestHandler):
+    timeout = DEADLINE_SECONDS
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):
+            line = self.rfile.readline(MAX_REQUEST_BYTES + 1)
+            self.wfile.write(json.dumps(self._answer(line)).encode() + b"\n")
+
+    def _answer(self, line: bytes) -> Mapping[str, Any]:
+        assert isinstance(self.server, _Server)
+        try:
+            if len(line) > MAX_REQUEST_BYTES:
+                raise UsageError("The request is larger than 1 MiB.")
+            request = json.loads(line)
+            if not isinstance(request, dict):
+                raise UsageError("The request is not a JSON object.")
+            return self.server.answer(request)
+        except ControllerError as error:
+            return _error(error.reason, error.message, error.hint)
+        except (ValueError, RecursionError):
+            return _error(UsageError.reason, "The request is not JSON.", None)
+
+
+def _error(reason: str, message: str, hint: str | None) -> dict[str, Any]:
+    return {"error": {"reason": reason, "message": message, "hint": hint}}
+
+
+@contextlib.contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """The socket's path by way of an open directory: the kernel takes no more than 107 bytes."""
+    try:
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise NotRunningError(f"There is no state at {path.parent}.", hint="Start `controller run` first.") from error
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)

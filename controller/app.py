@@ -1,0 +1,139 @@
+"""The composition root: the only place that names concrete parts, and the order in which they start and stop."""
+
+import contextlib
+import logging
+import os
+import select
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from controller import __version__
+from controller.api.control import ControlServer
+from controller.clock import Clock, SystemClock
+from controller.errors import UsageError
+from controller.model.status import SourceStatus
+from controller.reconcile import Loop, PassResult, Reconciler
+from controller.runs import Engine
+from controller.runs.admission import Admission, Request
+from controller.runs.ids import RunIds
+from controller.runs.launcher import Launcher
+from controller.scheduling import Timetable
+from controller.settings import PROJECT, Location, Settings, flow_environment, is_git_repository
+from controller.sources.directory import DirectorySource
+from controller.sources.git import GitSource
+from controller.sources.source import Source
+from controller.store import Store
+from controller.store.directory import StateDirectory
+
+log = logging.getLogger(__name__)
+
+
+class Controller:
+    """The running controller. `wait` returns when it should end, `failure` says whether that was its own idea."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._end_read, self._end_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        location = settings.location
+        self.state = StateDirectory(location.state_dir)
+        self.state.hold(version=__version__, now=self._clock.now(), pause=threading.Event().wait)
+        self._store = Store.open(self.state.database, project=PROJECT)
+        self._source = make_source(location, self.state, working_tree=settings.working_tree)
+        admission = Admission(self._clock, RunIds())
+        self._timetable = Timetable(lambda name: self._engine.look_at(name))
+        self._engine = Engine(
+            store=self._store,
+            source=self._source,
+            clock=self._clock,
+            admission=admission,
+            launcher=Launcher(directory=self.state.runs, environment=flow_environment(), grace=settings.grace),
+            max_running=settings.max_running,
+            on_tick=self._timetable.wake,
+            on_failure=self.end,
+        )
+        self._reconciler = Reconciler(
+            source=self._source,
+            store=self._store,
+            clock=self._clock,
+            initial=_first_status(location),
+            settle=admission.account,
+            project=self._timetable.project,
+        )
+        self._loop = Loop(self._reconciler, self._source, interval=settings.interval, on_failure=self.end)
+        self._control = ControlServer(self.state.socket, self._answer)
+
+    def run_once(self) -> PassResult:
+        """One pass, no runs."""
+        try:
+            return self._reconciler.run_pass()
+        finally:
+            self._close()
+
+    def start(self) -> None:
+        """Begin to follow, to fire and to answer."""
+        location = self._settings.location
+        log.info(
+            "Controller started",
+            extra={"version": __version__, "repo": str(location.repo), "path": location.path, "ref": location.ref},
+        )
+        self._timetable.start()
+        self._engine.start()
+        self._loop.start()
+        self._control.start()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the controller should end; False after `timeout` seconds without that."""
+        return bool(select.select([self._end_read], [], [], timeout)[0])
+
+    def end(self) -> None:
+        """Ask it to end. May be called from any thread or signal handler."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._end_write, b"e")
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why it can't go on, if that is so."""
+        return self._loop.failure or self._engine.failure
+
+    def stop(self) -> None:
+        """Launch nothing more, write down what is known, give everything back. Running flows live on."""
+        self._timetable.close()
+        self._loop.stop()
+        self._engine.stop()
+        self._close()
+        log.info("Controller stopped; running flows go on")
+
+    def _close(self) -> None:
+        self._control.close()
+        self._store.close()
+        self.state.release()
+
+    def _answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        match request:
+            case {"command": "trigger", "deployment": str(name), "parameters": dict(parameters)}:
+                key = request.get("idempotency_key")
+                asked = Request(deployment=name, parameters=parameters, idempotency_key=key and str(key))
+                run = self._engine.trigger(asked)
+                return {"run_id": run.id, "state": run.state.value}
+        raise UsageError("The controller does not understand this request.", hint="Is it of another version?")
+
+
+def make_source(location: Location, state: StateDirectory, *, working_tree: bool) -> Source:
+    """The source for this location: a git repository at its commits, or the files as they are."""
+    if is_git_repository(location.repo) and not working_tree:
+        return GitSource(location.repo, ref=location.ref, path=location.path, exports=state.exports)
+    if location.ref is not None:
+        raise UsageError(f"--ref {location.ref} needs a git repository; {location.repo} is followed as a directory.")
+    return DirectorySource(location.repo, path=location.path)
+
+
+def _first_status(location: Location) -> SourceStatus:
+    return SourceStatus(
+        repo=str(location.repo),
+        ref=location.ref,
+        revision=None,
+        last_attempted_revision=None,
+        last_applied_revision=None,
+    )

@@ -1,0 +1,25 @@
+# ruff: noqa: A005 - imports are absolute everywhere, so the standard library's calendar stays reachable
+"""When does a schedule fire? Pure functions from rules and instants to instants.
+
+Called by `manifests` (parsing and checking), `scheduling` (next and missed fire times) and `views` (previews). It must
+not look at the clock, the environment or any file but the time zone database, and materialises nothing.
+See docs/schedules.md.
+"""
+
+from controller.calendar.describing import describe
+from controller.calendar.durations import parse_duration
+from controller.calendar.firing import check, fire_times, next_fire_times
+from controller.calendar.missed import DueTimes, due
+from controller.calendar.times import parse_time, zone
+
+__all__ = [
+    "DueTimes",
+    "check",
+    "describe",
+    "due",
+    "fire_times",
+    "next_fire_times",
+    "parse_duration",
+    "parse_time",
+    "zone",
+]

@@ -1,0 +1,127 @@
+"""Which local times does a cron expression name?
+
+Called by `firing` and `describing`. Fields mean what cronsim says (crontab(5) with names, `L`, `LW` and
+`#`); this module adds the `@` names, insists on five fields, and says what is wrong. It yields naive local times
+only: clock changes are `walltime`'s.
+"""
+
+from collections.abc import Iterator
+from copy import copy
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from controller.calendar.words import did_you_mean, quoted
+from controller.errors import ScheduleError
+from controller.model.schedules import Cron
+
+if TYPE_CHECKING:
+    from cronsim import CronSim
+
+ALIASES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+_LONGEST = 1000
+_FIELDS = ("minute", "hour", "day-of-month", "month", "day-of-week")
+_HINTS = (
+    "0-59, such as 0, */15 or 5,35",
+    "0-23, such as 9, */2 or 8-18",
+    "1-31, L (last day) or LW (last weekday)",
+    "1-12 or jan-dec",
+    "0-7 (Sunday is 0 and 7) or sun-sat, such as mon-fri, 5#2 (second Friday) or 5L; ranges may not wrap",
+)
+
+
+def walls(rule: Cron, start: datetime) -> Iterator[datetime]:
+    """The naive local times of `rule` after the naive `start`, ascending; ends after 50 years without one.
+
+    Raises:
+        ScheduleError: it is no cron expression, on the first step.
+    """
+    simulation = copy(compiled(rule))
+    simulation.dt = start.replace(microsecond=0)
+    while True:
+        try:
+            wall = next(simulation)
+        except (StopIteration, OverflowError):
+            return
+        yield wall
+
+
+def follows_real_time(rule: Cron) -> bool:
+    """Whether the rule runs through the hours instead of naming clock times.
+
+    That is so when its hour field starts with `*`, has a step, or names all 24 hours. Such a rule fires whenever the
+    clock shows a time it names: never for one left out, twice for one shown twice. So `0 * * * *` is every real hour,
+    and `0 */2 * * *` is the even hours that the clock shows: after a change three hours or one may lie between two.
+    """
+    hour = fields(rule)[1]
+    return hour.startswith("*") or "/" in hour or len(compiled(rule).hours) == 24
+
+
+def fields(rule: Cron) -> list[str]:
+    """The five fields, `@` names expanded.
+
+    Raises:
+        ScheduleError: there are not five, or the `@` name is unknown.
+    """
+    text = rule.expression.strip()
+    if len(text) > _LONGEST:
+        raise ScheduleError(f"a cron expression of {len(text)} characters is too long", hint="at most 1000")
+    if text.startswith("@"):
+        known = ALIASES.get(text.lower())
+        if known is None:
+            hint = did_you_mean(text, ALIASES) or f"known are {', '.join(ALIASES)}"
+            raise ScheduleError(f"unknown cron name {quoted(text)}", hint=hint)
+        return known.split()
+    parts = text.split()
+    if len(parts) != len(_FIELDS):
+        hint = "write minute, hour, day of month, month and weekday, such as '30 2 * * mon-fri'"
+        if len(parts) == len(_FIELDS) + 1:
+            hint = "leave out the seconds (or the year); for fire times below a minute use `interval: 30s`"
+        raise ScheduleError(f"cron {quoted(text)} has {len(parts)} fields, not 5", hint=hint)
+    return parts
+
+
+@lru_cache(maxsize=2048)
+def compiled(rule: Cron) -> "CronSim":
+    """The parsed expression, to be copied before it is advanced.
+
+    Raises:
+        ScheduleError: a field is wrong, or no month has such a day.
+    """
+    from cronsim import CronSim, CronSimError
+
+    parts = fields(rule)
+    moment = datetime(2020, 1, 1)  # noqa: DTZ001 - a local time has no zone
+    try:
+        simulation = CronSim(" ".join(parts), moment)
+    except (CronSimError, ValueError, OverflowError, AssertionError) as error:
+        raise _error(rule, parts) from error
+    if not rule.day_or:
+        simulation.day_and = True
+    return simulation
+
+
+def _error(rule: Cron, parts: list[str]) -> ScheduleError:
+    """Try each field by itself, to say which one is wrong and what it may be."""
+    from cronsim import CronSim, CronSimError
+
+    for index, part in enumerate(parts):
+        alone = ["*"] * len(_FIELDS)
+        alone[index] = part
+        try:
+            CronSim(" ".join(alone), datetime(2020, 1, 1))  # noqa: DTZ001 - a local time has no zone
+        except (CronSimError, ValueError, OverflowError, AssertionError):
+            message = f"cron {quoted(rule.expression)}: bad {_FIELDS[index]} {quoted(part)}"
+            return ScheduleError(message, hint=f"{_FIELDS[index]} is {_HINTS[index]}")
+    return ScheduleError(
+        f"cron {quoted(rule.expression)} never fires: no such day in month {quoted(parts[3])}",
+        hint="for the last day of a month write L as the day of month",
+    )

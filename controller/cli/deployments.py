@@ -1,0 +1,61 @@
+"""`controller deployments`: one row each, or everything about one."""
+
+import click
+
+from controller.cli import options
+from controller.settings import Location
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def deployments(context: click.Context) -> None:
+    """List deployments, or show one."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_)
+
+
+@deployments.command(name="list")
+@options.output
+@options.location
+def list_(location: Location, output: str) -> None:
+    """One row for each deployment, problems first."""
+    from controller.clock import SystemClock
+    from controller.views.status import look
+
+    now = SystemClock().now()
+    found = look(location, now).deployments
+    if output == "json":
+        from controller.cli.output import print_json
+
+        print_json(found)
+        return
+    from controller.tui.console import show
+    from controller.tui.deployments import deployment_table
+
+    show(deployment_table(found, now))
+
+
+@deployments.command(name="show")
+@click.argument("name")
+@options.output
+@options.location
+def show_(location: Location, name: str, output: str) -> None:
+    """Everything about one deployment."""
+    from controller.clock import SystemClock
+    from controller.store import Store
+    from controller.store.directory import StateDirectory
+    from controller.views.deployments import show_deployment
+
+    now = SystemClock().now()
+    store = Store.look(StateDirectory(location.state_dir).database)
+    with store.read() as tx:
+        found = show_deployment(tx, name, now)
+    if output == "json":
+        from controller.cli.output import print_json
+
+        print_json(found)
+        return
+    from controller.tui.console import show
+    from controller.tui.deployments import deployment_detail
+
+    show(deployment_detail(found, now))

@@ -1,0 +1,61 @@
+"""Manifests as they are on disk, for the commands that look at files rather than at the state."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from controller.clock import SystemClock
+from controller.errors import UsageError
+from controller.manifests import DesiredState, ManifestReader
+from controller.model.findings import Finding
+from controller.model.snapshots import ManifestFile
+from controller.settings import Location, enclosing_repository
+from controller.sources.directory import DirectorySource
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A directory or file to read: a repository's root, and the path below it with `/`."""
+
+    root: Path
+    path: str
+
+
+def targets(arguments: Iterable[Path], location: Location) -> Iterator[Target]:
+    """What each path on the command line means; the top of a repository means its deployments path."""
+    for given in arguments:
+        full = given.absolute()
+        if not full.exists():
+            raise UsageError(f"There is no file or directory {given}.")
+        full = full.resolve()
+        if location.path and (full / location.path).is_dir():
+            full = full / location.path
+        root = _root(full, location)
+        yield Target(root, full.relative_to(root).as_posix().removeprefix("."))
+
+
+def read_targets(wanted: Iterable[Target]) -> DesiredState:
+    """What all of them declare together. Raises SourceError."""
+    files: dict[Path, ManifestFile] = {}
+    refused: list[Finding] = []
+    for target in wanted:
+        source = DirectorySource(target.root, path=target.path)
+        snapshot = source.read(source.observe())
+        files |= {target.root / file.path: file for file in snapshot.files}
+        refused += [
+            Finding(code="RefusedFile", message=refusal.message, file=refusal.path, line=1, column=1)
+            for refusal in snapshot.refused
+        ]
+    desired = ManifestReader().read(files.values(), SystemClock().now())
+    return replace(desired, findings=(*desired.findings, *refused), file_count=desired.file_count + len(refused))
+
+
+def _root(full: Path, location: Location) -> Path:
+    directory = full if full.is_dir() else full.parent
+    found = enclosing_repository(directory)
+    if (found / ".git").exists():
+        return found
+    if directory.is_relative_to(location.repo):
+        return location.repo
+    above = directory.parent if directory.name == Path(location.path).name else directory
+    return above

@@ -1,0 +1,79 @@
+"""`controller init`: a small working repository, to be read, run and changed."""
+
+from pathlib import Path
+
+import click
+
+from controller.errors import UsageError
+
+_FLOW = '''\
+"""A flow is a plain function. Its parameters come from the deployment."""
+
+
+def hello(name: str, excited: bool = False) -> str:
+    greeting = f"Hello, {name}{'!' if excited else '.'}"
+    print(greeting)
+    return greeting
+'''
+
+_DEPLOYMENT = """\
+# yaml-language-server: $schema=../schemas/deployment.v1.schema.json
+name: hello
+flow: flows/hello.py:hello
+description: Says hello; change me and commit.
+tags: [example]
+parameters: {name: world}
+schedules:
+  - interval: 30s
+  - cron: "0 9 * * mon-fri"
+    timezone: Europe/Berlin
+    parameters: {excited: true}
+"""
+
+_WORKFLOW = """\
+name: validate
+on: [push, pull_request]
+permissions: {contents: read}
+jobs:
+  validate:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/setup-python@v5
+        with: {python-version: "3.11"}
+      - run: pip install flow-controller
+      - run: controller validate
+"""
+
+
+@click.command()
+@click.argument("directory", metavar="[DIR]", default=".", type=click.Path(path_type=Path, file_okay=False))
+def init(directory: Path) -> None:
+    """Write a small working repository: a flow, its deployment, a CI workflow. Nothing is overwritten."""
+    from controller.manifests import deployment_schema_text
+    from controller.settings import enclosing_repository, is_git_repository
+
+    files = {
+        "flows/hello.py": _FLOW,
+        "deployments/hello.yaml": _DEPLOYMENT,
+        ".github/workflows/validate.yml": _WORKFLOW,
+        "schemas/deployment.v1.schema.json": deployment_schema_text(),
+    }
+    there = [name for name in files if (directory / name).exists()]
+    if there:
+        raise UsageError(f"{directory / there[0]} exists already; nothing was written.", hint="Choose a new directory.")
+    try:
+        for name, content in files.items():
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            (directory / name).write_text(content, encoding="utf-8")
+            click.echo(f"wrote {directory / name}")
+    except OSError as error:
+        raise UsageError(f"{error.filename} can't be written: {error.strerror}.") from error
+    if not is_git_repository(enclosing_repository(directory.absolute())):
+        from controller.sources.git import start_repository
+
+        start_repository(directory, list(files), message="Start with one flow and one deployment")
+        click.echo(f"committed them to a new git repository in {directory}")
+    else:
+        click.echo("commit them, and they are in force")
+    click.echo(f"\nNow:  controller run --repo {directory}\nThen: controller trigger hello --repo {directory} --wait")

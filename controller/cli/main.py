@@ -1,0 +1,97 @@
+"""The command `controller`: finds the subcommand, and turns every error into one message and an exit code."""
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import click
+
+from controller import __version__
+from controller.errors import ControllerError
+
+COMMANDS = {
+    "run": "controller.cli.run:run",
+    "validate": "controller.cli.validate:validate",
+    "status": "controller.cli.status:status",
+    "deployments": "controller.cli.deployments:deployments",
+    "next": "controller.cli.next:next_",
+    "trigger": "controller.cli.trigger:trigger",
+    "runs": "controller.cli.runs:runs",
+    "schema": "controller.cli.schema:schema",
+    "init": "controller.cli.init:init",
+    "version": "controller.cli.version:version",
+}
+
+
+class _Commands(click.Group):
+    """Loads a subcommand's module when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            ctx.fail(f"There is no command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="controller")
+def cli() -> None:
+    """GitOps for Python flows: commit a YAML file, and the flow runs on time, pinned to the commit."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line; returns its exit code. No traceback ever gets out, unless CONTROLLER_DEBUG is set."""
+    try:
+        code = cli.main(args=list(arguments), prog_name="controller", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return 2
+    except ControllerError as error:
+        _complain(error.message, error.hint)
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except Exception as error:  # noqa: BLE001
+        return _internal(error)
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str, hint: str | None) -> None:
+    click.echo(f"error: {message}", err=True)
+    if hint is not None:
+        click.echo(f"hint: {hint}", err=True)
+
+
+def _internal(error: Exception) -> int:
+    from controller.settings import is_debugging
+
+    if is_debugging():
+        import traceback
+
+        traceback.print_exception(error)
+    _complain(
+        f"internal error: {type(error).__name__}: {error}",
+        "This is a fault of controller. Please report it, with what CONTROLLER_DEBUG=1 shows.",
+    )
+    return 2

@@ -1,0 +1,96 @@
+"""`controller next`: when does it fire? Of a deployment or of an expression; needs no running controller."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from controller.cli import options
+from controller.errors import UsageError
+from controller.settings import Location
+
+
+@click.command(name="next")
+@click.argument("name", required=False)
+@click.option("--cron", metavar="EXPR", help="A crontab(5) expression.")
+@click.option("--interval", metavar="DURATION", help="Like 90s, 15m, 1h30m, 2d, PT15M or seconds.")
+@click.option("--rrule", metavar="RULE", help="An RFC 5545 rule or rule set.")
+@click.option("--at", metavar="TIME", multiple=True, help="A date-time; repeatable.")
+@click.option("--timezone", metavar="ZONE", default="UTC", show_default=True, help="The zone of an expression.")
+@click.option("--day-or/--no-day-or", default=True, help="Whether day-of-month and day-of-week are alternatives.")
+@click.option("--anchor-date", metavar="TIME", help="What an interval is counted from.")
+@click.option("--gap", type=click.Choice(["next_valid", "skip", "shift"]), default="next_valid", show_default=True)
+@click.option("--repeat", type=click.Choice(["first", "second", "both"]), default="first", show_default=True)
+@click.option("-n", "count", type=click.IntRange(1, 10000), default=10, show_default=True, help="How many.")
+@click.option("--after", metavar="TIME", help="Fire times strictly after this. [default: now]")
+@options.output
+@options.location
+def next_(location: Location, name: str | None, count: int, after: str | None, output: str, **expression: Any) -> None:
+    """Print the next fire times of a deployment, or of one of --cron, --interval, --rrule, --at."""
+    from controller.calendar import parse_time, zone
+    from controller.clock import SystemClock
+
+    local = zone(expression["timezone"])
+    instant = SystemClock().now() if after is None else parse_time(after)
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=local)
+    given = [kind for kind in ("cron", "interval", "rrule", "at") if expression[kind]]
+    if (name is not None) + len(given) != 1:
+        raise UsageError("Name a deployment, or give exactly one of --cron, --interval, --rrule, --at.")
+    times = (
+        _of_deployment(location, name, instant, count) if name else _of_expression(given[0], expression, instant, count)
+    )
+    _print(times, output)
+
+
+def _of_deployment(location: Location, name: str, after: datetime, count: int) -> list[datetime]:
+    """What is in force comes first; where no controller has run yet, what is on disk."""
+    from controller.store import Store
+    from controller.store.directory import StateDirectory
+    from controller.views.deployments import fire_times
+
+    state = StateDirectory(location.state_dir)
+    if state.database.exists():
+        store = Store.look(state.database)
+        try:
+            with store.read() as tx:
+                return fire_times(tx, name, after, count)
+        finally:
+            store.close()
+    from controller.cli.files import Target, read_targets
+    from controller.views.deployments import declared_fire_times
+
+    return declared_fire_times(read_targets([Target(location.repo, location.path)]), name, after, count)
+
+
+def _of_expression(kind: str, expression: dict[str, Any], after: datetime, count: int) -> list[datetime]:
+    from controller.calendar import check, next_fire_times, parse_duration, parse_time
+    from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
+
+    def rule() -> Rule:
+        if kind == "cron":
+            return Cron(expression=expression["cron"], day_or=expression["day_or"])
+        if kind == "interval":
+            anchor = expression["anchor_date"]
+            every: timedelta = parse_duration(expression["interval"])
+            return Interval(every=every, anchor=None if anchor is None else parse_time(anchor))
+        if kind == "rrule":
+            return RRule(text=expression["rrule"].replace("\\n", "\n"))
+        return At(times=tuple(parse_time(text) for text in expression["at"]))
+
+    dst = Dst(gap=Gap(expression["gap"]), repeat=Repeat(expression["repeat"]))
+    schedule = Schedule(id="expression", rule=rule(), timezone=expression["timezone"], dst=dst)
+    check(schedule, after)
+    return [time for time, _ in next_fire_times([schedule], after, count)]
+
+
+def _print(times: list[datetime], output: str) -> None:
+    if output == "json":
+        from controller.cli.output import print_json
+
+        print_json({"fire_times": times})
+        return
+    for time in times:
+        click.echo(time.astimezone().isoformat(sep=" "))
+    if not times:
+        click.echo("It does not fire any more.", err=True)

@@ -1,0 +1,99 @@
+"""`controller run`: the controller itself. On a terminal it shows the live view, elsewhere it logs lines."""
+
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from controller.cli import options
+from controller.settings import Location
+
+if TYPE_CHECKING:
+    from controller.app import Controller
+
+LIVE_SECONDS = 0.5
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="One pass over the repository, no runs, and exit.")
+@click.option("--working-tree", is_flag=True, help="Follow the files on disk instead of the committed state.")
+@click.option(
+    "--interval",
+    metavar="DURATION",
+    envvar="CONTROLLER_INTERVAL",
+    default="15s",
+    show_default=True,
+    help="How often to look although nothing hinted at a change.",
+)
+@click.option(
+    "--max-running",
+    metavar="N",
+    envvar="CONTROLLER_MAX_RUNNING",
+    type=click.IntRange(1),
+    help="How many flows may run at once. [default: twice the cores]",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    envvar="CONTROLLER_LOG_FORMAT",
+    help="Log lines of this form, also on a terminal. [default: text, without a terminal]",
+)
+@options.location
+def run(location: Location, once: bool, log_format: Any, **chosen: Any) -> int:
+    """Follow a repository: put its deployments in force and run their flows on time.
+
+    Ctrl-C or SIGTERM ends it; flows that run go on, and the next controller takes them over.
+    """
+    from controller import logs
+    from controller.app import Controller
+    from controller.settings import forget_git_environment
+
+    forget_git_environment()
+    is_live = sys.stdout.isatty() and log_format is None and not once
+    controller = Controller(_settings(location, chosen))
+    logs.configure(log_format or "text", to=controller.state.log if is_live else None)
+    if once:
+        return _once(controller)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: controller.end())
+    controller.start()
+    try:
+        if is_live:
+            _live(controller, location)
+        else:
+            controller.wait()
+    finally:
+        controller.stop()
+    if controller.failure is not None:
+        raise controller.failure
+    return 0
+
+
+def _settings(location: Location, chosen: dict[str, Any]) -> Any:
+    from controller.calendar import parse_duration
+    from controller.settings import Settings
+
+    given = {"max_running": chosen["max_running"]} if chosen["max_running"] is not None else {}
+    return Settings(
+        location=location,
+        working_tree=chosen["working_tree"],
+        interval=parse_duration(chosen["interval"]),
+        **given,
+    )
+
+
+def _once(controller: "Controller") -> int:
+    result = controller.run_once()
+    if result.error is not None:
+        raise result.error
+    return 1 if any(condition.status is False for condition in result.status.conditions) else 0
+
+
+def _live(controller: "Controller", location: Location) -> None:
+    from controller.clock import SystemClock
+    from controller.tui.live import live
+    from controller.views.status import look
+
+    clock = SystemClock()
+    live(lambda: look(location, clock.now()), clock, lambda: controller.wait(LIVE_SECONDS))

@@ -1,0 +1,234 @@
+"""`controller runs`: what ran, how it went, and what it printed."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from controller.cli import options
+from controller.errors import NotFoundError, UsageError
+from controller.settings import Location
+
+FOLLOW_SECONDS = 0.2
+_STATES = [
+    "scheduled",
+    "pending",
+    "running",
+    "retrying",
+    "succeeded",
+    "failed",
+    "timed_out",
+    "cancelled",
+    "crashed",
+    "skipped",
+]
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def runs(context: click.Context) -> None:
+    """List runs, show one, or print its output."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_)
+
+
+@runs.command(name="list")
+@click.option("--deployment", metavar="NAME", help="Only of this deployment.")
+@click.option("--state", type=click.Choice(_STATES), help="Only in this state.")
+@click.option("--tag", metavar="TAG", help="Only with this tag.")
+@click.option("--since", metavar="TIME", help="Only made since: a date-time, or an age like 2h.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="The newest so many.")
+@options.output
+@options.location
+def list_(
+    location: Location,
+    deployment: str | None,
+    state: str | None,
+    tag: str | None,
+    since: str | None,
+    limit: int,
+    output: str,
+) -> None:
+    """Runs, newest first."""
+    from controller.clock import SystemClock
+    from controller.model.runs import RunState
+    from controller.store.runs import RunFilter
+    from controller.views.runs import list_runs, stored
+
+    now = SystemClock().now()
+    wanted = RunFilter(
+        deployment=deployment,
+        states=None if state is None else stored(RunState(state)),
+        tag=tag,
+        since=None if since is None else _since(since, now),
+        limit=limit,
+    )
+    with _reading(location) as (tx, _):
+        found = [] if tx is None else list_runs(tx, wanted)
+    if output == "json":
+        from controller.cli.output import print_json
+
+        print_json(found)
+        return
+    from controller.tui.console import show
+    from controller.tui.runs import run_table
+
+    show(run_table(found, now))
+
+
+@runs.command(name="show")
+@click.argument("run_id", metavar="ID")
+@options.output
+@options.location
+def show_(location: Location, run_id: str, output: str) -> None:
+    """Everything about one run. An unambiguous part of its id will do."""
+    from controller.clock import SystemClock
+
+    found = _find(location, run_id)[0]
+    if output == "json":
+        from controller.cli.output import print_json
+
+        print_json(found)
+        return
+    from controller.tui.console import show
+    from controller.tui.runs import run_detail
+
+    show(run_detail(found, SystemClock().now()))
+
+
+@runs.command(name="logs")
+@click.argument("run_id", metavar="ID")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
+@click.option("--tail", type=click.IntRange(0), metavar="N", help="Only the last N lines.")
+@options.location
+def logs(location: Location, run_id: str, follow: bool, tail: int | None) -> None:
+    """Print what a run has printed."""
+    run, directory = _find(location, run_id)
+    _LogPrinter(directory, run.id, tail).print_logs(is_ended=_ended(location, run.id) if follow else None)
+
+
+class _LogPrinter:
+    """Prints the logs of a run's attempts one after the other; raw where output is piped, visible on a terminal."""
+
+    def __init__(self, directory: Path, run_id: str, tail: int | None) -> None:
+        self._directory = directory
+        self._run_id = run_id
+        self._tail = tail
+        self._offsets: dict[Path, int] = {}
+
+    def print_logs(self, is_ended: Callable[[], bool] | None) -> None:
+        """Print what is there; with `is_ended`, go on until it says so."""
+        pause = threading.Event()
+        while True:
+            last = is_ended is None or is_ended()
+            self._print_new()
+            if last:
+                return
+            pause.wait(FOLLOW_SECONDS)
+
+    def _print_new(self) -> None:
+        from controller.runs.logs import log_files
+
+        for path in log_files(self._directory, self._run_id):
+            start = self._offsets.get(path)
+            with path.open("rb") as stream:
+                if start is None:
+                    start = _tail_start(stream, self._tail)
+                stream.seek(start)
+                while chunk := stream.read(1 << 16):
+                    _write(chunk)
+                self._offsets[path] = stream.tell()
+
+
+def _write(chunk: bytes) -> None:
+    out = click.get_binary_stream("stdout")
+    if os.isatty(out.fileno()):
+        text = chunk.decode("utf-8", "backslashreplace")
+        out.write("".join(_visible(char) for char in text).encode())
+    else:
+        out.write(chunk)
+    out.flush()
+
+
+def _visible(char: str) -> str:
+    return char if char.isprintable() or char in "\n\t" else repr(char)[1:-1]
+
+
+def _tail_start(stream: Any, lines: int | None) -> int:
+    """The offset at which the last so many lines begin."""
+    if lines is None:
+        return 0
+    end = stream.seek(0, os.SEEK_END)
+    position, found, is_first = end, 0, True
+    while position > 0:
+        step = min(1 << 16, position)
+        position -= step
+        stream.seek(position)
+        block = stream.read(step)
+        stop = len(block) - 1 if is_first and block.endswith(b"\n") else len(block)
+        is_first = False
+        if lines == 0:
+            return int(end)
+        while (index := block.rfind(b"\n", 0, stop)) >= 0:
+            found += 1
+            if found == lines:
+                return int(position + index + 1)
+            stop = index
+    return 0
+
+
+def _ended(location: Location, run_id: str) -> Callable[[], bool]:
+    from controller.model.runs import RunState
+    from controller.views.runs import find_run
+
+    def is_ended() -> bool:
+        with _reading(location) as (tx, _):
+            return tx is None or RunState(find_run(tx, run_id).state).is_terminal
+
+    return is_ended
+
+
+def _find(location: Location, run_id: str) -> tuple[Any, Path]:
+    from controller.views.runs import find_run
+
+    with _reading(location) as (tx, state):
+        if tx is None:
+            raise NotFoundError(f"There is no run {run_id!r}.", hint="See `controller runs list`.")
+        return find_run(tx, run_id), state.runs
+
+
+def _since(text: str, now: Any) -> Any:
+    from controller.calendar import parse_duration, parse_time
+    from controller.errors import ScheduleError
+
+    try:
+        return now - parse_duration(text)
+    except ScheduleError:
+        pass
+    try:
+        found = parse_time(text)
+    except ScheduleError as error:
+        raise UsageError(f"--since {text!r} is neither a date-time nor an age like 2h.") from error
+    return found if found.tzinfo is not None else found.astimezone()
+
+
+@contextmanager
+def _reading(location: Location) -> Iterator[tuple[Any, Any]]:
+    """A transaction and the state directory; no transaction where there is no state yet."""
+    from controller.store import Store
+    from controller.store.directory import StateDirectory
+
+    state = StateDirectory(location.state_dir)
+    if not state.database.exists():
+        yield None, state
+        return
+    store = Store.look(state.database)
+    try:
+        with store.read() as tx:
+            yield tx, state
+    finally:
+        store.close()

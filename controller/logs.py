@@ -1,0 +1,50 @@
+"""The controller's own log lines: constant message, fields after it; text for people or one JSON object a line."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+Format = Literal["text", "json"]
+
+_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+def configure(style: Format, *, to: Path | None = None) -> None:
+    """Send the log to standard output, or append it to the file `to`."""
+    handler: logging.Handler = logging.StreamHandler(sys.stdout) if to is None else logging.FileHandler(to)
+    handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
+    root = logging.getLogger("controller")
+    root.handlers = [handler]
+    root.setLevel(logging.INFO)
+    root.propagate = False
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    return {key: value for key, value in record.__dict__.items() if key not in _OWN and value is not None}
+
+
+def _visible(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return json.dumps(text, ensure_ascii=False) if " " in text or not text else text
+
+
+class _TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        time = self.formatTime(record, "%Y-%m-%d %H:%M:%S")
+        fields = "".join(f"  {key}={_visible(value)}" for key, value in _fields(record).items())
+        line = f"{time},{int(record.msecs):03d} {record.levelname:<7} {record.getMessage()}{fields}"
+        return line if record.exc_info is None else f"{line}\n{self.formatException(record.exc_info)}"
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        from datetime import UTC, datetime
+
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line = {"time": time, "level": record.levelname.lower(), "message": record.getMessage(), **_fields(record)}
+        if record.exc_info is not None:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)

@@ -1,0 +1,99 @@
+"""One document to one deployment, or to everything that is wrong with it.
+
+`reader` calls `build` for what was loaded from files; whoever reads back the state calls `build_deployment`.
+Nothing here raises for a bad document but `build_deployment`, whose documents were good once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from controller.errors import StateError
+from controller.manifests.canonical import digest
+from controller.manifests.drafts import Draft
+from controller.manifests.nodes import Document, Node, Place, Problem, shorten
+from controller.manifests.rules import check_rules
+from controller.manifests.schedules import read_duration, read_schedules
+from controller.manifests.schema import check_shape
+from controller.manifests.targets import read_target
+from controller.model.deployments import Deployment
+from controller.model.findings import Severity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What became of a document: a deployment, unless there is an error in `problems`.
+
+    `name` is what it calls itself, `identity` the same if nothing is wrong with that name. `place` is where the name
+    is written, or where the document begins.
+    """
+
+    name: str | None
+    identity: str | None
+    place: Place
+    deployment: Deployment | None
+    problems: tuple[Problem, ...]
+
+
+def build(document: Document, file: str, now: datetime | None) -> Built:
+    """Check everything that can be checked in one document. `now` None leaves out whether schedules ever fire."""
+    root = document.root
+    draft = Draft(root, ())
+    known = {problem.place for problem in document.problems}
+    shape = (problem for problem in check_shape(root) if problem.place not in known)
+    draft.problems += [*document.problems, *shape]
+    deployment = _deployment(draft, file, now) if isinstance(root.value, dict) else None
+    name = draft.value.get("name")
+    identity = draft.get("name")
+    return Built(
+        name=name if isinstance(name, str) else None,
+        identity=identity if isinstance(identity, str) else None,
+        place=root.at(("name",)).place,
+        deployment=deployment,
+        problems=tuple(draft.problems),
+    )
+
+
+def build_deployment(document: Mapping[str, Any], file: str, line: int) -> Deployment:
+    """The deployment that a stored document describes. Raises StateError if it is not valid (any more)."""
+    built = build(Document(root=Node(dict(document), Place(line, 1))), file, None)
+    if built.deployment is None:
+        first = built.problems[0]
+        name = shorten(built.name or "without a name")
+        raise StateError(
+            f"the stored deployment {name} of {file} is not valid: {first.message}",
+            hint="it was stored by another version of the controller, or damaged",
+        )
+    return built.deployment
+
+
+def _deployment(draft: Draft, file: str, now: datetime | None) -> Deployment | None:
+    target = read_target(draft, file)
+    check_rules(draft)
+    schedules = read_schedules(draft, now)
+    said = draft.get("timeout")
+    timeout = None if said is None else read_duration(draft, ("timeout",), said)
+    if target is None or any(problem.severity is Severity.ERROR for problem in draft.problems):
+        return None
+    document = draft.value
+    return Deployment(
+        name=document["name"],
+        target=target,
+        file=file,
+        line=_first_line(draft.root),
+        document=document,
+        spec_digest=digest(document),
+        description=document.get("description", ""),
+        tags=tuple(dict.fromkeys(document.get("tags", ()))),
+        version=document.get("version"),
+        parameters=document.get("parameters", {}),
+        schedules=schedules,
+        suspend=document.get("suspend", False),
+        timeout=timeout,
+        env=document.get("env", {}),
+    )
+
+
+def _first_line(root: Node) -> int:
+    return min((place.line for place in root.keys.values()), default=root.place.line)

@@ -1,0 +1,44 @@
+"""A document while it is being checked: its nodes, and the problems found so far.
+
+`build` makes one per document, `targets`, `rules` and `schedules` add to it. It knows no rule of its own.
+"""
+
+from typing import Any
+
+from controller.errors import ScheduleError
+from controller.manifests.nodes import Node, Path, Problem, shorten
+
+
+class Draft:
+    """Collects problems; the parts that already have one are left alone by later rules."""
+
+    def __init__(self, root: Node, problems: tuple[Problem, ...]) -> None:
+        self.root = root
+        self.problems = list(problems)
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """The document, empty if it is no mapping."""
+        value = self.root.value
+        return value if isinstance(value, dict) else {}
+
+    def get(self, key: str) -> Any:
+        """The value of a top-level key; None if it is missing or has a problem."""
+        return self.value.get(key) if self.clean((key,)) else None
+
+    def clean(self, path: Path) -> bool:
+        """Whether nothing is wrong at `path` or below."""
+        return all(problem.path[: len(path)] != path for problem in self.problems)
+
+    def right(self, path: Path) -> bool:
+        """Whether nothing is wrong at `path` itself, whatever is below."""
+        return all(problem.path != path for problem in self.problems)
+
+    def add(self, code: str, message: str, path: Path, *, hint: str | None = None, at_key: bool = False) -> None:
+        """Report the node at `path`, or its key."""
+        place = self.root.key_place(path) if at_key else self.root.at(path).place
+        self.problems.append(Problem(code=code, message=message, place=place, path=path, hint=hint))
+
+    def add_error(self, code: str, error: ScheduleError, path: Path) -> None:
+        """Report what the calendar says about the node at `path`."""
+        self.add(code, shorten(error.message, 300), path, hint=error.hint and shorten(error.hint, 300))

@@ -1,0 +1,126 @@
+"""Any bytes to documents and problems: the only place that knows the YAML parser.
+
+`reader` calls it for every changed file, JSON included (YAML 1.2 contains it). It must never raise and never take
+long, whatever the bytes are: sizes are checked first, and building stops at the first limit that is passed.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import yaml
+
+from controller.manifests.nodes import Document, Place, Problem
+from controller.manifests.syntax import explain
+from controller.manifests.tree import LimitError, TreeBuilder
+
+MAX_FILE_BYTES = 1024 * 1024
+MAX_TAG_DIRECTIVES = 16
+"""libyaml compares every %TAG line with all before it: a file full of them takes minutes."""
+
+
+class _Parser(Protocol):
+    """What libyaml's loader and the pure-Python one have in common: the next event, or yaml.YAMLError."""
+
+    def get_event(self) -> yaml.Event: ...
+
+
+_LOADER: Callable[[str], _Parser] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SURROGATE_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What a file holds. With an error in `problems` the file as a whole is unusable: no documents then."""
+
+    documents: tuple[Document, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def load(content: bytes, *, json: bool = False) -> Loaded:
+    """The documents of a file; `json` allows for what JSON writes differently (characters as two escapes)."""
+    text = _decode(content)
+    if isinstance(text, Problem):
+        return Loaded(problems=(text,))
+    if json:
+        text = _SURROGATE_PAIR.sub(_join_surrogates, text)
+    try:
+        documents = tuple(document for builder in _builders(text) for document in _documents(builder))
+    except LimitError as over:
+        return Loaded(problems=(over.problem,))
+    except yaml.YAMLError as error:
+        return Loaded(problems=(explain(error, text),))
+    return Loaded(documents=documents)
+
+
+def _decode(content: bytes) -> str | Problem:
+    if len(content) > MAX_FILE_BYTES:
+        message = f"{len(content)} bytes; a file may have {MAX_FILE_BYTES}"
+        return Problem(code="FileTooLarge", message=message, place=Place(1, 1))
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode()
+        message = f"byte 0x{content[error.start]:02x} is not UTF-8"
+        return Problem(code="NotUtf8", message=message, place=_end_of(before), hint="save the file as UTF-8")
+    text = text.removeprefix("\ufeff")
+    if bad := _FORBIDDEN.search(text):
+        message = f"the control character U+{ord(bad.group()):04X} is not allowed"
+        return Problem(
+            code="InvalidCharacter",
+            message=message,
+            place=_end_of(text[: bad.start()]),
+            hint="save the file as UTF-8" if bad.group() == "\0" else "remove it",
+        )
+    return _check_directives(text)
+
+
+def _check_directives(text: str) -> str | Problem:
+    for count, match in enumerate(re.finditer(r"^%TAG", text, re.MULTILINE)):
+        if count == MAX_TAG_DIRECTIVES:
+            place = _end_of(text[: match.start()])
+            return Problem(code="TagNotAllowed", message="tags are not allowed, nor so many %TAG lines", place=place)
+    return text
+
+
+def _end_of(before: str) -> Place:
+    lines = re.split("\r\n|\r|\n", before)
+    return Place(len(lines), len(lines[-1]) + 1)
+
+
+def _join_surrogates(match: re.Match[str]) -> str:
+    high, low = int(match[2], 16), int(match[3], 16)
+    return f"{match[1]}\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08x}"
+
+
+def _builders(text: str) -> Iterator[TreeBuilder]:
+    """One finished builder per YAML document. Raises LimitError and yaml.YAMLError."""
+    builder = TreeBuilder()
+    parser = _LOADER(text)
+    while not isinstance(event := parser.get_event(), yaml.StreamEndEvent):
+        if isinstance(event, yaml.DocumentStartEvent):
+            builder = TreeBuilder(nodes_before=builder.nodes, text_before=builder.text)
+        elif isinstance(event, yaml.DocumentEndEvent):
+            yield builder
+        else:
+            builder.feed(event)
+
+
+def _documents(builder: TreeBuilder) -> Iterator[Document]:
+    """The document itself, or the items of a list, each with the problems inside it; nothing for an empty one."""
+    root, problems = builder.root, tuple(builder.problems)
+    if root is None or (root.value is None and not problems):
+        return
+    if not isinstance(root.value, list):
+        yield Document(root=root, problems=problems)
+        return
+    shared = tuple(problem for problem in problems if not problem.path)  # of the list itself: everybody's
+    inside: defaultdict[str | int, list[Problem]] = defaultdict(list)
+    for problem in problems:
+        if problem.path:
+            inside[problem.path[0]].append(replace(problem, path=problem.path[1:]))
+    for index, item in enumerate(root.items):
+        yield Document(root=item, problems=(*shared, *inside[index]))

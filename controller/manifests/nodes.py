@@ -1,0 +1,125 @@
+"""What one YAML document says, with the place of every node, and what is wrong in it.
+
+`tree` makes these values, `schema`, `rules` and `build` read them. Nothing here parses, judges or waits.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from controller.model.findings import Finding, Severity
+
+Path = tuple[str | int, ...]
+
+
+class Place(NamedTuple):
+    """A line and a column of a file, both from 1."""
+
+    line: int
+    column: int
+
+
+class Node(NamedTuple):
+    """A value and where it stands; a named tuple because a big repository has a million of them.
+
+    `value` is plain JSON data. A mapping has `fields` and `keys` (the places of the keys), a sequence has `items`,
+    a scalar has its `text` as written. Aliased nodes are shared: nobody may change `value`.
+    """
+
+    value: Any
+    place: Place
+    text: str = ""
+    fields: Mapping[str, "Node"] = {}
+    keys: Mapping[str, Place] = {}
+    items: tuple["Node", ...] = ()
+
+    def at(self, path: Path) -> "Node":
+        """The node at `path`, or the nearest one above that exists."""
+        node = self
+        for step in path:
+            child = node.child(step)
+            if child is None:
+                break
+            node = child
+        return node
+
+    def child(self, step: str | int) -> "Node | None":
+        """The value of a key, or an item; None where there is none."""
+        if isinstance(step, str):
+            return self.fields.get(step)
+        return self.items[step] if step < len(self.items) else None
+
+    def key_place(self, path: Path) -> Place:
+        """Where the last key of `path` is written; the place of the node itself if that is an item."""
+        parent, last = self.at(path[:-1]), path[-1]
+        found = parent.keys.get(last) if isinstance(last, str) else None
+        return found or self.at(path).place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A finding that does not know its file and deployment yet."""
+
+    code: str
+    message: str
+    place: Place
+    path: Path = ()
+    hint: str | None = None
+    severity: Severity = Severity.ERROR
+
+    def finding(self, file: str, deployment: str | None) -> Finding:
+        """The same, as the rest of the program knows it."""
+        return Finding(
+            code=self.code,
+            message=self.message,
+            file=file,
+            line=self.place.line,
+            column=self.place.column,
+            severity=self.severity,
+            hint=self.hint,
+            path=json_path(self.path),
+            deployment=deployment,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One declared thing: a whole YAML document, or one item of a document that is a list."""
+
+    root: Node
+    problems: tuple[Problem, ...] = ()
+
+
+def json_path(path: Path) -> str:
+    """`("schedules", 0, "cron")` as `$.schedules[0].cron`; keys that are no identifiers in brackets and quotes."""
+    return "$" + "".join(_steps(path))
+
+
+def _steps(path: Path) -> Iterator[str]:
+    for step in path:
+        if isinstance(step, int):
+            yield f"[{step}]"
+        elif step.isidentifier():
+            yield f".{step}"
+        else:
+            quoted = shorten(step, 60).replace("\\", "\\\\").replace("'", "\\'")
+            yield f"['{quoted}']"
+
+
+def shorten(text: str, limit: int = 40) -> str:
+    """`text` for a message: on one line, printable, and at most `limit` characters long."""
+    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1])
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def kind_of(value: Any) -> str:
+    """What people call the type of a JSON value."""
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, str):
+        return "text"
+    return "a list" if isinstance(value, list) else "a mapping"

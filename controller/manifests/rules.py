@@ -1,0 +1,49 @@
+"""What the schema can't say, or can't say well, about tags, labels and environment variables.
+
+`build` calls `check_rules`. Parts with a problem already are left alone; nothing is read but the document.
+"""
+
+import re
+import unicodedata
+
+from controller.manifests.drafts import Draft
+from controller.manifests.nodes import shorten
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FORBIDDEN = re.compile(r"PATH|PYTHONPATH|PYTHONHOME|LD_.*|GIT_.*|CONTROLLER_.*")
+
+
+def check_rules(draft: Draft) -> None:
+    """Add what is wrong with tags, version and env."""
+    for index, tag in enumerate(draft.get("tags") or ()):
+        if has_control(tag):
+            draft.add("ControlCharacter", "a tag can't contain control characters", ("tags", index))
+    if has_control(draft.get("version") or ""):
+        draft.add("ControlCharacter", "version can't contain control characters", ("version",))
+    env = draft.value.get("env")
+    for name, value in env.items() if isinstance(env, dict) else ():
+        _check_variable(draft, name, value)
+
+
+def _check_variable(draft: Draft, name: str, value: object) -> None:
+    path = ("env", name)
+    if not _VARIABLE.fullmatch(name):
+        message = f"{shorten(name)} is no name of an environment variable"
+        hint = "letters, digits and underscores, not beginning with a digit"
+        draft.add("InvalidVariable", message, path, hint=hint, at_key=True)
+    elif _FORBIDDEN.fullmatch(name):
+        message = f"{shorten(name)} decides which code runs, and is not taken from the repository"
+        hint = "the operator sets it where the controller is started"
+        draft.add("ForbiddenEnvironment", message, path, hint=hint, at_key=True)
+    elif isinstance(value, str) and "\0" in value:
+        draft.add("ControlCharacter", "an environment variable can't contain the character U+0000", path)
+
+
+def has_control(text: str) -> bool:
+    """Whether `text` has a character that moves the cursor, breaks the line or reorders what is shown."""
+    if text.isascii() and text.isprintable():
+        return False
+    return any(unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs") or c in _BIDI for c in text)
+
+
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")

@@ -1,0 +1,137 @@
+"""The schedules of a document as values, each asked of `calendar` whether it can be understood and ever fires.
+
+`build` calls `read_schedules`. What a schedule means stands in `calendar`; here is only where each fault lies.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from controller import calendar
+from controller.errors import ScheduleError
+from controller.manifests.canonical import canonical_json
+from controller.manifests.drafts import Draft
+from controller.manifests.nodes import Path
+from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
+
+Parsed = TypeVar("Parsed")
+
+
+def read_schedules(draft: Draft, now: datetime | None) -> tuple[Schedule, ...]:
+    """The sound schedules of the document; `now` None leaves out whether they fire after it."""
+    found: dict[str, Schedule] = {}
+    for path, said in _declared(draft):
+        schedule = _schedule(draft, path, said, now)
+        if schedule is None:
+            continue
+        if schedule.id in found:
+            _duplicate(draft, path, said, schedule.id)
+            continue
+        found[schedule.id] = schedule
+    return tuple(found.values())
+
+
+def read_duration(draft: Draft, path: Path, said: Any) -> timedelta | None:
+    """The positive duration at `path`; None after a problem."""
+    length = _parsed(draft, path, "InvalidDuration", calendar.parse_duration, said)
+    if length is not None and length <= timedelta(0):
+        draft.add("InvalidDuration", "a duration must be longer than nothing", path)
+        return None
+    return length
+
+
+def schedule_id(said: dict[str, Any]) -> str:
+    """The id of a schedule that has none: the same as long as it says the same, suspended or not."""
+    meaning = {key: value for key, value in said.items() if key != "suspend"}
+    return hashlib.sha256(canonical_json(meaning)).hexdigest()[:8]
+
+
+def _declared(draft: Draft) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The schedules whose shape is right, with their paths."""
+    document = draft.value
+    listed = document.get("schedules")
+    if not isinstance(listed, list) or not draft.right(("schedules",)):
+        listed = []  # too many to look at each
+    candidates: list[tuple[Path, Any]] = [(("schedule",), document.get("schedule"))]
+    candidates += [(("schedules", i), item) for i, item in enumerate(listed)]
+    for path, said in candidates:
+        if isinstance(said, dict) and draft.clean(path):
+            yield path, said
+
+
+def _schedule(draft: Draft, path: Path, said: dict[str, Any], now: datetime | None) -> Schedule | None:
+    before = len(draft.problems)
+    timezone = said.get("timezone", "UTC")
+    _parsed(draft, (*path, "timezone"), "InvalidTimezone", calendar.zone, timezone)
+    rule = _rule(draft, path, said)
+    start = _time(draft, (*path, "start"), said.get("start"))
+    end = _time(draft, (*path, "end"), said.get("end"))
+    if rule is None or len(draft.problems) > before:
+        return None
+    dst = said.get("dst", {})
+    schedule = Schedule(
+        id=said.get("id") or schedule_id(said),
+        rule=rule,
+        timezone=timezone,
+        dst=Dst(gap=Gap(dst.get("gap", "next_valid")), repeat=Repeat(dst.get("repeat", "first"))),
+        start=start,
+        end=end,
+        suspend=said.get("suspend", False),
+        parameters=said.get("parameters", {}),
+    )
+    if now is not None:
+        _check(draft, (*path, _rule_key(said)), schedule, now)
+    return schedule if len(draft.problems) == before else None
+
+
+def _check(draft: Draft, path: Path, schedule: Schedule, now: datetime) -> None:
+    try:
+        calendar.check(schedule, now)
+    except ScheduleError as error:
+        draft.add_error("InvalidSchedule", error, path)
+
+
+def _rule_key(said: dict[str, Any]) -> str:
+    return next(key for key in ("cron", "interval", "rrule", "at") if key in said)
+
+
+def _rule(draft: Draft, path: Path, said: dict[str, Any]) -> Rule | None:
+    if "cron" in said:
+        return Cron(expression=said["cron"], day_or=said.get("day_or", True))
+    if "rrule" in said:
+        return RRule(text=said["rrule"])
+    if "interval" in said:
+        every = read_duration(draft, (*path, "interval"), said["interval"])
+        anchor = _time(draft, (*path, "anchor_date"), said.get("anchor_date"))
+        return None if every is None else Interval(every=every, anchor=anchor)
+    return _at(draft, (*path, "at"), said["at"])
+
+
+def _at(draft: Draft, path: Path, said: str | list[str]) -> At:
+    if isinstance(said, str):
+        places: list[tuple[Path, str]] = [(path, said)]
+    else:
+        places = [((*path, index), item) for index, item in enumerate(said)]
+    times = [_time(draft, place, item) for place, item in places]
+    return At(times=tuple(time for time in times if time is not None))
+
+
+def _time(draft: Draft, path: Path, said: str | None) -> datetime | None:
+    return None if said is None else _parsed(draft, path, "InvalidTime", calendar.parse_time, said)
+
+
+def _parsed(draft: Draft, path: Path, code: str, parse: Callable[[Any], Parsed], said: Any) -> Parsed | None:
+    try:
+        return parse(said)
+    except ScheduleError as error:
+        draft.add_error(code, error, path)
+        return None
+
+
+def _duplicate(draft: Draft, path: Path, said: dict[str, Any], schedule_id: str) -> None:
+    if "id" in said:
+        draft.add("DuplicateScheduleId", f"the id {schedule_id} is taken by an earlier schedule", (*path, "id"))
+        return
+    message = "an earlier schedule says exactly the same"
+    draft.add("DuplicateScheduleId", message, path, hint="remove one of them, or give each an id")

@@ -1,0 +1,83 @@
+"""Does a document have the shape of the format? Asks the packaged JSON Schema and returns problems for people.
+
+`build` calls it first. `accept` says yes quickly; after a no, the jsonschema library finds the reasons and `wording`
+puts them into words. The library is imported on first use (it costs 100 ms) and never fetches anything: the registry
+is empty and the only references are inside the schema.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from controller.manifests.accept import Check, Compiler
+from controller.manifests.nodes import Node, Problem
+from controller.manifests.wording import Fault, problems_of
+
+if TYPE_CHECKING:
+    from jsonschema import Draft7Validator, ValidationError
+
+MAX_PROBLEMS = 50
+"""Per document: enough to work on, and nobody can make us word ten thousand."""
+
+
+@cache
+def deployment_schema_text() -> str:
+    """The JSON Schema of a deployment, as shipped: what `controller schema` prints."""
+    return (files("controller") / "schemas" / "deployment.v1.schema.json").read_text(encoding="utf-8")
+
+
+def check_shape(root: Node) -> tuple[Problem, ...]:
+    """Everything that is wrong with the shape of a document, at most MAX_PROBLEMS."""
+    if _accepts()(root.value):
+        return ()
+    found = (problem for fault in _faults(root.value) for problem in problems_of(fault, root))
+    return tuple(islice(_once(found), MAX_PROBLEMS))
+
+
+@cache
+def _accepts() -> Check:
+    schema = json.loads(deployment_schema_text())
+    return Compiler(schema).compile(schema)
+
+
+def _faults(value: Any) -> Iterator[Fault]:
+    for error in _validator().iter_errors(value):
+        if "propertyNames" in error.absolute_schema_path:
+            continue  # names of environment variables: `rules` says more about them than the schema can
+        known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
+        yield Fault(
+            keyword=str(error.validator),
+            rule=error.validator_value,
+            instance=error.instance,
+            path=tuple(error.absolute_path),
+            message=error.message,
+            properties=known,
+        )
+
+
+def _once(problems: Iterator[Problem]) -> Iterator[Problem]:
+    """No problem twice: the schema sees the same fault from several sides."""
+    seen = set()
+    for problem in problems:
+        if (mark := (problem.place, problem.path, problem.message)) not in seen:
+            seen.add(mark)
+            yield problem
+
+
+@cache
+def _validator() -> "Draft7Validator":
+    from jsonschema import Draft7Validator, ValidationError
+    from jsonschema.validators import extend
+    from referencing import Registry
+
+    def pattern(_: Any, expression: str, instance: Any, __: Any) -> "Iterator[ValidationError]":
+        """As ECMA 262 has it: `$` is the end of the text, not the place before a last line break."""
+        if isinstance(instance, str) and not re.search(expression.removesuffix("$") + r"\Z", instance):
+            yield ValidationError(f"does not match {expression!r}")
+
+    strict: type[Draft7Validator] = extend(Draft7Validator, {"pattern": pattern})  # type: ignore[no-untyped-call]
+    return strict(json.loads(deployment_schema_text()), registry=Registry())

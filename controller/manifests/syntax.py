@@ -1,0 +1,69 @@
+"""Why a file is not YAML, in words for the person who wrote it; known traps are named with the way out.
+
+`load` calls it with the parser's error and the text. It must not raise, and must not quote more than a line.
+"""
+
+import re
+
+import yaml
+
+from controller.manifests.nodes import Place, Problem, shorten
+
+_RESERVED = re.compile(r"(?P<key>[\w-]+:[ \t]+|-[ \t]+)(?P<value>[*&@`%!|>].*?)\s*$")
+_TAB = re.compile(r"[ ]*\t")
+
+
+def explain(error: yaml.YAMLError, text: str) -> Problem:
+    """The one problem of a file that could not be parsed."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return Problem(code="InvalidYaml", message="this is not YAML", place=Place(1, 1))
+    start, end = _place(error.context_mark), _place(error.problem_mark)
+    place = end or start or Place(1, 1)
+    line = _line(text, place.line)
+    what = error.problem or ""
+    if _TAB.match(line) and "cannot start any token" in what:
+        column = line.index("\t") + 1
+        return _problem(Place(place.line, column), "a tab in the indentation", "indent with spaces")
+    if trap := _reserved(line, place):
+        return trap
+    if "unexpected end of stream" in what and "quoted scalar" in (error.context or ""):
+        return _problem(start or place, "this quote is never closed", "close it with the same quote sign")
+    if "mapping values are not allowed" in what:
+        return _problem(
+            place,
+            "a second `: ` in one value, or a line that is indented too far",
+            "write a value that contains `: ` in quotes, and give all keys of a mapping the same indentation",
+        )
+    if "while parsing a flow" in (error.context or ""):
+        kind = "mapping { }" if "mapping" in (error.context or "") else "list [ ]"
+        return _problem(place, f"the {kind} that begins in line {(start or place).line} is not finished here", None)
+    context = f"{error.context}, " if error.context else ""
+    return _problem(place, f"{context}{what}", "check the indentation and the punctuation above this place")
+
+
+def _reserved(line: str, place: Place) -> Problem | None:
+    """A value that begins with a sign that means something to YAML: `*/5 * * * *`, `@daily`."""
+    for match in _RESERVED.finditer(line):
+        value, column = match["value"], match.start("value") + 1
+        if column <= place.column <= column + len(value):
+            quoted = shorten(value.split(" #")[0].rstrip(" ]},"), 60).replace('"', '\\"')
+            return _problem(
+                Place(place.line, column),
+                f"a value that begins with {value[0]} must be in quotes",
+                f'write {match["key"].strip()} "{quoted}"',
+            )
+    return None
+
+
+def _problem(place: Place, what: str, hint: str | None) -> Problem:
+    return Problem(code="InvalidYaml", message=f"not valid YAML: {what}", place=place, hint=hint)
+
+
+def _place(mark: object) -> Place | None:
+    line, column = getattr(mark, "line", None), getattr(mark, "column", None)
+    return Place(line + 1, column + 1) if isinstance(line, int) and isinstance(column, int) else None
+
+
+def _line(text: str, number: int) -> str:
+    lines = text.split("\n", number)
+    return lines[number - 1].rstrip("\r") if number <= len(lines) else ""

@@ -1,0 +1,234 @@
+"""Turns one error of the JSON Schema library into problems that say what was found, what is expected and where.
+
+`schema` calls it. It reads the library's error and our nodes only; it must not validate anything itself.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from itertools import islice
+from typing import Any
+
+from controller.manifests.nodes import Node, Path, Problem, kind_of, shorten
+
+LATER_KEYS = frozenset(
+    (
+        *("overlap", "catchup", "retries", "secrets", "resources", "queue", "priority", "prune", "retention"),
+        *("environments", "start_deadline", "renamed_from", "working_directory", "jitter"),
+    )
+)
+"""Keys of the format that this version does not know yet."""
+
+_NEAR = 0.6
+_TYPES = {
+    "string": "text",
+    "number": "a number",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+}
+_PATTERNS = {
+    "name": "a name has lower-case letters, digits and hyphens, begins and ends without a hyphen, and has at most 63",
+    "flow": "write the Python file from the repository root, a colon, and the flow in it: flows/etl.py:main",
+    "flow_location": "write the Python file relative to this file, without the flow: ../flows/etl.py (and flow_name)",
+    "id": "an id has letters, digits, hyphens, underscores and dots, and at most 63",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One keyword of the schema that refused the `instance` at `path`: the library's error, typed.
+
+    `rule` is the value of the keyword, `properties` are the keys that the schema knows at this place.
+    """
+
+    keyword: str
+    rule: Any
+    instance: Any
+    path: Path
+    message: str
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+
+Wording = Callable[[Fault, Node, Path], Iterator[Problem]]
+
+
+def problems_of(fault: Fault, root: Node) -> Iterator[Problem]:
+    """What `fault`, found in the document `root`, is in words."""
+    yield from _WORDINGS.get(fault.keyword, _other)(fault, root, fault.path)
+
+
+def _unknown_keys(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
+    known = fault.properties
+    for key in fault.instance:
+        if key in known:
+            continue
+        place, shown = root.key_place((*path, key)), shorten(key)
+        if key in LATER_KEYS:
+            yield Problem(
+                code="UnsupportedKey",
+                message=f"this version does not support {shown} yet",
+                place=place,
+                path=(*path, key),
+                hint="remove it, or update the controller",
+            )
+            continue
+        yield Problem(
+            code="UnknownKey",
+            message=f"there is no key {shown} here",
+            place=place,
+            path=(*path, key),
+            hint=did_you_mean(key, known) or f"known keys: {', '.join(sorted(known))}",
+        )
+
+
+def did_you_mean(word: str, known: Collection[str]) -> str | None:
+    """A hint with the word of `known` that is nearest to `word`, if one is near."""
+    if len(word) > 40:
+        return None
+    near = get_close_matches(_plain(word), known, n=1, cutoff=_NEAR)
+    return f"did you mean {near[0]}?" if near else None
+
+
+def _missing_key(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
+    for key in fault.rule:
+        if key not in fault.instance and not _misspelt(fault, [key]):
+            yield Problem(code="MissingKey", message=f"the key {key} is missing", place=root.at(path).place, path=path)
+
+
+def _exactly_one(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
+    choices = [branch["required"][0] for branch in fault.rule]
+    yield from _choice(choices, f"exactly one of {_or(choices)}", fault, root, path)
+
+
+def _not_both(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
+    if "required" in fault.rule:
+        choices = fault.rule["required"]
+        yield from _choice(choices, f"only one of {_or(choices)}", fault, root, path)
+
+
+def _choice(choices: list[str], expected: str, fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
+    if not isinstance(fault.instance, dict):
+        return  # the wrong type is reported on its own
+    found = (key for key in choices if key in fault.instance)
+    present = sorted(found, key=lambda key: root.key_place((*path, key)))
+    if not present and not _misspelt(fault, choices):
+        message = f"needs {expected}"
+        yield Problem(code="MissingKey", message=message, place=root.at(path).place, path=path)
+    for extra in present[1:]:
+        message = f"{extra} does not go with {present[0]}: {expected}"
+        yield Problem(
+            code="ConflictingKeys", message=message, place=root.key_place((*path, extra)), path=(*path, extra)
+        )
+
+
+def _misspelt(fault: Fault, choices: Collection[str]) -> bool:
+    """Whether an unknown key looks like one of `choices`: it gets its own finding, this one would be noise."""
+    known = fault.properties
+    unknown = islice((key for key in fault.instance if key not in known), 20)
+    return any(len(key) <= 40 and get_close_matches(_plain(key), choices, n=1, cutoff=_NEAR) for key in unknown)
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("-", "_")
+
+
+def _needs(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
+    for key, needed in fault.rule.items():
+        if key in fault.instance and not all(other in fault.instance for other in needed):
+            yield Problem(
+                code="ConflictingKeys",
+                message=f"{key} goes with {needed[0]} only",
+                place=root.key_place((*path, key)),
+                path=(*path, key),
+            )
+
+
+def _type(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
+    allowed = fault.rule if isinstance(fault.rule, list) else [fault.rule]
+    expected = _or([_TYPES[name] for name in allowed])
+    node, shown = root.at(path), kind_of(fault.instance)
+    if node.text:
+        shown = f"{shown} ({shorten(node.text)})"
+    if not path:
+        message = f"a deployment is a mapping, this is {shown}"
+        yield Problem(code="NotAMapping", message=message, place=node.place)
+        return
+    yield Problem(
+        code="WrongType",
+        message=f"{_label(path)} must be {expected}, this is {shown}",
+        place=node.place,
+        path=path,
+        hint=_type_hint(fault.instance, node.text, allowed),
+    )
+
+
+def _type_hint(value: Any, text: str, allowed: list[str]) -> str | None:
+    if "string" in allowed and isinstance(value, bool | int | float):
+        return f'write it in quotes: "{shorten(text)}"'
+    if "boolean" in allowed and isinstance(value, str) and value.lower() in ("yes", "no", "on", "off"):
+        return f"write {'true' if value.lower() in ('yes', 'on') else 'false'}"
+    if "array" in allowed and isinstance(value, str):
+        return f"write it as a list: [{shorten(value)}]"
+    if value is None and text == "":
+        return "write a value, or remove the key"
+    return None
+
+
+def _pattern(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
+    hint = _PATTERNS.get(str(path[-1])) if path else None
+    yield _invalid(root, path, f"{_label(path)} can't be {_quoted(fault.instance)}", hint)
+
+
+def _one_of_words(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
+    if not isinstance(fault.instance, str):
+        return  # the wrong type is reported on its own
+    words = list(fault.rule)
+    hint = did_you_mean(fault.instance, words)
+    yield _invalid(root, path, f"{_label(path)} must be {_or(words)}, not {_quoted(fault.instance)}", hint)
+
+
+def _size(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
+    limit, what = fault.rule, "items" if isinstance(fault.instance, list) else "characters"
+    if fault.keyword.startswith("min"):
+        yield _invalid(root, path, f"{_label(path)} must not be empty", None)
+    else:
+        yield _invalid(root, path, f"{_label(path)} has {len(fault.instance)} {what}; at most {limit}", None)
+
+
+def _other(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
+    yield _invalid(root, path, shorten(fault.message, 200), None)
+
+
+def _invalid(root: Node, path: Path, message: str, hint: str | None) -> Problem:
+    return Problem(code="InvalidValue", message=message, place=root.at(path).place, path=path, hint=hint)
+
+
+def _label(path: Path) -> str:
+    last = path[-1]
+    return shorten(last) if isinstance(last, str) else f"item {last + 1} of {path[-2]}"
+
+
+def _quoted(value: str) -> str:
+    return f'"{shorten(value)}"'
+
+
+def _or(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+_WORDINGS: dict[str, Wording] = {
+    "additionalProperties": _unknown_keys,
+    "required": _missing_key,
+    "oneOf": _exactly_one,
+    "not": _not_both,
+    "dependencies": _needs,
+    "type": _type,
+    "pattern": _pattern,
+    "enum": _one_of_words,
+    "minLength": _size,
+    "maxLength": _size,
+    "minItems": _size,
+    "maxItems": _size,
+}

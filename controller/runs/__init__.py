@@ -1,0 +1,13 @@
+"""One occurrence, from its due time to its outcome: admission, queue, launch, supervision, verdict, logs.
+
+    engine = Engine(store=..., source=..., clock=..., settings=...)
+    engine.start()
+    engine.look_at("nightly")                      # it may be due
+    engine.trigger("nightly", {"region": "eu"})    # somebody asked for it
+
+What stands in a run's directory decides what became of it (`verdict`); processes and signals are only hints.
+"""
+
+from controller.runs.engine import Engine
+
+__all__ = ["Engine"]

@@ -1,0 +1,187 @@
+"""The thread that carries runs from due to done. It alone starts supervisors and commits outcomes.
+
+Woken by the timetable, by requests and by supervisors; it never waits longer than 10 seconds. Each turn: account for
+what is due, settle what ended, launch what has a place. `verdict` decides from the disk; a wake-up is only a hint.
+"""
+
+import contextlib
+import logging
+import os
+import selectors
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from controller.clock import Clock
+from controller.errors import ControllerError
+from controller.model.runs import Run
+from controller.runs.admission import Admission, Request
+from controller.runs.launcher import Launcher
+from controller.runs.specification import Specifications
+from controller.runs.watchlist import Watched, Watchlist
+from controller.sources.source import Source
+from controller.store import Store, runs
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 10.0
+
+
+class Engine:
+    """Runs what is due. `look_at`, `trigger` and `wake` may be called from any thread.
+
+    `on_tick` is called every 10 seconds, `on_failure` once if the thread has to give up; both on its thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        source: Source,
+        clock: Clock,
+        admission: Admission,
+        launcher: Launcher,
+        max_running: int,
+        on_tick: Callable[[], None],
+        on_failure: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._source = source
+        self._clock = clock
+        self._admission = admission
+        self._launcher = launcher
+        self._max_running = max_running
+        self._on_tick = on_tick
+        self._on_failure = on_failure
+        self._specifications = Specifications(source, store)
+        self._watchlist = Watchlist(store, clock, launcher)
+        self._due: deque[str] = deque()
+        self._stopping = threading.Event()
+        self._exports: dict[str, Future[Path]] = {}
+        self._exporter = ThreadPoolExecutor(1, thread_name_prefix="exports")
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._thread = threading.Thread(target=self._live, name="runs")
+        self.failure: BaseException | None = None
+
+    def start(self) -> None:
+        """Take over the runs of a controller before us, then begin."""
+        self._watchlist.recover()
+        self.wake()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Launch nothing more and return when the thread has ended. Running flows live on."""
+        self._stopping.set()
+        self.wake()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._exporter.shutdown(cancel_futures=True)
+        self._watchlist.release()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread is at work."""
+        return self._thread.is_alive()
+
+    def wake(self) -> None:
+        """Take a turn now."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake_write, b"w")
+
+    def look_at(self, name: str) -> None:
+        """This deployment may have something due."""
+        self._due.append(name)
+        self.wake()
+
+    def trigger(self, request: Request) -> Run:
+        """Queue a run now. Raises NotFoundError, StateError."""
+        with self._store.write() as tx:
+            run = self._admission.request(tx, request)
+        log.info("Run requested", extra={"deployment": run.deployment, "run": run.id})
+        self.wake()
+        return run
+
+    def _live(self) -> None:
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._wake_read, selectors.EVENT_READ)
+                self._watchlist.attach(selector)
+                next_tick = self._clock.monotonic() + TICK_SECONDS
+                while not self._stopping.is_set():
+                    ready = selector.select(max(0.0, next_tick - self._clock.monotonic()))
+                    self._drain()
+                    is_tick = self._clock.monotonic() >= next_tick
+                    if is_tick:
+                        next_tick = self._clock.monotonic() + TICK_SECONDS
+                    self._turn([key.data for key, _ in ready if key.data is not None], is_tick=is_tick)
+        except BaseException as error:
+            log.critical("The run engine failed", exc_info=error)
+            self.failure = error
+            self._on_failure()
+
+    def _turn(self, ready: Sequence[Watched], *, is_tick: bool) -> None:
+        try:
+            self._account()
+            self._watchlist.handle(ready)
+            if is_tick:
+                self._on_tick()
+                self._watchlist.look_again()
+            self._launch()
+        except ControllerError as error:
+            log.error("Runs can't go on for now", extra={"reason": error.reason, "error": error.message})
+
+    def _drain(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._wake_read, 4096):
+                pass
+
+    def _account(self) -> None:
+        names: list[str] = []
+        while self._due:
+            names.append(self._due.popleft())
+        if not names:
+            return
+        try:
+            with self._store.write() as tx:
+                self._admission.account(tx, dict.fromkeys(names), self._clock.now())
+        except ControllerError:
+            self._due.extendleft(names)
+            raise
+
+    def _launch(self) -> None:
+        free = self._max_running - len(self._watchlist)
+        if free <= 0:
+            return
+        with self._store.read() as tx:
+            waiting = runs.queue(tx, free)
+        for run in waiting:
+            root = self._root(run)
+            if root is not None:
+                self._launch_one(run, root)
+
+    def _launch_one(self, run: Run, root: Path) -> None:
+        try:
+            deployment = self._specifications.resolve(run, self._clock.now())
+        except ControllerError as error:
+            self._watchlist.refuse(run, error.message)
+            return
+        pycache = root.parent / "pycache" if self._source.is_pinned else None
+        self._watchlist.launch(run, deployment, root, pycache)
+
+    def _root(self, run: Run) -> Path | None:
+        """The code of a run's revision; None while it is being exported, beside this thread."""
+        if self._source.has_checkout(run.revision):
+            self._exports.pop(run.revision, None)
+            return self._source.checkout(run.revision)
+        future = self._exports.get(run.revision)
+        if future is None:
+            future = self._exports[run.revision] = self._exporter.submit(self._source.checkout, run.revision)
+            future.add_done_callback(lambda _: self.wake())
+        elif future.done():
+            del self._exports[run.revision]
+            error = future.exception()
+            if error is not None:
+                self._watchlist.refuse(run, error.message if isinstance(error, ControllerError) else str(error))
+        return None

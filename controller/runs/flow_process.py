@@ -1,0 +1,142 @@
+"""The flow's own process: loads the user's file, calls the flow with its parameters. Stands alone.
+
+Started by the supervisor as `python -P flow_process.py`. Descriptor 3 holds the call as JSON (`root`, `path`, `name`,
+`parameters`, `pycache`); one line of JSON goes back on descriptor 4: `{"result": …}` or `{"error": "…"}`.
+
+The repository's root and the flow's folder are importable, after the standard library and before installed
+packages: a `json.py` beside a flow breaks nothing, and a repository's own `controller/` is the flow's, not ours.
+"""
+
+import importlib.util
+import json
+import os
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+CALL_FD = 3
+EVENTS_FD = 4
+MAX_RESULT_BYTES = 8192
+
+
+class FlowNotFoundError(Exception):
+    """The file is there, but the flow is not in it."""
+
+
+def main() -> int:
+    """Load, call, report. Returns the exit code."""
+    with os.fdopen(CALL_FD, encoding="utf-8") as stream:
+        call = json.load(stream)
+    os.set_inheritable(EVENTS_FD, False)
+    if call["pycache"]:
+        sys.pycache_prefix = call["pycache"]
+    # `python -P` started this very file: what it put in sys.modules is not the flow's business.
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        result = run(call)
+    except Exception as error:  # noqa: BLE001
+        sys.stderr.write(explanation(error))
+        report({"error": summary(error)})
+        return 1
+    report({"result": preview(result)})
+    return 0
+
+
+def run(call: dict[str, Any]) -> Any:
+    """Call the flow and return what it returns; a coroutine is run to its end."""
+    path = os.path.join(call["root"], call["path"])  # noqa: PTH118
+    make_importable(call["root"], os.path.dirname(path))  # noqa: PTH120
+    sys.argv = [path]
+    flow = find(load(path, call["path"]), call["name"], call["path"])
+    result = flow(**call["parameters"])
+    if isinstance(result, types.CoroutineType):
+        import asyncio
+
+        return asyncio.run(result)
+    return result
+
+
+def make_importable(*directories: str) -> None:
+    """Put these on the module path, after the standard library and before installed packages."""
+    first_installed = next(
+        (index for index, entry in enumerate(sys.path) if "site-packages" in entry or "dist-packages" in entry),
+        len(sys.path),
+    )
+    sys.path[first_installed:first_installed] = dict.fromkeys(directories)
+
+
+def load(path: str, name: str) -> types.ModuleType:
+    """Execute the file as a module, named by its path so that what it defines can be pickled."""
+    if not os.path.isfile(path):  # noqa: PTH113
+        raise FlowNotFoundError(f"There is no file {name} in this revision.")
+    dotted = name.removesuffix(".py").replace("/", ".")
+    spec = importlib.util.spec_from_file_location(dotted, path)
+    if spec is None or spec.loader is None:
+        raise FlowNotFoundError(f"{name} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[dotted] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def find(module: types.ModuleType, name: str | None, path: str) -> Callable[..., Any]:
+    """The flow of this name; without a name, the only public function that the file defines."""
+    if name is not None:
+        flow = getattr(module, name, None)
+        if callable(flow):
+            found: Callable[..., Any] = flow
+            return found
+    own = [
+        value
+        for key, value in vars(module).items()
+        if isinstance(value, types.FunctionType) and value.__module__ == module.__name__ and not key.startswith("_")
+    ]
+    names = ", ".join(function.__name__ for function in own) or "none"
+    if name is not None:
+        raise FlowNotFoundError(f"{path} has no flow {name!r}; its functions: {names}.")
+    if len(own) != 1:
+        raise FlowNotFoundError(f"Say which flow of {path} is meant with flow_name; its functions: {names}.")
+    return own[0]
+
+
+def report(event: dict[str, Any]) -> None:
+    """Tell the supervisor. It may be gone, or its pipe full; the flow's verdict does not hang on it."""
+    try:
+        os.write(EVENTS_FD, json.dumps(event).encode() + b"\n")
+    except OSError:
+        return
+
+
+def preview(value: Any) -> Any:
+    """The value itself if it is JSON and small, else the beginning of its text."""
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        text = repr(value)
+        return text if len(text) <= MAX_RESULT_BYTES else text[:MAX_RESULT_BYTES] + "…"
+    return value if len(text) <= MAX_RESULT_BYTES else text[:MAX_RESULT_BYTES] + "…"
+
+
+def explanation(error: BaseException) -> str:
+    """The traceback, from the user's first frame on."""
+    if isinstance(error, FlowNotFoundError):
+        return f"{error}\n"
+    import traceback
+
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames))
+
+
+def summary(error: BaseException) -> str:
+    """The error in one line."""
+    if isinstance(error, FlowNotFoundError):
+        return str(error)
+    text = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")
+    return text if len(text) <= 1000 else text[:1000] + "…"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""What became of a run that was being launched or running, from what stands in its directory alone.
+
+The decision table of docs/runs.md. Called by the engine when a supervisor ended, and for every such run at start-up.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from controller.model.runs import RunState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alive:
+    """A supervisor holds the lock. `started`: its flow has been, or is about to be, started."""
+
+    pid: int | None
+    started: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The flow ended and its supervisor wrote down how."""
+
+    state: RunState
+    reason: str | None
+    exit_code: int | None
+    signal: int | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    result: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """The flow was started, and nobody knows how it ended."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotStarted:
+    """Proven: no code of this attempt has run."""
+
+
+Verdict = Alive | Ended | Lost | NotStarted
+
+
+def judge(directory: Path, nonce: str, *, same_boot: bool) -> Verdict:
+    """Read the directory of one attempt. The lock is asked first: while it is held, nothing else is final."""
+    lock = _lock_holder(directory / "lock")
+    started = _mark(directory / "started", nonce)
+    if lock is not None:
+        return Alive(pid=lock.pid, started=started is not None)
+    ending = _mark(directory / "exit", nonce)
+    if ending is not None:
+        return _ended(ending)
+    if started is not None:
+        reason = "the supervisor was killed" if same_boot else "the machine was restarted"
+        return Lost(reason=f"outcome unknown: {reason} while the flow ran")
+    return NotStarted()
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    pid: int | None
+
+
+def _lock_holder(path: Path) -> _Holder | None:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.read(descriptor, 32)
+        return _Holder(int(text) if text.isdigit() else None)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _mark(path: Path, nonce: str) -> dict[str, Any] | None:
+    with contextlib.suppress(OSError, ValueError):
+        content = json.loads(path.read_bytes())
+        if isinstance(content, dict) and content.get("nonce") == nonce:
+            return content
+    return None
+
+
+def _ended(ending: dict[str, Any]) -> Ended:
+    state = RunState(ending["outcome"])
+    return Ended(
+        state=state,
+        reason=_reason(state, ending),
+        exit_code=ending.get("exit_code"),
+        signal=ending.get("signal"),
+        started_at=_instant(ending.get("started_at")),
+        finished_at=_instant(ending.get("finished_at")),
+        result=ending.get("result") if state is RunState.SUCCEEDED else None,
+    )
+
+
+def _reason(state: RunState, ending: dict[str, Any]) -> str | None:
+    if state is not RunState.FAILED:
+        return "it ran longer than its timeout" if state is RunState.TIMED_OUT else None
+    if ending.get("error"):
+        return str(ending["error"])
+    if ending.get("signal") is not None:
+        return f"ended by signal {ending['signal']}"
+    return str(ending.get("reason") or f"exit code {ending.get('exit_code')}")
+
+
+def _instant(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,37 @@
+"""APScheduler's trigger over our calendar: the union of a deployment's schedules.
+
+Called by APScheduler's thread, with its lock held: it must be quick and must not raise.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+from apscheduler.triggers.base import BaseTrigger
+
+from controller.calendar import next_fire_times
+from controller.errors import ControllerError
+from controller.model.schedules import Schedule
+
+log = logging.getLogger(__name__)
+
+
+class CalendarTrigger(BaseTrigger):  # type: ignore[misc]
+    """Fires at the first fire time after `after`, even if that is past, and then at each one to come.
+
+    One firing stands for everything that is due by then, so a backlog is never walked one by one.
+    """
+
+    def __init__(self, schedules: Sequence[Schedule], after: datetime) -> None:
+        self._schedules = schedules
+        self._after = after
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        """The next instant, or None at the calendar's end."""
+        after = self._after if previous_fire_time is None else max(previous_fire_time, now)
+        try:
+            found = next_fire_times(self._schedules, after, 1)
+        except ControllerError as error:
+            log.error("A schedule could not be computed; its deployment does not fire", extra={"error": error.message})
+            return None
+        return found[0][0] if found else None

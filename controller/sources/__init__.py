@@ -1,0 +1,9 @@
+"""What does the repository say, and at which revision? `Source -> Snapshot(revision, files)`.
+
+    source = GitSource(repo, ref=None, path="deployments", exports=state_dir / "exports")
+    revision = source.observe()        # cheap: has anything moved?
+    snapshot = source.read(revision)   # all manifests of exactly that revision
+    root = source.checkout(revision)   # the code that its runs execute
+
+`reconcile` drives it, `app` chooses which one. Errors of the outside arrive as `SourceError`.
+"""

@@ -1,0 +1,68 @@
+"""What every source can do. `reconcile` and `runs` see only this."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from controller.model.snapshots import Snapshot
+
+MAX_MANIFEST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """A directory in which a change means: look again."""
+
+    path: Path
+    recursive: bool
+
+
+class Source(Protocol):
+    """A repository that is followed. Every method raises SourceError when it can't be read."""
+
+    is_pinned: bool
+    """Whether a revision, once named, always gives the same files (git), or only what is there now (a directory)."""
+
+    def observe(self) -> str:
+        """The present revision."""
+        ...
+
+    def read(self, revision: str) -> Snapshot:
+        """All manifests of this revision."""
+        ...
+
+    def read_file(self, revision: str, path: str) -> bytes:
+        """One file of this revision, by its path from the repository root."""
+        ...
+
+    def checkout(self, revision: str) -> Path:
+        """The root directory of this revision's code, made if need be."""
+        ...
+
+    def has_checkout(self, revision: str) -> bool:
+        """Whether `checkout` would return at once."""
+        ...
+
+    def collect(self, keep: Collection[str]) -> None:
+        """Forget the checkouts of all other revisions."""
+        ...
+
+    def watched(self) -> tuple[Watched, ...]:
+        """Where a change would show first."""
+        ...
+
+
+def is_wanted(path: str) -> bool:
+    """Whether this path from the repository root is a manifest's: by its ending, and not below a dot-file."""
+    return path.endswith((".yaml", ".yml", ".json")) and not any(part.startswith(".") for part in path.split("/"))
+
+
+def is_text(path: str) -> bool:
+    """Whether a file name, as the system gives it, is UTF-8."""
+    return not any("\ud800" <= char <= "\udfff" for char in path)
+
+
+def visible(path: str) -> str:
+    """A file name that is not UTF-8, as text."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,105 @@
+"""The state directory: what is where in it, and who holds it. Only one controller at a time may."""
+
+import fcntl
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from controller.errors import AlreadyRunningError, StateError
+
+_LOCK_TRIES = 20
+_LOCK_PAUSE_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """The controller that holds a state directory."""
+
+    pid: int
+    host: str
+    started_at: datetime
+    version: str
+
+
+class StateDirectory:
+    """One directory, private to its user, that ignores itself in git."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.database = path / "state.db"
+        self.socket = path / "control.sock"
+        self.runs = path / "runs"
+        self.exports = path / "exports"
+        self.log = path / "controller.log"
+        self._lock_file = path / "controller.lock"
+        self._lock: int | None = None
+
+    def hold(self, *, version: str, now: datetime, pause: Any) -> None:
+        """Create it if need be and hold it until this process ends. Raises AlreadyRunningError, StateError.
+
+        `pause(seconds)` waits between the tries: a command that only looks may hold the lock for an instant.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.runs.mkdir(exist_ok=True, mode=0o700)
+            ignore = self.path / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n", encoding="utf-8")
+            descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StateError(
+                f"The state directory {self.path} can't be used: {error.strerror}.",
+                hint="Choose another with --state-dir, or CONTROLLER_STATE_DIR.",
+            ) from error
+        for _ in range(_LOCK_TRIES):
+            if _try_lock(descriptor, fcntl.LOCK_EX):
+                break
+            pause(_LOCK_PAUSE_SECONDS)
+        else:
+            os.close(descriptor)
+            raise self._held()
+        holder = Holder(pid=os.getpid(), host=socket.gethostname(), started_at=now, version=version)
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps({**asdict(holder), "started_at": now.isoformat()}).encode())
+        self._lock = descriptor
+
+    def release(self) -> None:
+        """Let go of it."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def holder(self) -> Holder | None:
+        """The running controller, None if there is none."""
+        try:
+            descriptor = os.open(self._lock_file, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            if _try_lock(descriptor, fcntl.LOCK_SH):
+                return None
+            content = json.loads(os.read(descriptor, 4096))
+            return Holder(**{**content, "started_at": datetime.fromisoformat(content["started_at"])})
+        except (ValueError, TypeError, KeyError):
+            return None
+        finally:
+            os.close(descriptor)
+
+    def _held(self) -> AlreadyRunningError:
+        holder = self.holder()
+        who = "" if holder is None else f": pid {holder.pid} on {holder.host}, since {holder.started_at:%Y-%m-%d %H:%M}"
+        return AlreadyRunningError(
+            f"Another controller holds {self.path}{who}.", hint="Stop it, or choose another --state-dir."
+        )
+
+
+def _try_lock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,75 @@
+"""Runs on the terminal: a table of many, a page for one."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from controller.tui import words
+from controller.views.runs import RunView
+
+
+def run_table(runs: Sequence[RunView], now: datetime) -> RenderableType:
+    """One row each, newest first."""
+    if not runs:
+        return Text("No runs yet.", style="dim")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for title in ("RUN", "DEPLOYMENT", "STATE", "TRIGGER", "STARTED", "TOOK", "REASON OR RESULT"):
+        table.add_column(title, overflow="ellipsis", no_wrap=True)
+    for run in runs:
+        table.add_row(
+            # The end of the id is its random part: short, and enough to name the run.
+            words.plain(run.id[-12:]),
+            words.plain(run.deployment),
+            words.state(run.state),
+            words.plain(run.trigger),
+            words.ago(run.started_at or run.created_at, now),
+            words.plain(_took(run, now)),
+            words.plain(run.reason if run.reason is not None else _result(run)),
+        )
+    return table
+
+
+def run_detail(run: RunView, now: datetime) -> RenderableType:
+    """Everything about one."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="bold")
+    grid.add_column()
+    rows: list[tuple[str, RenderableType]] = [
+        ("run", words.plain(run.id)),
+        ("deployment", words.plain(run.deployment)),
+        ("state", words.state(run.state)),
+        ("reason", words.plain(run.reason or "-")),
+        ("result", words.plain(_result(run) or "-")),
+        ("trigger", words.plain(run.trigger)),
+        ("scheduled for", words.local(run.scheduled_for)),
+        ("created", words.local(run.created_at)),
+        ("started", words.local(run.started_at)),
+        ("finished", words.local(run.finished_at)),
+        ("took", words.plain(_took(run, now))),
+        ("attempt", words.plain(f"{run.attempt} of {run.attempts}")),
+        ("exit code", words.plain("-" if run.exit_code is None else run.exit_code)),
+        ("signal", words.plain("-" if run.signal is None else run.signal)),
+        ("revision", words.plain(run.revision)),
+        ("spec", words.plain(run.spec_digest)),
+        ("version", words.plain(run.version or "-")),
+        ("tags", words.plain(", ".join(run.tags) or "-")),
+        ("parameters", words.parameters(run.parameters)),
+    ]
+    for title, value in rows:
+        grid.add_row(title, value)
+    return grid
+
+
+def _took(run: RunView, now: datetime) -> str:
+    if run.started_at is None:
+        return "-"
+    seconds = ((run.finished_at or now) - run.started_at).total_seconds()
+    return f"{seconds:.2f}s" if seconds < 10 else words.span((run.finished_at or now) - run.started_at)
+
+
+def _result(run: RunView) -> str:
+    return "" if run.result is None else json.dumps(run.result, ensure_ascii=False)

@@ -1,0 +1,86 @@
+"""The status view: what the source says, deployments with problems first, runs, events. Once or as a live frame."""
+
+from datetime import datetime
+
+from rich.console import Group, RenderableType
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from controller.tui import words
+from controller.tui.deployments import deployment_table
+from controller.tui.runs import run_table
+from controller.views.status import StatusView
+
+
+def render_status(view: StatusView, now: datetime, *, rows: int | None = None) -> RenderableType:
+    """The whole picture, or as much of it as fits `rows` lines of a screen."""
+    shown = view.deployments
+    room = None if rows is None else max(3, rows - 24)
+    if room is not None and len(shown) > room:
+        shown = shown[:room]
+    parts: list[RenderableType] = [_head(view, now), *_findings(view)]
+    parts += [_rule(f"Deployments ({len(view.deployments)})"), deployment_table(shown, now)]
+    if len(shown) < len(view.deployments):
+        parts.append(Text(f"… and {len(view.deployments) - len(shown)} more", style="dim"))
+    counts = f"running {view.runs.running}, pending {view.runs.pending}"
+    parts += [_rule(f"Runs ({counts})"), run_table(view.recent_runs, now)]
+    parts += [_rule("Events"), _events(view, now)]
+    return Group(*parts)
+
+
+def _rule(title: str) -> Rule:
+    return Rule(Text(title, style="bold"), align="left", style="dim")
+
+
+def _head(view: StatusView, now: datetime) -> RenderableType:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="bold")
+    grid.add_column(overflow="fold")
+    controller = view.controller
+    if controller.running and controller.started_at is not None:
+        running = Text("running", style="green") + Text(
+            f", pid {controller.pid}, version {controller.version}, up {words.span(now - controller.started_at)}"
+        )
+    else:
+        running = Text("not running", style="yellow")
+    grid.add_row("controller", running)
+    grid.add_row("source", words.plain(view.source.repo) + Text("  ") + words.revision(view.source.revision))
+    for condition in view.source.conditions:
+        style = "green" if condition.status == "True" else "bold red"
+        answer = Text(f"{condition.type}={condition.status} {condition.reason}", style=style)
+        since = words.span(now - condition.last_transition_time)
+        message = Text() if condition.status == "True" else Text(": ") + words.plain(condition.message)
+        grid.add_row("", answer + Text(f" for {since}") + message)
+    return grid
+
+
+def _findings(view: StatusView) -> list[RenderableType]:
+    if not view.source.findings:
+        return []
+    lines = [
+        words.state(finding.severity)
+        + Text(" ")
+        + words.plain(f"{finding.file}:{finding.line}:{finding.column}: {finding.message}")
+        for finding in view.source.findings[:5]
+    ]
+    more = len(view.source.findings) - len(lines)
+    return [_rule("Findings"), *lines, *([Text(f"… and {more} more", style="dim")] if more else [])]
+
+
+def _events(view: StatusView, now: datetime) -> RenderableType:
+    if not view.events:
+        return Text("Nothing has happened yet.", style="dim")
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    for event in view.events:
+        table.add_row(
+            words.ago(event.time, now),
+            words.plain(event.about),
+            Text(event.reason, style=words.state(event.severity).style),
+            words.plain(event.message),
+        )
+    return table

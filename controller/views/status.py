@@ -1,0 +1,124 @@
+"""The whole picture: is a controller running, what does the source say, how do the deployments do, what runs."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from controller.model.findings import Finding
+from controller.model.runs import RunState
+from controller.model.status import Event, SourceStatus
+from controller.settings import Location
+from controller.store import Store, Transaction, events, runs, sources
+from controller.store.directory import StateDirectory
+from controller.store.runs import RunFilter
+from controller.views.conditions import ConditionView, condition_views
+from controller.views.deployments import DeploymentView, list_deployments
+from controller.views.runs import RunView, list_runs
+
+RECENT_RUNS = 8
+RECENT_EVENTS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerView:
+    """The process that follows this repository."""
+
+    running: bool
+    pid: int | None
+    started_at: datetime | None
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceView:
+    """What the last pass found."""
+
+    repo: str
+    ref: str | None
+    revision: str | None
+    last_attempted_revision: str | None
+    last_applied_revision: str | None
+    conditions: tuple[ConditionView, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCounts:
+    """How many runs are not final."""
+
+    running: int
+    pending: int
+    retrying: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusView:
+    """The contract of `controller status -o json`. `withheld` is None while nothing is."""
+
+    controller: ControllerView
+    source: SourceView
+    deployments: tuple[DeploymentView, ...]
+    runs: RunCounts
+    withheld: None
+    recent_runs: tuple[RunView, ...]
+    events: tuple[Event, ...]
+
+
+def look(location: Location, now: datetime) -> StatusView:
+    """Read everything; a repository without any state gives an empty picture."""
+    state = StateDirectory(location.state_dir)
+    holder = state.holder()
+    controller = ControllerView(
+        running=holder is not None,
+        pid=None if holder is None else holder.pid,
+        started_at=None if holder is None else holder.started_at,
+        version=None if holder is None else holder.version,
+    )
+    if not state.database.exists():
+        return _empty(controller, location)
+    store = Store.look(state.database)
+    try:
+        with store.read() as tx:
+            return _status(tx, controller, location, now)
+    finally:
+        store.close()
+
+
+def _status(tx: Transaction, controller: ControllerView, location: Location, now: datetime) -> StatusView:
+    counts = runs.counts(tx)
+    return StatusView(
+        controller=controller,
+        source=_source(sources.find(tx), location),
+        deployments=tuple(list_deployments(tx, now)),
+        runs=RunCounts(
+            running=counts.get(RunState.RUNNING, 0),
+            pending=counts.get(RunState.PENDING, 0) + counts.get(RunState.LAUNCHING, 0),
+            retrying=counts.get(RunState.RETRYING, 0),
+        ),
+        withheld=None,
+        recent_runs=tuple(list_runs(tx, RunFilter(limit=RECENT_RUNS))),
+        events=tuple(events.latest(tx, RECENT_EVENTS)),
+    )
+
+
+def _source(status: SourceStatus | None, location: Location) -> SourceView:
+    return SourceView(
+        repo=str(location.repo) if status is None else status.repo,
+        ref=location.ref if status is None else status.ref,
+        revision=None if status is None else status.revision,
+        last_attempted_revision=None if status is None else status.last_attempted_revision,
+        last_applied_revision=None if status is None else status.last_applied_revision,
+        conditions=() if status is None else condition_views(status.conditions),
+        findings=() if status is None else status.findings,
+    )
+
+
+def _empty(controller: ControllerView, location: Location) -> StatusView:
+    return StatusView(
+        controller=controller,
+        source=_source(None, location),
+        deployments=(),
+        runs=RunCounts(running=0, pending=0, retrying=0),
+        withheld=None,
+        recent_runs=(),
+        events=(),
+    )

@@ -1,0 +1,169 @@
+# ruff: noqa: DTZ001 - naive local times are what is tested here
+"""Durations, moments and zone names as people write them."""
+
+import zoneinfo
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.calendar import parse_duration, parse_time, zone
+from controller.calendar.times import zone as cached_zone
+from controller.errors import ScheduleError
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (90, 90),
+        (0.5, 0.5),
+        ("90", 90),
+        ("1.5", 1.5),
+        ("90s", 90),
+        ("15m", 900),
+        ("1h30m", 5400),
+        ("1h 30m", 5400),
+        ("2d", 172_800),
+        ("1w", 604_800),
+        ("1.5h", 5400),
+        ("PT15M", 900),
+        ("P1DT2H", 93_600),
+        ("P2W", 1_209_600),
+        ("01:30:00", 5400),
+        (" 5m ", 300),
+        ("36h", 129_600),
+    ],
+)
+def test_a_duration_is_read(value: str | float, seconds: float) -> None:
+    assert parse_duration(value) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "P",
+        "PT",
+        "P1DT",
+        "0",
+        0,
+        -1,
+        "-5m",
+        "1:30",
+        "1h30",
+        "30m1h",
+        "5 minutes",
+        "P1M",
+        "P1Y",
+        "1e3",
+        "nan",
+        "inf",
+        float("nan"),
+        float("inf"),
+        "9999w",
+        10**400,
+        True,
+        "9" * 200,
+        "00:00:00",
+        "٣s",
+        1e-9,
+    ],
+)
+def test_anything_else_is_refused_with_examples(value: str | float) -> None:
+    with pytest.raises(ScheduleError) as raised:
+        parse_duration(value)
+    assert "1h30m" in (raised.value.hint or "")
+
+
+def test_a_number_too_long_to_print_is_refused() -> None:
+    with pytest.raises(ScheduleError, match="a huge int"):
+        parse_duration(10**5000)
+
+
+@given(st.text(max_size=80) | st.text("0123456789.wdhmsPT: ", max_size=20) | st.floats() | st.integers())
+def test_a_duration_is_positive_and_bounded_or_refused(value: str | float) -> None:
+    try:
+        found = parse_duration(value)
+    except ScheduleError:
+        return
+    assert timedelta(0) < found <= timedelta(days=3653)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-01-31", datetime(2026, 1, 31)),
+        ("2026-01-31T09:00", datetime(2026, 1, 31, 9)),
+        ("2026-01-31 09:00:30", datetime(2026, 1, 31, 9, 0, 30)),
+        ("2026-01-31T09:00:00Z", datetime(2026, 1, 31, 9, tzinfo=UTC)),
+        ("2026-01-31t09:00:00z", datetime(2026, 1, 31, 9, tzinfo=UTC)),
+        ("2026-01-31 09:00 +02:00", datetime(2026, 1, 31, 9, tzinfo=timezone(timedelta(hours=2)))),
+        ("2026-01-31T09:00:00.25-0530", datetime(2026, 1, 31, 9, 0, 0, 250_000, timezone(-timedelta(hours=5.5)))),
+    ],
+)
+def test_a_moment_is_read(text: str, moment: datetime) -> None:
+    assert parse_time(text) == moment
+    assert (parse_time(text).tzinfo is None) == (moment.tzinfo is None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "tomorrow",
+        "2026-02-30",
+        "2026-01-31x09:00",
+        "31.1.2026",
+        "2026-01-31T25:00",
+        "2026",
+        "0000-01-01",
+        "2026-01-31T09:00+99:00",
+    ],
+)
+def test_no_moment_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(ScheduleError) as raised:
+        parse_time(text)
+    assert "2026-01-31" in (raised.value.hint or "")
+
+
+@pytest.mark.parametrize("name", ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5", "EST5EDT"])
+def test_a_zone_is_found(name: str) -> None:
+    assert zone(name).key == name
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("Europe/Berln", "Europe/Berlin"),
+        ("europe/berlin", "Europe/Berlin"),
+        ("posix/Europe/Berlin", "write Europe/Berlin"),
+        ("America", "America/"),
+        ("/usr/share/zoneinfo/UTC", ""),
+        ("../UTC", ""),
+        ("Europe//Berlin", "Europe/Berlin"),
+        ("localtime", ""),
+        ("", "IANA"),
+        ("UTC\0", ""),
+        ("x" * 5000, "IANA"),
+        ("Europe/Berlin ", "Europe/Berlin"),
+    ],
+)
+def test_an_unknown_zone_is_refused_with_the_closest(name: str, hint: str) -> None:
+    with pytest.raises(ScheduleError, match="unknown time zone") as raised:
+        zone(name)
+    assert hint in (raised.value.hint or "")
+
+
+def test_zones_come_from_the_package_when_the_system_has_none() -> None:
+    cached_zone.cache_clear()
+    zoneinfo.ZoneInfo.clear_cache()
+    zoneinfo.reset_tzpath(to=[])
+    try:
+        assert zone("Europe/Berlin").utcoffset(datetime(2026, 7, 1)) == timedelta(hours=2)
+        with pytest.raises(ScheduleError):
+            zone("America")
+    finally:
+        zoneinfo.reset_tzpath()
+        zoneinfo.ZoneInfo.clear_cache()
+        cached_zone.cache_clear()

@@ -1,0 +1,52 @@
+"""A stored document becomes the same deployment again, and a damaged one an error of the state."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.errors import StateError
+from controller.manifests import DesiredState, build_deployment
+from controller.model.deployments import Deployment
+
+Read = Callable[..., DesiredState]
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "positive").iterdir())
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_what_was_stored_comes_back_the_same(read: Read, path: Path) -> None:
+    for deployment in read(**{path.name.replace(".", "_", 1): path.read_bytes()}).deployments.values():
+        stored = json.loads(json.dumps(deployment.document))
+        back: Deployment = build_deployment(stored, deployment.file, deployment.line)
+        assert back == deployment
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"name": "a"},
+        {"name": "a", "flow": "x.py:f", "later": 1},
+        {"name": "a", "flow": "../x.py:f"},
+        {"name": "a", "flow": "x.py:f", "env": {"PATH": "x"}},
+        {"name": "a", "flow": "x.py:f", "timeout": "soon"},
+        {"name": 5, "flow": None},
+    ],
+)
+def test_a_damaged_document_is_an_error_of_the_state(document: dict[str, Any]) -> None:
+    with pytest.raises(StateError) as error:
+        build_deployment(document, "a.yaml", 3)
+    assert "a.yaml" in error.value.message
+
+
+def test_good_documents_do_not_load_the_schema_library() -> None:
+    code = (
+        "import sys; from controller.manifests import build_deployment as build;"
+        "build({'name': 'a', 'flow': 'x.py:f'}, 'a.yaml', 1); print('jsonschema' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,116 @@
+"""The shape of a document: what the schema refuses, and how that is said."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from jsonschema import Draft7Validator
+
+from controller.manifests import DesiredState, deployment_schema_text
+from controller.manifests.wording import LATER_KEYS, did_you_mean
+
+Read = Callable[..., DesiredState]
+SCHEMA: dict[str, Any] = json.loads(deployment_schema_text())
+GOOD = "name: a\nflow: f.py:m\n"
+
+
+def parts(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield schema
+    for inner in [*schema.get("properties", {}).values(), *schema.get("definitions", {}).values()]:
+        yield from parts(inner)
+
+
+def said(state: DesiredState) -> list[tuple[str, str, str | None]]:
+    return [(finding.code, finding.message, finding.hint) for finding in state.findings]
+
+
+def test_the_schema_is_a_draft_7_schema() -> None:
+    Draft7Validator.check_schema(SCHEMA)
+    assert SCHEMA["$schema"] == "http://json-schema.org/draft-07/schema#"
+    assert SCHEMA["$id"].endswith("/deployment.v1.schema.json")
+
+
+def test_every_key_helps_the_editor() -> None:
+    for part in parts(SCHEMA):
+        if "$ref" not in part:
+            assert part["title"]
+            assert part["description"]
+
+
+def test_every_mapping_of_the_format_is_closed() -> None:
+    for part in parts(SCHEMA):
+        assert "properties" not in part or part["additionalProperties"] is False
+
+
+def test_patterns_mean_the_same_to_every_engine() -> None:
+    patterns = re.findall(r'"pattern": "([^"]*)"', deployment_schema_text())
+    assert patterns
+    for pattern in patterns:
+        assert pattern.startswith("^")
+        assert pattern.endswith("$")
+        assert not re.search(r"\\\\[dwsDWSbB]", pattern)
+
+
+def test_every_example_in_the_schema_is_valid() -> None:
+    for part in parts(SCHEMA):
+        inner = {key: value for key, value in part.items() if key != "title"} | {"definitions": SCHEMA["definitions"]}
+        for example in part.get("examples", ()):
+            Draft7Validator(inner).validate(example)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("flwo", "flow"), ("Schedule", "schedule"), ("flow-name", "flow_name"), ("parameter", "parameters")],
+)
+def test_a_typo_gets_a_suggestion(read: Read, written: str, meant: str) -> None:
+    state = read(f"{GOOD}{written}: x")
+    assert ("UnknownKey", f"there is no key {written} here", f"did you mean {meant}?") in said(state)
+
+
+def test_a_key_that_is_like_nothing_gets_the_list() -> None:
+    assert did_you_mean("zzz", ["flow", "name"]) is None
+    assert did_you_mean("f" * 1000, ["flow", "name"]) is None
+
+
+@pytest.mark.parametrize("key", sorted(LATER_KEYS))
+def test_a_key_of_a_later_version_says_so(read: Read, key: str) -> None:
+    (finding,) = read(f"{GOOD}{key}: x").findings
+    assert (finding.code, finding.line, finding.column) == ("UnsupportedKey", 3, 1)
+    assert "not support" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("version: 1.10", "version must be text, this is a number (1.10)", 'write it in quotes: "1.10"'),
+        ("env: {PORT: 080}", "PORT must be text, this is a number (080)", 'write it in quotes: "080"'),
+        ("suspend: off", "suspend must be true or false, this is text (off)", "write false"),
+        ("tags: etl", "tags must be a list, this is text (etl)", "write it as a list: [etl]"),
+        ("tags:", "tags must be a list, this is empty", "write a value, or remove the key"),
+        ("tags: [a, 1]", "item 2 of tags must be text, this is a number (1)", 'write it in quotes: "1"'),
+        ("timeout: [1]", "timeout must be text or a number, this is a list", None),
+        ("schedule: 5", "schedule must be a mapping, this is a number (5)", None),
+        ("schedules: []\nschedule: {at: x, cron: y}", "cron does not go with at", None),
+        ("parameters: x", "parameters must be a mapping, this is text (x)", None),
+    ],
+)
+def test_a_wrong_value_says_what_was_found_and_expected(read: Read, text: str, message: str, hint: str | None) -> None:
+    assert any(found[1].startswith(message) and found[2] == hint for found in said(read(GOOD + text)))
+
+
+@pytest.mark.parametrize("name", ["A", "a_b", "-a", "a-", "a" * 64, '"a\\n"', "é", '""', "a.b"])
+def test_a_name_that_is_no_dns_label_is_refused(read: Read, name: str) -> None:
+    (finding,) = read(f"name: {name}\nflow: f.py:m").findings
+    assert (finding.code, finding.path, finding.line, finding.column) == ("InvalidValue", "$.name", 1, 7)
+
+
+@pytest.mark.parametrize("name", ["a", "0a", "a-b", "a" * 63, "no"])
+def test_a_dns_label_is_a_name(read: Read, name: str) -> None:
+    assert set(read(f"name: {name}\nflow: f.py:m").deployments) == {name}
+
+
+def test_no_finding_comes_twice(read: Read) -> None:
+    found = [(f.line, f.column, f.code, f.message) for f in read("nmae: a\nflow: 5\ntags: {}\nschedule: []").findings]
+    assert len(found) == len(set(found)) == 4
