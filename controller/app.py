@@ -12,6 +12,7 @@ from controller import __version__
 from controller.api.control import ControlServer
 from controller.clock import Clock, SystemClock
 from controller.errors import UsageError
+from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
 from controller.reconcile import Loop, PassResult, Reconciler
 from controller.runs import Engine
@@ -59,7 +60,7 @@ class Controller:
             clock=self._clock,
             initial=_first_status(location),
             settle=admission.account,
-            project=self._timetable.project,
+            project=self._project,
         )
         self._loop = Loop(self._reconciler, self._source, interval=settings.interval, on_failure=self.end)
         self._control = ControlServer(self.state.socket, self._answer)
@@ -109,6 +110,12 @@ class Controller:
         self._control.close()
         self._store.close()
         self.state.release()
+
+    def _project(self, agendas: Mapping[str, Agenda]) -> int:
+        """To the timetable; and what was decided about just before a change is waiting for a place now."""
+        changed = self._timetable.project(agendas)
+        self._engine.wake()
+        return changed
 
     def _answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         match request:

@@ -11,14 +11,30 @@ Format = Literal["text", "json"]
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
-def configure(style: Format, *, to: Path | None = None) -> None:
-    """Send the log to standard output, or append it to the file `to`."""
+def configure(style: Format, *, to: Path | None = None, with_tracebacks: bool = False) -> None:
+    """Send the log to standard output, or append it to the file `to`.
+
+    A logged exception shows as its type and message, with its traceback only if that is asked for.
+    """
     handler: logging.Handler = logging.StreamHandler(sys.stdout) if to is None else logging.FileHandler(to)
     handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
+    handler.addFilter(_keep if with_tracebacks else _shorten)
     root = logging.getLogger("controller")
     root.handlers = [handler]
     root.setLevel(logging.INFO)
     root.propagate = False
+
+
+def _keep(record: logging.LogRecord) -> bool:  # noqa: ARG001
+    return True
+
+
+def _shorten(record: logging.LogRecord) -> bool:
+    """Let every record pass, its exception as a field."""
+    if record.exc_info is not None and record.exc_info[1] is not None:
+        record.error = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
+        record.exc_info = None
+    return True
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -6,6 +6,7 @@ peer's user is checked. A request names a declared deployment and parameters; it
 
 import contextlib
 import json
+import logging
 import os
 import socket
 import socketserver
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from controller.errors import ControllerError, NotFoundError, NotRunningError, UsageError
+
+log = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 1 << 20
 DEADLINE_SECONDS = 30.0
@@ -102,6 +105,9 @@ class _Conversation(socketserver.StreamRequestHandler):
             return _error(error.reason, error.message, error.hint)
         except (ValueError, RecursionError):
             return _error(UsageError.reason, "The request is not JSON.", None)
+        except Exception as error:
+            log.exception("A request failed")
+            return _error("Internal", f"internal error: {type(error).__name__}: {error}", None)
 
 
 def _error(reason: str, message: str, hint: str | None) -> dict[str, Any]:

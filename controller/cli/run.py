@@ -47,12 +47,13 @@ def run(location: Location, once: bool, log_format: Any, **chosen: Any) -> int:
     """
     from controller import logs
     from controller.app import Controller
-    from controller.settings import forget_git_environment
+    from controller.settings import forget_git_environment, is_debugging
 
     forget_git_environment()
     is_live = sys.stdout.isatty() and log_format is None and not once
     controller = Controller(_settings(location, chosen))
-    logs.configure(log_format or "text", to=controller.state.log if is_live else None)
+    log_file = controller.state.log if is_live else None
+    logs.configure(log_format or "text", to=log_file, with_tracebacks=is_debugging())
     if once:
         return _once(controller)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -1,6 +1,7 @@
 """`controller runs`: what ran, how it went, and what it printed."""
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -145,7 +146,7 @@ class _LogPrinter:
 
 
 def _write(chunk: bytes) -> None:
-    out = click.get_binary_stream("stdout")
+    out = sys.stdout.buffer
     if os.isatty(out.fileno()):
         text = chunk.decode("utf-8", "backslashreplace")
         out.write("".join(_visible(char) for char in text).encode())

@@ -6,7 +6,7 @@ files, the clock, the environment or the network, and no bad input raises.
 """
 
 from controller.manifests.build import build_deployment
-from controller.manifests.reader import DesiredState, ManifestReader, is_manifest
+from controller.manifests.reader import DesiredState, ManifestReader
 from controller.manifests.schema import deployment_schema_text
 
-__all__ = ["DesiredState", "ManifestReader", "build_deployment", "deployment_schema_text", "is_manifest"]
+__all__ = ["DesiredState", "ManifestReader", "build_deployment", "deployment_schema_text"]

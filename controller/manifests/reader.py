@@ -99,12 +99,6 @@ class ManifestReader:
         return _Read(digest=file.digest, built=built, findings=findings)
 
 
-def is_manifest(path: str) -> bool:
-    """Whether the file at `path` (with `/`) is read as deployments: YAML or JSON, no part of it hidden."""
-    hidden = any(part.startswith(".") for part in path.split("/"))
-    return path.endswith((".yaml", ".yml", ".json")) and not hidden
-
-
 def _findings(file: str, loaded: Loaded, built: tuple[Built, ...]) -> Iterator[Finding]:
     found = [problem.finding(file, None) for problem in loaded.problems]
     found += [problem.finding(file, one.identity) for one in built for problem in one.problems]

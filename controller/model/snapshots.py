@@ -30,3 +30,9 @@ class Snapshot:
     revision: str
     files: tuple[ManifestFile, ...]
     refused: tuple[RefusedFile, ...] = ()
+
+
+def is_manifest(path: str) -> bool:
+    """Whether the file at `path` (with `/`) is read as deployments: YAML or JSON, no part of it hidden."""
+    hidden = any(part.startswith(".") for part in path.split("/"))
+    return path.endswith((".yaml", ".yml", ".json")) and not hidden

@@ -63,9 +63,10 @@ class Watchlist:
             self._register(watched)
 
     def recover(self) -> None:
-        """Take over what a controller before us was launching or running."""
+        """Take over what is being launched or running but not watched: a controller before us left it."""
         with self._store.read() as tx:
-            left = runs.select_all(tx, RunFilter(states=(RunState.LAUNCHING, RunState.RUNNING)))
+            claimed = runs.select_all(tx, RunFilter(states=(RunState.LAUNCHING, RunState.RUNNING)))
+            left = [run for run in claimed if run.id not in self._watched]
             tries = {run.id: runs.attempts_of(tx, run.id) for run in left}
         for run in reversed(left):
             attempt = tries[run.id][-1]
@@ -119,6 +120,7 @@ class Watchlist:
 
     def look_again(self) -> None:
         """Judge everything, hint or not."""
+        self.recover()
         for watched in list(self._watched.values()):
             if watched.is_going:
                 self._judge(watched)

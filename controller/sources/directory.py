@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.errors import SourceError
-from controller.model.snapshots import ManifestFile, RefusedFile, Snapshot
-from controller.sources.source import MAX_MANIFEST_BYTES, Watched, is_text, is_wanted, visible
+from controller.model.snapshots import ManifestFile, RefusedFile, Snapshot, is_manifest
+from controller.sources.source import MAX_MANIFEST_BYTES, Watched, is_text, visible
 
 _MAX_DEPTH = 32
 
@@ -74,9 +74,7 @@ class DirectorySource:
     def _scan(self) -> Snapshot:
         top = self._root / self._path
         if not top.exists():
-            raise SourceError(
-                f"There is no directory {top}.", hint="Create it, or name another with --path; nothing is pruned."
-            )
+            raise SourceError(f"There is no directory {top}.", hint="Create it, or name another with --path.")
         files: list[ManifestFile] = []
         refused: list[RefusedFile] = []
         try:
@@ -106,7 +104,7 @@ class DirectorySource:
                         yield from self._walk(Path(entry.path), depth + 1)
                     continue
                 path = Path(entry.path).relative_to(self._root).as_posix()
-                if is_wanted(Path(entry.name).name):
+                if is_manifest(entry.name):
                     yield path
 
     def _manifest(self, path: str) -> ManifestFile | RefusedFile:

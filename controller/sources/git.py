@@ -14,9 +14,9 @@ from pathlib import Path
 import git
 
 from controller.errors import SourceError
-from controller.model.snapshots import ManifestFile, RefusedFile, Snapshot
+from controller.model.snapshots import ManifestFile, RefusedFile, Snapshot, is_manifest
 from controller.sources.exports import Entry, Exports, Kind
-from controller.sources.source import MAX_MANIFEST_BYTES, Watched, is_text, is_wanted, visible
+from controller.sources.source import MAX_MANIFEST_BYTES, Watched, is_text, visible
 
 _HARDENED = {
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -71,7 +71,7 @@ class GitSource:
     def read(self, revision: str) -> Snapshot:
         """The manifests below the deployments path; only blobs not seen at the last look are read."""
         with self._open() as repo:
-            entries = [entry for entry in self._tree(repo, commit_of(revision), self._path) if is_wanted(entry.path)]
+            entries = [entry for entry in self._tree(repo, commit_of(revision), self._path) if is_manifest(entry.path)]
             judged = [(entry, _refusal(entry)) for entry in entries]
             refused = tuple(refusal for _, refusal in judged if refusal is not None)
             files = tuple(self._manifest(repo, entry) for entry, refusal in judged if refusal is None)

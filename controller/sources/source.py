@@ -53,11 +53,6 @@ class Source(Protocol):
         ...
 
 
-def is_wanted(path: str) -> bool:
-    """Whether this path from the repository root is a manifest's: by its ending, and not below a dot-file."""
-    return path.endswith((".yaml", ".yml", ".json")) and not any(part.startswith(".") for part in path.split("/"))
-
-
 def is_text(path: str) -> bool:
     """Whether a file name, as the system gives it, is UTF-8."""
     return not any("\ud800" <= char <= "\udfff" for char in path)

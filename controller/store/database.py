@@ -4,6 +4,7 @@ SQLite: write-ahead log, `synchronous=FULL` (a commit is on disk before a flow s
 connection for the whole process, readers open the file read-only. Called by `Store` only.
 """
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from sqlalchemy.pool import QueuePool
 from controller.errors import StateError
 
 SCHEMA_HEAD = "0001"
+
+# What goes wrong arrives as a StateError; SQLAlchemy would also print a traceback where no logging is set up.
+logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())
 
 
 def writer(path: Path) -> Engine:

@@ -43,6 +43,7 @@ class StateDirectory:
 
         `pause(seconds)` waits between the tries: a command that only looks may hold the lock for an instant.
         """
+        os.umask(0o077)
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.runs.mkdir(exist_ok=True, mode=0o700)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
@@ -20,17 +20,23 @@ def render_status(view: StatusView, now: datetime, *, rows: int | None = None) -
     if room is not None and len(shown) > room:
         shown = shown[:room]
     parts: list[RenderableType] = [_head(view, now), *_findings(view)]
-    parts += [_rule(f"Deployments ({len(view.deployments)})"), deployment_table(shown, now)]
+    parts += [_Heading(f"Deployments ({len(view.deployments)})"), deployment_table(shown, now)]
     if len(shown) < len(view.deployments):
         parts.append(Text(f"… and {len(view.deployments) - len(shown)} more", style="dim"))
     counts = f"running {view.runs.running}, pending {view.runs.pending}"
-    parts += [_rule(f"Runs ({counts})"), run_table(view.recent_runs, now)]
-    parts += [_rule("Events"), _events(view, now)]
+    parts += [_Heading(f"Runs ({counts})"), run_table(view.recent_runs, now)]
+    parts += [_Heading("Events"), _events(view, now)]
     return Group(*parts)
 
 
-def _rule(title: str) -> Rule:
-    return Rule(Text(title, style="bold"), align="left", style="dim")
+class _Heading:
+    """A title: ruled across a terminal, bare in a pipe."""
+
+    def __init__(self, title: str) -> None:
+        self._title = Text(title, style="bold")
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:  # noqa: ARG002
+        yield Rule(self._title, align="left", style="dim") if console.is_terminal else Text("\n") + self._title
 
 
 def _head(view: StatusView, now: datetime) -> RenderableType:
@@ -65,7 +71,7 @@ def _findings(view: StatusView) -> list[RenderableType]:
         for finding in view.source.findings[:5]
     ]
     more = len(view.source.findings) - len(lines)
-    return [_rule("Findings"), *lines, *([Text(f"… and {more} more", style="dim")] if more else [])]
+    return [_Heading("Findings"), *lines, *([Text(f"… and {more} more", style="dim")] if more else [])]
 
 
 def _events(view: StatusView, now: datetime) -> RenderableType:

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controller.manifests import DesiredState, ManifestReader, is_manifest
+from controller.manifests import DesiredState, ManifestReader
 from controller.manifests.reader import MAX_FINDINGS_PER_FILE
 from controller.model.deployments import CommandTarget, Deployment, FlowTarget
 from controller.model.findings import Severity
 from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat
-from controller.model.snapshots import ManifestFile
+from controller.model.snapshots import ManifestFile, is_manifest
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -29,7 +29,7 @@ def said(state: DesiredState) -> list[tuple[str, str, str | None]]:
 def test_the_schema_is_a_draft_7_schema() -> None:
     Draft7Validator.check_schema(SCHEMA)
     assert SCHEMA["$schema"] == "http://json-schema.org/draft-07/schema#"
-    assert SCHEMA["$id"].endswith("/deployment.v1.schema.json")
+    assert SCHEMA["$id"] == "urn:flow-controller:deployment:v1"
 
 
 def test_every_key_helps_the_editor() -> None:

@@ -1,0 +1,36 @@
+"""Made-up repositories of a given size, for measuring."""
+
+import subprocess
+from pathlib import Path
+
+_FLOW = "def main() -> None:\n    pass\n"
+
+
+def make_repository(root: Path, count: int, schedule: str) -> Path:
+    """A git repository with `count` deployments of a flow that does nothing, each with this schedule."""
+    for folder in ("deployments", "flows"):
+        (root / folder).mkdir(parents=True)
+    (root / "flows/noop.py").write_text(_FLOW)
+    for index in range(count):
+        (root / f"deployments/d{index:05}.yaml").write_text(
+            f"name: d{index:05}\n"
+            "flow: flows/noop.py:main\n"
+            "description: One of many, to see what they cost together.\n"
+            "tags: [bench, made-up]\n"
+            f"parameters: {{}}\n"
+            f"schedules:\n  - {schedule.format(minute=index % 60, hour=index % 24)}\n"
+        )
+    git(root, "init", "-q", "-b", "main")
+    commit(root)
+    return root
+
+
+def commit(root: Path) -> None:
+    """Commit everything."""
+    git(root, "add", "-A")
+    git(root, "-c", "user.name=bench", "-c", "user.email=bench@localhost", "commit", "-q", "-m", "bench")
+
+
+def git(root: Path, *arguments: str) -> None:
+    """Run git in this repository."""
+    subprocess.run(["git", "-C", str(root), *arguments], check=True)
