@@ -26,6 +26,7 @@ from controller.sources.git import GitSource
 from controller.sources.source import Source
 from controller.store import Store
 from controller.store.directory import StateDirectory
+from controller.views.status import StatusView, look_in
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,10 @@ class Controller:
         """Ask it to end. May be called from any thread or signal handler."""
         with contextlib.suppress(BlockingIOError):
             os.write(self._end_write, b"e")
+
+    def look(self) -> StatusView:
+        """The picture that `controller status` shows."""
+        return look_in(self._store, self.state, self._settings.location, self._clock.now())
 
     @property
     def failure(self) -> BaseException | None:

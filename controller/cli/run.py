@@ -12,7 +12,7 @@ from controller.settings import Location
 if TYPE_CHECKING:
     from controller.app import Controller
 
-LIVE_SECONDS = 0.5
+LIVE_SECONDS = 1.0
 
 
 @click.command()
@@ -61,7 +61,7 @@ def run(location: Location, once: bool, log_format: Any, **chosen: Any) -> int:
     controller.start()
     try:
         if is_live:
-            _live(controller, location)
+            _live(controller)
         else:
             controller.wait()
     finally:
@@ -91,10 +91,8 @@ def _once(controller: "Controller") -> int:
     return 1 if any(condition.status is False for condition in result.status.conditions) else 0
 
 
-def _live(controller: "Controller", location: Location) -> None:
+def _live(controller: "Controller") -> None:
     from controller.clock import SystemClock
     from controller.tui.live import live
-    from controller.views.status import look
 
-    clock = SystemClock()
-    live(lambda: look(location, clock.now()), clock, lambda: controller.wait(LIVE_SECONDS))
+    live(controller.look, SystemClock(), lambda: controller.wait(LIVE_SECONDS))

@@ -7,12 +7,14 @@ The repository's root and the flow's folder are importable, after the standard l
 packages: a `json.py` beside a flow breaks nothing, and a repository's own `controller/` is the flow's, not ours.
 """
 
+import importlib
+import importlib.machinery
 import importlib.util
 import json
 import os
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 CALL_FD = 3
@@ -22,6 +24,18 @@ MAX_RESULT_BYTES = 8192
 
 class FlowNotFoundError(Exception):
     """The file is there, but the flow is not in it."""
+
+
+class PlainFolder:
+    """Finds modules in folders `controller/` without `__init__.py`: Python itself sees only our installed package."""
+
+    def __init__(self, folders: Sequence[str]) -> None:
+        self._folders = folders
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> Any:  # noqa: ARG002
+        """The module `controller.something`, if the folders have it."""
+        is_direct = name.startswith("controller.") and name.count(".") == 1
+        return importlib.machinery.PathFinder.find_spec(name, self._folders) if is_direct else None
 
 
 def main() -> int:
@@ -64,6 +78,21 @@ def make_importable(*directories: str) -> None:
         len(sys.path),
     )
     sys.path[first_installed:first_installed] = dict.fromkeys(directories)
+    folders = [folder for place in directories if os.path.isdir(folder := os.path.join(place, "controller"))]  # noqa: PTH112, PTH118
+    if folders and not any(os.path.exists(os.path.join(folder, "__init__.py")) for folder in folders):  # noqa: PTH110, PTH118
+        sys.meta_path.insert(0, PlainFolder(folders))
+    for directory in directories:
+        share_our_name(os.path.join(directory, "controller"))  # noqa: PTH118
+
+
+def share_our_name(folder: str) -> None:
+    """Let modules of the user's own folder `controller` be found though it is no package and ours, installed, is."""
+    if os.path.isdir(folder) and not os.path.exists(os.path.join(folder, "__init__.py")):  # noqa: PTH110, PTH112, PTH118
+        try:
+            ours = importlib.import_module("controller")
+        except ImportError:
+            return
+        ours.__path__.insert(0, folder)
 
 
 def load(path: str, name: str) -> types.ModuleType:

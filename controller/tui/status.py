@@ -35,7 +35,7 @@ class _Heading:
     def __init__(self, title: str) -> None:
         self._title = Text(title, style="bold")
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:  # noqa: ARG002
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Rule(self._title, align="left", style="dim") if console.is_terminal else Text("\n") + self._title
 
 

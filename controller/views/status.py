@@ -64,23 +64,31 @@ class StatusView:
 
 
 def look(location: Location, now: datetime) -> StatusView:
-    """Read everything; a repository without any state gives an empty picture."""
+    """Read everything; a repository without any state gives an empty picture. Raises StateError."""
     state = StateDirectory(location.state_dir)
+    if not state.database.exists():
+        return _empty(_controller(state), location)
+    store = Store.look(state.database)
+    try:
+        return look_in(store, state, location, now)
+    finally:
+        store.close()
+
+
+def look_in(store: Store, state: StateDirectory, location: Location, now: datetime) -> StatusView:
+    """The same from a store that is open anyway."""
+    with store.read() as tx:
+        return _status(tx, _controller(state), location, now)
+
+
+def _controller(state: StateDirectory) -> ControllerView:
     holder = state.holder()
-    controller = ControllerView(
+    return ControllerView(
         running=holder is not None,
         pid=None if holder is None else holder.pid,
         started_at=None if holder is None else holder.started_at,
         version=None if holder is None else holder.version,
     )
-    if not state.database.exists():
-        return _empty(controller, location)
-    store = Store.look(state.database)
-    try:
-        with store.read() as tx:
-            return _status(tx, controller, location, now)
-    finally:
-        store.close()
 
 
 def _status(tx: Transaction, controller: ControllerView, location: Location, now: datetime) -> StatusView:
