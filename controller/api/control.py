@@ -31,22 +31,22 @@ class ControlServer:
 
     def __init__(self, path: Path, handler: Handler) -> None:
         self._path = path
-        path.unlink(missing_ok=True)
-        with _short(path) as address:
-            self._server = _Server(address, handler)
-        path.chmod(0o600)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="control", daemon=True)
+        self._handler = handler
+        self._server: _Server | None = None
 
     def start(self) -> None:
-        """Begin to answer."""
-        self._thread.start()
+        """Begin to answer. Raises OSError."""
+        self._path.unlink(missing_ok=True)
+        with _short(self._path) as address:
+            self._server = _Server(address, self._handler)
+        threading.Thread(target=self._server.serve_forever, args=(0.2,), name="control", daemon=True).start()
 
     def close(self) -> None:
         """Answer no more."""
-        if self._thread.ident is not None:
+        if self._server is not None:
             self._server.shutdown()
-        self._server.server_close()
-        self._path.unlink(missing_ok=True)
+            self._server.server_close()
+            self._path.unlink(missing_ok=True)
 
 
 def ask(path: Path, request: Mapping[str, Any]) -> dict[str, Any]:
