@@ -1,7 +1,7 @@
 """Which fire times of a deployment came due in a stretch of time?
 
-Called by `scheduling` after a pause, a restart or a late wake-up. It must not decide what to do about them (that is the
-catch-up policy's), and stays fast when a 1 s interval has been missed for a year.
+Called by `runs` whenever a deployment may be due: also after a pause, a restart or a late wake-up. It must not decide
+what to do about them (that is the catch-up policy's), and stays fast when a 1 s interval has been missed for a year.
 """
 
 from collections.abc import Sequence

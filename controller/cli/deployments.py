@@ -6,12 +6,9 @@ from controller.cli import options
 from controller.settings import Location
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def deployments(context: click.Context) -> None:
+@click.group(cls=options.ListByDefault)
+def deployments() -> None:
     """List deployments, or show one."""
-    if context.invoked_subcommand is None:
-        context.invoke(list_)
 
 
 @deployments.command(name="list")

@@ -11,6 +11,7 @@ from controller.model.findings import Finding
 from controller.model.snapshots import ManifestFile
 from controller.settings import Location, enclosing_repository
 from controller.sources.directory import DirectorySource
+from controller.sources.source import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,12 @@ def targets(arguments: Iterable[Path], location: Location) -> Iterator[Target]:
         yield Target(root, full.relative_to(root).as_posix().removeprefix("."))
 
 
-def read_targets(wanted: Iterable[Target]) -> DesiredState:
-    """What all of them declare together. Raises SourceError."""
+def read_targets(wanted: Iterable[Target], location: Location) -> DesiredState:
+    """What all of them declare together, on disk or at the location's ref. Raises SourceError."""
     files: dict[Path, ManifestFile] = {}
     refused: list[Finding] = []
     for target in wanted:
-        source = DirectorySource(target.root, path=target.path)
+        source = _source(target, location)
         snapshot = source.read(source.observe())
         files |= {target.root / file.path: file for file in snapshot.files}
         refused += [
@@ -48,6 +49,14 @@ def read_targets(wanted: Iterable[Target]) -> DesiredState:
         ]
     desired = ManifestReader().read(files.values(), SystemClock().now())
     return replace(desired, findings=(*desired.findings, *refused), file_count=desired.file_count + len(refused))
+
+
+def _source(target: Target, location: Location) -> Source:
+    if location.ref is None:
+        return DirectorySource(target.root, path=target.path)
+    from controller.sources.git import GitSource
+
+    return GitSource(target.root, ref=location.ref, path=target.path, exports=location.state_dir / "exports")
 
 
 def _root(full: Path, location: Location) -> Path:

@@ -49,9 +49,8 @@ def _of_deployment(location: Location, name: str, after: datetime, count: int) -
     from controller.store.directory import StateDirectory
     from controller.views.deployments import fire_times
 
-    state = StateDirectory(location.state_dir)
-    if state.database.exists():
-        store = Store.look(state.database)
+    store = Store.look_if_any(StateDirectory(location.state_dir).database)
+    if store is not None:
         try:
             with store.read() as tx:
                 return fire_times(tx, name, after, count)
@@ -60,7 +59,7 @@ def _of_deployment(location: Location, name: str, after: datetime, count: int) -
     from controller.cli.files import Target, read_targets
     from controller.views.deployments import declared_fire_times
 
-    return declared_fire_times(read_targets([Target(location.repo, location.path)]), name, after, count)
+    return declared_fire_times(read_targets([Target(location.repo, location.path)], location), name, after, count)
 
 
 def _of_expression(kind: str, expression: dict[str, Any], after: datetime, count: int) -> list[datetime]:

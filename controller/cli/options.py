@@ -15,6 +15,16 @@ output = click.option(
 )
 
 
+class ListByDefault(click.Group):
+    """A group whose subcommand `list` may be left out, with and without options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Say `list` where no subcommand is named."""
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
 def location(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --repo, --path, --ref and --state-dir; the command gets them as one `location`."""
 
@@ -46,4 +56,4 @@ def location(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_location
 
 
-__all__ = ["Location", "location", "output"]
+__all__ = ["ListByDefault", "Location", "location", "output"]

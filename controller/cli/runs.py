@@ -29,12 +29,9 @@ _STATES = [
 ]
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def runs(context: click.Context) -> None:
+@click.group(cls=options.ListByDefault)
+def runs() -> None:
     """List runs, show one, or print its output."""
-    if context.invoked_subcommand is None:
-        context.invoke(list_)
 
 
 @runs.command(name="list")
@@ -224,10 +221,10 @@ def _reading(location: Location) -> Iterator[tuple[Any, Any]]:
     from controller.store.directory import StateDirectory
 
     state = StateDirectory(location.state_dir)
-    if not state.database.exists():
+    store = Store.look_if_any(state.database)
+    if store is None:
         yield None, state
         return
-    store = Store.look(state.database)
     try:
         with store.read() as tx:
             yield tx, state

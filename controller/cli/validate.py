@@ -22,7 +22,7 @@ def validate(location: Location, paths: tuple[Path, ...], output: str) -> int:
     from controller.model.findings import Severity
 
     wanted = list(targets(paths, location)) if paths else [Target(location.repo, location.path)]
-    desired = read_targets(wanted)
+    desired = read_targets(wanted, location)
     is_valid = not any(finding.severity is Severity.ERROR for finding in desired.findings)
     roots = {target.root for target in wanted}
     base = roots.pop() if len(roots) == 1 else None
@@ -61,7 +61,7 @@ def _from_here(file: str, base: Path | None) -> str:
 
 
 def _print(findings: list[dict[str, Any]], counts: dict[str, int]) -> None:
-    from controller.cli.output import visible
+    from controller.cli.output import counted, visible
 
     for finding in findings:
         where = f"{finding['file']}:{finding['line']}:{finding['column']}"
@@ -70,7 +70,13 @@ def _print(findings: list[dict[str, Any]], counts: dict[str, int]) -> None:
             click.echo(visible(f"    hint: {finding['hint']}"))
     errors = sum(finding["severity"] == "error" for finding in findings)
     click.echo(
-        f"{counts['files']} files, {counts['deployments']} valid deployments, "
-        f"{errors} errors, {len(findings) - errors} warnings",
+        ", ".join(
+            (
+                counted(counts["files"], "file"),
+                counted(counts["deployments"], "valid deployment"),
+                counted(errors, "error"),
+                counted(len(findings) - errors, "warning"),
+            )
+        ),
         err=True,
     )

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Protocol
 
 from controller.model.deployments import Deployment
-from controller.model.status import InventoryEntry, SourceStatus
+from controller.model.status import Condition, InventoryEntry, SourceStatus
 from controller.reconcile import status
-from controller.reconcile.plan import Kept, Plan
+from controller.reconcile.plan import Kept, Plan, Update
 from controller.store import Transaction, events, inventory, sources
 
 
@@ -27,9 +27,9 @@ def apply(
     settle(tx, [entry.name for entry in plan.delete], now, pruned=True)
     inventory.remove(tx, [entry.name for entry in plan.delete], now)
     counted_from_now = [_entry(new, plan, now) for new in plan.create]
-    counted_from_now += [_entry(update.after, plan, now) for update in plan.update if update.is_rescheduled]
+    counted_from_now += [_updated(update, plan, now) for update in plan.update if update.is_rescheduled]
     inventory.put(tx, counted_from_now)
-    inventory.revise(tx, [_entry(update.after, plan, now) for update in plan.update if not update.is_rescheduled])
+    inventory.revise(tx, [_updated(update, plan, now) for update in plan.update if not update.is_rescheduled])
     for kept in plan.keep:
         _keep(tx, kept, before, now)
     new = SourceStatus(
@@ -47,7 +47,11 @@ def apply(
     return new
 
 
-def _entry(deployment: Deployment, plan: Plan, now: datetime) -> InventoryEntry:
+def _updated(update: Update, plan: Plan, now: datetime) -> InventoryEntry:
+    return _entry(update.after, plan, now, update.before.conditions)
+
+
+def _entry(deployment: Deployment, plan: Plan, now: datetime, before: Iterable[Condition] = ()) -> InventoryEntry:
     return InventoryEntry(
         name=deployment.name,
         file=deployment.file,
@@ -56,7 +60,7 @@ def _entry(deployment: Deployment, plan: Plan, now: datetime) -> InventoryEntry:
         spec_digest=deployment.spec_digest,
         revision=plan.revision,
         cursor=now,
-        conditions=status.ready(True, "Applied", f"Declared in {deployment.file}:{deployment.line}.", now),
+        conditions=status.ready(True, "Applied", f"Declared in {deployment.file}:{deployment.line}.", now, before),
     )
 
 

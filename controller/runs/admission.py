@@ -77,9 +77,9 @@ class Admission:
 
     def _account_one(self, tx: Transaction, entry: InventoryEntry, now: datetime, refusal: str | None) -> list[Run]:
         deployment = self._deployment(entry)
-        found = DueTimes(times=(), dropped=0, first=None)
-        if not deployment.suspend:
-            found = due(deployment.schedules, entry.cursor, now, CATCHUP_MAX)
+        found = due(deployment.schedules, entry.cursor, now, CATCHUP_MAX)
+        if deployment.suspend and refusal != "pruned":
+            refusal = "suspended"
         inventory.advance(tx, entry.name, now)
         if not found.times:
             return []
@@ -88,9 +88,8 @@ class Admission:
         made: list[Run] = []
         ledger: list[Occurrence] = []
         for position, (instant, schedule) in enumerate(fresh):
-            reason = refusal
-            if position < len(fresh) - 1 or now - instant > CATCHUP_WINDOW:
-                reason = refusal if refusal == "pruned" else "catch-up"
+            is_missed = position < len(fresh) - 1 or now - instant > CATCHUP_WINDOW
+            reason = "catch-up" if is_missed and refusal not in ("pruned", "suspended") else refusal
             run_id = None
             if reason is None:
                 run = self._scheduled_run(tx, entry, deployment, instant, schedule)
@@ -162,6 +161,6 @@ def _report(tx: Transaction, name: str, now: datetime, ledger: list[Occurrence],
         log.info("Skipped", extra={"deployment": name, "reason": occurrence.reason, "count": missed})
     if found.dropped or any(occurrence.reason == "catch-up" for occurrence in skipped):
         first = found.first or ledger[0].scheduled_for
-        message = f"{missed} due times since {first.isoformat()} were not run: only the latest is caught up with."
+        message = f"{missed} missed since {first:%Y-%m-%d %H:%M:%SZ} (not run: only the latest is caught up with)."
         event = Event(time=now, severity=EventSeverity.WARNING, reason="MissedTimes", message=message, about=name)
         events.append(tx, [event])

@@ -20,6 +20,7 @@ from typing import Any
 CALL_FD = 3
 EVENTS_FD = 4
 MAX_RESULT_BYTES = 8192
+MAX_RESULT_DEPTH = 32
 
 
 class FlowNotFoundError(Exception):
@@ -100,6 +101,8 @@ def load(path: str, name: str) -> types.ModuleType:
     if not os.path.isfile(path):  # noqa: PTH113
         raise FlowNotFoundError(f"There is no file {name} in this revision.")
     dotted = name.removesuffix(".py").replace("/", ".")
+    if dotted in sys.stdlib_module_names:
+        dotted += "_"  # a flow in `queue.py` is not the `queue` that others import
     spec = importlib.util.spec_from_file_location(dotted, path)
     if spec is None or spec.loader is None:
         raise FlowNotFoundError(f"{name} is not a Python file.")
@@ -138,13 +141,28 @@ def report(event: dict[str, Any]) -> None:
 
 
 def preview(value: Any) -> Any:
-    """The value itself if it is JSON and small, else the beginning of its text."""
+    """The value itself if it is JSON and neither large nor deep, else the beginning of its text."""
     try:
         text = json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        text = repr(value)
-        return text if len(text) <= MAX_RESULT_BYTES else text[:MAX_RESULT_BYTES] + "…"
-    return value if len(text) <= MAX_RESULT_BYTES else text[:MAX_RESULT_BYTES] + "…"
+        if len(text) <= MAX_RESULT_BYTES and not is_deeper(json.loads(text), MAX_RESULT_DEPTH):
+            return value
+    except Exception:  # noqa: BLE001 - the value is the user's, and so is what it does when it is looked at
+        text = spelled(value)
+    return text if len(text) <= MAX_RESULT_BYTES else text[:MAX_RESULT_BYTES] + "…"
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Whether this JSON value is nested deeper than so many levels."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(is_deeper(item, levels - 1) for item in inner)
+
+
+def spelled(value: Any) -> str:
+    """The text of any value, whatever it does when it is asked for it."""
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001
+        return f"<{type(value).__name__}, whose text can't be had>"
 
 
 def explanation(error: BaseException) -> str:

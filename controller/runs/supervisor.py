@@ -13,6 +13,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import select
 import signal
 import sys
@@ -22,6 +23,7 @@ from typing import Any
 CALL_FD = 3
 EVENTS_FD = 4
 MAX_EVENT_BYTES = 1 << 16
+MAX_DEPTH = 64
 DRAIN_SECONDS = 2.0
 
 
@@ -138,6 +140,8 @@ class Flow:
             "signal": -status if status < 0 else None,
         }
         for line in self._received.split(b"\n"):
+            if depth(line) > MAX_DEPTH:
+                continue  # whoever reads `exit` would run out of stack
             try:
                 event = json.loads(line)
             except ValueError:
@@ -145,6 +149,15 @@ class Flow:
             if isinstance(event, dict) and event.keys() <= {"result", "error"}:
                 ending.update(event)
         return ending
+
+
+def depth(line: bytes) -> int:
+    """How many brackets of this JSON are open at once, at most."""
+    level = deepest = 0
+    for char in re.sub(rb'"(?:[^"\\]|\\.)*"', b"", line):
+        level += (char in b"[{") - (char in b"]}")
+        deepest = max(deepest, level)
+    return deepest
 
 
 def _catch_sigterm() -> tuple[int, list[int]]:

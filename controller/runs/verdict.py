@@ -108,8 +108,12 @@ def _ended(ending: dict[str, Any]) -> Ended:
 
 
 def _reason(state: RunState, ending: dict[str, Any]) -> str | None:
+    if state is RunState.TIMED_OUT:
+        return "it ran longer than its timeout"
+    if state is RunState.CANCELLED:
+        return "its supervisor was asked to end it"
     if state is not RunState.FAILED:
-        return "it ran longer than its timeout" if state is RunState.TIMED_OUT else None
+        return None
     if ending.get("error"):
         return str(ending["error"])
     if ending.get("signal") is not None:

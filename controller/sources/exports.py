@@ -40,8 +40,7 @@ class Exports:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        for half_written in directory.glob(".*-*"):
-            _remove(half_written)
+        self._own_prefix = f".{os.getpid()}-"
 
     def root(self, commit: str) -> Path:
         """Where this commit's tree is, or would be."""
@@ -55,7 +54,7 @@ class Exports:
         """Write this commit's tree; returns its root. Raises SourceError."""
         try:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            work = Path(tempfile.mkdtemp(prefix=f".{commit[:12]}-", dir=self._directory))
+            work = Path(tempfile.mkdtemp(prefix=self._own_prefix, dir=self._directory))
             (work / "tree").mkdir()
             for entry in entries:
                 _write(work / "tree", entry)
@@ -69,11 +68,11 @@ class Exports:
         return self.root(commit)
 
     def collect(self, keep: Collection[str]) -> None:
-        """Remove what is not to be kept."""
+        """Remove what is not to be kept, half-written copies of a dead controller included."""
         if not self._directory.is_dir():
             return
         for child in self._directory.iterdir():
-            if child.name not in keep and not child.name.startswith("."):
+            if child.name not in keep and not child.name.startswith(self._own_prefix):
                 _remove(child)
 
 

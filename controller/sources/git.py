@@ -71,7 +71,10 @@ class GitSource:
     def read(self, revision: str) -> Snapshot:
         """The manifests below the deployments path; only blobs not seen at the last look are read."""
         with self._open() as repo:
-            entries = [entry for entry in self._tree(repo, commit_of(revision), self._path) if is_manifest(entry.path)]
+            commit = commit_of(revision)
+            entries = [entry for entry in self._tree(repo, commit, self._path) if is_manifest(entry.path)]
+            if not entries:
+                self._check_path(repo, commit)
             judged = [(entry, _refusal(entry)) for entry in entries]
             refused = tuple(refusal for _, refusal in judged if refusal is not None)
             files = tuple(self._manifest(repo, entry) for entry, refusal in judged if refusal is None)
@@ -158,6 +161,13 @@ class GitSource:
                 meta, _, name = record.partition("\t")
                 mode, kind, object_id, size = meta.split()
                 yield _TreeEntry(mode, kind, object_id, int(size) if size.isdigit() else 0, name)
+
+    def _check_path(self, repo: git.Repo, commit: str) -> None:
+        """Tell a path that was emptied on purpose from one that never was there: a slip must not prune anything."""
+        if self._path and not _run(repo, "rev-list", "-1", commit, "--", f":(literal){self._path}"):
+            raise SourceError(
+                f"No commit of {commit[:12]} has {self._path}/.", hint="Commit a manifest below it, or check --path."
+            )
 
     def _manifest(self, repo: git.Repo, entry: _TreeEntry) -> ManifestFile:
         known = self._blobs.get(entry.path)

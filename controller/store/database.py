@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, exc, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 from sqlalchemy.pool import QueuePool
 
 from controller.errors import StateError
@@ -25,7 +26,7 @@ logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())
 def writer(path: Path) -> Engine:
     """An engine with exactly one connection, whose every transaction takes the write lock at once."""
     engine = create_engine(
-        f"sqlite:///{path}",
+        URL.create("sqlite", database=str(path)),
         poolclass=QueuePool,
         pool_size=1,
         max_overflow=0,
@@ -47,7 +48,8 @@ def writer(path: Path) -> Engine:
 
 def reader(path: Path) -> Engine:
     """An engine that can't write. The file must exist."""
-    return create_engine(f"sqlite:///file:{path}?mode=ro&uri=true", connect_args={"timeout": 30})
+    url = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
+    return create_engine(url, connect_args={"timeout": 30})
 
 
 def migrate(engine: Engine) -> None:

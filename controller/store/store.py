@@ -40,14 +40,25 @@ class Store:
 
     @classmethod
     def look(cls, path: Path, *, project: str = "default") -> "Store":
-        """Open read-only. Raises StateError if there is no such file or its schema is another version's."""
+        """Open read-only. Raises StateError if there is none or its schema is another version's."""
+        store = cls.look_if_any(path, project=project)
+        if store is None:
+            raise StateError(f"There is no state at {path.parent}.", hint="Start `controller run` first.")
+        return store
+
+    @classmethod
+    def look_if_any(cls, path: Path, *, project: str = "default") -> "Store | None":
+        """The same; None where no controller has run, or the first one is only just making its database."""
         if not path.exists():
-            raise StateError(f"There is no state at {path}.", hint="Start `controller run` first.")
+            return None
         engine = database.reader(path)
         found = database.schema_version(engine)
+        if found is None:
+            engine.dispose()
+            return None
         if found != database.SCHEMA_HEAD:
             raise StateError(
-                f"The state database has schema {found or 'none'}; this version reads {database.SCHEMA_HEAD}.",
+                f"The state database has schema {found}; this version reads {database.SCHEMA_HEAD}.",
                 hint="Use the version of controller that runs here.",
             )
         return cls(engine, None, project)

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.tui import words
+from controller.tui.tables import CompactTable
 from controller.views.deployments import DeploymentDetail, DeploymentView
 
 
@@ -15,11 +16,8 @@ def deployment_table(deployments: Sequence[DeploymentView], now: datetime) -> Re
     """One row each."""
     if not deployments:
         return Text("No deployments. Commit a file below deployments/, or see `controller init`.", style="dim")
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for title in ("DEPLOYMENT", "SYNC", "HEALTH", "NEXT", "LAST RUN", "FLOW"):
-        table.add_column(title, overflow="ellipsis", no_wrap=True)
-    for view in deployments:
-        table.add_row(
+    rows = [
+        (
             words.plain(view.name),
             words.state(view.sync),
             words.state(view.health),
@@ -27,7 +25,9 @@ def deployment_table(deployments: Sequence[DeploymentView], now: datetime) -> Re
             _last_run(view, now),
             words.plain(view.flow or " ".join(view.command or ()) or "-"),
         )
-    return table
+        for view in deployments
+    ]
+    return CompactTable(("DEPLOYMENT", "SYNC", "HEALTH", "NEXT", "LAST RUN", "FLOW"), rows, flexible=(0, 5, 4))
 
 
 def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.tui import words
+from controller.tui.tables import CompactTable
 from controller.views.runs import RunView
 
 
@@ -16,11 +17,9 @@ def run_table(runs: Sequence[RunView], now: datetime) -> RenderableType:
     """One row each, newest first."""
     if not runs:
         return Text("No runs yet.", style="dim")
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for title in ("RUN", "DEPLOYMENT", "STATE", "TRIGGER", "STARTED", "TOOK", "REASON OR RESULT"):
-        table.add_column(title, overflow="ellipsis", no_wrap=True)
-    for run in runs:
-        table.add_row(
+    titles = ("RUN", "DEPLOYMENT", "STATE", "TRIGGER", "STARTED", "TOOK", "REASON OR RESULT")
+    rows = [
+        (
             # The end of the id is its random part: short, and enough to name the run.
             words.plain(run.id[-12:]),
             words.plain(run.deployment),
@@ -30,7 +29,9 @@ def run_table(runs: Sequence[RunView], now: datetime) -> RenderableType:
             words.plain(_took(run, now)),
             words.plain(run.reason if run.reason is not None else _result(run)),
         )
-    return table
+        for run in runs
+    ]
+    return CompactTable(titles, rows, flexible=(1, 6))
 
 
 def run_detail(run: RunView, now: datetime) -> RenderableType:

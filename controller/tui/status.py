@@ -10,6 +10,7 @@ from rich.text import Text
 from controller.tui import words
 from controller.tui.deployments import deployment_table
 from controller.tui.runs import run_table
+from controller.tui.tables import CompactTable
 from controller.views.status import StatusView
 
 
@@ -77,16 +78,13 @@ def _findings(view: StatusView) -> list[RenderableType]:
 def _events(view: StatusView, now: datetime) -> RenderableType:
     if not view.events:
         return Text("Nothing has happened yet.", style="dim")
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    for event in view.events:
-        table.add_row(
+    rows = [
+        (
             words.ago(event.time, now),
             words.plain(event.about),
             Text(event.reason, style=words.state(event.severity).style),
             words.plain(event.message),
         )
-    return table
+        for event in view.events
+    ]
+    return CompactTable(("", "", "", ""), rows, flexible=(1, 3))

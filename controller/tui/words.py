@@ -42,7 +42,7 @@ def plain(value: object) -> Text:
 
 def local(instant: datetime | None) -> Text:
     """Local time with its offset."""
-    return Text("-" if instant is None else instant.astimezone().strftime("%Y-%m-%d %H:%M:%S%z"))
+    return Text("-" if instant is None else instant.astimezone().isoformat(sep=" ", timespec="seconds"))
 
 
 def ago(instant: datetime | None, now: datetime) -> Text:

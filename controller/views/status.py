@@ -66,9 +66,9 @@ class StatusView:
 def look(location: Location, now: datetime) -> StatusView:
     """Read everything; a repository without any state gives an empty picture. Raises StateError."""
     state = StateDirectory(location.state_dir)
-    if not state.database.exists():
+    store = Store.look_if_any(state.database)
+    if store is None:
         return _empty(_controller(state), location)
-    store = Store.look(state.database)
     try:
         return look_in(store, state, location, now)
     finally:

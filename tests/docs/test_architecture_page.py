@@ -1,0 +1,47 @@
+"""docs/architecture.md and the records of decisions speak of the house as it is."""
+
+import re
+import tomllib
+
+from controller.runs.launcher import Launcher
+from controller.store.schema import metadata
+from tests.docs.pages import DOCS, ROOT
+
+PACKAGE = ROOT / "controller"
+PAGE = (DOCS / "architecture.md").read_text(encoding="utf-8")
+
+
+def test_every_folder_and_file_of_the_package_is_named() -> None:
+    folders = {f"controller/{path.parent.relative_to(PACKAGE).parts[0]}/" for path in PACKAGE.glob("*/**/*.py")}
+    files = {f"controller/{path.name}" for path in PACKAGE.glob("*.py")} - {"controller/__init__.py"}
+    assert {name for name in folders | files if f"`{name}`" not in PAGE} == set()
+
+
+def test_no_folder_is_named_that_does_not_exist() -> None:
+    assert [name for name in re.findall(r"`(controller/[\w/.]+)`", PAGE) if not (ROOT / name).exists()] == []
+
+
+def test_every_table_of_the_database_is_named() -> None:
+    assert [name for name in metadata.tables if f"`{name}`" not in PAGE] == []
+
+
+def test_the_layers_of_the_decision_are_the_layers_that_are_enforced() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    page = (DOCS / "adr" / "0001-layers.md").read_text(encoding="utf-8")
+    written = re.findall(r"^```\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[0].splitlines()
+    assert [re.split(r" {2,}", line)[0] for line in written] == contracts[0]["layers"]
+
+
+def test_every_variable_that_a_flow_gets_is_documented() -> None:
+    launcher = (PACKAGE / "runs" / "launcher.py").read_text(encoding="utf-8")
+    assert Launcher.__name__ in launcher
+    page = (DOCS / "runs.md").read_text(encoding="utf-8")
+    given = set(re.findall(r'"(CONTROLLER_[A-Z_]+|TMPDIR)":', launcher))
+    assert given
+    assert {name for name in given if f"`{name}`" not in page} == set()
+
+
+def test_every_migration_is_in_the_changelog() -> None:
+    steps = {path.name[:4] for path in (PACKAGE / "store" / "migrations" / "versions").glob("0*.py")}
+    migrations = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("### Migrations")[2]
+    assert {step for step in steps if f"`{step}`" not in migrations} == set()

@@ -1,0 +1,104 @@
+"""docs/cli.md documents exactly the commands, options, variables and JSON fields that there are."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+
+import click
+import pytest
+
+from controller.cli.main import cli
+from controller.views.conditions import ConditionView
+from controller.views.deployments import DeploymentDetail, LastRun, ScheduleView
+from controller.views.runs import RunView
+from controller.views.status import ControllerView, RunCounts, SourceView, StatusView
+from tests.docs.pages import DOCS, Section, first_cells, sections
+
+PAGE = DOCS / "cli.md"
+SECTIONS = list(sections(PAGE, 2))
+SHARED = {
+    "[location options](#location-options)": next(one for one in SECTIONS if one.title == "Location options"),
+    "[output option](#output-option)": next(one for one in SECTIONS if one.title == "Output option"),
+}
+
+
+def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        yield " ".join(path), command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        found = command.get_command(context, name)
+        assert found is not None
+        yield from leaves(found, (*path, name))
+
+
+COMMANDS = dict(leaves(cli))
+DOCUMENTED = {
+    " ".join(re.findall(r"(?<![\[\w])[a-z]+(?![\w\]])", one.title.removeprefix("`controller ").rstrip("`"))): one
+    for one in SECTIONS
+    if one.title.startswith("`controller ")
+}
+
+
+def documented_options(section: Section) -> set[str]:
+    cells = " ".join(first_cells(section.text))
+    for mark, shared in SHARED.items():
+        if mark in section.text:
+            cells += " ".join(first_cells(shared.text)) + shared.text
+    return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", cells))
+
+
+def documented_variables(section: Section) -> set[str]:
+    texts = [section.text, *(shared.text for mark, shared in SHARED.items() if mark in section.text)]
+    return {name for text in texts for name in re.findall(r"CONTROLLER_[A-Z_]+", text)}
+
+
+def options_of(command: click.Command) -> list[click.Option]:
+    return [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+
+
+def test_every_command_is_documented_and_no_other() -> None:
+    assert set(DOCUMENTED) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_documented_options_are_those_of_the_command(name: str) -> None:
+    found = {text for option in options_of(COMMANDS[name]) for text in (*option.opts, *option.secondary_opts)}
+    assert documented_options(DOCUMENTED[name]) == found
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_documented_variables_are_those_of_the_command(name: str) -> None:
+    found = {option.envvar for option in options_of(COMMANDS[name]) if option.envvar}
+    assert documented_variables(DOCUMENTED[name]) == found
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_documented_arguments_are_those_of_the_command(name: str) -> None:
+    written = re.findall(r"\[?[A-Z]{2,}\]?|\[deployment\]", DOCUMENTED[name].title)
+    arguments = [parameter for parameter in COMMANDS[name].params if isinstance(parameter, click.Argument)]
+    assert len(written) == len(arguments)
+    for text, argument in zip(written, arguments, strict=True):
+        assert text.startswith("[") is not argument.required
+
+
+@pytest.mark.parametrize(
+    ("name", "view"),
+    [
+        ("status", StatusView),
+        ("status", ControllerView),
+        ("status", SourceView),
+        ("status", RunCounts),
+        ("status", ConditionView),
+        ("deployments list", LastRun),
+        ("deployments show", DeploymentDetail),
+        ("deployments show", ScheduleView),
+        ("runs list", RunView),
+    ],
+)
+def test_every_field_of_the_json_is_documented(name: str, view: type) -> None:
+    text = DOCUMENTED[name].text
+    if name == "deployments show":  # which says "as above, and"
+        text += DOCUMENTED["deployments list"].text
+    assert [field.name for field in fields(view) if f"`{field.name}`" not in text] == []

@@ -1,0 +1,94 @@
+"""The examples of the pages are valid, complete, and fire when the pages say so."""
+
+import json
+import re
+from datetime import datetime, timedelta
+
+import pytest
+
+from controller.calendar import next_fire_times, parse_duration, parse_time
+from controller.manifests import ManifestReader, deployment_schema_text
+from controller.manifests.wording import LATER_KEYS
+from controller.model.schedules import Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
+from controller.model.snapshots import ManifestFile
+from tests.docs.pages import DOCS, ROOT, code_blocks
+
+NOW = datetime.fromisoformat("2026-06-01T12:00:00+00:00")
+NEW_YORK = "America/New_York"
+VALID = [
+    (page, block)
+    for page in (ROOT / "README.md", DOCS / "format.md")
+    for block in code_blocks(page.read_text(encoding="utf-8"), "yaml")
+]
+
+
+@pytest.mark.parametrize("block", [block for _, block in VALID])
+def test_a_yaml_example_is_valid(block: str) -> None:
+    file = ManifestFile(path="deployments/a.yaml", content=block.encode(), digest="1")
+    desired = ManifestReader().read([file], NOW)
+    assert desired.findings == ()
+    assert len(desired.deployments) >= 1
+
+
+def test_readme_and_format_have_examples() -> None:
+    assert {page.name for page, _ in VALID} == {"README.md", "format.md"}
+
+
+def test_every_key_of_the_schema_is_in_an_example() -> None:
+    schema = json.loads(deployment_schema_text())
+    properties = [*schema["properties"], *schema["definitions"]["schedule"]["properties"]]
+    text = "\n".join(code_blocks((DOCS / "format.md").read_text(encoding="utf-8"), "yaml"))
+    assert [key for key in properties if not re.search(rf"\b{key}:", text)] == []
+
+
+def test_every_key_of_a_schedule_is_explained() -> None:
+    schema = json.loads(deployment_schema_text())
+    text = (DOCS / "schedules.md").read_text(encoding="utf-8")
+    assert [key for key in schema["definitions"]["schedule"]["properties"] if f"`{key}`" not in text] == []
+
+
+def test_every_reserved_key_is_listed() -> None:
+    text = (DOCS / "format.md").read_text(encoding="utf-8").partition("## Not there yet")[2]
+    assert LATER_KEYS - set(re.findall(r"`(\w+)`", text)) == set()
+
+
+def rule_of(text: str) -> Rule:
+    kind, _, value = text.partition(": ")
+    if kind == "cron":
+        return Cron(expression=value.strip('"'))
+    if kind == "rrule":
+        return RRule(text=value)
+    anchor = parse_time("2021-03-01T09:00") if value == "1d" else None
+    return Interval(every=parse_duration(value), anchor=anchor)
+
+
+def policy_of(text: str) -> Dst:
+    key, _, value = text.strip("` ").partition(": ")
+    if key == "gap":
+        return Dst(gap=Gap(value))
+    return Dst(repeat=Repeat(value)) if key == "repeat" else Dst()
+
+
+def rows_around_the_clock_changes() -> list[tuple[str, str, str, str]]:
+    table = (DOCS / "schedules.md").read_text(encoding="utf-8").partition("| schedule | `dst` | around | fires |")[2]
+    rows = [line.strip("|").split("|") for line in table.splitlines()[2:] if line.startswith("|")]
+    return [(row[0].strip(), row[1].strip(), row[2].strip(), row[3].strip()) for row in rows]
+
+
+@pytest.mark.parametrize(("schedule", "dst", "around", "fires"), rows_around_the_clock_changes())
+def test_the_table_of_clock_changes_is_what_is_computed(schedule: str, dst: str, around: str, fires: str) -> None:
+    said = re.findall(r"`([^`]+)`", schedule)[0]
+    promised = re.findall(r"\d\d:\d\d", fires.split(", which")[0].split(": ")[0])
+    start = {"7 Nov": "2021-11-07T03:59+00:00", "14 Mar": "2021-03-14T04:59+00:00"}
+    after = datetime.fromisoformat(start.get(around, "2021-03-13T04:59+00:00"))
+    declared = Schedule(id="a", rule=rule_of(said), timezone=NEW_YORK, dst=policy_of(dst))
+    found = [instant for instant, _ in next_fire_times([declared], after, max(1, len(promised)))]
+    if promised:
+        assert [f"{instant:%H:%M}" for instant in found] == promised
+    else:
+        assert fires == "not at all"
+        assert found[0] - after > timedelta(hours=24)
+
+
+def test_there_are_as_many_rows_as_there_should_be() -> None:
+    assert len(rows_around_the_clock_changes()) == 10

@@ -1,0 +1,54 @@
+"""What the pages point at exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import DOCS, PAGES, ROOT, anchors, relative_links
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_relative_link_resolves(page: Path) -> None:
+    missing = []
+    for link in relative_links(page):
+        file, _, anchor = link.partition("#")
+        target = page if not file else page.parent / file
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            missing.append(link)
+    assert missing == []
+
+
+def test_files_that_the_readme_names_exist() -> None:
+    named = re.findall(r"`((?:docs|schemas|tests|\.ci)/[\w./-]+|[A-Z]+\.md)`", (ROOT / "README.md").read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    seen: set[Path] = set()
+    waiting = [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        seen.add(page)
+        linked = [(page.parent / link.partition("#")[0]).resolve() for link in relative_links(page)]
+        waiting += [target for target in linked if target.suffix == ".md" and target not in seen]
+    assert set(DOCS.rglob("*.md")) - seen == set()
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"^make ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE)) <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_page_names_a_path_of_somebody_s_machine(page: Path) -> None:
+    assert re.findall(r"(?<![\w.])/(?:home|root|tmp|work|Users)/\S*", page.read_text()) == []
+
+
+def test_the_picture_loads_nothing_from_elsewhere() -> None:
+    picture = (DOCS / "images" / "status.svg").read_text()
+    assert re.findall(r"url\((?!#)[^)]*\)|<image|<script|(?:/tmp|/work|/root)/", picture) == []
