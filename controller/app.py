@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import select
+import signal
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -31,13 +32,34 @@ from controller.views.status import StatusView, look_in
 log = logging.getLogger(__name__)
 
 
-class Controller:
-    """The running controller. `wait` returns when it should end, `failure` says whether that was its own idea."""
+class Ending:
+    """The one reason to end: a signal, or a part that can't go on. Made before anything else."""
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(self, *numbers: signal.Signals) -> None:
+        self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        for number in numbers:
+            signal.signal(number, lambda *_: None)
+        if numbers:
+            # The interpreter itself writes to our pipe: a handler in Python would have to wait for the main thread,
+            # which sleeps in `wait`, while the kernel may well have handed the signal to another one.
+            signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+
+    def ask(self) -> None:
+        """Ask for it. May be called from any thread."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._write, b"e")
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until somebody asks; False after `timeout` seconds without that."""
+        return bool(select.select([self._read], [], [], timeout)[0])
+
+
+class Controller:
+    """The controller, to be run until `ending`; `failure` says whether that was its own idea."""
+
+    def __init__(self, settings: Settings, ending: Ending, clock: Clock | None = None) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
-        self._end_read, self._end_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         location = settings.location
         self.state = StateDirectory(location.state_dir)
         self.state.hold(version=__version__, now=self._clock.now(), pause=threading.Event().wait)
@@ -53,7 +75,7 @@ class Controller:
             launcher=Launcher(directory=self.state.runs, environment=flow_environment(), grace=settings.grace),
             max_running=settings.max_running,
             on_tick=self._timetable.wake,
-            on_failure=self.end,
+            on_failure=ending.ask,
         )
         self._reconciler = Reconciler(
             source=self._source,
@@ -63,7 +85,7 @@ class Controller:
             settle=admission.account,
             project=self._project,
         )
-        self._loop = Loop(self._reconciler, self._source, interval=settings.interval, on_failure=self.end)
+        self._loop = Loop(self._reconciler, self._source, interval=settings.interval, on_failure=ending.ask)
         self._control = ControlServer(self.state.socket, self._answer)
 
     def run_once(self) -> PassResult:
@@ -84,15 +106,6 @@ class Controller:
         self._engine.start()
         self._loop.start()
         self._control.start()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the controller should end; False after `timeout` seconds without that."""
-        return bool(select.select([self._end_read], [], [], timeout)[0])
-
-    def end(self) -> None:
-        """Ask it to end. May be called from any thread or signal handler."""
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._end_write, b"e")
 
     def look(self) -> StatusView:
         """The picture that `controller status` shows."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from controller.cli import options
 from controller.errors import UsageError
 
 _FLOW = '''\
@@ -48,7 +49,8 @@ jobs:
 
 @click.command()
 @click.argument("directory", metavar="[DIR]", default=".", type=click.Path(path_type=Path, file_okay=False))
-def init(directory: Path) -> None:
+@options.output
+def init(directory: Path, output: str) -> None:
     """Write a small working repository: a flow, its deployment, a CI workflow. Nothing is overwritten."""
     from controller.manifests import deployment_schema_text
     from controller.settings import enclosing_repository, is_git_repository
@@ -66,13 +68,25 @@ def init(directory: Path) -> None:
         for name, content in files.items():
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             (directory / name).write_text(content, encoding="utf-8")
-            click.echo(f"wrote {directory / name}")
     except OSError as error:
         raise UsageError(f"{error.filename} can't be written: {error.strerror}.") from error
-    if not is_git_repository(enclosing_repository(directory.absolute())):
+    is_new = not is_git_repository(enclosing_repository(directory.absolute()))
+    if is_new:
         from controller.sources.git import start_repository
 
         start_repository(directory, list(files), message="Start with one flow and one deployment")
+    _tell(directory, list(files), output, is_committed=is_new)
+
+
+def _tell(directory: Path, files: list[str], output: str, *, is_committed: bool) -> None:
+    if output == "json":
+        from controller.cli.output import print_json
+
+        print_json({"directory": str(directory), "files": files, "committed": is_committed})
+        return
+    for name in files:
+        click.echo(f"wrote {directory / name}")
+    if is_committed:
         click.echo(f"committed them to a new git repository in {directory}")
     else:
         click.echo("commit them, and they are in force")

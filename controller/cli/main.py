@@ -78,9 +78,11 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _complain(message: str, hint: str | None) -> None:
-    click.echo(f"error: {message}", err=True)
+    from controller.cli.output import visible
+
+    click.echo(visible(f"error: {message}"), err=True)
     if hint is not None:
-        click.echo(f"hint: {hint}", err=True)
+        click.echo(visible(f"hint: {hint}"), err=True)
 
 
 def _internal(error: Exception) -> int:

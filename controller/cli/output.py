@@ -11,7 +11,9 @@ import click
 
 def print_json(value: Any) -> None:
     """Print a view as JSON."""
-    click.echo(json.dumps(to_json(value), indent=2, ensure_ascii=False))
+    text = json.dumps(to_json(value), indent=2, ensure_ascii=False)
+    # A lone surrogate is no UTF-8, but the JSON escape of it is.
+    click.echo(text.encode("utf-8", "backslashreplace").decode())
 
 
 def to_json(value: Any) -> Any:

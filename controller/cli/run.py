@@ -10,7 +10,7 @@ from controller.cli import options
 from controller.settings import Location
 
 if TYPE_CHECKING:
-    from controller.app import Controller
+    from controller.app import Controller, Ending
 
 LIVE_SECONDS = 1.0
 
@@ -46,24 +46,23 @@ def run(location: Location, once: bool, log_format: Any, **chosen: Any) -> int:
     Ctrl-C or SIGTERM ends it; flows that run go on, and the next controller takes them over.
     """
     from controller import logs
-    from controller.app import Controller
+    from controller.app import Controller, Ending
     from controller.settings import forget_git_environment, is_debugging
 
     forget_git_environment()
     is_live = sys.stdout.isatty() and log_format is None and not once
-    controller = Controller(_settings(location, chosen))
+    ending = Ending(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    controller = Controller(_settings(location, chosen), ending)
     log_file = controller.state.log if is_live else None
     logs.configure(log_format or "text", to=log_file, with_tracebacks=is_debugging())
     if once:
         return _once(controller)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: controller.end())
     controller.start()
     try:
         if is_live:
-            _live(controller)
+            _live(controller, ending)
         else:
-            controller.wait()
+            ending.wait()
     finally:
         controller.stop()
     if controller.failure is not None:
@@ -91,8 +90,8 @@ def _once(controller: "Controller") -> int:
     return 1 if any(condition.status is False for condition in result.status.conditions) else 0
 
 
-def _live(controller: "Controller") -> None:
+def _live(controller: "Controller", ending: "Ending") -> None:
     from controller.clock import SystemClock
     from controller.tui.live import live
 
-    live(controller.look, SystemClock(), lambda: controller.wait(LIVE_SECONDS))
+    live(controller.look, SystemClock(), lambda: ending.wait(LIVE_SECONDS))

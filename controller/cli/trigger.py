@@ -77,6 +77,7 @@ def _parameters(pairs: Sequence[str], params: str | None) -> dict[str, Any]:
 
 
 def _follow(state: Any, run_id: str, output: str, *, logs: bool) -> int:
+    from controller.cli.output import visible
     from controller.model.runs import RunState
     from controller.runs.logs import log_files
     from controller.store import Store
@@ -103,9 +104,9 @@ def _follow(state: Any, run_id: str, output: str, *, logs: bool) -> int:
     else:
         _print({"run_id": run.id, "state": run.state}, output)
         if run.reason is not None:
-            click.echo(f"reason: {run.reason}")
+            click.echo(visible(f"reason: {run.reason}"))
         if run.result is not None:
-            click.echo(f"result: {json.dumps(run.result, ensure_ascii=False)}")
+            click.echo(visible(f"result: {json.dumps(run.result, ensure_ascii=False)}"))
     return 0 if run.state == RunState.SUCCEEDED.value else 1
 
 

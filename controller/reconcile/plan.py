@@ -111,12 +111,14 @@ class _Doubt:
         known = {entry.file for entry in recorded.values()}
         # A bad file that nothing is known of may be where a vanished deployment has moved to.
         self._strangers = [finding for file, finding in self._by_file.items() if file not in known]
+        self._errors = errors
 
     def about(self, entry: InventoryEntry) -> str | None:
         """Why it must be kept; None if it is gone for certain."""
         finding = self._by_name.get(entry.name) or self._by_file.get(entry.file)
         if finding is None and entry.name not in self._declared and entry.file not in self._present:
-            finding = next(iter(self._strangers), None)
+            # Once in doubt, always in doubt while there is an error: its stranger may be known by now.
+            finding = next(iter(self._strangers if entry.is_valid else self._errors), None)
         if finding is not None:
             return f"{finding.file}:{finding.line}:{finding.column}: {finding.message}"
         return "Its newest document is not valid." if entry.name in self._declared else None

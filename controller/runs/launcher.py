@@ -63,7 +63,9 @@ class Launcher:
     def launch(self, run: Run, deployment: Deployment, root: Path, *, nonce: str, pycache: Path | None) -> Launch:
         """Write the attempt's directory and start its supervisor. Raises OSError."""
         directory = self.attempt_directory(run.id, run.attempt, nonce)
-        (directory / "tmp").mkdir(parents=True, mode=0o700)
+        directory.parent.mkdir(exist_ok=True, mode=0o700)
+        for private in (directory, directory / "tmp"):
+            private.mkdir(mode=0o700)
         target = deployment.target
         call: dict[str, Any] = {}
         argv = [sys.executable, "-P", flow_process.__file__]
@@ -84,7 +86,7 @@ class Launcher:
         _write(directory / "run.json", spec)
         for parent in (directory, directory.parent, directory.parent.parent):
             _sync(parent)
-        with (directory / "supervisor.log").open("wb") as errors:
+        with open(directory / "supervisor.log", "wb", opener=_private) as errors:
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-X", "utf8", supervisor.__file__, str(directory)],
                 stdin=subprocess.PIPE,
@@ -121,6 +123,10 @@ def sweep(run_id: str) -> int:
                     os.kill(int(entry.name), signal.SIGKILL)
                     killed += 1
     return killed
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

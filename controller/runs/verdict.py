@@ -87,7 +87,7 @@ def _lock_holder(path: Path) -> _Holder | None:
 
 
 def _mark(path: Path, nonce: str) -> dict[str, Any] | None:
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         content = json.loads(path.read_bytes())
         if isinstance(content, dict) and content.get("nonce") == nonce:
             return content
@@ -115,7 +115,8 @@ def _reason(state: RunState, ending: dict[str, Any]) -> str | None:
     if state is not RunState.FAILED:
         return None
     if ending.get("error"):
-        return str(ending["error"])
+        # A flow's message may hold lone surrogates, which no database takes.
+        return str(ending["error"]).encode("utf-8", "backslashreplace").decode()
     if ending.get("signal") is not None:
         return f"ended by signal {ending['signal']}"
     return str(ending.get("reason") or f"exit code {ending.get('exit_code')}")

@@ -5,6 +5,7 @@ whole, by a rename, or not at all. Links are kept only where they can't lead out
 """
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Collection, Iterable
@@ -40,7 +41,7 @@ class Exports:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._own_prefix = f".{os.getpid()}-"
+        self._own_prefix = f".{secrets.token_hex(4)}-"
 
     def root(self, commit: str) -> Path:
         """Where this commit's tree is, or would be."""

@@ -1,0 +1,62 @@
+"""What every story needs: a repository or a plain directory, and controllers that end as they should."""
+
+import itertools
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.harness import Folder, Machine, Repository, Running, processes, until
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    """A home directory of its own. Whatever was started in it and is left over ends with the test."""
+    found = Machine(tmp_path / "home")
+    yield found
+    for pid in processes((f"HOME={found.home}\0", f"{tmp_path}/")):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, machine: Machine) -> Repository:
+    """A git repository without commits."""
+    return Repository(tmp_path / "r", machine)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, machine: Machine) -> Folder:
+    """A plain directory."""
+    return Folder(tmp_path / "d", machine)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Start]:
+    """`running(folder, *arguments, **env)` starts a controller, and is back when `status` says that it runs."""
+    started: list[Running] = []
+    numbers = itertools.count(1)
+
+    def start(folder: Folder, *arguments: str, **env: str) -> Running:
+        controller = Running(folder, tmp_path / f"run{next(numbers)}.log", arguments, env)
+        started.append(controller)
+        until(lambda: controller.is_started, "the controller to start")
+        if len(started) == 1:
+            status = folder.status()["controller"]
+            assert (status["running"], status["pid"]) == (True, controller.process.pid)
+        return controller
+
+    try:
+        yield start
+        for controller in started:
+            if controller.process.poll() is None:
+                controller.stop()
+            assert "Traceback" not in controller.output
+    finally:
+        for controller in started:
+            controller.kill()

@@ -1,0 +1,76 @@
+"""What a stranger starts with: the repository that `init` writes, and the examples of this repository."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import Start
+from tests.acceptance.harness import Machine, Repository, until
+
+pytestmark = pytest.mark.acceptance
+
+OURS = Path(__file__).parents[2]
+
+
+def test_init_gives_a_repository_that_works_and_overwrites_nothing(
+    machine: Machine, running: Start, tmp_path: Path
+) -> None:
+    answer = machine.controller("init", "demo")
+    assert answer.code == 0
+    root = machine.home / "demo"
+    assert machine.run("git", "status", "--porcelain", cwd=root).out == ""
+    assert machine.run("git", "log", "--oneline", cwd=root).out.count("\n") == 1
+    assert "controller validate" in (root / ".github" / "workflows" / "validate.yml").read_text()
+    assert (root / "deployments" / "hello.yaml").read_text().startswith("# yaml-language-server: $schema=../schemas/")
+    assert machine.controller("validate", cwd=root).code == 0
+
+    again = machine.controller("init", "demo")
+    assert (again.code, again.out) == (2, "")
+    assert "exists already" in again.err
+    assert machine.run("git", "status", "--porcelain", cwd=root).out == ""
+    inside = machine.controller("init", cwd=root)
+    assert inside.code == 2
+    blocked = machine.controller("init", "demo/deployments/hello.yaml")
+    assert blocked.code == 2
+
+    root.rename(tmp_path / "demo")
+    demo = Repository(tmp_path / "demo", machine)
+    running(demo)
+    demo.wait_for_revision(None)
+    run = demo.trigger("hello", "--param", "name=you", "--param", "excited=true")
+    assert run["result"] == "Hello, you!"
+    assert len(demo.tell("next", "hello", "-n", "3")["fire_times"]) == 3
+
+
+def test_init_in_a_repository_leaves_the_commit_to_its_user(repository: Repository) -> None:
+    repository.write("README", "mine\n")
+    before = repository.commit()
+    answer = repository.machine.controller("init", cwd=repository.root)
+    assert answer.code == 0
+    assert before.endswith(repository.git("rev-parse", "HEAD"))
+    assert "?? deployments/" in repository.git("status", "--porcelain")
+    assert repository.ask("validate").code == 0
+
+
+def test_the_examples_of_this_repository_fire_and_only_the_broken_one_fails(
+    repository: Repository, running: Start
+) -> None:
+    for name in ("deployments", "flows", "schemas"):
+        shutil.copytree(OURS / name, repository.root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    repository.commit("Copy the examples")
+    assert repository.ask("validate").code == 0
+    running(repository)
+    status = repository.status_at(None)
+    names = {row["name"] for row in status["deployments"]}
+    assert {"heartbeat", "import-broken", "my-first-deployment", "sales-eu", "sales-us", "disk-space"} <= names
+    assert {row["sync"] for row in status["deployments"]} == {"Synced"}
+    for name in sorted(names):
+        run = repository.trigger(name)
+        assert run["state"] == ("failed" if name == "import-broken" else "succeeded"), run
+        assert (run["reason"] is not None) == (name == "import-broken")
+    until(
+        lambda: [run for run in repository.tell("runs", "--state", "succeeded") if run["trigger"] == "schedule"],
+        "an example to fire by itself",
+        35,
+    )

@@ -1,0 +1,262 @@
+"""The commands that only look: status, deployments, next, schema, version, help."""
+
+import json
+from datetime import datetime, timedelta
+
+import jsonschema
+import pytest
+
+from tests.acceptance.conftest import Start
+from tests.acceptance.harness import CONTROLLER, Machine, Repository
+
+pytestmark = pytest.mark.acceptance
+
+
+def _name(value: object) -> str:
+    return " ".join(value) if isinstance(value, list) else str(value)
+
+
+COMMANDS = ["run", "validate", "status", "deployments", "next", "trigger", "runs", "schema", "init", "version"]
+
+
+@pytest.fixture
+def mixed(repository: Repository) -> Repository:
+    """A good deployment, a suspended one and a bad one."""
+    repository.write(
+        "deployments/all.yaml",
+        """
+        name: nightly
+        command: ['true']
+        description: "[bold]not markup[/bold]"
+        tags: [a, b]
+        version: "1.4"
+        parameters: {region: eu}
+        timeout: 2h
+        schedules:
+          - id: berlin
+            cron: "30 2 * * *"
+            timezone: Europe/Berlin
+            parameters: {days: 1}
+          - interval: 1d
+        ---
+        name: asleep
+        command: ['true']
+        schedule: {interval: 1h}
+        suspend: true
+        """,
+    )
+    repository.write("deployments/bad.yaml", "name: bad\ncommand: ['true']\ntimeout: never\n")
+    repository.commit()
+    return repository
+
+
+def test_without_a_state_everything_can_be_asked(mixed: Repository) -> None:
+    status = mixed.status()
+    assert status["controller"] == {"running": False, "pid": None, "started_at": None, "version": None}
+    assert status["deployments"] == []
+    assert status["runs"] == {"running": 0, "pending": 0, "retrying": 0}
+    assert status["withheld"] is None
+    assert mixed.tell("runs") == mixed.tell("deployments") == []
+    assert mixed.ask("status").code == mixed.ask("runs").code == mixed.ask("deployments").code == 0
+    for arguments in ("deployments", "show", "nightly"), ("runs", "show", "1"), ("runs", "logs", "1"):
+        answer = mixed.ask(*arguments)
+        assert (answer.code, answer.out) == (2, "")
+        assert answer.err.startswith("error: There is no ")
+    assert not mixed.state.exists()
+
+
+def test_deployments_show_what_is_declared_and_what_is_wrong(mixed: Repository, running: Start) -> None:
+    running(mixed)
+    mixed.wait_for_revision(None)
+    rows = mixed.tell("deployments")
+    assert rows == mixed.tell("deployments", "list")
+    assert [(row["name"], row["sync"], row["health"]) for row in rows] == [
+        ("bad", "Invalid", "Unknown"),
+        ("asleep", "Synced", "Suspended"),
+        ("nightly", "Synced", "Healthy"),
+    ]
+    shown = mixed.tell("deployments", "show", "nightly")
+    assert shown["parameters"] == {"region": "eu"}
+    assert (shown["tags"], shown["version"], shown["timeout_seconds"]) == (["a", "b"], "1.4", 7200.0)
+    berlin, daily = shown["schedules"]
+    assert (berlin["id"], berlin["timezone"], berlin["parameters"]) == ("berlin", "Europe/Berlin", {"days": 1})
+    assert len(berlin["fire_times"]) == 5
+    times = sorted({*berlin["fire_times"], *daily["fire_times"]})
+    assert shown["next_fire_time"] == times[0]
+    asked = mixed.tell("next", "nightly", "-n", "4")["fire_times"]
+    assert asked == times[:4]
+    assert mixed.tell("next", "asleep")["fire_times"] == []
+    text = mixed.ask("deployments", "show", "nightly").out
+    assert "[bold]not markup[/bold]" in text
+    assert "deployments/bad.yaml:3:" in mixed.ask("deployments", "show", "bad").out
+    wrong = mixed.ask("deployments", "show", "nightli")
+    assert wrong.code == 2
+    assert "Did you mean nightly?" in wrong.err
+
+
+def test_status_in_text_is_plain_without_a_terminal_and_survives_a_closed_pipe(mixed: Repository) -> None:
+    assert mixed.ask("run", "--once").code == 1
+    for env in ({}, {"NO_COLOR": "1", "COLUMNS": "60"}):
+        answer = mixed.ask("status", **env)
+        assert answer.code == 0
+        assert "\x1b" not in answer.out
+        assert answer.err == ""
+        assert {"nightly", "asleep", "bad", "Invalid", "controller", "source"} <= set(answer.out.split())
+    for command in ("status", "status -o json", "schema", "next --interval 1s -n 10000"):
+        there = "" if "schema" in command else f"--repo {mixed.root}"
+        script = f'"$0" {command} {there} 2>err | head -1; cat err >&2'
+        answer = mixed.machine.run("sh", "-c", script, CONTROLLER)
+        assert len(answer.out.splitlines()) == 1, command
+        assert answer.err == "", command
+
+
+VECTORS = [
+    (["--interval", "1h", "--timezone", "America/New_York"], "2021-11-07T03:30Z", ["04", "05", "06", "07"]),
+    (["--cron", "30 1 * * *", "--timezone", "America/New_York"], "2021-11-07T00:00Z", ["05:30", "8T06:30"]),
+    (
+        ["--cron", "30 1 * * *", "--timezone", "America/New_York", "--repeat", "second"],
+        "2021-11-07T00:00Z",
+        ["06:30", "8T06:30"],
+    ),
+    (
+        ["--cron", "30 1 * * *", "--timezone", "America/New_York", "--repeat", "both"],
+        "2021-11-07T00:00Z",
+        ["05:30", "06:30"],
+    ),
+    (["--cron", "0 * * * *", "--timezone", "America/New_York"], "2021-11-07T03:30Z", ["04", "05", "06", "07"]),
+    (["--cron", "30 2 * * *", "--timezone", "America/New_York"], "2021-03-14T00:00Z", ["4T07:00", "5T06:30"]),
+    (
+        ["--cron", "30 2 * * *", "--timezone", "America/New_York", "--gap", "skip"],
+        "2021-03-14T00:00Z",
+        ["5T06:30", "6T06:30"],
+    ),
+    (
+        ["--cron", "30 2 * * *", "--timezone", "America/New_York", "--gap", "shift"],
+        "2021-03-14T00:00Z",
+        ["4T07:30", "5T06:30"],
+    ),
+    (
+        ["--interval", "1d", "--anchor-date", "2021-01-01T09:00", "--timezone", "America/New_York"],
+        "2021-03-13T00:00Z",
+        ["3T14:00", "4T13:00", "5T13:00"],
+    ),
+    (
+        ["--cron", "0 0 1 * *", "--timezone", "America/New_York"],
+        "2026-02-27T00:00Z",
+        ["03-01T05", "04-01T04", "05-01T04"],
+    ),
+    (["--cron", "0 9 * * 1-5"], "2026-06-05T09:30Z", ["06-08T09", "06-09T09", "06-10T09", "06-11T09", "06-12T09"]),
+    (["--cron", "0 0 * * 0"], "2026-06-01T00:00Z", ["06-07", "06-14"]),
+    (["--cron", "0 0 * * 7"], "2026-06-01T00:00Z", ["06-07", "06-14"]),
+    (["--cron", "0 0 13 * 5"], "2026-06-06T00:00Z", ["06-12", "06-13", "06-19"]),
+    (["--cron", "0 0 13 * 5", "--no-day-or"], "2026-06-06T00:00Z", ["2026-11-13", "2027-08-13"]),
+    (["--rrule", "FREQ=HOURLY", "--timezone", "America/New_York"], "2021-11-07T03:30Z", ["04", "05", "06", "07"]),
+    (
+        ["--rrule", "FREQ=DAILY;BYHOUR=1;BYMINUTE=30", "--timezone", "America/New_York"],
+        "2021-11-07T00:00Z",
+        ["7T05:30", "8T06:30"],
+    ),
+    (["--at", "2030-01-01T00:00", "--at", "2029-01-01T00:00Z", "--timezone", "Europe/Berlin"], "2026-01-01T00:00Z", []),
+]
+
+
+@pytest.mark.parametrize(("expression", "after", "expected"), VECTORS, ids=_name)
+def test_the_vectors_of_the_design_come_out(
+    machine: Machine, expression: list[str], after: str, expected: list[str]
+) -> None:
+    count = str(len(expected) or 10)
+    answer = machine.controller("next", *expression, "--after", after, "-n", count, "-o", "json")
+    assert answer.code == 0, answer
+    times = answer.json()["fire_times"]
+    if not expected:
+        expected = ["2029-01-01T00:00:00", "2029-12-31T23:00:00"]
+    assert len(times) == len(expected)
+    for time, part in zip(times, expected, strict=True):
+        assert part in time, (times, expected)
+        assert time.endswith("Z")
+
+
+BAD = [
+    (["--cron", "61 * * * *"], "minute"),
+    (["--cron", "0 0 30 2 *"], ""),
+    (["--cron", "nonsense"], "nonsense"),
+    (["--interval", "0"], ""),
+    (["--interval", "-5s"], ""),
+    (["--interval", "soon"], "soon"),
+    (["--rrule", "FREQ=SOMETIMES"], "SOMETIMES"),
+    (["--rrule", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"], ""),
+    (["--at", "tomorrow"], "tomorrow"),
+    (["--cron", "0 0 * * *", "--timezone", "Mars/Olympus"], "Mars/Olympus"),
+    (["--cron", "0 0 * * *", "--after", "later"], "later"),
+    (["--cron", "0 0 * * *", "--interval", "1h"], "exactly one"),
+    ([], "exactly one"),
+    (["no-deployment-here"], "There is no directory"),
+]
+
+
+@pytest.mark.parametrize(("expression", "word"), BAD, ids=_name)
+def test_an_expression_that_can_not_be_is_told_in_one_message(
+    machine: Machine, expression: list[str], word: str
+) -> None:
+    answer = machine.controller("next", *expression)
+    assert (answer.code, answer.out) == (2, ""), answer
+    lines = answer.err.splitlines()
+    assert len(lines) <= 2, answer
+    assert lines[0].startswith("error: ")
+    assert word in lines[0]
+
+
+def test_next_of_a_deployment_needs_no_controller_and_agrees_with_one(mixed: Repository, running: Start) -> None:
+    after = ("--after", "2026-06-01T00:00:00Z", "-n", "3")
+    before = mixed.tell("next", "nightly", *after)
+    assert before["fire_times"] == ["2026-06-01T00:30:00Z", "2026-06-02T00:00:00Z", "2026-06-02T00:30:00Z"]
+    invalid = mixed.ask("next", "bad")
+    assert invalid.code == 2
+    assert "deployments/bad.yaml:3:10" in invalid.err
+    assert "Did you mean nightly?" in mixed.ask("next", "nihgtly").err
+    running(mixed)
+    mixed.wait_for_revision(None)
+    assert mixed.tell("next", "nightly", *after) == before
+    text = mixed.ask("next", "nightly", *after, TZ="America/New_York").out.splitlines()
+    assert text[0] == "2026-05-31 20:30:00-04:00"
+    assert datetime.fromisoformat(text[0]).utcoffset() == timedelta(hours=-4)
+
+
+def test_the_schema_is_a_schema_that_takes_the_example_of_init(machine: Machine) -> None:
+    answer = machine.controller("schema")
+    assert answer.code == 0
+    schema = answer.json()
+    jsonschema.Draft7Validator.check_schema(schema)
+    validator = jsonschema.Draft7Validator(schema)
+    assert validator.is_valid({"name": "a", "flow": "flows/a.py:main", "schedule": {"interval": "30s"}})
+    assert not validator.is_valid({"name": "a", "flow": "flows/a.py:main", "scheduel": {"interval": "30s"}})
+    assert not validator.is_valid({"name": "A"})
+    assert machine.controller("schema", "deployment").json() == schema
+    machine.controller("init", "new")
+    assert json.loads((machine.home / "new" / "schemas" / "deployment.v1.schema.json").read_text()) == schema
+
+
+def test_help_lists_exactly_what_is_there(machine: Machine) -> None:
+    answer = machine.controller("--help")
+    assert answer.code == 0
+    listed = answer.out.split("Commands:\n")[1]
+    assert [line.split()[0] for line in listed.splitlines()] == COMMANDS
+    for command in COMMANDS:
+        shown = machine.controller(command, "--help")
+        assert shown.code == 0
+        assert f"Usage: controller {command}" in shown.out
+    for group, below in (("deployments", ["list", "show"]), ("runs", ["list", "logs", "show"])):
+        commands = machine.controller(group, "--help").out.split("Commands:\n")[1]
+        assert sorted(line.split()[0] for line in commands.splitlines()) == below
+    for absent in ("plan", "hold", "approve", "backfill"):
+        assert machine.controller(absent).code == 2
+    assert "Did you mean 'status'?" in machine.controller("statsu").err
+    wrong = machine.controller("status", "--no-such-option")
+    assert (wrong.code, wrong.out) == (2, "")
+
+
+def test_version_says_what_is_at_work(machine: Machine) -> None:
+    found = machine.controller("version", "-o", "json").json()
+    assert found["controller"] in machine.controller("version").out
+    assert found["controller"] in machine.controller("--version").out
+    assert {"python", "apscheduler", "sqlalchemy", "gitpython"} <= found.keys()

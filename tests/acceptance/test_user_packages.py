@@ -1,0 +1,89 @@
+"""A user's repository may be laid out as it likes, with our own name and with names of the standard library."""
+
+import pytest
+
+from tests.acceptance.conftest import Start
+from tests.acceptance.harness import Repository
+
+pytestmark = pytest.mark.acceptance
+
+FLOW = """
+import json
+import os.path
+
+from controller.settings import WORD
+from tools.words import other
+
+
+def flow() -> str:
+    return json.dumps([WORD, other(), __name__, os.path.basename(__file__)])
+"""
+
+
+def test_a_package_called_controller_and_a_json_py_break_nothing(repository: Repository, running: Start) -> None:
+    repository.write("controller/__init__.py", "raise_on_old_name = True\n")
+    repository.write("controller/settings.py", "WORD = 'theirs'\n")
+    repository.write("tools/words.py", "def other() -> str:\n    return 'tools'\n")
+    repository.write("flows/json.py", "raise RuntimeError('json.py beside the flow was imported')\n")
+    repository.write("json.py", "raise RuntimeError('json.py of the root was imported')\n")
+    repository.write("sitecustomize.py", "raise RuntimeError('sitecustomize was imported')\n")
+    repository.write("flows/flow.py", FLOW)
+    repository.write("deployments/a.yaml", "name: theirs\nflow: flows/flow.py:flow\n")
+    repository.commit()
+    running(repository)
+    repository.wait_for_revision(None)
+    run = repository.trigger("theirs")
+    assert (run["state"], run["reason"]) == ("succeeded", None)
+    assert run["result"] == '["theirs", "tools", "flows.flow", "flow.py"]'
+    here = repository.machine.controller("status", "-o", "json", cwd=repository.root)
+    assert here.code == 0
+    assert here.json()["controller"]["running"] is True
+    assert repository.machine.controller("validate", cwd=repository.root).code == 0
+
+
+def test_a_folder_called_controller_without_init_works_too(repository: Repository, running: Start) -> None:
+    repository.write("controller/settings.py", "WORD = 'theirs'\n")
+    repository.write("controller/deep/more.py", "WORD = 'deep'\n")
+    repository.write(
+        "flows/flow.py",
+        """
+        from controller.deep.more import WORD as deep
+        from controller.settings import WORD
+
+
+        def flow() -> list[str]:
+            return [WORD, deep]
+        """,
+    )
+    repository.write("deployments/a.yaml", "name: theirs\nflow: flows/flow.py:flow\n")
+    repository.commit()
+    running(repository)
+    repository.wait_for_revision(None)
+    run = repository.trigger("theirs")
+    assert (run["state"], run["reason"], run["result"]) == ("succeeded", None, ["theirs", "deep"])
+
+
+def test_a_flow_named_controller_py_and_one_that_pickles_itself(repository: Repository, running: Start) -> None:
+    repository.write(
+        "controller.py",
+        """
+        import asyncio
+        import multiprocessing
+
+
+        def square(number: int) -> int:
+            return number * number
+
+
+        async def flow() -> int:
+            await asyncio.sleep(0)
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                return sum(pool.map(square, [1, 2, 3]))
+        """,
+    )
+    repository.write("deployments/a.yaml", "name: spawns\nflow: controller.py:flow\ntimeout: 20s\n")
+    repository.commit()
+    running(repository)
+    repository.wait_for_revision(None)
+    run = repository.trigger("spawns")
+    assert (run["state"], run["reason"], run["result"]) == ("succeeded", None, 14)

@@ -1,0 +1,120 @@
+"""`controller validate`: everything that is wrong, each at its place, and exit codes for CI."""
+
+import json
+
+import pytest
+
+from tests.acceptance.harness import Folder, Repository
+
+pytestmark = pytest.mark.acceptance
+
+GOOD = "name: good\ncommand: ['true']\n"
+BAD = "name: bad\nflow: flows/a.py:main\nschedules:\n  - cron: 61 * * * *\ntimout: 1h\n"
+
+
+def test_one_broken_file_is_named_with_line_and_column(repository: Repository) -> None:
+    repository.write("deployments/good.yaml", GOOD)
+    repository.write("deployments/sub/bad.yaml", BAD)
+    answer = repository.machine.controller("validate", cwd=repository.root)
+    assert answer.code == 1
+    lines = answer.out.splitlines()
+    assert any(line.startswith("deployments/sub/bad.yaml:4:11: error: ") for line in lines), lines
+    assert any(line.startswith("deployments/sub/bad.yaml:5:1: error: ") for line in lines), lines
+    assert "timeout" in answer.out
+    assert not [line for line in lines if "good.yaml" in line]
+    assert "2 files" in answer.err
+
+    found = repository.ask("validate", "-o", "json")
+    assert found.code == 1
+    report = found.json()
+    assert (report["valid"], report["files"], report["deployments"]) == (False, 2, 1)
+    first = report["findings"][0]
+    assert first.keys() == {"severity", "code", "message", "hint", "file", "line", "column", "path", "deployment"}
+    assert first["file"].endswith("deployments/sub/bad.yaml")
+    assert (first["severity"], first["deployment"]) == ("error", "bad")
+    assert {(finding["line"], finding["column"]) for finding in report["findings"]} == {(4, 11), (5, 1)}
+
+
+def test_what_is_committed_does_not_matter_and_nothing_is_written_or_run(repository: Repository) -> None:
+    repository.write("deployments/good.yaml", GOOD)
+    repository.write("flows/a.py", "raise SystemExit('imported')\n")
+    repository.write("deployments/a.yaml", "name: a\nflow: flows/a.py:main\n")
+    revision = repository.commit()
+    repository.write("deployments/good.yaml", "name: [\n")
+    assert repository.ask("validate").code == 1
+    assert not repository.state.exists()
+    repository.git("checkout", "-q", ".")
+    assert repository.ask("validate").code == 0
+    assert revision.endswith(repository.git("rev-parse", "HEAD"))
+    assert repository.git("status", "--porcelain") == ""
+
+
+def test_paths_may_be_files_directories_and_repositories(repository: Repository) -> None:
+    repository.write("deployments/good.yaml", GOOD)
+    repository.write("deployments/bad.yaml", BAD)
+    ask = repository.machine.controller
+    root = repository.root
+    assert ask("validate", root).code == 1
+    assert ask("validate", root / "deployments").code == 1
+    assert ask("validate", "deployments/good.yaml", cwd=root).code == 0
+    one = ask("validate", root / "deployments" / "bad.yaml", "-o", "json")
+    assert one.code == 1
+    assert one.json()["files"] == 1
+    both = ask("validate", "bad.yaml", "good.yaml", "-o", "json", cwd=root / "deployments").json()
+    assert (both["files"], both["deployments"]) == (2, 1)
+    assert {finding["file"] for finding in both["findings"]} == {"bad.yaml"}
+    below = ask("validate", cwd=root / "deployments")
+    assert below.code == 1
+    missing = ask("validate", "deployments/missing.yaml", cwd=root)
+    assert (missing.code, missing.out) == (2, "")
+    assert "deployments/missing.yaml" in missing.err
+    no_directory = repository.ask("validate", "--path", "elsewhere")
+    assert no_directory.code == 2
+    assert "elsewhere" in no_directory.err
+
+
+def test_no_files_are_no_findings(folder: Folder) -> None:
+    (folder.root / "deployments").mkdir()
+    answer = folder.ask("validate", "-o", "json")
+    assert answer.code == 0
+    assert answer.json() == {"valid": True, "files": 0, "deployments": 0, "findings": []}
+    folder.write("deployments/empty.yaml", "# nothing yet\n")
+    folder.write("deployments/.hidden.yaml", "{{{\n")
+    folder.write("deployments/notes.txt", "{{{\n")
+    empty = folder.ask("validate", "-o", "json")
+    assert empty.json()["files"] == 1
+
+
+def test_hostile_files_are_findings_and_take_no_time(folder: Folder) -> None:
+    aliases = "\n".join(f"b{i}: &a{i + 1} [{', '.join([f'*a{i}'] * 9)}]" for i in range(20))
+    folder.write("deployments/aliases.yaml", f"a: &a0 x\n{aliases}\n")
+    folder.write("deployments/brackets.yaml", "[" * 60_000)
+    folder.write("deployments/large.yaml", "#" * (1 << 20) + "\nname: a\n")
+    folder.write("deployments/good.yaml", GOOD)
+    folder.write("deployments/tag.yaml", "name: !!python/object/apply:os.system ['touch /tmp/owned']\n")
+    folder.write("deployments/twice.yaml", "name: a\nname: b\ncommand: [x]\n")
+    folder.write("deployments/bytes.yaml", "").write_bytes(b"name: \xff\xfe\n")
+    folder.write("deployments/escape.yaml", 'name: "a\\e[31m"\ncommand: [x]\n')
+    folder.write("deployments/deep.json", json.dumps({"name": "deep", "parameters": {}}) + "}" * 10)
+    (folder.root / "deployments" / "link.yaml").symlink_to("/etc/passwd")
+    (folder.root / "deployments" / "dangling.yaml").symlink_to("nowhere.yaml")
+    (folder.root / "deployments" / "folder.yaml").mkdir()
+    answer = folder.ask("validate", "-o", "json")
+    assert answer.code == 1
+    report = answer.json()
+    assert report["deployments"] == 1
+    bad = {finding["file"].rpartition("/")[2] for finding in report["findings"] if finding["severity"] == "error"}
+    assert bad == {
+        "aliases.yaml",
+        "brackets.yaml",
+        "large.yaml",
+        "tag.yaml",
+        "twice.yaml",
+        "bytes.yaml",
+        "escape.yaml",
+        "deep.json",
+        "link.yaml",
+        "dangling.yaml",
+    }
+    assert all(finding["line"] >= 1 and finding["column"] >= 1 for finding in report["findings"])
+    assert "\x1b" not in folder.ask("validate").out

@@ -1,0 +1,54 @@
+"""What is loaded when: `import controller` loads nothing else, and quick commands load nothing heavy."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {"sqlalchemy", "alembic", "apscheduler", "git", "rich", "yaml", "jsonschema", "watchdog"}
+
+
+def loaded_by(program: str, cwd: Path) -> set[str]:
+    """The top-level modules that a fresh interpreter has after running `program`."""
+    script = f"import sys\n{program}\nprint('\\n' + ' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=cwd, capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_importing_the_package_loads_nothing_but_itself(tmp_path: Path) -> None:
+    extra = loaded_by("import controller", tmp_path) - loaded_by("pass", tmp_path)
+    assert extra == {"controller"}
+
+
+def test_importing_a_part_of_the_model_loads_no_other_package(tmp_path: Path) -> None:
+    loaded = loaded_by("import controller.model.runs, controller.errors", tmp_path)
+    assert not {name.partition(".")[0] for name in loaded} & HEAVY
+
+
+def command(*arguments: str) -> str:
+    return f"from controller.cli.main import run\ntry:\n    run({list(arguments)!r})\nexcept SystemExit:\n    pass"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["trigger", "--help"]])
+def test_help_loads_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    loaded = {name.partition(".")[0] for name in loaded_by(command(*arguments), tmp_path)}
+    assert "click" in loaded
+    assert not loaded & HEAVY
+
+
+def test_validating_a_good_file_loads_neither_database_nor_scheduler_nor_git(tmp_path: Path) -> None:
+    good = tmp_path / "hello.yaml"
+    good.write_text("name: hello\ncommand: ['true']\nschedules: [{cron: '0 9 * * *'}]\n", encoding="utf-8")
+    loaded = {name.partition(".")[0] for name in loaded_by(command("validate", str(good)), tmp_path)}
+    assert "yaml" in loaded
+    assert not loaded & (HEAVY - {"yaml"})
+
+
+def test_validating_a_bad_file_asks_the_schema_library_too(tmp_path: Path) -> None:
+    bad = tmp_path / "hello.yaml"
+    bad.write_text("name: 5\n", encoding="utf-8")
+    loaded = {name.partition(".")[0] for name in loaded_by(command("validate", str(bad)), tmp_path)}
+    assert "jsonschema" in loaded
+    assert not loaded & (HEAVY - {"yaml", "jsonschema"})

@@ -1,0 +1,78 @@
+"""The shape of the house: sizes that people can hold, a docstring for every module, dependencies with bounds."""
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted(path for path in (ROOT / "controller").rglob("*.py"))
+NAMES = [path.relative_to(ROOT).as_posix() for path in MODULES]
+REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
+
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+
+
+def test_the_modules_are_found() -> None:
+    assert "controller/__init__.py" in NAMES
+    assert len(NAMES) > 50
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_a_module_is_small_and_says_what_it_answers(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree)
+    assert len(text.splitlines()) <= MAX_FILE_LINES
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    long = [node.name for node in functions if (node.end_lineno or 0) - node.lineno + 1 > MAX_FUNCTION_LINES]
+    # A migration is one list of tables, made once and never read in between.
+    assert long == [] or path.parent.name == "versions"
+
+
+@pytest.mark.parametrize("name", ["supervisor.py", "flow_process.py"])
+def test_what_runs_beside_a_flow_imports_the_standard_library_only(name: str) -> None:
+    tree = ast.parse((ROOT / "controller" / "runs" / name).read_text(encoding="utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module or "." for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert imported
+    assert {module.partition(".")[0] for module in imported} <= sys.stdlib_module_names
+
+
+def test_the_supervisor_imports_everything_before_ready() -> None:
+    tree = ast.parse((ROOT / "controller" / "runs" / "supervisor.py").read_text(encoding="utf-8"))
+    inside = [
+        node
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert inside == []
+
+
+def test_every_dependency_has_an_upper_bound_but_the_time_zones() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    unbounded = [dependency for dependency in project["dependencies"] if "<" not in dependency]
+    assert [re.split(r"[>=<]", dependency)[0] for dependency in unbounded] == ["tzdata"]
+
+
+@pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.name)
+def test_requirements_are_pinned_by_hash_and_name_no_index(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert "http" not in text
+    assert "--index-url" not in text
+    assert "--find-links" not in text
+    pins = [
+        line for line in text.replace("\\\n", " ").splitlines() if line.strip() and not line.lstrip().startswith("#")
+    ]
+    assert len(pins) > 10
+    assert [pin for pin in pins if "==" not in pin or "--hash=sha256:" not in pin] == []
+
+
+def test_there_are_requirements_to_check() -> None:
+    assert [path.name for path in REQUIREMENTS] == ["dev.txt", "run.txt"]

@@ -1,0 +1,118 @@
+"""What tests of several folders share: a clock that is turned by hand, waiting with a deadline, real repositories."""
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from controller.store import Store
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+PATIENCE_SECONDS = 20.0
+
+
+class ManualClock:
+    """A clock that stands still until a test turns it. Its monotonic time is the machine's: threads wait by it."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def turn(self, by: timedelta) -> datetime:
+        self._now += by
+        return self._now
+
+
+def wait_until(condition: Callable[[], object], *, within: float = PATIENCE_SECONDS) -> None:
+    """Return as soon as the condition holds; fail after `within` seconds without it."""
+    pause = threading.Event()
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"did not happen within {within} seconds"
+        pause.wait(0.02)
+
+
+@dataclass(frozen=True, slots=True)
+class GitRepository:
+    """A real repository, driven by the git command with an identity of its own and no configuration from outside."""
+
+    path: Path
+
+    def git(self, *arguments: str, stdin: bytes | None = None) -> str:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=self.path,
+            input=stdin,
+            env={
+                "PATH": os.defpath,
+                "GIT_CONFIG_GLOBAL": "/dev/null",
+                "GIT_CONFIG_NOSYSTEM": "1",
+                "GIT_AUTHOR_NAME": "Ada",
+                "GIT_AUTHOR_EMAIL": "ada@localhost",
+                "GIT_COMMITTER_NAME": "Ada",
+                "GIT_COMMITTER_EMAIL": "ada@localhost",
+            },
+            capture_output=True,
+            check=True,
+        )
+        return done.stdout.decode().strip()
+
+    def write(self, path: str, content: str | bytes) -> Path:
+        target = self.path / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content.encode() if isinstance(content, str) else content)
+        return target
+
+    def commit(self, files: dict[str, str] | None = None, *, message: str = "change") -> str:
+        """Write these files, commit everything, and return the commit's id."""
+        for path, content in (files or {}).items():
+            self.write(path, content)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+    def head(self) -> str:
+        return self.git("rev-parse", "HEAD")
+
+
+def new_repository(path: Path) -> GitRepository:
+    path.mkdir(parents=True)
+    repository = GitRepository(path)
+    repository.git("init", "--quiet", "--initial-branch=main")
+    return repository
+
+
+@pytest.fixture(autouse=True)
+def _no_configuration_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("GIT_", "CONTROLLER_"))]:  # noqa: TID251
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> GitRepository:
+    """A git repository without a commit, on the branch `main`."""
+    return new_repository(tmp_path / "repo")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty state database, open to write."""
+    opened = Store.open(tmp_path / "state.db")
+    yield opened
+    opened.close()

@@ -1,0 +1,250 @@
+"""Whatever goes wrong: one message, one exit code, no traceback, and nothing that a terminal would obey."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import GitRepository, new_repository, wait_until
+from tests.unit.cli.conftest import FILES, Command, Followed, controller_process
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def test_an_unknown_command_suggests_the_nearest(command: Command) -> None:
+    answer = command("staus")
+    assert answer.code == 2
+    assert "There is no command 'staus'. Did you mean 'status'?" in answer.err
+    assert "Did you mean" not in command("xyzzy").err
+    assert command("--nope").code == 2
+
+
+BAD = [
+    (["status", "--repo", "nowhere"], "there is no such directory"),
+    (["status", "--repo", "https://example.org/x.git"], "local repositories only"),
+    (["status", "--repo", "git@example.org:x.git"], "local repositories only"),
+    (["status", "--path", "../.."], "outside the repository"),
+    (["validate", "nowhere.yaml"], "There is no file or directory nowhere.yaml"),
+    (["validate"], "There is no directory"),
+    (["next"], "Name a deployment, or give exactly one"),
+    (["next", "--cron", "* *"], "error:"),
+    (["next", "--cron", "0 0 30 2 *"], "error:"),
+    (["next", "--interval", "0s"], "error:"),
+    (["next", "--at", "yesterday"], "error:"),
+    (["next", "--cron", "* * * * *", "--timezone", "Mars/Olympus"], "Mars/Olympus"),
+    (["next", "--cron", "* * * * *", "--interval", "5s"], "exactly one"),
+    (["trigger", "x"], "There is no state"),
+    (["trigger", "x", "--param", "novalue"], "has no value"),
+    (["trigger", "x", "--params", "[1]"], "must be a JSON object"),
+    (["trigger", "x", "--params", "{"], "is not JSON"),
+    (["runs", "show", "abc"], "There is no run 'abc'"),
+    (["runs", "logs", "abc"], "There is no run 'abc'"),
+    (["runs", "list", "--since", "whenever"], "neither a date-time nor an age"),
+    (["deployments", "show", "x"], "There is no state"),
+    (["run", "--once", "--ref", "main"], "needs a git repository"),
+    (["run", "--once", "--interval", "soon"], "error:"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), BAD, ids=[" ".join(arguments) for arguments, _ in BAD])
+def test_what_can_not_be_done_is_said_in_one_message(command: Command, arguments: list[str], words: str) -> None:
+    answer = command(*arguments)
+    assert answer.code == 2
+    assert answer.out == ""
+    assert words in answer.err
+    assert "internal error" not in answer.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status"],
+        ["deployments", "list"],
+        ["deployments", "show", "x"],
+        ["runs", "list"],
+        ["next", "x"],
+        ["run", "--once"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("damage", ["garbage", "newer"])
+def test_a_damaged_or_newer_state_is_said_so(command: Command, arguments: list[str], damage: str) -> None:
+    state = Path(".controller")
+    state.mkdir()
+    Path("deployments").mkdir()
+    if damage == "newer":
+        with closing(sqlite3.connect(state / "state.db")) as connection, connection:
+            connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+            connection.execute("INSERT INTO alembic_version VALUES ('9999')")
+    else:
+        (state / "state.db").write_bytes(b"garbage " * 1000)
+    answer = command(*arguments)
+    assert "internal error" not in answer.err
+    assert answer.code == 2
+    assert "state" in answer.err
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["deployments", "list"], ["runs", "list"], ["run", "--once"]])
+def test_a_state_that_was_only_just_begun_is_no_error(command: Command, arguments: list[str]) -> None:
+    Path("deployments").mkdir()
+    Path(".controller").mkdir()
+    Path(".controller", "state.db").touch()
+    assert command(*arguments).code == 0
+
+
+def test_a_second_controller_names_the_first(followed: Followed) -> None:
+    answer = followed("run", "--once")
+    assert answer.code == 2
+    assert f"pid {os.getpid()}" in answer.err
+
+
+def test_unknown_names_suggest_the_nearest(followed: Followed) -> None:
+    for arguments in (["trigger", "sumz"], ["deployments", "show", "sumz"], ["next", "sumz"]):
+        answer = followed(*arguments)
+        assert answer.code == 2
+        assert "There is no deployment 'sumz'." in answer.err
+        assert "Did you mean sums?" in answer.err
+
+
+def test_a_repository_without_a_commit_fails_the_pass(repository: GitRepository, command: Command) -> None:
+    answer = command("run", "--once", "--repo", str(repository.path))
+    assert answer.code == 2
+    assert "no commit yet" in answer.err
+
+
+def test_one_pass_with_findings_is_exit_code_1_and_without_0(repository: GitRepository, command: Command) -> None:
+    repository.commit(FILES)
+    assert command("run", "--once", "--repo", str(repository.path)).code == 1
+    repository.git("rm", "--quiet", "deployments/never.yaml")
+    repository.commit()
+    assert command("run", "--once", "--repo", str(repository.path)).code == 0
+
+
+def test_a_reader_that_has_seen_enough_is_no_traceback(repository: GitRepository, command: Command) -> None:
+    files = {f"deployments/d{number}.yaml": f"name: d{number}\ncommand: ['true']\n" for number in range(400)}
+    repository.commit(files)
+    assert command("run", "--once", "--repo", str(repository.path)).code == 0
+    for arguments in ("status", "status -o json", "deployments list", "--help", "schema"):
+        repo = "" if arguments in ("--help", "schema") else f"--repo {repository.path}"
+        script = f'"$0" {arguments} {repo} | head -1'
+        done = shell(script, repository.path)
+        assert done.stdout.count(b"\n") == 1
+        assert done.stderr == b""
+
+
+def shell(script: str, cwd: Path) -> "subprocess.CompletedProcess[bytes]":
+    program = Path(sys.executable).parent / "controller"
+    return subprocess.run(
+        ["sh", "-c", script, str(program)], cwd=cwd, env={"PATH": os.defpath}, capture_output=True, check=True
+    )
+
+
+def test_output_that_can_not_be_written_is_no_traceback(command: Command, tmp_path: Path) -> None:
+    assert command("version").code == 0
+    done = shell('"$0" schema > /dev/full || true', tmp_path)
+    assert b"Traceback" not in done.stderr
+
+
+EVIL = "\x1b]0;owned\x07\x1b[31m[bold red]x[/]\x9b2J"
+
+
+def test_names_and_messages_from_outside_are_shown_and_not_obeyed(followed: Followed) -> None:
+    code = f"def f():\n    raise ValueError({EVIL!r})\ndef g():\n    return {EVIL!r}\n"
+    document = f"name: NAME\nflow: flows/evil.py:FUNC\ndescription: {json.dumps(EVIL)}\ntags: ['[bold]x[/bold]']\n"
+    followed.repository.commit(
+        {
+            "flows/evil.py": code,
+            "deployments/raises.yaml": document.replace("NAME", "raises").replace("FUNC", "f"),
+            "deployments/returns.yaml": document.replace("NAME", "returns").replace("FUNC", "g"),
+            f"deployments/{EVIL.replace('/', '')}.yaml": "name: [broken\n",
+        }
+    )
+    wait_until(lambda: followed("deployments", "show", "returns").code == 0)
+    failed = followed("trigger", "raises", "--wait")
+    returned = followed("trigger", "returns", "--wait")
+    assert (failed.code, returned.code) == (1, 0)
+    answers = [failed, returned]
+    for arguments in (
+        ["status"],
+        ["deployments", "list"],
+        ["deployments", "show", "raises"],
+        ["runs", "list"],
+        ["runs", "show", failed.out.split()[0]],
+        ["validate"],
+        ["next", EVIL],
+        ["trigger", EVIL],
+        ["runs", "show", EVIL],
+    ):
+        answers.append(followed(*arguments))
+    assert [found.group() for answer in answers for found in CONTROL.finditer(answer.out + answer.err)] == []
+    assert "[bold red]x[/]" in followed("deployments", "show", "raises").out
+    assert "[bold]x[/bold]" in followed("deployments", "show", "raises").out
+
+
+def test_a_bad_document_on_disk_is_named_without_control_characters(command: Command) -> None:
+    Path("deployments").mkdir()
+    (Path("deployments") / "\x1b[31m.yaml").write_text("name: a\ncommand: 5\n", encoding="utf-8")
+    answer = command("next", "a")
+    assert answer.code == 2
+    assert "a is not valid" in answer.err
+    assert not CONTROL.search(answer.err)
+
+
+def test_texts_that_are_no_unicode_are_no_error(followed: Followed) -> None:
+    code = "def f(fail):\n    if fail:\n        raise ValueError('\\udcff')\n    return '\\udcff'\n"
+    document = "name: odd\nflow: flows/odd.py:f\nparameters: {fail: false}\n"
+    followed.repository.commit({"flows/odd.py": code, "deployments/odd.yaml": document})
+    wait_until(lambda: followed("deployments", "show", "odd").code == 0)
+    for output in ("json", "text"):
+        assert followed("trigger", "odd", "--wait", "-o", output).code == 0
+        assert followed("trigger", "odd", "--wait", "--param", "fail=true", "-o", output).code == 1
+        assert followed("runs", "list", "-o", output).code == 0
+        assert followed("status", "-o", output).code == 0
+    assert followed("runs", "list", "-o", "json").json[1]["result"] == "\udcff"
+
+
+def colours(arguments: list[str], cwd: Path, env: dict[str, str]) -> set[str]:
+    """The colour codes that a command prints on a terminal."""
+    main, side = pty.openpty()
+    program = Path(sys.executable).parent / "controller"
+    process = subprocess.Popen(
+        [str(program), *arguments],
+        cwd=cwd,
+        env={"PATH": os.defpath, "TERM": "xterm-256color", "COLUMNS": "150", **env},
+        stdout=side,
+        stderr=side,
+    )
+    os.close(side)
+    said = b""
+    with contextlib.suppress(OSError):
+        while chunk := os.read(main, 65536):
+            said += chunk
+    os.close(main)
+    assert process.wait(20) == 0
+    assert b"sums" in said
+    codes = re.findall(rb"\x1b\[([0-9;]*)m", said)
+    return {part.decode() for code in codes for part in code.split(b";") if re.fullmatch(rb"3[0-7]|9[0-7]", part)}
+
+
+def test_colour_is_for_terminals_and_can_be_switched_off(repository: GitRepository, command: Command) -> None:
+    repository.commit(FILES)
+    command("run", "--once", "--repo", str(repository.path))
+    assert colours(["status"], repository.path, {})
+    assert colours(["status"], repository.path, {"NO_COLOR": "1"}) == set()
+    assert "\x1b" not in command("status", "--repo", str(repository.path)).out
+
+
+def test_the_environment_names_the_repository_too(tmp_path: Path) -> None:
+    repository = new_repository(tmp_path / "r")
+    repository.commit(FILES)
+    done = controller_process("validate", "-o", "json", cwd=tmp_path, env={"CONTROLLER_REPO": str(repository.path)})
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["files"] == 4

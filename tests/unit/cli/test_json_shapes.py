@@ -1,0 +1,176 @@
+"""The JSON that design/cli.md promises: keys only grow, and times are UTC with `Z`."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from tests.conftest import GitRepository
+from tests.unit.cli.conftest import FILES, Command, Followed
+
+RUN_KEYS = {
+    "id", "deployment", "state", "reason", "trigger", "scheduled_for", "created_at", "started_at", "finished_at",
+    "attempt", "attempts", "exit_code", "signal", "revision", "spec_digest", "version", "tags", "parameters",
+    "result", "tasks",
+}  # fmt: skip
+DEPLOYMENT_KEYS = {
+    "name", "flow", "file", "line", "tags", "version", "sync", "health", "suspended", "held", "next_fire_time",
+    "last_run", "conditions",
+}  # fmt: skip
+FINDING_KEYS = {"severity", "code", "message", "hint", "file", "line", "column", "path", "deployment"}
+CONDITION_KEYS = {"type", "status", "reason", "message", "last_transition_time"}
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+LOCAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+
+
+def texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts(item)
+
+
+def assert_times_are_utc(value: Any) -> None:
+    times = [text for text in texts(value) if LOCAL.match(text)]
+    assert times
+    assert [time for time in times if not INSTANT.fullmatch(time)] == []
+
+
+def test_status_has_the_whole_picture(followed: Followed) -> None:
+    followed("trigger", "sums", "--wait")
+    answer = followed("status", "-o", "json")
+    assert answer.code == 0
+    found = answer.json
+    assert found.keys() >= {"controller", "source", "deployments", "runs", "withheld"}
+    assert found["controller"].keys() >= {"running", "pid", "started_at", "version"}
+    assert found["controller"]["running"] is True
+    assert found["source"].keys() >= {
+        "repo", "ref", "revision", "last_attempted_revision", "last_applied_revision", "conditions",
+    }  # fmt: skip
+    head = f"main@sha1:{followed.repository.head()}"
+    assert found["source"]["last_applied_revision"] == found["source"]["revision"] == head
+    assert found["source"]["conditions"][0].keys() >= CONDITION_KEYS
+    assert found["runs"].keys() >= {"running", "pending", "retrying"}
+    assert found["withheld"] is None
+    assert found["deployments"][0]["name"] == "never-good"
+    by_name = {one["name"]: one for one in found["deployments"]}
+    assert by_name.keys() == {"sums", "fails", "asleep", "never-good"}
+    for one in by_name.values():
+        assert one.keys() >= DEPLOYMENT_KEYS
+    assert (by_name["never-good"]["sync"], by_name["asleep"]["health"]) == ("Invalid", "Suspended")
+    assert (by_name["sums"]["sync"], by_name["sums"]["health"]) == ("Synced", "Healthy")
+    assert by_name["sums"]["last_run"]["state"] == "succeeded"
+    assert by_name["asleep"]["next_fire_time"] is None
+    assert_times_are_utc(found)
+
+
+def test_status_of_a_repository_without_a_state_is_an_empty_picture(
+    repository: GitRepository, command: Command
+) -> None:
+    repository.commit(FILES)
+    found = command("status", "-o", "json", "--repo", str(repository.path)).json
+    assert found["controller"] == {"running": False, "pid": None, "started_at": None, "version": None}
+    assert found["deployments"] == []
+    assert not (repository.path / ".controller").exists()
+
+
+def test_deployments_are_rows_and_details(followed: Followed) -> None:
+    rows = followed("deployments", "list", "-o", "json").json
+    assert rows == followed("status", "-o", "json").json["deployments"]
+    assert followed("deployments", "-o", "json").json == rows
+    detail = followed("deployments", "show", "sums", "-o", "json").json
+    assert detail.keys() >= DEPLOYMENT_KEYS | {"schedules", "parameters", "revision", "spec_digest"}
+    assert detail["parameters"] == {"nums": [1, 2]}
+    [schedule] = detail["schedules"]
+    assert (schedule["id"], schedule["timezone"], len(schedule["fire_times"])) == ("nightly", "Europe/Berlin", 5)
+    assert_times_are_utc(detail)
+
+
+def test_a_deployment_that_was_never_good_says_what_is_wrong(followed: Followed) -> None:
+    detail = followed("deployments", "show", "never-good", "-o", "json").json
+    assert (detail["sync"], detail["next_fire_time"]) == ("Invalid", None)
+    assert detail["findings"][0]["file"] == "deployments/never.yaml"
+
+
+def test_a_triggered_run_is_named_and_shown(followed: Followed) -> None:
+    answer = followed("trigger", "sums", "--param", "nums=[3, 4]", "--param", "label=eu", "-o", "json")
+    assert answer.code == 0
+    assert answer.json.keys() >= {"run_id", "state"}
+    done = followed("trigger", "sums", "--params", '{"nums": [5]}', "--wait", "-o", "json")
+    assert (done.code, done.json["state"], done.json["result"]) == (0, "succeeded", {"sum": 5, "label": "x"})
+    shown = followed("runs", "show", done.json["run_id"], "-o", "json").json
+    assert shown.keys() >= RUN_KEYS
+    assert (shown["trigger"], shown["parameters"], shown["attempt"]) == ("manual", {"nums": [5]}, 1)
+    assert followed("runs", "show", done.json["run_id"][-8:], "-o", "json").json == shown
+    assert_times_are_utc(shown)
+
+
+def test_a_run_that_failed_is_exit_code_1(followed: Followed) -> None:
+    done = followed("trigger", "fails", "--wait", "-o", "json")
+    assert (done.code, done.json["state"], done.json["exit_code"]) == (1, "failed", 3)
+    text = followed("trigger", "fails", "--wait", "--logs")
+    assert text.code == 1
+    assert "1\n2\n3\n4\n5\n" in text.out
+    assert "reason: exit code 3" in text.out
+
+
+def test_runs_are_listed_newest_first_and_filtered(followed: Followed) -> None:
+    assert followed("runs", "list", "-o", "json").json == []
+    for name in ("sums", "fails", "sums"):
+        followed("trigger", name, "--wait")
+    rows = followed("runs", "list", "-o", "json").json
+    assert [row["deployment"] for row in rows] == ["sums", "fails", "sums"]
+    assert all(row.keys() >= RUN_KEYS for row in rows)
+    asked = {
+        ("--deployment", "fails"): 1,
+        ("--state", "succeeded"): 2,
+        ("--state", "pending"): 0,
+        ("--tag", "math"): 2,
+        ("--limit", "1"): 1,
+        ("--since", "1h"): 3,
+        ("--since", "2999-01-01T00:00:00Z"): 0,
+    }
+    assert {key: len(followed("runs", "list", *key, "-o", "json").json) for key in asked} == asked
+
+
+def test_the_same_idempotency_key_is_the_same_run(followed: Followed) -> None:
+    answers = [followed("trigger", "sums", "--idempotency-key", "k", "-o", "json").json["run_id"] for _ in range(2)]
+    assert answers[0] == answers[1]
+
+
+def test_next_needs_no_controller(repository: GitRepository, command: Command) -> None:
+    repository.commit(FILES)
+    after = ("--after", "2026-06-01T12:00:00Z", "-n", "2", "-o", "json")
+    found = command("next", "sums", *after, "--repo", str(repository.path)).json
+    assert found["fire_times"] == ["2026-06-02T00:00:00Z", "2026-06-03T00:00:00Z"]
+    assert command("next", "--cron", "0 9 * * *", *after).json["fire_times"][0] == "2026-06-02T09:00:00Z"
+    assert command("next", "--interval", "90s", *after).json["fire_times"][0] == "2026-06-01T12:01:30Z"
+    assert command("next", "--at", "2026-06-05T00:00:00Z", *after).json == {"fire_times": ["2026-06-05T00:00:00Z"]}
+    rule = command("next", "--rrule", "FREQ=DAILY;BYHOUR=6;BYMINUTE=0;BYSECOND=0", *after).json
+    assert rule["fire_times"][0] == "2026-06-02T06:00:00Z"
+
+
+def test_next_of_a_deployment_in_force_and_of_one_that_is_suspended(followed: Followed) -> None:
+    found = followed("next", "sums", "-n", "3", "-o", "json")
+    assert len(found.json["fire_times"]) == 3
+    assert followed("next", "asleep", "-o", "json").json == {"fire_times": []}
+    assert_times_are_utc(found.json)
+
+
+def test_validate_names_every_mistake_at_once(repository: GitRepository, command: Command) -> None:
+    repository.commit({**FILES, "deployments/broken.yaml": "name: x\n  bad: [\n"})
+    answer = command("validate", "--repo", str(repository.path), "-o", "json")
+    found = answer.json
+    assert answer.code == 1
+    assert (found["valid"], found["files"], found["deployments"]) == (False, 5, 3)
+    assert {finding["file"].rpartition("/")[2] for finding in found["findings"]} == {"never.yaml", "broken.yaml"}
+    assert all(finding.keys() >= FINDING_KEYS for finding in found["findings"])
+    good = command("validate", str(repository.path / "deployments" / "sums.yaml"), "-o", "json")
+    assert (good.code, good.json["valid"], good.json["findings"]) == (0, True, [])
+
+
+def test_version_names_itself_and_what_it_stands_on(command: Command) -> None:
+    assert command("version", "-o", "json").json.keys() >= {"controller", "python", "apscheduler", "sqlalchemy"}

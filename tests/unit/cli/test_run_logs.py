@@ -1,0 +1,55 @@
+"""`runs logs`: what a run printed, from where one asks for it."""
+
+import io
+import threading
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.cli.runs import _tail_start
+from tests.conftest import wait_until
+from tests.unit.cli.conftest import Followed
+
+LINES = st.lists(st.sampled_from([b"", b"a", b"bb\r", b"\xff" * 3, b"x" * 70_000]), max_size=6)
+
+
+def last_lines(content: bytes, count: int) -> bytes:
+    """The plain way: a line ends with its line feed, the last one perhaps without."""
+    lines = content.split(b"\n")
+    ended = [line + b"\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
+    return b"".join(ended[max(0, len(ended) - count) :]) if count else b""
+
+
+@given(lines=LINES, is_ended=st.booleans(), count=st.none() | st.integers(0, 8))
+def test_the_last_lines_are_the_last_lines(lines: list[bytes], is_ended: bool, count: int | None) -> None:
+    content = b"\n".join(lines) + (b"\n" if is_ended and lines else b"")
+    start = _tail_start(io.BytesIO(content), count)
+    assert content[start:] == (content if count is None else last_lines(content, count))
+
+
+def test_a_log_is_printed_whole_or_in_part(followed: Followed) -> None:
+    run = followed("trigger", "fails", "--wait", "-o", "json").json["run_id"]
+    assert followed("runs", "logs", run).out == "1\n2\n3\n4\n5\n"
+    assert followed("runs", "logs", run[-6:], "--tail", "2").out == "4\n5\n"
+    assert followed("runs", "logs", run, "--tail", "0").out == ""
+    assert followed("runs", "logs", run, "--tail", "99").out == "1\n2\n3\n4\n5\n"
+
+
+def test_bytes_are_passed_on_as_they_are(followed: Followed) -> None:
+    document = "name: raw\ncommand: [printf, 'a\\033[31mb\\r\\n']\n"
+    followed.repository.commit({"deployments/raw.yaml": document})
+    wait_until(lambda: followed("deployments", "show", "raw").code == 0)
+    run = followed("trigger", "raw", "--wait", "-o", "json").json["run_id"]
+    assert "\x1b[31mb" in followed("runs", "logs", run).out
+
+
+def test_following_ends_with_the_run(followed: Followed) -> None:
+    gate = followed.repository.path / "gate"
+    script = f"echo one; while [ ! -e {gate} ]; do sleep 0.05; done; echo two"
+    followed.repository.commit({"deployments/slow.yaml": f"name: slow\ncommand: [sh, -c, '{script}']\n"})
+    wait_until(lambda: followed("deployments", "show", "slow").code == 0)
+    run = followed("trigger", "slow", "-o", "json").json["run_id"]
+    opener = threading.Timer(0.3, gate.touch)
+    opener.start()
+    assert followed("runs", "logs", run, "--follow").out == "one\ntwo\n"
+    opener.join()

@@ -1,0 +1,92 @@
+"""A world for the reconciler: a real directory, a real store, a manual clock, and what reached the timetable."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from controller.model.schedules import Agenda
+from controller.model.status import Event, InventoryEntry, SourceStatus
+from controller.reconcile import PassResult, Reconciler
+from controller.runs.admission import Admission
+from controller.runs.ids import RunIds
+from controller.sources.directory import DirectorySource
+from controller.store import Store, Transaction, events, inventory
+from tests.conftest import ManualClock
+
+NOBODY = SourceStatus(repo="/r", ref=None, revision=None, last_attempted_revision=None, last_applied_revision=None)
+
+
+@dataclass(slots=True)
+class World:
+    """One followed directory. `projected` is what the timetable got last, `settled` what was settled before changes."""
+
+    root: Path
+    store: Store
+    clock: ManualClock
+    projected: dict[str, Agenda] = field(default_factory=dict)
+    settled: list[tuple[tuple[str, ...], bool]] = field(default_factory=list)
+    reconciler: Reconciler = field(init=False)
+
+    def __post_init__(self) -> None:
+        (self.root / "deployments").mkdir(parents=True, exist_ok=True)
+        self.restart()
+
+    def restart(self) -> None:
+        """A new reconciler, as after a restart of the controller."""
+        self.reconciler = Reconciler(
+            source=DirectorySource(self.root, path="deployments"),
+            store=self.store,
+            clock=self.clock,
+            initial=NOBODY,
+            settle=self._settle,
+            project=self._project,
+        )
+
+    def _settle(self, tx: Transaction, names: Iterable[str], now: datetime, *, pruned: bool = False) -> object:
+        wanted = tuple(names)
+        if wanted:
+            self.settled.append((wanted, pruned))
+        return Admission(self.clock, RunIds()).account(tx, wanted, now, pruned=pruned)
+
+    def _project(self, wanted: Mapping[str, Agenda]) -> int:
+        self.projected = dict(wanted)
+        return 0
+
+    def put(self, **files: str | None) -> PassResult:
+        """Write (or with None remove) `deployments/<name>.yaml`, then make a pass."""
+        for name, content in files.items():
+            path = self.root / "deployments" / f"{name}.yaml"
+            if content is None:
+                path.unlink()
+            else:
+                path.write_text(content, encoding="utf-8")
+        return self.reconciler.run_pass()
+
+    def entries(self) -> dict[str, InventoryEntry]:
+        with self.store.read() as tx:
+            return inventory.entries(tx)
+
+    def events(self) -> list[Event]:
+        """All events, oldest first."""
+        with self.store.read() as tx:
+            return events.latest(tx, 10_000)[::-1]
+
+    def told(self) -> list[tuple[str, str]]:
+        return [(event.about, event.reason) for event in self.events()]
+
+
+@pytest.fixture
+def world(tmp_path: Path, store: Store, clock: ManualClock) -> World:
+    return World(tmp_path / "repo", store, clock)
+
+
+def hourly(name: str, **fields: str) -> str:
+    """A good document."""
+    extra = "".join(f"{key}: {value}\n" for key, value in fields.items())
+    return f"name: {name}\ncommand: ['true']\nschedules: [{{cron: '0 * * * *'}}]\n{extra}"
+
+
+Passes = Callable[..., PassResult]

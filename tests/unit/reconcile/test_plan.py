@@ -1,0 +1,179 @@
+"""The plan, whatever the files: planning again after applying finds nothing, and the order of files is no matter."""
+
+import hashlib
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from controller.manifests import DesiredState, ManifestReader
+from controller.model.snapshots import ManifestFile, RefusedFile, Snapshot
+from controller.model.status import InventoryEntry
+from controller.reconcile.apply import apply
+from controller.reconcile.plan import Plan, make_plan
+from controller.store import Store, Transaction, inventory
+from tests.conftest import NOW
+from tests.unit.reconcile.conftest import NOBODY, hourly
+
+NAMES = ["a", "b", "c", "d"]
+FILES = [f"deployments/{name}.yaml" for name in ("one", "two", "three")]
+
+DOCUMENTS = st.one_of(
+    st.sampled_from(NAMES).map(hourly),
+    st.sampled_from(NAMES).map(lambda name: hourly(name, description="new")),
+    st.sampled_from(NAMES).map(lambda name: hourly(name, suspend="true")),
+    st.sampled_from(NAMES).map(lambda name: f"name: {name}\ncommand: 5\n"),
+    st.just("command: ['true']\n"),
+)
+CONTENTS = st.one_of(
+    st.lists(DOCUMENTS, min_size=1, max_size=3).map("---\n".join), st.just("name: [broken\n"), st.just("")
+)
+REVISIONS = st.dictionaries(st.sampled_from(FILES), st.one_of(CONTENTS, st.none()), max_size=3)
+
+
+def snapshot_of(files: dict[str, str | None], revision: str = "r") -> Snapshot:
+    """None is a file that must not be read."""
+    return Snapshot(
+        revision=revision,
+        files=tuple(
+            ManifestFile(path=path, content=text.encode(), digest=hashlib.sha256(text.encode()).hexdigest())
+            for path, text in files.items()
+            if text is not None
+        ),
+        refused=tuple(RefusedFile(path=path, message="no") for path, text in files.items() if text is None),
+    )
+
+
+def read(snapshot: Snapshot) -> DesiredState:
+    return ManifestReader().read(snapshot.files, NOW)
+
+
+def settle_nothing(*_: object, **__: object) -> None:
+    """Nothing is due in these tests."""
+
+
+def plan_for(tx: Transaction, snapshot: Snapshot) -> Plan:
+    return make_plan(snapshot, read(snapshot), inventory.entries(tx))
+
+
+def apply_now(tx: Transaction, plan: Plan) -> None:
+    apply(tx, plan, inventory.entries(tx).values(), NOBODY, NOW, settle_nothing)
+
+
+PROJECTS = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("plan") / "state.db"
+    Store.open(path).close()
+    return path
+
+
+def names(plan: Plan) -> dict[str, set[str]]:
+    return {
+        "create": {new.name for new in plan.create},
+        "update": {update.after.name for update in plan.update},
+        "delete": {entry.name for entry in plan.delete},
+        "keep": {kept.entry.name for kept in plan.keep},
+    }
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(revisions=st.lists(REVISIONS, min_size=1, max_size=3))
+def test_after_applying_a_plan_the_next_plan_is_empty(database: Path, revisions: list[dict[str, str | None]]) -> None:
+    store = Store.open(database, project=f"p{next(PROJECTS)}")
+    try:
+        for number, files in enumerate(revisions):
+            with store.write() as tx:
+                snapshot = snapshot_of(files, f"r{number}")
+                plan = plan_for(tx, snapshot)
+                apply_now(tx, plan)
+                applied = inventory.entries(tx)
+                again = plan_for(tx, snapshot)
+                assert (again.create, again.update, again.delete) == ((), (), ())
+                assert names(again)["keep"] == names(plan)["keep"]
+                apply_now(tx, again)
+                assert inventory.entries(tx) == applied
+    finally:
+        store.close()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(before=REVISIONS, after=REVISIONS, data=st.data())
+def test_every_deployment_has_one_place_and_the_order_of_files_is_no_matter(
+    before: dict[str, str | None], after: dict[str, str | None], data: st.DataObject
+) -> None:
+    recorded = in_force(before)
+    snapshot = snapshot_of(after)
+    plan = make_plan(snapshot, read(snapshot), recorded)
+    found = names(plan)
+    assert sum(map(len, found.values())) == len(set().union(*found.values()))
+    assert found["create"].isdisjoint(recorded)
+    assert found["delete"] | found["keep"] | found["update"] <= recorded.keys()
+    assert len(recorded) + len(found["create"]) == sum(map(len, found.values())) + plan.unchanged
+    shuffled = dict(data.draw(st.permutations(list(after.items()))))
+    other = snapshot_of(shuffled)
+    assert names(make_plan(other, read(other), recorded)) == found
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(before=REVISIONS, after=REVISIONS)
+def test_nothing_is_deleted_in_doubt(before: dict[str, str | None], after: dict[str, str | None]) -> None:
+    recorded = in_force(before)
+    snapshot = snapshot_of(after)
+    desired = read(snapshot)
+    plan = make_plan(snapshot, desired, recorded)
+    bad = desired.broken_files | {refusal.path for refusal in snapshot.refused}
+    for entry in plan.delete:
+        assert entry.name not in desired.declared_names
+        assert entry.file not in bad
+    if not bad:
+        assert names(plan)["keep"] == set()
+        assert names(plan)["delete"] == recorded.keys() - desired.deployments.keys()
+
+
+def in_force(files: dict[str, str | None]) -> dict[str, InventoryEntry]:
+    """What these files alone bring into force."""
+    return {
+        name: InventoryEntry(
+            name=name,
+            file=new.file,
+            line=new.line,
+            document=new.document,
+            spec_digest=new.spec_digest,
+            revision="r",
+            cursor=NOW,
+        )
+        for name, new in read(snapshot_of(files)).deployments.items()
+    }
+
+
+def test_only_a_change_of_what_fires_is_a_change_of_the_schedule() -> None:
+    recorded = in_force({"deployments/one.yaml": hourly("a") + "---\n" + hourly("b") + "---\n" + hourly("c")})
+    changed = [hourly("a", description="new"), hourly("b", suspend="true"), hourly("c")]
+    snapshot = snapshot_of({"deployments/one.yaml": "---\n".join(changed)})
+    plan = make_plan(snapshot, read(snapshot), recorded)
+    assert {update.after.name: update.is_rescheduled for update in plan.update} == {"a": False, "b": True, "c": False}
+
+
+def test_the_line_alone_is_a_change_of_the_record_only() -> None:
+    recorded = in_force({"deployments/one.yaml": hourly("a")})
+    snapshot = snapshot_of({"deployments/one.yaml": "\n\n" + hourly("a")})
+    [update] = make_plan(snapshot, read(snapshot), recorded).update
+    assert (update.after.line, update.is_rescheduled) == (3, False)
+
+
+def test_an_entry_that_was_bad_is_written_again_when_it_is_good(store: Store) -> None:
+    good = snapshot_of({"deployments/one.yaml": hourly("a")})
+    bad = snapshot_of({"deployments/one.yaml": "name: [broken\n"})
+    with store.write() as tx:
+        for snapshot in (good, replace(bad, revision="r2"), replace(good, revision="r3")):
+            plan = plan_for(tx, snapshot)
+            apply_now(tx, plan)
+        assert names(plan)["update"] == {"a"}
+        entry = inventory.entries(tx)["a"]
+    assert (entry.is_valid, entry.pinned, entry.revision) == (True, None, "r3")

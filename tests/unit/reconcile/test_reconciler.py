@@ -1,0 +1,285 @@
+"""A pass makes true what the source says: bad input is local, doubt prunes nothing, nothing new writes nothing."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from controller.errors import StateError
+from controller.model.status import Condition, ConditionType
+from controller.store import Store, inventory, occurrences, sources
+from tests.conftest import NOW
+from tests.unit.reconcile.conftest import World, hourly
+
+BROKEN = "name: [not closed\n"
+HOUR = timedelta(hours=1)
+
+
+def ready(world: World, name: str) -> Condition:
+    [condition] = [found for found in world.entries()[name].conditions if found.type is ConditionType.READY]
+    return condition
+
+
+def test_what_is_declared_comes_into_force(world: World) -> None:
+    result = world.put(a=hourly("a"), b=hourly("b", suspend="true"))
+    assert result.plan is not None
+    assert [new.name for new in result.plan.create] == ["a", "b"]
+    assert list(world.entries()) == ["a", "b"]
+    assert list(world.projected) == ["a"]
+    assert world.projected["a"].after == NOW
+    assert result.status.last_applied_revision == result.status.revision != ""
+    assert world.told() == [("a", "Created"), ("b", "Created"), ("source", "Applied")]
+
+
+def test_a_pass_with_nothing_new_writes_nothing(tmp_path: Path, world: World) -> None:
+    world.put(a=hourly("a"))
+    with closing(sqlite3.connect(tmp_path / "state.db")) as watcher:
+        before = watcher.execute("PRAGMA data_version").fetchone()
+        world.clock.turn(HOUR)
+        assert world.put().plan is None
+        assert world.put(a=hourly("a")).plan is None
+        assert watcher.execute("PRAGMA data_version").fetchone() == before
+        world.put(a=hourly("a", description="new"))
+        assert watcher.execute("PRAGMA data_version").fetchone() != before
+
+
+def test_a_restart_changes_and_tells_nothing(world: World) -> None:
+    world.put(a=hourly("a"), b=BROKEN)
+    entries, told = world.entries(), world.told()
+    world.projected.clear()
+    world.clock.turn(HOUR)
+    world.restart()
+    world.put()
+    assert (world.entries(), world.told()) == (entries, told)
+    assert world.projected["a"].after == NOW
+
+
+def test_a_broken_file_keeps_the_last_good_version_and_says_why(world: World) -> None:
+    world.put(a=hourly("a"), b=hourly("b"))
+    good = world.entries()["a"]
+    revision = good.revision
+    world.clock.turn(HOUR)
+    result = world.put(a=BROKEN)
+    kept = world.entries()["a"]
+    assert (kept.document, kept.spec_digest, kept.cursor) == (good.document, good.spec_digest, good.cursor)
+    assert kept.pinned == revision
+    assert "a" in world.projected
+    condition = ready(world, "a")
+    assert (condition.status, condition.reason, condition.last_transition_time) == (
+        False,
+        "InvalidManifest",
+        NOW + HOUR,
+    )
+    assert condition.message.startswith("deployments/a.yaml:2:1: ")
+    assert ready(world, "b").status is True
+    assert [(found.status, found.reason) for found in result.status.conditions] == [(False, "InvalidManifest")]
+    assert world.told()[-2:] == [("a", "InvalidManifest"), ("source", "InvalidManifest")]
+
+
+def test_a_broken_file_that_changes_does_not_move_the_transition_or_the_pin(world: World) -> None:
+    world.put(a=hourly("a"))
+    pinned = world.entries()["a"].revision
+    world.clock.turn(HOUR)
+    world.put(a=BROKEN)
+    world.clock.turn(HOUR)
+    world.put(a="- also\n- broken\n")
+    assert ready(world, "a").last_transition_time == NOW + HOUR
+    assert world.entries()["a"].pinned == pinned
+
+
+def test_an_unrelated_change_does_not_tell_of_a_broken_file_again(world: World) -> None:
+    world.put(a=hourly("a"))
+    world.put(a=BROKEN)
+    before = world.told()
+    world.put(b=hourly("b"))
+    assert world.told()[len(before) :] == [("b", "Created")]
+
+
+def test_a_file_that_is_good_again_recovers_without_losing_its_count(world: World) -> None:
+    world.put(a=hourly("a"))
+    world.put(a=BROKEN)
+    world.clock.turn(HOUR)
+    world.put(a=hourly("a"))
+    entry = world.entries()["a"]
+    assert (entry.pinned, entry.cursor, ready(world, "a").status) == (None, NOW, True)
+    assert ready(world, "a").last_transition_time == NOW + HOUR
+    assert ("a", "Recovered") in world.told()
+    assert world.told()[-1] == ("source", "Applied")
+
+
+def test_one_bad_document_does_not_hold_up_the_others(world: World) -> None:
+    world.put(a=hourly("a") + "---\n" + hourly("b") + "---\n" + hourly("c"))
+    world.put(a=hourly("a", description="new") + "---\nname: b\ncommand: 5\n---\n" + hourly("c"))
+    entries = world.entries()
+    assert entries["a"].document["description"] == "new"
+    assert ready(world, "b").status is False
+    assert entries["b"].document["command"] == ["true"]
+    assert ready(world, "c").status is True
+
+
+def test_what_left_the_repository_is_pruned(world: World) -> None:
+    world.put(a=hourly("a"), b=hourly("b") + "---\n" + hourly("c"))
+    world.put(a=None)
+    assert list(world.entries()) == ["b", "c"]
+    world.put(b=hourly("b"))
+    assert list(world.entries()) == ["b"]
+    assert list(world.projected) == ["b"]
+    assert [told for told in world.told() if told[1] == "Pruned"] == [("a", "Pruned"), ("c", "Pruned")]
+    assert world.settled == [(("a",), True), (("c",), True)]
+
+
+def test_a_deletion_is_withheld_while_a_new_file_can_not_be_read(world: World) -> None:
+    world.put(a=hourly("a"), b=hourly("b"))
+    world.put(a=None, moved=BROKEN)
+    assert list(world.entries()) == ["a", "b"]
+    assert ready(world, "a").status is False
+    world.put(moved=hourly("other"))
+    assert list(world.entries()) == ["b", "other"]
+
+
+def test_a_withheld_deletion_stays_withheld_while_the_doubt_lasts(world: World) -> None:
+    world.put(gone=hourly("gone"))
+    world.put(gone=None, moved=hourly("new") + "---\nname: b\ncommand: 5\n")
+    assert "gone" in world.entries()
+    world.restart()
+    world.put(other=hourly("other"))
+    assert "gone" in world.entries()
+    world.put(moved=hourly("new"))
+    assert "gone" not in world.entries()
+
+
+def test_a_document_removed_from_a_good_file_is_pruned_though_another_file_is_broken(world: World) -> None:
+    world.put(a=hourly("a") + "---\n" + hourly("b"))
+    world.put(a=hourly("a"), stranger=BROKEN)
+    assert list(world.entries()) == ["a"]
+
+
+def test_a_document_removed_from_a_file_that_has_errors_is_kept(world: World) -> None:
+    world.put(a=hourly("a") + "---\n" + hourly("b"))
+    world.put(a="name: a\ncommand: 5\n")
+    assert list(world.entries()) == ["a", "b"]
+
+
+def test_a_refused_file_keeps_what_it_declared(world: World) -> None:
+    world.put(a=hourly("a"))
+    path = world.root / "deployments" / "a.yaml"
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+    result = world.put()
+    assert list(world.entries()) == ["a"]
+    assert "leads out of the repository" in ready(world, "a").message
+    assert [finding.code for finding in result.status.findings] == ["RefusedFile"]
+
+
+def test_a_name_declared_twice_keeps_what_is_in_force(world: World) -> None:
+    world.put(a=hourly("x"))
+    world.put(b=hourly("x", description="other"))
+    assert "description" not in world.entries()["x"].document
+    assert ready(world, "x").status is False
+    world.put(a=None)
+    assert world.entries()["x"].document["description"] == "other"
+    assert ready(world, "x").status is True
+
+
+def test_moving_a_file_changes_nothing_but_where_it_is(world: World) -> None:
+    world.put(a=hourly("a"))
+    before = world.entries()["a"]
+    world.clock.turn(HOUR)
+    world.put(a=None, b="# a comment\n" + hourly("a"))
+    after = world.entries()["a"]
+    assert (after.file, after.line) == ("deployments/b.yaml", before.line + 1)
+    assert (after.spec_digest, after.cursor, after.document) == (before.spec_digest, before.cursor, before.document)
+    assert ready(world, "a").last_transition_time == NOW
+    assert world.settled == []
+
+
+def test_an_edit_that_leaves_the_schedule_alone_keeps_the_count(world: World) -> None:
+    world.put(a=hourly("a"))
+    world.clock.turn(HOUR)
+    world.put(a=hourly("a", description="new", parameters="{x: 1}"))
+    assert world.entries()["a"].cursor == NOW
+    assert ready(world, "a").last_transition_time == NOW
+    assert world.settled == []
+
+
+@pytest.mark.parametrize("schedules", ["[{cron: '30 * * * *'}]", "[{cron: '0 * * * *', suspend: true}]"])
+def test_an_edit_of_the_schedule_counts_from_now_after_the_old_one_was_settled(world: World, schedules: str) -> None:
+    world.put(a=hourly("a"))
+    world.clock.turn(HOUR + timedelta(minutes=5))
+    world.put(a=f"name: a\ncommand: ['true']\nschedules: {schedules}\n")
+    assert world.settled == [(("a",), False)]
+    assert world.entries()["a"].cursor == NOW + HOUR + timedelta(minutes=5)
+    with world.store.read() as tx:
+        assert [found.scheduled_for for found in occurrences.of(tx, "a", 10)] == [NOW + HOUR]
+
+
+def test_deleting_and_adding_again_repeats_nothing(world: World) -> None:
+    world.put(a=hourly("a"))
+    world.clock.turn(HOUR)
+    world.put(a=None)
+    world.put(a=hourly("a"))
+    with world.store.read() as tx:
+        [only] = occurrences.of(tx, "a", 10)
+    assert (only.scheduled_for, only.reason) == (NOW + HOUR, "pruned")
+    assert world.entries()["a"].cursor == NOW + HOUR
+
+
+def test_a_source_that_can_not_be_read_prunes_nothing_and_schedules_go_on(world: World) -> None:
+    world.put(a=hourly("a"))
+    entries = world.entries()
+    shutil.rmtree(world.root / "deployments")
+    world.clock.turn(HOUR)
+    first = world.put()
+    world.clock.turn(HOUR)
+    world.put()
+    assert first.error is not None
+    assert world.entries() == entries
+    [condition] = first.status.conditions
+    assert (condition.status, condition.reason, condition.last_transition_time) == (
+        False,
+        "SourceUnavailable",
+        NOW + HOUR,
+    )
+    assert world.told()[-1] == ("source", "SourceUnavailable")
+    assert world.told().count(("source", "SourceUnavailable")) == 1
+    (world.root / "deployments").mkdir()
+    world.put(a=hourly("a"))
+    assert world.told()[-1] == ("source", "Applied")
+    assert world.entries() == entries
+
+
+def test_a_source_that_can_not_be_read_at_the_start_leaves_what_is_in_force(world: World) -> None:
+    world.put(a=hourly("a"))
+    shutil.rmtree(world.root / "deployments")
+    world.projected.clear()
+    world.restart()
+    assert world.put().error is not None
+    assert list(world.projected) == ["a"]
+
+
+def test_a_revision_is_applied_whole_or_not_at_all(world: World, store: Store) -> None:
+    world.put(a=hourly("a"))
+    told = world.told()
+    with store.write() as tx:
+        tx.connection.exec_driver_sql(
+            "CREATE TRIGGER disk_full BEFORE INSERT ON source BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+    with pytest.raises(StateError, match="disk full"):
+        world.put(a=None, b=hourly("b"))
+    assert list(world.entries()) == ["a"]
+    assert world.told() == told
+    with store.write() as tx:
+        tx.connection.exec_driver_sql("DROP TRIGGER disk_full")
+    world.put()
+    assert list(world.entries()) == ["b"]
+
+
+def test_what_a_pass_found_is_there_for_whoever_looks(world: World) -> None:
+    result = world.put(a=BROKEN)
+    with world.store.read() as tx:
+        assert sources.find(tx) == result.status
+        assert inventory.entries(tx) == {}
+    assert [finding.file for finding in result.status.findings] == ["deployments/a.yaml"]

@@ -1,0 +1,260 @@
+"""Real supervisors, real flows, and a small world with an engine in it. Nothing here outlives its test."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.model.runs import Run, RunState
+from controller.model.status import Event, SourceStatus
+from controller.reconcile import Reconciler
+from controller.runs import Engine, flow_process, supervisor
+from controller.runs.admission import Admission, Request
+from controller.runs.ids import RunIds
+from controller.runs.launcher import Launcher, sweep
+from controller.runs.logs import log_files
+from controller.sources.directory import DirectorySource
+from controller.sources.source import Source
+from controller.store import Store, events, runs
+from controller.store.runs import RunFilter
+from tests.conftest import ManualClock, wait_until
+
+NONCE = "c0ffee"
+GRACE = timedelta(seconds=0.3)
+PATH = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+
+
+@dataclass(slots=True)
+class Supervised:
+    """One supervisor in a directory of its own."""
+
+    directory: Path
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    def prepare(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        call: Mapping[str, Any] | None = None,
+    ) -> None:
+        (self.directory / "tmp").mkdir(parents=True)
+        spec = {
+            "nonce": NONCE,
+            "run": "r",
+            "argv": list(argv),
+            "cwd": str(cwd or self.directory),
+            "env": {"PATH": PATH, "TMPDIR": str(self.directory / "tmp"), **(env or {})},
+            "timeout": timeout,
+            "grace": GRACE.total_seconds(),
+        }
+        (self.directory / "run.json").write_text(json.dumps(spec), encoding="utf-8")
+        (self.directory / "call.json").write_text(json.dumps(call or {}), encoding="utf-8")
+
+    def start(self) -> bytes:
+        """Start it; returns the first line that it says."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-S", supervisor.__file__, str(self.directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def say(self, word: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(word)
+        self.process.stdin.close()
+
+    def end(self) -> dict[str, Any]:
+        """Wait for its end, and return what it wrote down."""
+        assert self.process.wait(20) == 0
+        found: dict[str, Any] = json.loads((self.directory / "exit").read_bytes())
+        assert found.pop("nonce") == NONCE
+        assert found.pop("started_at") <= found.pop("finished_at")
+        return found
+
+    def log(self) -> str:
+        return (self.directory / "log").read_text(encoding="utf-8")
+
+    def close(self) -> None:
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+Supervise = Callable[..., Supervised]
+RunFlow = Callable[..., tuple[dict[str, Any], str]]
+
+
+@pytest.fixture
+def supervise(tmp_path: Path) -> Iterator[Supervise]:
+    """`supervise(argv, …)` starts a supervisor and waits for READY."""
+    started: list[Supervised] = []
+
+    def make(argv: Sequence[str], **more: Any) -> Supervised:
+        one = Supervised(tmp_path / f"run{len(started)}")
+        one.prepare(argv, **more)
+        assert one.start() == b"READY\n"
+        started.append(one)
+        return one
+
+    yield make
+    for one in started:
+        one.close()
+
+
+@pytest.fixture
+def run_flow(tmp_path: Path, supervise: Supervise) -> RunFlow:
+    """`run_flow({"flows/a.py": "…"}, "flows/a.py:f", x=1)` runs a flow; returns how it ended, and its log."""
+
+    def run(files: Mapping[str, str], flow: str, **parameters: Any) -> tuple[dict[str, Any], str]:
+        root = tmp_path / "code"
+        for path, text in files.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text, encoding="utf-8")
+        path, _, name = flow.partition(":")
+        call = {"root": str(root), "path": path, "name": name or None, "parameters": parameters, "pycache": None}
+        one = supervise([sys.executable, "-P", flow_process.__file__], cwd=root, call=call)
+        one.say(b"GO\n")
+        return one.end(), one.log()
+
+    return run
+
+
+@dataclass(slots=True)
+class World:
+    """A followed directory with its state, and one engine at a time."""
+
+    root: Path
+    state: Path
+    store: Store
+    clock: ManualClock
+    source: Source
+    engine: Engine | None = None
+    failures: list[str] = field(default_factory=list)
+    ids: RunIds = field(default_factory=RunIds)
+
+    @property
+    def admission(self) -> Admission:
+        return Admission(self.clock, self.ids)
+
+    @property
+    def runs_directory(self) -> Path:
+        return self.state / "runs"
+
+    def write(self, path: str, text: str) -> None:
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path).write_text(text, encoding="utf-8")
+
+    def declare(self, **documents: str) -> None:
+        """Write `deployments/<name>.yaml` and bring everything into force."""
+        for name, text in documents.items():
+            self.write(f"deployments/{name}.yaml", text)
+        nobody = SourceStatus(
+            repo="/r", ref=None, revision=None, last_attempted_revision=None, last_applied_revision=None
+        )
+        reconciler = Reconciler(
+            source=self.source,
+            store=self.store,
+            clock=self.clock,
+            initial=nobody,
+            settle=self.admission.account,
+            project=len,
+        )
+        result = reconciler.run_pass()
+        assert result.status.findings == ()
+
+    def start(self, *, max_running: int = 4) -> Engine:
+        """Start an engine, as a controller does."""
+        assert self.engine is None
+        self.engine = Engine(
+            store=self.store,
+            source=self.source,
+            clock=self.clock,
+            admission=self.admission,
+            launcher=Launcher(directory=self.runs_directory, environment={"PATH": PATH}, grace=GRACE),
+            max_running=max_running,
+            on_tick=lambda: None,
+            on_failure=lambda: self.failures.append("failed"),
+        )
+        self.engine.start()
+        return self.engine
+
+    def stop(self) -> None:
+        if self.engine is not None:
+            self.engine.stop()
+            assert self.engine.failure is None
+            self.engine = None
+
+    def trigger(self, name: str, key: str | None = None, **parameters: Any) -> Run:
+        assert self.engine is not None
+        return self.engine.trigger(Request(deployment=name, parameters=parameters, idempotency_key=key))
+
+    def all_runs(self) -> list[Run]:
+        """All runs, oldest first."""
+        with self.store.read() as tx:
+            return runs.select_all(tx, RunFilter())[::-1]
+
+    def find(self, run: Run) -> Run:
+        with self.store.read() as tx:
+            found = runs.find(tx, run.id)
+        assert found is not None
+        return found
+
+    def wait(self, run: Run, state: RunState | None = None) -> Run:
+        """Wait until the run is in this state, or final."""
+        wait_until(lambda: self.find(run).state is state if state else self.find(run).state.is_terminal)
+        return self.find(run)
+
+    def run(self, name: str, **parameters: Any) -> Run:
+        """Trigger, and wait for the end."""
+        return self.wait(self.trigger(name, **parameters))
+
+    def log(self, run: Run) -> str:
+        return "".join(path.read_text(encoding="utf-8") for path in log_files(self.runs_directory, run.id))
+
+    def events(self) -> list[Event]:
+        with self.store.read() as tx:
+            return events.latest(tx, 1000)[::-1]
+
+    def supervisor_pid(self, run: Run) -> int:
+        [lock] = (self.runs_directory / run.id).glob("*/lock")
+        return int(lock.read_text(encoding="utf-8"))
+
+
+def reap(pid: int) -> None:
+    """Take notice of the end of a supervisor that this process started and an engine let go of."""
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        return
+
+
+@pytest.fixture
+def world(tmp_path: Path, store: Store, clock: ManualClock) -> Iterator[World]:
+    root = tmp_path / "code"
+    (root / "deployments").mkdir(parents=True)
+    state = tmp_path / "state"
+    (state / "runs").mkdir(parents=True)
+    made = World(root, state, store, clock, DirectorySource(root, path="deployments"))
+    yield made
+    try:
+        made.stop()
+    finally:
+        for directory in made.runs_directory.iterdir():
+            sweep(directory.name)
+    assert made.failures == []

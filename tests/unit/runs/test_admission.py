@@ -1,0 +1,243 @@
+"""Every due time becomes one run or one skip with its reason, in one transaction, once for ever."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from controller.errors import NotFoundError
+from controller.model.runs import Occurrence, Outcome, Run, RunId, RunState, Trigger
+from controller.runs.admission import Request
+from controller.store import inventory, occurrences, runs
+from tests.conftest import NOW
+from tests.unit.runs.conftest import World
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+
+
+def hourly(name: str = "a", extra: str = "") -> str:
+    return f"name: {name}\ncommand: ['true']\nschedules: [{{cron: '0 * * * *'}}]\n{extra}"
+
+
+def account(world: World, *names: str, pruned: bool = False) -> list[Run]:
+    with world.store.write() as tx:
+        return world.admission.account(tx, names, world.clock.now(), pruned=pruned)
+
+
+def ledger(world: World, name: str = "a") -> list[Occurrence]:
+    """Oldest first."""
+    with world.store.read() as tx:
+        return occurrences.of(tx, name, 10_000)[::-1]
+
+
+def end(world: World, run: Run) -> None:
+    with world.store.write() as tx:
+        assert runs.move(tx, run.id, expect=RunState.PENDING, to=RunState.SUCCEEDED)
+
+
+def reasons(world: World) -> list[str | None]:
+    return [found.reason for found in ledger(world)]
+
+
+def test_a_due_time_becomes_a_run_that_is_pinned_to_what_declared_it(world: World) -> None:
+    world.declare(a=hourly(extra="tags: [x]\nversion: '2'\nparameters: {n: 1}\n"))
+    world.clock.turn(HOUR)
+    [run] = account(world, "a")
+    with world.store.read() as tx:
+        entry = inventory.entries(tx)["a"]
+        assert runs.find(tx, run.id) == run
+    assert (run.scheduled_for, run.created_at, run.state) == (NOW + HOUR, NOW + HOUR, RunState.PENDING)
+    assert (run.revision, run.file, run.spec_digest) == (entry.revision, "deployments/a.yaml", entry.spec_digest)
+    assert (run.trigger, run.tags, run.version, run.parameters) == (Trigger.SCHEDULE, ("x",), "2", {"n": 1})
+    assert ledger(world) == [
+        Occurrence(
+            deployment="a",
+            scheduled_for=NOW + HOUR,
+            schedule=ledger(world)[0].schedule,
+            outcome=Outcome.RUN,
+            run_id=run.id,
+        )
+    ]
+    assert entry.cursor == NOW + HOUR
+
+
+def test_nothing_is_due_before_its_time_and_nothing_twice(world: World) -> None:
+    world.declare(a=hourly())
+    assert account(world, "a") == []
+    world.clock.turn(HOUR - timedelta(microseconds=1))
+    assert account(world, "a") == []
+    world.clock.turn(timedelta(microseconds=1))
+    assert len(account(world, "a")) == 1
+    assert account(world, "a") == []
+    assert account(world, "nobody") == []
+
+
+def test_a_clock_that_steps_back_repeats_nothing(world: World) -> None:
+    world.declare(a=hourly())
+    world.clock.turn(HOUR)
+    [run] = account(world, "a")
+    end(world, run)
+    world.clock.turn(-HOUR)
+    assert account(world, "a") == []
+    world.clock.turn(HOUR)
+    assert account(world, "a") == []
+    world.clock.turn(HOUR)
+    assert [made.scheduled_for for made in account(world, "a")] == [NOW + 2 * HOUR]
+
+
+def test_one_record_for_an_instant_though_the_count_starts_again(world: World) -> None:
+    world.declare(a=hourly())
+    world.clock.turn(HOUR)
+    [run] = account(world, "a")
+    end(world, run)
+    with world.store.write() as tx:
+        inventory.put(tx, [replace(inventory.entries(tx)["a"], cursor=NOW)])
+    assert account(world, "a") == []
+    assert [found.run_id for found in ledger(world)] == [run.id]
+
+
+def test_while_a_run_is_not_over_the_next_is_skipped(world: World) -> None:
+    world.declare(a=hourly(), b=hourly("b"))
+    world.clock.turn(HOUR)
+    [run, _] = account(world, "a", "b")
+    world.clock.turn(HOUR)
+    assert account(world, "a") == []
+    assert reasons(world) == [None, "overlap"]
+    end(world, run)
+    world.clock.turn(HOUR)
+    assert len(account(world, "a")) == 1
+
+
+@pytest.mark.parametrize("state", [RunState.PENDING, RunState.LAUNCHING, RunState.RUNNING, RunState.RETRYING])
+def test_every_state_that_is_not_final_overlaps(world: World, state: RunState) -> None:
+    world.declare(a=hourly())
+    with world.store.write() as tx:
+        manual = world.admission.request(tx, Request(deployment="a", parameters={}))
+        runs.move(tx, manual.id, expect=RunState.PENDING, to=state)
+    world.clock.turn(HOUR)
+    assert account(world, "a") == []
+    assert reasons(world) == ["overlap"]
+
+
+def test_after_a_pause_only_the_latest_is_run_and_the_rest_is_skipped_with_a_reason(world: World) -> None:
+    world.declare(a=hourly())
+    world.clock.turn(5 * HOUR + 20 * MINUTE)
+    [run] = account(world, "a")
+    assert run.scheduled_for == NOW + 5 * HOUR
+    assert reasons(world) == ["catch-up"] * 4 + [None]
+    [event] = [event for event in world.events() if event.reason == "MissedTimes"]
+    assert event.message.startswith("4 missed since 2026-06-01 13:00:00Z")
+
+
+@pytest.mark.parametrize(("late", "is_run"), [(60 * MINUTE, True), (60 * MINUTE + timedelta(microseconds=1), False)])
+def test_what_is_later_than_an_hour_is_not_run(world: World, late: timedelta, is_run: bool) -> None:
+    world.declare(a="name: a\ncommand: ['true']\nschedules: [{cron: '0 18 * * *'}]\n")
+    world.clock.turn(6 * HOUR + late)
+    assert bool(account(world, "a")) is is_run
+    assert reasons(world) == [None if is_run else "catch-up"]
+
+
+def test_a_long_absence_leaves_a_hundred_records_and_one_event_with_the_count(world: World) -> None:
+    world.declare(a="name: a\ncommand: ['true']\nschedules: [{interval: 1s}]\n")
+    world.clock.turn(timedelta(days=1))
+    assert len(account(world, "a")) == 1
+    assert len(ledger(world)) == 100
+    [event] = [event for event in world.events() if event.reason == "MissedTimes"]
+    assert event.message.startswith("86399 missed since 2026-06-01 12:00:01Z")
+
+
+def test_what_is_suspended_is_not_run_and_does_not_come_due_later(world: World) -> None:
+    world.declare(a=hourly(extra="suspend: true\n"))
+    world.clock.turn(3 * HOUR)
+    assert account(world, "a") == []
+    world.declare(a=hourly())
+    assert account(world, "a") == []
+    world.clock.turn(HOUR)
+    assert [made.scheduled_for for made in account(world, "a")] == [NOW + 4 * HOUR]
+
+
+def test_what_is_due_when_it_is_suspended_is_still_decided_by_the_old_declaration(world: World) -> None:
+    world.declare(a=hourly())
+    world.clock.turn(HOUR)
+    world.declare(a=hourly(extra="suspend: true\n"))
+    assert [run.scheduled_for for run in world.all_runs()] == [NOW + HOUR]
+
+
+def test_a_suspended_schedule_is_silent_and_the_others_fire(world: World) -> None:
+    world.declare(
+        a="name: a\ncommand: ['true']\nschedules:\n"
+        "- {id: x, cron: '0 * * * *', suspend: true}\n- {id: y, cron: '30 * * * *'}\n"
+    )
+    world.clock.turn(HOUR)
+    account(world, "a")
+    assert [(found.schedule, found.scheduled_for) for found in ledger(world)] == [("y", NOW + 30 * MINUTE)]
+
+
+def test_what_is_about_to_go_runs_no_more_but_every_due_time_is_recorded(world: World) -> None:
+    world.declare(a=hourly())
+    world.clock.turn(3 * HOUR)
+    assert account(world, "a", pruned=True) == []
+    assert reasons(world) == ["pruned"] * 3
+
+
+def test_two_schedules_at_one_instant_give_one_run_of_the_first(world: World) -> None:
+    world.declare(
+        a="name: a\ncommand: ['true']\nparameters: {n: 0, keep: true}\nschedules:\n"
+        "- {id: x, cron: '0 * * * *', parameters: {n: 1}}\n- {id: y, interval: 1h, parameters: {n: 2}}\n"
+    )
+    world.clock.turn(HOUR)
+    [run] = account(world, "a")
+    assert run.parameters == {"n": 1, "keep": True}
+    assert [found.schedule for found in ledger(world)] == ["x"]
+
+
+def test_of_a_thousand_that_are_due_each_has_its_own_run(world: World) -> None:
+    names = [f"d{number}" for number in range(1000)]
+    world.declare(many="---\n".join(hourly(name) for name in names))
+    world.clock.turn(HOUR)
+    made = account(world, *names)
+    assert [run.deployment for run in made] == names
+    assert len({run.id for run in made}) == 1000
+
+
+def test_a_request_merges_parameters_and_is_nobodys_due_time(world: World) -> None:
+    world.declare(a=hourly(extra="parameters: {x: 1, y: 2}\n"))
+    with world.store.write() as tx:
+        run = world.admission.request(tx, Request(deployment="a", parameters={"y": 3}))
+    assert (run.trigger, run.scheduled_for, run.parameters) == (Trigger.MANUAL, None, {"x": 1, "y": 3})
+    assert ledger(world) == []
+
+
+def test_the_same_key_gives_the_same_run(world: World) -> None:
+    world.declare(a=hourly(), b=hourly("b"))
+
+    def ask(name: str, key: str | None) -> RunId:
+        with world.store.write() as tx:
+            return world.admission.request(tx, Request(deployment=name, parameters={}, idempotency_key=key)).id
+
+    assert ask("a", "k") == ask("a", "k")
+    assert len({ask("a", "k"), ask("b", "k"), ask("a", "other"), ask("a", None), ask("a", None)}) == 5
+
+
+def test_a_request_for_an_unknown_name_says_which_is_near(world: World) -> None:
+    world.declare(a=hourly("nightly-report"))
+    with world.store.write() as tx, pytest.raises(NotFoundError, match="nightly-reprot") as caught:
+        world.admission.request(tx, Request(deployment="nightly-reprot", parameters={}))
+    assert caught.value.hint == "Did you mean nightly-report?"
+    assert world.all_runs() == []
+
+
+def test_a_deployment_whose_file_broke_runs_at_its_last_good_revision(world: World) -> None:
+    world.declare(a=hourly())
+    with world.store.write() as tx:
+        inventory.mark(tx, "a", pinned="dir@sha256:good", status=())
+    world.clock.turn(HOUR)
+    assert [run.revision for run in account(world, "a")] == ["dir@sha256:good"]
+
+
+def test_times_are_instants(world: World) -> None:
+    world.declare(a="name: a\ncommand: ['true']\nschedules: [{cron: '0 9 * * *', timezone: Asia/Tokyo}]\n")
+    world.clock.turn(timedelta(days=1))
+    account(world, "a")
+    assert [found.scheduled_for for found in ledger(world)] == [datetime.fromisoformat("2026-06-02T00:00:00Z")]

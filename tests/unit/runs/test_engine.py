@@ -1,0 +1,405 @@
+"""The engine from due to done with real processes, and what a new one makes of what an old one left."""
+
+import os
+import signal
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from controller.model.runs import Attempt, Run, RunId, RunState
+from controller.runs.admission import Request
+from controller.runs.launcher import sweep
+from controller.settings import boot_id
+from controller.sources.git import GitSource
+from controller.store import inventory, occurrences, runs
+from tests.conftest import GitRepository, wait_until
+from tests.unit.runs.conftest import World, reap
+from tests.unit.runs.test_supervisor import is_gone
+
+pytestmark = pytest.mark.integration
+
+WAITS = 'echo begin; while [ ! -e "$GATE" ]; do sleep 0.05; done; echo end'
+
+
+def command(name: str, script: str, extra: str = "") -> str:
+    return f"name: {name}\ncommand: [sh, -c, {script!r}]\n{extra}"
+
+
+def gated(world: World, extra: str = "") -> Path:
+    """Declare `slow`, which runs until the returned file exists."""
+    gate = world.state / "gate"
+    world.declare(slow=f"name: slow\ncommand: [sh, -c, '{WAITS}']\nenv: {{GATE: '{gate}'}}\n{extra}")
+    return gate
+
+
+def attempts(world: World, run: Run) -> list[Attempt]:
+    with world.store.read() as tx:
+        return runs.attempts_of(tx, run.id)
+
+
+def test_a_flow_is_run_and_its_result_and_log_are_kept(world: World) -> None:
+    world.write("flows/sums.py", "def add(nums):\n    print('adding', nums)\n    return sum(nums)\n")
+    world.declare(a="name: a\nflow: flows/sums.py:add\nparameters: {nums: [1, 2, 3, 4]}\n")
+    world.start()
+    run = world.run("a")
+    assert (run.state, run.result, run.exit_code, run.attempt) == (RunState.SUCCEEDED, 10, 0, 1)
+    assert run.started_at is not None
+    assert run.finished_at is not None
+    assert world.log(run) == "adding [1, 2, 3, 4]\n"
+    [attempt] = attempts(world, run)
+    assert (attempt.state, attempt.exit_code, attempt.boot_id) == (RunState.SUCCEEDED, 0, boot_id())
+    other = world.run("a", nums=[5])
+    assert other.result == 5
+
+
+def test_a_due_time_is_run_once(world: World) -> None:
+    world.declare(a=command("a", "echo $CONTROLLER_SCHEDULED_FOR", "schedules: [{cron: '0 * * * *'}]\n"))
+    engine = world.start()
+    world.clock.turn(timedelta(hours=1))
+    for _ in range(5):
+        engine.look_at("a")
+    wait_until(world.all_runs)
+    [run] = world.all_runs()
+    assert world.wait(run).state is RunState.SUCCEEDED
+    engine.look_at("a")
+    assert world.run("a").state is RunState.SUCCEEDED
+    assert len(world.all_runs()) == 2
+    assert world.log(run) == "2026-06-01T13:00:00Z\n"
+
+
+def test_what_a_flow_is_told_about_its_run(world: World) -> None:
+    names = ["RUN_ID", "DEPLOYMENT", "ATTEMPT", "SCHEDULED_FOR", "REVISION"]
+    script = "; ".join(f'echo "$CONTROLLER_{name}"' for name in names) + '; echo "$X"; pwd; ls -d "$TMPDIR"'
+    world.declare(a=f"name: a\ncommand: [sh, -c, '{script}']\nenv: {{X: declared}}\n")
+    world.start()
+    run = world.run("a")
+    lines = world.log(run).splitlines()
+    assert lines[:7] == [run.id, "a", "1", "", run.revision, "declared", str(world.root)]
+    assert not Path(lines[7]).exists()
+    assert Path(lines[7]).is_relative_to(world.runs_directory / run.id)
+
+
+@pytest.mark.parametrize(
+    ("script", "state", "reason"),
+    [
+        ("exit 3", RunState.FAILED, "exit code 3"),
+        ("kill -9 $$", RunState.FAILED, "ended by signal 9"),
+    ],
+)
+def test_a_failure_is_final_and_told(world: World, script: str, state: RunState, reason: str) -> None:
+    world.declare(a=command("a", script))
+    world.start()
+    run = world.run("a")
+    assert (run.state, run.reason) == (state, reason)
+    event = world.events()[-1]
+    assert (event.about, event.reason, event.message) == ("a", "RunFailed", f"Run {run.id} failed: {reason}")
+
+
+def test_a_timeout_ends_a_run(world: World) -> None:
+    world.declare(a=command("a", "sleep 60", "timeout: 1s\n"))
+    world.start()
+    run = world.run("a")
+    assert (run.state, run.reason, run.signal) == (RunState.TIMED_OUT, "it ran longer than its timeout", 15)
+
+
+HOSTILE = {
+    "surrogate-error": "raise ValueError('\\ud800')",
+    "surrogate-result": "return {'a': ['\\ud800']}",
+    "nul-error": "raise ValueError('a\\0b')",
+    "deep-result": "x = []\n    for _ in range(988): x = [x]\n    return x",
+    "raw-depth": "import os\n    os.write(4, b'{\"result\": ' + b'[' * 960 + b']' * 960 + b'}\\n')\n"
+    "    raise SystemExit(1)",
+    "huge-number": "return 10 ** 4000",
+    "closed-report": "import os\n    os.close(4)",
+    "fork": "import os\n    if os.fork() == 0:\n        os.close(1)\n    return 1",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_nothing_that_a_flow_reports_stops_the_engine(world: World, name: str) -> None:
+    world.write("flows/bad.py", f"def f():\n    {HOSTILE[name]}\n")
+    world.declare(bad="name: bad\nflow: flows/bad.py:f\n", good=command("good", "exit 0"))
+    engine = world.start()
+    assert world.run("bad").state in (RunState.FAILED, RunState.SUCCEEDED)
+    assert world.run("good").state is RunState.SUCCEEDED
+    assert engine.is_alive
+
+
+def test_a_program_that_is_not_there_fails_its_own_run_only(world: World) -> None:
+    world.declare(a="name: a\ncommand: [no-such-program]\n", b="name: b\nflow: flows/none.py:f\n")
+    world.start()
+    assert world.run("a").reason == "could not be started: No such file or directory: no-such-program"
+    assert world.run("b").reason == "There is no file flows/none.py in this revision."
+
+
+def test_no_more_run_at_once_than_allowed_and_all_get_their_turn(world: World) -> None:
+    script = 'echo + >> "$OUT"; sleep 0.05; echo - >> "$OUT"'
+    world.declare(a=f"name: a\ncommand: [sh, -c, '{script}']\nenv: {{OUT: '{world.state}/out'}}\n")
+    world.start(max_running=1)
+    wanted = [world.trigger("a") for _ in range(5)]
+    assert {world.wait(run).state for run in wanted} == {RunState.SUCCEEDED}
+    assert (world.state / "out").read_text(encoding="utf-8").split() == ["+", "-"] * 5
+    starts = [world.find(run).finished_at for run in wanted]
+    assert starts == sorted(starts, key=str)
+
+
+def test_the_same_key_runs_once(world: World) -> None:
+    world.declare(a=command("a", "exit 0"))
+    world.start()
+    first, second = world.trigger("a", key="k"), world.trigger("a", key="k")
+    assert first.id == second.id
+    world.wait(first)
+    assert world.trigger("a", key="k").state is RunState.SUCCEEDED
+    assert len(world.all_runs()) == 1
+
+
+def test_in_a_directory_a_run_whose_deployment_changed_meanwhile_is_not_guessed_at(world: World) -> None:
+    world.declare(a=command("a", "echo old"))
+    with world.store.write() as tx:
+        run = world.admission.request(tx, Request(deployment="a", parameters={}))
+    world.declare(a=command("a", "echo new"))
+    world.start()
+    ended = world.wait(run)
+    assert ended.state is RunState.FAILED
+    assert ended.reason is not None
+    assert ended.reason.startswith("not launched: a has changed")
+    assert world.log(run) == ""
+
+
+def test_a_flow_outlives_its_engine_and_is_adopted_by_the_next(world: World) -> None:
+    gate = gated(world)
+    world.start()
+    run = world.trigger("slow")
+    world.wait(run, RunState.RUNNING)
+    pid = world.supervisor_pid(run)
+    world.stop()
+    assert world.find(run).state is RunState.RUNNING
+    assert not is_gone(pid)
+    world.start()
+    assert world.find(run).state is RunState.RUNNING
+    gate.touch()
+    ended = world.wait(run)
+    reap(pid)
+    assert (ended.state, ended.attempt) == (RunState.SUCCEEDED, 1)
+    assert world.log(run) == "begin\nend\n"
+    assert len(attempts(world, run)) == 1
+
+
+def test_an_adopted_run_still_takes_a_place_and_overlaps(world: World) -> None:
+    gate = gated(world, "schedules: [{cron: '0 * * * *'}]\n")
+    world.start()
+    run = world.trigger("slow")
+    world.wait(run, RunState.RUNNING)
+    pid = world.supervisor_pid(run)
+    world.stop()
+    engine = world.start(max_running=1)
+    world.clock.turn(timedelta(hours=1))
+    engine.look_at("slow")
+
+    def skipped() -> list[str | None]:
+        with world.store.read() as tx:
+            return [found.reason for found in occurrences.of(tx, "slow", 5)]
+
+    wait_until(skipped)
+    assert skipped() == ["overlap"]
+    second = world.trigger("slow")
+    gate.touch()
+    assert world.wait(second).state is RunState.SUCCEEDED
+    first, last = world.find(run), world.find(second)
+    reap(pid)
+    assert first.finished_at is not None
+    assert last.finished_at is not None
+    assert first.finished_at <= last.finished_at
+
+
+def test_a_flow_that_ended_while_nobody_looked_has_its_outcome(world: World) -> None:
+    gate = gated(world)
+    world.start()
+    run = world.trigger("slow")
+    world.wait(run, RunState.RUNNING)
+    pid = world.supervisor_pid(run)
+    world.stop()
+    gate.touch()
+    reap(pid)
+    assert world.find(run).state is RunState.RUNNING
+    world.start()
+    assert world.wait(run).state is RunState.SUCCEEDED
+
+
+def test_a_killed_supervisor_is_a_crash_and_its_flow_is_ended(world: World) -> None:
+    gated(world)
+    world.start()
+    run = world.trigger("slow")
+    world.wait(run, RunState.RUNNING)
+    wait_until(lambda: world.log(run))
+    flow = [pid for pid in pids_of(run) if pid != world.supervisor_pid(run)]
+    assert flow
+    os.kill(world.supervisor_pid(run), signal.SIGKILL)
+    ended = world.wait(run)
+    assert (ended.state, ended.exit_code) == (RunState.CRASHED, None)
+    assert ended.reason == "outcome unknown: the supervisor was killed while the flow ran"
+    wait_until(lambda: all(is_gone(pid) for pid in flow))
+    assert world.log(run) == "begin\n"
+    assert world.events()[-1].reason == "RunCrashed"
+
+
+def pids_of(run: Run) -> list[int]:
+    """The processes that have the run's id in their environment."""
+    cookie = f"CONTROLLER_RUN_ID={run.id}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and cookie in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_a_supervisor_that_was_killed_while_nobody_looked_is_a_crash(world: World) -> None:
+    gated(world)
+    world.start()
+    run = world.trigger("slow")
+    world.wait(run, RunState.RUNNING)
+    wait_until(lambda: world.log(run))
+    pid = world.supervisor_pid(run)
+    world.stop()
+    os.kill(pid, signal.SIGKILL)
+    reap(pid)
+    world.start()
+    assert world.wait(run).state is RunState.CRASHED
+    assert sweep(run.id) == 0
+
+
+def claim(world: World, *, state: RunState, boot: str | None = None, marks: dict[str, str] | None = None) -> Run:
+    """A run as a controller leaves it that was killed after claiming it; `marks` None: before its directory."""
+    with world.store.write() as tx:
+        run = world.admission.request(tx, Request(deployment="a", parameters={}))
+        runs.move(tx, run.id, expect=RunState.PENDING, to=state, attempt=1)
+        attempt = Attempt(run_id=RunId(run.id), number=1, nonce="aa", boot_id=boot or boot_id(), state=state)
+        runs.start_attempt(tx, attempt)
+    if marks is not None:
+        directory = world.runs_directory / run.id / "1-aa"
+        directory.mkdir(parents=True)
+        for name, content in marks.items():
+            (directory / name).write_text(content, encoding="utf-8")
+    return run
+
+
+@pytest.mark.parametrize(
+    ("state", "marks"),
+    [
+        (RunState.LAUNCHING, None),
+        (RunState.LAUNCHING, {}),
+        (RunState.LAUNCHING, {"run.json": "{", "started": "torn"}),
+        (RunState.RUNNING, {}),
+        (RunState.RUNNING, {"started": '{"nonce": "other"}'}),
+    ],
+)
+def test_a_run_that_was_claimed_and_never_started_is_started(
+    world: World, state: RunState, marks: dict[str, str] | None
+) -> None:
+    world.declare(a=command("a", "echo once"))
+    run = claim(world, state=state, marks=marks)
+    world.start()
+    ended = world.wait(run)
+    assert (ended.state, ended.attempt) == (RunState.SUCCEEDED, 1)
+    assert world.log(run) == "once\n"
+    assert [attempt.nonce for attempt in attempts(world, run)] != ["aa"]
+
+
+@pytest.mark.parametrize(
+    ("boot", "marks", "reason"),
+    [
+        (None, None, "its directory is gone"),
+        (None, {"started": '{"nonce": "aa"}'}, "outcome unknown: the supervisor was killed while the flow ran"),
+        ("other", {"started": '{"nonce": "aa"}'}, "outcome unknown: the machine was restarted while the flow ran"),
+    ],
+)
+def test_a_run_that_may_have_started_is_never_started_again(
+    world: World, boot: str | None, marks: dict[str, str] | None, reason: str
+) -> None:
+    world.declare(a=command("a", "echo twice"))
+    run = claim(world, state=RunState.RUNNING, boot=boot, marks=marks)
+    world.start()
+    ended = world.wait(run)
+    assert (ended.state, ended.reason) == (RunState.CRASHED, reason)
+    assert world.log(run) == ""
+
+
+def test_stopping_between_claim_and_go_runs_nothing_twice(world: World) -> None:
+    world.declare(a=command("a", "echo x >> $OUT", f"env: {{OUT: '{world.state}/out'}}\n"))
+    wanted = []
+    for _ in range(4):
+        world.start()
+        wanted.append(world.trigger("a"))
+        world.stop()
+    world.start()
+    assert {world.wait(run).state for run in wanted} == {RunState.SUCCEEDED}
+    assert (world.state / "out").read_text(encoding="utf-8") == "x\n" * 4
+
+
+def follow_git(world: World, repository: GitRepository) -> None:
+    world.source = GitSource(repository.path, ref=None, path="deployments", exports=world.state / "exports")
+
+
+def test_a_run_executes_the_commit_and_not_the_working_tree(world: World, repository: GitRepository) -> None:
+    good = "def f():\n    return 'committed'\n"
+    repository.commit({"flows/a.py": good, "deployments/a.yaml": "name: a\nflow: flows/a.py:f\n"})
+    follow_git(world, repository)
+    world.declare()
+    repository.write("flows/a.py", "def f():\n    return 'on disk'\n")
+    world.start()
+    run = world.run("a")
+    assert run.result == "committed", world.log(run)
+    assert run.revision == f"main@sha1:{repository.head()}"
+    root = world.state / "exports" / repository.head() / "tree"
+    assert [path.name for path in root.rglob("__pycache__")] == []
+
+
+def test_whoever_writes_to_the_database_can_not_have_code_executed(world: World, repository: GitRepository) -> None:
+    repository.commit({"deployments/a.yaml": command("a", "echo good")})
+    follow_git(world, repository)
+    world.declare()
+    with world.store.write() as tx:
+        [row] = inventory.entries(tx).values()
+        evil = {"name": "a", "command": ["sh", "-c", "echo evil"]}
+        inventory.put(tx, [replace(row, document=evil)])
+    world.start()
+    assert world.log(world.run("a")) == "good\n"
+    with world.store.write() as tx:
+        inventory.put(tx, [replace(row, document=evil, spec_digest="sha256:evil")])
+    run = world.run("a")
+    assert run.state is RunState.FAILED
+    assert world.log(run) == ""
+
+
+def test_a_revision_that_is_gone_fails_its_run_and_no_other(world: World, repository: GitRepository) -> None:
+    repository.commit({"deployments/a.yaml": command("a", "echo good")})
+    follow_git(world, repository)
+    world.declare()
+    with world.store.write() as tx:
+        lost = world.admission.request(tx, Request(deployment="a", parameters={}))
+        tx.connection.exec_driver_sql("UPDATE runs SET revision = 'main@sha1:" + "0" * 40 + "'")
+    world.start()
+    ended = world.wait(lost)
+    assert ended.state is RunState.FAILED
+    assert ended.reason is not None
+    assert ended.reason.startswith("not launched: ")
+    assert world.run("a").state is RunState.SUCCEEDED
+
+
+def test_the_files_of_a_run_are_private_whatever_the_umask(world: World) -> None:
+    world.declare(a=command("a", "echo x"))
+    before = os.umask(0)
+    try:
+        world.start()
+        run = world.run("a")
+    finally:
+        os.umask(before)
+    directory = world.runs_directory / run.id
+    modes = {path.name: path.stat().st_mode & 0o077 for path in [directory, *directory.rglob("*")]}
+    assert "log" in modes
+    assert {name: bits for name, bits in modes.items() if bits} == {}

@@ -1,0 +1,186 @@
+"""A flow in its own process: found, called, reported; and nothing of ours in its way."""
+
+import pytest
+
+from tests.unit.runs.conftest import RunFlow
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_function_is_called_with_its_parameters_and_its_result_reported(run_flow: RunFlow) -> None:
+    code = "def add(nums, plus=0):\n    print('adding')\n    return sum(nums) + plus\n"
+    ending, log = run_flow({"flows/a.py": code}, "flows/a.py:add", nums=[1, 2, 3, 4], plus=5)
+    assert ending == {"outcome": "succeeded", "exit_code": 0, "signal": None, "result": 15}
+    assert log == "adding\n"
+
+
+def test_a_coroutine_is_run_to_its_end(run_flow: RunFlow) -> None:
+    code = "import asyncio\nasync def f(x):\n    await asyncio.sleep(0)\n    return {'x': x}\n"
+    ending, _ = run_flow({"a.py": code}, "a.py:f", x="grüße")
+    assert (ending["outcome"], ending["result"]) == ("succeeded", {"x": "grüße"})
+
+
+def test_without_a_name_the_only_function_is_the_flow(run_flow: RunFlow) -> None:
+    code = "from os.path import join\nimport json\nX = 1\ndef _helper(): ...\ndef main():\n    return 'it'\n"
+    ending, _ = run_flow({"a.py": code}, "a.py")
+    assert ending["result"] == "it"
+
+
+@pytest.mark.parametrize(
+    ("code", "flow", "words"),
+    [
+        (
+            "def a(): ...\ndef b(): ...\n",
+            "a.py",
+            "Say which flow of a.py is meant with flow_name; its functions: a, b.",
+        ),
+        ("x = 1\n", "a.py", "Say which flow of a.py is meant with flow_name; its functions: none."),
+        ("def a(): ...\n", "a.py:nope", "a.py has no flow 'nope'; its functions: a."),
+        ("x = 1\n", "a.py:x", "a.py has no flow 'x'; its functions: none."),
+        ("", "b.py:f", "There is no file b.py in this revision."),
+        ("", "notes.txt:f", "notes.txt is not a Python file."),
+    ],
+)
+def test_a_flow_that_can_not_be_found_says_what_there_is(run_flow: RunFlow, code: str, flow: str, words: str) -> None:
+    ending, log = run_flow({"a.py": code, "notes.txt": ""}, flow)
+    assert (ending["outcome"], ending["exit_code"], ending["error"]) == ("failed", 1, words)
+    assert log == f"{words}\n"
+
+
+def test_an_exception_is_shown_from_the_users_first_frame(run_flow: RunFlow) -> None:
+    code = "def inner():\n    raise ValueError('no such table')\ndef f():\n    inner()\n"
+    ending, log = run_flow({"flows/a.py": code}, "flows/a.py:f")
+    assert (ending["outcome"], ending["error"]) == ("failed", "ValueError: no such table")
+    assert log.startswith("Traceback")
+    assert "flow_process" not in log
+    assert log.count("  File ") == 2
+    assert "flows/a.py" in log
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("raise RuntimeError('a\\nb')", "RuntimeError: a"),
+        ("raise KeyError()", "KeyError"),
+        ("raise ValueError('x' * 5000)", "ValueError: " + "x" * 988 + "…"),
+        ("f(1, 2)", "TypeError: f() takes 0 positional arguments but 2 were given"),
+    ],
+)
+def test_an_error_is_one_line_of_bounded_length(run_flow: RunFlow, code: str, error: str) -> None:
+    ending, _ = run_flow({"a.py": f"def f():\n    {code}\n"}, "a.py:f")
+    assert ending["error"] == error
+
+
+def test_a_file_that_does_not_compile_or_import_has_failed(run_flow: RunFlow) -> None:
+    ending, log = run_flow({"a.py": "def f(:\n"}, "a.py:f")
+    assert ending["error"].startswith("SyntaxError")
+    assert "a.py" in log
+    ending, _ = run_flow({"a.py": "import no_such_thing\ndef f(): ...\n"}, "a.py:f")
+    assert ending["error"] == "ModuleNotFoundError: No module named 'no_such_thing'"
+
+
+def test_wrong_parameters_have_failed(run_flow: RunFlow) -> None:
+    ending, _ = run_flow({"a.py": "def f(x): ...\n"}, "a.py:f", y=1)
+    assert ending["error"] == "TypeError: f() got an unexpected keyword argument 'y'"
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ("sys.exit(7)", ("failed", 7, None)),
+        ("sys.exit()", ("succeeded", 0, None)),
+        ("sys.exit('no')", ("failed", 1, None)),
+        ("os._exit(5)", ("failed", 5, None)),
+        ("os.kill(os.getpid(), 9)", ("failed", None, 9)),
+    ],
+)
+def test_a_flow_may_end_its_process(run_flow: RunFlow, how: str, expected: tuple[str, int | None, int | None]) -> None:
+    ending, _ = run_flow({"a.py": f"import os, sys\ndef f():\n    {how}\n"}, "a.py:f")
+    assert (ending["outcome"], ending["exit_code"], ending["signal"]) == expected
+
+
+RESULTS: list[tuple[str, object]] = [
+    ("None", None),
+    ("{1: 'a', 'b': (1, 2)}", {"1": "a", "b": [1, 2]}),
+    ("object", "<class 'object'>"),
+    ("float('nan')", "nan"),
+    ("{'x': {1, }}", "{'x': {1}}"),
+    ("'x' * 10_000", '"' + "x" * 8191 + "…"),
+    ("'\\ud800'", "\ud800"),
+    ("Odd()", "<Odd, whose text can't be had>"),
+    ("nested(5)", [[[[[]]]]]),
+]
+PRELUDE = """
+class Odd:
+    def __repr__(self):
+        raise RuntimeError("no text")
+def nested(depth):
+    found = []
+    for _ in range(depth - 1):
+        found = [found]
+    return found
+"""
+
+
+@pytest.mark.parametrize(("value", "result"), RESULTS, ids=[value for value, _ in RESULTS])
+def test_a_result_that_is_no_json_or_too_large_is_shown_as_text(run_flow: RunFlow, value: str, result: object) -> None:
+    ending, log = run_flow({"a.py": f"{PRELUDE}\ndef f():\n    return {value}\n"}, "a.py:f")
+    assert ending["outcome"] == "succeeded", log
+    assert ending["result"] == result
+
+
+@pytest.mark.parametrize("depth", [200, 985, 50_000])
+def test_a_deeply_nested_result_does_not_fail_the_run(run_flow: RunFlow, depth: int) -> None:
+    ending, log = run_flow({"a.py": f"{PRELUDE}\ndef f():\n    return nested({depth})\n"}, "a.py:f")
+    assert ending["outcome"] == "succeeded", log
+    assert isinstance(ending["result"], str)
+
+
+def test_the_standard_library_is_not_shadowed_by_what_is_beside_the_flow(run_flow: RunFlow) -> None:
+    files = {
+        "flows/a.py": "import json, helper\ndef f():\n    return [json.dumps({'x': 1}), helper.NAME]\n",
+        "flows/json.py": "raise RuntimeError('shadowed')\n",
+        "flows/helper.py": "import json, random\nNAME = 'helper'\n",
+        "random.py": "raise RuntimeError('shadowed')\n",
+        "asyncio.py": "raise RuntimeError('shadowed')\n",
+    }
+    ending, log = run_flow(files, "flows/a.py:f")
+    assert ending.get("result") == ['{"x": 1}', "helper"], log
+
+
+def test_a_flow_in_a_file_named_like_the_standard_library_does_not_shadow_it(run_flow: RunFlow) -> None:
+    code = "import queue, logging\ndef f():\n    return [queue.Queue().qsize(), logging.getLevelName(20)]\n"
+    ending, log = run_flow({"queue.py": code}, "queue.py:f")
+    assert ending.get("result") == [0, "INFO"], log
+
+
+def test_the_users_own_controller_package_is_the_users(run_flow: RunFlow) -> None:
+    files = {
+        "controller/__init__.py": "WHO = 'mine'\n",
+        "controller/runs.py": "WHERE = 'here'\n",
+        "flows/a.py": "import controller\nfrom controller.runs import WHERE\n"
+        "def f():\n    return [controller.WHO, WHERE]\n",
+    }
+    ending, log = run_flow(files, "flows/a.py:f")
+    assert ending.get("result") == ["mine", "here"], log
+
+
+def test_nothing_of_ours_is_loaded_or_importable_by_chance(run_flow: RunFlow) -> None:
+    code = (
+        "import sys\ndef f():\n"
+        "    return [name for name in sys.modules if name.startswith(('controller', 'flow_process', 'supervisor'))]\n"
+    )
+    ending, _ = run_flow({"a.py": code}, "a.py:f")
+    assert ending["result"] == []
+
+
+def test_what_a_flow_defines_can_be_pickled_by_its_path(run_flow: RunFlow) -> None:
+    code = "import pickle\nclass C: ...\ndef f():\n    return type(pickle.loads(pickle.dumps(C()))).__module__\n"
+    ending, _ = run_flow({"flows/a.py": code}, "flows/a.py:f")
+    assert ending["result"] == "flows.a"
+
+
+def test_the_report_does_not_leak_into_what_the_flow_starts(run_flow: RunFlow) -> None:
+    code = "import subprocess\ndef f():\n    return subprocess.call('echo x >&4', shell=True, close_fds=False)\n"
+    ending, _ = run_flow({"a.py": code}, "a.py:f")
+    assert ending["result"] != 0

@@ -1,0 +1,179 @@
+"""The timetable is a projection: what is wanted has a job and fires on time, the rest is gone."""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from controller.clock import SystemClock
+from controller.model.schedules import Agenda, At, Cron, Interval, RRule, Rule, Schedule
+from controller.scheduling import Timetable
+from controller.scheduling.trigger import CalendarTrigger
+from tests.conftest import NOW, wait_until
+
+PAST = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def schedule(rule: Rule, *, number: int = 0, suspend: bool = False) -> Schedule:
+    return Schedule(id=str(number), rule=rule, suspend=suspend)
+
+
+def agenda(rule: Rule, after: datetime = NOW) -> Agenda:
+    return Agenda(schedules=(schedule(rule),), after=after)
+
+
+def every(seconds: int) -> Interval:
+    return Interval(every=timedelta(seconds=seconds))
+
+
+class Heard:
+    """Who was called, how often, and when."""
+
+    def __init__(self) -> None:
+        self.count: Counter[str] = Counter()
+        self.times: list[float] = []
+        self.threads: set[str] = set()
+
+    def __call__(self, name: str) -> None:
+        self.count[name] += 1
+        self.times.append(time.monotonic())
+        self.threads.add(threading.current_thread().name)
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def timetable(heard: Heard) -> Iterator[Timetable]:
+    made = Timetable(heard)
+    made.start()
+    yield made
+    made.close()
+
+
+def test_projecting_again_changes_nothing(timetable: Timetable) -> None:
+    wanted = {"a": agenda(every(3600)), "b": agenda(Cron(expression="0 9 * * *")), "c": agenda(At(times=(PAST,)))}
+    assert timetable.project(wanted) == 3
+    assert timetable.project(wanted) == 0
+    assert timetable.names() == {"a", "b"}
+
+
+def test_a_later_cursor_alone_changes_nothing(timetable: Timetable) -> None:
+    timetable.project({"a": agenda(every(3600))})
+    assert timetable.project({"a": agenda(every(3600), NOW + timedelta(days=1))}) == 0
+
+
+def test_what_is_not_wanted_any_more_has_no_job(timetable: Timetable) -> None:
+    timetable.project({"a": agenda(every(3600)), "b": agenda(every(3600))})
+    assert timetable.project({"b": agenda(every(3600))}) == 1
+    assert timetable.names() == {"b"}
+    assert timetable.project({}) == 1
+    assert timetable.names() == frozenset()
+
+
+def test_a_changed_schedule_replaces_the_job(timetable: Timetable) -> None:
+    timetable.project({"a": agenda(every(3600))})
+    assert timetable.project({"a": agenda(every(60))}) == 1
+    assert timetable.names() == {"a"}
+    assert timetable.project({"a": agenda(At(times=(PAST,)))}) == 1
+    assert timetable.names() == frozenset()
+    assert timetable.project({"a": agenda(every(60))}) == 1
+    assert timetable.names() == {"a"}
+
+
+def test_a_calendar_that_has_ended_has_no_job(timetable: Timetable) -> None:
+    ended = {
+        "at": agenda(At(times=(PAST,))),
+        "until": agenda(RRule(text="DTSTART:20200101T000000Z\nRRULE:FREQ=DAILY;COUNT=3")),
+        "none": Agenda(schedules=(), after=NOW),
+    }
+    assert timetable.project(ended) == 3
+    assert timetable.project(ended) == 0
+    assert timetable.names() == frozenset()
+    assert timetable.project({}) == 3
+
+
+def test_it_fires_on_time_again_and_again(timetable: Timetable, heard: Heard) -> None:
+    timetable.project({"tick": agenda(every(1), SystemClock().now())})
+    wait_until(lambda: heard.count["tick"] >= 3)
+    gaps = [after - before for before, after in zip(heard.times, heard.times[1:], strict=False)]
+    assert max(gaps[:2]) < 1.9
+    assert heard.threads != {threading.current_thread().name}
+
+
+def test_what_was_removed_does_not_fire(timetable: Timetable, heard: Heard) -> None:
+    timetable.project({"a": agenda(every(1), SystemClock().now()), "b": agenda(every(1), SystemClock().now())})
+    timetable.project({"b": agenda(every(1), SystemClock().now())})
+    wait_until(lambda: heard.count["b"] >= 1)
+    assert heard.count["a"] == 0
+
+
+def test_a_missed_time_fires_at_once_and_once(timetable: Timetable, heard: Heard) -> None:
+    timetable.project({"late": agenda(Interval(every=timedelta(days=1)), SystemClock().now() - timedelta(days=30))})
+    wait_until(lambda: heard.count["late"])
+    assert heard.count["late"] == 1
+    assert timetable.names() == {"late"}
+
+
+def test_a_time_that_is_the_last_fires_and_the_job_is_gone(timetable: Timetable, heard: Heard) -> None:
+    soon = SystemClock().now() + timedelta(seconds=0.2)
+    wanted = {"once": agenda(At(times=(soon,)), SystemClock().now())}
+    timetable.project(wanted)
+    wait_until(lambda: heard.count["once"] and not timetable.names())
+    assert heard.count["once"] == 1
+    assert timetable.project(wanted) == 0
+    assert timetable.project({}) == 1
+
+
+def test_ten_thousand_that_are_due_at_once_are_announced_once_each(timetable: Timetable, heard: Heard) -> None:
+    many = {f"d{number}": agenda(Interval(every=timedelta(days=1)), PAST) for number in range(10_000)}
+    assert timetable.project(many) == 10_000
+    wait_until(lambda: len(heard.count) == 10_000)
+    assert set(heard.count.values()) == {1}
+    assert timetable.project(many) == 0
+
+
+def test_a_timetable_that_never_started_can_be_closed_and_projected_onto(heard: Heard) -> None:
+    made = Timetable(heard)
+    assert made.project({"a": agenda(every(1))}) == 1
+    assert made.project({"a": agenda(every(1))}) == 0
+    assert made.project({}) == 1
+    made.close()
+
+
+def test_of_one_deployment_each_schedule_fires_and_a_suspended_one_does_not() -> None:
+    trigger = CalendarTrigger(
+        [
+            schedule(At(times=(NOW + timedelta(hours=2),)), number=0),
+            schedule(At(times=(NOW + timedelta(hours=1),)), number=1, suspend=True),
+            schedule(At(times=(NOW + timedelta(hours=3),)), number=2),
+        ],
+        NOW,
+    )
+    first = trigger.get_next_fire_time(None, NOW)
+    assert first == NOW + timedelta(hours=2)
+    second = trigger.get_next_fire_time(first, NOW)
+    assert second == NOW + timedelta(hours=3)
+    assert trigger.get_next_fire_time(second, NOW) is None
+
+
+def test_a_backlog_is_not_walked_one_by_one() -> None:
+    trigger = CalendarTrigger([schedule(every(1))], PAST)
+    first = trigger.get_next_fire_time(None, NOW)
+    assert first == PAST + timedelta(seconds=1)
+    assert trigger.get_next_fire_time(first, NOW) == NOW + timedelta(seconds=1)
+
+
+def test_a_schedule_that_can_not_be_computed_does_not_fire_and_does_not_raise(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.ERROR, logger="controller.scheduling.trigger"):
+        trigger = CalendarTrigger([schedule(Cron(expression="never ever"))], NOW)
+        assert trigger.get_next_fire_time(None, NOW) is None
+    assert "could not be computed" in caplog.text

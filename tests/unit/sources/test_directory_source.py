@@ -1,0 +1,187 @@
+"""A plain directory is followed as it is on disk; strange things in it neither block nor lead out."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from controller.errors import SourceError
+from controller.sources.directory import DirectorySource
+
+
+def write(top: Path, files: dict[str, str]) -> None:
+    for path, content in files.items():
+        (top / path).parent.mkdir(parents=True, exist_ok=True)
+        (top / path).write_text(content, encoding="utf-8")
+
+
+def source_of(top: Path, path: str = "deployments") -> DirectorySource:
+    return DirectorySource(top, path=path)
+
+
+def refusals(source: DirectorySource) -> dict[str, str]:
+    return {refusal.path: refusal.message for refusal in source.read(source.observe()).refused}
+
+
+def paths(source: DirectorySource) -> list[str]:
+    return [file.path for file in source.read(source.observe()).files]
+
+
+def test_manifests_are_read_in_the_order_of_their_paths(tmp_path: Path) -> None:
+    write(tmp_path, {"deployments/b.yaml": "2", "deployments/a/z.json": "1", "deployments/c.yml": "3", "x.yaml": "no"})
+    source = source_of(tmp_path)
+    snapshot = source.read(source.observe())
+    assert [(file.path, file.content) for file in snapshot.files] == [
+        ("deployments/a/z.json", b"1"),
+        ("deployments/b.yaml", b"2"),
+        ("deployments/c.yml", b"3"),
+    ]
+
+
+def test_dot_files_and_other_endings_are_not_manifests(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "deployments/.hidden.yaml": "1",
+            "deployments/.git/x.yaml": "1",
+            "deployments/readme.md": "1",
+            "deployments/a.yaml~": "1",
+            "deployments/a.YAML": "1",
+        },
+    )
+    source = source_of(tmp_path)
+    snapshot = source.read(source.observe())
+    assert (snapshot.files, snapshot.refused) == ((), ())
+
+
+def test_the_path_can_be_the_whole_directory_or_one_file(tmp_path: Path) -> None:
+    write(tmp_path, {"a.yaml": "1", "d/b.yaml": "2"})
+    assert paths(source_of(tmp_path, "")) == ["a.yaml", "d/b.yaml"]
+    assert paths(source_of(tmp_path, "d/b.yaml")) == ["d/b.yaml"]
+
+
+def test_the_revision_is_the_digest_of_names_and_contents(tmp_path: Path) -> None:
+    write(tmp_path, {"deployments/a.yaml": "1"})
+    source = source_of(tmp_path)
+    first = source.observe()
+    assert first.startswith("dir@sha256:")
+    assert source_of(tmp_path).observe() == first
+    os.utime(tmp_path / "deployments" / "a.yaml", (1, 1))
+    assert source.observe() == first
+    write(tmp_path, {"deployments/a.yaml": "22"})
+    second = source.observe()
+    (tmp_path / "deployments" / "a.yaml").rename(tmp_path / "deployments" / "b.yaml")
+    assert len({first, second, source.observe()}) == 3
+
+
+def test_a_revision_that_is_past_can_not_be_read(tmp_path: Path) -> None:
+    write(tmp_path, {"deployments/a.yaml": "1"})
+    source = source_of(tmp_path)
+    first = source.observe()
+    write(tmp_path, {"deployments/a.yaml": "22"})
+    source.observe()
+    with pytest.raises(SourceError, match="has changed"):
+        source.read(first)
+
+
+def test_only_what_changed_is_read_again(tmp_path: Path) -> None:
+    write(tmp_path, {"deployments/a.yaml": "1", "deployments/b.yaml": "1"})
+    source = source_of(tmp_path)
+    before = source.read(source.observe()).files
+    write(tmp_path, {"deployments/b.yaml": "22"})
+    after = source.read(source.observe()).files
+    assert after[0] is before[0]
+    assert after[1].content == b"22"
+
+
+def test_a_missing_directory_is_an_error_and_not_empty(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="There is no directory"):
+        source_of(tmp_path).observe()
+    (tmp_path / "deployments").mkdir()
+    assert paths(source_of(tmp_path)) == []
+
+
+def test_pipes_and_devices_are_refused_without_waiting_for_them(tmp_path: Path) -> None:
+    write(tmp_path, {"deployments/good.yaml": "1"})
+    os.mkfifo(tmp_path / "deployments" / "pipe.yaml")
+    (tmp_path / "deployments" / "zero.yaml").symlink_to("/dev/zero")
+    (tmp_path / "deployments" / "directory.yaml").mkdir()
+    source = source_of(tmp_path)
+    assert refusals(source) == {
+        "deployments/pipe.yaml": "A manifest must be a regular file.",
+        "deployments/zero.yaml": "The link leads out of the repository.",
+    }
+    assert paths(source) == ["deployments/good.yaml"]
+
+
+def test_a_pipe_is_no_file_to_read_either(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.py")
+    for path in ("pipe.py", "missing.py"):
+        with pytest.raises(SourceError, match="can't be read"):
+            source_of(tmp_path).read_file("dir@sha256:0", path)
+
+
+def test_links_inside_are_read_and_links_that_lead_out_are_refused(tmp_path: Path) -> None:
+    top = tmp_path / "repo"
+    write(tmp_path, {"outside.yaml": "no", "repo/shared/a.yaml": "1", "repo/deployments/b.yaml": "2"})
+    deployments = top / "deployments"
+    (deployments / "inside.yaml").symlink_to("../shared/a.yaml")
+    (deployments / "outside.yaml").symlink_to(tmp_path / "outside.yaml")
+    (deployments / "dots.yaml").symlink_to("../../outside.yaml")
+    (deployments / "passwd.yaml").symlink_to("/etc/passwd")
+    (deployments / "dangling.yaml").symlink_to("nowhere")
+    (deployments / "loop.yaml").symlink_to("loop.yaml")
+    (deployments / "tree").symlink_to("..")
+    source = source_of(top)
+    assert paths(source) == ["deployments/b.yaml", "deployments/inside.yaml"]
+    found = refusals(source)
+    assert sorted(found) == [f"deployments/{name}.yaml" for name in ("dangling", "dots", "loop", "outside", "passwd")]
+    assert {found[f"deployments/{name}.yaml"] for name in ("dots", "outside", "passwd")} == {
+        "The link leads out of the repository."
+    }
+
+
+def test_a_deployments_path_that_leads_out_gives_nothing_away(tmp_path: Path) -> None:
+    write(tmp_path, {"secret/a.yaml": "password", "repo/x": ""})
+    (tmp_path / "repo" / "deployments").symlink_to(tmp_path / "secret")
+    source = source_of(tmp_path / "repo")
+    assert paths(source) == []
+    assert refusals(source) == {"deployments/a.yaml": "The link leads out of the repository."}
+
+
+def test_a_giant_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, {"deployments/giant.yaml": "#" * ((1 << 20) + 1), "deployments/big.yaml": "#" * (1 << 20)})
+    source = source_of(tmp_path)
+    assert paths(source) == ["deployments/big.yaml"]
+    assert refusals(source)["deployments/giant.yaml"].startswith("A manifest may have 1 MiB")
+
+
+def test_a_name_that_is_not_utf8_is_refused_and_shown(tmp_path: Path) -> None:
+    write(tmp_path, {"deployments/a.yaml": "1"})
+    name = os.fsencode(tmp_path / "deployments") + b"/b\xff.yaml"
+    Path(os.fsdecode(name)).write_text("1", encoding="utf-8")
+    source = source_of(tmp_path)
+    assert list(refusals(source)) == ["deployments/b\\xff.yaml"]
+    assert paths(source) == ["deployments/a.yaml"]
+
+
+def test_a_deep_tree_ends_somewhere(tmp_path: Path) -> None:
+    write(tmp_path, {"deployments/" + "d/" * 100 + "a.yaml": "1", "deployments/b.yaml": "2"})
+    assert paths(source_of(tmp_path)) == ["deployments/b.yaml"]
+
+
+def test_its_code_is_the_directory_itself(tmp_path: Path) -> None:
+    source = source_of(tmp_path)
+    source.collect([])
+    assert source.has_checkout("dir@sha256:0")
+    assert source.checkout("dir@sha256:0") == tmp_path
+
+
+def test_the_deployments_path_and_the_directory_above_are_watched(tmp_path: Path) -> None:
+    source = source_of(tmp_path)
+    assert [(place.path, place.recursive) for place in source.watched()] == [(tmp_path, False)]
+    (tmp_path / "deployments").mkdir()
+    assert [(place.path, place.recursive) for place in source.watched()] == [
+        (tmp_path / "deployments", True),
+        (tmp_path, False),
+    ]

@@ -1,0 +1,263 @@
+"""What is recorded: compare-and-set of runs, the unique key of due times, round trips of everything else."""
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from controller.errors import StateError
+from controller.model.findings import Finding, Severity
+from controller.model.runs import Attempt, Occurrence, Outcome, Run, RunId, RunState, Trigger
+from controller.model.status import Condition, ConditionType, InventoryEntry, SourceStatus
+from controller.store import Store, inventory, occurrences, runs, sources
+from controller.store.runs import RunFilter
+from tests.conftest import NOW
+
+CONDITION = Condition(
+    type=ConditionType.READY,
+    status=False,
+    reason="InvalidManifest",
+    message="a.yaml:3:1: 'x' is no cron — grüße",
+    last_transition_time=datetime(2026, 5, 4, 3, 2, 1, 987654, tzinfo=UTC),
+)
+FINDING = Finding(
+    code="Unknown",
+    message="what?",
+    file="deployments/a.yaml",
+    line=3,
+    column=7,
+    severity=Severity.WARNING,
+    hint="that",
+    path="$.x",
+    deployment="a",
+)
+
+
+def run(number: int = 1, **changes: object) -> Run:
+    made = Run(
+        id=RunId(f"run-{number:03}"),
+        deployment="nightly",
+        state=RunState.PENDING,
+        trigger=Trigger.SCHEDULE,
+        created_at=NOW,
+        revision="main@sha1:" + "a" * 40,
+        file="deployments/a.yaml",
+        spec_digest="sha256:1",
+        scheduled_for=NOW + timedelta(minutes=number),
+        tags=("a", "b"),
+        parameters={"nums": [1, 2.5, None, "grüße"], "deep": {"x": True}},
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def occurrence(instant: datetime) -> Occurrence:
+    return Occurrence(deployment="nightly", scheduled_for=instant, schedule="0", outcome=Outcome.RUN)
+
+
+def entry(**changes: object) -> InventoryEntry:
+    made = InventoryEntry(
+        name="nightly",
+        file="deployments/a.yaml",
+        line=1,
+        document={"name": "nightly", "command": ["true"]},
+        spec_digest="sha256:1",
+        revision="main@sha1:" + "a" * 40,
+        cursor=NOW,
+        conditions=(CONDITION,),
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def test_a_run_comes_back_as_it_was(store: Store) -> None:
+    with store.write() as tx:
+        runs.insert_all(tx, [run()])
+    with store.read() as tx:
+        assert runs.find(tx, "run-001") == run()
+
+
+def test_a_state_changes_only_from_the_expected_one(store: Store) -> None:
+    with store.write() as tx:
+        runs.insert_all(tx, [run()])
+    answers = []
+    for _ in range(2):
+        with store.write() as tx:
+            answers.append(runs.move(tx, RunId("run-001"), expect=RunState.PENDING, to=RunState.LAUNCHING, attempt=1))
+    assert answers == [True, False]
+
+
+def test_of_many_threads_exactly_one_moves_a_run(store: Store) -> None:
+    with store.write() as tx:
+        runs.insert_all(tx, [run()])
+    answers: list[bool] = []
+
+    def claim() -> None:
+        with store.write() as tx:
+            answers.append(runs.move(tx, RunId("run-001"), expect=RunState.PENDING, to=RunState.LAUNCHING))
+
+    threads = [threading.Thread(target=claim) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == [False] * 7 + [True]
+
+
+def test_a_late_result_does_not_change_a_final_run(store: Store) -> None:
+    with store.write() as tx:
+        runs.insert_all(tx, [run(state=RunState.CRASHED, reason="lost")])
+        assert not runs.move(tx, RunId("run-001"), expect=RunState.RUNNING, to=RunState.SUCCEEDED, exit_code=0)
+    with store.read() as tx:
+        found = runs.find(tx, "run-001")
+    assert found is not None
+    assert (found.state, found.reason, found.exit_code) == (RunState.CRASHED, "lost", None)
+
+
+def test_a_due_time_is_recorded_once_for_ever(store: Store) -> None:
+    with store.write() as tx:
+        occurrences.append(tx, [occurrence(NOW)])
+    with pytest.raises(StateError, match="UNIQUE"), store.write() as tx:
+        occurrences.append(tx, [occurrence(NOW + timedelta(hours=1)), occurrence(NOW)])
+    with store.read() as tx:
+        assert [found.scheduled_for for found in occurrences.of(tx, "nightly", 10)] == [NOW]
+
+
+def test_one_instant_is_one_due_time_in_whatever_zone(store: Store) -> None:
+    elsewhere = NOW.astimezone(tz=None)
+    with store.write() as tx:
+        occurrences.append(tx, [occurrence(NOW)])
+        assert occurrences.known(tx, "nightly", elsewhere, elsewhere) == {NOW}
+    with pytest.raises(StateError), store.write() as tx:
+        occurrences.append(tx, [occurrence(elsewhere)])
+
+
+def test_one_idempotency_key_is_one_run_of_a_deployment(store: Store) -> None:
+    with store.write() as tx:
+        runs.insert_all(tx, [run(1, idempotency_key="k"), run(2, idempotency_key="k", deployment="other")])
+        found = runs.find_by_key(tx, "nightly", "k")
+    assert found is not None
+    assert found.id == "run-001"
+    with pytest.raises(StateError), store.write() as tx:
+        runs.insert_all(tx, [run(3, idempotency_key="k")])
+
+
+def test_a_result_that_is_null_is_no_result(store: Store) -> None:
+    with store.write() as tx:
+        runs.insert_all(tx, [run(1), run(2, result=[]), run(3, result=0), run(4, result="")])
+    with store.read() as tx:
+        assert [found.result for found in runs.select_all(tx, RunFilter())] == ["", 0, [], None]
+
+
+def test_runs_are_found_by_what_is_asked_of_them(store: Store) -> None:
+    with store.write() as tx:
+        runs.insert_all(
+            tx,
+            [
+                run(1, state=RunState.SUCCEEDED),
+                run(2, tags=("x",)),
+                run(3, deployment="other"),
+                run(4, created_at=NOW + timedelta(hours=1), state=RunState.RUNNING),
+                run(5, tags=("x",)),
+            ],
+        )
+    asked = {
+        "all": RunFilter(),
+        "deployment": RunFilter(deployment="other"),
+        "states": RunFilter(states=(RunState.RUNNING, RunState.SUCCEEDED)),
+        "tag": RunFilter(tag="x", limit=1),
+        "since": RunFilter(since=NOW + timedelta(minutes=1)),
+        "limit": RunFilter(limit=2),
+    }
+    with store.read() as tx:
+        found = {key: [int(one.id[-1]) for one in runs.select_all(tx, wanted)] for key, wanted in asked.items()}
+    assert found == {
+        "all": [5, 4, 3, 2, 1],
+        "deployment": [3],
+        "states": [4, 1],
+        "tag": [5],
+        "since": [4],
+        "limit": [5, 4],
+    }
+
+
+def test_the_queue_is_served_in_order_and_a_prefix_is_taken_literally(store: Store) -> None:
+    with store.write() as tx:
+        runs.insert_all(tx, [run(3), run(1), run(2, state=RunState.RUNNING)])
+    with store.read() as tx:
+        assert [found.id for found in runs.queue(tx, 10)] == ["run-001", "run-003"]
+        assert [found.id for found in runs.queue(tx, 1)] == ["run-001"]
+        assert runs.find_by_prefix(tx, "run-00%") == []
+        assert runs.find_by_prefix(tx, "run_00") == []
+        assert [found.id for found in runs.find_by_prefix(tx, "002")] == ["run-002"]
+        assert runs.active_deployments(tx, ["nightly", "other"]) == {"nightly"}
+        assert runs.counts(tx) == {RunState.PENDING: 2, RunState.RUNNING: 1}
+        assert runs.last_of_each(tx)["nightly"].id == "run-003"
+
+
+def test_an_attempt_that_never_started_gives_way_to_the_next(store: Store) -> None:
+    first = Attempt(run_id=RunId("run-001"), number=1, nonce="aa", boot_id="b", state=RunState.LAUNCHING)
+    second = replace(first, nonce="bb")
+    with store.write() as tx:
+        runs.insert_all(tx, [run()])
+        runs.start_attempt(tx, first)
+        runs.start_attempt(tx, second)
+        runs.move_attempt(tx, first.run_id, 1, RunState.RUNNING, started_at=NOW)
+    with store.read() as tx:
+        assert runs.attempts_of(tx, "run-001") == [replace(second, state=RunState.RUNNING, started_at=NOW)]
+
+
+def test_an_attempt_without_a_run_is_refused(store: Store) -> None:
+    stray = Attempt(run_id=RunId("none"), number=1, nonce="aa", boot_id="b", state=RunState.LAUNCHING)
+    with pytest.raises(StateError, match="FOREIGN KEY"), store.write() as tx:
+        runs.start_attempt(tx, stray)
+
+
+def test_conditions_and_findings_come_back_as_they_were(store: Store) -> None:
+    status = SourceStatus(
+        repo="/r",
+        ref=None,
+        revision="r2",
+        last_attempted_revision="r2",
+        last_applied_revision="r1",
+        conditions=(CONDITION,),
+        findings=(FINDING,),
+    )
+    with store.write() as tx:
+        assert sources.find(tx) is None
+        sources.put(tx, replace(status, ref="main"))
+        sources.put(tx, status)
+        inventory.put(tx, [entry()])
+    with store.read() as tx:
+        assert sources.find(tx) == status
+        assert inventory.entries(tx) == {"nightly": entry()}
+
+
+def test_the_cursor_never_goes_back(store: Store) -> None:
+    with store.write() as tx:
+        inventory.put(tx, [entry()])
+        inventory.advance(tx, "nightly", NOW - timedelta(hours=1))
+        assert inventory.entries(tx)["nightly"].cursor == NOW
+        inventory.advance(tx, "nightly", NOW + timedelta(hours=1))
+        assert inventory.entries(tx)["nightly"].cursor == NOW + timedelta(hours=1)
+
+
+def test_revising_keeps_the_cursor_and_putting_sets_it(store: Store) -> None:
+    later = NOW + timedelta(hours=1)
+    with store.write() as tx:
+        inventory.put(tx, [entry()])
+        inventory.revise(tx, [entry(cursor=later, line=7)])
+        revised = inventory.find(tx, "nightly")
+        inventory.put(tx, [entry(cursor=later)])
+        put = inventory.find(tx, "nightly")
+    assert revised == entry(line=7)
+    assert put == entry(cursor=later)
+
+
+def test_what_was_removed_is_gone_until_it_is_put_again(store: Store) -> None:
+    with store.write() as tx:
+        inventory.put(tx, [entry()])
+        inventory.remove(tx, ["nightly"], NOW)
+        assert inventory.entries(tx) == {}
+        assert inventory.find(tx, "nightly") is None
+        inventory.put(tx, [entry(line=5)])
+        assert inventory.entries(tx) == {"nightly": entry(line=5)}
