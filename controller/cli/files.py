@@ -1,6 +1,7 @@
 """Manifests as they are on disk, for the commands that look at files rather than at the state."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +23,14 @@ class Target:
     path: str
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is declared, and the bytes that said so by the path that findings name, where no two roots share it."""
+
+    desired: DesiredState
+    contents: Mapping[str, bytes]
+
+
 def targets(arguments: Iterable[Path], location: Location) -> Iterator[Target]:
     """What each path on the command line means; the top of a repository means its deployments path."""
     for given in arguments:
@@ -37,6 +46,11 @@ def targets(arguments: Iterable[Path], location: Location) -> Iterator[Target]:
 
 def read_targets(wanted: Iterable[Target], location: Location) -> DesiredState:
     """What all of them declare together, on disk or at the location's ref. Raises SourceError."""
+    return read(wanted, location).desired
+
+
+def read(wanted: Iterable[Target], location: Location) -> Reading:
+    """The same with the bytes of the files. Raises SourceError."""
     files: dict[Path, ManifestFile] = {}
     refused: list[Finding] = []
     for target in wanted:
@@ -48,7 +62,9 @@ def read_targets(wanted: Iterable[Target], location: Location) -> DesiredState:
             for refusal in snapshot.refused
         ]
     desired = ManifestReader().read(files.values(), SystemClock().now())
-    return replace(desired, findings=(*desired.findings, *refused), file_count=desired.file_count + len(refused))
+    desired = replace(desired, findings=(*desired.findings, *refused), file_count=desired.file_count + len(refused))
+    named = Counter(file.path for file in files.values())
+    return Reading(desired, {file.path: file.content for file in files.values() if named[file.path] == 1})
 
 
 def _source(target: Target, location: Location) -> Source:

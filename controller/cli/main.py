@@ -14,6 +14,7 @@ from controller.errors import ControllerError
 COMMANDS = {
     "run": "controller.cli.run:run",
     "validate": "controller.cli.validate:validate",
+    "explain": "controller.cli.explain:explain",
     "status": "controller.cli.status:status",
     "deployments": "controller.cli.deployments:deployments",
     "next": "controller.cli.next:next_",

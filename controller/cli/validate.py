@@ -3,41 +3,75 @@
 It imports no flow, opens no connection and runs nothing.
 """
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from controller.cli import options
 from controller.settings import Location
 
+if TYPE_CHECKING:
+    from controller.cli.files import Reading
+    from controller.model.findings import Finding
+
+_FORMATS = ["text", "json", "github", "sarif"]
+_PIPED_WIDTH = 120
+
 
 @click.command()
 @click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
-@options.output
+@click.option("-o", "--output", type=click.Choice(_FORMATS), default="text", show_default=True, help="How to print.")
 @options.location
 def validate(location: Location, paths: tuple[Path, ...], output: str) -> int:
     """Check manifests: files, directories, or the deployments of a repository. Exit 1 if any is bad."""
-    from controller.cli.files import Target, read_targets, targets
+    from controller.cli.files import Target, read, targets
     from controller.model.findings import Severity
 
     wanted = list(targets(paths, location)) if paths else [Target(location.repo, location.path)]
-    desired = read_targets(wanted, location)
-    is_valid = not any(finding.severity is Severity.ERROR for finding in desired.findings)
+    reading = read(wanted, location)
+    findings = reading.desired.findings
+    is_valid = not any(finding.severity is Severity.ERROR for finding in findings)
     roots = {target.root for target in wanted}
     base = roots.pop() if len(roots) == 1 else None
-    findings = [_shown(finding, base) for finding in desired.findings]
-    counts = {"files": desired.file_count, "deployments": len(desired.deployments)}
-    if output == "json":
+    counts = {"files": reading.desired.file_count, "deployments": len(reading.desired.deployments)}
+    if output == "sarif":
+        from controller import __version__
+        from controller.reports import sarif
+
+        click.echo(sarif.render(findings, version=__version__))
+    elif output == "github":
+        from controller.reports import github
+
+        _print(github.render(findings), findings, counts)
+    elif output == "json":
         from controller.cli.output import print_json
 
-        print_json({"valid": is_valid, **counts, "findings": findings})
+        print_json({"valid": is_valid, **counts, "findings": [_shown(finding, base) for finding in findings]})
     else:
-        _print(findings, counts)
+        _print(_text(reading, base), findings, counts)
     return 0 if is_valid else 1
 
 
-def _shown(finding: Any, base: Path | None) -> dict[str, Any]:
+def _text(reading: "Reading", base: Path | None) -> str:
+    if not reading.desired.findings:
+        return ""
+    import shutil
+    import sys
+
+    from controller.reports import text
+    from controller.reports.sources import source_lines
+
+    contents = {_from_here(path, base): content for path, content in reading.contents.items()}
+    findings = [replace(finding, file=_from_here(finding.file, base)) for finding in reading.desired.findings]
+    is_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if is_terminal else _PIPED_WIDTH
+    return text.render(findings, source_lines(contents.get), width=width, color=is_terminal)
+
+
+def _shown(finding: "Finding", base: Path | None) -> dict[str, Any]:
     return {
         "severity": finding.severity.value,
         "code": finding.code,
@@ -60,22 +94,19 @@ def _from_here(file: str, base: Path | None) -> str:
     return str(full.relative_to(here) if full.is_relative_to(here) else full)
 
 
-def _print(findings: list[dict[str, Any]], counts: dict[str, int]) -> None:
-    from controller.cli.output import counted, visible
+def _print(text: str, findings: "Iterable[Finding]", counts: dict[str, int]) -> None:
+    from controller.cli.output import counted
 
-    for finding in findings:
-        where = f"{finding['file']}:{finding['line']}:{finding['column']}"
-        click.echo(visible(f"{where}: {finding['severity']}: {finding['message']} [{finding['code']}]"))
-        if finding["hint"]:
-            click.echo(visible(f"    hint: {finding['hint']}"))
-    errors = sum(finding["severity"] == "error" for finding in findings)
+    if text:
+        click.echo(text)
+    severities = [finding.severity.value for finding in findings]
     click.echo(
         ", ".join(
             (
                 counted(counts["files"], "file"),
                 counted(counts["deployments"], "valid deployment"),
-                counted(errors, "error"),
-                counted(len(findings) - errors, "warning"),
+                counted(severities.count("error"), "error"),
+                counted(severities.count("warning"), "warning"),
             )
         ),
         err=True,

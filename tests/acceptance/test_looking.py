@@ -16,7 +16,19 @@ def _name(value: object) -> str:
     return " ".join(value) if isinstance(value, list) else str(value)
 
 
-COMMANDS = ["run", "validate", "status", "deployments", "next", "trigger", "runs", "schema", "init", "version"]
+COMMANDS = [
+    "run",
+    "validate",
+    "explain",
+    "status",
+    "deployments",
+    "next",
+    "trigger",
+    "runs",
+    "schema",
+    "init",
+    "version",
+]
 
 
 @pytest.fixture

@@ -1,0 +1,116 @@
+"""What is wrong with the shape of a deployment, and with what it runs. docs/findings.md says the same."""
+
+from controller.reports.explained.entry import NIGHTLY, Explanation
+
+SHAPE = (
+    Explanation(
+        code="NotAMapping",
+        summary="a document is no deployment",
+        meaning="A document is a list item or a value where a deployment should be.",
+        remedy="Write the keys of the deployment: `name`, what runs, and when.",
+        wrong="- nightly\n",
+        right="- name: nightly\n  flow: flows/etl.py:main\n",
+    ),
+    Explanation(
+        code="UnknownKey",
+        summary="a key that the format does not have",
+        meaning="The format has no such key here. The hint names the nearest one.",
+        remedy="Correct the key, or remove it.",
+        wrong=NIGHTLY + "schedul: {interval: 1h}\n",
+        right=NIGHTLY + "schedule: {interval: 1h}\n",
+    ),
+    Explanation(
+        code="UnsupportedKey",
+        summary="a key that this version does not support yet",
+        meaning="The key belongs to the format, but this version does not support it yet.",
+        remedy="Remove it, or update the controller.",
+        wrong=NIGHTLY + "retries: {limit: 3}\n",
+        right=NIGHTLY,
+    ),
+    Explanation(
+        code="MissingKey",
+        summary="a required key is missing",
+        meaning="A required key is missing: `name`, or one of `flow`, `flow_location` and `command`, or one of `cron`, "
+        "`interval`, `rrule` and `at`.",
+        remedy="Add it.",
+        wrong="name: nightly\n",
+        right=NIGHTLY,
+    ),
+    Explanation(
+        code="ConflictingKeys",
+        summary="two keys that do not go together",
+        meaning="Two keys don't go together, or one needs another that is not there.",
+        remedy="Keep the one that you mean, or add the other.",
+        wrong=NIGHTLY + "command: [python, etl.py]\n",
+        right="name: nightly\ncommand: [python, etl.py]\n",
+    ),
+    Explanation(
+        code="WrongType",
+        summary="a value of the wrong type",
+        meaning="The value is of another type than the key takes.",
+        remedy="Most often a number or a boolean that should be text: write it in quotes.",
+        wrong=NIGHTLY + "version: 1.4\n",
+        right=NIGHTLY + 'version: "1.4"\n',
+    ),
+    Explanation(
+        code="InvalidValue",
+        summary="a value of the wrong form",
+        meaning="The value has the right type, but not the right form.",
+        remedy="The message or its hint says which form the key takes.",
+        wrong="name: Nightly Sales\nflow: flows/etl.py:main\n",
+        right="name: nightly-sales\nflow: flows/etl.py:main\n",
+    ),
+    Explanation(
+        code="ControlCharacter",
+        summary="a character that doesn't print, or reorders text",
+        meaning="A tag, the version, an argument or a variable holds a control character, or one that reorders text on "
+        "a screen.",
+        remedy="Remove it.",
+        wrong=NIGHTLY + 'tags: ["etl\\u202e"]\n',
+        right=NIGHTLY + 'tags: ["etl"]\n',
+    ),
+    Explanation(
+        code="DuplicateName",
+        summary="two deployments have the same name",
+        meaning="Two documents have the same name. Both places are named, and neither is applied.",
+        remedy="Rename one.",
+        wrong=NIGHTLY + "---\nname: nightly\nflow: flows/report.py:main\n",
+        right=NIGHTLY + "---\nname: nightly-report\nflow: flows/report.py:main\n",
+    ),
+)
+
+WHAT_RUNS = (
+    Explanation(
+        code="OutsideRepository",
+        summary="a path that leads out of the repository",
+        meaning="The path is absolute or leads out of the repository.",
+        remedy="`flow` counts from the repository root, `flow_location` from the file that says it.",
+        wrong="name: nightly\nflow: ../etl.py:main\n",
+        right="name: nightly\nflow: etl.py:main\n",
+    ),
+    Explanation(
+        code="InvalidFlow",
+        summary="no usable path or name of a flow",
+        meaning="The path or the name of the flow has a backslash, a control character, or spaces around it.",
+        remedy="Write the path with `/`, a colon, and the name of the flow.",
+        wrong="name: nightly\nflow: 'flows\\etl.py:main'\n",
+        right="name: nightly\nflow: 'flows/etl.py:main'\n",
+    ),
+    Explanation(
+        code="InvalidVariable",
+        summary="no usable name of an environment variable",
+        meaning="This can't be the name of an environment variable.",
+        remedy="Use letters, digits and underscores, and no digit first.",
+        wrong=NIGHTLY + "env: {LOG-LEVEL: INFO}\n",
+        right=NIGHTLY + "env: {LOG_LEVEL: INFO}\n",
+    ),
+    Explanation(
+        code="ForbiddenEnvironment",
+        summary="a variable that a repository may not set",
+        meaning="The variable decides which code runs: `PATH`, `PYTHONPATH`, `PYTHONHOME`, `LD_…`, `GIT_…`, "
+        "`CONTROLLER_…`. It is not taken from the repository.",
+        remedy="Remove it, or use another name.",
+        wrong=NIGHTLY + "env: {PYTHONPATH: lib}\n",
+        right=NIGHTLY + "env: {ETL_LIBRARY: lib}\n",
+    ),
+)

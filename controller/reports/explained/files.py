@@ -1,0 +1,90 @@
+"""What is wrong with a file as a whole. See `entry` for the form; docs/findings.md says the same."""
+
+from controller.model.findings import Severity
+from controller.reports.explained.entry import NIGHTLY, Explanation
+
+FILES = (
+    Explanation(
+        code="InvalidYaml",
+        summary="the file is not YAML",
+        meaning="It is not YAML.",
+        remedy="Values that begin with `*`, `@`, `%`, `&`, `!`, `|`, `>` or a backtick must be in quotes; so must "
+        "values that contain `: `. Indent with spaces.",
+        wrong=NIGHTLY + "schedule:\n  cron: */5 * * * *\n",
+        right=NIGHTLY + 'schedule:\n  cron: "*/5 * * * *"\n',
+    ),
+    Explanation(
+        code="NotUtf8",
+        summary="the file is not UTF-8",
+        meaning="A byte is not UTF-8.",
+        remedy="Save the file as UTF-8. A byte order mark and Windows line ends are fine.",
+    ),
+    Explanation(
+        code="InvalidCharacter",
+        summary="a control character in the file",
+        meaning="A control character stands in the file, or half of a surrogate pair in an escape.",
+        remedy="Remove it. A file with many `U+0000` is UTF-16: save it as UTF-8.",
+    ),
+    Explanation(
+        code="FileTooLarge",
+        summary="the file is too large",
+        meaning="The file has more than 1 MiB.",
+        remedy="Split it.",
+    ),
+    Explanation(
+        code="TooDeep",
+        summary="lists and mappings are nested too deep",
+        meaning="Lists and mappings are nested deeper than 32 levels.",
+        remedy="Make the value flatter, or keep it in a file of its own and name that file in a parameter.",
+        wrong="name: deep\nflow: flows/etl.py:main\nparameters: {a: " + "[" * 33 + "1" + "]" * 33 + "}\n",
+        right="name: deep\nflow: flows/etl.py:main\nparameters: {a: data/deep.json}\n",
+    ),
+    Explanation(
+        code="TooManyNodes",
+        summary="the file has too many values",
+        meaning="The file has more than 20,000 values, aliases counted as what they stand for.",
+        remedy="Split it, or use fewer aliases.",
+    ),
+    Explanation(
+        code="TooMuchText",
+        summary="the texts of the file are too long together",
+        meaning="The texts of the file have more than 1 MiB together, aliases counted as what they stand for.",
+        remedy="Split the file, or use fewer aliases.",
+    ),
+    Explanation(
+        code="ScalarTooLong",
+        summary="one text is too long",
+        meaning="One text has more than 64 KiB.",
+        remedy="Keep data in a file of its own, and name that file in a parameter.",
+    ),
+    Explanation(
+        code="RefusedFile",
+        summary="the file must not be read",
+        meaning="A file that has the name of a manifest, but must not be read: in a commit a link or a submodule; in a "
+        "directory a link that leads out of it, a device or a pipe; anywhere a file over 1 MiB, or with a name that is "
+        "not UTF-8.",
+        remedy="Put a regular file there, or rename it.",
+    ),
+    Explanation(
+        code="TooManyFiles",
+        summary="there are too many manifests",
+        meaning="There are more than 10,000 manifests. The first 10,000 by path are read; what the others declared "
+        "stays in force.",
+        remedy="Put several deployments into one file.",
+    ),
+    Explanation(
+        code="TooManyFindings",
+        summary="the file has more findings than are shown",
+        meaning="The file has more than 200 findings. The rest is not shown.",
+        remedy="Correct the first ones.",
+    ),
+    Explanation(
+        code="EmptyFile",
+        summary="the file declares nothing",
+        severity=Severity.WARNING,
+        meaning="A warning: the file declares nothing.",
+        remedy="Remove it.",
+        wrong="# nothing but a comment\n",
+        right=NIGHTLY,
+    ),
+)
