@@ -57,10 +57,21 @@ def measurements(work: Path, sizes: list[int]) -> Iterator[Row]:
         if size == sizes[0]:
             yield command_row("validate, 1 file", [CONTROLLER, "validate", str(root / "deployments/d00000.yaml")])
         yield command_row(f"validate, {size} files", [CONTROLLER, "validate", str(root / "deployments")])
+        yield from peers(root, size)
         once = [CONTROLLER, "run", "--once", "--repo", str(root)]
         yield command_row(f"first reconcile of {size}, process included", once, rounds=1)
         yield from following(root, size)
     yield from herd(work / "herd")
+
+
+def peers(root: Path, size: int) -> Iterator[Row]:
+    """The same files through check-jsonschema and our schema, where that is installed."""
+    peer = shutil.which("check-jsonschema") or shutil.which("check-jsonschema", path=str(Path(sys.executable).parent))
+    if peer is not None:
+        schema = str(Path(__file__).parents[1] / "schemas/deployment.v1.schema.json")
+        files = [str(file) for file in sorted((root / "deployments").iterdir())]
+        command = [peer, "--schemafile", schema, *files]
+        yield command_row(f"check-jsonschema, the same {size} files", command, rounds=1)
 
 
 def command_row(what: str, command: list[str], *, rounds: int = 3) -> Row:
