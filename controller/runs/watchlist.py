@@ -135,15 +135,20 @@ class Watchlist:
         return watched.is_ready
 
     def _go(self, started: Sequence[Watched]) -> None:
-        """One transaction for all that are ready, then GO to each."""
+        """One transaction for all that are ready, then GO to each whose record says `running`."""
         if not started:
             return
         now = self._clock.now()
+        running = set()
         with self._store.write() as tx:
             for watched in started:
-                runs.move(tx, watched.run.id, expect=RunState.LAUNCHING, to=RunState.RUNNING, started_at=now)
-                runs.move_attempt(tx, watched.run.id, watched.attempt.number, RunState.RUNNING, started_at=now)
+                if runs.move(tx, watched.run.id, expect=RunState.LAUNCHING, to=RunState.RUNNING, started_at=now):
+                    runs.move_attempt(tx, watched.run.id, watched.attempt.number, RunState.RUNNING, started_at=now)
+                    running.add(watched.run.id)
         for watched in started:
+            if watched.run.id not in running:
+                self._forget(watched)
+                continue
             assert watched.launch is not None
             watched.launch.go()
             watched.is_going = True
@@ -196,6 +201,7 @@ class Watchlist:
         result = None if ended is None else ended.result
         if not runs.move(tx, run.id, expect=run.state, to=state, result=result, **ending):
             return
+        self._launches.pop(run.id, None)
         if run.attempt:
             runs.move_attempt(tx, run.id, run.attempt, state, **ending)
         fields = {"deployment": run.deployment, "run": run.id, "reason": reason}
