@@ -29,7 +29,7 @@ from controller.views.status import StatusView, look
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-WIDTH = 172
+WIDTH = 130
 PATIENCE_SECONDS = 90.0
 _FONT_FACE = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 _COMMIT = ["-c", "user.name=example", "-c", "user.email=example@localhost", "commit", "--quiet", "-m", "The examples"]
