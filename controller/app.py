@@ -38,7 +38,9 @@ class Ending:
     def __init__(self, *numbers: signal.Signals) -> None:
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         for number in numbers:
-            signal.signal(number, lambda *_: None)
+            # What was ignored when we were started stays so: that is how nohup works.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, lambda *_: None)
         if numbers:
             # The interpreter itself writes to our pipe: a handler in Python would have to wait for the main thread,
             # which sleeps in `wait`, while the kernel may well have handed the signal to another one.
@@ -147,11 +149,12 @@ class Controller:
 
 def make_source(location: Location, state: StateDirectory, *, working_tree: bool) -> Source:
     """The source for this location: a git repository at its commits, or the files as they are."""
-    if is_git_repository(location.repo) and not working_tree:
+    is_git = is_git_repository(location.repo)
+    if is_git and not working_tree:
         return GitSource(location.repo, ref=location.ref, path=location.path, exports=state.exports)
     if location.ref is not None:
         raise UsageError(f"--ref {location.ref} needs a git repository; {location.repo} is followed as a directory.")
-    return DirectorySource(location.repo, path=location.path)
+    return DirectorySource(location.repo, path=location.path, follow_links=not is_git)
 
 
 def _first_status(location: Location) -> SourceStatus:

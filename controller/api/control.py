@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from controller.errors import ControllerError, NotFoundError, NotRunningError, UsageError
+from controller.errors import ControllerError, NotFoundError, NotRunningError, StateError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +35,13 @@ class ControlServer:
         self._server: _Server | None = None
 
     def start(self) -> None:
-        """Begin to answer. Raises OSError."""
-        self._path.unlink(missing_ok=True)
-        with _short(self._path) as address:
-            self._server = _Server(address, self._handler)
+        """Begin to answer. Raises StateError."""
+        try:
+            self._path.unlink(missing_ok=True)
+            with _short(self._path) as address:
+                self._server = _Server(address, self._handler)
+        except OSError as error:
+            raise StateError(f"The socket {self._path} can't be made: {error.strerror}.") from error
         threading.Thread(target=self._server.serve_forever, args=(0.2,), name="control", daemon=True).start()
 
     def close(self) -> None:
@@ -51,17 +54,25 @@ class ControlServer:
 
 def ask(path: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     """Send a request to the controller behind this socket and return its answer. Raises ControllerError."""
+    line = json.dumps(request).encode() + b"\n"
+    if len(line) > MAX_REQUEST_BYTES:
+        raise UsageError("The request is larger than 1 MiB.", hint="Put large inputs into a file, and pass its path.")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(DEADLINE_SECONDS)
         try:
             with _short(path) as address:
                 connection.connect(address)
-            connection.sendall(json.dumps(request).encode() + b"\n")
+        except OSError as error:
+            raise NotRunningError(
+                f"No controller is running for {path.parent}.", hint="Start one with `controller run`."
+            ) from error
+        try:
+            connection.sendall(line)
             with connection.makefile("rb") as stream:
                 answer = json.loads(stream.readline())
         except (OSError, ValueError) as error:
-            raise NotRunningError(
-                f"No controller is running for {path.parent}.", hint="Start one with `controller run`."
+            raise ControllerError(
+                "The controller did not answer.", hint="It may have just ended; ask again."
             ) from error
     if "error" in answer:
         kinds = {kind.reason: kind for kind in (NotFoundError, UsageError)}
@@ -97,7 +108,7 @@ class _Conversation(socketserver.StreamRequestHandler):
         try:
             if len(line) > MAX_REQUEST_BYTES:
                 raise UsageError("The request is larger than 1 MiB.")
-            request = json.loads(line)
+            request = json.loads(line, parse_constant=_refuse)
             if not isinstance(request, dict):
                 raise UsageError("The request is not a JSON object.")
             return self.server.answer(request)
@@ -108,6 +119,10 @@ class _Conversation(socketserver.StreamRequestHandler):
         except Exception as error:
             log.exception("A request failed")
             return _error("Internal", f"internal error: {type(error).__name__}: {error}", None)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
 
 
 def _error(reason: str, message: str, hint: str | None) -> dict[str, Any]:

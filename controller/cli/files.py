@@ -10,7 +10,7 @@ from controller.errors import UsageError
 from controller.manifests import DesiredState, ManifestReader
 from controller.model.findings import Finding
 from controller.model.snapshots import ManifestFile
-from controller.settings import Location, enclosing_repository
+from controller.settings import Location, enclosing_repository, is_git_repository
 from controller.sources.directory import DirectorySource
 from controller.sources.source import Source
 
@@ -69,7 +69,7 @@ def read(wanted: Iterable[Target], location: Location) -> Reading:
 
 def _source(target: Target, location: Location) -> Source:
     if location.ref is None:
-        return DirectorySource(target.root, path=target.path)
+        return DirectorySource(target.root, path=target.path, follow_links=not is_git_repository(target.root))
     from controller.sources.git import GitSource
 
     return GitSource(target.root, ref=location.ref, path=target.path, exports=location.state_dir / "exports")

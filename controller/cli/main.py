@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from controller import __version__
-from controller.errors import ControllerError
+from controller.errors import ControllerError, UsageError
 
 COMMANDS = {
     "run": "controller.cli.run:run",
@@ -58,7 +58,11 @@ def cli() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line; returns its exit code. No traceback ever gets out, unless CONTROLLER_DEBUG is set."""
+    if sys.stdout is None or sys.stderr is None:
+        # Somebody closed them; a file opened later must not take their place.
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
     try:
+        _check(arguments)
         code = cli.main(args=list(arguments), prog_name="controller", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
@@ -73,9 +77,18 @@ def run(arguments: Sequence[str]) -> int:
         # Whoever read our output has seen enough. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        _complain(f"{error.filename or 'The output'}: {error.strerror}.", None)
+        return 2
     except Exception as error:  # noqa: BLE001
         return _internal(error)
     return code if isinstance(code, int) else 0
+
+
+def _check(arguments: Sequence[str]) -> None:
+    for argument in arguments:
+        if any("\ud800" <= char <= "\udfff" for char in argument):
+            raise UsageError(f"The argument {argument!r} is not UTF-8.")
 
 
 def _complain(message: str, hint: str | None) -> None:

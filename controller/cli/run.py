@@ -57,8 +57,8 @@ def run(location: Location, once: bool, log_format: Any, **chosen: Any) -> int:
     logs.configure(log_format or "text", to=log_file, with_tracebacks=is_debugging())
     if once:
         return _once(controller)
-    controller.start()
     try:
+        controller.start()
         if is_live:
             _live(controller, ending)
         else:

@@ -1,9 +1,22 @@
 """`controller status`: the whole picture, once or live."""
 
+import json
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
 import click
 
 from controller.cli import options
 from controller.settings import Location
+
+if TYPE_CHECKING:
+    from controller.clock import Clock
+    from controller.views.status import StatusView
+
+WATCH_SECONDS = 1.0
 
 
 @click.command()
@@ -16,10 +29,13 @@ def status(location: Location, watch: bool, output: str) -> None:
     from controller.views.status import look
 
     clock = SystemClock()
-    if watch and output == "text":
+    if watch and output == "text" and sys.stdout.isatty():
         from controller.tui.live import watch as watch_live
 
         watch_live(lambda: look(location, clock.now()), clock)
+        return
+    if watch:
+        _print_changes(lambda: look(location, clock.now()), clock, output)
         return
     view = look(location, clock.now())
     if output == "json":
@@ -31,3 +47,23 @@ def status(location: Location, watch: bool, output: str) -> None:
     from controller.tui.status import render_status
 
     show(render_status(view, clock.now()))
+
+
+def _print_changes(look: "Callable[[], StatusView]", clock: "Clock", output: str) -> None:
+    """Without a terminal: the picture whenever it has changed; as JSON, one object a line."""
+    from controller.cli.output import to_json
+    from controller.tui.console import show
+    from controller.tui.status import render_status
+
+    before, pause = "", threading.Event()
+    with suppress(KeyboardInterrupt):
+        while True:
+            view = look()
+            now = json.dumps(to_json(view))
+            if now != before and output == "json":
+                click.echo(now)
+            elif now != before:
+                show(render_status(view, clock.now()))
+            sys.stdout.flush()
+            before = now
+            pause.wait(WATCH_SECONDS)

@@ -60,8 +60,8 @@ def _parameters(pairs: Sequence[str], params: str | None) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if params is not None:
         try:
-            found = json.loads(params)
-        except ValueError as error:
+            found = json.loads(params, parse_constant=_refuse)
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"--params is not JSON: {error}.") from error
         if not isinstance(found, dict):
             raise UsageError('--params must be a JSON object, like {"region": "eu"}.')
@@ -70,10 +70,14 @@ def _parameters(pairs: Sequence[str], params: str | None) -> dict[str, Any]:
         if not equals or not key:
             raise UsageError(f"--param {pair!r} has no value; write KEY=JSON, like region=eu or days=3.")
         try:
-            found[key] = json.loads(text)
-        except ValueError:
+            found[key] = json.loads(text, parse_constant=str)
+        except (ValueError, RecursionError):
             found[key] = text
     return found
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON number")
 
 
 def _follow(state: Any, run_id: str, output: str, *, logs: bool) -> int:
@@ -86,11 +90,13 @@ def _follow(state: Any, run_id: str, output: str, *, logs: bool) -> int:
     store = Store.look(state.database)
     pause = threading.Event()
     while True:
+        # Asked before the look: a run may end together with its controller.
+        is_last = state.holder() is None
         with store.read() as tx:
             run = find_run(tx, run_id)
         if RunState(run.state).is_terminal:
             break
-        if state.holder() is None:
+        if is_last:
             raise UsageError(f"The controller ended while run {run_id} was {run.state}; it will go on with it.")
         pause.wait(POLL_SECONDS)
     store.close()

@@ -40,11 +40,6 @@ class Plan:
     unchanged: int
     findings: tuple[Finding, ...]
 
-    @property
-    def has_errors(self) -> bool:
-        """Whether any document is bad."""
-        return any(finding.severity is Severity.ERROR for finding in self.findings)
-
 
 def make_plan(snapshot: Snapshot, desired: DesiredState, recorded: Mapping[str, InventoryEntry]) -> Plan:
     """Compare what the snapshot declares with what is in force."""

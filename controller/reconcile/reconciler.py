@@ -113,12 +113,17 @@ class Reconciler:
         return PassResult(status=self._status, error=error)
 
     def _collect(self) -> None:
+        """Forget the code that nothing needs; keep that of last good versions, though history be rewritten."""
         with self._store.read() as tx:
-            keep = runs.active_revisions(tx) | {
-                entry.pinned for entry in inventory.entries(tx).values() if entry.pinned
-            }
+            pinned = {entry.pinned for entry in inventory.entries(tx).values() if entry.pinned}
+            keep = runs.active_revisions(tx) | pinned
         if self._status.last_applied_revision is not None:
             keep.add(self._status.last_applied_revision)
+        for revision in pinned:
+            try:
+                self._source.checkout(revision)
+            except SourceError as error:
+                log.warning("A last good version can't be kept", extra={"revision": revision, "error": error.message})
         self._source.collect(keep)
 
     def _tell(self, plan: Plan, seconds: float) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from controller.calendar import DueTimes, due
 from controller.clock import Clock
-from controller.errors import unknown_deployment
+from controller.errors import UsageError, unknown_deployment
 from controller.manifests import build_deployment
 from controller.model.deployments import Deployment
 from controller.model.runs import Occurrence, Outcome, Run, RunId, RunState, Trigger
@@ -66,6 +66,9 @@ class Admission:
         if request.idempotency_key is not None:
             known = runs.find_by_key(tx, request.deployment, request.idempotency_key)
             if known is not None:
+                if any(known.parameters.get(key) != value for key, value in request.parameters.items()):
+                    message = f"The idempotency key {request.idempotency_key} belongs to run {known.id}."
+                    raise UsageError(message, hint="That run has other parameters; choose a new key for a new run.")
                 return known
         entry = inventory.find(tx, request.deployment)
         if entry is None:

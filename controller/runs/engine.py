@@ -10,7 +10,7 @@ import os
 import selectors
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -80,11 +80,6 @@ class Engine:
         self._exporter.shutdown(cancel_futures=True)
         self._watchlist.release()
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether the thread is at work."""
-        return self._thread.is_alive()
-
     def wake(self) -> None:
         """Take a turn now."""
         with contextlib.suppress(BlockingIOError):
@@ -123,8 +118,8 @@ class Engine:
 
     def _turn(self, ready: Sequence[Watched], *, is_tick: bool) -> None:
         try:
-            self._account()
             self._watchlist.handle(ready)
+            self._account()
             if is_tick:
                 self._on_tick()
                 self._watchlist.look_again()
@@ -144,11 +139,25 @@ class Engine:
         if not names:
             return
         try:
-            with self._store.write() as tx:
-                self._admission.account(tx, dict.fromkeys(names), self._clock.now())
+            self._account_all(dict.fromkeys(names))
         except ControllerError:
             self._due.extendleft(names)
             raise
+        except Exception:
+            log.exception("Due times could not be accounted for together; each deployment is tried alone")
+            for name in dict.fromkeys(names):
+                self._account_alone(name)
+
+    def _account_all(self, names: Iterable[str]) -> None:
+        with self._store.write() as tx:
+            self._admission.account(tx, names, self._clock.now())
+
+    def _account_alone(self, name: str) -> None:
+        """What is wrong with one deployment does not keep the others from running."""
+        try:
+            self._account_all([name])
+        except Exception:
+            log.exception("The due times of a deployment can't be accounted for", extra={"deployment": name})
 
     def _launch(self) -> None:
         free = self._max_running - len(self._watchlist)

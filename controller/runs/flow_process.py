@@ -50,7 +50,11 @@ def main() -> int:
     sys.modules["__main__"] = types.ModuleType("__main__")
     try:
         result = run(call)
-    except Exception as error:  # noqa: BLE001
+    except SystemExit as error:
+        if isinstance(error.code, str):
+            report({"error": error.code})
+        raise
+    except BaseException as error:  # noqa: BLE001
         sys.stderr.write(explanation(error))
         report({"error": summary(error)})
         return 1
@@ -69,6 +73,8 @@ def run(call: dict[str, Any]) -> Any:
         import asyncio
 
         return asyncio.run(result)
+    if isinstance(result, types.GeneratorType | types.AsyncGeneratorType):
+        raise FlowNotFoundError(f"{call['path']}: the flow is a generator, of which nothing ran; return, do not yield.")
     return result
 
 
@@ -181,7 +187,10 @@ def summary(error: BaseException) -> str:
     """The error in one line."""
     if isinstance(error, FlowNotFoundError):
         return str(error)
-    text = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")
+    try:
+        text = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")
+    except Exception:  # noqa: BLE001 - the error is the user's, and so is what it says
+        text = type(error).__name__
     return text if len(text) <= 1000 else text[:1000] + "…"
 
 

@@ -20,6 +20,8 @@ from controller.model.deployments import CommandTarget, Deployment
 from controller.model.runs import Run
 from controller.runs import flow_process, supervisor
 
+END_SECONDS = 2.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
@@ -27,7 +29,6 @@ class Launch:
 
     process: subprocess.Popen[bytes]
     directory: Path
-    nonce: str
 
     def go(self) -> None:
         """Let it start the flow."""
@@ -36,6 +37,15 @@ class Launch:
             self.process.stdin.write(b"GO\n")
             self.process.stdin.flush()
         self.close()
+
+    def end(self) -> None:
+        """See that the process is gone: one that was not let go ends by itself, if it can."""
+        self.close()
+        try:
+            self.process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
     def close(self) -> None:
         """Close the pipes: without GO, the supervisor ends and nothing runs."""
@@ -76,7 +86,6 @@ class Launcher:
         _write(directory / "call.json", {**call, "parameters": run.parameters})
         spec = {
             "nonce": nonce,
-            "run": run.id,
             "argv": argv,
             "cwd": str(root),
             "env": self._environment(run, deployment, directory),
@@ -96,7 +105,7 @@ class Launcher:
                 cwd="/",
                 start_new_session=True,
             )
-        return Launch(process=process, directory=directory, nonce=nonce)
+        return Launch(process=process, directory=directory)
 
     def _environment(self, run: Run, deployment: Deployment, directory: Path) -> dict[str, str]:
         scheduled_for = "" if run.scheduled_for is None else run.scheduled_for.isoformat().replace("+00:00", "Z")
@@ -113,9 +122,9 @@ class Launcher:
 
 
 def sweep(run_id: str) -> int:
-    """Kill what a run left behind whose supervisor is gone, found by the run's id in its environment."""
-    cookie = f"CONTROLLER_RUN_ID={run_id}".encode()
+    """Kill what a run left behind whose supervisor is gone, found by the run's id in its environment; how many."""
     killed = 0
+    cookie = f"CONTROLLER_RUN_ID={run_id}".encode()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with suppress(OSError):

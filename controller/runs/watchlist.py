@@ -5,6 +5,7 @@ The order of writes is the protocol: claimed on disk, then a supervisor; `runnin
 
 import logging
 import os
+import select
 import selectors
 from collections import Counter
 from collections.abc import Sequence
@@ -99,8 +100,8 @@ class Watchlist:
         assert claimed is not None
         try:
             launch = self._launcher.launch(claimed, deployment, root, nonce=nonce, pycache=pycache)
-        except OSError as error:
-            self.refuse(claimed, f"its supervisor could not be started: {error.strerror}")
+        except (OSError, ValueError) as error:
+            self.refuse(claimed, f"its supervisor could not be started: {error}")
             return
         watched = Watched(run=claimed, attempt=attempt, directory=launch.directory, launch=launch)
         self._watched[run.id] = watched
@@ -157,20 +158,36 @@ class Watchlist:
             log.info("Run started", extra=fields)
 
     def _judge(self, watched: Watched) -> None:
+        """Decide from the disk, once the supervisor is known to have ended: while it lives, its flow may."""
+        if self._is_alive(watched):
+            return
         verdict = judge(watched.directory, watched.attempt.nonce, same_boot=watched.attempt.boot_id == self._boot_id)
         if isinstance(verdict, Alive):
             self._adopt(watched, verdict)
             return
+        if not isinstance(verdict, Ended) and (killed := sweep(watched.run.id)):
+            log.warning("Processes of a lost run were killed", extra={"run": watched.run.id, "count": killed})
         with self._store.write() as tx:
+            run = self._current(tx, watched)
             if isinstance(verdict, Ended):
-                self._settle(tx, watched, verdict)
-            elif isinstance(verdict, Lost) or not self._may_relaunch(watched):
-                sweep(watched.run.id)
-                reason = verdict.reason if isinstance(verdict, Lost) else "its directory is gone"
-                self._finish(tx, self._current(tx, watched), RunState.CRASHED, reason)
+                self._finish(tx, run, verdict.state, verdict.reason, ended=verdict)
+            elif isinstance(verdict, Lost):
+                self._finish(tx, run, RunState.CRASHED, verdict.reason)
+            elif self._may_relaunch(run, watched):
+                self._relaunch(tx, run)
             else:
-                self._relaunch(tx, watched)
+                self._finish(tx, run, RunState.CRASHED, "outcome unknown: the directory of the run is gone")
         self._forget(watched)
+
+    @staticmethod
+    def _is_alive(watched: Watched) -> bool:
+        """Whether its supervisor is a process that lives; a hung-up one that was never let go is ended here."""
+        if watched.launch is not None:
+            if watched.is_going:
+                return watched.launch.process.poll() is None
+            watched.launch.end()
+            return False
+        return watched.handle is not None and not select.select([watched.handle], [], [], 0)[0]
 
     def _adopt(self, watched: Watched, alive: Alive) -> None:
         if watched.handle is None and watched.launch is None and alive.pid is not None:
@@ -183,10 +200,6 @@ class Watchlist:
                 now = self._clock.now()
                 runs.move(tx, watched.run.id, expect=RunState.LAUNCHING, to=RunState.RUNNING, started_at=now)
                 watched.run = self._current(tx, watched)
-
-    def _settle(self, tx: Transaction, watched: Watched, ended: Ended) -> None:
-        run = self._current(tx, watched)
-        self._finish(tx, run, ended.state, ended.reason, ended=ended)
 
     def _finish(
         self, tx: Transaction, run: Run, state: RunState, reason: str | None, *, ended: Ended | None = None
@@ -224,12 +237,12 @@ class Watchlist:
             ],
         )
 
-    def _may_relaunch(self, watched: Watched) -> bool:
-        """Not started is proven by an empty directory; for a run that was let go, a missing one proves nothing."""
-        return watched.directory.is_dir() or watched.run.state is RunState.LAUNCHING
+    @staticmethod
+    def _may_relaunch(run: Run, watched: Watched) -> bool:
+        """Whether it is proven that nothing ran: GO was never said, or it was and the whole directory has no mark."""
+        return run.state is RunState.LAUNCHING or (watched.directory / "run.json").is_file()
 
-    def _relaunch(self, tx: Transaction, watched: Watched) -> None:
-        run = self._current(tx, watched)
+    def _relaunch(self, tx: Transaction, run: Run) -> None:
         self._launches[run.id] += 1
         if self._launches[run.id] >= MAX_LAUNCHES:
             self._finish(tx, run, RunState.FAILED, f"not launched: its supervisor ended {MAX_LAUNCHES} times")
@@ -267,8 +280,7 @@ class Watchlist:
     def _forget(self, watched: Watched) -> None:
         self._unregister(watched)
         if watched.launch is not None:
-            watched.launch.close()
-            watched.launch.process.wait()
+            watched.launch.end()
         if watched.handle is not None:
             os.close(watched.handle)
         self._watched.pop(watched.run.id, None)

@@ -24,13 +24,17 @@ class _Known:
 
 
 class DirectorySource:
-    """The deployments path (a directory or one file) below `root`. A file is read again only when its stat changed."""
+    """The deployments path (a directory or one file) below `root`. A file is read again only when its stat changed.
+
+    Links to files inside `root` are followed unless told otherwise: a commit would refuse them.
+    """
 
     is_pinned = False
 
-    def __init__(self, root: Path, *, path: str) -> None:
+    def __init__(self, root: Path, *, path: str, follow_links: bool = True) -> None:
         self._root = root
         self._path = path
+        self._follow_links = follow_links
         self._known: dict[str, _Known] = {}
         self._last: Snapshot | None = None
 
@@ -111,6 +115,10 @@ class DirectorySource:
         if not is_text(path):
             return RefusedFile(path=visible(path), message="The name of a manifest must be UTF-8.")
         target = self._root / path
+        if not self._follow_links and target.is_symlink():
+            return RefusedFile(
+                path=path, message="A manifest must be a regular file, not a link: git keeps only its text."
+            )
         try:
             if not target.resolve().is_relative_to(self._root.resolve()):
                 return RefusedFile(path=path, message="The link leads out of the repository.")

@@ -51,6 +51,13 @@ class Exports:
         """Whether this commit's tree is complete."""
         return self.root(commit).is_dir()
 
+    def read(self, commit: str, path: str) -> bytes:
+        """One regular file of an exported commit. Raises OSError."""
+        found = self.root(commit) / path
+        if found.is_symlink() or not found.is_file():
+            raise FileNotFoundError(path)
+        return found.read_bytes()
+
     def write(self, commit: str, entries: Iterable[Entry]) -> Path:
         """Write this commit's tree; returns its root. Raises SourceError."""
         try:
@@ -74,7 +81,9 @@ class Exports:
             return
         for child in self._directory.iterdir():
             if child.name not in keep and not child.name.startswith(self._own_prefix):
-                _remove(child)
+                gone = child.with_name(f"{self._own_prefix}{child.name}")
+                child.rename(gone)
+                _remove(gone)
 
 
 def _write(root: Path, entry: Entry) -> None:

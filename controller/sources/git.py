@@ -5,6 +5,7 @@ hardened environment and validated arguments: nothing that the repository's own 
 Manifests are read from the object database, never from a checkout that may move under us.
 """
 
+import contextlib
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -82,9 +83,13 @@ class GitSource:
         return Snapshot(revision=revision, files=files, refused=refused)
 
     def read_file(self, revision: str, path: str) -> bytes:
-        """The content of a regular file of this commit."""
+        """The content of a regular file of this commit; from its export, if there is one, whatever git has kept."""
+        commit = commit_of(revision)
+        if self._exports.has(commit):
+            with contextlib.suppress(OSError):
+                return self._exports.read(commit, path)
         with self._open() as repo:
-            found = [entry for entry in self._tree(repo, commit_of(revision), path) if entry.path == path]
+            found = [entry for entry in self._tree(repo, commit, path) if entry.path == path]
             if not found or _MODES.get(found[0].mode) not in (Kind.FILE, Kind.EXECUTABLE):
                 raise SourceError(f"{path} is not a regular file at {revision}.")
             return _content(repo, found[0].object_id)

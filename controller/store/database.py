@@ -49,7 +49,18 @@ def writer(path: Path) -> Engine:
 def reader(path: Path) -> Engine:
     """An engine that can't write. The file must exist."""
     url = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
-    return create_engine(url, connect_args={"timeout": 30})
+    engine = create_engine(url, connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        # The driver begins no transaction for a SELECT, and two of them could see two states.
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
 
 
 def migrate(engine: Engine) -> None:

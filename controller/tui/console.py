@@ -1,6 +1,5 @@
 """Where and how things are printed: colours and width of the terminal, or plain lines as wide as they need to be."""
 
-import shutil
 import sys
 
 from rich.console import Console, RenderableType
@@ -11,7 +10,7 @@ PIPED_WIDTH = 200
 def console() -> Console:
     """Standard output. Rich itself honours NO_COLOR and the absence of a terminal."""
     is_terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if is_terminal else PIPED_WIDTH
+    width = None if is_terminal else PIPED_WIDTH
     return Console(width=width, highlight=False, markup=False, emoji=False, soft_wrap=not is_terminal)
 
 

@@ -144,6 +144,15 @@ def test_what_is_no_repository_is_refused(repository: Repository) -> None:
     assert "soon" in refused(repository.ask("run", "--interval", "soon"))
 
 
+def test_what_cannot_start_says_so_and_ends(repository: Repository) -> None:
+    (repository.state / "control.sock").mkdir(parents=True)
+    answer = repository.ask("run", "--interval", "1h")
+    assert (answer.code, answer.err.splitlines()[0]) == (
+        2,
+        f"error: The socket {repository.state}/control.sock can't be made: Is a directory.",
+    )
+
+
 def test_options_can_come_from_the_environment(repository: Repository) -> None:
     repository.write("ops/good.yaml", GOOD)
     repository.commit()

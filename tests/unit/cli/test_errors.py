@@ -45,6 +45,9 @@ BAD = [
     (["trigger", "x", "--param", "novalue"], "has no value"),
     (["trigger", "x", "--params", "[1]"], "must be a JSON object"),
     (["trigger", "x", "--params", "{"], "is not JSON"),
+    (["trigger", "x", "--params", '{"a": NaN}'], "NaN is no JSON number"),
+    (["trigger", "x", "--params", "[" * 50_000], "is not JSON"),
+    (["runs", "show", "\udcff"], "is not UTF-8"),
     (["runs", "show", "abc"], "There is no run 'abc'"),
     (["runs", "logs", "abc"], "There is no run 'abc'"),
     (["runs", "list", "--since", "whenever"], "neither a date-time nor an age"),
@@ -151,6 +154,21 @@ def test_output_that_can_not_be_written_is_no_traceback(command: Command, tmp_pa
     assert command("version").code == 0
     done = shell('"$0" schema > /dev/full || true', tmp_path)
     assert b"Traceback" not in done.stderr
+
+
+def test_closed_output_is_no_fault_of_ours(repository: GitRepository) -> None:
+    done = shell('"$0" status >&-; echo $? >&2', repository.path)
+    assert done.stderr == b"0\n"
+
+
+def test_a_watch_without_a_terminal_prints_what_changes(repository: GitRepository) -> None:
+    program = str(Path(sys.executable).parent / "controller")
+    command = [program, "status", "--watch", "-o", "json"]
+    with subprocess.Popen(command, cwd=repository.path, stdout=subprocess.PIPE, text=True) as watch:
+        assert watch.stdout is not None
+        line = watch.stdout.readline()
+        watch.terminate()
+    assert json.loads(line)["controller"]["running"] is False
 
 
 EVIL = "\x1b]0;owned\x07\x1b[31m[bold red]x[/]\x9b2J"

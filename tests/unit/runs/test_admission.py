@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from controller.errors import NotFoundError
+from controller.errors import NotFoundError, UsageError
 from controller.model.runs import Occurrence, Outcome, Run, RunId, RunState, Trigger
 from controller.runs.admission import Request
 from controller.store import inventory, occurrences, runs
@@ -218,6 +218,20 @@ def test_the_same_key_gives_the_same_run(world: World) -> None:
 
     assert ask("a", "k") == ask("a", "k")
     assert len({ask("a", "k"), ask("b", "k"), ask("a", "other"), ask("a", None), ask("a", None)}) == 5
+
+
+def test_a_key_belongs_to_its_parameters(world: World) -> None:
+    world.declare(a=hourly())
+
+    def ask(parameters: dict[str, int]) -> RunId:
+        with world.store.write() as tx:
+            request = Request(deployment="a", parameters=parameters, idempotency_key="k")
+            return world.admission.request(tx, request).id
+
+    first = ask({"x": 1})
+    assert ask({"x": 1}) == first
+    with pytest.raises(UsageError, match=first):
+        ask({"x": 2})
 
 
 def test_a_request_for_an_unknown_name_says_which_is_near(world: World) -> None:

@@ -1,6 +1,7 @@
 """The engine from due to done with real processes, and what a new one makes of what an old one left."""
 
 import os
+import shutil
 import signal
 from dataclasses import replace
 from datetime import timedelta
@@ -124,7 +125,7 @@ def test_nothing_that_a_flow_reports_stops_the_engine(world: World, name: str) -
     engine = world.start()
     assert world.run("bad").state in (RunState.FAILED, RunState.SUCCEEDED)
     assert world.run("good").state is RunState.SUCCEEDED
-    assert engine.is_alive
+    assert engine.failure is None
 
 
 def test_a_program_that_is_not_there_fails_its_own_run_only(world: World) -> None:
@@ -273,6 +274,29 @@ def test_a_supervisor_that_was_killed_while_nobody_looked_is_a_crash(world: Worl
     assert sweep(run.id) == 0
 
 
+def test_a_flow_that_removes_its_own_record_is_not_started_again(world: World) -> None:
+    marks = world.state / "marks"
+    script = f'echo once >> {marks}; rm -rf "$(dirname "$TMPDIR")"'
+    world.declare(a=f"name: a\ncommand: [sh, -c, '{script}']\n")
+    world.start()
+    ended = world.run("a")
+    assert (ended.state, ended.reason) == (RunState.CRASHED, "outcome unknown: the directory of the run is gone")
+    assert marks.read_text(encoding="utf-8") == "once\n"
+
+
+def test_a_record_that_goes_while_its_flow_runs_holds_up_nothing_else(world: World) -> None:
+    gate = gated(world, "---\n" + command("other", "exit 0"))
+    engine = world.start()
+    run = world.trigger("slow")
+    wait_until(lambda: world.log(run))
+    shutil.rmtree(world.runs_directory / run.id)
+    engine.look_at("slow")
+    assert world.run("other").state is RunState.SUCCEEDED
+    assert world.find(run).state is RunState.RUNNING
+    gate.touch()
+    assert world.wait(run).state is RunState.CRASHED
+
+
 def claim(world: World, *, state: RunState, boot: str | None = None, marks: dict[str, str] | None = None) -> Run:
     """A run as a controller leaves it that was killed after claiming it; `marks` None: before its directory."""
     with world.store.write() as tx:
@@ -294,8 +318,8 @@ def claim(world: World, *, state: RunState, boot: str | None = None, marks: dict
         (RunState.LAUNCHING, None),
         (RunState.LAUNCHING, {}),
         (RunState.LAUNCHING, {"run.json": "{", "started": "torn"}),
-        (RunState.RUNNING, {}),
-        (RunState.RUNNING, {"started": '{"nonce": "other"}'}),
+        (RunState.RUNNING, {"run.json": "{}"}),
+        (RunState.RUNNING, {"run.json": "{}", "started": '{"nonce": "other"}'}),
     ],
 )
 def test_a_run_that_was_claimed_and_never_started_is_started(
@@ -313,7 +337,8 @@ def test_a_run_that_was_claimed_and_never_started_is_started(
 @pytest.mark.parametrize(
     ("boot", "marks", "reason"),
     [
-        (None, None, "its directory is gone"),
+        (None, None, "outcome unknown: the directory of the run is gone"),
+        (None, {}, "outcome unknown: the directory of the run is gone"),
         (None, {"started": '{"nonce": "aa"}'}, "outcome unknown: the supervisor was killed while the flow ran"),
         ("other", {"started": '{"nonce": "aa"}'}, "outcome unknown: the machine was restarted while the flow ran"),
     ],

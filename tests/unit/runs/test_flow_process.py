@@ -184,3 +184,23 @@ def test_the_report_does_not_leak_into_what_the_flow_starts(run_flow: RunFlow) -
     code = "import subprocess\ndef f():\n    return subprocess.call('echo x >&4', shell=True, close_fds=False)\n"
     ending, _ = run_flow({"a.py": code}, "a.py:f")
     assert ending["result"] != 0
+
+
+def test_a_generator_is_not_called_a_success(run_flow: RunFlow) -> None:
+    ending, log = run_flow({"a.py": "def f():\n    print('never')\n    yield 1\n"}, "a.py:f")
+    assert ending["outcome"] == "failed"
+    assert ending["error"].startswith("a.py: the flow is a generator")
+    assert "never\n" not in log
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("raise SystemExit('no luck')", "no luck"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("class E(Exception):\n        def __str__(self): raise ValueError\n    raise E", "E"),
+    ],
+)
+def test_every_way_to_give_up_says_why(run_flow: RunFlow, code: str, error: str) -> None:
+    ending, _ = run_flow({"a.py": f"def f():\n    {code}\n"}, "a.py:f")
+    assert (ending["outcome"], ending["exit_code"], ending["error"]) == ("failed", 1, error)

@@ -373,3 +373,17 @@ def test_every_look_gives_its_processes_and_files_back(repository: GitRepository
         source.read(source.observe())
         source.watched()
     assert open_files() == before
+
+
+def test_what_was_exported_can_be_read_though_history_was_rewritten(repository: GitRepository, follow: Follow) -> None:
+    repository.commit({"deployments/a.yaml": "good"})
+    source = follow()
+    revision = source.observe()
+    source.checkout(revision)
+    repository.write("deployments/a.yaml", "bad")
+    repository.git("commit", "--quiet", "--all", "--amend", "--message", "rewritten")
+    repository.git("reflog", "expire", "--expire=now", "--all")
+    repository.git("gc", "--quiet", "--prune=now")
+    assert source.read_file(revision, "deployments/a.yaml") == b"good"
+    with pytest.raises(SourceError):
+        source.read_file(revision, "deployments/none.yaml")
