@@ -6,18 +6,24 @@ not look at the clock, the environment or any file but the time zone database, a
 See docs/schedules.md.
 """
 
+from controller.calendar.changes import ClockChange, clock_changes, describe_change
 from controller.calendar.describing import describe
 from controller.calendar.durations import parse_duration
 from controller.calendar.firing import check, fire_times, next_fire_times
+from controller.calendar.jitter import jitter_offset
 from controller.calendar.missed import DueTimes, due
 from controller.calendar.times import parse_time, zone
 
 __all__ = [
+    "ClockChange",
     "DueTimes",
     "check",
+    "clock_changes",
     "describe",
+    "describe_change",
     "due",
     "fire_times",
+    "jitter_offset",
     "next_fire_times",
     "parse_duration",
     "parse_time",

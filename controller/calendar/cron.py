@@ -1,13 +1,14 @@
 """Which local times does a cron expression name?
 
-Called by `firing` and `describing`. Fields mean what cronsim says (crontab(5) with names, `L`, `LW` and
+Called by `firing`, `changes` and `cron_words`. Fields mean what cronsim says (crontab(5) with names, `L`, `LW` and
 `#`); this module adds the `@` names, insists on five fields, and says what is wrong. It yields naive local times
 only: clock changes are `walltime`'s.
 """
 
 from collections.abc import Iterator
 from copy import copy
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,24 @@ _HINTS = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """What an expression names, whatever way it is written.
+
+    `days` are days of the month, -1 the last; `last_weekday` is `LW`. `weekdays` holds (0 = Monday, n) with n = 0 for
+    every such day, otherwise the n-th of the month, -1 the last. Empty `days` or `weekdays` do not restrict. A day
+    must match both, or one of them with `either`.
+    """
+
+    minutes: tuple[int, ...]
+    hours: tuple[int, ...]
+    days: tuple[int, ...]
+    last_weekday: bool
+    months: tuple[int, ...]
+    weekdays: frozenset[tuple[int, int]]
+    either: bool
+
+
 def walls(rule: Cron, start: datetime) -> Iterator[datetime]:
     """The naive local times of `rule` after the naive `start`, ascending; ends after 50 years without one.
 
@@ -52,6 +71,50 @@ def walls(rule: Cron, start: datetime) -> Iterator[datetime]:
         except (StopIteration, OverflowError):
             return
         yield wall
+
+
+def named(rule: Cron) -> Named:
+    """The numbers that the expression names.
+
+    Raises:
+        ScheduleError: it is no cron expression.
+    """
+    found = compiled(rule)
+    last_weekday = found.LAST_WEEKDAY in found.days
+    days = {-1 if day == found.LAST else day for day in found.days if day != found.LAST_WEEKDAY}
+    pairs = ((item, 0) if isinstance(item, int) else item for item in found.weekdays)
+    weekdays = {((day - 1) % 7, -1 if n == found.LAST else n) for day, n in pairs}
+    any_day, any_weekday = days.issuperset(range(1, 32)), weekdays.issuperset((day, 0) for day in range(7))
+    if any_day or (any_weekday and not found.day_and):
+        days, last_weekday = set(), False
+    if any_weekday or (any_day and not found.day_and):
+        weekdays = set()
+    return Named(
+        minutes=tuple(sorted(found.minutes)),
+        hours=tuple(sorted(found.hours)),
+        days=tuple(sorted(days, key=lambda day: day % 100)),
+        last_weekday=last_weekday,
+        months=tuple(sorted(found.months)),
+        weekdays=frozenset(weekdays),
+        either=not found.day_and,
+    )
+
+
+def walls_between(rule: Cron, low: datetime, high: datetime) -> Iterator[datetime]:
+    """The naive local times of `rule` in [low, high), ascending; it looks at these days only, not for the next match.
+
+    Raises:
+        ScheduleError: it is no cron expression, on the first step.
+    """
+    simulation = compiled(rule)
+    for day in map(date.fromordinal, range(low.toordinal(), (high - timedelta.resolution).toordinal() + 1)):
+        if day.month not in simulation.months or not simulation.match_day(day):
+            continue
+        for hour in sorted(simulation.hours):
+            for minute in sorted(simulation.minutes):
+                wall = datetime.combine(day, time(hour, minute))
+                if low <= wall < high:
+                    yield wall
 
 
 def follows_real_time(rule: Cron) -> bool:

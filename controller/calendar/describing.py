@@ -1,78 +1,113 @@
-"""What does a schedule say, in a few English words?
+"""What does a schedule say, in one English line?
 
-Called by the surfaces (`controller next`, lists, the API). It must not compute fire times; nobody
-should parse it.
+Called by the surfaces (`controller next`, lists, the API). It must not compute fire times, and never raises: what can't
+be understood is shown as it was written. Nobody should parse the text.
 """
 
-import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from controller.calendar import cron
+from controller.calendar import cron_words, intervals, phrases, rrule_words
 from controller.calendar.intervals import DEFAULT_ANCHOR
 from controller.calendar.times import zone
 from controller.calendar.walltime import to_wall
+from controller.errors import ScheduleError
 from controller.model.schedules import At, Cron, Interval, RRule, Schedule
 
+_DAY = timedelta(days=1)
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+_LONGEST = 400
+_LISTED = 3
 
 
 def describe(schedule: Schedule) -> str:
-    """One line such as `at 02:30, Monday to Friday, Europe/Berlin` or `every 15 minutes`.
+    """One line such as `at 02:30, Monday to Friday, Europe/Berlin` or `every 15 minutes`, of at most 400 characters.
 
-    The zone is named where it matters: not for absolute intervals, nor for times that all carry an offset.
-
-    Raises:
-        ScheduleError: a cron expression or a zone can't be understood.
+    It says what the rule means, not how it is written. The zone is named where it matters: not for an absolute interval
+    that starts anywhere in the day, nor for times that all carry an offset.
     """
-    zoned = f", {schedule.timezone}"
+    bounds = [moment for moment in (schedule.start, schedule.end) if moment is not None]
+    try:
+        text, zoned = _rule(schedule)
+    except ScheduleError:
+        text, zoned = f"{_verbatim(schedule)}, {schedule.timezone}", True
+    if not zoned and any(moment.tzinfo is None for moment in bounds):
+        text += f", {schedule.timezone}"
+    if schedule.start is not None:
+        text += f", from {phrases.moment(schedule.start)}"
+    if schedule.end is not None:
+        text += f", until {phrases.moment(schedule.end)}"
+    return _line(text) + (" (suspended)" if schedule.suspend else "")
+
+
+def _rule(schedule: Schedule) -> tuple[str, bool]:
+    """The words for the rule, and whether they name the zone."""
     match schedule.rule:
         case Cron() as rule:
-            text = _cron(rule) + zoned
-        case Interval(every=every, anchor=anchor):
-            text = f"every {_length(every)}"
-            if not every % timedelta(days=1):
-                wall = to_wall(anchor or DEFAULT_ANCHOR, zone(schedule.timezone))
-                text = f"{text} at {wall:%H:%M}{zoned}"
-        case RRule(text=line):
-            text = f"rrule {' '.join(line.split())}{zoned}"
+            return f"{cron_words.in_words(rule)}, {schedule.timezone}", True
+        case RRule() as rule:
+            return rrule_words.in_words(rule, schedule.timezone), True
+        case Interval() as rule if intervals.keeps_clock_time(rule):
+            return _days(rule, schedule.timezone), True
+        case Interval() as rule:
+            return _absolute(rule, schedule.timezone)
         case At(times=times):
-            shown = ", ".join(_moment(moment) for moment in times[:3])
-            more = f" and {len(times) - 3} more" if len(times) > 3 else ""
-            text = f"once at {shown}{more}{zoned if any(moment.tzinfo is None for moment in times) else ''}"
-    if schedule.start is not None:
-        text += f", from {_moment(schedule.start)}"
-    if schedule.end is not None:
-        text += f", until {_moment(schedule.end)}"
-    return f"{text} (suspended)" if schedule.suspend else text
+            zoned = any(moment.tzinfo is None for moment in times)
+            text = phrases.once_at(times, _LISTED)
+            return f"{text}, {schedule.timezone}" if zoned else text, zoned
 
 
-def _cron(rule: Cron) -> str:
-    minute, hour, *rest = cron.fields(rule)
-    if rest == ["*", "*", "*"]:
-        for field, other, unit, size in ((minute, "*", "minute", 60), (hour, "0", "hour", 24)):
-            step = re.fullmatch(r"\*/(\d{1,2})", field)
-            plain = hour == other if unit == "minute" else minute == other
-            if step and plain and int(step[1]) > 1 and not size % int(step[1]):
-                return f"every {step[1]} {unit}s"
-    simulation = cron.compiled(rule)
-    text = simulation.explain()
-    text = text[0].lower() + text[1:].replace(" through ", " to ")
-    joint = " if it is also on " if simulation.day_and else " or on "
-    text = text.replace(" and on ", joint)
-    return re.sub(r"^(at [\d:, and]+\d) on (?=[A-Z]\w+day)", r"\1, ", text)
+def _days(rule: Interval, timezone: str) -> str:
+    """Whole days, at the local clock time of the anchor; whole weeks, on its weekday."""
+    wall = to_wall(rule.anchor or DEFAULT_ANCHOR, zone(timezone))
+    days = rule.every // _DAY
+    on = ""
+    if days % 7 == 0:
+        on = f" on {phrases.WEEKDAYS[wall.weekday()]}"
+        every = "every week" if days == 7 else f"every {days // 7} weeks"
+    else:
+        every = "every day" if days == 1 else f"every {days} days"
+    clock = f"{wall:%H:%M:%S}" if wall.second else f"{wall:%H:%M}"
+    counted = "" if days in (1, 7) else f", counted from {wall.date()}"
+    return f"{every}{on} at {clock}, {timezone}{counted}"
+
+
+def _absolute(rule: Interval, timezone: str) -> tuple[str, bool]:
+    """Absolute time: the anchor is named when it was declared, or when the phase is not that of the day."""
+    text = f"every {_length(rule.every)}"
+    if rule.anchor is None and not _DAY % rule.every:
+        return text, False
+    anchor = rule.anchor or DEFAULT_ANCHOR
+    zoned = anchor.tzinfo is None
+    return f"{text}{f', {timezone}' if zoned else ''}, counted from {phrases.moment(anchor)}", zoned
 
 
 def _length(every: timedelta) -> str:
-    seconds = int(every.total_seconds())
+    """`15 minutes`, `hour`, `36 hours`, `1 hour 30 minutes`: days only when nothing else is left."""
+    seconds = every.total_seconds()
+    if seconds % 1:
+        return f"{seconds} seconds"
     words = []
-    for size, unit in _UNITS:
-        count, seconds = divmod(seconds, size)
+    rest = int(seconds)
+    for size, unit in _UNITS if not rest % _UNITS[0][0] else _UNITS[1:]:
+        count, rest = divmod(rest, size)
         if count:
             words.append(f"{count} {unit}s" if count > 1 else f"1 {unit}")
-    if words and len(words) == 1 and words[0].startswith("1 "):
-        return words[0][2:]
-    return " ".join(words) or f"{every.total_seconds()} seconds"
+    return words[0].removeprefix("1 ") if len(words) == 1 else " ".join(words)
 
 
-def _moment(moment: datetime) -> str:
-    return moment.isoformat(sep=" ", timespec="seconds" if moment.second else "minutes")
+def _verbatim(schedule: Schedule) -> str:
+    match schedule.rule:
+        case Cron(expression=text):
+            return f"cron {text}"
+        case RRule(text=text):
+            return f"rrule {text}"
+        case Interval(every=every):
+            return f"interval {every}"
+        case At(times=times):
+            return f"{len(times)} times"
+
+
+def _line(text: str) -> str:
+    """Without line breaks and anything else that a terminal would act upon, and not too long."""
+    shown = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"

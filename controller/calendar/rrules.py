@@ -1,7 +1,7 @@
 """What does the text of an `rrule` mean, and when does it fire?
 
-Called by `firing` and `describing`. It fills in the defaults of RFC 5545 (3.3.10), refuses what is ambiguous or
-can't be computed within bounds, and merges what `recurrence` expands. It must not expand anything itself.
+Called by `firing`, `changes` and `rrule_words`. It fills in the defaults of RFC 5545 (3.3.10), refuses what is
+ambiguous or can't be computed within bounds, and merges what `recurrence` expands. It must not expand anything itself.
 """
 
 import heapq
@@ -25,6 +25,9 @@ _DAY_PARTS = ("BYWEEKNO", "BYYEARDAY", "BYMONTHDAY", "BYDAY")
 _BEFORE = timedelta(microseconds=1)
 _PRACTICALLY_FOREVER = timedelta(days=36525)
 """A COUNT that is not used up in a century is not walked through any further."""
+
+_EXPANDED = 20
+"""Rules of one text that are looked at around a clock change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,25 @@ def instants(rules: RuleSet, dst: Dst, after: datetime) -> Iterator[datetime]:
     if rules.added:
         found.append(resolve(_kept(rules, iter(rules.added)), rules.zone, dst, after))
     return found[0] if len(found) == 1 else heapq.merge(*found)
+
+
+def fixed_walls(rules: RuleSet, low: datetime, high: datetime) -> Iterator[datetime]:
+    """The naive local times in [low, high) that the `dst` policy applies to, in no order; one may come twice.
+
+    Each rule is expanded for the one period that holds `low`, and not at all when it names no hour or no month of this
+    stretch. Rules after the twentieth are left out: what asks is a warning, and may not take long.
+    """
+    begin, end = low - _BEFORE, high - _BEFORE
+    hours = {(low.hour + number) % 24 for number in range((high - low) // timedelta(hours=1) + 2)}
+    months = {low.month, end.month}
+    for rule in rules.rules[:_EXPANDED]:
+        if rule.frequency > Frequency.DAILY or hours.isdisjoint(rule.hours):
+            continue
+        if rule.months and months.isdisjoint(rule.months):
+            continue
+        bounded = replace(rule, until=end if rule.until is None else min(end, rule.until))
+        yield from _kept(rules, walls(bounded, begin))
+    yield from (wall for wall in _kept(rules, iter(rules.added)) if low <= wall < high)
 
 
 def _kept(rules: RuleSet, found: Iterator[datetime]) -> Iterator[datetime]:

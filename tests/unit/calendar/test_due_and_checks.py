@@ -1,5 +1,5 @@
 # ruff: noqa: DTZ001 - naive local times are what is tested here
-"""What came due, what is refused, and the words for a schedule."""
+"""What came due, and what is refused."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.calendar import check, describe, due, firing, missed, next_fire_times
+from controller.calendar import check, due, firing, missed, next_fire_times
 from controller.errors import ScheduleError
-from controller.model.schedules import At, Cron, Dst, Gap, Interval, RRule, Rule, Schedule
+from controller.model.schedules import At, Cron, Dst, Gap, Interval, Rule, Schedule
 
 NOW = datetime(2026, 5, 5, 10, 0, tzinfo=UTC)
 YEAR = timedelta(days=365)
@@ -148,27 +148,3 @@ def test_what_never_fires_is_refused(wrong: Schedule, says: str) -> None:
         check(wrong, NOW)
     assert says in raised.value.message
     assert raised.value.hint
-
-
-@pytest.mark.parametrize(
-    ("rule", "zone", "words"),
-    [
-        (cron("30 2 * * mon-fri"), "Europe/Berlin", "at 02:30, Monday to Friday, Europe/Berlin"),
-        (cron("*/15 * * * *"), "UTC", "every 15 minutes, UTC"),
-        (cron("0 */2 * * *"), "UTC", "every 2 hours, UTC"),
-        (cron("0 0 13 * 5"), "UTC", "at 00:00 on the 13th day of month or on Friday, UTC"),
-        (
-            Cron(expression="0 0 13 * 5", day_or=False),
-            "UTC",
-            "at 00:00 on the 13th day of month if it is also on Friday, UTC",
-        ),
-        (every(900), "UTC", "every 15 minutes"),
-        (every(3600), "UTC", "every hour"),
-        (every(5400), "UTC", "every 1 hour 30 minutes"),
-        (Interval(every=timedelta(days=1), anchor=datetime(2020, 1, 1, 9)), "UTC", "every day at 09:00, UTC"),
-        (RRule(text="FREQ=DAILY"), "UTC", "rrule FREQ=DAILY, UTC"),
-        (At(times=(datetime(2026, 1, 1, 9),)), "UTC", "once at 2026-01-01 09:00, UTC"),
-    ],
-)
-def test_a_schedule_is_described_in_words(rule: Rule, zone: str, words: str) -> None:
-    assert describe(schedule(rule, zone=zone)) == words

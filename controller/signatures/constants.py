@@ -1,0 +1,32 @@
+"""Values that can be read from syntax without running it. `resolving`, `classes` and `parameters` call it."""
+
+import ast
+from typing import Any
+
+_MAX_BITS = 64
+"""Python refuses to write much larger numbers out, and no manifest can hold them."""
+
+
+def constant(expression: ast.expr) -> tuple[bool, Any]:
+    """Whether the value can be read, and the value, of a text, number, boolean or None."""
+    match expression:
+        case ast.Constant(value=int() as value) if value.bit_length() > _MAX_BITS:
+            return False, None
+        case ast.Constant(value=None | bool() | int() | float() | str() as value):
+            return True, value
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
+            return constant(ast.Constant(value=-value))
+    return False, None
+
+
+def may_be_null(default: ast.expr | None) -> bool:
+    """Whether a default is, or may be, None: then None may be given too."""
+    if default is None:
+        return False
+    known, value = constant(default)
+    return not known or value is None
+
+
+def is_constant(expression: ast.expr | None, value: object) -> bool:
+    """Whether an expression is literally this value."""
+    return isinstance(expression, ast.Constant) and expression.value is value
