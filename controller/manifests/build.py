@@ -13,10 +13,11 @@ from controller.errors import StateError
 from controller.manifests.canonical import digest
 from controller.manifests.drafts import Draft
 from controller.manifests.nodes import Document, Node, Place, Problem, shorten
+from controller.manifests.policies import note_idle, read_policies
 from controller.manifests.rules import check_rules
 from controller.manifests.schedules import read_duration, read_schedules
 from controller.manifests.schema import check_shape
-from controller.manifests.targets import read_target
+from controller.manifests.targets import read_target, read_working_directory
 from controller.model.deployments import Deployment
 from controller.model.findings import Severity
 
@@ -59,7 +60,7 @@ def build_deployment(document: Mapping[str, Any], file: str, line: int) -> Deplo
     """The deployment that a stored document describes. Raises StateError if it is not valid (any more)."""
     built = build(Document(root=Node(dict(document), Place(line, 1))), file, None)
     if built.deployment is None:
-        first = built.problems[0]
+        first = next(problem for problem in built.problems if problem.severity is Severity.ERROR)
         name = shorten(built.name or "without a name")
         raise StateError(
             f"the stored deployment {name} of {file} is not valid: {first.message}",
@@ -74,6 +75,9 @@ def _deployment(draft: Draft, file: str, now: datetime | None) -> Deployment | N
     schedules = read_schedules(draft, now)
     said = draft.get("timeout")
     timeout = None if said is None else read_duration(draft, ("timeout",), said)
+    policies = read_policies(draft)
+    directory = read_working_directory(draft)
+    note_idle(draft, policies)
     if target is None or any(problem.severity is Severity.ERROR for problem in draft.problems):
         return None
     document = draft.value
@@ -92,6 +96,8 @@ def _deployment(draft: Draft, file: str, now: datetime | None) -> Deployment | N
         suspend=document.get("suspend", False),
         timeout=timeout,
         env=document.get("env", {}),
+        working_directory=directory,
+        **policies,
     )
 
 
