@@ -20,6 +20,7 @@ from controller.runs import Engine
 from controller.runs.admission import Admission, Request
 from controller.runs.ids import RunIds
 from controller.runs.launcher import Launcher
+from controller.runs.specification import Specifications
 from controller.scheduling import Timetable
 from controller.settings import PROJECT, Location, Settings, flow_environment, is_git_repository
 from controller.sources.directory import DirectorySource
@@ -69,7 +70,7 @@ class Controller:
         self._timetable = Timetable(lambda name: self._engine.look_at(name))
         self._engine = Engine(
             store=self._store,
-            source=self._source,
+            specifications=Specifications(self._source, self._store, location.environment),
             clock=self._clock,
             admission=admission,
             launcher=Launcher(directory=self.state.runs, environment=flow_environment(), grace=settings.grace),
@@ -84,6 +85,7 @@ class Controller:
             initial=_first_status(location),
             settle=admission.account,
             project=self._project,
+            environment=location.environment,
         )
         self._loop = Loop(self._reconciler, self._source, interval=settings.interval, on_failure=ending.ask)
         self._control = ControlServer(self.state.socket, self._answer)

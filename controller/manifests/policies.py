@@ -4,13 +4,14 @@
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from typing import Any, TypedDict
 
 from controller.manifests.drafts import Draft
 from controller.manifests.nodes import Path, shorten
 from controller.manifests.schedules import read_duration
+from controller.manifests.wording import did_you_mean
 from controller.model.findings import Severity
 from controller.model.policies import (
     DEFAULT_QUEUE,
@@ -64,6 +65,14 @@ def read_policies(draft: Draft) -> Policies:
         retention=_retention(draft.get("retention") or {}),
         renamed_from=draft.get("renamed_from"),
     )
+
+
+def check_queue(draft: Draft, queues: Collection[str]) -> None:
+    """Add what is wrong if the queue is none of these."""
+    name = draft.get("queue")
+    if name is not None and name not in queues:
+        hint = did_you_mean(name, queues) or "declare it under queues in controller.yaml"
+        draft.add("UnknownQueue", f"no queue {shorten(name)} is declared", ("queue",), hint=hint)
 
 
 def note_idle(draft: Draft, policies: Policies) -> None:

@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
-from controller.manifests.nodes import Node, Path, Problem, kind_of, shorten
+from controller.manifests.nodes import Node, Path, Place, Problem, kind_of, shorten
 
-LATER_KEYS = frozenset(("environments", "jitter"))
+LATER_KEYS = frozenset(("jitter",))
 """Keys of the format that this version does not know yet."""
 
 _NEAR = 0.6
@@ -27,6 +27,7 @@ _SECRET = "name where the value comes from: {env: NAME} or {file: /path}"
 _PATTERNS = {
     "env": "the name of an environment variable of the controller",
     "file": "an absolute path on the machine of the controller",
+    "project": "a project is named with lower-case letters, digits and hyphens",
     "queue": "a queue is named with lower-case letters, digits and hyphens, as in controller.yaml",
     "name": "a name has lower-case letters, digits and hyphens, begins and ends without a hyphen, and has at most 63",
     "flow": "write the Python file from the repository root, a colon, and the flow in it: flows/etl.py:main",
@@ -111,7 +112,7 @@ def _choice(choices: list[str], expected: str, fault: Fault, root: Node, path: P
     if not isinstance(fault.instance, dict):
         return  # the wrong type is reported on its own
     found = (key for key in choices if key in fault.instance)
-    present = sorted(found, key=lambda key: root.key_place((*path, key)))
+    present = sorted(found, key=lambda key: _rank(root.key_place((*path, key))))
     if not present and not _misspelt(fault, choices):
         message = f"needs {expected}"
         yield Problem(code="MissingKey", message=message, place=root.at(path).place, path=path)
@@ -120,6 +121,11 @@ def _choice(choices: list[str], expected: str, fault: Fault, root: Node, path: P
         yield Problem(
             code="ConflictingKeys", message=message, place=root.key_place((*path, extra)), path=(*path, extra)
         )
+
+
+def _rank(place: Place) -> tuple[int, Place]:
+    """What is laid over the other comes later, otherwise what is written later."""
+    return (0 if place.file else 2 if place.within else 1), place
 
 
 def _misspelt(fault: Fault, choices: Collection[str]) -> bool:
@@ -185,6 +191,13 @@ def _pattern(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
     yield _invalid(root, path, f"{_label(path)} can't be {_quoted(fault.instance)}", hint)
 
 
+def _bad_name(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
+    inner = (*path, fault.instance)
+    message = f"{_quoted(fault.instance)} is no name for one of {_label(path)}"
+    place = root.key_place(inner)
+    yield Problem(code="InvalidValue", message=message, place=place, path=inner, hint=_PATTERNS["name"])
+
+
 def _one_of_words(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
     if not isinstance(fault.instance, str):
         return  # the wrong type is reported on its own
@@ -235,6 +248,7 @@ _WORDINGS: dict[str, Wording] = {
     "dependencies": _needs,
     "type": _type,
     "pattern": _pattern,
+    "propertyNames": _bad_name,
     "enum": _one_of_words,
     "minLength": _size,
     "maxLength": _size,

@@ -124,7 +124,7 @@ def test_sizes_are_bytes(read: Read, said_size: str, size: int) -> None:
     assert found.resources.memory == size
 
 
-@pytest.mark.parametrize("wrong", ["1 gig", "-1", "1023KiB", "65TiB", "1e900", "''", "1GiB2"])
+@pytest.mark.parametrize("wrong", ["1 gig", "-1", "1023KiB", "65TiB", "1e300", "''", "1GiB2"])
 def test_what_is_no_size_is_refused(read: Read, wrong: str) -> None:
     (finding,) = read(f"{GOOD}resources: {{memory: {wrong}}}").findings
     assert (finding.code, finding.path) == ("InvalidSize", "$.resources.memory")
