@@ -12,7 +12,8 @@ from typing import Any
 from controller import __version__
 from controller.api.control import ControlServer
 from controller.clock import Clock, SystemClock
-from controller.errors import UsageError
+from controller.errors import SourceError, UsageError
+from controller.manifests import ManifestReader
 from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
 from controller.reconcile import Loop, PassResult, Reconciler
@@ -89,6 +90,20 @@ class Controller:
         )
         self._loop = Loop(self._reconciler, self._source, interval=settings.interval, on_failure=ending.ask)
         self._control = ControlServer(self.state.socket, self._answer)
+
+    def check(self) -> None:
+        """Raises UsageError for an environment that nothing declares; a source that can't be read may say it later."""
+        environment = self._settings.location.environment
+        try:
+            if environment is not None:
+                snapshot = self._source.read(self._source.observe())
+                desired = ManifestReader(environment).read(snapshot.files, self._clock.now(), snapshot.project)
+                desired.check_environment()
+        except SourceError:
+            return
+        except UsageError:
+            self._close()
+            raise
 
     def run_once(self) -> PassResult:
         """One pass, no runs."""

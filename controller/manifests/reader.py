@@ -11,6 +11,7 @@ from itertools import islice
 from operator import is_
 from types import MappingProxyType
 
+from controller.errors import UsageError
 from controller.manifests.build import Built
 from controller.manifests.load import Loaded, load
 from controller.manifests.nodes import Place, Problem
@@ -40,6 +41,12 @@ class DesiredState:
     environments: frozenset[str] = frozenset()
     file_count: int = 0
     document_count: int = 0
+
+    def check_environment(self) -> None:
+        """Raises UsageError if nothing declares the environment that was asked for."""
+        for finding in self.findings:
+            if finding.code == "UnknownEnvironment":
+                raise UsageError(f"--environment: {finding.message}.", hint=finding.hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
