@@ -41,7 +41,10 @@ def build_in(document: Document, file: str, now: datetime, view: View) -> Built:
     problems = [*chosen.problems, *_misused(document.root)]
     known |= {mark(problem) for problem in problems}
     if view.all_environments:
-        for environment in sorted({*declared_environments(document.root), *project.environments}):
+        own = set(declared_environments(document.root))
+        for environment in sorted({*own, *project.environments}):
+            if environment not in own and project.defaults_in(environment) is project.defaults:
+                continue  # nothing differs
             problems += (_in(problem, environment) for problem in built_in(environment).problems)
     return replace(chosen, problems=tuple(problems), deployment=None if _fails(problems) else chosen.deployment)
 

@@ -38,8 +38,6 @@ class Snapshot:
 
 
 def is_manifest(path: str) -> bool:
-    """Whether the file at `path` (with `/`) is read as deployments: no project, YAML or JSON, and not hidden."""
-    if path == PROJECT_FILE:
-        return False
+    """Whether the file at `path` (with `/`) is read as deployments: YAML or JSON, no part of it hidden."""
     hidden = any(part.startswith(".") for part in path.split("/"))
     return path.endswith((".yaml", ".yml", ".json")) and not hidden

@@ -73,7 +73,7 @@ class GitSource:
         with self._open() as repo:
             commit = commit_of(revision)
             found = list(self._tree(repo, commit, *((self._path, PROJECT_FILE) if self._path else ())))
-            entries = [entry for entry in found if self._is_below(entry.path) and is_manifest(entry.path)]
+            entries = [entry for entry in found if self._is_wanted(entry.path) and is_manifest(entry.path)]
             if not entries:
                 self._check_path(repo, commit)
             judged = [(entry, _refusal(entry)) for entry in entries]
@@ -166,8 +166,9 @@ class GitSource:
             return None
         return _refusal(found) or self._manifest(repo, found)
 
-    def _is_below(self, path: str) -> bool:
-        return not self._path or path == self._path or path.startswith(f"{self._path}/")
+    def _is_wanted(self, path: str) -> bool:
+        below = not self._path or path == self._path or path.startswith(f"{self._path}/")
+        return below and path != PROJECT_FILE
 
     def _tree(self, repo: git.Repo, commit: str, *paths: str) -> Iterator[_TreeEntry]:
         """The entries below these paths; of the whole commit without any."""
