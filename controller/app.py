@@ -12,7 +12,8 @@ from typing import Any
 from controller import __version__
 from controller.api.control import ControlServer
 from controller.clock import Clock, SystemClock
-from controller.errors import UsageError
+from controller.errors import SourceError, UsageError
+from controller.manifests import ManifestReader
 from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
 from controller.reconcile import Loop, PassResult, Reconciler
@@ -20,6 +21,7 @@ from controller.runs import Engine
 from controller.runs.admission import Admission, Request
 from controller.runs.ids import RunIds
 from controller.runs.launcher import Launcher
+from controller.runs.specification import Specifications
 from controller.scheduling import Timetable
 from controller.settings import PROJECT, Location, Settings, flow_environment, is_git_repository
 from controller.sources.directory import DirectorySource
@@ -71,7 +73,7 @@ class Controller:
         self._timetable = Timetable(lambda name: self._engine.look_at(name))
         self._engine = Engine(
             store=self._store,
-            source=self._source,
+            specifications=Specifications(self._source, self._store, location.environment),
             clock=self._clock,
             admission=admission,
             launcher=Launcher(directory=self.state.runs, environment=flow_environment(), grace=settings.grace),
@@ -86,9 +88,24 @@ class Controller:
             initial=_first_status(location),
             settle=admission.account,
             project=self._project,
+            environment=location.environment,
         )
         self._loop = Loop(self._reconciler, self._source, interval=settings.interval, on_failure=ending.ask)
         self._control = ControlServer(self.state.socket, self._answer)
+
+    def check(self) -> None:
+        """Raises UsageError for an environment that nothing declares; a source that can't be read may say it later."""
+        environment = self._settings.location.environment
+        try:
+            if environment is not None:
+                snapshot = self._source.read(self._source.observe())
+                desired = ManifestReader(environment).read(snapshot.files, self._clock.now(), snapshot.project)
+                desired.check_environment()
+        except SourceError:
+            return
+        except UsageError:
+            self._close()
+            raise
 
     def run_once(self) -> PassResult:
         """One pass, no runs."""

@@ -23,13 +23,15 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Location:
     """Which repository, which part of it, and where its state is kept. All paths are absolute.
 
-    `path` is the deployments path from the repository root with `/`, empty for the whole repository.
+    `path` is the deployments path from the repository root with `/`, empty for the whole repository. `environment` is
+    the one whose overlays are laid over the documents, None for none.
     """
 
     repo: Path
     path: str
     ref: str | None
     state_dir: Path
+    environment: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,9 @@ class Settings:
     grace: timedelta = timedelta(seconds=10)
 
 
-def locate(repo: str | None, path: str, ref: str | None, state_dir: str | None) -> Location:
+def locate(
+    repo: str | None, path: str, ref: str | None, state_dir: str | None, environment: str | None = None
+) -> Location:
     """Find the repository and its state directory. Raises UsageError for what can't be one."""
     if repo is not None and _looks_remote(repo):
         raise UsageError(
@@ -63,6 +67,7 @@ def locate(repo: str | None, path: str, ref: str | None, state_dir: str | None) 
         path=_relative(path, root),
         ref=ref,
         state_dir=Path(state_dir).absolute() if state_dir is not None else root / ".controller",
+        environment=environment or None,
     )
 
 

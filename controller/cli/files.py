@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from controller.clock import SystemClock
 from controller.errors import UsageError
 from controller.manifests import DesiredState, ManifestReader
 from controller.model.findings import Finding
-from controller.model.snapshots import ManifestFile
+from controller.model.snapshots import PROJECT_FILE, ManifestFile, Snapshot
 from controller.settings import Location, enclosing_repository, is_git_repository
 from controller.sources.directory import DirectorySource
 from controller.sources.source import Source
@@ -45,26 +46,75 @@ def targets(arguments: Iterable[Path], location: Location) -> Iterator[Target]:
 
 
 def read_targets(wanted: Iterable[Target], location: Location) -> DesiredState:
-    """What all of them declare together, on disk or at the location's ref. Raises SourceError."""
+    """What all of them declare together, on disk or at the location's ref. Raises SourceError, UsageError."""
     return read(wanted, location).desired
 
 
-def read(wanted: Iterable[Target], location: Location) -> Reading:
-    """The same with the bytes of the files. Raises SourceError."""
-    files: dict[Path, ManifestFile] = {}
-    refused: list[Finding] = []
+def read(
+    wanted: Iterable[Target], location: Location, *, is_whole: bool = True, all_environments: bool = False
+) -> Reading:
+    """The same with the bytes of the files; `is_whole` False if they are only some of a repository's."""
+    targets_of: dict[Path, list[Target]] = {}
     for target in wanted:
-        source = _source(target, location)
-        snapshot = source.read(source.observe())
-        files |= {target.root / file.path: file for file in snapshot.files}
-        refused += [
-            Finding(code="RefusedFile", message=refusal.message, file=refusal.path, line=1, column=1)
-            for refusal in snapshot.refused
-        ]
-    desired = ManifestReader().read(files.values(), SystemClock().now())
-    desired = replace(desired, findings=(*desired.findings, *refused), file_count=desired.file_count + len(refused))
-    named = Counter(file.path for file in files.values())
-    return Reading(desired, {file.path: file.content for file in files.values() if named[file.path] == 1})
+        targets_of.setdefault(target.root, []).append(target)
+    reader = partial(_read_root, location=location, is_whole=is_whole, all_environments=all_environments)
+    readings = [reader(root, found) for root, found in targets_of.items()]
+    named = Counter(path for reading in readings for path in reading.contents)
+    return Reading(
+        _together([reading.desired for reading in readings]),
+        {path: text for reading in readings for path, text in reading.contents.items() if named[path] == 1},
+    )
+
+
+def _read_root(
+    root: Path, wanted: Iterable[Target], *, location: Location, is_whole: bool, all_environments: bool
+) -> Reading:
+    """What the targets below one root declare, under its project."""
+    snapshots = [_look(target, location) for target in wanted]
+    files = {file.path: file for snapshot in snapshots for file in snapshot.files}
+    refused = {refusal.path: refusal for snapshot in snapshots for refusal in snapshot.refused}
+    project = next(snapshot.project for snapshot in snapshots)
+    reader = ManifestReader(location.environment, all_environments=all_environments, is_whole=is_whole)
+    desired = reader.read(files.values(), SystemClock().now(), project)
+    desired.check_environment()
+    if not is_whole and location.environment not in (None, *desired.environments):
+        _check_whole(root, location)
+    findings = [
+        Finding(code="RefusedFile", message=refusal.message, file=refusal.path, line=1, column=1)
+        for refusal in refused.values()
+    ]
+    contents = {file.path: file.content for file in files.values()}
+    if isinstance(project, ManifestFile):
+        contents[project.path] = project.content
+    count = desired.file_count + len(findings)
+    return Reading(replace(desired, findings=(*desired.findings, *findings), file_count=count), contents)
+
+
+def _check_whole(root: Path, location: Location) -> None:
+    """Whether anything else of the repository declares the environment. Raises UsageError."""
+    path = location.path if (root / location.path).is_dir() else PROJECT_FILE
+    snapshot = _look(Target(root, path), location) if (root / path).exists() else Snapshot(revision="", files=())
+    reader = ManifestReader(location.environment)
+    reader.read(snapshot.files, SystemClock().now(), snapshot.project).check_environment()
+
+
+def _together(states: list[DesiredState]) -> DesiredState:
+    if len(states) == 1:
+        return states[0]
+    return DesiredState(
+        deployments={name: found for state in states for name, found in state.deployments.items()},
+        findings=tuple(finding for state in states for finding in state.findings),
+        broken_files=frozenset().union(*(state.broken_files for state in states)),
+        declared_names=frozenset().union(*(state.declared_names for state in states)),
+        environments=frozenset().union(*(state.environments for state in states)),
+        file_count=sum(state.file_count for state in states),
+        document_count=sum(state.document_count for state in states),
+    )
+
+
+def _look(target: Target, location: Location) -> Snapshot:
+    source = _source(target, location)
+    return source.read(source.observe())
 
 
 def _source(target: Target, location: Location) -> Source:

@@ -26,7 +26,7 @@ class ListByDefault(click.Group):
 
 
 def location(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --repo, --path, --ref and --state-dir; the command gets them as one `location`."""
+    """Add --repo, --path, --ref, --environment and --state-dir; the command gets them as one `location`."""
 
     @click.option("--repo", metavar="PATH", envvar="CONTROLLER_REPO", help="The repository. [default: the one here]")
     @click.option(
@@ -44,14 +44,22 @@ def location(command: Callable[..., Any]) -> Callable[..., Any]:
         help="The branch, tag or commit to follow. [default: the checked-out branch]",
     )
     @click.option(
+        "--environment",
+        metavar="NAME",
+        envvar="CONTROLLER_ENVIRONMENT",
+        help="The environment whose overlays are laid over the deployments. [default: none]",
+    )
+    @click.option(
         "--state-dir",
         metavar="DIR",
         envvar="CONTROLLER_STATE_DIR",
         help="Where state, logs and exports are kept. [default: .controller in the repository]",
     )
     @wraps(command)
-    def with_location(repo: str | None, path: str, ref: str | None, state_dir: str | None, **others: Any) -> Any:
-        return command(location=locate(repo, path, ref, state_dir), **others)
+    def with_location(
+        repo: str | None, path: str, ref: str | None, environment: str | None, state_dir: str | None, **others: Any
+    ) -> Any:
+        return command(location=locate(repo, path, ref, state_dir, environment), **others)
 
     return with_location
 

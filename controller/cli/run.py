@@ -55,6 +55,7 @@ def run(location: Location, once: bool, log_format: Any, **chosen: Any) -> int:
     controller = Controller(_settings(location, chosen), ending)
     log_file = controller.state.log if is_live else None
     logs.configure(log_format or "text", to=log_file, with_tracebacks=is_debugging())
+    controller.check()
     if once:
         return _once(controller)
     try:

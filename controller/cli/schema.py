@@ -1,4 +1,4 @@
-"""`controller schema`: the JSON Schema of the deployment format, for editors and other tools."""
+"""`controller schema`: the JSON Schemas of the format, for editors and other tools."""
 
 import click
 
@@ -6,10 +6,10 @@ from controller.cli import options
 
 
 @click.command()
-@click.argument("which", type=click.Choice(["deployment"]), default="deployment")
+@click.argument("which", type=click.Choice(["deployment", "project"]), default="deployment")
 @options.output
 def schema(which: str, output: str) -> None:  # noqa: ARG001
-    """Print the JSON Schema of a deployment; it is JSON in either form."""
-    from controller.manifests import deployment_schema_text
+    """Print the JSON Schema of a deployment, or of the project's controller.yaml; it is JSON in either form."""
+    from controller.manifests import schema_text
 
-    click.echo(deployment_schema_text(), nl=False)
+    click.echo(schema_text(which), nl=False)

@@ -26,12 +26,15 @@ _PIPED_WIDTH = 120
 @click.option("-o", "--output", type=click.Choice(_FORMATS), default="text", show_default=True, help="How to print.")
 @options.location
 def validate(location: Location, paths: tuple[Path, ...], output: str) -> int:
-    """Check manifests: files, directories, or the deployments of a repository. Exit 1 if any is bad."""
+    """Check manifests: files, directories, or the deployments of a repository. Exit 1 if any is bad.
+
+    Every environment is checked, or only the one of --environment.
+    """
     from controller.cli.files import Target, read, targets
     from controller.model.findings import Severity
 
     wanted = list(targets(paths, location)) if paths else [Target(location.repo, location.path)]
-    reading = read(wanted, location)
+    reading = read(wanted, location, is_whole=not paths, all_environments=location.environment is None)
     findings = reading.desired.findings
     is_valid = not any(finding.severity is Severity.ERROR for finding in findings)
     roots = {target.root for target in wanted}

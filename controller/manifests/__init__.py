@@ -1,12 +1,14 @@
 """Bytes of manifests to documents, findings and the desired state: the only package that knows YAML and JSON Schema.
 
-The way of the data: `load` (with `tree`, `scalars`, `syntax`) -> `schema` (with `accept`, `wording`) -> `build` (with
-`targets`, `rules`, `schedules`) -> `reader`. Called by the reconciler and by `controller validate`. Nothing here reads
-files, the clock, the environment or the network, and no bad input raises.
+The way of the data: `load` (with `tree`, `scalars`, `syntax`) -> `overlays` (with `merging`, `project`) -> `schema`
+(with `accept`, `wording`) -> `build` (with `targets`, `rules`, `schedules`, `policies`) -> `reader`. Called by the
+reconciler, by runs, and by the commands that look at files. Nothing here reads files, the clock, the environment or the
+network, and no bad input raises.
 """
 
 from controller.manifests.build import build_deployment
+from controller.manifests.dump import as_yaml
 from controller.manifests.reader import DesiredState, ManifestReader
-from controller.manifests.schema import deployment_schema_text
+from controller.manifests.schema import deployment_schema_text, schema_text
 
-__all__ = ["DesiredState", "ManifestReader", "build_deployment", "deployment_schema_text"]
+__all__ = ["DesiredState", "ManifestReader", "as_yaml", "build_deployment", "deployment_schema_text", "schema_text"]

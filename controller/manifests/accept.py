@@ -5,6 +5,7 @@ them, cost microseconds, and a repository without faults never loads the library
 uses are known, any other is refused; a test holds both against each other.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -77,6 +78,8 @@ def _every(checks: tuple[Check, ...]) -> Check:
 def _type(rule: str | list[str]) -> Check:
     allowed = [_TYPES[name] for name in ([rule] if isinstance(rule, str) else rule)]
     types = tuple(cls for classes in allowed for cls in classes)
+    if rule == "integer":
+        return lambda value: type(value) is int or (type(value) is float and value.is_integer())
     return lambda value: type(value) in types
 
 
@@ -97,7 +100,13 @@ def _dependencies(rule: Mapping[str, list[str]]) -> Check:
     return complete
 
 
-def _size(container: type[str] | type[list[Any]], *, low: int = 0, high: int | None = None) -> Check:
+def _range(*, low: float = -math.inf, high: float = math.inf) -> Check:
+    return lambda value: not isinstance(value, int | float) or isinstance(value, bool) or low <= value <= high
+
+
+def _size(
+    container: type[str] | type[list[Any]] | type[dict[str, Any]], *, low: int = 0, high: int | None = None
+) -> Check:
     def within(value: Any) -> bool:
         return not isinstance(value, container) or (len(value) >= low and (high is None or len(value) <= high))
 
@@ -107,6 +116,7 @@ def _size(container: type[str] | type[list[Any]], *, low: int = 0, high: int | N
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "number": (int, float),
+    "integer": (int,),
     "boolean": (bool,),
     "array": (list,),
     "object": (dict,),
@@ -121,4 +131,7 @@ _SIMPLE: dict[str, Callable[[Any], Check]] = {
     "maxLength": lambda rule: _size(str, high=rule),
     "minItems": lambda rule: _size(list, low=rule),
     "maxItems": lambda rule: _size(list, high=rule),
+    "maxProperties": lambda rule: _size(dict, high=rule),
+    "minimum": lambda rule: _range(low=rule),
+    "maximum": lambda rule: _range(high=rule),
 }

@@ -4,7 +4,7 @@
 Nothing here raises for a bad document but `build_deployment`, whose documents were good once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,11 +13,12 @@ from controller.errors import StateError
 from controller.manifests.canonical import digest
 from controller.manifests.drafts import Draft
 from controller.manifests.nodes import Document, Node, Place, Problem, shorten
+from controller.manifests.policies import check_queue, note_idle, read_policies
 from controller.manifests.rules import check_rules
 from controller.manifests.schedules import read_duration, read_schedules
 from controller.manifests.schema import check_shape
-from controller.manifests.targets import read_target
-from controller.model.deployments import Deployment
+from controller.manifests.targets import read_target, read_working_directory
+from controller.model.deployments import Deployment, Target
 from controller.model.findings import Severity
 
 
@@ -36,13 +37,18 @@ class Built:
     problems: tuple[Problem, ...]
 
 
-def build(document: Document, file: str, now: datetime | None) -> Built:
-    """Check everything that can be checked in one document. `now` None leaves out whether schedules ever fire."""
+def build(document: Document, file: str, now: datetime | None, *, queues: Collection[str] | None = None) -> Built:
+    """Check everything that can be checked in one document.
+
+    `now` None leaves out whether schedules ever fire, `queues` None whether the queue is one of them.
+    """
     root = document.root
     draft = Draft(root, ())
-    known = {problem.place for problem in document.problems}
-    shape = (problem for problem in check_shape(root) if problem.place not in known)
+    known = {problem.place[:3] for problem in document.problems}
+    shape = (problem for problem in check_shape(root) if problem.place[:3] not in known)
     draft.problems += [*document.problems, *shape]
+    if queues is not None:
+        check_queue(draft, queues)
     deployment = _deployment(draft, file, now) if isinstance(root.value, dict) else None
     name = draft.value.get("name")
     identity = draft.get("name")
@@ -59,7 +65,7 @@ def build_deployment(document: Mapping[str, Any], file: str, line: int) -> Deplo
     """The deployment that a stored document describes. Raises StateError if it is not valid (any more)."""
     built = build(Document(root=Node(dict(document), Place(line, 1))), file, None)
     if built.deployment is None:
-        first = built.problems[0]
+        first = next(problem for problem in built.problems if problem.severity is Severity.ERROR)
         name = shorten(built.name or "without a name")
         raise StateError(
             f"the stored deployment {name} of {file} is not valid: {first.message}",
@@ -68,15 +74,34 @@ def build_deployment(document: Mapping[str, Any], file: str, line: int) -> Deplo
     return built.deployment
 
 
-def _deployment(draft: Draft, file: str, now: datetime | None) -> Deployment | None:
+def check_parts(
+    root: Node, problems: Iterable[Problem], queues: Collection[str], now: datetime | None
+) -> tuple[Problem, ...]:
+    """Everything that is wrong with a partial deployment, beginning with these problems of its shape."""
+    draft = Draft(root, tuple(problems))
+    check_queue(draft, queues)
+    _parts(draft, "", now)
+    return tuple(draft.problems)
+
+
+def _parts(draft: Draft, file: str, now: datetime | None) -> tuple[Target | None, dict[str, Any]]:
+    """What it runs, and the other fields of a Deployment that are more than copied."""
     target = read_target(draft, file)
     check_rules(draft)
     schedules = read_schedules(draft, now)
     said = draft.get("timeout")
     timeout = None if said is None else read_duration(draft, ("timeout",), said)
+    policies = read_policies(draft)
+    directory = read_working_directory(draft)
+    note_idle(draft, policies)
+    return target, {"schedules": schedules, "timeout": timeout, "working_directory": directory, **policies}
+
+
+def _deployment(draft: Draft, file: str, now: datetime | None) -> Deployment | None:
+    target, parts = _parts(draft, file, now)
     if target is None or any(problem.severity is Severity.ERROR for problem in draft.problems):
         return None
-    document = draft.value
+    document = {key: value for key, value in draft.value.items() if key != "environments"}
     return Deployment(
         name=document["name"],
         target=target,
@@ -88,12 +113,13 @@ def _deployment(draft: Draft, file: str, now: datetime | None) -> Deployment | N
         tags=tuple(dict.fromkeys(document.get("tags", ()))),
         version=document.get("version"),
         parameters=document.get("parameters", {}),
-        schedules=schedules,
         suspend=document.get("suspend", False),
-        timeout=timeout,
         env=document.get("env", {}),
+        **parts,
     )
 
 
 def _first_line(root: Node) -> int:
-    return min((place.line for place in root.keys.values()), default=root.place.line)
+    """Where the document begins; what was merged into it doesn't count."""
+    own = (place.line for place in root.keys.values() if not place.file and not place.within)
+    return min(own, default=root.place.line)

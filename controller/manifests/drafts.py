@@ -7,6 +7,7 @@ from typing import Any
 
 from controller.errors import ScheduleError
 from controller.manifests.nodes import Node, Path, Problem, shorten
+from controller.model.findings import Severity
 
 
 class Draft:
@@ -34,10 +35,19 @@ class Draft:
         """Whether nothing is wrong at `path` itself, whatever is below."""
         return all(problem.path != path for problem in self.problems)
 
-    def add(self, code: str, message: str, path: Path, *, hint: str | None = None, at_key: bool = False) -> None:
+    def add(
+        self,
+        code: str,
+        message: str,
+        path: Path,
+        *,
+        hint: str | None = None,
+        at_key: bool = False,
+        severity: Severity = Severity.ERROR,
+    ) -> None:
         """Report the node at `path`, or its key."""
         place = self.root.key_place(path) if at_key else self.root.at(path).place
-        self.problems.append(Problem(code=code, message=message, place=place, path=path, hint=hint))
+        self.problems.append(Problem(code=code, message=message, place=place, path=path, hint=hint, severity=severity))
 
     def add_error(self, code: str, error: ScheduleError, path: Path) -> None:
         """Report what the calendar says about the node at `path`."""

@@ -13,10 +13,12 @@ Path = tuple[str | int, ...]
 
 
 class Place(NamedTuple):
-    """A line and a column of a file, both from 1."""
+    """A line and a column, both from 1; in another `file` than the document, or `within` these keys of the file."""
 
     line: int
     column: int
+    file: str = ""
+    within: tuple[str, ...] = ()
 
 
 class Node(NamedTuple):
@@ -68,16 +70,16 @@ class Problem:
     severity: Severity = Severity.ERROR
 
     def finding(self, file: str, deployment: str | None) -> Finding:
-        """The same, as the rest of the program knows it."""
+        """The same, as the rest of the program knows it, in `file` unless its place is in another one."""
         return Finding(
             code=self.code,
             message=self.message,
-            file=file,
+            file=self.place.file or file,
             line=self.place.line,
             column=self.place.column,
             severity=self.severity,
             hint=self.hint,
-            path=json_path(self.path),
+            path=json_path((*self.place.within, *self.path)),
             deployment=deployment,
         )
 

@@ -5,18 +5,21 @@ with their content, and the time as an argument. It never raises for bad input.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from operator import is_
 from types import MappingProxyType
 
-from controller.manifests.build import Built, build
+from controller.errors import UsageError
+from controller.manifests.build import Built
 from controller.manifests.load import Loaded, load
 from controller.manifests.nodes import Place, Problem
+from controller.manifests.overlays import View, build_in, declared_environments
+from controller.manifests.project import Project, read_project, unknown_environment
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
-from controller.model.snapshots import ManifestFile
+from controller.model.snapshots import PROJECT_FILE, ManifestFile, RefusedFile
 
 MAX_FILES = 10_000
 MAX_FINDINGS_PER_FILE = 200
@@ -27,15 +30,23 @@ class DesiredState:
     """What a revision declares.
 
     `deployments` holds the valid ones by name. `broken_files` are those with an error (or beyond the limit of
-    files): what was known from them stays as it was. `declared_names` are all names seen, valid or not.
+    files): what was known from them stays as it was. `declared_names` are all names seen, valid or not, and
+    `environments` those of the project and of all documents.
     """
 
     deployments: Mapping[str, Deployment] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     broken_files: frozenset[str] = frozenset()
     declared_names: frozenset[str] = frozenset()
+    environments: frozenset[str] = frozenset()
     file_count: int = 0
     document_count: int = 0
+
+    def check_environment(self) -> None:
+        """Raises UsageError if nothing declares the environment that was asked for."""
+        for finding in self.findings:
+            if finding.code == "UnknownEnvironment":
+                raise UsageError(f"--environment: {finding.message}.", hint=finding.hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,24 +56,44 @@ class _Read:
     digest: str
     built: tuple[Built, ...]
     findings: tuple[Finding, ...]
+    environments: frozenset[str]
+    is_broken: bool
 
 
 class ManifestReader:
     """Reads revision after revision; files that did not change are not parsed again.
 
-    `parsed` counts the files that were. Not for use by two threads at once.
+    Documents are as they are in `environment`; None is outside of all. `all_environments` checks them in every other
+    one too. `is_whole` False: the files are only some of the repository, and others may declare the environment.
+    `parsed` counts the files that were parsed. Not for use by two threads at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, environment: str | None = None, *, all_environments: bool = False, is_whole: bool = True
+    ) -> None:
         self.parsed = 0
+        self._environment = environment
+        self._all_environments = all_environments
+        self._is_whole = is_whole
+        self._project_file: ManifestFile | RefusedFile | None = None
+        self._project = Project()
         self._files: dict[str, _Read] = {}
         self._unread: list[str] = []
-        self._state = DesiredState()
+        self._state = self._combine({}, [])
 
-    def read(self, files: Iterable[ManifestFile], now: datetime) -> DesiredState:
-        """What `files` declare together. `now` (aware) matters only for schedules that never fire after it."""
+    def read(
+        self, files: Iterable[ManifestFile], now: datetime, project: ManifestFile | RefusedFile | None = None
+    ) -> DesiredState:
+        """What `files` declare together under the `project`.
+
+        `now` (aware) matters only for schedules that never fire after it.
+        """
+        if project != self._project_file:
+            self._project_file, self._project = project, read_project(project, now)
+            self._files, self._unread, self._state = {}, [], self._combine({}, [])
+        view = View(project=self._project, environment=self._environment, all_environments=self._all_environments)
         remaining = iter(files)
-        reads = {file.path: self._read(file, now) for file in islice(remaining, MAX_FILES)}
+        reads = {file.path: self._read(file, now, view) for file in islice(remaining, MAX_FILES)}
         unread = [file.path for file in remaining]
         same = unread == self._unread and len(reads) == len(self._files)
         if same and all(map(is_, reads.values(), self._files.values())):
@@ -72,6 +103,24 @@ class ManifestReader:
         return self._state
 
     def _combine(self, reads: Mapping[str, _Read], unread: list[str]) -> DesiredState:
+        """The state; without deployments where it can't be known what any of them says."""
+        project, state = self._project, self._documents(reads, unread)
+        findings = [problem.finding(PROJECT_FILE, None) for problem in project.problems]
+        environments = frozenset(project.environments).union(*(read.environments for read in reads.values()))
+        state = replace(state, environments=environments)
+        wanted = self._environment
+        is_unknown = self._is_whole and wanted is not None and wanted not in environments
+        if project.is_broken or is_unknown:
+            if wanted is not None and not project.is_broken:
+                findings.append(unknown_environment(wanted, environments).finding(PROJECT_FILE, None))
+            state = replace(state, deployments={}, findings=(), broken_files=frozenset({*reads, *unread}))
+        return replace(
+            state,
+            findings=tuple(sorted((*findings, *state.findings), key=_order)),
+            file_count=state.file_count + (self._project_file is not None),
+        )
+
+    def _documents(self, reads: Mapping[str, _Read], unread: list[str]) -> DesiredState:
         findings = [finding for read in reads.values() for finding in read.findings]
         findings += _duplicates(reads)
         if unread:
@@ -82,21 +131,29 @@ class ManifestReader:
         return DesiredState(
             deployments=MappingProxyType({deployment.name: deployment for deployment in valid}),
             findings=tuple(sorted(findings, key=_order)),
-            broken_files=frozenset(_broken(findings)).union(unread),
+            broken_files=frozenset(path for path, read in reads.items() if read.is_broken).union(
+                (finding.file for finding in findings if finding.code == "DuplicateName"), unread
+            ),
             declared_names=frozenset(one.name for one in built if one.name is not None),
             file_count=len(reads) + len(unread),
             document_count=len(built),
         )
 
-    def _read(self, file: ManifestFile, now: datetime) -> _Read:
+    def _read(self, file: ManifestFile, now: datetime, view: View) -> _Read:
         known = self._files.get(file.path)
         if known is not None and known.digest == file.digest:
             return known
         self.parsed += 1
         loaded = load(file.content, json=file.path.endswith(".json"))
-        built = tuple(build(document, file.path, now) for document in loaded.documents)
+        built = tuple(build_in(document, file.path, now, view) for document in loaded.documents)
         findings = tuple(_findings(file.path, loaded, built))
-        return _Read(digest=file.digest, built=built, findings=findings)
+        return _Read(
+            digest=file.digest,
+            built=built,
+            findings=findings,
+            environments=frozenset(e for one in loaded.documents for e in declared_environments(one.root)),
+            is_broken=any(finding.severity is Severity.ERROR for finding in findings),
+        )
 
 
 def _findings(file: str, loaded: Loaded, built: tuple[Built, ...]) -> Iterator[Finding]:
@@ -137,10 +194,6 @@ def _duplicates(reads: Mapping[str, _Read]) -> Iterator[Finding]:
 def _too_many(path: str, count: int) -> Finding:
     message = f"{count} files, and at most {MAX_FILES} are read: this one and all after it were not"
     return Problem(code="TooManyFiles", message=message, place=Place(1, 1)).finding(path, None)
-
-
-def _broken(findings: Iterable[Finding]) -> Iterator[str]:
-    return (finding.file for finding in findings if finding.severity is Severity.ERROR)
 
 
 def _order(finding: Finding) -> tuple[str, int, int, str]:

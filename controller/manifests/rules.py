@@ -1,4 +1,4 @@
-"""What the schema can't say, or can't say well, about tags, labels and environment variables.
+"""What the schema can't say, or can't say well, about tags, labels, environment variables and secrets.
 
 `build` calls `check_rules`. Parts with a problem already are left alone; nothing is read but the document.
 """
@@ -14,19 +14,31 @@ _FORBIDDEN = re.compile(r"PATH|PYTHONPATH|PYTHONHOME|LD_.*|GIT_.*|CONTROLLER_.*"
 
 
 def check_rules(draft: Draft) -> None:
-    """Add what is wrong with tags, version and env."""
+    """Add what is wrong with tags, version, env and secrets."""
     for index, tag in enumerate(draft.get("tags") or ()):
         if has_control(tag):
             draft.add("ControlCharacter", "a tag can't contain control characters", ("tags", index))
     if has_control(draft.get("version") or ""):
         draft.add("ControlCharacter", "version can't contain control characters", ("version",))
-    env = draft.value.get("env")
-    for name, value in env.items() if isinstance(env, dict) else ():
-        _check_variable(draft, name, value)
+    for key in ("env", "secrets"):
+        variables = draft.value.get(key)
+        for name, value in variables.items() if isinstance(variables, dict) else ():
+            _check_variable(draft, (key, name), value)
+    _check_secrets(draft)
 
 
-def _check_variable(draft: Draft, name: str, value: object) -> None:
-    path = ("env", name)
+def _check_secrets(draft: Draft) -> None:
+    env, secrets = draft.get("env") or {}, draft.get("secrets") or {}
+    for name in secrets.keys() & env.keys():
+        message = f"{shorten(name)} is set under env already"
+        draft.add("ConflictingKeys", message, ("secrets", name), hint="remove one of them", at_key=True)
+    for name, said in secrets.items():
+        if has_control(said.get("file", "")):
+            draft.add("ControlCharacter", "a path can't contain control characters", ("secrets", name, "file"))
+
+
+def _check_variable(draft: Draft, path: tuple[str, str], value: object) -> None:
+    name = path[-1]
     if not _VARIABLE.fullmatch(name):
         message = f"{shorten(name)} is no name of an environment variable"
         hint = "letters, digits and underscores, not beginning with a digit"

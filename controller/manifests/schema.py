@@ -24,33 +24,42 @@ MAX_PROBLEMS = 50
 """Per document: enough to work on, and nobody can make us word ten thousand."""
 
 
+DEPLOYMENT = "deployment"
+PROJECT = "project"
+
+
 @cache
+def schema_text(which: str = DEPLOYMENT) -> str:
+    """The JSON Schema of a deployment or of controller.yaml, as shipped: what `controller schema` prints."""
+    return (files("controller") / "schemas" / f"{which}.v1.schema.json").read_text(encoding="utf-8")
+
+
 def deployment_schema_text() -> str:
-    """The JSON Schema of a deployment, as shipped: what `controller schema` prints."""
-    return (files("controller") / "schemas" / "deployment.v1.schema.json").read_text(encoding="utf-8")
+    """The JSON Schema of a deployment."""
+    return schema_text(DEPLOYMENT)
 
 
-def check_shape(root: Node) -> tuple[Problem, ...]:
+def check_shape(root: Node, which: str = DEPLOYMENT) -> tuple[Problem, ...]:
     """Everything that is wrong with the shape of a document, at most MAX_PROBLEMS."""
-    if _accepts()(root.value):
+    if _accepts(which)(root.value):
         return ()
-    found = (problem for fault in _faults(root.value) for problem in problems_of(fault, root))
+    found = (problem for fault in _faults(root.value, which) for problem in problems_of(fault, root))
     return tuple(islice(_once(found), MAX_PROBLEMS))
 
 
 @cache
-def _accepts() -> Check:
-    schema = json.loads(deployment_schema_text())
+def _accepts(which: str) -> Check:
+    schema = json.loads(schema_text(which))
     return Compiler(schema).compile(schema)
 
 
-def _faults(value: Any) -> Iterator[Fault]:
-    for error in _validator().iter_errors(value):
-        if "propertyNames" in error.absolute_schema_path:
+def _faults(value: Any, which: str) -> Iterator[Fault]:
+    for error in _validator(which).iter_errors(value):
+        if "propertyNames" in error.absolute_schema_path and error.absolute_path[-1] in ("env", "secrets"):
             continue  # names of environment variables: `rules` says more about them than the schema can
         known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
         yield Fault(
-            keyword=str(error.validator),
+            keyword="propertyNames" if "propertyNames" in error.absolute_schema_path else str(error.validator),
             rule=error.validator_value,
             instance=error.instance,
             path=tuple(error.absolute_path),
@@ -69,7 +78,7 @@ def _once(problems: Iterator[Problem]) -> Iterator[Problem]:
 
 
 @cache
-def _validator() -> "Draft7Validator":
+def _validator(which: str) -> "Draft7Validator":
     from jsonschema import Draft7Validator, ValidationError
     from jsonschema.validators import extend
     from referencing import Registry
@@ -80,4 +89,4 @@ def _validator() -> "Draft7Validator":
             yield ValidationError(f"does not match {expression!r}")
 
     strict: type[Draft7Validator] = extend(Draft7Validator, {"pattern": pattern})  # type: ignore[no-untyped-call]
-    return strict(json.loads(deployment_schema_text()), registry=Registry())
+    return strict(json.loads(schema_text(which)), registry=Registry())

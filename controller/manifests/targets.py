@@ -24,6 +24,13 @@ def read_target(draft: Draft, file: str) -> Target | None:
     return None
 
 
+def read_working_directory(draft: Draft) -> str:
+    """Where it starts, from the repository root; empty for the root itself, and after a problem."""
+    said = draft.get("working_directory")
+    found = None if said is None else _inside(draft, "working_directory", said, "")
+    return "" if found in (None, ".") else str(found)
+
+
 def _command(draft: Draft, command: list[str]) -> CommandTarget | None:
     if not command[0].strip():
         draft.add("InvalidValue", "the program of a command must not be empty", ("command", 0))
@@ -46,10 +53,11 @@ def _inside(draft: Draft, key: str, path: str, folder: str) -> str | None:
     """`path`, seen from `folder`, from the repository root; None after a problem."""
     if "\\" in path or has_control(path) or path != path.strip():
         message = "a path has `/` between its parts, no control characters, and no spaces around it"
-        draft.add("InvalidFlow", message, (key,))
+        draft.add("InvalidValue" if key == "working_directory" else "InvalidFlow", message, (key,))
         return None
     if path.startswith("/"):
-        hint = "write it relative to the repository root" if key == "flow" else "write it relative to this file"
+        start = "this file" if key == "flow_location" else "the repository root"
+        hint = f"write it relative to {start}"
         draft.add("OutsideRepository", "an absolute path is not part of the repository", (key,), hint=hint)
         return None
     found = posixpath.normpath(posixpath.join(folder, path))

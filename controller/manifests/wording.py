@@ -9,14 +9,9 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
-from controller.manifests.nodes import Node, Path, Problem, kind_of, shorten
+from controller.manifests.nodes import Node, Path, Place, Problem, kind_of, shorten
 
-LATER_KEYS = frozenset(
-    (
-        *("overlap", "catchup", "retries", "secrets", "resources", "queue", "priority", "prune", "retention"),
-        *("environments", "start_deadline", "renamed_from", "working_directory", "jitter"),
-    )
-)
+LATER_KEYS = frozenset(("jitter",))
 """Keys of the format that this version does not know yet."""
 
 _NEAR = 0.6
@@ -28,7 +23,12 @@ _TYPES = {
     "array": "a list",
     "object": "a mapping",
 }
+_SECRET = "name where the value comes from: {env: NAME} or {file: /path}"
 _PATTERNS = {
+    "env": "the name of an environment variable of the controller",
+    "file": "an absolute path on the machine of the controller",
+    "project": "a project is named with lower-case letters, digits and hyphens",
+    "queue": "a queue is named with lower-case letters, digits and hyphens, as in controller.yaml",
     "name": "a name has lower-case letters, digits and hyphens, begins and ends without a hyphen, and has at most 63",
     "flow": "write the Python file from the repository root, a colon, and the flow in it: flows/etl.py:main",
     "flow_location": "write the Python file relative to this file, without the flow: ../flows/etl.py (and flow_name)",
@@ -112,7 +112,7 @@ def _choice(choices: list[str], expected: str, fault: Fault, root: Node, path: P
     if not isinstance(fault.instance, dict):
         return  # the wrong type is reported on its own
     found = (key for key in choices if key in fault.instance)
-    present = sorted(found, key=lambda key: root.key_place((*path, key)))
+    present = sorted(found, key=lambda key: _rank(root.key_place((*path, key))))
     if not present and not _misspelt(fault, choices):
         message = f"needs {expected}"
         yield Problem(code="MissingKey", message=message, place=root.at(path).place, path=path)
@@ -121,6 +121,11 @@ def _choice(choices: list[str], expected: str, fault: Fault, root: Node, path: P
         yield Problem(
             code="ConflictingKeys", message=message, place=root.key_place((*path, extra)), path=(*path, extra)
         )
+
+
+def _rank(place: Place) -> tuple[int, Place]:
+    """What is laid over the other comes later, otherwise what is written later."""
+    return (0 if place.file else 2 if place.within else 1), place
 
 
 def _misspelt(fault: Fault, choices: Collection[str]) -> bool:
@@ -149,7 +154,7 @@ def _type(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
     allowed = fault.rule if isinstance(fault.rule, list) else [fault.rule]
     expected = _or([_TYPES[name] for name in allowed])
     node, shown = root.at(path), kind_of(fault.instance)
-    if node.text:
+    if node.text and not _is_secret(path):
         shown = f"{shown} ({shorten(node.text)})"
     if not path:
         message = f"a deployment is a mapping, this is {shown}"
@@ -160,8 +165,13 @@ def _type(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
         message=f"{_label(path)} must be {expected}, this is {shown}",
         place=node.place,
         path=path,
-        hint=_type_hint(fault.instance, node.text, allowed),
+        hint=_SECRET if _is_secret(path) else _type_hint(fault.instance, node.text, allowed),
     )
+
+
+def _is_secret(path: Path) -> bool:
+    """Whether `path` is that of a secret: what stands there is never repeated."""
+    return len(path) > 1 and path[-2] == "secrets"
 
 
 def _type_hint(value: Any, text: str, allowed: list[str]) -> str | None:
@@ -181,6 +191,13 @@ def _pattern(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
     yield _invalid(root, path, f"{_label(path)} can't be {_quoted(fault.instance)}", hint)
 
 
+def _bad_name(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
+    inner = (*path, fault.instance)
+    message = f"{_quoted(fault.instance)} is no name for one of {_label(path)}"
+    place = root.key_place(inner)
+    yield Problem(code="InvalidValue", message=message, place=place, path=inner, hint=_PATTERNS["name"])
+
+
 def _one_of_words(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
     if not isinstance(fault.instance, str):
         return  # the wrong type is reported on its own
@@ -190,11 +207,16 @@ def _one_of_words(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
 
 
 def _size(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
-    limit, what = fault.rule, "items" if isinstance(fault.instance, list) else "characters"
+    limit, what = fault.rule, "characters" if isinstance(fault.instance, str) else "items"
     if fault.keyword.startswith("min"):
         yield _invalid(root, path, f"{_label(path)} must not be empty", None)
     else:
         yield _invalid(root, path, f"{_label(path)} has {len(fault.instance)} {what}; at most {limit}", None)
+
+
+def _range(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
+    bound = "at least" if fault.keyword == "minimum" else "at most"
+    yield _invalid(root, path, f"{_label(path)} must be {bound} {fault.rule}", None)
 
 
 def _other(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
@@ -226,9 +248,13 @@ _WORDINGS: dict[str, Wording] = {
     "dependencies": _needs,
     "type": _type,
     "pattern": _pattern,
+    "propertyNames": _bad_name,
     "enum": _one_of_words,
     "minLength": _size,
     "maxLength": _size,
     "minItems": _size,
     "maxItems": _size,
+    "maxProperties": _size,
+    "minimum": _range,
+    "maximum": _range,
 }

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from controller.model.policies import DEFAULT_QUEUE, Catchup, Overlap, Prune, Resources, Retention, Retries, Secret
 from controller.model.schedules import Schedule
 
 
@@ -21,7 +22,7 @@ class FlowTarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandTarget:
-    """A program with its arguments, started without a shell in the repository root."""
+    """A program with its arguments, started without a shell."""
 
     argv: tuple[str, ...]
 
@@ -38,6 +39,7 @@ class Deployment:
 
     `name` is the identity. `file` (from the repository root) and `line` (from 1) say where it is declared.
     `document` is the mapping as written, and `spec_digest` its `sha256:…`: what a run is pinned to.
+    `working_directory` is relative to the repository root, with `/`; empty is the root itself.
     """
 
     name: str
@@ -54,3 +56,15 @@ class Deployment:
     suspend: bool = False
     timeout: timedelta | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    working_directory: str = ""
+    overlap: Overlap = Overlap.SKIP
+    catchup: Catchup = field(default_factory=Catchup)
+    start_deadline: timedelta | None = None
+    retries: Retries = field(default_factory=Retries)
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+    resources: Resources = field(default_factory=Resources)
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    prune: Prune = Prune.ENABLED
+    retention: Retention = field(default_factory=Retention)
+    renamed_from: str | None = None

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+PROJECT_FILE = "controller.yaml"
+"""At the root of the repository: what holds for all of its deployments. It is not a manifest."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestFile:
@@ -24,12 +27,14 @@ class RefusedFile:
 class Snapshot:
     """All manifests of one revision, in the order of their paths.
 
-    `revision` is `main@sha1:<commit>` of a git source, `dir@sha256:<digest>` of a plain directory.
+    `revision` is `main@sha1:<commit>` of a git source, `dir@sha256:<digest>` of a plain directory. `project` is the
+    file PROJECT_FILE, None if there is none.
     """
 
     revision: str
     files: tuple[ManifestFile, ...]
     refused: tuple[RefusedFile, ...] = ()
+    project: ManifestFile | RefusedFile | None = None
 
 
 def is_manifest(path: str) -> bool:

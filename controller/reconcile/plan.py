@@ -102,6 +102,7 @@ class _Doubt:
         self._declared = desired.declared_names
         self._by_name = {finding.deployment: finding for finding in reversed(errors) if finding.deployment}
         self._by_file = {finding.file: finding for finding in reversed(errors)}
+        self._broken = desired.broken_files
         self._present = {file.path for file in snapshot.files}
         known = {entry.file for entry in recorded.values()}
         # A bad file that nothing is known of may be where a vanished deployment has moved to.
@@ -111,6 +112,9 @@ class _Doubt:
     def about(self, entry: InventoryEntry) -> str | None:
         """Why it must be kept; None if it is gone for certain."""
         finding = self._by_name.get(entry.name) or self._by_file.get(entry.file)
+        if finding is None and entry.file in self._broken:
+            # What broke it stands in another file: in controller.yaml, or it is a file too many.
+            finding = next(iter(self._errors), None)
         if finding is None and entry.name not in self._declared and entry.file not in self._present:
             # Once in doubt, always in doubt while there is an error: its stranger may be known by now.
             finding = next(iter(self._strangers if entry.is_valid else self._errors), None)

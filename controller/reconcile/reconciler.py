@@ -40,13 +40,14 @@ class Reconciler:
         initial: SourceStatus,
         settle: Settle,
         project: Callable[[Mapping[str, Agenda]], int],
+        environment: str | None = None,
     ) -> None:
         self._source = source
         self._store = store
         self._clock = clock
         self._settle = settle
         self._project_jobs = project
-        self._reader = ManifestReader()
+        self._reader = ManifestReader(environment)
         self._built: dict[str, Deployment] = {}
         self._is_fresh = True
         with store.read() as tx:
@@ -66,7 +67,7 @@ class Reconciler:
         started = self._clock.monotonic()
         with self._store.read() as tx:
             recorded = inventory.entries(tx)
-        desired = self._reader.read(snapshot.files, self._clock.now())
+        desired = self._reader.read(snapshot.files, self._clock.now(), snapshot.project)
         plan = make_plan(snapshot, desired, recorded)
         with self._store.write() as tx:
             self._status = apply(tx, plan, recorded.values(), self._status, self._clock.now(), self._settle)

@@ -1,6 +1,6 @@
 """One occurrence, from its due time to its outcome: admission, queue, launch, supervision, verdict, logs.
 
-    engine = Engine(store=..., source=..., clock=..., admission=..., launcher=..., ...)
+    engine = Engine(store=..., specifications=..., clock=..., admission=..., launcher=..., ...)
     engine.start()
     engine.look_at("nightly")                      # it may be due
     engine.trigger("nightly", {"region": "eu"})    # somebody asked for it

@@ -21,7 +21,6 @@ from controller.runs.admission import Admission, Request
 from controller.runs.launcher import Launcher
 from controller.runs.specification import Specifications
 from controller.runs.watchlist import Watched, Watchlist
-from controller.sources.source import Source
 from controller.store import Store, runs
 
 log = logging.getLogger(__name__)
@@ -39,7 +38,7 @@ class Engine:
         self,
         *,
         store: Store,
-        source: Source,
+        specifications: Specifications,
         clock: Clock,
         admission: Admission,
         launcher: Launcher,
@@ -48,14 +47,14 @@ class Engine:
         on_failure: Callable[[], None],
     ) -> None:
         self._store = store
-        self._source = source
+        self._source = specifications.source
         self._clock = clock
         self._admission = admission
         self._launcher = launcher
         self._max_running = max_running
         self._on_tick = on_tick
         self._on_failure = on_failure
-        self._specifications = Specifications(source, store)
+        self._specifications = specifications
         self._watchlist = Watchlist(store, clock, launcher)
         self._due: deque[str] = deque()
         self._stopping = threading.Event()

@@ -87,7 +87,7 @@ class Launcher:
         spec = {
             "nonce": nonce,
             "argv": argv,
-            "cwd": str(root),
+            "cwd": str(root / deployment.working_directory),
             "env": self._environment(run, deployment, directory),
             "timeout": None if deployment.timeout is None else deployment.timeout.total_seconds(),
             "grace": self.grace.total_seconds(),

@@ -22,8 +22,9 @@ _REMEMBERED = 256
 class Specifications:
     """Answers from memory for runs of the same document. Used by the engine's thread only."""
 
-    def __init__(self, source: Source, store: Store) -> None:
-        self._source = source
+    def __init__(self, source: Source, store: Store, environment: str | None = None) -> None:
+        self._environment = environment
+        self.source = source
         self._store = store
         self._memory: OrderedDict[tuple[str, str, str], Deployment] = OrderedDict()
 
@@ -32,16 +33,18 @@ class Specifications:
         key = (run.deployment, run.spec_digest, run.revision)
         found = self._memory.get(key)
         if found is None:
-            found = self._declared(run, now) if self._source.is_pinned else self._recorded(run)
+            found = self._declared(run, now) if self.source.is_pinned else self._recorded(run)
             self._memory[key] = found
             if len(self._memory) > _REMEMBERED:
                 self._memory.popitem(last=False)
         return found
 
     def _declared(self, run: Run, now: datetime) -> Deployment:
-        content = self._source.read_file(run.revision, run.file)
+        content = self.source.read_file(run.revision, run.file)
         file = ManifestFile(path=run.file, content=content, digest=run.spec_digest)
-        found = ManifestReader().read([file], now).deployments.get(run.deployment)
+        reader = ManifestReader(self._environment, is_whole=False)
+        project = self.source.read_project(run.revision)
+        found = reader.read([file], now, project).deployments.get(run.deployment)
         if found is None or found.spec_digest != run.spec_digest:
             raise SourceError(f"{run.file} at {run.revision} does not declare {run.deployment} as {run.spec_digest}.")
         return found

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.errors import SourceError
-from controller.model.snapshots import ManifestFile, RefusedFile, Snapshot, is_manifest
+from controller.model.snapshots import PROJECT_FILE, ManifestFile, RefusedFile, Snapshot, is_manifest
 from controller.sources.source import MAX_MANIFEST_BYTES, Watched, is_text, visible
 
 _MAX_DEPTH = 32
@@ -39,7 +39,7 @@ class DirectorySource:
         self._last: Snapshot | None = None
 
     def observe(self) -> str:
-        """`dir@sha256:<digest>` of the manifests' paths and contents."""
+        """`dir@sha256:<digest>` of the manifests' paths and contents, and the project's."""
         self._last = self._scan()
         return self._last.revision
 
@@ -56,6 +56,10 @@ class DirectorySource:
         except OSError as error:
             raise SourceError(f"{path} can't be read: {error.strerror}.") from error
 
+    def read_project(self, revision: str) -> ManifestFile | RefusedFile | None:  # noqa: ARG002
+        """The project as it is now, whatever the revision."""
+        return self._project()
+
     def checkout(self, revision: str) -> Path:  # noqa: ARG002
         """The directory itself."""
         return self._root
@@ -68,11 +72,12 @@ class DirectorySource:
         """Nothing was made."""
 
     def watched(self) -> tuple[Watched, ...]:
-        """The deployments path, and the directory above it, which tells when the path itself is replaced."""
+        """The deployments path, the directory above it, which tells when the path is replaced, and the project's."""
         top = self._root / self._path
         places = [Watched(path=top, recursive=True)] if top.is_dir() else []
         if self._path:
-            places.append(Watched(path=top.parent if top.parent.is_dir() else self._root, recursive=False))
+            above = {top.parent if top.parent.is_dir() else self._root, self._root}
+            places += [Watched(path=path, recursive=False) for path in sorted(above)]
         return tuple(places)
 
     def _scan(self) -> Snapshot:
@@ -82,21 +87,33 @@ class DirectorySource:
         files: list[ManifestFile] = []
         refused: list[RefusedFile] = []
         try:
-            for path in sorted(self._walk(top, 0)) if top.is_dir() else [self._path]:
+            single = [] if self._path == PROJECT_FILE else [self._path]
+            for path in sorted(self._walk(top, 0)) if top.is_dir() else single:
                 file = self._manifest(path)
                 if isinstance(file, ManifestFile):
                     files.append(file)
                 else:
                     refused.append(file)
+            project = self._project()
         except OSError as error:
             raise SourceError(f"{error.filename or top} can't be read: {error.strerror}.") from error
-        self._known = {file.path: self._known[file.path] for file in files}
+        self._known = {
+            file.path: self._known[file.path] for file in (*files, project) if isinstance(file, ManifestFile)
+        }
         digest = hashlib.sha256()
         for entry in files:
             digest.update(f"{entry.path}\0{entry.digest}\0".encode())
         for refusal in refused:
             digest.update(f"{refusal.path}\0{refusal.message}\0".encode())
-        return Snapshot(revision=f"dir@sha256:{digest.hexdigest()}", files=tuple(files), refused=tuple(refused))
+        if project is not None:
+            said = project.digest if isinstance(project, ManifestFile) else project.message
+            digest.update(f"{project.path}\0\0{said}\0".encode())
+        return Snapshot(
+            revision=f"dir@sha256:{digest.hexdigest()}", files=tuple(files), refused=tuple(refused), project=project
+        )
+
+    def _project(self) -> ManifestFile | RefusedFile | None:
+        return self._manifest(PROJECT_FILE) if os.path.lexists(self._root / PROJECT_FILE) else None
 
     def _walk(self, directory: Path, depth: int) -> Iterator[str]:
         with os.scandir(directory) as entries:
@@ -108,7 +125,7 @@ class DirectorySource:
                         yield from self._walk(Path(entry.path), depth + 1)
                     continue
                 path = Path(entry.path).relative_to(self._root).as_posix()
-                if is_manifest(entry.name):
+                if is_manifest(entry.name) and path != PROJECT_FILE:
                     yield path
 
     def _manifest(self, path: str) -> ManifestFile | RefusedFile:

@@ -7,7 +7,7 @@ Manifests are read from the object database, never from a checkout that may move
 
 import contextlib
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 import git
 
 from controller.errors import SourceError
-from controller.model.snapshots import ManifestFile, RefusedFile, Snapshot, is_manifest
+from controller.model.snapshots import PROJECT_FILE, ManifestFile, RefusedFile, Snapshot, is_manifest
 from controller.sources.exports import Entry, Exports, Kind
 from controller.sources.source import MAX_MANIFEST_BYTES, Watched, is_text, visible
 
@@ -70,17 +70,19 @@ class GitSource:
         return f"{label}@{algorithm}:{commit}" if label else f"{algorithm}:{commit}"
 
     def read(self, revision: str) -> Snapshot:
-        """The manifests below the deployments path; only blobs not seen at the last look are read."""
+        """The manifests below the deployments path, and the project; only blobs not seen at the last look are read."""
         with self._open() as repo:
             commit = commit_of(revision)
-            entries = [entry for entry in self._tree(repo, commit, self._path) if is_manifest(entry.path)]
+            found = list(self._tree(repo, commit, *((self._path, PROJECT_FILE) if self._path else ())))
+            entries = [entry for entry in found if self._is_wanted(entry.path) and is_manifest(entry.path)]
             if not entries:
                 self._check_path(repo, commit)
             judged = [(entry, _refusal(entry)) for entry in entries]
             refused = tuple(refusal for _, refusal in judged if refusal is not None)
             files = tuple(self._manifest(repo, entry) for entry, refusal in judged if refusal is None)
-        self._blobs = {file.path: file for file in files}
-        return Snapshot(revision=revision, files=files, refused=refused)
+            project = self._project(repo, found)
+        self._blobs = {file.path: file for file in (*files, project) if isinstance(file, ManifestFile)}
+        return Snapshot(revision=revision, files=files, refused=refused, project=project)
 
     def read_file(self, revision: str, path: str) -> bytes:
         """The content of a regular file of this commit; from its export, if there is one, whatever git has kept."""
@@ -94,6 +96,18 @@ class GitSource:
                 raise SourceError(f"{path} is not a regular file at {revision}.")
             return _content(repo, found[0].object_id)
 
+    def read_project(self, revision: str) -> ManifestFile | RefusedFile | None:
+        """The project of this commit; from its export, if there is one, whatever git has kept."""
+        commit = commit_of(revision)
+        if self._exports.has(commit):
+            try:
+                content = self._exports.read(commit, PROJECT_FILE)
+            except FileNotFoundError:
+                return None
+            return ManifestFile(path=PROJECT_FILE, content=content, digest=commit)
+        with self._open() as repo:
+            return self._project(repo, self._tree(repo, commit, PROJECT_FILE))
+
     def checkout(self, revision: str) -> Path:
         """An immutable export of the commit, written once."""
         commit = commit_of(revision)
@@ -102,7 +116,7 @@ class GitSource:
         with self._open() as repo:
             entries = (
                 Entry(path=entry.path, kind=_MODES[entry.mode], content=_content(repo, entry.object_id))
-                for entry in self._tree(repo, commit, "")
+                for entry in self._tree(repo, commit)
                 if entry.mode in _MODES
             )
             return self._exports.write(commit, entries)
@@ -158,8 +172,19 @@ class GitSource:
             f"{self._repo} has no branch, tag or commit {ref}.", hint="Check --ref; see `git branch` and `git tag`."
         )
 
-    def _tree(self, repo: git.Repo, commit: str, path: str) -> Iterator[_TreeEntry]:
-        literal = [f":(literal){path}"] if path else []
+    def _project(self, repo: git.Repo, entries: Iterable[_TreeEntry]) -> ManifestFile | RefusedFile | None:
+        found = next((entry for entry in entries if entry.path == PROJECT_FILE), None)
+        if found is None:
+            return None
+        return _refusal(found) or self._manifest(repo, found)
+
+    def _is_wanted(self, path: str) -> bool:
+        below = not self._path or path == self._path or path.startswith(f"{self._path}/")
+        return below and path != PROJECT_FILE
+
+    def _tree(self, repo: git.Repo, commit: str, *paths: str) -> Iterator[_TreeEntry]:
+        """The entries below these paths; of the whole commit without any."""
+        literal = [f":(literal){path}" for path in paths]
         listing = _run(repo, "ls-tree", "-r", "-l", "-z", "--full-tree", "--end-of-options", commit, *literal)
         for record in listing.split("\0"):
             if record:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from controller.model.snapshots import Snapshot
+from controller.model.snapshots import ManifestFile, RefusedFile, Snapshot
 
 MAX_MANIFEST_BYTES = 1 << 20
 
@@ -29,11 +29,15 @@ class Source(Protocol):
         ...
 
     def read(self, revision: str) -> Snapshot:
-        """All manifests of this revision."""
+        """All manifests of this revision, and its project."""
         ...
 
     def read_file(self, revision: str, path: str) -> bytes:
         """One file of this revision, by its path from the repository root."""
+        ...
+
+    def read_project(self, revision: str) -> ManifestFile | RefusedFile | None:
+        """The project of this revision, None if it has none."""
         ...
 
     def checkout(self, revision: str) -> Path:

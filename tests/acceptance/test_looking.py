@@ -19,6 +19,7 @@ def _name(value: object) -> str:
 COMMANDS = [
     "run",
     "validate",
+    "render",
     "explain",
     "status",
     "deployments",

@@ -76,7 +76,7 @@ def test_the_documented_variables_are_those_of_the_command(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_documented_arguments_are_those_of_the_command(name: str) -> None:
-    written = re.findall(r"\[?[A-Z]{2,}\]?|\[deployment\]", DOCUMENTED[name].title)
+    written = re.findall(r"\[?[A-Z]{2,}\]?|\[deployment(?:\|project)?\]", DOCUMENTED[name].title)
     arguments = [parameter for parameter in COMMANDS[name].params if isinstance(parameter, click.Argument)]
     assert len(written) == len(arguments)
     for text, argument in zip(written, arguments, strict=True):

@@ -106,30 +106,6 @@ _TIMES = (
 
 _OTHERS = (
     Explanation(
-        code="UnknownEnvironment",
-        summary="an environment that is not declared",
-        meaning="No `controller.yaml` and no deployment declares an environment of this name. The hint names the "
-        "nearest one.",
-        remedy="Correct the name, or declare it under `environments`.",
-    ),
-    Explanation(
-        code="InvalidOverlay",
-        summary="an overlay that can't be laid over its deployment",
-        meaning="What stands under `environments` is no mapping that can be merged into the deployment, or it changes "
-        "what an overlay may not change, such as the name.",
-        remedy="Write only the keys that differ, in the form that they have in the deployment.",
-        wrong=NIGHTLY + "environments:\n  staging: {name: nightly-staging}\n",
-        right=NIGHTLY + "environments:\n  staging: {parameters: {region: test}}\n",
-    ),
-    Explanation(
-        code="UnknownQueue",
-        summary="a queue that is not declared",
-        meaning="The `controller.yaml` declares no queue of this name. The hint names the nearest one.",
-        remedy="Correct the name, or declare the queue and its limit under `queues`.",
-        wrong="# controller.yaml has queues: {heavy: {limit: 1}}\n" + NIGHTLY + "queue: havy\n",
-        right="# controller.yaml has queues: {heavy: {limit: 1}}\n" + NIGHTLY + "queue: heavy\n",
-    ),
-    Explanation(
         code="PlainSecret",
         summary="what looks like a secret in plain text",
         severity=Severity.WARNING,

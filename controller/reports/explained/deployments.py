@@ -1,5 +1,6 @@
 """What is wrong with the shape of a deployment, and with what it runs. docs/findings.md says the same."""
 
+from controller.model.findings import Severity
 from controller.reports.explained.entry import NIGHTLY, Explanation
 
 SHAPE = (
@@ -24,6 +25,16 @@ SHAPE = (
         summary="a key that this version does not support yet",
         meaning="The key belongs to the format, but this version does not support it yet.",
         remedy="Remove it, or update the controller.",
+        wrong=NIGHTLY + "schedule: {interval: 1h, jitter: 5m}\n",
+        right=NIGHTLY + "schedule: {interval: 1h}\n",
+    ),
+    Explanation(
+        code="NotActedOnYet",
+        summary="a key that is accepted, and changes nothing yet",
+        severity=Severity.WARNING,
+        meaning="A warning: the key is part of the format and what it says is checked, but this version of the "
+        "controller does not do anything about it. The deployment is applied all the same.",
+        remedy="Leave it if it is for later. Do not rely on it.",
         wrong=NIGHTLY + "retries: {limit: 3}\n",
         right=NIGHTLY,
     ),
@@ -59,6 +70,14 @@ SHAPE = (
         remedy="The message or its hint says which form the key takes.",
         wrong="name: Nightly Sales\nflow: flows/etl.py:main\n",
         right="name: nightly-sales\nflow: flows/etl.py:main\n",
+    ),
+    Explanation(
+        code="InvalidSize",
+        summary="a size that is none",
+        meaning="The amount of memory can't be understood, or is not between 1 MiB and 64 TiB.",
+        remedy="Write bytes as a number, or like `512MiB`, `1GiB`, `2GB`.",
+        wrong=NIGHTLY + "resources: {memory: 1 gig}\n",
+        right=NIGHTLY,
     ),
     Explanation(
         code="ControlCharacter",

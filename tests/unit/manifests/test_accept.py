@@ -25,10 +25,32 @@ DOCUMENTS = [
     for document in load(path.read_bytes()).documents
     if isinstance(document.root.value, dict)
 ]
-KEYS = sorted({*SCHEMA["properties"], *SCHEMA["definitions"]["schedule"]["properties"], "gap", "PATH", "A b", "x"})
-SCALARS = [None, True, 0, -1.5, "", "a", "a b", "v1", "flows/x.py:f", "skip", "x" * 201]
+KEYS = sorted(
+    {
+        *SCHEMA["properties"],
+        *SCHEMA["definitions"]["schedule"]["properties"],
+        "gap",
+        "limit",
+        "jitter",
+        "max",
+        "memory",
+        "PATH",
+        "A b",
+        "x",
+    }
+)
+SCALARS = [None, True, 0, -1.5, 3.0, 2**53, "queue", "", "a", "a b", "v1", "flows/x.py:f", "skip", "x" * 201]
 LISTS = [[], [""], ["a"], ["a"] * 101, [{"interval": 5}]]
-MAPPINGS = [{}, {"cron": "x"}, {"at": []}, {"at": "x", "dst": {"gap": "skip"}}, {"LD_X": "y"}, {"A": 1}]
+MAPPINGS = [
+    {},
+    {"cron": "x"},
+    {"at": []},
+    {"at": "x", "dst": {"gap": "skip"}},
+    {"LD_X": "y"},
+    {"A": 1},
+    {"limit": 3.0, "max": 0},
+    {"env": "A"},
+]
 VALUES: st.SearchStrategy[Any] = st.sampled_from([*SCALARS, *LISTS, *MAPPINGS])
 
 

@@ -32,7 +32,7 @@ def documents(path: Path) -> list[Any]:
 @pytest.mark.parametrize("path", POSITIVE, ids=lambda path: path.stem)
 def test_a_positive_example_is_valid(path: Path) -> None:
     state = read(path)
-    assert state.findings == ()
+    assert {finding.code for finding in state.findings} <= {"NotActedOnYet"}
     assert len(state.deployments) == state.document_count > 0
 
 

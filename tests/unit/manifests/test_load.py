@@ -26,7 +26,7 @@ def problems(loaded: Loaded) -> list[Problem]:
 
 def codes(content: str | bytes) -> list[tuple[str, int, int]]:
     found = problems(load(content.encode() if isinstance(content, str) else content))
-    return [(problem.code, *problem.place) for problem in found]
+    return [(problem.code, *problem.place[:2]) for problem in found]
 
 
 def alias_bomb() -> bytes:

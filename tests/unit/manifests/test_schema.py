@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from controller.manifests import DesiredState, deployment_schema_text
+from controller.manifests import DesiredState, deployment_schema_text, schema_text
+from controller.manifests.accept import Compiler
 from controller.manifests.wording import LATER_KEYS, did_you_mean
 
 Read = Callable[..., DesiredState]
@@ -114,3 +115,31 @@ def test_a_dns_label_is_a_name(read: Read, name: str) -> None:
 def test_no_finding_comes_twice(read: Read) -> None:
     found = [(f.line, f.column, f.code, f.message) for f in read("nmae: a\nflow: 5\ntags: {}\nschedule: []").findings]
     assert len(found) == len(set(found)) == 4
+
+
+def test_the_defaults_of_a_project_are_the_deployment_without_what_is_its_own() -> None:
+    project = json.loads(schema_text("project"))
+    Draft7Validator.check_schema(project)
+    own = {"name", "flow_location", "flow_name", "renamed_from", "environments"}
+    expected = {key: said for key, said in SCHEMA["properties"].items() if key not in own}
+    assert project["definitions"]["defaults"]["properties"] == expected
+    assert {key: project["definitions"][key] for key in SCHEMA["definitions"]} == SCHEMA["definitions"]
+
+
+def test_the_schema_of_a_project_helps_the_editor_too() -> None:
+    project = json.loads(schema_text("project"))
+    for part in parts(project):
+        if "$ref" not in part:
+            assert part["title"]
+            assert part["description"]
+        assert "properties" not in part or part["additionalProperties"] is False
+        inner = {key: value for key, value in part.items() if key != "title"} | {"definitions": project["definitions"]}
+        for example in part.get("examples", ()):
+            Draft7Validator(inner).validate(example)
+
+
+def test_the_quick_check_knows_the_schema_of_a_project() -> None:
+    project = json.loads(schema_text("project"))
+    accepts = Compiler(project).compile(project)
+    assert accepts({"project": "a", "defaults": {"timeout": "1h"}, "queues": {"a": {"limit": 1}}})
+    assert not accepts({"queues": {"A": {"limit": 1}}})

@@ -28,6 +28,7 @@ class World:
     clock: ManualClock
     projected: dict[str, Agenda] = field(default_factory=dict)
     settled: list[tuple[tuple[str, ...], bool]] = field(default_factory=list)
+    environment: str | None = None
     reconciler: Reconciler = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,6 +44,7 @@ class World:
             initial=NOBODY,
             settle=self._settle,
             project=self._project,
+            environment=self.environment,
         )
 
     def _settle(self, tx: Transaction, names: Iterable[str], now: datetime, *, pruned: bool = False) -> object:

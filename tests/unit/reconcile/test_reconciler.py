@@ -283,3 +283,34 @@ def test_what_a_pass_found_is_there_for_whoever_looks(world: World) -> None:
         assert sources.find(tx) == result.status
         assert inventory.entries(tx) == {}
     assert [finding.file for finding in result.status.findings] == ["deployments/a.yaml"]
+
+
+def test_a_broken_project_changes_nothing_and_prunes_nothing(world: World) -> None:
+    project = world.root / "controller.yaml"
+    project.write_text("defaults: {timeout: 1h}\n", encoding="utf-8")
+    world.put(a=hourly("a"), b=hourly("b"), c=hourly("c"))
+    before = world.entries()
+    assert before["a"].document["timeout"] == "1h"
+    project.write_text("defaults: {timeout: soon}\n", encoding="utf-8")
+    world.put(a=hourly("a", description="edited"), b="# nothing any more\n", c=None, d=hourly("d"))
+    after = world.entries()
+    assert {name: entry.document for name, entry in after.items()} == {
+        name: entry.document for name, entry in before.items()
+    }
+    for name in ("a", "b", "c"):
+        assert ready(world, name).message.startswith("controller.yaml:1:21: ")
+    project.write_text("defaults: {timeout: 2h}\n", encoding="utf-8")
+    world.put()
+    assert {name: entry.document["timeout"] for name, entry in world.entries().items()} == {"a": "2h", "d": "2h"}
+
+
+def test_an_environment_that_is_gone_changes_nothing(world: World) -> None:
+    world.environment = "prod"
+    world.restart()
+    world.put(a=hourly("a", environments="{prod: {timeout: 4h}}"))
+    before = world.entries()["a"]
+    assert before.document["timeout"] == "4h"
+    result = world.put(a=hourly("a"), b=hourly("b"))
+    assert [finding.code for finding in result.status.findings] == ["UnknownEnvironment"]
+    assert world.entries()["a"].document == before.document
+    assert set(world.entries()) == {"a"}

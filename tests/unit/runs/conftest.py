@@ -20,6 +20,7 @@ from controller.runs.admission import Admission, Request
 from controller.runs.ids import RunIds
 from controller.runs.launcher import Launcher, sweep
 from controller.runs.logs import log_files
+from controller.runs.specification import Specifications
 from controller.sources.directory import DirectorySource
 from controller.sources.source import Source
 from controller.store import Store, events, runs
@@ -183,7 +184,7 @@ class World:
         assert self.engine is None
         self.engine = Engine(
             store=self.store,
-            source=self.source,
+            specifications=Specifications(self.source, self.store),
             clock=self.clock,
             admission=self.admission,
             launcher=Launcher(directory=self.runs_directory, environment={"PATH": PATH}, grace=GRACE),

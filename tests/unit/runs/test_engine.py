@@ -428,3 +428,14 @@ def test_the_files_of_a_run_are_private_whatever_the_umask(world: World) -> None
     modes = {path.name: path.stat().st_mode & 0o077 for path in [directory, *directory.rglob("*")]}
     assert "log" in modes
     assert {name: bits for name, bits in modes.items() if bits} == {}
+
+
+def test_a_run_starts_in_its_working_directory(world: World) -> None:
+    world.write("reports/where.py", "import os\n\n\ndef where():\n    return os.path.basename(os.getcwd())\n")
+    world.declare(
+        where="name: where\nflow: reports/where.py:where\nworking_directory: reports",
+        gone="name: gone\ncommand: ['true']\nworking_directory: nowhere",
+    )
+    world.start()
+    assert world.run("where").result == "reports"
+    assert world.run("gone").state is not RunState.SUCCEEDED

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from controller.errors import SourceError
+from controller.model.snapshots import ManifestFile, RefusedFile
 from controller.sources.directory import DirectorySource
 
 
@@ -185,3 +186,38 @@ def test_the_deployments_path_and_the_directory_above_are_watched(tmp_path: Path
         (tmp_path / "deployments", True),
         (tmp_path, False),
     ]
+
+
+def test_the_project_is_no_manifest_and_part_of_the_revision(tmp_path: Path) -> None:
+    write(tmp_path, {"deployments/a.yaml": "1", "deployments/controller.yaml": "2"})
+    for path in ("deployments", ""):
+        source = source_of(tmp_path, path)
+        before = source.observe()
+        assert source.read(before).project is None
+        write(tmp_path, {"controller.yaml": "project: a"})
+        after = source.observe()
+        snapshot = source.read(after)
+        assert after != before
+        assert isinstance(snapshot.project, ManifestFile)
+        assert snapshot.project.content == b"project: a"
+        assert source.read_project(after) == snapshot.project
+        assert [file.path for file in snapshot.files] == ["deployments/a.yaml", "deployments/controller.yaml"]
+        assert tmp_path in {place.path for place in source.watched()}
+        (tmp_path / "controller.yaml").unlink()
+        assert source.observe() == before
+
+
+def test_a_project_that_leads_out_or_nowhere_is_refused_not_absent(tmp_path: Path) -> None:
+    write(tmp_path, {"deployments/a.yaml": "1"})
+    for target in ("/etc/passwd", "nowhere"):
+        (tmp_path / "controller.yaml").symlink_to(target)
+        source = source_of(tmp_path)
+        assert isinstance(source.read(source.observe()).project, RefusedFile)
+        (tmp_path / "controller.yaml").unlink()
+
+
+def test_the_project_alone_can_be_looked_at(tmp_path: Path) -> None:
+    write(tmp_path, {"controller.yaml": "project: a"})
+    source = source_of(tmp_path, "controller.yaml")
+    snapshot = source.read(source.observe())
+    assert (snapshot.files, isinstance(snapshot.project, ManifestFile)) == ((), True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from controller.errors import SourceError
+from controller.model.snapshots import ManifestFile, RefusedFile
 from controller.sources.git import GitSource, commit_of
 from tests.conftest import GitRepository, new_repository
 
@@ -385,5 +386,30 @@ def test_what_was_exported_can_be_read_though_history_was_rewritten(repository: 
     repository.git("reflog", "expire", "--expire=now", "--all")
     repository.git("gc", "--quiet", "--prune=now")
     assert source.read_file(revision, "deployments/a.yaml") == b"good"
+    assert source.read_project(revision) is None
     with pytest.raises(SourceError):
         source.read_file(revision, "deployments/none.yaml")
+
+
+def test_the_project_is_that_of_the_commit_and_no_manifest(repository: GitRepository, follow: Follow) -> None:
+    repository.commit({"deployments/a.yaml": "1", "deployments/controller.yaml": "2"})
+    before = follow().observe()
+    repository.commit({"controller.yaml": "project: a"})
+    repository.write("controller.yaml", "changed on disk")
+    for path in ("deployments", ""):
+        source = follow(path=path)
+        assert source.read(before).project is None
+        assert source.read_project(before) is None
+        revision = source.observe()
+        snapshot = source.read(revision)
+        assert isinstance(snapshot.project, ManifestFile)
+        assert snapshot.project.content == b"project: a"
+        assert source.read_project(revision) == snapshot.project
+        assert [file.path for file in snapshot.files] == ["deployments/a.yaml", "deployments/controller.yaml"]
+
+
+def test_a_project_that_is_a_link_is_refused_not_absent(repository: GitRepository, follow: Follow) -> None:
+    (repository.path / "controller.yaml").symlink_to("deployments/a.yaml")
+    repository.commit({"deployments/a.yaml": "1"})
+    source = follow()
+    assert isinstance(source.read(source.observe()).project, RefusedFile)

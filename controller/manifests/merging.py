@@ -1,0 +1,70 @@
+"""Merges documents after RFC 7396, node by node, so that everything merged still knows where it was written.
+
+`overlays` and `project` call it. It knows no key of the format, reports nothing, and changes no node.
+"""
+
+from controller.manifests.nodes import Node, Place
+
+
+def relocate(node: Node, *, file: str = "", within: tuple[str, ...] = ()) -> Node:
+    """The same node, written in another `file` than the document, or `within` some keys of it."""
+
+    def moved(place: Place) -> Place:
+        return Place(place.line, place.column, file, within)
+
+    return node._replace(
+        place=moved(node.place),
+        fields={name: relocate(field, file=file, within=within) for name, field in node.fields.items()},
+        keys={name: moved(place) for name, place in node.keys.items()},
+        items=tuple(relocate(item, file=file, within=within) for item in node.items),
+    )
+
+
+def overlay(base: Node, patch: Node) -> Node:
+    """`patch` applied to `base`: mappings are merged, everything else is replaced, null removes."""
+    return _patched(base, patch)
+
+
+def default(defaults: Node, document: Node) -> Node:
+    """`document` over `defaults`: null removes what the defaults say; where they say nothing, it stays a value."""
+    if not isinstance(document.value, dict) or not isinstance(defaults.value, dict):
+        return document
+    fields, keys = dict(document.fields), dict(document.keys)
+    for name, usual in defaults.fields.items():
+        said = fields.get(name)
+        if said is None:
+            fields[name], keys[name] = usual, defaults.keys[name]
+        elif said.value is None:
+            del fields[name], keys[name]
+        else:
+            fields[name] = default(usual, said)
+    return _mapping(fields, keys, document.place)
+
+
+def without(node: Node, *names: str) -> Node:
+    """A mapping without some of its keys."""
+    fields = {name: field for name, field in node.fields.items() if name not in names}
+    keys = {name: place for name, place in node.keys.items() if name not in names}
+    return _mapping(fields, keys, node.place)
+
+
+def _patched(base: Node | None, patch: Node) -> Node:
+    if not isinstance(patch.value, dict):
+        return patch
+    is_merged = base is not None and isinstance(base.value, dict)
+    fields = dict(base.fields) if base and is_merged else {}
+    keys = dict(base.keys) if base and is_merged else {}
+    for name, said in patch.fields.items():
+        if said.value is None:
+            fields.pop(name, None)
+            keys.pop(name, None)
+            continue
+        before = fields.get(name)
+        if before is None or not (isinstance(before.value, dict) and isinstance(said.value, dict)):
+            keys[name] = patch.keys[name]
+        fields[name] = _patched(before, said)
+    return _mapping(fields, keys, base.place if base and is_merged else patch.place)
+
+
+def _mapping(fields: dict[str, Node], keys: dict[str, Place], place: Place) -> Node:
+    return Node({name: field.value for name, field in fields.items()}, place, fields=fields, keys=keys)

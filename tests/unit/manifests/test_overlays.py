@@ -1,0 +1,271 @@
+"""What a document is in an environment, and that a finding points at what was written."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.manifests import DesiredState, ManifestReader
+from controller.manifests.load import load
+from controller.manifests.merging import overlay
+from controller.model.findings import Finding
+from controller.model.snapshots import ManifestFile, RefusedFile
+from tests.unit.manifests.conftest import manifest
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+NIGHTLY = """\
+name: nightly
+flow: flows/etl.py:main
+parameters: {region: eu, days: 1}
+schedule: {cron: "0 2 * * *", timezone: Europe/Berlin}
+environments:
+  staging:
+    parameters: {region: test}
+    schedule: null
+  prod: {schedule: {cron: "0 3 * * *"}, timeout: 2h}
+"""
+PROJECT = """\
+project: sales
+defaults:
+  timeout: 1h
+  tags: [sales]
+  parameters: {region: us, verbose: true}
+queues: {heavy: {limit: 2}}
+environments:
+  prod:
+    defaults: {timeout: 4h, tags: null, queue: heavy}
+"""
+
+
+def project_file(text: str) -> ManifestFile:
+    return manifest("controller.yaml", text)
+
+
+def read(*texts: str, environment: str | None = None, project: str | None = None, every: bool = False) -> DesiredState:
+    files = [manifest(f"deployments/{index}.yaml", text) for index, text in enumerate(texts)]
+    reader = ManifestReader(environment, all_environments=every)
+    return reader.read(files, NOW, None if project is None else project_file(project))
+
+
+def document(state: DesiredState, name: str = "nightly") -> dict[str, Any]:
+    assert {finding.code for finding in state.findings} <= {"NotActedOnYet"}
+    return dict(state.deployments[name].document)
+
+
+def at(finding: Finding) -> tuple[str, str, int, int, str]:
+    return (finding.code, finding.file, finding.line, finding.column, finding.path)
+
+
+def errors(state: DesiredState) -> list[tuple[str, str, int, int, str]]:
+    return [at(finding) for finding in state.findings if finding.code != "NotActedOnYet"]
+
+
+def test_without_an_environment_the_document_is_as_written_but_for_its_environments() -> None:
+    found = document(read(NIGHTLY))
+    assert found["parameters"] == {"region": "eu", "days": 1}
+    assert "environments" not in found
+    assert read(NIGHTLY).deployments["nightly"].spec_digest == (
+        read(NIGHTLY.partition("environments:")[0]).deployments["nightly"].spec_digest
+    )
+
+
+def test_an_overlay_merges_replaces_and_removes() -> None:
+    staging = document(read(NIGHTLY, environment="staging"))
+    assert staging["parameters"] == {"region": "test", "days": 1}
+    assert "schedule" not in staging
+    prod = document(read(NIGHTLY, environment="prod"))
+    assert (prod["timeout"], prod["schedule"]) == ("2h", {"cron": "0 3 * * *", "timezone": "Europe/Berlin"})
+
+
+def test_what_is_said_later_wins() -> None:
+    plain = document(read(NIGHTLY, project=PROJECT))
+    assert (plain["timeout"], plain["tags"]) == ("1h", ["sales"])
+    assert plain["parameters"] == {"region": "eu", "days": 1, "verbose": True}
+    prod = document(read(NIGHTLY, project=PROJECT, environment="prod"))
+    assert (prod["timeout"], prod["queue"], "tags" in prod) == ("2h", "heavy", False)
+    assert document(read("name: a\nflow: f.py:m\n", project=PROJECT, environment="prod"), "a")["timeout"] == "4h"
+
+
+def test_null_in_a_document_removes_a_default_and_is_a_value_elsewhere() -> None:
+    text = "name: a\nflow: f.py:m\ntimeout:\nparameters: {region: null, other: null}\n"
+    found = document(read(text, project=PROJECT), "a")
+    assert "timeout" not in found
+    assert found["parameters"] == {"other": None, "verbose": True}
+
+
+def test_a_finding_in_an_overlay_points_into_the_overlay() -> None:
+    text = NIGHTLY.replace("0 3 * * *", "61 3 * * *")
+    state = read(text, environment="prod")
+    assert errors(state) == [
+        ("InvalidSchedule", "deployments/0.yaml", 9, 27, "$.environments.prod.schedule.cron"),
+    ]
+    assert not state.deployments
+    assert state.broken_files == {"deployments/0.yaml"}
+    assert not read(text).findings
+
+
+def test_all_environments_are_checked_at_once_and_nothing_is_said_twice() -> None:
+    text = NIGHTLY.replace("0 3 * * *", "61 3 * * *").replace("region: test", "region: test}\n    colour: {a: 1")
+    state = read(text + "overlap: queue\ntimout: 1h\n", every=True)
+    assert [(code, line) for code, _, line, _, _ in errors(state)] == [
+        ("UnknownKey", 8),
+        ("InvalidSchedule", 10),
+        ("UnknownKey", 12),
+    ]
+    assert [finding.line for finding in state.findings if finding.code == "NotActedOnYet"] == [11]
+    assert not state.deployments
+
+
+def test_what_an_overlay_takes_away_is_missed_in_its_environment() -> None:
+    text = "name: a\nflow: f.py:m\nenvironments: {staging: {flow: null}}\n"
+    (finding,) = read(text, every=True).findings
+    assert (finding.code, finding.line) == ("MissingKey", 1)
+    assert finding.message.endswith("(in the environment staging)")
+
+
+@pytest.mark.parametrize(
+    ("overlays", "expected"),
+    [
+        ("{staging: {name: b}}", ("InvalidOverlay", 3, 26, "$.environments.staging.name")),
+        ("{staging: {environments: {}}}", ("InvalidOverlay", 3, 26, "$.environments.staging.environments")),
+        ("{staging: [1]}", ("WrongType", 3, 25, "$.environments.staging")),
+        ("{Staging: {}}", ("InvalidValue", 3, 16, "$.environments.Staging")),
+        ("[staging]", ("WrongType", 3, 15, "$.environments")),
+        ("{staging: {flow: 5, flow: 6}}", ("DuplicateKey", 3, 35, "$.environments.staging.flow")),
+    ],
+)
+def test_what_is_no_overlay_is_refused_in_every_environment(overlays: str, expected: tuple[str, int, int, str]) -> None:
+    text = f"name: a\nflow: f.py:m\nenvironments: {overlays}\n"
+    code, line, column, path = expected
+    assert (code, "deployments/0.yaml", line, column, path) in errors(read(text))
+
+
+def test_an_environment_that_nothing_declares_applies_nothing() -> None:
+    state = read(NIGHTLY, environment="stagin", project="project: sales")
+    (finding,) = state.findings
+    assert (finding.code, finding.file, finding.hint) == (
+        "UnknownEnvironment",
+        "controller.yaml",
+        "did you mean staging?",
+    )
+    assert not state.deployments
+    assert state.broken_files == {"deployments/0.yaml"}
+    assert state.declared_names == {"nightly"}
+    assert [finding.code for finding in read(environment="prod").findings] == ["UnknownEnvironment"]
+
+
+def test_one_file_of_many_need_not_declare_the_environment() -> None:
+    reader = ManifestReader("prod", is_whole=False)
+    assert set(reader.read([manifest("a.yaml", "name: a\nflow: f.py:m\n")], NOW).deployments) == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("defaults: {timeout: soon}", ("InvalidDuration", 1, 21, "$.defaults.timeout")),
+        ("defaults: {timout: 1h}", ("UnknownKey", 1, 12, "$.defaults.timout")),
+        ("defaults: {name: a}", ("UnknownKey", 1, 12, "$.defaults.name")),
+        ("defaults: {env: {PATH: x}}", ("ForbiddenEnvironment", 1, 18, "$.defaults.env.PATH")),
+        ("defaults: {queue: havy}\nqueues: {heavy: {limit: 1}}", ("UnknownQueue", 1, 19, "$.defaults.queue")),
+        ("environments: {prod: {defaults: {tags: x}}}", ("WrongType", 1, 40, "$.environments.prod.defaults.tags")),
+        ("environments: {prod: {default: {}}}", ("UnknownKey", 1, 23, "$.environments.prod.default")),
+        ("queues: {heavy: {limit: 0}}", ("InvalidValue", 1, 25, "$.queues.heavy.limit")),
+        ("queues: {heavy: {}}", ("MissingKey", 1, 17, "$.queues.heavy")),
+        ("project: My Project", ("InvalidValue", 1, 10, "$.project")),
+        ("[a]", ("NotAMapping", 1, 2, "$")),
+        ("project: a\n---\nproject: b", ("NotAMapping", 3, 1, "$")),
+        ("project: [", ("InvalidYaml", 2, 1, "$")),
+        ("project: a\nproject: a", ("DuplicateKey", 2, 1, "$.project")),
+    ],
+)
+def test_a_broken_project_applies_nothing(text: str, expected: tuple[str, int, int, str]) -> None:
+    state = read("name: a\nflow: f.py:m\n", "name: b\n", project=text)
+    code, line, column, path = expected
+    assert errors(state) == [(code, "controller.yaml", line, column, path)]
+    assert not state.deployments
+    assert state.broken_files == {"deployments/0.yaml", "deployments/1.yaml"}
+    assert state.declared_names == {"a", "b"}
+
+
+def test_a_project_that_must_not_be_read_is_broken() -> None:
+    refused = RefusedFile(path="controller.yaml", message="It is a link.")
+    state = ManifestReader().read([manifest("a.yaml", "name: a\nflow: f.py:m\n")], NOW, refused)
+    assert errors(state) == [("RefusedFile", "controller.yaml", 1, 1, "$")]
+    assert state.broken_files == {"a.yaml"}
+
+
+def test_an_empty_project_says_nothing() -> None:
+    assert document(read(NIGHTLY, project="# nothing yet\n")) == document(read(NIGHTLY))
+
+
+def test_a_queue_must_be_declared() -> None:
+    text = "name: a\nflow: f.py:m\nqueue: havy\n"
+    (finding,) = (found for found in read(text, project=PROJECT).findings if found.code == "UnknownQueue")
+    assert (finding.file, finding.line, finding.column, finding.hint) == (
+        "deployments/0.yaml",
+        3,
+        8,
+        "did you mean heavy?",
+    )
+    assert set(read(text.replace("havy", "heavy"), project=PROJECT).deployments) == {"a"}
+
+
+def test_a_default_is_reported_once_and_a_conflict_with_it_at_the_document() -> None:
+    texts = [f"name: {name}\nflow: f.py:m\n" for name in "ab"]
+    (finding,) = read(*texts, project="defaults: {overlap: queue}").findings
+    assert at(finding) == ("NotActedOnYet", "controller.yaml", 1, 12, "$.defaults.overlap")
+    state = read(*texts, project="defaults: {command: [ls]}")
+    assert [(code, file, line) for code, file, line, _, _ in errors(state)] == [
+        ("ConflictingKeys", "deployments/0.yaml", 2),
+        ("ConflictingKeys", "deployments/1.yaml", 2),
+    ]
+
+
+def test_a_deployment_begins_at_its_own_first_line() -> None:
+    state = read("# comment\nname: a\nflow: f.py:m\n", project="defaults: {timeout: 1h}")
+    assert state.deployments["a"].line == 2
+
+
+def test_another_project_or_none_is_noticed_and_the_same_is_not_read_again() -> None:
+    reader = ManifestReader()
+    files = [manifest("a.yaml", "name: a\nflow: f.py:m\n")]
+    for timeout in ("1h", "2h"):
+        found = reader.read(files, NOW, project_file(f"defaults: {{timeout: {timeout}}}"))
+        assert found.deployments["a"].document["timeout"] == timeout
+    parsed = reader.parsed
+    assert reader.read(files, NOW, project_file("defaults: {timeout: 2h}")) is found
+    assert reader.parsed == parsed
+    assert "timeout" not in reader.read(files, NOW).deployments["a"].document
+    assert reader.read([], NOW, project_file("defaults: {timout: 2h}")).findings
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text("ab", max_size=2),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """RFC 7396, section 2, word by word."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merge_patch(result.get(name), value)
+    return result
+
+
+@given(st.dictionaries(st.sampled_from("abc"), JSON), st.dictionaries(st.sampled_from("abc"), JSON))
+def test_merging_is_that_of_the_rfc(target: dict[str, Any], patch: dict[str, Any]) -> None:
+    left, right = (load(json.dumps(value).encode()).documents[0].root for value in (target, patch))
+    merged = overlay(left, right)
+    assert merged.value == merge_patch(target, patch)
+    assert set(merged.keys) == set(merged.fields) == set(merged.value)
+    assert (left.value, right.value) == (target, patch)

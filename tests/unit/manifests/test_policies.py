@@ -1,0 +1,147 @@
+"""Policies become typed values, and what nothing acts on yet is said at its key."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from controller.manifests import DesiredState
+from controller.model.findings import Severity
+from controller.model.policies import (
+    Catchup,
+    CatchupPolicy,
+    EnvSecret,
+    FileSecret,
+    Overlap,
+    Prune,
+    Resources,
+    Retention,
+    Retries,
+    RetryOn,
+)
+
+Read = Callable[..., DesiredState]
+EXAMPLES = Path(__file__).parents[2] / "examples"
+GOOD = "name: a\nflow: f.py:m\n"
+
+
+def said(state: DesiredState) -> list[tuple[str, str, str | None]]:
+    return [(finding.code, finding.message, finding.hint) for finding in state.findings]
+
+
+def test_every_policy_arrives_in_the_deployment(read: Read) -> None:
+    (found,) = read((EXAMPLES / "positive" / "every_key.yaml").read_bytes()).deployments.values()
+    assert (found.overlap, found.prune, found.priority, found.queue) == (Overlap.QUEUE, Prune.DISABLED, -5, "default")
+    assert found.catchup == Catchup(policy=CatchupPolicy.ALL, window=timedelta(days=2), max=500)
+    assert found.start_deadline == timedelta(minutes=15)
+    assert found.retries == Retries(
+        limit=3,
+        delay=timedelta(minutes=1),
+        backoff=3.0,
+        max_delay=timedelta(hours=1),
+        jitter=0.5,
+        on=(RetryOn.FAILED, RetryOn.CRASHED),
+    )
+    assert found.secrets == {
+        "DB_PASSWORD": EnvSecret(env="SALES_DB_PASSWORD"),
+        "TOKEN": FileSecret(file="/run/secrets/token"),
+    }
+    assert found.resources == Resources(memory=3 * 2**29, cpu_seconds=3600, processes=64)
+    assert found.retention == Retention(runs=200, days=30)
+    assert (found.renamed_from, found.working_directory) == ("sales", "reports")
+
+
+def test_a_deployment_that_says_nothing_has_what_is_done_anyway(read: Read) -> None:
+    state = read(GOOD)
+    (found,) = state.deployments.values()
+    assert (found.overlap, found.catchup, found.retries.limit) == (Overlap.SKIP, Catchup(), 0)
+    assert (found.queue, found.resources, found.retention, found.working_directory) == (
+        "default",
+        Resources(),
+        Retention(),
+        "",
+    )
+    assert state.findings == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "overlap: queue",
+        "catchup: {max: 5}",
+        "start_deadline: 15m",
+        "retries: {limit: 1}",
+        "secrets: {A: {env: B}}",
+        "resources: {memory: 1GiB}",
+        "priority: 1",
+        "prune: disabled",
+        "retention: {days: 3}",
+        "renamed_from: b",
+    ],
+)
+def test_what_is_not_acted_on_yet_is_a_warning_at_its_key(read: Read, text: str) -> None:
+    state = read(GOOD + text)
+    (finding,) = state.findings
+    assert (finding.code, finding.severity) == ("NotActedOnYet", Severity.WARNING)
+    assert (finding.line, finding.column, finding.path) == (3, 1, f"$.{text.partition(':')[0]}")
+    assert set(state.deployments) == {"a"}
+    assert not state.broken_files
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "overlap: skip",
+        "catchup: {policy: latest, window: 60m}",
+        "retries: {limit: 0, delay: 1h}",
+        "queue: default",
+        "priority: 0",
+        "prune: enabled",
+        "secrets: {}",
+        "working_directory: x",
+    ],
+)
+def test_what_is_done_anyway_is_no_warning(read: Read, text: str) -> None:
+    assert read(GOOD + text).findings == ()
+
+
+def test_a_secret_is_never_a_value_and_never_repeated(read: Read) -> None:
+    state = read(f"{GOOD}secrets: {{PASSWORD: hunter2}}")
+    (finding,) = state.findings
+    assert finding.code == "WrongType"
+    assert finding.hint == "name where the value comes from: {env: NAME} or {file: /path}"
+    assert "hunter2" not in finding.message
+    assert not state.deployments
+
+
+@pytest.mark.parametrize(
+    ("said_size", "size"),
+    [("1GiB", 2**30), ("512 MiB", 2**29), ("2GB", 2 * 10**9), ("1.5GiB", 3 * 2**29), ("1048576", 2**20)],
+)
+def test_sizes_are_bytes(read: Read, said_size: str, size: int) -> None:
+    (found,) = read(f"{GOOD}resources: {{memory: {said_size}}}").deployments.values()
+    assert found.resources.memory == size
+
+
+@pytest.mark.parametrize("wrong", ["1 gig", "-1", "1023KiB", "65TiB", "1e300", "''", "1GiB2"])
+def test_what_is_no_size_is_refused(read: Read, wrong: str) -> None:
+    (finding,) = read(f"{GOOD}resources: {{memory: {wrong}}}").findings
+    assert (finding.code, finding.path) == ("InvalidSize", "$.resources.memory")
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("overlap: skp", 'overlap must be skip, queue, replace or allow, not "skp"', "did you mean skip?"),
+        ("priority: 5000", "priority must be at most 1000", None),
+        ("retries: {limit: -1}", "limit must be at least 0", None),
+        ("retries: {limit: x}", "limit must be a whole number, this is text (x)", None),
+        ("retries: {limits: 1}", "there is no key limits here", "did you mean limit?"),
+        ("retries: {delay: 1h, max_delay: 1m}", "max_delay is shorter than delay", None),
+        ("secrets: {A: {vault: x}}", "needs exactly one of env or file", None),
+        ("working_directory: ../x", "../x lies outside the repository", None),
+    ],
+)
+def test_a_wrong_policy_says_what_is_expected(read: Read, text: str, message: str, hint: str | None) -> None:
+    assert any(found[1:] == (message, hint) for found in said(read(GOOD + text)))
