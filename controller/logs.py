@@ -18,17 +18,14 @@ def configure(style: Format, *, to: Path | None = None, with_tracebacks: bool = 
     """
     handler: logging.Handler = logging.StreamHandler(sys.stdout) if to is None else logging.FileHandler(to)
     handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
-    handler.addFilter(_keep if with_tracebacks else _shorten)
+    if not with_tracebacks:
+        handler.addFilter(_shorten)
     # A log that nobody reads any more (a closed pipe) must not disturb the work.
     logging.raiseExceptions = False
     root = logging.getLogger("controller")
     root.handlers = [handler]
     root.setLevel(logging.INFO)
     root.propagate = False
-
-
-def _keep(record: logging.LogRecord) -> bool:  # noqa: ARG001
-    return True
 
 
 def _shorten(record: logging.LogRecord) -> bool:

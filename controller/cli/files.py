@@ -9,7 +9,7 @@ from pathlib import Path
 from controller.clock import SystemClock
 from controller.errors import UsageError
 from controller.manifests import DesiredState, ManifestReader
-from controller.model.findings import Finding
+from controller.model.findings import refusal_finding
 from controller.model.snapshots import PROJECT_FILE, ManifestFile, Snapshot
 from controller.settings import Location, enclosing_repository, is_git_repository
 from controller.sources.directory import DirectorySource
@@ -79,10 +79,7 @@ def _read_root(
     desired.check_environment()
     if not is_whole and location.environment not in (None, *desired.environments):
         _check_whole(root, location)
-    findings = [
-        Finding(code="RefusedFile", message=refusal.message, file=refusal.path, line=1, column=1)
-        for refusal in refused.values()
-    ]
+    findings = [refusal_finding(file) for file in refused.values()]
     contents = {file.path: file.content for file in files.values()}
     if isinstance(project, ManifestFile):
         contents[project.path] = project.content

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from controller.model.snapshots import RefusedFile
+
 
 class Severity(StrEnum):
     """How much a finding weighs: an error keeps a document from being applied, a warning does not."""
@@ -29,3 +31,8 @@ class Finding:
     hint: str | None = None
     path: str = "$"
     deployment: str | None = None
+
+
+def refusal_finding(file: RefusedFile) -> Finding:
+    """The finding of a file that was not even read."""
+    return Finding(code="RefusedFile", message=file.message, file=file.path, line=1, column=1)

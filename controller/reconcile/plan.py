@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from controller.manifests import DesiredState, build_deployment
 from controller.model.deployments import Deployment
-from controller.model.findings import Finding, Severity
+from controller.model.findings import Finding, Severity, refusal_finding
 from controller.model.schedules import Schedule
 from controller.model.snapshots import Snapshot
 from controller.model.status import InventoryEntry
@@ -43,10 +43,7 @@ class Plan:
 
 def make_plan(snapshot: Snapshot, desired: DesiredState, recorded: Mapping[str, InventoryEntry]) -> Plan:
     """Compare what the snapshot declares with what is in force."""
-    refused = tuple(
-        Finding(code="RefusedFile", message=refusal.message, file=refusal.path, line=1, column=1)
-        for refusal in snapshot.refused
-    )
+    refused = tuple(refusal_finding(file) for file in snapshot.refused)
     create: list[Deployment] = []
     update: list[Update] = []
     for name, deployment in desired.deployments.items():

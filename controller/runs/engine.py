@@ -26,6 +26,7 @@ from controller.store import Store, runs
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 10.0
+RETRY_SECONDS = 1.0
 
 
 class Engine:
@@ -125,6 +126,9 @@ class Engine:
             self._launch()
         except ControllerError as error:
             log.error("Runs can't go on for now", extra={"reason": error.reason, "error": error.message})
+            # What woke us is still there to be dealt with, and would wake us again at once.
+            self._stopping.wait(RETRY_SECONDS)
+            self.wake()
 
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):

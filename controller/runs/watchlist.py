@@ -10,7 +10,7 @@ import selectors
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from controller.clock import Clock
@@ -110,7 +110,8 @@ class Watchlist:
     def refuse(self, run: Run, reason: str) -> None:
         """This run can't be launched: it has failed without having run."""
         with self._store.write() as tx:
-            self._finish(tx, run, RunState.FAILED, f"not launched: {reason}")
+            ended = self._finish(tx, run, RunState.FAILED, f"not launched: {reason}")
+        _tell(ended)
 
     def handle(self, ready: Sequence[Watched]) -> None:
         """Something happened to these: READY, or the end of a supervisor."""
@@ -170,14 +171,15 @@ class Watchlist:
         with self._store.write() as tx:
             run = self._current(tx, watched)
             if isinstance(verdict, Ended):
-                self._finish(tx, run, verdict.state, verdict.reason, ended=verdict)
+                ended = self._finish(tx, run, verdict.state, verdict.reason, ended=verdict)
             elif isinstance(verdict, Lost):
-                self._finish(tx, run, RunState.CRASHED, verdict.reason)
+                ended = self._finish(tx, run, RunState.CRASHED, verdict.reason)
             elif self._may_relaunch(run, watched):
-                self._relaunch(tx, run)
+                ended = self._relaunch(tx, run)
             else:
-                self._finish(tx, run, RunState.CRASHED, "outcome unknown: the directory of the run is gone")
+                ended = self._finish(tx, run, RunState.CRASHED, "outcome unknown: the directory of the run is gone")
         self._forget(watched)
+        _tell(ended)
 
     @staticmethod
     def _is_alive(watched: Watched) -> bool:
@@ -203,7 +205,8 @@ class Watchlist:
 
     def _finish(
         self, tx: Transaction, run: Run, state: RunState, reason: str | None, *, ended: Ended | None = None
-    ) -> None:
+    ) -> Run | None:
+        """Record the outcome; returns the run as it ended, to be told of once that is on disk."""
         now = self._clock.now()
         ending = {
             "reason": reason,
@@ -213,42 +216,35 @@ class Watchlist:
         }
         result = None if ended is None else ended.result
         if not runs.move(tx, run.id, expect=run.state, to=state, result=result, **ending):
-            return
+            return None
         self._launches.pop(run.id, None)
         if run.attempt:
             runs.move_attempt(tx, run.id, run.attempt, state, **ending)
-        fields = {"deployment": run.deployment, "run": run.id, "reason": reason}
-        if state is RunState.SUCCEEDED:
-            log.info("Run succeeded", extra=fields)
-            return
-        log.warning(f"Run {state.value.replace('_', ' ')}", extra=fields)  # noqa: G004
-        message = f"Run {run.id} {state.value.replace('_', ' ')}" + (f": {reason}" if reason else "")
-        events.append(
-            tx,
-            [
-                Event(
-                    time=now,
-                    severity=EventSeverity.ERROR,
-                    reason="Run" + state.value.title().replace("_", ""),
-                    message=message,
-                    about=run.deployment,
-                    revision=run.revision,
-                )
-            ],
-        )
+        if state is not RunState.SUCCEEDED:
+            message = f"Run {run.id} {_words(state)}" + (f": {reason}" if reason else "")
+            event = Event(
+                time=now,
+                severity=EventSeverity.ERROR,
+                reason="Run" + state.value.title().replace("_", ""),
+                message=message,
+                about=run.deployment,
+                revision=run.revision,
+            )
+            events.append(tx, [event])
+        return replace(run, state=state, reason=reason)
 
     @staticmethod
     def _may_relaunch(run: Run, watched: Watched) -> bool:
         """Whether it is proven that nothing ran: GO was never said, or it was and the whole directory has no mark."""
         return run.state is RunState.LAUNCHING or (watched.directory / "run.json").is_file()
 
-    def _relaunch(self, tx: Transaction, run: Run) -> None:
+    def _relaunch(self, tx: Transaction, run: Run) -> Run | None:
+        """Queue it again, but not for ever."""
         self._launches[run.id] += 1
         if self._launches[run.id] >= MAX_LAUNCHES:
-            self._finish(tx, run, RunState.FAILED, f"not launched: its supervisor ended {MAX_LAUNCHES} times")
-            return
+            return self._finish(tx, run, RunState.FAILED, f"not launched: its supervisor ended {MAX_LAUNCHES} times")
         runs.move(tx, run.id, expect=run.state, to=RunState.PENDING, started_at=None)
-        log.info("Run was not started; it is queued again", extra={"deployment": run.deployment, "run": run.id})
+        return replace(run, state=RunState.PENDING)
 
     @staticmethod
     def _current(tx: Transaction, watched: Watched) -> Run:
@@ -284,3 +280,20 @@ class Watchlist:
         if watched.handle is not None:
             os.close(watched.handle)
         self._watched.pop(watched.run.id, None)
+
+
+def _tell(run: Run | None) -> None:
+    """Log what has become of a run."""
+    if run is None:
+        return
+    fields = {"deployment": run.deployment, "run": run.id, "reason": run.reason}
+    if run.state is RunState.PENDING:
+        log.info("Run was not started; it is queued again", extra=fields)
+    elif run.state is RunState.SUCCEEDED:
+        log.info("Run succeeded", extra=fields)
+    else:
+        log.warning("Run %s", _words(run.state), extra=fields)
+
+
+def _words(state: RunState) -> str:
+    return state.value.replace("_", " ")
