@@ -1,6 +1,8 @@
 """What a source said at one revision: `sources` makes it, `manifests` reads it."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 PROJECT_FILE = "controller.yaml"
 """At the root of the repository: what holds for all of its deployments. It is not a manifest."""
@@ -35,6 +37,26 @@ class Snapshot:
     files: tuple[ManifestFile, ...]
     refused: tuple[RefusedFile, ...] = ()
     project: ManifestFile | RefusedFile | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeFile:
+    """One file that is not a manifest: `digest` changes exactly when its content does, `size` is in bytes."""
+
+    digest: str
+    size: int
+
+
+class Code(Protocol):
+    """The files of one revision that flows are read from. Both methods raise SourceError when it can't be read."""
+
+    def find(self, paths: Iterable[str]) -> Mapping[str, CodeFile]:
+        """Those of `paths` (from the repository root, with `/`) that are regular files; links inside are followed."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """The content of a file that `find` has found."""
+        ...
 
 
 def is_manifest(path: str) -> bool:
