@@ -45,6 +45,13 @@ class Node(NamedTuple):
             node = child
         return node
 
+    def find(self, path: Path) -> "Node | None":
+        """The node at `path`, None if there is none."""
+        node: Node | None = self
+        for step in path:
+            node = node and node.child(step)
+        return node
+
     def child(self, step: str | int) -> "Node | None":
         """The value of a key, or an item; None where there is none."""
         if isinstance(step, str):

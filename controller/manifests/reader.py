@@ -13,13 +13,14 @@ from types import MappingProxyType
 
 from controller.errors import UsageError
 from controller.manifests.build import Built
+from controller.manifests.flows import Flows, Modules
 from controller.manifests.load import Loaded, load
 from controller.manifests.nodes import Place, Problem
 from controller.manifests.overlays import View, build_in, declared_environments
 from controller.manifests.project import Project, read_project, unknown_environment
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
-from controller.model.snapshots import PROJECT_FILE, ManifestFile, RefusedFile
+from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile
 
 MAX_FILES = 10_000
 MAX_FINDINGS_PER_FILE = 200
@@ -51,13 +52,14 @@ class DesiredState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    """What one version of one file says, taken alone."""
+    """What one version of one file says, taken alone; `code` has the digests of the flows that it was held against."""
 
     digest: str
     built: tuple[Built, ...]
     findings: tuple[Finding, ...]
     environments: frozenset[str]
     is_broken: bool
+    code: Mapping[str, str | None]
 
 
 class ManifestReader:
@@ -77,21 +79,33 @@ class ManifestReader:
         self._is_whole = is_whole
         self._project_file: ManifestFile | RefusedFile | None = None
         self._project = Project()
+        self._modules = Modules()
         self._files: dict[str, _Read] = {}
         self._unread: list[str] = []
         self._state = self._combine({}, [])
 
     def read(
-        self, files: Iterable[ManifestFile], now: datetime, project: ManifestFile | RefusedFile | None = None
+        self,
+        files: Iterable[ManifestFile],
+        now: datetime,
+        project: ManifestFile | RefusedFile | None = None,
+        code: Code | None = None,
     ) -> DesiredState:
-        """What `files` declare together under the `project`.
+        """What `files` declare together under the `project`, checked against the `code` of the same revision.
 
-        `now` (aware) matters only for schedules that never fire after it.
+        `now` (aware) matters only for schedules that never fire after it. `code` None leaves out whether flows are
+        there and take their parameters. Raises SourceError where the code can't be read.
         """
         if project != self._project_file:
             self._project_file, self._project = project, read_project(project, now)
             self._files, self._unread, self._state = {}, [], self._combine({}, [])
-        view = View(project=self._project, environment=self._environment, all_environments=self._all_environments)
+        known = {path for read in self._files.values() for path in read.code}
+        view = View(
+            project=self._project,
+            environment=self._environment,
+            all_environments=self._all_environments,
+            flows=None if code is None else Flows(code, self._modules, known),
+        )
         remaining = iter(files)
         reads = {file.path: self._read(file, now, view) for file in islice(remaining, MAX_FILES)}
         unread = [file.path for file in remaining]
@@ -141,7 +155,8 @@ class ManifestReader:
 
     def _read(self, file: ManifestFile, now: datetime, view: View) -> _Read:
         known = self._files.get(file.path)
-        if known is not None and known.digest == file.digest:
+        flows = view.flows
+        if known is not None and known.digest == file.digest and (flows is None or flows.are(known.code)):
             return known
         self.parsed += 1
         loaded = load(file.content, json=file.path.endswith(".json"))
@@ -153,6 +168,7 @@ class ManifestReader:
             findings=findings,
             environments=frozenset(e for one in loaded.documents for e in declared_environments(one.root)),
             is_broken=any(finding.severity is Severity.ERROR for finding in findings),
+            code={} if flows is None else flows.take(),
         )
 
 

@@ -132,4 +132,14 @@ WHAT_RUNS = (
         wrong=NIGHTLY + "env: {PYTHONPATH: lib}\n",
         right=NIGHTLY + "env: {ETL_LIBRARY: lib}\n",
     ),
+    Explanation(
+        code="PlainSecret",
+        summary="what looks like a secret in plain text",
+        severity=Severity.WARNING,
+        meaning="A warning: the value looks like a password, a key or a token. Everybody who can read the repository "
+        "and its history can read it.",
+        remedy="Change the secret where it is used, and name only where its value comes from, under `secrets`.",
+        wrong=NIGHTLY + "env: {DB_PASSWORD: correct-horse-battery}\n",
+        right=NIGHTLY + "env: {DB_PASSWORD_FILE: /run/secrets/sales}\n",
+    ),
 )

@@ -12,6 +12,7 @@ from controller.model.snapshots import ManifestFile
 from controller.reports.explanations import Explanation, as_markdown, as_text, codes, coming_codes, explain
 from tests.docs.pages import DOCS, code_blocks
 from tests.docs.test_findings_page import CODE, SECTIONS, codes_of_the_program
+from tests.written_code import code_of
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 ALL = (*codes(), *coming_codes())
@@ -33,7 +34,7 @@ def written(code: str) -> str:
 
 def found_in(text: str) -> list[str]:
     file = ManifestFile(path="deployments/a.yaml", content=text.encode(), digest="1")
-    return [finding.code for finding in ManifestReader().read([file], NOW).findings]
+    return [finding.code for finding in ManifestReader().read([file], NOW, code=code_of(text)).findings]
 
 
 def test_every_code_of_the_program_is_explained() -> None:
