@@ -25,8 +25,8 @@ def at(finding: Finding) -> tuple[str, int, int, str]:
     return (finding.code, finding.line, finding.column, finding.path)
 
 
-def found(text: str, **how: bool) -> list[tuple[str, int, int, str]]:
-    return [at(finding) for finding in read(text, **how).findings]
+def found(text: str, *, every: bool = False) -> list[tuple[str, int, int, str]]:
+    return [at(finding) for finding in read(text, every=every).findings]
 
 
 def test_the_seed_s_string_for_a_list_is_refused_with_the_hint() -> None:
