@@ -1,47 +1,56 @@
 """A directory that is followed as it is on disk: a plain one, or a repository's working tree.
 
-Its revision is a digest of its manifests. A run uses the files that are there when it starts: nothing is pinned.
+Its revision is a digest of its manifests, and of the files that were asked for through `code`. A run uses the files
+that are there when it starts: nothing is pinned.
 """
 
+import errno
 import hashlib
 import os
-import stat
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from controller.clock import Clock, SystemClock
 from controller.errors import SourceError
-from controller.model.snapshots import PROJECT_FILE, ManifestFile, RefusedFile, Snapshot, is_manifest
-from controller.sources.source import MAX_MANIFEST_BYTES, Watched, is_text, visible
+from controller.model.snapshots import PROJECT_FILE, Code, CodeFile, ManifestFile, RefusedFile, Snapshot, is_manifest
+from controller.sources.files import Files, TooLargeError, UnstableError
+from controller.sources.source import MAX_CODE_BYTES, MAX_MANIFEST_BYTES, Watched, is_text, visible
 
 _MAX_DEPTH = 32
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    stamp: tuple[int, int, int, int]
-    file: ManifestFile
+_MAX_WATCHED = 64
+_LINK = "A manifest must be a regular file, not a link: git keeps only its text."
 
 
 class DirectorySource:
     """The deployments path (a directory or one file) below `root`. A file is read again only when its stat changed.
 
-    Links to files inside `root` are followed unless told otherwise: a commit would refuse them.
+    Links to files inside `root` are followed unless told otherwise: a commit would refuse them as manifests.
     """
 
     is_pinned = False
 
-    def __init__(self, root: Path, *, path: str, follow_links: bool = True) -> None:
+    def __init__(self, root: Path, *, path: str, follow_links: bool = True, clock: Clock | None = None) -> None:
         self._root = root
         self._path = path
         self._follow_links = follow_links
-        self._known: dict[str, _Known] = {}
+        now = clock or SystemClock()
+        self._files = Files(root, now, limit=MAX_MANIFEST_BYTES, follow_links=follow_links)
+        self._manifests: dict[str, ManifestFile] = {}
+        self._code = DirectoryCode(Files(root, now, limit=MAX_CODE_BYTES))
         self._last: Snapshot | None = None
+        self._digest = ""
 
     def observe(self) -> str:
-        """`dir@sha256:<digest>` of the manifests' paths and contents, and the project's."""
-        self._last = self._scan()
-        return self._last.revision
+        """`dir@sha256:<digest>` of the paths and contents of all that counts."""
+        found, digest = self._scan()
+        code_changed = self._code.look()
+        if self._last is None or digest != self._digest or code_changed:
+            revision = f"dir@sha256:{self._code.digest(digest)}"
+        else:
+            revision = self._last.revision
+        self._last, self._digest = replace(found, revision=revision), digest
+        return revision
 
     def read(self, revision: str) -> Snapshot:
         """What the last `observe` saw, if that was this revision."""
@@ -49,12 +58,13 @@ class DirectorySource:
             raise SourceError(f"{self._root} has changed since {revision}.")
         return self._last
 
+    def code(self, revision: str) -> Code:  # noqa: ARG002
+        """The files as they are now. A change of one that was asked for is a change of the revision."""
+        return self._code
+
     def read_file(self, revision: str, path: str) -> bytes:  # noqa: ARG002
         """The file as it is now, whatever the revision."""
-        try:
-            return self._open_regular(self._root / path)
-        except OSError as error:
-            raise SourceError(f"{path} can't be read: {error.strerror}.") from error
+        return self._code.read(path)
 
     def read_project(self, revision: str) -> ManifestFile | RefusedFile | None:  # noqa: ARG002
         """The project as it is now, whatever the revision."""
@@ -72,45 +82,34 @@ class DirectorySource:
         """Nothing was made."""
 
     def watched(self) -> tuple[Watched, ...]:
-        """The deployments path, the directory above it, which tells when the path is replaced, and the project's."""
+        """The deployments path, the directory above it, which tells when the path is replaced, and the project's.
+
+        So are the directories of the files that were asked for, unless they are many: then polling has to do.
+        """
         top = self._root / self._path
         places = [Watched(path=top, recursive=True)] if top.is_dir() else []
-        if self._path:
-            above = {top.parent if top.parent.is_dir() else self._root, self._root}
-            places += [Watched(path=path, recursive=False) for path in sorted(above)]
-        return tuple(places)
+        above = {top.parent if top.parent.is_dir() else self._root, self._root} if self._path else set()
+        beside = {self._root / path.rpartition("/")[0] for path in self._code.asked}
+        beside = {path for path in beside if not path.is_relative_to(top) and path.is_dir()}
+        above |= beside if len(beside) <= _MAX_WATCHED else set()
+        return (*places, *(Watched(path=path, recursive=False) for path in sorted(above)))
 
-    def _scan(self) -> Snapshot:
+    def _scan(self) -> tuple[Snapshot, str]:
         top = self._root / self._path
         if not top.exists():
             raise SourceError(f"There is no directory {top}.", hint="Create it, or name another with --path.")
-        files: list[ManifestFile] = []
-        refused: list[RefusedFile] = []
         try:
             single = [] if self._path == PROJECT_FILE else [self._path]
-            for path in sorted(self._walk(top, 0)) if top.is_dir() else single:
-                file = self._manifest(path)
-                if isinstance(file, ManifestFile):
-                    files.append(file)
-                else:
-                    refused.append(file)
+            found = [self._manifest(path) for path in (sorted(self._walk(top, 0)) if top.is_dir() else single)]
             project = self._project()
         except OSError as error:
             raise SourceError(f"{error.filename or top} can't be read: {error.strerror}.") from error
-        self._known = {
-            file.path: self._known[file.path] for file in (*files, project) if isinstance(file, ManifestFile)
-        }
-        digest = hashlib.sha256()
-        for entry in files:
-            digest.update(f"{entry.path}\0{entry.digest}\0".encode())
-        for refusal in refused:
-            digest.update(f"{refusal.path}\0{refusal.message}\0".encode())
-        if project is not None:
-            said = project.digest if isinstance(project, ManifestFile) else project.message
-            digest.update(f"{project.path}\0\0{said}\0".encode())
-        return Snapshot(
-            revision=f"dir@sha256:{digest.hexdigest()}", files=tuple(files), refused=tuple(refused), project=project
-        )
+        files = tuple(file for file in found if isinstance(file, ManifestFile))
+        refused = tuple(file for file in found if isinstance(file, RefusedFile))
+        self._manifests = {file.path: file for file in (*files, project) if isinstance(file, ManifestFile)}
+        self._files.keep(set(self._manifests))
+        snapshot = Snapshot(revision="", files=files, refused=refused, project=project)
+        return snapshot, _digest(snapshot)
 
     def _project(self) -> ManifestFile | RefusedFile | None:
         return self._manifest(PROJECT_FILE) if os.path.lexists(self._root / PROJECT_FILE) else None
@@ -131,41 +130,105 @@ class DirectorySource:
     def _manifest(self, path: str) -> ManifestFile | RefusedFile:
         if not is_text(path):
             return RefusedFile(path=visible(path), message="The name of a manifest must be UTF-8.")
-        target = self._root / path
-        if not self._follow_links and target.is_symlink():
-            return RefusedFile(
-                path=path, message="A manifest must be a regular file, not a link: git keeps only its text."
-            )
+        if not self._follow_links and (self._root / path).is_symlink():
+            return RefusedFile(path=path, message=_LINK)
+        known = self._manifests.get(path)
         try:
-            if not target.resolve().is_relative_to(self._root.resolve()):
-                return RefusedFile(path=path, message="The link leads out of the repository.")
-            found = target.stat()
-        except (OSError, RuntimeError) as error:
-            return RefusedFile(path=path, message=f"The file can't be read: {_reason(error)}.")
-        if not stat.S_ISREG(found.st_mode):
-            return RefusedFile(path=path, message="A manifest must be a regular file.")
-        if found.st_size > MAX_MANIFEST_BYTES:
-            return RefusedFile(path=path, message=f"A manifest may have 1 MiB; this one has {found.st_size} bytes.")
-        stamp = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
-        known = self._known.get(path)
-        if known is None or known.stamp != stamp:
-            try:
-                content = self._open_regular(target)
-            except OSError as error:
-                return RefusedFile(path=path, message=f"The file can't be read: {_reason(error)}.")
-            digest = hashlib.sha256(content).hexdigest()
-            known = _Known(stamp, ManifestFile(path=path, content=content, digest=digest))
-            self._known[path] = known
-        return known.file
-
-    @staticmethod
-    def _open_regular(path: Path) -> bytes:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise OSError(0, "not a regular file")
-            return stream.read(MAX_MANIFEST_BYTES + 1)
+            seen = self._files.look(path)
+            if seen.content is None and (known is None or known.digest != seen.digest):
+                self._files.forget(path)
+                seen = self._files.look(path)
+        except OSError as error:
+            return RefusedFile(path=path, message=_refusal(error))
+        except TooLargeError as error:
+            return RefusedFile(path=path, message=f"A manifest may have 1 MiB; this one has {error.size} bytes.")
+        except UnstableError:
+            # As if the write had not begun: whoever writes will have written more by the next look.
+            return known or RefusedFile(path=path, message="The file is being written.")
+        if known is not None and known.digest == seen.digest:
+            return known
+        assert seen.content is not None
+        return ManifestFile(path=path, content=seen.content, digest=seen.digest)
 
 
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or "it is a loop of links"
+class DirectoryCode:
+    """The files of a directory that flows are read from, and what they were when they were first asked for."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self.asked: dict[str, str] = {}
+
+    def find(self, paths: Iterable[str]) -> Mapping[str, CodeFile]:
+        """Those that are regular files now; links inside the directory are followed."""
+        found = {}
+        for path in paths:
+            file = self._file(path)
+            self.asked.setdefault(path, "" if file is None else file.digest)
+            if file is not None:
+                found[path] = file
+        return found
+
+    def read(self, path: str) -> bytes:
+        """The content of one of them as it is now."""
+        try:
+            return self._files.read(_checked(path))
+        except TooLargeError as error:
+            raise SourceError(f"{path} has {error.size} bytes; at most {MAX_CODE_BYTES} are read.") from error
+        except UnstableError as error:
+            raise SourceError(f"{path} can't be read: it is being written.") from error
+        except OSError as error:
+            raise SourceError(f"{path} can't be read: {error.strerror}.") from error
+
+    def look(self) -> bool:
+        """Look again at all that was asked for; whether any of it has changed."""
+        now = {path: "" if (file := self._file(path)) is None else file.digest for path in self.asked}
+        changed = now != self.asked
+        self.asked = now
+        return changed
+
+    def digest(self, manifests: str) -> str:
+        """The digest of everything, from that of the manifests."""
+        if not self.asked:
+            return manifests
+        said = "".join(f"{path}\0{digest}\0" for path, digest in sorted(self.asked.items()))
+        return hashlib.sha256(f"{manifests}\0{said}".encode("utf-8", "surrogateescape")).hexdigest()
+
+    def _file(self, path: str) -> CodeFile | None:
+        try:
+            seen = self._files.look(_checked(path))
+        except OSError:
+            return None
+        except TooLargeError as error:
+            stat = "-".join(str(number) for number in error.stamp)
+            return CodeFile(digest=f"stat:{stat}", size=error.size)
+        except UnstableError:
+            before = self._files.last(path)
+            return None if before is None else CodeFile(digest=before.digest, size=before.size)
+        return CodeFile(digest=seen.digest, size=seen.size)
+
+
+def _checked(path: str) -> str:
+    if "\0" in path or path.startswith("/"):
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return path
+
+
+def _digest(snapshot: Snapshot) -> str:
+    digest = hashlib.sha256()
+    for entry in snapshot.files:
+        digest.update(f"{entry.path}\0{entry.digest}\0".encode())
+    for refusal in snapshot.refused:
+        digest.update(f"{refusal.path}\0{refusal.message}\0".encode())
+    project = snapshot.project
+    if project is not None:
+        said = project.digest if isinstance(project, ManifestFile) else project.message
+        digest.update(f"{project.path}\0\0{said}\0".encode())
+    return digest.hexdigest()
+
+
+def _refusal(error: OSError) -> str:
+    if error.errno == errno.EXDEV:
+        return "The link leads out of the repository."
+    if error.errno in (errno.ENXIO, errno.EISDIR):
+        return "A manifest must be a regular file."
+    return f"The file can't be read: {error.strerror}."

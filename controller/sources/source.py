@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from controller.model.snapshots import ManifestFile, RefusedFile, Snapshot
+from controller.model.snapshots import Code, ManifestFile, RefusedFile, Snapshot
 
 MAX_MANIFEST_BYTES = 1 << 20
+MAX_CODE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,10 @@ class Source(Protocol):
 
     def read(self, revision: str) -> Snapshot:
         """All manifests of this revision, and its project."""
+        ...
+
+    def code(self, revision: str) -> Code:
+        """The files of this revision that flows are read from."""
         ...
 
     def read_file(self, revision: str, path: str) -> bytes:

@@ -149,7 +149,7 @@ def test_a_worktree_is_followed_at_its_own_branch(tmp_path: Path, repository: Gi
     assert {repository.path / ".git" / "worktrees" / "side", repository.path / ".git" / "refs"} <= watched
 
 
-def test_a_repository_with_sha256_can_not_be_read_yet_and_is_not_empty(tmp_path: Path, follow: Follow) -> None:
+def test_a_repository_with_sha256_is_followed(tmp_path: Path, follow: Follow) -> None:
     path = tmp_path / "modern"
     path.mkdir()
     modern = GitRepository(path)
@@ -157,8 +157,11 @@ def test_a_repository_with_sha256_can_not_be_read_yet_and_is_not_empty(tmp_path:
     commit = modern.commit({"deployments/a.yaml": "1"})
     source = follow(repo=path)
     assert source.observe() == f"main@sha256:{commit}"
-    with pytest.raises(SourceError):
-        source.read(source.observe())
+    assert paths(source) == ["deployments/a.yaml"]
+    code = source.code(source.observe())
+    assert code.find(["deployments/a.yaml"])["deployments/a.yaml"].size == 1
+    assert code.read("deployments/a.yaml") == b"1"
+    assert (source.checkout(source.observe()) / "deployments" / "a.yaml").read_text(encoding="utf-8") == "1"
 
 
 def test_links_submodules_and_giants_are_refused_and_the_rest_is_read(

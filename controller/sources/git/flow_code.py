@@ -1,0 +1,143 @@
+"""The files of one commit that flows are read from, moved to the next commit by what differs.
+
+`CodeIndex` keeps where the paths led to that were asked for; `GitCode` is what the reconciler gets of one revision.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+
+from controller.errors import SourceError
+from controller.model.snapshots import CodeFile
+from controller.sources.git.objects import contents, in_chunks, sizes
+from controller.sources.git.process import Look
+from controller.sources.git.resolving import Place, resolve
+from controller.sources.git.trees import Difference, list_changes
+from controller.sources.source import MAX_CODE_BYTES
+
+_AHEAD = 256
+_AHEAD_BYTES = 1 << 20
+
+Open = Callable[[], AbstractContextManager[Look]]
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was found out at one commit. `asked` leads back from an entry to the paths that went through it."""
+
+    commit: str
+    places: dict[str, Place] = field(default_factory=dict)
+    asked: dict[str, set[str]] = field(default_factory=dict)
+    directories: set[str] = field(default_factory=set)
+
+    def add(self, path: str, place: Place) -> None:
+        self.places[path] = place
+        for visited in place.visited:
+            self.asked.setdefault(visited, set()).add(path)
+            above = visited.rpartition("/")[0]
+            while above and above not in self.directories:
+                self.directories.add(above)
+                above = above.rpartition("/")[0]
+
+    def apply(self, change: Difference) -> bool:
+        """Forget what this changes, or know it anew; False if that is too much to tell."""
+        if change.path in self.directories:
+            return False
+        for path in tuple(self.asked.get(change.path, ())):
+            place = self.places.pop(path, None)
+            if place is not None and place.visited == (change.path,) and (change.now is None or change.now.is_regular):
+                object_id = None if change.now is None else change.now.object_id
+                self.places[path] = replace(place, object_id=object_id)
+        return True
+
+
+class CodeIndex:
+    """Where the paths that were ever asked for lead to. May be used by several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: _Known | None = None
+        self._sizes: dict[str, int] = {}
+
+    def find(self, open_look: Open, commit: str, paths: Iterable[str]) -> tuple[dict[str, CodeFile], dict[str, int]]:
+        """What these paths are, and the size of each content among them that was not known before, by its id."""
+        wanted = list(paths)
+        with self._lock:
+            known = self._known
+            if known is None or known.commit != commit or any(path not in known.places for path in wanted):
+                with open_look() as look:
+                    known = self._known = self._look(look, commit, wanted)
+            places = {path: known.places[path].object_id for path in wanted if path in known.places}
+            there = {path: object_id for path, object_id in places.items() if object_id is not None}
+            unsized = [object_id for object_id in there.values() if object_id not in self._sizes]
+            new: dict[str, int] = {}
+            if unsized:
+                with open_look() as look:
+                    new = sizes(look, unsized)
+                self._keep(new)
+            return {path: CodeFile(digest=found, size=self._sizes[found]) for path, found in there.items()}, new
+
+    def _keep(self, new: Mapping[str, int]) -> None:
+        self._sizes |= new
+        if self._known is not None and len(self._sizes) > 2 * len(self._known.places) + _AHEAD:
+            used = {place.object_id for place in self._known.places.values()}
+            self._sizes = {object_id: size for object_id, size in self._sizes.items() if object_id in used}
+
+    def _look(self, look: Look, commit: str, wanted: Iterable[str]) -> _Known:
+        known = self._moved(look, commit)
+        missing = [path for path in wanted if path not in known.places]
+        if missing:
+            for path, place in resolve(look, commit, missing).items():
+                known.add(path, place)
+        return known
+
+    def _moved(self, look: Look, commit: str) -> _Known:
+        known = self._known
+        if known is None or known.commit == commit:
+            return known or _Known(commit)
+        self._known = None
+        changes = list_changes(look, known.commit, commit)
+        if changes is None or not all(known.apply(change) for change in changes):
+            self._sizes.clear()
+            return _Known(commit)
+        known.commit = commit
+        return known
+
+
+class GitCode:
+    """The files of one commit. `find` before `read`: what was new is read ahead, many files with one process."""
+
+    def __init__(self, open_look: Open, index: CodeIndex, commit: str) -> None:
+        self._open = open_look
+        self._index = index
+        self._commit = commit
+        self._ahead: dict[str, int] = {}
+        self._read: dict[str, bytes] = {}
+
+    def find(self, paths: Iterable[str]) -> Mapping[str, CodeFile]:
+        """Those that are regular files; links inside the commit are followed. The digest is the blob's id."""
+        found, new = self._index.find(self._open, self._commit, paths)
+        self._ahead |= {object_id: size for object_id, size in new.items() if size <= _AHEAD_BYTES}
+        return found
+
+    def read(self, path: str) -> bytes:
+        """The content of one of them."""
+        found = self.find([path]).get(path)
+        if found is None:
+            raise SourceError(f"{path} is not a regular file at {self._commit[:12]}.")
+        if found.size > MAX_CODE_BYTES:
+            raise SourceError(f"{path} has {found.size} bytes; at most {MAX_CODE_BYTES} are read.")
+        if found.digest not in self._read:
+            self._read = self._fetch(found)
+        return self._read[found.digest]
+
+    def _fetch(self, file: CodeFile) -> dict[str, bytes]:
+        wanted = {file.digest: file.size}
+        if self._ahead.pop(file.digest, None) is not None:
+            wanted |= dict(list(self._ahead.items())[: _AHEAD - 1])
+        chunk = next(in_chunks(wanted))
+        for object_id in chunk:
+            self._ahead.pop(object_id, None)
+        with self._open() as look:
+            return contents(look, chunk)

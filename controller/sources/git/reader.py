@@ -1,0 +1,96 @@
+"""What can be done with a commit, wherever it came from: read it, export it, compare it with another."""
+
+import contextlib
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from controller.errors import SourceError
+from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot
+from controller.sources.exports import Entry as Export
+from controller.sources.exports import Exports
+from controller.sources.git.commits import commit_of
+from controller.sources.git.flow_code import CodeIndex, GitCode
+from controller.sources.git.manifests import ManifestTree, judge
+from controller.sources.git.objects import contents, in_chunks
+from controller.sources.git.process import Look, Work, look_into
+from controller.sources.git.trees import MODES, Entry, list_tree
+
+
+class CommitReader:
+    """The commits of the repository at `repo`, read from its object database and never from a checkout."""
+
+    is_pinned = True
+
+    def __init__(self, repo: Path, *, path: str, exports: Path) -> None:
+        self._repo = repo
+        self._exports = Exports(exports)
+        self._manifests = ManifestTree(path)
+        self._index = CodeIndex()
+        self.work = Work()
+
+    def read(self, revision: str) -> Snapshot:
+        """The manifests below the deployments path, and the project; only what changed since the last is read."""
+        with self._look() as look:
+            return self._manifests.read(look, commit_of(revision), revision)
+
+    def code(self, revision: str) -> Code:
+        """The files of this commit; only what changed since the last commit that was asked for is looked up."""
+        return GitCode(self._look, self._index, commit_of(revision))
+
+    def read_file(self, revision: str, path: str) -> bytes:
+        """The content of a regular file of this commit; from its export, if there is one, whatever git has kept."""
+        commit = commit_of(revision)
+        if self._exports.has(commit):
+            with contextlib.suppress(OSError):
+                return self._exports.read(commit, path)
+        with self._look() as look:
+            found = next((entry for entry in list_tree(look, commit, path) if entry.path == path), None)
+            if found is None or not found.is_regular:
+                raise SourceError(f"{path} is not a regular file at {revision}.")
+            return contents(look, [found.object_id])[found.object_id]
+
+    def read_project(self, revision: str) -> ManifestFile | RefusedFile | None:
+        """The project of this commit; from its export, if there is one, whatever git has kept."""
+        commit = commit_of(revision)
+        if self._exports.has(commit):
+            try:
+                content = self._exports.read(commit, PROJECT_FILE)
+            except FileNotFoundError:
+                return None
+            return ManifestFile(path=PROJECT_FILE, content=content, digest=commit)
+        with self._look() as look:
+            entries = [entry for entry in list_tree(look, commit, PROJECT_FILE) if entry.path == PROJECT_FILE]
+            return judge(look, entries, {}).get(PROJECT_FILE)
+
+    def checkout(self, revision: str) -> Path:
+        """An immutable export of the commit, written once."""
+        commit = commit_of(revision)
+        if self._exports.has(commit):
+            return self._exports.root(commit)
+        with self._look() as look:
+            entries = [entry for entry in list_tree(look, commit) if entry.mode in MODES]
+            return self._exports.write(commit, _with_contents(look, entries))
+
+    def has_checkout(self, revision: str) -> bool:
+        """Whether the export is there."""
+        return self._exports.has(commit_of(revision))
+
+    def collect(self, keep: Collection[str]) -> None:
+        """Remove the exports of all other commits."""
+        self._exports.collect({commit_of(revision) for revision in keep})
+
+    def _look(self) -> AbstractContextManager[Look]:
+        return look_into(self._repo, self.work)
+
+
+def _with_contents(look: Look, entries: Collection[Entry]) -> Iterator[Export]:
+    """Each entry with its content, a bounded part of them in memory at a time."""
+    size_of = {entry.object_id: entry.size or 0 for entry in entries}
+    at: dict[str, list[Entry]] = {}
+    for entry in entries:
+        at.setdefault(entry.object_id, []).append(entry)
+    for chunk in in_chunks(size_of):
+        for object_id, content in contents(look, chunk).items():
+            for entry in at[object_id]:
+                yield Export(path=entry.path, kind=MODES[entry.mode], content=content)

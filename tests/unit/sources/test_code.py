@@ -1,0 +1,212 @@
+"""The files that flows are read from: the same questions to a commit and to a directory; only what changed is read."""
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from controller.errors import SourceError
+from controller.model.snapshots import Code
+from controller.sources.directory import DirectorySource
+from controller.sources.git import GitSource
+from controller.sources.source import Source
+from tests.conftest import GitRepository, new_repository
+
+Make = Callable[[], Source]
+
+
+@pytest.fixture(params=["git", "directory"])
+def make(request: pytest.FixtureRequest, tmp_path: Path, repository: GitRepository) -> Make:
+    """Commits what is on disk, and makes a source of it: of the commit or of the files."""
+    if request.param == "directory":
+        return lambda: DirectorySource(repository.path, path="deployments")
+
+    def from_commit() -> Source:
+        repository.commit()
+        return GitSource(repository.path, ref=None, path="deployments", exports=tmp_path / "exports")
+
+    return from_commit
+
+
+def code_of(source: Source) -> Code:
+    return source.code(source.observe())
+
+
+def test_files_are_found_with_digest_and_size_and_the_rest_is_not(repository: GitRepository, make: Make) -> None:
+    repository.write("deployments/a.yaml", "")
+    repository.write("flows/a.py", "one")
+    repository.write("flows/same.py", "one")
+    repository.write("flows/b.py", "three")
+    code = code_of(make())
+    asked = ["flows/a.py", "flows/same.py", "flows/b.py", "flows", "flows/c.py", "flows/a.py/x", "", "/etc/passwd"]
+    found = code.find([*asked, "../repo/flows/a.py", "flows/\0", "flows/a.py\n"])
+    assert {path: file.size for path, file in found.items()} == {"flows/a.py": 3, "flows/same.py": 3, "flows/b.py": 5}
+    assert found["flows/a.py"].digest == found["flows/same.py"].digest != found["flows/b.py"].digest
+    assert [code.read(path) for path in found] == [b"one", b"one", b"three"]
+    for path in ("flows", "flows/c.py", "../repo/flows/a.py", "/etc/passwd"):
+        with pytest.raises(SourceError):
+            code.read(path)
+
+
+def test_links_inside_are_followed_and_links_that_lead_out_find_nothing(repository: GitRepository, make: Make) -> None:
+    repository.write("deployments/a.yaml", "")
+    repository.write("flows/deep/a.py", "one")
+    (repository.path.parent / "secret.py").write_text("secret", encoding="utf-8")
+    links = {
+        "file.py": "deep/a.py",
+        "directory": "deep",
+        "again": "./directory",
+        "up/up.py": "../deep/a.py",
+        "out.py": "../../secret.py",
+        "absolute.py": "/etc/passwd",
+        "loop": "loop",
+        "nowhere.py": "missing.py",
+    }
+    for name, target in links.items():
+        (repository.path / "flows" / name).parent.mkdir(exist_ok=True)
+        (repository.path / "flows" / name).symlink_to(target)
+    code = code_of(make())
+    inside = ["flows/file.py", "flows/directory/a.py", "flows/again/a.py", "flows/up/up.py"]
+    outside = ["flows/out.py", "flows/absolute.py", "flows/loop", "flows/loop/a.py", "flows/nowhere.py"]
+    assert list(code.find([*inside, *outside])) == inside
+    assert {code.read(path) for path in inside} == {b"one"}
+
+
+def test_what_a_link_leads_to_is_looked_up_again_when_anything_on_the_way_changes(
+    repository: GitRepository, make: Make
+) -> None:
+    repository.write("deployments/a.yaml", "")
+    repository.write("one/a.py", "1")
+    repository.write("two/a.py", "2")
+    (repository.path / "way").symlink_to("one")
+    source = make()
+    asked = ["way/a.py", "later/a.py"]
+
+    def read() -> list[bytes]:
+        repository.commit()
+        code = code_of(source)
+        return [code.read(path) for path in code.find(asked)]
+
+    assert read() == [b"1"]
+    repository.write("one/a.py", "new")
+    assert read() == [b"new"]
+    (repository.path / "way").unlink()
+    (repository.path / "way").symlink_to("two")
+    assert read() == [b"2"]
+    (repository.path / "later").symlink_to("one")
+    assert read() == [b"2", b"new"]
+    (repository.path / "later").unlink()
+    repository.write("later/a.py", "3")
+    assert read() == [b"2", b"3"]
+    (repository.path / "later" / "a.py").unlink()
+    (repository.path / "later").rmdir()
+    repository.write("later", "a file now")
+    assert read() == [b"2"]
+    repository.git("rm", "--quiet", "two/a.py")
+    assert read() == []
+
+
+def test_in_a_commit_a_submodule_is_no_file(tmp_path: Path, repository: GitRepository) -> None:
+    repository.commit({"deployments/a.yaml": ""})
+    repository.git("update-index", "--add", "--cacheinfo", f"160000,{repository.head()},module")
+    repository.git("commit", "--quiet", "--message", "module")
+    source = GitSource(repository.path, ref=None, path="deployments", exports=tmp_path / "exports")
+    assert code_of(source).find(["module", "module/a.py"]) == {}
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> tuple[GitRepository, GitSource, list[str]]:
+    repository = new_repository(tmp_path / "many")
+    for number in range(2000):
+        repository.write(f"deployments/{number}.yaml", f"name: n{number}")
+        repository.write(f"flows/{number}.py", f"# {number}")
+    repository.commit()
+    source = GitSource(repository.path, ref=None, path="deployments", exports=tmp_path / "exports")
+    return repository, source, [f"flows/{number}.py" for number in range(2000)]
+
+
+def test_a_commit_that_changes_one_flow_of_two_thousand_costs_one_blob_and_one_entry(
+    many: tuple[GitRepository, GitSource, list[str]],
+) -> None:
+    repository, source, paths = many
+    code = code_of(source)
+    for path in code.find(paths):
+        code.read(path)
+    assert source.work.blobs == 2000
+    assert source.work.processes < 20
+    repository.commit({"flows/7.py": "changed"})
+    revision = source.observe()
+    entries, blobs, trees, processes = (
+        getattr(source.work, name) for name in ("entries", "blobs", "trees", "processes")
+    )
+    code = source.code(revision)
+    found = code.find(paths)
+    assert len(found) == 2000
+    assert code.read("flows/7.py") == b"changed"
+    assert (source.work.entries - entries, source.work.blobs - blobs, source.work.trees - trees) == (1, 1, 0)
+    assert source.work.processes - processes == 3
+    code.find(paths)
+    assert source.work.processes - processes == 3
+
+
+def test_what_was_known_of_a_commit_that_is_gone_is_looked_up_anew(tmp_path: Path, repository: GitRepository) -> None:
+    repository.commit({"deployments/a.yaml": "", "flows/a.py": "1", "flows/b.py": "b"})
+    source = GitSource(repository.path, ref=None, path="deployments", exports=tmp_path / "exports")
+    assert len(code_of(source).find(["flows/a.py", "flows/b.py"])) == 2
+    repository.write("flows/a.py", "2")
+    repository.git("rm", "--quiet", "flows/b.py")
+    repository.git("commit", "--quiet", "--all", "--amend", "--message", "rewritten")
+    repository.git("reflog", "expire", "--expire=now", "--all")
+    repository.git("gc", "--quiet", "--prune=now")
+    code = code_of(source)
+    assert list(code.find(["flows/a.py", "flows/b.py"])) == ["flows/a.py"]
+    assert code.read("flows/a.py") == b"2"
+
+
+def test_pipes_sockets_and_devices_are_no_files_and_nothing_waits_for_them(tmp_path: Path) -> None:
+    (tmp_path / "deployments").mkdir()
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "zero.py").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "socket.py"))
+        code = code_of(DirectorySource(tmp_path, path="deployments"))
+        assert code.find(["pipe.py", "zero.py", "socket.py"]) == {}
+    with pytest.raises(SourceError):
+        code.read("pipe.py")
+
+
+def test_a_changed_flow_alone_is_a_new_revision_of_a_directory_once_it_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "deployments").mkdir()
+    (tmp_path / "a.py").write_text("1", encoding="utf-8")
+    source = DirectorySource(tmp_path, path="deployments")
+    first = source.observe()
+    source.code(first).find(["a.py", "later.py"])
+    assert source.observe() == first
+    (tmp_path / "a.py").write_text("2", encoding="utf-8")
+    second = source.observe()
+    (tmp_path / "later.py").write_text("", encoding="utf-8")
+    third = source.observe()
+    (tmp_path / "other.py").write_text("", encoding="utf-8")
+    assert len({first, second, third}) == 3
+    assert source.observe() == third
+    assert source.read(third).revision == third
+
+
+def test_the_directories_of_flows_are_watched(tmp_path: Path) -> None:
+    (tmp_path / "deployments").mkdir()
+    (tmp_path / "flows").mkdir()
+    source = DirectorySource(tmp_path, path="deployments")
+    code_of(source).find(["flows/a.py", "missing/a.py"])
+    assert {place.path for place in source.watched()} == {tmp_path, tmp_path / "deployments", tmp_path / "flows"}
+
+
+def test_a_giant_is_found_and_not_read(repository: GitRepository, make: Make) -> None:
+    repository.write("deployments/a.yaml", "")
+    giant = repository.write("giant.py", "")
+    os.truncate(giant, (16 << 20) + 1)
+    code = code_of(make())
+    assert code.find(["giant.py"])["giant.py"].size == (16 << 20) + 1
+    with pytest.raises(SourceError, match="at most"):
+        code.read("giant.py")
