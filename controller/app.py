@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from controller import __version__
@@ -148,11 +148,11 @@ class Controller:
         self._store.close()
         self.state.release()
 
-    def _project(self, agendas: Mapping[str, Agenda]) -> int:
+    def _project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
         """To the timetable; and what was decided about just before a change is waiting for a place now."""
-        changed = self._timetable.project(agendas)
+        projected = self._timetable.project(wanted, gone)
         self._engine.wake()
-        return changed
+        return projected.drifted
 
     def _answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         match request:

@@ -31,9 +31,13 @@ class NotFoundError(ControllerError):
 
 
 class SourceError(ControllerError):
-    """The repository could not be read. Nothing is pruned on its account; schedules go on."""
+    """The repository could not be read. Nothing is pruned on its account; schedules go on.
+
+    `needs_change`: it will not go away by itself.
+    """
 
     reason = "SourceUnavailable"
+    needs_change = False
 
 
 class ScheduleError(ControllerError):

@@ -7,8 +7,17 @@ network, and no bad input raises.
 """
 
 from controller.manifests.build import build_deployment
+from controller.manifests.canonical import digest
 from controller.manifests.dump import as_yaml
 from controller.manifests.reader import DesiredState, ManifestReader
 from controller.manifests.schema import deployment_schema_text, schema_text
 
-__all__ = ["DesiredState", "ManifestReader", "as_yaml", "build_deployment", "deployment_schema_text", "schema_text"]
+__all__ = [
+    "DesiredState",
+    "ManifestReader",
+    "as_yaml",
+    "build_deployment",
+    "deployment_schema_text",
+    "digest",
+    "schema_text",
+]

@@ -24,10 +24,12 @@ Modules = OrderedDict[str, signatures.Module]
 class Flows:
     """The flows of one revision. `modules` outlive it: what is known of a file holds as long as its digest does.
 
-    `known` are paths that will be asked for, to be looked up together.
+    `known` are paths that will be asked for, to be looked up together. `is_whole` False: it may not be the whole
+    repository, and nobody can say that a file is missing.
     """
 
-    def __init__(self, code: Code, modules: Modules, known: Iterable[str] = ()) -> None:
+    def __init__(self, code: Code, modules: Modules, known: Iterable[str] = (), *, is_whole: bool = True) -> None:
+        self.is_whole = is_whole
         self._code = code
         self._modules = modules
         self._files: dict[str, CodeFile | None] = {}
@@ -75,7 +77,8 @@ def check_flow(draft: Draft, target: FlowTarget, flows: Flows) -> None:
     module = flows.module(target.path)
     key = "flow" if "flow" in draft.value else "flow_location"
     if module is None:
-        _missing_file(draft, target, key)
+        if flows.is_whole:
+            _missing_file(draft, target, key)
         return
     found = module.find(target.name)
     if isinstance(found, signatures.Problem):

@@ -71,12 +71,18 @@ class ManifestReader:
     """
 
     def __init__(
-        self, environment: str | None = None, *, all_environments: bool = False, is_whole: bool = True
+        self,
+        environment: str | None = None,
+        *,
+        all_environments: bool = False,
+        is_whole: bool = True,
+        is_rooted: bool = True,
     ) -> None:
         self.parsed = 0
         self._environment = environment
         self._all_environments = all_environments
         self._is_whole = is_whole
+        self._is_rooted = is_rooted
         self._project_file: ManifestFile | RefusedFile | None = None
         self._project = Project()
         self._modules = Modules()
@@ -104,7 +110,7 @@ class ManifestReader:
             project=self._project,
             environment=self._environment,
             all_environments=self._all_environments,
-            flows=None if code is None else Flows(code, self._modules, known),
+            flows=None if code is None else Flows(code, self._modules, known, is_whole=self._is_rooted),
         )
         remaining = iter(files)
         reads = {file.path: self._read(file, now, view) for file in islice(remaining, MAX_FILES)}

@@ -12,9 +12,10 @@ from typing import Any
 
 from controller.calendar import DueTimes, due
 from controller.clock import Clock
-from controller.errors import UsageError, unknown_deployment
+from controller.errors import NotFoundError, UsageError, unknown_deployment
 from controller.manifests import build_deployment
 from controller.model.deployments import Deployment
+from controller.model.findings import Severity
 from controller.model.runs import Occurrence, Outcome, Run, RunId, RunState, Trigger
 from controller.model.schedules import Schedule
 from controller.model.status import Event, EventSeverity, InventoryEntry
@@ -72,7 +73,7 @@ class Admission:
                 return known
         entry = inventory.find(tx, request.deployment)
         if entry is None:
-            raise unknown_deployment(request.deployment, inventory.entries(tx))
+            raise _not_in_force(tx, request.deployment)
         parameters = {**self._deployment(entry).parameters, **request.parameters}
         run = self._run(tx, entry, parameters, Trigger.MANUAL, None, request.idempotency_key)
         runs.insert_all(tx, [run])
@@ -142,6 +143,16 @@ class Admission:
         if built is None or built.spec_digest != entry.spec_digest or built.file != entry.file:
             built = self._built[entry.name] = build_deployment(entry.document, entry.file, entry.line)
         return built
+
+
+def _not_in_force(tx: Transaction, name: str) -> NotFoundError:
+    """There is none of this name; or there is, and it was never valid."""
+    source = sources.find(tx)
+    for finding in source.findings if source is not None else ():
+        if finding.deployment == name and finding.severity is Severity.ERROR:
+            where = f"{finding.file}:{finding.line}:{finding.column}"
+            return NotFoundError(f"{name} is not in force: {where}: {finding.message}.", hint=finding.hint)
+    return unknown_deployment(name, inventory.entries(tx))
 
 
 def _occurrence(

@@ -62,6 +62,10 @@ class DirectorySource:
         """The files as they are now. A change of one that was asked for is a change of the revision."""
         return self._code
 
+    def is_descendant(self, new: str, old: str) -> bool:  # noqa: ARG002
+        """A directory has no history."""
+        return True
+
     def read_file(self, revision: str, path: str) -> bytes:  # noqa: ARG002
         """The file as it is now, whatever the revision."""
         return self._code.read(path)

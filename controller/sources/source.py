@@ -37,6 +37,10 @@ class Source(Protocol):
         """The files of this revision that flows are read from."""
         ...
 
+    def is_descendant(self, new: str, old: str) -> bool:
+        """Whether the revision `new` came after `old` in history; true where there is no history to ask."""
+        ...
+
     def read_file(self, revision: str, path: str) -> bytes:
         """One file of this revision, by its path from the repository root."""
         ...

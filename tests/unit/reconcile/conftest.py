@@ -53,9 +53,10 @@ class World:
             self.settled.append((wanted, pruned))
         return Admission(self.clock, RunIds()).account(tx, wanted, now, pruned=pruned)
 
-    def _project(self, wanted: Mapping[str, Agenda]) -> int:
-        self.projected = dict(wanted)
-        return 0
+    def _project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
+        kept = {} if gone is None else {name: found for name, found in self.projected.items() if name not in gone}
+        self.projected = {**kept, **wanted}
+        return ()
 
     def put(self, **files: str | None) -> PassResult:
         """Write (or with None remove) `deployments/<name>.yaml`, then make a pass."""

@@ -129,7 +129,9 @@ def test_nothing_that_a_flow_reports_stops_the_engine(world: World, name: str) -
 
 
 def test_a_program_that_is_not_there_fails_its_own_run_only(world: World) -> None:
+    world.write("flows/none.py", "def f(): ...\n")
     world.declare(a="name: a\ncommand: [no-such-program]\n", b="name: b\nflow: flows/none.py:f\n")
+    (world.root / "flows/none.py").unlink()
     world.start()
     assert world.run("a").reason == "could not be started: No such file or directory: no-such-program"
     assert world.run("b").reason == "There is no file flows/none.py in this revision."
