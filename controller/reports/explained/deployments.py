@@ -21,14 +21,6 @@ SHAPE = (
         right=NIGHTLY + "schedule: {interval: 1h}\n",
     ),
     Explanation(
-        code="UnsupportedKey",
-        summary="a key that this version does not support yet",
-        meaning="The key belongs to the format, but this version does not support it yet.",
-        remedy="Remove it, or update the controller.",
-        wrong=NIGHTLY + "schedule: {interval: 1h, jitter: 5m}\n",
-        right=NIGHTLY + "schedule: {interval: 1h}\n",
-    ),
-    Explanation(
         code="NotActedOnYet",
         summary="a key that is accepted, and changes nothing yet",
         severity=Severity.WARNING,
