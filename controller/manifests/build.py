@@ -28,12 +28,13 @@ class Built:
     """What became of a document: a deployment, unless there is an error in `problems`.
 
     `name` is what it calls itself, `identity` the same if nothing is wrong with that name. `place` is where the name
-    is written, or where the document begins.
+    is written, or where the document begins; `renamed` the same for `renamed_from`.
     """
 
     name: str | None
     identity: str | None
     place: Place
+    renamed: Place
     deployment: Deployment | None
     problems: tuple[Problem, ...]
 
@@ -65,6 +66,7 @@ def build(
         name=name if isinstance(name, str) else None,
         identity=identity if isinstance(identity, str) else None,
         place=root.at(("name",)).place,
+        renamed=root.at(("renamed_from",)).place,
         deployment=deployment,
         problems=tuple(draft.problems),
     )

@@ -76,6 +76,11 @@ class Problem:
     hint: str | None = None
     severity: Severity = Severity.ERROR
 
+    @property
+    def is_error(self) -> bool:
+        """Whether it keeps its document from being applied."""
+        return self.severity is Severity.ERROR
+
     def finding(self, file: str, deployment: str | None) -> Finding:
         """The same, as the rest of the program knows it, in `file` unless its place is in another one."""
         return Finding(

@@ -24,6 +24,8 @@ from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, Refused
 
 MAX_FILES = 10_000
 MAX_FINDINGS_PER_FILE = 200
+_ACROSS_FILES = ("DuplicateName", "RenamedFromDeclared")
+"""What only several documents together can have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,16 +145,17 @@ class ManifestReader:
     def _documents(self, reads: Mapping[str, _Read], unread: list[str]) -> DesiredState:
         findings = [finding for read in reads.values() for finding in read.findings]
         findings += _duplicates(reads)
+        findings += _not_renamed(reads)
         if unread:
             findings.append(_too_many(unread[0], len(reads) + len(unread)))
-        taken = {finding.deployment for finding in findings if finding.code == "DuplicateName"}
+        taken = {finding.deployment for finding in findings if finding.code in _ACROSS_FILES}
         built = [built for read in reads.values() for built in read.built]
         valid = [one.deployment for one in built if one.deployment and one.deployment.name not in taken]
         return DesiredState(
             deployments=MappingProxyType({deployment.name: deployment for deployment in valid}),
             findings=tuple(sorted(findings, key=_order)),
             broken_files=frozenset(path for path, read in reads.items() if read.is_broken).union(
-                (finding.file for finding in findings if finding.code == "DuplicateName"), unread
+                (finding.file for finding in findings if finding.code in _ACROSS_FILES), unread
             ),
             declared_names=frozenset(one.name for one in built if one.name is not None),
             file_count=len(reads) + len(unread),
@@ -211,6 +214,22 @@ def _duplicates(reads: Mapping[str, _Read]) -> Iterator[Finding]:
                 path=("name",),
                 hint="rename one of them",
             ).finding(path, name)
+
+
+def _not_renamed(reads: Mapping[str, _Read]) -> Iterator[Finding]:
+    """A finding for each that says it was renamed from what is still declared."""
+    names = {one.identity for read in reads.values() for one in read.built}
+    for path, read in reads.items():
+        for one in read.built:
+            old = one.deployment.renamed_from if one.deployment is not None else None
+            if old is not None and old in names:
+                yield Problem(
+                    code="RenamedFromDeclared",
+                    message=f"{old} is still declared, so it was not renamed",
+                    place=one.renamed,
+                    path=("renamed_from",),
+                    hint="remove renamed_from, or the document that still has the old name",
+                ).finding(path, one.identity)
 
 
 def _too_many(path: str, count: int) -> Finding:

@@ -6,11 +6,11 @@ or removes one, so that each instant is decided by the declaration that was in f
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from controller.calendar import DueTimes, due
+from controller.calendar import DueTimes, due, jitter_offset
 from controller.clock import Clock
 from controller.errors import NotFoundError, UsageError, unknown_deployment
 from controller.manifests import build_deployment
@@ -107,7 +107,9 @@ class Admission:
         self, tx: Transaction, entry: InventoryEntry, deployment: Deployment, instant: datetime, schedule: Schedule
     ) -> Run:
         parameters = {**deployment.parameters, **schedule.parameters}
-        return self._run(tx, entry, parameters, Trigger.SCHEDULE, instant, None)
+        run = self._run(tx, entry, parameters, Trigger.SCHEDULE, instant, None)
+        delay = jitter_offset(entry.name, schedule.id, schedule.jitter)
+        return replace(run, not_before=instant + delay) if delay else run
 
     def _run(
         self,

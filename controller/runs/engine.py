@@ -1,7 +1,8 @@
 """The thread that carries runs from due to done. It alone starts supervisors and commits outcomes.
 
-Woken by the timetable, by requests and by supervisors; it never waits longer than 10 seconds. Each turn: account for
-what is due, settle what ended, launch what has a place. `verdict` decides from the disk; a wake-up is only a hint.
+Woken by the timetable, by requests and by supervisors; it never waits longer than 10 seconds, nor past the time at
+which a waiting run may start. Each turn: account for what is due, settle what ended, launch what has a place. `verdict`
+decides from the disk; a wake-up is only a hint.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 from controller.clock import Clock
@@ -58,6 +60,7 @@ class Engine:
         self._specifications = specifications
         self._watchlist = Watchlist(store, clock, launcher)
         self._due: deque[str] = deque()
+        self._next_start: datetime | None = None
         self._stopping = threading.Event()
         self._exports: dict[str, Future[Path]] = {}
         self._exporter = ThreadPoolExecutor(1, thread_name_prefix="exports")
@@ -105,7 +108,7 @@ class Engine:
                 self._watchlist.attach(selector)
                 next_tick = self._clock.monotonic() + TICK_SECONDS
                 while not self._stopping.is_set():
-                    ready = selector.select(max(0.0, next_tick - self._clock.monotonic()))
+                    ready = selector.select(self._pause(next_tick))
                     self._drain()
                     is_tick = self._clock.monotonic() >= next_tick
                     if is_tick:
@@ -115,6 +118,13 @@ class Engine:
             log.critical("The run engine failed", exc_info=error)
             self.failure = error
             self._on_failure()
+
+    def _pause(self, next_tick: float) -> float:
+        """How many seconds to wait for somebody: until the next tick, or until a run may start."""
+        seconds = next_tick - self._clock.monotonic()
+        if self._next_start is not None:
+            seconds = min(seconds, (self._next_start - self._clock.now()).total_seconds())
+        return max(0.0, seconds)
 
     def _turn(self, ready: Sequence[Watched], *, is_tick: bool) -> None:
         try:
@@ -163,11 +173,14 @@ class Engine:
             log.exception("The due times of a deployment can't be accounted for", extra={"deployment": name})
 
     def _launch(self) -> None:
+        self._next_start = None  # without a free place, the end of a run is what to wait for
         free = self._max_running - len(self._watchlist)
         if free <= 0:
             return
+        now = self._clock.now()
         with self._store.read() as tx:
-            waiting = runs.queue(tx, free)
+            waiting = runs.queue(tx, free, now)
+            self._next_start = runs.next_start(tx, now)
         for run in waiting:
             root = self._root(run)
             if root is not None:

@@ -129,6 +129,7 @@ runs = Table(
     Column("reason", Text),
     Column("trigger", String(16), nullable=False),
     Column("scheduled_for", Instant),
+    Column("not_before", Instant),
     Column("idempotency_key", Text),
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
@@ -146,7 +147,7 @@ runs = Table(
     Column("result", JSON(none_as_null=True)),
     UniqueConstraint("project", "deployment", "idempotency_key"),
     Index("ix_runs_project_deployment_id", "project", "deployment", "id"),
-    Index("ix_runs_state", "state"),
+    Index("ix_runs_state_not_before", "state", "not_before"),
 )
 
 attempts = Table(

@@ -1,6 +1,7 @@
 """`controller validate`: everything that is wrong, each at its place, and exit codes for CI."""
 
 import json
+import re
 
 import pytest
 
@@ -33,6 +34,42 @@ def test_one_broken_file_is_named_with_line_and_column(repository: Repository) -
     assert first["file"].endswith("deployments/sub/bad.yaml")
     assert (first["severity"], first["deployment"]) == ("error", "bad")
     assert {(finding["line"], finding["column"]) for finding in report["findings"]} == {(4, 11), (5, 1)}
+
+
+def test_verbose_says_what_is_declared_and_when_it_fires_next(repository: Repository) -> None:
+    good = "name: good\ncommand: ['true']\nschedule: {interval: 1d, timezone: Europe/Berlin, jitter: 5m}\n"
+    repository.write("deployments/good.yaml", good)
+    repository.write("deployments/sub/bad.yaml", BAD)
+    text = repository.machine.controller("validate", "-v", cwd=repository.root)
+    assert text.code == 1
+    lines = text.out.splitlines()
+    assert lines[0].startswith("deployments/sub/bad.yaml:4:11: error: ")
+    assert lines[-2] == "deployments/good.yaml:1: good"
+    assert lines[-1].startswith("    every day at 00:00, Europe/Berlin, up to 5 minutes later; next at 20")
+    short, full = (repository.ask("validate", "-o", "json", *more).json() for more in ([], ["--verbose"]))
+    assert {**short, "declared": full["declared"]} == full
+    [declared] = full["declared"]
+    [schedule] = declared.pop("schedules")
+    assert declared.pop("file").endswith("deployments/good.yaml")
+    assert declared == {"name": "good", "line": 1, "suspended": False}
+    assert schedule.keys() == {"id", "text", "timezone", "suspended", "next_fire_time"}
+    assert schedule["next_fire_time"].endswith(("T22:00:00Z", "T23:00:00Z"))
+    refused = repository.ask("validate", "--verbose", "-o", "github")
+    assert (refused.code, refused.out) == (2, "")
+    assert "--verbose does not go with -o github" in refused.err
+
+
+def test_a_clock_change_is_a_warning_that_names_its_date_and_keeps_nothing_out(repository: Repository) -> None:
+    text = "name: good\ncommand: ['true']\nschedule: {cron: '30 2 * * *', timezone: Europe/Berlin}\n"
+    repository.write("deployments/good.yaml", text)
+    report = repository.ask("validate", "-o", "json").json()
+    assert (report["valid"], report["deployments"]) == (True, 1)
+    [finding] = report["findings"]
+    assert (finding["severity"], finding["code"], finding["path"]) == ("warning", "ClockChange", "$.schedule.cron")
+    assert re.search(r"20\d\d-10-\d\d 02:30 happens twice in Europe/Berlin", finding["message"])
+    assert re.search(r"20\d\d-03-\d\d 02:30 does not exist in Europe/Berlin", finding["message"])
+    repository.write("deployments/good.yaml", text.replace("Berlin}", "Berlin, dst: {gap: skip, repeat: first}}"))
+    assert repository.ask("validate", "-o", "json").json()["findings"] == []
 
 
 def test_what_is_committed_does_not_matter_and_nothing_is_written_or_run(repository: Repository) -> None:

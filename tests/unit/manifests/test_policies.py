@@ -75,9 +75,7 @@ def test_a_deployment_that_says_nothing_has_what_is_done_anyway(read: Read) -> N
         "secrets: {A: {env: B}}",
         "resources: {memory: 1GiB}",
         "priority: 1",
-        "prune: disabled",
         "retention: {days: 3}",
-        "renamed_from: b",
     ],
 )
 def test_what_is_not_acted_on_yet_is_a_warning_at_its_key(read: Read, text: str) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from controller.calendar import jitter_offset
 from controller.errors import NotFoundError, UsageError
 from controller.model.runs import Occurrence, Outcome, Run, RunId, RunState, Trigger
 from controller.runs.admission import Request
@@ -60,6 +61,32 @@ def test_a_due_time_becomes_a_run_that_is_pinned_to_what_declared_it(world: Worl
         )
     ]
     assert entry.cursor == NOW + HOUR
+
+
+def test_a_jitter_delays_the_start_and_leaves_the_time_as_it_is(world: World) -> None:
+    schedule = "schedules: [{id: x, cron: '0 * * * *', jitter: 30m}]\n"
+    world.declare(a=f"name: a\ncommand: ['true']\n{schedule}", b=f"name: b\ncommand: ['true']\n{schedule}")
+    world.clock.turn(HOUR)
+    made = account(world, "a", "b")
+    delays = [jitter_offset(name, "x", 30 * MINUTE) for name in "ab"]
+    assert delays[0] != delays[1]
+    assert [run.scheduled_for for run in made] == [NOW + HOUR] * 2
+    assert [run.not_before for run in made] == [NOW + HOUR + delay for delay in delays]
+    assert [found.scheduled_for for found in ledger(world)] == [NOW + HOUR]
+    world.clock.turn(HOUR)
+    end(world, made[0])
+    [again] = account(world, "a", "b")
+    assert again.not_before == NOW + 2 * HOUR + delays[0]
+    assert [found.reason for found in ledger(world, "b")] == [None, "overlap"]
+
+
+def test_without_a_jitter_and_for_who_asks_there_is_nothing_to_wait_for(world: World) -> None:
+    world.declare(a=hourly(), b="name: b\ncommand: ['true']\nschedule: {interval: 1d, jitter: 1h}\n")
+    world.clock.turn(HOUR)
+    [run] = account(world, "a")
+    with world.store.write() as tx:
+        asked = world.admission.request(tx, Request(deployment="b", parameters={}))
+    assert run.not_before is asked.not_before is None
 
 
 def test_nothing_is_due_before_its_time_and_nothing_twice(world: World) -> None:
