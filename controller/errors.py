@@ -36,6 +36,52 @@ class SourceError(ControllerError):
     reason = "SourceUnavailable"
 
 
+class RepositoryNotFoundError(SourceError):
+    """There is no repository at that place, or the server says so to those whom it does not let in."""
+
+    reason = "RepositoryNotFound"
+
+
+class EmptyRepositoryError(SourceError):
+    """The repository has no commit yet."""
+
+    reason = "EmptyRepository"
+
+
+class RefNotFoundError(SourceError):
+    """The repository has no such branch, tag or commit, or not any more."""
+
+    reason = "RefNotFound"
+
+
+class PathNotFoundError(SourceError):
+    """No commit ever had the deployments path: a slip, not an empty directory."""
+
+    reason = "PathNotFound"
+
+
+class AuthenticationError(SourceError):
+    """The server refused the credentials, or there were none; or the server could not prove who it is."""
+
+    reason = "AuthenticationFailed"
+
+
+class UnreachableError(SourceError):
+    """The server could not be reached, or it broke off."""
+
+    reason = "Unreachable"
+
+
+class SourceTimeoutError(SourceError):
+    """The server did not answer in time."""
+
+    reason = "Timeout"
+
+
+SOURCE_REASONS = frozenset({SourceError.reason, *(kind.reason for kind in SourceError.__subclasses__())})
+"""What a condition says while a source can't be read."""
+
+
 class ScheduleError(ControllerError):
     """A schedule that can't be understood, or never fires."""
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from controller.clock import Clock
-from controller.errors import SourceError
+from controller.errors import SOURCE_REASONS, SourceError
 from controller.manifests import ManifestReader, build_deployment
 from controller.model.deployments import Deployment
 from controller.model.schedules import Agenda
@@ -97,7 +97,7 @@ class Reconciler:
         return built
 
     def _was_unavailable(self) -> bool:
-        return any(condition.reason == SourceError.reason for condition in self._status.conditions)
+        return any(condition.reason in SOURCE_REASONS for condition in self._status.conditions)
 
     def _unavailable(self, error: SourceError) -> PassResult:
         before, now = self._status, self._clock.now()

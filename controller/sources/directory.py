@@ -74,6 +74,10 @@ class DirectorySource:
         """The directory itself."""
         return self._root
 
+    def is_descendant(self, revision: str, earlier: str) -> bool | None:  # noqa: ARG002
+        """There is no history."""
+        return None
+
     def has_checkout(self, revision: str) -> bool:  # noqa: ARG002
         """Always."""
         return True

@@ -49,6 +49,10 @@ class Source(Protocol):
         """The root directory of this revision's code, made if need be."""
         ...
 
+    def is_descendant(self, revision: str, earlier: str) -> bool | None:
+        """Whether `earlier` is in the history of `revision`; None where it can't be told."""
+        ...
+
     def has_checkout(self, revision: str) -> bool:
         """Whether `checkout` would return at once."""
         ...
