@@ -40,6 +40,57 @@ class SourceError(ControllerError):
     needs_change = False
 
 
+class RepositoryNotFoundError(SourceError):
+    """There is no repository at that place, or the server says so to those whom it does not let in."""
+
+    reason = "RepositoryNotFound"
+    needs_change = True
+
+
+class EmptyRepositoryError(SourceError):
+    """The repository has no commit yet."""
+
+    reason = "EmptyRepository"
+    needs_change = True
+
+
+class RefNotFoundError(SourceError):
+    """The repository has no such branch, tag or commit, or not any more."""
+
+    reason = "RefNotFound"
+    needs_change = True
+
+
+class PathNotFoundError(SourceError):
+    """No commit ever had the deployments path: a slip, not an empty directory."""
+
+    reason = "PathNotFound"
+    needs_change = True
+
+
+class AuthenticationError(SourceError):
+    """The server refused the credentials, or there were none; or the server could not prove who it is."""
+
+    reason = "AuthenticationFailed"
+    needs_change = True
+
+
+class UnreachableError(SourceError):
+    """The server could not be reached, or it broke off."""
+
+    reason = "Unreachable"
+
+
+class SourceTimeoutError(SourceError):
+    """The server did not answer in time."""
+
+    reason = "Timeout"
+
+
+SOURCE_REASONS = frozenset({SourceError.reason, *(kind.reason for kind in SourceError.__subclasses__())})
+"""What a condition says while a source can't be read."""
+
+
 class ScheduleError(ControllerError):
     """A schedule that can't be understood, or never fires."""
 

@@ -147,14 +147,14 @@ class Reconciler:
 
     def _rewritten(self, old: str | None, new: str) -> Iterator[Event]:
         """Whether history was rewritten: followed all the same, and told."""
-        if old is None or old == new or not self._source.is_pinned or self._is_known_to_follow(old, new):
+        if old is None or old == new or not self._is_rewritten(old, new):
             return
         message = f"{new} does not descend from {old}, which was in force: it was followed all the same."
         yield self._event("HistoryRewritten", message, "source", EventSeverity.WARNING, new)
 
-    def _is_known_to_follow(self, old: str, new: str) -> bool:
+    def _is_rewritten(self, old: str, new: str) -> bool:
         try:
-            return self._source.is_descendant(new, old)
+            return self._source.is_descendant(new, old) is False
         except SourceError:
             return False
 

@@ -62,10 +62,6 @@ class DirectorySource:
         """The files as they are now. A change of one that was asked for is a change of the revision."""
         return self._code
 
-    def is_descendant(self, new: str, old: str) -> bool:  # noqa: ARG002
-        """A directory has no history."""
-        return True
-
     def read_file(self, revision: str, path: str) -> bytes:  # noqa: ARG002
         """The file as it is now, whatever the revision."""
         return self._code.read(path)
@@ -77,6 +73,10 @@ class DirectorySource:
     def checkout(self, revision: str) -> Path:  # noqa: ARG002
         """The directory itself."""
         return self._root
+
+    def is_descendant(self, revision: str, earlier: str) -> bool | None:  # noqa: ARG002
+        """There is no history."""
+        return None
 
     def has_checkout(self, revision: str) -> bool:  # noqa: ARG002
         """Always."""

@@ -37,10 +37,6 @@ class Source(Protocol):
         """The files of this revision that flows are read from."""
         ...
 
-    def is_descendant(self, new: str, old: str) -> bool:
-        """Whether the revision `new` came after `old` in history; true where there is no history to ask."""
-        ...
-
     def read_file(self, revision: str, path: str) -> bytes:
         """One file of this revision, by its path from the repository root."""
         ...
@@ -51,6 +47,10 @@ class Source(Protocol):
 
     def checkout(self, revision: str) -> Path:
         """The root directory of this revision's code, made if need be."""
+        ...
+
+    def is_descendant(self, revision: str, earlier: str) -> bool | None:
+        """Whether `earlier` is in the history of `revision`; None where it can't be told."""
         ...
 
     def has_checkout(self, revision: str) -> bool:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from controller.calendar import describe, next_fire_times
-from controller.errors import ControllerError, UsageError, unknown_deployment
+from controller.errors import SOURCE_REASONS, ControllerError, UsageError, unknown_deployment
 from controller.manifests import DesiredState, build_deployment
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.findings import Finding, Severity
@@ -259,7 +259,7 @@ def _command(deployment: Deployment | None) -> tuple[str, ...] | None:
 
 
 def _sync(entry: InventoryEntry, source: SourceStatus | None) -> Sync:
-    if source is None or any(condition.reason == "SourceUnavailable" for condition in source.conditions):
+    if source is None or any(condition.reason in SOURCE_REASONS for condition in source.conditions):
         return Sync.UNKNOWN
     if not entry.is_valid:
         return Sync.INVALID

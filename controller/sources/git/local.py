@@ -2,15 +2,35 @@
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import git
 
-from controller.errors import SourceError
-from controller.sources.git.commits import check_ref, revision_of
-from controller.sources.git.process import GitError, Look, reason
+from controller.errors import EmptyRepositoryError, RefNotFoundError, SourceError
+from controller.sources.git.commits import COMMIT, check_ref, revision_of
+from controller.sources.git.process import GitError, GitTimeoutError, Look, reason
 from controller.sources.git.reader import CommitReader
+from controller.sources.git.refs import Layout, Trace, holds, layout_of, trace
 from controller.sources.source import Watched
+
+
+@dataclass(frozen=True, slots=True)
+class _Tip:
+    """Where git says the followed ref leads to: `object_id` may be a tag's, `name` is empty for a bare commit."""
+
+    label: str
+    name: str
+    object_id: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A revision, and the traces of refs that it holds for."""
+
+    traces: tuple[Trace, ...]
+    revision: str
 
 
 class GitSource(CommitReader):
@@ -19,43 +39,76 @@ class GitSource(CommitReader):
     def __init__(self, repo: Path, *, ref: str | None, path: str, exports: Path) -> None:
         super().__init__(repo, path=path, exports=exports)
         self._ref = check_ref(ref)
+        self._layout: Layout | None = None
+        self._answer: _Answer | None = None
 
     def observe(self) -> str:
         """`main@sha1:<commit>` for a branch or tag, `sha1:<commit>` for a commit or a detached HEAD."""
+        traces = self._traces()
+        if self._answer is not None and traces is not None and traces == self._answer.traces:
+            return self._answer.revision
         with self._look() as look:
-            label, commit = self._head(look) if self._ref is None else self._resolve(look, self._ref)
-        return revision_of(label, commit)
+            self._layout = layout_of(self._repo, look.git_dir, look.common_dir)
+            # Read before git is asked: only if they say what git says then does the answer belong to them.
+            traces = self._traces()
+            tip = self._head(look) if self._ref is None else self._resolve(look, self._ref)
+        revision = revision_of(tip.label, tip.commit)
+        agrees = traces is not None and _agrees(traces, tip, self._ref)
+        self._answer = _Answer(traces, revision) if agrees and traces is not None else None
+        return revision
 
     def watched(self) -> tuple[Watched, ...]:
         """Where git writes when a ref or HEAD moves."""
-        with self._look() as look:
-            own, common = look.git_dir, look.common_dir
+        layout = self._layout
+        if layout is None or not holds(layout, self._repo):
+            with self._look() as look:
+                layout = self._layout = layout_of(self._repo, look.git_dir, look.common_dir)
+        own, common = layout.git_dir, layout.common_dir
         places = [Watched(path=own, recursive=False), Watched(path=common / "refs", recursive=True)]
         if common != own:
             places.append(Watched(path=common, recursive=False))
         return tuple(places)
 
-    def _head(self, look: Look) -> tuple[str, str]:
+    def _traces(self) -> tuple[Trace, ...] | None:
+        layout = self._layout
+        if layout is None or not holds(layout, self._repo):
+            return None
+        names = ("HEAD",) if self._ref is None else (f"refs/heads/{self._ref}", f"refs/tags/{self._ref}")
+        found = [trace(layout, name) for name in names]
+        sure = tuple(one for one in found if one is not None)
+        return sure if len(sure) == len(found) else None
+
+    def _head(self, look: Look) -> _Tip:
         try:
             commit, name = look.run("rev-parse", "HEAD", "--symbolic-full-name", "HEAD").decode().split()
+        except GitTimeoutError:
+            raise
         except GitError as error:
-            raise SourceError(
+            raise EmptyRepositoryError(
                 f"The checked-out branch of {self._repo} has no commit yet.", hint="Commit a deployment."
             ) from error
-        return ("" if name == "HEAD" else name.removeprefix("refs/heads/")), commit
+        return _Tip("" if name == "HEAD" else name.removeprefix("refs/heads/"), name, commit, commit)
 
-    def _resolve(self, look: Look, ref: str) -> tuple[str, str]:
-        for label, name in ((ref, f"refs/heads/{ref}"), (ref, f"refs/tags/{ref}"), ("", ref)):
-            if name == ref and not re.fullmatch(r"[0-9a-f]{7,64}", ref):
-                continue
-            try:
-                commit = look.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-            except GitError:
-                continue
-            return label, commit.decode().strip()
-        raise SourceError(
+    def _resolve(self, look: Look, ref: str) -> _Tip:
+        names = [f"refs/heads/{ref}", f"refs/tags/{ref}", *([ref] if re.fullmatch(r"[0-9a-f]{7,64}", ref) else [])]
+        asked = "".join(f"{name}\n{name}^{{commit}}\n" for name in names)
+        said = [line.split(b" ") for line in look.run("cat-file", "--batch-check", stdin=asked.encode()).splitlines()]
+        for name, found, peeled in zip(names, said[::2], said[1::2], strict=True):
+            object_id, commit = found[0].decode(), peeled[0].decode()
+            if COMMIT.fullmatch(commit) and peeled[1] == b"commit":
+                return _Tip("" if name == ref else ref, "" if name == ref else name, object_id, commit)
+        raise RefNotFoundError(
             f"{self._repo} has no branch, tag or commit {ref}.", hint="Check --ref; see `git branch` and `git tag`."
         )
+
+
+def _agrees(traces: tuple[Trace, ...], tip: _Tip, ref: str | None) -> bool:
+    """Whether these files lead to what git has found, and nowhere before."""
+    there = [one for one in traces if one.object_id is not None]
+    if not tip.name:
+        # A commit by its whole id leads nowhere else for ever; a shortened one may.
+        return not there and COMMIT.fullmatch(ref or "") is not None
+    return bool(there) and there[0].object_id == tip.object_id and there[0].name == tip.name
 
 
 def start_repository(directory: Path, files: Collection[str], *, message: str) -> None:

@@ -6,7 +6,7 @@ What did not change stays the same object, and the reader parses it no second ti
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
 
-from controller.errors import SourceError
+from controller.errors import PathNotFoundError
 from controller.model.snapshots import PROJECT_FILE, ManifestFile, RefusedFile, Snapshot, is_manifest
 from controller.sources.git.objects import contents, in_chunks, sizes
 from controller.sources.git.process import Look
@@ -26,7 +26,7 @@ class ManifestTree:
         self._order: list[str] = []
 
     def read(self, look: Look, commit: str, revision: str) -> Snapshot:
-        """All of it at this commit. Raises GitError, SourceError; then it is as it was."""
+        """All of it at this commit. Raises GitError, PathNotFoundError; then it is as it was."""
         self._move(look, commit)
         if not self._order:
             self._check_path(look, commit)
@@ -74,7 +74,7 @@ class ManifestTree:
     def _check_path(self, look: Look, commit: str) -> None:
         """Tell a path that was emptied on purpose from one that never was there: a slip must not prune anything."""
         if self._path and not look.run("rev-list", "-1", commit, "--", f":(literal){self._path}"):
-            raise SourceError(
+            raise PathNotFoundError(
                 f"No commit of {commit[:12]} has {self._path}/.", hint="Commit a manifest below it, or check --path."
             )
 

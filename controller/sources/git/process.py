@@ -15,7 +15,7 @@ from pathlib import Path
 
 import git
 
-from controller.errors import SourceError
+from controller.errors import RepositoryNotFoundError, SourceError, SourceTimeoutError
 
 TIMEOUT_SECONDS = 60.0
 _GRACE_SECONDS = 5.0
@@ -119,7 +119,9 @@ def look_into(repo: Path, work: Work, settings: Mapping[str, str] | None = None)
             with opened.git.custom_environment(**environment):
                 yield Look(opened, git_dir, work)
     except (git.InvalidGitRepositoryError, git.NoSuchPathError) as error:
-        raise SourceError(f"{repo} is not a readable git repository.") from error
+        raise RepositoryNotFoundError(f"{repo} is not a readable git repository.") from error
+    except GitTimeoutError as error:
+        raise SourceTimeoutError(f"git could not read {repo}: {reason(error)}.") from error
     except (GitError, git.GitCommandError, git.GitCommandNotFound, OSError, ValueError) as error:
         raise SourceError(f"git could not read {repo}: {reason(error)}.") from error
 

@@ -13,7 +13,7 @@ from controller.sources.git.commits import commit_of
 from controller.sources.git.flow_code import CodeIndex, GitCode
 from controller.sources.git.manifests import ManifestTree, judge
 from controller.sources.git.objects import contents, in_chunks
-from controller.sources.git.process import GitError, Look, Work, look_into
+from controller.sources.git.process import GitError, GitTimeoutError, Look, Work, look_into
 from controller.sources.git.trees import MODES, Entry, list_tree
 
 
@@ -37,15 +37,6 @@ class CommitReader:
     def code(self, revision: str) -> Code:
         """The files of this commit; only what changed since the last commit that was asked for is looked up."""
         return GitCode(self._look, self._index, commit_of(revision))
-
-    def is_descendant(self, new: str, old: str) -> bool:
-        """Whether the commit `new` came after `old`; not, if git does not know `old` any more."""
-        with self._look() as look:
-            try:
-                look.run("merge-base", "--is-ancestor", "--end-of-options", commit_of(old), commit_of(new))
-            except GitError:
-                return False
-        return True
 
     def read_file(self, revision: str, path: str) -> bytes:
         """The content of a regular file of this commit; from its export, if there is one, whatever git has kept."""
@@ -80,6 +71,20 @@ class CommitReader:
         with self._look() as look:
             entries = [entry for entry in list_tree(look, commit) if entry.mode in MODES]
             return self._exports.write(commit, _with_contents(look, entries))
+
+    def is_descendant(self, revision: str, earlier: str) -> bool | None:
+        """Whether `earlier` is in the history of `revision`; None where history is cut off and it can't be told."""
+        new, old = commit_of(revision), commit_of(earlier)
+        with self._look() as look:
+            try:
+                look.run("merge-base", "--is-ancestor", old, new)
+            except GitTimeoutError:
+                raise
+            except GitError as error:
+                look.run("cat-file", "-e", f"{new}^{{commit}}")
+                # 1 says no; anything else, that the old commit is gone.
+                return None if error.status == 1 and (look.common_dir / "shallow").exists() else False
+        return True
 
     def has_checkout(self, revision: str) -> bool:
         """Whether the export is there."""
