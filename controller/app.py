@@ -86,7 +86,7 @@ class Controller:
             store=self._store,
             clock=self._clock,
             initial=_first_status(location),
-            settle=admission.account,
+            settle=admission.settle,
             project=self._project,
             environment=location.environment,
         )

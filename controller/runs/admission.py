@@ -20,12 +20,14 @@ from controller.model.runs import Occurrence, Outcome, Run, RunId, RunState, Tri
 from controller.model.schedules import Schedule
 from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.runs.ids import RunIds
-from controller.store import Transaction, events, inventory, occurrences, runs, sources
+from controller.store import Transaction, events, holds, inventory, occurrences, runs, sources
 
 log = logging.getLogger(__name__)
 
 CATCHUP_WINDOW = timedelta(hours=1)
 CATCHUP_MAX = 100
+_FINAL = ("pruned", "held")
+"""Reasons for which nothing is caught up with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,19 +47,31 @@ class Admission:
         self._ids = ids
         self._built: dict[str, Deployment] = {}
 
-    def account(self, tx: Transaction, names: Iterable[str], now: datetime, *, pruned: bool = False) -> list[Run]:
+    def account(self, tx: Transaction, names: Iterable[str], now: datetime) -> list[Run]:
         """Decide about all times of these deployments that are due by `now`; returns the runs that were made.
 
-        With `pruned` the deployments are about to go: nothing is run any more, and every due time is a skip.
+        What is due while a deployment is held is decided about when the hold ends.
         """
-        made: list[Run] = []
+        held = {name for name, hold in holds.every(tx).items() if not hold.is_over(now)}
+        return self._account(tx, [name for name in names if name not in held], now, {})
+
+    def settle(self, tx: Transaction, names: Iterable[str], now: datetime, *, pruned: bool = False) -> list[Run]:
+        """The same just before these deployments change, or go with `pruned`: then every due time is a skip."""
         wanted = list(names)
-        busy = runs.active_deployments(tx, wanted)
-        for name in wanted:
+        if pruned:
+            return self._account(tx, wanted, now, dict.fromkeys(wanted, "pruned"))
+        held = {name: "held" for name, hold in holds.every(tx).items() if not hold.is_over(now)}
+        return self._account(tx, wanted, now, held)
+
+    def _account(self, tx: Transaction, names: list[str], now: datetime, refusals: Mapping[str, str]) -> list[Run]:
+        """Decide, for the reason of its refusal where a deployment has one."""
+        made: list[Run] = []
+        busy = runs.active_deployments(tx, names)
+        for name in names:
             entry = inventory.find(tx, name)
             if entry is None or entry.cursor >= now:
                 continue
-            refusal = "pruned" if pruned else "overlap" if name in busy else None
+            refusal = refusals.get(name) or ("overlap" if name in busy else None)
             made += self._account_one(tx, entry, now, refusal)
         runs.insert_all(tx, made)
         return made
@@ -82,7 +96,7 @@ class Admission:
     def _account_one(self, tx: Transaction, entry: InventoryEntry, now: datetime, refusal: str | None) -> list[Run]:
         deployment = self._deployment(entry)
         found = due(deployment.schedules, entry.cursor, now, CATCHUP_MAX)
-        if deployment.suspend and refusal != "pruned":
+        if deployment.suspend and refusal not in _FINAL:
             refusal = "suspended"
         inventory.advance(tx, entry.name, now)
         if not found.times:
@@ -93,7 +107,7 @@ class Admission:
         ledger: list[Occurrence] = []
         for position, (instant, schedule) in enumerate(fresh):
             is_missed = position < len(fresh) - 1 or now - instant > CATCHUP_WINDOW
-            reason = "catch-up" if is_missed and refusal not in ("pruned", "suspended") else refusal
+            reason = "catch-up" if is_missed and refusal not in (*_FINAL, "suspended") else refusal
             run_id = None
             if reason is None:
                 run = self._scheduled_run(tx, entry, deployment, instant, schedule)

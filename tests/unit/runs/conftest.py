@@ -173,7 +173,7 @@ class World:
             store=self.store,
             clock=self.clock,
             initial=nobody,
-            settle=self.admission.account,
+            settle=self.admission.settle,
             project=lambda *_: (),
         )
         result = reconciler.run_pass()
