@@ -14,6 +14,7 @@ from controller.errors import ControllerError, UsageError
 COMMANDS = {
     "run": "controller.cli.run:run",
     "validate": "controller.cli.validate:validate",
+    "plan": "controller.cli.plan:plan",
     "render": "controller.cli.render:render",
     "explain": "controller.cli.explain:explain",
     "status": "controller.cli.status:status",

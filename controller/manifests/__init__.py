@@ -10,6 +10,7 @@ from controller.manifests.build import build_deployment
 from controller.manifests.canonical import digest
 from controller.manifests.dump import as_yaml
 from controller.manifests.reader import DesiredState, ManifestReader
+from controller.manifests.rules import looks_secret
 from controller.manifests.schema import deployment_schema_text, schema_text
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "build_deployment",
     "deployment_schema_text",
     "digest",
+    "looks_secret",
     "schema_text",
 ]

@@ -27,6 +27,11 @@ class Update:
         """Whether its history moves to another name."""
         return self.before.name != self.after.name
 
+    @property
+    def is_real(self) -> bool:
+        """Whether it says something else than before; otherwise it only stands elsewhere, or is good again."""
+        return self.is_renamed or self.before.spec_digest != self.after.spec_digest
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
@@ -82,8 +87,9 @@ def make_plan(
     keep, delete = _absent(
         [entry for name, entry in recorded.items() if name not in desired.deployments and name not in moved], doubt
     )
-    digest = plan_digest(create, [(change.before, change.after) for change in update], delete)
-    withheld = judge(delete, len(recorded), len(recorded) + len(create) - len(delete))
+    digest = plan_digest(create, [(change.before, change.after) for change in update if change.is_real], delete)
+    remaining = len(recorded) + len(create) - len(delete)
+    withheld = judge(delete, in_force=len(recorded), remaining=remaining, plan_digest=digest)
     if withheld is not None and approved not in (withheld.digest, digest):
         message = f"git does not declare it any more; its deletion waits for: controller approve {withheld.digest}"
         keep += [Kept(entry=entry, reason=WITHHELD, message=message) for entry in delete]
