@@ -7,10 +7,10 @@ import select
 import signal
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from controller import __version__
 from controller.api.control import ControlServer
+from controller.api.operations import Operations
 from controller.clock import Clock, SystemClock
 from controller.errors import SourceError, UsageError
 from controller.manifests import ManifestReader
@@ -18,7 +18,7 @@ from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
 from controller.reconcile import Loop, PassResult, Reconciler
 from controller.runs import Engine
-from controller.runs.admission import Admission, Request
+from controller.runs.admission import Admission
 from controller.runs.ids import RunIds
 from controller.runs.launcher import Launcher
 from controller.runs.specification import Specifications
@@ -29,6 +29,7 @@ from controller.sources.git import GitSource
 from controller.sources.source import Source
 from controller.store import Store
 from controller.store.directory import StateDirectory
+from controller.views.health import Check, checks
 from controller.views.status import StatusView, look_in
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class Controller:
             admission=admission,
             launcher=Launcher(directory=self.state.runs, environment=flow_environment(), grace=settings.grace),
             max_running=settings.max_running,
-            on_tick=self._timetable.wake,
+            on_tick=self._tick,
             on_failure=ending.ask,
         )
         self._reconciler = Reconciler(
@@ -89,9 +90,17 @@ class Controller:
             settle=admission.settle,
             project=self._project,
             environment=location.environment,
+            is_atomic=settings.is_atomic,
         )
-        self._loop = Loop(self._reconciler, self._source, interval=settings.interval, on_failure=ending.ask)
-        self._control = ControlServer(self.state.socket, self._answer)
+        self._loop = Loop(
+            self._reconciler,
+            self._source,
+            interval=settings.interval,
+            longest_retry=settings.interval,
+            on_failure=ending.ask,
+        )
+        self._operations = Operations(store=self._store, clock=self._clock, runs=self._engine, reconcile=self._loop.ask)
+        self._control = ControlServer(self.state.socket, self._operations.answer)
 
     def check(self) -> None:
         """Raises UsageError for an environment that nothing declares; a source that can't be read may say it later."""
@@ -148,20 +157,16 @@ class Controller:
         self._store.close()
         self.state.release()
 
+    def _tick(self) -> None:
+        """Every ten seconds, on the engine's thread."""
+        self._timetable.wake()
+        self._operations.end_holds()
+
     def _project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
         """To the timetable; and what was decided about just before a change is waiting for a place now."""
         projected = self._timetable.project(wanted, gone)
         self._engine.wake()
         return projected.drifted
-
-    def _answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        match request:
-            case {"command": "trigger", "deployment": str(name), "parameters": dict(parameters)}:
-                key = request.get("idempotency_key")
-                asked = Request(deployment=name, parameters=parameters, idempotency_key=key and str(key))
-                run = self._engine.trigger(asked)
-                return {"run_id": run.id, "state": run.state.value}
-        raise UsageError("The controller does not understand this request.", hint="Is it of another version?")
 
 
 def make_source(location: Location, state: StateDirectory, *, working_tree: bool) -> Source:
@@ -172,6 +177,12 @@ def make_source(location: Location, state: StateDirectory, *, working_tree: bool
     if location.ref is not None:
         raise UsageError(f"--ref {location.ref} needs a git repository; {location.repo} is followed as a directory.")
     return DirectorySource(location.repo, path=location.path, follow_links=not is_git)
+
+
+def examine(location: Location) -> list[Check]:
+    """What `controller doctor` shows."""
+    state = StateDirectory(location.state_dir)
+    return checks(state, lambda: make_source(location, state, working_tree=False).observe())
 
 
 def _first_status(location: Location) -> SourceStatus:

@@ -40,10 +40,12 @@ class Settings:
 
     `interval`: how often to look at the source though nothing hinted at a change. `max_running`: how many flows may
     run at once; default twice the cores, since flows mostly wait. `grace`: from SIGTERM to SIGKILL of a flow.
+    `is_atomic`: apply a revision only if everything in it is valid.
     """
 
     location: Location
     working_tree: bool = False
+    is_atomic: bool = False
     interval: timedelta = timedelta(seconds=15)
     max_running: int = 2 * (os.cpu_count() or 1)
     grace: timedelta = timedelta(seconds=10)

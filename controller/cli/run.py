@@ -27,6 +27,14 @@ LIVE_SECONDS = 1.0
     help="How often to look although nothing hinted at a change.",
 )
 @click.option(
+    "--apply-policy",
+    type=click.Choice(["isolate", "atomic"]),
+    envvar="CONTROLLER_APPLY_POLICY",
+    default="isolate",
+    show_default=True,
+    help="What is bad keeps its last good version and all else is applied; or nothing is, unless all is valid.",
+)
+@click.option(
     "--max-running",
     metavar="N",
     envvar="CONTROLLER_MAX_RUNNING",
@@ -79,6 +87,7 @@ def _settings(location: Location, chosen: dict[str, Any]) -> Any:
     return Settings(
         location=location,
         working_tree=chosen["working_tree"],
+        is_atomic=chosen["apply_policy"] == "atomic",
         interval=parse_duration(chosen["interval"]),
         **given,
     )
