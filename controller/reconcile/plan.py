@@ -62,6 +62,11 @@ class Plan:
     is_blocked: bool = False
 
     @property
+    def changes_anything(self) -> bool:
+        """Whether anything in force changes, if only in its record."""
+        return bool(self.create or self.update or self.delete)
+
+    @property
     def errors(self) -> tuple[Finding, ...]:
         """The findings that keep something from being applied."""
         return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)

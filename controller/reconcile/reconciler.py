@@ -96,6 +96,7 @@ class Reconciler:
             approved = known.approved if (known := sources.find(tx)) is not None else None
         plan = make_plan(snapshot, desired, self._recorded, approved=approved, is_atomic=self._is_atomic)
         stages.done("plan")
+        is_new = revision != self._status.last_attempted_revision or plan.changes_anything
         applied = self._apply(plan)
         stages.done("apply")
         self._built.update((new.name, new) for new in (*plan.create, *(change.after for change in plan.update)))
@@ -103,7 +104,7 @@ class Reconciler:
         stages.done("project")
         self._collect()
         stages.done("garbage")
-        self._tell(plan, started_at, stages)
+        self._tell(plan, started_at, stages, is_new=is_new)
         return PassResult(status=self._status, plan=plan)
 
     def project(self, applied: Applied | None = None) -> None:
@@ -215,7 +216,7 @@ class Reconciler:
                 log.warning("A last good version can't be kept", extra={"revision": revision, "error": error.message})
         self._source.collect(keep)
 
-    def _tell(self, plan: Plan, started_at: datetime, stages: Stages) -> None:
+    def _tell(self, plan: Plan, started_at: datetime, stages: Stages, *, is_new: bool) -> None:
         for finding in plan.findings:
             log.warning("Finding", extra={"at": status.where(finding), "code": finding.code, "hint": finding.hint})
         if plan.withheld is not None:
@@ -229,6 +230,8 @@ class Reconciler:
         }
         what = "Nothing applied: not everything is valid" if plan.is_blocked else "Applied"
         log.info(what, extra={"revision": plan.revision, **counts, "ms": round(stages.total)})
+        if not is_new:
+            return
         ready = self._status.conditions[0]
         with self._store.write() as tx:
             record = _record(ready.reason, ready.message, started_at, plan.revision, counts, stages.milliseconds)

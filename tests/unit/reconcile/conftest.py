@@ -29,6 +29,7 @@ class World:
     projected: dict[str, Agenda] = field(default_factory=dict)
     settled: list[tuple[tuple[str, ...], bool]] = field(default_factory=list)
     environment: str | None = None
+    is_atomic: bool = False
     reconciler: Reconciler = field(init=False)
 
     def __post_init__(self) -> None:
@@ -45,6 +46,7 @@ class World:
             settle=self._settle,
             project=self._project,
             environment=self.environment,
+            is_atomic=self.is_atomic,
         )
 
     def _settle(self, tx: Transaction, names: Iterable[str], now: datetime, *, pruned: bool = False) -> object:
