@@ -17,15 +17,16 @@ from controller.manifests import ManifestReader
 from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
 from controller.reconcile import Loop, PassResult, Reconciler
+from controller.remotes import RemoteUrl
 from controller.runs import Engine
 from controller.runs.admission import Admission, Request
 from controller.runs.ids import RunIds
 from controller.runs.launcher import Launcher
 from controller.runs.specification import Specifications
 from controller.scheduling import Timetable
-from controller.settings import PROJECT, Location, Settings, flow_environment, is_git_repository
+from controller.settings import PROJECT, Location, Settings, flow_environment, git_access, is_git_repository
 from controller.sources.directory import DirectorySource
-from controller.sources.git import GitSource
+from controller.sources.git import GitSource, RemoteSource
 from controller.sources.source import Source
 from controller.store import Store
 from controller.store.directory import StateDirectory
@@ -165,13 +166,29 @@ class Controller:
 
 
 def make_source(location: Location, state: StateDirectory, *, working_tree: bool) -> Source:
-    """The source for this location: a git repository at its commits, or the files as they are."""
-    is_git = is_git_repository(location.repo)
+    """The source for this location: a git repository at its commits, a remote one, or the files as they are."""
+    repo = location.repo
+    if isinstance(repo, RemoteUrl):
+        if working_tree:
+            raise UsageError(f"--working-tree follows files on disk, and --repo {repo} is a URL.")
+        return _remote_source(repo, location, state)
+    is_git = is_git_repository(repo)
     if is_git and not working_tree:
-        return GitSource(location.repo, ref=location.ref, path=location.path, exports=state.exports)
+        return GitSource(repo, ref=location.ref, path=location.path, exports=state.exports)
     if location.ref is not None:
-        raise UsageError(f"--ref {location.ref} needs a git repository; {location.repo} is followed as a directory.")
-    return DirectorySource(location.repo, path=location.path, follow_links=not is_git)
+        raise UsageError(f"--ref {location.ref} needs a git repository; {repo} is followed as a directory.")
+    return DirectorySource(repo, path=location.path, follow_links=not is_git)
+
+
+def _remote_source(url: RemoteUrl, location: Location, state: StateDirectory) -> Source:
+    access = git_access()
+    if url.is_readable_on_the_way:
+        if access.password is not None or access.password_file is not None:
+            raise UsageError(f"--repo {url}: a password is not sent over http://.", hint="Use https://.")
+        log.warning("Whoever is between here and the server can change what is run: use https:// or ssh://")
+    return RemoteSource(
+        url, ref=location.ref, path=location.path, mirror=state.mirror, exports=state.exports, access=access
+    )
 
 
 def _first_status(location: Location) -> SourceStatus:

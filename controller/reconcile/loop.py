@@ -43,6 +43,7 @@ class Loop:
     def stop(self) -> None:
         """Return when the pass at hand is done."""
         self._stopping.set()
+        self._source.interrupt()
         self._hint.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -88,6 +89,7 @@ class Loop:
         try:
             failed = self._reconciler.run_pass().error is not None
         except ControllerError as error:
-            log.error("The pass failed", extra={"reason": error.reason, "error": error.message})
+            if not self._stopping.is_set():
+                log.error("The pass failed", extra={"reason": error.reason, "error": error.message})
             failed = True
         self._failures = min(self._failures + 1, 32) if failed else 0

@@ -85,6 +85,9 @@ class DirectorySource:
     def collect(self, keep: Collection[str]) -> None:
         """Nothing was made."""
 
+    def interrupt(self) -> None:
+        """Nothing here takes long."""
+
     def watched(self) -> tuple[Watched, ...]:
         """The deployments path, the directory above it, which tells when the path is replaced, and the project's.
 

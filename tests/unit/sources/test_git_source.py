@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -632,3 +633,16 @@ def test_a_repository_of_another_user_is_read(repository: GitRepository, follow:
     assert source.observe() == f"main@sha1:{commit}"
     assert paths(source) == ["deployments/a.yaml"]
     assert source.is_descendant(source.observe(), source.observe()) is True
+
+
+@pytest.mark.parametrize("config", ["[nonsense", "x = 1\n", "[core]\n\trepositoryformatversion = 99\n", "\0", "[a]\nb"])
+def test_a_configuration_that_can_not_be_read_is_an_error_of_the_source(
+    repository: GitRepository, follow: Follow, config: str
+) -> None:
+    repository.commit({"deployments/a.yaml": "1"})
+    source = follow()
+    source.observe()
+    (repository.path / ".git" / "config").write_text(config, encoding="utf-8")
+    for reader in (source, follow()):
+        with suppress(SourceError):
+            reader.read(reader.observe())
