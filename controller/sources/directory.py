@@ -41,6 +41,11 @@ class DirectorySource:
         self._last: Snapshot | None = None
         self._digest = ""
 
+    @property
+    def reads(self) -> int:
+        """How many files were read since it was made."""
+        return self._files.reads + self._code.reads
+
     def observe(self) -> str:
         """`dir@sha256:<digest>` of the paths and contents of all that counts."""
         found, digest = self._scan()
@@ -164,6 +169,11 @@ class DirectoryCode:
     def __init__(self, files: Files) -> None:
         self._files = files
         self.asked: dict[str, str] = {}
+
+    @property
+    def reads(self) -> int:
+        """How many files were read since it was made."""
+        return self._files.reads
 
     def find(self, paths: Iterable[str]) -> Mapping[str, CodeFile]:
         """Those that are regular files now; links inside the directory are followed."""
