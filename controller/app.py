@@ -6,13 +6,13 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from controller import __version__
 from controller.api.control import ControlServer
 from controller.clock import Clock, SystemClock
-from controller.errors import SourceError, UsageError
+from controller.errors import SourceError, StoppingError, UsageError
 from controller.manifests import ManifestReader
 from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
@@ -33,6 +33,8 @@ from controller.store.directory import StateDirectory
 from controller.views.status import StatusView, look_in
 
 log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.1
 
 
 class Ending:
@@ -64,6 +66,7 @@ class Controller:
 
     def __init__(self, settings: Settings, ending: Ending, clock: Clock | None = None) -> None:
         self._settings = settings
+        self._ending = ending
         self._clock = clock or SystemClock()
         location = settings.location
         self.state = StateDirectory(location.state_dir)
@@ -99,19 +102,22 @@ class Controller:
         environment = self._settings.location.environment
         try:
             if environment is not None:
-                snapshot = self._source.read(self._source.observe())
+                with self._ending_early():
+                    revision = self._source.observe()
+                snapshot = self._source.read(revision)
                 desired = ManifestReader(environment).read(snapshot.files, self._clock.now(), snapshot.project)
                 desired.check_environment()
         except SourceError:
             return
-        except UsageError:
+        except (UsageError, StoppingError):
             self._close()
             raise
 
     def run_once(self) -> PassResult:
         """One pass, no runs."""
         try:
-            return self._reconciler.run_pass()
+            with self._ending_early():
+                return self._reconciler.run_pass()
         finally:
             self._close()
 
@@ -143,6 +149,25 @@ class Controller:
         self._engine.stop()
         self._close()
         log.info("Controller stopped; running flows go on")
+
+    @contextlib.contextmanager
+    def _ending_early(self) -> Iterator[None]:
+        """Within, the end is not waited for by anybody: see to it that a server that stalls does not keep us."""
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.is_set():
+                if self._ending.wait(_LOOK_SECONDS):
+                    self._source.interrupt()
+                    return
+
+        watcher = threading.Thread(target=watch, name="ending")
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
 
     def _close(self) -> None:
         self._control.close()

@@ -26,7 +26,7 @@ from controller.remotes import Access, parse_url
 from controller.sources.git import RemoteSource
 from controller.sources.git.transport import Patience
 from tests.conftest import GitRepository, new_repository
-from tests.unit.sources.servers import HttpServer, http_server, install_ssh
+from tests.servers import HttpServer, http_server, install_ssh
 
 Follow = Callable[..., RemoteSource]
 IMPATIENT = Patience(ask=timedelta(seconds=1), fetch=timedelta(seconds=1))
