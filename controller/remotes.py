@@ -3,7 +3,6 @@
 `settings` asks; `sources` gets the parsed value and passes its text to git after `--end-of-options`.
 """
 
-import hashlib
 import ipaddress
 import re
 from dataclasses import dataclass, field
@@ -56,6 +55,8 @@ class RemoteUrl:
     @property
     def directory_name(self) -> str:
         """A name for what is kept of it on disk: readable, and different for different URLs."""
+        import hashlib
+
         last = re.sub(r"[^A-Za-z0-9._-]+", "-", self.path.rstrip("/").rpartition("/")[2].removesuffix(".git"))
         return f"{last.strip('.-')[:40] or 'repository'}-{hashlib.sha256(self.text.encode()).hexdigest()[:12]}"
 

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 _PATIENCE_SECONDS = 60
+
+CERTIFICATE = Path(__file__).with_name("localhost.pem")
+"""Made for these tests, signed by itself, with its key: nobody trusts it who is not told to."""
 
 
 @dataclass(slots=True)
@@ -88,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         head, _, content = done.stdout.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
         self.send_response(int(headers.pop("Status", "200").split()[0]))
-        for name, value in headers.items():
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
             self.send_header(name, value)
         self.end_headers()
         is_pack = self.command == "POST" and b"PACK" in content
@@ -129,11 +133,16 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def http_server(root: Path) -> Iterator[HttpServer]:
-    """Serve the repositories below `root`."""
+def http_server(root: Path, *, certificate: Path | None = None) -> Iterator[HttpServer]:
+    """Serve the repositories below `root`, over https with a certificate."""
     handler = type("Handler", (_Handler,), {})
     server = _Server(("127.0.0.1", 0), handler)
-    state = HttpServer(root=root, url=f"http://127.0.0.1:{server.server_port}", behaviour=Behaviour())
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    scheme = "http" if certificate is None else "https"
+    state = HttpServer(root=root, url=f"{scheme}://127.0.0.1:{server.server_port}", behaviour=Behaviour())
     handler.state = state  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

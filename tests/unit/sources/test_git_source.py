@@ -1,6 +1,7 @@
 """A git repository is followed at its committed state, whatever its shape, and is never written to."""
 
 import os
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -646,3 +647,17 @@ def test_a_configuration_that_can_not_be_read_is_an_error_of_the_source(
     for reader in (source, follow()):
         with suppress(SourceError):
             reader.read(reader.observe())
+
+
+def test_after_three_hundred_passes_everything_was_given_back(repository: GitRepository, follow: Follow) -> None:
+    source = follow()
+    after_ten: list[str] = []
+    for number in range(300):
+        if number % 10 == 0:
+            repository.commit({"deployments/a.yaml": str(number), "flows/a.py": str(number)})
+        revision = source.observe()
+        assert source.read(revision).files[0].content == source.code(revision).read("flows/a.py")
+        if number == 10:
+            after_ten = open_files()
+    assert open_files() == after_ten
+    assert threading.active_count() < 10

@@ -6,6 +6,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from controller.remotes import Access, parse_url
 from controller.sources.git import RemoteSource
 from controller.sources.git.transport import Patience
 from tests.conftest import GitRepository, new_repository
-from tests.servers import HttpServer, http_server, install_ssh
+from tests.servers import CERTIFICATE, HttpServer, http_server, install_ssh
 
 Follow = Callable[..., RemoteSource]
 IMPATIENT = Patience(ask=timedelta(seconds=1), fetch=timedelta(seconds=1))
@@ -318,6 +319,21 @@ def test_a_redirect_is_followed_but_credentials_do_not_go_with_it(
         with pytest.raises(AuthenticationError):
             follow(f"{server.url}/repo/.git", access=Access(username="ada", password=PASSWORD)).observe()
         assert other.authorizations == []
+
+
+def test_a_server_over_https_must_prove_who_it_is(tmp_path: Path, repository: GitRepository, follow: Follow) -> None:
+    repository.commit({"deployments/a.yaml": "1"})
+    with http_server(tmp_path, certificate=CERTIFICATE) as server:
+        server.behaviour.credentials = ("ada", PASSWORD)
+        access = Access(username="ada", password=PASSWORD)
+        with pytest.raises(AuthenticationError):
+            follow(f"{server.url}/repo/.git", access=access).observe()
+        assert server.requests == []
+        trusting = replace(access, ca_file=CERTIFICATE)
+        assert contents(follow(f"{server.url}/repo/.git", access=trusting)) == [b"1"]
+        server.behaviour.redirect_to = server.url.replace("https", "http")
+        with pytest.raises(UnreachableError):
+            follow(f"{server.url}/repo/.git", access=trusting).observe()
 
 
 def children() -> set[str]:
