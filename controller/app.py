@@ -6,26 +6,28 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 
 from controller import __version__
 from controller.api.control import ControlServer
 from controller.api.operations import Operations
 from controller.clock import Clock, SystemClock
-from controller.errors import SourceError, UsageError
+from controller.errors import SourceError, StoppingError, UsageError
 from controller.manifests import ManifestReader
 from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
 from controller.reconcile import Loop, PassResult, Reconciler
+from controller.remotes import RemoteUrl
 from controller.runs import Engine
 from controller.runs.admission import Admission
 from controller.runs.ids import RunIds
 from controller.runs.launcher import Launcher
 from controller.runs.specification import Specifications
 from controller.scheduling import Timetable
-from controller.settings import PROJECT, Location, Settings, flow_environment, is_git_repository
+from controller.settings import PROJECT, Location, Settings, flow_environment, git_access, is_git_repository
 from controller.sources.directory import DirectorySource
-from controller.sources.git import GitSource
+from controller.sources.git import GitSource, RemoteSource
 from controller.sources.source import Source
 from controller.store import Store
 from controller.store.directory import StateDirectory
@@ -33,6 +35,11 @@ from controller.views.health import Check, checks
 from controller.views.status import StatusView, look_in
 
 log = logging.getLogger(__name__)
+
+LONGEST_RETRY = timedelta(minutes=15)
+"""After many failures in a row; a server that is down is not to be hammered on."""
+
+_LOOK_SECONDS = 0.1
 
 
 class Ending:
@@ -64,6 +71,7 @@ class Controller:
 
     def __init__(self, settings: Settings, ending: Ending, clock: Clock | None = None) -> None:
         self._settings = settings
+        self._ending = ending
         self._clock = clock or SystemClock()
         location = settings.location
         self.state = StateDirectory(location.state_dir)
@@ -96,7 +104,7 @@ class Controller:
             self._reconciler,
             self._source,
             interval=settings.interval,
-            longest_retry=settings.interval,
+            longest_retry=LONGEST_RETRY if isinstance(location.repo, RemoteUrl) else settings.interval,
             on_failure=ending.ask,
         )
         self._operations = Operations(store=self._store, clock=self._clock, runs=self._engine, reconcile=self._loop.ask)
@@ -107,19 +115,22 @@ class Controller:
         environment = self._settings.location.environment
         try:
             if environment is not None:
-                snapshot = self._source.read(self._source.observe())
+                with self._ending_early():
+                    revision = self._source.observe()
+                snapshot = self._source.read(revision)
                 desired = ManifestReader(environment).read(snapshot.files, self._clock.now(), snapshot.project)
                 desired.check_environment()
         except SourceError:
             return
-        except UsageError:
+        except (UsageError, StoppingError):
             self._close()
             raise
 
     def run_once(self) -> PassResult:
         """One pass, no runs."""
         try:
-            return self._reconciler.run_pass()
+            with self._ending_early():
+                return self._reconciler.run_pass()
         finally:
             self._close()
 
@@ -152,6 +163,25 @@ class Controller:
         self._close()
         log.info("Controller stopped; running flows go on")
 
+    @contextlib.contextmanager
+    def _ending_early(self) -> Iterator[None]:
+        """Within, the end is not waited for by anybody: see to it that a server that stalls does not keep us."""
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.is_set():
+                if self._ending.wait(_LOOK_SECONDS):
+                    self._source.interrupt()
+                    return
+
+        watcher = threading.Thread(target=watch, name="ending")
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
+
     def _close(self) -> None:
         self._control.close()
         self._store.close()
@@ -170,13 +200,29 @@ class Controller:
 
 
 def make_source(location: Location, state: StateDirectory, *, working_tree: bool) -> Source:
-    """The source for this location: a git repository at its commits, or the files as they are."""
-    is_git = is_git_repository(location.repo)
+    """The source for this location: a git repository at its commits, a remote one, or the files as they are."""
+    repo = location.repo
+    if isinstance(repo, RemoteUrl):
+        if working_tree:
+            raise UsageError(f"--working-tree follows files on disk, and --repo {repo} is a URL.")
+        return _remote_source(repo, location, state)
+    is_git = is_git_repository(repo)
     if is_git and not working_tree:
-        return GitSource(location.repo, ref=location.ref, path=location.path, exports=state.exports)
+        return GitSource(repo, ref=location.ref, path=location.path, exports=state.exports)
     if location.ref is not None:
-        raise UsageError(f"--ref {location.ref} needs a git repository; {location.repo} is followed as a directory.")
-    return DirectorySource(location.repo, path=location.path, follow_links=not is_git)
+        raise UsageError(f"--ref {location.ref} needs a git repository; {repo} is followed as a directory.")
+    return DirectorySource(repo, path=location.path, follow_links=not is_git)
+
+
+def _remote_source(url: RemoteUrl, location: Location, state: StateDirectory) -> Source:
+    access = git_access()
+    if url.is_readable_on_the_way:
+        if access.password is not None or access.password_file is not None:
+            raise UsageError(f"--repo {url}: a password is not sent over http://.", hint="Use https://.")
+        log.warning("Whoever is between here and the server can change what is run: use https:// or ssh://")
+    return RemoteSource(
+        url, ref=location.ref, path=location.path, mirror=state.mirror, exports=state.exports, access=access
+    )
 
 
 def examine(location: Location) -> list[Check]:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from controller.errors import UsageError
+from controller.remotes import Access, RemoteUrl, looks_remote, parse_url
 
 DEFAULT_PATH = "deployments"
 PROJECT = "default"
@@ -21,17 +22,26 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
-    """Which repository, which part of it, and where its state is kept. All paths are absolute.
+    """Which repository (a directory or a URL), which part of it, and where its state is kept. All paths are absolute.
 
     `path` is the deployments path from the repository root with `/`, empty for the whole repository. `environment` is
     the one whose overlays are laid over the documents, None for none.
     """
 
-    repo: Path
+    repo: Path | RemoteUrl
     path: str
     ref: str | None
     state_dir: Path
     environment: str | None = None
+
+    @property
+    def directory(self) -> Path:
+        """The repository, for commands that read its files. Raises UsageError for a URL."""
+        if isinstance(self.repo, RemoteUrl):
+            raise UsageError(
+                f"--repo {self.repo}: this command reads files on disk.", hint="Clone it, and name the clone."
+            )
+        return self.repo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +65,8 @@ def locate(
     repo: str | None, path: str, ref: str | None, state_dir: str | None, environment: str | None = None
 ) -> Location:
     """Find the repository and its state directory. Raises UsageError for what can't be one."""
-    if repo is not None and _looks_remote(repo):
-        raise UsageError(
-            f"--repo {repo}: this version follows local repositories only.",
-            hint="Clone it, and keep the clone up to date with `git pull`.",
-        )
+    if repo is not None and looks_remote(repo) and not Path(repo).exists():
+        return _locate_remote(parse_url(repo), path, ref, state_dir, environment or None)
     root = Path(repo).absolute() if repo is not None else enclosing_repository(Path.cwd())
     root = Path(os.path.normpath(root))
     if not root.is_dir():
@@ -70,6 +77,38 @@ def locate(
         ref=ref,
         state_dir=Path(state_dir).absolute() if state_dir is not None else root / ".controller",
         environment=environment or None,
+    )
+
+
+def git_access() -> Access:
+    """What the operator gave to be let in at a server over http(s). Raises UsageError."""
+    username = os.environ.get("CONTROLLER_GIT_USERNAME") or "git"
+    password = os.environ.get("CONTROLLER_GIT_PASSWORD") or None
+    file, ca_file = (os.environ.get(f"CONTROLLER_GIT_{name}_FILE") or None for name in ("PASSWORD", "CA"))
+    if password is not None and file is not None:
+        raise UsageError("Set CONTROLLER_GIT_PASSWORD or CONTROLLER_GIT_PASSWORD_FILE, not both.")
+    for name, value in (("CONTROLLER_GIT_USERNAME", username), ("CONTROLLER_GIT_PASSWORD", password or "")):
+        if not value.isprintable():
+            raise UsageError(f"{name} has a character in it that can't be part of a line.")
+    return Access(
+        username=username,
+        password=password,
+        password_file=None if file is None else Path(file).absolute(),
+        ca_file=None if ca_file is None else Path(ca_file).absolute(),
+    )
+
+
+def _locate_remote(
+    url: RemoteUrl, path: str, ref: str | None, state_dir: str | None, environment: str | None
+) -> Location:
+    home = os.environ.get("XDG_STATE_HOME", "")
+    states = Path(home) if Path(home).is_absolute() else Path("~/.local/state").expanduser()
+    return Location(
+        repo=url,
+        path=_relative(path, url),
+        ref=ref,
+        state_dir=Path(state_dir).absolute() if state_dir is not None else states / "controller" / url.directory_name,
+        environment=environment,
     )
 
 
@@ -117,20 +156,13 @@ def flow_environment() -> Mapping[str, str]:
     }
 
 
-def _relative(path: str, root: Path) -> str:
+def _relative(path: str, root: Path | RemoteUrl) -> str:
     given = Path(path)
     if given.is_absolute():
-        if not given.is_relative_to(root):
+        if isinstance(root, RemoteUrl) or not given.is_relative_to(root):
             raise UsageError(f"--path {path} is outside the repository {root}.")
         given = given.relative_to(root)
     clean = os.path.normpath(given)
     if clean.startswith(".."):
         raise UsageError(f"--path {path} is outside the repository {root}.")
     return "" if clean == "." else clean
-
-
-def _looks_remote(repo: str) -> bool:
-    if "://" in repo or "::" in repo:
-        return True
-    head, colon, _ = repo.partition(":")
-    return bool(colon) and "/" not in head and not Path(repo).exists()

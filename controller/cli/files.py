@@ -135,7 +135,7 @@ def _root(full: Path, location: Location) -> Path:
     found = enclosing_repository(directory)
     if (found / ".git").exists():
         return found
-    if directory.is_relative_to(location.repo):
+    if isinstance(location.repo, Path) and directory.is_relative_to(location.repo):
         return location.repo
     above = directory.parent if directory.name == Path(location.path).name else directory
     return above

@@ -59,7 +59,7 @@ def _of_deployment(location: Location, name: str, after: datetime, count: int) -
     from controller.cli.files import Target, read_targets
     from controller.views.deployments import declared_fire_times
 
-    return declared_fire_times(read_targets([Target(location.repo, location.path)], location), name, after, count)
+    return declared_fire_times(read_targets([Target(location.directory, location.path)], location), name, after, count)
 
 
 def _of_expression(kind: str, expression: dict[str, Any], after: datetime, count: int) -> list[datetime]:

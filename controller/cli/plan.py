@@ -96,15 +96,15 @@ def _commit(location: Location, name: str | None) -> "Source":
     from controller.settings import is_git_repository
     from controller.sources.git import GitSource, NamedCommit
 
-    if not is_git_repository(location.repo):
+    if not is_git_repository(location.directory):
         if name is not None:
             raise UsageError(f"{location.repo} is not a git repository: it has no commit {name}.")
         from controller.sources.directory import DirectorySource
 
-        return DirectorySource(location.repo, path=location.path)
+        return DirectorySource(location.directory, path=location.path)
     if name is not None:
-        return NamedCommit(location.repo, name, path=location.path)
-    return GitSource(location.repo, ref=location.ref, path=location.path, exports=location.state_dir / "exports")
+        return NamedCommit(location.directory, name, path=location.path)
+    return GitSource(location.directory, ref=location.ref, path=location.path, exports=location.state_dir / "exports")
 
 
 def _declared(source: "Source", location: Location, now: datetime) -> "tuple[Snapshot, DesiredState]":

@@ -78,9 +78,9 @@ def _source(location: Location) -> Any:
 
 
 def _write(location: Location, entry: "InventoryEntry", found: "Excerpt") -> Path:
-    target = location.repo / entry.file
+    target = location.directory / entry.file
     if target.exists() or not found.is_whole:
-        target = location.repo / location.path / f"{entry.name}.yaml"
+        target = location.directory / location.path / f"{entry.name}.yaml"
     if target.exists():
         raise UsageError(f"{target} exists already; nothing was written.", hint="Print it without --write.")
     try:

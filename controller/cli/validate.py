@@ -38,7 +38,7 @@ def validate(location: Location, paths: tuple[Path, ...], output: str, *, verbos
 
     if verbose and output in ("github", "sarif"):
         raise UsageError(f"--verbose does not go with -o {output}: it is for text and JSON.")
-    wanted = list(targets(paths, location)) if paths else [Target(location.repo, location.path)]
+    wanted = list(targets(paths, location)) if paths else [Target(location.directory, location.path)]
     reading = read(wanted, location, is_whole=not paths, all_environments=location.environment is None)
     findings = reading.desired.findings
     is_valid = not any(finding.severity is Severity.ERROR for finding in findings)

@@ -59,6 +59,7 @@ class Loop:
     def stop(self) -> None:
         """Return when the pass at hand is done."""
         self._stopping.set()
+        self._source.interrupt()
         self._hint.set()
         with self._answered:
             self._answered.notify_all()
@@ -126,7 +127,8 @@ class Loop:
             self._check_drift(result)
             failed = result.error is not None
         except ControllerError as error:
-            log.error("The pass failed", extra={"reason": error.reason, "error": error.message})
+            if not self._stopping.is_set():
+                log.error("The pass failed", extra={"reason": error.reason, "error": error.message})
             last, failed = error, True
         self._failures = min(self._failures + 1, 32) if failed else 0
         with self._answered:

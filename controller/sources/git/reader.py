@@ -13,7 +13,7 @@ from controller.sources.git.commits import commit_of
 from controller.sources.git.flow_code import CodeIndex, GitCode
 from controller.sources.git.manifests import ManifestTree, judge
 from controller.sources.git.objects import contents, in_chunks
-from controller.sources.git.process import GitError, GitTimeoutError, Look, Work, look_into
+from controller.sources.git.process import Git, GitError, GitTimeoutError, Look, Work
 from controller.sources.git.trees import MODES, Entry, list_tree
 
 
@@ -24,10 +24,18 @@ class CommitReader:
 
     def __init__(self, repo: Path, *, path: str, exports: Path) -> None:
         self._repo = repo
+        self._git = Git(repo)
         self._exports = Exports(exports)
         self._manifests = ManifestTree(path)
         self._index = CodeIndex()
-        self.work = Work()
+
+    @property
+    def work(self) -> Work:
+        """How much it has done."""
+        return self._git.work
+
+    def interrupt(self) -> None:
+        """What is read from disk ends soon enough."""
 
     def read(self, revision: str) -> Snapshot:
         """The manifests below the deployments path, and the project; only what changed since the last is read."""
@@ -95,7 +103,7 @@ class CommitReader:
         self._exports.collect({commit_of(revision) for revision in keep})
 
     def _look(self) -> AbstractContextManager[Look]:
-        return look_into(self._repo, self.work)
+        return self._git.look()
 
 
 def _with_contents(look: Look, entries: Collection[Entry]) -> Iterator[Export]:
