@@ -5,8 +5,10 @@ import logging
 import os
 import select
 import signal
+import sys
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from controller import __version__
@@ -17,13 +19,17 @@ from controller.manifests import ManifestReader
 from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
 from controller.reconcile import Loop, PassResult, Reconciler
-from controller.runs import Engine
 from controller.runs.admission import Admission, Request
+from controller.runs.beside import flow_process
+from controller.runs.cgroups import own_group
+from controller.runs.engine import Engine
 from controller.runs.ids import RunIds
 from controller.runs.launcher import Launcher
 from controller.runs.specification import Specifications
+from controller.runs.users import FlowUser, check_ways, find_user, let_pass
+from controller.runs.warm import ForkServer
 from controller.scheduling import Timetable
-from controller.settings import PROJECT, Location, Settings, flow_environment, is_git_repository
+from controller.settings import PROJECT, Location, Settings, flow_environment, is_git_repository, secret_variables
 from controller.sources.directory import DirectorySource
 from controller.sources.git import GitSource
 from controller.sources.source import Source
@@ -65,6 +71,7 @@ class Controller:
         self._settings = settings
         self._clock = clock or SystemClock()
         location = settings.location
+        user = None if settings.flow_user is None else find_user(settings.flow_user)
         self.state = StateDirectory(location.state_dir)
         self.state.hold(version=__version__, now=self._clock.now(), pause=threading.Event().wait)
         self._store = Store.open(self.state.database, project=PROJECT)
@@ -76,7 +83,7 @@ class Controller:
             specifications=Specifications(self._source, self._store, location.environment),
             clock=self._clock,
             admission=admission,
-            launcher=Launcher(directory=self.state.runs, environment=flow_environment(), grace=settings.grace),
+            launcher=self._launcher(user),
             max_running=settings.max_running,
             on_tick=self._timetable.wake,
             on_failure=ending.ask,
@@ -92,6 +99,23 @@ class Controller:
         )
         self._loop = Loop(self._reconciler, self._source, interval=settings.interval, on_failure=ending.ask)
         self._control = ControlServer(self.state.socket, self._answer)
+
+    def _launcher(self, user: FlowUser | None) -> Launcher:
+        environment = flow_environment()
+        if user is not None:
+            environment = {**environment, **user.environment}
+            code = [] if self._source.is_pinned else [self._settings.location.repo / "any"]
+            check_ways(user, self.state.path, Path(sys.executable).resolve(), Path(flow_process.__file__), *code)
+            let_pass(user, self.state.path, self.state.runs)
+        return Launcher(
+            directory=self.state.runs,
+            environment=environment,
+            grace=self._settings.grace,
+            variables=secret_variables(),
+            group=own_group(),
+            user=user,
+            server=ForkServer(environment, self._clock),
+        )
 
     def check(self) -> None:
         """Raises UsageError for an environment that nothing declares; a source that can't be read may say it later."""

@@ -40,6 +40,7 @@ class Settings:
 
     `interval`: how often to look at the source though nothing hinted at a change. `max_running`: how many flows may
     run at once; default twice the cores, since flows mostly wait. `grace`: from SIGTERM to SIGKILL of a flow.
+    `flow_user`: the name of the user that flows run as, None for the controller's own.
     """
 
     location: Location
@@ -47,6 +48,7 @@ class Settings:
     interval: timedelta = timedelta(seconds=15)
     max_running: int = 2 * (os.cpu_count() or 1)
     grace: timedelta = timedelta(seconds=10)
+    flow_user: str | None = None
 
 
 def locate(
@@ -95,6 +97,16 @@ def boot_id() -> str:
 def is_debugging() -> bool:
     """Whether CONTROLLER_DEBUG asks for tracebacks of our own faults."""
     return os.environ.get("CONTROLLER_DEBUG", "") not in ("", "0")
+
+
+def crashpoints() -> list[str]:
+    """Where a test wants the controller or its supervisors to die: CONTROLLER_CRASHPOINT, names with commas between."""
+    return os.environ.get("CONTROLLER_CRASHPOINT", "").split(",")
+
+
+def secret_variables() -> Mapping[str, str]:
+    """Where the secrets of deployments are looked up that are declared as `env`: the controller's own environment."""
+    return os.environ
 
 
 def forget_git_environment() -> None:

@@ -34,6 +34,12 @@ LIVE_SECONDS = 1.0
     help="How many flows may run at once. [default: twice the cores]",
 )
 @click.option(
+    "--flow-user",
+    metavar="NAME",
+    envvar="CONTROLLER_FLOW_USER",
+    help="Run flows as this user; needs root. [default: the controller's own user]",
+)
+@click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     envvar="CONTROLLER_LOG_FORMAT",
@@ -80,6 +86,7 @@ def _settings(location: Location, chosen: dict[str, Any]) -> Any:
         location=location,
         working_tree=chosen["working_tree"],
         interval=parse_duration(chosen["interval"]),
+        flow_user=chosen["flow_user"],
         **given,
     )
 

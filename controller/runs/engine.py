@@ -20,7 +20,8 @@ from controller.model.runs import Run
 from controller.runs.admission import Admission, Request
 from controller.runs.launcher import Launcher
 from controller.runs.specification import Specifications
-from controller.runs.watchlist import Watched, Watchlist
+from controller.runs.watched import Watched
+from controller.runs.watchlist import Launchable, Watchlist
 from controller.store import Store, runs
 
 log = logging.getLogger(__name__)
@@ -51,13 +52,14 @@ class Engine:
         self._source = specifications.source
         self._clock = clock
         self._admission = admission
-        self._launcher = launcher
+        self.launcher = launcher
         self._max_running = max_running
         self._on_tick = on_tick
         self._on_failure = on_failure
         self._specifications = specifications
         self._watchlist = Watchlist(store, clock, launcher)
         self._due: deque[str] = deque()
+        self._may_wait = True
         self._stopping = threading.Event()
         self._exports: dict[str, Future[Path]] = {}
         self._exporter = ThreadPoolExecutor(1, thread_name_prefix="exports")
@@ -67,6 +69,7 @@ class Engine:
 
     def start(self) -> None:
         """Take over the runs of a controller before us, then begin."""
+        self.launcher.open()
         self._watchlist.recover()
         self.wake()
         self._thread.start()
@@ -123,6 +126,7 @@ class Engine:
             if is_tick:
                 self._on_tick()
                 self._watchlist.look_again()
+                self._may_wait = True
             self._launch()
         except ControllerError as error:
             log.error("Runs can't go on for now", extra={"reason": error.reason, "error": error.message})
@@ -133,7 +137,7 @@ class Engine:
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while os.read(self._wake_read, 4096):
-                pass
+                self._may_wait = True
 
     def _account(self) -> None:
         names: list[str] = []
@@ -163,24 +167,30 @@ class Engine:
             log.exception("The due times of a deployment can't be accounted for", extra={"deployment": name})
 
     def _launch(self) -> None:
+        self._may_wait |= self._watchlist.take_requeued()
         free = self._max_running - len(self._watchlist)
-        if free <= 0:
+        if free <= 0 or not self._may_wait:
             return
         with self._store.read() as tx:
             waiting = runs.queue(tx, free)
-        for run in waiting:
-            root = self._root(run)
-            if root is not None:
-                self._launch_one(run, root)
+        self._may_wait = bool(waiting)
+        prepared = [self._prepare(run) for run in waiting]
+        launchable = [one for one in prepared if one is not None]
+        if launchable:
+            self._watchlist.launch(launchable)
 
-    def _launch_one(self, run: Run, root: Path) -> None:
+    def _prepare(self, run: Run) -> Launchable | None:
+        """The run with its code; None while it has to wait for that, or can't have it."""
+        root = self._root(run)
+        if root is None:
+            return None
         try:
             deployment = self._specifications.resolve(run, self._clock.now())
         except ControllerError as error:
             self._watchlist.refuse(run, error.message)
-            return
+            return None
         pycache = root.parent / "pycache" if self._source.is_pinned else None
-        self._watchlist.launch(run, deployment, root, pycache)
+        return Launchable(run=run, deployment=deployment, root=root, pycache=pycache)
 
     def _root(self, run: Run) -> Path | None:
         """The code of a run's revision; None while it is being exported, beside this thread."""

@@ -12,6 +12,8 @@ from controller.store import inventory, occurrences, runs
 from tests.conftest import NOW
 from tests.unit.runs.conftest import World
 
+pytestmark = pytest.mark.parametrize("start", ["cold"])
+
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 
