@@ -121,13 +121,13 @@ class Engine:
 
     def _turn(self, ready: Sequence[Watched], *, is_tick: bool) -> None:
         try:
-            self._watchlist.handle(ready)
             self._account()
             if is_tick:
                 self._on_tick()
-                self._watchlist.look_again()
                 self._may_wait = True
-            self._launch()
+            self._watchlist.take_turn(ready, self._waiting, everything=is_tick)
+            if self._watchlist.take_requeued():
+                self.wake()
         except ControllerError as error:
             log.error("Runs can't go on for now", extra={"reason": error.reason, "error": error.message})
             # What woke us is still there to be dealt with, and would wake us again at once.
@@ -166,18 +166,18 @@ class Engine:
         except Exception:
             log.exception("The due times of a deployment can't be accounted for", extra={"deployment": name})
 
-    def _launch(self) -> None:
-        self._may_wait |= self._watchlist.take_requeued()
-        free = self._max_running - len(self._watchlist)
+    def _waiting(self, used: int) -> list[Launchable]:
+        """The runs that can be launched now, while so many places are taken."""
+        free = self._max_running - used
         if free <= 0 or not self._may_wait:
-            return
+            return []
         with self._store.read() as tx:
             waiting = runs.queue(tx, free)
-        self._may_wait = bool(waiting)
+        # Fewer than there are places: until something new comes, there is nothing to look for.
+        self._may_wait = len(waiting) == free
         prepared = [self._prepare(run) for run in waiting]
-        launchable = [one for one in prepared if one is not None]
-        if launchable:
-            self._watchlist.launch(launchable)
+        self._may_wait |= None in prepared
+        return [one for one in prepared if one is not None]
 
     def _prepare(self, run: Run) -> Launchable | None:
         """The run with its code; None while it has to wait for that, or can't have it."""
@@ -187,7 +187,7 @@ class Engine:
         try:
             deployment = self._specifications.resolve(run, self._clock.now())
         except ControllerError as error:
-            self._watchlist.refuse(run, error.message)
+            self._refuse(run, error.message)
             return None
         pycache = root.parent / "pycache" if self._source.is_pinned else None
         return Launchable(run=run, deployment=deployment, root=root, pycache=pycache)
@@ -205,5 +205,10 @@ class Engine:
             del self._exports[run.revision]
             error = future.exception()
             if error is not None:
-                self._watchlist.refuse(run, error.message if isinstance(error, ControllerError) else str(error))
+                self._refuse(run, error.message if isinstance(error, ControllerError) else str(error))
         return None
+
+    def _refuse(self, run: Run, reason: str) -> None:
+        """It can't be launched, and so its place is free for another one."""
+        self._watchlist.refuse(run, reason)
+        self.wake()

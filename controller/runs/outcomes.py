@@ -1,52 +1,47 @@
-"""How the end of a run is recorded and told. Called by the watchlist, within its transaction and after it."""
+"""How ends of runs are recorded and told. Called by the watchlist, within its transaction and after it."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from controller.model.runs import Run, RunState
 from controller.model.status import Event, EventSeverity
 from controller.runs.verdict import Ended
-from controller.store import Transaction, events, runs
+from controller.store import Transaction, events, turns
+from controller.store.turns import Ending
 
 log = logging.getLogger(__name__)
 
 
-def finish(
-    tx: Transaction, run: Run, state: RunState, reason: str | None, *, now: datetime, ended: Ended | None = None
-) -> Run | None:
-    """Record the outcome; returns the run as it ended, to be told of once that is on disk. None: it was not so."""
-    ending = {
-        "reason": reason,
-        "finished_at": ended.finished_at if ended is not None and ended.finished_at is not None else now,
-        "exit_code": None if ended is None else ended.exit_code,
-        "signal": None if ended is None else ended.signal,
-    }
-    result = None if ended is None else ended.result
-    if not runs.move(tx, run.id, expect=run.state, to=state, result=result, **ending):
-        return None
-    if run.attempt:
-        runs.move_attempt(tx, run.id, run.attempt, state, **ending)
-    if state is not RunState.SUCCEEDED:
-        message = f"Run {run.id} {_words(state)}" + (f": {reason}" if reason else "")
-        event = Event(
-            time=now,
-            severity=EventSeverity.ERROR,
-            reason="Run" + state.value.title().replace("_", ""),
-            message=message,
-            about=run.deployment,
-            revision=run.revision,
-        )
-        events.append(tx, [event])
-    if ended is not None:
-        _note(run, ended)
-    return replace(run, state=state, reason=reason)
+def ending(run: Run, state: RunState, reason: str | None, now: datetime) -> Ending:
+    """The end of a run that no supervisor wrote down."""
+    return Ending(run=run, state=state, reason=reason, finished_at=now)
 
 
-def tell(run: Run | None) -> None:
+def ending_of(run: Run, ended: Ended, now: datetime) -> Ending:
+    """The end of a run as its supervisor wrote it down."""
+    return Ending(
+        run=run,
+        state=ended.state,
+        reason=ended.reason,
+        finished_at=ended.finished_at or now,
+        exit_code=ended.exit_code,
+        signal=ended.signal,
+        result=ended.result,
+    )
+
+
+def record(tx: Transaction, endings: Sequence[Ending], now: datetime) -> list[Run]:
+    """Record these outcomes; returns the runs as they ended, to be told of once that is on disk."""
+    moved = turns.end(tx, endings)
+    done = [one for one in endings if one.run.id in moved]
+    events.append(tx, [_event(one, now) for one in done if one.state is not RunState.SUCCEEDED])
+    return [replace(one.run, state=one.state, reason=one.reason) for one in done]
+
+
+def tell(run: Run) -> None:
     """Log what has become of a run."""
-    if run is None:
-        return
     fields = {"deployment": run.deployment, "run": run.id, "reason": run.reason}
     if run.state is RunState.PENDING:
         log.info("Run was not started; it is queued again", extra=fields)
@@ -56,7 +51,7 @@ def tell(run: Run | None) -> None:
         log.warning("Run %s", _words(run.state), extra=fields)
 
 
-def _note(run: Run, ended: Ended) -> None:
+def note(run: Run, ended: Ended) -> None:
     """Log what its supervisor saw on the way."""
     fields = {"deployment": run.deployment, "run": run.id}
     if ended.left_behind:
@@ -65,6 +60,18 @@ def _note(run: Run, ended: Ended) -> None:
         log.warning("Output of a run was dropped", extra={**fields, "bytes": ended.dropped_bytes})
     for limit in ended.unenforced:
         log.warning("A limit of a run can't be enforced here", extra={**fields, "limit": limit})
+
+
+def _event(one: Ending, now: datetime) -> Event:
+    message = f"Run {one.run.id} {_words(one.state)}" + (f": {one.reason}" if one.reason else "")
+    return Event(
+        time=now,
+        severity=EventSeverity.ERROR,
+        reason="Run" + one.state.value.title().replace("_", ""),
+        message=message,
+        about=one.run.deployment,
+        revision=one.run.revision,
+    )
 
 
 def _words(state: RunState) -> str:

@@ -1,15 +1,16 @@
 """The runs that have a supervisor: from claiming a run to committing its outcome. Used by the engine's thread.
 
-The order of writes is the protocol: claimed on disk, then a supervisor; `running` on disk, then GO; outcome last. Each
-of the three is one transaction for all runs of a turn.
+The order of writes is the protocol: claimed on disk, then a supervisor; `running` on disk, then GO; outcome last. What
+a turn has to write of all runs is one transaction.
 """
 
 import logging
 import os
 import selectors
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from controller.clock import Clock
@@ -19,12 +20,13 @@ from controller.runs import cgroups
 from controller.runs.crashpoints import reach
 from controller.runs.ids import new_nonce
 from controller.runs.launcher import Launcher, sweep
-from controller.runs.outcomes import finish, tell
-from controller.runs.verdict import Alive, Ended, Lost, Verdict, judge
+from controller.runs.outcomes import ending, ending_of, note, record, tell
+from controller.runs.verdict import Alive, Ended, Lost, NotStarted, Verdict, judge
 from controller.runs.watched import Watched
 from controller.settings import boot_id
-from controller.store import Store, Transaction, runs
+from controller.store import Store, Transaction, runs, turns
 from controller.store.runs import RunFilter
+from controller.store.turns import Ending
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,10 @@ class Launchable:
     pycache: Path | None
 
 
+Waiting = Callable[[int], Sequence[Launchable]]
+Decided = tuple[Watched, Ended | Lost | NotStarted]
+
+
 class Watchlist:
     """Every run that is being launched or running, each with a descriptor that says when to judge it."""
 
@@ -53,6 +59,7 @@ class Watchlist:
         self._watched: dict[str, Watched] = {}
         self._launches: Counter[str] = Counter()
         self._has_requeued = False
+        self._to_judge: dict[str, Watched] = {}
         self._selector: selectors.BaseSelector | None = None
 
     def __len__(self) -> int:
@@ -70,16 +77,8 @@ class Watchlist:
             watched.register(selector)
 
     def recover(self) -> None:
-        """Take over what is being launched or running but not watched: a controller before us left it."""
-        with self._store.read() as tx:
-            claimed = runs.select_all(tx, RunFilter(states=(RunState.LAUNCHING, RunState.RUNNING)))
-            left = [run for run in claimed if run.id not in self._watched]
-            tries = {run.id: runs.attempts_of(tx, run.id) for run in left}
-        for run in reversed(left):
-            attempt = tries[run.id][-1]
-            directory = self._launcher.attempt_directory(run.id, attempt.number, attempt.nonce)
-            self._watched[run.id] = Watched(run=run, attempt=attempt, directory=directory, launch=None)
-        self._judge([self._watched[run.id] for run in reversed(left)])
+        """Take over what a controller before us left, and record what has ended meanwhile."""
+        self.take_turn([], lambda _: [], everything=True)
 
     def release(self) -> None:
         """Let go of every supervisor without a word: those without GO end, the others go on."""
@@ -88,41 +87,68 @@ class Watchlist:
         self._watched.clear()
         self._launcher.close()
 
-    def launch(self, batch: Sequence[Launchable]) -> None:
-        """Claim these runs, and start a supervisor for each once that is on disk."""
-        claimed: list[tuple[Launchable, Attempt]] = []
-        with self._store.write() as tx:
-            for one in batch:
-                attempt = self._claim(tx, one.run)
-                if attempt is not None:
-                    claimed.append((one, attempt))
-        reach("claimed")
-        for one, attempt in claimed:
-            self._start(one, attempt)
-        reach("launched")
-
     def refuse(self, run: Run, reason: str) -> None:
         """This run can't be launched: it has failed without having run."""
+        now = self._clock.now()
         with self._store.write() as tx:
-            ended = finish(tx, run, RunState.FAILED, f"not launched: {reason}", now=self._clock.now())
-        self._launches.pop(run.id, None)
-        tell(ended)
+            ended = record(tx, [ending(run, RunState.FAILED, f"not launched: {reason}", now)], now)
+        self._tell(ended)
 
-    def handle(self, ready: Sequence[Watched]) -> None:
-        """Something happened to these: READY, or the end of a supervisor."""
-        to_judge: list[Watched] = []
+    def take_turn(self, ready: Sequence[Watched], waiting: Waiting, *, everything: bool) -> None:
+        """Settle what has ended, let go what is ready, claim what has a place: one transaction, then what follows.
+
+        `ready`: what woke us. `waiting(used)` gives the runs that may be launched while `used` places are taken.
+        With `everything`, all are judged, hint or not, and who has been silent for too long is not waited for.
+        """
+        # What was to be judged when a turn failed is judged again: nothing would wake us for it.
+        self._to_judge.update({watched.run.id: watched for watched in self._heard(ready)})
+        if everything:
+            self._to_judge.update({watched.run.id: watched for watched in self._all_to_judge()})
+        decided = self._decide(list(self._to_judge.values()))
+        going = [watched for watched in self._watched.values() if watched.is_ready and not watched.is_going]
+        batch = waiting(len(self._watched) - len(decided))
+        if decided or going or batch:
+            self._commit(decided, going, batch)
+        self._to_judge.clear()
+
+    def _commit(self, decided: Sequence[Decided], going: Sequence[Watched], batch: Sequence[Launchable]) -> None:
+        """The order is the protocol: nothing of what follows is done before the commit."""
+        now = self._clock.now()
+        tries = {one.run.id: self._attempt(one.run) for one in batch}
+        reach("judged", decided)
+        reach("heard", going)
+        with self._store.write() as tx:
+            told = self._settle(tx, decided, now)
+            running = turns.start(tx, [watched.attempt for watched in going], now)
+            claimed = turns.claim(tx, list(tries.values()))
+        self._to_judge.clear()
+        reach("settled", decided)
+        reach("running", going)
+        reach("claimed", batch)
+        for watched, _ in decided:
+            self._forget(watched)
+        self._tell(told)
+        for watched in going:
+            self._go(watched, now, may_go=watched.run.id in running)
+        reach("gone", going)
+        for one in batch:
+            if one.run.id in claimed:
+                self._start(one, tries[one.run.id])
+        reach("launched", batch)
+
+    def _heard(self, ready: Sequence[Watched]) -> list[Watched]:
+        """Take what supervisors say; returns those that have ended, or may have."""
+        ended: list[Watched] = []
         for watched in ready:
             if watched.launch is None or watched.is_going:
-                to_judge.append(watched)
+                ended.append(watched)
             elif not watched.launch.hear():
                 self._give_up(watched)
-                to_judge.append(watched)
-        self._judge(to_judge)
-        self._go([watched for watched in self._watched.values() if watched.is_ready and not watched.is_going])
+                ended.append(watched)
+        return ended
 
-    def look_again(self) -> None:
-        """Judge everything, hint or not; who has been silent for too long is not waited for."""
-        self.recover()
+    def _all_to_judge(self) -> list[Watched]:
+        self._take_over()
         late = [
             watched
             for watched in self._watched.values()
@@ -132,17 +158,27 @@ class Watchlist:
             self._launcher.server.stop()  # it may be the reason; what it has forked goes on
         for watched in late:
             self._give_up(watched)
-        self._judge([watched for watched in self._watched.values() if watched.is_going])
+        return [watched for watched in self._watched.values() if watched.is_going]
 
-    def _claim(self, tx: Transaction, run: Run) -> Attempt | None:
-        number = run.attempt or 1
-        if not runs.move(tx, run.id, expect=RunState.PENDING, to=RunState.LAUNCHING, attempt=number):
-            return None
-        attempt = Attempt(
-            run_id=run.id, number=number, nonce=new_nonce(), boot_id=self._boot_id, state=RunState.LAUNCHING
+    def _take_over(self) -> None:
+        """Watch what is being launched or running and is not watched yet."""
+        with self._store.read() as tx:
+            claimed = runs.select_all(tx, RunFilter(states=(RunState.LAUNCHING, RunState.RUNNING)))
+            left = [run for run in claimed if run.id not in self._watched]
+            tries = {run.id: runs.attempts_of(tx, run.id) for run in left}
+        for run in reversed(left):
+            attempt = tries[run.id][-1]
+            directory = self._launcher.attempt_directory(run.id, attempt.number, attempt.nonce)
+            self._watched[run.id] = Watched(run=run, attempt=attempt, directory=directory, launch=None)
+
+    def _attempt(self, run: Run) -> Attempt:
+        return Attempt(
+            run_id=run.id,
+            number=run.attempt or 1,
+            nonce=new_nonce(),
+            boot_id=self._boot_id,
+            state=RunState.LAUNCHING,
         )
-        runs.start_attempt(tx, attempt)
-        return attempt
 
     def _start(self, one: Launchable, attempt: Attempt) -> None:
         run = replace(one.run, state=RunState.LAUNCHING, attempt=attempt.number)
@@ -156,32 +192,19 @@ class Watchlist:
         self._watched[run.id] = watched
         watched.register(self._selector)
 
-    def _go(self, started: Sequence[Watched]) -> None:
-        """One transaction for all that are ready, then GO to each whose record says `running`."""
-        if not started:
+    def _go(self, watched: Watched, now: datetime, *, may_go: bool) -> None:
+        """GO, if its record says `running`."""
+        watched.unregister(self._selector)
+        if not may_go:
+            self._forget(watched)
             return
-        reach("heard")
-        now = self._clock.now()
-        running: list[Watched] = []
-        with self._store.write() as tx:
-            for watched in started:
-                if runs.move(tx, watched.run.id, expect=RunState.LAUNCHING, to=RunState.RUNNING, started_at=now):
-                    runs.move_attempt(tx, watched.run.id, watched.attempt.number, RunState.RUNNING, started_at=now)
-                    running.append(watched)
-        reach("running")
-        for watched in started:
-            watched.unregister(self._selector)
-            if watched not in running:
-                self._forget(watched)
-                continue
-            assert watched.launch is not None
-            watched.run = replace(watched.run, state=RunState.RUNNING, started_at=now)
-            watched.launch.go()
-            watched.is_going = True
-            watched.register(self._selector)
-            fields = {"deployment": watched.run.deployment, "run": watched.run.id, "revision": watched.run.revision}
-            log.info("Run started", extra=fields)
-        reach("gone")
+        assert watched.launch is not None
+        watched.run = replace(watched.run, state=RunState.RUNNING, started_at=now)
+        watched.launch.go()
+        watched.is_going = True
+        watched.register(self._selector)
+        fields = {"deployment": watched.run.deployment, "run": watched.run.id, "revision": watched.run.revision}
+        log.info("Run started", extra=fields)
 
     def _give_up(self, watched: Watched) -> None:
         """Its supervisor was not let go and never will be: what its directory says decides."""
@@ -191,29 +214,18 @@ class Watchlist:
         watched.launch.release()
         watched.launch = None
 
-    def _judge(self, some: Iterable[Watched]) -> None:
-        """Decide from the disk, once a supervisor is known to have ended: while it lives, its flow may."""
-        decided: list[tuple[Watched, Ended | Lost | None]] = []
+    def _decide(self, some: Iterable[Watched]) -> list[Decided]:
+        """From the disk, once a supervisor is known to have ended: while it lives, its flow may."""
+        decided: list[Decided] = []
         for watched in some:
             verdict = self._verdict(watched)
             if isinstance(verdict, Alive):
                 self._adopt(watched, verdict)
                 continue
-            ending = verdict if isinstance(verdict, Ended | Lost) else None
-            if not isinstance(ending, Ended):
+            if not isinstance(verdict, Ended):
                 self._clean_up(watched)
-            decided.append((watched, ending))
-        if not decided:
-            return
-        reach("judged")
-        with self._store.write() as tx:
-            ended = [self._conclude(tx, watched, ending) for watched, ending in decided]
-        reach("settled")
-        for (watched, _), run in zip(decided, ended, strict=True):
-            self._forget(watched)
-            if run is None or run.state is not RunState.PENDING:
-                self._launches.pop(watched.run.id, None)
-            tell(run)
+            decided.append((watched, verdict))
+        return decided
 
     def _verdict(self, watched: Watched) -> Verdict:
         is_ours = watched.launch is not None or watched.run.state is RunState.RUNNING
@@ -228,41 +240,52 @@ class Watchlist:
             log.warning("Processes of a lost run were killed", extra={"run": watched.run.id, "count": killed})
         cgroups.remove(self._launcher.group, watched.attempt.nonce)
 
-    def _conclude(self, tx: Transaction, watched: Watched, ending: Ended | Lost | None) -> Run | None:
-        """What becomes of a run that has ended, was lost, or (None) has no mark at all."""
-        now = self._clock.now()
-        run = watched.run
-        if isinstance(ending, Ended):
-            done = finish(tx, run, ending.state, ending.reason, now=now, ended=ending)
-            if done is not None:
-                return done
-        run = runs.find(tx, run.id) or run
-        if run.state.is_terminal:
-            return None
-        if isinstance(ending, Ended):
-            return finish(tx, run, ending.state, ending.reason, now=now, ended=ending)
-        if isinstance(ending, Lost):
-            return finish(tx, run, RunState.CRASHED, ending.reason, now=now)
+    def _settle(self, tx: Transaction, decided: Sequence[Decided], now: datetime) -> list[Run]:
+        """Record what became of these; returns the runs as they are now."""
+        endings: list[Ending] = []
+        requeued: list[Run] = []
+        for watched, verdict in decided:
+            run = watched.run
+            if isinstance(verdict, Ended):
+                endings.append(ending_of(run, verdict, now))
+                note(run, verdict)
+                continue
+            run = runs.find(tx, run.id) or run
+            reason = verdict.reason if isinstance(verdict, Lost) else self._doubt(run, watched)
+            if reason is not None:
+                endings.append(ending(run, RunState.CRASHED, reason, now))
+            elif (again := self._relaunch(tx, run)) is not None:
+                requeued.append(again)
+            else:
+                reason = f"not launched: its supervisor ended {MAX_LAUNCHES} times"
+                endings.append(ending(run, RunState.FAILED, reason, now))
+        return requeued + record(tx, endings, now)
+
+    def _doubt(self, run: Run, watched: Watched) -> str | None:
+        """Why it is not proven that nothing ran, though there is no mark; None if it is."""
         if run.state is RunState.LAUNCHING:
-            return self._relaunch(tx, run)  # it never was let go
+            return None  # it never was let go
         if watched.attempt.boot_id != self._boot_id:
-            # Marks of the boot before may be lost with it: only what was never let go is proven not to have run.
-            reason = "outcome unknown: the machine was restarted while it was being started"
-            return finish(tx, run, RunState.CRASHED, reason, now=now)
+            # Marks of the boot before may be lost with it.
+            return "outcome unknown: the machine was restarted while it was being started"
         if not (watched.directory / "run.json").is_file():
-            reason = "outcome unknown: the directory of the run is gone"
-            return finish(tx, run, RunState.CRASHED, reason, now=now)
-        return self._relaunch(tx, run)
+            return "outcome unknown: the directory of the run is gone"
+        return None
 
     def _relaunch(self, tx: Transaction, run: Run) -> Run | None:
-        """Queue it again, but not for ever."""
+        """Queue it again, but not for ever: None after too many tries."""
         self._launches[run.id] += 1
         if self._launches[run.id] >= MAX_LAUNCHES:
-            reason = f"not launched: its supervisor ended {MAX_LAUNCHES} times"
-            return finish(tx, run, RunState.FAILED, reason, now=self._clock.now())
+            return None
         runs.move(tx, run.id, expect=run.state, to=RunState.PENDING, started_at=None)
         self._has_requeued = True
         return replace(run, state=RunState.PENDING)
+
+    def _tell(self, told: Sequence[Run]) -> None:
+        for run in told:
+            if run.state.is_terminal:
+                self._launches.pop(run.id, None)
+            tell(run)
 
     def _adopt(self, watched: Watched, alive: Alive) -> None:
         """A supervisor that this process did not start holds the lock."""

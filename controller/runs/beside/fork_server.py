@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 import types
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,6 @@ from controller.runs.beside import flow_process, supervisor, titles
 import datetime  # isort: skip  # noqa: F401
 import logging  # isort: skip  # noqa: F401
 import pathlib  # isort: skip  # noqa: F401
-import traceback  # isort: skip  # noqa: F401
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +76,9 @@ def _supervise(directory: str, own: int, new: New, area: titles.Area, began_with
     os.setsid()
     os.umask(0o077)
     titles.show(area, f"controller supervisor {directory}")
-    complaints = os.open(f"{directory}/supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    for source, target in ((own, 0), (own, 1), (complaints, 2)):
-        os.dup2(source, target)
+    os.dup2(own, 0)
+    os.dup2(own, 1)
     os.close(own)
-    os.close(complaints)
     with socket.socket(fileno=os.dup(0)) as wire:
         handle = os.pidfd_open(os.getpid())
         socket.send_fds(wire, [b"I AM\n"], [handle])
@@ -91,7 +89,13 @@ def _supervise(directory: str, own: int, new: New, area: titles.Area, began_with
         as_new(new, env)
         return _leave(flow_process.main, spec["root"])
 
-    return supervisor.main(directory, supervisor.Warmth(call=call, environment=began_with))
+    warmth = supervisor.Warmth(call=call, environment=began_with)
+    try:
+        return supervisor.main(directory, warmth)
+    except Exception:  # noqa: BLE001 - whatever it is, this is where it can be told
+        with open(f"{directory}/supervisor.log", "w", encoding="utf-8") as complaints:
+            traceback.print_exc(file=complaints)
+        os._exit(1)
 
 
 def as_new(new: New, env: dict[str, str]) -> None:
@@ -134,7 +138,7 @@ def _leave(run: Any, root: str) -> int:
         sys.stderr.write(f"{code}\n")
     for name in reversed(own):
         vars(sys.modules.pop(name)).clear()  # what is closed when it goes, goes now
-    gc.collect()
+    gc.collect(2 if gc.get_count()[2] else 1)  # nothing is in the oldest generation before its first round
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -3,7 +3,6 @@
 import os
 import pwd
 import shutil
-import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,47 +24,44 @@ def user() -> FlowUser:
 
 
 @pytest.fixture
-def open_world(world: World) -> Iterator[World]:
-    """A world that another user can get to: the folders of tests are closed."""
-    closed = [path for path in world.root.parents if not path.stat().st_mode & 0o001]
-    before = {path: stat.S_IMODE(path.stat().st_mode) for path in closed}
-    for path in closed:
-        path.chmod(before[path] | 0o001)
-    yield world
-    for path, mode in before.items():
-        path.chmod(mode)
+def tmp_path() -> Iterator[Path]:
+    """A folder that another user can get to: those of pytest are closed, and shared by tests that run at once."""
+    made = Path(tempfile.mkdtemp())
+    made.chmod(0o711)
+    yield made
+    shutil.rmtree(made)
 
 
 @needs_root
 @pytest.mark.integration
-def test_a_flow_runs_as_that_user_with_its_home_and_private_directory(open_world: World, user: FlowUser) -> None:
+def test_a_flow_runs_as_that_user_with_its_home_and_private_directory(world: World, user: FlowUser) -> None:
     script = (
         'id -un; id -u; echo "$HOME $USER $LOGNAME"; touch "$TMPDIR/x"; echo said > /dev/stderr; cat ../state/secret'
     )
-    open_world.state.joinpath("secret").write_text("closed")
-    open_world.state.joinpath("secret").chmod(0o600)
-    open_world.declare(a=f"name: a\ncommand: [sh, -c, '{script}']\n")
-    let_pass(user, open_world.state, open_world.runs_directory)
-    open_world.start(user=user, base=user.environment)
-    run = open_world.run("a")
-    lines = open_world.log(run).splitlines()
+    world.state.joinpath("secret").write_text("closed")
+    world.state.joinpath("secret").chmod(0o600)
+    world.declare(a=f"name: a\ncommand: [sh, -c, '{script}']\n")
+    let_pass(user, world.state, world.runs_directory)
+    world.start(user=user, base=user.environment)
+    run = world.run("a")
+    lines = world.log(run).splitlines()
     assert lines[:4] == [NOBODY, str(user.uid), f"{user.home} {NOBODY} {NOBODY}", "said"]
     assert "Permission denied" in lines[4]
     assert run.state is RunState.FAILED
-    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (open_world.runs_directory / run.id).rglob("*")}
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (world.runs_directory / run.id).rglob("*")}
     assert {mode for name, mode in modes.items() if not name.startswith("1-")} == {"0o600"}
     assert {mode for name, mode in modes.items() if name.startswith("1-")} == {"0o710"}
 
 
 @needs_root
 @pytest.mark.integration
-def test_it_dies_with_its_supervisor_and_can_not_touch_it(open_world: World, user: FlowUser) -> None:
-    open_world.declare(a="name: a\ncommand: [sh, -c, 'kill -9 $PPID; echo $?']\n")
-    let_pass(user, open_world.state, open_world.runs_directory)
-    open_world.start(user=user)
-    run = open_world.run("a")
+def test_it_dies_with_its_supervisor_and_can_not_touch_it(world: World, user: FlowUser) -> None:
+    world.declare(a="name: a\ncommand: [sh, -c, 'kill -9 $PPID; echo $?']\n")
+    let_pass(user, world.state, world.runs_directory)
+    world.start(user=user)
+    run = world.run("a")
     assert run.state is RunState.SUCCEEDED
-    assert open_world.log(run).splitlines()[-1] == "1"
+    assert world.log(run).splitlines()[-1] == "1"
 
 
 @needs_root
