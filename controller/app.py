@@ -5,9 +5,11 @@ import logging
 import os
 import select
 import signal
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
+from pathlib import Path
 
 from controller import __version__
 from controller.api.control import ControlServer
@@ -19,13 +21,25 @@ from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
 from controller.reconcile import Loop, PassResult, Reconciler
 from controller.remotes import RemoteUrl
-from controller.runs import Engine
 from controller.runs.admission import Admission
+from controller.runs.beside import flow_process
+from controller.runs.cgroups import own_group
+from controller.runs.engine import Engine
 from controller.runs.ids import RunIds
 from controller.runs.launcher import Launcher
 from controller.runs.specification import Specifications
+from controller.runs.users import FlowUser, check_ways, find_user, let_pass
+from controller.runs.warm import ForkServer
 from controller.scheduling import Timetable
-from controller.settings import PROJECT, Location, Settings, flow_environment, git_access, is_git_repository
+from controller.settings import (
+    PROJECT,
+    Location,
+    Settings,
+    flow_environment,
+    git_access,
+    is_git_repository,
+    secret_variables,
+)
 from controller.sources.directory import DirectorySource
 from controller.sources.git import GitSource, RemoteSource
 from controller.sources.source import Source
@@ -74,6 +88,7 @@ class Controller:
         self._ending = ending
         self._clock = clock or SystemClock()
         location = settings.location
+        user = None if settings.flow_user is None else find_user(settings.flow_user)
         self.state = StateDirectory(location.state_dir)
         self.state.hold(version=__version__, now=self._clock.now(), pause=threading.Event().wait)
         self._store = Store.open(self.state.database, project=PROJECT)
@@ -85,7 +100,7 @@ class Controller:
             specifications=Specifications(self._source, self._store, location.environment),
             clock=self._clock,
             admission=admission,
-            launcher=Launcher(directory=self.state.runs, environment=flow_environment(), grace=settings.grace),
+            launcher=self._launcher(user),
             max_running=settings.max_running,
             on_tick=self._tick,
             on_failure=ending.ask,
@@ -109,6 +124,23 @@ class Controller:
         )
         self._operations = Operations(store=self._store, clock=self._clock, runs=self._engine, reconcile=self._loop.ask)
         self._control = ControlServer(self.state.socket, self._operations.answer)
+
+    def _launcher(self, user: FlowUser | None) -> Launcher:
+        environment = flow_environment()
+        if user is not None:
+            environment = {**environment, **user.environment}
+            code = [] if self._source.is_pinned else [self._settings.location.directory / "any"]
+            check_ways(user, self.state.path, Path(sys.executable).resolve(), Path(flow_process.__file__), *code)
+            let_pass(user, self.state.path, self.state.runs)
+        return Launcher(
+            directory=self.state.runs,
+            environment=environment,
+            grace=self._settings.grace,
+            variables=secret_variables(),
+            group=own_group(),
+            user=user,
+            server=ForkServer(environment, self._clock),
+        )
 
     def check(self) -> None:
         """Raises UsageError for an environment that nothing declares; a source that can't be read may say it later."""

@@ -42,6 +42,12 @@ LIVE_SECONDS = 1.0
     help="How many flows may run at once. [default: twice the cores]",
 )
 @click.option(
+    "--flow-user",
+    metavar="NAME",
+    envvar="CONTROLLER_FLOW_USER",
+    help="Run flows as this user; needs root. [default: the controller's own user]",
+)
+@click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     envvar="CONTROLLER_LOG_FORMAT",
@@ -89,6 +95,7 @@ def _settings(location: Location, chosen: dict[str, Any]) -> Any:
         working_tree=chosen["working_tree"],
         is_atomic=chosen["apply_policy"] == "atomic",
         interval=parse_duration(chosen["interval"]),
+        flow_user=chosen["flow_user"],
         **given,
     )
 

@@ -89,8 +89,6 @@ def _idle(policies: Policies) -> Iterator[str]:
         "catchup": Catchup(),
         "start_deadline": None,
         "retries": Retries(),
-        "secrets": {},
-        "resources": Resources(),
         "queue": DEFAULT_QUEUE,
         "priority": 0,
         "retention": Retention(),

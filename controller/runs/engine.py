@@ -22,7 +22,8 @@ from controller.model.runs import Run
 from controller.runs.admission import Admission, Request
 from controller.runs.launcher import Launcher
 from controller.runs.specification import Specifications
-from controller.runs.watchlist import Watched, Watchlist
+from controller.runs.watched import Watched
+from controller.runs.watchlist import Launchable, Watchlist
 from controller.store import Store, runs
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class Engine:
         self._source = specifications.source
         self._clock = clock
         self._admission = admission
-        self._launcher = launcher
+        self.launcher = launcher
         self._max_running = max_running
         self._on_tick = on_tick
         self._on_failure = on_failure
@@ -61,6 +62,7 @@ class Engine:
         self._watchlist = Watchlist(store, clock, launcher)
         self._due: deque[str] = deque()
         self._next_start: datetime | None = None
+        self._may_wait = True
         self._stopping = threading.Event()
         self._exports: dict[str, Future[Path]] = {}
         self._exporter = ThreadPoolExecutor(1, thread_name_prefix="exports")
@@ -70,6 +72,7 @@ class Engine:
 
     def start(self) -> None:
         """Take over the runs of a controller before us, then begin."""
+        self.launcher.open()
         self._watchlist.recover()
         self.wake()
         self._thread.start()
@@ -128,12 +131,13 @@ class Engine:
 
     def _turn(self, ready: Sequence[Watched], *, is_tick: bool) -> None:
         try:
-            self._watchlist.handle(ready)
             self._account()
             if is_tick:
                 self._on_tick()
-                self._watchlist.look_again()
-            self._launch()
+                self._may_wait = True
+            self._watchlist.take_turn(ready, self._waiting, everything=is_tick)
+            if self._watchlist.take_requeued():
+                self.wake()
         except ControllerError as error:
             log.error("Runs can't go on for now", extra={"reason": error.reason, "error": error.message})
             # What woke us is still there to be dealt with, and would wake us again at once.
@@ -143,7 +147,7 @@ class Engine:
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while os.read(self._wake_read, 4096):
-                pass
+                self._may_wait = True
 
     def _account(self) -> None:
         names: list[str] = []
@@ -172,28 +176,37 @@ class Engine:
         except Exception:
             log.exception("The due times of a deployment can't be accounted for", extra={"deployment": name})
 
-    def _launch(self) -> None:
-        self._next_start = None  # without a free place, the end of a run is what to wait for
-        free = self._max_running - len(self._watchlist)
-        if free <= 0:
-            return
+    def _waiting(self, used: int) -> list[Launchable]:
+        """The runs that can be launched now, while so many places are taken."""
         now = self._clock.now()
+        is_time = self._next_start is not None and self._next_start <= now
+        self._may_wait |= is_time
+        free = self._max_running - used
+        if free <= 0 and is_time:
+            self._next_start = None  # the end of a run is what to wait for
+        if free <= 0 or not self._may_wait:
+            return []
         with self._store.read() as tx:
             waiting = runs.queue(tx, free, now)
             self._next_start = runs.next_start(tx, now)
-        for run in waiting:
-            root = self._root(run)
-            if root is not None:
-                self._launch_one(run, root)
+        # Fewer than there are places: until something new comes, there is nothing to look for.
+        self._may_wait = len(waiting) == free
+        prepared = [self._prepare(run) for run in waiting]
+        self._may_wait |= None in prepared
+        return [one for one in prepared if one is not None]
 
-    def _launch_one(self, run: Run, root: Path) -> None:
+    def _prepare(self, run: Run) -> Launchable | None:
+        """The run with its code; None while it has to wait for that, or can't have it."""
+        root = self._root(run)
+        if root is None:
+            return None
         try:
             deployment = self._specifications.resolve(run, self._clock.now())
         except ControllerError as error:
-            self._watchlist.refuse(run, error.message)
-            return
+            self._refuse(run, error.message)
+            return None
         pycache = root.parent / "pycache" if self._source.is_pinned else None
-        self._watchlist.launch(run, deployment, root, pycache)
+        return Launchable(run=run, deployment=deployment, root=root, pycache=pycache)
 
     def _root(self, run: Run) -> Path | None:
         """The code of a run's revision; None while it is being exported, beside this thread."""
@@ -208,5 +221,10 @@ class Engine:
             del self._exports[run.revision]
             error = future.exception()
             if error is not None:
-                self._watchlist.refuse(run, error.message if isinstance(error, ControllerError) else str(error))
+                self._refuse(run, error.message if isinstance(error, ControllerError) else str(error))
         return None
+
+    def _refuse(self, run: Run, reason: str) -> None:
+        """It can't be launched, and so its place is free for another one."""
+        self._watchlist.refuse(run, reason)
+        self.wake()

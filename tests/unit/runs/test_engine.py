@@ -140,7 +140,7 @@ def test_what_a_flow_is_told_about_its_run(world: World) -> None:
     ("script", "state", "reason"),
     [
         ("exit 3", RunState.FAILED, "exit code 3"),
-        ("kill -9 $$", RunState.FAILED, "ended by signal 9"),
+        ("kill -9 $$", RunState.FAILED, "ended by SIGKILL (signal 9)"),
     ],
 )
 def test_a_failure_is_final_and_told(world: World, script: str, state: RunState, reason: str) -> None:
