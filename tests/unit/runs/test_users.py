@@ -104,9 +104,3 @@ def test_who_is_not_root_is_refused_with_one_message() -> None:
     os.waitpid(pid, 0)
     assert os.read(read, 1000) == b"--flow-user root: only root can run flows as another user."
     os.close(read)
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may")
-def test_without_root_there_is_no_other_user() -> None:
-    with pytest.raises(UsageError, match="only root can run flows as another user"):
-        find_user(pwd.getpwuid(os.geteuid()).pw_name)
