@@ -3,7 +3,37 @@
 import subprocess
 from pathlib import Path
 
-_FLOW = "def main() -> None:\n    pass\n"
+_FLOW = "def main(region: str, days: int = 1, tables: list[str] | None = None) -> None:\n    pass\n"
+_DEPLOYMENT = """\
+# yaml-language-server: $schema=../schemas/deployment.v1.schema.json
+name: d{index:05}
+flow: flows/noop.py:main
+description: >-
+  One of many made-up deployments, to see what they cost together.
+tags: [bench, made-up, team-{index}]
+version: "1.{index}"
+parameters:
+  region: eu
+  days: {index}
+  tables:
+    - orders
+    - customers
+    - invoices
+schedules:
+  - id: main
+    {schedule}
+    timezone: UTC
+    parameters: {{days: 1}}
+overlap: skip
+timeout: 2h
+env:
+  LOG_LEVEL: INFO
+  REGION_NAME: "eu-{index}"
+environments:
+  staging:
+    parameters: {{region: test}}
+    schedules: []
+"""
 
 
 def make_repository(root: Path, count: int, schedule: str) -> Path:
@@ -12,14 +42,8 @@ def make_repository(root: Path, count: int, schedule: str) -> Path:
         (root / folder).mkdir(parents=True)
     (root / "flows/noop.py").write_text(_FLOW)
     for index in range(count):
-        (root / f"deployments/d{index:05}.yaml").write_text(
-            f"name: d{index:05}\n"
-            "flow: flows/noop.py:main\n"
-            "description: One of many, to see what they cost together.\n"
-            "tags: [bench, made-up]\n"
-            f"parameters: {{}}\n"
-            f"schedules:\n  - {schedule.format(minute=index % 60, hour=index % 24)}\n"
-        )
+        said = schedule.format(minute=index % 60, hour=index % 24)
+        (root / f"deployments/d{index:05}.yaml").write_text(_DEPLOYMENT.format(index=index, schedule=said))
     git(root, "init", "-q", "-b", "main")
     commit(root)
     return root

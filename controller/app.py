@@ -5,12 +5,15 @@ import logging
 import os
 import select
 import signal
+import sys
 import threading
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
 
 from controller import __version__
 from controller.api.control import ControlServer
+from controller.api.operations import Operations
 from controller.clock import Clock, SystemClock
 from controller.errors import SourceError, StoppingError, UsageError
 from controller.manifests import ManifestReader
@@ -18,21 +21,37 @@ from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
 from controller.reconcile import Loop, PassResult, Reconciler
 from controller.remotes import RemoteUrl
-from controller.runs import Engine
-from controller.runs.admission import Admission, Request
+from controller.runs.admission import Admission
+from controller.runs.beside import flow_process
+from controller.runs.cgroups import own_group
+from controller.runs.engine import Engine
 from controller.runs.ids import RunIds
 from controller.runs.launcher import Launcher
 from controller.runs.specification import Specifications
+from controller.runs.users import FlowUser, check_ways, find_user, let_pass
+from controller.runs.warm import ForkServer
 from controller.scheduling import Timetable
-from controller.settings import PROJECT, Location, Settings, flow_environment, git_access, is_git_repository
+from controller.settings import (
+    PROJECT,
+    Location,
+    Settings,
+    flow_environment,
+    git_access,
+    is_git_repository,
+    secret_variables,
+)
 from controller.sources.directory import DirectorySource
 from controller.sources.git import GitSource, RemoteSource
 from controller.sources.source import Source
 from controller.store import Store
 from controller.store.directory import StateDirectory
+from controller.views.health import Check, checks
 from controller.views.status import StatusView, look_in
 
 log = logging.getLogger(__name__)
+
+LONGEST_RETRY = timedelta(minutes=15)
+"""After many failures in a row; a server that is down is not to be hammered on."""
 
 _LOOK_SECONDS = 0.1
 
@@ -69,6 +88,7 @@ class Controller:
         self._ending = ending
         self._clock = clock or SystemClock()
         location = settings.location
+        user = None if settings.flow_user is None else find_user(settings.flow_user)
         self.state = StateDirectory(location.state_dir)
         self.state.hold(version=__version__, now=self._clock.now(), pause=threading.Event().wait)
         self._store = Store.open(self.state.database, project=PROJECT)
@@ -80,9 +100,9 @@ class Controller:
             specifications=Specifications(self._source, self._store, location.environment),
             clock=self._clock,
             admission=admission,
-            launcher=Launcher(directory=self.state.runs, environment=flow_environment(), grace=settings.grace),
+            launcher=self._launcher(user),
             max_running=settings.max_running,
-            on_tick=self._timetable.wake,
+            on_tick=self._tick,
             on_failure=ending.ask,
         )
         self._reconciler = Reconciler(
@@ -90,12 +110,37 @@ class Controller:
             store=self._store,
             clock=self._clock,
             initial=_first_status(location),
-            settle=admission.account,
+            settle=admission.settle,
             project=self._project,
             environment=location.environment,
+            is_atomic=settings.is_atomic,
         )
-        self._loop = Loop(self._reconciler, self._source, interval=settings.interval, on_failure=ending.ask)
-        self._control = ControlServer(self.state.socket, self._answer)
+        self._loop = Loop(
+            self._reconciler,
+            self._source,
+            interval=settings.interval,
+            longest_retry=LONGEST_RETRY if isinstance(location.repo, RemoteUrl) else settings.interval,
+            on_failure=ending.ask,
+        )
+        self._operations = Operations(store=self._store, clock=self._clock, runs=self._engine, reconcile=self._loop.ask)
+        self._control = ControlServer(self.state.socket, self._operations.answer)
+
+    def _launcher(self, user: FlowUser | None) -> Launcher:
+        environment = flow_environment()
+        if user is not None:
+            environment = {**environment, **user.environment}
+            code = [] if self._source.is_pinned else [self._settings.location.directory / "any"]
+            check_ways(user, self.state.path, Path(sys.executable).resolve(), Path(flow_process.__file__), *code)
+            let_pass(user, self.state.path, self.state.runs)
+        return Launcher(
+            directory=self.state.runs,
+            environment=environment,
+            grace=self._settings.grace,
+            variables=secret_variables(),
+            group=own_group(),
+            user=user,
+            server=ForkServer(environment, self._clock),
+        )
 
     def check(self) -> None:
         """Raises UsageError for an environment that nothing declares; a source that can't be read may say it later."""
@@ -174,20 +219,16 @@ class Controller:
         self._store.close()
         self.state.release()
 
-    def _project(self, agendas: Mapping[str, Agenda]) -> int:
-        """To the timetable; and what was decided about just before a change is waiting for a place now."""
-        changed = self._timetable.project(agendas)
-        self._engine.wake()
-        return changed
+    def _tick(self) -> None:
+        """Every ten seconds, on the engine's thread."""
+        self._timetable.wake()
+        self._operations.end_holds()
 
-    def _answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        match request:
-            case {"command": "trigger", "deployment": str(name), "parameters": dict(parameters)}:
-                key = request.get("idempotency_key")
-                asked = Request(deployment=name, parameters=parameters, idempotency_key=key and str(key))
-                run = self._engine.trigger(asked)
-                return {"run_id": run.id, "state": run.state.value}
-        raise UsageError("The controller does not understand this request.", hint="Is it of another version?")
+    def _project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
+        """To the timetable; and what was decided about just before a change is waiting for a place now."""
+        projected = self._timetable.project(wanted, gone)
+        self._engine.wake()
+        return projected.drifted
 
 
 def make_source(location: Location, state: StateDirectory, *, working_tree: bool) -> Source:
@@ -214,6 +255,12 @@ def _remote_source(url: RemoteUrl, location: Location, state: StateDirectory) ->
     return RemoteSource(
         url, ref=location.ref, path=location.path, mirror=state.mirror, exports=state.exports, access=access
     )
+
+
+def examine(location: Location) -> list[Check]:
+    """What `controller doctor` shows."""
+    state = StateDirectory(location.state_dir)
+    return checks(state, lambda: make_source(location, state, working_tree=False).observe())
 
 
 def _first_status(location: Location) -> SourceStatus:

@@ -31,39 +31,48 @@ class NotFoundError(ControllerError):
 
 
 class SourceError(ControllerError):
-    """The repository could not be read. Nothing is pruned on its account; schedules go on."""
+    """The repository could not be read. Nothing is pruned on its account; schedules go on.
+
+    `needs_change`: it will not go away by itself.
+    """
 
     reason = "SourceUnavailable"
+    needs_change = False
 
 
 class RepositoryNotFoundError(SourceError):
     """There is no repository at that place, or the server says so to those whom it does not let in."""
 
     reason = "RepositoryNotFound"
+    needs_change = True
 
 
 class EmptyRepositoryError(SourceError):
     """The repository has no commit yet."""
 
     reason = "EmptyRepository"
+    needs_change = True
 
 
 class RefNotFoundError(SourceError):
     """The repository has no such branch, tag or commit, or not any more."""
 
     reason = "RefNotFound"
+    needs_change = True
 
 
 class PathNotFoundError(SourceError):
     """No commit ever had the deployments path: a slip, not an empty directory."""
 
     reason = "PathNotFound"
+    needs_change = True
 
 
 class AuthenticationError(SourceError):
     """The server refused the credentials, or there were none; or the server could not prove who it is."""
 
     reason = "AuthenticationFailed"
+    needs_change = True
 
 
 class UnreachableError(SourceError):

@@ -50,13 +50,17 @@ class Settings:
 
     `interval`: how often to look at the source though nothing hinted at a change. `max_running`: how many flows may
     run at once; default twice the cores, since flows mostly wait. `grace`: from SIGTERM to SIGKILL of a flow.
+    `is_atomic`: apply a revision only if everything in it is valid.
+    `flow_user`: the name of the user that flows run as, None for the controller's own.
     """
 
     location: Location
     working_tree: bool = False
+    is_atomic: bool = False
     interval: timedelta = timedelta(seconds=15)
     max_running: int = 2 * (os.cpu_count() or 1)
     grace: timedelta = timedelta(seconds=10)
+    flow_user: str | None = None
 
 
 def locate(
@@ -134,6 +138,16 @@ def boot_id() -> str:
 def is_debugging() -> bool:
     """Whether CONTROLLER_DEBUG asks for tracebacks of our own faults."""
     return os.environ.get("CONTROLLER_DEBUG", "") not in ("", "0")
+
+
+def crashpoints() -> list[str]:
+    """Where a test wants the controller or its supervisors to die: CONTROLLER_CRASHPOINT, names with commas between."""
+    return os.environ.get("CONTROLLER_CRASHPOINT", "").split(",")
+
+
+def secret_variables() -> Mapping[str, str]:
+    """Where the secrets of deployments are looked up that are declared as `env`: the controller's own environment."""
+    return os.environ
 
 
 def forget_git_environment() -> None:

@@ -6,6 +6,7 @@ not look at the clock, the environment or any file but the time zone database, a
 See docs/schedules.md.
 """
 
+from controller.calendar.changes import MOST as MOST_CHANGES
 from controller.calendar.changes import ClockChange, clock_changes, describe_change
 from controller.calendar.describing import describe
 from controller.calendar.durations import parse_duration
@@ -15,6 +16,7 @@ from controller.calendar.missed import DueTimes, due
 from controller.calendar.times import parse_time, zone
 
 __all__ = [
+    "MOST_CHANGES",
     "ClockChange",
     "DueTimes",
     "check",

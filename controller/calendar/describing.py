@@ -23,7 +23,7 @@ def describe(schedule: Schedule) -> str:
     """One line such as `at 02:30, Monday to Friday, Europe/Berlin` or `every 15 minutes`, of at most 400 characters.
 
     It says what the rule means, not how it is written. The zone is named where it matters: not for an absolute interval
-    that starts anywhere in the day, nor for times that all carry an offset.
+    that starts anywhere in the day, nor for times that all carry an offset. A jitter is named, and added to no time.
     """
     bounds = [moment for moment in (schedule.start, schedule.end) if moment is not None]
     try:
@@ -32,6 +32,8 @@ def describe(schedule: Schedule) -> str:
         text, zoned = f"{_verbatim(schedule)}, {schedule.timezone}", True
     if not zoned and any(moment.tzinfo is None for moment in bounds):
         text += f", {schedule.timezone}"
+    if schedule.jitter > timedelta():
+        text += f", up to {_length(schedule.jitter)} later"
     if schedule.start is not None:
         text += f", from {phrases.moment(schedule.start)}"
     if schedule.end is not None:
@@ -73,7 +75,7 @@ def _days(rule: Interval, timezone: str) -> str:
 
 def _absolute(rule: Interval, timezone: str) -> tuple[str, bool]:
     """Absolute time: the anchor is named when it was declared, or when the phase is not that of the day."""
-    text = f"every {_length(rule.every)}"
+    text = f"every {_each(_length(rule.every))}"
     if rule.anchor is None and not _DAY % rule.every:
         return text, False
     anchor = rule.anchor or DEFAULT_ANCHOR
@@ -82,7 +84,7 @@ def _absolute(rule: Interval, timezone: str) -> tuple[str, bool]:
 
 
 def _length(every: timedelta) -> str:
-    """`15 minutes`, `hour`, `36 hours`, `1 hour 30 minutes`: days only when nothing else is left."""
+    """`15 minutes`, `1 hour`, `36 hours`, `1 hour 30 minutes`: days only when nothing else is left."""
     seconds = every.total_seconds()
     if seconds % 1:
         return f"{seconds} seconds"
@@ -92,7 +94,12 @@ def _length(every: timedelta) -> str:
         count, rest = divmod(rest, size)
         if count:
             words.append(f"{count} {unit}s" if count > 1 else f"1 {unit}")
-    return words[0].removeprefix("1 ") if len(words) == 1 else " ".join(words)
+    return " ".join(words)
+
+
+def _each(length: str) -> str:
+    """As it is said after `every`: `hour`, but `1 hour 30 minutes`."""
+    return length.removeprefix("1 ") if length.count(" ") == 1 else length
 
 
 def _verbatim(schedule: Schedule) -> str:

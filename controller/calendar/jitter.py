@@ -6,19 +6,17 @@ the same deployment has the same phase on every machine, after every restart and
 """
 
 import hashlib
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-def jitter_offset(name: str, schedule_id: str, instant: datetime, jitter: timedelta) -> timedelta:  # noqa: ARG001
-    """How long after `instant` the occurrence of that nominal time starts.
+def jitter_offset(name: str, schedule_id: str, jitter: timedelta) -> timedelta:
+    """How long after its nominal time each occurrence of the schedule starts: the same for all of them.
 
     Args:
         name: the deployment's.
         schedule_id: the schedule's, so that two schedules of one deployment need not coincide.
-        instant: the nominal time. It has no influence, so that a deployment keeps its phase and the distance between
-            two starts is the distance between their nominal times.
         jitter: the upper bound.
 
     Returns:

@@ -70,12 +70,19 @@ def _read_root(
     root: Path, wanted: Iterable[Target], *, location: Location, is_whole: bool, all_environments: bool
 ) -> Reading:
     """What the targets below one root declare, under its project."""
-    snapshots = [_look(target, location) for target in wanted]
+    sources = [_source(target, location) for target in wanted]
+    snapshots = [source.read(source.observe()) for source in sources]
+    code = sources[0].code(snapshots[0].revision)
     files = {file.path: file for snapshot in snapshots for file in snapshot.files}
     refused = {refusal.path: refusal for snapshot in snapshots for refusal in snapshot.refused}
     project = next(snapshot.project for snapshot in snapshots)
-    reader = ManifestReader(location.environment, all_environments=all_environments, is_whole=is_whole)
-    desired = reader.read(files.values(), SystemClock().now(), project)
+    reader = ManifestReader(
+        location.environment,
+        all_environments=all_environments,
+        is_whole=is_whole,
+        is_rooted=is_whole or _is_root(root, location),
+    )
+    desired = reader.read(files.values(), SystemClock().now(), project, code)
     desired.check_environment()
     if not is_whole and location.environment not in (None, *desired.environments):
         _check_whole(root, location)
@@ -87,10 +94,16 @@ def _read_root(
     return Reading(replace(desired, findings=(*desired.findings, *findings), file_count=count), contents)
 
 
+def _is_root(root: Path, location: Location) -> bool:
+    """Whether this is the root of a repository for certain, and not only the best guess for a file somewhere."""
+    return is_git_repository(root) or (root / PROJECT_FILE).exists() or (root / location.path).is_dir()
+
+
 def _check_whole(root: Path, location: Location) -> None:
     """Whether anything else of the repository declares the environment. Raises UsageError."""
     path = location.path if (root / location.path).is_dir() else PROJECT_FILE
-    snapshot = _look(Target(root, path), location) if (root / path).exists() else Snapshot(revision="", files=())
+    source = _source(Target(root, path), location)
+    snapshot = source.read(source.observe()) if (root / path).exists() else Snapshot(revision="", files=())
     reader = ManifestReader(location.environment)
     reader.read(snapshot.files, SystemClock().now(), snapshot.project).check_environment()
 
@@ -107,11 +120,6 @@ def _together(states: list[DesiredState]) -> DesiredState:
         file_count=sum(state.file_count for state in states),
         document_count=sum(state.document_count for state in states),
     )
-
-
-def _look(target: Target, location: Location) -> Snapshot:
-    source = _source(target, location)
-    return source.read(source.observe())
 
 
 def _source(target: Target, location: Location) -> Source:

@@ -27,11 +27,25 @@ LIVE_SECONDS = 1.0
     help="How often to look although nothing hinted at a change.",
 )
 @click.option(
+    "--apply-policy",
+    type=click.Choice(["isolate", "atomic"]),
+    envvar="CONTROLLER_APPLY_POLICY",
+    default="isolate",
+    show_default=True,
+    help="What is bad keeps its last good version and all else is applied; or nothing is, unless all is valid.",
+)
+@click.option(
     "--max-running",
     metavar="N",
     envvar="CONTROLLER_MAX_RUNNING",
     type=click.IntRange(1),
     help="How many flows may run at once. [default: twice the cores]",
+)
+@click.option(
+    "--flow-user",
+    metavar="NAME",
+    envvar="CONTROLLER_FLOW_USER",
+    help="Run flows as this user; needs root. [default: the controller's own user]",
 )
 @click.option(
     "--log-format",
@@ -79,7 +93,9 @@ def _settings(location: Location, chosen: dict[str, Any]) -> Any:
     return Settings(
         location=location,
         working_tree=chosen["working_tree"],
+        is_atomic=chosen["apply_policy"] == "atomic",
         interval=parse_duration(chosen["interval"]),
+        flow_user=chosen["flow_user"],
         **given,
     )
 

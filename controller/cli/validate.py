@@ -3,7 +3,7 @@
 It imports no flow, opens no connection and runs nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from controller.cli import options
+from controller.errors import UsageError
 from controller.settings import Location
 
 if TYPE_CHECKING:
     from controller.cli.files import Reading
     from controller.model.findings import Finding
+    from controller.views.declared import DeclaredView
 
 _FORMATS = ["text", "json", "github", "sarif"]
 _PIPED_WIDTH = 120
@@ -24,8 +26,9 @@ _PIPED_WIDTH = 120
 @click.command()
 @click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Choice(_FORMATS), default="text", show_default=True, help="How to print.")
+@click.option("-v", "--verbose", is_flag=True, help="Print also what is declared, and when it fires next.")
 @options.location
-def validate(location: Location, paths: tuple[Path, ...], output: str) -> int:
+def validate(location: Location, paths: tuple[Path, ...], output: str, *, verbose: bool) -> int:
     """Check manifests: files, directories, or the deployments of a repository. Exit 1 if any is bad.
 
     Every environment is checked, or only the one of --environment.
@@ -33,6 +36,8 @@ def validate(location: Location, paths: tuple[Path, ...], output: str) -> int:
     from controller.cli.files import Target, read, targets
     from controller.model.findings import Severity
 
+    if verbose and output in ("github", "sarif"):
+        raise UsageError(f"--verbose does not go with -o {output}: it is for text and JSON.")
     wanted = list(targets(paths, location)) if paths else [Target(location.directory, location.path)]
     reading = read(wanted, location, is_whole=not paths, all_environments=location.environment is None)
     findings = reading.desired.findings
@@ -52,9 +57,10 @@ def validate(location: Location, paths: tuple[Path, ...], output: str) -> int:
     elif output == "json":
         from controller.cli.output import print_json
 
-        print_json({"valid": is_valid, **counts, "findings": [_shown(finding, base) for finding in findings]})
+        shown = {"valid": is_valid, **counts, "findings": [_shown(finding, base) for finding in findings]}
+        print_json({**shown, "declared": _declared(reading, base)} if verbose else shown)
     else:
-        _print(_text(reading, base), findings, counts)
+        _print(_text(reading, base), findings, counts, declared=_declared(reading, base) if verbose else ())
     return 0 if is_valid else 1
 
 
@@ -72,6 +78,14 @@ def _text(reading: "Reading", base: Path | None) -> str:
     is_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if is_terminal else _PIPED_WIDTH
     return text.render(findings, source_lines(contents.get), width=width, color=is_terminal)
+
+
+def _declared(reading: "Reading", base: Path | None) -> "list[DeclaredView]":
+    from controller.clock import SystemClock
+    from controller.views.declared import declared_views
+
+    views = declared_views(reading.desired, SystemClock().now())
+    return [replace(view, file=_from_here(view.file, base)) for view in views]
 
 
 def _shown(finding: "Finding", base: Path | None) -> dict[str, Any]:
@@ -97,11 +111,17 @@ def _from_here(file: str, base: Path | None) -> str:
     return str(full.relative_to(here) if full.is_relative_to(here) else full)
 
 
-def _print(text: str, findings: "Iterable[Finding]", counts: dict[str, int]) -> None:
+def _print(
+    text: str, findings: "Iterable[Finding]", counts: dict[str, int], declared: "Sequence[DeclaredView]" = ()
+) -> None:
     from controller.cli.output import counted
 
     if text:
         click.echo(text)
+    if declared:
+        from controller.reports.declared import render
+
+        click.echo(render(declared))
     severities = [finding.severity.value for finding in findings]
     click.echo(
         ", ".join(

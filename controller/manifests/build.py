@@ -12,13 +12,14 @@ from typing import Any
 from controller.errors import StateError
 from controller.manifests.canonical import digest
 from controller.manifests.drafts import Draft
+from controller.manifests.flows import Flows, check_flow
 from controller.manifests.nodes import Document, Node, Place, Problem, shorten
 from controller.manifests.policies import check_queue, note_idle, read_policies
 from controller.manifests.rules import check_rules
 from controller.manifests.schedules import read_duration, read_schedules
 from controller.manifests.schema import check_shape
 from controller.manifests.targets import read_target, read_working_directory
-from controller.model.deployments import Deployment, Target
+from controller.model.deployments import Deployment, FlowTarget, Target
 from controller.model.findings import Severity
 
 
@@ -27,20 +28,29 @@ class Built:
     """What became of a document: a deployment, unless there is an error in `problems`.
 
     `name` is what it calls itself, `identity` the same if nothing is wrong with that name. `place` is where the name
-    is written, or where the document begins.
+    is written, or where the document begins; `renamed` the same for `renamed_from`.
     """
 
     name: str | None
     identity: str | None
     place: Place
+    renamed: Place
     deployment: Deployment | None
     problems: tuple[Problem, ...]
 
 
-def build(document: Document, file: str, now: datetime | None, *, queues: Collection[str] | None = None) -> Built:
+def build(
+    document: Document,
+    file: str,
+    now: datetime | None,
+    *,
+    queues: Collection[str] | None = None,
+    flows: Flows | None = None,
+) -> Built:
     """Check everything that can be checked in one document.
 
-    `now` None leaves out whether schedules ever fire, `queues` None whether the queue is one of them.
+    `now` None leaves out whether schedules ever fire, `queues` None whether the queue is one of them, `flows` None
+    whether the flow is there and takes the parameters.
     """
     root = document.root
     draft = Draft(root, ())
@@ -49,13 +59,14 @@ def build(document: Document, file: str, now: datetime | None, *, queues: Collec
     draft.problems += [*document.problems, *shape]
     if queues is not None:
         check_queue(draft, queues)
-    deployment = _deployment(draft, file, now) if isinstance(root.value, dict) else None
+    deployment = _deployment(draft, file, now, flows) if isinstance(root.value, dict) else None
     name = draft.value.get("name")
     identity = draft.get("name")
     return Built(
         name=name if isinstance(name, str) else None,
         identity=identity if isinstance(identity, str) else None,
         place=root.at(("name",)).place,
+        renamed=root.at(("renamed_from",)).place,
         deployment=deployment,
         problems=tuple(draft.problems),
     )
@@ -97,8 +108,10 @@ def _parts(draft: Draft, file: str, now: datetime | None) -> tuple[Target | None
     return target, {"schedules": schedules, "timeout": timeout, "working_directory": directory, **policies}
 
 
-def _deployment(draft: Draft, file: str, now: datetime | None) -> Deployment | None:
+def _deployment(draft: Draft, file: str, now: datetime | None, flows: Flows | None) -> Deployment | None:
     target, parts = _parts(draft, file, now)
+    if flows is not None and isinstance(target, FlowTarget):
+        check_flow(draft, target, flows)
     if target is None or any(problem.severity is Severity.ERROR for problem in draft.problems):
         return None
     document = {key: value for key, value in draft.value.items() if key != "environments"}

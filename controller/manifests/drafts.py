@@ -28,12 +28,12 @@ class Draft:
         return self.value.get(key) if self.clean((key,)) else None
 
     def clean(self, path: Path) -> bool:
-        """Whether nothing is wrong at `path` or below."""
-        return all(problem.path[: len(path)] != path for problem in self.problems)
+        """Whether no error is at `path` or below."""
+        return all(problem.path[: len(path)] != path or not problem.is_error for problem in self.problems)
 
     def right(self, path: Path) -> bool:
-        """Whether nothing is wrong at `path` itself, whatever is below."""
-        return all(problem.path != path for problem in self.problems)
+        """Whether no error is at `path` itself, whatever is below."""
+        return all(problem.path != path or not problem.is_error for problem in self.problems)
 
     def add(
         self,

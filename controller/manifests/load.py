@@ -99,11 +99,11 @@ def _join_surrogates(match: re.Match[str]) -> str:
 def _builders(text: str) -> Iterator[TreeBuilder]:
     """One finished builder per YAML document. Raises LimitError and yaml.YAMLError."""
     builder = TreeBuilder()
-    parser = _LOADER(text)
-    while not isinstance(event := parser.get_event(), yaml.StreamEndEvent):
-        if isinstance(event, yaml.DocumentStartEvent):
+    next_event = _LOADER(text).get_event
+    while (kind := type(event := next_event())) is not yaml.StreamEndEvent:
+        if kind is yaml.DocumentStartEvent:
             builder = TreeBuilder(nodes_before=builder.nodes, text_before=builder.text)
-        elif isinstance(event, yaml.DocumentEndEvent):
+        elif kind is yaml.DocumentEndEvent:
             yield builder
         else:
             builder.feed(event)

@@ -45,6 +45,13 @@ class Node(NamedTuple):
             node = child
         return node
 
+    def find(self, path: Path) -> "Node | None":
+        """The node at `path`, None if there is none."""
+        node: Node | None = self
+        for step in path:
+            node = node and node.child(step)
+        return node
+
     def child(self, step: str | int) -> "Node | None":
         """The value of a key, or an item; None where there is none."""
         if isinstance(step, str):
@@ -68,6 +75,11 @@ class Problem:
     path: Path = ()
     hint: str | None = None
     severity: Severity = Severity.ERROR
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it keeps its document from being applied."""
+        return self.severity is Severity.ERROR
 
     def finding(self, file: str, deployment: str | None) -> Finding:
         """The same, as the rest of the program knows it, in `file` unless its place is in another one."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from controller.manifests.build import Built, build
+from controller.manifests.flows import Flows
 from controller.manifests.merging import default, overlay, relocate, without
 from controller.manifests.nodes import Document, Node, Problem
 from controller.manifests.project import Project, mark
@@ -20,11 +21,15 @@ _FIXED = ("name", ENVIRONMENTS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """How documents are looked at: under which project, in which environment, and whether in all others too."""
+    """How documents are looked at: under which project, in which environment, and whether in all others too.
+
+    `flows` None leaves out whether their flows are there and take the parameters.
+    """
 
     project: Project
     environment: str | None
     all_environments: bool
+    flows: Flows | None = None
 
 
 def build_in(document: Document, file: str, now: datetime, view: View) -> Built:
@@ -34,7 +39,7 @@ def build_in(document: Document, file: str, now: datetime, view: View) -> Built:
 
     def built_in(environment: str | None) -> Built:
         root = render(document.root, project, environment)
-        built = build(replace(document, root=root), file, now, queues=project.queues)
+        built = build(replace(document, root=root), file, now, queues=project.queues, flows=view.flows)
         return replace(built, problems=tuple(problem for problem in built.problems if mark(problem) not in known))
 
     chosen = built_in(view.environment)

@@ -13,16 +13,19 @@ from types import MappingProxyType
 
 from controller.errors import UsageError
 from controller.manifests.build import Built
+from controller.manifests.flows import Flows, Modules
 from controller.manifests.load import Loaded, load
 from controller.manifests.nodes import Place, Problem
 from controller.manifests.overlays import View, build_in, declared_environments
 from controller.manifests.project import Project, read_project, unknown_environment
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
-from controller.model.snapshots import PROJECT_FILE, ManifestFile, RefusedFile
+from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile
 
 MAX_FILES = 10_000
 MAX_FINDINGS_PER_FILE = 200
+_ACROSS_FILES = ("DuplicateName", "RenamedFromDeclared")
+"""What only several documents together can have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +54,14 @@ class DesiredState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    """What one version of one file says, taken alone."""
+    """What one version of one file says, taken alone; `code` has the digests of the flows that it was held against."""
 
     digest: str
     built: tuple[Built, ...]
     findings: tuple[Finding, ...]
     environments: frozenset[str]
     is_broken: bool
+    code: Mapping[str, str | None]
 
 
 class ManifestReader:
@@ -69,29 +73,47 @@ class ManifestReader:
     """
 
     def __init__(
-        self, environment: str | None = None, *, all_environments: bool = False, is_whole: bool = True
+        self,
+        environment: str | None = None,
+        *,
+        all_environments: bool = False,
+        is_whole: bool = True,
+        is_rooted: bool = True,
     ) -> None:
         self.parsed = 0
         self._environment = environment
         self._all_environments = all_environments
         self._is_whole = is_whole
+        self._is_rooted = is_rooted
         self._project_file: ManifestFile | RefusedFile | None = None
         self._project = Project()
+        self._modules = Modules()
         self._files: dict[str, _Read] = {}
         self._unread: list[str] = []
         self._state = self._combine({}, [])
 
     def read(
-        self, files: Iterable[ManifestFile], now: datetime, project: ManifestFile | RefusedFile | None = None
+        self,
+        files: Iterable[ManifestFile],
+        now: datetime,
+        project: ManifestFile | RefusedFile | None = None,
+        code: Code | None = None,
     ) -> DesiredState:
-        """What `files` declare together under the `project`.
+        """What `files` declare together under the `project`, checked against the `code` of the same revision.
 
-        `now` (aware) matters only for schedules that never fire after it.
+        `now` (aware) matters only for schedules that never fire after it. `code` None leaves out whether flows are
+        there and take their parameters. Raises SourceError where the code can't be read.
         """
         if project != self._project_file:
             self._project_file, self._project = project, read_project(project, now)
             self._files, self._unread, self._state = {}, [], self._combine({}, [])
-        view = View(project=self._project, environment=self._environment, all_environments=self._all_environments)
+        known = {path for read in self._files.values() for path in read.code}
+        view = View(
+            project=self._project,
+            environment=self._environment,
+            all_environments=self._all_environments,
+            flows=None if code is None else Flows(code, self._modules, known, is_whole=self._is_rooted),
+        )
         remaining = iter(files)
         reads = {file.path: self._read(file, now, view) for file in islice(remaining, MAX_FILES)}
         unread = [file.path for file in remaining]
@@ -123,16 +145,17 @@ class ManifestReader:
     def _documents(self, reads: Mapping[str, _Read], unread: list[str]) -> DesiredState:
         findings = [finding for read in reads.values() for finding in read.findings]
         findings += _duplicates(reads)
+        findings += _not_renamed(reads)
         if unread:
             findings.append(_too_many(unread[0], len(reads) + len(unread)))
-        taken = {finding.deployment for finding in findings if finding.code == "DuplicateName"}
+        taken = {finding.deployment for finding in findings if finding.code in _ACROSS_FILES}
         built = [built for read in reads.values() for built in read.built]
         valid = [one.deployment for one in built if one.deployment and one.deployment.name not in taken]
         return DesiredState(
             deployments=MappingProxyType({deployment.name: deployment for deployment in valid}),
             findings=tuple(sorted(findings, key=_order)),
             broken_files=frozenset(path for path, read in reads.items() if read.is_broken).union(
-                (finding.file for finding in findings if finding.code == "DuplicateName"), unread
+                (finding.file for finding in findings if finding.code in _ACROSS_FILES), unread
             ),
             declared_names=frozenset(one.name for one in built if one.name is not None),
             file_count=len(reads) + len(unread),
@@ -141,7 +164,8 @@ class ManifestReader:
 
     def _read(self, file: ManifestFile, now: datetime, view: View) -> _Read:
         known = self._files.get(file.path)
-        if known is not None and known.digest == file.digest:
+        flows = view.flows
+        if known is not None and known.digest == file.digest and (flows is None or flows.are(known.code)):
             return known
         self.parsed += 1
         loaded = load(file.content, json=file.path.endswith(".json"))
@@ -153,6 +177,7 @@ class ManifestReader:
             findings=findings,
             environments=frozenset(e for one in loaded.documents for e in declared_environments(one.root)),
             is_broken=any(finding.severity is Severity.ERROR for finding in findings),
+            code={} if flows is None else flows.take(),
         )
 
 
@@ -189,6 +214,22 @@ def _duplicates(reads: Mapping[str, _Read]) -> Iterator[Finding]:
                 path=("name",),
                 hint="rename one of them",
             ).finding(path, name)
+
+
+def _not_renamed(reads: Mapping[str, _Read]) -> Iterator[Finding]:
+    """A finding for each that says it was renamed from what is still declared."""
+    names = {one.identity for read in reads.values() for one in read.built}
+    for path, read in reads.items():
+        for one in read.built:
+            old = one.deployment.renamed_from if one.deployment is not None else None
+            if old is not None and old in names:
+                yield Problem(
+                    code="RenamedFromDeclared",
+                    message=f"{old} is still declared, so it was not renamed",
+                    place=one.renamed,
+                    path=("renamed_from",),
+                    hint="remove renamed_from, or the document that still has the old name",
+                ).finding(path, one.identity)
 
 
 def _too_many(path: str, count: int) -> Finding:

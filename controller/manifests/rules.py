@@ -8,9 +8,19 @@ import unicodedata
 
 from controller.manifests.drafts import Draft
 from controller.manifests.nodes import shorten
+from controller.model.findings import Severity
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORBIDDEN = re.compile(r"PATH|PYTHONPATH|PYTHONHOME|LD_.*|GIT_.*|CONTROLLER_.*")
+
+_SECRET_NAME = re.compile(
+    r"(?i)(?:.*[_-])?(?:password|passwd|passphrase|secret|token|credentials?|(?:api|access|private|secret)[_-]?key)"
+)
+_SECRET_VALUE = re.compile(
+    r"AKIA[0-9A-Z]{16}|gh[pousr]_\w{36,}|github_pat_\w{22,}|glpat-[\w-]{20,}|xox[abeoprs]-[\w-]{10,}|[sr]k_live_\w{16,}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*|\w[\w+.-]*://[^/\s:@]*:[^/\s:@]+@\S*"
+)
+"""Beginnings that the makers of these keys chose for being recognised, and a password in a URL."""
 
 
 def check_rules(draft: Draft) -> None:
@@ -25,6 +35,21 @@ def check_rules(draft: Draft) -> None:
         for name, value in variables.items() if isinstance(variables, dict) else ():
             _check_variable(draft, (key, name), value)
     _check_secrets(draft)
+    for key in ("env", "parameters"):
+        said = draft.value.get(key)
+        for name, value in said.items() if isinstance(said, dict) else ():
+            if isinstance(value, str) and looks_secret(name, value):
+                message = f"{shorten(name)} looks like a secret, and everybody who reads the repository can read it"
+                hint = "change it, and name where it comes from under secrets"
+                draft.add("PlainSecret", message, (key, name), hint=hint, severity=Severity.WARNING)
+
+
+def looks_secret(name: str, value: str) -> bool:
+    """Whether a text under this name is one that nobody should see: by the name, or by what it looks like."""
+    if _SECRET_VALUE.fullmatch(value):
+        return True
+    is_reference = value.startswith(("/", "$", "{", "<")) or len(value) < 4
+    return len(name) <= 100 and not is_reference and _SECRET_NAME.fullmatch(name) is not None
 
 
 def _check_secrets(draft: Draft) -> None:

@@ -1,6 +1,7 @@
 """The schedules of a document as values, each asked of `calendar` whether it can be understood and ever fires.
 
-`build` calls `read_schedules`. What a schedule means stands in `calendar`; here is only where each fault lies.
+`build` calls `read_schedules`. What a schedule means stands in `calendar`; here is only where each fault lies. A fault
+in one key hides no fault in another.
 """
 
 import hashlib
@@ -11,25 +12,34 @@ from typing import Any, TypeVar
 from controller import calendar
 from controller.errors import ScheduleError
 from controller.manifests.canonical import canonical_json
+from controller.manifests.clocks import warn_of_clock_changes
 from controller.manifests.drafts import Draft
 from controller.manifests.nodes import Path
 from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
 
 Parsed = TypeVar("Parsed")
 
+LONGEST_JITTER = timedelta(days=1)
+_RULES = ("cron", "interval", "rrule", "at")
+
 
 def read_schedules(draft: Draft, now: datetime | None) -> tuple[Schedule, ...]:
     """The sound schedules of the document; `now` None leaves out whether they fire after it."""
-    found: dict[str, Schedule] = {}
+    found: list[Schedule] = []
+    taken: set[str] = set()
     for path, said in _declared(draft):
-        schedule = _schedule(draft, path, said, now)
-        if schedule is None:
-            continue
-        if schedule.id in found:
-            _duplicate(draft, path, said, schedule.id)
-            continue
-        found[schedule.id] = schedule
-    return tuple(found.values())
+        sound = {key: value for key, value in said.items() if draft.clean((*path, key))}
+        schedule = _schedule(draft, path, sound, now)
+        name = sound.get("id") if schedule is None else schedule.id
+        if name in taken:
+            _duplicate(draft, path, said, name)
+        elif schedule is not None:
+            found.append(schedule)
+            if now is not None:
+                warn_of_clock_changes(draft, (*path, _rule_key(said)), schedule, sound.get("dst", {}), now)
+        if name is not None:
+            taken.add(name)
+    return tuple(found)
 
 
 def read_duration(draft: Draft, path: Path, said: Any) -> timedelta | None:
@@ -42,13 +52,13 @@ def read_duration(draft: Draft, path: Path, said: Any) -> timedelta | None:
 
 
 def schedule_id(said: dict[str, Any]) -> str:
-    """The id of a schedule that has none: the same as long as it says the same, suspended or not."""
-    meaning = {key: value for key, value in said.items() if key != "suspend"}
+    """The id of a schedule that has none: the same as long as it fires at the same times with the same parameters."""
+    meaning = {key: value for key, value in said.items() if key not in ("suspend", "jitter")}
     return hashlib.sha256(canonical_json(meaning)).hexdigest()[:8]
 
 
 def _declared(draft: Draft) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The schedules whose shape is right, with their paths."""
+    """The mappings that stand where a schedule does, with their paths."""
     document = draft.value
     listed = document.get("schedules")
     if not isinstance(listed, list) or not draft.right(("schedules",)):
@@ -56,18 +66,23 @@ def _declared(draft: Draft) -> Iterator[tuple[Path, dict[str, Any]]]:
     candidates: list[tuple[Path, Any]] = [(("schedule",), document.get("schedule"))]
     candidates += [(("schedules", i), item) for i, item in enumerate(listed)]
     for path, said in candidates:
-        if isinstance(said, dict) and draft.clean(path):
+        if isinstance(said, dict):
             yield path, said
 
 
 def _schedule(draft: Draft, path: Path, said: dict[str, Any], now: datetime | None) -> Schedule | None:
-    before = len(draft.problems)
+    """The schedule at `path` by those of its keys that have no problem yet; None after any problem."""
     timezone = said.get("timezone", "UTC")
-    _parsed(draft, (*path, "timezone"), "InvalidTimezone", calendar.zone, timezone)
+    zone = _parsed(draft, (*path, "timezone"), "InvalidTimezone", calendar.zone, timezone)
     rule = _rule(draft, path, said)
-    start = _time(draft, (*path, "start"), said.get("start"))
-    end = _time(draft, (*path, "end"), said.get("end"))
-    if rule is None or len(draft.problems) > before:
+    start, end = (_time(draft, (*path, key), said.get(key)) for key in ("start", "end"))
+    jitter = _jitter(draft, (*path, "jitter"), said.get("jitter"))
+    if rule is None:
+        return None
+    place = (*path, _rule_key(said))
+    if not draft.clean(path):
+        if draft.clean(place):
+            _check(draft, place, Schedule(id="", rule=rule, timezone=zone.key if zone else "UTC"), now)
         return None
     dst = said.get("dst", {})
     schedule = Schedule(
@@ -77,35 +92,36 @@ def _schedule(draft: Draft, path: Path, said: dict[str, Any], now: datetime | No
         dst=Dst(gap=Gap(dst.get("gap", "next_valid")), repeat=Repeat(dst.get("repeat", "first"))),
         start=start,
         end=end,
+        jitter=jitter,
         suspend=said.get("suspend", False),
         parameters=said.get("parameters", {}),
     )
-    if now is not None:
-        _check(draft, (*path, _rule_key(said)), schedule, now)
-    return schedule if len(draft.problems) == before else None
+    _check(draft, place, schedule, now)
+    return schedule if draft.clean(place) else None
 
 
-def _check(draft: Draft, path: Path, schedule: Schedule, now: datetime) -> None:
+def _check(draft: Draft, path: Path, schedule: Schedule, now: datetime | None) -> None:
     try:
-        calendar.check(schedule, now)
+        if now is not None:
+            calendar.check(schedule, now)
     except ScheduleError as error:
         draft.add_error("InvalidSchedule", error, path)
 
 
 def _rule_key(said: dict[str, Any]) -> str:
-    return next(key for key in ("cron", "interval", "rrule", "at") if key in said)
+    return next(key for key in _RULES if key in said)
 
 
 def _rule(draft: Draft, path: Path, said: dict[str, Any]) -> Rule | None:
+    anchor = _time(draft, (*path, "anchor_date"), said.get("anchor_date"))
     if "cron" in said:
         return Cron(expression=said["cron"], day_or=said.get("day_or", True))
-    if "rrule" in said:
-        return RRule(text=said["rrule"])
     if "interval" in said:
         every = read_duration(draft, (*path, "interval"), said["interval"])
-        anchor = _time(draft, (*path, "anchor_date"), said.get("anchor_date"))
         return None if every is None else Interval(every=every, anchor=anchor)
-    return _at(draft, (*path, "at"), said["at"])
+    if "rrule" in said:
+        return RRule(text=said["rrule"])
+    return _at(draft, (*path, "at"), said["at"]) if "at" in said else None
 
 
 def _at(draft: Draft, path: Path, said: str | list[str]) -> At:
@@ -115,6 +131,13 @@ def _at(draft: Draft, path: Path, said: str | list[str]) -> At:
         places = [((*path, index), item) for index, item in enumerate(said)]
     times = [_time(draft, place, item) for place, item in places]
     return At(times=tuple(time for time in times if time is not None))
+
+
+def _jitter(draft: Draft, path: Path, said: Any) -> timedelta:
+    length = None if said is None else read_duration(draft, path, said)
+    if length is not None and length > LONGEST_JITTER:
+        draft.add("InvalidDuration", "jitter is at most one day", path)
+    return length or timedelta()
 
 
 def _time(draft: Draft, path: Path, said: str | None) -> datetime | None:
@@ -133,5 +156,5 @@ def _duplicate(draft: Draft, path: Path, said: dict[str, Any], schedule_id: str)
     if "id" in said:
         draft.add("DuplicateScheduleId", f"the id {schedule_id} is taken by an earlier schedule", (*path, "id"))
         return
-    message = "an earlier schedule says exactly the same"
+    message = "an earlier schedule says the same"
     draft.add("DuplicateScheduleId", message, path, hint="remove one of them, or give each an id")

@@ -5,6 +5,7 @@
 aliases count as what they stand for, so no bomb of anchors or merge keys gets past.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import yaml
@@ -104,35 +105,31 @@ class TreeBuilder:
 
     def feed(self, event: yaml.Event) -> None:
         """Take the next event of the document. Raises LimitError."""
-        if isinstance(event, yaml.ScalarEvent):
-            self._scalar(event)
-        elif isinstance(event, yaml.AliasEvent):
-            self._alias(event)
-        elif isinstance(event, yaml.CollectionStartEvent):
-            self._open(event)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            self._close()
+        take = _TAKERS.get(type(event))
+        if take is not None:
+            take(self, event)
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
-        place, faults = place_of(event), len(self.problems)
-        self._refuse_tag(event.tag, place)
-        ascii_only = event.value.isascii()
-        size = len(event.value) if ascii_only else len(event.value.encode(errors="surrogatepass"))
+        place, faults, text = place_of(event), len(self.problems), event.value
+        if event.tag is not None:
+            self._refuse_tag(event.tag, place)
+        ascii_only = text.isascii()
+        size = len(text) if ascii_only else len(text.encode(errors="surrogatepass"))
         if size > MAX_SCALAR_BYTES:
             raise self._over("ScalarTooLong", f"a text of {size} bytes; at most {MAX_SCALAR_BYTES} are allowed", place)
         plain = event.implicit[0]
-        value: Any = plain_scalar(event.value) if plain else event.value
-        if isinstance(value, BadNumber):
+        value: Any = plain_scalar(text) if plain else text
+        if value.__class__ is BadNumber:
             self._problem(value.code, value.message, place, hint=value.hint)
             value = 0
-        if not plain and not ascii_only and has_surrogate(event.value):
+        if not plain and not ascii_only and has_surrogate(text):
             self._problem("InvalidCharacter", "half of a surrogate pair is no character", place)
             value = ""
-        node = Node(value, place, text=event.value)
+        node = Node(value, place, text)
         if event.anchor:
             self._anchors[event.anchor] = (node, Weight(1, size, 1), len(self.problems) > faults)
         self._count(1, size, place)
-        self._put(node, 1, size, 1, merge_key=plain and event.value == "<<")
+        self._put(node, 1, size, 1, merge_key=plain and text == "<<")
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         place, name = place_of(event), event.anchor or ""
@@ -159,7 +156,8 @@ class TreeBuilder:
 
     def _open(self, event: yaml.CollectionStartEvent) -> None:
         place, faults = place_of(event), len(self.problems)
-        self._refuse_tag(event.tag, place)
+        if event.tag is not None:
+            self._refuse_tag(event.tag, place)
         self._check_depth(1, place)
         mapping = isinstance(event, yaml.MappingStartEvent)
         frame = Frame(place=place, anchor=event.anchor, mapping=mapping, faults=faults)
@@ -168,7 +166,7 @@ class TreeBuilder:
         self._frames.append(frame)
         self._count(1, 0, place)
 
-    def _close(self) -> None:
+    def _close(self, _: yaml.Event) -> None:
         frame = self._frames.pop()
         node = frame.close()
         if frame.anchor and self._anchors.get(frame.anchor) is frame:
@@ -228,10 +226,9 @@ class TreeBuilder:
         elif not key.drop:
             frame.fields[key.name] = node
 
-    def _refuse_tag(self, tag: str | None, place: Place) -> None:
-        if tag is not None:
-            shown = shorten(tag.replace("tag:yaml.org,2002:", "!!"))
-            self._problem("TagNotAllowed", f"the tag {shown} is not allowed", place, hint="write the plain value")
+    def _refuse_tag(self, tag: str, place: Place) -> None:
+        shown = shorten(tag.replace("tag:yaml.org,2002:", "!!"))
+        self._problem("TagNotAllowed", f"the tag {shown} is not allowed", place, hint="write the plain value")
 
     def _check_depth(self, more: int, place: Place) -> None:
         if len(self._frames) + more > MAX_DEPTH:
@@ -257,6 +254,16 @@ class TreeBuilder:
     ) -> None:
         path = self._path() if step is None else (*self._path(), step)
         self.problems.append(Problem(code=code, message=message, place=place, path=path, hint=hint))
+
+
+_TAKERS: dict[type[yaml.Event], Callable[[TreeBuilder, Any], None]] = {
+    yaml.ScalarEvent: TreeBuilder._scalar,
+    yaml.AliasEvent: TreeBuilder._alias,
+    yaml.SequenceStartEvent: TreeBuilder._open,
+    yaml.MappingStartEvent: TreeBuilder._open,
+    yaml.SequenceEndEvent: TreeBuilder._close,
+    yaml.MappingEndEvent: TreeBuilder._close,
+}
 
 
 def place_of(event: yaml.Event) -> Place:

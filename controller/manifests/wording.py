@@ -11,9 +11,6 @@ from typing import Any
 
 from controller.manifests.nodes import Node, Path, Place, Problem, kind_of, shorten
 
-LATER_KEYS = frozenset(("jitter",))
-"""Keys of the format that this version does not know yet."""
-
 _NEAR = 0.6
 _TYPES = {
     "string": "text",
@@ -65,15 +62,6 @@ def _unknown_keys(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
         if key in known:
             continue
         place, shown = root.key_place((*path, key)), shorten(key)
-        if key in LATER_KEYS:
-            yield Problem(
-                code="UnsupportedKey",
-                message=f"this version does not support {shown} yet",
-                place=place,
-                path=(*path, key),
-                hint="remove it, or update the controller",
-            )
-            continue
         yield Problem(
             code="UnknownKey",
             message=f"there is no key {shown} here",

@@ -1,6 +1,7 @@
 """How a deployment's runs overlap, are caught up, retried, limited and kept, as values. `manifests` builds them.
 
-This version accepts all of them and acts on none yet: whoever declares one gets the finding `NotActedOnYet`.
+This version acts on secrets and resources, and accepts the others: whoever declares one of those gets the finding
+`NotActedOnYet`.
 """
 
 from dataclasses import dataclass

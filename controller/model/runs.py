@@ -55,7 +55,8 @@ class Run:
     """One execution, pinned to `revision` and `spec_digest` of the document in `file`.
 
     It holds resolved parameters but never a command: what to execute is read from the source by its pin.
-    All times are aware UTC instants. `scheduled_for` is None when nobody's schedule asked for it.
+    All times are aware UTC instants. `scheduled_for` is None when nobody's schedule asked for it. It does not start
+    before `not_before`; None is at once.
     """
 
     id: RunId
@@ -67,6 +68,7 @@ class Run:
     file: str
     spec_digest: str
     scheduled_for: datetime | None = None
+    not_before: datetime | None = None
     idempotency_key: str | None = None
     reason: str | None = None
     started_at: datetime | None = None

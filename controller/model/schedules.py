@@ -74,7 +74,7 @@ class Schedule:
     """One declared schedule of a deployment.
 
     `start` and `end` (both inclusive; naive means local to `timezone`) bound the fire times. `parameters` are
-    merged over the deployment's.
+    merged over the deployment's. `jitter` is how much later than its time an occurrence starts at most.
     """
 
     id: str
@@ -83,6 +83,7 @@ class Schedule:
     dst: Dst = Dst()
     start: datetime | None = None
     end: datetime | None = None
+    jitter: timedelta = timedelta()
     suspend: bool = False
     parameters: dict[str, Any] = field(default_factory=dict)
 

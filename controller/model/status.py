@@ -13,7 +13,9 @@ class ConditionType(StrEnum):
     """The question that a condition answers, in Flux's words."""
 
     READY = "Ready"
+    RECONCILING = "Reconciling"
     STALLED = "Stalled"
+    PRUNE_WITHHELD = "PruneWithheld"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,14 @@ class Condition:
     reason: str
     message: str
     last_transition_time: datetime
+
+
+INVALID = "InvalidManifest"
+"""Its newest document, or the file of it, is bad."""
+WITHHELD = "PruneWithheld"
+"""Git does not declare it any more, and its deletion has not been approved."""
+KEPT = "PruneDisabled"
+"""Git does not declare it any more, and it said that it is never to be deleted."""
 
 
 class EventSeverity(StrEnum):
@@ -48,8 +58,51 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Withheld:
+    """Deletions that git asks for and that nobody has approved: their names, and the digest that approves them.
+
+    `plan_digest` is that of the plan that they were part of first, which approves them as well.
+    """
+
+    reason: str
+    digest: str
+    deployments: tuple[str, ...]
+    plan_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """An operator's word that the schedules of a deployment do not fire: who said it, why, and until when."""
+
+    deployment: str
+    reason: str
+    author: str
+    since: datetime
+    until: datetime | None = None
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether it has expired."""
+        return self.until is not None and self.until <= now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassRecord:
+    """One pass that found something new or failed. `stages` are milliseconds by the name of the stage."""
+
+    started_at: datetime
+    revision: str | None
+    reason: str
+    message: str
+    counts: Mapping[str, int]
+    stages: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceStatus:
-    """What the last pass found. `last_applied_revision` lags behind when a pass could not apply."""
+    """What the last pass found. `last_applied_revision` lags behind when a pass could not apply.
+
+    `approved` is the digest of deletions that somebody has released.
+    """
 
     repo: str
     ref: str | None
@@ -58,15 +111,18 @@ class SourceStatus:
     last_applied_revision: str | None
     conditions: tuple[Condition, ...] = ()
     findings: tuple[Finding, ...] = ()
+    withheld: Withheld | None = None
+    approved: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryEntry:
     """One deployment in force: the last good `document`, where it was declared, and since when it counts.
 
-    `revision` is where the document was last seen to change. While its file is broken the entry stays `pinned` to
-    the last revision that declared it well; otherwise its runs use the source's last applied revision. `cursor` is
-    the instant up to which its due times are accounted for. `conditions` say whether git and this entry agree.
+    `revision` is where the document was last seen to change, and `generation` counts its changes. While its file is
+    broken the entry stays `pinned` to the last revision that declared it well; otherwise its runs use the source's
+    last applied revision. `cursor` is the instant up to which its due times are accounted for. `conditions` say
+    whether git and this entry agree.
     """
 
     name: str
@@ -78,8 +134,15 @@ class InventoryEntry:
     cursor: datetime
     pinned: str | None = None
     conditions: tuple[Condition, ...] = ()
+    generation: int = 1
 
     @property
     def is_valid(self) -> bool:
-        """Whether the newest document of this name was good."""
+        """Whether the newest document of this name was good, and is the one in force."""
         return all(condition.status for condition in self.conditions if condition.type is ConditionType.READY)
+
+    @property
+    def reason(self) -> str | None:
+        """The reason of its Ready condition."""
+        ready = (condition.reason for condition in self.conditions if condition.type is ConditionType.READY)
+        return next(ready, None)

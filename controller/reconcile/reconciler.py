@@ -1,22 +1,37 @@
-"""One pass: from what the source says to jobs in the timetable. Called by the loop, and once by `run --once`."""
+"""One pass: from what the source says to jobs in the timetable. Called by the loop, and once by `run --once`.
+
+The stages are always the same: observe -> read -> parse -> plan (with the guard) -> apply -> project -> garbage. What
+is in force is kept in memory between passes: only a pass changes it, and a pass touches only what changed.
+"""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
 
 from controller.clock import Clock
-from controller.errors import SOURCE_REASONS, SourceError
+from controller.errors import SourceError
 from controller.manifests import ManifestReader, build_deployment
 from controller.model.deployments import Deployment
 from controller.model.schedules import Agenda
-from controller.model.status import InventoryEntry, SourceStatus
+from controller.model.status import Event, EventSeverity, InventoryEntry, PassRecord, SourceStatus
 from controller.reconcile import status
-from controller.reconcile.apply import Settle, apply
+from controller.reconcile.apply import Applied, Settle, apply
 from controller.reconcile.plan import Plan, active_schedules, make_plan
+from controller.reconcile.stages import Stages
 from controller.sources.source import Source
-from controller.store import Store, events, inventory, runs, sources
+from controller.store import Store, Transaction, events, inventory, passes, runs, sources
 
 log = logging.getLogger(__name__)
+
+
+class Project(Protocol):
+    """Bring what is in force to the timetable. Returns the names whose job was missing, foreign or stale."""
+
+    def __call__(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
+        """With `gone`, only these go and `wanted` come or change; None: `wanted` is all there should be."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,84 +54,158 @@ class Reconciler:
         clock: Clock,
         initial: SourceStatus,
         settle: Settle,
-        project: Callable[[Mapping[str, Agenda]], int],
+        project: Project,
         environment: str | None = None,
+        is_atomic: bool = False,
     ) -> None:
         self._source = source
         self._store = store
         self._clock = clock
         self._settle = settle
-        self._project_jobs = project
+        self._project = project
+        self._is_atomic = is_atomic
         self._reader = ManifestReader(environment)
         self._built: dict[str, Deployment] = {}
         self._is_fresh = True
+        self._is_unavailable = False
         with store.read() as tx:
             known = sources.find(tx)
+            self._recorded = inventory.entries(tx)
         self._status = initial if known is None else _follow(known, initial)
 
-    def run_pass(self) -> PassResult:
-        """Look, and make it so. Raises StateError; a source that can't be read is a result."""
+    def run_pass(self, *, is_asked: bool = False) -> PassResult:
+        """Look, and make it so. Raises StateError; a source that can't be read is a result.
+
+        `is_asked`: somebody wants it, and what is known is looked at again though nothing is new.
+        """
+        stages = Stages(self._clock)
+        started_at = self._clock.now()
         try:
             revision = self._source.observe()
-            unchanged = revision == self._status.last_applied_revision and not self._is_fresh
-            if unchanged and self._status.revision == revision and not self._was_unavailable():
+            if not (self._is_fresh or is_asked) and self._is_known(revision):
                 return PassResult(status=self._status)
+            stages.done("observe")
             snapshot = self._source.read(revision)
+            code = self._source.code(revision)
+            stages.done("read")
+            desired = self._reader.read(snapshot.files, self._clock.now(), snapshot.project, code)
+            stages.done("parse")
         except SourceError as error:
             return self._unavailable(error)
-        started = self._clock.monotonic()
         with self._store.read() as tx:
-            recorded = inventory.entries(tx)
-        desired = self._reader.read(snapshot.files, self._clock.now(), snapshot.project)
-        plan = make_plan(snapshot, desired, recorded)
-        with self._store.write() as tx:
-            self._status = apply(tx, plan, recorded.values(), self._status, self._clock.now(), self._settle)
-        self._is_fresh = False
-        self._built.update(desired.deployments)
-        self.project()
+            approved = known.approved if (known := sources.find(tx)) is not None else None
+        plan = make_plan(snapshot, desired, self._recorded, approved=approved, is_atomic=self._is_atomic)
+        stages.done("plan")
+        is_new = revision != self._status.last_attempted_revision or plan.changes_anything
+        applied = self._apply(plan)
+        stages.done("apply")
+        self._built.update((new.name, new) for new in (*plan.create, *(change.after for change in plan.update)))
+        self.project(applied)
+        stages.done("project")
         self._collect()
-        self._tell(plan, self._clock.monotonic() - started)
+        stages.done("garbage")
+        self._tell(plan, started_at, stages, is_new=is_new)
         return PassResult(status=self._status, plan=plan)
 
-    def project(self) -> None:
-        """Make the timetable equal to what is in force."""
-        with self._store.read() as tx:
-            entries = inventory.entries(tx)
-        self._built = {name: self._build(entry) for name, entry in entries.items()}
-        wanted = {
-            name: Agenda(schedules=schedules, after=entries[name].cursor)
-            for name, deployment in self._built.items()
-            if (schedules := active_schedules(deployment))
-        }
-        self._project_jobs(wanted)
+    def project(self, applied: Applied | None = None) -> None:
+        """Make the timetable equal to what is in force; where nothing else is known, all of it."""
+        is_whole = applied is None or self._is_fresh
+        entries = self._recorded if applied is None or is_whole else applied.written
+        agendas = {name: self._agenda(entry) for name, entry in entries.items()}
+        wanted = {name: agenda for name, agenda in agendas.items() if agenda is not None}
+        gone = None if applied is None or is_whole else [*applied.gone, *(agendas.keys() - wanted.keys())]
+        drifted = list(self._project(wanted, gone))
+        if drifted and not self._is_fresh:
+            self._report_drift(drifted)
+        self._is_fresh = False
+
+    def _is_known(self, revision: str) -> bool:
+        """Whether this revision was dealt with, and the source could be read the last time."""
+        return revision == self._status.last_attempted_revision and not self._is_unavailable
+
+    def _apply(self, plan: Plan) -> Applied:
+        before = self._status
+        rewritten = list(self._rewritten(before.last_applied_revision, plan.revision))
+        with self._store.write() as tx:
+            applied = apply(tx, plan, before, self._clock.now(), self._settle)
+            events.append(tx, (*rewritten, *self._unknown_names(tx, plan)))
+        self._status, self._is_unavailable = applied.status, False
+        self._recorded = {name: entry for name, entry in self._recorded.items() if name not in applied.gone}
+        self._recorded.update(applied.written)
+        return applied
+
+    def _agenda(self, entry: InventoryEntry) -> Agenda | None:
+        """What fires for it, if anything does."""
+        deployment = self._build(entry)
+        schedules = active_schedules(deployment)
+        return Agenda(schedules=schedules, after=entry.cursor) if schedules else None
 
     def _build(self, entry: InventoryEntry) -> Deployment:
         built = self._built.get(entry.name)
         if built is None or (built.spec_digest, built.file) != (entry.spec_digest, entry.file):
-            return build_deployment(entry.document, entry.file, entry.line)
+            built = self._built[entry.name] = build_deployment(entry.document, entry.file, entry.line)
         return built
 
-    def _was_unavailable(self) -> bool:
-        return any(condition.reason in SOURCE_REASONS for condition in self._status.conditions)
+    def _rewritten(self, old: str | None, new: str) -> Iterator[Event]:
+        """Whether history was rewritten: followed all the same, and told."""
+        if old is None or old == new or not self._is_rewritten(old, new):
+            return
+        message = f"{new} does not descend from {old}, which was in force: it was followed all the same."
+        yield self._event("HistoryRewritten", message, "source", EventSeverity.WARNING, new)
+
+    def _is_rewritten(self, old: str, new: str) -> bool:
+        try:
+            return self._source.is_descendant(new, old) is False
+        except SourceError:
+            return False
+
+    def _unknown_names(self, tx: Transaction, plan: Plan) -> Iterator[Event]:
+        """New deployments that say that they were renamed, from a name that nothing is known of."""
+        for new in plan.create:
+            if new.renamed_from is not None and not inventory.is_known(tx, new.renamed_from):
+                message = f"renamed_from: nothing is known of {new.renamed_from}, so there is no history to move."
+                yield self._event("RenamedFromUnknown", message, new.name, EventSeverity.WARNING, plan.revision)
+
+    def _event(
+        self, reason: str, message: str, about: str, severity: EventSeverity, revision: str | None = None
+    ) -> Event:
+        now = self._clock.now()
+        return Event(time=now, severity=severity, reason=reason, message=message, about=about, revision=revision)
 
     def _unavailable(self, error: SourceError) -> PassResult:
         before, now = self._status, self._clock.now()
         conditions = status.unavailable(error, now, before.conditions)
+        self._is_unavailable = True
         if conditions != before.conditions:
             self._status = replace(before, conditions=conditions)
             with self._store.write() as tx:
                 sources.put(tx, self._status)
                 events.append(tx, status.source_events(before.conditions, conditions, before.revision, now))
-            log.warning("The source can't be read; what is in force stays", extra={"error": error.message})
+                passes.append(tx, _record(error.reason, error.message, now, before.revision, {}, {}))
+            log.warning(
+                "The source can't be read; what is in force stays",
+                extra={"reason": error.reason, "error": error.message},
+            )
         if self._is_fresh:
             self.project()
-            self._is_fresh = False
         return PassResult(status=self._status, error=error)
+
+    def check_drift(self) -> None:
+        """Hold the timetable against what is in force, and repair and report what is not as it should be."""
+        if not self._is_fresh:
+            self.project()
+
+    def _report_drift(self, names: Iterable[str]) -> None:
+        found = sorted(names)
+        log.warning("Drift: jobs were not as they should be, and were repaired", extra={"deployments": found})
+        message = "Its job was not as it should be, and was repaired."
+        with self._store.write() as tx:
+            events.append(tx, [self._event("Drift", message, name, EventSeverity.WARNING) for name in found])
 
     def _collect(self) -> None:
         """Forget the code that nothing needs; keep that of last good versions, though history be rewritten."""
+        pinned = {entry.pinned for entry in self._recorded.values() if entry.pinned}
         with self._store.read() as tx:
-            pinned = {entry.pinned for entry in inventory.entries(tx).values() if entry.pinned}
             keep = runs.active_revisions(tx) | pinned
         if self._status.last_applied_revision is not None:
             keep.add(self._status.last_applied_revision)
@@ -127,21 +216,39 @@ class Reconciler:
                 log.warning("A last good version can't be kept", extra={"revision": revision, "error": error.message})
         self._source.collect(keep)
 
-    def _tell(self, plan: Plan, seconds: float) -> None:
+    def _tell(self, plan: Plan, started_at: datetime, stages: Stages, *, is_new: bool) -> None:
         for finding in plan.findings:
             log.warning("Finding", extra={"at": status.where(finding), "code": finding.code, "hint": finding.hint})
-        log.info(
-            "Applied",
-            extra={
-                "revision": plan.revision,
-                "new": len(plan.create),
-                "changed": len(plan.update),
-                "pruned": len(plan.delete),
-                "kept": len(plan.keep),
-                "unchanged": plan.unchanged,
-                "ms": round(seconds * 1000),
-            },
-        )
+        if plan.withheld is not None:
+            log.warning("Deletions withheld", extra={"reason": plan.withheld.reason, "digest": plan.withheld.digest})
+        counts = {
+            "new": len(plan.create),
+            "changed": len(plan.update),
+            "pruned": len(plan.delete),
+            "kept": len(plan.keep),
+            "unchanged": plan.unchanged,
+        }
+        what = "Nothing applied: not everything is valid" if plan.is_blocked else "Applied"
+        log.info(what, extra={"revision": plan.revision, **counts, "ms": round(stages.total)})
+        if not is_new:
+            return
+        ready = self._status.conditions[0]
+        with self._store.write() as tx:
+            record = _record(ready.reason, ready.message, started_at, plan.revision, counts, stages.milliseconds)
+            passes.append(tx, record)
+
+
+def _record(
+    reason: str,
+    message: str,
+    started_at: datetime,
+    revision: str | None,
+    counts: Mapping[str, int],
+    stages: Mapping[str, float],
+) -> PassRecord:
+    return PassRecord(
+        started_at=started_at, revision=revision, reason=reason, message=message, counts=counts, stages=stages
+    )
 
 
 def _follow(known: SourceStatus, initial: SourceStatus) -> SourceStatus:

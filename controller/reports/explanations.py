@@ -8,13 +8,13 @@ from functools import cache
 
 from controller.reports.explained.entry import Explanation
 
-__all__ = ["Explanation", "as_markdown", "as_text", "codes", "coming_codes", "explain"]
+__all__ = ["Explanation", "as_markdown", "as_text", "codes", "explain"]
 
 _WIDTH = 80
 
 
 def explain(code: str) -> Explanation | None:
-    """The explanation of exactly this code, also of one that is coming; None if there is no such code."""
+    """The explanation of exactly this code; None if there is no such code."""
     return _all().get(code)
 
 
@@ -23,13 +23,6 @@ def codes() -> tuple[str, ...]:
     from controller.reports.explained import DOCUMENTED
 
     return tuple(one.code for one in DOCUMENTED)
-
-
-def coming_codes() -> tuple[str, ...]:
-    """Codes that are explained already, but that nothing gives yet."""
-    from controller.reports.explained import COMING
-
-    return tuple(one.code for one in COMING)
 
 
 def as_text(explanation: Explanation, width: int = _WIDTH) -> str:
@@ -58,6 +51,6 @@ def _indented(yaml: str) -> str:
 
 @cache
 def _all() -> dict[str, Explanation]:
-    from controller.reports.explained import COMING, DOCUMENTED
+    from controller.reports.explained import DOCUMENTED
 
-    return {one.code: one for one in (*DOCUMENTED, *COMING)}
+    return {one.code: one for one in DOCUMENTED}

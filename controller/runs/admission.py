@@ -6,25 +6,28 @@ or removes one, so that each instant is decided by the declaration that was in f
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from controller.calendar import DueTimes, due
+from controller.calendar import DueTimes, due, jitter_offset
 from controller.clock import Clock
-from controller.errors import UsageError, unknown_deployment
+from controller.errors import NotFoundError, UsageError, unknown_deployment
 from controller.manifests import build_deployment
 from controller.model.deployments import Deployment
+from controller.model.findings import Severity
 from controller.model.runs import Occurrence, Outcome, Run, RunId, RunState, Trigger
 from controller.model.schedules import Schedule
 from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.runs.ids import RunIds
-from controller.store import Transaction, events, inventory, occurrences, runs, sources
+from controller.store import Transaction, events, holds, inventory, occurrences, runs, sources
 
 log = logging.getLogger(__name__)
 
 CATCHUP_WINDOW = timedelta(hours=1)
 CATCHUP_MAX = 100
+_FINAL = ("pruned", "held")
+"""Reasons for which nothing is caught up with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,19 +47,31 @@ class Admission:
         self._ids = ids
         self._built: dict[str, Deployment] = {}
 
-    def account(self, tx: Transaction, names: Iterable[str], now: datetime, *, pruned: bool = False) -> list[Run]:
+    def account(self, tx: Transaction, names: Iterable[str], now: datetime) -> list[Run]:
         """Decide about all times of these deployments that are due by `now`; returns the runs that were made.
 
-        With `pruned` the deployments are about to go: nothing is run any more, and every due time is a skip.
+        What is due while a deployment is held is decided about when the hold ends.
         """
-        made: list[Run] = []
+        held = {name for name, hold in holds.every(tx).items() if not hold.is_over(now)}
+        return self._account(tx, [name for name in names if name not in held], now, {})
+
+    def settle(self, tx: Transaction, names: Iterable[str], now: datetime, *, pruned: bool = False) -> list[Run]:
+        """The same just before these deployments change, or go with `pruned`: then every due time is a skip."""
         wanted = list(names)
-        busy = runs.active_deployments(tx, wanted)
-        for name in wanted:
+        if pruned:
+            return self._account(tx, wanted, now, dict.fromkeys(wanted, "pruned"))
+        held = {name: "held" for name, hold in holds.every(tx).items() if not hold.is_over(now)}
+        return self._account(tx, wanted, now, held)
+
+    def _account(self, tx: Transaction, names: list[str], now: datetime, refusals: Mapping[str, str]) -> list[Run]:
+        """Decide, for the reason of its refusal where a deployment has one."""
+        made: list[Run] = []
+        busy = runs.active_deployments(tx, names)
+        for name in names:
             entry = inventory.find(tx, name)
             if entry is None or entry.cursor >= now:
                 continue
-            refusal = "pruned" if pruned else "overlap" if name in busy else None
+            refusal = refusals.get(name) or ("overlap" if name in busy else None)
             made += self._account_one(tx, entry, now, refusal)
         runs.insert_all(tx, made)
         return made
@@ -72,7 +87,7 @@ class Admission:
                 return known
         entry = inventory.find(tx, request.deployment)
         if entry is None:
-            raise unknown_deployment(request.deployment, inventory.entries(tx))
+            raise _not_in_force(tx, request.deployment)
         parameters = {**self._deployment(entry).parameters, **request.parameters}
         run = self._run(tx, entry, parameters, Trigger.MANUAL, None, request.idempotency_key)
         runs.insert_all(tx, [run])
@@ -81,7 +96,7 @@ class Admission:
     def _account_one(self, tx: Transaction, entry: InventoryEntry, now: datetime, refusal: str | None) -> list[Run]:
         deployment = self._deployment(entry)
         found = due(deployment.schedules, entry.cursor, now, CATCHUP_MAX)
-        if deployment.suspend and refusal != "pruned":
+        if deployment.suspend and refusal not in _FINAL:
             refusal = "suspended"
         inventory.advance(tx, entry.name, now)
         if not found.times:
@@ -92,7 +107,7 @@ class Admission:
         ledger: list[Occurrence] = []
         for position, (instant, schedule) in enumerate(fresh):
             is_missed = position < len(fresh) - 1 or now - instant > CATCHUP_WINDOW
-            reason = "catch-up" if is_missed and refusal not in ("pruned", "suspended") else refusal
+            reason = "catch-up" if is_missed and refusal not in (*_FINAL, "suspended") else refusal
             run_id = None
             if reason is None:
                 run = self._scheduled_run(tx, entry, deployment, instant, schedule)
@@ -106,7 +121,9 @@ class Admission:
         self, tx: Transaction, entry: InventoryEntry, deployment: Deployment, instant: datetime, schedule: Schedule
     ) -> Run:
         parameters = {**deployment.parameters, **schedule.parameters}
-        return self._run(tx, entry, parameters, Trigger.SCHEDULE, instant, None)
+        run = self._run(tx, entry, parameters, Trigger.SCHEDULE, instant, None)
+        delay = jitter_offset(entry.name, schedule.id, schedule.jitter)
+        return replace(run, not_before=instant + delay) if delay else run
 
     def _run(
         self,
@@ -142,6 +159,16 @@ class Admission:
         if built is None or built.spec_digest != entry.spec_digest or built.file != entry.file:
             built = self._built[entry.name] = build_deployment(entry.document, entry.file, entry.line)
         return built
+
+
+def _not_in_force(tx: Transaction, name: str) -> NotFoundError:
+    """There is none of this name; or there is, and it was never valid."""
+    source = sources.find(tx)
+    for finding in source.findings if source is not None else ():
+        if finding.deployment == name and finding.severity is Severity.ERROR:
+            where = f"{finding.file}:{finding.line}:{finding.column}"
+            return NotFoundError(f"{name} is not in force: {where}: {finding.message}.", hint=finding.hint)
+    return unknown_deployment(name, inventory.entries(tx))
 
 
 def _occurrence(

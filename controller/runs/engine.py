@@ -1,7 +1,8 @@
 """The thread that carries runs from due to done. It alone starts supervisors and commits outcomes.
 
-Woken by the timetable, by requests and by supervisors; it never waits longer than 10 seconds. Each turn: account for
-what is due, settle what ended, launch what has a place. `verdict` decides from the disk; a wake-up is only a hint.
+Woken by the timetable, by requests and by supervisors; it never waits longer than 10 seconds, nor past the time at
+which a waiting run may start. Each turn: account for what is due, settle what ended, launch what has a place. `verdict`
+decides from the disk; a wake-up is only a hint.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 from controller.clock import Clock
@@ -20,7 +22,8 @@ from controller.model.runs import Run
 from controller.runs.admission import Admission, Request
 from controller.runs.launcher import Launcher
 from controller.runs.specification import Specifications
-from controller.runs.watchlist import Watched, Watchlist
+from controller.runs.watched import Watched
+from controller.runs.watchlist import Launchable, Watchlist
 from controller.store import Store, runs
 
 log = logging.getLogger(__name__)
@@ -51,13 +54,15 @@ class Engine:
         self._source = specifications.source
         self._clock = clock
         self._admission = admission
-        self._launcher = launcher
+        self.launcher = launcher
         self._max_running = max_running
         self._on_tick = on_tick
         self._on_failure = on_failure
         self._specifications = specifications
         self._watchlist = Watchlist(store, clock, launcher)
         self._due: deque[str] = deque()
+        self._next_start: datetime | None = None
+        self._may_wait = True
         self._stopping = threading.Event()
         self._exports: dict[str, Future[Path]] = {}
         self._exporter = ThreadPoolExecutor(1, thread_name_prefix="exports")
@@ -67,6 +72,7 @@ class Engine:
 
     def start(self) -> None:
         """Take over the runs of a controller before us, then begin."""
+        self.launcher.open()
         self._watchlist.recover()
         self.wake()
         self._thread.start()
@@ -105,7 +111,7 @@ class Engine:
                 self._watchlist.attach(selector)
                 next_tick = self._clock.monotonic() + TICK_SECONDS
                 while not self._stopping.is_set():
-                    ready = selector.select(max(0.0, next_tick - self._clock.monotonic()))
+                    ready = selector.select(self._pause(next_tick))
                     self._drain()
                     is_tick = self._clock.monotonic() >= next_tick
                     if is_tick:
@@ -116,14 +122,22 @@ class Engine:
             self.failure = error
             self._on_failure()
 
+    def _pause(self, next_tick: float) -> float:
+        """How many seconds to wait for somebody: until the next tick, or until a run may start."""
+        seconds = next_tick - self._clock.monotonic()
+        if self._next_start is not None:
+            seconds = min(seconds, (self._next_start - self._clock.now()).total_seconds())
+        return max(0.0, seconds)
+
     def _turn(self, ready: Sequence[Watched], *, is_tick: bool) -> None:
         try:
-            self._watchlist.handle(ready)
             self._account()
             if is_tick:
                 self._on_tick()
-                self._watchlist.look_again()
-            self._launch()
+                self._may_wait = True
+            self._watchlist.take_turn(ready, self._waiting, everything=is_tick)
+            if self._watchlist.take_requeued():
+                self.wake()
         except ControllerError as error:
             log.error("Runs can't go on for now", extra={"reason": error.reason, "error": error.message})
             # What woke us is still there to be dealt with, and would wake us again at once.
@@ -133,7 +147,7 @@ class Engine:
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while os.read(self._wake_read, 4096):
-                pass
+                self._may_wait = True
 
     def _account(self) -> None:
         names: list[str] = []
@@ -162,25 +176,37 @@ class Engine:
         except Exception:
             log.exception("The due times of a deployment can't be accounted for", extra={"deployment": name})
 
-    def _launch(self) -> None:
-        free = self._max_running - len(self._watchlist)
-        if free <= 0:
-            return
+    def _waiting(self, used: int) -> list[Launchable]:
+        """The runs that can be launched now, while so many places are taken."""
+        now = self._clock.now()
+        is_time = self._next_start is not None and self._next_start <= now
+        self._may_wait |= is_time
+        free = self._max_running - used
+        if free <= 0 and is_time:
+            self._next_start = None  # the end of a run is what to wait for
+        if free <= 0 or not self._may_wait:
+            return []
         with self._store.read() as tx:
-            waiting = runs.queue(tx, free)
-        for run in waiting:
-            root = self._root(run)
-            if root is not None:
-                self._launch_one(run, root)
+            waiting = runs.queue(tx, free, now)
+            self._next_start = runs.next_start(tx, now)
+        # Fewer than there are places: until something new comes, there is nothing to look for.
+        self._may_wait = len(waiting) == free
+        prepared = [self._prepare(run) for run in waiting]
+        self._may_wait |= None in prepared
+        return [one for one in prepared if one is not None]
 
-    def _launch_one(self, run: Run, root: Path) -> None:
+    def _prepare(self, run: Run) -> Launchable | None:
+        """The run with its code; None while it has to wait for that, or can't have it."""
+        root = self._root(run)
+        if root is None:
+            return None
         try:
             deployment = self._specifications.resolve(run, self._clock.now())
         except ControllerError as error:
-            self._watchlist.refuse(run, error.message)
-            return
+            self._refuse(run, error.message)
+            return None
         pycache = root.parent / "pycache" if self._source.is_pinned else None
-        self._watchlist.launch(run, deployment, root, pycache)
+        return Launchable(run=run, deployment=deployment, root=root, pycache=pycache)
 
     def _root(self, run: Run) -> Path | None:
         """The code of a run's revision; None while it is being exported, beside this thread."""
@@ -195,5 +221,10 @@ class Engine:
             del self._exports[run.revision]
             error = future.exception()
             if error is not None:
-                self._watchlist.refuse(run, error.message if isinstance(error, ControllerError) else str(error))
+                self._refuse(run, error.message if isinstance(error, ControllerError) else str(error))
         return None
+
+    def _refuse(self, run: Run, reason: str) -> None:
+        """It can't be launched, and so its place is free for another one."""
+        self._watchlist.refuse(run, reason)
+        self.wake()

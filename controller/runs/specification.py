@@ -30,7 +30,7 @@ class Specifications:
 
     def resolve(self, run: Run, now: datetime) -> Deployment:
         """The deployment that this run is pinned to. Raises SourceError when it can't be had any more."""
-        key = (run.deployment, run.spec_digest, run.revision)
+        key = (run.spec_digest, run.revision, run.file)
         found = self._memory.get(key)
         if found is None:
             found = self._declared(run, now) if self.source.is_pinned else self._recorded(run)
@@ -44,8 +44,10 @@ class Specifications:
         file = ManifestFile(path=run.file, content=content, digest=run.spec_digest)
         reader = ManifestReader(self._environment, is_whole=False)
         project = self.source.read_project(run.revision)
-        found = reader.read([file], now, project).deployments.get(run.deployment)
-        if found is None or found.spec_digest != run.spec_digest:
+        declared = reader.read([file], now, project).deployments.values()
+        # By digest: it may have had another name then.
+        found = next((one for one in declared if one.spec_digest == run.spec_digest), None)
+        if found is None:
             raise SourceError(f"{run.file} at {run.revision} does not declare {run.deployment} as {run.spec_digest}.")
         return found
 

@@ -18,6 +18,10 @@ class HeapJobStore(BaseJobStore):  # type: ignore[misc]
         self._jobs: dict[str, Job] = {}
         self._heap: list[tuple[datetime, str]] = []
 
+    def jobs(self) -> dict[str, Job]:
+        """The jobs by id, as they are now."""
+        return dict(self._jobs)
+
     def lookup_job(self, job_id: str) -> Job | None:
         """The job of this id."""
         return self._jobs.get(job_id)

@@ -1,7 +1,9 @@
 """The running timetable: which deployments have a job, and waking up on time for each."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from apscheduler.executors.base import BaseExecutor
@@ -29,6 +31,14 @@ class _Announcer(BaseExecutor):  # type: ignore[misc]
         raise AssertionError("submit_job does not get here")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projected:
+    """How many jobs were added, replaced or removed, and the names whose job somebody else had changed."""
+
+    changed: int
+    drifted: tuple[str, ...]
+
+
 class Timetable:
     """A projection of what is in force onto APScheduler. `fire` gets a deployment's name whenever it is due.
 
@@ -38,9 +48,11 @@ class Timetable:
     def __init__(self, fire: Callable[[str], None]) -> None:
         logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
         self._projected: dict[str, tuple[Schedule, ...]] = {}
+        self._triggers: dict[str, CalendarTrigger] = {}
+        self._store = HeapJobStore()
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            jobstores={"default": HeapJobStore()},
+            jobstores={"default": self._store},
             executors={"default": _Announcer(fire)},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
@@ -62,36 +74,49 @@ class Timetable:
         """The deployments that have a job now."""
         return frozenset(job.id for job in self._scheduler.get_jobs())
 
-    def project(self, wanted: Mapping[str, Agenda]) -> int:
-        """Make the jobs equal to `wanted`; returns how many were added, replaced or removed.
+    def project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None = None) -> Projected:
+        """Make the jobs equal to `wanted`. With `gone`: make them so for these names, remove those, see to no others.
 
         Idempotent. An agenda whose calendar has ended has no job.
         """
-        changed = 0
-        for name in self._projected.keys() - wanted.keys():
+        drifted = self._drifted() if gone is None else []
+        for name in drifted:
             self._remove(name)
-            changed += 1
-        for name, agenda in wanted.items():
-            if self._projected.get(name) != agenda.schedules:
-                self._put(name, agenda)
-                changed += 1
-        return changed
+        leaving = [name for name in (list(self._projected) if gone is None else gone) if name not in wanted]
+        for name in leaving:
+            self._remove(name)
+        changed = [name for name, agenda in wanted.items() if self._projected.get(name) != agenda.schedules]
+        for name in changed:
+            self._put(name, wanted[name])
+        return Projected(changed=len(leaving) + len(changed), drifted=tuple(drifted))
+
+    def _drifted(self) -> list[str]:
+        """What differs between the jobs and what was projected; a job that ended by itself does not."""
+        if not self._scheduler.running:
+            return []
+        jobs = self._store.jobs()
+        known = self._triggers
+        foreign = [name for name in jobs if name not in known]
+        return foreign + [
+            name
+            for name, trigger in known.items()
+            if ((job := jobs.get(name)) is None and not trigger.has_ended)
+            or (job is not None and (job.trigger is not trigger or job.func is not _due or job.next_run_time is None))
+        ]
 
     def _put(self, name: str, agenda: Agenda) -> None:
         trigger = CalendarTrigger(agenda.schedules, agenda.after)
         first = trigger.get_next_fire_time(None, agenda.after)
-        if first is None:
-            self._remove(name)
-        else:
+        self._remove(name)
+        if first is not None:
             self._scheduler.add_job(_due, trigger, id=name, name=name, next_run_time=first, replace_existing=True)
-        self._projected[name] = agenda.schedules
+        self._projected[name], self._triggers[name] = agenda.schedules, trigger
 
     def _remove(self, name: str) -> None:
         self._projected.pop(name, None)
-        try:
+        self._triggers.pop(name, None)
+        with suppress(JobLookupError):
             self._scheduler.remove_job(name)
-        except JobLookupError:
-            return
 
 
 def _due() -> None:

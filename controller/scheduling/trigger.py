@@ -19,12 +19,14 @@ log = logging.getLogger(__name__)
 class CalendarTrigger(BaseTrigger):  # type: ignore[misc]
     """Fires at the first fire time after `after`, even if that is past, and then at each one to come.
 
-    One firing stands for everything that is due by then, so a backlog is never walked one by one.
+    One firing stands for everything that is due by then, so a backlog is never walked one by one. `has_ended`: the
+    calendar has no more.
     """
 
     def __init__(self, schedules: Sequence[Schedule], after: datetime) -> None:
         self._schedules = schedules
         self._after = after
+        self.has_ended = False
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
         """The next instant, or None at the calendar's end."""
@@ -33,5 +35,6 @@ class CalendarTrigger(BaseTrigger):  # type: ignore[misc]
             found = next_fire_times(self._schedules, after, 1)
         except ControllerError as error:
             log.error("A schedule could not be computed; its deployment does not fire", extra={"error": error.message})
-            return None
+            found = []
+        self.has_ended = not found
         return found[0][0] if found else None

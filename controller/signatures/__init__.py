@@ -9,8 +9,19 @@ raises. What can't be known for sure is not talked about: silence may be wrong, 
 """
 
 from controller.signatures.checking import check
-from controller.signatures.module import Module, read_module
+from controller.signatures.module import Module, read_module, unread_module
 from controller.signatures.parameters import Flow
-from controller.signatures.problems import ParameterProblem, Problem
+from controller.signatures.problems import ParameterCode, ParameterProblem, Problem
+from controller.signatures.reading import MAX_BYTES
 
-__all__ = ["Flow", "Module", "ParameterProblem", "Problem", "check", "read_module"]
+__all__ = [
+    "MAX_BYTES",
+    "Flow",
+    "Module",
+    "ParameterCode",
+    "ParameterProblem",
+    "Problem",
+    "check",
+    "read_module",
+    "unread_module",
+]

@@ -12,7 +12,7 @@ from controller.signatures.names import Function, Namespace
 from controller.signatures.namespace import read_namespace
 from controller.signatures.parameters import Flow, flow_of
 from controller.signatures.problems import FlowCode, Problem
-from controller.signatures.reading import UnreadableError, read_text, read_tree
+from controller.signatures.reading import UnreadableError, over, read_text, read_tree
 from controller.signatures.wording import did_you_mean, listed, shorten
 
 
@@ -90,6 +90,11 @@ def read_module(source: bytes) -> Module:
     except UnreadableError as error:
         return Module(problem=error.problem)
     return Module(names=names, entries=tuple(entries_of(names)))
+
+
+def unread_module(size: int) -> Module:
+    """The module of a file of more than MAX_BYTES, which is not even read."""
+    return Module(problem=over(size))
 
 
 def _somewhere(name: str | None) -> Entry:

@@ -35,7 +35,7 @@ class UnreadableError(Exception):
 def read_text(source: bytes) -> str | None:
     """The text of a file; None if it is in an encoding that is not read here. Raises UnreadableError."""
     if len(source) > MAX_BYTES:
-        raise _unreadable(f"the file has {len(source)} bytes; at most {MAX_BYTES} are read")
+        raise UnreadableError(over(len(source)))
     try:
         encoding, _ = tokenize.detect_encoding(BytesIO(source).readline)
         if encoding.lower() not in _ENCODINGS:
@@ -78,6 +78,11 @@ def read_expression(text: str) -> ast.expr | None:
             return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+def over(size: int) -> Problem:
+    """What is wrong with a file of more than MAX_BYTES."""
+    return Problem(code=FlowCode.FILE_INVALID, message=f"the file has {size} bytes; at most {MAX_BYTES} are read")
 
 
 def _unreadable(message: str, *, line: int = 1, hint: str | None = None) -> UnreadableError:

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, insert, select, update
+from sqlalchemy import Row, bindparam, delete, exists, insert, select, update
 
 from controller.model.status import Condition, InventoryEntry
 from controller.store import conditions
-from controller.store.schema import inventory
+from controller.store.schema import events, holds, inventory, occurrences, runs
 from controller.store.store import Transaction
 
 
@@ -32,6 +32,56 @@ def find(tx: Transaction, name: str) -> InventoryEntry | None:
     return None if row is None else _from_row(row)
 
 
+def find_removed(tx: Transaction, name: str) -> InventoryEntry | None:
+    """The tombstone of this name: what was in force until it left the repository."""
+    row = tx.connection.execute(
+        select(inventory).where(
+            inventory.c.project == tx.project, inventory.c.name == name, inventory.c.removed_at.is_not(None)
+        )
+    ).first()
+    return None if row is None else _from_row(row)
+
+
+def removed_names(tx: Transaction) -> list[str]:
+    """The names that have a tombstone."""
+    query = select(inventory.c.name).where(inventory.c.project == tx.project, inventory.c.removed_at.is_not(None))
+    return list(tx.connection.execute(query.order_by(inventory.c.name)).scalars())
+
+
+def forget_removed(tx: Transaction, before: datetime) -> None:
+    """Drop the tombstones of what was removed before this instant."""
+    tx.connection.execute(delete(inventory).where(inventory.c.project == tx.project, inventory.c.removed_at < before))
+
+
+def rename(tx: Transaction, old: str, new: str) -> None:
+    """Give a deployment in force another name, and with it its history: runs, due times, events, its hold."""
+    tx.connection.execute(delete(inventory).where(inventory.c.project == tx.project, inventory.c.name == new))
+    tx.connection.execute(
+        update(inventory).where(inventory.c.project == tx.project, inventory.c.name == old).values(name=new)
+    )
+    taken = occurrences.alias()
+    is_taken = exists().where(
+        taken.c.project == tx.project,
+        taken.c.deployment == new,
+        taken.c.scheduled_for == occurrences.c.scheduled_for,
+    )
+    for table, column, others in (
+        (runs, runs.c.deployment, ()),
+        (occurrences, occurrences.c.deployment, (~is_taken,)),
+        (events, events.c.about, ()),
+        (holds, holds.c.deployment, ()),
+    ):
+        changed = update(table).where(table.c.project == tx.project, column == old, *others)
+        tx.connection.execute(changed.values({column: new}))
+
+
+def is_known(tx: Transaction, name: str) -> bool:
+    """Whether anything is recorded under this name: in force, a tombstone, or a run."""
+    in_inventory = exists().where(inventory.c.project == tx.project, inventory.c.name == name)
+    in_runs = exists().where(runs.c.project == tx.project, runs.c.deployment == name)
+    return bool(tx.connection.execute(select(in_inventory | in_runs)).scalar())
+
+
 def put(tx: Transaction, new: Iterable[InventoryEntry]) -> None:
     """Write these entries whole; a tombstone of the same name goes."""
     rows = [_to_row(tx, entry) for entry in new]
@@ -52,11 +102,12 @@ def revise(tx: Transaction, entries: Iterable[InventoryEntry]) -> None:
 
 
 def remove(tx: Transaction, names: Iterable[str], at: datetime) -> None:
-    """Leave tombstones for these names."""
+    """Leave tombstones for these names; their holds go."""
     for name in names:
         tx.connection.execute(
             update(inventory).where(inventory.c.project == tx.project, inventory.c.name == name).values(removed_at=at)
         )
+        tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == name))
 
 
 def mark(tx: Transaction, name: str, *, pinned: str | None, status: Iterable[Condition]) -> None:
@@ -89,6 +140,7 @@ def _to_row(tx: Transaction, entry: InventoryEntry) -> dict[str, Any]:
         "pinned": entry.pinned,
         "cursor": entry.cursor,
         "conditions": conditions.to_json(entry.conditions),
+        "generation": entry.generation,
     }
 
 
@@ -103,4 +155,5 @@ def _from_row(row: Row[Any]) -> InventoryEntry:
         pinned=row.pinned,
         cursor=row.cursor,
         conditions=conditions.from_json(row.conditions),
+        generation=row.generation,
     )

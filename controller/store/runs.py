@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, func, insert, select, update
+from sqlalchemy import Row, Select, delete, func, insert, or_, select, update
 
 from controller.model.runs import ACTIVE, Attempt, Run, RunId, RunState, Trigger
 from controller.store.schema import attempts, runs
@@ -68,12 +68,23 @@ def select_all(tx: Transaction, wanted: RunFilter) -> list[Run]:
     return found
 
 
-def queue(tx: Transaction, limit: int) -> list[Run]:
-    """The runs that wait for a place, oldest first."""
+def queue(tx: Transaction, limit: int, now: datetime) -> list[Run]:
+    """The runs that wait for nothing but a place, oldest first."""
+    may_start = or_(runs.c.not_before.is_(None), runs.c.not_before <= now)
     rows = tx.connection.execute(
-        _of_project(tx).where(runs.c.state == RunState.PENDING.value).order_by(runs.c.id).limit(limit)
+        _of_project(tx).where(runs.c.state == RunState.PENDING.value, may_start).order_by(runs.c.id).limit(limit)
     )
     return [_from_row(row) for row in rows]
+
+
+def next_start(tx: Transaction, now: datetime) -> datetime | None:
+    """The first instant after `now` before which a pending run must not start; None if none waits for its time."""
+    return tx.connection.execute(
+        select(runs.c.not_before)
+        .where(runs.c.project == tx.project, runs.c.state == RunState.PENDING.value, runs.c.not_before > now)
+        .order_by(runs.c.not_before)
+        .limit(1)
+    ).scalar()
 
 
 def active_deployments(tx: Transaction, names: Sequence[str]) -> set[str]:
@@ -88,6 +99,16 @@ def active_deployments(tx: Transaction, names: Sequence[str]) -> set[str]:
         )
     )
     return set(rows.scalars())
+
+
+def active_counts(tx: Transaction) -> dict[str, int]:
+    """How many runs of each deployment are not final, for those that have any."""
+    rows = tx.connection.execute(
+        select(runs.c.deployment, func.count())
+        .where(runs.c.project == tx.project, runs.c.state.in_([state.value for state in ACTIVE]))
+        .group_by(runs.c.deployment)
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def active_revisions(tx: Transaction) -> set[str]:

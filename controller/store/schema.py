@@ -60,6 +60,8 @@ source = Table(
     Column("last_applied_revision", Text),
     Column("conditions", JSON, nullable=False),
     Column("findings", JSON, nullable=False),
+    Column("withheld", JSON(none_as_null=True)),
+    Column("approved", Text),
 )
 
 inventory = Table(
@@ -76,6 +78,31 @@ inventory = Table(
     Column("cursor", Instant, nullable=False),
     Column("conditions", JSON, nullable=False),
     Column("removed_at", Instant),
+    Column("generation", Integer, nullable=False, server_default="1"),
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("project", String(63), primary_key=True),
+    Column("deployment", String(63), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("until", Instant),
+)
+
+passes = Table(
+    "passes",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("project", String(63), nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("revision", Text),
+    Column("reason", String(64), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("counts", JSON, nullable=False),
+    Column("stages", JSON, nullable=False),
 )
 
 occurrences = Table(
@@ -102,6 +129,7 @@ runs = Table(
     Column("reason", Text),
     Column("trigger", String(16), nullable=False),
     Column("scheduled_for", Instant),
+    Column("not_before", Instant),
     Column("idempotency_key", Text),
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
@@ -119,7 +147,7 @@ runs = Table(
     Column("result", JSON(none_as_null=True)),
     UniqueConstraint("project", "deployment", "idempotency_key"),
     Index("ix_runs_project_deployment_id", "project", "deployment", "id"),
-    Index("ix_runs_state", "state"),
+    Index("ix_runs_state_not_before", "state", "not_before"),
 )
 
 attempts = Table(

@@ -1,10 +1,11 @@
 """What the last pass found at the source: one row a project."""
 
+from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
-from controller.model.status import SourceStatus
+from controller.model.status import SourceStatus, Withheld
 from controller.store import conditions
 from controller.store.schema import source
 from controller.store.store import Transaction
@@ -23,6 +24,8 @@ def find(tx: Transaction) -> SourceStatus | None:
         last_applied_revision=row.last_applied_revision,
         conditions=conditions.from_json(row.conditions),
         findings=conditions.findings_from_json(row.findings),
+        withheld=row.withheld and Withheld(**{**row.withheld, "deployments": tuple(row.withheld["deployments"])}),
+        approved=row.approved,
     )
 
 
@@ -37,6 +40,13 @@ def put(tx: Transaction, status: SourceStatus) -> None:
         "last_applied_revision": status.last_applied_revision,
         "conditions": conditions.to_json(status.conditions),
         "findings": conditions.findings_to_json(status.findings),
+        "withheld": None if status.withheld is None else asdict(status.withheld),
+        "approved": status.approved,
     }
     tx.connection.execute(delete(source).where(source.c.project == tx.project))
     tx.connection.execute(insert(source).values(**values))
+
+
+def approve(tx: Transaction, digest: str) -> None:
+    """Release the deletions of this digest, to be carried out by the next pass."""
+    tx.connection.execute(update(source).where(source.c.project == tx.project).values(approved=digest))

@@ -47,6 +47,7 @@ def run_detail(run: RunView, now: datetime) -> RenderableType:
         ("result", words.plain(_result(run) or "-")),
         ("trigger", words.plain(run.trigger)),
         ("scheduled for", words.local(run.scheduled_for)),
+        ("not before", words.local(run.not_before)),
         ("created", words.local(run.created_at)),
         ("started", words.local(run.started_at)),
         ("finished", words.local(run.finished_at)),

@@ -21,6 +21,7 @@ class RunView:
     reason: str | None
     trigger: str
     scheduled_for: datetime | None
+    not_before: datetime | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -46,6 +47,7 @@ def run_view(run: Run) -> RunView:
         reason=run.reason,
         trigger=run.trigger.value,
         scheduled_for=run.scheduled_for,
+        not_before=run.not_before,
         created_at=run.created_at,
         started_at=run.started_at,
         finished_at=run.finished_at,

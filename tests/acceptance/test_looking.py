@@ -1,4 +1,4 @@
-"""The commands that only look: status, deployments, next, schema, version, help."""
+"""The commands that only look: status, deployments, next of one of them, schema, version, help."""
 
 import json
 from datetime import datetime, timedelta
@@ -10,10 +10,6 @@ from tests.acceptance.conftest import Start
 from tests.acceptance.harness import CONTROLLER, Machine, Repository
 
 pytestmark = pytest.mark.acceptance
-
-
-def _name(value: object) -> str:
-    return " ".join(value) if isinstance(value, list) else str(value)
 
 
 COMMANDS = [
@@ -121,102 +117,6 @@ def test_status_in_text_is_plain_without_a_terminal_and_survives_a_closed_pipe(m
         answer = mixed.machine.run("sh", "-c", script, CONTROLLER)
         assert len(answer.out.splitlines()) == 1, command
         assert answer.err == "", command
-
-
-VECTORS = [
-    (["--interval", "1h", "--timezone", "America/New_York"], "2021-11-07T03:30Z", ["04", "05", "06", "07"]),
-    (["--cron", "30 1 * * *", "--timezone", "America/New_York"], "2021-11-07T00:00Z", ["05:30", "8T06:30"]),
-    (
-        ["--cron", "30 1 * * *", "--timezone", "America/New_York", "--repeat", "second"],
-        "2021-11-07T00:00Z",
-        ["06:30", "8T06:30"],
-    ),
-    (
-        ["--cron", "30 1 * * *", "--timezone", "America/New_York", "--repeat", "both"],
-        "2021-11-07T00:00Z",
-        ["05:30", "06:30"],
-    ),
-    (["--cron", "0 * * * *", "--timezone", "America/New_York"], "2021-11-07T03:30Z", ["04", "05", "06", "07"]),
-    (["--cron", "30 2 * * *", "--timezone", "America/New_York"], "2021-03-14T00:00Z", ["4T07:00", "5T06:30"]),
-    (
-        ["--cron", "30 2 * * *", "--timezone", "America/New_York", "--gap", "skip"],
-        "2021-03-14T00:00Z",
-        ["5T06:30", "6T06:30"],
-    ),
-    (
-        ["--cron", "30 2 * * *", "--timezone", "America/New_York", "--gap", "shift"],
-        "2021-03-14T00:00Z",
-        ["4T07:30", "5T06:30"],
-    ),
-    (
-        ["--interval", "1d", "--anchor-date", "2021-01-01T09:00", "--timezone", "America/New_York"],
-        "2021-03-13T00:00Z",
-        ["3T14:00", "4T13:00", "5T13:00"],
-    ),
-    (
-        ["--cron", "0 0 1 * *", "--timezone", "America/New_York"],
-        "2026-02-27T00:00Z",
-        ["03-01T05", "04-01T04", "05-01T04"],
-    ),
-    (["--cron", "0 9 * * 1-5"], "2026-06-05T09:30Z", ["06-08T09", "06-09T09", "06-10T09", "06-11T09", "06-12T09"]),
-    (["--cron", "0 0 * * 0"], "2026-06-01T00:00Z", ["06-07", "06-14"]),
-    (["--cron", "0 0 * * 7"], "2026-06-01T00:00Z", ["06-07", "06-14"]),
-    (["--cron", "0 0 13 * 5"], "2026-06-06T00:00Z", ["06-12", "06-13", "06-19"]),
-    (["--cron", "0 0 13 * 5", "--no-day-or"], "2026-06-06T00:00Z", ["2026-11-13", "2027-08-13"]),
-    (["--rrule", "FREQ=HOURLY", "--timezone", "America/New_York"], "2021-11-07T03:30Z", ["04", "05", "06", "07"]),
-    (
-        ["--rrule", "FREQ=DAILY;BYHOUR=1;BYMINUTE=30", "--timezone", "America/New_York"],
-        "2021-11-07T00:00Z",
-        ["7T05:30", "8T06:30"],
-    ),
-    (["--at", "2030-01-01T00:00", "--at", "2029-01-01T00:00Z", "--timezone", "Europe/Berlin"], "2026-01-01T00:00Z", []),
-]
-
-
-@pytest.mark.parametrize(("expression", "after", "expected"), VECTORS, ids=_name)
-def test_the_vectors_of_the_design_come_out(
-    machine: Machine, expression: list[str], after: str, expected: list[str]
-) -> None:
-    count = str(len(expected) or 10)
-    answer = machine.controller("next", *expression, "--after", after, "-n", count, "-o", "json")
-    assert answer.code == 0, answer
-    times = answer.json()["fire_times"]
-    if not expected:
-        expected = ["2029-01-01T00:00:00", "2029-12-31T23:00:00"]
-    assert len(times) == len(expected)
-    for time, part in zip(times, expected, strict=True):
-        assert part in time, (times, expected)
-        assert time.endswith("Z")
-
-
-BAD = [
-    (["--cron", "61 * * * *"], "minute"),
-    (["--cron", "0 0 30 2 *"], ""),
-    (["--cron", "nonsense"], "nonsense"),
-    (["--interval", "0"], ""),
-    (["--interval", "-5s"], ""),
-    (["--interval", "soon"], "soon"),
-    (["--rrule", "FREQ=SOMETIMES"], "SOMETIMES"),
-    (["--rrule", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"], ""),
-    (["--at", "tomorrow"], "tomorrow"),
-    (["--cron", "0 0 * * *", "--timezone", "Mars/Olympus"], "Mars/Olympus"),
-    (["--cron", "0 0 * * *", "--after", "later"], "later"),
-    (["--cron", "0 0 * * *", "--interval", "1h"], "exactly one"),
-    ([], "exactly one"),
-    (["no-deployment-here"], "There is no directory"),
-]
-
-
-@pytest.mark.parametrize(("expression", "word"), BAD, ids=_name)
-def test_an_expression_that_can_not_be_is_told_in_one_message(
-    machine: Machine, expression: list[str], word: str
-) -> None:
-    answer = machine.controller("next", *expression)
-    assert (answer.code, answer.out) == (2, ""), answer
-    lines = answer.err.splitlines()
-    assert len(lines) <= 2, answer
-    assert lines[0].startswith("error: ")
-    assert word in lines[0]
 
 
 def test_next_of_a_deployment_needs_no_controller_and_agrees_with_one(mixed: Repository, running: Start) -> None:

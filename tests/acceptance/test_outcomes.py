@@ -91,15 +91,21 @@ def test_flows_that_end_badly_say_how(outcomes: Repository, running: Start) -> N
     assert {"to stdout", "to stderr", "LookupError: no such"} <= set(log.splitlines())
     assert "flow_process.py" not in log
     assert told("leaves") == ("failed", 7, None, "exit code 7")
-    assert told("killed") == ("failed", None, 9, "ended by signal 9")
+    assert told("killed") == ("failed", None, 9, "ended by SIGKILL (signal 9)")
     assert told("imports")[3] == "ModuleNotFoundError: No module named 'not_installed_anywhere'"
-    missing = told("unknown-flow")
-    assert missing[0] == "failed"
-    assert "'raise'" in str(missing[3])
-    assert "raises" in str(missing[3])
-    assert told("unknown-file")[3] == "There is no file flows/al.py in this revision."
     assert outcomes.deployment("raises")["health"] == "Degraded"
     assert outcomes.deployment("raises")["last_run"]["reason"] == "LookupError: no such"
+
+
+def test_a_flow_that_is_not_there_is_not_in_force_and_says_so(outcomes: Repository, running: Start) -> None:
+    running(outcomes)
+    outcomes.wait_for_revision(None)
+    found = {row["name"]: row["sync"] for row in outcomes.status()["deployments"]}
+    assert (found["unknown-flow"], found["unknown-file"], found["raises"]) == ("Invalid", "Invalid", "Synced")
+    answer = outcomes.ask("trigger", "unknown-flow")
+    assert answer.code == 2
+    assert "deployments/all.yaml:9:30: flows/all.py" in answer.err
+    assert "there is no flow raise in this file" in answer.err
 
 
 def test_a_flow_over_its_timeout_is_ended_with_its_children(outcomes: Repository, running: Start) -> None:

@@ -1,15 +1,16 @@
 """`controller validate`: everything that is wrong, each at its place, and exit codes for CI."""
 
 import json
+import re
 
 import pytest
 
-from tests.acceptance.harness import Folder, Repository
+from tests.acceptance.harness import CONTROLLER, Folder, Repository
 
 pytestmark = pytest.mark.acceptance
 
 GOOD = "name: good\ncommand: ['true']\n"
-BAD = "name: bad\nflow: flows/a.py:main\nschedules:\n  - cron: 61 * * * *\ntimout: 1h\n"
+BAD = "name: bad\ncommand: ['true']\nschedules:\n  - cron: 61 * * * *\ntimout: 1h\n"
 
 
 def test_one_broken_file_is_named_with_line_and_column(repository: Repository) -> None:
@@ -35,9 +36,47 @@ def test_one_broken_file_is_named_with_line_and_column(repository: Repository) -
     assert {(finding["line"], finding["column"]) for finding in report["findings"]} == {(4, 11), (5, 1)}
 
 
+def test_verbose_says_what_is_declared_and_when_it_fires_next(repository: Repository) -> None:
+    good = "name: good\ncommand: ['true']\nschedule: {interval: 1d, timezone: Europe/Berlin, jitter: 5m}\n"
+    repository.write("deployments/good.yaml", good)
+    repository.write("deployments/sub/bad.yaml", BAD)
+    text = repository.machine.controller("validate", "-v", cwd=repository.root)
+    assert text.code == 1
+    lines = text.out.splitlines()
+    assert lines[0].startswith("deployments/sub/bad.yaml:4:11: error: ")
+    assert lines[-2] == "deployments/good.yaml:1: good"
+    assert lines[-1].startswith("    every day at 00:00, Europe/Berlin, up to 5 minutes later; next at 20")
+    short, full = (repository.ask("validate", "-o", "json", *more).json() for more in ([], ["--verbose"]))
+    assert {**short, "declared": full["declared"]} == full
+    [declared] = full["declared"]
+    [schedule] = declared.pop("schedules")
+    assert declared.pop("file").endswith("deployments/good.yaml")
+    assert declared == {"name": "good", "line": 1, "suspended": False}
+    assert schedule.keys() == {"id", "text", "timezone", "suspended", "next_fire_time"}
+    assert schedule["next_fire_time"].endswith(("T22:00:00Z", "T23:00:00Z"))
+    refused = repository.ask("validate", "--verbose", "-o", "github")
+    assert (refused.code, refused.out) == (2, "")
+    assert "--verbose does not go with -o github" in refused.err
+
+
+def test_a_clock_change_is_a_warning_that_names_its_date_and_keeps_nothing_out(repository: Repository) -> None:
+    text = "name: good\ncommand: ['true']\nschedule: {cron: '30 2 * * *', timezone: Europe/Berlin}\n"
+    repository.write("deployments/good.yaml", text)
+    report = repository.ask("validate", "-o", "json").json()
+    assert (report["valid"], report["deployments"]) == (True, 1)
+    [finding] = report["findings"]
+    assert (finding["severity"], finding["code"], finding["path"]) == ("warning", "ClockChange", "$.schedule.cron")
+    assert re.search(r"20\d\d-10-\d\d 02:30 happens twice in Europe/Berlin", finding["message"])
+    assert re.search(r"20\d\d-03-\d\d 02:30 does not exist in Europe/Berlin", finding["message"])
+    repository.write("deployments/good.yaml", text.replace("Berlin}", "Berlin, dst: {gap: skip, repeat: first}}"))
+    assert repository.ask("validate", "-o", "json").json()["findings"] == []
+
+
 def test_what_is_committed_does_not_matter_and_nothing_is_written_or_run(repository: Repository) -> None:
     repository.write("deployments/good.yaml", GOOD)
-    repository.write("flows/a.py", "raise SystemExit('imported')\n")
+    repository.write(
+        "flows/a.py", "import not_installed_anywhere\nraise SystemExit('imported')\ndef main() -> None: ...\n"
+    )
     repository.write("deployments/a.yaml", "name: a\nflow: flows/a.py:main\n")
     revision = repository.commit()
     repository.write("deployments/good.yaml", "name: [\n")
@@ -118,3 +157,40 @@ def test_hostile_files_are_findings_and_take_no_time(folder: Folder) -> None:
     }
     assert all(finding["line"] >= 1 and finding["column"] >= 1 for finding in report["findings"])
     assert "\x1b" not in folder.ask("validate").out
+
+
+def test_the_seed_s_string_for_a_list_is_refused_before_anything_runs(repository: Repository) -> None:
+    repository.write(
+        "flows/my_flow.py", "from typing import List\ndef calculator(nums: List[int]):\n    return sum(nums)\n"
+    )
+    repository.write(
+        "deployments/my.yaml",
+        """
+        name: my-first-deployment
+        flow_location: ../flows/my_flow.py
+        flow_name: calculator
+        parameters:
+          nums: "[1, 2, 3, 4]"
+        """,
+    )
+    (finding,) = repository.ask("validate", "-o", "json").json()["findings"]
+    assert (finding["code"], finding["line"], finding["column"]) == ("WrongParameterType", 5, 9)
+    assert finding["hint"] == "write it as a YAML list: [1, 2, 3, 4]"
+    assert finding["path"] == "$.parameters.nums"
+
+
+def test_it_needs_no_network(repository: Repository) -> None:
+    repository.write("flows/a.py", "import not_installed_anywhere\ndef main(days: int) -> None: ...\n")
+    repository.write("deployments/a.yaml", "name: a\nflow: flows/a.py:main\nparameters: {days: soon}\n")
+    repository.commit()
+    alone = repository.machine.run("unshare", "-rn", CONTROLLER, "validate", "-o", "json", cwd=repository.root)
+    assert alone.code == 1, alone
+    assert alone.json() == repository.machine.controller("validate", "-o", "json", cwd=repository.root).json()
+    assert [finding["code"] for finding in alone.json()["findings"]] == ["WrongParameterType"]
+
+
+def test_a_file_outside_of_any_repository_is_not_blamed_for_flows_that_may_be_elsewhere(folder: Folder) -> None:
+    loose = folder.write("loose/a.yaml", "name: a\nflow: flows/a.py:main\nparameters: {days: x}\n")
+    assert folder.machine.controller("validate", loose).code == 0
+    folder.write("loose/flows/a.py", "def main(days: int) -> None: ...\n")
+    assert "WrongParameterType" in folder.machine.controller("validate", loose).out

@@ -38,10 +38,13 @@ def test_help_loads_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
     assert not loaded & HEAVY
 
 
-def test_validating_a_good_file_loads_neither_database_nor_scheduler_nor_git(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [[], ["--verbose"]])
+def test_validating_a_good_file_loads_neither_database_nor_scheduler_nor_git(
+    tmp_path: Path, options: list[str]
+) -> None:
     good = tmp_path / "hello.yaml"
     good.write_text("name: hello\ncommand: ['true']\nschedules: [{cron: '0 9 * * *'}]\n", encoding="utf-8")
-    loaded = {name.partition(".")[0] for name in loaded_by(command("validate", str(good)), tmp_path)}
+    loaded = {name.partition(".")[0] for name in loaded_by(command("validate", str(good), *options), tmp_path)}
     assert "yaml" in loaded
     assert not loaded & (HEAVY - {"yaml"})
 

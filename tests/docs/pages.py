@@ -24,12 +24,17 @@ class Section:
 def sections(page: Path, level: int) -> Iterator[Section]:
     """The sections of one level, in their order."""
     marks = "#" * level
-    found = re.split(rf"^{marks} (.+)$", without_code(page), flags=re.MULTILINE)
     text = page.read_text(encoding="utf-8")
-    for title in found[1::2]:
-        start = text.index(f"\n{marks} {title}\n") + len(title) + level + 3
-        end = re.search(rf"^#{{1,{level}}} ", text[start:], re.MULTILINE)
-        yield Section(title, text[start : start + end.start()] if end else text[start:])
+    headings = list(re.finditer(r"^(#+) (.+)$", _FENCE.sub(_blank, text), re.MULTILINE))
+    for index, heading in enumerate(headings):
+        if heading[1] == marks:
+            end = next((after.start() for after in headings[index + 1 :] if len(after[1]) <= level), len(text))
+            yield Section(heading[2], text[heading.end() : end])
+
+
+def _blank(block: re.Match[str]) -> str:
+    """As much of nothing, so that places stay what they are."""
+    return re.sub(r"[^\n]", " ", block[0])
 
 
 def without_code(page: Path) -> str:

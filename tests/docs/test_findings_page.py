@@ -9,7 +9,9 @@ import pytest
 
 from controller.manifests import ManifestReader
 from controller.model.snapshots import ManifestFile
+from controller.signatures.problems import FlowCode, ParameterCode
 from tests.docs.pages import DOCS, ROOT, Section, code_blocks, sections
+from tests.written_code import code_of
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 CODE = re.compile(r"[A-Z][a-z]+(?:[A-Z][a-z0-9]*)+")
@@ -33,7 +35,7 @@ def codes_of_the_program() -> set[str]:
     for package in ("manifests", "reconcile"):
         for path in (ROOT / "controller" / package).rglob("*.py"):
             found |= set(codes_in(path.read_text(encoding="utf-8"), positional=package == "manifests"))
-    return found
+    return found | {code.value for code in (*FlowCode, *ParameterCode)}
 
 
 def test_every_code_is_documented_and_no_other() -> None:
@@ -49,7 +51,7 @@ def test_codes_of_the_negative_examples_are_documented() -> None:
 def test_an_example_gives_the_finding_that_it_stands_under(section: Section) -> None:
     for block in code_blocks(section.text, "yaml"):
         file = ManifestFile(path="deployments/a.yaml", content=block.encode(), digest="1")
-        found = [finding.code for finding in ManifestReader().read([file], NOW).findings]
+        found = [finding.code for finding in ManifestReader().read([file], NOW, code=code_of(block)).findings]
         assert section.title in found
 
 

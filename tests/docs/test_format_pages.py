@@ -8,7 +8,6 @@ import pytest
 
 from controller.calendar import next_fire_times, parse_duration, parse_time
 from controller.manifests import ManifestReader, deployment_schema_text
-from controller.manifests.wording import LATER_KEYS
 from controller.model.schedules import Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
 from controller.model.snapshots import ManifestFile
 from tests.docs.pages import DOCS, ROOT, code_blocks
@@ -45,11 +44,6 @@ def test_every_key_of_a_schedule_is_explained() -> None:
     schema = json.loads(deployment_schema_text())
     text = (DOCS / "schedules.md").read_text(encoding="utf-8")
     assert [key for key in schema["definitions"]["schedule"]["properties"] if f"`{key}`" not in text] == []
-
-
-def test_every_reserved_key_is_listed() -> None:
-    text = (DOCS / "format.md").read_text(encoding="utf-8").partition("## Not there yet")[2]
-    assert LATER_KEYS - set(re.findall(r"`(\w+)`", text)) == set()
 
 
 def rule_of(text: str) -> Rule:

@@ -3,6 +3,8 @@
 from controller.model.findings import Severity
 from controller.reports.explained.entry import NIGHTLY, Explanation
 
+_RENAMED = "name: nightly-sales\nflow: flows/etl.py:main\nrenamed_from: nightly\n"
+
 SHAPE = (
     Explanation(
         code="NotAMapping",
@@ -18,14 +20,6 @@ SHAPE = (
         meaning="The format has no such key here. The hint names the nearest one.",
         remedy="Correct the key, or remove it.",
         wrong=NIGHTLY + "schedul: {interval: 1h}\n",
-        right=NIGHTLY + "schedule: {interval: 1h}\n",
-    ),
-    Explanation(
-        code="UnsupportedKey",
-        summary="a key that this version does not support yet",
-        meaning="The key belongs to the format, but this version does not support it yet.",
-        remedy="Remove it, or update the controller.",
-        wrong=NIGHTLY + "schedule: {interval: 1h, jitter: 5m}\n",
         right=NIGHTLY + "schedule: {interval: 1h}\n",
     ),
     Explanation(
@@ -96,6 +90,14 @@ SHAPE = (
         wrong=NIGHTLY + "---\nname: nightly\nflow: flows/report.py:main\n",
         right=NIGHTLY + "---\nname: nightly-report\nflow: flows/report.py:main\n",
     ),
+    Explanation(
+        code="RenamedFromDeclared",
+        summary="`renamed_from` names what is still there",
+        meaning="`renamed_from` names a deployment that is still declared, so it was not renamed.",
+        remedy="Remove `renamed_from`, or the document that still has the old name.",
+        wrong=_RENAMED + "---\nname: nightly\nflow: flows/etl.py:main\n",
+        right=_RENAMED,
+    ),
 )
 
 WHAT_RUNS = (
@@ -131,5 +133,15 @@ WHAT_RUNS = (
         remedy="Remove it, or use another name.",
         wrong=NIGHTLY + "env: {PYTHONPATH: lib}\n",
         right=NIGHTLY + "env: {ETL_LIBRARY: lib}\n",
+    ),
+    Explanation(
+        code="PlainSecret",
+        summary="what looks like a secret in plain text",
+        severity=Severity.WARNING,
+        meaning="A warning: the value looks like a password, a key or a token. Everybody who can read the repository "
+        "and its history can read it.",
+        remedy="Change the secret where it is used, and name only where its value comes from, under `secrets`.",
+        wrong=NIGHTLY + "env: {DB_PASSWORD: correct-horse-battery}\n",
+        right=NIGHTLY + "env: {DB_PASSWORD_FILE: /run/secrets/sales}\n",
     ),
 )

@@ -1,5 +1,6 @@
 """What is wrong with when a deployment runs. See `entry` for the form; docs/findings.md says the same."""
 
+from controller.model.findings import Severity
 from controller.reports.explained.entry import NIGHTLY, Explanation
 
 SCHEDULES = (
@@ -15,7 +16,7 @@ SCHEDULES = (
         code="InvalidDuration",
         summary="no usable length of time",
         meaning="It is no length of time between nothing and ten years.",
-        remedy="Write seconds, `90s`, `15m`, `1h30m`, `2d`, `PT15M` or `01:30:00`.",
+        remedy="Write seconds, `90s`, `15m`, `1h30m`, `2d`, `PT15M` or `01:30:00`. A `jitter` has at most one day.",
         wrong=NIGHTLY + "schedule: {interval: 15 minutes}\n",
         right=NIGHTLY + "schedule: {interval: 15m}\n",
     ),
@@ -38,9 +39,21 @@ SCHEDULES = (
     Explanation(
         code="DuplicateScheduleId",
         summary="two schedules with the same id",
-        meaning="Two schedules of one deployment have the same id, or say exactly the same.",
+        meaning="Two schedules of one deployment have the same id, or say the same.",
         remedy="Give each its own `id`, or remove one.",
         wrong=NIGHTLY + "schedules:\n  - interval: 1h\n  - interval: 1h\n",
         right=NIGHTLY + "schedules:\n  - interval: 1h\n",
+    ),
+    Explanation(
+        code="ClockChange",
+        summary="a fixed time meets a change of the clocks",
+        severity=Severity.WARNING,
+        meaning="A warning: within the next 12 months the schedule has a local time that does not exist on the day "
+        "when clocks go forward, or exists twice on the day when they go back. The message names the dates, and what "
+        "becomes of them.",
+        remedy="Choose a time that no clock change meets, such as 04:30, or declare under `dst` what is meant: `gap` "
+        "for a time that does not exist, `repeat` for one that exists twice.",
+        wrong=NIGHTLY + 'schedule: {cron: "30 2 * * *", timezone: Europe/Berlin}\n',
+        right=NIGHTLY + 'schedule: {cron: "30 4 * * *", timezone: Europe/Berlin}\n',
     ),
 )

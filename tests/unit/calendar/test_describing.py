@@ -170,6 +170,23 @@ def test_start_end_and_suspension_are_said_with_their_zone() -> None:
     assert describe(absolute) == "every hour, Europe/Berlin, until 2026-12-31 08:00"
 
 
+@pytest.mark.parametrize(
+    ("jitter", "words"),
+    [
+        (timedelta(minutes=5), "5 minutes"),
+        (timedelta(hours=1), "1 hour"),
+        (timedelta(seconds=90), "1 minute 30 seconds"),
+        (timedelta(days=1), "1 day"),
+        (timedelta(milliseconds=1500), "1.5 seconds"),
+    ],
+)
+def test_a_jitter_is_said_and_moves_no_time(jitter: timedelta, words: str) -> None:
+    daily = Schedule(id="x", rule=Cron(expression="0 9 * * *"), timezone=BERLIN, jitter=jitter, suspend=True)
+    assert describe(daily) == f"every day at 09:00, Europe/Berlin, up to {words} later (suspended)"
+    hourly = Schedule(id="x", rule=every(1), jitter=jitter, end=datetime(2026, 12, 31, 8))
+    assert describe(hourly) == f"every hour, UTC, up to {words} later, until 2026-12-31 08:00"
+
+
 def test_the_zone_is_the_one_that_dtstart_names() -> None:
     rule = RRule(text="DTSTART;TZID=America/New_York:20260106T090000\nRRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=TU")
     words = "every 2 weeks on Tuesday at 09:00, America/New_York, from 2026-01-06 09:00"

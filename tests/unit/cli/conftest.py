@@ -22,7 +22,7 @@ FILES = {
     "flows/sums.py": "def add(nums, label='x'):\n    print('adding')\n    return {'sum': sum(nums), 'label': label}\n",
     "deployments/sums.yaml": (
         "name: sums\nflow: flows/sums.py:add\ntags: [math]\nversion: '1'\nparameters: {nums: [1, 2]}\n"
-        "schedules:\n- {id: nightly, cron: '0 2 * * *', timezone: Europe/Berlin}\n"
+        "schedules:\n- {id: nightly, cron: '0 2 * * *', timezone: Europe/Berlin, dst: {gap: skip, repeat: first}}\n"
     ),
     "deployments/fails.yaml": "name: fails\ncommand: [sh, -c, 'seq 5; exit 3']\ntimeout: 10s\n",
     "deployments/asleep.yaml": "name: asleep\ncommand: ['true']\nsuspend: true\nschedules: [{interval: 1h}]\n",

@@ -17,7 +17,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 POSITIVE = sorted(EXAMPLES.glob("positive/*"))
 NEGATIVE = sorted(EXAMPLES.glob("negative/*.yaml"))
 SCHEMA: dict[str, Any] = json.loads(deployment_schema_text())
-OF_THE_SHAPE = frozenset({"UnknownKey", "UnsupportedKey", "MissingKey", "ConflictingKeys", "WrongType", "NotAMapping"})
+OF_THE_SHAPE = frozenset({"UnknownKey", "MissingKey", "ConflictingKeys", "WrongType", "NotAMapping"})
 
 
 def read(path: Path) -> DesiredState:

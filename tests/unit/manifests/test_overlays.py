@@ -20,7 +20,7 @@ NIGHTLY = """\
 name: nightly
 flow: flows/etl.py:main
 parameters: {region: eu, days: 1}
-schedule: {cron: "0 2 * * *", timezone: Europe/Berlin}
+schedule: {cron: "0 4 * * *", timezone: Europe/Berlin}
 environments:
   staging:
     parameters: {region: test}

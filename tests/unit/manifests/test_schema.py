@@ -10,7 +10,7 @@ from jsonschema import Draft7Validator
 
 from controller.manifests import DesiredState, deployment_schema_text, schema_text
 from controller.manifests.accept import Compiler
-from controller.manifests.wording import LATER_KEYS, did_you_mean
+from controller.manifests.wording import did_you_mean
 
 Read = Callable[..., DesiredState]
 SCHEMA: dict[str, Any] = json.loads(deployment_schema_text())
@@ -73,13 +73,6 @@ def test_a_typo_gets_a_suggestion(read: Read, written: str, meant: str) -> None:
 def test_a_key_that_is_like_nothing_gets_the_list() -> None:
     assert did_you_mean("zzz", ["flow", "name"]) is None
     assert did_you_mean("f" * 1000, ["flow", "name"]) is None
-
-
-@pytest.mark.parametrize("key", sorted(LATER_KEYS))
-def test_a_key_of_a_later_version_says_so(read: Read, key: str) -> None:
-    (finding,) = read(f"{GOOD}{key}: x").findings
-    assert (finding.code, finding.line, finding.column) == ("UnsupportedKey", 3, 1)
-    assert "not support" in finding.message
 
 
 @pytest.mark.parametrize(

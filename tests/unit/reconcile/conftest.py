@@ -29,6 +29,7 @@ class World:
     projected: dict[str, Agenda] = field(default_factory=dict)
     settled: list[tuple[tuple[str, ...], bool]] = field(default_factory=list)
     environment: str | None = None
+    is_atomic: bool = False
     reconciler: Reconciler = field(init=False)
 
     def __post_init__(self) -> None:
@@ -45,17 +46,19 @@ class World:
             settle=self._settle,
             project=self._project,
             environment=self.environment,
+            is_atomic=self.is_atomic,
         )
 
     def _settle(self, tx: Transaction, names: Iterable[str], now: datetime, *, pruned: bool = False) -> object:
         wanted = tuple(names)
         if wanted:
             self.settled.append((wanted, pruned))
-        return Admission(self.clock, RunIds()).account(tx, wanted, now, pruned=pruned)
+        return Admission(self.clock, RunIds()).settle(tx, wanted, now, pruned=pruned)
 
-    def _project(self, wanted: Mapping[str, Agenda]) -> int:
-        self.projected = dict(wanted)
-        return 0
+    def _project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
+        kept = {} if gone is None else {name: found for name, found in self.projected.items() if name not in gone}
+        self.projected = {**kept, **wanted}
+        return ()
 
     def put(self, **files: str | None) -> PassResult:
         """Write (or with None remove) `deployments/<name>.yaml`, then make a pass."""

@@ -60,7 +60,7 @@ def plan_for(tx: Transaction, snapshot: Snapshot) -> Plan:
 
 
 def apply_now(tx: Transaction, plan: Plan) -> None:
-    apply(tx, plan, inventory.entries(tx).values(), NOBODY, NOW, settle_nothing)
+    apply(tx, plan, NOBODY, NOW, settle_nothing)
 
 
 PROJECTS = itertools.count()
@@ -128,12 +128,13 @@ def test_nothing_is_deleted_in_doubt(before: dict[str, str | None], after: dict[
     desired = read(snapshot)
     plan = make_plan(snapshot, desired, recorded)
     bad = desired.broken_files | {refusal.path for refusal in snapshot.refused}
-    for entry in plan.delete:
-        assert entry.name not in desired.declared_names
-        assert entry.file not in bad
+    withheld = set(plan.withheld.deployments) if plan.withheld else set()
+    for name in names(plan)["delete"] | withheld:
+        assert name not in desired.declared_names
+        assert recorded[name].file not in bad
     if not bad:
-        assert names(plan)["keep"] == set()
-        assert names(plan)["delete"] == recorded.keys() - desired.deployments.keys()
+        assert names(plan)["keep"] == withheld
+        assert names(plan)["delete"] | withheld == recorded.keys() - desired.deployments.keys()
 
 
 def in_force(files: dict[str, str | None]) -> dict[str, InventoryEntry]:

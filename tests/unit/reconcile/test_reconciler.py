@@ -75,7 +75,10 @@ def test_a_broken_file_keeps_the_last_good_version_and_says_why(world: World) ->
     )
     assert condition.message.startswith("deployments/a.yaml:2:1: ")
     assert ready(world, "b").status is True
-    assert [(found.status, found.reason) for found in result.status.conditions] == [(False, "InvalidManifest")]
+    assert [(found.type, found.status, found.reason) for found in result.status.conditions] == [
+        (ConditionType.READY, False, "InvalidManifest"),
+        (ConditionType.STALLED, True, "InvalidManifest"),
+    ]
     assert world.told()[-2:] == [("a", "InvalidManifest"), ("source", "InvalidManifest")]
 
 
@@ -237,7 +240,7 @@ def test_a_source_that_can_not_be_read_prunes_nothing_and_schedules_go_on(world:
     world.put()
     assert first.error is not None
     assert world.entries() == entries
-    [condition] = first.status.conditions
+    condition = first.status.conditions[0]
     assert (condition.status, condition.reason, condition.last_transition_time) == (
         False,
         "SourceUnavailable",

@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 import pytest
 
 from controller.manifests import ManifestReader
-from controller.manifests.load import load
 from controller.model.findings import Severity
 from controller.model.snapshots import ManifestFile
-from controller.reports.explanations import Explanation, as_markdown, as_text, codes, coming_codes, explain
+from controller.reports.explanations import Explanation, as_markdown, as_text, codes, explain
 from tests.docs.pages import DOCS, code_blocks
 from tests.docs.test_findings_page import CODE, SECTIONS, codes_of_the_program
+from tests.written_code import code_of
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-ALL = (*codes(), *coming_codes())
+ALL = codes()
 PAGE = (DOCS / "findings.md").read_text(encoding="utf-8")
 
 
@@ -33,14 +33,14 @@ def written(code: str) -> str:
 
 def found_in(text: str) -> list[str]:
     file = ManifestFile(path="deployments/a.yaml", content=text.encode(), digest="1")
-    return [finding.code for finding in ManifestReader().read([file], NOW).findings]
+    return [finding.code for finding in ManifestReader().read([file], NOW, code=code_of(text)).findings]
 
 
 def test_every_code_of_the_program_is_explained() -> None:
     assert codes_of_the_program() - set(ALL) == set()
 
 
-def test_no_code_is_explained_that_neither_exists_nor_is_coming() -> None:
+def test_no_code_is_explained_that_does_not_exist() -> None:
     assert set(codes()) - codes_of_the_program() == set()
     assert len(set(ALL)) == len(ALL)
 
@@ -61,16 +61,6 @@ def test_the_page_says_the_same(code: str) -> None:
 def test_the_wrong_example_gives_the_finding_and_the_right_one_none(code: str) -> None:
     assert code in found_in(known(code).wrong)
     assert found_in(known(code).right) == []
-
-
-@pytest.mark.parametrize("code", coming_codes())
-def test_the_examples_of_what_is_coming_are_yaml(code: str) -> None:
-    explanation = known(code)
-    for example in filter(None, (explanation.wrong, explanation.right)):
-        loaded = load(example.encode())
-        assert len(loaded.documents) == 1
-        assert loaded.problems == ()
-    assert bool(explanation.wrong) is bool(explanation.right)
 
 
 @pytest.mark.parametrize("code", ALL)

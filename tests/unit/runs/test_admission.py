@@ -5,12 +5,16 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from controller.calendar import jitter_offset
 from controller.errors import NotFoundError, UsageError
 from controller.model.runs import Occurrence, Outcome, Run, RunId, RunState, Trigger
+from controller.model.status import Hold
 from controller.runs.admission import Request
-from controller.store import inventory, occurrences, runs
+from controller.store import holds, inventory, occurrences, runs
 from tests.conftest import NOW
 from tests.unit.runs.conftest import World
+
+pytestmark = pytest.mark.parametrize("start", ["cold"])
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -20,9 +24,20 @@ def hourly(name: str = "a", extra: str = "") -> str:
     return f"name: {name}\ncommand: ['true']\nschedules: [{{cron: '0 * * * *'}}]\n{extra}"
 
 
-def account(world: World, *names: str, pruned: bool = False) -> list[Run]:
+def account(world: World, *names: str) -> list[Run]:
     with world.store.write() as tx:
-        return world.admission.account(tx, names, world.clock.now(), pruned=pruned)
+        return world.admission.account(tx, names, world.clock.now())
+
+
+def settle(world: World, *names: str, pruned: bool = False) -> list[Run]:
+    with world.store.write() as tx:
+        return world.admission.settle(tx, names, world.clock.now(), pruned=pruned)
+
+
+def hold(world: World, name: str = "a", until: datetime | None = None) -> None:
+    said = Hold(deployment=name, reason="no", author="me", since=world.clock.now(), until=until)
+    with world.store.write() as tx:
+        holds.put(tx, said)
 
 
 def ledger(world: World, name: str = "a") -> list[Occurrence]:
@@ -60,6 +75,32 @@ def test_a_due_time_becomes_a_run_that_is_pinned_to_what_declared_it(world: Worl
         )
     ]
     assert entry.cursor == NOW + HOUR
+
+
+def test_a_jitter_delays_the_start_and_leaves_the_time_as_it_is(world: World) -> None:
+    schedule = "schedules: [{id: x, cron: '0 * * * *', jitter: 30m}]\n"
+    world.declare(a=f"name: a\ncommand: ['true']\n{schedule}", b=f"name: b\ncommand: ['true']\n{schedule}")
+    world.clock.turn(HOUR)
+    made = account(world, "a", "b")
+    delays = [jitter_offset(name, "x", 30 * MINUTE) for name in "ab"]
+    assert delays[0] != delays[1]
+    assert [run.scheduled_for for run in made] == [NOW + HOUR] * 2
+    assert [run.not_before for run in made] == [NOW + HOUR + delay for delay in delays]
+    assert [found.scheduled_for for found in ledger(world)] == [NOW + HOUR]
+    world.clock.turn(HOUR)
+    end(world, made[0])
+    [again] = account(world, "a", "b")
+    assert again.not_before == NOW + 2 * HOUR + delays[0]
+    assert [found.reason for found in ledger(world, "b")] == [None, "overlap"]
+
+
+def test_without_a_jitter_and_for_who_asks_there_is_nothing_to_wait_for(world: World) -> None:
+    world.declare(a=hourly(), b="name: b\ncommand: ['true']\nschedule: {interval: 1d, jitter: 1h}\n")
+    world.clock.turn(HOUR)
+    [run] = account(world, "a")
+    with world.store.write() as tx:
+        asked = world.admission.request(tx, Request(deployment="b", parameters={}))
+    assert run.not_before is asked.not_before is None
 
 
 def test_nothing_is_due_before_its_time_and_nothing_twice(world: World) -> None:
@@ -177,8 +218,38 @@ def test_a_suspended_schedule_is_silent_and_the_others_fire(world: World) -> Non
 def test_what_is_about_to_go_runs_no_more_but_every_due_time_is_recorded(world: World) -> None:
     world.declare(a=hourly())
     world.clock.turn(3 * HOUR)
-    assert account(world, "a", pruned=True) == []
+    assert settle(world, "a", pruned=True) == []
     assert reasons(world) == ["pruned"] * 3
+
+
+def test_what_falls_due_during_a_hold_is_decided_when_it_ends(world: World) -> None:
+    world.declare(a=hourly(), b=hourly("b"))
+    hold(world)
+    world.clock.turn(3 * HOUR)
+    assert [run.deployment for run in account(world, "a", "b")] == ["b"]
+    assert ledger(world) == []
+    with world.store.write() as tx:
+        assert holds.remove(tx, "a")
+    [run] = account(world, "a")
+    assert run.scheduled_for == NOW + 3 * HOUR
+    assert reasons(world) == ["catch-up", "catch-up", None]
+
+
+def test_a_hold_ends_at_its_time(world: World) -> None:
+    world.declare(a=hourly())
+    hold(world, until=NOW + 90 * MINUTE)
+    world.clock.turn(HOUR)
+    assert account(world, "a") == []
+    world.clock.turn(HOUR)
+    assert len(account(world, "a")) == 1
+
+
+def test_what_changes_while_it_is_held_runs_nothing_and_leaves_no_gap(world: World) -> None:
+    world.declare(a=hourly())
+    hold(world)
+    world.clock.turn(2 * HOUR)
+    assert settle(world, "a") == []
+    assert reasons(world) == ["held", "held"]
 
 
 def test_two_schedules_at_one_instant_give_one_run_of_the_first(world: World) -> None:

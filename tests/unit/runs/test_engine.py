@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.calendar import jitter_offset
 from controller.model.runs import Attempt, Run, RunId, RunState
 from controller.runs.admission import Request
 from controller.runs.launcher import sweep
@@ -70,6 +71,59 @@ def test_a_due_time_is_run_once(world: World) -> None:
     assert world.log(run) == "2026-06-01T13:00:00Z\n"
 
 
+LATER = "schedules: [{id: x, cron: '0 * * * *', jitter: 30m}]\n"
+
+
+def waits(world: World) -> Run:
+    """A run of `a` that was due an hour from now, on the hour, and may start up to half an hour later."""
+    world.declare(a=command("a", "echo $CONTROLLER_SCHEDULED_FOR", LATER), b=command("b", "exit 0"))
+    engine = world.start()
+    world.clock.turn(timedelta(hours=1))
+    engine.look_at("a")
+    wait_until(world.all_runs)
+    [run] = world.all_runs()
+    assert run.not_before == world.clock.now() + jitter_offset("a", "x", timedelta(minutes=30))
+    return run
+
+
+def test_a_run_with_a_jitter_starts_at_its_later_time_and_knows_the_declared_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.runs.engine.TICK_SECONDS", 3600.0)
+    run = waits(world)
+    assert run.not_before is not None
+    world.clock.turn(run.not_before - world.clock.now() - timedelta(seconds=0.1))
+    assert world.run("b").state is RunState.SUCCEEDED  # nobody else waits for it
+    assert world.find(run) == run
+    world.clock.turn(timedelta(seconds=0.1))  # and nobody wakes the engine
+    ended = world.wait(run)
+    assert (ended.state, world.log(run)) == (RunState.SUCCEEDED, "2026-06-01T13:00:00Z\n")
+
+
+def test_a_run_still_waits_for_its_time_under_the_next_engine(world: World) -> None:
+    run = waits(world)
+    world.stop()
+    engine = world.start()
+    assert world.run("b").state is RunState.SUCCEEDED
+    assert world.find(run) == run
+    world.clock.turn(timedelta(minutes=30))
+    engine.wake()
+    assert world.wait(run).state is RunState.SUCCEEDED
+
+
+def test_a_full_house_is_not_woken_for_a_run_that_may_start(world: World) -> None:
+    run = waits(world)
+    world.stop()
+    gate = gated(world)
+    world.start(max_running=1)
+    slow = world.trigger("slow")
+    world.wait(slow, RunState.RUNNING)
+    world.clock.turn(timedelta(minutes=30))
+    assert world.find(run) == run
+    gate.touch()
+    assert world.wait(run).state is RunState.SUCCEEDED
+
+
 def test_what_a_flow_is_told_about_its_run(world: World) -> None:
     names = ["RUN_ID", "DEPLOYMENT", "ATTEMPT", "SCHEDULED_FOR", "REVISION"]
     script = "; ".join(f'echo "$CONTROLLER_{name}"' for name in names) + '; echo "$X"; pwd; ls -d "$TMPDIR"'
@@ -86,7 +140,7 @@ def test_what_a_flow_is_told_about_its_run(world: World) -> None:
     ("script", "state", "reason"),
     [
         ("exit 3", RunState.FAILED, "exit code 3"),
-        ("kill -9 $$", RunState.FAILED, "ended by signal 9"),
+        ("kill -9 $$", RunState.FAILED, "ended by SIGKILL (signal 9)"),
     ],
 )
 def test_a_failure_is_final_and_told(world: World, script: str, state: RunState, reason: str) -> None:
@@ -129,7 +183,9 @@ def test_nothing_that_a_flow_reports_stops_the_engine(world: World, name: str) -
 
 
 def test_a_program_that_is_not_there_fails_its_own_run_only(world: World) -> None:
+    world.write("flows/none.py", "def f(): ...\n")
     world.declare(a="name: a\ncommand: [no-such-program]\n", b="name: b\nflow: flows/none.py:f\n")
+    (world.root / "flows/none.py").unlink()
     world.start()
     assert world.run("a").reason == "could not be started: No such file or directory: no-such-program"
     assert world.run("b").reason == "There is no file flows/none.py in this revision."

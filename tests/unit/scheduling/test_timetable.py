@@ -18,6 +18,9 @@ from tests.conftest import NOW, wait_until
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 
 
+LATER = datetime(2099, 1, 1, tzinfo=UTC)
+
+
 def schedule(rule: Rule, *, number: int = 0, suspend: bool = False) -> Schedule:
     return Schedule(id=str(number), rule=rule, suspend=suspend)
 
@@ -59,31 +62,31 @@ def timetable(heard: Heard) -> Iterator[Timetable]:
 
 def test_projecting_again_changes_nothing(timetable: Timetable) -> None:
     wanted = {"a": agenda(every(3600)), "b": agenda(Cron(expression="0 9 * * *")), "c": agenda(At(times=(PAST,)))}
-    assert timetable.project(wanted) == 3
-    assert timetable.project(wanted) == 0
+    assert timetable.project(wanted).changed == 3
+    assert timetable.project(wanted).changed == 0
     assert timetable.names() == {"a", "b"}
 
 
 def test_a_later_cursor_alone_changes_nothing(timetable: Timetable) -> None:
     timetable.project({"a": agenda(every(3600))})
-    assert timetable.project({"a": agenda(every(3600), NOW + timedelta(days=1))}) == 0
+    assert timetable.project({"a": agenda(every(3600), NOW + timedelta(days=1))}).changed == 0
 
 
 def test_what_is_not_wanted_any_more_has_no_job(timetable: Timetable) -> None:
     timetable.project({"a": agenda(every(3600)), "b": agenda(every(3600))})
-    assert timetable.project({"b": agenda(every(3600))}) == 1
+    assert timetable.project({"b": agenda(every(3600))}).changed == 1
     assert timetable.names() == {"b"}
-    assert timetable.project({}) == 1
+    assert timetable.project({}).changed == 1
     assert timetable.names() == frozenset()
 
 
 def test_a_changed_schedule_replaces_the_job(timetable: Timetable) -> None:
     timetable.project({"a": agenda(every(3600))})
-    assert timetable.project({"a": agenda(every(60))}) == 1
+    assert timetable.project({"a": agenda(every(60))}).changed == 1
     assert timetable.names() == {"a"}
-    assert timetable.project({"a": agenda(At(times=(PAST,)))}) == 1
+    assert timetable.project({"a": agenda(At(times=(PAST,)))}).changed == 1
     assert timetable.names() == frozenset()
-    assert timetable.project({"a": agenda(every(60))}) == 1
+    assert timetable.project({"a": agenda(every(60))}).changed == 1
     assert timetable.names() == {"a"}
 
 
@@ -93,10 +96,10 @@ def test_a_calendar_that_has_ended_has_no_job(timetable: Timetable) -> None:
         "until": agenda(RRule(text="DTSTART:20200101T000000Z\nRRULE:FREQ=DAILY;COUNT=3")),
         "none": Agenda(schedules=(), after=NOW),
     }
-    assert timetable.project(ended) == 3
-    assert timetable.project(ended) == 0
+    assert timetable.project(ended).changed == 3
+    assert timetable.project(ended).changed == 0
     assert timetable.names() == frozenset()
-    assert timetable.project({}) == 3
+    assert timetable.project({}).changed == 3
 
 
 def test_it_fires_on_time_again_and_again(timetable: Timetable, heard: Heard) -> None:
@@ -127,23 +130,23 @@ def test_a_time_that_is_the_last_fires_and_the_job_is_gone(timetable: Timetable,
     timetable.project(wanted)
     wait_until(lambda: heard.count["once"] and not timetable.names())
     assert heard.count["once"] == 1
-    assert timetable.project(wanted) == 0
-    assert timetable.project({}) == 1
+    assert timetable.project(wanted).changed == 0
+    assert timetable.project({}).changed == 1
 
 
 def test_ten_thousand_that_are_due_at_once_are_announced_once_each(timetable: Timetable, heard: Heard) -> None:
     many = {f"d{number}": agenda(Interval(every=timedelta(days=1)), PAST) for number in range(10_000)}
-    assert timetable.project(many) == 10_000
+    assert timetable.project(many).changed == 10_000
     wait_until(lambda: len(heard.count) == 10_000)
     assert set(heard.count.values()) == {1}
-    assert timetable.project(many) == 0
+    assert timetable.project(many).changed == 0
 
 
 def test_a_timetable_that_never_started_can_be_closed_and_projected_onto(heard: Heard) -> None:
     made = Timetable(heard)
-    assert made.project({"a": agenda(every(1))}) == 1
-    assert made.project({"a": agenda(every(1))}) == 0
-    assert made.project({}) == 1
+    assert made.project({"a": agenda(every(1))}).changed == 1
+    assert made.project({"a": agenda(every(1))}).changed == 0
+    assert made.project({}).changed == 1
     made.close()
 
 
@@ -177,3 +180,37 @@ def test_a_schedule_that_can_not_be_computed_does_not_fire_and_does_not_raise(
         trigger = CalendarTrigger([schedule(Cron(expression="never ever"))], NOW)
         assert trigger.get_next_fire_time(None, NOW) is None
     assert "could not be computed" in caplog.text
+
+
+@pytest.mark.parametrize("how", ["removed", "foreign", "rescheduled", "paused"])
+def test_a_job_that_somebody_else_changed_is_repaired_and_named(timetable: Timetable, how: str) -> None:
+    wanted = {name: agenda(At(times=(LATER,))) for name in "ab"}
+    timetable.project(wanted)
+    scheduler = timetable._scheduler
+    due = scheduler.get_job("a").next_run_time
+    match how:
+        case "removed":
+            scheduler.remove_job("a")
+        case "foreign":
+            scheduler.add_job(print, "interval", seconds=1, id="stranger")
+        case "rescheduled":
+            scheduler.reschedule_job("a", trigger="interval", seconds=5)
+        case "paused":
+            scheduler.pause_job("a")
+    found = timetable.project(wanted)
+    assert found.drifted == (("stranger",) if how == "foreign" else ("a",))
+    assert timetable.names() == {"a", "b"}
+    assert (scheduler.get_job("a").next_run_time, scheduler.get_job("a").name) == (due, "a")
+    assert timetable.project(wanted).drifted == ()
+
+
+def test_a_change_of_some_sees_to_no_others(timetable: Timetable) -> None:
+    timetable.project({name: agenda(every(3600)) for name in "abc"})
+    assert timetable.project({"b": agenda(every(60))}, gone=["c", "never-there"]).changed == 3
+    assert timetable.names() == {"a", "b"}
+
+
+def test_a_calendar_that_has_ended_is_no_drift(timetable: Timetable) -> None:
+    wanted = {"ended": agenda(At(times=(PAST,)))}
+    timetable.project(wanted)
+    assert timetable.project(wanted).drifted == ()

@@ -9,13 +9,15 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from controller.errors import StateError
 from controller.model.status import Event, EventSeverity
-from controller.store import Store, database, events
+from controller.store import Store, database, events, runs
 from controller.store.schema import metadata
 from tests.conftest import NOW
 
@@ -45,6 +47,31 @@ def test_the_migrations_make_exactly_the_declared_tables(store: Store) -> None:
 def test_the_head_of_the_migrations_is_the_one_the_code_names(store: Store) -> None:
     with store.read() as tx:
         assert tx.connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == database.SCHEMA_HEAD
+
+
+def test_a_database_of_the_first_schema_keeps_its_runs_and_attempts(tmp_path: Path) -> None:
+    engine = database.writer(tmp_path / "old.db")
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql(
+            'INSERT INTO runs (id, project, deployment, state, "trigger", created_at, attempt, attempts, revision,'
+            " file, spec_digest, tags, parameters) VALUES ('r', 'default', 'a', 'pending', 'manual',"
+            " '2026-06-01 12:00:00.000000', 1, 1, 'x', 'a.yaml', 'sha256:1', '[]', '{}')"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO attempts (run_id, number, nonce, boot_id, state) VALUES ('r', 1, 'n', 'b', 'launching')"
+        )
+    engine.dispose()
+    store = Store.open(tmp_path / "old.db")
+    with store.read() as tx:
+        [found] = runs.queue(tx, 10, NOW)
+        assert (found.id, found.not_before, found.created_at) == ("r", None, NOW)
+        assert [attempt.nonce for attempt in runs.attempts_of(tx, "r")] == ["n"]
+        assert compare_metadata(MigrationContext.configure(tx.connection), metadata) == []
+    store.close()
 
 
 def test_a_commit_is_on_disk_before_it_is_believed(store: Store) -> None:

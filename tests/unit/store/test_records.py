@@ -184,14 +184,32 @@ def test_the_queue_is_served_in_order_and_a_prefix_is_taken_literally(store: Sto
     with store.write() as tx:
         runs.insert_all(tx, [run(3), run(1), run(2, state=RunState.RUNNING)])
     with store.read() as tx:
-        assert [found.id for found in runs.queue(tx, 10)] == ["run-001", "run-003"]
-        assert [found.id for found in runs.queue(tx, 1)] == ["run-001"]
+        assert [found.id for found in runs.queue(tx, 10, NOW)] == ["run-001", "run-003"]
+        assert [found.id for found in runs.queue(tx, 1, NOW)] == ["run-001"]
         assert runs.find_by_prefix(tx, "run-00%") == []
         assert runs.find_by_prefix(tx, "run_00") == []
         assert [found.id for found in runs.find_by_prefix(tx, "002")] == ["run-002"]
         assert runs.active_deployments(tx, ["nightly", "other"]) == {"nightly"}
         assert runs.counts(tx) == {RunState.PENDING: 2, RunState.RUNNING: 1}
         assert runs.last_of_each(tx)["nightly"].id == "run-003"
+
+
+def test_a_run_that_must_not_start_yet_is_not_in_the_queue(store: Store) -> None:
+    minute = timedelta(minutes=1)
+    waiting = [run(1, not_before=NOW + 2 * minute), run(2, not_before=NOW + minute), run(3)]
+    over = run(4, not_before=NOW + minute / 2, state=RunState.CANCELLED)
+    with store.write() as tx:
+        runs.insert_all(tx, [*waiting, over])
+    with store.read() as tx:
+        assert runs.find(tx, "run-001") == waiting[0]
+        for later, queued, next_start in (
+            (timedelta(), ["run-003"], NOW + minute),
+            (minute - timedelta.resolution, ["run-003"], NOW + minute),
+            (minute, ["run-002", "run-003"], NOW + 2 * minute),
+            (2 * minute, ["run-001", "run-002", "run-003"], None),
+        ):
+            assert [found.id for found in runs.queue(tx, 10, NOW + later)] == queued
+            assert runs.next_start(tx, NOW + later) == next_start
 
 
 def test_an_attempt_that_never_started_gives_way_to_the_next(store: Store) -> None:

@@ -1,14 +1,14 @@
-"""Codes whose checks are coming. When a check arrives, its code moves to its part, and to docs/findings.md.
+"""What is wrong with the flow that a deployment names, and with its parameters. docs/findings.md says the same.
 
-The examples name the flow that they are about in a comment: this is what `flows/etl.py` has.
+The examples name what `flows/etl.py` has in a comment.
 """
 
-from controller.model.findings import Severity
 from controller.reports.explained.entry import NIGHTLY, Explanation
 
-_MAIN = "# def main(region: str, days: list[int], *, dry: bool = False)\n"
+_MAIN = "# def main(region: str, days: list[int], *, dry: bool = False): ...\n"
+_TWO = "# def load(): ...\n# def report(): ...\n"
 
-_PARAMETERS = (
+PARAMETERS = (
     Explanation(
         code="UnknownParameter",
         summary="a parameter that the flow does not take",
@@ -40,27 +40,27 @@ _PARAMETERS = (
         meaning="The parameter stands before the `/` in the signature of the flow. Parameters are passed by name, so "
         "it can never get a value.",
         remedy="Remove the `/` from the signature, or give the parameter a default and leave it out here.",
-        wrong="# def main(region: str, /)\n" + NIGHTLY + "parameters: {region: eu}\n",
-        right="# def main(region: str)\n" + NIGHTLY + "parameters: {region: eu}\n",
+        wrong="# def main(region: str, /): ...\n" + NIGHTLY + "parameters: {region: eu}\n",
+        right="# def main(region: str): ...\n" + NIGHTLY + "parameters: {region: eu}\n",
     ),
 )
 
-_FLOWS = (
+FLOWS = (
     Explanation(
         code="FlowNotFound",
         summary="the file has no such flow",
         meaning="The file has no flow or function of this name at this revision. The hint names the nearest one.",
         remedy="Correct the name after the colon, or commit the flow.",
         wrong=_MAIN + "name: nightly\nflow: flows/etl.py:mian\n",
-        right=_MAIN + "name: nightly\nflow: flows/etl.py:main\n",
+        right=_MAIN + "name: nightly\nflow: flows/etl.py:main\nparameters: {region: eu, days: [1]}\n",
     ),
     Explanation(
         code="AmbiguousFlow",
         summary="more than one flow could be meant",
         meaning="No flow is named and the file has more than one, or the name stands for two of them.",
         remedy="Name the flow, by the name of its function.",
-        wrong="# def load() … and def report() …\nname: nightly\nflow_location: ../flows/etl.py\n",
-        right="# def load() … and def report() …\nname: nightly\nflow_location: ../flows/etl.py\nflow_name: load\n",
+        wrong=_TWO + "name: nightly\nflow_location: ../flows/etl.py\n",
+        right=_TWO + "name: nightly\nflow_location: ../flows/etl.py\nflow_name: load\n",
     ),
     Explanation(
         code="FlowFileInvalid",
@@ -80,49 +80,3 @@ _FLOWS = (
         right="name: nightly\nflow: flows/etl.py:main\n",
     ),
 )
-
-_TIMES = (
-    Explanation(
-        code="ClockChange",
-        summary="a fixed time meets a change of the clocks",
-        severity=Severity.WARNING,
-        meaning="A warning: within the next 12 months the schedule has a local time that does not exist on the day "
-        "when clocks go forward, or exists twice on the day when they go back. The message names the dates, and what "
-        "`dst` makes of them.",
-        remedy="Choose a time between 04:00 and 22:00, or say under `dst` what you want.",
-        wrong=NIGHTLY + 'schedule: {cron: "30 2 * * *", timezone: Europe/Berlin}\n',
-        right=NIGHTLY + 'schedule: {cron: "30 4 * * *", timezone: Europe/Berlin}\n',
-    ),
-    Explanation(
-        code="ScheduleEnds",
-        summary="a schedule that comes to an end",
-        severity=Severity.WARNING,
-        meaning="A warning: the schedule has a last fire time, which the message names. After it nothing is started.",
-        remedy="If that is meant, leave it. Otherwise remove what ends it: `end`, `COUNT` or `UNTIL`.",
-        wrong=NIGHTLY + 'schedule: {at: "2031-01-31T09:00"}\n',
-        right=NIGHTLY + 'schedule: {cron: "0 9 31 1 *"}\n',
-    ),
-)
-
-_OTHERS = (
-    Explanation(
-        code="PlainSecret",
-        summary="what looks like a secret in plain text",
-        severity=Severity.WARNING,
-        meaning="A warning: the value looks like a password, a key or a token. Everybody who can read the repository "
-        "and its history can read it.",
-        remedy="Change the secret where it is used, and name only where its value comes from, under `secrets`.",
-        wrong=NIGHTLY + "env: {DB_PASSWORD: correct-horse-battery}\n",
-        right=NIGHTLY + "secrets: {DB_PASSWORD: {env: SALES_DB_PASSWORD}}\n",
-    ),
-    Explanation(
-        code="RenamedFromUnknown",
-        summary="`renamed_from` points at nothing",
-        meaning="No deployment has, or ever had, the name that `renamed_from` says: there is no history to move.",
-        remedy="Correct the name, or remove `renamed_from`.",
-        wrong="name: nightly-sales\nflow: flows/etl.py:main\nrenamed_from: nightly-sails\n",
-        right="name: nightly-sales\nflow: flows/etl.py:main\nrenamed_from: nightly\n",
-    ),
-)
-
-COMING: tuple[Explanation, ...] = (*_PARAMETERS, *_FLOWS, *_TIMES, *_OTHERS)

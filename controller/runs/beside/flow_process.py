@@ -1,7 +1,8 @@
-"""The flow's own process: loads the user's file, calls the flow with its parameters. Stands alone.
+"""The flow's own process: loads the user's file, calls the flow with its parameters. One file that stands alone.
 
-Started by the supervisor as `python -P flow_process.py`. Descriptor 3 holds the call as JSON (`root`, `path`, `name`,
-`parameters`, `pycache`); one line of JSON goes back on descriptor 4: `{"result": …}` or `{"error": "…"}`.
+Started by the supervisor as `python -P flow_process.py`, or called in a fork of a running interpreter (`fork_server`).
+Descriptor 3 holds the call as JSON (`root`, `path`, `name`, `parameters`, `pycache`); one line of JSON goes back on
+descriptor 4: `{"result": …}` or `{"error": "…"}`.
 
 The repository's root and the flow's folder are importable, after the standard library and before installed
 packages: a `json.py` beside a flow breaks nothing, and a repository's own `controller/` is the flow's, not ours.
@@ -54,6 +55,10 @@ def main() -> int:
         if isinstance(error.code, str):
             report({"error": error.code})
         raise
+    except MemoryError as error:
+        os.write(EVENTS_FD, b'{"error": "MemoryError"}\n')  # first, and without asking for much: there may be none
+        sys.stderr.write(explanation(error))
+        return 1
     except BaseException as error:  # noqa: BLE001
         sys.stderr.write(explanation(error))
         report({"error": summary(error)})
@@ -64,8 +69,8 @@ def main() -> int:
 
 def run(call: dict[str, Any]) -> Any:
     """Call the flow and return what it returns; a coroutine is run to its end."""
-    path = os.path.join(call["root"], call["path"])  # noqa: PTH118
-    make_importable(call["root"], os.path.dirname(path))  # noqa: PTH120
+    path = os.path.join(call["root"], call["path"])
+    make_importable(call["root"], os.path.dirname(path))
     sys.argv = [path]
     flow = find(load(path, call["path"]), call["name"], call["path"])
     result = flow(**call["parameters"])
@@ -85,16 +90,16 @@ def make_importable(*directories: str) -> None:
         len(sys.path),
     )
     sys.path[first_installed:first_installed] = dict.fromkeys(directories)
-    folders = [folder for place in directories if os.path.isdir(folder := os.path.join(place, "controller"))]  # noqa: PTH112, PTH118
-    if folders and not any(os.path.exists(os.path.join(folder, "__init__.py")) for folder in folders):  # noqa: PTH110, PTH118
+    folders = [folder for place in directories if os.path.isdir(folder := os.path.join(place, "controller"))]
+    if folders and not any(os.path.exists(os.path.join(folder, "__init__.py")) for folder in folders):
         sys.meta_path.insert(0, PlainFolder(folders))
     for directory in directories:
-        share_our_name(os.path.join(directory, "controller"))  # noqa: PTH118
+        share_our_name(os.path.join(directory, "controller"))
 
 
 def share_our_name(folder: str) -> None:
     """Let modules of the user's own folder `controller` be found though it is no package and ours, installed, is."""
-    if os.path.isdir(folder) and not os.path.exists(os.path.join(folder, "__init__.py")):  # noqa: PTH110, PTH112, PTH118
+    if os.path.isdir(folder) and not os.path.exists(os.path.join(folder, "__init__.py")):
         try:
             ours = importlib.import_module("controller")
         except ImportError:
@@ -104,7 +109,7 @@ def share_our_name(folder: str) -> None:
 
 def load(path: str, name: str) -> types.ModuleType:
     """Execute the file as a module, named by its path so that what it defines can be pickled."""
-    if not os.path.isfile(path):  # noqa: PTH113
+    if not os.path.isfile(path):
         raise FlowNotFoundError(f"There is no file {name} in this revision.")
     dotted = name.removesuffix(".py").replace("/", ".")
     if dotted in sys.stdlib_module_names:

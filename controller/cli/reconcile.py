@@ -1,0 +1,68 @@
+"""`controller reconcile` and `controller approve`: ask the running controller to look now, or to delete after all."""
+
+from typing import Any
+
+import click
+
+from controller.cli import options
+from controller.settings import Location
+
+_WAIT_SECONDS = 630.0
+
+
+@click.command()
+@click.option("--wait", is_flag=True, help="Wait for the pass, and show what came of it. Exit 1 if not all is applied.")
+@options.output
+@options.location
+def reconcile(location: Location, *, wait: bool, output: str) -> int:
+    """Look at the source now, without waiting for the next interval."""
+    from controller.api.control import ask
+    from controller.store.directory import StateDirectory
+
+    state = StateDirectory(location.state_dir)
+    ask(state.socket, {"command": "reconcile", "wait": wait}, seconds=_WAIT_SECONDS)
+    source = _source(location)
+    if output == "json":
+        from controller.cli.output import print_json
+
+        print_json({"revision": source.revision, "conditions": source.conditions})
+    elif not wait:
+        click.echo("It looks now.")
+    else:
+        from controller.cli.output import visible
+
+        click.echo(f"revision {source.revision}")
+        for found in source.conditions:
+            click.echo(visible(f"{found.type}={found.status} {found.reason}: {found.message}"))
+    is_ready = any(found.type == "Ready" and found.status == "True" for found in source.conditions)
+    return 0 if is_ready or not wait else 1
+
+
+@click.command()
+@click.argument("digest")
+@options.output
+@options.location
+def approve(location: Location, digest: str, output: str) -> int:
+    """Release withheld deletions: exactly those of this digest, as `controller status` names it."""
+    from controller.api.control import ask
+    from controller.store.directory import StateDirectory
+
+    request = {"command": "approve", "digest": digest}
+    done = ask(StateDirectory(location.state_dir).socket, request, seconds=_WAIT_SECONDS)
+    if output == "json":
+        from controller.cli.output import print_json
+
+        print_json(done)
+        return 0 if not done["remaining"] else 1
+    for name in done["deleted"]:
+        click.echo(f"deleted {name}")
+    for name in done["remaining"]:
+        click.echo(f"not deleted: {name}", err=True)
+    return 0 if not done["remaining"] else 1
+
+
+def _source(location: Location) -> Any:
+    from controller.clock import SystemClock
+    from controller.views.status import look
+
+    return look(location, SystemClock().now()).source

@@ -1,0 +1,145 @@
+"""Is the flow of a document there, and does it take these parameters? Asks `signatures`, and places what it says.
+
+`build` calls `check_flow` for every document that names a flow, `reader` makes one `Flows` for each revision. Nothing
+is imported or run: the code is read as text, as it is at the revision of the manifests.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from controller import signatures
+from controller.manifests.drafts import Draft
+from controller.manifests.nodes import Path, shorten
+from controller.model.deployments import FlowTarget
+from controller.model.findings import Severity
+from controller.model.snapshots import Code, CodeFile
+
+_REMEMBERED = 256
+"""Python files, in the form in which they are asked: some are a hundred times larger than on disk."""
+
+Modules = OrderedDict[str, signatures.Module]
+
+
+class Flows:
+    """The flows of one revision. `modules` outlive it: what is known of a file holds as long as its digest does.
+
+    `known` are paths that will be asked for, to be looked up together. `is_whole` False: it may not be the whole
+    repository, and nobody can say that a file is missing.
+    """
+
+    def __init__(self, code: Code, modules: Modules, known: Iterable[str] = (), *, is_whole: bool = True) -> None:
+        self.is_whole = is_whole
+        self._code = code
+        self._modules = modules
+        self._files: dict[str, CodeFile | None] = {}
+        self._asked: dict[str, str | None] = {}
+        self._look_up(set(known))
+
+    def module(self, path: str) -> signatures.Module | None:
+        """The Python file at `path`; None if there is none. Raises SourceError."""
+        file = self._file(path)
+        self._asked[path] = _digest(file)
+        return None if file is None else self._read(path, file)
+
+    def take(self) -> Mapping[str, str | None]:
+        """Which files were asked for since the last time, with their digests."""
+        taken, self._asked = self._asked, {}
+        return taken
+
+    def are(self, digests: Mapping[str, str | None]) -> bool:
+        """Whether these files still have these digests."""
+        return all(_digest(self._file(path)) == digest for path, digest in digests.items())
+
+    def _file(self, path: str) -> CodeFile | None:
+        if path not in self._files:
+            self._look_up([path])
+        return self._files[path]
+
+    def _look_up(self, paths: Iterable[str]) -> None:
+        wanted = list(paths)
+        found = self._code.find(wanted) if wanted else {}
+        self._files.update({path: found.get(path) for path in wanted})
+
+    def _read(self, path: str, file: CodeFile) -> signatures.Module:
+        known = self._modules.pop(file.digest, None)
+        if known is None:
+            is_small = file.size <= signatures.MAX_BYTES
+            known = signatures.read_module(self._code.read(path)) if is_small else signatures.unread_module(file.size)
+        self._modules[file.digest] = known
+        if len(self._modules) > _REMEMBERED:
+            self._modules.popitem(last=False)
+        return known
+
+
+def check_flow(draft: Draft, target: FlowTarget, flows: Flows) -> None:
+    """Add what is wrong with the flow and, where it is found, with the parameters that it would get."""
+    module = flows.module(target.path)
+    key = "flow" if "flow" in draft.value else "flow_location"
+    if module is None:
+        if flows.is_whole:
+            _missing_file(draft, target, key)
+        return
+    found = module.find(target.name)
+    if isinstance(found, signatures.Problem):
+        at = "flow_name" if target.name is not None and key == "flow_location" else key
+        message = f"{target.path}:{found.line}: {found.message}"
+        draft.add(found.code.value, message, (at,), hint=found.hint)
+        return
+    if draft.clean(("parameters",)):
+        _check_parameters(draft, found)
+
+
+def _missing_file(draft: Draft, target: FlowTarget, key: str) -> None:
+    hint = "commit it, or correct the path: it counts from the repository root"
+    if key == "flow_location":
+        hint = "commit it, or correct the path: it counts from this file"
+    draft.add("FlowFileMissing", f"there is no file {shorten(target.path, 200)}", (key,), hint=hint)
+
+
+def _check_parameters(draft: Draft, flow: signatures.Flow) -> None:
+    """Every schedule makes a call of its own. Without any, what is missing may still come with a trigger."""
+    own: dict[str, Any] = draft.value.get("parameters") or {}
+    calls = list(_calls(draft))
+    lacking: dict[signatures.ParameterProblem, list[Path]] = {}
+    seen: set[tuple[Path, str]] = set()
+    for path, given in calls or [((), {})]:
+        for problem in signatures.check(flow, {**own, **given}):
+            if problem.code is signatures.ParameterCode.MISSING:
+                lacking.setdefault(problem, []).append(path)
+                continue
+            place = (*(path if problem.path[:1] and problem.path[0] in given else ()), "parameters", *problem.path)
+            if (place, problem.message) not in seen:
+                seen.add((place, problem.message))
+                _add(draft, problem, place)
+    for problem, paths in lacking.items():
+        everywhere = len(paths) == max(len(calls), 1)
+        for path in [_mapping(draft)] if everywhere else paths:
+            _add(draft, problem, path, severity=Severity.ERROR if calls else Severity.WARNING)
+
+
+def _calls(draft: Draft) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """The path of each schedule with the parameters that it gives; without those whose parameters are no mapping."""
+    listed = draft.value.get("schedules")
+    places: list[Path] = [("schedule",)]
+    places += [("schedules", index) for index in range(len(listed) if isinstance(listed, list) else 0)]
+    for path in places:
+        said = draft.root.find(path)
+        if said is not None and isinstance(said.value, dict) and draft.clean((*path, "parameters")):
+            yield path, said.value.get("parameters") or {}
+
+
+def _mapping(draft: Draft) -> Path:
+    return ("parameters",) if "parameters" in draft.value else ()
+
+
+def _add(
+    draft: Draft, problem: signatures.ParameterProblem, path: Path, *, severity: Severity = Severity.ERROR
+) -> None:
+    is_name = problem.code in (signatures.ParameterCode.UNKNOWN, signatures.ParameterCode.POSITIONAL_ONLY)
+    at_key = is_name and bool(problem.path)
+    draft.add(problem.code.value, problem.message, path, hint=problem.hint, at_key=at_key, severity=severity)
+
+
+def _digest(file: CodeFile | None) -> str | None:
+    return None if file is None else file.digest

@@ -1,0 +1,40 @@
+"""Holds: at most one for each deployment, whether it is in force or not."""
+
+from typing import Any
+
+from sqlalchemy import Row, delete, insert, select
+
+from controller.model.status import Hold
+from controller.store.schema import holds
+from controller.store.store import Transaction
+
+
+def put(tx: Transaction, hold: Hold) -> None:
+    """Set this hold; an earlier one of the same deployment goes."""
+    remove(tx, hold.deployment)
+    tx.connection.execute(
+        insert(holds).values(
+            project=tx.project,
+            deployment=hold.deployment,
+            reason=hold.reason,
+            author=hold.author,
+            since=hold.since,
+            until=hold.until,
+        )
+    )
+
+
+def remove(tx: Transaction, deployment: str) -> bool:
+    """End the hold of this deployment; False if there is none."""
+    done = tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == deployment))
+    return bool(done.rowcount)
+
+
+def every(tx: Transaction) -> dict[str, Hold]:
+    """All holds by deployment, expired ones too."""
+    rows = tx.connection.execute(select(holds).where(holds.c.project == tx.project).order_by(holds.c.deployment))
+    return {row.deployment: _from_row(row) for row in rows}
+
+
+def _from_row(row: Row[Any]) -> Hold:
+    return Hold(deployment=row.deployment, reason=row.reason, author=row.author, since=row.since, until=row.until)

@@ -1,0 +1,177 @@
+"""The flow that a document names is looked up in the code of the revision, and its parameters are held against it."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from controller.errors import SourceError
+from controller.manifests import DesiredState, ManifestReader
+from controller.model.findings import Finding, Severity
+from controller.model.snapshots import ManifestFile
+from tests.unit.manifests.conftest import manifest
+from tests.written_code import WrittenCode
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+FLOW = "from typing import List\ndef main(nums: List[int], region: str = 'eu'): ...\n"
+CODE = WrittenCode({"flows/etl.py": FLOW, "flows/two.py": "def one(): ...\ndef two(a): ...\n", "flows/bad.py": "def ("})
+
+
+def read(*texts: str, code: WrittenCode = CODE, every: bool = False, environment: str | None = None) -> DesiredState:
+    files = [manifest(f"deployments/{index}.yaml", text) for index, text in enumerate(texts)]
+    return ManifestReader(environment, all_environments=every).read(files, NOW, code=code)
+
+
+def at(finding: Finding) -> tuple[str, int, int, str]:
+    return (finding.code, finding.line, finding.column, finding.path)
+
+
+def found(text: str, *, every: bool = False) -> list[tuple[str, int, int, str]]:
+    return [at(finding) for finding in read(text, every=every).findings]
+
+
+def test_the_seed_s_string_for_a_list_is_refused_with_the_hint() -> None:
+    (finding,) = read('name: a\nflow: flows/etl.py:main\nparameters:\n  nums: "[1, 2, 3, 4]"\n').findings
+    assert at(finding) == ("WrongParameterType", 4, 9, "$.parameters.nums")
+    assert finding.hint == "write it as a YAML list: [1, 2, 3, 4]"
+    assert finding.deployment == "a"
+
+
+@pytest.mark.parametrize("nums", ["[1, 2]", '["1", 2]', "[]"])
+def test_what_can_be_turned_into_the_hint_is_fine(nums: str) -> None:
+    state = read(f"name: a\nflow: flows/etl.py:main\nparameters: {{nums: {nums}}}\n")
+    assert state.findings == ()
+    assert set(state.deployments) == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("target", "finding"),
+    [
+        ("flow: flows/gone.py:main", ("FlowFileMissing", 2, 7, "$.flow")),
+        ("flow: flows/etl.py:mian", ("FlowNotFound", 2, 7, "$.flow")),
+        ("flow: flows/bad.py:main", ("FlowFileInvalid", 2, 7, "$.flow")),
+        ("flow_location: ../flows/gone.py", ("FlowFileMissing", 2, 16, "$.flow_location")),
+        ("flow_location: ../flows/two.py", ("AmbiguousFlow", 2, 16, "$.flow_location")),
+        ("flow_location: ../flows/two.py\nflow_name: three", ("FlowNotFound", 3, 12, "$.flow_name")),
+    ],
+)
+def test_a_flow_that_is_not_there_is_one_finding_at_what_names_it(
+    target: str, finding: tuple[str, int, int, str]
+) -> None:
+    state = read(f"name: a\n{target}\n")
+    assert [at(one) for one in state.findings] == [finding]
+    assert not state.deployments
+
+
+def test_a_misspelt_flow_names_the_python_line_and_the_nearest_name() -> None:
+    (finding,) = read("name: a\nflow: flows/etl.py:mian\n").findings
+    assert finding.message == "flows/etl.py:2: there is no flow mian in this file"
+    assert finding.hint == "did you mean main? it has main"
+
+
+def test_findings_point_into_the_list_that_holds_the_bad_item() -> None:
+    assert found("name: a\nflow: flows/etl.py:main\nparameters:\n  nums: [1, x]\n  regoin: eu\n") == [
+        ("WrongParameterType", 4, 13, "$.parameters.nums[1]"),
+        ("UnknownParameter", 5, 3, "$.parameters.regoin"),
+    ]
+
+
+def test_what_every_schedule_lacks_is_missing_once_in_the_parameters() -> None:
+    schedules = "schedules:\n  - interval: 1h\n  - interval: 2h\n"
+    assert found(f"name: a\nflow: flows/etl.py:main\nparameters:\n  region: eu\n{schedules}") == [
+        ("MissingParameter", 4, 3, "$.parameters")
+    ]
+    assert found(f"name: a\nflow: flows/etl.py:main\n{schedules}") == [("MissingParameter", 1, 1, "$")]
+
+
+def test_what_one_schedule_lacks_is_missing_there() -> None:
+    assert found(
+        "name: a\nflow: flows/etl.py:main\nschedules:\n"
+        "  - {interval: 1h, parameters: {nums: [1]}}\n  - {interval: 2h, parameters: {region: us}}\n"
+    ) == [("MissingParameter", 5, 5, "$.schedules[1]")]
+
+
+def test_a_bad_value_is_told_where_it_is_written_and_only_once() -> None:
+    assert found(
+        "name: a\nflow: flows/etl.py:main\nparameters: {nums: 1}\nschedules:\n  - interval: 1h\n"
+        "  - {interval: 2h, parameters: {nums: [a]}}\n  - interval: 3h\n"
+    ) == [
+        ("WrongParameterType", 3, 20, "$.parameters.nums"),
+        ("WrongParameterType", 6, 40, "$.schedules[1].parameters.nums[0]"),
+    ]
+
+
+def test_a_deployment_that_is_only_triggered_may_get_the_rest_then() -> None:
+    state = read("name: a\nflow: flows/etl.py:main\n")
+    assert [(finding.code, finding.severity) for finding in state.findings] == [("MissingParameter", Severity.WARNING)]
+    assert set(state.deployments) == {"a"}
+
+
+def test_a_finding_of_an_environment_points_into_its_overlay() -> None:
+    text = "name: a\nflow: flows/etl.py:main\nparameters: {nums: [1]}\nenvironments:\n  prod: {parameters: {nums: x}}\n"
+    assert found(text, every=True) == [("WrongParameterType", 5, 29, "$.environments.prod.parameters.nums")]
+    assert found(text) == []
+
+
+def test_other_faults_do_not_hide_those_of_the_parameters() -> None:
+    assert found("name: a\nflow: flows/etl.py:main\nparameters: {nums: x}\nschedule: {cron: nope}\n") == [
+        ("WrongParameterType", 3, 20, "$.parameters.nums"),
+        ("InvalidSchedule", 4, 18, "$.schedule.cron"),
+    ]
+
+
+def test_a_file_is_read_once_for_all_deployments_and_again_when_it_changed() -> None:
+    code = WrittenCode({"flows/etl.py": FLOW})
+    reader = ManifestReader()
+    files = [
+        manifest(f"deployments/{index}.yaml", f"name: a{index}\nflow: flows/etl.py:main\nparameters: {{nums: [1]}}\n")
+        for index in range(10)
+    ]
+    first = reader.read(files, NOW, code=code)
+    assert (code.was_read, reader.parsed, len(first.deployments)) == (["flows/etl.py"], 10, 10)
+    assert reader.read(files, NOW, code=code) is first
+    assert (code.was_read, reader.parsed) == (["flows/etl.py"], 10)
+    code.files["flows/etl.py"] = b"def main(numbers): ..."
+    second = reader.read(files, NOW, code=code)
+    assert {finding.code for finding in second.findings} == {"UnknownParameter"}
+    assert (len(code.was_read), reader.parsed, len(second.deployments)) == (2, 20, 0)
+
+
+def test_a_file_that_is_too_large_is_not_read() -> None:
+    code = WrittenCode({"flows/etl.py": b"#" * (1024 * 1024 + 1)})
+    (finding,) = read("name: a\nflow: flows/etl.py:main\n", code=code).findings
+    assert (finding.code, code.was_read) == ("FlowFileInvalid", [])
+
+
+def test_code_that_can_t_be_read_is_no_verdict_on_any_manifest() -> None:
+    class Unreachable(WrittenCode):
+        def read(self, path: str) -> bytes:
+            raise SourceError(f"{path} can't be read.")
+
+    file = ManifestFile(path="deployments/a.yaml", content=b"name: a\nflow: flows/etl.py:main\n", digest="1")
+    with pytest.raises(SourceError):
+        ManifestReader().read([file], NOW, code=Unreachable({"flows/etl.py": FLOW}))
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("env: {DB_PASSWORD: correct-horse}", "$.env.DB_PASSWORD"),
+        ("env: {X: AKIAABCDEFGHIJKLMNOP}", "$.env.X"),
+        ("parameters: {url: 'postgres://me:hunter2@db/x'}", "$.parameters.url"),
+        ("parameters: {api_key: abcdefgh}", "$.parameters.api_key"),
+    ],
+)
+def test_a_plain_secret_is_a_warning_that_does_not_repeat_it(text: str, path: str) -> None:
+    state = read(f"name: a\ncommand: [x]\n{text}\n")
+    (finding,) = state.findings
+    assert (finding.code, finding.severity, finding.path) == ("PlainSecret", Severity.WARNING, path)
+    assert not any(part in finding.message for part in ("horse", "AKIA", "hunter2", "abcdefgh"))
+    assert set(state.deployments) == {"a"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["env: {TOKEN_FILE: /run/x}", "env: {TOKEN: $OTHER}", "parameters: {tokens: 12345}", "env: {KEYBOARD: dvorak}"],
+)
+def test_what_only_names_a_secret_is_none(text: str) -> None:
+    assert read(f"name: a\ncommand: [x]\n{text}\n").findings == ()
