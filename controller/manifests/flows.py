@@ -137,8 +137,15 @@ def _add(
     draft: Draft, problem: signatures.ParameterProblem, path: Path, *, severity: Severity = Severity.ERROR
 ) -> None:
     is_name = problem.code in (signatures.ParameterCode.UNKNOWN, signatures.ParameterCode.POSITIONAL_ONLY)
-    at_key = is_name and bool(problem.path)
-    draft.add(problem.code.value, problem.message, path, hint=problem.hint, at_key=at_key, severity=severity)
+    draft.add(
+        problem.code.value,
+        problem.message,
+        path,
+        hint=problem.hint,
+        at_key=is_name and bool(problem.path),
+        lacking=(problem.missing, "parameters") if problem.missing else (),
+        severity=severity,
+    )
 
 
 def _digest(file: CodeFile | None) -> str | None:

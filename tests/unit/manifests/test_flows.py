@@ -106,6 +106,21 @@ def test_a_deployment_that_is_only_triggered_may_get_the_rest_then() -> None:
     assert set(state.deployments) == {"a"}
 
 
+@pytest.mark.parametrize(
+    ("overlay", "finding"),
+    [
+        ("{parameters: {nums: null}}", ("MissingParameter", 6, 23, "$.environments.prod.parameters")),
+        ("{parameters: null}", ("MissingParameter", 6, 10, "$.environments.prod")),
+        ("{flow: flows/two.py:two}", ("MissingParameter", 4, 13, "$.parameters")),
+    ],
+)
+def test_a_parameter_that_an_overlay_takes_away_is_missed_where_it_does_that(
+    overlay: str, finding: tuple[str, int, int, str]
+) -> None:
+    text = "name: a\nflow: flows/etl.py:main\nschedule: {interval: 1h}\nparameters: {nums: [1]}\nenvironments:\n"
+    assert finding in found(f"{text}  prod: {overlay}\n", every=True)
+
+
 def test_a_finding_of_an_environment_points_into_its_overlay() -> None:
     text = "name: a\nflow: flows/etl.py:main\nparameters: {nums: [1]}\nenvironments:\n  prod: {parameters: {nums: x}}\n"
     assert found(text, every=True) == [("WrongParameterType", 5, 29, "$.environments.prod.parameters.nums")]
