@@ -64,12 +64,18 @@ class Flows:
     def _read(self, path: str, file: CodeFile) -> signatures.Module:
         known = self._modules.pop(file.digest, None)
         if known is None:
-            is_small = file.size <= signatures.MAX_BYTES
-            known = signatures.read_module(self._code.read(path)) if is_small else signatures.unread_module(file.size)
+            known = self._module(path, file)
         self._modules[file.digest] = known
         if len(self._modules) > _REMEMBERED:
             self._modules.popitem(last=False)
         return known
+
+    def _module(self, path: str, file: CodeFile) -> signatures.Module:
+        if file.refusal:
+            return signatures.refused_module(file.refusal)
+        if file.size > signatures.MAX_BYTES:
+            return signatures.unread_module()
+        return signatures.read_module(self._code.read(path))
 
 
 def check_flow(draft: Draft, target: FlowTarget, flows: Flows) -> None:

@@ -1,4 +1,4 @@
-"""The lines that findings point at, counted as editors count them. `cli` makes it from the bytes that were validated."""
+"""The lines that findings point at, counted as editors do. `cli` makes it from the bytes that were validated."""
 
 import re
 from collections.abc import Callable
