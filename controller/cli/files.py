@@ -9,7 +9,7 @@ from pathlib import Path
 from controller.clock import SystemClock
 from controller.errors import UsageError
 from controller.manifests import DesiredState, ManifestReader
-from controller.model.findings import by_place, refusal_finding
+from controller.model.findings import Finding, by_place, refusal_finding
 from controller.model.snapshots import PROJECT_FILE, ManifestFile, Snapshot
 from controller.settings import Location, enclosing_repository, is_git_repository
 from controller.sources.directory import DirectorySource
@@ -86,12 +86,21 @@ def _read_root(
     desired.check_environment()
     if not is_whole and location.environment not in (None, *desired.environments):
         _check_whole(root, location)
-    findings = sorted((*desired.findings, *map(refusal_finding, refused.values())), key=by_place)
+    findings = sorted((*_once(desired.findings), *map(refusal_finding, refused.values())), key=by_place)
     contents = {file.path: file.content for file in files.values()}
     if isinstance(project, ManifestFile):
         contents[project.path] = project.content
     count = desired.file_count + len(refused)
     return Reading(replace(desired, findings=tuple(findings), file_count=count), contents)
+
+
+def _once(findings: Iterable[Finding]) -> Iterable[Finding]:
+    """Each fault once, of no deployment where it is of several: one in the defaults is found in all that get them."""
+    found: dict[Finding, Finding] = {}
+    for finding in findings:
+        anybody = replace(finding, deployment=None)
+        found[anybody] = anybody if anybody in found else finding
+    return found.values()
 
 
 def _is_root(root: Path, location: Location) -> bool:

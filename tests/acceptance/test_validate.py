@@ -227,3 +227,15 @@ def test_findings_stand_in_the_order_of_the_files(repository: Repository) -> Non
     found = repository.ask("validate", "-o", "json").json()["findings"]
     assert [finding["file"] for finding in found] == sorted(finding["file"] for finding in found)
     assert "RefusedFile" in {finding["code"] for finding in found}
+
+
+def test_a_fault_in_the_defaults_is_one_finding_however_many_get_them(repository: Repository) -> None:
+    repository.write("controller.yaml", "defaults: {parameters: {days: soon}}\n")
+    repository.write("flows/a.py", "def main(days: int) -> None: ...\n")
+    for name in ("a", "b", "c"):
+        repository.write(f"deployments/{name}.yaml", f"name: {name}\nflow: flows/a.py:main\n")
+    report = repository.ask("validate", "-o", "json").json()
+    assert (report["valid"], report["deployments"]) == (False, 0)
+    [finding] = report["findings"]
+    assert (finding["code"], finding["line"], finding["column"]) == ("WrongParameterType", 1, 31)
+    assert finding["deployment"] is None
