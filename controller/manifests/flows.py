@@ -34,13 +34,16 @@ class Flows:
         self._modules = modules
         self._files: dict[str, CodeFile | None] = {}
         self._asked: dict[str, str | None] = {}
+        self._found: dict[FlowTarget, signatures.Flow | signatures.Problem | None] = {}
         self._look_up(set(known))
 
-    def module(self, path: str) -> signatures.Module | None:
-        """The Python file at `path`; None if there is none. Raises SourceError."""
-        file = self._file(path)
-        self._asked[path] = _digest(file)
-        return None if file is None else self._read(path, file)
+    def find(self, target: FlowTarget) -> signatures.Flow | signatures.Problem | None:
+        """The flow that is meant, or why there is none; None if there is no such file. Raises SourceError."""
+        file = self._file(target.path)
+        self._asked[target.path] = _digest(file)
+        if target not in self._found:
+            self._found[target] = None if file is None else self._read(target.path, file).find(target.name)
+        return self._found[target]
 
     def take(self) -> Mapping[str, str | None]:
         """Which files were asked for since the last time, with their digests."""
@@ -80,13 +83,12 @@ class Flows:
 
 def check_flow(draft: Draft, target: FlowTarget, flows: Flows) -> None:
     """Add what is wrong with the flow and, where it is found, with the parameters that it would get."""
-    module = flows.module(target.path)
+    found = flows.find(target)
     key = "flow" if "flow" in draft.value else "flow_location"
-    if module is None:
+    if found is None:
         if flows.is_whole:
             _missing_file(draft, target, key)
         return
-    found = module.find(target.name)
     if isinstance(found, signatures.Problem):
         at = "flow_name" if target.name is not None and key == "flow_location" else key
         message = f"{target.path}:{found.line}: {found.message}"
