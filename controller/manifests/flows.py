@@ -16,9 +16,31 @@ from controller.model.findings import Severity
 from controller.model.snapshots import Code, CodeFile
 
 _REMEMBERED = 256
-"""Python files, in the form in which they are asked: some are a hundred times larger than on disk."""
+_REMEMBERED_BYTES = 1 << 20
+"""Of Python files as they are on disk: in the form in which they are asked, some are two hundred times larger."""
 
-Modules = OrderedDict[str, signatures.Module]
+
+class Modules:
+    """The Python files that were asked for last, by digest."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, tuple[signatures.Module, int]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, digest: str) -> signatures.Module | None:
+        """The file with this digest, if it is remembered."""
+        if digest not in self._kept:
+            return None
+        self._kept.move_to_end(digest)
+        return self._kept[digest][0]
+
+    def put(self, digest: str, module: signatures.Module, size: int) -> None:
+        """Remember a file that was not, of `size` bytes."""
+        self._kept[digest] = module, size
+        self._bytes += size
+        while len(self._kept) > _REMEMBERED or self._bytes > _REMEMBERED_BYTES:
+            _, (_, forgotten) = self._kept.popitem(last=False)
+            self._bytes -= forgotten
 
 
 class Flows:
@@ -65,20 +87,15 @@ class Flows:
         self._files.update({path: found.get(path) for path in wanted})
 
     def _read(self, path: str, file: CodeFile) -> signatures.Module:
-        known = self._modules.pop(file.digest, None)
-        if known is None:
-            known = self._module(path, file)
-        self._modules[file.digest] = known
-        if len(self._modules) > _REMEMBERED:
-            self._modules.popitem(last=False)
-        return known
-
-    def _module(self, path: str, file: CodeFile) -> signatures.Module:
         if file.refusal:
             return signatures.refused_module(file.refusal)
         if file.size > signatures.MAX_BYTES:
             return signatures.unread_module()
-        return signatures.read_module(self._code.read(path))
+        known = self._modules.get(file.digest)
+        if known is None:
+            known = signatures.read_module(self._code.read(path))
+            self._modules.put(file.digest, known, file.size)
+        return known
 
 
 def check_flow(draft: Draft, target: FlowTarget, flows: Flows) -> None:

@@ -151,6 +151,23 @@ def test_a_file_is_read_once_for_all_deployments_and_again_when_it_changed() -> 
     assert (len(code.was_read), reader.parsed, len(second.deployments)) == (2, 20, 0)
 
 
+def test_what_is_remembered_of_python_files_is_bounded_by_their_size() -> None:
+    code = WrittenCode({f"flows/{n}.py": f"def main(): ...\n# {n}" + "#" * 200_000 for n in range(6)})
+    reader = ManifestReader()
+    texts = [f"name: a{n}\nflow: flows/{n}.py:main\n" for n in range(6)]
+
+    def was_read() -> list[str]:
+        code.was_read.clear()
+        reader.read([manifest(f"deployments/{n}.yaml", text) for n, text in enumerate(texts)], NOW, code=code)
+        return code.was_read
+
+    assert len(was_read()) == 6
+    texts[5] += "description: asked for last\n"
+    assert was_read() == []
+    texts[0] += "description: asked for first\n"
+    assert was_read() == ["flows/0.py"]
+
+
 def test_a_file_that_is_too_large_is_not_read_and_nothing_is_said_about_it() -> None:
     code = WrittenCode({"flows/etl.py": b"#" * (1024 * 1024 + 1)})
     assert read("name: a\nflow: flows/etl.py:main\n", code=code).findings == ()
