@@ -43,7 +43,7 @@ def main(kind: str, count: int, work: Path) -> None:
         repo=str(root), ref=None, revision=None, last_attempted_revision=None, last_applied_revision=None
     )
     Reconciler(
-        source=source, store=store, clock=clock, initial=nobody, settle=admission.account, project=len
+        source=source, store=store, clock=clock, initial=nobody, settle=admission.settle, project=lambda *_: ()
     ).run_pass()
     environment = flow_environment()
     engine = Engine(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from controller.runs.crashpoints import CONTROLLER, SUPERVISOR
+from controller.crashpoints import CONTROLLER, SUPERVISOR
 
 pytestmark = pytest.mark.integration
 
