@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 from controller.runs.beside import flow_process, supervisor, titles
 
-# What many flows use. Not `asyncio`, which is large. Not `threading`, and so not `logging`: what it does after each fork
-# costs every run half as much again as the fork. (`_socket` is `socket` without its enums, for the same reason.)
+# What many flows use. Not `asyncio`, which is large. Not `threading`, and so not `logging`: what it does after each
+# fork costs every run half as much again as the fork. (`_socket` is `socket` without its enums, for the same reason.)
 import datetime  # isort: skip  # noqa: F401
 import pathlib  # isort: skip  # noqa: F401
 
