@@ -66,7 +66,7 @@ def list_(
         limit=limit,
     )
     with _reading(location) as (tx, _):
-        found = [] if tx is None else list_runs(tx, wanted)
+        found = [] if tx is None else list_runs(tx, wanted, now)
     if output == "json":
         from controller.cli.output import print_json
 
@@ -191,12 +191,13 @@ def _ended(location: Location, run_id: str) -> Callable[[], bool]:
 
 
 def _find(location: Location, run_id: str) -> tuple[Any, Path]:
+    from controller.clock import SystemClock
     from controller.views.runs import find_run
 
     with _reading(location) as (tx, state):
         if tx is None:
             raise NotFoundError(f"There is no run {run_id!r}.", hint="See `controller runs list`.")
-        return find_run(tx, run_id), state.runs
+        return find_run(tx, run_id, SystemClock().now()), state.runs
 
 
 def _since(text: str, now: Any) -> Any:

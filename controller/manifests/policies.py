@@ -85,19 +85,13 @@ def note_idle(draft: Draft, policies: Policies) -> None:
 
 def _idle(policies: Policies) -> Iterator[str]:
     usual: dict[str, Any] = {
-        "overlap": Overlap.SKIP,
-        "catchup": Catchup(),
-        "start_deadline": None,
-        "retries": Retries(),
         "secrets": {},
         "resources": Resources(),
-        "queue": DEFAULT_QUEUE,
-        "priority": 0,
         "retention": Retention(),
     }
     read: dict[str, Any] = {**policies}
     for key, value in usual.items():
-        if read[key] != value and not (key == "retries" and read[key].limit == 0):
+        if read[key] != value:
             yield key
 
 

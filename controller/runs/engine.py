@@ -22,6 +22,7 @@ from controller.model.runs import Run
 from controller.runs.admission import Admission, Request
 from controller.runs.launcher import Launcher
 from controller.runs.specification import Specifications
+from controller.runs.waiting import Queue
 from controller.runs.watchlist import Watched, Watchlist
 from controller.store import Store, runs
 
@@ -59,6 +60,7 @@ class Engine:
         self._on_failure = on_failure
         self._specifications = specifications
         self._watchlist = Watchlist(store, clock, launcher)
+        self._queue = Queue(store, clock, max_running)
         self._due: deque[str] = deque()
         self._next_start: datetime | None = None
         self._stopping = threading.Event()
@@ -70,6 +72,7 @@ class Engine:
 
     def start(self) -> None:
         """Take over the runs of a controller before us, then begin."""
+        self._queue.open()
         self._watchlist.recover()
         self.wake()
         self._thread.start()
@@ -133,6 +136,8 @@ class Engine:
             if is_tick:
                 self._on_tick()
                 self._watchlist.look_again()
+            self._queue.settle()
+            self._end_cancelled()
             self._launch()
         except ControllerError as error:
             log.error("Runs can't go on for now", extra={"reason": error.reason, "error": error.message})
@@ -172,15 +177,19 @@ class Engine:
         except Exception:
             log.exception("The due times of a deployment can't be accounted for", extra={"deployment": name})
 
+    def _end_cancelled(self) -> None:
+        """Ask every supervisor to end whose run somebody wants to end: now, and again after a restart."""
+        with self._store.read() as tx:
+            cancelled = runs.cancelled(tx)
+        for run_id in cancelled:
+            self._watchlist.end(run_id)
+
     def _launch(self) -> None:
         self._next_start = None  # without a free place, the end of a run is what to wait for
         free = self._max_running - len(self._watchlist)
         if free <= 0:
             return
-        now = self._clock.now()
-        with self._store.read() as tx:
-            waiting = runs.queue(tx, free, now)
-            self._next_start = runs.next_start(tx, now)
+        waiting, self._next_start = self._queue.take(free)
         for run in waiting:
             root = self._root(run)
             if root is not None:

@@ -7,6 +7,7 @@ import logging
 import os
 import select
 import selectors
+import signal
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,12 +17,12 @@ from pathlib import Path
 from controller.clock import Clock
 from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunState
-from controller.model.status import Event, EventSeverity
 from controller.runs.ids import new_nonce
 from controller.runs.launcher import Launch, Launcher, sweep
+from controller.runs.outcomes import finish, tell
 from controller.runs.verdict import Alive, Ended, Lost, judge
 from controller.settings import boot_id
-from controller.store import Store, Transaction, events, runs
+from controller.store import Store, Transaction, runs
 from controller.store.runs import RunFilter
 
 log = logging.getLogger(__name__)
@@ -111,7 +112,14 @@ class Watchlist:
         """This run can't be launched: it has failed without having run."""
         with self._store.write() as tx:
             ended = self._finish(tx, run, RunState.FAILED, f"not launched: {reason}")
-        _tell(ended)
+        tell(ended)
+
+    def end(self, run_id: str) -> None:
+        """Ask the supervisor of this run, if it has leave to run, to end its flow. Asking again does no harm."""
+        watched = self._watched.get(run_id)
+        if watched is not None and watched.is_going and watched.handle is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(watched.handle, signal.SIGTERM)
 
     def handle(self, ready: Sequence[Watched]) -> None:
         """Something happened to these: READY, or the end of a supervisor."""
@@ -179,7 +187,7 @@ class Watchlist:
             else:
                 ended = self._finish(tx, run, RunState.CRASHED, "outcome unknown: the directory of the run is gone")
         self._forget(watched)
-        _tell(ended)
+        tell(ended)
 
     @staticmethod
     def _is_alive(watched: Watched) -> bool:
@@ -206,32 +214,11 @@ class Watchlist:
     def _finish(
         self, tx: Transaction, run: Run, state: RunState, reason: str | None, *, ended: Ended | None = None
     ) -> Run | None:
-        """Record the outcome; returns the run as it ended, to be told of once that is on disk."""
-        now = self._clock.now()
-        ending = {
-            "reason": reason,
-            "finished_at": ended.finished_at if ended is not None and ended.finished_at is not None else now,
-            "exit_code": None if ended is None else ended.exit_code,
-            "signal": None if ended is None else ended.signal,
-        }
-        result = None if ended is None else ended.result
-        if not runs.move(tx, run.id, expect=run.state, to=state, result=result, **ending):
-            return None
-        self._launches.pop(run.id, None)
-        if run.attempt:
-            runs.move_attempt(tx, run.id, run.attempt, state, **ending)
-        if state is not RunState.SUCCEEDED:
-            message = f"Run {run.id} {_words(state)}" + (f": {reason}" if reason else "")
-            event = Event(
-                time=now,
-                severity=EventSeverity.ERROR,
-                reason="Run" + state.value.title().replace("_", ""),
-                message=message,
-                about=run.deployment,
-                revision=run.revision,
-            )
-            events.append(tx, [event])
-        return replace(run, state=state, reason=reason)
+        """Record how it ended; returns the run as it is then, to be told of once that is on disk."""
+        finished = finish(tx, run, state, reason, self._clock.now(), ended=ended)
+        if finished is not None:
+            self._launches.pop(run.id, None)
+        return finished
 
     @staticmethod
     def _may_relaunch(run: Run, watched: Watched) -> bool:
@@ -239,7 +226,9 @@ class Watchlist:
         return run.state is RunState.LAUNCHING or (watched.directory / "run.json").is_file()
 
     def _relaunch(self, tx: Transaction, run: Run) -> Run | None:
-        """Queue it again, but not for ever."""
+        """Queue it again, but not for ever, nor what somebody has cancelled meanwhile."""
+        if run.cancel_reason is not None:
+            return self._finish(tx, run, RunState.CANCELLED, None)
         self._launches[run.id] += 1
         if self._launches[run.id] >= MAX_LAUNCHES:
             return self._finish(tx, run, RunState.FAILED, f"not launched: its supervisor ended {MAX_LAUNCHES} times")
@@ -280,20 +269,3 @@ class Watchlist:
         if watched.handle is not None:
             os.close(watched.handle)
         self._watched.pop(watched.run.id, None)
-
-
-def _tell(run: Run | None) -> None:
-    """Log what has become of a run."""
-    if run is None:
-        return
-    fields = {"deployment": run.deployment, "run": run.id, "reason": run.reason}
-    if run.state is RunState.PENDING:
-        log.info("Run was not started; it is queued again", extra=fields)
-    elif run.state is RunState.SUCCEEDED:
-        log.info("Run succeeded", extra=fields)
-    else:
-        log.warning("Run %s", _words(run.state), extra=fields)
-
-
-def _words(state: RunState) -> str:
-    return state.value.replace("_", " ")

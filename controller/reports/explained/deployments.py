@@ -29,7 +29,7 @@ SHAPE = (
         meaning="A warning: the key is part of the format and what it says is checked, but this version of the "
         "controller does not do anything about it. The deployment is applied all the same.",
         remedy="Leave it if it is for later. Do not rely on it.",
-        wrong=NIGHTLY + "retries: {limit: 3}\n",
+        wrong=NIGHTLY + "resources: {memory: 1GiB}\n",
         right=NIGHTLY,
     ),
     Explanation(

@@ -68,13 +68,8 @@ def test_a_deployment_that_says_nothing_has_what_is_done_anyway(read: Read) -> N
 @pytest.mark.parametrize(
     "text",
     [
-        "overlap: queue",
-        "catchup: {max: 5}",
-        "start_deadline: 15m",
-        "retries: {limit: 1}",
         "secrets: {A: {env: B}}",
         "resources: {memory: 1GiB}",
-        "priority: 1",
         "retention: {days: 3}",
     ],
 )
