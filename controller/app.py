@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from controller import __version__
+from controller.api import run_requests
 from controller.api.control import ControlServer
 from controller.clock import Clock, SystemClock
 from controller.errors import SourceError, UsageError
@@ -18,9 +19,10 @@ from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
 from controller.reconcile import Loop, PassResult, Reconciler
 from controller.runs import Engine
-from controller.runs.admission import Admission, Request
+from controller.runs.admission import Admission
 from controller.runs.ids import RunIds
 from controller.runs.launcher import Launcher
+from controller.runs.requests import Requests
 from controller.runs.specification import Specifications
 from controller.scheduling import Timetable
 from controller.settings import PROJECT, Location, Settings, flow_environment, is_git_repository
@@ -81,6 +83,7 @@ class Controller:
             on_tick=self._timetable.wake,
             on_failure=ending.ask,
         )
+        self._requests = Requests(self._store, admission, self._clock, self._engine.wake)
         self._reconciler = Reconciler(
             source=self._source,
             store=self._store,
@@ -155,12 +158,9 @@ class Controller:
         return projected.drifted
 
     def _answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        match request:
-            case {"command": "trigger", "deployment": str(name), "parameters": dict(parameters)}:
-                key = request.get("idempotency_key")
-                asked = Request(deployment=name, parameters=parameters, idempotency_key=key and str(key))
-                run = self._engine.trigger(asked)
-                return {"run_id": run.id, "state": run.state.value}
+        answer = run_requests.answer(self._requests, request)
+        if answer is not None:
+            return answer
         raise UsageError("The controller does not understand this request.", hint="Is it of another version?")
 
 

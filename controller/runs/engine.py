@@ -19,7 +19,7 @@ from pathlib import Path
 from controller.clock import Clock
 from controller.errors import ControllerError
 from controller.model.runs import Run
-from controller.runs.admission import Admission, Request
+from controller.runs.admission import Admission
 from controller.runs.launcher import Launcher
 from controller.runs.specification import Specifications
 from controller.runs.waiting import Queue
@@ -33,7 +33,7 @@ RETRY_SECONDS = 1.0
 
 
 class Engine:
-    """Runs what is due. `look_at`, `trigger` and `wake` may be called from any thread.
+    """Runs what is due. `look_at` and `wake` may be called from any thread.
 
     `on_tick` is called every 10 seconds, `on_failure` once if the thread has to give up; both on its thread.
     """
@@ -95,14 +95,6 @@ class Engine:
         """This deployment may have something due."""
         self._due.append(name)
         self.wake()
-
-    def trigger(self, request: Request) -> Run:
-        """Queue a run now. Raises NotFoundError, StateError."""
-        with self._store.write() as tx:
-            run = self._admission.request(tx, request)
-        log.info("Run requested", extra={"deployment": run.deployment, "run": run.id})
-        self.wake()
-        return run
 
     def _live(self) -> None:
         try:
