@@ -23,6 +23,7 @@ from controller.runs.admission import Admission
 from controller.runs.ids import RunIds
 from controller.runs.launcher import Launcher
 from controller.runs.requests import Requests
+from controller.runs.retention import Sweeper
 from controller.runs.specification import Specifications
 from controller.scheduling import Timetable
 from controller.settings import PROJECT, Location, Settings, flow_environment, is_git_repository
@@ -80,9 +81,10 @@ class Controller:
             admission=admission,
             launcher=Launcher(directory=self.state.runs, environment=flow_environment(), grace=settings.grace),
             max_running=settings.max_running,
-            on_tick=self._timetable.wake,
+            on_tick=self._tick,
             on_failure=ending.ask,
         )
+        self._sweeper = Sweeper(self._store, self._clock, admission, self.state.runs)
         self._requests = Requests(self._store, admission, self._clock, self._engine.wake)
         self._reconciler = Reconciler(
             source=self._source,
@@ -150,6 +152,11 @@ class Controller:
         self._control.close()
         self._store.close()
         self.state.release()
+
+    def _tick(self) -> None:
+        """What is to be done every ten seconds, on the engine's thread."""
+        self._timetable.wake()
+        self._sweeper.sweep()
 
     def _project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
         """To the timetable; and what was decided about just before a change is waiting for a place now."""

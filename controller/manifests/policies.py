@@ -87,7 +87,6 @@ def _idle(policies: Policies) -> Iterator[str]:
     usual: dict[str, Any] = {
         "secrets": {},
         "resources": Resources(),
-        "retention": Retention(),
     }
     read: dict[str, Any] = {**policies}
     for key, value in usual.items():

@@ -70,7 +70,6 @@ def test_a_deployment_that_says_nothing_has_what_is_done_anyway(read: Read) -> N
     [
         "secrets: {A: {env: B}}",
         "resources: {memory: 1GiB}",
-        "retention: {days: 3}",
     ],
 )
 def test_what_is_not_acted_on_yet_is_a_warning_at_its_key(read: Read, text: str) -> None:
