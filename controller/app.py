@@ -155,7 +155,7 @@ class Controller:
 
     def _tick(self) -> None:
         """What is to be done every ten seconds, on the engine's thread."""
-        self._timetable.wake()
+        self._timetable.wake(self._clock.now())
         self._sweeper.sweep()
 
     def _project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:

@@ -22,9 +22,10 @@ from controller.model.runs import Run
 from controller.runs.admission import Admission
 from controller.runs.launcher import Launcher
 from controller.runs.specification import Specifications
+from controller.runs.timekeeper import Timekeeper
 from controller.runs.waiting import Queue
 from controller.runs.watchlist import Watched, Watchlist
-from controller.store import Store, runs
+from controller.store import Store, inventory, runs
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Engine:
         self._on_failure = on_failure
         self._specifications = specifications
         self._watchlist = Watchlist(store, clock, launcher)
+        self._timekeeper = Timekeeper(store, clock)
         self._queue = Queue(store, clock, max_running)
         self._due: deque[str] = deque()
         self._next_start: datetime | None = None
@@ -72,6 +74,7 @@ class Engine:
 
     def start(self) -> None:
         """Take over the runs of a controller before us, then begin."""
+        self._timekeeper.begin()
         self._queue.open()
         self._watchlist.recover()
         self.wake()
@@ -124,7 +127,10 @@ class Engine:
     def _turn(self, ready: Sequence[Watched], *, is_tick: bool) -> None:
         try:
             self._watchlist.handle(ready)
-            self._account()
+            if is_tick:
+                self._due.extend(self._released())
+            if self._timekeeper.look(is_tick=is_tick):
+                self._account()
             if is_tick:
                 self._on_tick()
                 self._watchlist.look_again()
@@ -141,6 +147,11 @@ class Engine:
         with contextlib.suppress(BlockingIOError):
             while os.read(self._wake_read, 4096):
                 pass
+
+    def _released(self) -> list[str]:
+        """No schedule says that a hold has come to its end."""
+        with self._store.read() as tx:
+            return inventory.released(tx, self._clock.now())
 
     def _account(self) -> None:
         names: list[str] = []

@@ -223,3 +223,20 @@ def test_a_cancelled_run_that_waits_ends_at_once_and_for_ever(world: World) -> N
     with world.store.write() as tx:
         assert cancel(tx, found, "again", world.clock.now()) is None
     assert world.find(run) == found
+
+
+def test_a_hold_that_has_expired_is_noticed_without_a_schedule(world: World) -> None:
+    world.declare(a=hourly())
+    said = Hold(
+        deployment="a", reason="no", author="me", since=world.clock.now(), until=world.clock.now() + 90 * MINUTE
+    )
+    with world.store.write() as tx:
+        holds.put(tx, said)
+    for minutes, released in ((89, []), (1, ["a"])):
+        world.clock.turn(minutes * MINUTE)
+        account(world, "a") if not released else None
+        with world.store.read() as tx:
+            assert inventory.released(tx, world.clock.now()) == released
+    assert len(account(world, "a")) == 1
+    with world.store.read() as tx:
+        assert inventory.released(tx, world.clock.now()) == []
