@@ -1,6 +1,6 @@
 """How a deployment's runs overlap, are caught up, retried, limited and kept, as values. `manifests` builds them.
 
-This version accepts all of them and acts on none yet: whoever declares one gets the finding `NotActedOnYet`.
+This version does not act on `secrets` and `resources` yet: whoever declares one gets the finding `NotActedOnYet`.
 """
 
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Prune(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catchup:
-    """Missed times of the last `window` are looked at, the newest `max` of them."""
+    """Missed times of the last `window` are looked at, the newest `max` of them; and no more wait in line (`queue`)."""
 
     policy: CatchupPolicy = CatchupPolicy.LATEST
     window: timedelta = timedelta(hours=1)

@@ -131,10 +131,10 @@ class Engine:
                 self._due.extend(self._released())
             if self._timekeeper.look(is_tick=is_tick):
                 self._account()
+                self._queue.settle()
             if is_tick:
                 self._on_tick()
                 self._watchlist.look_again()
-            self._queue.settle()
             self._end_cancelled()
             self._launch()
         except ControllerError as error:

@@ -143,12 +143,12 @@ def released(tx: Transaction, now: datetime) -> list[str]:
     return list(tx.connection.execute(query.where(*is_released, inventory.c.cursor < holds.c.until)).scalars())
 
 
-def rewind(tx: Transaction, now: datetime) -> None:
-    """Let the deployments that are accounted for past this instant count from it. The ledger knows what was due."""
+def rewind(tx: Transaction, now: datetime, since: datetime) -> None:
+    """Let the deployments that are accounted for past `now` count from `since`. The ledger knows what was due."""
     tx.connection.execute(
         update(inventory)
         .where(inventory.c.project == tx.project, inventory.c.removed_at.is_(None), inventory.c.cursor > now)
-        .values(cursor=now)
+        .values(cursor=since)
     )
 
 

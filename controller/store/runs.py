@@ -69,6 +69,15 @@ def select_all(tx: Transaction, wanted: RunFilter) -> list[Run]:
     return found
 
 
+def waiting_for_time(tx: Transaction, now: datetime) -> list[Run]:
+    """The runs that must not start yet, or not try again."""
+    states = (RunState.PENDING.value, RunState.RETRYING.value)
+    return [
+        _from_row(row)
+        for row in tx.connection.execute(_of_project(tx).where(runs.c.state.in_(states), runs.c.not_before > now))
+    ]
+
+
 def cancelled(tx: Transaction) -> list[RunId]:
     """The runs under way that somebody wants to end."""
     rows = tx.connection.execute(

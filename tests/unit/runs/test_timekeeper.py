@@ -2,15 +2,16 @@
 
 from datetime import timedelta
 
-from controller.model.runs import Run
+from controller.model.runs import Run, RunState
+from controller.runs.admission import Request
 from controller.runs.timekeeper import Timekeeper
-from controller.store import inventory, occurrences
+from controller.store import inventory, occurrences, runs
 from tests.conftest import NOW
 from tests.unit.runs.conftest import World
 from tests.unit.runs.test_queueing import account, begin, end, hourly
 
 HOUR = timedelta(hours=1)
-DECADE = timedelta(days=3650)
+FAR = timedelta(days=30)
 
 
 def jumps(world: World) -> list[str]:
@@ -72,10 +73,10 @@ def test_a_clock_that_is_set_back_repeats_nothing_and_is_not_silent(world: World
     assert [run.scheduled_for for run in due(world)] == [NOW + 3 * HOUR]
 
 
-def test_a_decade_forward_and_back_is_one_run_and_then_goes_on(world: World) -> None:
+def test_far_forward_and_back_is_one_run_and_then_goes_on(world: World) -> None:
     world.declare(a=hourly())
     time = keeper(world)
-    world.clock.step(DECADE)
+    world.clock.step(FAR)
     assert not time.look(is_tick=False)
     world.clock.turn(timedelta(seconds=59))
     assert not time.look(is_tick=True)
@@ -84,7 +85,7 @@ def test_a_decade_forward_and_back_is_one_run_and_then_goes_on(world: World) -> 
     assert len(due(world)) == 1
     with world.store.read() as tx:
         assert len(occurrences.of(tx, "a", 100_000)) == 100
-    world.clock.step(-DECADE)
+    world.clock.step(-FAR)
     assert time.look(is_tick=False)
     world.clock.turn(HOUR)
     assert time.look(is_tick=True)
@@ -94,10 +95,10 @@ def test_a_decade_forward_and_back_is_one_run_and_then_goes_on(world: World) -> 
 def test_a_jump_that_is_corrected_at_once_has_run_nothing(world: World) -> None:
     world.declare(a=hourly())
     time = keeper(world)
-    world.clock.step(DECADE)
+    world.clock.step(FAR)
     assert not time.look(is_tick=True)
     world.clock.turn(timedelta(seconds=10))
-    world.clock.step(-DECADE)
+    world.clock.step(-FAR)
     assert time.look(is_tick=True)
     assert due(world) == []
     world.clock.turn(HOUR)
@@ -108,7 +109,29 @@ def test_a_jump_that_is_corrected_at_once_has_run_nothing(world: World) -> None:
 def test_a_clock_that_was_set_back_while_nobody_looked_is_put_right_at_the_start(world: World) -> None:
     world.declare(a=hourly())
     with world.store.write() as tx:
-        inventory.advance(tx, "a", NOW + DECADE)
+        inventory.advance(tx, "a", NOW + FAR)
     keeper(world)
     world.clock.turn(HOUR)
     assert len(due(world)) == 1
+
+
+def test_what_waits_for_a_time_of_the_wrong_clock_waits_no_longer_than_it_should(world: World) -> None:
+    world.declare(
+        a="name: a\ncommand: ['true']\nschedule: {interval: 1h, jitter: 30m}\n",
+        b="name: b\ncommand: ['true']\nretries: {limit: 1, delay: 10m, jitter: 0}\n",
+    )
+    time = keeper(world)
+    world.clock.step(FAR)
+    [jittered] = account(world, "a")
+    with world.store.write() as tx:
+        retried = world.admission.request(tx, Request(deployment="b", parameters={}))
+        wrong = world.clock.now() + timedelta(minutes=10)
+        runs.move(tx, retried.id, expect=RunState.PENDING, to=RunState.RETRYING, attempt=1, not_before=wrong)
+    world.clock.step(-FAR)
+    time.look(is_tick=True)
+    assert jittered.not_before is not None
+    assert jittered.scheduled_for is not None
+    assert world.find(jittered).not_before == NOW + (jittered.not_before - jittered.scheduled_for)
+    assert world.find(retried).not_before == NOW + timedelta(minutes=10)
+    keeper(world)
+    assert world.find(retried).not_before == NOW + timedelta(minutes=10)
