@@ -37,7 +37,7 @@ def finish(
         ended_run = _retry(tx, run, state, reason, again)
     else:
         result = None if ended is None else ended.result
-        moved = runs.move(tx, run.id, expect=run.state, to=state, result=result, not_before=None, **ending)
+        moved = runs.move(tx, run.id, expect=run.state, to=state, result=result, **ending)
         ended_run = replace(run, state=state, reason=reason) if moved else None
     if ended_run is None:
         return None
