@@ -20,8 +20,8 @@ from controller.model.policies import Overlap
 from controller.model.runs import ACTIVE, Occurrence, Outcome, Run, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.runs.decisions import REPLACED, Decision, Standing, decide, refuse, start_by
+from controller.runs.endings import cancel, skip
 from controller.runs.ids import RunIds
-from controller.runs.outcomes import cancel, skip
 from controller.store import Transaction, events, holds, inventory, occurrences, queues, runs, sources
 from controller.store.runs import RunFilter
 

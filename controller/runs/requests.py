@@ -17,7 +17,7 @@ from controller.model.runs import Outcome, Run, RunId, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.runs.admission import Admission, Request, occurrence
 from controller.runs.decisions import Decision, DueTime
-from controller.runs.outcomes import cancel
+from controller.runs.endings import cancel
 from controller.store import Store, Transaction, events, inventory, occurrences, runs
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from datetime import datetime
 from controller.clock import Clock
 from controller.model.queues import EVERYTHING, judged
 from controller.model.runs import Run, RunId, RunState, Trigger
-from controller.runs.outcomes import skip, tell
+from controller.runs.endings import skip, tell
 from controller.store import Store, Transaction, inventory, queues, runs
 
 MAX_LATE = 500

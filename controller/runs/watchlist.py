@@ -17,9 +17,9 @@ from pathlib import Path
 from controller.clock import Clock
 from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunState
+from controller.runs.endings import finish, tell
 from controller.runs.ids import new_nonce
 from controller.runs.launcher import Launch, Launcher, sweep
-from controller.runs.outcomes import finish, tell
 from controller.runs.verdict import Alive, Ended, Lost, judge
 from controller.settings import boot_id
 from controller.store import Store, Transaction, runs

@@ -15,7 +15,7 @@ from typing import Any
 from controller.model.deployments import Deployment
 from controller.model.queues import EVERYTHING
 from controller.model.runs import Attempt, Run, RunState
-from controller.runs.outcomes import finish
+from controller.runs.endings import finish
 from controller.runs.verdict import Ended
 from controller.store import Store, queues, runs
 from controller.store.runs import RunFilter

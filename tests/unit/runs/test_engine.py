@@ -11,7 +11,7 @@ import pytest
 
 from controller.calendar import jitter_offset
 from controller.model.runs import Attempt, Run, RunId, RunState
-from controller.runs import outcomes
+from controller.runs import endings
 from controller.runs.admission import Request
 from controller.runs.launcher import sweep
 from controller.settings import boot_id
@@ -549,7 +549,7 @@ def cancel(world: World, run: Run) -> None:
     with world.store.write() as tx:
         found = runs.find(tx, run.id)
         assert found is not None
-        outcomes.cancel(tx, found, "cancelled by ada", world.clock.now())
+        endings.cancel(tx, found, "cancelled by ada", world.clock.now())
     assert world.engine is not None
     world.engine.wake()
 
@@ -572,7 +572,7 @@ def test_a_request_to_end_it_survives_a_restart(world: World) -> None:
     pid = world.supervisor_pid(run)
     world.stop()
     with world.store.write() as tx:
-        outcomes.cancel(tx, world.find(run), "cancelled by ada", world.clock.now())
+        endings.cancel(tx, world.find(run), "cancelled by ada", world.clock.now())
     world.start()
     reap(pid)
     ended = world.wait(run)

@@ -7,7 +7,7 @@ import pytest
 from controller.model.runs import Outcome, Run, RunState
 from controller.model.status import Hold
 from controller.runs.admission import Request
-from controller.runs.outcomes import cancel
+from controller.runs.endings import cancel
 from controller.runs.waiting import Queue
 from controller.store import holds, inventory, occurrences, runs
 from controller.store.runs import RunFilter
