@@ -53,12 +53,14 @@ def approve(location: Location, digest: str, output: str) -> int:
         from controller.cli.output import print_json
 
         print_json(done)
-        return 0 if not done["remaining"] else 1
-    for name in done["deleted"]:
-        click.echo(f"deleted {name}")
-    for name in done["remaining"]:
-        click.echo(f"not deleted: {name}", err=True)
-    return 0 if not done["remaining"] else 1
+    else:
+        for name in done["deleted"]:
+            click.echo(f"deleted {name}")
+        for name in done["remaining"]:
+            click.echo(f"not deleted: {name}", err=True)
+        if done["pending"]:
+            click.echo("They are approved, and go as soon as a revision can be applied: see status.", err=True)
+    return 1 if done["remaining"] else 0
 
 
 def _source(location: Location) -> Any:
