@@ -223,7 +223,10 @@ class Reconciler:
                 self._source.checkout(revision)
             except SourceError as error:
                 log.warning("A last good version can't be kept", extra={"revision": revision, "error": error.message})
-        self._source.collect(keep)
+        try:
+            self._source.collect(keep)
+        except SourceError as error:
+            log.warning("What is not needed any more can't be removed", extra={"error": error.message})
 
     def _tell(self, plan: Plan, started_at: datetime, stages: Stages, *, is_new: bool) -> None:
         for finding in plan.findings:

@@ -14,6 +14,7 @@ from controller.reconcile.apply import Settle
 from controller.runs.admission import Admission
 from controller.runs.ids import RunIds
 from controller.sources.directory import DirectorySource
+from controller.sources.source import Source
 from controller.store import Store, Transaction, events, inventory
 from tests.conftest import ManualClock
 
@@ -37,10 +38,10 @@ class World:
         (self.root / "deployments").mkdir(parents=True, exist_ok=True)
         self.restart()
 
-    def restart(self, settle: Settle | None = None) -> None:
+    def restart(self, *, source: Source | None = None, settle: Settle | None = None) -> None:
         """A new reconciler, as after a restart of the controller; `settle` takes part in its transactions."""
         self.reconciler = Reconciler(
-            source=DirectorySource(self.root, path="deployments"),
+            source=source or DirectorySource(self.root, path="deployments"),
             store=self.store,
             clock=self.clock,
             initial=NOBODY,

@@ -2,14 +2,16 @@
 
 import shutil
 import sqlite3
+from collections.abc import Collection
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from controller.errors import StateError
+from controller.errors import SourceError, StateError
 from controller.model.status import Condition, ConditionType
+from controller.sources.directory import DirectorySource
 from controller.store import Store, inventory, occurrences, passes, sources
 from tests.conftest import NOW
 from tests.unit.reconcile.conftest import World, hourly
@@ -310,6 +312,17 @@ def test_what_could_not_be_written_of_a_loss_is_written_later(world: World, stor
         known = sources.find(tx)
     assert known is not None
     assert known.conditions[0].reason == "SourceUnavailable"
+
+
+def test_code_that_can_not_be_removed_fails_no_pass(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    class Stuck(DirectorySource):
+        def collect(self, keep: Collection[str]) -> None:  # noqa: ARG002
+            raise SourceError("It is stuck.")
+
+    world.restart(source=Stuck(world.root, path="deployments"))
+    assert world.put(a=hourly("a")).error is None
+    assert list(world.projected) == ["a"]
+    assert "It is stuck." in str([record.__dict__ for record in caplog.records])
 
 
 def test_a_recovery_is_in_the_history(world: World) -> None:
