@@ -87,7 +87,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path, store: Store, clock: ManualClock) -> World:
-    return World(tmp_path / "repo", store, clock)
+    return World(tmp_path / "followed", store, clock)
 
 
 def hourly(name: str, **fields: str) -> str:
