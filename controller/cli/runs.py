@@ -3,14 +3,14 @@
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from controller.cli import options
+from controller.cli.state import looking_if_any
 from controller.errors import NotFoundError, UsageError
 from controller.settings import Location
 
@@ -65,7 +65,7 @@ def list_(
         since=None if since is None else _since(since, now),
         limit=limit,
     )
-    with _reading(location) as (tx, _):
+    with looking_if_any(location) as tx:
         found = [] if tx is None else list_runs(tx, wanted)
     if output == "json":
         from controller.cli.output import print_json
@@ -184,19 +184,20 @@ def _ended(location: Location, run_id: str) -> Callable[[], bool]:
     from controller.views.runs import find_run
 
     def is_ended() -> bool:
-        with _reading(location) as (tx, _):
+        with looking_if_any(location) as tx:
             return tx is None or RunState(find_run(tx, run_id).state).is_terminal
 
     return is_ended
 
 
 def _find(location: Location, run_id: str) -> tuple[Any, Path]:
+    from controller.store.directory import StateDirectory
     from controller.views.runs import find_run
 
-    with _reading(location) as (tx, state):
+    with looking_if_any(location) as tx:
         if tx is None:
             raise NotFoundError(f"There is no run {run_id!r}.", hint="See `controller runs list`.")
-        return find_run(tx, run_id), state.runs
+        return find_run(tx, run_id), StateDirectory(location.state_dir).runs
 
 
 def _since(text: str, now: Any) -> Any:
@@ -212,21 +213,3 @@ def _since(text: str, now: Any) -> Any:
     except ScheduleError as error:
         raise UsageError(f"--since {text!r} is neither a date-time nor an age like 2h.") from error
     return found if found.tzinfo is not None else found.astimezone()
-
-
-@contextmanager
-def _reading(location: Location) -> Iterator[tuple[Any, Any]]:
-    """A transaction and the state directory; no transaction where there is no state yet."""
-    from controller.store import Store
-    from controller.store.directory import StateDirectory
-
-    state = StateDirectory(location.state_dir)
-    store = Store.look_if_any(state.database)
-    if store is None:
-        yield None, state
-        return
-    try:
-        with store.read() as tx:
-            yield tx, state
-    finally:
-        store.close()

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from controller.cli import options
+from controller.cli import options, state
 from controller.errors import UsageError
 from controller.settings import Location
 
@@ -39,21 +39,17 @@ def trigger(
     """
     import secrets
 
-    from controller.api.control import ask
-    from controller.store.directory import StateDirectory
-
-    state = StateDirectory(location.state_dir)
     request = {
         "command": "trigger",
         "deployment": name,
         "parameters": _parameters(pairs, params),
         "idempotency_key": idempotency_key or secrets.token_hex(16),
     }
-    answer = ask(state.socket, request)
+    answer = state.ask(location, request)
     if not (wait or logs):
         _print(answer, output)
         return 0
-    return _follow(state, answer["run_id"], output, logs=logs)
+    return _follow(location, answer["run_id"], output, logs=logs)
 
 
 def _parameters(pairs: Sequence[str], params: str | None) -> dict[str, Any]:
@@ -80,18 +76,20 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON number")
 
 
-def _follow(state: Any, run_id: str, output: str, *, logs: bool) -> int:
+def _follow(location: Location, run_id: str, output: str, *, logs: bool) -> int:
     from controller.cli.output import visible
     from controller.model.runs import RunState
     from controller.runs.logs import log_files
     from controller.store import Store
+    from controller.store.directory import StateDirectory
     from controller.views.runs import find_run
 
-    store = Store.look(state.database)
+    directory = StateDirectory(location.state_dir)
+    store = Store.look(directory.database)
     pause = threading.Event()
     while True:
         # Asked before the look: a run may end together with its controller.
-        is_last = state.holder() is None
+        is_last = directory.holder() is None
         with store.read() as tx:
             run = find_run(tx, run_id)
         if RunState(run.state).is_terminal:
@@ -101,7 +99,7 @@ def _follow(state: Any, run_id: str, output: str, *, logs: bool) -> int:
         pause.wait(POLL_SECONDS)
     store.close()
     if logs:
-        for path in log_files(state.runs, run_id):
+        for path in log_files(directory.runs, run_id):
             click.echo(path.read_bytes(), nl=False, err=output == "json")
     if output == "json":
         from controller.cli.output import print_json
