@@ -121,6 +121,7 @@ class Controller:
         self._loop = Loop(
             self._reconciler,
             self._source,
+            clock=self._clock,
             interval=settings.interval,
             longest_retry=LONGEST_RETRY if isinstance(location.repo, RemoteUrl) else settings.interval,
             on_failure=ending.ask,

@@ -10,7 +10,7 @@ from typing import Any
 
 from controller.api import run_requests
 from controller.clock import Clock
-from controller.errors import NotFoundError, UsageError, unknown_deployment
+from controller.errors import ControllerError, NotFoundError, UsageError, unknown_deployment
 from controller.model.status import Event, EventSeverity, Hold
 from controller.reconcile import PassResult
 from controller.runs.requests import Requests
@@ -112,12 +112,23 @@ class Operations:
         result = self._reconcile(PASS_SECONDS)
         with self._store.read() as tx:
             remaining = [name for name in withheld.deployments if inventory.find(tx, name) is not None]
+            is_pending = (known := sources.find(tx)) is not None and known.approved == withheld.digest
         deleted = [name for name in withheld.deployments if name not in remaining]
         revision = None if result is None else result.status.last_applied_revision
-        return {"digest": withheld.digest, "deleted": deleted, "remaining": remaining, "revision": revision}
+        return {
+            "digest": withheld.digest,
+            "deleted": deleted,
+            "remaining": remaining,
+            "pending": is_pending,
+            "revision": revision,
+        }
 
     def _look(self, seconds: float) -> Mapping[str, Any]:
         result = self._reconcile(seconds)
+        if result is None and seconds:
+            raise ControllerError(
+                "There was no pass.", hint="It takes long, or the controller ends: `controller status`."
+            )
         if result is not None and result.error is not None:
             raise result.error
         return {"is_done": result is not None}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli import options
+from controller.cli import options, state
 from controller.errors import PathNotFoundError, StateError, UsageError
 from controller.settings import Location
 
@@ -68,20 +68,15 @@ def _against_state(location: Location, head: str | None, now: datetime) -> "Prev
     """From what a controller has applied to a commit, or to a directory as it is."""
     from controller.reconcile.plan import make_plan
     from controller.reconcile.preview import preview
-    from controller.store import Store, inventory, runs, sources
-    from controller.store.directory import StateDirectory
+    from controller.store import inventory, runs, sources
 
-    store = Store.look_if_any(StateDirectory(location.state_dir).database)
-    if store is None:
-        raise StateError(
-            f"Nothing is applied yet: there is no state at {location.state_dir}.",
-            hint="Compare two commits with --base and --head, or start `controller run` first.",
-        )
-    try:
-        with store.read() as tx:
-            status, recorded, in_flight = sources.find(tx), inventory.entries(tx), runs.active_counts(tx)
-    finally:
-        store.close()
+    with state.looking_if_any(location) as tx:
+        if tx is None:
+            raise StateError(
+                f"Nothing is applied yet: there is no state at {location.state_dir}.",
+                hint="Compare two commits with --base and --head, or start `controller run` first.",
+            )
+        status, recorded, in_flight = sources.find(tx), inventory.entries(tx), runs.active_counts(tx)
     snapshot, desired = _declared(_commit(location, head), location, now)
     desired.check_environment()
     applied = None if status is None else status.last_applied_revision

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from controller.cli import options
+from controller.cli import options, state
 from controller.errors import SourceError, UsageError
 from controller.settings import Location
 
@@ -39,19 +39,13 @@ def restore(location: Location, name: str, *, write: bool, output: str) -> None:
 
 def _entry(location: Location, name: str) -> "InventoryEntry":
     from controller.errors import unknown_deployment
-    from controller.store import Store, inventory
-    from controller.store.directory import StateDirectory
+    from controller.store import inventory
 
-    store = Store.look(StateDirectory(location.state_dir).database)
-    try:
-        with store.read() as tx:
-            found = inventory.find_removed(tx, name) or inventory.find(tx, name)
-            known = [*inventory.removed_names(tx), *inventory.entries(tx)]
-    finally:
-        store.close()
-    if found is None:
-        raise unknown_deployment(name, known)
-    return found
+    with state.looking(location) as tx:
+        found = inventory.find_removed(tx, name) or inventory.find(tx, name)
+        if found is None:
+            raise unknown_deployment(name, [*inventory.removed_names(tx), *inventory.entries(tx)])
+        return found
 
 
 def _excerpt(location: Location, entry: "InventoryEntry") -> "Excerpt":
