@@ -47,6 +47,7 @@ def main(path: list[str]) -> int:
     signal.signal(signal.SIGCHLD, _reap)
     area = titles.find()
     titles.show(area, "controller fork server")
+    flow_process.prepare()
     gc.collect()
     gc.freeze()
     while True:
