@@ -196,7 +196,7 @@ def _find(location: Location, run_id: str) -> tuple[Any, Path]:
     with _reading(location) as (tx, state):
         if tx is None:
             raise NotFoundError(f"There is no run {run_id!r}.", hint="See `controller runs list`.")
-        return find_run(tx, run_id), state.runs
+        return find_run(tx, run_id, state.runs), state.runs
 
 
 def _since(text: str, now: Any) -> Any:

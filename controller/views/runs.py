@@ -3,17 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from controller.errors import NotFoundError
 from controller.model.runs import Run, RunState
+from controller.model.task_runs import TaskRun
 from controller.store import Transaction, runs
 from controller.store.runs import RunFilter
+from controller.views.tasks import task_runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
-    """One run. `attempt` of `attempts` at most; `tasks` is empty for flows that report none."""
+    """One run. `attempt` of `attempts` at most; `tasks` is empty for flows that tell of none, and in lists."""
 
     id: str
     deployment: str
@@ -35,10 +38,10 @@ class RunView:
     tags: tuple[str, ...]
     parameters: Mapping[str, Any]
     result: Any
-    tasks: tuple[Any, ...] = ()
+    tasks: tuple[TaskRun, ...] = ()
 
 
-def run_view(run: Run) -> RunView:
+def run_view(run: Run, tasks: tuple[TaskRun, ...] = ()) -> RunView:
     """Show this run."""
     return RunView(
         id=run.id,
@@ -61,6 +64,7 @@ def run_view(run: Run) -> RunView:
         tags=run.tags,
         parameters=run.parameters,
         result=run.result,
+        tasks=tasks,
     )
 
 
@@ -69,13 +73,16 @@ def list_runs(tx: Transaction, wanted: RunFilter) -> list[RunView]:
     return [run_view(run) for run in runs.select_all(tx, wanted)]
 
 
-def find_run(tx: Transaction, run_id: str) -> RunView:
-    """One run by its id, or by a beginning or an end of it that no other has. Raises NotFoundError."""
+def find_run(tx: Transaction, run_id: str, directory: Path | None = None) -> RunView:
+    """One run with its tasks, by its id, or by a beginning or an end of it that no other has. Raises NotFoundError.
+
+    `directory`: where the directories of runs are, to look into that of one that is running.
+    """
     found = runs.find_by_prefix(tx, run_id) if run_id else []
     if len(found) != 1:
         problem = "There is no run" if not found else "More than one run has an id with"
         raise NotFoundError(f"{problem} {run_id!r}.", hint="See `controller runs list`.")
-    return run_view(found[0])
+    return run_view(found[0], task_runs(tx, found[0], directory))
 
 
 def shown(state: RunState) -> RunState:

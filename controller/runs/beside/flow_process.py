@@ -245,8 +245,13 @@ def spelled(value: Any) -> str:
 
 
 def is_plain(error: BaseException) -> bool:
-    """Whether its text says everything: no flow was begun, so that there is no place in it to show."""
-    return isinstance(error, FlowNotFoundError) or type(error).__module__ == COERCION
+    """Whether its text says everything: nothing of the user's was begun, so that there is no place in it to show."""
+    if type(error).__module__ != COERCION:
+        return isinstance(error, FlowNotFoundError)
+    frames, ours = error.__traceback__, os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), "")
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(ours):
+        frames = frames.tb_next
+    return frames is None
 
 
 def explanation(error: BaseException) -> str:
