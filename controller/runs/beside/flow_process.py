@@ -37,6 +37,7 @@ class Parts:
     """What is ours in a flow's process, and unknown to it: loaded once, before the flow's own modules."""
 
     coerce: Any = None
+    foreign: Any = None
 
 
 class PlainFolder:
@@ -108,8 +109,8 @@ def prepare() -> None:
     package = sys.modules["controller"] = types.ModuleType("controller")
     package.__path__ = [os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))]
     try:
-        coercion = importlib.import_module(COERCION)
-        Parts.coerce = coercion.coerce_call
+        Parts.foreign = importlib.import_module("controller.flows.foreign")
+        Parts.coerce = importlib.import_module(COERCION).coerce_call
     finally:
         for name in [name for name in sys.modules if name.partition(".")[0] == "controller"]:
             del sys.modules[name]
@@ -121,18 +122,12 @@ def invoke(flow: Callable[..., Any], parameters: dict[str, Any]) -> Any:
     kind = type(flow).__module__
     if kind == "controller.flows.flow":
         return flow(**parameters)
-    validates = True
-    if kind.partition(".")[0] == "prefect" and hasattr(flow, "fn"):
-        validates = getattr(flow, "should_validate_parameters", True)
-        without_server()
-        flow = flow.fn
-    if validates:
-        parameters = Parts.coerce(flow, (), parameters)[1]
-    return flow(**parameters)
-
-
-def without_server() -> None:
-    """From now on, calls of Prefect's flows and tasks in this process are calls of their functions."""
+    if not (kind.partition(".")[0] == "prefect" and hasattr(flow, "fn")):
+        return flow(**Parts.coerce(flow, (), parameters)[1])
+    Parts.foreign.free()
+    if getattr(flow, "should_validate_parameters", True):
+        parameters = Parts.coerce(flow.fn, (), parameters)[1]
+    return Parts.foreign.returned(flow.fn(**parameters))
 
 
 def make_importable(*directories: str) -> None:
