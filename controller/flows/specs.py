@@ -9,8 +9,11 @@ import datetime
 import enum
 import os
 import sys
+import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+_MAX_FRAMES = 50
 
 registered: "list[DeploymentSpec]" = []
 """All specs of this process, in the order in which they were made."""
@@ -64,9 +67,7 @@ class DeploymentSpec:
         tags: Iterable[str] | None = None,
         **more: Any,
     ) -> None:
-        caller = sys._getframe(1)
-        self.file = caller.f_code.co_filename
-        self.line = caller.f_lineno
+        self.places = _places(sys._getframe(1))
         self.document = _without_none(
             name=name,
             flow_name=flow_name,
@@ -82,8 +83,21 @@ class DeploymentSpec:
         registered.append(self)
 
     def plain(self) -> dict[str, Any]:
-        """The document as JSON has it. Raises TypeError for what JSON has not."""
-        return {key: plain(value, key) for key, value in self.document.items()}
+        """The document as JSON has it. Raises TypeError for what JSON has not; it knows the line of the call."""
+        try:
+            return {key: plain(value, key) for key, value in self.document.items()}
+        except TypeError as error:
+            vars(error)["places"] = self.places
+            raise
+
+
+def _places(frame: types.FrameType | None) -> list[tuple[str, int]]:
+    """The file and line of the call, and of the calls around it: a file may make its specs in a function."""
+    found: list[tuple[str, int]] = []
+    while frame is not None and len(found) < _MAX_FRAMES:
+        found.append((frame.f_code.co_filename, frame.f_lineno))
+        frame = frame.f_back
+    return found
 
 
 def _said_by(flow: Any, document: Mapping[str, Any]) -> dict[str, Any]:

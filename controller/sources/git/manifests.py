@@ -7,7 +7,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
 
 from controller.errors import PathNotFoundError
-from controller.model.snapshots import PROJECT_FILE, ManifestFile, RefusedFile, Snapshot, is_manifest
+from controller.model.snapshots import PROJECT_FILE, ManifestFile, RefusedFile, Snapshot, is_manifest, is_python
 from controller.sources.git.objects import contents, in_chunks, sizes
 from controller.sources.git.process import Look
 from controller.sources.git.trees import Difference, Entry, list_changes, list_tree
@@ -34,7 +34,7 @@ class ManifestTree:
         return Snapshot(
             revision=revision,
             files=tuple(file for file in found if isinstance(file, ManifestFile)),
-            refused=tuple(file for file in found if isinstance(file, RefusedFile)),
+            refused=tuple(file for file in found if isinstance(file, RefusedFile) and not is_python(file.path)),
             project=self._found.get(PROJECT_FILE),
         )
 
