@@ -46,7 +46,7 @@ def trigger(
     request = {
         "command": "trigger",
         "deployment": name,
-        "parameters": _parameters(pairs, params),
+        "parameters": given_parameters(pairs, params),
         "idempotency_key": idempotency_key or secrets.token_hex(16),
     }
     answer = ask(state.socket, request)
@@ -56,7 +56,8 @@ def trigger(
     return _follow(state, answer["run_id"], output, logs=logs)
 
 
-def _parameters(pairs: Sequence[str], params: str | None) -> dict[str, Any]:
+def given_parameters(pairs: Sequence[str], params: str | None) -> dict[str, Any]:
+    """What `--param` and `--params` say together. Raises UsageError."""
     found: dict[str, Any] = {}
     if params is not None:
         try:
