@@ -86,7 +86,7 @@ def measurements(work: Path, sizes: list[int]) -> Iterator[Row]:
         yield command_row(f"first reconcile of {size}, process included", once, rounds=1)
         yield from following(root, size)
     yield from herd(work / "herd")
-    yield from tasks(work)
+    yield from tasks()
 
 
 def peers(root: Path, size: int) -> Iterator[Row]:
@@ -137,7 +137,7 @@ def herd(root: Path) -> Iterator[Row]:
     yield Row(what="the same, runs that did not succeed", value=HERD - found.get("succeeded", 0), unit="runs")
 
 
-def tasks(work: Path) -> Iterator[Row]:
+def tasks() -> Iterator[Row]:
     """What a small task costs more than a plain call: alone, and told to a supervisor (here a pipe that is read)."""
     for what, told in (("a task call, without a controller", "0"), ("a task call, reported", "1")):
         out = subprocess.run([sys.executable, "-c", TASKS, told], capture_output=True, text=True, check=True).stdout

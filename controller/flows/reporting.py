@@ -4,7 +4,6 @@
 several threads don't mix, and no report ever fails a flow: whoever is told may be gone.
 """
 
-import json
 import os
 import sys
 from typing import Any
@@ -36,6 +35,8 @@ def send(event: dict[str, Any]) -> None:
 
 
 def _line(event: dict[str, Any]) -> bytes:
+    import json
+
     return json.dumps({"task": {key: _short(value, _MAX_TEXT) for key, value in event.items()}}).encode() + b"\n"
 
 
