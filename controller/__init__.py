@@ -40,14 +40,16 @@ _PUBLIC = {
 """What user code imports from here, and in which file of `flows` it is."""
 
 
-def __getattr__(name: str) -> object:
-    """The public names, each loaded when it is asked for (PEP 562)."""
-    home = _PUBLIC.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(__import__(f"{__name__}.flows.{home}", fromlist=[name]), name)
-    globals()[name] = found
-    return found
+if not TYPE_CHECKING:  # a type checker sees the names above, and no others
+
+    def __getattr__(name: str) -> object:
+        """The public names, each loaded when it is asked for (PEP 562)."""
+        home = _PUBLIC.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(__import__(f"{__name__}.flows.{home}", fromlist=[name]), name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:

@@ -207,7 +207,12 @@ def futures_in(value: Any) -> Iterator[Future[Any]]:
 
 
 def resolved(value: Any) -> Any:
-    """The same value with results in place of futures. Waits. Raises UpstreamFailedError."""
+    """The same value with results in place of futures. Waits. Raises UpstreamFailedError.
+
+    What holds no future is the very same object: a task may be given something to change.
+    """
+    if next(futures_in(value), None) is None:
+        return value
     if isinstance(value, Future):
         if not value.wait() or not value.run.state.is_completed():
             raise UpstreamFailedError(f"not run: {blocker([value])}")

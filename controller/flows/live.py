@@ -6,7 +6,6 @@ variable, so that threads, coroutines and nested calls each have their own.
 
 import itertools
 import time
-from collections import Counter
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from controller.flows.scope import Scope
 
 _ids = itertools.count(1)
-_labels: Counter[str] = Counter()
+_numbers: "dict[str, itertools.count[int]]" = {}
 
 current: ContextVar["LiveRun | None"] = ContextVar("current", default=None)
 tags_here: ContextVar[tuple[str, ...]] = ContextVar("tags_here", default=())
@@ -65,8 +64,7 @@ class LiveRun:
 
             take_prints()
         self.log_prints: bool = log_prints
-        _labels[name] += 1
-        self.label = f"{name}-{_labels[name]}"
+        self.label = f"{name}-{next(_numbers.setdefault(name, itertools.count(1)))}"
 
     def begin(self) -> None:
         """An attempt begins."""

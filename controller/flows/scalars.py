@@ -44,9 +44,11 @@ def _int(value: Any, _: Any) -> int:
         return int(found[1])
     if isinstance(value, int):
         return int(value)  # true is 1
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float):
+        if not value.is_integer():
+            raise ValueError
         return int(value)
-    raise TypeError
+    return int(value.__index__())  # what counts as a whole number in Python: NumPy's
 
 
 def _float(value: Any, _: Any) -> Any:
@@ -54,10 +56,8 @@ def _float(value: Any, _: Any) -> Any:
         if not value.isascii():
             raise ValueError
         return float(value)
-    if not isinstance(value, int):
-        raise TypeError
     try:
-        return float(value)
+        return float(value.__float__())
     except OverflowError:
         return value
 

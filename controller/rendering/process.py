@@ -28,6 +28,7 @@ class Rendering:
 
     content: bytes
     files: tuple[str, ...] = ()
+    has_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ class Renderer:
             said = result.read(driver.MAX_RESULT_BYTES + 1)
         found = _answer(said) if failure is None else {"error": {"line": 1, "message": failure}}
         files = tuple(str(file) for file in found.pop("files", ()))
-        return Rendering(content=RENDERED + json.dumps(found).encode(), files=files)
+        return Rendering(content=RENDERED + json.dumps(found).encode(), files=files, has_failed="error" in found)
 
     def _run(self, call: bytes, root: Path, result: int) -> str | None:
         """Why there is no answer; None if there is one."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from controller.errors import SourceError
 from controller.model.snapshots import Code, ManifestFile, RefusedFile, Snapshot, is_spec
-from controller.rendering.process import Renderer
+from controller.rendering.process import Renderer, Rendering
 from controller.sources.source import Source, Watched
 
 _REMEMBERED = 512
@@ -29,7 +29,7 @@ class _Known:
 
 
 class RenderedSource:
-    """`source` with documents in place of Python specs. Its methods may be called by several threads."""
+    """`source` with documents in place of Python specs. `read` is for one thread, everything else for any."""
 
     def __init__(self, source: Source, renderer: Renderer) -> None:
         self.is_pinned = source.is_pinned
@@ -58,9 +58,8 @@ class RenderedSource:
         content = self._source.read_file(revision, path)
         if not is_spec(path, content):
             return content
-        with self._lock:
-            known = self._pinned.get((revision, path))
-            return known if known is not None else self._render(revision, path)[0]
+        known = self._pinned.get((revision, path))
+        return known if known is not None else self._render(revision, path).content
 
     def code(self, revision: str) -> Code:
         """The files of this revision that flows are read from."""
@@ -96,33 +95,39 @@ class RenderedSource:
 
     def _rendered(self, file: ManifestFile, revision: str) -> ManifestFile:
         code = self._source.code(revision)
-        with self._lock:
-            known = self._newest.get(file.path)
-            if known is not None and known.made_from == file.digest and self._are(code, known):
-                self._remember(revision, file.path, known.file.content)
-                return known.file
-            content, others = self._render(revision, file.path)
-            made = ManifestFile(path=file.path, content=content, digest=hashlib.sha256(content).hexdigest())
-            digests = tuple((path, _digest(code, path)) for path in others)
-            self._newest[file.path] = _Known(file=made, made_from=file.digest, others=digests)
-            return made
+        known = self._newest.pop(file.path, None)
+        if known is not None and known.made_from == file.digest and _are(code, known):
+            self._remember(revision, file.path, known.file.content)
+        else:
+            found = self._render(revision, file.path)
+            digest = hashlib.sha256(found.content).hexdigest()
+            made = ManifestFile(path=file.path, content=found.content, digest=digest)
+            digests = tuple((path, _digest(code, path)) for path in found.files)
+            known = _Known(file=made, made_from=file.digest, others=digests)
+            if found.has_failed:
+                return made  # the reason may have gone by the next time
+        self._newest[file.path] = known
+        return known.file
 
-    def _render(self, revision: str, path: str) -> tuple[bytes, tuple[str, ...]]:
+    def _render(self, revision: str, path: str) -> Rendering:
         root = self._source.checkout(revision)
         try:
             found = self._renderer.render(root, path)
         except OSError as error:
             raise SourceError(f"{path} can't be rendered: {error.strerror}.") from error
         self._remember(revision, path, found.content)
-        return found.content, found.files
+        return found
 
     def _remember(self, revision: str, path: str, content: bytes) -> None:
-        self._pinned[revision, path] = content
-        if len(self._pinned) > _REMEMBERED:
-            self._pinned.popitem(last=False)
+        with self._lock:
+            self._pinned[revision, path] = content
+            if len(self._pinned) > _REMEMBERED:
+                self._pinned.popitem(last=False)
 
-    def _are(self, code: Code, known: _Known) -> bool:
-        return all(_digest(code, path) == digest for path, digest in known.others)
+
+def _are(code: Code, known: _Known) -> bool:
+    """Whether the files that it was made from are as they were."""
+    return all(_digest(code, path) == digest for path, digest in known.others)
 
 
 def _digest(code: Code, path: str) -> str | None:

@@ -25,6 +25,7 @@ MAX_RESULT_DEPTH = 32
 
 
 COERCION = "controller.flows.coercion"
+PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MARK = "_controller_run"
 """Where `controller.flows.reporting` looks whether somebody is told of task runs."""
 
@@ -107,7 +108,7 @@ def prepare() -> None:
         return
     before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "controller"}
     package = sys.modules["controller"] = types.ModuleType("controller")
-    package.__path__ = [os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))]
+    package.__path__ = [PACKAGE]
     try:
         Parts.foreign = importlib.import_module("controller.flows.foreign")
         Parts.coerce = importlib.import_module(COERCION).coerce_call
@@ -243,8 +244,8 @@ def is_plain(error: BaseException) -> bool:
     """Whether its text says everything: nothing of the user's was begun, so that there is no place in it to show."""
     if type(error).__module__ != COERCION:
         return isinstance(error, FlowNotFoundError)
-    frames, ours = error.__traceback__, os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), "")
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(ours):
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(f"{PACKAGE}/"):
         frames = frames.tb_next
     return frames is None
 

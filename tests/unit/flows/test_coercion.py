@@ -142,3 +142,14 @@ def test_what_python_says_itself_is_left_to_python() -> None:
     def main(value: int) -> None: ...
 
     assert coerce_call(main, (), {"valeu": "5"}) == ((), {"valeu": "5"})
+
+
+def test_numbers_of_others_are_numbers() -> None:
+    class Whole:
+        def __index__(self) -> int:
+            return 5
+
+        def __float__(self) -> float:
+            return 5.0
+
+    assert (coerced("int", Whole()), coerced("float", Whole())) == (5, 5.0)

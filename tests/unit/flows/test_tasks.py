@@ -268,3 +268,32 @@ def test_an_option_that_does_not_exist_is_refused() -> None:
         task(retriez=1)  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="timeout_seconds is a number of seconds above 0"):
         task(timeout_seconds=-1)(print)
+
+
+def test_labels_are_numbered_without_a_gap_or_a_repeat_also_in_threads() -> None:
+    @task(name="labelled")
+    def label() -> str:
+        return get_run_context().name
+
+    @flow(concurrency=8)
+    def main() -> list[str]:
+        return [label.submit() for _ in range(200)]  # type: ignore[misc]
+
+    numbers = sorted(int(name.removeprefix("labelled-")) for name in main())
+    assert numbers == list(range(1, 201))
+
+
+def test_an_argument_without_futures_is_the_very_same_object() -> None:
+    @task
+    def extend(values: list[int]) -> None:
+        values.append(1)
+
+    @flow
+    def main() -> list[int]:
+        double.submit(1)
+        values: list[int] = []
+        extend(values)
+        extend.submit(values).result()
+        return values
+
+    assert main() == [1, 1]
