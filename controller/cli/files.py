@@ -9,7 +9,7 @@ from pathlib import Path
 from controller.clock import SystemClock
 from controller.errors import UsageError
 from controller.manifests import DesiredState, ManifestReader
-from controller.model.findings import refusal_finding
+from controller.model.findings import Finding, by_place, refusal_finding
 from controller.model.snapshots import PROJECT_FILE, ManifestFile, Snapshot
 from controller.settings import Location, enclosing_repository, is_git_repository
 from controller.sources.directory import DirectorySource
@@ -105,12 +105,21 @@ def _read_root(
     desired.check_environment()
     if not is_whole and location.environment not in (None, *desired.environments):
         _check_whole(root, location)
-    findings = [refusal_finding(file) for file in refused.values()]
+    findings = sorted((*_once(desired.findings), *map(refusal_finding, refused.values())), key=by_place)
     contents = {file.path: file.content for snapshot in written for file in snapshot.files}
     if isinstance(project, ManifestFile):
         contents[project.path] = project.content
-    count = desired.file_count + len(findings)
-    return Reading(replace(desired, findings=(*desired.findings, *findings), file_count=count), contents)
+    count = desired.file_count + len(refused)
+    return Reading(replace(desired, findings=tuple(findings), file_count=count), contents)
+
+
+def _once(findings: Iterable[Finding]) -> Iterable[Finding]:
+    """Each fault once, of no deployment where it is of several: one in the defaults is found in all that get them."""
+    found: dict[Finding, Finding] = {}
+    for finding in findings:
+        anybody = replace(finding, deployment=None)
+        found[anybody] = anybody if anybody in found else finding
+    return found.values()
 
 
 def _is_root(root: Path, location: Location) -> bool:
@@ -142,11 +151,16 @@ def _together(states: list[DesiredState]) -> DesiredState:
 
 
 def _source(target: Target, location: Location) -> Source:
-    if location.ref is None:
+    if location.ref is None and not _is_bare(target.root):
         return DirectorySource(target.root, path=target.path, follow_links=not is_git_repository(target.root))
     from controller.sources.git import GitSource
 
     return GitSource(target.root, ref=location.ref, path=target.path, exports=location.state_dir / "exports")
+
+
+def _is_bare(root: Path) -> bool:
+    """Whether this is a repository without files on disk: then its branch is read."""
+    return is_git_repository(root) and not (root / ".git").exists()
 
 
 def _root(full: Path, location: Location) -> Path:

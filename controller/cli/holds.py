@@ -64,7 +64,11 @@ def _show(location: Location, name: str, output: str) -> None:
     elif found.hold is None:
         click.echo(f"{name} is not held any more.")
     else:
-        until = "" if found.hold.until is None else f" until {found.hold.until.astimezone().isoformat(sep=' ')}"
+        until = (
+            ""
+            if found.hold.until is None
+            else f" until {found.hold.until.astimezone().isoformat(sep=' ', timespec='seconds')}"
+        )
         click.echo(f"{name} is held{until}.")
 
 

@@ -54,15 +54,15 @@ def read_policies(draft: Draft) -> Policies:
     """The policies of the document; what has a problem is left at its default."""
     return Policies(
         overlap=Overlap(draft.get("overlap") or Overlap.SKIP),
-        catchup=_catchup(draft, draft.get("catchup") or {}),
+        catchup=_catchup(draft, draft.sound("catchup")),
         start_deadline=_length(draft, ("start_deadline",), draft.get("start_deadline")),
-        retries=_retries(draft, draft.get("retries") or {}),
+        retries=_retries(draft, draft.sound("retries")),
         secrets={name: _secret(said) for name, said in (draft.get("secrets") or {}).items()},
-        resources=_resources(draft, draft.get("resources") or {}),
+        resources=_resources(draft, draft.sound("resources")),
         queue=draft.get("queue") or DEFAULT_QUEUE,
         priority=int(draft.get("priority") or 0),
         prune=Prune(draft.get("prune") or Prune.ENABLED),
-        retention=_retention(draft.get("retention") or {}),
+        retention=_retention(draft.sound("retention")),
         renamed_from=draft.get("renamed_from"),
     )
 

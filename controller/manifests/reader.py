@@ -20,7 +20,7 @@ from controller.manifests.overlays import View, build_in, declared_environments
 from controller.manifests.project import Project, read_project, unknown_environment
 from controller.manifests.rendered import NOT_RENDERED, load_rendered
 from controller.model.deployments import Deployment
-from controller.model.findings import Finding, Severity
+from controller.model.findings import Finding, Severity, by_place
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, is_python, is_spec
 
 MAX_FILES = 10_000
@@ -139,7 +139,7 @@ class ManifestReader:
             state = replace(state, deployments={}, findings=(), broken_files=frozenset({*reads, *unread}))
         return replace(
             state,
-            findings=tuple(sorted((*findings, *state.findings), key=_order)),
+            findings=tuple(sorted((*findings, *state.findings), key=by_place)),
             file_count=state.file_count + (self._project_file is not None),
         )
 
@@ -154,7 +154,7 @@ class ManifestReader:
         valid = [one.deployment for one in built if one.deployment and one.deployment.name not in taken]
         return DesiredState(
             deployments=MappingProxyType({deployment.name: deployment for deployment in valid}),
-            findings=tuple(sorted(findings, key=_order)),
+            findings=tuple(sorted(findings, key=by_place)),
             broken_files=frozenset(path for path, read in reads.items() if read.is_broken).union(
                 (finding.file for finding in findings if finding.code in _ACROSS_FILES), unread
             ),
@@ -195,7 +195,7 @@ def _findings(file: str, loaded: Loaded, built: tuple[Built, ...]) -> Iterator[F
         yield Problem(
             code="EmptyFile", message="declares nothing", place=Place(1, 1), severity=Severity.WARNING
         ).finding(file, None)
-    found.sort(key=_order)
+    found.sort(key=by_place)
     yield from found[:MAX_FINDINGS_PER_FILE]
     if len(found) > MAX_FINDINGS_PER_FILE:
         last, more = found[MAX_FINDINGS_PER_FILE], len(found) - MAX_FINDINGS_PER_FILE
@@ -242,7 +242,3 @@ def _not_renamed(reads: Mapping[str, _Read]) -> Iterator[Finding]:
 def _too_many(path: str, count: int) -> Finding:
     message = f"{count} files, and at most {MAX_FILES} are read: this one and all after it were not"
     return Problem(code="TooManyFiles", message=message, place=Place(1, 1)).finding(path, None)
-
-
-def _order(finding: Finding) -> tuple[str, int, int, str]:
-    return (finding.file, finding.line, finding.column, finding.code)

@@ -41,10 +41,14 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeFile:
-    """One file that is not a manifest: `digest` changes exactly when its content does, `size` is in bytes."""
+    """One file that is not a manifest: `digest` changes exactly when its content does, `size` is in bytes.
+
+    `refusal` says why it can't be read although it is there.
+    """
 
     digest: str
     size: int
+    refusal: str = ""
 
 
 class Code(Protocol):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+from controller import crashpoints
 from controller.clock import Clock
 from controller.errors import SourceError
 from controller.manifests import ManifestReader, build_deployment
@@ -129,6 +130,7 @@ class Reconciler:
         with self._store.write() as tx:
             applied = apply(tx, plan, before, self._clock.now(), self._settle)
             events.append(tx, (*rewritten, *self._unknown_names(tx, plan)))
+            crashpoints.reach("pass:applying")
         self._status, self._is_unavailable = applied.status, False
         self._recorded = {name: entry for name, entry in self._recorded.items() if name not in applied.gone}
         self._recorded.update(applied.written)

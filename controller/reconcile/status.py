@@ -96,7 +96,8 @@ def source_events(
         before = was.get(said.type)
         is_good = said.status is (said.type is ConditionType.READY)
         is_same = before == (said.status, said.reason, said.message)
-        if said.type not in _TOLD or is_same or (before is not None and before[0] and is_good):
+        is_told_below = said.type is ConditionType.READY and said.reason == WITHHELD
+        if said.type not in _TOLD or is_told_below or is_same or (before is not None and before[0] and is_good):
             continue
         found.append(
             Event(

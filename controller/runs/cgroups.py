@@ -8,6 +8,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from controller.runs.beside.group import Group
+
 # `DelegateSubgroup=` of a systemd unit: the controller is put into this one, so that the group above holds no process.
 SUBGROUP = "controller"
 
@@ -34,11 +36,9 @@ def own_group() -> Path | None:
 def remove(base: Path | None, nonce: str) -> None:
     """End and remove the group of a try whose supervisor can't do it any more."""
     if base is not None:
-        group = base / f"controller-{nonce}"
-        with suppress(OSError):
-            (group / "cgroup.kill").write_text("1")
-        with suppress(OSError):
-            group.rmdir()
+        group = Group(str(base), f"controller-{nonce}")
+        group.kill()
+        group.remove()
 
 
 def _delegate(group: Path) -> None:

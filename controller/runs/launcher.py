@@ -18,10 +18,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from controller import crashpoints
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.policies import EnvSecret
 from controller.model.runs import Run
-from controller.runs import crashpoints
 from controller.runs.beside import flow_process
 from controller.runs.users import FlowUser, let_pass, own_directory
 from controller.runs.warm import IMPORT, PACKAGE, ForkServer

@@ -14,10 +14,10 @@ from datetime import datetime
 from pathlib import Path
 
 from controller.clock import Clock
+from controller.crashpoints import reach
 from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunState
 from controller.runs import cgroups, tasks
-from controller.runs.crashpoints import reach
 from controller.runs.ids import new_nonce
 from controller.runs.launcher import Launcher, sweep
 from controller.runs.outcomes import ending, ending_of, note, record, tell

@@ -64,6 +64,8 @@ class DirectoryCode:
     def _file(self, path: str) -> CodeFile | None:
         try:
             seen = self._files.look(_checked(path))
+        except PermissionError as error:
+            return CodeFile(digest="refused", size=0, refusal=f"the file can't be read: {error.strerror}")
         except OSError:
             return None
         except TooLargeError as error:

@@ -314,6 +314,6 @@ def _last_run(run: Run) -> LastRun:
 
 
 def _weight(view: DeploymentView) -> int:
-    if view.sync is Sync.INVALID:
-        return 0
+    if view.sync in (Sync.INVALID, Sync.OUT_OF_SYNC):
+        return 0 if view.sync is Sync.INVALID else 1
     return {Health.DEGRADED: 1, Health.RUNNING: 2}.get(view.health, 3)

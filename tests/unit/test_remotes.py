@@ -1,6 +1,8 @@
 """Which URLs are followed. What git might take for an option or a program is refused before git sees it."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controller.errors import UsageError
 from controller.remotes import looks_remote, parse_url
@@ -109,3 +111,23 @@ def test_the_directory_of_a_url_is_a_plain_name_and_its_own() -> None:
     assert len(set(names)) == len(names)
     assert all(len(name) < 60 and name.replace("-", "").replace(".", "").isalnum() for name in names)
     assert names[0].startswith("flows-")
+
+
+PIECES = ["-", "--upload-pack=x", "ext", "ssh", "https", "file", ":", "::", "//", "/", "@", "[", "]", "host", "%2d"]
+PIECES += ["..", "\n", "?", "~", "é", "https://host", "ssh://git@host/", "git@host:", "file:///"]
+
+
+@given(st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=8).map("".join))
+def test_whatever_the_text_it_is_refused_or_harmless(text: str) -> None:
+    try:
+        url = parse_url(text)
+    except UsageError:
+        return
+    assert str(url) == text
+    assert not any(part.startswith("-") for part in (text, url.host, url.user or "", url.path))
+    assert url.scheme in ("https", "http", "ssh", "file")
+    assert text.isprintable()
+    assert "::" not in text.partition("[")[0]
+    assert ".." not in url.path.split("/")
+    assert "/" not in url.directory_name
+    assert not url.directory_name.startswith((".", "-"))

@@ -22,8 +22,10 @@ FILES = (
     Explanation(
         code="InvalidCharacter",
         summary="a control character in the file",
-        meaning="A control character stands in the file, or half of a surrogate pair in an escape.",
-        remedy="Remove it. A file with many `U+0000` is UTF-16: save it as UTF-8.",
+        meaning="A control character stands in the file, or half of a surrogate pair in an escape; or `U+0085`, "
+        "`U+2028` or `U+2029`, which end a line for some programs only, so that a key could hide behind a comment.",
+        remedy='Remove it, or write it as an escape in double quotes: `"\\u2028"`. A file with many `U+0000` is '
+        "UTF-16: save it as UTF-8.",
     ),
     Explanation(
         code="FileTooLarge",

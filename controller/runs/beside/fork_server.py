@@ -7,61 +7,64 @@ first sends a descriptor of itself. If it dies or hangs, its supervisors go on, 
 A supervisor forks once more for a flow of a Python file. That process looks like a new interpreter: `as_new` says how.
 """
 
+import _socket
 import atexit
 import gc
+import itertools
 import os
 import signal
-import socket
 import sys
 import time
 import traceback
 import types
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from controller.runs.beside import flow_process, supervisor, titles
 
-# What flows use first; `asyncio` is left to those that do: it is as large as all of these together.
+# What many flows use. Not `asyncio`, which is large. Not `threading`, and so not `logging`: what it does after each
+# fork costs every run half as much again as the fork. (`_socket` is `socket` without its enums, for the same reason.)
 import datetime  # isort: skip  # noqa: F401
-import logging  # isort: skip  # noqa: F401
 import pathlib  # isort: skip  # noqa: F401
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class New:
+class New(NamedTuple):
     """What a new interpreter has that can't be seen from the request.
 
-    `coerced`: the variables that it sets itself at its start (PEP 538: LC_CTYPE, where no language was chosen).
+    `coerced`: the variables that it sets itself at its start (PEP 538: LC_CTYPE, where no language was chosen). `ours`:
+    the modules that it does not have.
     """
 
     path: list[str]
     coerced: dict[str, str]
+    ours: list[str]
 
 
 def main(path: list[str]) -> int:
     """Serve until the socket ends. `path` is what sys.path is to be in a flow. Returns in a flow's process only."""
     began_with = titles.environment()
     coerced = {name: value for name, value in os.environ.items() if name not in began_with}
-    control = socket.socket(fileno=0)
+    control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, _reap)
+    ours = [name for name in sys.modules if name.partition(".")[0] == "controller"]
     area = titles.find()
     titles.show(area, "controller fork server")
     flow_process.prepare()
     gc.collect()
     gc.freeze()
     while True:
-        message, descriptors, _, _ = socket.recv_fds(control, 4096, 1)
+        message, rights, _, _ = control.recvmsg(4096, _socket.CMSG_SPACE(4))
         if not message:
             os._exit(0)
+        if not rights:
+            continue  # no descriptor is free; its sender sees its socket closed
+        own = int.from_bytes(rights[0][2][:4], sys.byteorder)
         pid = os.fork()
         if pid == 0:
             control.detach()  # its number becomes the input of the supervisor
-            [own] = descriptors
-            new = New(path=path, coerced=coerced)
+            new = New(path=path, coerced=coerced, ours=ours)
             return _supervise(os.fsdecode(message), own, new, area, began_with)
-        for descriptor in descriptors:
-            os.close(descriptor)
+        os.close(own)
 
 
 def _reap(*_: object) -> None:
@@ -80,10 +83,11 @@ def _supervise(directory: str, own: int, new: New, area: titles.Area, began_with
     os.dup2(own, 0)
     os.dup2(own, 1)
     os.close(own)
-    with socket.socket(fileno=os.dup(0)) as wire:
-        handle = os.pidfd_open(os.getpid())
-        socket.send_fds(wire, [b"I AM\n"], [handle])
-        os.close(handle)
+    handle = os.pidfd_open(os.getpid())
+    wire = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, os.dup(0))
+    wire.sendmsg([b"I AM\n"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, handle.to_bytes(4, sys.byteorder))])
+    wire.close()
+    os.close(handle)
 
     def call(spec: dict[str, Any], env: dict[str, str]) -> int:
         titles.show(area, f"controller flow {directory}", env.get("CONTROLLER_RUN_ID", ""))
@@ -111,7 +115,7 @@ def as_new(new: New, env: dict[str, str]) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     sys.path[:] = new.path
     sys.orig_argv[:] = [sys.executable, "-P", flow_process.__file__]
-    for name in [name for name in sys.modules if name.partition(".")[0] == "controller"]:
+    for name in new.ours:
         del sys.modules[name]
 
 
@@ -121,13 +125,15 @@ def _leave(run: Any, root: str) -> int:
     To take a whole interpreter apart costs more than a small flow. If only the standard library and the flow's own
     files were loaded it is enough to do what has an effect: threads, atexit, what is open. Else: return, have it all.
     """
-    before = set(sys.modules)
+    before = len(sys.modules)
     code: Any = 1
     try:
         code = run()
     except SystemExit as error:
         code = error.code
-    own = [name for name in sys.modules if name not in before and not (_is_standard(name) or _is_ours(name))]
+    # The newest come first. To look at all of them would copy every page that a name of one stands on.
+    loaded = list(itertools.islice(reversed(sys.modules), max(0, len(sys.modules) - before)))
+    own = [name for name in loaded if not (_is_standard(name) or _is_ours(name))]
     if not all(_is_below(sys.modules[name], root) for name in own):
         sys.exit(code)
     if "threading" in sys.modules:
@@ -137,7 +143,7 @@ def _leave(run: Any, root: str) -> int:
     atexit._run_exitfuncs()
     if code is not None and not isinstance(code, int):
         sys.stderr.write(f"{code}\n")
-    for name in reversed(own):
+    for name in own:
         vars(sys.modules.pop(name)).clear()  # what is closed when it goes, goes now
     gc.collect(2 if gc.get_count()[2] else 1)  # nothing is in the oldest generation before its first round
     for stream in (sys.stdout, sys.stderr):

@@ -10,8 +10,7 @@ import json
 import os
 import re
 import signal
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from controller.runs.beside import tree
 from controller.runs.beside.group import Group
@@ -24,8 +23,7 @@ EVENTS_FD = 4
 _READ_AT_START = re.compile(r"PYTHON|LC_|LANG|LD_|MALLOC_|GLIBC_|HOME$")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pipes:
+class Pipes(NamedTuple):
     """The flow's ends: both outputs, and what it reports."""
 
     output: int

@@ -15,8 +15,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from controller.runs.beside import spawn, tree, vault
 from controller.runs.beside.flow import Flow
@@ -29,8 +28,7 @@ EXIT_BYTES = 1 << 14
 Warm = Callable[[dict[str, Any], dict[str, str]], int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Warmth:
+class Warmth(NamedTuple):
     """What a forked supervisor can do: call the flow in a fork of itself. `environment`: what its server began with."""
 
     call: Warm

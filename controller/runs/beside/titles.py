@@ -7,14 +7,13 @@ whose supervisor was lost, so it has to stand in /proc/PID/environ also where no
 
 import ctypes
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 RUN = b"CONTROLLER_RUN_ID="
 ROOM = 36
 
 
-@dataclass(frozen=True, slots=True)
-class Area:
+class Area(NamedTuple):
     """Addresses in this process and in all its forks: the arguments, and the value of CONTROLLER_RUN_ID if set."""
 
     start: int

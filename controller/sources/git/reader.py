@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 from controller.errors import SourceError
@@ -39,12 +40,14 @@ class CommitReader:
 
     def read(self, revision: str) -> Snapshot:
         """The manifests below the deployments path, and the project; only what changed since the last is read."""
-        with self._look() as look:
-            return self._manifests.read(look, commit_of(revision), revision)
+        commit = commit_of(revision)
+        with self._look(commit) as look:
+            return self._manifests.read(look, commit, revision)
 
     def code(self, revision: str) -> Code:
         """The files of this commit; only what changed since the last commit that was asked for is looked up."""
-        return GitCode(self._look, self._index, commit_of(revision))
+        commit = commit_of(revision)
+        return GitCode(partial(self._look, commit), self._index, commit)
 
     def read_file(self, revision: str, path: str) -> bytes:
         """The content of a regular file of this commit; from its export, if there is one, whatever git has kept."""
@@ -52,7 +55,7 @@ class CommitReader:
         if self._exports.has(commit):
             with contextlib.suppress(OSError):
                 return self._exports.read(commit, path)
-        with self._look() as look:
+        with self._look(commit) as look:
             found = next((entry for entry in list_tree(look, commit, path) if entry.path == path), None)
             if found is None or not found.is_regular:
                 raise SourceError(f"{path} is not a regular file at {revision}.")
@@ -67,7 +70,7 @@ class CommitReader:
             except FileNotFoundError:
                 return None
             return ManifestFile(path=PROJECT_FILE, content=content, digest=commit)
-        with self._look() as look:
+        with self._look(commit) as look:
             entries = [entry for entry in list_tree(look, commit, PROJECT_FILE) if entry.path == PROJECT_FILE]
             return judge(look, entries, {}).get(PROJECT_FILE)
 
@@ -76,7 +79,7 @@ class CommitReader:
         commit = commit_of(revision)
         if self._exports.has(commit):
             return self._exports.root(commit)
-        with self._look() as look:
+        with self._look(commit) as look:
             entries = [entry for entry in list_tree(look, commit) if entry.mode in MODES]
             return self._exports.write(commit, _with_contents(look, entries))
 
@@ -102,7 +105,8 @@ class CommitReader:
         """Remove the exports of all other commits."""
         self._exports.collect({commit_of(revision) for revision in keep})
 
-    def _look(self) -> AbstractContextManager[Look]:
+    def _look(self, commit: str | None = None) -> AbstractContextManager[Look]:  # noqa: ARG002
+        """Open the repository, to read this commit if it is known which."""
         return self._git.look()
 
 

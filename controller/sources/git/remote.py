@@ -13,7 +13,7 @@ from pathlib import Path
 
 from controller.errors import EmptyRepositoryError, RefNotFoundError, RepositoryNotFoundError, SourceError
 from controller.remotes import Access, RemoteUrl
-from controller.sources.git.commits import COMMIT, check_ref, revision_of
+from controller.sources.git.commits import COMMIT, check_ref, commit_of, revision_of
 from controller.sources.git.mirror import FOLLOWED, Mirror
 from controller.sources.git.process import Git, GitError, Look
 from controller.sources.git.reader import CommitReader
@@ -94,13 +94,14 @@ class RemoteSource(CommitReader):
         self._server.interrupt()
 
     @contextmanager
-    def _look(self) -> Iterator[Look]:
-        """What can't be read here may be the mirror's fault."""
+    def _look(self, commit: str | None = None) -> Iterator[Look]:
+        """If it is the followed commit that can't be read, the mirror may be at fault; others may well be gone."""
         try:
             with self._git.look() as look:
                 yield look
         except SourceError as error:
-            if type(error) in (SourceError, RepositoryNotFoundError):
+            is_followed = self._fetched is not None and commit == commit_of(self._fetched.revision)
+            if is_followed and type(error) in (SourceError, RepositoryNotFoundError):
                 self._is_suspect = True
             raise
 
@@ -174,9 +175,9 @@ class RemoteSource(CommitReader):
         refspec = f"+{advertised.name or advertised.object_id}:{FOLLOWED}"
         options = ("--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--no-auto-maintenance")
         self._talk("fetch", *options, "--end-of-options", str(self._url), refspec)
-        with self._git.look() as look:
-            here = self._mirror.followed(look)
+        with self._server.look() as look:
             self._mirror.compact(look)
+            here = self._mirror.followed(look)
         if here is None:
             raise RefNotFoundError(f"{self._ref} of {self._url} leads to no commit.", hint="Check --ref.")
         return here

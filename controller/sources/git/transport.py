@@ -112,10 +112,11 @@ def _has_password(url: RemoteUrl, access: Access) -> bool:
 
 
 def _steady(text: str) -> str:
-    """Without what ssh adds for people, and without times: the same failure is told in the same words."""
+    """Without what ssh adds for people, and without numbers: the same failure is told in the same words."""
     for added in _ADDED:
         text = text.replace(added, "")
-    return re.sub(r" after \d+ (?:ms|milliseconds)", "", text)
+    text = re.sub(r" after \d+ (?:ms|milliseconds)", "", text)
+    return re.sub(r"\d+ (bytes|out of)", r"some \1", text)
 
 
 def _without_secret(text: str, access: Access) -> str:

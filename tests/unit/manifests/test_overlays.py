@@ -119,11 +119,29 @@ def test_all_environments_are_checked_at_once_and_nothing_is_said_twice() -> Non
     assert not state.deployments
 
 
-def test_what_an_overlay_takes_away_is_missed_in_its_environment() -> None:
-    text = "name: a\nflow: f.py:m\nenvironments: {staging: {flow: null}}\n"
+@pytest.mark.parametrize(
+    ("overlay_text", "column", "path"),
+    [
+        ("{flow: null}", 26, "$.environments.staging"),
+        ("{schedule: {cron: null}}", 37, "$.environments.staging.schedule"),
+        ("{schedule: {cron: null, day_or: null}}", 37, "$.environments.staging.schedule"),
+    ],
+)
+def test_what_an_overlay_takes_away_is_missed_where_it_does_that(overlay_text: str, column: int, path: str) -> None:
+    text = f"name: a\nflow: f.py:m\nschedule: {{cron: '* * * * *'}}\nenvironments: {{staging: {overlay_text}}}\n"
     (finding,) = read(text, every=True).findings
-    assert (finding.code, finding.line) == ("MissingKey", 1)
-    assert finding.message.endswith("(in the environment staging)")
+    assert at(finding) == ("MissingKey", "deployments/0.yaml", 4, column, path)
+
+
+def test_what_the_defaults_of_an_environment_take_away_is_missed_there() -> None:
+    project = "defaults: {flow: f.py:m}\nenvironments:\n  prod: {defaults: {flow: null}}\n"
+    (finding,) = read("name: a\n", project=project, every=True).findings
+    assert at(finding) == ("MissingKey", "controller.yaml", 3, 21, "$.environments.prod.defaults")
+
+
+def test_a_default_that_a_document_takes_away_is_missed_in_the_document() -> None:
+    (finding,) = read("name: a\nflow: null\n", project="defaults: {flow: f.py:m}").findings
+    assert at(finding)[:4] == ("MissingKey", "deployments/0.yaml", 2, 1)
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,23 @@ def test_what_is_no_size_is_refused(read: Read, wrong: str) -> None:
     assert (finding.code, finding.path) == ("InvalidSize", "$.resources.memory")
 
 
+def test_a_fault_in_one_part_of_a_policy_hides_none_in_another(read: Read) -> None:
+    text = (
+        "retries: {limit: x, delay: y, max_delay: z}\n"
+        "catchup: {policy: some, window: 0}\n"
+        "resources: {memory: 1XB, processes: 0}\n"
+    )
+    assert [finding.path for finding in read(GOOD + text).findings] == [
+        "$.retries.limit",
+        "$.retries.delay",
+        "$.retries.max_delay",
+        "$.catchup.policy",
+        "$.catchup.window",
+        "$.resources.memory",
+        "$.resources.processes",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [

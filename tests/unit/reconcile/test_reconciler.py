@@ -160,6 +160,16 @@ def test_a_document_removed_from_a_good_file_is_pruned_though_another_file_is_br
     assert list(world.entries()) == ["a"]
 
 
+def test_what_may_have_moved_into_a_broken_file_is_kept(world: World) -> None:
+    world.put(a=hourly("a"), b=hourly("b"), c=hourly("c"))
+    world.put(a=BROKEN)
+    world.put(a=BROKEN + "---\n" + hourly("b"), b=None, c=None)
+    assert set(world.entries()) == {"a", "b"}
+    assert world.entries()["b"].reason == "InvalidManifest"
+    world.put(a=hourly("a") + "---\n" + hourly("b"))
+    assert all(entry.is_valid for entry in world.entries().values())
+
+
 def test_a_document_removed_from_a_file_that_has_errors_is_kept(world: World) -> None:
     world.put(a=hourly("a") + "---\n" + hourly("b"))
     world.put(a="name: a\ncommand: 5\n")

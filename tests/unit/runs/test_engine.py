@@ -12,6 +12,7 @@ import pytest
 from controller.calendar import jitter_offset
 from controller.model.runs import Attempt, Run, RunId, RunState
 from controller.runs.admission import Request
+from controller.runs.cgroups import own_group
 from controller.runs.launcher import sweep
 from controller.settings import boot_id
 from controller.sources.git import GitSource
@@ -300,6 +301,24 @@ def test_a_killed_supervisor_is_a_crash_and_its_flow_is_ended(world: World) -> N
     wait_until(lambda: all(is_gone(pid) for pid in flow))
     assert world.log(run) == "begin\n"
     assert world.events()[-1].reason == "RunCrashed"
+
+
+def test_the_control_group_of_a_lost_run_is_ended_and_removed(world: World) -> None:
+    group = own_group()
+    if group is None:
+        pytest.skip("NOT TESTED: no control group of version 2 can be written to here")
+    # What it leaves behind has no mark of its run: only the group knows it.
+    script = "env -i setsid sleep 900 & echo $!; wait"
+    world.declare(a=command("a", script))
+    world.start(group=group)
+    run = world.trigger("a")
+    wait_until(lambda: world.log(run))
+    [attempt] = attempts(world, run)
+    assert (group / f"controller-{attempt.nonce}").is_dir()
+    os.kill(world.supervisor_pid(run), signal.SIGKILL)
+    assert world.wait(run).state is RunState.CRASHED
+    assert is_gone(int(world.log(run)))
+    assert not (group / f"controller-{attempt.nonce}").exists()
 
 
 def pids_of(run: Run) -> list[int]:

@@ -431,6 +431,21 @@ def test_a_damaged_mirror_is_made_anew(repository: GitRepository, follow: Follow
     assert contents(source) == [b"2"]
 
 
+def test_a_commit_that_is_lost_is_no_reason_to_fetch_everything_again(
+    repository: GitRepository, follow: Follow
+) -> None:
+    repository.commit({"deployments/a.yaml": "1"})
+    source = follow()
+    source.observe()
+    identity = source.mirror.stat().st_ino
+    for number in range(2):
+        with pytest.raises(SourceError):
+            source.checkout("sha1:" + "0" * 40)
+        repository.commit({"deployments/a.yaml": f"again {number}"})
+        source.observe()
+    assert source.mirror.stat().st_ino == identity
+
+
 def test_what_is_wrong_on_the_server_does_not_cost_the_mirror(repository: GitRepository, follow: Follow) -> None:
     """A commit that git's checks refuse is not fetched over and over, and what was there stays readable."""
     first = repository.commit({"deployments/a.yaml": "1"})

@@ -1,7 +1,8 @@
 """Named points at which a test can have the controller die as by a power cut. Does nothing else, and nothing unasked.
 
-`CONTROLLER_CRASHPOINT=running` ends it once `running` is committed; `supervisor:go` ends a supervisor at its point of
-that name; with a comma, both. The pairs are driven by tests/unit/runs/test_crashpoints.py.
+`CONTROLLER_CRASHPOINT=running` ends it once `running` is committed, `pass:plan` after that stage of a pass;
+`supervisor:go` ends a supervisor at its point of that name; with a comma, both. Driven by
+tests/unit/runs/test_crashpoints.py and tests/acceptance/test_killed_passes.py.
 """
 
 import os
@@ -11,6 +12,7 @@ from collections.abc import Collection
 from controller.settings import crashpoints
 
 CONTROLLER = ("claimed", "prepared", "launched", "heard", "running", "gone", "judged", "settled")
+PASS = ("observe", "read", "parse", "plan", "applying", "apply", "project", "garbage")
 SUPERVISOR = ("locked", "ready", "go", "started", "forked", "ended", "exited")
 
 
