@@ -7,16 +7,22 @@ from typing import Any
 from sqlalchemy import delete, insert, select
 
 from controller.model.task_runs import TaskRun, TaskTree
-from controller.store.schema import task_trees
+from controller.store.schema import runs, task_trees
 from controller.store.store import Transaction
 
 
 def keep(tx: Transaction, run_id: str, attempt: int, tree: TaskTree) -> None:
-    """Record the tree of one attempt, in place of what was recorded before."""
+    """Record the tree of one attempt, in place of what was recorded before; nothing where there is no such run."""
+    if tx.connection.execute(select(runs.c.id).where(runs.c.id == run_id)).first() is None:
+        return
     of_this = (task_trees.c.run_id == run_id, task_trees.c.attempt == attempt)
     tx.connection.execute(delete(task_trees).where(*of_this))
-    runs = [_plain(run) for run in tree.runs]
-    row = {"run_id": run_id, "attempt": attempt, "runs": runs, "dropped": tree.dropped}
+    row = {
+        "run_id": run_id,
+        "attempt": attempt,
+        "runs": [_plain(run) for run in tree.runs],
+        "dropped": tree.dropped,
+    }
     tx.connection.execute(insert(task_trees).values(row))
 
 

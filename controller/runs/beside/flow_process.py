@@ -60,7 +60,6 @@ def main() -> int:
     os.set_inheritable(EVENTS_FD, False)
     if call["pycache"]:
         sys.pycache_prefix = call["pycache"]
-    prepare()
     mark = sys.modules[MARK] = types.ModuleType(MARK)
     vars(mark)["EVENTS_FD"] = EVENTS_FD
     # `python -P` started this very file: what it put in sys.modules is not the flow's business.
@@ -102,7 +101,7 @@ def run(call: dict[str, Any]) -> Any:
 def prepare() -> None:
     """Load what checks parameters, and leave no trace: a flow may have a `controller` of its own.
 
-    It is found where this file is and nowhere else.
+    It is found where this file is and nowhere else. A fork server does this before it forks.
     """
     if Parts.coerce is not None:
         return
@@ -118,12 +117,16 @@ def prepare() -> None:
         sys.modules.update(before)
 
 
-def invoke(flow: Callable[..., Any], parameters: dict[str, Any]) -> Any:
+def invoke(flow: Any, parameters: dict[str, Any]) -> Any:
     """Call it. What is made with our `@flow` checks its own parameters; a flow of Prefect runs without its server."""
     kind = type(flow).__module__
     if kind == "controller.flows.flow":
         return flow(**parameters)
-    if not (kind.partition(".")[0] == "prefect" and hasattr(flow, "fn")):
+    is_foreign = kind.partition(".")[0] == "prefect" and hasattr(flow, "fn")
+    if not is_foreign and not getattr(flow, "__annotations__", None):
+        return flow(**parameters)
+    prepare()
+    if not is_foreign:
         return flow(**Parts.coerce(flow, (), parameters)[1])
     Parts.foreign.free()
     if getattr(flow, "should_validate_parameters", True):
