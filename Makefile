@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
-.PHONY: help run test check format prefect bench lock clean
+.PHONY: help run test check format prefect bench simulate lock clean
 help:  ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -43,6 +43,10 @@ prefect: $(VENV)/dev.stamp  ## install Prefect into .venv-prefect, and run its o
 
 bench: $(VENV)/dev.stamp  ## measure, print a table, write benchmarks/results.json
 	$(BIN)/python -m benchmarks
+
+simulate: $(VENV)/dev.stamp  ## play SEEDS=2000 random histories of STEPS=60 against the controller, beginning with FROM=0
+	SIMULATE_FROM=$(or $(FROM),0) SIMULATE_SEEDS=$(or $(SEEDS),2000) SIMULATE_STEPS=$(or $(STEPS),60) \
+	  $(BIN)/python -m pytest -n 2 -q tests/simulation
 
 lock:  ## resolve the pinned, hashed requirements anew
 	$(PIP) install uv

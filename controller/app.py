@@ -28,6 +28,8 @@ from controller.runs.cgroups import own_group
 from controller.runs.engine import Engine
 from controller.runs.ids import RunIds
 from controller.runs.launcher import Launcher
+from controller.runs.requests import Requests
+from controller.runs.retention import Sweeper
 from controller.runs.specification import Specifications
 from controller.runs.users import FlowUser, check_ways, find_user, let_pass
 from controller.runs.warm import ForkServer
@@ -108,6 +110,7 @@ class Controller:
             on_tick=self._tick,
             on_failure=ending.ask,
         )
+        self._sweeper = Sweeper(self._store, self._clock, admission, self.state.runs)
         self._reconciler = Reconciler(
             source=self._source,
             store=self._store,
@@ -125,7 +128,13 @@ class Controller:
             longest_retry=LONGEST_RETRY if isinstance(location.repo, RemoteUrl) else settings.interval,
             on_failure=ending.ask,
         )
-        self._operations = Operations(store=self._store, clock=self._clock, runs=self._engine, reconcile=self._loop.ask)
+        self._operations = Operations(
+            store=self._store,
+            clock=self._clock,
+            runs=Requests(self._store, admission, self._clock, self._engine.wake),
+            look_at=self._engine.look_at,
+            reconcile=self._loop.ask,
+        )
         self._control = ControlServer(self.state.socket, self._operations.answer)
 
     def _launcher(self, user: FlowUser | None) -> Launcher:
@@ -224,8 +233,9 @@ class Controller:
 
     def _tick(self) -> None:
         """Every ten seconds, on the engine's thread."""
-        self._timetable.wake()
+        self._timetable.wake(self._clock.now())
         self._operations.end_holds()
+        self._sweeper.sweep()
 
     def _project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
         """To the timetable; and what was decided about just before a change is waiting for a place now."""

@@ -18,12 +18,16 @@ class _Named(click.Argument):
     def process_value(self, ctx: click.Context, value: Any) -> Any:
         """Leave out the flow."""
         found = super().process_value(ctx, value)
-        return found.rpartition("/")[2] if isinstance(found, str) else found
+        return found if not isinstance(found, str) or ".py" in found else found.rpartition("/")[2]
+
+
+def _named(argument: click.Argument) -> click.Argument:
+    return _Named([str(argument.name)], metavar="NAME")
 
 
 def _again(command: click.Command, name: str) -> click.Command:
     """The same command under another name."""
-    parameters = [_Named(["name"]) if isinstance(one, click.Argument) else one for one in command.params]
+    parameters = [_named(one) if isinstance(one, click.Argument) else one for one in command.params]
     return click.Command(name, callback=command.callback, params=parameters, help=command.help)
 
 

@@ -35,7 +35,8 @@ class DesiredState:
 
     `deployments` holds the valid ones by name. `broken_files` are those with an error (or beyond the limit of
     files): what was known from them stays as it was. `declared_names` are all names seen, valid or not, and
-    `environments` those of the project and of all documents.
+    `environments` those of the project and of all documents. `limits` are those of the queues; None where the project
+    is broken.
     """
 
     deployments: Mapping[str, Deployment] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class DesiredState:
     broken_files: frozenset[str] = frozenset()
     declared_names: frozenset[str] = frozenset()
     environments: frozenset[str] = frozenset()
+    limits: Mapping[str, int] | None = None
     file_count: int = 0
     document_count: int = 0
 
@@ -139,6 +141,7 @@ class ManifestReader:
             state = replace(state, deployments={}, findings=(), broken_files=frozenset({*reads, *unread}))
         return replace(
             state,
+            limits=None if project.is_broken else project.limits,
             findings=tuple(sorted((*findings, *state.findings), key=by_place)),
             file_count=state.file_count + (self._project_file is not None),
         )

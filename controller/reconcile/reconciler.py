@@ -22,7 +22,7 @@ from controller.reconcile.apply import Applied, Settle, apply
 from controller.reconcile.plan import Plan, active_schedules, make_plan
 from controller.reconcile.stages import Stages
 from controller.sources.source import Source
-from controller.store import Store, Transaction, events, inventory, passes, runs, sources
+from controller.store import Store, Transaction, events, inventory, passes, queues, runs, sources
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Reconciler:
         plan = make_plan(snapshot, desired, self._recorded, approved=approved, is_atomic=self._is_atomic)
         stages.done("plan")
         is_new = revision != self._status.last_attempted_revision or plan.changes_anything
-        applied = self._apply(plan)
+        applied = self._apply(plan, desired.limits)
         stages.done("apply")
         self._built.update((new.name, new) for new in (*plan.create, *(change.after for change in plan.update)))
         self.project(applied)
@@ -124,11 +124,13 @@ class Reconciler:
         """Whether this revision was dealt with, and the source could be read the last time."""
         return revision == self._status.last_attempted_revision and not self._is_unavailable
 
-    def _apply(self, plan: Plan) -> Applied:
+    def _apply(self, plan: Plan, limits: Mapping[str, int] | None) -> Applied:
         before = self._status
         rewritten = list(self._rewritten(before.last_applied_revision, plan.revision))
         with self._store.write() as tx:
             applied = apply(tx, plan, before, self._clock.now(), self._settle)
+            if limits is not None and not plan.is_blocked:
+                queues.put(tx, limits)
             events.append(tx, (*rewritten, *self._unknown_names(tx, plan)))
             crashpoints.reach("pass:applying")
         self._status, self._is_unavailable = applied.status, False

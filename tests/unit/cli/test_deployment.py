@@ -96,14 +96,10 @@ def test_the_others_are_commands_that_there_are(followed: Followed) -> None:
 
 
 def test_execute_runs_here_and_now(followed: Followed) -> None:
-    answer = followed("execute", "sums", "--param", "nums=[5]")
-    assert (answer.code, answer.out) == (0, 'adding\nresult: {"sum": 5, "label": "x"}\n')
     answer = followed("deployment", "execute", "add/sums", "--params", '{"nums": [1, 1]}')
-    assert (answer.code, answer.out.splitlines()[-1]) == (0, 'result: {"sum": 2, "label": "x"}')
-    answer = followed("execute", "fails")
-    assert (answer.code, answer.out) == (1, "1\n2\n3\n4\n5\n")
-    assert followed("execute", "never-good").code == 2
-    assert "did you mean" in followed("execute", "sum").err.lower()
+    assert (answer.code, answer.out) == (0, '{"sum": 2, "label": "x"}\n')
+    answer = followed("deployment", "execute", "flows/sums.py:add", "--params", '{"nums": [3]}')
+    assert (answer.code, answer.out) == (0, '{"sum": 3, "label": "x"}\n')
     assert followed("runs", "list", "-o", "json").json == []
 
 
@@ -118,4 +114,4 @@ def test_python_specs_are_executed_only_if_that_is_asked_for(work: Path, command
     assert (answer.code, answer.json["deployments"], answer.json["findings"]) == (0, 1, [])
     assert command("execute", "one", "--repo", str(work)).code == 2
     answer = command("execute", "one", "--render-python", "--repo", str(work))
-    assert (answer.code, answer.out) == (0, "hello\n")
+    assert (answer.code, "hello" in answer.err) == (0, True)

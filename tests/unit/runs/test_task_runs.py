@@ -58,7 +58,7 @@ DOCUMENT = "name: many\nflow: flows/many.py:main\nparameters: {{count: {count}, 
 
 def seen(world: World, run_id: str) -> RunView:
     with world.store.read() as tx:
-        return find_run(tx, run_id, world.runs_directory)
+        return find_run(tx, run_id, directory=world.runs_directory)
 
 
 def check_tree(tasks: tuple[TaskRun, ...]) -> None:
