@@ -21,6 +21,7 @@ from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
 from controller.reconcile import Loop, PassResult, Reconciler
 from controller.remotes import RemoteUrl
+from controller.rendering import RenderedSource, Renderer
 from controller.runs.admission import Admission
 from controller.runs.beside import flow_process
 from controller.runs.cgroups import own_group
@@ -94,7 +95,9 @@ class Controller:
         self.state = StateDirectory(location.state_dir)
         self.state.hold(version=__version__, now=self._clock.now(), pause=threading.Event().wait)
         self._store = Store.open(self.state.database, project=PROJECT)
-        self._source = make_source(location, self.state, working_tree=settings.working_tree)
+        self._source = RenderedSource(
+            make_source(location, self.state, working_tree=settings.working_tree), make_renderer(user)
+        )
         admission = Admission(self._clock, RunIds())
         self._timetable = Timetable(lambda name: self._engine.look_at(name))
         self._engine = Engine(
@@ -266,6 +269,15 @@ def _remote_source(url: RemoteUrl, location: Location, state: StateDirectory) ->
     return RemoteSource(
         url, ref=location.ref, path=location.path, mirror=state.mirror, exports=state.exports, access=access
     )
+
+
+def make_renderer(user: FlowUser | None = None) -> Renderer:
+    """How Python specs are executed: as flows are, in their environment and as their user."""
+    environment = flow_environment()
+    if user is None:
+        return Renderer(environment=environment)
+    as_whom = (user.uid, user.gid, user.groups)
+    return Renderer(environment={**environment, **user.environment}, user=as_whom)
 
 
 def examine(location: Location) -> list[Check]:

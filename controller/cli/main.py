@@ -19,6 +19,7 @@ COMMANDS = {
     "explain": "controller.cli.explain:explain",
     "status": "controller.cli.status:status",
     "deployments": "controller.cli.deployments:deployments",
+    "deployment": "controller.cli.deployment:deployment",
     "next": "controller.cli.next:next_",
     "trigger": "controller.cli.trigger:trigger",
     "hold": "controller.cli.holds:hold",

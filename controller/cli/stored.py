@@ -30,7 +30,7 @@ def find(location: Location, run_id: str) -> tuple[Any, Path]:
     with reading(location) as (tx, state):
         if tx is None:
             raise NotFoundError(f"There is no run {run_id!r}.", hint="See `controller runs list`.")
-        return find_run(tx, run_id, SystemClock().now()), state.runs
+        return find_run(tx, run_id, SystemClock().now(), directory=state.runs), state.runs
 
 
 def instant(option: str, text: str, now: Any) -> Any:

@@ -17,7 +17,7 @@ from controller.clock import Clock
 from controller.crashpoints import reach
 from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunState
-from controller.runs import cgroups
+from controller.runs import cgroups, tasks
 from controller.runs.endings import ending, ending_of, note, record, tell
 from controller.runs.ids import new_nonce
 from controller.runs.launcher import Launcher, sweep
@@ -120,8 +120,10 @@ class Watchlist:
         tries = {one.run.id: self._attempt(one.run) for one in batch}
         reach("judged", decided)
         reach("heard", going)
+        trees = tasks.read_trees((watched.run, watched.directory, verdict) for watched, verdict in decided)
         with self._store.write() as tx:
             told = self._settle(tx, decided, now)
+            tasks.record(tx, trees)
             running = turns.start(tx, [watched.attempt for watched in going], now)
             claimed = turns.claim(tx, list(tries.values()))
         self._to_judge.clear()

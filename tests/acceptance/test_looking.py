@@ -20,6 +20,7 @@ COMMANDS = [
     "explain",
     "status",
     "deployments",
+    "deployment",
     "next",
     "trigger",
     "hold",
