@@ -1,8 +1,8 @@
 """Do these arguments fit the type hints of this function, and what do they become? Asked just before a flow is called.
 
 The rules are those of docs/format.md, which `controller.signatures` applies to the text of a file; here they are
-applied to the hints themselves, and the values are converted. Called by `flow`, and for plain functions by the flow's process.
-A hint that is not understood changes nothing and refuses nothing.
+applied to the hints themselves, and the values are converted. Called by `flow`, and for plain functions by the flow's
+process. A hint that is not understood changes nothing and refuses nothing.
 """
 
 import collections
@@ -105,6 +105,8 @@ def convert(hint: Any, value: Any, names: Names, path: Path = ()) -> Any:
     if hint is None or hint is type(None):
         return value if value is None else _refuse(hint, value, path)
     origin = typing.get_origin(hint)
+    if origin is typing.Annotated:  # of Pydantic: any other has been taken off
+        return _through_pydantic(hint, value, path)
     if origin is typing.Union or origin is types.UnionType:
         return _union(hint, value, names, path)
     if origin is typing.Literal:

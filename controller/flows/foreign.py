@@ -1,8 +1,8 @@
 """Prefect's own flows without its server: calls of its flows and tasks become calls of their functions.
 
-The flow's process calls `free` once it has found a flow that was made with Prefect's `@flow`, with the `prefect` that the
-flow itself has imported. What Prefect would do around a call (records, retries, caches, states) is not done: what is
-wanted of that is said in the deployment.
+The flow's process calls `free` once it has found a flow that was made with Prefect's `@flow`, with the `prefect` that
+the flow itself has imported. What Prefect would do around a call (records, retries, caches, states) is not done: what
+is wanted of that is said in the deployment.
 """
 
 import sys

@@ -1,8 +1,8 @@
 """Deployments written in Python: `DeploymentSpec` and its schedules. Constructing a spec is declaring it.
 
 A `.py` file below the deployments path is rendered by `controller.rendering` in a process of its own: it is executed,
-and what was registered here becomes the same documents as in YAML, checked by the same code. Nothing is checked here but
-what can't be written down as JSON.
+and what was registered here becomes the same documents as in YAML, checked by the same code. Nothing is checked here
+but what can't be written down as JSON.
 """
 
 import datetime

@@ -41,7 +41,7 @@ class Task(Generic[P, R]):
         self.retries = int(options.get("retries") or 0)
         self.log_prints: bool | None = options.get("log_prints")
         self.cache_key_fn: caching.CacheKey | None = options.get("cache_key_fn")
-        self.cache_expiration: "timedelta | None" = options.get("cache_expiration")
+        self.cache_expiration: timedelta | None = options.get("cache_expiration")
         self.is_async = is_coroutine_function(fn)
         self._hooks: Sequence[Hook] = tuple(options.get("on_failure") or ())
         self._policy = Policy(

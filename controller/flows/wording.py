@@ -21,6 +21,8 @@ def _spelled(hint: Any) -> str:
     origin = typing.get_origin(hint)
     if origin is typing.Union or origin is types.UnionType:
         return " | ".join(_spelled(branch) for branch in typing.get_args(hint))
+    if origin is typing.Annotated:
+        return _spelled(typing.get_args(hint)[0])
     if origin is typing.Literal:
         return f"Literal[{', '.join(repr(choice) for choice in typing.get_args(hint))}]"
     if isinstance(hint, str | typing.ForwardRef):

