@@ -23,7 +23,8 @@ class Item(BaseModel):
     n: int
 class Order(BaseModel):
     items: list[Item]
-def main(order: Order, many: Annotated[int, Field(gt=3)] = 5, words: Annotated[list, BeforeValidator(str.split)] = "a"):
+Words = Annotated[list, BeforeValidator(str.split)]
+def main(order: Order, many: Annotated[int, Field(gt=3)] = 5, words: Words = "a b"):
     return [order.items[0].n, many, words]
 """
 MODEL_CASES: list[tuple[dict[str, Any], Any]] = [
