@@ -10,10 +10,13 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from controller import __version__
 from controller.api.control import ControlServer
 from controller.api.operations import Operations
+from controller.api.parameters import Parameters
+from controller.api.serving import Web
 from controller.clock import Clock, SystemClock
 from controller.errors import SourceError, StoppingError, UsageError
 from controller.manifests import ManifestReader
@@ -45,6 +48,7 @@ from controller.sources.git import GitSource, RemoteSource
 from controller.sources.source import Source
 from controller.store import Store
 from controller.store.directory import StateDirectory
+from controller.views.forms import Forms
 from controller.views.health import Check, checks
 from controller.views.status import StatusView, look_in
 
@@ -122,8 +126,24 @@ class Controller:
             longest_retry=LONGEST_RETRY if isinstance(location.repo, RemoteUrl) else settings.interval,
             on_failure=ending.ask,
         )
-        self._operations = Operations(store=self._store, clock=self._clock, runs=self._engine, reconcile=self._loop.ask)
-        self._control = ControlServer(self.state.socket, self._operations.answer)
+        parameters = Parameters(self._store, Forms(self._source))
+        self._operations = Operations(
+            store=self._store,
+            clock=self._clock,
+            runs=self._engine,
+            reconcile=self._loop.ask,
+            check=parameters.check,
+        )
+        self._web = Web(
+            settings,
+            store=self._store,
+            state=self.state,
+            source=self._source,
+            clock=self._clock,
+            operations=self._operations,
+            parameters=parameters,
+        )
+        self._control = ControlServer(self.state.socket, self._answer)
 
     def _launcher(self, user: FlowUser | None) -> Launcher:
         environment = flow_environment()
@@ -177,6 +197,7 @@ class Controller:
         self._engine.start()
         self._loop.start()
         self._control.start()
+        self._web.start()
 
     def look(self) -> StatusView:
         """The picture that `controller status` shows."""
@@ -214,7 +235,14 @@ class Controller:
             done.set()
             watcher.join()
 
+    def _answer(self, request: Mapping[str, Any], author: str) -> Mapping[str, Any]:
+        """What came of a request at the socket."""
+        if request.get("command") == "login":
+            return {"url": self._web.login_link()}
+        return self._operations.answer(request, author)
+
     def _close(self) -> None:
+        self._web.close()
         self._control.close()
         self._store.close()
         self.state.release()

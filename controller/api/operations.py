@@ -17,6 +17,7 @@ from controller.runs.admission import Request
 from controller.store import Store, Transaction, events, holds, inventory, sources
 
 MAX_REASON = 500
+MAX_KEY = 200
 PASS_SECONDS = 600.0
 
 
@@ -35,16 +36,24 @@ class Runs(Protocol):
 class Operations:
     """Carries out requests. Safe to use from several threads.
 
-    `reconcile` asks for a pass and returns what came of it, None after so many seconds without one.
+    `reconcile` asks for a pass and returns what came of it, None after so many seconds without one. `check` raises for
+    parameters that the flow of a deployment can't be called with.
     """
 
     def __init__(
-        self, *, store: Store, clock: Clock, runs: Runs, reconcile: Callable[[float], PassResult | None]
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        runs: Runs,
+        reconcile: Callable[[float], PassResult | None],
+        check: Callable[[str, Mapping[str, Any]], None] = lambda _name, _parameters: None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._runs = runs
         self._reconcile = reconcile
+        self._check = check
 
     def answer(self, request: Mapping[str, Any], author: str) -> Mapping[str, Any]:
         """What came of a request of `author`. Raises ControllerError."""
@@ -76,7 +85,8 @@ class Operations:
             self._runs.look_at(name)
 
     def _trigger(self, name: str, parameters: Mapping[str, Any], key: Any) -> Mapping[str, Any]:
-        asked = Request(deployment=name, parameters=parameters, idempotency_key=None if key is None else str(key))
+        self._check(name, parameters)
+        asked = Request(deployment=name, parameters=parameters, idempotency_key=_key(key))
         run = self._runs.trigger(asked)
         return {"run_id": run.id, "state": run.state.value}
 
@@ -147,6 +157,14 @@ class Operations:
 def _check_known(tx: Transaction, name: str) -> None:
     if inventory.find(tx, name) is None:
         raise unknown_deployment(name, inventory.entries(tx))
+
+
+def _key(given: Any) -> str | None:
+    if given is None:
+        return None
+    if not isinstance(given, str) or not 0 < len(given) <= MAX_KEY or not given.isprintable():
+        raise UsageError(f"An idempotency key is a line of 1 to {MAX_KEY} characters.")
+    return given
 
 
 def _instant(text: Any) -> datetime:
