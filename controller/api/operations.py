@@ -17,6 +17,7 @@ from controller.runs.requests import Requests
 from controller.store import Store, Transaction, events, holds, inventory, sources
 
 MAX_REASON = 500
+MAX_KEY = 200
 PASS_SECONDS = 600.0
 
 
@@ -24,7 +25,8 @@ class Operations:
     """Carries out requests. Safe to use from several threads.
 
     `runs` answers those about runs, and `look_at` tells the engine that a deployment may have something due.
-    `reconcile` asks for a pass and returns what came of it, None after so many seconds without one.
+    `reconcile` asks for a pass and returns what came of it, None after so many seconds without one. `check` raises for
+    parameters that the flow of a deployment can't be called with.
     """
 
     def __init__(
@@ -35,15 +37,20 @@ class Operations:
         runs: Requests,
         look_at: Callable[[str], None],
         reconcile: Callable[[float], PassResult | None],
+        check: Callable[[str, Mapping[str, Any]], None] = lambda _name, _parameters: None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._runs = runs
         self._look_at = look_at
         self._reconcile = reconcile
+        self._check = check
 
     def answer(self, request: Mapping[str, Any], author: str) -> Mapping[str, Any]:
         """What came of a request of `author`. Raises ControllerError."""
+        match request:
+            case {"command": "trigger", "deployment": str(name), "parameters": dict(parameters)}:
+                self._check(name, parameters)
         about_runs = run_requests.answer(self._runs, request)
         if about_runs is not None:
             return about_runs
@@ -148,6 +155,14 @@ class Operations:
 def _check_known(tx: Transaction, name: str) -> None:
     if inventory.find(tx, name) is None:
         raise unknown_deployment(name, inventory.entries(tx))
+
+
+def _key(given: Any) -> str | None:
+    if given is None:
+        return None
+    if not isinstance(given, str) or not 0 < len(given) <= MAX_KEY or not given.isprintable():
+        raise UsageError(f"An idempotency key is a line of 1 to {MAX_KEY} characters.")
+    return given
 
 
 def _instant(text: Any) -> datetime:
