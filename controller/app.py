@@ -10,10 +10,14 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from controller import __version__
 from controller.api.control import ControlServer
 from controller.api.operations import Operations
+from controller.api.parameters import Parameters
+from controller.api.serving import Web
+from controller.assembly import make_renderer, make_source
 from controller.clock import Clock, SystemClock
 from controller.errors import SourceError, StoppingError, UsageError
 from controller.manifests import ManifestReader
@@ -21,7 +25,7 @@ from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
 from controller.reconcile import Loop, PassResult, Reconciler
 from controller.remotes import RemoteUrl
-from controller.rendering import RenderedSource, Renderer
+from controller.rendering import RenderedSource
 from controller.runs.admission import Admission
 from controller.runs.beside import flow_process
 from controller.runs.cgroups import own_group
@@ -39,16 +43,11 @@ from controller.settings import (
     Location,
     Settings,
     flow_environment,
-    git_access,
-    is_git_repository,
     secret_variables,
 )
-from controller.sources.directory import DirectorySource
-from controller.sources.git import GitSource, RemoteSource
-from controller.sources.source import Source
 from controller.store import Store
 from controller.store.directory import StateDirectory
-from controller.views.health import Check, checks
+from controller.views.forms import Forms
 from controller.views.status import StatusView, look_in
 
 log = logging.getLogger(__name__)
@@ -124,18 +123,34 @@ class Controller:
         self._loop = Loop(
             self._reconciler,
             self._source,
+            clock=self._clock,
             interval=settings.interval,
             longest_retry=LONGEST_RETRY if isinstance(location.repo, RemoteUrl) else settings.interval,
             on_failure=ending.ask,
         )
+        self._make_surfaces(admission)
+
+    def _make_surfaces(self, admission: Admission) -> None:
+        """What answers those who ask: one set of operations behind the socket and the pages."""
+        parameters = Parameters(self._store, Forms(self._source))
         self._operations = Operations(
             store=self._store,
             clock=self._clock,
             runs=Requests(self._store, admission, self._clock, self._engine.wake),
             look_at=self._engine.look_at,
             reconcile=self._loop.ask,
+            check=parameters.check,
         )
-        self._control = ControlServer(self.state.socket, self._operations.answer)
+        self._web = Web(
+            self._settings,
+            store=self._store,
+            state=self.state,
+            source=self._source,
+            clock=self._clock,
+            operations=self._operations,
+            parameters=parameters,
+        )
+        self._control = ControlServer(self.state.socket, self._answer)
 
     def _launcher(self, user: FlowUser | None) -> Launcher:
         environment = flow_environment()
@@ -189,6 +204,7 @@ class Controller:
         self._engine.start()
         self._loop.start()
         self._control.start()
+        self._web.start()
 
     def look(self) -> StatusView:
         """The picture that `controller status` shows."""
@@ -226,7 +242,14 @@ class Controller:
             done.set()
             watcher.join()
 
+    def _answer(self, request: Mapping[str, Any], author: str) -> Mapping[str, Any]:
+        """What came of a request at the socket."""
+        if request.get("command") == "login":
+            return {"url": self._web.login_link()}
+        return self._operations.answer(request, author)
+
     def _close(self) -> None:
+        self._web.close()
         self._control.close()
         self._store.close()
         self.state.release()
@@ -242,47 +265,6 @@ class Controller:
         projected = self._timetable.project(wanted, gone)
         self._engine.wake()
         return projected.drifted
-
-
-def make_source(location: Location, state: StateDirectory, *, working_tree: bool) -> Source:
-    """The source for this location: a git repository at its commits, a remote one, or the files as they are."""
-    repo = location.repo
-    if isinstance(repo, RemoteUrl):
-        if working_tree:
-            raise UsageError(f"--working-tree follows files on disk, and --repo {repo} is a URL.")
-        return _remote_source(repo, location, state)
-    is_git = is_git_repository(repo)
-    if is_git and not working_tree:
-        return GitSource(repo, ref=location.ref, path=location.path, exports=state.exports)
-    if location.ref is not None:
-        raise UsageError(f"--ref {location.ref} needs a git repository; {repo} is followed as a directory.")
-    return DirectorySource(repo, path=location.path, follow_links=not is_git)
-
-
-def _remote_source(url: RemoteUrl, location: Location, state: StateDirectory) -> Source:
-    access = git_access()
-    if url.is_readable_on_the_way:
-        if access.password is not None or access.password_file is not None:
-            raise UsageError(f"--repo {url}: a password is not sent over http://.", hint="Use https://.")
-        log.warning("Whoever is between here and the server can change what is run: use https:// or ssh://")
-    return RemoteSource(
-        url, ref=location.ref, path=location.path, mirror=state.mirror, exports=state.exports, access=access
-    )
-
-
-def make_renderer(user: FlowUser | None = None) -> Renderer:
-    """How Python specs are executed: as flows are, in their environment and as their user."""
-    environment = flow_environment()
-    if user is None:
-        return Renderer(environment=environment)
-    as_whom = (user.uid, user.gid, user.groups)
-    return Renderer(environment={**environment, **user.environment}, user=as_whom)
-
-
-def examine(location: Location) -> list[Check]:
-    """What `controller doctor` shows."""
-    state = StateDirectory(location.state_dir)
-    return checks(state, lambda: make_source(location, state, working_tree=False).observe())
 
 
 def _first_status(location: Location) -> SourceStatus:

@@ -3,7 +3,9 @@
 The command line fills `Settings`; every part gets the few values it needs from `app`.
 """
 
+import ipaddress
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from controller.remotes import Access, RemoteUrl, looks_remote, parse_url
 DEFAULT_PATH = "deployments"
 PROJECT = "default"
 
+_PUBLIC_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?")
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -45,6 +48,27 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    """Where HTTP is served, and how. `is_explicit`: somebody asked for exactly this, so it must not be given up.
+
+    `public_hosts` are further names that a browser may use for it; `is_behind_proxy` says that a proxy adds TLS.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 4200
+    is_explicit: bool = False
+    certificate: Path | None = None
+    key: Path | None = None
+    is_behind_proxy: bool = False
+    public_hosts: tuple[str, ...] = ()
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return ipaddress.ip_address(self.host).is_loopback
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What `controller run` needs to know.
 
@@ -52,6 +76,7 @@ class Settings:
     run at once; default twice the cores, since flows mostly wait. `grace`: from SIGTERM to SIGKILL of a flow.
     `is_atomic`: apply a revision only if everything in it is valid.
     `flow_user`: the name of the user that flows run as, None for the controller's own.
+    `listen`: where HTTP is served, None for nowhere.
     """
 
     location: Location
@@ -61,6 +86,57 @@ class Settings:
     max_running: int = 2 * (os.cpu_count() or 1)
     grace: timedelta = timedelta(seconds=10)
     flow_user: str | None = None
+    listen: Listen | None = None
+
+
+def parse_listen(
+    address: str | None,
+    *,
+    certificate: str | None = None,
+    key: str | None = None,
+    is_behind_proxy: bool = False,
+    public_hosts: tuple[str, ...] = (),
+) -> Listen | None:
+    """Where to serve: `HOST:PORT`, `none` for nowhere, None for the default. Raises UsageError.
+
+    Other machines may reach it only with TLS, ours or that of a proxy in front.
+    """
+    if address == "none":
+        return None
+    if (certificate is None) != (key is None):
+        raise UsageError("--tls-certificate and --tls-key belong together.")
+    host, _, port = (address or "127.0.0.1:4200").rpartition(":")
+    host = "127.0.0.1" if host == "localhost" else host.strip("[]")
+    if not _is_address(host) or not port.isdecimal() or int(port) > 65535:
+        raise UsageError(f"--listen {address}: it takes HOST:PORT with an IP address, or none.")
+    if any(not _PUBLIC_HOST.fullmatch(name) for name in public_hosts):
+        raise UsageError("--public-host: it takes a name as browsers show it, without scheme and path.")
+    found = Listen(
+        host=host,
+        port=int(port),
+        is_explicit=address is not None,
+        certificate=None if certificate is None else Path(certificate).absolute(),
+        key=None if key is None else Path(key).absolute(),
+        is_behind_proxy=is_behind_proxy,
+        public_hosts=public_hosts,
+    )
+    for file in (found.certificate, found.key):
+        if file is not None and not file.is_file():
+            raise UsageError(f"{file}: there is no such file.")
+    if not found.is_loopback and found.certificate is None and not is_behind_proxy:
+        raise UsageError(
+            f"--listen {address}: other machines could read along what is said there.",
+            hint="Give --tls-certificate and --tls-key, or --behind-proxy if a proxy in front adds TLS.",
+        )
+    return found
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def locate(

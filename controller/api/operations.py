@@ -10,13 +10,14 @@ from typing import Any
 
 from controller.api import run_requests
 from controller.clock import Clock
-from controller.errors import NotFoundError, UsageError, unknown_deployment
+from controller.errors import ControllerError, NotFoundError, UsageError, unknown_deployment
 from controller.model.status import Event, EventSeverity, Hold
 from controller.reconcile import PassResult
 from controller.runs.requests import Requests
 from controller.store import Store, Transaction, events, holds, inventory, sources
 
 MAX_REASON = 500
+MAX_KEY = 200
 PASS_SECONDS = 600.0
 
 
@@ -24,7 +25,8 @@ class Operations:
     """Carries out requests. Safe to use from several threads.
 
     `runs` answers those about runs, and `look_at` tells the engine that a deployment may have something due.
-    `reconcile` asks for a pass and returns what came of it, None after so many seconds without one.
+    `reconcile` asks for a pass and returns what came of it, None after so many seconds without one. `check` raises for
+    parameters that the flow of a deployment can't be called with.
     """
 
     def __init__(
@@ -35,15 +37,20 @@ class Operations:
         runs: Requests,
         look_at: Callable[[str], None],
         reconcile: Callable[[float], PassResult | None],
+        check: Callable[[str, Mapping[str, Any]], None] = lambda _name, _parameters: None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._runs = runs
         self._look_at = look_at
         self._reconcile = reconcile
+        self._check = check
 
     def answer(self, request: Mapping[str, Any], author: str) -> Mapping[str, Any]:
         """What came of a request of `author`. Raises ControllerError."""
+        match request:
+            case {"command": "trigger", "deployment": str(name), "parameters": dict(parameters)}:
+                self._check(name, parameters)
         about_runs = run_requests.answer(self._runs, request)
         if about_runs is not None:
             return about_runs
@@ -112,12 +119,23 @@ class Operations:
         result = self._reconcile(PASS_SECONDS)
         with self._store.read() as tx:
             remaining = [name for name in withheld.deployments if inventory.find(tx, name) is not None]
+            is_pending = (known := sources.find(tx)) is not None and known.approved == withheld.digest
         deleted = [name for name in withheld.deployments if name not in remaining]
         revision = None if result is None else result.status.last_applied_revision
-        return {"digest": withheld.digest, "deleted": deleted, "remaining": remaining, "revision": revision}
+        return {
+            "digest": withheld.digest,
+            "deleted": deleted,
+            "remaining": remaining,
+            "pending": is_pending,
+            "revision": revision,
+        }
 
     def _look(self, seconds: float) -> Mapping[str, Any]:
         result = self._reconcile(seconds)
+        if result is None and seconds:
+            raise ControllerError(
+                "There was no pass.", hint="It takes long, or the controller ends: `controller status`."
+            )
         if result is not None and result.error is not None:
             raise result.error
         return {"is_done": result is not None}
@@ -137,6 +155,14 @@ class Operations:
 def _check_known(tx: Transaction, name: str) -> None:
     if inventory.find(tx, name) is None:
         raise unknown_deployment(name, inventory.entries(tx))
+
+
+def _key(given: Any) -> str | None:
+    if given is None:
+        return None
+    if not isinstance(given, str) or not 0 < len(given) <= MAX_KEY or not given.isprintable():
+        raise UsageError(f"An idempotency key is a line of 1 to {MAX_KEY} characters.")
+    return given
 
 
 def _instant(text: Any) -> datetime:

@@ -28,6 +28,7 @@ COMMANDS = {
     "approve": "controller.cli.reconcile:approve",
     "restore": "controller.cli.restore:restore",
     "events": "controller.cli.events:events",
+    "login": "controller.cli.login:login",
     "doctor": "controller.cli.doctor:doctor",
     "runs": "controller.cli.runs:runs",
     "occurrences": "controller.cli.occurrences:occurrences",

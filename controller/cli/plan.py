@@ -66,9 +66,8 @@ def _between(location: Location, base: str, head: str | None, now: datetime) -> 
 
 def _against_state(location: Location, head: str | None, now: datetime) -> "Preview":
     """From what a controller has applied to a commit, or to a directory as it is."""
-    from controller.reconcile.plan import make_plan
-    from controller.reconcile.preview import preview
-    from controller.store import Store, inventory, runs, sources
+    from controller.reconcile.against_state import plan_against_state
+    from controller.store import Store
     from controller.store.directory import StateDirectory
 
     store = Store.look_if_any(StateDirectory(location.state_dir).database)
@@ -78,17 +77,9 @@ def _against_state(location: Location, head: str | None, now: datetime) -> "Prev
             hint="Compare two commits with --base and --head, or start `controller run` first.",
         )
     try:
-        with store.read() as tx:
-            status, recorded, in_flight = sources.find(tx), inventory.entries(tx), runs.active_counts(tx)
+        return plan_against_state(store, _commit(location, head), location.environment, now)
     finally:
         store.close()
-    snapshot, desired = _declared(_commit(location, head), location, now)
-    desired.check_environment()
-    applied = None if status is None else status.last_applied_revision
-    approved = None if status is None else status.approved
-    return preview(
-        make_plan(snapshot, desired, recorded, approved=approved), base=applied, now=now, in_flight=in_flight
-    )
 
 
 def _commit(location: Location, name: str | None) -> "Source":

@@ -4,12 +4,12 @@ Git stays the truth: nothing is in force until it is committed.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli import options
-from controller.errors import SourceError, UsageError
+from controller.cli import options, state
+from controller.errors import UsageError
 from controller.settings import Location
 
 if TYPE_CHECKING:
@@ -38,43 +38,18 @@ def restore(location: Location, name: str, *, write: bool, output: str) -> None:
 
 
 def _entry(location: Location, name: str) -> "InventoryEntry":
-    from controller.errors import unknown_deployment
-    from controller.store import Store, inventory
-    from controller.store.directory import StateDirectory
+    from controller.views.restoring import last_entry
 
-    store = Store.look(StateDirectory(location.state_dir).database)
-    try:
-        with store.read() as tx:
-            found = inventory.find_removed(tx, name) or inventory.find(tx, name)
-            known = [*inventory.removed_names(tx), *inventory.entries(tx)]
-    finally:
-        store.close()
-    if found is None:
-        raise unknown_deployment(name, known)
-    return found
+    with state.looking(location) as tx:
+        return last_entry(tx, name)
 
 
 def _excerpt(location: Location, entry: "InventoryEntry") -> "Excerpt":
-    """As its author wrote it, out of git; or as it was recorded, where git has it no more."""
-    from controller.manifests import Excerpt, as_yaml, excerpt
-
-    document: dict[str, Any] = dict(entry.document)
-    recorded = Excerpt(document=document, text=as_yaml([document]), is_whole=False)
-    try:
-        content = _source(location).read_file(entry.revision, entry.file)
-    except SourceError:
-        return recorded
-    return excerpt(content, entry.name, json=entry.file.endswith(".json")) or recorded
-
-
-def _source(location: Location) -> Any:
-    from controller.app import make_source
+    from controller.assembly import make_source
     from controller.store.directory import StateDirectory
+    from controller.views.restoring import last_document
 
-    source = make_source(location, StateDirectory(location.state_dir), working_tree=False)
-    if not source.is_pinned:
-        raise SourceError("A directory has no history.")
-    return source
+    return last_document(entry, make_source(location, StateDirectory(location.state_dir), working_tree=False))
 
 
 def _write(location: Location, entry: "InventoryEntry", found: "Excerpt") -> Path:

@@ -117,7 +117,7 @@ def list_deployments(tx: Transaction, now: datetime) -> list[DeploymentView]:
     entries = inventory.entries(tx)
     views = [_view(entry, context) for entry in entries.values()]
     views += [_never_valid(finding) for finding in _unknown_names(context.source, entries).values()]
-    return sorted(views, key=lambda view: (_weight(view), view.name))
+    return sorted(views, key=lambda view: (weight(view), view.name))
 
 
 def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDetail:
@@ -313,7 +313,8 @@ def _last_run(run: Run) -> LastRun:
     )
 
 
-def _weight(view: DeploymentView) -> int:
+def weight(view: DeploymentView) -> int:
+    """How early it stands in a list: problems first."""
     if view.sync in (Sync.INVALID, Sync.OUT_OF_SYNC):
         return 0 if view.sync is Sync.INVALID else 1
     return {Health.DEGRADED: 1, Health.RUNNING: 2}.get(view.health, 3)

@@ -98,7 +98,7 @@ def _status(tx: Transaction, controller: ControllerView, location: Location, now
     source = sources.find(tx)
     return StatusView(
         controller=controller,
-        source=_source(source, location),
+        source=source_view(source, location),
         deployments=tuple(list_deployments(tx, now)),
         runs=RunCounts(
             running=counts.get(RunState.RUNNING, 0),
@@ -112,7 +112,8 @@ def _status(tx: Transaction, controller: ControllerView, location: Location, now
     )
 
 
-def _source(status: SourceStatus | None, location: Location) -> SourceView:
+def source_view(status: SourceStatus | None, location: Location) -> SourceView:
+    """Show what the last pass found; before the first one, what is followed."""
     return SourceView(
         repo=str(location.repo) if status is None else status.repo,
         ref=location.ref if status is None else status.ref,
@@ -127,7 +128,7 @@ def _source(status: SourceStatus | None, location: Location) -> SourceView:
 def _empty(controller: ControllerView, location: Location) -> StatusView:
     return StatusView(
         controller=controller,
-        source=_source(None, location),
+        source=source_view(None, location),
         deployments=(),
         runs=RunCounts(running=0, pending=0, retrying=0),
         withheld=None,

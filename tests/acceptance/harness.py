@@ -63,6 +63,8 @@ class Machine:
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "LANG": "C.UTF-8",
             "GIT_CONFIG_NOSYSTEM": "1",
+            # Stories that need it ask for a port of their own.
+            "CONTROLLER_LISTEN": "none",
         }
 
     def run(self, *command: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Answer:

@@ -29,6 +29,7 @@ COMMANDS = [
     "approve",
     "restore",
     "events",
+    "login",
     "doctor",
     "runs",
     "occurrences",
