@@ -1,0 +1,30 @@
+"""A source of a local repository, for the tests of this folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from controller.sources.git import GitSource
+from tests.conftest import GitRepository
+
+Follow = Callable[..., GitSource]
+
+
+@pytest.fixture
+def follow(tmp_path: Path, repository: GitRepository) -> Follow:
+    """`follow(ref=…, path=…, repo=…)` makes a source of the repository."""
+
+    def make(*, ref: str | None = None, path: str = "deployments", repo: Path | None = None) -> GitSource:
+        return GitSource(repo or repository.path, ref=ref, path=path, exports=tmp_path / "exports")
+
+    return make
+
+
+def paths(source: GitSource) -> list[str]:
+    return [file.path for file in source.read(source.observe()).files]
+
+
+def open_files() -> list[str]:
+    """The descriptors of this process."""
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir())

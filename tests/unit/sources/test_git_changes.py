@@ -1,0 +1,254 @@
+"""What has changed is seen, whatever way it came; what has not costs nothing."""
+
+import os
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from controller.errors import RefNotFoundError, RepositoryNotFoundError, SourceError
+from tests.conftest import GitRepository
+from tests.unit.sources.conftest import Follow, open_files, paths
+
+LAYOUTS = ["plain", "packed", "detached", "worktree", "bare", "git-file", "branch", "tag", "commit"]
+
+
+def laid_out(layout: str, repository: GitRepository, top: Path) -> tuple[Path, str | None]:
+    """A repository of this kind with a commit, and the ref to follow it at."""
+    repository.commit({"deployments/a.yaml": "1"})
+    if layout == "packed":
+        repository.git("pack-refs", "--all", "--prune")
+        assert not (repository.path / ".git" / "refs" / "heads" / "main").exists()
+    elif layout == "detached":
+        repository.git("checkout", "--quiet", "--detach")
+    elif layout == "worktree":
+        repository.git("worktree", "add", "--quiet", "-b", "side", str(top / "side"))
+        return top / "side", None
+    elif layout == "bare":
+        repository.git("clone", "--quiet", "--bare", ".", str(top / "bare.git"))
+        return top / "bare.git", None
+    elif layout == "git-file":
+        repository.git("clone", "--quiet", "--separate-git-dir", str(top / "elsewhere"), ".", str(top / "clone"))
+        return top / "clone", None
+    elif layout == "tag":
+        repository.git("tag", "--annotate", "--message", "one", "v1")
+        return repository.path, "v1"
+    return repository.path, {"branch": "main", "commit": repository.head()}.get(layout)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_looking_when_nothing_is_new_starts_no_process(
+    tmp_path: Path, repository: GitRepository, follow: Follow, layout: str
+) -> None:
+    path, ref = laid_out(layout, repository, tmp_path)
+    source = follow(repo=path, ref=ref)
+    revision = source.observe()
+    before = source.work.processes
+    assert {source.observe() for _ in range(3)} == {revision}
+    source.watched()
+    assert source.work.processes == before
+
+
+@pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if layout not in ("bare", "tag", "commit")])
+def test_no_commit_is_missed_though_no_process_was_started_before(
+    tmp_path: Path, repository: GitRepository, follow: Follow, layout: str
+) -> None:
+    path, ref = laid_out(layout, repository, tmp_path)
+    source = follow(repo=path, ref=ref)
+    source.observe()
+    for number in range(20):
+        assert source.observe() == source.observe()
+        commit = GitRepository(path).commit({"deployments/a.yaml": str(number)})
+        assert source.observe().endswith(commit)
+
+
+def test_every_way_in_which_a_ref_moves_is_seen(repository: GitRepository, follow: Follow) -> None:
+    first = repository.commit({"deployments/a.yaml": "1"})
+    second = repository.commit({"deployments/a.yaml": "2"})
+    head, main = follow(), follow(ref="main")
+
+    def both() -> list[str]:
+        assert [head.observe(), main.observe()] == [follow().observe(), follow(ref="main").observe()]
+        return [head.observe(), main.observe()]
+
+    assert both() == [f"main@sha1:{second}"] * 2
+    repository.git("pack-refs", "--all", "--prune")
+    assert both() == [f"main@sha1:{second}"] * 2
+    repository.git("update-ref", "refs/heads/main", first)
+    assert both() == [f"main@sha1:{first}"] * 2
+    repository.git("update-ref", "refs/heads/other", second)
+    repository.git("symbolic-ref", "HEAD", "refs/heads/other")
+    assert both() == [f"other@sha1:{second}", f"main@sha1:{first}"]
+    repository.git("symbolic-ref", "refs/heads/main", "refs/heads/other")
+    assert both() == [f"other@sha1:{second}", f"main@sha1:{second}"]
+    repository.git("update-ref", "refs/heads/other", first)
+    assert both() == [f"other@sha1:{first}", f"main@sha1:{first}"]
+    repository.git("update-ref", "--no-deref", "-d", "refs/heads/main")
+    repository.git("tag", "main", second)
+    assert main.observe() == f"main@sha1:{second}"
+    repository.git("update-ref", "refs/heads/main", first)
+    assert main.observe() == f"main@sha1:{first}"
+
+
+def test_a_branch_that_is_deleted_or_a_repository_that_is_gone_is_an_error_and_may_come_back(
+    tmp_path: Path, repository: GitRepository, follow: Follow
+) -> None:
+    commit = repository.commit({"deployments/a.yaml": "1"})
+    repository.git("branch", "release")
+    source = follow(ref="release")
+    assert source.observe() == source.observe()
+    repository.git("branch", "--delete", "--force", "release")
+    with pytest.raises(RefNotFoundError):
+        source.observe()
+    repository.git("branch", "release")
+    assert source.observe() == source.observe() == f"release@sha1:{commit}"
+    repository.path.rename(tmp_path / "away")
+    with pytest.raises(RepositoryNotFoundError):
+        source.observe()
+    (tmp_path / "away").rename(repository.path)
+    assert source.observe() == f"release@sha1:{commit}"
+
+
+def test_a_commit_that_changes_one_of_two_thousand_manifests_costs_one_blob_and_one_entry(
+    repository: GitRepository, follow: Follow
+) -> None:
+    repository.commit({f"deployments/{number}.yaml": f"name: n{number}" for number in range(2000)})
+    source = follow()
+    before = source.read(source.observe()).files
+    assert (source.work.entries, source.work.blobs) == (2000, 2000)
+    repository.commit({"deployments/1234.yaml": "changed", "flows/a.py": "not asked for"})
+    processes = source.work.processes
+    after = source.read(source.observe()).files
+    assert (source.work.entries, source.work.blobs) == (2001, 2001)
+    # rev-parse, diff-tree, the size, the content
+    assert source.work.processes - processes == 4
+    assert [new.path for old, new in zip(before, after, strict=True) if new is not old] == ["deployments/1234.yaml"]
+
+
+def test_what_is_read_step_by_step_is_what_is_read_at_once(repository: GitRepository, follow: Follow) -> None:
+    """Every kind of change, forwards and backwards: a source that was there all the time sees what a new one sees."""
+    source = follow()
+    revisions = []
+
+    def step(*commands: tuple[str, ...], files: dict[str, str] | None = None) -> None:
+        for command in commands:
+            repository.git(*command)
+        repository.commit(files)
+        revisions.append(source.observe())
+
+    step(files={"deployments/a.yaml": "1", "deployments/b.yaml": "2", "deployments/d/c.yaml": "3", "x.yaml": "4"})
+    step(("mv", "deployments/a.yaml", "deployments/z.yaml"), ("rm", "--quiet", "deployments/d/c.yaml"))
+    step(files={"deployments/d.yaml": "5", "deployments/.hidden.yaml": "6", "controller.yaml": "a: 1"})
+    (repository.path / "deployments" / "b.yaml").unlink()
+    (repository.path / "deployments" / "b.yaml").symlink_to("d.yaml")
+    step(files={"controller.yaml": "a: 2"})
+    (repository.path / "deployments" / "b.yaml").unlink()
+    step(
+        ("rm", "--quiet", "controller.yaml"),
+        files={"deployments/b.yaml/c.yaml": "7", "deployments/giant.yaml": "#" * 2**21},
+    )
+    step(("rm", "--quiet", "-r", "deployments"))
+    step(files={"deployments/a.yaml": "1"})
+    for revision in (*revisions, *reversed(revisions), *revisions[::2]):
+        assert source.read(revision) == follow().read(revision)
+    assert source.read(revisions[5]).files == ()
+
+
+def test_a_deployments_path_that_became_a_link_or_a_file_is_refused_and_not_empty(
+    repository: GitRepository, follow: Follow
+) -> None:
+    repository.commit({"deployments/a.yaml": "1"})
+    source = follow()
+    source.read(source.observe())
+    repository.git("mv", "deployments", "moved")
+    (repository.path / "deployments").symlink_to("moved")
+    repository.commit()
+    for reader in (source, follow()):
+        snapshot = reader.read(reader.observe())
+        assert [refusal.path for refusal in snapshot.refused] == ["deployments"]
+    (repository.path / "deployments").unlink()
+    repository.commit({"deployments": "name: x"})
+    for reader in (source, follow()):
+        snapshot = reader.read(reader.observe())
+        assert (snapshot.files, [refusal.path for refusal in snapshot.refused]) == ((), ["deployments"])
+
+
+def test_a_read_that_failed_is_made_up_for_by_the_next(repository: GitRepository, follow: Follow) -> None:
+    repository.commit({"deployments/a.yaml": "1", "deployments/b.yaml": "1"})
+    source = follow()
+    source.read(source.observe())
+    repository.commit({"deployments/a.yaml": "2", "deployments/b.yaml": "3"})
+    blob = repository.git("rev-parse", "HEAD:deployments/b.yaml")
+    stored = repository.path / ".git" / "objects" / blob[:2] / blob[2:]
+    stored.rename(repository.path / "aside")
+    with pytest.raises(SourceError):
+        source.read(source.observe())
+    (repository.path / "aside").rename(stored)
+    assert [file.content for file in source.read(source.observe()).files] == [b"2", b"3"]
+
+
+def test_whether_a_commit_descends_from_another_is_told(
+    tmp_path: Path, repository: GitRepository, follow: Follow
+) -> None:
+    repository.commit({"deployments/a.yaml": "1"})
+    source = follow()
+    first = source.observe()
+    repository.commit({"deployments/a.yaml": "2"})
+    second = source.observe()
+    assert source.is_descendant(second, first) is True
+    assert source.is_descendant(first, first) is True
+    assert source.is_descendant(first, second) is False
+    repository.write("deployments/a.yaml", "3")
+    repository.git("commit", "--quiet", "--all", "--amend", "--message", "rewritten")
+    third = source.observe()
+    assert source.is_descendant(third, second) is False
+    repository.git("reflog", "expire", "--expire=now", "--all")
+    repository.git("gc", "--quiet", "--prune=now")
+    assert source.is_descendant(third, second) is False
+    with pytest.raises(SourceError):
+        source.is_descendant(second, third)
+    repository.git("clone", "--quiet", "--depth=1", f"file://{repository.path}", str(tmp_path / "shallow"))
+    shallow = follow(repo=tmp_path / "shallow")
+    assert shallow.observe() == third
+    assert paths(shallow) == ["deployments/a.yaml"]
+    assert shallow.is_descendant(third, first) is not True
+
+
+def test_a_repository_of_another_user_is_read(repository: GitRepository, follow: Follow) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a repository away")
+    commit = repository.commit({"deployments/a.yaml": "1"})
+    for place in (repository.path, *repository.path.rglob("*")):
+        os.chown(place, 12345, 12345, follow_symlinks=False)
+    source = follow()
+    assert source.observe() == f"main@sha1:{commit}"
+    assert paths(source) == ["deployments/a.yaml"]
+    assert source.is_descendant(source.observe(), source.observe()) is True
+
+
+@pytest.mark.parametrize("config", ["[nonsense", "x = 1\n", "[core]\n\trepositoryformatversion = 99\n", "\0", "[a]\nb"])
+def test_a_configuration_that_can_not_be_read_is_an_error_of_the_source(
+    repository: GitRepository, follow: Follow, config: str
+) -> None:
+    repository.commit({"deployments/a.yaml": "1"})
+    source = follow()
+    source.observe()
+    (repository.path / ".git" / "config").write_text(config, encoding="utf-8")
+    for reader in (source, follow()):
+        with suppress(SourceError):
+            reader.read(reader.observe())
+
+
+def test_after_three_hundred_passes_everything_was_given_back(repository: GitRepository, follow: Follow) -> None:
+    source = follow()
+    after_ten: list[str] = []
+    for number in range(300):
+        if number % 10 == 0:
+            repository.commit({"deployments/a.yaml": str(number), "flows/a.py": str(number)})
+        revision = source.observe()
+        assert source.read(revision).files[0].content == source.code(revision).read("flows/a.py")
+        if number == 10:
+            after_ten = open_files()
+    assert open_files() == after_ten
+    assert threading.active_count() < 10

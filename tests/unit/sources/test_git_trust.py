@@ -1,0 +1,179 @@
+"""A git repository is never written to, and nothing that stands in it is executed."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from controller.errors import SourceError
+from controller.model.snapshots import ManifestFile, RefusedFile
+from tests.conftest import GitRepository, new_repository
+from tests.unit.sources.conftest import Follow, open_files, paths
+
+
+def listing(top: Path) -> dict[str, tuple[int, int, int]]:
+    found = {}
+    for directory, directories, files in os.walk(top):
+        for name in [*directories, *files]:
+            status = (Path(directory) / name).lstat()
+            found[f"{directory}/{name}"] = (status.st_mtime_ns, status.st_size, status.st_ino)
+    return found
+
+
+def test_the_repository_is_never_written_to(repository: GitRepository, follow: Follow) -> None:
+    repository.commit({"deployments/a.yaml": "1", "flows/a.py": "pass"})
+    # An index that is out of date, and loose objects: git would like to tidy both up.
+    repository.write("flows/a.py", "changed")
+    before = listing(repository.path)
+    source = follow()
+    revision = source.observe()
+    source.read(revision)
+    source.read_file(revision, "flows/a.py")
+    source.checkout(revision)
+    source.watched()
+    source.collect([])
+    assert listing(repository.path) == before
+
+
+HOSTILE = """
+[core]
+    fsmonitor = "touch {canary}-fsmonitor"
+    hooksPath = {hooks}
+    pager = "touch {canary}-pager"
+    editor = "touch {canary}-editor"
+    sshCommand = "touch {canary}-ssh"
+    attributesFile = {attributes}
+    worktree = {elsewhere}
+[filter "evil"]
+    smudge = "touch {canary}-smudge"
+    clean = "touch {canary}-clean"
+    process = "touch {canary}-process"
+    required = true
+[diff "evil"]
+    textconv = "touch {canary}-textconv"
+    command = "touch {canary}-diff"
+[alias]
+    rev-parse = "!touch {canary}-alias"
+    ls-tree = "!touch {canary}-alias"
+    cat-file = "!touch {canary}-alias"
+[extensions]
+    partialClone = evil
+[remote "evil"]
+    url = "ext::sh -c 'touch {canary}-ext'"
+    promisor = true
+    partialCloneFilter = blob:none
+[uploadpack]
+    packObjectsHook = "touch {canary}-pack"
+"""
+
+
+def make_hostile(repository: GitRepository, canary: Path) -> None:
+    """Let everything that git's configuration can execute touch a file that begins with the canary's path."""
+    top = canary.parent
+    hooks, attributes, elsewhere = top / "hooks", top / "attributes", top / "elsewhere"
+    hooks.mkdir()
+    elsewhere.mkdir()
+    attributes.write_text("* filter=evil diff=evil\n", encoding="utf-8")
+    for name in ("post-checkout", "post-index-change", "reference-transaction", "fsmonitor-watchman"):
+        (hooks / name).write_text(f"#!/bin/sh\ntouch {canary}-hook\n", encoding="utf-8")
+        (hooks / name).chmod(0o755)
+    with (repository.path / ".git" / "config").open("a", encoding="utf-8") as config:
+        config.write(HOSTILE.format(canary=canary, hooks=hooks, attributes=attributes, elsewhere=elsewhere))
+
+
+def test_nothing_that_a_hostile_repository_configures_is_executed(
+    tmp_path: Path, repository: GitRepository, follow: Follow
+) -> None:
+    files = {"deployments/a.yaml": "1", "flows/a.py": "pass", ".gitattributes": "* filter=evil diff=evil ident\n"}
+    first = repository.commit(files)
+    gone = repository.git("rev-parse", "HEAD:flows/a.py")
+    repository.commit({"flows/a.py": "new"})
+    canary = tmp_path / "hostile" / "canary"
+    canary.parent.mkdir()
+    make_hostile(repository, canary)
+    source = follow()
+    revision = source.observe()
+    assert paths(source) == ["deployments/a.yaml"]
+    assert (source.checkout(revision) / "flows" / "a.py").read_text(encoding="utf-8") == "new"
+    source.watched()
+    # A missing blob makes git fetch from the promisor: that must not happen either.
+    (repository.path / ".git" / "objects" / gone[:2] / gone[2:]).unlink()
+    with pytest.raises(SourceError):
+        source.checkout(f"main@sha1:{first}")
+    assert [path.name for path in canary.parent.glob("canary*")] == []
+
+
+def test_the_environment_of_a_calling_git_does_not_lead_elsewhere(
+    tmp_path: Path, repository: GitRepository, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = repository.commit({"deployments/a.yaml": "1"})
+    other = new_repository(tmp_path / "other")
+    other.commit({"deployments/other.yaml": "2"})
+    monkeypatch.setenv("GIT_DIR", str(other.path / ".git"))
+    monkeypatch.setenv("GIT_OBJECT_DIRECTORY", str(other.path / ".git" / "objects"))
+    monkeypatch.setenv("GIT_REPLACE_REF_BASE", "refs/evil/")
+    from controller.settings import forget_git_environment
+
+    forget_git_environment()
+    source = follow()
+    assert source.observe() == f"main@sha1:{commit}"
+    assert paths(source) == ["deployments/a.yaml"]
+
+
+def test_a_replaced_object_is_not_looked_at(repository: GitRepository, follow: Follow) -> None:
+    repository.commit({"deployments/a.yaml": "good"})
+    blob = repository.git("rev-parse", "HEAD:deployments/a.yaml")
+    other = repository.git("hash-object", "-w", "--stdin", stdin=b"evil")
+    repository.git("replace", blob, other)
+    source = follow()
+    assert source.read(source.observe()).files[0].content == b"good"
+
+
+def test_every_look_gives_its_processes_and_files_back(repository: GitRepository, follow: Follow) -> None:
+    repository.commit({"deployments/a.yaml": "1"})
+    source = follow()
+    source.read(source.observe())
+    before = open_files()
+    for _ in range(3):
+        source.read(source.observe())
+        source.watched()
+    assert open_files() == before
+
+
+def test_what_was_exported_can_be_read_though_history_was_rewritten(repository: GitRepository, follow: Follow) -> None:
+    repository.commit({"deployments/a.yaml": "good"})
+    source = follow()
+    revision = source.observe()
+    source.checkout(revision)
+    repository.write("deployments/a.yaml", "bad")
+    repository.git("commit", "--quiet", "--all", "--amend", "--message", "rewritten")
+    repository.git("reflog", "expire", "--expire=now", "--all")
+    repository.git("gc", "--quiet", "--prune=now")
+    assert source.read_file(revision, "deployments/a.yaml") == b"good"
+    assert source.read_project(revision) is None
+    with pytest.raises(SourceError):
+        source.read_file(revision, "deployments/none.yaml")
+
+
+def test_the_project_is_that_of_the_commit_and_no_manifest(repository: GitRepository, follow: Follow) -> None:
+    repository.commit({"deployments/a.yaml": "1", "deployments/controller.yaml": "2"})
+    before = follow().observe()
+    repository.commit({"controller.yaml": "project: a"})
+    repository.write("controller.yaml", "changed on disk")
+    for path in ("deployments", ""):
+        source = follow(path=path)
+        assert source.read(before).project is None
+        assert source.read_project(before) is None
+        revision = source.observe()
+        snapshot = source.read(revision)
+        assert isinstance(snapshot.project, ManifestFile)
+        assert snapshot.project.content == b"project: a"
+        assert source.read_project(revision) == snapshot.project
+        assert [file.path for file in snapshot.files] == ["deployments/a.yaml", "deployments/controller.yaml"]
+
+
+def test_a_project_that_is_a_link_is_refused_not_absent(repository: GitRepository, follow: Follow) -> None:
+    (repository.path / "controller.yaml").symlink_to("deployments/a.yaml")
+    repository.commit({"deployments/a.yaml": "1"})
+    source = follow()
+    assert isinstance(source.read(source.observe()).project, RefusedFile)
