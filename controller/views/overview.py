@@ -16,7 +16,7 @@ from controller.manifests import build_deployment
 from controller.model.findings import Severity
 from controller.model.runs import ACTIVE, RunState
 from controller.model.schedules import Schedule
-from controller.model.status import InventoryEntry, SourceStatus
+from controller.model.status import INVALID, WITHHELD, ConditionType, InventoryEntry, SourceStatus
 from controller.store import Transaction, figures, inventory, sources
 from controller.store.figures import FAILED, Failures
 from controller.store.pages import RunsWanted, runs_page
@@ -121,15 +121,24 @@ def _attention(source: SourceStatus | None, views: Iterable[DeploymentView]) -> 
 def _source(source: SourceStatus | None) -> Iterator[Attention]:
     if source is None:
         return
+    since = {condition.type: condition.last_transition_time for condition in source.conditions}
+    if source.withheld is not None:
+        yield Attention(
+            kind="warning",
+            title="Deletions wait for approval",
+            message=f"{source.withheld.reason[:1].upper()}{source.withheld.reason[1:]}.",
+            since=since.get(ConditionType.PRUNE_WITHHELD),
+        )
     for condition in source.conditions:
-        is_bad = not condition.status if condition.type.value == "Ready" else condition.status
-        if is_bad and condition.type.value in ("Ready", "Stalled", "PruneWithheld"):
-            kind = "warning" if condition.type.value == "PruneWithheld" else "error"
-            title = {"PruneWithheld": "Deletions wait for approval"}.get(
-                condition.type.value, f"Source: {condition.reason}"
+        is_ready = condition.type is ConditionType.READY
+        is_bad = not condition.status if is_ready else condition.type is ConditionType.STALLED and condition.status
+        if is_bad and condition.reason not in (WITHHELD, INVALID):
+            yield Attention(
+                kind="error",
+                title=f"Source: {condition.reason}",
+                message=condition.message,
+                since=condition.last_transition_time,
             )
-            since = condition.last_transition_time
-            yield Attention(kind=kind, title=title, message=condition.message, since=since)
     unnamed = [one for one in source.findings if one.severity is Severity.ERROR and one.deployment is None]
     for finding in unnamed:
         title = f"{finding.file}:{finding.line} can't be applied"
