@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
-.PHONY: help run test check format bench lock clean browser
+.PHONY: help run test check format prefect bench simulate lock clean browser
 help:  ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -42,8 +42,17 @@ format: $(VENV)/dev.stamp  ## put the code in its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+prefect: $(VENV)/dev.stamp  ## install Prefect into .venv-prefect, and run its own flows with us
+	test -x .venv-prefect/bin/python || $(PYTHON) -m venv .venv-prefect
+	.venv-prefect/bin/python -m pip --disable-pip-version-check --quiet install "prefect>=3,<4"
+	$(BIN)/python -m pytest -q -m prefect
+
 bench: $(VENV)/dev.stamp  ## measure, print a table, write benchmarks/results.json
 	$(BIN)/python -m benchmarks
+
+simulate: $(VENV)/dev.stamp  ## play SEEDS=2000 random histories of STEPS=60 against the controller, beginning with FROM=0
+	SIMULATE_FROM=$(or $(FROM),0) SIMULATE_SEEDS=$(or $(SEEDS),2000) SIMULATE_STEPS=$(or $(STEPS),60) \
+	  $(BIN)/python -m pytest -n 2 -q tests/simulation
 
 lock:  ## resolve the pinned, hashed requirements anew
 	$(PIP) install uv
@@ -54,4 +63,4 @@ lock:  ## resolve the pinned, hashed requirements anew
 	  -o requirements/dev.txt
 
 clean:  ## remove what make has made
-	rm -rf $(VENV) .controller build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-prefect .controller build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -36,6 +36,30 @@ def main() -> None:
     os.write(descriptor, line.encode())
     os.close(descriptor)
 """
+TASKS = """
+import os, sys, threading, time, types
+from controller import flow, task
+if sys.argv[1] == "1":
+    mark = sys.modules["_controller_run"] = types.ModuleType("_controller_run")
+    read, mark.EVENTS_FD = os.pipe()
+    threading.Thread(target=lambda: [None for _ in iter(lambda: os.read(read, 65536), b"")], daemon=True).start()
+def plain(x): return x
+step = task(plain)
+def seconds(call):
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+@flow(concurrency=8)
+def main(n):
+    for x in range(n): step(x)
+@flow(concurrency=8)
+def side_by_side(n): step.map(range(n)).result()
+N = 1000
+base = min(seconds(lambda: [plain(x) for x in range(N)]) for _ in range(5))
+called = min(seconds(lambda: main(N)) for _ in range(5))
+submitted = min(seconds(lambda: side_by_side(N)) for _ in range(5))
+print((called - base) / N, (submitted - base) / N)
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +102,7 @@ def measurements(work: Path, sizes: list[int]) -> Iterator[Row]:
         yield from following(root, size)
     yield from no_op_runs(work)
     yield from herd(work / "herd")
+    yield from tasks()
     yield from skew(work / "skew")
 
 
@@ -169,6 +194,15 @@ def skew(root: Path) -> Iterator[Row]:
 def seconds(text: str) -> float:
     """An instant of the state, in seconds since 1970."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+def tasks() -> Iterator[Row]:
+    """What a small task costs more than a plain call: alone, and told to a supervisor (here a pipe that is read)."""
+    for what, told in (("a task call, without a controller", "0"), ("a task call, reported", "1")):
+        out = subprocess.run([sys.executable, "-c", TASKS, told], capture_output=True, text=True, check=True).stdout
+        called, submitted = map(float, out.split())
+        yield Row(what=f"{what}: over a plain call", value=called * 1e6, unit="µs")
+        yield Row(what=f"{what}, submitted to 8 threads", value=submitted * 1e6, unit="µs")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from controller.api.control import ControlServer
 from controller.api.operations import Operations
 from controller.api.parameters import Parameters
 from controller.api.serving import Web
+from controller.assembly import make_renderer, make_source
 from controller.clock import Clock, SystemClock
 from controller.errors import SourceError, StoppingError, UsageError
 from controller.manifests import ManifestReader
@@ -24,12 +25,15 @@ from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
 from controller.reconcile import Loop, PassResult, Reconciler
 from controller.remotes import RemoteUrl
+from controller.rendering import RenderedSource
 from controller.runs.admission import Admission
 from controller.runs.beside import flow_process
 from controller.runs.cgroups import own_group
 from controller.runs.engine import Engine
 from controller.runs.ids import RunIds
 from controller.runs.launcher import Launcher
+from controller.runs.requests import Requests
+from controller.runs.retention import Sweeper
 from controller.runs.specification import Specifications
 from controller.runs.users import FlowUser, check_ways, find_user, let_pass
 from controller.runs.warm import ForkServer
@@ -39,17 +43,11 @@ from controller.settings import (
     Location,
     Settings,
     flow_environment,
-    git_access,
-    is_git_repository,
     secret_variables,
 )
-from controller.sources.directory import DirectorySource
-from controller.sources.git import GitSource, RemoteSource
-from controller.sources.source import Source
 from controller.store import Store
 from controller.store.directory import StateDirectory
 from controller.views.forms import Forms
-from controller.views.health import Check, checks
 from controller.views.status import StatusView, look_in
 
 log = logging.getLogger(__name__)
@@ -96,7 +94,9 @@ class Controller:
         self.state = StateDirectory(location.state_dir)
         self.state.hold(version=__version__, now=self._clock.now(), pause=threading.Event().wait)
         self._store = Store.open(self.state.database, project=PROJECT)
-        self._source = make_source(location, self.state, working_tree=settings.working_tree)
+        self._source = RenderedSource(
+            make_source(location, self.state, working_tree=settings.working_tree), make_renderer(user)
+        )
         admission = Admission(self._clock, RunIds())
         self._timetable = Timetable(lambda name: self._engine.look_at(name))
         self._engine = Engine(
@@ -109,6 +109,7 @@ class Controller:
             on_tick=self._tick,
             on_failure=ending.ask,
         )
+        self._sweeper = Sweeper(self._store, self._clock, admission, self.state.runs)
         self._reconciler = Reconciler(
             source=self._source,
             store=self._store,
@@ -122,20 +123,26 @@ class Controller:
         self._loop = Loop(
             self._reconciler,
             self._source,
+            clock=self._clock,
             interval=settings.interval,
             longest_retry=LONGEST_RETRY if isinstance(location.repo, RemoteUrl) else settings.interval,
             on_failure=ending.ask,
         )
+        self._make_surfaces(admission)
+
+    def _make_surfaces(self, admission: Admission) -> None:
+        """What answers those who ask: one set of operations behind the socket and the pages."""
         parameters = Parameters(self._store, Forms(self._source))
         self._operations = Operations(
             store=self._store,
             clock=self._clock,
-            runs=self._engine,
+            runs=Requests(self._store, admission, self._clock, self._engine.wake),
+            look_at=self._engine.look_at,
             reconcile=self._loop.ask,
             check=parameters.check,
         )
         self._web = Web(
-            settings,
+            self._settings,
             store=self._store,
             state=self.state,
             source=self._source,
@@ -249,46 +256,15 @@ class Controller:
 
     def _tick(self) -> None:
         """Every ten seconds, on the engine's thread."""
-        self._timetable.wake()
+        self._timetable.wake(self._clock.now())
         self._operations.end_holds()
+        self._sweeper.sweep()
 
     def _project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
         """To the timetable; and what was decided about just before a change is waiting for a place now."""
         projected = self._timetable.project(wanted, gone)
         self._engine.wake()
         return projected.drifted
-
-
-def make_source(location: Location, state: StateDirectory, *, working_tree: bool) -> Source:
-    """The source for this location: a git repository at its commits, a remote one, or the files as they are."""
-    repo = location.repo
-    if isinstance(repo, RemoteUrl):
-        if working_tree:
-            raise UsageError(f"--working-tree follows files on disk, and --repo {repo} is a URL.")
-        return _remote_source(repo, location, state)
-    is_git = is_git_repository(repo)
-    if is_git and not working_tree:
-        return GitSource(repo, ref=location.ref, path=location.path, exports=state.exports)
-    if location.ref is not None:
-        raise UsageError(f"--ref {location.ref} needs a git repository; {repo} is followed as a directory.")
-    return DirectorySource(repo, path=location.path, follow_links=not is_git)
-
-
-def _remote_source(url: RemoteUrl, location: Location, state: StateDirectory) -> Source:
-    access = git_access()
-    if url.is_readable_on_the_way:
-        if access.password is not None or access.password_file is not None:
-            raise UsageError(f"--repo {url}: a password is not sent over http://.", hint="Use https://.")
-        log.warning("Whoever is between here and the server can change what is run: use https:// or ssh://")
-    return RemoteSource(
-        url, ref=location.ref, path=location.path, mirror=state.mirror, exports=state.exports, access=access
-    )
-
-
-def examine(location: Location) -> list[Check]:
-    """What `controller doctor` shows."""
-    state = StateDirectory(location.state_dir)
-    return checks(state, lambda: make_source(location, state, working_tree=False).observe())
 
 
 def _first_status(location: Location) -> SourceStatus:

@@ -16,6 +16,10 @@ class Clock(Protocol):
         """Seconds since an arbitrary start; never goes back."""
         ...
 
+    def elapsed(self) -> float:
+        """The same, and the time counts in which the machine was suspended."""
+        ...
+
 
 class SystemClock:
     """The machine's clock."""
@@ -27,3 +31,7 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds since an arbitrary start; never goes back."""
         return time.monotonic()
+
+    def elapsed(self) -> float:
+        """The same, and the time counts in which the machine was suspended."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)

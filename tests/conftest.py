@@ -22,6 +22,7 @@ class ManualClock:
 
     def __init__(self, now: datetime = NOW) -> None:
         self._now = now
+        self._elapsed = 0.0
 
     def now(self) -> datetime:
         return self._now
@@ -29,7 +30,16 @@ class ManualClock:
     def monotonic(self) -> float:
         return time.monotonic()
 
+    def elapsed(self) -> float:
+        return self._elapsed
+
     def turn(self, by: timedelta) -> datetime:
+        """Time passes; a negative time can only be a step."""
+        self._elapsed += max(0.0, by.total_seconds())
+        return self.step(by)
+
+    def step(self, by: timedelta) -> datetime:
+        """Somebody sets the clock: no time passes."""
         self._now += by
         return self._now
 

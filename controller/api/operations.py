@@ -6,14 +6,14 @@ it can't carry code, a command, a path or a specification. Every change is recor
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
+from controller.api import run_requests
 from controller.clock import Clock
-from controller.errors import NotFoundError, UsageError, unknown_deployment
-from controller.model.runs import Run
+from controller.errors import ControllerError, NotFoundError, UsageError, unknown_deployment
 from controller.model.status import Event, EventSeverity, Hold
 from controller.reconcile import PassResult
-from controller.runs.admission import Request
+from controller.runs.requests import Requests
 from controller.store import Store, Transaction, events, holds, inventory, sources
 
 MAX_REASON = 500
@@ -21,21 +21,10 @@ MAX_KEY = 200
 PASS_SECONDS = 600.0
 
 
-class Runs(Protocol):
-    """The run engine, as far as it can be asked."""
-
-    def trigger(self, request: Request) -> Run:
-        """Queue a run now."""
-        ...
-
-    def look_at(self, name: str) -> None:
-        """This deployment may have something due."""
-        ...
-
-
 class Operations:
     """Carries out requests. Safe to use from several threads.
 
+    `runs` answers those about runs, and `look_at` tells the engine that a deployment may have something due.
     `reconcile` asks for a pass and returns what came of it, None after so many seconds without one. `check` raises for
     parameters that the flow of a deployment can't be called with.
     """
@@ -45,13 +34,15 @@ class Operations:
         *,
         store: Store,
         clock: Clock,
-        runs: Runs,
+        runs: Requests,
+        look_at: Callable[[str], None],
         reconcile: Callable[[float], PassResult | None],
         check: Callable[[str, Mapping[str, Any]], None] = lambda _name, _parameters: None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._runs = runs
+        self._look_at = look_at
         self._reconcile = reconcile
         self._check = check
 
@@ -59,7 +50,11 @@ class Operations:
         """What came of a request of `author`. Raises ControllerError."""
         match request:
             case {"command": "trigger", "deployment": str(name), "parameters": dict(parameters)}:
-                return self._trigger(name, parameters, request.get("idempotency_key"))
+                self._check(name, parameters)
+        about_runs = run_requests.answer(self._runs, request)
+        if about_runs is not None:
+            return about_runs
+        match request:
             case {"command": "hold", "deployment": str(name), "reason": str(reason)}:
                 return self._hold(name, reason, request.get("until"), author)
             case {"command": "resume", "deployment": str(name)}:
@@ -71,7 +66,7 @@ class Operations:
         raise UsageError("The controller does not understand this request.", hint="Is it of another version?")
 
     def end_holds(self) -> None:
-        """End the holds that have expired, and see to what fell due meanwhile."""
+        """Forget the holds that have expired. What fell due meanwhile is the engine's."""
         now = self._clock.now()
         with self._store.read() as tx:
             over = [name for name, hold in holds.every(tx).items() if hold.is_over(now)]
@@ -81,14 +76,6 @@ class Operations:
             for name in over:
                 holds.remove(tx, name)
                 self._tell(tx, "HoldExpired", "Its hold has expired: its schedules fire again.", name)
-        for name in over:
-            self._runs.look_at(name)
-
-    def _trigger(self, name: str, parameters: Mapping[str, Any], key: Any) -> Mapping[str, Any]:
-        self._check(name, parameters)
-        asked = Request(deployment=name, parameters=parameters, idempotency_key=_key(key))
-        run = self._runs.trigger(asked)
-        return {"run_id": run.id, "state": run.state.value}
 
     def _hold(self, name: str, reason: str, until: Any, author: str) -> Mapping[str, Any]:
         now = self._clock.now()
@@ -112,7 +99,7 @@ class Operations:
             if not holds.remove(tx, name):
                 raise UsageError(f"{name} is not held.", hint="What git suspends is resumed in git: `suspend: false`.")
             self._tell(tx, "Resumed", f"{author} ended the hold of its schedules.", name)
-        self._runs.look_at(name)
+        self._look_at(name)
         return {"deployment": name, "held": False}
 
     def _approve(self, digest: str, author: str) -> Mapping[str, Any]:
@@ -132,12 +119,23 @@ class Operations:
         result = self._reconcile(PASS_SECONDS)
         with self._store.read() as tx:
             remaining = [name for name in withheld.deployments if inventory.find(tx, name) is not None]
+            is_pending = (known := sources.find(tx)) is not None and known.approved == withheld.digest
         deleted = [name for name in withheld.deployments if name not in remaining]
         revision = None if result is None else result.status.last_applied_revision
-        return {"digest": withheld.digest, "deleted": deleted, "remaining": remaining, "revision": revision}
+        return {
+            "digest": withheld.digest,
+            "deleted": deleted,
+            "remaining": remaining,
+            "pending": is_pending,
+            "revision": revision,
+        }
 
     def _look(self, seconds: float) -> Mapping[str, Any]:
         result = self._reconcile(seconds)
+        if result is None and seconds:
+            raise ControllerError(
+                "There was no pass.", hint="It takes long, or the controller ends: `controller status`."
+            )
         if result is not None and result.error is not None:
             raise result.error
         return {"is_done": result is not None}

@@ -14,7 +14,7 @@ def doctor(location: Location, output: str) -> int:
 
     Exit 1 if anything is wrong, 0 with warnings only.
     """
-    from controller.app import examine
+    from controller.assembly import examine
 
     found = examine(location)
     if output == "json":

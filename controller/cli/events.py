@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli import options
+from controller.cli.state import looking_if_any
 from controller.settings import Location
 
 if TYPE_CHECKING:
     from controller.model.status import Event
-    from controller.store import Store
 
 _FOLLOW_SECONDS = 0.2
 
@@ -26,36 +26,29 @@ _FOLLOW_SECONDS = 0.2
 @options.location
 def events(location: Location, about: str | None, *, follow: bool, limit: int, output: str) -> None:
     """Show what happened: what was applied, withheld, held, what failed and what recovered."""
-    from controller.store import Store
     from controller.store import events as journal
-    from controller.store.directory import StateDirectory
 
-    store = Store.look_if_any(StateDirectory(location.state_dir).database)
-    found: list[Event] = []
-    last = 0
-    if store is not None:
-        with store.read() as tx:
-            found, last = journal.latest(tx, limit, about=about)[::-1], journal.last_number(tx)
-    if not follow or store is None:
+    with looking_if_any(location) as tx:
+        found = [] if tx is None else journal.latest(tx, limit, about=about)[::-1]
+        last = 0 if tx is None else journal.last_number(tx)
+    if not follow:
         _print_all(found, output)
         return
     _print_each(found, output)
-    try:
-        with suppress(KeyboardInterrupt):
-            _follow(store, about, last, output)
-    finally:
-        store.close()
+    with suppress(KeyboardInterrupt):
+        _follow(location, about, last, output)
 
 
-def _follow(store: "Store", about: str | None, last: int, output: str) -> None:
+def _follow(location: Location, about: str | None, last: int, output: str) -> None:
+    """For ever; also from before there is a state."""
     from controller.store import events as journal
 
     pause = threading.Event()
     while True:
         sys.stdout.flush()
         pause.wait(_FOLLOW_SECONDS)
-        with store.read() as tx:
-            found, last = journal.since(tx, last, about=about)
+        with looking_if_any(location) as tx:
+            found, last = ([], 0) if tx is None else journal.since(tx, last, about=about)
         _print_each(found, output)
 
 

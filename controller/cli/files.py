@@ -1,7 +1,7 @@
 """Manifests as they are on disk, for the commands that look at files rather than at the state."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,8 @@ from controller.model.snapshots import PROJECT_FILE, ManifestFile, Snapshot
 from controller.settings import Location, enclosing_repository, is_git_repository
 from controller.sources.directory import DirectorySource
 from controller.sources.source import Source
+
+Render = Callable[[Source], Source]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,21 @@ def read_targets(wanted: Iterable[Target], location: Location) -> DesiredState:
 
 
 def read(
-    wanted: Iterable[Target], location: Location, *, is_whole: bool = True, all_environments: bool = False
+    wanted: Iterable[Target],
+    location: Location,
+    *,
+    is_whole: bool = True,
+    all_environments: bool = False,
+    render: Render | None = None,
 ) -> Reading:
-    """The same with the bytes of the files; `is_whole` False if they are only some of a repository's."""
+    """The same with the bytes of the files; `is_whole` False if they are only some of a repository's.
+
+    `render` puts documents in place of Python specs, by executing them; None leaves them alone.
+    """
     targets_of: dict[Path, list[Target]] = {}
     for target in wanted:
         targets_of.setdefault(target.root, []).append(target)
-    reader = partial(_read_root, location=location, is_whole=is_whole, all_environments=all_environments)
+    reader = partial(_read_root, location=location, is_whole=is_whole, all_environments=all_environments, render=render)
     readings = [reader(root, found) for root, found in targets_of.items()]
     named = Counter(path for reading in readings for path in reading.contents)
     return Reading(
@@ -67,11 +77,20 @@ def read(
 
 
 def _read_root(
-    root: Path, wanted: Iterable[Target], *, location: Location, is_whole: bool, all_environments: bool
+    root: Path,
+    wanted: Iterable[Target],
+    *,
+    location: Location,
+    is_whole: bool,
+    all_environments: bool,
+    render: Render | None,
 ) -> Reading:
     """What the targets below one root declare, under its project."""
     sources = [_source(target, location) for target in wanted]
-    snapshots = [source.read(source.observe()) for source in sources]
+    written = [source.read(source.observe()) for source in sources]
+    snapshots = written
+    if render is not None:
+        snapshots = [render(source).read(one.revision) for source, one in zip(sources, written, strict=True)]
     code = sources[0].code(snapshots[0].revision)
     files = {file.path: file for snapshot in snapshots for file in snapshot.files}
     refused = {refusal.path: refusal for snapshot in snapshots for refusal in snapshot.refused}
@@ -87,7 +106,7 @@ def _read_root(
     if not is_whole and location.environment not in (None, *desired.environments):
         _check_whole(root, location)
     findings = sorted((*_once(desired.findings), *map(refusal_finding, refused.values())), key=by_place)
-    contents = {file.path: file.content for file in files.values()}
+    contents = {file.path: file.content for snapshot in written for file in snapshot.files}
     if isinstance(project, ManifestFile):
         contents[project.path] = project.content
     count = desired.file_count + len(refused)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import click
 
-from controller.cli import options
+from controller.cli import options, state
 from controller.errors import UsageError
 from controller.settings import Location
 
@@ -24,7 +24,7 @@ def hold(location: Location, name: str, reason: str, until: str | None, output: 
 
     end = None if until is None else _end(until, SystemClock().now())
     limit = None if end is None else end.isoformat()
-    _ask(location, {"command": "hold", "deployment": name, "reason": reason, "until": limit})
+    state.ask(location, {"command": "hold", "deployment": name, "reason": reason, "until": limit})
     _show(location, name, output)
 
 
@@ -34,29 +34,16 @@ def hold(location: Location, name: str, reason: str, until: str | None, output: 
 @options.location
 def resume(location: Location, name: str, output: str) -> None:
     """End the hold of a deployment. What fell due meanwhile follows its catch-up policy."""
-    _ask(location, {"command": "resume", "deployment": name})
+    state.ask(location, {"command": "resume", "deployment": name})
     _show(location, name, output)
-
-
-def _ask(location: Location, request: dict[str, str | None]) -> None:
-    from controller.api.control import ask
-    from controller.store.directory import StateDirectory
-
-    ask(StateDirectory(location.state_dir).socket, request)
 
 
 def _show(location: Location, name: str, output: str) -> None:
     from controller.clock import SystemClock
-    from controller.store import Store
-    from controller.store.directory import StateDirectory
     from controller.views.deployments import show_deployment
 
-    store = Store.look(StateDirectory(location.state_dir).database)
-    try:
-        with store.read() as tx:
-            found = show_deployment(tx, name, SystemClock().now())
-    finally:
-        store.close()
+    with state.looking(location) as tx:
+        found = show_deployment(tx, name, SystemClock().now())
     if output == "json":
         from controller.cli.output import print_json
 

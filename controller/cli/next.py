@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from controller.cli import options
+from controller.cli import options, state
 from controller.errors import UsageError
 from controller.settings import Location
 
@@ -58,22 +58,13 @@ def _refuse_idle(given: list[str], expression: dict[str, Any]) -> None:
 
 def _of_deployment(location: Location, name: str, after: datetime, count: int) -> list[datetime]:
     """What is in force comes first; where no controller has run yet, or where one is named, what is declared there."""
-    from controller.store import Store
-    from controller.store.directory import StateDirectory
-    from controller.views.deployments import fire_times
-
-    store = None
-    if location.ref is None and location.environment is None:
-        store = Store.look_if_any(StateDirectory(location.state_dir).database)
-    if store is not None:
-        try:
-            with store.read() as tx:
-                return fire_times(tx, name, after, count)
-        finally:
-            store.close()
     from controller.cli.files import Target, read_targets
-    from controller.views.deployments import declared_fire_times
+    from controller.views.deployments import declared_fire_times, fire_times
 
+    if location.ref is None and location.environment is None:
+        with state.looking_if_any(location) as tx:
+            if tx is not None:
+                return fire_times(tx, name, after, count)
     return declared_fire_times(read_targets([Target(location.directory, location.path)], location), name, after, count)
 
 

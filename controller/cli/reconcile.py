@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from controller.cli import options
+from controller.cli import options, state
 from controller.settings import Location
 
 _WAIT_SECONDS = 630.0
@@ -16,11 +16,7 @@ _WAIT_SECONDS = 630.0
 @options.location
 def reconcile(location: Location, *, wait: bool, output: str) -> int:
     """Look at the source now, without waiting for the next interval."""
-    from controller.api.control import ask
-    from controller.store.directory import StateDirectory
-
-    state = StateDirectory(location.state_dir)
-    ask(state.socket, {"command": "reconcile", "wait": wait}, seconds=_WAIT_SECONDS)
+    state.ask(location, {"command": "reconcile", "wait": wait}, seconds=_WAIT_SECONDS)
     source = _source(location)
     if output == "json":
         from controller.cli.output import print_json
@@ -44,21 +40,19 @@ def reconcile(location: Location, *, wait: bool, output: str) -> int:
 @options.location
 def approve(location: Location, digest: str, output: str) -> int:
     """Release withheld deletions: exactly those of this digest, as `controller status` names it."""
-    from controller.api.control import ask
-    from controller.store.directory import StateDirectory
-
-    request = {"command": "approve", "digest": digest}
-    done = ask(StateDirectory(location.state_dir).socket, request, seconds=_WAIT_SECONDS)
+    done = state.ask(location, {"command": "approve", "digest": digest}, seconds=_WAIT_SECONDS)
     if output == "json":
         from controller.cli.output import print_json
 
         print_json(done)
-        return 0 if not done["remaining"] else 1
-    for name in done["deleted"]:
-        click.echo(f"deleted {name}")
-    for name in done["remaining"]:
-        click.echo(f"not deleted: {name}", err=True)
-    return 0 if not done["remaining"] else 1
+    else:
+        for name in done["deleted"]:
+            click.echo(f"deleted {name}")
+        for name in done["remaining"]:
+            click.echo(f"not deleted: {name}", err=True)
+        if done["pending"]:
+            click.echo("They are approved, and go as soon as a revision can be applied: see status.", err=True)
+    return 1 if done["remaining"] else 0
 
 
 def _source(location: Location) -> Any:

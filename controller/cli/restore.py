@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli import options
+from controller.cli import options, state
 from controller.errors import UsageError
 from controller.settings import Location
 
@@ -38,20 +38,14 @@ def restore(location: Location, name: str, *, write: bool, output: str) -> None:
 
 
 def _entry(location: Location, name: str) -> "InventoryEntry":
-    from controller.store import Store
-    from controller.store.directory import StateDirectory
     from controller.views.restoring import last_entry
 
-    store = Store.look(StateDirectory(location.state_dir).database)
-    try:
-        with store.read() as tx:
-            return last_entry(tx, name)
-    finally:
-        store.close()
+    with state.looking(location) as tx:
+        return last_entry(tx, name)
 
 
 def _excerpt(location: Location, entry: "InventoryEntry") -> "Excerpt":
-    from controller.app import make_source
+    from controller.assembly import make_source
     from controller.store.directory import StateDirectory
     from controller.views.restoring import last_document
 

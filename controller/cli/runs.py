@@ -3,15 +3,14 @@
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from controller.cli import options
-from controller.errors import NotFoundError, UsageError
+from controller.cli import options, run_actions
+from controller.cli.stored import find, instant, reading
 from controller.settings import Location
 
 FOLLOW_SECONDS = 0.2
@@ -31,7 +30,7 @@ _STATES = [
 
 @click.group(cls=options.ListByDefault)
 def runs() -> None:
-    """List runs, show one, or print its output."""
+    """List runs, show one, print its output, end it, do it again."""
 
 
 @runs.command(name="list")
@@ -62,11 +61,11 @@ def list_(
         deployment=deployment,
         states=None if state is None else stored(RunState(state)),
         tag=tag,
-        since=None if since is None else _since(since, now),
+        since=None if since is None else instant("--since", since, now),
         limit=limit,
     )
-    with _reading(location) as (tx, _):
-        found = [] if tx is None else list_runs(tx, wanted)
+    with reading(location) as (tx, _):
+        found = [] if tx is None else list_runs(tx, wanted, now)
     if output == "json":
         from controller.cli.output import print_json
 
@@ -86,7 +85,7 @@ def show_(location: Location, run_id: str, output: str) -> None:
     """Everything about one run. An unambiguous part of its id will do."""
     from controller.clock import SystemClock
 
-    found = _find(location, run_id)[0]
+    found = find(location, run_id)[0]
     if output == "json":
         from controller.cli.output import print_json
 
@@ -105,8 +104,12 @@ def show_(location: Location, run_id: str, output: str) -> None:
 @options.location
 def logs(location: Location, run_id: str, follow: bool, tail: int | None) -> None:
     """Print what a run has printed."""
-    run, directory = _find(location, run_id)
+    run, directory = find(location, run_id)
     _LogPrinter(directory, run.id, tail).print_logs(is_ended=_ended(location, run.id) if follow else None)
+
+
+for action in (run_actions.cancel, run_actions.retry, run_actions.watch):
+    runs.add_command(action)
 
 
 class _LogPrinter:
@@ -184,49 +187,7 @@ def _ended(location: Location, run_id: str) -> Callable[[], bool]:
     from controller.views.runs import find_run
 
     def is_ended() -> bool:
-        with _reading(location) as (tx, _):
+        with reading(location) as (tx, _):
             return tx is None or RunState(find_run(tx, run_id).state).is_terminal
 
     return is_ended
-
-
-def _find(location: Location, run_id: str) -> tuple[Any, Path]:
-    from controller.views.runs import find_run
-
-    with _reading(location) as (tx, state):
-        if tx is None:
-            raise NotFoundError(f"There is no run {run_id!r}.", hint="See `controller runs list`.")
-        return find_run(tx, run_id), state.runs
-
-
-def _since(text: str, now: Any) -> Any:
-    from controller.calendar import parse_duration, parse_time
-    from controller.errors import ScheduleError
-
-    try:
-        return now - parse_duration(text)
-    except ScheduleError:
-        pass
-    try:
-        found = parse_time(text)
-    except ScheduleError as error:
-        raise UsageError(f"--since {text!r} is neither a date-time nor an age like 2h.") from error
-    return found if found.tzinfo is not None else found.astimezone()
-
-
-@contextmanager
-def _reading(location: Location) -> Iterator[tuple[Any, Any]]:
-    """A transaction and the state directory; no transaction where there is no state yet."""
-    from controller.store import Store
-    from controller.store.directory import StateDirectory
-
-    state = StateDirectory(location.state_dir)
-    store = Store.look_if_any(state.database)
-    if store is None:
-        yield None, state
-        return
-    try:
-        with store.read() as tx:
-            yield tx, state
-    finally:
-        store.close()

@@ -1,17 +1,15 @@
 """`controller trigger`: Quick Run. The running controller does it; this only asks, waits and shows."""
 
 import json
-import threading
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from controller.cli import options
-from controller.errors import UsageError
+from controller.cli import options, state
+from controller.cli.parameters import read_parameters
+from controller.cli.run_actions import print_answer
 from controller.settings import Location
-
-POLL_SECONDS = 0.05
 
 
 @click.command()
@@ -39,76 +37,37 @@ def trigger(
     """
     import secrets
 
-    from controller.api.control import ask
-    from controller.store.directory import StateDirectory
-
-    state = StateDirectory(location.state_dir)
     request = {
         "command": "trigger",
         "deployment": name,
-        "parameters": _parameters(pairs, params),
+        "parameters": read_parameters(pairs, params),
         "idempotency_key": idempotency_key or secrets.token_hex(16),
     }
-    answer = ask(state.socket, request)
+    answer = state.ask(location, request)
     if not (wait or logs):
-        _print(answer, output)
+        print_answer(answer, output)
         return 0
-    return _follow(state, answer["run_id"], output, logs=logs)
+    return _follow(location, answer["run_id"], output, logs=logs)
 
 
-def _parameters(pairs: Sequence[str], params: str | None) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if params is not None:
-        try:
-            found = json.loads(params, parse_constant=_refuse)
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"--params is not JSON: {error}.") from error
-        if not isinstance(found, dict):
-            raise UsageError('--params must be a JSON object, like {"region": "eu"}.')
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals or not key:
-            raise UsageError(f"--param {pair!r} has no value; write KEY=JSON, like region=eu or days=3.")
-        try:
-            found[key] = json.loads(text, parse_constant=str)
-        except (ValueError, RecursionError):
-            found[key] = text
-    return found
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON number")
-
-
-def _follow(state: Any, run_id: str, output: str, *, logs: bool) -> int:
+def _follow(location: Location, run_id: str, output: str, *, logs: bool) -> int:
     from controller.cli.output import visible
+    from controller.cli.stored import follow
     from controller.model.runs import RunState
     from controller.runs.logs import log_files
-    from controller.store import Store
-    from controller.views.runs import find_run
+    from controller.store.directory import StateDirectory
 
-    store = Store.look(state.database)
-    pause = threading.Event()
-    while True:
-        # Asked before the look: a run may end together with its controller.
-        is_last = state.holder() is None
-        with store.read() as tx:
-            run = find_run(tx, run_id)
-        if RunState(run.state).is_terminal:
-            break
-        if is_last:
-            raise UsageError(f"The controller ended while run {run_id} was {run.state}; it will go on with it.")
-        pause.wait(POLL_SECONDS)
-    store.close()
+    directory = StateDirectory(location.state_dir)
+    run = follow(directory, run_id)
     if logs:
-        for path in log_files(state.runs, run_id):
+        for path in log_files(directory.runs, run_id):
             click.echo(path.read_bytes(), nl=False, err=output == "json")
     if output == "json":
         from controller.cli.output import print_json
 
         print_json({"run_id": run.id, **_as_dict(run)})
     else:
-        _print({"run_id": run.id, "state": run.state}, output)
+        print_answer({"run_id": run.id, "state": run.state}, output)
         if run.reason is not None:
             click.echo(visible(f"reason: {run.reason}"))
         if run.result is not None:
@@ -121,12 +80,3 @@ def _as_dict(run: Any) -> dict[str, Any]:
 
     found: dict[str, Any] = to_json(run)
     return found
-
-
-def _print(answer: dict[str, Any], output: str) -> None:
-    if output == "json":
-        from controller.cli.output import print_json
-
-        print_json(answer)
-    else:
-        click.echo(f"{answer['run_id']} {answer['state']}")

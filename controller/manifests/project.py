@@ -26,10 +26,12 @@ Mark = tuple[str, int, int, str, str]
 class Project:
     """The project of a repository; without the file, one that says nothing.
 
-    `environments` are the declared ones, each with the defaults that hold in it; `defaults` hold where none is chosen.
+    `limits` are those of the queues that have one. `environments` are the declared ones, each with the defaults that
+    hold in it; `defaults` hold where none is chosen.
     """
 
     queues: frozenset[str] = frozenset({DEFAULT_QUEUE})
+    limits: Mapping[str, int] = field(default_factory=dict)
     defaults: Node | None = None
     environments: Mapping[str, Node | None] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
@@ -75,7 +77,11 @@ def unknown_environment(name: str, known: Collection[str]) -> Problem:
 
 
 def _project(root: Node, problems: list[Problem], now: datetime) -> Project:
-    queues = frozenset({DEFAULT_QUEUE, *_mapping(root.value.get("queues"))})
+    said = _mapping(root.value.get("queues"))
+    queues = frozenset({DEFAULT_QUEUE, *said})
+    limits = {
+        name: int(limit) for name, queue in said.items() if isinstance(limit := _mapping(queue).get("limit"), int)
+    }
     own = _part(root, "defaults")
     environments: dict[str, Node | None] = {}
     for name in _mapping(root.value.get("environments")):
@@ -85,7 +91,8 @@ def _project(root: Node, problems: list[Problem], now: datetime) -> Project:
         if defaults is not None:
             problems += check_defaults(defaults, queues, now)
     once = {mark(problem): problem for problem in reversed(problems)}
-    return Project(queues=queues, defaults=own, environments=environments, problems=tuple(once.values())[::-1])
+    problems = list(once.values())[::-1]
+    return Project(queues=queues, limits=limits, defaults=own, environments=environments, problems=tuple(problems))
 
 
 def check_defaults(defaults: Node, queues: frozenset[str], now: datetime) -> Iterator[Problem]:

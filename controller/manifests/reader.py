@@ -18,9 +18,10 @@ from controller.manifests.load import Loaded, load
 from controller.manifests.nodes import Place, Problem
 from controller.manifests.overlays import View, build_in, declared_environments
 from controller.manifests.project import Project, read_project, unknown_environment
+from controller.manifests.rendered import NOT_RENDERED, load_rendered
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity, by_place
-from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile
+from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, is_python, is_spec
 
 MAX_FILES = 10_000
 MAX_FINDINGS_PER_FILE = 200
@@ -34,7 +35,8 @@ class DesiredState:
 
     `deployments` holds the valid ones by name. `broken_files` are those with an error (or beyond the limit of
     files): what was known from them stays as it was. `declared_names` are all names seen, valid or not, and
-    `environments` those of the project and of all documents.
+    `environments` those of the project and of all documents. `limits` are those of the queues; None where the project
+    is broken.
     """
 
     deployments: Mapping[str, Deployment] = field(default_factory=dict)
@@ -42,6 +44,7 @@ class DesiredState:
     broken_files: frozenset[str] = frozenset()
     declared_names: frozenset[str] = frozenset()
     environments: frozenset[str] = frozenset()
+    limits: Mapping[str, int] | None = None
     file_count: int = 0
     document_count: int = 0
 
@@ -114,7 +117,7 @@ class ManifestReader:
             all_environments=self._all_environments,
             flows=None if code is None else Flows(code, self._modules, known, is_whole=self._is_rooted),
         )
-        remaining = iter(files)
+        remaining = (file for file in files if not is_python(file.path) or is_spec(file.path, file.content))
         reads = {file.path: self._read(file, now, view) for file in islice(remaining, MAX_FILES)}
         unread = [file.path for file in remaining]
         same = unread == self._unread and len(reads) == len(self._files)
@@ -138,6 +141,7 @@ class ManifestReader:
             state = replace(state, deployments={}, findings=(), broken_files=frozenset({*reads, *unread}))
         return replace(
             state,
+            limits=None if project.is_broken else project.limits,
             findings=tuple(sorted((*findings, *state.findings), key=by_place)),
             file_count=state.file_count + (self._project_file is not None),
         )
@@ -168,7 +172,7 @@ class ManifestReader:
         if known is not None and known.digest == file.digest and (flows is None or flows.are(known.code)):
             return known
         self.parsed += 1
-        loaded = load(file.content, json=file.path.endswith(".json"))
+        loaded = _load(file)
         built = tuple(build_in(document, file.path, now, view) for document in loaded.documents)
         findings = tuple(_findings(file.path, loaded, built))
         return _Read(
@@ -176,9 +180,15 @@ class ManifestReader:
             built=built,
             findings=findings,
             environments=frozenset(e for one in loaded.documents for e in declared_environments(one.root)),
-            is_broken=any(finding.severity is Severity.ERROR for finding in findings),
+            is_broken=any(one.severity is Severity.ERROR or one.code == NOT_RENDERED for one in findings),
             code={} if flows is None else flows.take(),
         )
+
+
+def _load(file: ManifestFile) -> Loaded:
+    if is_python(file.path):
+        return load_rendered(file.content)
+    return load(file.content, json=file.path.endswith(".json"))
 
 
 def _findings(file: str, loaded: Loaded, built: tuple[Built, ...]) -> Iterator[Finding]:

@@ -1,8 +1,4 @@
-"""How a deployment's runs overlap, are caught up, retried, limited and kept, as values. `manifests` builds them.
-
-This version acts on secrets and resources, and accepts the others: whoever declares one of those gets the finding
-`NotActedOnYet`.
-"""
+"""How a deployment's runs overlap, are caught up, retried, limited and kept, as values. `manifests` builds them."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -45,7 +41,7 @@ class Prune(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catchup:
-    """Missed times of the last `window` are looked at, the newest `max` of them."""
+    """Missed times of the last `window` are looked at, the newest `max` of them; and no more wait in line (`queue`)."""
 
     policy: CatchupPolicy = CatchupPolicy.LATEST
     window: timedelta = timedelta(hours=1)

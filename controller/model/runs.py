@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NewType
 
+from controller.model.policies import DEFAULT_QUEUE, Retries
+
 RunId = NewType("RunId", str)
 
 
@@ -48,6 +50,8 @@ class Trigger(StrEnum):
 
     SCHEDULE = "schedule"
     MANUAL = "manual"
+    BACKFILL = "backfill"
+    RETRY = "retry"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +60,9 @@ class Run:
 
     It holds resolved parameters but never a command: what to execute is read from the source by its pin.
     All times are aware UTC instants. `scheduled_for` is None when nobody's schedule asked for it. It does not start
-    before `not_before`; None is at once.
+    before `not_before` (None is at once), nor for the first time after `start_by`. A `serial` run waits until no other
+    run of its deployment is under way. There are up to `attempts` attempts as `retries` says; `attempt` is the number
+    of the last. `cancel_reason`: somebody wants it to end. `retry_of` is the run that it does again.
     """
 
     id: RunId
@@ -81,6 +87,18 @@ class Run:
     tags: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     result: Any = None
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    serial: bool = False
+    start_by: datetime | None = None
+    retries: Retries | None = None
+    cancel_reason: str | None = None
+    retry_of: RunId | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether an attempt of it has been claimed, and has not ended."""
+        return self.state in (RunState.LAUNCHING, RunState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

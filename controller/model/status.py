@@ -47,7 +47,7 @@ class EventSeverity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One recorded fact about `about`: a deployment's name, `run/<id>`, or `source`."""
+    """One recorded fact about `about`: a deployment's name, `run/<id>`, `source`, or `controller`."""
 
     time: datetime
     severity: EventSeverity

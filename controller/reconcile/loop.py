@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 
+from controller.clock import Clock
 from controller.errors import ControllerError
 from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.sources.source import Source
@@ -31,12 +32,14 @@ class Loop:
         reconciler: Reconciler,
         source: Source,
         *,
+        clock: Clock,
         interval: timedelta,
         longest_retry: timedelta,
         on_failure: Callable[[], None],
     ) -> None:
         self._reconciler = reconciler
         self._source = source
+        self._clock = clock
         self._interval = interval.total_seconds()
         self._longest_retry = longest_retry.total_seconds()
         self._on_failure = on_failure
@@ -99,10 +102,11 @@ class Loop:
     def _wait(self) -> bool:
         """Until there is a reason to look; False to end."""
         if self._hint.wait(self._delay()):
-            for _ in range(round(BURST_SECONDS / QUIET_SECONDS)):
+            began = self._clock.monotonic()
+            is_quiet = False
+            while not (is_quiet or self._stopping.is_set() or self._clock.monotonic() - began > BURST_SECONDS):
                 self._hint.clear()
-                if self._stopping.is_set() or not self._hint.wait(QUIET_SECONDS):
-                    break
+                is_quiet = not self._hint.wait(QUIET_SECONDS)
             self._hint.clear()
         return not self._stopping.is_set()
 

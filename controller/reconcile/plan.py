@@ -32,6 +32,11 @@ class Update:
         """Whether it says something else than before; otherwise it only stands elsewhere, or is good again."""
         return self.is_renamed or self.before.spec_digest != self.after.spec_digest
 
+    @property
+    def is_told(self) -> bool:
+        """Whether anybody has to know: it says something else, or git says it again."""
+        return self.is_real or self.before.pinned is not None or not self.before.is_valid
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
@@ -67,6 +72,11 @@ class Plan:
         return bool(self.create or self.update or self.delete)
 
     @property
+    def changed(self) -> tuple[Update, ...]:
+        """The updates but for those that only stand elsewhere now."""
+        return tuple(update for update in self.update if update.is_told)
+
+    @property
     def errors(self) -> tuple[Finding, ...]:
         """The findings that keep something from being applied."""
         return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
@@ -95,13 +105,13 @@ def make_plan(
     digest = plan_digest(create, [(change.before, change.after) for change in update if change.is_real], delete)
     remaining = len(recorded) + len(create) - len(delete)
     withheld = judge(delete, in_force=len(recorded), remaining=remaining, plan_digest=digest)
-    if withheld is not None and approved not in (withheld.digest, digest):
+    is_blocked = is_atomic and any(finding.severity is Severity.ERROR for finding in findings)
+    if withheld is not None and (is_blocked or approved not in (withheld.digest, digest)):
         message = f"git does not declare it any more; its deletion waits for: controller approve {withheld.digest}"
         keep += [Kept(entry=entry, reason=WITHHELD, message=message) for entry in delete]
         delete = []
     else:
         withheld = None
-    is_blocked = is_atomic and any(finding.severity is Severity.ERROR for finding in findings)
     unchanged = len(desired.deployments) - len(create) - len(update)
     if is_blocked:
         create, update, delete = [], [], []

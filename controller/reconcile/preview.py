@@ -48,6 +48,15 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stays:
+    """A deployment that stays in force though git does not declare it (well) any more, and why."""
+
+    deployment: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """How many of each; `invalid` are the documents and files that can't be applied."""
 
@@ -69,6 +78,7 @@ class Preview:
     changes: tuple[Change, ...]
     withheld: Withheld | None
     findings: tuple[Finding, ...]
+    kept: tuple[Stays, ...]
 
     @property
     def is_empty(self) -> bool:
@@ -98,6 +108,11 @@ def preview(plan: Plan, *, base: str | None, now: datetime, in_flight: Mapping[s
         changes=tuple(changes),
         withheld=plan.withheld,
         findings=plan.findings,
+        kept=tuple(
+            Stays(deployment=one.entry.name, reason=one.reason, message=one.message)
+            for one in sorted(plan.keep, key=lambda one: one.entry.name)
+            if one.reason != WITHHELD
+        ),
     )
 
 

@@ -22,7 +22,7 @@ from controller.reconcile.apply import Applied, Settle, apply
 from controller.reconcile.plan import Plan, active_schedules, make_plan
 from controller.reconcile.stages import Stages
 from controller.sources.source import Source
-from controller.store import Store, Transaction, events, inventory, passes, runs, sources
+from controller.store import Store, Transaction, events, inventory, passes, queues, runs, sources
 
 log = logging.getLogger(__name__)
 
@@ -97,8 +97,12 @@ class Reconciler:
             approved = known.approved if (known := sources.find(tx)) is not None else None
         plan = make_plan(snapshot, desired, self._recorded, approved=approved, is_atomic=self._is_atomic)
         stages.done("plan")
-        is_new = revision != self._status.last_attempted_revision or plan.changes_anything
-        applied = self._apply(plan)
+        before = self._status
+        applied = self._apply(plan, desired.limits)
+        is_new = plan.changes_anything or (before.last_attempted_revision, before.conditions) != (
+            revision,
+            applied.status.conditions,
+        )
         stages.done("apply")
         self._built.update((new.name, new) for new in (*plan.create, *(change.after for change in plan.update)))
         self.project(applied)
@@ -124,15 +128,19 @@ class Reconciler:
         """Whether this revision was dealt with, and the source could be read the last time."""
         return revision == self._status.last_attempted_revision and not self._is_unavailable
 
-    def _apply(self, plan: Plan) -> Applied:
+    def _apply(self, plan: Plan, limits: Mapping[str, int] | None) -> Applied:
         before = self._status
         rewritten = list(self._rewritten(before.last_applied_revision, plan.revision))
         with self._store.write() as tx:
             applied = apply(tx, plan, before, self._clock.now(), self._settle)
+            if limits is not None and not plan.is_blocked:
+                queues.put(tx, limits)
             events.append(tx, (*rewritten, *self._unknown_names(tx, plan)))
             crashpoints.reach("pass:applying")
         self._status, self._is_unavailable = applied.status, False
-        self._recorded = {name: entry for name, entry in self._recorded.items() if name not in applied.gone}
+        for name in applied.gone:
+            self._recorded.pop(name, None)
+            self._built.pop(name, None)
         self._recorded.update(applied.written)
         return applied
 
@@ -179,11 +187,12 @@ class Reconciler:
         conditions = status.unavailable(error, now, before.conditions)
         self._is_unavailable = True
         if conditions != before.conditions:
-            self._status = replace(before, conditions=conditions)
+            found = replace(before, conditions=conditions)
             with self._store.write() as tx:
-                sources.put(tx, self._status)
+                sources.put(tx, found)
                 events.append(tx, status.source_events(before.conditions, conditions, before.revision, now))
                 passes.append(tx, _record(error.reason, error.message, now, before.revision, {}, {}))
+            self._status = found
             log.warning(
                 "The source can't be read; what is in force stays",
                 extra={"reason": error.reason, "error": error.message},
@@ -216,7 +225,10 @@ class Reconciler:
                 self._source.checkout(revision)
             except SourceError as error:
                 log.warning("A last good version can't be kept", extra={"revision": revision, "error": error.message})
-        self._source.collect(keep)
+        try:
+            self._source.collect(keep)
+        except SourceError as error:
+            log.warning("What is not needed any more can't be removed", extra={"error": error.message})
 
     def _tell(self, plan: Plan, started_at: datetime, stages: Stages, *, is_new: bool) -> None:
         for finding in plan.findings:
@@ -225,10 +237,10 @@ class Reconciler:
             log.warning("Deletions withheld", extra={"reason": plan.withheld.reason, "digest": plan.withheld.digest})
         counts = {
             "new": len(plan.create),
-            "changed": len(plan.update),
+            "changed": len(plan.changed),
             "pruned": len(plan.delete),
             "kept": len(plan.keep),
-            "unchanged": plan.unchanged,
+            "unchanged": plan.unchanged + len(plan.update) - len(plan.changed),
         }
         what = "Nothing applied: not everything is valid" if plan.is_blocked else "Applied"
         log.info(what, extra={"revision": plan.revision, **counts, "ms": round(stages.total)})

@@ -1,8 +1,9 @@
 """A plan as text for a terminal, and as Markdown that reads well as the comment on a pull request."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 from controller.model.findings import Finding, Severity
@@ -12,6 +13,8 @@ from controller.reports.characters import visible
 _SIGNS = {"delete": "-", "update": "~", "create": "+"}
 _LONGEST = 120
 _MOST_FINDINGS = 50
+_MOST_ROWS, _MOST_DETAILS, _MOST_NOTES = 25_000, 25_000, 10_000
+"""Characters of each part in Markdown: GitHub takes 65,536 as a comment."""
 
 
 def as_text(view: Preview) -> str:
@@ -20,8 +23,8 @@ def as_text(view: Preview) -> str:
     for change in view.changes:
         lines.append(f"{_SIGNS[change.action]} {change.action} {_title(change)}  ({change.file}:{change.line})")
         lines += [f"    {line}" for line in _details(change)]
-    lines += [f"! {_finding(finding)}" for finding in _shown(view)]
-    if view.changes or view.findings:
+    lines += _notes(view)
+    if lines:
         lines.append("")
     return "\n".join(visible(line) for line in (*lines, *_sum(view)))
 
@@ -35,26 +38,31 @@ def as_markdown(view: Preview) -> str:
         lines += [f"> To release them: `controller approve {view.withheld.digest}`", ""]
     if view.changes:
         lines += ["| | deployment | declared in | next fire times |", "|---|---|---|---|"]
-        lines += [_row(change) for change in view.changes]
-        lines += ["", *_folded(view)]
-    errors = _shown(view)
-    if errors:
-        lines += ["**Findings**", "", *(f"- {_cell(_finding(finding))}" for finding in errors), ""]
+        rows = _fitting(map(_row, view.changes), _MOST_ROWS)
+        lines += [*rows, ""]
+        if len(rows) < len(view.changes):
+            lines += [f"… and {len(view.changes) - len(rows)} more changes: `controller plan -o json`", ""]
+        lines += _fitting(filter(None, map(_folded, view.changes)), _MOST_DETAILS)
+    notes = _fitting((f"- {_cell(note)}" for note in _notes(view)), _MOST_NOTES)
+    if notes:
+        lines += ["**Findings**", "", *notes, ""]
     lines.append(f"Digest `{view.digest}`")
     return "\n".join(lines)
 
 
-def _folded(view: Preview) -> Iterator[str]:
-    for change in view.changes:
-        details = list(_details(change))
-        if details:
-            yield f"<details><summary>{change.action} {_cell(_title(change))}</summary>"
-            yield ""
-            yield "```"
-            yield from (visible(line).replace("```", "` ` `") for line in details)
-            yield "```"
-            yield "</details>"
-            yield ""
+def _folded(change: Change) -> str:
+    details = [visible(line).replace("```", "` ` `") for line in _details(change)]
+    if not details:
+        return ""
+    summary = f"<details><summary>{change.action} {_cell(_title(change))}</summary>"
+    return "\n".join((summary, "", "```", *details, "```", "</details>", ""))
+
+
+def _fitting(texts: Iterable[str], characters: int) -> list[str]:
+    """The first of them, as many as that many characters hold."""
+    every = list(texts)
+    lengths = accumulate(len(text) + 1 for text in every)
+    return [text for text, length in zip(every, lengths, strict=True) if length <= characters]
 
 
 def _row(change: Change) -> str:
@@ -106,8 +114,13 @@ def _counts(view: Preview) -> str:
     return ", ".join([*words, *([f"{found.invalid} invalid"] if found.invalid else [])])
 
 
-def _shown(view: Preview) -> list[Finding]:
-    return [finding for finding in view.findings if finding.severity is Severity.ERROR][:_MOST_FINDINGS]
+def _notes(view: Preview) -> Iterator[str]:
+    """What is wrong, and what stays because of that, or because it says so."""
+    errors = [finding for finding in view.findings if finding.severity is Severity.ERROR]
+    yield from (f"! {_finding(finding)}" for finding in errors[:_MOST_FINDINGS])
+    yield from (f"= keep {one.deployment}: {one.message}" for one in view.kept[:_MOST_FINDINGS])
+    if len(view.kept) > _MOST_FINDINGS:
+        yield f"= keep {len(view.kept) - _MOST_FINDINGS} more"
 
 
 def _finding(finding: Finding) -> str:

@@ -3,7 +3,7 @@
     engine = Engine(store=..., specifications=..., clock=..., admission=..., launcher=..., ...)
     engine.start()
     engine.look_at("nightly")                      # it may be due
-    engine.trigger("nightly", {"region": "eu"})    # somebody asked for it
+    Requests(...).trigger(Request(...))            # somebody asked for it
 
 What stands in a run's directory decides what became of it (`verdict`); processes and signals are only hints.
 This file imports nothing: the processes of `runs.beside` come through here and need none of the rest.

@@ -6,28 +6,29 @@ or removes one, so that each instant is decided by the declaration that was in f
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from controller.calendar import DueTimes, due, jitter_offset
+from controller.calendar import due
 from controller.clock import Clock
 from controller.errors import NotFoundError, UsageError, unknown_deployment
 from controller.manifests import build_deployment
 from controller.model.deployments import Deployment
 from controller.model.findings import Severity
-from controller.model.runs import Occurrence, Outcome, Run, RunId, RunState, Trigger
-from controller.model.schedules import Schedule
+from controller.model.policies import Overlap
+from controller.model.runs import ACTIVE, Occurrence, Outcome, Run, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
+from controller.runs.decisions import REPLACED, Decision, Standing, decide, refuse, start_by
+from controller.runs.endings import cancel, skip
 from controller.runs.ids import RunIds
-from controller.store import Transaction, events, holds, inventory, occurrences, runs, sources
+from controller.store import Transaction, events, holds, inventory, occurrences, queues, runs, sources
+from controller.store.runs import RunFilter
 
 log = logging.getLogger(__name__)
 
-CATCHUP_WINDOW = timedelta(hours=1)
-CATCHUP_MAX = 100
-_FINAL = ("pruned", "held")
-"""Reasons for which nothing is caught up with."""
+RECORDED = 100
+"""How many missed due times of one deployment are written down one by one, at least; earlier ones are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class Admission:
 
     def __init__(self, clock: Clock, ids: RunIds) -> None:
         self._clock = clock
-        self._ids = ids
+        self.ids = ids
         self._built: dict[str, Deployment] = {}
 
     def account(self, tx: Transaction, names: Iterable[str], now: datetime) -> list[Run]:
@@ -59,6 +60,7 @@ class Admission:
         """The same just before these deployments change, or go with `pruned`: then every due time is a skip."""
         wanted = list(names)
         if pruned:
+            self._give_up(tx, wanted, now)
             return self._account(tx, wanted, now, dict.fromkeys(wanted, "pruned"))
         held = {name: "held" for name, hold in holds.every(tx).items() if not hold.is_over(now)}
         return self._account(tx, wanted, now, held)
@@ -66,15 +68,23 @@ class Admission:
     def _account(self, tx: Transaction, names: list[str], now: datetime, refusals: Mapping[str, str]) -> list[Run]:
         """Decide, for the reason of its refusal where a deployment has one."""
         made: list[Run] = []
-        busy = runs.active_deployments(tx, names)
-        for name in names:
+        standing = queues.standing(tx, names)
+        for name in dict.fromkeys(names):
             entry = inventory.find(tx, name)
             if entry is None or entry.cursor >= now:
                 continue
-            refusal = refusals.get(name) or ("overlap" if name in busy else None)
-            made += self._account_one(tx, entry, now, refusal)
+            active, waiting = standing.get(name, (0, 0))
+            made += self._account_one(tx, entry, now, Standing(active=active, waiting=waiting), refusals.get(name))
         runs.insert_all(tx, made)
         return made
+
+    @staticmethod
+    def _give_up(tx: Transaction, names: list[str], now: datetime) -> None:
+        """What waits for its first start on schedule will not have it."""
+        for name in names:
+            for run in runs.select_all(tx, RunFilter(deployment=name, states=(RunState.PENDING,))):
+                if run.trigger is Trigger.SCHEDULE and not run.attempt:
+                    skip(tx, run, "pruned", now)
 
     def request(self, tx: Transaction, request: Request) -> Run:
         """The run that was asked for. Raises NotFoundError for an unknown deployment."""
@@ -88,73 +98,82 @@ class Admission:
         entry = inventory.find(tx, request.deployment)
         if entry is None:
             raise _not_in_force(tx, request.deployment)
-        parameters = {**self._deployment(entry).parameters, **request.parameters}
-        run = self._run(tx, entry, parameters, Trigger.MANUAL, None, request.idempotency_key)
+        deployment = self.deployment(entry)
+        run = self._run(
+            tx,
+            entry,
+            trigger=Trigger.MANUAL,
+            parameters={**deployment.parameters, **request.parameters},
+            idempotency_key=request.idempotency_key,
+            serial=deployment.overlap in (Overlap.QUEUE, Overlap.REPLACE),
+        )
         runs.insert_all(tx, [run])
         return run
 
-    def _account_one(self, tx: Transaction, entry: InventoryEntry, now: datetime, refusal: str | None) -> list[Run]:
-        deployment = self._deployment(entry)
-        found = due(deployment.schedules, entry.cursor, now, CATCHUP_MAX)
-        if deployment.suspend and refusal not in _FINAL:
-            refusal = "suspended"
+    def _account_one(
+        self, tx: Transaction, entry: InventoryEntry, now: datetime, standing: Standing, refusal: str | None
+    ) -> list[Run]:
+        deployment = self.deployment(entry)
+        found = due(deployment.schedules, entry.cursor, now, max(RECORDED, deployment.catchup.max))
+        if deployment.suspend:
+            refusal = refusal or "suspended"
         inventory.advance(tx, entry.name, now)
         if not found.times:
             return []
         known = occurrences.known(tx, entry.name, found.times[0][0], found.times[-1][0])
-        fresh = [(instant, schedule) for instant, schedule in found.times if instant not in known]
+        fresh = [time for time in found.times if time[0] not in known]
+        decisions = refuse(fresh, refusal) if refusal else decide(fresh, deployment, now, standing)
         made: list[Run] = []
         ledger: list[Occurrence] = []
-        for position, (instant, schedule) in enumerate(fresh):
-            is_missed = position < len(fresh) - 1 or now - instant > CATCHUP_WINDOW
-            reason = "catch-up" if is_missed and refusal not in (*_FINAL, "suspended") else refusal
-            run_id = None
-            if reason is None:
-                run = self._scheduled_run(tx, entry, deployment, instant, schedule)
-                made, run_id = [run], run.id
-            ledger.append(_occurrence(entry.name, instant, schedule, run_id, reason))
+        for decision in decisions:
+            run = self.due_run(tx, entry, decision, Trigger.SCHEDULE) if decision.reason is None else None
+            made += [run] if run is not None else []
+            ledger.append(occurrence(entry.name, decision, run))
         occurrences.append(tx, ledger)
-        _report(tx, entry.name, now, ledger, found)
+        if made and deployment.overlap is Overlap.REPLACE:
+            _replace_all(tx, entry.name, now)
+        _report(tx, now, ledger, found.dropped, found.first)
         return made
 
-    def _scheduled_run(
-        self, tx: Transaction, entry: InventoryEntry, deployment: Deployment, instant: datetime, schedule: Schedule
-    ) -> Run:
-        parameters = {**deployment.parameters, **schedule.parameters}
-        run = self._run(tx, entry, parameters, Trigger.SCHEDULE, instant, None)
-        delay = jitter_offset(entry.name, schedule.id, schedule.jitter)
-        return replace(run, not_before=instant + delay) if delay else run
+    def due_run(self, tx: Transaction, entry: InventoryEntry, decision: Decision, trigger: Trigger) -> Run:
+        """The run of this due time."""
+        deployment = self.deployment(entry)
+        return self._run(
+            tx,
+            entry,
+            trigger=trigger,
+            parameters={**deployment.parameters, **decision.schedule.parameters},
+            scheduled_for=decision.instant,
+            not_before=decision.instant + decision.delay if decision.delay else None,
+            start_by=start_by(decision, deployment) if trigger is Trigger.SCHEDULE else None,
+            serial=decision.serial,
+        )
 
-    def _run(
-        self,
-        tx: Transaction,
-        entry: InventoryEntry,
-        parameters: Mapping[str, Any],
-        trigger: Trigger,
-        scheduled_for: datetime | None,
-        idempotency_key: str | None,
-    ) -> Run:
-        deployment = self._deployment(entry)
+    def _run(self, tx: Transaction, entry: InventoryEntry, **more: Any) -> Run:
+        """A pending run of what is in force; `more` are fields of a Run."""
+        deployment = self.deployment(entry)
         now = self._clock.now()
         source = sources.find(tx)
         applied = None if source is None else source.last_applied_revision
-        return Run(
-            id=self._ids.new(now),
-            deployment=entry.name,
-            state=RunState.PENDING,
-            trigger=trigger,
-            created_at=now,
-            revision=entry.pinned or applied or entry.revision,
-            file=entry.file,
-            spec_digest=entry.spec_digest,
-            scheduled_for=scheduled_for,
-            idempotency_key=idempotency_key,
-            version=deployment.version,
-            tags=deployment.tags,
-            parameters=parameters,
-        )
+        values: dict[str, Any] = {
+            "id": self.ids.new(now),
+            "deployment": entry.name,
+            "state": RunState.PENDING,
+            "created_at": now,
+            "revision": entry.pinned or applied or entry.revision,
+            "file": entry.file,
+            "spec_digest": entry.spec_digest,
+            "version": deployment.version,
+            "tags": deployment.tags,
+            "queue": deployment.queue,
+            "priority": deployment.priority,
+            "attempts": 1 + deployment.retries.limit,
+            "retries": deployment.retries if deployment.retries.limit else None,
+        }
+        return Run(**{**values, **more})
 
-    def _deployment(self, entry: InventoryEntry) -> Deployment:
+    def deployment(self, entry: InventoryEntry) -> Deployment:
+        """What this entry declares, built once."""
         built = self._built.get(entry.name)
         if built is None or built.spec_digest != entry.spec_digest or built.file != entry.file:
             built = self._built[entry.name] = build_deployment(entry.document, entry.file, entry.line)
@@ -171,26 +190,37 @@ def _not_in_force(tx: Transaction, name: str) -> NotFoundError:
     return unknown_deployment(name, inventory.entries(tx))
 
 
-def _occurrence(
-    name: str, instant: datetime, schedule: Schedule, run_id: RunId | None, reason: str | None
-) -> Occurrence:
+def occurrence(name: str, decision: Decision, run: Run | None) -> Occurrence:
+    """The row of the ledger for this decision."""
     return Occurrence(
         deployment=name,
-        scheduled_for=instant,
-        schedule=schedule.id,
-        outcome=Outcome.SKIPPED if run_id is None else Outcome.RUN,
-        run_id=run_id,
-        reason=reason,
+        scheduled_for=decision.instant,
+        schedule=decision.schedule.id,
+        outcome=Outcome.SKIPPED if run is None else Outcome.RUN,
+        run_id=None if run is None else run.id,
+        reason=decision.reason,
     )
 
 
-def _report(tx: Transaction, name: str, now: datetime, ledger: list[Occurrence], found: DueTimes) -> None:
-    skipped = [occurrence for occurrence in ledger if occurrence.outcome is Outcome.SKIPPED]
-    missed = len(skipped) + found.dropped
-    for occurrence in skipped[-1:]:
-        log.info("Skipped", extra={"deployment": name, "reason": occurrence.reason, "count": missed})
-    if found.dropped or any(occurrence.reason == "catch-up" for occurrence in skipped):
-        first = found.first or ledger[0].scheduled_for
-        message = f"{missed} missed since {first:%Y-%m-%d %H:%M:%SZ} (not run: only the latest is caught up with)."
-        event = Event(time=now, severity=EventSeverity.WARNING, reason="MissedTimes", message=message, about=name)
-        events.append(tx, [event])
+def _replace_all(tx: Transaction, name: str, now: datetime) -> None:
+    """End what is not final of this deployment: a run that is to take its place waits until that is done."""
+    for run in runs.select_all(tx, RunFilter(deployment=name, states=ACTIVE)):
+        if run.state is not RunState.PENDING:
+            cancel(tx, run, REPLACED, now)
+        elif run.trigger is Trigger.SCHEDULE:
+            skip(tx, run, "overlap", now)
+
+
+def _report(tx: Transaction, now: datetime, ledger: list[Occurrence], dropped: int, first: datetime | None) -> None:
+    skipped = [one for one in ledger if one.outcome is Outcome.SKIPPED]
+    missed = len(skipped) + dropped
+    for last in skipped[-1:]:
+        fields = {"deployment": last.deployment, "reason": last.reason, "count": missed}
+        log.info("Skipped", extra=fields)
+        if dropped or any(one.reason == "catch-up" for one in skipped):
+            message = f"{missed} missed since {first or ledger[0].scheduled_for:%Y-%m-%d %H:%M:%SZ} and not run"
+            message += f"; {dropped} of them are not in the ledger." if dropped else "."
+            event = Event(
+                time=now, severity=EventSeverity.WARNING, reason="MissedTimes", message=message, about=last.deployment
+            )
+            events.append(tx, [event])

@@ -19,12 +19,14 @@ from pathlib import Path
 from controller.clock import Clock
 from controller.errors import ControllerError
 from controller.model.runs import Run
-from controller.runs.admission import Admission, Request
+from controller.runs.admission import Admission
 from controller.runs.launcher import Launcher
 from controller.runs.specification import Specifications
+from controller.runs.timekeeper import Timekeeper
+from controller.runs.waiting import Queue
 from controller.runs.watched import Watched
 from controller.runs.watchlist import Launchable, Watchlist
-from controller.store import Store, runs
+from controller.store import Store, inventory, runs
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ RETRY_SECONDS = 1.0
 
 
 class Engine:
-    """Runs what is due. `look_at`, `trigger` and `wake` may be called from any thread.
+    """Runs what is due. `look_at` and `wake` may be called from any thread.
 
     `on_tick` is called every 10 seconds, `on_failure` once if the thread has to give up; both on its thread.
     """
@@ -60,6 +62,8 @@ class Engine:
         self._on_failure = on_failure
         self._specifications = specifications
         self._watchlist = Watchlist(store, clock, launcher)
+        self._timekeeper = Timekeeper(store, clock)
+        self._queue = Queue(store, clock, max_running)
         self._due: deque[str] = deque()
         self._next_start: datetime | None = None
         self._may_wait = True
@@ -73,6 +77,8 @@ class Engine:
     def start(self) -> None:
         """Take over the runs of a controller before us, then begin."""
         self.launcher.open()
+        self._timekeeper.begin()
+        self._queue.open()
         self._watchlist.recover()
         self.wake()
         self._thread.start()
@@ -95,14 +101,6 @@ class Engine:
         """This deployment may have something due."""
         self._due.append(name)
         self.wake()
-
-    def trigger(self, request: Request) -> Run:
-        """Queue a run now. Raises NotFoundError, StateError."""
-        with self._store.write() as tx:
-            run = self._admission.request(tx, request)
-        log.info("Run requested", extra={"deployment": run.deployment, "run": run.id})
-        self.wake()
-        return run
 
     def _live(self) -> None:
         try:
@@ -131,13 +129,18 @@ class Engine:
 
     def _turn(self, ready: Sequence[Watched], *, is_tick: bool) -> None:
         try:
-            self._account()
+            if is_tick:
+                self._due.extend(self._released())
+            if self._timekeeper.look(is_tick=is_tick):
+                self._account()
+                self._queue.settle()
             if is_tick:
                 self._on_tick()
                 self._may_wait = True
-            self._watchlist.take_turn(ready, self._waiting, everything=is_tick)
-            if self._watchlist.take_requeued():
+            if self._watchlist.take_turn(ready, self._waiting, everything=is_tick):
+                self._may_wait = True  # somebody has made room, or waits again
                 self.wake()
+            self._end_cancelled()
         except ControllerError as error:
             log.error("Runs can't go on for now", extra={"reason": error.reason, "error": error.message})
             # What woke us is still there to be dealt with, and would wake us again at once.
@@ -148,6 +151,11 @@ class Engine:
         with contextlib.suppress(BlockingIOError):
             while os.read(self._wake_read, 4096):
                 self._may_wait = True
+
+    def _released(self) -> list[str]:
+        """No schedule says that a hold has come to its end."""
+        with self._store.read() as tx:
+            return inventory.released(tx, self._clock.now())
 
     def _account(self) -> None:
         names: list[str] = []
@@ -176,6 +184,13 @@ class Engine:
         except Exception:
             log.exception("The due times of a deployment can't be accounted for", extra={"deployment": name})
 
+    def _end_cancelled(self) -> None:
+        """Ask every supervisor to end whose run somebody wants to end: now, and again after a restart."""
+        with self._store.read() as tx:
+            cancelled = runs.cancelled(tx)
+        for run_id in cancelled:
+            self._watchlist.end(run_id)
+
     def _waiting(self, used: int) -> list[Launchable]:
         """The runs that can be launched now, while so many places are taken."""
         now = self._clock.now()
@@ -186,9 +201,7 @@ class Engine:
             self._next_start = None  # the end of a run is what to wait for
         if free <= 0 or not self._may_wait:
             return []
-        with self._store.read() as tx:
-            waiting = runs.queue(tx, free, now)
-            self._next_start = runs.next_start(tx, now)
+        waiting, self._next_start = self._queue.take(free)
         # Fewer than there are places: until something new comes, there is nothing to look for.
         self._may_wait = len(waiting) == free
         prepared = [self._prepare(run) for run in waiting]

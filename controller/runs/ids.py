@@ -3,15 +3,20 @@
 import secrets
 import threading
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 
 from controller.model.runs import RunId
 
 
 class RunIds:
-    """A source of ids that grow, also within a millisecond and when the clock steps back."""
+    """A source of ids that grow, also within a millisecond and when the clock steps back.
 
-    def __init__(self) -> None:
+    `bits` gives a random number of so many bits.
+    """
+
+    def __init__(self, bits: Callable[[int], int] = secrets.randbits) -> None:
+        self._bits = bits
         self._lock = threading.Lock()
         self._last = 0
 
@@ -21,7 +26,7 @@ class RunIds:
             # 48 bits of milliseconds, then 12 bits that count within one.
             self._last = max(self._last + 1, int(now.timestamp() * 1000) << 12)
             stamp, count = self._last >> 12, self._last & 0xFFF
-        value = stamp << 80 | 0x7 << 76 | count << 64 | 0b10 << 62 | secrets.randbits(62)
+        value = stamp << 80 | 0x7 << 76 | count << 64 | 0b10 << 62 | self._bits(62)
         return RunId(str(uuid.UUID(int=value)))
 
 

@@ -47,11 +47,19 @@ class Watched:
             return not self.launch.has_ended()
         return self.handle is not None and not select.select([self.handle], [], [], 0)[0]
 
+    def ask_to_end(self) -> None:
+        """Have the supervisor end its flow, as cancelled."""
+        self._signal(self.handle if self.launch is None else self.launch.handle, signal.SIGTERM)
+
     def kill(self) -> None:
         """End a supervisor that does not end by itself."""
-        if self.handle is not None:
+        self._signal(self.handle, signal.SIGKILL)
+
+    @staticmethod
+    def _signal(handle: int | None, number: signal.Signals) -> None:
+        if handle is not None:
             with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self.handle, signal.SIGKILL)
+                signal.pidfd_send_signal(handle, number)
 
     def register(self, selector: selectors.BaseSelector | None) -> None:
         """Have the selector wait for READY, or for the end of the supervisor."""

@@ -17,10 +17,10 @@ from controller.clock import Clock
 from controller.crashpoints import reach
 from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunState
-from controller.runs import cgroups
+from controller.runs import cgroups, tasks
+from controller.runs.endings import ending, ending_of, note, record, tell
 from controller.runs.ids import new_nonce
 from controller.runs.launcher import Launcher, sweep
-from controller.runs.outcomes import ending, ending_of, note, record, tell
 from controller.runs.verdict import Alive, Ended, Lost, NotStarted, Verdict, judge
 from controller.runs.watched import Watched
 from controller.settings import boot_id
@@ -58,17 +58,11 @@ class Watchlist:
         self._boot_id = boot_id()
         self._watched: dict[str, Watched] = {}
         self._launches: Counter[str] = Counter()
-        self._has_requeued = False
         self._to_judge: dict[str, Watched] = {}
         self._selector: selectors.BaseSelector | None = None
 
     def __len__(self) -> int:
         return len(self._watched)
-
-    def take_requeued(self) -> bool:
-        """Whether a run has gone back to the queue since this was last asked."""
-        requeued, self._has_requeued = self._has_requeued, False
-        return requeued
 
     def attach(self, selector: selectors.BaseSelector) -> None:
         """Let this selector wait for everything that is, and will be, watched."""
@@ -94,8 +88,16 @@ class Watchlist:
             ended = record(tx, [ending(run, RunState.FAILED, f"not launched: {reason}", now)], now)
         self._tell(ended)
 
-    def take_turn(self, ready: Sequence[Watched], waiting: Waiting, *, everything: bool) -> None:
+    def end(self, run_id: str) -> None:
+        """Ask the supervisor of this run, if it has leave to run, to end its flow. Asking again does no harm."""
+        watched = self._watched.get(run_id)
+        if watched is not None and watched.is_going:
+            watched.ask_to_end()
+
+    def take_turn(self, ready: Sequence[Watched], waiting: Waiting, *, everything: bool) -> bool:
         """Settle what has ended, let go what is ready, claim what has a place: one transaction, then what follows.
+
+        Returns whether anything was settled: then there is room for others, or a run waits again.
 
         `ready`: what woke us. `waiting(used)` gives the runs that may be launched while `used` places are taken.
         With `everything`, all are judged, hint or not, and who has been silent for too long is not waited for.
@@ -110,6 +112,7 @@ class Watchlist:
         if decided or going or batch:
             self._commit(decided, going, batch)
         self._to_judge.clear()
+        return bool(decided)
 
     def _commit(self, decided: Sequence[Decided], going: Sequence[Watched], batch: Sequence[Launchable]) -> None:
         """The order is the protocol: nothing of what follows is done before the commit."""
@@ -117,8 +120,10 @@ class Watchlist:
         tries = {one.run.id: self._attempt(one.run) for one in batch}
         reach("judged", decided)
         reach("heard", going)
+        trees = tasks.read_trees((watched.run, watched.directory, verdict) for watched, verdict in decided)
         with self._store.write() as tx:
             told = self._settle(tx, decided, now)
+            tasks.record(tx, trees)
             running = turns.start(tx, [watched.attempt for watched in going], now)
             claimed = turns.claim(tx, list(tries.values()))
         self._to_judge.clear()
@@ -254,6 +259,8 @@ class Watchlist:
             reason = verdict.reason if isinstance(verdict, Lost) else self._doubt(run, watched)
             if reason is not None:
                 endings.append(ending(run, RunState.CRASHED, reason, now))
+            elif run.cancel_reason is not None:
+                endings.append(ending(run, RunState.CANCELLED, run.cancel_reason, now))
             elif (again := self._relaunch(tx, run)) is not None:
                 requeued.append(again)
             else:
@@ -278,12 +285,11 @@ class Watchlist:
         if self._launches[run.id] >= MAX_LAUNCHES:
             return None
         runs.move(tx, run.id, expect=run.state, to=RunState.PENDING, started_at=None)
-        self._has_requeued = True
         return replace(run, state=RunState.PENDING)
 
     def _tell(self, told: Sequence[Run]) -> None:
         for run in told:
-            if run.state.is_terminal:
+            if run.state is not RunState.PENDING:
                 self._launches.pop(run.id, None)
             tell(run)
 

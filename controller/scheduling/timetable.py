@@ -1,10 +1,11 @@
 """The running timetable: which deployments have a job, and waking up on time for each."""
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.executors.base import BaseExecutor
 from apscheduler.job import Job
@@ -14,6 +15,9 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from controller.model.schedules import Agenda, Schedule
 from controller.scheduling.jobs import HeapJobStore
 from controller.scheduling.trigger import CalendarTrigger
+
+OVERLAP = timedelta(seconds=30)
+"""How far before a clock that was set back jobs count from: longer than it takes to notice."""
 
 
 class _Announcer(BaseExecutor):  # type: ignore[misc]
@@ -49,6 +53,8 @@ class Timetable:
         logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
         self._projected: dict[str, tuple[Schedule, ...]] = {}
         self._triggers: dict[str, CalendarTrigger] = {}
+        self._lock = threading.Lock()
+        self._last_seen: datetime | None = None
         self._store = HeapJobStore()
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
@@ -61,8 +67,16 @@ class Timetable:
         """Begin to fire."""
         self._scheduler.start()
 
-    def wake(self) -> None:
-        """Look at the wall clock again: after a suspended machine or a clock step, sleep was measured wrongly."""
+    def wake(self, now: datetime) -> None:
+        """Look at the wall clock again: after a suspended machine or a clock step, sleep was measured wrongly.
+
+        If it was set back, every job counts from a little before now again: what it fires twice does no harm.
+        """
+        with self._lock:
+            if self._last_seen is not None and now < self._last_seen:
+                for name, schedules in list(self._projected.items()):
+                    self._put(name, Agenda(schedules=schedules, after=now - OVERLAP))
+            self._last_seen = now
         self._scheduler.wakeup()
 
     def close(self) -> None:
@@ -79,15 +93,16 @@ class Timetable:
 
         Idempotent. An agenda whose calendar has ended has no job.
         """
-        drifted = self._drifted() if gone is None else []
-        for name in drifted:
-            self._remove(name)
-        leaving = [name for name in (list(self._projected) if gone is None else gone) if name not in wanted]
-        for name in leaving:
-            self._remove(name)
-        changed = [name for name, agenda in wanted.items() if self._projected.get(name) != agenda.schedules]
-        for name in changed:
-            self._put(name, wanted[name])
+        with self._lock:
+            drifted = self._drifted() if gone is None else []
+            for name in drifted:
+                self._remove(name)
+            leaving = [name for name in (list(self._projected) if gone is None else gone) if name not in wanted]
+            for name in leaving:
+                self._remove(name)
+            changed = [name for name, agenda in wanted.items() if self._projected.get(name) != agenda.schedules]
+            for name in changed:
+                self._put(name, wanted[name])
         return Projected(changed=len(leaving) + len(changed), drifted=tuple(drifted))
 
     def _drifted(self) -> list[str]:

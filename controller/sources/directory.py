@@ -13,7 +13,7 @@ from pathlib import Path
 
 from controller.clock import Clock, SystemClock
 from controller.errors import SourceError
-from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot, is_manifest
+from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot, is_manifest, is_python
 from controller.sources.directory_code import DirectoryCode
 from controller.sources.files import Files, TooLargeError, UnstableError
 from controller.sources.source import MAX_CODE_BYTES, MAX_MANIFEST_BYTES, Watched, is_text, visible
@@ -118,7 +118,7 @@ class DirectorySource:
         except OSError as error:
             raise SourceError(f"{error.filename or top} can't be read: {error.strerror}.") from error
         files = tuple(file for file in found if isinstance(file, ManifestFile))
-        refused = tuple(file for file in found if isinstance(file, RefusedFile))
+        refused = tuple(file for file in found if isinstance(file, RefusedFile) and not is_python(file.path))
         self._manifests = {file.path: file for file in (*files, project) if isinstance(file, ManifestFile)}
         self._files.keep(set(self._manifests))
         snapshot = Snapshot(revision="", files=files, refused=refused, project=project)

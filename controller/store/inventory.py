@@ -128,6 +128,30 @@ def advance(tx: Transaction, name: str, cursor: datetime) -> None:
     )
 
 
+def ahead(tx: Transaction, now: datetime) -> bool:
+    """Whether any deployment is accounted for past this instant."""
+    is_ahead = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None), inventory.c.cursor > now)
+    return tx.connection.execute(select(inventory.c.name).where(*is_ahead).limit(1)).first() is not None
+
+
+def released(tx: Transaction, now: datetime) -> list[str]:
+    """The deployments whose hold has expired and that have not been accounted for since."""
+    query = select(inventory.c.name).join(
+        holds, (holds.c.project == inventory.c.project) & (holds.c.deployment == inventory.c.name)
+    )
+    is_released = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None), holds.c.until <= now)
+    return list(tx.connection.execute(query.where(*is_released, inventory.c.cursor < holds.c.until)).scalars())
+
+
+def rewind(tx: Transaction, now: datetime, since: datetime) -> None:
+    """Let the deployments that are accounted for past `now` count from `since`. The ledger knows what was due."""
+    tx.connection.execute(
+        update(inventory)
+        .where(inventory.c.project == tx.project, inventory.c.removed_at.is_(None), inventory.c.cursor > now)
+        .values(cursor=since)
+    )
+
+
 def _to_row(tx: Transaction, entry: InventoryEntry) -> dict[str, Any]:
     return {
         "project": tx.project,

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select, update
 
-from controller.model.runs import Occurrence, Outcome, RunId
+from controller.model.runs import Occurrence, Outcome, Run, RunId
 from controller.store.schema import occurrences
 from controller.store.store import Transaction
 
@@ -41,14 +41,41 @@ def append(tx: Transaction, new: Iterable[Occurrence]) -> None:
         tx.connection.execute(insert(occurrences), rows)
 
 
-def of(tx: Transaction, deployment: str, limit: int) -> list[Occurrence]:
-    """The newest `limit` due times of a deployment, newest first."""
-    rows = tx.connection.execute(
-        select(occurrences)
-        .where(occurrences.c.project == tx.project, occurrences.c.deployment == deployment)
-        .order_by(occurrences.c.scheduled_for.desc())
-        .limit(limit)
+def skip(tx: Transaction, run: Run, reason: str) -> None:
+    """The run that this due time became has waited in vain: it is a skip, which still names the run."""
+    tx.connection.execute(
+        update(occurrences)
+        .where(
+            occurrences.c.project == tx.project,
+            occurrences.c.deployment == run.deployment,
+            occurrences.c.scheduled_for == run.scheduled_for,
+            occurrences.c.run_id == run.id,
+        )
+        .values(outcome=Outcome.SKIPPED.value, reason=reason)
     )
+
+
+def fill(tx: Transaction, occurrence: Occurrence) -> None:
+    """A due time that was skipped, or that nothing is known of, becomes this run after all."""
+    is_it = (
+        occurrences.c.project == tx.project,
+        occurrences.c.deployment == occurrence.deployment,
+        occurrences.c.scheduled_for == occurrence.scheduled_for,
+    )
+    tx.connection.execute(delete(occurrences).where(*is_it))
+    append(tx, [occurrence])
+
+
+def of(
+    tx: Transaction, deployment: str, limit: int, *, since: datetime | None = None, until: datetime | None = None
+) -> list[Occurrence]:
+    """The newest `limit` due times of a deployment in [since, until], newest first."""
+    query = select(occurrences).where(occurrences.c.project == tx.project, occurrences.c.deployment == deployment)
+    if since is not None:
+        query = query.where(occurrences.c.scheduled_for >= since)
+    if until is not None:
+        query = query.where(occurrences.c.scheduled_for <= until)
+    rows = tx.connection.execute(query.order_by(occurrences.c.scheduled_for.desc()).limit(limit))
     return [
         Occurrence(
             deployment=row.deployment,

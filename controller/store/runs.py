@@ -1,12 +1,13 @@
 """Runs and their attempts. Every change of state is a compare-and-set; a terminal run never changes."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Select, delete, func, insert, select, update
 
+from controller.model.policies import Retries, RetryOn
 from controller.model.runs import ACTIVE, Attempt, Run, RunId, RunState, Trigger
 from controller.store.schema import attempts, runs
 from controller.store.store import Transaction
@@ -25,7 +26,7 @@ class RunFilter:
 
 def insert_all(tx: Transaction, new: Iterable[Run]) -> None:
     """Record new runs."""
-    rows = [{**asdict(run), "project": tx.project, "tags": list(run.tags)} for run in new]
+    rows = [_to_row(tx, run) for run in new]
     if rows:
         tx.connection.execute(insert(runs), rows)
 
@@ -68,37 +69,23 @@ def select_all(tx: Transaction, wanted: RunFilter) -> list[Run]:
     return found
 
 
-def queue(tx: Transaction, limit: int, now: datetime) -> list[Run]:
-    """The runs that wait for nothing but a place, oldest first."""
-    may_start = or_(runs.c.not_before.is_(None), runs.c.not_before <= now)
+def waiting_for_time(tx: Transaction, now: datetime) -> list[Run]:
+    """The runs that must not start yet, or not try again."""
+    states = (RunState.PENDING.value, RunState.RETRYING.value)
+    return [
+        _from_row(row)
+        for row in tx.connection.execute(_of_project(tx).where(runs.c.state.in_(states), runs.c.not_before > now))
+    ]
+
+
+def cancelled(tx: Transaction) -> list[RunId]:
+    """The runs under way that somebody wants to end."""
     rows = tx.connection.execute(
-        _of_project(tx).where(runs.c.state == RunState.PENDING.value, may_start).order_by(runs.c.id).limit(limit)
-    )
-    return [_from_row(row) for row in rows]
-
-
-def next_start(tx: Transaction, now: datetime) -> datetime | None:
-    """The first instant after `now` before which a pending run must not start; None if none waits for its time."""
-    return tx.connection.execute(
-        select(runs.c.not_before)
-        .where(runs.c.project == tx.project, runs.c.state == RunState.PENDING.value, runs.c.not_before > now)
-        .order_by(runs.c.not_before)
-        .limit(1)
-    ).scalar()
-
-
-def active_deployments(tx: Transaction, names: Sequence[str]) -> set[str]:
-    """Which of these deployments have a run that is not final."""
-    rows = tx.connection.execute(
-        select(runs.c.deployment)
-        .distinct()
-        .where(
-            runs.c.project == tx.project,
-            runs.c.state.in_([state.value for state in ACTIVE]),
-            runs.c.deployment.in_(names),
+        select(runs.c.id).where(
+            runs.c.project == tx.project, runs.c.state == RunState.RUNNING.value, runs.c.cancel_reason.is_not(None)
         )
     )
-    return set(rows.scalars())
+    return [RunId(row.id) for row in rows]
 
 
 def active_counts(tx: Transaction) -> dict[str, int]:
@@ -175,8 +162,29 @@ def _of_project(tx: Transaction) -> Select[Any]:
     return select(runs).where(runs.c.project == tx.project)
 
 
+def _to_row(tx: Transaction, run: Run) -> dict[str, Any]:
+    row = {field.name: getattr(run, field.name) for field in fields(run)}
+    retries = run.retries and {
+        "limit": run.retries.limit,
+        "delay": run.retries.delay.total_seconds(),
+        "backoff": run.retries.backoff,
+        "max_delay": run.retries.max_delay.total_seconds(),
+        "jitter": run.retries.jitter,
+        "on": list(run.retries.on),
+    }
+    return {**row, "project": tx.project, "tags": list(run.tags), "retries": retries}
+
+
 def _from_row(row: Row[Any]) -> Run:
     values = row._asdict()
     del values["project"]
     values.update(id=RunId(row.id), state=RunState(row.state), trigger=Trigger(row.trigger), tags=tuple(row.tags))
+    values["retries"] = row.retries and Retries(
+        limit=row.retries["limit"],
+        delay=timedelta(seconds=row.retries["delay"]),
+        backoff=row.retries["backoff"],
+        max_delay=timedelta(seconds=row.retries["max_delay"]),
+        jitter=row.retries["jitter"],
+        on=tuple(RetryOn(word) for word in row.retries["on"]),
+    )
     return Run(**values)

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -92,6 +94,14 @@ holds = Table(
     Column("until", Instant),
 )
 
+queues = Table(
+    "queues",
+    metadata,
+    Column("project", String(63), primary_key=True),
+    Column("name", String(63), primary_key=True),
+    Column("limit", Integer, nullable=False),
+)
+
 passes = Table(
     "passes",
     metadata,
@@ -145,6 +155,13 @@ runs = Table(
     Column("tags", JSON, nullable=False),
     Column("parameters", JSON, nullable=False),
     Column("result", JSON(none_as_null=True)),
+    Column("queue", String(63), nullable=False, server_default="default"),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    Column("serial", Boolean, nullable=False, server_default=false()),
+    Column("start_by", Instant),
+    Column("retries", JSON(none_as_null=True)),
+    Column("cancel_reason", Text),
+    Column("retry_of", String(36)),
     UniqueConstraint("project", "deployment", "idempotency_key"),
     Index("ix_runs_project_deployment_id", "project", "deployment", "id"),
     Index("ix_runs_state_not_before", "state", "not_before"),
@@ -163,6 +180,15 @@ attempts = Table(
     Column("exit_code", Integer),
     Column("signal", Integer),
     Column("reason", Text),
+)
+
+task_trees = Table(
+    "task_trees",
+    metadata,
+    Column("run_id", String(36), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("runs", JSON, nullable=False),
+    Column("dropped", Integer, nullable=False),
 )
 
 events = Table(

@@ -106,7 +106,7 @@ def end(tx: Transaction, endings: Sequence[Ending]) -> set[RunId]:
     rows = [
         {
             **_row(ending.run.id, ending.run.state, ending.state),
-            "of_attempt": ending.run.attempt,
+            "of_attempt": ending.run.attempt if ending.run.is_under_way else 0,
             **{f"new_{name}": getattr(ending, name) for name in (*_ENDING, "result")},
         }
         for ending in endings

@@ -4,12 +4,13 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from controller.tui import words
 from controller.tui.tables import CompactTable
+from controller.tui.tasks import task_tree
 from controller.views.runs import RunView
 
 
@@ -27,7 +28,7 @@ def run_table(runs: Sequence[RunView], now: datetime) -> RenderableType:
             words.plain(run.trigger),
             words.ago(run.started_at or run.created_at, now),
             words.plain(_took(run, now)),
-            words.plain(run.reason if run.reason is not None else _result(run)),
+            words.plain(_remark(run)),
         )
         for run in runs
     ]
@@ -43,16 +44,20 @@ def run_detail(run: RunView, now: datetime) -> RenderableType:
         ("run", words.plain(run.id)),
         ("deployment", words.plain(run.deployment)),
         ("state", words.state(run.state)),
+        ("waiting", words.plain(run.waiting or "-")),
         ("reason", words.plain(run.reason or "-")),
         ("result", words.plain(_result(run) or "-")),
         ("trigger", words.plain(run.trigger)),
         ("scheduled for", words.local(run.scheduled_for)),
         ("not before", words.local(run.not_before)),
+        ("start by", words.local(run.start_by)),
         ("created", words.local(run.created_at)),
         ("started", words.local(run.started_at)),
         ("finished", words.local(run.finished_at)),
         ("took", words.plain(_took(run, now))),
         ("attempt", words.plain(f"{run.attempt} of {run.attempts}")),
+        ("queue", words.plain(f"{run.queue}, priority {run.priority}")),
+        ("retry of", words.plain(run.retry_of or "-")),
         ("exit code", words.plain("-" if run.exit_code is None else run.exit_code)),
         ("signal", words.plain("-" if run.signal is None else run.signal)),
         ("revision", words.plain(run.revision)),
@@ -63,7 +68,7 @@ def run_detail(run: RunView, now: datetime) -> RenderableType:
     ]
     for title, value in rows:
         grid.add_row(title, value)
-    return grid
+    return Group(grid, Text(""), task_tree(run.tasks, now)) if run.tasks else grid
 
 
 def _took(run: RunView, now: datetime) -> str:
@@ -71,6 +76,13 @@ def _took(run: RunView, now: datetime) -> str:
         return "-"
     seconds = ((run.finished_at or now) - run.started_at).total_seconds()
     return f"{seconds:.2f}s" if seconds < 10 else words.span((run.finished_at or now) - run.started_at)
+
+
+def _remark(run: RunView) -> str:
+    """What there is to say in one line: what it waits for, why it ended so, or what came of it."""
+    if run.waiting is not None:
+        return f"waits: {run.waiting}" + (f" ({run.reason})" if run.reason else "")
+    return run.reason if run.reason is not None else _result(run)
 
 
 def _result(run: RunView) -> str:

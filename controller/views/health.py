@@ -4,6 +4,7 @@ Each check is a value; none changes anything, and a check that fails does not ke
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from controller.errors import ControllerError
 from controller.store.directory import StateDirectory
 from controller.store.inspection import SQLITE_VERSION, inspect
 
-LEAST_GIT = (2, 30)
+LEAST_GIT = (2, 31)
 LEAST_FREE_BYTES = 100 * 2**20
 
 
@@ -45,9 +46,10 @@ def _git() -> Check:
     if program is None:
         return Check(name="git", status="error", message="there is no git", hint="install git")
     text = subprocess.run([program, "version"], capture_output=True, text=True, check=False).stdout.strip()
-    numbers = tuple(int(part) for part in text.split()[-1].split(".")[:2] if part.isdigit())
-    if numbers < LEAST_GIT:
-        return Check(name="git", status="error", message=f"{text} is too old", hint="install git 2.30 or newer")
+    numbers = re.search(r"\b(\d+)\.(\d+)", text)
+    if numbers is None or (int(numbers[1]), int(numbers[2])) < LEAST_GIT:
+        least = ".".join(map(str, LEAST_GIT))
+        return Check(name="git", status="error", message=f"{text} will not do", hint=f"install git {least} or newer")
     return Check(name="git", status="ok", message=f"{text} at {program}")
 
 

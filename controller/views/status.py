@@ -106,7 +106,7 @@ def _status(tx: Transaction, controller: ControllerView, location: Location, now
             retrying=counts.get(RunState.RETRYING, 0),
         ),
         withheld=None if source is None else source.withheld,
-        recent_runs=tuple(list_runs(tx, RunFilter(limit=RECENT_RUNS))),
+        recent_runs=tuple(list_runs(tx, RunFilter(limit=RECENT_RUNS), now)),
         events=tuple(events.latest(tx, RECENT_EVENTS)),
         passes=tuple(passes.latest(tx, RECENT_PASSES)),
     )

@@ -166,7 +166,7 @@ class Folder:
 
     def wait_for_end(self, run_id: str) -> Any:
         """The run, once it is final."""
-        query = "SELECT 1 FROM runs WHERE id = ? AND state NOT IN ('pending', 'launching', 'running')"
+        query = "SELECT 1 FROM runs WHERE id = ? AND state NOT IN ('pending', 'launching', 'running', 'retrying')"
         until(lambda: self.select(query, run_id), f"run {run_id} to end")
         return self.tell("runs", "show", run_id)
 

@@ -20,6 +20,7 @@ COMMANDS = [
     "explain",
     "status",
     "deployments",
+    "deployment",
     "next",
     "trigger",
     "hold",
@@ -28,8 +29,12 @@ COMMANDS = [
     "approve",
     "restore",
     "events",
+    "login",
     "doctor",
     "runs",
+    "occurrences",
+    "backfill",
+    "execute",
     "schema",
     "init",
     "version",
@@ -166,7 +171,10 @@ def test_help_lists_exactly_what_is_there(machine: Machine) -> None:
         shown = machine.controller(command, "--help")
         assert shown.code == 0
         assert f"Usage: controller {command}" in shown.out
-    for group, below in (("deployments", ["list", "show"]), ("runs", ["list", "logs", "show"])):
+    for group, below in (
+        ("deployments", ["list", "show"]),
+        ("runs", ["cancel", "list", "logs", "retry", "show", "watch"]),
+    ):
         commands = machine.controller(group, "--help").out.split("Commands:\n")[1]
         assert sorted(line.split()[0] for line in commands.splitlines()) == below
     for absent in ("pause", "backfil"):

@@ -1,12 +1,14 @@
 """The life of a repository under one controller, with the status after each step, as an operator would see it."""
 
 import json
+import signal
+import subprocess
 from typing import Any
 
 import pytest
 
 from tests.acceptance.conftest import Start
-from tests.acceptance.harness import Repository
+from tests.acceptance.harness import CONTROLLER, Repository
 
 pytestmark = pytest.mark.acceptance
 
@@ -191,6 +193,21 @@ def test_plan_needs_only_a_clone(repository: Repository) -> None:
         answer = ask("plan", f"--base={name}", cwd=clone)
         assert (answer.code, answer.out) == (2, "")
     assert ask("plan", cwd=clone).code == 2
+
+
+def test_events_are_followed_from_before_there_are_any(repository: Repository, running: Start) -> None:
+    repository.write("deployments/a.yaml", document("a"))
+    repository.commit()
+    command = [str(CONTROLLER), "events", "--follow", "-o", "json", "--repo", repository.address]
+    environment = repository.machine.environment
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as following:
+        assert following.stdout is not None
+        assert following.stderr is not None
+        running(repository)
+        told = [json.loads(following.stdout.readline()) for _ in range(2)]
+        following.send_signal(signal.SIGINT)
+        assert (following.wait(30), following.stderr.read()) == (0, b"")
+    assert [(one["about"], one["reason"]) for one in told] == [("a", "Created"), ("source", "Applied")]
 
 
 def test_events_are_followed_and_doctor_finds_what_is_wrong(repository: Repository, running: Start) -> None:

@@ -89,4 +89,21 @@ FILES = (
         wrong="# nothing but a comment\n",
         right=NIGHTLY,
     ),
+    Explanation(
+        code="PythonNotRendered",
+        summary="a Python spec was not executed",
+        severity=Severity.WARNING,
+        meaning="A warning: the file is a Python spec, and what it declares is known only once it has been executed. "
+        "`controller validate` and `controller plan` do not do that, because a pull request must not run code on "
+        "whoever checks it; `controller run` does.",
+        remedy="Use `controller validate --render-python` where its code may be run.",
+    ),
+    Explanation(
+        code="PythonSpecFailed",
+        summary="a Python spec could not be executed",
+        meaning="A Python spec raised an error, took longer than 30 seconds, declared more than 1 MiB, or ended its "
+        "process. The finding is at the last line of the file that was reached.",
+        remedy="Correct it: it runs as `python` would run it, from the repository's root, with the modules that a flow "
+        "could import.",
+    ),
 )

@@ -4,9 +4,7 @@ It ends with its main process: what that leaves behind is killed and counted, an
 that is not waited for.
 """
 
-import json
 import os
-import re
 import select
 import signal
 import time
@@ -16,10 +14,9 @@ from controller.runs.beside import spawn, tree
 from controller.runs.beside.capture import CHUNK, Capture
 from controller.runs.beside.group import Group
 from controller.runs.beside.limits import Limits
+from controller.runs.beside.reports import Reports
 from controller.runs.beside.wake import Wake
 
-MAX_EVENT_BYTES = 1 << 18
-MAX_DEPTH = 64
 DRAIN_SECONDS = 2.0
 KILL_SECONDS = 5.0
 LOG_BYTES = 64 << 20
@@ -36,7 +33,7 @@ class Flow:
         self._deadline = None if spec["timeout"] is None else time.monotonic() + spec["timeout"]
         self._capture = Capture(spec.get("log_bytes") or LOG_BYTES)
         self._stopped_for: str | None = None
-        self._received = b""
+        self._reports = Reports()
         self._left_behind = 0
         self._main = -1
         self._output = self._events = -1
@@ -87,6 +84,7 @@ class Flow:
         facts = {
             "left_behind": self._left_behind,
             "dropped_bytes": self._capture.close(),
+            "dropped_reports": self._reports.dropped,
             "unenforced": self._limits.unenforced(self._group, (self._spec.get("user") or {"uid": os.getuid()})["uid"]),
         }
         if self._group is not None:
@@ -113,8 +111,8 @@ class Flow:
             return True
         if descriptor == self._output:
             self._capture.take(data)
-        elif len(self._received) < MAX_EVENT_BYTES:
-            self._received += data
+        else:
+            self._reports.take(data)
         return bool(data)
 
     def _ending(self) -> dict[str, Any]:
@@ -124,11 +122,12 @@ class Flow:
         # After a stop, everything is being killed anyhow.
         self._left_behind = 0 if self._stopped_for else killed
         self._drain()
+        self._reports.close()
         ending: dict[str, Any] = {
             "outcome": self._stopped_for or ("succeeded" if status == 0 else "failed"),
             "exit_code": status if status >= 0 else None,
             "signal": -status if status < 0 else None,
-            **reported(self._received),
+            **self._reports.own,
         }
         if self._stopped_for is None:
             seconds = usage.ru_utime + usage.ru_stime
@@ -144,27 +143,3 @@ class Flow:
         while is_open and (left := deadline - time.monotonic()) > 0:
             ready = select.select(list(is_open), [], [], left)[0]
             is_open -= {descriptor for descriptor in ready if not self._take(descriptor)}
-
-
-def reported(received: bytes) -> dict[str, Any]:
-    """What the flow said of itself, in lines of JSON: its `result` or `error`. Nonsense is left out."""
-    found: dict[str, Any] = {}
-    for line in received.split(b"\n"):
-        if depth(line) > MAX_DEPTH:
-            continue  # whoever reads `exit` would run out of stack
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict) and event.keys() <= {"result", "error"}:
-            found.update(event)
-    return found
-
-
-def depth(line: bytes) -> int:
-    """How many brackets of this JSON are open at once, at most."""
-    level = deepest = 0
-    for char in re.sub(rb'"(?:[^"\\]|\\.)*"', b"", line):
-        level += (char in b"[{") - (char in b"]}")
-        deepest = max(deepest, level)
-    return deepest

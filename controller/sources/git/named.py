@@ -30,9 +30,12 @@ class NamedCommit(CommitReader):
             try:
                 commit = look.run("rev-parse", "--verify", "--quiet", "--end-of-options", wanted).decode().strip()
             except GitError as error:
+                is_cut_off = (look.common_dir / "shallow").exists()
                 raise RefNotFoundError(
                     f"{self._repo} has no branch, tag or commit {self._name}.",
-                    hint="A shallow clone may have left it out: `git fetch --unshallow`.",
+                    hint="This clone is shallow and may have left it out: `git fetch --unshallow`."
+                    if is_cut_off
+                    else "See `git branch --all` and `git tag`.",
                 ) from error
         is_label = _LABEL.fullmatch(self._name) and not _ID.fullmatch(self._name) and self._name != "HEAD"
         return revision_of(self._name if is_label else "", commit)

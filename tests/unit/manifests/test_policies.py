@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from controller.manifests import DesiredState
-from controller.model.findings import Severity
 from controller.model.policies import (
     Catchup,
     CatchupPolicy,
@@ -63,26 +62,6 @@ def test_a_deployment_that_says_nothing_has_what_is_done_anyway(read: Read) -> N
         "",
     )
     assert state.findings == ()
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "overlap: queue",
-        "catchup: {max: 5}",
-        "start_deadline: 15m",
-        "retries: {limit: 1}",
-        "priority: 1",
-        "retention: {days: 3}",
-    ],
-)
-def test_what_is_not_acted_on_yet_is_a_warning_at_its_key(read: Read, text: str) -> None:
-    state = read(GOOD + text)
-    (finding,) = state.findings
-    assert (finding.code, finding.severity) == ("NotActedOnYet", Severity.WARNING)
-    assert (finding.line, finding.column, finding.path) == (3, 1, f"$.{text.partition(':')[0]}")
-    assert set(state.deployments) == {"a"}
-    assert not state.broken_files
 
 
 @pytest.mark.parametrize(

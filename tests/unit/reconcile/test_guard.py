@@ -1,13 +1,14 @@
 """What git deletes by a slip is withheld, all else is applied, and an approval releases exactly what it names."""
 
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 import pytest
 
 from controller.model.status import Condition, ConditionType
 from controller.reconcile import PassResult
 from controller.reconcile.guard import judge
-from controller.store import inventory, passes, sources
+from controller.store import Transaction, inventory, passes, sources
 from tests.conftest import NOW
 from tests.unit.reconcile.conftest import World, hourly
 
@@ -92,6 +93,47 @@ def test_an_approval_releases_exactly_what_it_names(world: World) -> None:
     assert conditions(result)[ConditionType.READY].status is True
     with world.store.read() as tx:
         assert inventory.removed_names(tx) == [f"d{number}" for number in range(7)]
+
+
+def test_an_approval_that_comes_during_a_pass_is_not_lost(world: World) -> None:
+    world.put(**many(8))
+    withheld = delete(world, *(f"d{number}" for number in range(7))).status.withheld
+    assert withheld is not None
+
+    def meanwhile(tx: Transaction, names: Iterable[str], now: datetime, *, pruned: bool = False) -> None:  # noqa: ARG001
+        sources.approve(tx, withheld.digest)
+
+    world.restart(settle=meanwhile)
+    assert world.put(new=hourly("new")).status.withheld == withheld
+    world.restart()
+    assert world.put().status.withheld is None
+    assert sorted(world.entries()) == ["d7", "new"]
+
+
+def test_an_approval_waits_for_a_source_that_can_be_read(world: World) -> None:
+    world.put(**many(8))
+    withheld = delete(world, *(f"d{number}" for number in range(7))).status.withheld
+    assert withheld is not None
+    approve(world, withheld.digest)
+    manifests = world.root / "deployments"
+    manifests.rename(world.root / "away")
+    assert world.reconciler.run_pass().error is not None
+    (world.root / "away").rename(manifests)
+    assert world.reconciler.run_pass().status.withheld is None
+    assert sorted(world.entries()) == ["d7"]
+
+
+def test_an_approval_waits_until_everything_is_valid_where_all_must_be(world: World) -> None:
+    world.is_atomic = True
+    world.restart()
+    world.put(**many(8))
+    withheld = delete(world, *(f"d{number}" for number in range(7)), d7=BROKEN).status.withheld
+    assert withheld is not None
+    approve(world, withheld.digest)
+    assert world.reconciler.run_pass(is_asked=True).status.withheld == withheld
+    assert len(world.entries()) == 8
+    assert world.put(d7=hourly("d7")).status.withheld is None
+    assert sorted(world.entries()) == ["d7"]
 
 
 def test_an_approval_of_other_deletions_releases_nothing(world: World) -> None:

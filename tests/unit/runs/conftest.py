@@ -24,6 +24,7 @@ from controller.runs.engine import Engine
 from controller.runs.ids import RunIds
 from controller.runs.launcher import Launch, Launcher, sweep
 from controller.runs.logs import log_files
+from controller.runs.requests import Requests
 from controller.runs.specification import Specifications
 from controller.runs.warm import ForkServer
 from controller.sources.directory import DirectorySource
@@ -192,6 +193,11 @@ class World:
         return Admission(self.clock, self.ids)
 
     @property
+    def requests(self) -> Requests:
+        wake = (lambda: None) if self.engine is None else self.engine.wake
+        return Requests(self.store, self.admission, self.clock, wake)
+
+    @property
     def runs_directory(self) -> Path:
         return self.state / "runs"
 
@@ -244,7 +250,7 @@ class World:
 
     def trigger(self, name: str, key: str | None = None, **parameters: Any) -> Run:
         assert self.engine is not None
-        return self.engine.trigger(Request(deployment=name, parameters=parameters, idempotency_key=key))
+        return self.requests.trigger(Request(deployment=name, parameters=parameters, idempotency_key=key))
 
     def all_runs(self) -> list[Run]:
         """All runs, oldest first."""

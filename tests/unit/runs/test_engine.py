@@ -11,6 +11,7 @@ import pytest
 
 from controller.calendar import jitter_offset
 from controller.model.runs import Attempt, Run, RunId, RunState
+from controller.runs import endings
 from controller.runs.admission import Request
 from controller.runs.cgroups import own_group
 from controller.runs.launcher import sweep
@@ -514,3 +515,102 @@ def test_a_run_starts_in_its_working_directory(world: World) -> None:
     world.start()
     assert world.run("where").result == "reports"
     assert world.run("gone").state is not RunState.SUCCEEDED
+
+
+RETRIED = "retries: {limit: 2, delay: 1m, backoff: 2, jitter: 0}\n"
+
+
+def turn(world: World, by: timedelta) -> None:
+    """Let time pass, and let the engine take notice."""
+    assert world.engine is not None
+    world.clock.turn(by)
+    world.engine.wake()
+
+
+def test_a_failure_is_tried_again_and_each_attempt_has_its_own_record(world: World) -> None:
+    marks = world.state / "marks"
+    script = f'echo $CONTROLLER_ATTEMPT >> {marks}; [ "$CONTROLLER_ATTEMPT" = 3 ]'
+    world.declare(a=f"name: a\ncommand: [sh, -c, '{script}']\n{RETRIED}")
+    world.start()
+    run = world.trigger("a")
+    first = world.wait(run, RunState.RETRYING)
+    assert first.not_before == world.clock.now() + timedelta(minutes=1)
+    assert (first.attempt, first.attempts, first.finished_at) == (1, 3, None)
+    assert first.reason == "attempt 1 of 3 failed: exit code 1"
+    turn(world, timedelta(minutes=1))
+    wait_until(lambda: world.find(run).state is RunState.RETRYING and world.find(run).attempt == 2)
+    assert world.find(run).not_before == world.clock.now() + timedelta(minutes=2)
+    turn(world, timedelta(minutes=2))
+    ended = world.wait(run)
+    assert (ended.state, ended.attempt, ended.reason) == (RunState.SUCCEEDED, 3, None)
+    assert marks.read_text(encoding="utf-8").split() == ["1", "2", "3"]
+    assert [(one.number, one.state, one.exit_code) for one in attempts(world, run)] == [
+        (1, RunState.FAILED, 1),
+        (2, RunState.FAILED, 1),
+        (3, RunState.SUCCEEDED, 0),
+    ]
+
+
+def test_the_next_attempt_survives_a_restart_and_the_last_one_is_final(world: World) -> None:
+    world.declare(a=command("a", "exit 3", "retries: {limit: 1, delay: 1m, jitter: 0}\n"))
+    world.start()
+    run = world.trigger("a")
+    world.wait(run, RunState.RETRYING)
+    world.stop()
+    world.start()
+    assert world.find(run).state is RunState.RETRYING
+    turn(world, timedelta(minutes=1))
+    ended = world.wait(run)
+    assert (ended.state, ended.attempt, ended.reason) == (RunState.FAILED, 2, "exit code 3")
+
+
+def cancel(world: World, run: Run) -> None:
+    with world.store.write() as tx:
+        found = runs.find(tx, run.id)
+        assert found is not None
+        endings.cancel(tx, found, "cancelled by ada", world.clock.now())
+    assert world.engine is not None
+    world.engine.wake()
+
+
+def test_a_running_flow_is_ended_on_request_and_not_tried_again(world: World) -> None:
+    gated(world, RETRIED)
+    world.start()
+    run = world.trigger("slow")
+    wait_until(lambda: world.log(run))
+    cancel(world, run)
+    ended = world.wait(run)
+    assert (ended.state, ended.reason, ended.signal) == (RunState.CANCELLED, "cancelled by ada", 15)
+
+
+def test_a_request_to_end_it_survives_a_restart(world: World) -> None:
+    gated(world)
+    world.start()
+    run = world.trigger("slow")
+    wait_until(lambda: world.log(run))
+    pid = world.supervisor_pid(run)
+    world.stop()
+    with world.store.write() as tx:
+        endings.cancel(tx, world.find(run), "cancelled by ada", world.clock.now())
+    world.start()
+    reap(pid)
+    ended = world.wait(run)
+    assert (ended.state, ended.reason) == (RunState.CANCELLED, "cancelled by ada")
+
+
+def test_a_flow_is_replaced_by_its_next_time(world: World) -> None:
+    gate = gated(world, "schedules: [{cron: '0 * * * *'}]\noverlap: replace\n")
+    engine = world.start()
+    world.clock.turn(timedelta(hours=1))
+    engine.look_at("slow")
+    wait_until(world.all_runs)
+    [first] = world.all_runs()
+    wait_until(lambda: world.log(first))
+    world.clock.turn(timedelta(hours=1))
+    engine.look_at("slow")
+    wait_until(lambda: len(world.all_runs()) == 2)
+    second = world.all_runs()[1]
+    wait_until(lambda: world.log(second))
+    assert (world.find(first).state, world.find(first).reason) == (RunState.CANCELLED, "replaced by a later run")
+    gate.touch()
+    assert world.wait(second).state is RunState.SUCCEEDED

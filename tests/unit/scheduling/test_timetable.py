@@ -214,3 +214,13 @@ def test_a_calendar_that_has_ended_is_no_drift(timetable: Timetable) -> None:
     wanted = {"ended": agenda(At(times=(PAST,)))}
     timetable.project(wanted)
     assert timetable.project(wanted).drifted == ()
+
+
+def test_after_the_clock_was_set_back_jobs_count_from_then(timetable: Timetable, heard: Heard) -> None:
+    now = SystemClock().now()
+    timetable.wake(now + timedelta(days=3650))
+    timetable.project({"a": agenda(every(3600), now + timedelta(days=3650))})
+    assert heard.count["a"] == 0
+    timetable.wake(now)
+    [job] = timetable._scheduler.get_jobs()
+    assert job.next_run_time <= now + timedelta(hours=1)

@@ -67,7 +67,8 @@ def test_a_database_of_the_first_schema_keeps_its_runs_and_attempts(tmp_path: Pa
     engine.dispose()
     store = Store.open(tmp_path / "old.db")
     with store.read() as tx:
-        [found] = runs.queue(tx, 10, NOW)
+        [found] = runs.select_all(tx, runs.RunFilter())
+        assert (found.queue, found.priority, found.serial, found.retries) == ("default", 0, False, None)
         assert (found.id, found.not_before, found.created_at) == ("r", None, NOW)
         assert [attempt.nonce for attempt in runs.attempts_of(tx, "r")] == ["n"]
         assert compare_metadata(MigrationContext.configure(tx.connection), metadata) == []

@@ -10,7 +10,8 @@ from controller.errors import StateError
 from controller.model.findings import Finding, Severity
 from controller.model.runs import Attempt, Occurrence, Outcome, Run, RunId, RunState, Trigger
 from controller.model.status import Condition, ConditionType, InventoryEntry, SourceStatus
-from controller.store import Store, inventory, occurrences, runs, sources
+from controller.model.task_runs import TaskRun, TaskTree
+from controller.store import Store, inventory, occurrences, queues, runs, sources, task_trees
 from controller.store.runs import RunFilter
 from tests.conftest import NOW
 
@@ -180,16 +181,15 @@ def test_runs_are_found_by_what_is_asked_of_them(store: Store) -> None:
     }
 
 
-def test_the_queue_is_served_in_order_and_a_prefix_is_taken_literally(store: Store) -> None:
+def test_what_waits_is_found_and_a_prefix_is_taken_literally(store: Store) -> None:
     with store.write() as tx:
         runs.insert_all(tx, [run(3), run(1), run(2, state=RunState.RUNNING)])
     with store.read() as tx:
-        assert [found.id for found in runs.queue(tx, 10, NOW)] == ["run-001", "run-003"]
-        assert [found.id for found in runs.queue(tx, 1, NOW)] == ["run-001"]
+        assert sorted(found.id for found in queues.waiting(tx, NOW)) == ["run-001", "run-003"]
         assert runs.find_by_prefix(tx, "run-00%") == []
         assert runs.find_by_prefix(tx, "run_00") == []
         assert [found.id for found in runs.find_by_prefix(tx, "002")] == ["run-002"]
-        assert runs.active_deployments(tx, ["nightly", "other"]) == {"nightly"}
+        assert queues.standing(tx, ["nightly", "other"]) == {"nightly": (3, 2)}
         assert runs.counts(tx) == {RunState.PENDING: 2, RunState.RUNNING: 1}
         assert runs.last_of_each(tx)["nightly"].id == "run-003"
 
@@ -208,8 +208,8 @@ def test_a_run_that_must_not_start_yet_is_not_in_the_queue(store: Store) -> None
             (minute, ["run-002", "run-003"], NOW + 2 * minute),
             (2 * minute, ["run-001", "run-002", "run-003"], None),
         ):
-            assert [found.id for found in runs.queue(tx, 10, NOW + later)] == queued
-            assert runs.next_start(tx, NOW + later) == next_start
+            assert sorted(found.id for found in queues.waiting(tx, NOW + later)) == queued
+            assert queues.next_change(tx, NOW + later) == next_start
 
 
 def test_an_attempt_that_never_started_gives_way_to_the_next(store: Store) -> None:
@@ -279,3 +279,11 @@ def test_what_was_removed_is_gone_until_it_is_put_again(store: Store) -> None:
         assert inventory.find(tx, "nightly") is None
         inventory.put(tx, [entry(line=5)])
         assert inventory.entries(tx) == {"nightly": entry(line=5)}
+
+
+def test_the_tree_of_a_run_that_is_not_there_is_not_kept(store: Store) -> None:
+    tree = TaskTree(runs=(TaskRun(id=1, parent=None, kind="task", name="a", label="a-1", state="succeeded"),))
+    with store.write() as tx:
+        task_trees.keep(tx, "nobody", 1, tree)
+    with store.read() as tx:
+        assert task_trees.find(tx, "nobody") == TaskTree()

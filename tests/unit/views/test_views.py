@@ -158,7 +158,7 @@ def test_a_run_is_found_by_a_part_of_its_id_that_no_other_has(store: Store) -> N
         for part in ("0000", "", "%", "9"):
             with pytest.raises(NotFoundError):
                 find_run(tx, part)
-        assert [view.state for view in list_runs(tx, runs.RunFilter())] == ["pending", "failed"]
+        assert [view.state for view in list_runs(tx, runs.RunFilter(), NOW)] == ["pending", "failed"]
 
 
 def test_launching_is_shown_as_pending_and_asked_for_with_it() -> None:

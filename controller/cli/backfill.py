@@ -1,0 +1,44 @@
+"""`controller backfill`: the due times of a past range that were not run. The running controller does it."""
+
+import click
+
+from controller.cli import options
+from controller.settings import Location
+
+
+@click.command()
+@click.argument("name")
+@click.option("--from", "since", metavar="TIME", required=True, help="The first time: a date-time, or an age like 2d.")
+@click.option("--to", "until", metavar="TIME", required=True, help="The last time: a date-time, or an age.")
+@click.option("--max", "most", type=click.IntRange(1, 1000), default=100, show_default=True, help="The last so many.")
+@click.option("--dry-run", is_flag=True, help="Only say which times it would be.")
+@options.output
+@options.location
+def backfill(location: Location, name: str, since: str, until: str, most: int, dry_run: bool, output: str) -> int:
+    """Run every due time between two times that has no run yet, one after another, when nothing else is to be run."""
+    from controller.cli import state
+    from controller.cli.output import utc
+    from controller.cli.stored import instant
+    from controller.clock import SystemClock
+
+    now = SystemClock().now()
+    request = {
+        "command": "backfill",
+        "deployment": name,
+        "since": utc(instant("--from", since, now)),
+        "until": utc(instant("--to", until, now)),
+        "max": most,
+        "dry_run": dry_run,
+    }
+    answer = state.ask(location, request)
+    if output == "json":
+        from controller.cli.output import print_json
+
+        print_json(answer)
+    else:
+        for line in answer["times"] if dry_run else answer["run_ids"]:
+            click.echo(line)
+    if answer["already_run"] or answer["left_out"]:
+        said = f"{answer['already_run']} have a run already; {answer['left_out']} earlier ones were left out"
+        click.echo(f"{said} (--max {most}).", err=True)
+    return 0

@@ -1,0 +1,80 @@
+"""What several commands read of the state: a transaction, one run, a time as people write it, the end of a run."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from controller.cli.state import looking_if_any
+from controller.errors import NotFoundError, UsageError
+from controller.settings import Location
+
+POLL_SECONDS = 0.05
+
+
+@contextmanager
+def reading(location: Location) -> Iterator[tuple[Any, Any]]:
+    """A transaction and the state directory; no transaction where there is no state yet."""
+    from controller.store.directory import StateDirectory
+
+    with looking_if_any(location) as tx:
+        yield tx, StateDirectory(location.state_dir)
+
+
+def find(location: Location, run_id: str) -> tuple[Any, Path]:
+    """The view of this run, and where the runs' directories are. Raises NotFoundError."""
+    from controller.clock import SystemClock
+    from controller.views.runs import find_run
+
+    with reading(location) as (tx, state):
+        if tx is None:
+            raise NotFoundError(f"There is no run {run_id!r}.", hint="See `controller runs list`.")
+        return find_run(tx, run_id, SystemClock().now(), directory=state.runs), state.runs
+
+
+def instant(option: str, text: str, now: Any) -> Any:
+    """A date-time, local where it has no zone, or an age. Raises UsageError."""
+    from controller.calendar import parse_duration, parse_time
+    from controller.errors import ScheduleError
+
+    try:
+        return now - parse_duration(text)
+    except ScheduleError:
+        pass
+    try:
+        found = parse_time(text)
+    except ScheduleError as error:
+        raise UsageError(f"{option} {text!r} is neither a date-time nor an age like 2h.") from error
+    return found if found.tzinfo is not None else found.astimezone()
+
+
+def follow(state: Any, run_id: str, on_change: Callable[[Any], None] | None = None) -> Any:
+    """Wait for the end of this run, and return its view; `on_change` gets every state that is seen on the way.
+
+    Raises UsageError if the controller ends before the run does.
+    """
+    from controller.clock import SystemClock
+    from controller.model.runs import RunState
+    from controller.store import Store
+    from controller.views.runs import find_run
+
+    store, clock = Store.look(state.database), SystemClock()
+    pause = threading.Event()
+    seen = None
+    try:
+        while True:
+            # Asked before the look: a run may end together with its controller.
+            is_last = state.holder() is None
+            with store.read() as tx:
+                run = find_run(tx, run_id, clock.now() if on_change is not None else None)
+            if on_change is not None and (run.state, run.attempt, run.waiting) != seen:
+                on_change(run)
+                seen = (run.state, run.attempt, run.waiting)
+            if RunState(run.state).is_terminal:
+                return run
+            if is_last:
+                raise UsageError(f"No controller runs while run {run_id} is {run.state}; the next will go on with it.")
+            pause.wait(POLL_SECONDS)
+    finally:
+        store.close()

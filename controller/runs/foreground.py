@@ -1,0 +1,134 @@
+"""One flow here and now, for `controller execute`: no queue, no record, no supervisor.
+
+Its output goes to standard error. What it sees is what it sees in a run. Called from a process with one thread.
+"""
+
+import fcntl
+import json
+import os
+import select
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from controller.clock import Clock
+from controller.errors import UsageError
+from controller.model.deployments import CommandTarget, Deployment
+from controller.runs.beside import flow_process
+
+MAX_REPORT_BYTES = 1 << 18
+GRACE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How it ended: the exit code, negative for a signal; what it returned, or the error in one line."""
+
+    exit_code: int
+    result: Any = None
+    error: str | None = None
+    timed_out: bool = False
+
+
+def execute(
+    deployment: Deployment,
+    parameters: Mapping[str, Any],
+    root: Path,
+    environment: Mapping[str, str],
+    clock: Clock,
+) -> Ending:
+    """Run it to its end. Raises UsageError for a program that is not there."""
+    with tempfile.TemporaryDirectory(prefix="controller-") as directory:
+        env = {**environment, **deployment.env, "TMPDIR": directory, "CONTROLLER_DEPLOYMENT": deployment.name}
+        argv, call = _call(deployment, parameters, root, directory)
+        program = shutil.which(argv[0], path=env["PATH"])
+        if program is None:
+            raise UsageError(f"There is no program {argv[0]}.", hint="It is looked for in the PATH of a run.")
+        said = Path(directory) / "call.json"
+        said.write_text(json.dumps(call), encoding="utf-8")
+        read, write = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(read, False)
+        pid = os.fork()
+        if pid == 0:
+            _become(program, argv, env, root / deployment.working_directory, said, write)
+        os.close(write)
+        seconds = None if deployment.timeout is None else deployment.timeout.total_seconds()
+        try:
+            return _attend(pid, read, None if seconds is None else clock.monotonic() + seconds, clock)
+        finally:
+            os.close(read)
+
+
+def _call(
+    deployment: Deployment, parameters: Mapping[str, Any], root: Path, directory: str
+) -> tuple[list[str], dict[str, Any]]:
+    target = deployment.target
+    if isinstance(target, CommandTarget):
+        return list(target.argv), {"parameters": dict(parameters)}
+    call = {"root": str(root), "path": target.path, "name": target.name, "pycache": f"{directory}/pycache"}
+    return [sys.executable, "-P", flow_process.__file__], {**call, "parameters": dict(parameters)}
+
+
+def _become(program: str, argv: list[str], env: Mapping[str, str], cwd: Path, call: Path, events: int) -> None:
+    """Turn this forked process into the flow; it never returns."""
+    try:
+        os.chdir(cwd)
+        sources = {
+            0: os.open(os.devnull, os.O_RDONLY),
+            1: 2,
+            flow_process.CALL_FD: os.open(call, os.O_RDONLY),
+            flow_process.EVENTS_FD: events,
+        }
+        high = {target: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, 64) for target, source in sources.items()}
+        for target, source in high.items():
+            os.dup2(source, target)
+        os.execve(program, argv, dict(env))
+    except OSError as error:
+        os.write(2, f"{error.filename or program}: {error.strerror}\n".encode())
+    finally:
+        os._exit(127)
+
+
+def _attend(pid: int, events: int, deadline: float | None, clock: Clock) -> Ending:
+    """Wait for its end, hear what it reports, end it when it is too late or somebody has enough."""
+    handle = os.pidfd_open(pid)
+    received, open_ends, warnings = b"", [events], 0
+    try:
+        while not select.select([handle], [], [], 0)[0]:
+            left = None if deadline is None else max(0.0, deadline - clock.monotonic())
+            ready = select.select([handle, *open_ends], [], [], left)[0]
+            if events in ready:
+                heard = os.read(events, MAX_REPORT_BYTES)
+                open_ends = [events] if heard else []
+                received += heard if len(received) < MAX_REPORT_BYTES else b""
+            if not ready:
+                os.kill(pid, signal.SIGKILL if warnings else signal.SIGTERM)
+                warnings, deadline = warnings + 1, clock.monotonic() + GRACE_SECONDS
+    except KeyboardInterrupt:
+        os.kill(pid, signal.SIGTERM)
+        os.waitpid(pid, 0)
+        raise
+    finally:
+        os.close(handle)
+    with suppress(BlockingIOError):
+        received += os.read(events, MAX_REPORT_BYTES)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return Ending(exit_code=status, timed_out=warnings > 0, **_reported(received))
+
+
+def _reported(received: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for line in received.splitlines():
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(event, dict) and event.keys() <= {"result", "error"}:
+            found.update(event)
+    return found

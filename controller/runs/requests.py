@@ -1,0 +1,175 @@
+"""What somebody may ask of the runs: run it now, end it, do it again, do what a past range has missed.
+
+Each is one transaction and an answer, whoever asks: the control socket does today, an HTTP API can. Safe to call from
+any thread. Nothing here starts or ends a process: the engine is woken and does.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from controller.calendar import DueTimes, due
+from controller.clock import Clock
+from controller.errors import NotFoundError, UsageError, unknown_deployment
+from controller.model.policies import Overlap
+from controller.model.runs import Outcome, Run, RunId, RunState, Trigger
+from controller.model.status import Event, EventSeverity, InventoryEntry
+from controller.runs.admission import Admission, Request, occurrence
+from controller.runs.decisions import Decision, DueTime
+from controller.runs.endings import cancel
+from controller.store import Store, Transaction, events, inventory, occurrences, runs
+
+log = logging.getLogger(__name__)
+
+BACKFILL_PRIORITY = -10_000
+"""Below everything that a deployment can declare."""
+_LOOKED_AT = 10_000
+"""How many due times a backfill looks at, at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backfill:
+    """The due times in [since, until] that have no run are to be run, the last `most` of them."""
+
+    deployment: str
+    since: datetime
+    until: datetime
+    most: int = 100
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backfilled:
+    """The runs that were made, or with `dry_run` would be, by their times.
+
+    `known` due times have a run already, and `left_out` earlier ones were more than was asked for.
+    """
+
+    runs: tuple[Run, ...]
+    times: tuple[datetime, ...]
+    known: int
+    left_out: int
+
+
+class Requests:
+    """The wishes that the running controller grants."""
+
+    def __init__(self, store: Store, admission: Admission, clock: Clock, wake: Callable[[], None]) -> None:
+        self._store = store
+        self._admission = admission
+        self._clock = clock
+        self._wake = wake
+
+    def trigger(self, request: Request) -> Run:
+        """Queue a run now. Raises NotFoundError, UsageError, StateError."""
+        with self._store.write() as tx:
+            run = self._admission.request(tx, request)
+        log.info("Run requested", extra={"deployment": run.deployment, "run": run.id})
+        self._wake()
+        return run
+
+    def cancel(self, run_id: str, reason: str) -> Run:
+        """End a run: at once if it waits, else as soon as its flow has ended. Raises NotFoundError, UsageError."""
+        with self._store.write() as tx:
+            run = _find(tx, run_id)
+            if run.state.is_terminal and run.state is not RunState.CANCELLED:
+                raise UsageError(f"Run {run_id} has ended already: {run.state}.", hint="What is final stays so.")
+            cancel(tx, run, reason, self._clock.now())
+            run = _find(tx, run_id)
+        log.info("Cancel requested", extra={"deployment": run.deployment, "run": run.id})
+        self._wake()
+        return run
+
+    def retry(self, run_id: str, idempotency_key: str | None = None) -> Run:
+        """Queue a new run that does the same again, at the same pin. Raises NotFoundError, UsageError."""
+        with self._store.write() as tx:
+            old = _find(tx, run_id)
+            known = idempotency_key and runs.find_by_key(tx, old.deployment, idempotency_key)
+            if known:
+                return known
+            if not old.state.is_terminal:
+                raise UsageError(f"Run {run_id} has not ended: {old.state}.", hint="Wait for it, or cancel it first.")
+            now = self._clock.now()
+            run = _again(old, self._admission.ids.new(now), now, idempotency_key)
+            runs.insert_all(tx, [run])
+        log.info("Run requested again", extra={"deployment": run.deployment, "run": run.id, "retry_of": old.id})
+        self._wake()
+        return run
+
+    def backfill(self, wanted: Backfill) -> Backfilled:
+        """Queue a run for each due time of a past range that has none. Raises NotFoundError, UsageError."""
+        with self._store.write() as tx:
+            entry, now = inventory.find(tx, wanted.deployment), self._clock.now()
+            if entry is None:
+                raise unknown_deployment(wanted.deployment, inventory.entries(tx))
+            if not wanted.since <= wanted.until <= now:
+                raise UsageError("A backfill is of a past range: from, then to, not after now.")
+            found, known = self._missing(tx, entry, wanted)
+            kept = found[max(0, len(found) - wanted.most) :]
+            made = () if wanted.dry_run else tuple(self._fill(tx, entry, time) for time in kept)
+            if made:
+                first, last = (f"{time:%Y-%m-%d %H:%M:%SZ}" for time in (kept[0][0], kept[-1][0]))
+                message = f"{len(made)} runs were made for the times from {first} to {last}."
+                events.append(tx, [_event("Backfill", message, entry.name, now)])
+        self._wake()
+        left_out = len(found) - len(kept)
+        return Backfilled(runs=made, times=tuple(time for time, _ in kept), known=known, left_out=left_out)
+
+    def _missing(self, tx: Transaction, entry: InventoryEntry, wanted: Backfill) -> tuple[list[DueTime], int]:
+        """The due times of the range that have no run, oldest first, and how many have one."""
+        schedules = self._admission.deployment(entry).schedules
+        after = wanted.since - timedelta(microseconds=1)
+        found: DueTimes = due(schedules, after, wanted.until, _LOOKED_AT)
+        if found.dropped:
+            message = f"{entry.name} has more than {_LOOKED_AT} times in this range."
+            raise UsageError(message, hint="Take a shorter range.")
+        rows = occurrences.of(tx, entry.name, _LOOKED_AT, since=wanted.since, until=wanted.until)
+        have = {row.scheduled_for for row in rows if row.outcome is Outcome.RUN}
+        missing = [time for time in found.times if time[0] not in have]
+        return missing, len(found.times) - len(missing)
+
+    def _fill(self, tx: Transaction, entry: InventoryEntry, time: DueTime) -> Run:
+        serial = self._admission.deployment(entry).overlap is not Overlap.ALLOW
+        decision = Decision(instant=time[0], schedule=time[1], reason=None, delay=timedelta(), serial=serial)
+        run = replace(
+            self._admission.due_run(tx, entry, decision, Trigger.BACKFILL), priority=BACKFILL_PRIORITY, start_by=None
+        )
+        runs.insert_all(tx, [run])
+        occurrences.fill(tx, occurrence(entry.name, decision, run))
+        return run
+
+
+def _find(tx: Transaction, run_id: str) -> Run:
+    run = runs.find(tx, run_id)
+    if run is None:
+        raise NotFoundError(f"There is no run {run_id!r}.", hint="See `controller runs list`.")
+    return run
+
+
+def _again(old: Run, run_id: RunId, now: datetime, idempotency_key: str | None) -> Run:
+    return Run(
+        id=run_id,
+        deployment=old.deployment,
+        state=RunState.PENDING,
+        trigger=Trigger.RETRY,
+        created_at=now,
+        revision=old.revision,
+        file=old.file,
+        spec_digest=old.spec_digest,
+        scheduled_for=old.scheduled_for,
+        idempotency_key=idempotency_key,
+        attempts=old.attempts,
+        version=old.version,
+        tags=old.tags,
+        parameters=old.parameters,
+        queue=old.queue,
+        priority=old.priority,
+        serial=old.serial,
+        retries=old.retries,
+        retry_of=old.id,
+    )
+
+
+def _event(reason: str, message: str, about: str, now: datetime) -> Event:
+    return Event(time=now, severity=EventSeverity.INFO, reason=reason, message=message, about=about)

@@ -1,0 +1,35 @@
+"""Does another attempt follow, and when? Pure: the same run gives the same answer, after a restart too."""
+
+import hashlib
+from datetime import datetime, timedelta
+
+from controller.model.policies import Retries, RetryOn
+from controller.model.runs import Run, RunState
+
+_ON = {RunState.FAILED: RetryOn.FAILED, RunState.TIMED_OUT: RetryOn.TIMED_OUT, RunState.CRASHED: RetryOn.CRASHED}
+
+
+def next_start(run: Run, ended: RunState, now: datetime) -> datetime | None:
+    """When the attempt after this one may start, which `ended` in this way; None if none follows."""
+    policy = run.retries
+    if policy is None or not run.attempt or run.attempt >= run.attempts or run.cancel_reason is not None:
+        return None
+    if _ON.get(ended) not in policy.on:
+        return None
+    return now + delay(policy, run.id, run.attempt)
+
+
+def delay(policy: Retries, run_id: str, attempt: int) -> timedelta:
+    """How long to wait after this attempt: exponential, up to `max_delay`, then spread by a hash of the run's id."""
+    longest = policy.max_delay.total_seconds()
+    # The power of a late attempt would be too large for a float, and is past the longest delay anyway.
+    factor = policy.backoff ** min(attempt - 1, 100)
+    seconds = min(longest, policy.delay.total_seconds() * factor)
+    spread = 2 * _fraction(run_id, attempt) - 1
+    return timedelta(seconds=max(0.0, seconds * (1 + policy.jitter * spread)))
+
+
+def _fraction(run_id: str, attempt: int) -> float:
+    """A stable number in [0, 1)."""
+    digest = hashlib.sha256(f"{run_id}/{attempt}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

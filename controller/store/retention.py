@@ -1,0 +1,84 @@
+"""What may be forgotten, found and deleted a little at a time. A run that is not final is never touched."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+from sqlalchemy import and_, delete, or_, select
+
+from controller.model.runs import TERMINAL, Outcome, RunId
+from controller.store.schema import events, occurrences, runs
+from controller.store.store import Transaction
+
+_FINAL = [state.value for state in TERMINAL]
+
+
+def deployments_after(tx: Transaction, name: str, limit: int) -> list[str]:
+    """The next `limit` names, in their order, of which there are runs or due times; whether in force or not."""
+    of_runs = select(runs.c.deployment).where(runs.c.project == tx.project, runs.c.deployment > name)
+    of_times = select(occurrences.c.deployment).where(
+        occurrences.c.project == tx.project, occurrences.c.deployment > name
+    )
+    found: set[str] = set()
+    for query, column in ((of_runs, runs.c.deployment), (of_times, occurrences.c.deployment)):
+        found.update(tx.connection.execute(query.distinct().order_by(column).limit(limit)).scalars())
+    return sorted(found)[:limit]
+
+
+def expendable(tx: Transaction, deployment: str, *, keep: int, before: datetime | None, limit: int) -> list[RunId]:
+    """Up to `limit` final runs, oldest first: all but the newest `keep`, and what ended `before`. The newest stays."""
+    final = (runs.c.project == tx.project, runs.c.deployment == deployment, runs.c.state.in_(_FINAL))
+    newest_first = select(runs.c.id).where(*final).order_by(runs.c.id.desc()).limit(1)
+    newest = tx.connection.execute(newest_first).scalar()
+    last_kept = tx.connection.execute(newest_first.offset(max(1, keep) - 1)).scalar()
+    too_many = runs.c.id < (last_kept or "")
+    too_old = too_many if before is None else or_(too_many, runs.c.finished_at < before)
+    query = select(runs.c.id).where(*final, too_old, runs.c.id != newest).order_by(runs.c.id).limit(limit)
+    return [RunId(row.id) for row in tx.connection.execute(query)]
+
+
+def delete_runs(tx: Transaction, run_ids: Collection[RunId]) -> None:
+    """Delete these runs, with their attempts; their due times stay in the ledger."""
+    if run_ids:
+        tx.connection.execute(delete(runs).where(runs.c.id.in_(run_ids), runs.c.state.in_(_FINAL)))
+
+
+def delete_due_times(
+    tx: Transaction, deployment: str, *, skipped_before: datetime, run_before: datetime, limit: int
+) -> int:
+    """Delete up to `limit` due times of the ledger that are older than their kind is kept; how many."""
+    is_old = or_(
+        and_(occurrences.c.outcome == Outcome.SKIPPED.value, occurrences.c.scheduled_for < skipped_before),
+        occurrences.c.scheduled_for < run_before,
+    )
+    old = (
+        select(occurrences.c.id)
+        .where(occurrences.c.project == tx.project, occurrences.c.deployment == deployment, is_old)
+        .order_by(occurrences.c.scheduled_for)
+        .limit(limit)
+    )
+    return int(tx.connection.execute(delete(occurrences).where(occurrences.c.id.in_(old))).rowcount)
+
+
+def delete_events(tx: Transaction, *, keep: int, before: datetime, limit: int) -> int:
+    """Delete up to `limit` events: all but the newest `keep`, and what was recorded `before`; how many."""
+    mine = events.c.project == tx.project
+    last_kept = tx.connection.execute(
+        select(events.c.id).where(mine).order_by(events.c.id.desc()).limit(1).offset(keep - 1)
+    ).scalar()
+    old = (
+        select(events.c.id)
+        .where(mine, or_(events.c.id < (last_kept or 0), events.c.time < before))
+        .order_by(events.c.id)
+        .limit(limit)
+    )
+    return int(tx.connection.execute(delete(events).where(events.c.id.in_(old))).rowcount)
+
+
+def unknown(tx: Transaction, run_ids: Iterable[str]) -> set[str]:
+    """Those of these ids that no run has."""
+    wanted = list(run_ids)
+    known: set[str] = set()
+    for start in range(0, len(wanted), 500):
+        chunk = wanted[start : start + 500]
+        known.update(tx.connection.execute(select(runs.c.id).where(runs.c.id.in_(chunk))).scalars())
+    return set(wanted) - known

@@ -1,0 +1,211 @@
+"""A history from a seed: what people, the machine and the clock do to a controller, step by step."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from controller.errors import ControllerError
+from controller.model.status import Hold
+from controller.runs.admission import Request
+from controller.runs.requests import Backfill
+from controller.store import holds, inventory, runs
+from controller.store.runs import RunFilter
+from tests.simulation.checks import Checker
+from tests.simulation.world import Killed, World
+
+NAMES = ("a", "b", "c", "d")
+FAR = timedelta(days=30)
+KILL_CHANCE = 0.03
+MAX_CALM_STEPS = 1000
+
+
+class History:
+    """Runs one seed. `trace` is what has happened, in words, for whoever looks into a failure."""
+
+    def __init__(self, seed: int, path: Path, steps: int) -> None:
+        self._world = World(seed, path)
+        self._random = self._world.random
+        self._steps = steps
+        self._checker = Checker(self._world)
+        self._stable = set(NAMES[:2])
+        self._gaps: list[tuple[datetime, datetime]] = []
+        self._span = (self._world.clock.now(), self._world.clock.now())
+        self.trace: list[str] = []
+
+    def run(self) -> str:
+        """The whole history with its checks; returns what the store says in the end."""
+        try:
+            for name in NAMES:
+                self._world.source.documents[name] = self._document(name)
+            self._world.source.limits = {"narrow": 1}
+            self._span = (self._world.clock.now(), self._world.clock.now())
+            self._guarded(self._world.boot)
+            self._guarded(self._look)
+            self._world.kill_chance = KILL_CHANCE
+            for _ in range(self._steps):
+                self._step()
+                self._checker.always()
+            self._calm()
+            self._checker.in_the_end(self._span, self._gaps, self._stable)
+            return self._picture()
+        finally:
+            self._world.close()
+
+    def _step(self) -> None:
+        kinds: list[tuple[int, Callable[[], None]]] = [
+            (40, self._nothing),
+            (8, self._trigger),
+            (6, self._cancel),
+            (4, self._retry),
+            (3, self._backfill),
+            (5, self._edit),
+            (4, self._hold),
+            (5, self._resume),
+            (4, self._lose),
+            (3, self._set_clock),
+            (1, self._wild_clock),
+            (3, self._downtime),
+        ]
+        [action] = self._random.choices([kind for _, kind in kinds], [weight for weight, _ in kinds])
+        self.trace.append(f"{self._world.clock.now():%d %H:%M:%S} {action.__name__}")
+        self._guarded(action)
+        self._world.pass_time(timedelta(seconds=self._random.choice([0.1, 1, 10, 60, 600, 1800])))
+        is_tick = self._random.random() < 0.5
+        self._guarded(lambda: self._world.turn(is_tick=is_tick, is_due=is_tick or self._random.random() < 0.6))
+
+    def _guarded(self, action: Callable[[], object]) -> None:
+        """Do this; if the controller is killed meanwhile, start another, which may be killed in turn."""
+        while True:
+            try:
+                action()
+            except ControllerError as error:
+                self.trace.append(f"  refused: {error.message}")
+            except Killed:
+                self._world.kills += 1
+                self.trace.append("  killed")
+                action = self._world.boot
+                continue
+            return
+
+    def _calm(self) -> None:
+        """No more faults: everything comes to its end."""
+        world = self._world
+        world.kill_chance, world.machine.is_calm = 0.0, True
+        for name in NAMES:
+            self._let_go(name)
+        self._look()
+        # Schedules go on, but it must be possible to come to rest: git suspends everything, and time passes.
+        world.pass_time(timedelta(seconds=90))
+        world.turn(is_tick=True)
+        self._span = (self._span[0], world.clock.now())
+        for document in world.source.documents.values():
+            document["suspend"] = True
+        self._look()
+        for step in range(MAX_CALM_STEPS):
+            with world.real_store.read() as tx:
+                if not runs.counts(tx):
+                    return
+            world.pass_time(timedelta(minutes=10))
+            world.turn(is_tick=step % 4 == 0, is_due=False)
+
+    def _document(self, name: str) -> dict[str, Any]:
+        pick = self._random.choice
+        return {
+            "name": name,
+            "command": ["true"],
+            "schedules": [
+                {"cron": pick(["*/10 * * * *", "*/15 * * * *", "0 * * * *"]), **pick([{}, {"jitter": "5m"}])}
+            ],
+            "overlap": pick(["skip", "queue", "replace", "allow"]),
+            "catchup": {"policy": pick(["latest", "all", "none"]), "max": pick([1, 5, 100])},
+            "retries": {"limit": pick([0, 2]), "delay": pick([1, 600]), "on": ["failed", "timed_out", "crashed"]},
+            "queue": pick(["default", "narrow"]),
+            "priority": pick([0, 0, 5]),
+            **({"queue": "default"} if name == "a" else {}),
+            **({"start_deadline": pick(["1m", "20m"])} if self._random.random() < 0.4 else {}),
+            **({"timeout": "5m"} if self._random.random() < 0.3 else {}),
+        }
+
+    def _look(self) -> None:
+        assert self._world.reconciler.run_pass(is_asked=True).status.findings == ()
+
+    def _nothing(self) -> None:
+        return
+
+    def _trigger(self) -> None:
+        self._world.requests.trigger(Request(deployment=self._random.choice(NAMES), parameters={}))
+
+    def _any_run(self) -> str | None:
+        with self._world.real_store.read() as tx:
+            found = runs.select_all(tx, RunFilter(limit=12))
+        return self._random.choice(found).id if found else None
+
+    def _cancel(self) -> None:
+        run_id = self._any_run()
+        if run_id is not None:
+            self._world.requests.cancel(run_id, "enough")
+
+    def _retry(self) -> None:
+        run_id = self._any_run()
+        if run_id is not None:
+            self._world.requests.retry(run_id)
+
+    def _backfill(self) -> None:
+        now = self._world.clock.now()
+        since = now - timedelta(minutes=self._random.randrange(200))
+        name = self._random.choice(NAMES)
+        self._world.requests.backfill(Backfill(deployment=name, since=since, until=now, most=5))
+
+    def _edit(self) -> None:
+        """Git changes: another declaration, a deployment that goes or comes back, a limit."""
+        documents, name = self._world.source.documents, self._random.choice(NAMES[2:])
+        if self._random.random() < 0.3:
+            self._world.source.limits = {"narrow": self._random.choice([1, 2])}
+        elif name in documents and self._random.random() < 0.4:
+            del documents[name]
+        else:
+            documents[name] = self._document(name)
+        self._look()
+
+    def _hold(self) -> None:
+        now = self._world.clock.now()
+        until = self._random.choice([None, now + timedelta(minutes=30)])
+        said = Hold(deployment=self._random.choice(NAMES), reason="hold", author="me", since=now, until=until)
+        with self._world.store.write() as tx:
+            holds.put(tx, said)
+
+    def _resume(self) -> None:
+        self._let_go(self._random.choice(NAMES))
+
+    def _let_go(self, name: str) -> None:
+        with self._world.store.write() as tx:
+            holds.remove(tx, name)
+
+    def _lose(self) -> None:
+        self._world.machine.lose()
+
+    def _set_clock(self) -> None:
+        self._world.clock.step(timedelta(seconds=self._random.choice([-7200, -600, -30, -2, 2, 30, 600])))
+
+    def _wild_clock(self) -> None:
+        """Far forward, and after a while back again. What comes due meanwhile is only counted."""
+        with self._world.real_store.read() as tx:
+            cursors = [entry.cursor for entry in inventory.entries(tx).values()]
+        begin = min([self._world.clock.now(), *cursors])
+        self._world.clock.step(FAR)
+        for _ in range(self._random.randrange(4)):
+            self._world.pass_time(timedelta(seconds=self._random.choice([1, 30, 600])))
+            self._guarded(lambda: self._world.turn(is_tick=True))
+        self._world.clock.step(-FAR)
+        self._gaps.append((begin, self._world.clock.now()))
+
+    def _downtime(self) -> None:
+        self._world.pass_time(timedelta(minutes=self._random.choice([1, 30, 400])))
+        self._world.boot()
+
+    def _picture(self) -> str:
+        with self._world.real_store.read() as tx:
+            found = runs.select_all(tx, RunFilter())
+        lines = [f"{run.id} {run.deployment} {run.state} {run.attempt} {run.reason}" for run in found]
+        return "\n".join([*self.trace, *lines])

@@ -1,0 +1,215 @@
+"""One simulated controller in its world: a repository in memory, a real store, the real engine, a manual clock.
+
+Only the machine (processes) and the source (files) are stand-ins, behind the ports of the engine. Everything random
+comes from one seed: the same seed is the same history.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Any, cast
+
+from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot
+from controller.model.status import SourceStatus
+from controller.reconcile import Reconciler
+from controller.runs.admission import Admission
+from controller.runs.engine import Engine
+from controller.runs.ids import RunIds
+from controller.runs.launcher import Launcher
+from controller.runs.requests import Requests
+from controller.runs.retention import Sweeper
+from controller.runs.specification import Specifications
+from controller.runs.watchlist import Watchlist
+from controller.sources.source import Watched
+from controller.store import Store, Transaction
+from tests.conftest import ManualClock
+from tests.simulation.machine import Machine, SimulatedWatchlist
+
+PLACES = 3
+
+
+class Killed(BaseException):
+    """The controller is killed here."""
+
+
+class MemorySource:
+    """A repository whose every revision is remembered."""
+
+    is_pinned = True
+
+    def __init__(self) -> None:
+        self.documents: dict[str, dict[str, Any]] = {}
+        self.limits: dict[str, int] = {}
+        self._revisions: dict[str, tuple[tuple[ManifestFile, ...], ManifestFile]] = {}
+
+    def observe(self) -> str:
+        """The digest of what is there now."""
+        files = tuple(_file(f"deployments/{name}.json", said) for name, said in sorted(self.documents.items()))
+        project = _file(PROJECT_FILE, {"queues": {name: {"limit": limit} for name, limit in self.limits.items()}})
+        digest = hashlib.sha256("".join(file.digest for file in (*files, project)).encode()).hexdigest()
+        self._revisions[f"main@sha1:{digest}"] = (files, project)
+        return f"main@sha1:{digest}"
+
+    def read(self, revision: str) -> Snapshot:
+        """All manifests of this revision."""
+        files, project = self._revisions[revision]
+        return Snapshot(revision=revision, files=files, project=project)
+
+    def code(self, revision: str) -> Code:  # noqa: ARG002
+        """Nothing reads it: there are commands only."""
+        return _NoCode()
+
+    def read_file(self, revision: str, path: str) -> bytes:
+        """One manifest."""
+        return next(file.content for file in self._revisions[revision][0] if file.path == path)
+
+    def read_project(self, revision: str) -> ManifestFile | RefusedFile | None:
+        """The project."""
+        return self._revisions[revision][1]
+
+    def checkout(self, revision: str) -> Path:  # noqa: ARG002
+        """There is no code."""
+        return Path("/nowhere/tree")
+
+    def has_checkout(self, revision: str) -> bool:  # noqa: ARG002
+        """Always at hand."""
+        return True
+
+    def is_descendant(self, revision: str, earlier: str) -> bool | None:  # noqa: ARG002
+        """Nobody can tell."""
+        return None
+
+    def interrupt(self) -> None:
+        """Nothing waits."""
+
+    def collect(self, keep: Collection[str]) -> None:
+        """Nothing is forgotten."""
+
+    def watched(self) -> tuple[Watched, ...]:
+        """Nothing to watch."""
+        return ()
+
+
+class _NoCode:
+    def find(self, paths: Any) -> dict[str, Any]:  # noqa: ARG002
+        return {}
+
+    def read(self, path: str) -> bytes:
+        raise AssertionError(path)
+
+
+class FragileStore:
+    """The store, with a chance that the controller is killed before or after a commit."""
+
+    def __init__(self, store: Store, fault: Any) -> None:
+        self._store = store
+        self._fault = fault
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """One transaction, whole or not at all."""
+        with self._store.write() as tx:
+            yield tx
+            self._fault()
+        self._fault()
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """One view."""
+        with self._store.read() as tx:
+            yield tx
+
+
+class World:
+    """What outlives a controller: clock, source, store, machine; and one controller at a time."""
+
+    def __init__(self, seed: int, path: Path) -> None:
+        self.random = Random(seed)
+        self.clock = ManualClock()
+        self.source = MemorySource()
+        self.real_store = Store.open(path)
+        assert self.real_store._writer is not None
+        self.real_store._writer.raw_connection().cursor().execute("PRAGMA synchronous=OFF")
+        self.store = cast("Store", FragileStore(self.real_store, self.fault))
+        self.machine = Machine(self.random, self.clock)
+        self.kill_chance = 0.0
+        self.kills = 0
+        self._ticks = 0
+        self._ids = RunIds(self.random.getrandbits)
+        self._path = path
+        self._closing: list[int] = []
+
+    def fault(self) -> None:
+        """Perhaps the controller is killed here."""
+        if self.kill_chance and self.random.random() < self.kill_chance:
+            raise Killed
+
+    def boot(self) -> None:
+        """Start a controller."""
+        self._give_back()
+        admission = Admission(self.clock, self._ids)
+        self.engine = Engine(
+            store=self.store,
+            specifications=Specifications(self.source, self.store),
+            clock=self.clock,
+            admission=admission,
+            launcher=cast("Launcher", None),
+            max_running=PLACES,
+            on_tick=self._tick,
+            on_failure=lambda: None,
+        )
+        self._closing = [self.engine._wake_read, self.engine._wake_write]
+        watchlist = SimulatedWatchlist(self.store, self.clock, self.machine, self.fault)
+        self.engine._watchlist = cast("Watchlist", watchlist)
+        self.requests = Requests(self.store, admission, self.clock, lambda: None)
+        self.sweeper = Sweeper(self.store, self.clock, admission, self._path.parent)
+        nobody = SourceStatus(
+            repo="/r", ref=None, revision=None, last_attempted_revision=None, last_applied_revision=None
+        )
+        self.reconciler = Reconciler(
+            source=self.source,
+            store=self.store,
+            clock=self.clock,
+            initial=nobody,
+            settle=admission.settle,
+            project=lambda *_: (),
+        )
+        self.engine._timekeeper.begin()
+        self.engine._queue.open()
+        watchlist.recover()
+
+    def turn(self, *, is_tick: bool, is_due: bool = True) -> None:
+        """The controller takes a turn; with `is_due` it was told of every deployment."""
+        for name in self.source.documents if is_due else ():
+            self.engine.look_at(name)
+        self.engine._drain()
+        self.engine._turn([], is_tick=is_tick)
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._give_back()
+        self.real_store.close()
+
+    def _give_back(self) -> None:
+        for descriptor in self._closing:
+            os.close(descriptor)
+        self._closing = []
+
+    def _tick(self) -> None:
+        self._ticks += 1
+        if self._ticks % 8 == 0:
+            self.sweeper.sweep()
+
+    def pass_time(self, by: timedelta) -> None:
+        """Time passes for everybody."""
+        self.clock.turn(by)
+
+
+def _file(path: str, said: Any) -> ManifestFile:
+    content = json.dumps(said).encode()
+    return ManifestFile(path=path, content=content, digest=hashlib.sha256(path.encode() + content).hexdigest())

@@ -1,0 +1,132 @@
+"""The commands that change runs and look at the ledger, with a running controller; and `execute` without one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Answer, Command, Followed
+
+Execute = Callable[..., Answer]
+
+
+def test_a_run_is_done_again_and_watched(followed: Followed) -> None:
+    first = followed("trigger", "sums", "--param", "nums=[5]", "--wait", "-o", "json").json
+    again = followed("runs", "retry", first["id"][-12:], "--wait", "-o", "json")
+    assert again.code == 0
+    assert (again.json["result"], again.json["retry_of"], again.json["trigger"]) == (
+        {"sum": 5, "label": "x"},
+        first["id"],
+        "retry",
+    )
+    watched = followed("runs", "watch", again.json["id"])
+    assert (watched.code, watched.out) == (0, f"{again.json['id']} succeeded\n")
+    failed = followed("trigger", "fails", "--wait", "-o", "json").json
+    assert followed("runs", "watch", failed["id"]).code == 1
+    assert followed("runs", "retry", failed["id"], "--wait").code == 1
+
+
+def test_what_has_ended_can_not_be_cancelled(followed: Followed) -> None:
+    run = followed("trigger", "sums", "--wait", "-o", "json").json
+    answer = followed("runs", "cancel", run["id"], "--reason", "too late")
+    assert answer.code == 2
+    assert "has ended already: succeeded" in answer.err
+    assert followed("runs", "cancel", "nobody").code == 2
+
+
+def test_a_past_range_is_run_and_stands_in_the_ledger(followed: Followed) -> None:
+    arguments = ("backfill", "sums", "--from", "2026-06-01T00:00:00Z", "--to", "2026-06-03T00:00:00Z")
+    dry = followed(*arguments, "--dry-run", "-o", "json").json
+    assert dry["run_ids"] == []
+    assert dry["times"] == ["2026-06-01T00:00:00Z", "2026-06-02T00:00:00Z", "2026-06-03T00:00:00Z"]
+    made = followed(*arguments, "--max", "2", "-o", "json").json
+    assert len(made["run_ids"]) == 2
+    assert made["left_out"] == 1
+    for run_id in made["run_ids"]:
+        assert followed("runs", "watch", run_id).code == 0
+    rows = followed("occurrences", "sums", "--until", "2026-06-03T00:00:00Z", "-o", "json").json
+    assert [(row["scheduled_for"], row["outcome"], row["run_id"]) for row in rows] == [
+        ("2026-06-03T00:00:00Z", "run", made["run_ids"][1]),
+        ("2026-06-02T00:00:00Z", "run", made["run_ids"][0]),
+    ]
+    assert rows[0].keys() == {"deployment", "schedule", "scheduled_for", "outcome", "run_id", "reason"}
+    assert "nightly" in followed("occurrences", "sums").out
+    again = followed(*arguments)
+    assert "2 have a run already" in again.err
+    assert followed("occurrences", "nobody").code == 2
+
+
+def test_without_a_controller_nothing_is_changed(command: Command, tmp_path: Path) -> None:
+    for arguments in (
+        ("backfill", "a", "--from", "2d", "--to", "1d"),
+        ("runs", "cancel", "x"),
+        ("runs", "retry", "x"),
+        ("runs", "watch", "x"),
+        ("occurrences", "a"),
+    ):
+        assert command(*arguments, "--repo", str(tmp_path)).code == 2
+
+
+@pytest.fixture
+def execute(command: Command, tmp_path: Path) -> Execute:
+    """`execute("sums")` in a directory with flows and deployments."""
+    root = tmp_path / "code"
+    (root / "deployments").mkdir(parents=True)
+    (root / "flows").mkdir()
+    (root / "flows" / "sums.py").write_text(
+        "import os\n\n\ndef add(nums, label='x'):\n    print('adding')\n    return [sum(nums), label]\n\n\n"
+        "def bad():\n    raise SystemExit('no')\n\n\ndef where():\n    return os.getcwd()\n\n\n"
+        "def slow():\n    import threading\n    threading.Event().wait(60)\n"
+    )
+    (root / "deployments" / "all.yaml").write_text(
+        "name: sums\nflow: flows/sums.py:add\nparameters: {nums: [1, 2]}\n---\n"
+        "name: fails\ncommand: [sh, -c, 'exit 3']\n---\nname: slow\nflow: flows/sums.py:slow\ntimeout: 0.2\n"
+        "---\nname: nothing\ncommand: [no-such-program]\n---\nname: wrong\nflow: 5\n"
+    )
+
+    def call(*arguments: str) -> Answer:
+        return command("execute", *arguments, "--repo", str(root))
+
+    return call
+
+
+def test_a_deployment_is_executed_here_and_now(execute: Execute) -> None:
+    answer = execute("sums", "--param", "label=y")
+    assert (answer.code, answer.out, answer.err) == (0, '[3, "y"]\n', "adding\n")
+    found = execute("sums", "-o", "json").json
+    assert found == {"exit_code": 0, "result": [3, "x"], "error": None, "timed_out": False}
+
+
+def test_a_flow_is_executed_by_its_file(execute: Execute, tmp_path: Path) -> None:
+    assert execute("flows/sums.py:add", "--params", '{"nums": [4]}').out == '[4, "x"]\n'
+    assert execute("flows/sums.py:where").out == f'"{tmp_path / "code"}"\n'
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("fails", "failed: exit code 3"),
+        ("flows/sums.py:bad", "failed: no"),
+        ("flows/sums.py:none", "has no flow 'none'"),
+        ("slow", "failed: it ran longer than its timeout"),
+    ],
+)
+def test_what_fails_exits_with_1(execute: Execute, what: str, said: str) -> None:
+    answer = execute(what)
+    assert (answer.code, answer.out) == (1, "")
+    assert said in answer.err
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("sum", "Did you mean sums?"),
+        ("flows/none.py:f", "There is no file flows/none.py"),
+        ("nothing", "There is no program no-such-program"),
+        ("wrong", "wrong is not valid: deployments/all.yaml:"),
+    ],
+)
+def test_what_can_not_be_executed_exits_with_2(execute: Execute, what: str, said: str) -> None:
+    answer = execute(what)
+    assert (answer.code, answer.out) == (2, "")
+    assert said in answer.err

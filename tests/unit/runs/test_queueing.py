@@ -1,0 +1,242 @@
+"""Runs that wait, in a real store and without processes: whose turn it is, what time does, what is told."""
+
+from datetime import timedelta
+
+import pytest
+
+from controller.model.runs import Outcome, Run, RunState
+from controller.model.status import Hold
+from controller.runs.admission import Request
+from controller.runs.endings import cancel
+from controller.runs.waiting import Queue
+from controller.store import holds, inventory, occurrences, runs
+from controller.store.runs import RunFilter
+from controller.views.runs import list_runs
+from tests.unit.runs.conftest import World
+
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+
+
+def hourly(name: str = "a", extra: str = "") -> str:
+    return f"name: {name}\ncommand: ['true']\nschedules: [{{cron: '0 * * * *'}}]\n{extra}"
+
+
+def account(world: World, *names: str) -> list[Run]:
+    with world.store.write() as tx:
+        return world.admission.account(tx, names, world.clock.now())
+
+
+def ask(world: World, name: str = "a") -> Run:
+    with world.store.write() as tx:
+        return world.admission.request(tx, Request(deployment=name, parameters={}))
+
+
+def queue(world: World, places: int = 4) -> Queue:
+    made = Queue(world.store, world.clock, places)
+    made.open()
+    return made
+
+
+def begin(world: World, taken: list[Run]) -> list[str]:
+    """Let these run; returns their deployments."""
+    with world.store.write() as tx:
+        for run in taken:
+            assert runs.move(tx, run.id, expect=RunState.PENDING, to=RunState.RUNNING, attempt=1)
+    return [run.deployment for run in taken]
+
+
+def end(world: World, run: Run) -> None:
+    with world.store.write() as tx:
+        assert runs.move(tx, run.id, expect=RunState.RUNNING, to=RunState.SUCCEEDED)
+
+
+def ledger(world: World, name: str = "a") -> list[tuple[str, str | None]]:
+    with world.store.read() as tx:
+        return [(found.outcome.value, found.reason) for found in occurrences.of(tx, name, 1000)[::-1]]
+
+
+def waits(world: World) -> list[str | None]:
+    """What the runs wait for, oldest first."""
+    with world.store.read() as tx:
+        return [view.waiting for view in list_runs(tx, RunFilter(), world.clock.now())][::-1]
+
+
+def test_a_limit_of_the_project_holds_and_moves_with_it(world: World) -> None:
+    world.write("controller.yaml", "queues: {etl: {limit: 1}}\n")
+    world.declare(**{name: hourly(name, "queue: etl\n") for name in "abc"})
+    for name in "abc":
+        ask(world, name)
+    line = queue(world)
+    assert begin(world, line.take(9)[0]) == ["a"]
+    assert waits(world) == [None, "queue etl is full (1 of 1)", "queue etl is full (1 of 1)"]
+    assert line.take(9)[0] == []
+    world.write("controller.yaml", "queues: {etl: {limit: 2}}\n")
+    world.declare()
+    assert begin(world, line.take(9)[0]) == ["b"]
+
+
+def test_a_herd_waits_for_places_and_each_has_its_turn_once(world: World) -> None:
+    names = [f"d{number:04}" for number in range(1000)]
+    world.declare(many="---\n".join(hourly(name) for name in names))
+    world.clock.turn(HOUR)
+    account(world, *names)
+    line = queue(world, places=300)
+    served: list[str] = []
+    while taken := line.take(1000)[0]:
+        assert len(taken) <= 300
+        served += begin(world, taken)
+        for run in taken:
+            end(world, run)
+    assert served == names
+
+
+def test_five_hundred_of_one_deployment_starve_nobody(world: World) -> None:
+    world.declare(a=hourly(), b=hourly("b"))
+    for _ in range(500):
+        ask(world, "a")
+    ask(world, "b")
+    line = queue(world, places=1)
+    served = []
+    for _ in range(3):
+        [run] = line.take(1)[0]
+        served += begin(world, [run])
+        end(world, run)
+    assert served == ["a", "b", "a"]
+
+
+def test_in_line_one_runs_after_the_other_in_the_order_of_their_times(world: World) -> None:
+    world.declare(a=hourly(extra="overlap: queue\n"))
+    for _ in range(3):
+        world.clock.turn(HOUR)
+        account(world, "a")
+    line = queue(world)
+    order = []
+    while taken := line.take(4)[0]:
+        begin(world, taken)
+        assert line.take(4)[0] == []
+        [run] = taken
+        order.append(run.scheduled_for)
+        end(world, run)
+    assert len(order) == 3
+    assert order == sorted(order, key=str)
+    assert ledger(world) == [("run", None)] * 3
+
+
+def test_a_later_run_takes_the_place_of_an_earlier_one(world: World) -> None:
+    world.declare(a=hourly(extra="overlap: replace\n"))
+    line = queue(world)
+    world.clock.turn(HOUR)
+    account(world, "a")
+    [running] = line.take(4)[0]
+    begin(world, [running])
+    world.clock.turn(HOUR)
+    [second] = account(world, "a")
+    assert world.find(running).cancel_reason == "replaced by a later run"
+    assert line.take(4)[0] == []
+    world.clock.turn(HOUR)
+    [third] = account(world, "a")
+    assert (world.find(second).state, world.find(second).reason) == (RunState.SKIPPED, "overlap")
+    assert ledger(world) == [("run", None), ("skipped", "overlap"), ("run", None)]
+    end(world, running)
+    assert [run.id for run in line.take(4)[0]] == [third.id]
+
+
+def test_what_may_overlap_does(world: World) -> None:
+    world.declare(a=hourly(extra="overlap: allow\n"))
+    for _ in range(3):
+        world.clock.turn(HOUR)
+        account(world, "a")
+    assert len(queue(world).take(4)[0]) == 3
+
+
+def test_a_run_that_did_not_start_in_time_is_skipped_and_the_ledger_says_so(world: World) -> None:
+    world.declare(a=hourly(extra="start_deadline: 10m\n"))
+    world.clock.turn(HOUR)
+    [run] = account(world, "a")
+    line = queue(world)
+    assert run.start_by == run.scheduled_for + 10 * MINUTE if run.scheduled_for else False
+    world.clock.turn(10 * MINUTE - timedelta(microseconds=1))
+    line.settle()
+    assert line.take(0)[1] == run.start_by
+    assert world.find(run).state is RunState.PENDING
+    world.clock.turn(timedelta(microseconds=1))
+    line.settle()
+    ended = world.find(run)
+    assert (ended.state, ended.reason, ended.finished_at) == (RunState.SKIPPED, "deadline", world.clock.now())
+    with world.store.read() as tx:
+        [row] = occurrences.of(tx, "a", 9)
+    assert (row.outcome, row.run_id, row.reason) == (Outcome.SKIPPED, run.id, "deadline")
+    assert world.events()[-1].reason == "RunSkipped"
+
+
+def test_who_was_asked_for_by_hand_has_no_deadline(world: World) -> None:
+    world.declare(a=hourly(extra="start_deadline: 10m\n"))
+    run = ask(world)
+    world.clock.turn(HOUR)
+    line = queue(world)
+    line.settle()
+    assert [found.id for found in line.take(4)[0]] == [run.id]
+
+
+@pytest.mark.parametrize(("change", "reason"), [("suspend: true\n", "suspended"), (None, "pruned")])
+def test_what_still_waits_when_git_changes_its_mind_is_not_begun(world: World, change: str | None, reason: str) -> None:
+    world.declare(a=hourly(), other=hourly("other"))
+    world.clock.turn(HOUR)
+    [run] = account(world, "a")
+    if change is None:
+        with world.store.write() as tx:
+            world.admission.settle(tx, ["a"], world.clock.now(), pruned=True)
+            inventory.remove(tx, ["a"], world.clock.now())
+    else:
+        world.declare(a=hourly(extra=change))
+    assert queue(world).take(4)[0] == []
+    assert (world.find(run).state, world.find(run).reason) == (RunState.SKIPPED, reason)
+    assert ledger(world) == [("skipped", reason)]
+
+
+def test_a_hold_keeps_what_waits_waiting(world: World) -> None:
+    world.declare(a=hourly())
+    world.clock.turn(HOUR)
+    account(world, "a")
+    said = Hold(deployment="a", reason="broken upstream", author="me", since=world.clock.now())
+    with world.store.write() as tx:
+        holds.put(tx, said)
+    line = queue(world)
+    assert line.take(4)[0] == []
+    assert waits(world) == ["held: broken upstream"]
+    manual = ask(world)
+    assert [run.id for run in line.take(4)[0]] == [manual.id]
+    with world.store.write() as tx:
+        holds.remove(tx, "a")
+    assert len(line.take(4)[0]) == 2
+
+
+def test_a_cancelled_run_that_waits_ends_at_once_and_for_ever(world: World) -> None:
+    world.declare(a=hourly())
+    run = ask(world)
+    with world.store.write() as tx:
+        ended = cancel(tx, run, "cancelled by ada", world.clock.now())
+    assert ended is not None
+    found = world.find(run)
+    assert (found.state, found.reason, found.attempt) == (RunState.CANCELLED, "cancelled by ada", 0)
+    with world.store.write() as tx:
+        assert cancel(tx, found, "again", world.clock.now()) is None
+    assert world.find(run) == found
+
+
+def test_a_hold_that_has_expired_is_noticed_without_a_schedule(world: World) -> None:
+    world.declare(a=hourly())
+    said = Hold(
+        deployment="a", reason="no", author="me", since=world.clock.now(), until=world.clock.now() + 90 * MINUTE
+    )
+    with world.store.write() as tx:
+        holds.put(tx, said)
+    for minutes, released in ((89, []), (1, ["a"])):
+        world.clock.turn(minutes * MINUTE)
+        account(world, "a") if not released else None
+        with world.store.read() as tx:
+            assert inventory.released(tx, world.clock.now()) == released
+    assert len(account(world, "a")) == 1
+    with world.store.read() as tx:
+        assert inventory.released(tx, world.clock.now()) == []

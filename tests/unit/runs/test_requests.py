@@ -1,0 +1,161 @@
+"""What somebody may ask of the runs, in a real store and without processes."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from controller.api import run_requests
+from controller.errors import NotFoundError, UsageError
+from controller.model.runs import Outcome, Run, RunState, Trigger
+from controller.runs.requests import Backfill, Backfilled
+from controller.store import occurrences, runs
+from tests.conftest import NOW
+from tests.unit.runs.conftest import World
+from tests.unit.runs.test_queueing import account, ask, begin, end, hourly, queue
+
+HOUR = timedelta(hours=1)
+
+
+def backfill(world: World, hours: int = 5, **more: object) -> Backfilled:
+    now = world.clock.now()
+    return world.requests.backfill(
+        Backfill(deployment="a", since=now - hours * HOUR, until=now, **more)  # type: ignore[arg-type]
+    )
+
+
+def outcomes(world: World) -> list[Outcome]:
+    with world.store.read() as tx:
+        return [row.outcome for row in occurrences.of(tx, "a", 100)[::-1]]
+
+
+def test_cancelling_what_waits_is_final_and_may_be_asked_twice(world: World) -> None:
+    world.declare(a=hourly())
+    run = ask(world)
+    assert world.requests.cancel(run.id, "no").state is RunState.CANCELLED
+    assert world.requests.cancel(run.id, "still no").reason == "no"
+
+
+def test_cancelling_what_runs_is_noted_and_what_has_ended_stays(world: World) -> None:
+    world.declare(a=hourly())
+    run = ask(world)
+    begin(world, [run])
+    found = world.requests.cancel(run.id, "no")
+    assert (found.state, found.cancel_reason) == (RunState.RUNNING, "no")
+    end(world, run)
+    with pytest.raises(UsageError, match="ended already: succeeded"):
+        world.requests.cancel(run.id, "no")
+    with pytest.raises(NotFoundError):
+        world.requests.cancel("nobody", "no")
+
+
+def test_doing_it_again_is_a_new_run_at_the_same_pin(world: World) -> None:
+    world.declare(a=hourly(extra="parameters: {x: 1}\nretries: {limit: 2}\n"))
+    world.clock.turn(HOUR)
+    [old] = account(world, "a")
+    with pytest.raises(UsageError, match="has not ended"):
+        world.requests.retry(old.id)
+    begin(world, [old])
+    end(world, old)
+    world.declare(a=hourly(extra="parameters: {x: 2}\n"))
+    new = world.requests.retry(old.id, "key")
+    assert world.requests.retry(old.id, "key").id == new.id
+    same = ("deployment", "revision", "file", "spec_digest", "parameters", "scheduled_for", "retries", "attempts")
+    assert [getattr(new, name) for name in same] == [getattr(old, name) for name in same]
+    assert (new.trigger, new.retry_of, new.state, new.attempt) == (Trigger.RETRY, old.id, RunState.PENDING, 0)
+    assert len(outcomes(world)) == 1
+
+
+def test_a_backfill_runs_what_was_skipped_or_never_due_and_nothing_twice(world: World) -> None:
+    world.declare(a=hourly())
+    world.clock.turn(3 * HOUR)
+    account(world, "a")
+    assert outcomes(world) == [Outcome.SKIPPED, Outcome.SKIPPED, Outcome.RUN]
+    done = backfill(world)
+    assert [run.scheduled_for for run in done.runs] == [NOW + hours * HOUR for hours in (-2, -1, 0, 1, 2)]
+    assert (done.known, done.left_out) == (1, 0)
+    assert outcomes(world) == [Outcome.RUN] * 6
+    assert {run.trigger for run in done.runs} == {Trigger.BACKFILL}
+    again = backfill(world)
+    assert (again.runs, again.known) == ((), 6)
+
+
+def test_a_backfill_is_capped_and_can_be_tried_out(world: World) -> None:
+    world.declare(a=hourly())
+    dry = backfill(world, most=2, dry_run=True)
+    assert (dry.runs, dry.times, dry.left_out) == ((), (NOW - HOUR, NOW), 4)
+    assert world.all_runs() == []
+    assert len(backfill(world, most=2).runs) == 2
+
+
+def test_a_backfill_goes_last_and_keeps_no_due_time_from_running(world: World) -> None:
+    world.declare(a=hourly(), b=hourly("b"))
+    made = backfill(world).runs
+    other = ask(world, "b")
+    world.clock.turn(HOUR)
+    [due] = account(world, "a")
+    line = queue(world, places=1)
+    order: list[Run] = []
+    while taken := line.take(1)[0]:
+        begin(world, taken)
+        end(world, taken[0])
+        order += taken
+    assert [run.id for run in order] == [other.id, due.id, *(run.id for run in made)]
+
+
+@pytest.mark.parametrize(("since", "until"), [(HOUR, -HOUR), (-HOUR, HOUR)])
+def test_a_backfill_is_of_the_past(world: World, since: timedelta, until: timedelta) -> None:
+    world.declare(a=hourly())
+    with pytest.raises(UsageError, match="past range"):
+        world.requests.backfill(Backfill(deployment="a", since=NOW + since, until=NOW + until))
+    with pytest.raises(NotFoundError, match="nobody"):
+        world.requests.backfill(Backfill(deployment="nobody", since=NOW, until=NOW))
+
+
+def test_a_range_with_too_many_times_is_refused(world: World) -> None:
+    world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1s}\n")
+    with pytest.raises(UsageError, match="more than 10000 times"):
+        backfill(world)
+    assert world.all_runs() == []
+
+
+def test_requests_arrive_as_json(world: World) -> None:
+    world.declare(a=hourly())
+    requests = world.requests
+    said = {"command": "trigger", "deployment": "a", "parameters": {}, "idempotency_key": "k"}
+    run = run_requests.answer(requests, said)
+    assert run is not None
+    assert run["state"] == "pending"
+    cancelled = run_requests.answer(requests, {"command": "cancel", "run_id": run["run_id"], "reason": "no"})
+    assert cancelled == {"run_id": run["run_id"], "state": "cancelled"}
+    again = run_requests.answer(requests, {"command": "retry", "run_id": run["run_id"]})
+    assert again is not None
+    assert again["run_id"] != run["run_id"]
+    wanted = {
+        "command": "backfill",
+        "deployment": "a",
+        "since": "2026-06-01T10:00:00Z",
+        "until": "2026-06-01T11:00:00Z",
+    }
+    filled = run_requests.answer(requests, wanted)
+    assert filled is not None
+    assert filled["times"] == ["2026-06-01T10:00:00Z", "2026-06-01T11:00:00Z"]
+    assert len(filled["run_ids"]) == 2
+    assert run_requests.answer(requests, {"command": "something else"}) is None
+
+
+@pytest.mark.parametrize("wrong", [{"max": 0}, {"max": "x"}, {"max": 1001}, {"since": "soon"}, {"since": "2026-06-01"}])
+def test_a_request_that_makes_no_sense_is_refused(world: World, wrong: dict[str, object]) -> None:
+    world.declare(a=hourly())
+    good = {"command": "backfill", "deployment": "a", "since": "2026-06-01T10:00:00Z", "until": "2026-06-01T11:00:00Z"}
+    with pytest.raises(UsageError):
+        run_requests.answer(world.requests, {**good, **wrong})
+    with world.store.read() as tx:
+        assert runs.counts(tx) == {}
+
+
+def test_a_backfilled_time_that_comes_due_later_is_not_run_again(world: World) -> None:
+    world.declare(a=hourly())
+    world.clock.turn(HOUR)
+    assert len(backfill(world, hours=0).runs) == 1
+    assert account(world, "a") == []
+    assert datetime.fromisoformat("2026-06-01T13:00:00Z") == world.all_runs()[0].scheduled_for

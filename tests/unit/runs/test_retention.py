@@ -1,0 +1,159 @@
+"""What is forgotten, and what never is."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from controller.model.runs import Occurrence, Outcome, Run, RunId, RunState
+from controller.model.status import Event, EventSeverity
+from controller.runs import retention
+from controller.runs.admission import Request
+from controller.runs.retention import DAYS, LEDGER_DAYS, Sweeper
+from controller.store import events, occurrences, runs
+from tests.conftest import NOW
+from tests.unit.runs.conftest import World
+
+DAY = timedelta(days=1)
+KEEP_2 = "name: a\ncommand: ['true']\nretention: {runs: 2}\n"
+
+
+def ended(world: World, name: str = "a", state: RunState = RunState.SUCCEEDED) -> Run:
+    """A run that ended now, with a directory."""
+    with world.store.write() as tx:
+        run = world.admission.request(tx, Request(deployment=name, parameters={}))
+        finished = world.clock.now() if state.is_terminal else None
+        runs.move(tx, run.id, expect=RunState.PENDING, to=state, finished_at=finished)
+    (world.runs_directory / run.id / "1-aa").mkdir(parents=True)
+    return run
+
+
+def sweeper(world: World) -> Sweeper:
+    """One that trusts the clock."""
+    made = Sweeper(world.store, world.clock, world.admission, world.runs_directory)
+    world.clock.turn(retention.TRUST)
+    return made
+
+
+def kept(world: World) -> list[str]:
+    assert sorted(path.name for path in world.runs_directory.iterdir()) == sorted(run.id for run in world.all_runs())
+    return [run.id for run in world.all_runs()]
+
+
+def test_a_deployment_keeps_as_many_runs_as_it_says_and_their_logs(world: World) -> None:
+    world.declare(a=KEEP_2, b="name: b\ncommand: ['true']\n")
+    mine = [ended(world) for _ in range(5)]
+    other = [ended(world, "b") for _ in range(3)]
+    sweeper(world).sweep()
+    assert kept(world) == [run.id for run in (*mine[3:], *other)]
+
+
+def test_what_is_older_than_it_may_be_goes_but_the_newest_stays(world: World) -> None:
+    world.declare(a="name: a\ncommand: ['true']\nretention: {days: 3}\n", b="name: b\ncommand: ['true']\n")
+    mine = [ended(world) for _ in range(3)]
+    other = ended(world, "b")
+    cleaner = sweeper(world)
+    world.clock.turn(4 * DAY)
+    cleaner.sweep()
+    assert kept(world) == [mine[2].id, other.id]
+
+
+@pytest.mark.parametrize("state", [RunState.PENDING, RunState.LAUNCHING, RunState.RUNNING, RunState.RETRYING])
+def test_a_run_that_is_not_final_is_never_forgotten(world: World, state: RunState) -> None:
+    world.declare(a="name: a\ncommand: ['true']\nretention: {runs: 1, days: 1}\n")
+    live = [ended(world, state=state) for _ in range(3)]
+    last = [ended(world) for _ in range(2)][-1]
+    cleaner = sweeper(world)
+    world.clock.turn(1000 * DAY)
+    cleaner.sweep()
+    assert kept(world) == [run.id for run in (*live, last)]
+
+
+def test_the_due_time_of_a_forgotten_run_is_remembered_longer(world: World) -> None:
+    world.declare(a=KEEP_2)
+    rows = [
+        Occurrence(deployment="a", scheduled_for=NOW, schedule="x", outcome=Outcome.RUN, run_id=RunId("gone")),
+        Occurrence(deployment="a", scheduled_for=NOW + DAY, schedule="x", outcome=Outcome.SKIPPED, reason="overlap"),
+    ]
+    with world.store.write() as tx:
+        occurrences.append(tx, rows)
+    cleaner = sweeper(world)
+
+    def left() -> int:
+        cleaner.sweep()
+        with world.store.read() as tx:
+            return len(occurrences.of(tx, "a", 9))
+
+    assert left() == 2
+    world.clock.turn((DAYS + 2) * DAY)
+    assert left() == 1
+    world.clock.turn((LEDGER_DAYS - DAYS) * DAY)
+    assert left() == 0
+
+
+def test_each_sweep_does_a_bounded_part_and_all_is_done_in_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "ROWS_A_TICK", 3)
+    monkeypatch.setattr(retention, "DEPLOYMENTS_A_TICK", 2)
+    names = [f"d{number}" for number in range(5)]
+    world.declare(all="---\n".join(f"name: {name}\ncommand: ['true']\nretention: {{runs: 1}}\n" for name in names))
+    for name in names:
+        for _ in range(4):
+            ended(world, name)
+    cleaner = sweeper(world)
+    before = len(kept(world))
+    while True:
+        for _ in range(3):  # once round
+            cleaner.sweep()
+            assert before - len(kept(world)) <= 3
+            before = len(kept(world))
+        if before == 5:
+            break
+
+
+def test_nothing_is_forgotten_for_its_age_after_the_clock_has_jumped(world: World) -> None:
+    world.declare(a=KEEP_2)
+    for _ in range(2):
+        ended(world)
+    cleaner = sweeper(world)
+    world.clock.step(3650 * DAY)
+    cleaner.sweep()
+    assert len(kept(world)) == 2
+    world.clock.step(-3650 * DAY)
+    cleaner.sweep()
+    world.clock.turn(retention.TRUST)
+    cleaner.sweep()
+    assert len(kept(world)) == 2
+
+
+def test_a_directory_without_a_run_goes_and_no_name_leads_elsewhere(world: World, tmp_path: Path) -> None:
+    world.declare(a=KEEP_2)
+    orphan = ended(world)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    last = ended(world)
+    with world.store.write() as tx:
+        tx.connection.exec_driver_sql(f"UPDATE runs SET id = '../../elsewhere' WHERE id = '{orphan.id}'")
+        tx.connection.exec_driver_sql("UPDATE runs SET finished_at = '2000-01-01 00:00:00.000000' WHERE id LIKE '..%'")
+    (world.runs_directory / "lost+found").mkdir()
+    sweeper(world).sweep()
+    assert {path.name for path in world.runs_directory.iterdir()} == {last.id, "lost+found"}
+    assert elsewhere.is_dir()
+    (world.runs_directory / "lost+found").rmdir()
+
+
+def test_events_are_forgotten_by_age_and_count(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "EVENTS", 3)
+    with world.store.write() as tx:
+        for number in range(6):
+            event = Event(
+                time=NOW + number * DAY, severity=EventSeverity.INFO, reason="X", message=str(number), about="source"
+            )
+            events.append(tx, [event])
+    cleaner = sweeper(world)
+    cleaner.sweep()
+    assert [event.message for event in world.events()] == ["3", "4", "5"]
+    world.clock.turn((DAYS + 3) * DAY)
+    cleaner.sweep()
+    assert [event.message for event in world.events()] == ["4", "5"]
