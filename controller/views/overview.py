@@ -21,7 +21,7 @@ from controller.store import Transaction, figures, inventory, sources
 from controller.store.figures import FAILED, Failures
 from controller.store.pages import RunsWanted, runs_page
 from controller.views.deployments import DeploymentView, Health, Sync
-from controller.views.runs import RunView, run_view
+from controller.views.runs import RunView, run_views
 
 DAY = timedelta(hours=24)
 SLOT = timedelta(minutes=30)
@@ -79,7 +79,7 @@ def overview(tx: Transaction, views: list[DeploymentView], now: datetime) -> Ove
     return Overview(
         attention=tuple(found[:MOST_ATTENTION]),
         more_attention=max(0, len(found) - MOST_ATTENTION),
-        running=tuple(run_view(run) for run in runs_page(tx, active)),
+        running=tuple(run_views(tx, runs_page(tx, active), now)),
         next_fires=tuple(fires[:MOST_ROWS]),
         failures=tuple(figures.failures(tx, now - DAY, MOST_ROWS)),
         slots=slots,

@@ -297,3 +297,40 @@ def test_the_stop_of_a_controller_that_is_asked_is_short(fresh: Served) -> None:
     next(stream)
     fresh.controller._web.close()
     wait_until(lambda: list(stream) is not None)
+
+
+def test_a_run_is_cancelled_and_done_again(fresh: Served, tmp_path: Path) -> None:
+    client = Client(fresh.url, fresh.token)
+    run = client.trigger("wait", {"path": str(tmp_path / "go")})["run_id"]
+    assert next(messages(fresh, f"/api/v1/runs/{run}/logs/stream"))[0] == "log"
+    with pytest.raises(ProblemError, match="has not ended"):
+        client.retry(run)
+    client.cancel(run, "not today")
+    ended = client.wait(run)
+    assert (ended["state"], ended["reason"]) == ("cancelled", "not today")
+    assert client.cancel(run)["state"] == "cancelled"
+    (tmp_path / "go").touch()
+    again = client.wait(client.retry(run, idempotency_key="once")["run_id"])
+    assert (again["state"], again["trigger"], again["retry_of"]) == ("succeeded", "retry", run)
+    assert client.retry(run, idempotency_key="once")["run_id"] == again["id"]
+    assert "Run again" in fresh.get(f"/runs/{run}", Accept="text/html").text
+
+
+def test_a_past_range_is_run(fresh: Served) -> None:
+    client = Client(fresh.url, fresh.token)
+    found = client.backfill("far", "2020-01-01T00:00:00Z", "2025-01-01T00:00:00Z", dry_run=True)
+    assert (found["times"], found["run_ids"]) == (["2020-02-28T23:00:00Z", "2024-02-28T23:00:00Z"], [])
+    done = client.backfill("far", "2020-01-01T00:00:00Z", "2025-01-01T00:00:00Z", most=1)
+    assert (len(done["run_ids"]), done["left_out"]) == (1, 1)
+    assert client.wait(done["run_ids"][0])["scheduled_for"] == "2024-02-28T23:00:00Z"
+
+
+def test_the_tasks_of_a_run_are_told(fresh: Served) -> None:
+    flow = (
+        "from controller import flow, task\n@task\ndef one(n):\n    return n\n@flow\ndef whole():\n    one(1)\n"
+    )
+    fresh.commit({"flows/tasks.py": flow, "deployments/tasks.yaml": "name: tasks\nflow: flows/tasks.py:whole\n"})
+    run = fresh.run("tasks")
+    assert run["state"] == "succeeded", run
+    assert [(one["name"], one["state"]) for one in run["tasks"] if one["kind"] == "task"] == [("one", "succeeded")]
+    assert "one" in fresh.get(f"/runs/{run['id']}", Accept="text/html").text

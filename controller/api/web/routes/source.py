@@ -44,6 +44,7 @@ class Approved(BaseModel):
     digest: str
     deleted: list[str]
     remaining: list[str]
+    pending: bool
     revision: str | None
 
 
