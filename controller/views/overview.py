@@ -5,7 +5,7 @@ fires very often is not counted out, but at the rate of its next few hundred tim
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
@@ -70,10 +70,12 @@ class Overview:
     deployments: int
 
 
-def overview(tx: Transaction, views: list[DeploymentView], now: datetime) -> Overview:
-    """Look at everything once."""
+def overview(
+    tx: Transaction, views: list[DeploymentView], now: datetime, future: Mapping[datetime, float] | None = None
+) -> Overview:
+    """Look at everything once. `future` is what `upcoming` gave, where it is known."""
     found = list(_attention(sources.find(tx), views))
-    slots = tuple(_slots(tx, views, now))
+    slots = tuple(_slots(tx, upcoming(tx, views, now) if future is None else future, now))
     fires = sorted((view for view in views if view.next_fire_time is not None), key=_next_fire)
     active = RunsWanted(limit=MOST_ROWS, states=ACTIVE)
     return Overview(
@@ -150,11 +152,15 @@ def _next_fire(view: DeploymentView) -> tuple[datetime, str]:
     return view.next_fire_time, view.name
 
 
-def _slots(tx: Transaction, views: Iterable[DeploymentView], now: datetime) -> Iterator[Slot]:
+def upcoming(tx: Transaction, views: Iterable[DeploymentView], now: datetime) -> Mapping[datetime, float]:
+    """About how many fire times there are in each half hour of the next 24 hours."""
+    awake = {view.name for view in views if view.next_fire_time is not None and not view.held}
+    return _upcoming((entry for name, entry in inventory.entries(tx).items() if name in awake), now)
+
+
+def _slots(tx: Transaction, future: Mapping[datetime, float], now: datetime) -> Iterator[Slot]:
     first = _floor(now - DAY)
     past = figures.by_slot(tx, first, SLOT)
-    awake = {view.name for view in views if view.next_fire_time is not None and not view.held}
-    future = _upcoming((entry for name, entry in inventory.entries(tx).items() if name in awake), now)
     for index in range(int(2 * DAY / SLOT) + 1):
         start = first + index * SLOT
         ended = Counter({state: past.get((start, state), 0) for state in RunState})
@@ -164,7 +170,7 @@ def _slots(tx: Transaction, views: Iterable[DeploymentView], now: datetime) -> I
             succeeded=succeeded,
             failed=failed,
             other=ended.total() - succeeded - failed - ended[RunState.SKIPPED],
-            upcoming=round(future[start]),
+            upcoming=round(future.get(start, 0)),
         )
 
 

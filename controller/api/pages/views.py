@@ -36,9 +36,9 @@ def home(request: Request) -> Response:
     """What a person has to know in ten seconds."""
     parts = parts_of(request)
     now = parts.clock.now()
-    views = request.app.state.board.deployments()
+    views, future = request.app.state.board.deployments(), request.app.state.board.upcoming()
     with parts.store.read() as tx:
-        found = overview(tx, views, now)
+        found = overview(tx, views, now, future)
         counts = run_store.counts(tx)
     waiting = sum(counts.get(state, 0) for state in (RunState.PENDING, RunState.LAUNCHING, RunState.RETRYING))
     return render(

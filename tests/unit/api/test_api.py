@@ -326,9 +326,7 @@ def test_a_past_range_is_run(fresh: Served) -> None:
 
 
 def test_the_tasks_of_a_run_are_told(fresh: Served) -> None:
-    flow = (
-        "from controller import flow, task\n@task\ndef one(n):\n    return n\n@flow\ndef whole():\n    one(1)\n"
-    )
+    flow = "from controller import flow, task\n@task\ndef one(n):\n    return n\n@flow\ndef whole():\n    one(1)\n"
     fresh.commit({"flows/tasks.py": flow, "deployments/tasks.yaml": "name: tasks\nflow: flows/tasks.py:whole\n"})
     run = fresh.run("tasks")
     assert run["state"] == "succeeded", run
