@@ -81,6 +81,12 @@ class Ending:
         """Wait until somebody asks; False after `timeout` seconds without that."""
         return bool(select.select([self._read], [], [], timeout)[0])
 
+    def forget(self) -> None:
+        """Be asked anew."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._read, 64):
+                pass
+
 
 class Controller:
     """The controller, to be run until `ending`; `failure` says whether that was its own idea."""
@@ -219,9 +225,19 @@ class Controller:
         """Launch nothing more, write down what is known, give everything back. Running flows live on."""
         self._timetable.close()
         self._loop.stop()
+        if self._settings.drain and self.failure is None:
+            self._drain()
         self._engine.stop()
         self._close()
         log.info("Controller stopped; running flows go on")
+
+    def _drain(self) -> None:
+        """Wait for what runs, unless somebody asks once more."""
+        self._ending.forget()
+        log.info("Waiting for running flows to end; asked once more, it ends without them")
+        while not self._engine.drain(_LOOK_SECONDS):
+            if self._ending.wait(0):
+                return
 
     @contextlib.contextmanager
     def _ending_early(self) -> Iterator[None]:

@@ -74,7 +74,7 @@ class Settings:
 
     `interval`: how often to look at the source though nothing hinted at a change. `max_running`: how many flows may
     run at once; default twice the cores, since flows mostly wait. `grace`: from SIGTERM to SIGKILL of a flow.
-    `is_atomic`: apply a revision only if everything in it is valid.
+    `is_atomic`: apply a revision only if everything in it is valid. `drain`: end only when what runs has ended.
     `flow_user`: the name of the user that flows run as, None for the controller's own.
     `listen`: where HTTP is served, None for nowhere.
     """
@@ -82,6 +82,7 @@ class Settings:
     location: Location
     working_tree: bool = False
     is_atomic: bool = False
+    drain: bool = False
     interval: timedelta = timedelta(seconds=15)
     max_running: int = 2 * (os.cpu_count() or 1)
     grace: timedelta = timedelta(seconds=10)

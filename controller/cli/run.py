@@ -35,6 +35,15 @@ LIVE_SECONDS = 1.0
     help="What is bad keeps its last good version and all else is applied; or nothing is, unless all is valid.",
 )
 @click.option(
+    "--executor",
+    type=click.Choice(["local"]),
+    envvar="CONTROLLER_EXECUTOR",
+    default="local",
+    show_default=True,
+    help="Where flows run: in processes of this machine.",
+)
+@click.option("--drain", is_flag=True, help="When asked to end, wait for running flows; asked again, do not.")
+@click.option(
     "--max-running",
     metavar="N",
     envvar="CONTROLLER_MAX_RUNNING",
@@ -111,6 +120,7 @@ def _settings(location: Location, chosen: dict[str, Any]) -> Any:
         location=location,
         working_tree=chosen["working_tree"],
         is_atomic=chosen["apply_policy"] == "atomic",
+        drain=chosen["drain"],
         interval=parse_duration(chosen["interval"]),
         flow_user=chosen["flow_user"],
         listen=parse_listen(

@@ -68,6 +68,7 @@ class Engine:
         self._next_start: datetime | None = None
         self._may_wait = True
         self._stopping = threading.Event()
+        self._draining = threading.Event()
         self._exports: dict[str, Future[Path]] = {}
         self._exporter = ThreadPoolExecutor(1, thread_name_prefix="exports")
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -82,6 +83,13 @@ class Engine:
         self._watchlist.recover()
         self.wake()
         self._thread.start()
+
+    def drain(self, seconds: float) -> bool:
+        """Launch nothing more, and wait so many seconds for what runs to end; whether nothing is under way now."""
+        self._draining.set()
+        self.wake()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def stop(self) -> None:
         """Launch nothing more and return when the thread has ended. Running flows live on."""
@@ -108,7 +116,7 @@ class Engine:
                 selector.register(self._wake_read, selectors.EVENT_READ)
                 self._watchlist.attach(selector)
                 next_tick = self._clock.monotonic() + TICK_SECONDS
-                while not self._stopping.is_set():
+                while not self._stopping.is_set() and not self._is_drained():
                     ready = selector.select(self._pause(next_tick))
                     self._drain()
                     is_tick = self._clock.monotonic() >= next_tick
@@ -119,6 +127,9 @@ class Engine:
             log.critical("The run engine failed", exc_info=error)
             self.failure = error
             self._on_failure()
+
+    def _is_drained(self) -> bool:
+        return self._draining.is_set() and not len(self._watchlist)
 
     def _pause(self, next_tick: float) -> float:
         """How many seconds to wait for somebody: until the next tick, or until a run may start."""
@@ -199,7 +210,7 @@ class Engine:
         free = self._max_running - used
         if free <= 0 and is_time:
             self._next_start = None  # the end of a run is what to wait for
-        if free <= 0 or not self._may_wait:
+        if free <= 0 or not self._may_wait or self._draining.is_set():
             return []
         waiting, self._next_start = self._queue.take(free)
         # Fewer than there are places: until something new comes, there is nothing to look for.

@@ -66,7 +66,7 @@ def test_two_hundred_tasks_on_eight_threads(
     repository.wait_for_revision(None)
     run_id = repository.tell("trigger", "many")["run_id"]
     until(gate.with_name("gate.reached").exists, "the flow to be in the middle")
-    during = repository.tell("runs", "show", run_id)
+    during = until(lambda: begun(repository, run_id), "what the flow tells to be on disk")
     assert (during["state"], during["tasks"][0]["state"]) == ("running", "running")
     if is_killed:
         controller.kill()
@@ -90,6 +90,11 @@ def test_two_hundred_tasks_on_eight_threads(
     shown = repository.ask("runs", "show", run_id).out
     assert "step-100 failed" in shown
     assert "more step succeeded" in shown
+
+
+def begun(repository: Repository, run_id: str) -> Any:
+    found = repository.tell("runs", "show", run_id)
+    return found if found["tasks"] else None
 
 
 def ended(repository: Repository, run_id: str) -> Any:

@@ -99,10 +99,9 @@ def test_the_same_is_told_when_the_controller_is_gone_in_the_middle(world: World
     world.declare(many=DOCUMENT.format(count=200, file=gate))
     engine = world.start()
     run = world.trigger("many")
-    wait_until(gate.exists)
+    wait_until(lambda: len(seen(world, run.id).tasks) == 201 and gate.exists())
     during = seen(world, run.id)
     assert (during.state, during.tasks[0].state) == ("running", "running")
-    assert len(during.tasks) == 201
     supervisor = os.pidfd_open(world.supervisor_pid(run))
     engine.stop()
     world.engine = None
