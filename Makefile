@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
-.PHONY: help run test check format prefect bench simulate lock clean
+.PHONY: help run test check format prefect bench simulate lock clean browser
 help:  ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -23,8 +23,14 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
 run: $(VENV)/run.stamp  ## install, and run the controller on the example deployments/ (Ctrl-C ends it)
 	$(BIN)/controller run --repo .
 
-test: $(VENV)/dev.stamp  ## install, and pass the tests
+test: $(VENV)/dev.stamp browser  ## install, and pass the tests
 	$(BIN)/python -m pytest -n 2 -q
+
+browser:  ## install chromium, which the end-to-end tests of the dashboard drive
+	@command -v chromium >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && export DEBIAN_FRONTEND=noninteractive && \
+	    apt-get update -qq && apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300 chromium; } || \
+	  { echo "The end-to-end tests need chromium: install your distribution's package." >&2; exit 1; }
 
 check: $(VENV)/dev.stamp  ## formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -118,6 +118,20 @@ class Client:
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         return self._post(f"/deployments/{_part(name)}/runs", {"parameters": dict(parameters or {})}, headers)
 
+    def cancel(self, run_id: str, reason: str = "cancelled by a client") -> Json:
+        """End a run."""
+        return self._post(f"/runs/{_part(run_id)}/cancel", {"reason": reason})
+
+    def retry(self, run_id: str, *, idempotency_key: str | None = None) -> Json:
+        """A new run that does the same again; `run_id` and `state`."""
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        return self._post(f"/runs/{_part(run_id)}/retry", {}, headers)
+
+    def backfill(self, name: str, since: str, until: str, *, most: int = 100, dry_run: bool = False) -> Json:
+        """Run the due times of a past range that have no run: `run_ids`, `times`, `already_run`, `left_out`."""
+        body = {"since": since, "until": until, "max": most, "dry_run": dry_run}
+        return self._post(f"/deployments/{_part(name)}/backfill", body)
+
     def hold(self, name: str, reason: str, until: str | None = None) -> Json:
         """Hold its schedules; `until` is an ISO 8601 time with its offset."""
         return self._post(f"/deployments/{_part(name)}/hold", {"reason": reason, "until": until})

@@ -115,7 +115,7 @@ def parse_listen(
     found = Listen(
         host=host,
         port=int(port),
-        is_explicit=address is not None,
+        is_explicit=bool(address),
         certificate=None if certificate is None else Path(certificate).absolute(),
         key=None if key is None else Path(key).absolute(),
         is_behind_proxy=is_behind_proxy,

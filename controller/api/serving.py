@@ -71,7 +71,7 @@ class Web:
         return None if self._server is None else self._server.url
 
     def plan(self, ref: str | None) -> Preview:
-        """The plan of a ref against what is applied; None: of the one that is followed."""
+        """The plan of a ref against what is applied; None: of the one that is followed. It executes no Python spec."""
         location = self._settings.location
         return plan_against_state(self._store, self._at(ref), location.environment, self._clock.now())
 
@@ -79,7 +79,7 @@ class Web:
         """A source of its own: those of the controller belong to its threads."""
         location = self._settings.location
         repo = self._state.mirror if isinstance(location.repo, RemoteUrl) else location.repo
-        if isinstance(self._source, DirectorySource):
+        if not self._source.is_pinned:
             if ref is not None:
                 raise UsageError("A directory has no commits.", hint="Leave `ref` out.")
             return DirectorySource(repo, path=location.path, follow_links=False)

@@ -5,15 +5,18 @@ not more often than every tenfold of that.
 """
 
 import threading
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from controller.clock import Clock
-from controller.store import Store
+from controller.store import Store, sources
 from controller.store.changes import Changes
 from controller.views.deployments import DeploymentView, list_deployments
+from controller.views.overview import upcoming
 
 _LONGEST = timedelta(seconds=30)
 _REST = 10
+_FUTURE_SECONDS = 60.0
 
 
 class Board:
@@ -28,6 +31,9 @@ class Board:
         self._not_before = 0.0
         self._until: datetime | None = None
         self._views: list[DeploymentView] = []
+        self._future: Mapping[datetime, float] = {}
+        self._future_of: tuple[str | None, int] | None = None
+        self._future_until = 0.0
 
     def deployments(self) -> list[DeploymentView]:
         """Every deployment, problems first, as `list_deployments` has it."""
@@ -45,6 +51,20 @@ class Board:
             took = self._clock.monotonic() - begin
             self._not_before = begin + took * _REST if took > 0.05 else 0.0
             return self._views
+
+    def upcoming(self) -> Mapping[datetime, float]:
+        """The fire times of the next day by half hours; of this revision, and up to a minute old or more if slow."""
+        views = self.deployments()
+        with self._lock, self._store.read() as tx:
+            source = sources.find(tx)
+            awake = sum(view.next_fire_time is not None and not view.held for view in views)
+            key = (None if source is None else source.last_applied_revision, awake)
+            begin = self._clock.monotonic()
+            if key != self._future_of or begin > self._future_until:
+                self._future, self._future_of = upcoming(tx, views, self._clock.now()), key
+                took = self._clock.monotonic() - begin
+                self._future_until = begin + max(_FUTURE_SECONDS, took * _REST * _REST)
+            return self._future
 
     def close(self) -> None:
         """Give the file back."""

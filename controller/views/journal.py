@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from controller.errors import NotFoundError
 from controller.model.runs import Run
 from controller.model.status import Event, EventSeverity
 from controller.store import Transaction, runs
 from controller.store.pages import EventsWanted, events_after, events_page
-from controller.views.runs import RunView, run_view, shown
+from controller.views.runs import RunView, find_run, shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +76,11 @@ def exact_run(tx: Transaction, run_id: str) -> Run:
     return found
 
 
-def run_detail(tx: Transaction, run_id: str) -> RunDetail:
-    """Everything about the run of exactly this id. Raises NotFoundError."""
+def run_detail(tx: Transaction, run_id: str, now: datetime, directory: Path | None = None) -> RunDetail:
+    """Everything about the run of exactly this id; `directory` is where those of runs are. Raises NotFoundError."""
     from dataclasses import fields
 
-    view = run_view(exact_run(tx, run_id))
+    view = find_run(tx, exact_run(tx, run_id).id, now, directory=directory)
     history = tuple(
         AttemptView(
             number=one.number,

@@ -5,7 +5,7 @@ fires very often is not counted out, but at the rate of its next few hundred tim
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
@@ -16,12 +16,12 @@ from controller.manifests import build_deployment
 from controller.model.findings import Severity
 from controller.model.runs import ACTIVE, RunState
 from controller.model.schedules import Schedule
-from controller.model.status import InventoryEntry, SourceStatus
+from controller.model.status import INVALID, WITHHELD, ConditionType, InventoryEntry, SourceStatus
 from controller.store import Transaction, figures, inventory, sources
 from controller.store.figures import FAILED, Failures
 from controller.store.pages import RunsWanted, runs_page
 from controller.views.deployments import DeploymentView, Health, Sync
-from controller.views.runs import RunView, run_view
+from controller.views.runs import RunView, run_views
 
 DAY = timedelta(hours=24)
 SLOT = timedelta(minutes=30)
@@ -70,16 +70,18 @@ class Overview:
     deployments: int
 
 
-def overview(tx: Transaction, views: list[DeploymentView], now: datetime) -> Overview:
-    """Look at everything once."""
+def overview(
+    tx: Transaction, views: list[DeploymentView], now: datetime, future: Mapping[datetime, float] | None = None
+) -> Overview:
+    """Look at everything once. `future` is what `upcoming` gave, where it is known."""
     found = list(_attention(sources.find(tx), views))
-    slots = tuple(_slots(tx, views, now))
+    slots = tuple(_slots(tx, upcoming(tx, views, now) if future is None else future, now))
     fires = sorted((view for view in views if view.next_fire_time is not None), key=_next_fire)
     active = RunsWanted(limit=MOST_ROWS, states=ACTIVE)
     return Overview(
         attention=tuple(found[:MOST_ATTENTION]),
         more_attention=max(0, len(found) - MOST_ATTENTION),
-        running=tuple(run_view(run) for run in runs_page(tx, active)),
+        running=tuple(run_views(tx, runs_page(tx, active), now)),
         next_fires=tuple(fires[:MOST_ROWS]),
         failures=tuple(figures.failures(tx, now - DAY, MOST_ROWS)),
         slots=slots,
@@ -121,15 +123,24 @@ def _attention(source: SourceStatus | None, views: Iterable[DeploymentView]) -> 
 def _source(source: SourceStatus | None) -> Iterator[Attention]:
     if source is None:
         return
+    since = {condition.type: condition.last_transition_time for condition in source.conditions}
+    if source.withheld is not None:
+        yield Attention(
+            kind="warning",
+            title="Deletions wait for approval",
+            message=f"{source.withheld.reason[:1].upper()}{source.withheld.reason[1:]}.",
+            since=since.get(ConditionType.PRUNE_WITHHELD),
+        )
     for condition in source.conditions:
-        is_bad = not condition.status if condition.type.value == "Ready" else condition.status
-        if is_bad and condition.type.value in ("Ready", "Stalled", "PruneWithheld"):
-            kind = "warning" if condition.type.value == "PruneWithheld" else "error"
-            title = {"PruneWithheld": "Deletions wait for approval"}.get(
-                condition.type.value, f"Source: {condition.reason}"
+        is_ready = condition.type is ConditionType.READY
+        is_bad = not condition.status if is_ready else condition.type is ConditionType.STALLED and condition.status
+        if is_bad and condition.reason not in (WITHHELD, INVALID):
+            yield Attention(
+                kind="error",
+                title=f"Source: {condition.reason}",
+                message=condition.message,
+                since=condition.last_transition_time,
             )
-            since = condition.last_transition_time
-            yield Attention(kind=kind, title=title, message=condition.message, since=since)
     unnamed = [one for one in source.findings if one.severity is Severity.ERROR and one.deployment is None]
     for finding in unnamed:
         title = f"{finding.file}:{finding.line} can't be applied"
@@ -141,11 +152,15 @@ def _next_fire(view: DeploymentView) -> tuple[datetime, str]:
     return view.next_fire_time, view.name
 
 
-def _slots(tx: Transaction, views: Iterable[DeploymentView], now: datetime) -> Iterator[Slot]:
+def upcoming(tx: Transaction, views: Iterable[DeploymentView], now: datetime) -> Mapping[datetime, float]:
+    """About how many fire times there are in each half hour of the next 24 hours."""
+    awake = {view.name for view in views if view.next_fire_time is not None and not view.held}
+    return _upcoming((entry for name, entry in inventory.entries(tx).items() if name in awake), now)
+
+
+def _slots(tx: Transaction, future: Mapping[datetime, float], now: datetime) -> Iterator[Slot]:
     first = _floor(now - DAY)
     past = figures.by_slot(tx, first, SLOT)
-    awake = {view.name for view in views if view.next_fire_time is not None and not view.held}
-    future = _upcoming((entry for name, entry in inventory.entries(tx).items() if name in awake), now)
     for index in range(int(2 * DAY / SLOT) + 1):
         start = first + index * SLOT
         ended = Counter({state: past.get((start, state), 0) for state in RunState})
@@ -155,7 +170,7 @@ def _slots(tx: Transaction, views: Iterable[DeploymentView], now: datetime) -> I
             succeeded=succeeded,
             failed=failed,
             other=ended.total() - succeeded - failed - ended[RunState.SKIPPED],
-            upcoming=round(future[start]),
+            upcoming=round(future.get(start, 0)),
         )
 
 

@@ -81,7 +81,7 @@ def run_view(run: Run, waiting: str | None = None, tasks: tuple[TaskRun, ...] = 
 
 def list_runs(tx: Transaction, wanted: RunFilter, now: datetime) -> list[RunView]:
     """The runs that match, newest first."""
-    return _views(tx, runs.select_all(tx, wanted), now)
+    return run_views(tx, runs.select_all(tx, wanted), now)
 
 
 def find_run(tx: Transaction, run_id: str, now: datetime | None = None, *, directory: Path | None = None) -> RunView:
@@ -94,11 +94,11 @@ def find_run(tx: Transaction, run_id: str, now: datetime | None = None, *, direc
     if len(found) != 1:
         problem = "There is no run" if not found else "More than one run has an id with"
         raise NotFoundError(f"{problem} {run_id!r}.", hint="See `controller runs list`.")
-    shown_run = run_view(found[0]) if now is None else _views(tx, found, now)[0]
+    shown_run = run_view(found[0]) if now is None else run_views(tx, found, now)[0]
     return replace(shown_run, tasks=task_runs(tx, found[0], directory))
 
 
-def _views(tx: Transaction, found: list[Run], now: datetime) -> list[RunView]:
+def run_views(tx: Transaction, found: list[Run], now: datetime) -> list[RunView]:
     """These runs, and what those of them wait for that wait."""
     reasons: dict[str, str] = {}
     if any(run.state in (RunState.PENDING, RunState.RETRYING) for run in found):

@@ -1,5 +1,6 @@
 """The whole picture: is a controller running, what does the source say, how do the deployments do, what runs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -77,10 +78,18 @@ def look(location: Location, now: datetime) -> StatusView:
         store.close()
 
 
-def look_in(store: Store, state: StateDirectory, location: Location, now: datetime) -> StatusView:
-    """The same from a store that is open anyway."""
+def look_in(
+    store: Store,
+    state: StateDirectory,
+    location: Location,
+    now: datetime,
+    *,
+    deployments: Sequence[DeploymentView] | None = None,
+) -> StatusView:
+    """The same from a store that is open anyway; with the rows of `deployments`, where they are known."""
     with store.read() as tx:
-        return _status(tx, _controller(state), location, now)
+        views = list_deployments(tx, now) if deployments is None else deployments
+        return _status(tx, _controller(state), location, now, views)
 
 
 def _controller(state: StateDirectory) -> ControllerView:
@@ -93,13 +102,19 @@ def _controller(state: StateDirectory) -> ControllerView:
     )
 
 
-def _status(tx: Transaction, controller: ControllerView, location: Location, now: datetime) -> StatusView:
+def _status(
+    tx: Transaction,
+    controller: ControllerView,
+    location: Location,
+    now: datetime,
+    deployments: Sequence[DeploymentView],
+) -> StatusView:
     counts = runs.counts(tx)
     source = sources.find(tx)
     return StatusView(
         controller=controller,
         source=source_view(source, location),
-        deployments=tuple(list_deployments(tx, now)),
+        deployments=tuple(deployments),
         runs=RunCounts(
             running=counts.get(RunState.RUNNING, 0),
             pending=counts.get(RunState.PENDING, 0) + counts.get(RunState.LAUNCHING, 0),

@@ -95,9 +95,12 @@ def _column(index: int, slot: Slot, highest: int, now: datetime) -> Column:
     blocks: list[Block] = []
     top = float(HEIGHT)
     parts = ((slot.failed, "bad"), (slot.other, "busy"), (slot.succeeded, "good"), (slot.upcoming, "next"))
+    total = sum(count for count, _ in parts)
+    # By the square root: half hours with few runs are seen beside those with very many.
+    room = math.sqrt(total / highest) * (HEIGHT - 4 * _LEAST)
     for count, name in parts:
         if count:
-            tall = max(_LEAST, count / highest * (HEIGHT - 4 * _LEAST))
+            tall = max(_LEAST, count / total * room)
             top -= tall
             blocks.append(
                 Block(x=index * WIDTH + 1, y=round(top, 1), width=WIDTH - 2, height=round(tall, 1), tone=name)

@@ -12,7 +12,7 @@ from controller.api.web.routes.deployments import NAME, matching
 from controller.api.web.routes.source import status_of
 from controller.errors import ControllerError
 from controller.model.findings import Severity
-from controller.model.runs import RunState
+from controller.model.runs import RunState, Trigger
 from controller.model.status import EventSeverity
 from controller.reconcile.preview import Preview
 from controller.store import figures
@@ -22,7 +22,7 @@ from controller.views.deployments import Health, Sync, show_deployment
 from controller.views.journal import list_events, run_detail
 from controller.views.overview import overview
 from controller.views.rows import deployment_rows
-from controller.views.runs import run_view, stored
+from controller.views.runs import run_views, stored
 
 router = APIRouter()
 
@@ -36,9 +36,9 @@ def home(request: Request) -> Response:
     """What a person has to know in ten seconds."""
     parts = parts_of(request)
     now = parts.clock.now()
-    views = request.app.state.board.deployments()
+    views, future = request.app.state.board.deployments(), request.app.state.board.upcoming()
     with parts.store.read() as tx:
-        found = overview(tx, views, now)
+        found = overview(tx, views, now, future)
         counts = run_store.counts(tx)
     waiting = sum(counts.get(state, 0) for state in (RunState.PENDING, RunState.LAUNCHING, RunState.RETRYING))
     return render(
@@ -95,7 +95,7 @@ def deployment(request: Request, name: Annotated[str, Path(pattern=NAME)]) -> Re
     parts = parts_of(request)
     with parts.store.read() as tx:
         view = show_deployment(tx, name, parts.clock.now())
-        history = [run_view(run) for run in runs_page(tx, RunsWanted(limit=15, deployment=name))]
+        history = run_views(tx, runs_page(tx, RunsWanted(limit=15, deployment=name)), parts.clock.now())
         bars = figures.strip(tx, name, 40)
         ledger = occurrences_page(tx, name, None, 15)
         events = list_events(tx, EventsWanted(limit=10, about=name))
@@ -132,8 +132,9 @@ def runs(
         tag=tag or None,
         revision=revision or None,
     )
-    with parts_of(request).store.read() as tx:
-        found = [run_view(run) for run in runs_page(tx, wanted)]
+    parts = parts_of(request)
+    with parts.store.read() as tx:
+        found = run_views(tx, runs_page(tx, wanted), parts.clock.now())
     asked = {"deployment": deployment, "state": state, "trigger": trigger, "tag": tag, "revision": revision}
     return render(
         request,
@@ -143,6 +144,7 @@ def runs(
         older=found[ROWS - 1].id if len(found) > ROWS else None,
         before=before,
         asked=asked,
+        triggers=[one.value for one in Trigger],
         states=[one.value for one in RunState if one is not RunState.LAUNCHING],
     )
 
@@ -150,8 +152,9 @@ def runs(
 @router.get("/runs/{run_id}")
 def run(request: Request, run_id: Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]) -> Response:
     """One run and its log."""
-    with parts_of(request).store.read() as tx:
-        view = run_detail(tx, run_id)
+    parts = parts_of(request)
+    with parts.store.read() as tx:
+        view = run_detail(tx, run_id, parts.clock.now(), parts.state.runs)
     return render(request, "run.html", tab="Runs", view=view, is_final=RunState(view.state).is_terminal)
 
 

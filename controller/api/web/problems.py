@@ -78,6 +78,6 @@ def problem(
 
 def problem_of(error: ControllerError) -> Response:
     """The answer for one of our errors."""
-    status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
+    status = next((code for kind, code in _STATUS if isinstance(error, kind)), 503)
     errors = to_json(error.faults) if isinstance(error, ParametersError) else ()
     return problem(status, error.reason, error.message, hint=error.hint, errors=errors)

@@ -195,12 +195,17 @@ def test_no_request_can_name_code_a_command_a_path_or_an_environment(served: Ser
         answer = served.post("/api/v1/deployments/add/runs", {"parameters": {"a": 1}, key: "x"})
         assert answer.status == 422, key
     schemas = served.get("/api/v1/openapi.json").json()["components"]["schemas"]
-    asked = {name: set(schemas[name]["properties"]) for name in ("Call", "HoldRequest", "Look", "Approval")}
+    asked = {
+        name: set(schemas[name]["properties"])
+        for name in ("Call", "HoldRequest", "Look", "Approval", "Cancellation", "BackfillRequest")
+    }
     assert asked == {
         "Call": {"parameters"},
         "HoldRequest": {"reason", "until"},
         "Look": {"wait"},
         "Approval": {"digest"},
+        "Cancellation": {"reason"},
+        "BackfillRequest": {"since", "until", "max", "dry_run"},
     }
 
 

@@ -36,7 +36,10 @@ export function bindActions(root) {
   for (const button of root.querySelectorAll("[data-post]")) {
     button.addEventListener("click", () => {
       if (button.dataset.confirm && !window.confirm(button.dataset.confirm)) return;
-      attempt(button, () => post(button.dataset.post, JSON.parse(button.dataset.body ?? "{}")), button.dataset.done);
+      attempt(button, async () => {
+        const found = await post(button.dataset.post, JSON.parse(button.dataset.body ?? "{}"));
+        if (button.dataset.go) location.assign(button.dataset.go + found.run_id);
+      }, button.dataset.done ?? "Done.");
     });
   }
   for (const form of root.querySelectorAll("#hold-form")) {

@@ -54,6 +54,25 @@ class HoldRequest(BaseModel):
     until: datetime | None = None
 
 
+class BackfillRequest(BaseModel):
+    """The due times of this range that have no run; the last `max` of them. `dry_run`: only say which."""
+
+    model_config = ConfigDict(extra="forbid")
+    since: datetime
+    until: datetime
+    max: int = Field(default=100, ge=1, le=1000)
+    dry_run: bool = False
+
+
+class Backfilled(BaseModel):
+    """What was queued, for which times; how many had a run already, and how many earlier ones were left out."""
+
+    run_ids: list[str]
+    times: list[datetime]
+    already_run: int
+    left_out: int
+
+
 class FireTimes(BaseModel):
     """As `controller next -o json`."""
 
@@ -175,6 +194,21 @@ def trigger(
         "idempotency_key": idempotency_key,
     }
     return answer(request, parts_of(request).operations.answer(asked, author_of(request)), status=201)
+
+
+@router.post("/{name}/backfill", response_model=Backfilled, summary="Run the due times of a past range")
+def backfill(request: Request, name: Name, asked: BackfillRequest) -> Response:
+    """One after another, when nothing else is to be run."""
+    since, until = aware(asked.since), aware(asked.until)
+    wanted = {
+        "command": "backfill",
+        "deployment": name,
+        "since": since and since.isoformat(),
+        "until": until and until.isoformat(),
+        "max": asked.max,
+        "dry_run": asked.dry_run,
+    }
+    return answer(request, parts_of(request).operations.answer(wanted, author_of(request)))
 
 
 @router.post("/{name}/hold", response_model=DeploymentDetail, summary="Hold its schedules")

@@ -2,14 +2,15 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from controller.api.web.gate import Caller
-from controller.api.web.parts import Parts, answer, aware, page, parts_of, tagged
+from controller.api.web.parts import Parts, Triggered, answer, author_of, aware, page, parts_of, tagged
 from controller.api.web.problems import problem
 from controller.api.web.routes.deployments import NAME, Limit, Page
 from controller.api.web.streams import EventStream, message
@@ -18,11 +19,18 @@ from controller.runs.logs import log_files
 from controller.store.pages import RunsWanted, runs_page
 from controller.views.journal import RunDetail, exact_run, run_detail
 from controller.views.output import CHUNK_BYTES, Stretch, stretch, tail_offset
-from controller.views.runs import RunView, run_view, stored
+from controller.views.runs import RunView, run_views, stored
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
 
 RunIdText = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]
+
+
+class Cancellation(BaseModel):
+    """Why."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: str = Field(default="cancelled over HTTP", min_length=1, max_length=500)
 
 
 @router.get("", response_model=Page[RunView], summary="Runs, newest first")
@@ -50,16 +58,34 @@ def runs(  # noqa: PLR0913
         since=aware(since),
         until=aware(until),
     )
-    with parts_of(request).store.read() as tx:
-        found = [run_view(run) for run in runs_page(tx, wanted)]
+    parts = parts_of(request)
+    with parts.store.read() as tx:
+        found = run_views(tx, runs_page(tx, wanted), parts.clock.now())
     return answer(request, page(found, limit, lambda run: run.id))
 
 
 @router.get("/{run_id}", response_model=RunDetail, summary="Everything about one run")
 def run(request: Request, run_id: RunIdText) -> Response:
     """As `controller runs show -o json` has it, and its attempts."""
-    with parts_of(request).store.read() as tx:
-        return answer(request, run_detail(tx, run_id))
+    parts = parts_of(request)
+    with parts.store.read() as tx:
+        return answer(request, run_detail(tx, run_id, parts.clock.now(), parts.state.runs))
+
+
+@router.post("/{run_id}/cancel", response_model=Triggered, summary="End it")
+def cancel(request: Request, run_id: RunIdText, asked: Cancellation) -> Response:
+    """At once if it waits, else as soon as its flow has ended. 422 if it has ended already."""
+    return _ask(request, {"command": "cancel", "run_id": run_id, "reason": asked.reason})
+
+
+@router.post("/{run_id}/retry", response_model=Triggered, status_code=201, summary="Do the same again")
+def retry(
+    request: Request,
+    run_id: RunIdText,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+) -> Response:
+    """A new run at the same pin. The same `Idempotency-Key` gives the same run. 422 while it has not ended."""
+    return _ask(request, {"command": "retry", "run_id": run_id, "idempotency_key": idempotency_key}, status=201)
 
 
 @router.get("/{run_id}/logs", response_model=Stretch, summary="A stretch of what it printed")
@@ -124,6 +150,13 @@ async def _told(parts: Parts, run_id: str, offset: int) -> AsyncIterator[bytes]:
         yield b""
         if not await parts.streams.pause():
             return
+
+
+def _ask(request: Request, asked: dict[str, Any], *, status: int = 200) -> Response:
+    parts = parts_of(request)
+    with parts.store.read() as tx:
+        exact_run(tx, asked["run_id"])
+    return answer(request, parts.operations.answer(asked, author_of(request)), status=status)
 
 
 def _stretch(parts: Parts, run_id: str, offset: int) -> Stretch:

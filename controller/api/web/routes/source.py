@@ -44,6 +44,7 @@ class Approved(BaseModel):
     digest: str
     deleted: list[str]
     remaining: list[str]
+    pending: bool
     revision: str | None
 
 
@@ -57,7 +58,8 @@ class NextFire(BaseModel):
 def status_of(request: Request) -> StatusView:
     """The whole picture."""
     parts = parts_of(request)
-    return look_in(parts.store, parts.state, parts.location, parts.clock.now())
+    views = request.app.state.board.deployments()
+    return look_in(parts.store, parts.state, parts.location, parts.clock.now(), deployments=views)
 
 
 @router.get("/status", response_model=StatusView, summary="The whole picture")

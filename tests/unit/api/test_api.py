@@ -1,0 +1,334 @@
+"""What a program gets and does over HTTP, from a real controller; the client of `controller.client` included."""
+
+import json
+import threading
+from contextlib import closing
+from datetime import timedelta
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.client import Client, ProblemError
+from tests.conftest import wait_until
+from tests.unit.api.conftest import DEPLOYMENTS, Served
+
+
+@pytest.fixture
+def client(served: Served) -> Client:
+    return Client(served.url, served.token)
+
+
+def messages(served: Served, path: str, **headers: str) -> Any:
+    """The messages of a stream, one by one, as (event, id, data)."""
+    with closing(HTTPConnection("127.0.0.1", served.port, timeout=20)) as connection:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request("GET", path, headers={"Authorization": f"Bearer {served.token}", **given})
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+        found: dict[str, str] = {}
+        for raw in answer:
+            name, _, value = raw.decode().rstrip("\n").partition(": ")
+            if name:
+                found[name] = value
+            elif "data" in found:
+                yield found.get("event"), found.get("id"), json.loads(found["data"])
+                found = {}
+
+
+def test_health_needs_no_token_and_readiness_does(served: Served) -> None:
+    assert served.ask("GET", "/healthz", token=None).text == "ok\n"
+    assert served.get("/readyz").json()["ready"] is True
+
+
+def test_the_status_is_what_the_command_line_says(served: Served) -> None:
+    from controller.views.plain import to_json
+
+    told = served.get("/api/v1/status").json()
+    assert told == to_json(served.controller.look())
+    assert {view["name"] for view in told["deployments"]} == {"add", "speak", "wait", "far"}
+
+
+def test_what_is_known_already_is_not_sent_again(served: Served) -> None:
+    for path in ("/api/v1/source", "/api/v1/deployments", "/api/v1/deployments/add", "/static/dashboard.css"):
+        tag = served.get(path).headers["etag"]
+        again = served.get(path, If_None_Match=f'"x", {tag}')
+        assert (again.status, again.body) == (304, b"")
+        assert served.get(path, If_None_Match='"x"').status == 200
+
+
+def test_deployments_can_be_searched_and_paged(client: Client, served: Served) -> None:
+    assert [one["name"] for one in client.deployments(tag="sums")] == ["add"]
+    assert [one["name"] for one in client.deployments(search="TWO numbers")] == ["add"]
+    assert [one["name"] for one in client.deployments(sync="Invalid")] == []
+    first = served.get("/api/v1/deployments?limit=3").json()
+    rest = served.get(f"/api/v1/deployments?limit=3&cursor={first['next']}").json()
+    assert (len(first["items"]), len(rest["items"]), rest["next"]) == (3, 1, None)
+    assert len({one["name"] for one in first["items"] + rest["items"]}) == 4
+
+
+def test_a_deployment_tells_when_it_fires_in_its_own_zone(served: Served) -> None:
+    times = served.get("/api/v1/deployments/far/fire-times?limit=2&after=2027-01-01T00:00:00Z").json()
+    assert times == {"fire_times": ["2028-02-28T23:00:00Z", "2032-02-28T23:00:00Z"]}
+    assert [row["deployment"] for row in served.get("/api/v1/fire-times").json()] == ["far"]
+    assert served.get("/api/v1/deployments/far/occurrences").json() == {"items": [], "next": None}
+
+
+def test_a_run_is_made_and_followed(client: Client) -> None:
+    made = client.trigger("add", {"a": 40})
+    done = client.wait(made["run_id"])
+    assert (done["state"], done["result"], done["parameters"]) == ("succeeded", 42, {"a": 40})
+    assert [(one["number"], one["state"]) for one in done["history"]] == [(1, "succeeded")]
+    assert client.log(made["run_id"]) == "adding 40 and 2\n"
+    assert next(client.runs(deployment="add"))["id"] == made["run_id"]
+
+
+def test_the_same_key_gives_the_same_run(client: Client) -> None:
+    one = client.trigger("add", {"a": 2}, idempotency_key="k1")
+    assert client.trigger("add", {"a": 2}, idempotency_key="k1")["run_id"] == one["run_id"]
+    with pytest.raises(ProblemError, match="belongs to run") as caught:
+        client.trigger("add", {"a": 3}, idempotency_key="k1")
+    assert caught.value.status == 422
+
+
+@pytest.mark.parametrize(
+    ("parameters", "path", "code"),
+    [
+        ({"a": "many"}, ["a"], "WrongParameterType"),
+        ({"aa": 1}, ["aa"], "UnknownParameter"),
+        ({"mode": "sideways"}, ["mode"], "WrongParameterType"),
+    ],
+)
+def test_parameters_that_do_not_fit_make_no_run(
+    client: Client, served: Served, parameters: dict[str, Any], path: list[str], code: str
+) -> None:
+    before = len(served.get("/api/v1/runs?deployment=add&limit=500").json()["items"])
+    assert [(one["path"], one["code"]) for one in client.check("add", parameters)] == [(path, code)]
+    with pytest.raises(ProblemError) as caught:
+        client.trigger("add", parameters)
+    assert (caught.value.status, caught.value.reason) == (422, "Usage")
+    assert [one["path"] for one in caught.value.errors] == [path]
+    assert len(served.get("/api/v1/runs?deployment=add&limit=500").json()["items"]) == before
+
+
+def test_what_is_missing_is_said(client: Client) -> None:
+    assert [one["path"] for one in client.check("wait", {})] == [["path"]]
+
+
+def test_a_form_tells_types_defaults_and_choices(served: Served) -> None:
+    form = served.get("/api/v1/deployments/add/form").json()
+    found = {one["name"]: one for one in form["fields"]}
+    assert [(one["name"], one["kind"], one["type"]) for one in form["fields"]] == [
+        ("a", "integer", "int"),
+        ("b", "integer", "int"),
+        ("mode", "choice", "Literal['slow', 'fast']"),
+    ]
+    assert (found["a"]["is_given"], found["a"]["value"], found["a"]["required"]) == (True, 1, False)
+    assert (found["b"]["default"], found["b"]["required"]) == ("2", False)
+    assert found["mode"]["choices"] == ["slow", "fast"]
+    assert form["is_open"] is False
+    assert served.get("/api/v1/deployments/far/form").json()["is_open"] is True
+
+
+def test_unknown_things_are_problems(client: Client, served: Served) -> None:
+    for path in ("/deployments/ad", "/deployments/ad/form", "/deployments/ad/document", "/runs/" + "0" * 36):
+        answer = served.get(f"/api/v1{path}")
+        assert (answer.status, answer.json()["reason"]) == (404, "NotFound"), path
+        assert answer.headers["content-type"] == "application/problem+json"
+    with pytest.raises(ProblemError) as caught:
+        client.trigger("ad")
+    assert (caught.value.status, caught.value.hint) == (404, "Did you mean add?")
+
+
+def test_a_person_gets_a_page_for_what_is_not_there(served: Served) -> None:
+    answer = served.get("/deployments/ad", Accept="text/html")
+    assert answer.status == 404
+    assert "There is no deployment" in answer.text
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_holding_and_resuming(fresh: Served) -> None:
+    client = Client(fresh.url, fresh.token)
+    until = fresh.controller._clock.now() + timedelta(hours=1)
+    held = client.hold("far", "it moves", until.isoformat())
+    assert (held["held"], held["hold"]["reason"], held["hold"]["author"]) == (True, "it moves", "api")
+    assert client.resume("far")["held"] is False
+    with pytest.raises(ProblemError, match="not held"):
+        client.resume("far")
+    assert [one["reason"] for one in client.events(about="far")][:2] == ["Resumed", "Held"]
+
+
+def test_events_and_runs_come_in_pages(fresh: Served) -> None:
+    for number in range(5):
+        fresh.run("add", a=number)
+    client = Client(fresh.url, fresh.token)
+    every = list(client.events())
+    assert [one["id"] for one in every] == sorted((one["id"] for one in every), reverse=True)
+    assert [one["id"] for one in client.events(limit=2)] == [one["id"] for one in every]
+    runs = [one["id"] for one in client.runs(limit=2)]
+    assert (len(runs), runs) == (5, sorted(runs, reverse=True))
+    assert len(list(client.runs(tag="sums", trigger="manual", state=["succeeded", "failed"]))) == 5
+    commit = fresh.repository.head()
+    assert len(list(client.runs(revision=commit[:10]))) == 5
+    assert list(client.runs(revision="abcdef")) == list(client.runs(tag="none")) == []
+    assert list(client.runs(trigger="schedule")) == list(client.runs(until="2020-01-01T00:00:00Z")) == []
+
+
+def test_the_plan_of_a_ref_and_the_approval_of_what_is_withheld(fresh: Served) -> None:
+    client = Client(fresh.url, fresh.token)
+    manifests = {f"deployments/m{n}.yaml": f"name: m{n}\ncommand: [echo]\n" for n in range(10)}
+    fresh.commit(manifests)
+    for path in manifests:
+        (fresh.repository.path / path).unlink()
+    fresh.commit({})
+    withheld = client.status()["withheld"]
+    plan = client.plan()
+    assert plan["withheld"]["digest"] == withheld["digest"]
+    assert plan["summary"]["delete"] == 10
+    assert client.plan("HEAD~1")["summary"]["delete"] == 0
+    with pytest.raises(ProblemError) as caught:
+        client.approve("sha256:" + "0" * 64)
+    assert caught.value.status == 404
+    assert len(client.approve(withheld["digest"])["deleted"]) == 10
+    assert client.status()["withheld"] is None
+    found = fresh.get("/api/v1/deployments/m3/document", Accept="text/yaml")
+    assert found.text == "name: m3\ncommand: [echo]\n"
+    assert fresh.get("/api/v1/deployments/m3/document").json()["document"]["name"] == "m3"
+
+
+def test_a_ref_that_does_not_exist_or_is_an_option_is_refused(served: Served) -> None:
+    for ref in ("nowhere", "--upload-pack=x", "a..b", "%0a", "ext::sh"):
+        assert served.get(f"/api/v1/plan?ref={ref}").status in (404, 422), ref
+
+
+def test_a_pass_that_was_asked_for_is_made(fresh: Served) -> None:
+    fresh.repository.commit({"deployments/new.yaml": "name: brand-new\ncommand: [echo]\n"})
+    assert Client(fresh.url, fresh.token).reconcile(wait=True) == {"is_done": True}
+    assert fresh.get("/api/v1/deployments/brand-new").status == 200
+    assert fresh.get("/api/v1/passes?limit=1").json()[0]["counts"]["new"] == 1
+
+
+def test_a_log_is_told_while_it_is_written(fresh: Served, tmp_path: Path) -> None:
+    client = Client(fresh.url, fresh.token)
+    run = client.trigger("wait", {"path": str(tmp_path / "go")})["run_id"]
+    told = messages(fresh, f"/api/v1/runs/{run}/logs/stream")
+    event, number, data = next(told)
+    assert (event, data["text"]) == ("log", "waiting\n")
+    (tmp_path / "go").touch()
+    rest = list(told)
+    assert "".join(data["text"] for event, _, data in rest if event == "log") == "done waiting\n"
+    assert rest[-1][0] == "end"
+    assert rest[-1][2] == {"state": "succeeded"}
+    again = list(messages(fresh, f"/api/v1/runs/{run}/logs/stream", Last_Event_ID=number))
+    assert again[0][2]["text"] == "done waiting\n"
+
+
+def test_a_log_is_read_in_stretches_of_whole_characters(served: Served) -> None:
+    run = served.run("speak", text="é€𝄞\n", times=100)
+    text, offset = "", 0
+    while True:
+        part = served.get(f"/api/v1/runs/{run['id']}/logs?offset={offset}&limit=7").json()
+        if not part["text"]:
+            break
+        text, offset = text + part["text"], part["next_offset"]
+    assert text == "é€𝄞\n" * 100
+    assert served.get(f"/api/v1/runs/{run['id']}/logs?tail=2").json()["text"] == "é€𝄞\n" * 2
+    raw = served.get(f"/api/v1/runs/{run['id']}/logs/raw")
+    assert raw.text == text
+    assert raw.headers["content-disposition"].startswith("attachment")
+
+
+def test_events_are_told_as_they_happen_and_again_from_where_one_was(fresh: Served) -> None:
+    told = messages(fresh, "/api/v1/events/stream")
+    assert next(told)[0] == "change"
+    fresh.post("/api/v1/deployments/far/hold", {"reason": "one"})
+    _, number, data = next(one for one in told if one[0] == "event")
+    assert (data["reason"], str(data["id"])) == ("Held", number)
+    fresh.post("/api/v1/deployments/far/resume")
+    again = messages(fresh, "/api/v1/events/stream", Last_Event_ID=number)
+    assert next(again)[2]["reason"] == "Resumed"
+
+
+def test_many_ask_at_once(served: Served) -> None:
+    statuses: list[int] = []
+
+    def look() -> None:
+        statuses.extend(served.get(path).status for path in ("/api/v1/status", "/", "/api/v1/runs", "/deployments"))
+
+    threads = [threading.Thread(target=look) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 64
+
+
+def test_figures_are_there_for_prometheus(served: Served) -> None:
+    answer = served.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert 'controller_deployments_sync{sync="Synced"} 4' in answer.text
+    assert 'controller_source_condition{type="Ready"} 1' in answer.text
+    assert "controller_withheld_deletions 0" in answer.text
+
+
+def test_a_broken_manifest_is_shown_where_it_is(fresh: Served) -> None:
+    fresh.commit({"deployments/all.yaml": DEPLOYMENTS.replace("parameters: {a: 1}", "parameters: {a: 1}\ntagss: [x]")})
+    view = Client(fresh.url, fresh.token).deployment("add")
+    assert (view["sync"], [one["code"] for one in view["findings"]]) == ("Invalid", ["UnknownKey"])
+    page = fresh.get("/", Accept="text/html").text
+    assert "add is not valid" in page
+
+
+def test_the_api_is_described(served: Served) -> None:
+    document = served.get("/api/v1/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    assert document["security"] == [{"token": []}]
+    assert "/api/v1/runs/{run_id}" in document["paths"]
+    assert [path for path in document["paths"] if not path.startswith("/api/v1/")] == [
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    ]
+
+
+def test_the_stop_of_a_controller_that_is_asked_is_short(fresh: Served) -> None:
+    stream = messages(fresh, "/api/v1/events/stream")
+    next(stream)
+    fresh.controller._web.close()
+    wait_until(lambda: list(stream) is not None)
+
+
+def test_a_run_is_cancelled_and_done_again(fresh: Served, tmp_path: Path) -> None:
+    client = Client(fresh.url, fresh.token)
+    run = client.trigger("wait", {"path": str(tmp_path / "go")})["run_id"]
+    assert next(messages(fresh, f"/api/v1/runs/{run}/logs/stream"))[0] == "log"
+    with pytest.raises(ProblemError, match="has not ended"):
+        client.retry(run)
+    client.cancel(run, "not today")
+    ended = client.wait(run)
+    assert (ended["state"], ended["reason"]) == ("cancelled", "not today")
+    assert client.cancel(run)["state"] == "cancelled"
+    (tmp_path / "go").touch()
+    again = client.wait(client.retry(run, idempotency_key="once")["run_id"])
+    assert (again["state"], again["trigger"], again["retry_of"]) == ("succeeded", "retry", run)
+    assert client.retry(run, idempotency_key="once")["run_id"] == again["id"]
+    assert "Run again" in fresh.get(f"/runs/{run}", Accept="text/html").text
+
+
+def test_a_past_range_is_run(fresh: Served) -> None:
+    client = Client(fresh.url, fresh.token)
+    found = client.backfill("far", "2020-01-01T00:00:00Z", "2025-01-01T00:00:00Z", dry_run=True)
+    assert (found["times"], found["run_ids"]) == (["2020-02-28T23:00:00Z", "2024-02-28T23:00:00Z"], [])
+    done = client.backfill("far", "2020-01-01T00:00:00Z", "2025-01-01T00:00:00Z", most=1)
+    assert (len(done["run_ids"]), done["left_out"]) == (1, 1)
+    assert client.wait(done["run_ids"][0])["scheduled_for"] == "2024-02-28T23:00:00Z"
+
+
+def test_the_tasks_of_a_run_are_told(fresh: Served) -> None:
+    flow = "from controller import flow, task\n@task\ndef one(n):\n    return n\n@flow\ndef whole():\n    one(1)\n"
+    fresh.commit({"flows/tasks.py": flow, "deployments/tasks.yaml": "name: tasks\nflow: flows/tasks.py:whole\n"})
+    run = fresh.run("tasks")
+    assert run["state"] == "succeeded", run
+    assert [(one["name"], one["state"]) for one in run["tasks"] if one["kind"] == "task"] == [("one", "succeeded")]
+    assert "one" in fresh.get(f"/runs/{run['id']}", Accept="text/html").text

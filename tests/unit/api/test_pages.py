@@ -1,0 +1,155 @@
+"""The pages: that they open, say what matters, and show every text as text, whatever it is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from controller.api.pages.charts import strip_chart, timeline
+from controller.api.pages.words import seconds, short
+from controller.model.runs import RunState
+from controller.store.figures import Bar
+from controller.views.overview import Slot
+from tests.conftest import NOW
+from tests.unit.api.conftest import Served
+
+EVIL = "<img src=x onerror=alert(1)>\"'`{{7*7}}</script>"
+PAGES = ("/", "/deployments", "/deployments/evil", "/runs", "/source", "/events", "/events?about=evil")
+
+
+def quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+@pytest.mark.parametrize("path", ["/", "/deployments", "/deployments/add", "/runs", "/source", "/events"])
+def test_a_page_opens_and_has_a_heading_and_a_title(served: Served, path: str) -> None:
+    answer = served.get(path, Accept="text/html")
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert re.search(r"<h1[^>]*>.+?</h1>", answer.text, re.DOTALL)
+    assert re.search(r"<title>.+ · controller</title>", answer.text)
+    assert '<html lang="en">' in answer.text
+    for image in re.findall(r"<svg(?![^>]*aria-)", answer.text):
+        pytest.fail(f"a picture without words: {image}")
+
+
+def test_empty_places_say_what_to_do_next(served: Served) -> None:
+    page = served.get("/runs?state=crashed", Accept="text/html").text
+    assert "No run matches" in page
+    assert "Nothing. Every deployment is in force" in served.get("/", Accept="text/html").text
+
+
+def test_every_text_of_a_manifest_an_operator_and_a_run_is_shown_as_text(fresh: Served) -> None:
+    evil = quoted(EVIL)
+    fresh.commit(
+        {
+            "deployments/evil.yaml": f"""
+name: evil
+command: [echo, {evil}]
+description: {evil}
+tags: [{evil}]
+version: {evil}
+parameters: {{text: {evil}}}
+env: {{EVIL: {evil}}}
+schedules: [{{cron: "0 0 1 1 *", parameters: {{other: {evil}}}}}]
+""",
+            f"deployments/{'<b>x</b>'.replace('/', '-')}.yaml": f"name: {evil}\nflow: {evil}\n",
+        }
+    )
+    assert fresh.post("/api/v1/deployments/evil/hold", {"reason": EVIL}).status == 200
+    run = fresh.run("evil", text=EVIL)
+    spoken = fresh.run("speak", text=EVIL)
+    for path in (*PAGES, f"/runs/{run['id']}", f"/runs/{spoken['id']}", "/deployments?search=%3Cimg%20src%3Dx"):
+        page = fresh.get(path, Accept="text/html").text
+        assert "<img" not in page, path
+        assert "49" not in re.findall(r"\{\{7\*7\}\}|(?<!\d)49(?!\d)", page), path
+    assert "&lt;img" in fresh.get("/deployments/evil", Accept="text/html").text
+
+
+def test_questions_are_shown_as_text_and_odd_ones_are_none(served: Served) -> None:
+    for path in ("/deployments?search=", "/runs?deployment=", "/runs?tag=", "/events?about=", "/login?next="):
+        page = served.get(f"{path}%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E%22", Accept="text/html")
+        assert page.status == 200
+        assert "<img" not in page.text
+    assert served.get("/runs?state=odd&trigger=odd&before=odd", Accept="text/html").status == 200
+
+
+@pytest.mark.parametrize(
+    "target", ["//evil.test", "https://evil.test", "/\\evil.test", "javascript:alert(1)", "/api/v1/x"]
+)
+def test_the_login_leads_to_our_own_pages_only(served: Served, target: str) -> None:
+    assert 'name="next" value="/"' in served.ask("GET", f"/login?next={target}", token=None).text
+    form = f"code={served.token}&next={target}".encode()
+    kind = {"Content-Type": "application/x-www-form-urlencoded", "Origin": served.url}
+    assert served.ask("POST", "/login", form, kind, token=None).headers["location"] == "/"
+
+
+def test_a_session_begins_with_a_link_and_ends_with_logging_out(served: Served) -> None:
+    link = served.controller._web.login_link()
+    code = link.partition("#")[2]
+    kind = {"Content-Type": "application/x-www-form-urlencoded", "Origin": served.url}
+    first = served.ask("POST", "/login", f"code={code}&next=/runs".encode(), kind, token=None)
+    assert (first.status, first.headers["location"]) == (303, "/runs")
+    cookie = first.headers["set-cookie"]
+    assert {"HttpOnly", "SameSite=strict", "Path=/"} <= {part.strip() for part in cookie.split(";")}
+    session = {"Cookie": cookie.partition(";")[0]}
+    assert served.ask("GET", "/", headers=session, token=None).status == 200
+    second = served.ask("POST", "/login", f"code={code}".encode(), kind, token=None)
+    assert second.status == 401
+    assert "not valid any more" in second.text
+    assert served.ask("POST", "/logout", b"", {**session, "Origin": served.url}, token=None).status == 303
+    assert served.ask("GET", "/api/v1/status", headers=session, token=None).status == 401
+
+
+def test_no_file_of_the_pages_names_another_host() -> None:
+    import controller.api.pages as pages
+
+    files = [path for path in Path(pages.__file__).parent.rglob("*") if path.suffix in (".js", ".css", ".html", ".svg")]
+    assert len(files) > 15
+    for path in files:
+        found = set(re.findall(r"https?://[\w.]+", path.read_text(encoding="utf-8"))) - {"http://www.w3.org"}
+        assert not found, path
+        assert "innerHTML =" not in path.read_text(encoding="utf-8"), path
+        assert not re.search(
+            r"\|\s*safe\b|autoescape\s+false|\beval\(|new Function|document\.write", path.read_text()
+        ), path
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0.349, "0.35 s"), (12.4, "12 s"), (185, "3 min 5 s"), (7440, "2 h 4 min"), (86400, "1 d")]
+)
+def test_durations_in_words(count: float, words: str) -> None:
+    assert seconds(count) == words
+
+
+@pytest.mark.parametrize(
+    ("revision", "words"),
+    [
+        ("main@sha1:0123456789abcdef", "main@012345678"),
+        ("sha1:0123456789abcdef", "012345678"),
+        ("dir@sha256:0123456789abcdef", "dir@012345678"),
+        ("feature/x@sha1:0123456789", "feature/x@012345678"),
+        (None, "-"),
+    ],
+)
+def test_revisions_in_short(revision: str | None, words: str) -> None:
+    assert short(revision) == words
+
+
+def test_a_timeline_draws_what_there_was_from_the_ground_up() -> None:
+    slots = [Slot(start=NOW, succeeded=3, failed=1, other=0, upcoming=2)]
+    [column] = timeline(slots, NOW).columns
+    assert [block.tone for block in column.blocks] == ["bad", "good", "next"]
+    bottoms = [round(block.y + block.height) for block in column.blocks]
+    assert bottoms == [96, *(round(block.y) for block in column.blocks[:-1])]
+    assert column.title == "now: 3 succeeded, 1 failed, 2 to fire"
+
+
+def test_a_strip_says_in_words_what_it_draws() -> None:
+    bars = [
+        Bar(id=str(n), state=state, seconds=2.0**n) for n, state in enumerate((RunState.SUCCEEDED, RunState.FAILED))
+    ]
+    chart = strip_chart(bars)
+    assert chart.title == "last 2 runs, 1 failed"
+    assert chart.bars[0].height < chart.bars[1].height
+    assert [bar.tone for bar in chart.bars] == ["good", "bad"]

@@ -1,0 +1,47 @@
+"""The API against its own description: whatever is asked, it answers as the document says, and never with a 500.
+
+Streams are left out: they do not end. Requests are made up by schemathesis from the document.
+"""
+
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from controller.api.web.application import make_routes
+from tests.unit.api.conftest import Served
+
+schema = schemathesis.openapi.from_dict(make_routes(None, None).openapi())
+
+
+@schema.exclude(path_regex="/stream$").parametrize()
+@settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_every_answer_is_as_described(case: Any, served: Served) -> None:
+    case.headers.pop("Authorization", None)
+    answer = case.call(base_url=served.url, headers={"Authorization": f"Bearer {served.token}"}, timeout=20)
+    checks = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+    case.validate_response(answer, checks=checks)
+
+
+@pytest.mark.parametrize("name", ["add", "speak", "wait", "far"])
+def test_the_answers_about_what_there_is_fit_their_schemas(served: Served, name: str) -> None:
+    served.run("add", a=1)
+    for path in ("", "/fire-times", "/occurrences", "/form", "/document"):
+        operation = schema[f"/api/v1/deployments/{{name}}{path}"]["GET"]
+        case = operation.Case(path_parameters={"name": name})
+        answer = case.call(base_url=served.url, headers={"Authorization": f"Bearer {served.token}"}, timeout=20)
+        case.validate_response(answer, checks=[response_schema_conformance, content_type_conformance])
