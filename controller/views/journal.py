@@ -8,7 +8,8 @@ from controller.model.runs import Run
 from controller.model.status import Event, EventSeverity
 from controller.store import Transaction, runs
 from controller.store.pages import EventsWanted, events_after, events_page
-from controller.views.runs import RunView, run_view, shown
+from controller.views.runs import RunView, run_view, shown, with_told
+from controller.views.tasks import task_tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ def run_detail(tx: Transaction, run_id: str) -> RunDetail:
     """Everything about the run of exactly this id. Raises NotFoundError."""
     from dataclasses import fields
 
-    view = run_view(exact_run(tx, run_id))
+    view = with_told(run_view(run := exact_run(tx, run_id)), task_tree(tx, run, None))
     history = tuple(
         AttemptView(
             number=one.number,
