@@ -44,7 +44,7 @@ def table(rows: Iterable[Mapping[str, Any] | Sequence[Any]], key: str | None = N
 
 def link(url: str, text: str | None = None, key: str | None = None) -> None:
     """Show this address: `http`, `https`, or relative. Raises ValueError for any other."""
-    if not (isinstance(url, str) and url.isprintable() and _LINK.fullmatch(url)):
+    if not (url.isprintable() and _LINK.fullmatch(url)):
         raise ValueError(f"a link is an address of http or https, or a relative one, not {url!r:.200}")
     _show("link", key, {"url": url, "text": None if text is None else str(text)}, url)
 
