@@ -33,6 +33,8 @@ def _body(one: Artifact) -> RenderableType:
 
 def _table(data: Any) -> RenderableType:
     columns, rows = data["columns"], data["rows"]
+    if not rows:
+        return Text("no rows", style="dim")
     width = max((len(row) for row in [columns or (), *rows]), default=0)
     shown = Table(show_header=columns is not None, box=None, padding=(0, 2, 0, 0))
     for index in range(width):
