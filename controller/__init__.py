@@ -8,6 +8,9 @@ See docs/architecture.md.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from controller.flows.artifacts import link as link
+    from controller.flows.artifacts import markdown as markdown
+    from controller.flows.artifacts import table as table
     from controller.flows.caching import task_input_hash as task_input_hash
     from controller.flows.context import get_run_context as get_run_context
     from controller.flows.flow import flow as flow
@@ -32,6 +35,9 @@ _PUBLIC = {
     "flow": "flow",
     "get_run_context": "context",
     "get_run_logger": "logs",
+    "link": "artifacts",
+    "markdown": "artifacts",
+    "table": "artifacts",
     "tags": "live",
     "task": "task",
     "task_input_hash": "caching",

@@ -27,6 +27,7 @@ class Flow(Generic[P, R]):
         self.name = str(options.get("name") or function_name.replace("_", "-"))
         self.version: str | None = options.get("version")
         self.description: str | None = options.get("description") or getattr(fn, "__doc__", None)
+        self.flow_run_name: str | None = options.get("flow_run_name")
         self.retries = int(options.get("retries") or 0)
         self.validate_parameters = options.get("validate_parameters", True) is not False
         self.log_prints: bool | None = options.get("log_prints")
@@ -78,6 +79,10 @@ class Flow(Generic[P, R]):
             run.move(failure(error))
             raise
         run.parameters = kwargs
+        if self.flow_run_name is not None and run.parent is None:
+            from controller.flows.naming import tell_name
+
+            tell_name(run, self.flow_run_name, self.fn, args, kwargs)
         return args, kwargs
 
     def _body(self, run: LiveRun, args: Any, kwargs: Any) -> Any:
@@ -133,7 +138,7 @@ def resolved_value(value: Any, scope: Scope) -> Any:
 _OPTIONS = frozenset(
     (
         *("name", "version", "description", "retries", "retry_delay_seconds", "timeout_seconds", "validate_parameters"),
-        *("concurrency", "log_prints", "on_completion", "on_failure"),
+        *("concurrency", "flow_run_name", "log_prints", "on_completion", "on_failure"),
     )
 )
 
@@ -152,6 +157,7 @@ def flow(
     name: str | None = None,
     version: str | None = None,
     description: str | None = None,
+    flow_run_name: str | None = None,
     retries: int = 0,
     retry_delay_seconds: Delay = 0,
     timeout_seconds: float | None = None,

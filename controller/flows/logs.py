@@ -70,6 +70,16 @@ def log_hook(run: LiveRun, hook: Callable[..., Any], error: BaseException) -> No
     logger_of(run).error("the hook %s failed: %s", getattr(hook, "__name__", hook), summary(error))
 
 
+def log_artifact(what: str, words: str, *, is_lost: bool = False) -> None:
+    """Say that something is shown, or why it is not."""
+    here = current.get()
+    logger = RunLogger(_logger, {"run": "-"}) if here is None else logger_of(here)
+    if is_lost:
+        logger.warning("the %s is not kept: %s", what, words)
+    else:
+        logger.info("%s: %s", what, words)
+
+
 def take_prints() -> None:
     """From now on, what a run with `log_prints` prints goes to its logger."""
     builtins.print = _print

@@ -1,7 +1,7 @@
-"""Tells the supervisor what becomes of task runs: lines of JSON on the descriptor that the flow's process was given.
+"""Tells the supervisor what becomes of task runs, and what else a flow says, in lines of JSON on its descriptor.
 
-`live` calls it. Without a supervisor it does nothing. A line is one write of at most PIPE_BUF bytes, so that lines of
-several threads don't mix, and no report ever fails a flow: whoever is told may be gone.
+`live`, `artifacts` and `naming` call it. Without a supervisor it does nothing. A line is one write of at most PIPE_BUF
+bytes, so that lines of several threads don't mix, and no report ever fails a flow: whoever is told may be gone.
 """
 
 import os
@@ -22,12 +22,25 @@ def is_on() -> bool:
 
 def send(event: dict[str, Any]) -> None:
     """Report a change of one task run."""
-    run = sys.modules.get(MARK)
-    if run is None:
+    if not is_on():
         return
     line = _line(event)
     if len(line) > MAX_LINE:
         line = _line({key: _short(value, _MAX_TEXT // 6) for key, value in event.items()})
+    _put(line)
+
+
+def write(event: dict[str, Any]) -> None:
+    """Report something else. What it says is short enough, and can be encoded."""
+    import json
+
+    _put(json.dumps(event, ensure_ascii=False).encode() + b"\n")
+
+
+def _put(line: bytes) -> None:
+    run = sys.modules.get(MARK)
+    if run is None:
+        return
     try:
         os.write(run.EVENTS_FD, line)
     except OSError:

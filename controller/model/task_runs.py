@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from controller.model.artifacts import Artifact
+
 MAX_TASK_RUNS = 10_000
 
 _FINAL = frozenset(("succeeded", "failed", "timed_out", "cancelled", "crashed", "skipped"))
@@ -47,10 +49,15 @@ class TaskRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskTree:
-    """The task runs of one attempt in the order in which they were made; `dropped`: how many more there were."""
+    """The task runs of one attempt in the order in which they were made; `dropped`: how many more there were.
+
+    With them whatever else the flow has said: what it shows, and what this run of it is called.
+    """
 
     runs: tuple[TaskRun, ...] = ()
     dropped: int = 0
+    artifacts: tuple[Artifact, ...] = ()
+    name: str | None = None
 
     def ended(self, state: str) -> "TaskTree":
         """The same once the process has ended: what had not ended by itself ended with it."""

@@ -106,7 +106,7 @@ def _attend(pid: int, events: int, deadline: float | None, clock: Clock) -> Endi
             if events in ready:
                 heard = os.read(events, MAX_REPORT_BYTES)
                 open_ends = [events] if heard else []
-                received += heard if len(received) < MAX_REPORT_BYTES else b""
+                received = (received + heard)[-MAX_REPORT_BYTES:]  # the result comes last
             if not ready:
                 os.kill(pid, signal.SIGKILL if warnings else signal.SIGTERM)
                 warnings, deadline = warnings + 1, clock.monotonic() + GRACE_SECONDS

@@ -189,6 +189,8 @@ task_trees = Table(
     Column("attempt", Integer, primary_key=True),
     Column("runs", JSON, nullable=False),
     Column("dropped", Integer, nullable=False),
+    Column("artifacts", JSON),
+    Column("name", Text),
 )
 
 events = Table(

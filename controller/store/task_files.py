@@ -2,8 +2,10 @@
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
+from controller.model.artifacts import replay_artifacts, replay_name
 from controller.model.task_runs import TaskTree, replay
 
 FILE = "events.jsonl"
@@ -23,4 +25,5 @@ def read_tree(directory: Path) -> TaskTree | None:
     with os.fdopen(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
-        return replay(stream.read(MAX_BYTES).split(b"\n"))
+        lines = stream.read(MAX_BYTES).split(b"\n")
+    return replace(replay(lines), artifacts=replay_artifacts(lines), name=replay_name(lines))

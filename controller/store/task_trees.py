@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import delete, insert, select
 
+from controller.model.artifacts import Artifact
 from controller.model.task_runs import TaskRun, TaskTree
 from controller.store.schema import runs, task_trees
 from controller.store.store import Transaction
@@ -22,6 +23,8 @@ def keep(tx: Transaction, run_id: str, attempt: int, tree: TaskTree) -> None:
         "attempt": attempt,
         "runs": [_plain(run) for run in tree.runs],
         "dropped": tree.dropped,
+        "artifacts": [asdict(one) for one in tree.artifacts],
+        "name": tree.name,
     }
     tx.connection.execute(insert(task_trees).values(row))
 
@@ -32,7 +35,12 @@ def find(tx: Transaction, run_id: str) -> TaskTree:
     row = tx.connection.execute(query).first()
     if row is None:
         return TaskTree()
-    return TaskTree(runs=tuple(_read(values) for values in row.runs), dropped=row.dropped)
+    return TaskTree(
+        runs=tuple(_read(values) for values in row.runs),
+        dropped=row.dropped,
+        artifacts=tuple(Artifact(**values) for values in row.artifacts or ()),
+        name=row.name,
+    )
 
 
 def _plain(run: TaskRun) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.tui import words
+from controller.tui.artifacts import artifact_list
 from controller.tui.tables import CompactTable
 from controller.tui.tasks import task_tree
 from controller.views.runs import RunView
@@ -42,6 +43,7 @@ def run_detail(run: RunView, now: datetime) -> RenderableType:
     grid.add_column()
     rows: list[tuple[str, RenderableType]] = [
         ("run", words.plain(run.id)),
+        ("name", words.plain(run.name or "-")),
         ("deployment", words.plain(run.deployment)),
         ("state", words.state(run.state)),
         ("waiting", words.plain(run.waiting or "-")),
@@ -68,7 +70,12 @@ def run_detail(run: RunView, now: datetime) -> RenderableType:
     ]
     for title, value in rows:
         grid.add_row(title, value)
-    return Group(grid, Text(""), task_tree(run.tasks, now)) if run.tasks else grid
+    parts: list[RenderableType] = [grid]
+    if run.tasks:
+        parts += [Text(""), task_tree(run.tasks, now)]
+    if run.artifacts:
+        parts += [Text(""), artifact_list(run.artifacts)]
+    return Group(*parts)
 
 
 def _took(run: RunView, now: datetime) -> str:

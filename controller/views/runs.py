@@ -7,17 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from controller.errors import NotFoundError
+from controller.model.artifacts import Artifact
 from controller.model.queues import judged
 from controller.model.runs import Run, RunState
-from controller.model.task_runs import TaskRun
+from controller.model.task_runs import TaskRun, TaskTree
 from controller.store import Transaction, queues, runs
 from controller.store.runs import RunFilter
-from controller.views.tasks import task_runs
+from controller.views.tasks import task_tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
-    """One run. `attempt` of `attempts` at most; `tasks` is empty for flows that tell of none, and in lists."""
+    """One run. `attempt` of `attempts` at most.
+
+    `name`, `tasks` and `artifacts` are what its flow told, if it told any; lists leave them out.
+    """
 
     id: str
     deployment: str
@@ -39,7 +43,9 @@ class RunView:
     tags: tuple[str, ...]
     parameters: Mapping[str, Any]
     result: Any
+    name: str | None = None
     tasks: tuple[TaskRun, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
     waiting: str | None = None
     queue: str
     priority: int
@@ -47,8 +53,8 @@ class RunView:
     retry_of: str | None
 
 
-def run_view(run: Run, waiting: str | None = None, tasks: tuple[TaskRun, ...] = ()) -> RunView:
-    """Show this run, what it waits for, and its tasks."""
+def run_view(run: Run, waiting: str | None = None) -> RunView:
+    """Show this run, and what it waits for."""
     return RunView(
         id=run.id,
         deployment=run.deployment,
@@ -70,7 +76,6 @@ def run_view(run: Run, waiting: str | None = None, tasks: tuple[TaskRun, ...] = 
         tags=run.tags,
         parameters=run.parameters,
         result=run.result,
-        tasks=tasks,
         waiting=waiting,
         queue=run.queue,
         priority=run.priority,
@@ -85,7 +90,7 @@ def list_runs(tx: Transaction, wanted: RunFilter, now: datetime) -> list[RunView
 
 
 def find_run(tx: Transaction, run_id: str, now: datetime | None = None, *, directory: Path | None = None) -> RunView:
-    """One run with its tasks, by its id, or by a beginning or an end of it that no other has. Raises NotFoundError.
+    """One run, by its id, or by a beginning or an end of it that no other has. Raises NotFoundError.
 
     With `now` it says what it waits for. `directory`: where the directories of runs are, to look into that of one
     that is running.
@@ -95,7 +100,12 @@ def find_run(tx: Transaction, run_id: str, now: datetime | None = None, *, direc
         problem = "There is no run" if not found else "More than one run has an id with"
         raise NotFoundError(f"{problem} {run_id!r}.", hint="See `controller runs list`.")
     shown_run = run_view(found[0]) if now is None else run_views(tx, found, now)[0]
-    return replace(shown_run, tasks=task_runs(tx, found[0], directory))
+    return with_told(shown_run, task_tree(tx, found[0], directory))
+
+
+def with_told(view: RunView, tree: TaskTree) -> RunView:
+    """The same with what its flow told."""
+    return replace(view, name=tree.name, tasks=tree.runs, artifacts=tree.artifacts)
 
 
 def run_views(tx: Transaction, found: list[Run], now: datetime) -> list[RunView]:

@@ -2,7 +2,7 @@
 
 Started by the supervisor as `python -P flow_process.py`, or called in a fork of a running interpreter (`fork_server`).
 Descriptor 3 holds the call as JSON (`root`, `path`, `name`, `parameters`, `pycache`); lines of JSON go back on
-descriptor 4: `{"result": …}` or `{"error": "…"}` at the end, and `{"task": …}` from flows that are made with `@flow`.
+descriptor 4: `{"result": …}` or `{"error": "…"}` at the end, and what `controller.flows.reporting` has to say.
 
 The repository's root and the flow's folder are importable, after the standard library and before installed
 packages: a `json.py` beside a flow breaks nothing, and a repository's own `controller/` is the flow's, not ours.

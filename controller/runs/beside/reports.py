@@ -1,8 +1,9 @@
 """What a flow says of itself on its descriptor, in lines of JSON. Used by `flow`, in the supervisor.
 
-`{"result": …}` and `{"error": …}` are kept for `exit`. Lines about task runs (`{"task": …}`) are appended to
-`events.jsonl` as they are, so that they are on disk whether or not a controller is there; whoever reads them believes
-nothing. What is too much is dropped and counted: a flow is neither blocked nor failed by what it says.
+`{"result": …}` and `{"error": …}` are kept for `exit`. Lines about task runs, artifacts and the run's name are appended
+to `events.jsonl` (`{"task": …}`, `{"artifact": …}`, `{"run": …}`) as they are, to be on disk whether or not a
+controller is there; whoever reads them believes nothing. What is too much is dropped and counted: a flow is neither
+blocked nor failed by what it says.
 """
 
 import json
@@ -12,10 +13,10 @@ from typing import Any
 
 FILE = "events.jsonl"
 MAX_FILE_BYTES = 16 << 20
-MAX_TASK_BYTES = 4096
+MAX_LINE_BYTES = 4096
 MAX_OWN_BYTES = 1 << 17
 MAX_DEPTH = 64
-_TASK = b'{"task": '
+_KEPT = (b'{"task": ', b'{"artifact": ', b'{"run": ')
 
 
 class Reports:
@@ -32,17 +33,17 @@ class Reports:
     def take(self, data: bytes) -> None:
         """Take some bytes; what is not a whole line yet waits for the rest."""
         *lines, self._rest = (self._rest + data).split(b"\n")
-        tasks: list[bytes] = []
+        kept: list[bytes] = []
         for line in lines:
             if self._is_too_long:
                 self._is_too_long = False
                 self.dropped += 1
-            elif line.startswith(_TASK):
-                tasks.append(line)
+            elif line.startswith(_KEPT):
+                kept.append(line)
             else:
                 self._take_own(line)
-        if tasks:
-            self._append(tasks)
+        if kept:
+            self._append(kept)
         if len(self._rest) > MAX_OWN_BYTES:
             self._rest, self._is_too_long = b"", True
 
@@ -66,7 +67,7 @@ class Reports:
             self.own.update(event)
 
     def _append(self, lines: list[bytes]) -> None:
-        fitting = [line for line in lines if len(line) <= MAX_TASK_BYTES]
+        fitting = [line for line in lines if len(line) <= MAX_LINE_BYTES]
         data = b"".join(line + b"\n" for line in fitting)
         self.dropped += len(lines) - len(fitting)
         if len(data) > self._left:

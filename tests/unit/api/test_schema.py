@@ -32,7 +32,7 @@ schema = schemathesis.openapi.from_dict(make_routes(None, None).openapi())
 )
 def test_every_answer_is_as_described(case: Any, served: Served) -> None:
     case.headers.pop("Authorization", None)
-    answer = case.call(base_url=served.url, headers={"Authorization": f"Bearer {served.token}"}, timeout=20)
+    answer = case.call(base_url=served.url, headers={"Authorization": f"Bearer {served.token}"}, timeout=60)
     checks = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
     case.validate_response(answer, checks=checks)
 
@@ -43,5 +43,5 @@ def test_the_answers_about_what_there_is_fit_their_schemas(served: Served, name:
     for path in ("", "/fire-times", "/occurrences", "/form", "/document"):
         operation = schema[f"/api/v1/deployments/{{name}}{path}"]["GET"]
         case = operation.Case(path_parameters={"name": name})
-        answer = case.call(base_url=served.url, headers={"Authorization": f"Bearer {served.token}"}, timeout=20)
+        answer = case.call(base_url=served.url, headers={"Authorization": f"Bearer {served.token}"}, timeout=60)
         case.validate_response(answer, checks=[response_schema_conformance, content_type_conformance])

@@ -10,7 +10,7 @@ from tests.unit.cli.conftest import FILES, Command, Followed
 RUN_KEYS = {
     "id", "deployment", "state", "reason", "trigger", "scheduled_for", "not_before", "created_at", "started_at",
     "finished_at", "attempt", "attempts", "exit_code", "signal", "revision", "spec_digest", "version", "tags",
-    "parameters", "result", "tasks",
+    "parameters", "result", "name", "tasks", "artifacts",
 }  # fmt: skip
 DEPLOYMENT_KEYS = {
     "name", "flow", "file", "line", "tags", "version", "sync", "health", "suspended", "held", "next_fire_time",

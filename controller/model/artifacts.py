@@ -1,0 +1,119 @@
+"""What a flow shows beside its result, and what its run is called, as values; how lines of `events.jsonl` become them.
+
+As with `task_runs`, the lines are a flow's own words: what is not as it should be is left out. A link that gets through
+is one of http or https, or relative.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+MAX_ARTIFACTS = 100
+MAX_BYTES = 1 << 16
+MAX_NAME = 120
+
+_MAX_KEY = 100
+_ARTIFACT = b'{"artifact": '
+_RUN = b'{"run": '
+_LINK = re.compile(r"https?://[^\s\\]+|(?!//)[^\s\\:/?#]+(?:[/?#][^\s\\]*)?|(?!//)[/?#][^\s\\]*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """`data`: a text for `markdown`, `url` and `text` for a `link`, `columns` (or None) and `rows` for a `table`."""
+
+    key: str | None
+    kind: str
+    data: Any
+
+
+def replay_artifacts(lines: Iterable[bytes]) -> tuple[Artifact, ...]:
+    """What these lines come to: of those with one key the last, where the first was. Never raises."""
+    pieces: dict[int, str] = {}
+    found: dict[str | int, Artifact] = {}
+    for line in lines:
+        event = _event(line, _ARTIFACT, "artifact")
+        number, text = event.get("id"), event.get("text")
+        if type(number) is not int or not isinstance(text, str):
+            continue
+        whole = pieces[number] = (pieces.get(number, "") + text)[: MAX_BYTES + 1]
+        if event.get("last") is not True:
+            continue
+        del pieces[number]
+        artifact = _artifact(whole)
+        if artifact is not None:
+            place = number if artifact.key is None else artifact.key
+            if place in found or len(found) < MAX_ARTIFACTS:
+                found[place] = artifact
+    return tuple(found.values())
+
+
+def replay_name(lines: Iterable[bytes]) -> str | None:
+    """What the run is called; the first word counts. Never raises."""
+    for line in lines:
+        name = _event(line, _RUN, "run").get("name")
+        if isinstance(name, str) and name and name.isprintable():
+            return name[:MAX_NAME]
+    return None
+
+
+def _event(line: bytes, start: bytes, kind: str) -> dict[str, Any]:
+    """The event of a line that begins so; an empty one if it does not."""
+    if not line.startswith(start):
+        return {}
+    try:
+        event = json.loads(line)[kind]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def _artifact(text: str) -> Artifact | None:
+    if len(text) > MAX_BYTES:
+        return None
+    try:
+        said = json.loads(text)
+        key = None if said["key"] is None else _text(said["key"])[:_MAX_KEY]
+        return Artifact(key=key, kind=said["kind"], data=_READERS[said["kind"]](said["data"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _link(data: Any) -> dict[str, str | None]:
+    url, text = _text(data["url"]), data["text"]
+    if not url.isprintable() or _LINK.fullmatch(url) is None:
+        raise ValueError(url)
+    return {"url": url, "text": None if text is None else _text(text)}
+
+
+def _table(data: Any) -> dict[str, Any]:
+    columns, rows = data["columns"], data["rows"]
+    return {
+        "columns": None if columns is None else [_text(name) for name in _list(columns)],
+        "rows": [[_cell(value) for value in _list(row)] for row in _list(rows)],
+    }
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(type(value))
+    return value
+
+
+def _cell(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    """Without lone surrogates, which no database takes. Raises TypeError."""
+    if not isinstance(value, str):
+        raise TypeError(type(value))
+    return value.encode("utf-8", "backslashreplace").decode()
+
+
+_READERS = {"markdown": _text, "link": _link, "table": _table}

@@ -1,0 +1,58 @@
+"""`runs show` shows what a flow shows, none of it as markup; `execute` hears the result whatever else is told."""
+
+from tests.unit.cli.conftest import Followed
+
+FLOW = """
+from controller import flow, link, markdown, table
+
+@flow(flow_run_name="load-{region}")
+def main(region: str = "eu\\u202e") -> int:
+    markdown("# [bold]Loaded[/]\\n12 \\x1b[31mfiles", key="summary")
+    table([{"day": 1, "[b]rows": None}])
+    table([[1, 2], [3]], key="plain")
+    table([])
+    link("https://example.org/7", "the report")
+    link("/runs")
+    return 5
+"""
+MANY = """
+from controller import flow, markdown, task
+
+@task
+def step(number: int) -> int:
+    return number
+
+@flow
+def main() -> int:
+    for number in range(20):
+        markdown("x" * 60_000)
+    return sum(step.map(range(2000)).result())
+"""
+
+
+def test_artifacts_and_the_name_are_shown(followed: Followed) -> None:
+    followed.repository.commit({"flows/f.py": FLOW, "deployments/f.yaml": "name: shows\nflow: flows/f.py:main\n"})
+    followed("reconcile", "--wait")
+    run = followed("trigger", "shows", "--wait", "-o", "json").json
+    found = followed("runs", "show", run["id"], "-o", "json").json
+    assert (found["name"], len(found["artifacts"]), found["artifacts"][1]) == (
+        "load-eu\N{REPLACEMENT CHARACTER}",
+        6,
+        {"key": None, "kind": "table", "data": {"columns": ["day", "[b]rows"], "rows": [[1, None]]}},
+    )
+    text = followed("runs", "show", run["id"]).out
+    said = [" ".join(line.split()) for line in text.splitlines()]
+    assert "name load-eu\N{REPLACEMENT CHARACTER}" in said
+    assert said[said.index("artifacts") :] == [
+        *("artifacts", "markdown summary", "# [bold]Loaded[/]", "12 \\x1b[31mfiles"),
+        *("table", "day [b]rows", "1", "table plain", "1 2", "3", "table", "no rows"),
+        *("link", "the report https://example.org/7", "link", "/runs"),
+    ]
+    listed = followed("runs", "list", "--deployment", "shows", "-o", "json").json
+    assert [(one["name"], one["artifacts"]) for one in listed] == [(None, [])]
+
+
+def test_execute_hears_the_result_whatever_else_is_told(followed: Followed) -> None:
+    followed.repository.commit({"flows/many.py": MANY})
+    answer = followed("execute", "flows/many.py:main")
+    assert (answer.code, answer.out) == (0, "1999000\n"), answer.err

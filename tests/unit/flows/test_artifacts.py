@@ -1,0 +1,57 @@
+"""Artifacts and run names in plain Python: a line in the log, and nothing else."""
+
+import logging
+
+import pytest
+
+from controller import flow, link, markdown, table
+
+
+def test_without_a_controller_a_line_says_what_is_shown(caplog: pytest.LogCaptureFixture) -> None:
+    @flow(flow_run_name="of-{day}")
+    def main(day: int = 1) -> int:
+        markdown("# Title\nmore", key="report")
+        table([[1, 2], (3,)])
+        link("/runs")
+        return day
+
+    with caplog.at_level(logging.INFO, logger="controller.flow"):
+        main()
+        markdown("outside")
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "markdown report: # Title\N{REPLACEMENT CHARACTER}more",
+        "table: 2 rows",
+        "link: /runs",
+        "markdown: outside",
+    ]
+    assert main.with_options(name="x").flow_run_name == "of-{day}"
+
+
+@pytest.mark.parametrize("url", ["https://a/b?c#d", "HTTP://a:80", "runs/1", "/runs/1?a=b:c", "#here", "?page=2"])
+def test_addresses_of_http_and_relative_ones_are_links(url: str) -> None:
+    link(url)
+
+
+@pytest.mark.parametrize("url", ["", "javascript:a()", "//evil", "/\\evil", "ftp://a", "a b", "http://", "a\x1b"])
+def test_other_addresses_are_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="a link is an address of http or https"):
+        link(url)
+
+
+def test_a_table_is_of_mappings_or_of_lists() -> None:
+    with pytest.raises(TypeError, match="either all mappings or all lists"):
+        table([{"a": 1}, [2]])
+    with pytest.raises(TypeError, match="either all mappings or all lists"):
+        table(["text"])
+    table([])
+
+
+@pytest.mark.parametrize(("template", "why"), [("{day.nope}", "gives no name: AttributeError"), (" ", "an empty name")])
+def test_a_template_that_gives_no_name_fails_nothing(template: str, why: str, caplog: pytest.LogCaptureFixture) -> None:
+    @flow(flow_run_name=template)
+    def main(day: int) -> int:
+        return day
+
+    assert main(1) == 1
+    assert why in caplog.text
