@@ -1,11 +1,14 @@
 """The HTTP server: on a thread of its own, beside the work. Whether it is up or not, flows run.
 
-`app` makes one. FastAPI and uvicorn are imported on its thread when it starts, so that the first pass does not wait for
-that. What is bound, and whether that is allowed, is decided before.
+`app` makes one. FastAPI and uvicorn are imported on its thread at the first connection: a controller that nobody asks
+does without the 45 MB that they take. What is bound, and whether that is allowed, is decided before.
 """
 
 import asyncio
+import contextlib
 import logging
+import os
+import select
 import socket
 import threading
 from collections.abc import Callable
@@ -34,7 +37,7 @@ class HttpServer:
         self._socket: socket.socket | None = None
         self._server: QuietServer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._closing = threading.Event()
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._thread = threading.Thread(target=self._serve, name="http", daemon=True)
         self.on_close: Callable[[], None] = lambda: None
 
@@ -86,6 +89,7 @@ class HttpServer:
 
     def start(self) -> None:
         """Bind and serve. Raises UsageError if an address that was asked for can't be had; else goes on without."""
+        _check_certificate(self._listen)
         try:
             self._socket = _bind(self._listen.host, self._listen.port)
         except OSError as error:
@@ -102,18 +106,18 @@ class HttpServer:
         log.info("Dashboard", extra={"url": self.url, "hint": "`controller login` prints a link that opens it"})
 
     def close(self) -> None:
-        """Serve no more; streams end."""
-        self._closing.set()
-        if self._thread.ident is not None:
-            loop = self._loop
-            if loop is not None:
-                try:
-                    loop.call_soon_threadsafe(self._end)
-                except RuntimeError:
-                    log.debug("The server has ended already")
-            self._thread.join(_CLOSE_SECONDS + 1)
-        if self._socket is not None:
-            self._socket.close()
+        """Serve no more; streams end. May be called again."""
+        if self._socket is None:
+            return
+        os.write(self._wake_write, b"e")
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended already
+                self._loop.call_soon_threadsafe(self._end)
+        self._thread.join(_CLOSE_SECONDS + 1)
+        self._socket.close()
+        self._socket = None
+        for descriptor in (self._wake_read, self._wake_write):
+            os.close(descriptor)
 
     def _end(self) -> None:
         self.on_close()
@@ -122,16 +126,23 @@ class HttpServer:
 
     def _serve(self) -> None:
         try:
-            self._server = self._make()
-            asyncio.run(self._live())
+            if self._is_wanted():
+                self._server = self._make()
+                asyncio.run(self._live())
         except ControllerError as error:
             log.error("HTTP is not served", extra={"reason": error.reason, "error": error.message})
         except Exception:
             log.exception("The HTTP server failed; flows go on without it")
 
+    def _is_wanted(self) -> bool:
+        """Wait for a connection; False if the end comes before."""
+        assert self._socket is not None
+        ready, _, _ = select.select([self._wake_read, self._socket.fileno()], [], [])
+        return self._wake_read not in ready
+
     async def _live(self) -> None:
         self._loop = asyncio.get_running_loop()
-        if self._closing.is_set():
+        if not self._is_wanted():
             return
         assert self._server is not None
         assert self._socket is not None
@@ -164,6 +175,18 @@ class HttpServer:
             ssl_keyfile=self._listen.key,
         )
         return limits.QuietServer(config)
+
+
+def _check_certificate(listen: Listen) -> None:
+    """Raises UsageError now for a certificate that could not be used later."""
+    if listen.certificate is None:
+        return
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(listen.certificate, listen.key)
+    except OSError as error:  # ssl.SSLError is one
+        raise UsageError(f"{listen.certificate} and its key can't be used: {error}.") from error
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -13,7 +13,7 @@ from controller.views.overview import Slot
 from tests.conftest import NOW
 from tests.unit.api.conftest import Served
 
-EVIL = "<img src=x onerror=alert(1)>\"'`{{7*7}}</script>"
+EVIL = "<img src=x onerror=alert(1)>\"'`{{'SS'*2+'TI'}}</script>"
 PAGES = ("/", "/deployments", "/deployments/evil", "/runs", "/source", "/events", "/events?about=evil")
 
 
@@ -62,7 +62,7 @@ schedules: [{{cron: "0 0 1 1 *", parameters: {{other: {evil}}}}}]
     for path in (*PAGES, f"/runs/{run['id']}", f"/runs/{spoken['id']}", "/deployments?search=%3Cimg%20src%3Dx"):
         page = fresh.get(path, Accept="text/html").text
         assert "<img" not in page, path
-        assert "49" not in re.findall(r"\{\{7\*7\}\}|(?<!\d)49(?!\d)", page), path
+        assert "SSSSTI" not in page, path
     assert "&lt;img" in fresh.get("/deployments/evil", Accept="text/html").text
 
 

@@ -21,6 +21,8 @@ from tests.unit.api.conftest import Served
 schema = schemathesis.openapi.from_dict(make_routes(None, None).openapi())
 
 
+# The threads of the controller use `random` meanwhile, which hypothesis takes for a strategy that does.
+@pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning")
 @schema.exclude(path_regex="/stream$").parametrize()
 @settings(
     max_examples=12,

@@ -1,0 +1,120 @@
+"""Where it listens: a port that is taken, TLS, and what is loaded before anybody asks."""
+
+import http.client
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from controller.api.web.credentials import Credentials
+from controller.api.web.server import HttpServer
+from controller.client import Client, ProblemError
+from controller.errors import UsageError
+from controller.settings import Listen, parse_listen
+from tests.conftest import ManualClock
+
+CERTIFICATE = Path(__file__).parents[2] / "localhost.pem"
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that somebody listens on."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        yield int(other.getsockname()[1])
+
+
+def server(listen: Listen, directory: Path, clock: ManualClock) -> HttpServer:
+    async def empty(scope: dict[str, str], receive: object, send: object) -> None:  # noqa: ARG001
+        assert scope["type"] == "http"
+        await send({"type": "http.response.start", "status": 204, "headers": []})  # type: ignore[operator]
+        await send({"type": "http.response.body", "body": b""})  # type: ignore[operator]
+
+    return HttpServer(listen, Credentials(directory, clock), lambda _: empty)
+
+
+def test_a_default_port_that_is_taken_is_said_and_done_without(
+    tmp_path: Path, clock: ManualClock, taken: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = server(Listen(port=taken), tmp_path, clock)
+    found.start()
+    [record] = [record for record in caplog.records if "another controller" in record.getMessage()]
+    assert vars(record)["address"] == f"127.0.0.1:{taken}"
+    with pytest.raises(UsageError, match="serves no dashboard"):
+        found.login_link()
+    found.close()
+
+
+def test_a_port_that_was_asked_for_has_to_be_free(tmp_path: Path, clock: ManualClock, taken: int) -> None:
+    listen = parse_listen(f"127.0.0.1:{taken}")
+    assert listen is not None
+    with pytest.raises(UsageError, match=f"--listen 127.0.0.1:{taken}: Address already in use"):
+        server(listen, tmp_path, clock).start()
+
+
+def test_it_speaks_tls_and_its_cookies_stay_there(tmp_path: Path, clock: ManualClock) -> None:
+    listen = parse_listen("127.0.0.1:0", certificate=str(CERTIFICATE), key=str(CERTIFICATE))
+    assert listen is not None
+    found = server(listen, tmp_path, clock)
+    found.start()
+    assert found.is_secure
+    assert found.url.startswith("https://127.0.0.1:")
+    trusting = ssl.create_default_context(cafile=str(CERTIFICATE))
+    trusting.check_hostname = False
+    with closing(http.client.HTTPSConnection("127.0.0.1", found.port, timeout=20, context=trusting)) as connection:
+        connection.request("GET", "/")
+        assert connection.getresponse().status == 204
+    found.close()
+    found.close()
+
+
+def test_a_certificate_that_is_none_is_refused_at_once(tmp_path: Path, clock: ManualClock) -> None:
+    (tmp_path / "c.pem").write_text("nothing")
+    listen = parse_listen("127.0.0.1:0", certificate=str(tmp_path / "c.pem"), key=str(tmp_path / "c.pem"))
+    assert listen is not None
+    with pytest.raises(UsageError, match="can't be used"):
+        server(listen, tmp_path, clock).start()
+
+
+def test_the_names_that_it_goes_by(tmp_path: Path, clock: ManualClock) -> None:
+    listen = parse_listen("0.0.0.0:443", is_behind_proxy=True, public_hosts=("flows.example.org",))
+    assert listen is not None
+    found = server(listen, tmp_path, clock)
+    assert found.hosts == {"flows.example.org:443", "flows.example.org"}
+    assert found.url == "https://flows.example.org"
+    assert found.cookie == "controller_443"
+
+
+def test_nothing_of_the_web_is_loaded_before_somebody_asks(tmp_path: Path) -> None:
+    program = f"""
+import sys
+from pathlib import Path
+from controller.app import Controller, Ending
+from controller.settings import Settings, locate, parse_listen
+location = locate({str(tmp_path)!r}, "deployments", None, None)
+controller = Controller(Settings(location=location, listen=parse_listen("127.0.0.1:0")), Ending())
+controller.start()
+assert "/login#" in controller._web.login_link()
+controller.stop()
+print(sorted(set(sys.modules) & {{"fastapi", "uvicorn", "jinja2", "pydantic", "starlette"}}))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_the_client_says_what_is_wrong_with_an_address_and_an_answer(tmp_path: Path, clock: ManualClock) -> None:
+    with pytest.raises(ValueError, match="not an http"):
+        Client("ftp://127.0.0.1")
+    found = server(Listen(port=0), tmp_path, clock)
+    found.start()
+    client = Client(found.url, "x")
+    with pytest.raises(ValueError, match="Expecting value"):
+        client.status()
+    found.close()
+    with pytest.raises(OSError, match="refused"):
+        client.status()
+    assert str(ProblemError({}, 500)) == "The controller answered 500."
