@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks import web
 from benchmarks.measure import CONTROLLER, Cost, cost_of
 from benchmarks.repositories import commit, make_repository, started
 
@@ -137,6 +138,9 @@ def following(root: Path, size: int) -> Iterator[Row]:
         used = (cpu_of(process.pid) - before) / (time.perf_counter() - since) * 100
         yield Row(what=f"idle with {size} deployments", value=used, unit="% core")
         yield Row(what=f"memory with {size} deployments", value=memory_of(process.pid), unit="MiB")
+        for what, milliseconds in web.answers(root):
+            yield Row(what=f"HTTP, {size}: {what}", value=milliseconds, unit="ms")
+        yield Row(what=f"memory with {size} deployments, HTTP asked", value=memory_of(process.pid), unit="MiB")
 
 
 def no_op_runs(work: Path) -> Iterator[Row]:
@@ -209,7 +213,9 @@ def tasks() -> Iterator[Row]:
 def running(root: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A controller that follows this repository, its log in a file."""
     with (root.parent / f"{root.name}.log").open("wb") as log:
-        process = subprocess.Popen([CONTROLLER, "run", "--repo", str(root)], stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [CONTROLLER, "run", "--listen", "127.0.0.1:0", "--repo", str(root)], stdout=log, stderr=log
+        )
     try:
         yield process
     finally:

@@ -7,7 +7,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"sqlalchemy", "alembic", "apscheduler", "git", "rich", "yaml", "jsonschema", "watchdog"}
+HEAVY = {
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "jinja2",
+    "pydantic",
+    "sqlalchemy",
+    "alembic",
+    "apscheduler",
+    "git",
+    "rich",
+    "yaml",
+    "jsonschema",
+    "watchdog",
+}
 
 
 def loaded_by(program: str, cwd: Path) -> set[str]:
