@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
-.PHONY: help run test check format bench simulate lock clean
+.PHONY: help run test check format prefect bench simulate lock clean
 help:  ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -36,6 +36,11 @@ format: $(VENV)/dev.stamp  ## put the code in its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+prefect: $(VENV)/dev.stamp  ## install Prefect into .venv-prefect, and run its own flows with us
+	test -x .venv-prefect/bin/python || $(PYTHON) -m venv .venv-prefect
+	.venv-prefect/bin/python -m pip --disable-pip-version-check --quiet install "prefect>=3,<4"
+	$(BIN)/python -m pytest -q -m prefect
+
 bench: $(VENV)/dev.stamp  ## measure, print a table, write benchmarks/results.json
 	$(BIN)/python -m benchmarks
 
@@ -52,4 +57,4 @@ lock:  ## resolve the pinned, hashed requirements anew
 	  -o requirements/dev.txt
 
 clean:  ## remove what make has made
-	rm -rf $(VENV) .controller build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-prefect .controller build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -11,16 +11,55 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.measure import CONTROLLER, Cost, cost_of
-from benchmarks.repositories import commit, make_repository
+from benchmarks.repositories import commit, make_repository, started
 
 RESULTS = Path(__file__).parent / "results.json"
-HERD = 200
-DEADLINE_SECONDS = 120.0
+HERD = 1000
+NO_OPS = 300
+FIRINGS = 20
+DEADLINE_SECONDS = 300.0
+
+
+# Appends its run and the time to a file beside the repository's files: one line for each start.
+COUNTING = """
+import os, time
+
+def main() -> None:
+    line = f"{os.environ['CONTROLLER_RUN_ID']}={time.time()}\\n"
+    descriptor = os.open(%r, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(descriptor, line.encode())
+    os.close(descriptor)
+"""
+TASKS = """
+import os, sys, threading, time, types
+from controller import flow, task
+if sys.argv[1] == "1":
+    mark = sys.modules["_controller_run"] = types.ModuleType("_controller_run")
+    read, mark.EVENTS_FD = os.pipe()
+    threading.Thread(target=lambda: [None for _ in iter(lambda: os.read(read, 65536), b"")], daemon=True).start()
+def plain(x): return x
+step = task(plain)
+def seconds(call):
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+@flow(concurrency=8)
+def main(n):
+    for x in range(n): step(x)
+@flow(concurrency=8)
+def side_by_side(n): step.map(range(n)).result()
+N = 1000
+base = min(seconds(lambda: [plain(x) for x in range(N)]) for _ in range(5))
+called = min(seconds(lambda: main(N)) for _ in range(5))
+submitted = min(seconds(lambda: side_by_side(N)) for _ in range(5))
+print((called - base) / N, (submitted - base) / N)
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +100,10 @@ def measurements(work: Path, sizes: list[int]) -> Iterator[Row]:
         once = [CONTROLLER, "run", "--once", "--repo", str(root)]
         yield command_row(f"first reconcile of {size}, process included", once, rounds=1)
         yield from following(root, size)
+    yield from no_op_runs(work)
     yield from herd(work / "herd")
+    yield from tasks()
+    yield from skew(work / "skew")
 
 
 def peers(root: Path, size: int) -> Iterator[Row]:
@@ -97,19 +139,70 @@ def following(root: Path, size: int) -> Iterator[Row]:
         yield Row(what=f"memory with {size} deployments", value=memory_of(process.pid), unit="MiB")
 
 
+def no_op_runs(work: Path) -> Iterator[Row]:
+    """A flow that does nothing, all processes counted, warm and cold."""
+    for kind in ("warm", "cold"):
+        directory = work / kind
+        directory.mkdir()
+        command = [sys.executable, "-m", "benchmarks.runs", kind, str(NO_OPS), str(directory)]
+        done = subprocess.run(command, capture_output=True, check=True, cwd=Path(__file__).parents[1])
+        found = json.loads(done.stdout)
+        yield Row(what=f"one no-op run, {kind}, all processes", value=found["cpu"], unit="ms CPU")
+        yield Row(what=f"no-op runs, {kind}, as a rate", value=found["rate"], unit="runs/s")
+
+
 def herd(root: Path) -> Iterator[Row]:
-    """Many no-op flows due at one instant, until the last is done."""
-    due = time.time() + 8
-    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(due))
-    make_repository(root, HERD, f'at: "{at}"')
-    due = int(due)
+    """Many no-op flows due at one instant, until the last is done: each has run once, and says so itself."""
+    due = int(time.time()) + 12
+    make_repository(root, HERD, f'at: "{time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(due))}"', COUNTING)
     with running(root):
-        wait_for(lambda: states(root).get("succeeded", 0) == HERD)
+        wait_for(lambda: sum(states(root).get(state, 0) for state in ("succeeded", "failed", "crashed")) == HERD, 0.1)
         seconds = time.time() - due
     found = states(root)
-    yield Row(what=f"{HERD} no-op runs due at once, cold: all done after", value=seconds, unit="s")
+    starts = [line.partition("=")[0] for line in started(root).read_text().split()]
+    yield Row(what=f"{HERD} no-op runs due at once: all done after", value=seconds, unit="s")
     yield Row(what="the same, as a rate", value=HERD / seconds, unit="runs/s")
     yield Row(what="the same, runs that did not succeed", value=HERD - found.get("succeeded", 0), unit="runs")
+    yield Row(
+        what="the same, starts too many or too few",
+        value=abs(HERD - len(starts)) + len(starts) - len(set(starts)),
+        unit="starts",
+    )
+
+
+def skew(root: Path) -> Iterator[Row]:
+    """How late a deployment among many is: from its due instant to its record, and to the first line of its flow."""
+    make_repository(root, HERD, 'cron: "{minute} {hour} 1 1 *"', COUNTING)
+    often = "name: often\nflow: flows/noop.py:main\nschedules: [{interval: 2s}]\n"
+    (root / "deployments/often.yaml").write_text(often)
+    commit(root)
+    with running(root):
+        wait_for(lambda: states(root).get("succeeded", 0) > FIRINGS, 0.1)
+    select = "SELECT id, scheduled_for, created_at FROM runs WHERE state = 'succeeded' ORDER BY id LIMIT -1 OFFSET 1"
+    with closing(sqlite3.connect(f"file:{root / '.controller/state.db'}?mode=ro", uri=True)) as connection:
+        runs = connection.execute(select).fetchall()
+    first = dict(line.split("=") for line in started(root).read_text().split())
+    recorded = [seconds(created) - seconds(due) for _, due, created in runs]
+    printed = [float(first[run_id]) - seconds(due) for run_id, due, _ in runs]
+    for what, found in (("record", recorded), ("flow's first line", printed)):
+        yield Row(
+            what=f"fire skew with {HERD}, due to {what}, median", value=sorted(found)[len(found) // 2] * 1e3, unit="ms"
+        )
+        yield Row(what=f"fire skew with {HERD}, due to {what}, worst", value=max(found) * 1e3, unit="ms")
+
+
+def seconds(text: str) -> float:
+    """An instant of the state, in seconds since 1970."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+def tasks() -> Iterator[Row]:
+    """What a small task costs more than a plain call: alone, and told to a supervisor (here a pipe that is read)."""
+    for what, told in (("a task call, without a controller", "0"), ("a task call, reported", "1")):
+        out = subprocess.run([sys.executable, "-c", TASKS, told], capture_output=True, text=True, check=True).stdout
+        called, submitted = map(float, out.split())
+        yield Row(what=f"{what}: over a plain call", value=called * 1e6, unit="µs")
+        yield Row(what=f"{what}, submitted to 8 threads", value=submitted * 1e6, unit="µs")
 
 
 @contextmanager
@@ -143,13 +236,13 @@ def states(root: Path) -> dict[str, int]:
         connection.close()
 
 
-def wait_for(is_true: Callable[[], bool]) -> None:
-    """Until it is, looking every few milliseconds."""
+def wait_for(is_true: Callable[[], bool], pause_seconds: float = 0.005) -> None:
+    """Until it is, looking every few milliseconds, or less often where looking costs something."""
     deadline, pause = time.perf_counter() + DEADLINE_SECONDS, threading.Event()
     while not is_true():
         if time.perf_counter() > deadline:
             raise TimeoutError("what was waited for did not happen")
-        pause.wait(0.005)
+        pause.wait(pause_seconds)
 
 
 def cpu_of(pid: int) -> float:

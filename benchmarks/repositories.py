@@ -36,17 +36,25 @@ environments:
 """
 
 
-def make_repository(root: Path, count: int, schedule: str) -> Path:
-    """A git repository with `count` deployments of a flow that does nothing, each with this schedule."""
+def make_repository(root: Path, count: int, schedule: str, flow: str = _FLOW) -> Path:
+    """A git repository with `count` deployments of one flow, each with this schedule.
+
+    The flow does nothing, or what `flow` says; `%r` in it is the file `started`.
+    """
     for folder in ("deployments", "flows"):
         (root / folder).mkdir(parents=True)
-    (root / "flows/noop.py").write_text(_FLOW)
+    (root / "flows/noop.py").write_text(flow.replace("%r", repr(str(started(root)))))
     for index in range(count):
         said = schedule.format(minute=index % 60, hour=index % 24)
         (root / f"deployments/d{index:05}.yaml").write_text(_DEPLOYMENT.format(index=index, schedule=said))
     git(root, "init", "-q", "-b", "main")
     commit(root)
     return root
+
+
+def started(root: Path) -> Path:
+    """A file beside the repository, in which flows can say that they have started."""
+    return root.with_name(f"{root.name}.started")
 
 
 def commit(root: Path) -> None:

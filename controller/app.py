@@ -5,36 +5,57 @@ import logging
 import os
 import select
 import signal
+import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from controller import __version__
-from controller.api import run_requests
 from controller.api.control import ControlServer
+from controller.api.operations import Operations
+from controller.api.parameters import Parameters
+from controller.api.serving import Web
+from controller.assembly import make_renderer, make_source
 from controller.clock import Clock, SystemClock
-from controller.errors import SourceError, UsageError
+from controller.errors import SourceError, StoppingError, UsageError
 from controller.manifests import ManifestReader
 from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
 from controller.reconcile import Loop, PassResult, Reconciler
-from controller.runs import Engine
+from controller.remotes import RemoteUrl
+from controller.rendering import RenderedSource
 from controller.runs.admission import Admission
+from controller.runs.beside import flow_process
+from controller.runs.cgroups import own_group
+from controller.runs.engine import Engine
 from controller.runs.ids import RunIds
 from controller.runs.launcher import Launcher
 from controller.runs.requests import Requests
 from controller.runs.retention import Sweeper
 from controller.runs.specification import Specifications
+from controller.runs.users import FlowUser, check_ways, find_user, let_pass
+from controller.runs.warm import ForkServer
 from controller.scheduling import Timetable
-from controller.settings import PROJECT, Location, Settings, flow_environment, is_git_repository
-from controller.sources.directory import DirectorySource
-from controller.sources.git import GitSource
-from controller.sources.source import Source
+from controller.settings import (
+    PROJECT,
+    Location,
+    Settings,
+    flow_environment,
+    secret_variables,
+)
 from controller.store import Store
 from controller.store.directory import StateDirectory
+from controller.views.forms import Forms
 from controller.views.status import StatusView, look_in
 
 log = logging.getLogger(__name__)
+
+LONGEST_RETRY = timedelta(minutes=15)
+"""After many failures in a row; a server that is down is not to be hammered on."""
+
+_LOOK_SECONDS = 0.1
 
 
 class Ending:
@@ -66,12 +87,16 @@ class Controller:
 
     def __init__(self, settings: Settings, ending: Ending, clock: Clock | None = None) -> None:
         self._settings = settings
+        self._ending = ending
         self._clock = clock or SystemClock()
         location = settings.location
+        user = None if settings.flow_user is None else find_user(settings.flow_user)
         self.state = StateDirectory(location.state_dir)
         self.state.hold(version=__version__, now=self._clock.now(), pause=threading.Event().wait)
         self._store = Store.open(self.state.database, project=PROJECT)
-        self._source = make_source(location, self.state, working_tree=settings.working_tree)
+        self._source = RenderedSource(
+            make_source(location, self.state, working_tree=settings.working_tree), make_renderer(user)
+        )
         admission = Admission(self._clock, RunIds())
         self._timetable = Timetable(lambda name: self._engine.look_at(name))
         self._engine = Engine(
@@ -79,13 +104,12 @@ class Controller:
             specifications=Specifications(self._source, self._store, location.environment),
             clock=self._clock,
             admission=admission,
-            launcher=Launcher(directory=self.state.runs, environment=flow_environment(), grace=settings.grace),
+            launcher=self._launcher(user),
             max_running=settings.max_running,
             on_tick=self._tick,
             on_failure=ending.ask,
         )
         self._sweeper = Sweeper(self._store, self._clock, admission, self.state.runs)
-        self._requests = Requests(self._store, admission, self._clock, self._engine.wake)
         self._reconciler = Reconciler(
             source=self._source,
             store=self._store,
@@ -94,28 +118,78 @@ class Controller:
             settle=admission.settle,
             project=self._project,
             environment=location.environment,
+            is_atomic=settings.is_atomic,
         )
-        self._loop = Loop(self._reconciler, self._source, interval=settings.interval, on_failure=ending.ask)
+        self._loop = Loop(
+            self._reconciler,
+            self._source,
+            clock=self._clock,
+            interval=settings.interval,
+            longest_retry=LONGEST_RETRY if isinstance(location.repo, RemoteUrl) else settings.interval,
+            on_failure=ending.ask,
+        )
+        self._make_surfaces(admission)
+
+    def _make_surfaces(self, admission: Admission) -> None:
+        """What answers those who ask: one set of operations behind the socket and the pages."""
+        parameters = Parameters(self._store, Forms(self._source))
+        self._operations = Operations(
+            store=self._store,
+            clock=self._clock,
+            runs=Requests(self._store, admission, self._clock, self._engine.wake),
+            look_at=self._engine.look_at,
+            reconcile=self._loop.ask,
+            check=parameters.check,
+        )
+        self._web = Web(
+            self._settings,
+            store=self._store,
+            state=self.state,
+            source=self._source,
+            clock=self._clock,
+            operations=self._operations,
+            parameters=parameters,
+        )
         self._control = ControlServer(self.state.socket, self._answer)
+
+    def _launcher(self, user: FlowUser | None) -> Launcher:
+        environment = flow_environment()
+        if user is not None:
+            environment = {**environment, **user.environment}
+            code = [] if self._source.is_pinned else [self._settings.location.directory / "any"]
+            check_ways(user, self.state.path, Path(sys.executable).resolve(), Path(flow_process.__file__), *code)
+            let_pass(user, self.state.path, self.state.runs)
+        return Launcher(
+            directory=self.state.runs,
+            environment=environment,
+            grace=self._settings.grace,
+            variables=secret_variables(),
+            group=own_group(),
+            user=user,
+            server=ForkServer(environment, self._clock),
+        )
 
     def check(self) -> None:
         """Raises UsageError for an environment that nothing declares; a source that can't be read may say it later."""
         environment = self._settings.location.environment
         try:
             if environment is not None:
-                snapshot = self._source.read(self._source.observe())
+                with self._ending_early():
+                    revision = self._source.observe()
+                snapshot = self._source.read(revision)
                 desired = ManifestReader(environment).read(snapshot.files, self._clock.now(), snapshot.project)
                 desired.check_environment()
         except SourceError:
             return
-        except UsageError:
+        except (UsageError, StoppingError):
             self._close()
             raise
 
     def run_once(self) -> PassResult:
         """One pass, no runs."""
         try:
-            return self._reconciler.run_pass()
+            with self._ending_early():
+                return self._reconciler.run_pass()
         finally:
             self._close()
 
@@ -130,6 +204,7 @@ class Controller:
         self._engine.start()
         self._loop.start()
         self._control.start()
+        self._web.start()
 
     def look(self) -> StatusView:
         """The picture that `controller status` shows."""
@@ -148,14 +223,41 @@ class Controller:
         self._close()
         log.info("Controller stopped; running flows go on")
 
+    @contextlib.contextmanager
+    def _ending_early(self) -> Iterator[None]:
+        """Within, the end is not waited for by anybody: see to it that a server that stalls does not keep us."""
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.is_set():
+                if self._ending.wait(_LOOK_SECONDS):
+                    self._source.interrupt()
+                    return
+
+        watcher = threading.Thread(target=watch, name="ending")
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
+
+    def _answer(self, request: Mapping[str, Any], author: str) -> Mapping[str, Any]:
+        """What came of a request at the socket."""
+        if request.get("command") == "login":
+            return {"url": self._web.login_link()}
+        return self._operations.answer(request, author)
+
     def _close(self) -> None:
+        self._web.close()
         self._control.close()
         self._store.close()
         self.state.release()
 
     def _tick(self) -> None:
-        """What is to be done every ten seconds, on the engine's thread."""
+        """Every ten seconds, on the engine's thread."""
         self._timetable.wake(self._clock.now())
+        self._operations.end_holds()
         self._sweeper.sweep()
 
     def _project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
@@ -163,22 +265,6 @@ class Controller:
         projected = self._timetable.project(wanted, gone)
         self._engine.wake()
         return projected.drifted
-
-    def _answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        answer = run_requests.answer(self._requests, request)
-        if answer is not None:
-            return answer
-        raise UsageError("The controller does not understand this request.", hint="Is it of another version?")
-
-
-def make_source(location: Location, state: StateDirectory, *, working_tree: bool) -> Source:
-    """The source for this location: a git repository at its commits, or the files as they are."""
-    is_git = is_git_repository(location.repo)
-    if is_git and not working_tree:
-        return GitSource(location.repo, ref=location.ref, path=location.path, exports=state.exports)
-    if location.ref is not None:
-        raise UsageError(f"--ref {location.ref} needs a git repository; {location.repo} is followed as a directory.")
-    return DirectorySource(location.repo, path=location.path, follow_links=not is_git)
 
 
 def _first_status(location: Location) -> SourceStatus:

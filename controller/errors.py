@@ -91,6 +91,15 @@ SOURCE_REASONS = frozenset({SourceError.reason, *(kind.reason for kind in Source
 """What a condition says while a source can't be read."""
 
 
+class StoppingError(ControllerError):
+    """What was under way was ended because the controller stops."""
+
+    reason = "Stopping"
+
+    def __init__(self) -> None:
+        super().__init__("The controller is stopping.")
+
+
 class ScheduleError(ControllerError):
     """A schedule that can't be understood, or never fires."""
 

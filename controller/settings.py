@@ -3,7 +3,9 @@
 The command line fills `Settings`; every part gets the few values it needs from `app`.
 """
 
+import ipaddress
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,27 +13,59 @@ from datetime import timedelta
 from pathlib import Path
 
 from controller.errors import UsageError
+from controller.remotes import Access, RemoteUrl, looks_remote, parse_url
 
 DEFAULT_PATH = "deployments"
 PROJECT = "default"
 
+_PUBLIC_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?")
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
-    """Which repository, which part of it, and where its state is kept. All paths are absolute.
+    """Which repository (a directory or a URL), which part of it, and where its state is kept. All paths are absolute.
 
     `path` is the deployments path from the repository root with `/`, empty for the whole repository. `environment` is
     the one whose overlays are laid over the documents, None for none.
     """
 
-    repo: Path
+    repo: Path | RemoteUrl
     path: str
     ref: str | None
     state_dir: Path
     environment: str | None = None
+
+    @property
+    def directory(self) -> Path:
+        """The repository, for commands that read its files. Raises UsageError for a URL."""
+        if isinstance(self.repo, RemoteUrl):
+            raise UsageError(
+                f"--repo {self.repo}: this command reads files on disk.", hint="Clone it, and name the clone."
+            )
+        return self.repo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    """Where HTTP is served, and how. `is_explicit`: somebody asked for exactly this, so it must not be given up.
+
+    `public_hosts` are further names that a browser may use for it; `is_behind_proxy` says that a proxy adds TLS.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 4200
+    is_explicit: bool = False
+    certificate: Path | None = None
+    key: Path | None = None
+    is_behind_proxy: bool = False
+    public_hosts: tuple[str, ...] = ()
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return ipaddress.ip_address(self.host).is_loopback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,24 +74,77 @@ class Settings:
 
     `interval`: how often to look at the source though nothing hinted at a change. `max_running`: how many flows may
     run at once; default twice the cores, since flows mostly wait. `grace`: from SIGTERM to SIGKILL of a flow.
+    `is_atomic`: apply a revision only if everything in it is valid.
+    `flow_user`: the name of the user that flows run as, None for the controller's own.
+    `listen`: where HTTP is served, None for nowhere.
     """
 
     location: Location
     working_tree: bool = False
+    is_atomic: bool = False
     interval: timedelta = timedelta(seconds=15)
     max_running: int = 2 * (os.cpu_count() or 1)
     grace: timedelta = timedelta(seconds=10)
+    flow_user: str | None = None
+    listen: Listen | None = None
+
+
+def parse_listen(
+    address: str | None,
+    *,
+    certificate: str | None = None,
+    key: str | None = None,
+    is_behind_proxy: bool = False,
+    public_hosts: tuple[str, ...] = (),
+) -> Listen | None:
+    """Where to serve: `HOST:PORT`, `none` for nowhere, None for the default. Raises UsageError.
+
+    Other machines may reach it only with TLS, ours or that of a proxy in front.
+    """
+    if address == "none":
+        return None
+    if (certificate is None) != (key is None):
+        raise UsageError("--tls-certificate and --tls-key belong together.")
+    host, _, port = (address or "127.0.0.1:4200").rpartition(":")
+    host = "127.0.0.1" if host == "localhost" else host.strip("[]")
+    if not _is_address(host) or not port.isdecimal() or int(port) > 65535:
+        raise UsageError(f"--listen {address}: it takes HOST:PORT with an IP address, or none.")
+    if any(not _PUBLIC_HOST.fullmatch(name) for name in public_hosts):
+        raise UsageError("--public-host: it takes a name as browsers show it, without scheme and path.")
+    found = Listen(
+        host=host,
+        port=int(port),
+        is_explicit=address is not None,
+        certificate=None if certificate is None else Path(certificate).absolute(),
+        key=None if key is None else Path(key).absolute(),
+        is_behind_proxy=is_behind_proxy,
+        public_hosts=public_hosts,
+    )
+    for file in (found.certificate, found.key):
+        if file is not None and not file.is_file():
+            raise UsageError(f"{file}: there is no such file.")
+    if not found.is_loopback and found.certificate is None and not is_behind_proxy:
+        raise UsageError(
+            f"--listen {address}: other machines could read along what is said there.",
+            hint="Give --tls-certificate and --tls-key, or --behind-proxy if a proxy in front adds TLS.",
+        )
+    return found
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def locate(
     repo: str | None, path: str, ref: str | None, state_dir: str | None, environment: str | None = None
 ) -> Location:
     """Find the repository and its state directory. Raises UsageError for what can't be one."""
-    if repo is not None and _looks_remote(repo):
-        raise UsageError(
-            f"--repo {repo}: this version follows local repositories only.",
-            hint="Clone it, and keep the clone up to date with `git pull`.",
-        )
+    if repo is not None and looks_remote(repo) and not Path(repo).exists():
+        return _locate_remote(parse_url(repo), path, ref, state_dir, environment or None)
     root = Path(repo).absolute() if repo is not None else enclosing_repository(Path.cwd())
     root = Path(os.path.normpath(root))
     if not root.is_dir():
@@ -68,6 +155,38 @@ def locate(
         ref=ref,
         state_dir=Path(state_dir).absolute() if state_dir is not None else root / ".controller",
         environment=environment or None,
+    )
+
+
+def git_access() -> Access:
+    """What the operator gave to be let in at a server over http(s). Raises UsageError."""
+    username = os.environ.get("CONTROLLER_GIT_USERNAME") or "git"
+    password = os.environ.get("CONTROLLER_GIT_PASSWORD") or None
+    file, ca_file = (os.environ.get(f"CONTROLLER_GIT_{name}_FILE") or None for name in ("PASSWORD", "CA"))
+    if password is not None and file is not None:
+        raise UsageError("Set CONTROLLER_GIT_PASSWORD or CONTROLLER_GIT_PASSWORD_FILE, not both.")
+    for name, value in (("CONTROLLER_GIT_USERNAME", username), ("CONTROLLER_GIT_PASSWORD", password or "")):
+        if not value.isprintable():
+            raise UsageError(f"{name} has a character in it that can't be part of a line.")
+    return Access(
+        username=username,
+        password=password,
+        password_file=None if file is None else Path(file).absolute(),
+        ca_file=None if ca_file is None else Path(ca_file).absolute(),
+    )
+
+
+def _locate_remote(
+    url: RemoteUrl, path: str, ref: str | None, state_dir: str | None, environment: str | None
+) -> Location:
+    home = os.environ.get("XDG_STATE_HOME", "")
+    states = Path(home) if Path(home).is_absolute() else Path("~/.local/state").expanduser()
+    return Location(
+        repo=url,
+        path=_relative(path, url),
+        ref=ref,
+        state_dir=Path(state_dir).absolute() if state_dir is not None else states / "controller" / url.directory_name,
+        environment=environment,
     )
 
 
@@ -97,6 +216,16 @@ def is_debugging() -> bool:
     return os.environ.get("CONTROLLER_DEBUG", "") not in ("", "0")
 
 
+def crashpoints() -> list[str]:
+    """Where a test wants the controller or its supervisors to die: CONTROLLER_CRASHPOINT, names with commas between."""
+    return os.environ.get("CONTROLLER_CRASHPOINT", "").split(",")
+
+
+def secret_variables() -> Mapping[str, str]:
+    """Where the secrets of deployments are looked up that are declared as `env`: the controller's own environment."""
+    return os.environ
+
+
 def forget_git_environment() -> None:
     """Drop what a calling git (a hook, an alias) has set: it would send us to another repository."""
     for name in [name for name in os.environ if name.startswith("GIT_")]:
@@ -115,20 +244,13 @@ def flow_environment() -> Mapping[str, str]:
     }
 
 
-def _relative(path: str, root: Path) -> str:
+def _relative(path: str, root: Path | RemoteUrl) -> str:
     given = Path(path)
     if given.is_absolute():
-        if not given.is_relative_to(root):
+        if isinstance(root, RemoteUrl) or not given.is_relative_to(root):
             raise UsageError(f"--path {path} is outside the repository {root}.")
         given = given.relative_to(root)
     clean = os.path.normpath(given)
     if clean.startswith(".."):
         raise UsageError(f"--path {path} is outside the repository {root}.")
     return "" if clean == "." else clean
-
-
-def _looks_remote(repo: str) -> bool:
-    if "://" in repo or "::" in repo:
-        return True
-    head, colon, _ = repo.partition(":")
-    return bool(colon) and "/" not in head and not Path(repo).exists()

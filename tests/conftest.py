@@ -44,6 +44,14 @@ class ManualClock:
         return self._now
 
 
+@pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    """A controller that is made within a test sets the mask of its whole process."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 def wait_until(condition: Callable[[], object], *, within: float = PATIENCE_SECONDS) -> None:
     """Return as soon as the condition holds; fail after `within` seconds without it."""
     pause = threading.Event()

@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import os
+import pwd
 import socket
 import socketserver
 import struct
@@ -23,7 +24,8 @@ log = logging.getLogger(__name__)
 MAX_REQUEST_BYTES = 1 << 20
 DEADLINE_SECONDS = 30.0
 
-Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+Handler = Callable[[Mapping[str, Any], str], Mapping[str, Any]]
+"""Takes a request and the name of the user who sent it."""
 
 
 class ControlServer:
@@ -52,13 +54,16 @@ class ControlServer:
             self._path.unlink(missing_ok=True)
 
 
-def ask(path: Path, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Send a request to the controller behind this socket and return its answer. Raises ControllerError."""
+def ask(path: Path, request: Mapping[str, Any], *, seconds: float = DEADLINE_SECONDS) -> dict[str, Any]:
+    """Send a request to the controller behind this socket and return its answer. Raises ControllerError.
+
+    It may take so many `seconds`.
+    """
     line = json.dumps(request).encode() + b"\n"
     if len(line) > MAX_REQUEST_BYTES:
         raise UsageError("The request is larger than 1 MiB.", hint="Put large inputs into a file, and pass its path.")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(DEADLINE_SECONDS)
+        connection.settimeout(seconds)
         try:
             with _short(path) as address:
                 connection.connect(address)
@@ -75,9 +80,9 @@ def ask(path: Path, request: Mapping[str, Any]) -> dict[str, Any]:
                 "The controller did not answer.", hint="It may have just ended; ask again."
             ) from error
     if "error" in answer:
+        said = answer["error"]
         kinds = {kind.reason: kind for kind in (NotFoundError, UsageError)}
-        kind = kinds.get(answer["error"]["reason"], ControllerError)
-        raise kind(answer["error"]["message"], hint=answer["error"]["hint"])
+        raise kinds.get(said["reason"], ControllerError)(said["message"], hint=said["hint"])
     return dict(answer)
 
 
@@ -90,9 +95,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
         super().__init__(address, _Conversation)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
-        credentials = request.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        _, user, _ = struct.unpack("3i", credentials)
-        return user in (os.getuid(), 0)
+        return _user_of(request) in (os.getuid(), 0)
 
 
 class _Conversation(socketserver.StreamRequestHandler):
@@ -111,7 +114,7 @@ class _Conversation(socketserver.StreamRequestHandler):
             request = json.loads(line, parse_constant=_refuse)
             if not isinstance(request, dict):
                 raise UsageError("The request is not a JSON object.")
-            return self.server.answer(request)
+            return self.server.answer(request, _name_of(_user_of(self.connection)))
         except ControllerError as error:
             return _error(error.reason, error.message, error.hint)
         except (ValueError, RecursionError):
@@ -119,6 +122,19 @@ class _Conversation(socketserver.StreamRequestHandler):
         except Exception as error:
             log.exception("A request failed")
             return _error("Internal", f"internal error: {type(error).__name__}: {error}", None)
+
+
+def _user_of(connection: socket.socket) -> int:
+    """The number of the user at the other end."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[1])
+
+
+def _name_of(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"user {user}"
 
 
 def _refuse(constant: str) -> None:

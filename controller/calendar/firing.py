@@ -8,7 +8,7 @@ not look at the clock. It knows each kind of rule, and no rule's insides.
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import takewhile
 
 from controller.calendar import cron, intervals, rrules
@@ -19,6 +19,7 @@ from controller.calendar.walltime import (
     REAL_TIME,
     first_wall,
     instants_of,
+    is_in_calendar,
     resolve,
     to_instant,
 )
@@ -89,8 +90,8 @@ def window(schedule: Schedule, after: datetime) -> tuple[datetime, datetime]:
     """What (after, end] leaves of the calendar, `start` included: exclusive from, inclusive to; both aware UTC."""
     if after.tzinfo is None:
         raise ValueError("an aware datetime is needed")
-    low, high = max(after, EARLIEST).astimezone(UTC), LATEST
     zoned = zone(schedule.timezone)
+    low, high = to_instant(after, zoned, schedule.dst), LATEST
     if schedule.start is not None:
         low = max(low, to_instant(schedule.start, zoned, schedule.dst) - _TICK)
     if schedule.end is not None:
@@ -118,6 +119,7 @@ def _instants(schedule: Schedule, after: datetime) -> Iterator[datetime]:
             found = {
                 instant
                 for moment in times
+                if is_in_calendar(moment)
                 for instant in (
                     instants_of(moment, zoned, dst) if moment.tzinfo is None else [to_instant(moment, zoned, dst)]
                 )

@@ -135,8 +135,12 @@ def _offset(instant: datetime, zone: ZoneInfo) -> timedelta:
     return instant.astimezone(zone).utcoffset() or timedelta()
 
 
+def is_in_calendar(moment: datetime) -> bool:
+    """Whether a naive or aware time is one at which anything can fire; bounds beyond are those of the calendar."""
+    return EARLIEST.replace(tzinfo=None) <= moment.replace(tzinfo=None) <= LATEST.replace(tzinfo=None)
+
+
 def _clamped(moment: datetime) -> datetime:
-    naive = moment.replace(tzinfo=None)
-    if EARLIEST.replace(tzinfo=None) <= naive <= LATEST.replace(tzinfo=None):
+    if is_in_calendar(moment):
         return moment
-    return EARLIEST if naive < EARLIEST.replace(tzinfo=None) else LATEST
+    return EARLIEST if moment.replace(tzinfo=None) < EARLIEST.replace(tzinfo=None) else LATEST

@@ -16,11 +16,10 @@ from controller.settings import Location
 @options.location
 def backfill(location: Location, name: str, since: str, until: str, most: int, dry_run: bool, output: str) -> int:
     """Run every due time between two times that has no run yet, one after another, when nothing else is to be run."""
-    from controller.api.control import ask
+    from controller.cli import state
     from controller.cli.output import utc
     from controller.cli.stored import instant
     from controller.clock import SystemClock
-    from controller.store.directory import StateDirectory
 
     now = SystemClock().now()
     request = {
@@ -31,7 +30,7 @@ def backfill(location: Location, name: str, since: str, until: str, most: int, d
         "max": most,
         "dry_run": dry_run,
     }
-    answer = ask(StateDirectory(location.state_dir).socket, request)
+    answer = state.ask(location, request)
     if output == "json":
         from controller.cli.output import print_json
 

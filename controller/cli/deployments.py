@@ -2,7 +2,7 @@
 
 import click
 
-from controller.cli import options
+from controller.cli import options, state
 from controller.settings import Location
 
 
@@ -39,13 +39,10 @@ def list_(location: Location, output: str) -> None:
 def show_(location: Location, name: str, output: str) -> None:
     """Everything about one deployment."""
     from controller.clock import SystemClock
-    from controller.store import Store
-    from controller.store.directory import StateDirectory
     from controller.views.deployments import show_deployment
 
     now = SystemClock().now()
-    store = Store.look(StateDirectory(location.state_dir).database)
-    with store.read() as tx:
+    with state.looking(location) as tx:
         found = show_deployment(tx, name, now)
     if output == "json":
         from controller.cli.output import print_json

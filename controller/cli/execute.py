@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 @click.argument("flow")
 @click.option("--param", "pairs", metavar="KEY=JSON", multiple=True, help="Set one parameter; repeatable.")
 @click.option("--params", metavar="JSON", help="Set parameters from a JSON object.")
+@click.option("--render-python", is_flag=True, help="Execute Python specs too, to find the deployment in them.")
 @options.output
 @options.location
-def execute(location: Location, flow: str, pairs: Sequence[str], params: str | None, output: str) -> int:
+def execute(
+    location: Location, flow: str, pairs: Sequence[str], params: str | None, output: str, *, render_python: bool
+) -> int:
     """Run a deployment of the repository, or a flow like flows/etl.py:main, from the files on disk.
 
     What the flow prints goes to standard error, its result to standard output. Exit 0 if it succeeded, else 1.
@@ -34,7 +37,7 @@ def execute(location: Location, flow: str, pairs: Sequence[str], params: str | N
     if location.ref is not None:
         raise UsageError("execute runs the files on disk; leave out --ref.")
     given = read_parameters(pairs, params)
-    deployment = _flow(location, flow) if ".py" in flow else _declared(location, flow)
+    deployment = _flow(location, flow) if ".py" in flow else _declared(location, flow, render_python)
     environment = {
         **flow_environment(),
         "CONTROLLER_RUN_ID": "",
@@ -42,7 +45,7 @@ def execute(location: Location, flow: str, pairs: Sequence[str], params: str | N
         "CONTROLLER_SCHEDULED_FOR": "",
         "CONTROLLER_REVISION": "",
     }
-    ending = run(deployment, {**deployment.parameters, **given}, location.repo, environment, SystemClock())
+    ending = run(deployment, {**deployment.parameters, **given}, location.directory, environment, SystemClock())
     _print(ending, output)
     return 0 if ending.exit_code == 0 else 1
 
@@ -52,20 +55,22 @@ def _flow(location: Location, flow: str) -> "Deployment":
     from controller.manifests import build_deployment
 
     path, colon, name = flow.partition(":")
-    file = next((place for place in (Path.cwd() / path, location.repo / path) if place.is_file()), None)
+    file = next((place for place in (Path.cwd() / path, location.directory / path) if place.is_file()), None)
     if file is None:
         raise UsageError(f"There is no file {path}.", hint="Write it like flows/etl.py:main.")
-    if not file.resolve().is_relative_to(location.repo.resolve()):
-        raise UsageError(f"{path} is outside the repository {location.repo}.")
-    inside = file.resolve().relative_to(location.repo.resolve()).as_posix()
+    if not file.resolve().is_relative_to(location.directory.resolve()):
+        raise UsageError(f"{path} is outside the repository {location.directory}.")
+    inside = file.resolve().relative_to(location.directory.resolve()).as_posix()
     document = {"name": "execute", "flow_location": inside, **({"flow_name": name} if colon else {})}
     return build_deployment(document, "execute.yaml", 1)
 
 
-def _declared(location: Location, name: str) -> "Deployment":
-    from controller.cli.files import Target, read_targets
+def _declared(location: Location, name: str, render_python: bool) -> "Deployment":
+    from controller.cli.files import Target, read
+    from controller.cli.validate import rendered
 
-    desired = read_targets([Target(location.repo, location.path)], location)
+    wanted = [Target(location.directory, location.path)]
+    desired = read(wanted, location, render=rendered if render_python else None).desired
     found = desired.deployments.get(name)
     if found is not None:
         return found

@@ -1,7 +1,7 @@
 """Manifests as they are on disk, for the commands that look at files rather than at the state."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -9,11 +9,13 @@ from pathlib import Path
 from controller.clock import SystemClock
 from controller.errors import UsageError
 from controller.manifests import DesiredState, ManifestReader
-from controller.model.findings import refusal_finding
+from controller.model.findings import Finding, by_place, refusal_finding
 from controller.model.snapshots import PROJECT_FILE, ManifestFile, Snapshot
 from controller.settings import Location, enclosing_repository, is_git_repository
 from controller.sources.directory import DirectorySource
 from controller.sources.source import Source
+
+Render = Callable[[Source], Source]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,21 @@ def read_targets(wanted: Iterable[Target], location: Location) -> DesiredState:
 
 
 def read(
-    wanted: Iterable[Target], location: Location, *, is_whole: bool = True, all_environments: bool = False
+    wanted: Iterable[Target],
+    location: Location,
+    *,
+    is_whole: bool = True,
+    all_environments: bool = False,
+    render: Render | None = None,
 ) -> Reading:
-    """The same with the bytes of the files; `is_whole` False if they are only some of a repository's."""
+    """The same with the bytes of the files; `is_whole` False if they are only some of a repository's.
+
+    `render` puts documents in place of Python specs, by executing them; None leaves them alone.
+    """
     targets_of: dict[Path, list[Target]] = {}
     for target in wanted:
         targets_of.setdefault(target.root, []).append(target)
-    reader = partial(_read_root, location=location, is_whole=is_whole, all_environments=all_environments)
+    reader = partial(_read_root, location=location, is_whole=is_whole, all_environments=all_environments, render=render)
     readings = [reader(root, found) for root, found in targets_of.items()]
     named = Counter(path for reading in readings for path in reading.contents)
     return Reading(
@@ -67,11 +77,20 @@ def read(
 
 
 def _read_root(
-    root: Path, wanted: Iterable[Target], *, location: Location, is_whole: bool, all_environments: bool
+    root: Path,
+    wanted: Iterable[Target],
+    *,
+    location: Location,
+    is_whole: bool,
+    all_environments: bool,
+    render: Render | None,
 ) -> Reading:
     """What the targets below one root declare, under its project."""
     sources = [_source(target, location) for target in wanted]
-    snapshots = [source.read(source.observe()) for source in sources]
+    written = [source.read(source.observe()) for source in sources]
+    snapshots = written
+    if render is not None:
+        snapshots = [render(source).read(one.revision) for source, one in zip(sources, written, strict=True)]
     code = sources[0].code(snapshots[0].revision)
     files = {file.path: file for snapshot in snapshots for file in snapshot.files}
     refused = {refusal.path: refusal for snapshot in snapshots for refusal in snapshot.refused}
@@ -86,12 +105,21 @@ def _read_root(
     desired.check_environment()
     if not is_whole and location.environment not in (None, *desired.environments):
         _check_whole(root, location)
-    findings = [refusal_finding(file) for file in refused.values()]
-    contents = {file.path: file.content for file in files.values()}
+    findings = sorted((*_once(desired.findings), *map(refusal_finding, refused.values())), key=by_place)
+    contents = {file.path: file.content for snapshot in written for file in snapshot.files}
     if isinstance(project, ManifestFile):
         contents[project.path] = project.content
-    count = desired.file_count + len(findings)
-    return Reading(replace(desired, findings=(*desired.findings, *findings), file_count=count), contents)
+    count = desired.file_count + len(refused)
+    return Reading(replace(desired, findings=tuple(findings), file_count=count), contents)
+
+
+def _once(findings: Iterable[Finding]) -> Iterable[Finding]:
+    """Each fault once, of no deployment where it is of several: one in the defaults is found in all that get them."""
+    found: dict[Finding, Finding] = {}
+    for finding in findings:
+        anybody = replace(finding, deployment=None)
+        found[anybody] = anybody if anybody in found else finding
+    return found.values()
 
 
 def _is_root(root: Path, location: Location) -> bool:
@@ -123,11 +151,16 @@ def _together(states: list[DesiredState]) -> DesiredState:
 
 
 def _source(target: Target, location: Location) -> Source:
-    if location.ref is None:
+    if location.ref is None and not _is_bare(target.root):
         return DirectorySource(target.root, path=target.path, follow_links=not is_git_repository(target.root))
     from controller.sources.git import GitSource
 
     return GitSource(target.root, ref=location.ref, path=target.path, exports=location.state_dir / "exports")
+
+
+def _is_bare(root: Path) -> bool:
+    """Whether this is a repository without files on disk: then its branch is read."""
+    return is_git_repository(root) and not (root / ".git").exists()
 
 
 def _root(full: Path, location: Location) -> Path:
@@ -135,7 +168,7 @@ def _root(full: Path, location: Location) -> Path:
     found = enclosing_repository(directory)
     if (found / ".git").exists():
         return found
-    if directory.is_relative_to(location.repo):
+    if isinstance(location.repo, Path) and directory.is_relative_to(location.repo):
         return location.repo
     above = directory.parent if directory.name == Path(location.path).name else directory
     return above

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from controller.cli import options
+from controller.cli import options, state
 from controller.errors import UsageError
 from controller.settings import Location
 
@@ -34,32 +34,38 @@ def next_(location: Location, name: str | None, count: int, after: str | None, o
     instant = SystemClock().now() if after is None else parse_time(after)
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=local)
-    given = [kind for kind in ("cron", "interval", "rrule", "at") if expression[kind]]
+    given = [kind for kind in ("cron", "interval", "rrule", "at") if expression[kind] not in (None, ())]
     if (name is not None) + len(given) != 1:
         raise UsageError("Name a deployment, or give exactly one of --cron, --interval, --rrule, --at.")
-    times = (
-        _of_deployment(location, name, instant, count) if name else _of_expression(given[0], expression, instant, count)
-    )
+    _refuse_idle(given, expression)
+    if name is None:
+        times = _of_expression(given[0], expression, instant, count)
+    else:
+        times = _of_deployment(location, name, instant, count)
     _print(times, output)
 
 
+def _refuse_idle(given: list[str], expression: dict[str, Any]) -> None:
+    """Raises UsageError for an option that would change nothing here."""
+    if expression["anchor_date"] is not None and given != ["interval"]:
+        raise UsageError("--anchor-date goes with --interval only.")
+    if not expression["day_or"] and given != ["cron"]:
+        raise UsageError("--no-day-or goes with --cron only.")
+    for option, usual in (("gap", "next_valid"), ("repeat", "first")):
+        if expression[option] != usual and not given:
+            raise UsageError(f"--{option} goes with an expression: a deployment says it in the file, under dst.")
+
+
 def _of_deployment(location: Location, name: str, after: datetime, count: int) -> list[datetime]:
-    """What is in force comes first; where no controller has run yet, what is on disk."""
-    from controller.store import Store
-    from controller.store.directory import StateDirectory
-    from controller.views.deployments import fire_times
-
-    store = Store.look_if_any(StateDirectory(location.state_dir).database)
-    if store is not None:
-        try:
-            with store.read() as tx:
-                return fire_times(tx, name, after, count)
-        finally:
-            store.close()
+    """What is in force comes first; where no controller has run yet, or where one is named, what is declared there."""
     from controller.cli.files import Target, read_targets
-    from controller.views.deployments import declared_fire_times
+    from controller.views.deployments import declared_fire_times, fire_times
 
-    return declared_fire_times(read_targets([Target(location.repo, location.path)], location), name, after, count)
+    if location.ref is None and location.environment is None:
+        with state.looking_if_any(location) as tx:
+            if tx is not None:
+                return fire_times(tx, name, after, count)
+    return declared_fire_times(read_targets([Target(location.directory, location.path)], location), name, after, count)
 
 
 def _of_expression(kind: str, expression: dict[str, Any], after: datetime, count: int) -> list[datetime]:

@@ -28,7 +28,9 @@ class ListByDefault(click.Group):
 def location(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --repo, --path, --ref, --environment and --state-dir; the command gets them as one `location`."""
 
-    @click.option("--repo", metavar="PATH", envvar="CONTROLLER_REPO", help="The repository. [default: the one here]")
+    @click.option(
+        "--repo", metavar="PATH|URL", envvar="CONTROLLER_REPO", help="The repository. [default: the one here]"
+    )
     @click.option(
         "--path",
         metavar="DIR",

@@ -23,7 +23,7 @@ def render(location: Location, name: str | None, output: str) -> int:
     from controller.cli.files import Target, read_targets
     from controller.model.findings import Severity
 
-    desired = read_targets([Target(location.repo, location.path)], location)
+    desired = read_targets([Target(location.directory, location.path)], location)
     found, findings = _chosen(desired, name)
     if found or name is None:
         _print(found, output, is_single=name is not None)

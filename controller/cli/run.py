@@ -27,11 +27,42 @@ LIVE_SECONDS = 1.0
     help="How often to look although nothing hinted at a change.",
 )
 @click.option(
+    "--apply-policy",
+    type=click.Choice(["isolate", "atomic"]),
+    envvar="CONTROLLER_APPLY_POLICY",
+    default="isolate",
+    show_default=True,
+    help="What is bad keeps its last good version and all else is applied; or nothing is, unless all is valid.",
+)
+@click.option(
     "--max-running",
     metavar="N",
     envvar="CONTROLLER_MAX_RUNNING",
     type=click.IntRange(1),
     help="How many flows may run at once. [default: twice the cores]",
+)
+@click.option(
+    "--flow-user",
+    metavar="NAME",
+    envvar="CONTROLLER_FLOW_USER",
+    help="Run flows as this user; needs root. [default: the controller's own user]",
+)
+@click.option(
+    "--listen",
+    metavar="HOST:PORT|none",
+    envvar="CONTROLLER_LISTEN",
+    help="Where the dashboard and the HTTP API are served. [default: 127.0.0.1:4200]",
+)
+@click.option("--tls-certificate", metavar="FILE", envvar="CONTROLLER_TLS_CERTIFICATE", help="Serve it with TLS.")
+@click.option("--tls-key", metavar="FILE", envvar="CONTROLLER_TLS_KEY", help="The key of that certificate.")
+@click.option("--behind-proxy", is_flag=True, envvar="CONTROLLER_BEHIND_PROXY", help="A proxy in front of it adds TLS.")
+@click.option(
+    "--public-host",
+    "public_hosts",
+    metavar="NAME",
+    multiple=True,
+    envvar="CONTROLLER_PUBLIC_HOST",
+    help="A name that browsers may use for it; repeatable.",
 )
 @click.option(
     "--log-format",
@@ -73,13 +104,22 @@ def run(location: Location, once: bool, log_format: Any, **chosen: Any) -> int:
 
 def _settings(location: Location, chosen: dict[str, Any]) -> Any:
     from controller.calendar import parse_duration
-    from controller.settings import Settings
+    from controller.settings import Settings, parse_listen
 
     given = {"max_running": chosen["max_running"]} if chosen["max_running"] is not None else {}
     return Settings(
         location=location,
         working_tree=chosen["working_tree"],
+        is_atomic=chosen["apply_policy"] == "atomic",
         interval=parse_duration(chosen["interval"]),
+        flow_user=chosen["flow_user"],
+        listen=parse_listen(
+            chosen["listen"],
+            certificate=chosen["tls_certificate"],
+            key=chosen["tls_key"],
+            is_behind_proxy=chosen["behind_proxy"],
+            public_hosts=chosen["public_hosts"],
+        ),
         **given,
     )
 

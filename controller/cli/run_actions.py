@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from controller.cli import options
+from controller.cli import options, state
 from controller.settings import Location
 
 
@@ -16,7 +16,7 @@ from controller.settings import Location
 def cancel(location: Location, run_id: str, reason: str | None, output: str) -> int:
     """End a run: at once if it waits, else its flow is ended first (SIGTERM, then SIGKILL)."""
     said = "cancelled by request" + (f": {reason}" if reason else "")
-    print_answer(_ask(location, {"command": "cancel", "run_id": _whole(location, run_id), "reason": said}), output)
+    print_answer(state.ask(location, {"command": "cancel", "run_id": _whole(location, run_id), "reason": said}), output)
     return 0
 
 
@@ -30,7 +30,7 @@ def retry(location: Location, run_id: str, wait: bool, output: str) -> int:
     import secrets
 
     old = _whole(location, run_id)
-    answer = _ask(location, {"command": "retry", "run_id": old, "idempotency_key": secrets.token_hex(16)})
+    answer = state.ask(location, {"command": "retry", "run_id": old, "idempotency_key": secrets.token_hex(16)})
     if not wait:
         print_answer(answer, output)
         return 0
@@ -84,10 +84,3 @@ def _whole(location: Location, run_id: str) -> str:
     from controller.cli import stored
 
     return str(stored.find(location, run_id)[0].id)
-
-
-def _ask(location: Location, request: dict[str, Any]) -> dict[str, Any]:
-    from controller.api.control import ask
-    from controller.store.directory import StateDirectory
-
-    return ask(StateDirectory(location.state_dir).socket, request)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from controller.cli.state import looking_if_any
 from controller.errors import NotFoundError, UsageError
 from controller.settings import Location
 
@@ -15,19 +16,10 @@ POLL_SECONDS = 0.05
 @contextmanager
 def reading(location: Location) -> Iterator[tuple[Any, Any]]:
     """A transaction and the state directory; no transaction where there is no state yet."""
-    from controller.store import Store
     from controller.store.directory import StateDirectory
 
-    state = StateDirectory(location.state_dir)
-    store = Store.look_if_any(state.database)
-    if store is None:
-        yield None, state
-        return
-    try:
-        with store.read() as tx:
-            yield tx, state
-    finally:
-        store.close()
+    with looking_if_any(location) as tx:
+        yield tx, StateDirectory(location.state_dir)
 
 
 def find(location: Location, run_id: str) -> tuple[Any, Path]:
@@ -38,7 +30,7 @@ def find(location: Location, run_id: str) -> tuple[Any, Path]:
     with reading(location) as (tx, state):
         if tx is None:
             raise NotFoundError(f"There is no run {run_id!r}.", hint="See `controller runs list`.")
-        return find_run(tx, run_id, SystemClock().now()), state.runs
+        return find_run(tx, run_id, SystemClock().now(), directory=state.runs), state.runs
 
 
 def instant(option: str, text: str, now: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from controller.cli import options
+from controller.cli import options, state
 from controller.cli.parameters import read_parameters
 from controller.cli.run_actions import print_answer
 from controller.settings import Location
@@ -37,32 +37,30 @@ def trigger(
     """
     import secrets
 
-    from controller.api.control import ask
-    from controller.store.directory import StateDirectory
-
-    state = StateDirectory(location.state_dir)
     request = {
         "command": "trigger",
         "deployment": name,
         "parameters": read_parameters(pairs, params),
         "idempotency_key": idempotency_key or secrets.token_hex(16),
     }
-    answer = ask(state.socket, request)
+    answer = state.ask(location, request)
     if not (wait or logs):
         print_answer(answer, output)
         return 0
-    return _follow(state, answer["run_id"], output, logs=logs)
+    return _follow(location, answer["run_id"], output, logs=logs)
 
 
-def _follow(state: Any, run_id: str, output: str, *, logs: bool) -> int:
+def _follow(location: Location, run_id: str, output: str, *, logs: bool) -> int:
     from controller.cli.output import visible
     from controller.cli.stored import follow
     from controller.model.runs import RunState
     from controller.runs.logs import log_files
+    from controller.store.directory import StateDirectory
 
-    run = follow(state, run_id)
+    directory = StateDirectory(location.state_dir)
+    run = follow(directory, run_id)
     if logs:
-        for path in log_files(state.runs, run_id):
+        for path in log_files(directory.runs, run_id):
             click.echo(path.read_bytes(), nl=False, err=output == "json")
     if output == "json":
         from controller.cli.output import print_json

@@ -1,6 +1,6 @@
 """`controller validate`: everything that is wrong with the manifests on disk, at once. Made for CI.
 
-It imports no flow, opens no connection and runs nothing.
+It imports no flow, opens no connection and runs nothing, but for Python specs if it is asked to.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,6 +17,7 @@ from controller.settings import Location
 if TYPE_CHECKING:
     from controller.cli.files import Reading
     from controller.model.findings import Finding
+    from controller.sources.source import Source
     from controller.views.declared import DeclaredView
 
 _FORMATS = ["text", "json", "github", "sarif"]
@@ -27,8 +28,9 @@ _PIPED_WIDTH = 120
 @click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Choice(_FORMATS), default="text", show_default=True, help="How to print.")
 @click.option("-v", "--verbose", is_flag=True, help="Print also what is declared, and when it fires next.")
+@click.option("--render-python", is_flag=True, help="Execute Python specs to check what they declare. Off: a warning.")
 @options.location
-def validate(location: Location, paths: tuple[Path, ...], output: str, *, verbose: bool) -> int:
+def validate(location: Location, paths: tuple[Path, ...], output: str, *, verbose: bool, render_python: bool) -> int:
     """Check manifests: files, directories, or the deployments of a repository. Exit 1 if any is bad.
 
     Every environment is checked, or only the one of --environment.
@@ -38,8 +40,10 @@ def validate(location: Location, paths: tuple[Path, ...], output: str, *, verbos
 
     if verbose and output in ("github", "sarif"):
         raise UsageError(f"--verbose does not go with -o {output}: it is for text and JSON.")
-    wanted = list(targets(paths, location)) if paths else [Target(location.repo, location.path)]
-    reading = read(wanted, location, is_whole=not paths, all_environments=location.environment is None)
+    wanted = list(targets(paths, location)) if paths else [Target(location.directory, location.path)]
+    everywhere = location.environment is None
+    render = rendered if render_python else None
+    reading = read(wanted, location, is_whole=not paths, all_environments=everywhere, render=render)
     findings = reading.desired.findings
     is_valid = not any(finding.severity is Severity.ERROR for finding in findings)
     roots = {target.root for target in wanted}
@@ -62,6 +66,14 @@ def validate(location: Location, paths: tuple[Path, ...], output: str, *, verbos
     else:
         _print(_text(reading, base), findings, counts, declared=_declared(reading, base) if verbose else ())
     return 0 if is_valid else 1
+
+
+def rendered(source: "Source") -> "Source":
+    """The source with its Python specs executed, as the controller executes them."""
+    from controller.rendering import RenderedSource, Renderer
+    from controller.settings import flow_environment
+
+    return RenderedSource(source, Renderer(environment=flow_environment()))
 
 
 def _text(reading: "Reading", base: Path | None) -> str:

@@ -9,15 +9,20 @@ network, and no bad input raises.
 from controller.manifests.build import build_deployment
 from controller.manifests.canonical import digest
 from controller.manifests.dump import as_yaml
+from controller.manifests.excerpts import Excerpt, excerpt
 from controller.manifests.reader import DesiredState, ManifestReader
+from controller.manifests.rules import looks_secret
 from controller.manifests.schema import deployment_schema_text, schema_text
 
 __all__ = [
     "DesiredState",
+    "Excerpt",
     "ManifestReader",
     "as_yaml",
     "build_deployment",
     "deployment_schema_text",
     "digest",
+    "excerpt",
+    "looks_secret",
     "schema_text",
 ]

@@ -14,7 +14,7 @@ from controller.manifests.canonical import digest
 from controller.manifests.drafts import Draft
 from controller.manifests.flows import Flows, check_flow
 from controller.manifests.nodes import Document, Node, Place, Problem, shorten
-from controller.manifests.policies import check_queue, note_idle, read_policies
+from controller.manifests.policies import check_queue, read_policies
 from controller.manifests.rules import check_rules
 from controller.manifests.schedules import read_duration, read_schedules
 from controller.manifests.schema import check_shape
@@ -104,7 +104,6 @@ def _parts(draft: Draft, file: str, now: datetime | None) -> tuple[Target | None
     timeout = None if said is None else read_duration(draft, ("timeout",), said)
     policies = read_policies(draft)
     directory = read_working_directory(draft)
-    note_idle(draft, policies)
     return target, {"schedules": schedules, "timeout": timeout, "working_directory": directory, **policies}
 
 

@@ -27,8 +27,17 @@ class Draft:
         """The value of a top-level key; None if it is missing or has a problem."""
         return self.value.get(key) if self.clean((key,)) else None
 
+    def sound(self, key: str) -> dict[str, Any]:
+        """What of the mapping at a top-level key has no problem: a fault in one part hides none in another."""
+        said = self.value.get(key)
+        if not isinstance(said, dict) or not self.right((key,)):
+            return {}
+        return {name: value for name, value in said.items() if self.clean((key, name))}
+
     def clean(self, path: Path) -> bool:
         """Whether no error is at `path` or below."""
+        if not self.problems:  # nearly always, and asked of every key
+            return True
         return all(problem.path[: len(path)] != path or not problem.is_error for problem in self.problems)
 
     def right(self, path: Path) -> bool:
@@ -43,10 +52,11 @@ class Draft:
         *,
         hint: str | None = None,
         at_key: bool = False,
+        lacking: tuple[str, ...] = (),
         severity: Severity = Severity.ERROR,
     ) -> None:
-        """Report the node at `path`, or its key."""
-        place = self.root.key_place(path) if at_key else self.root.at(path).place
+        """Report the node at `path`, or its key, or where one of the keys `lacking` in it was taken away."""
+        place = self.root.key_place(path) if at_key else self.root.lack_place(path, *lacking)
         self.problems.append(Problem(code=code, message=message, place=place, path=path, hint=hint, severity=severity))
 
     def add_error(self, code: str, error: ScheduleError, path: Path) -> None:

@@ -16,9 +16,31 @@ from controller.model.findings import Severity
 from controller.model.snapshots import Code, CodeFile
 
 _REMEMBERED = 256
-"""Python files, in the form in which they are asked: some are a hundred times larger than on disk."""
+_REMEMBERED_BYTES = 1 << 20
+"""Of Python files as they are on disk: in the form in which they are asked, some are two hundred times larger."""
 
-Modules = OrderedDict[str, signatures.Module]
+
+class Modules:
+    """The Python files that were asked for last, by digest."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, tuple[signatures.Module, int]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, digest: str) -> signatures.Module | None:
+        """The file with this digest, if it is remembered."""
+        if digest not in self._kept:
+            return None
+        self._kept.move_to_end(digest)
+        return self._kept[digest][0]
+
+    def put(self, digest: str, module: signatures.Module, size: int) -> None:
+        """Remember a file that was not, of `size` bytes."""
+        self._kept[digest] = module, size
+        self._bytes += size
+        while len(self._kept) > _REMEMBERED or self._bytes > _REMEMBERED_BYTES:
+            _, (_, forgotten) = self._kept.popitem(last=False)
+            self._bytes -= forgotten
 
 
 class Flows:
@@ -34,13 +56,16 @@ class Flows:
         self._modules = modules
         self._files: dict[str, CodeFile | None] = {}
         self._asked: dict[str, str | None] = {}
+        self._found: dict[FlowTarget, signatures.Flow | signatures.Problem | None] = {}
         self._look_up(set(known))
 
-    def module(self, path: str) -> signatures.Module | None:
-        """The Python file at `path`; None if there is none. Raises SourceError."""
-        file = self._file(path)
-        self._asked[path] = _digest(file)
-        return None if file is None else self._read(path, file)
+    def find(self, target: FlowTarget) -> signatures.Flow | signatures.Problem | None:
+        """The flow that is meant, or why there is none; None if there is no such file. Raises SourceError."""
+        file = self._file(target.path)
+        self._asked[target.path] = _digest(file)
+        if target not in self._found:
+            self._found[target] = None if file is None else self._read(target.path, file).find(target.name)
+        return self._found[target]
 
     def take(self) -> Mapping[str, str | None]:
         """Which files were asked for since the last time, with their digests."""
@@ -62,25 +87,25 @@ class Flows:
         self._files.update({path: found.get(path) for path in wanted})
 
     def _read(self, path: str, file: CodeFile) -> signatures.Module:
-        known = self._modules.pop(file.digest, None)
+        if file.refusal:
+            return signatures.refused_module(file.refusal)
+        if file.size > signatures.MAX_BYTES:
+            return signatures.unread_module()
+        known = self._modules.get(file.digest)
         if known is None:
-            is_small = file.size <= signatures.MAX_BYTES
-            known = signatures.read_module(self._code.read(path)) if is_small else signatures.unread_module(file.size)
-        self._modules[file.digest] = known
-        if len(self._modules) > _REMEMBERED:
-            self._modules.popitem(last=False)
+            known = signatures.read_module(self._code.read(path))
+            self._modules.put(file.digest, known, file.size)
         return known
 
 
 def check_flow(draft: Draft, target: FlowTarget, flows: Flows) -> None:
     """Add what is wrong with the flow and, where it is found, with the parameters that it would get."""
-    module = flows.module(target.path)
+    found = flows.find(target)
     key = "flow" if "flow" in draft.value else "flow_location"
-    if module is None:
+    if found is None:
         if flows.is_whole:
             _missing_file(draft, target, key)
         return
-    found = module.find(target.name)
     if isinstance(found, signatures.Problem):
         at = "flow_name" if target.name is not None and key == "flow_location" else key
         message = f"{target.path}:{found.line}: {found.message}"
@@ -137,8 +162,15 @@ def _add(
     draft: Draft, problem: signatures.ParameterProblem, path: Path, *, severity: Severity = Severity.ERROR
 ) -> None:
     is_name = problem.code in (signatures.ParameterCode.UNKNOWN, signatures.ParameterCode.POSITIONAL_ONLY)
-    at_key = is_name and bool(problem.path)
-    draft.add(problem.code.value, problem.message, path, hint=problem.hint, at_key=at_key, severity=severity)
+    draft.add(
+        problem.code.value,
+        problem.message,
+        path,
+        hint=problem.hint,
+        at_key=is_name and bool(problem.path),
+        lacking=(problem.missing, "parameters") if problem.missing else (),
+        severity=severity,
+    )
 
 
 def _digest(file: CodeFile | None) -> str | None:

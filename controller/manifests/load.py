@@ -28,7 +28,9 @@ class _Parser(Protocol):
 
 
 _LOADER: Callable[[str], _Parser] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_BREAKS = "\x85\u2028\u2029"
+"""Line breaks to libyaml, but not to YAML 1.2, nor to editors and reviewers: a key could hide behind a comment."""
 _SURROGATE_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 
 
@@ -68,14 +70,18 @@ def _decode(content: bytes) -> str | Problem:
         return Problem(code="NotUtf8", message=message, place=_end_of(before), hint="save the file as UTF-8")
     text = text.removeprefix("\ufeff")
     if bad := _FORBIDDEN.search(text):
-        message = f"the control character U+{ord(bad.group()):04X} is not allowed"
-        return Problem(
-            code="InvalidCharacter",
-            message=message,
-            place=_end_of(text[: bad.start()]),
-            hint="save the file as UTF-8" if bad.group() == "\0" else "remove it",
-        )
+        return _refuse(bad.group(), _end_of(text[: bad.start()]))
     return _check_directives(text)
+
+
+def _refuse(character: str, place: Place) -> Problem:
+    code = f"{ord(character):04X}"
+    if character in _BREAKS:
+        message, hint = f"the line break U+{code} is not allowed", f'write it as "\\u{code}", in double quotes'
+    else:
+        message = f"the control character U+{code} is not allowed"
+        hint = "save the file as UTF-8" if character == "\0" else "remove it"
+    return Problem(code="InvalidCharacter", message=message, place=place, hint=hint)
 
 
 def _check_directives(text: str) -> str | Problem:

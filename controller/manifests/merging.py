@@ -3,6 +3,8 @@
 `overlays` and `project` call it. It knows no key of the format, reports nothing, and changes no node.
 """
 
+from collections.abc import Mapping
+
 from controller.manifests.nodes import Node, Place
 
 
@@ -29,23 +31,24 @@ def default(defaults: Node, document: Node) -> Node:
     """`document` over `defaults`: null removes what the defaults say; where they say nothing, it stays a value."""
     if not isinstance(document.value, dict) or not isinstance(defaults.value, dict):
         return document
-    fields, keys = dict(document.fields), dict(document.keys)
+    fields, keys, gone = dict(document.fields), dict(document.keys), {**defaults.gone, **document.gone}
     for name, usual in defaults.fields.items():
         said = fields.get(name)
         if said is None:
             fields[name], keys[name] = usual, defaults.keys[name]
         elif said.value is None:
+            gone[name] = keys[name]
             del fields[name], keys[name]
         else:
             fields[name] = default(usual, said)
-    return _mapping(fields, keys, document.place)
+    return _mapping(fields, keys, document.place, gone)
 
 
 def without(node: Node, *names: str) -> Node:
     """A mapping without some of its keys."""
     fields = {name: field for name, field in node.fields.items() if name not in names}
     keys = {name: place for name, place in node.keys.items() if name not in names}
-    return _mapping(fields, keys, node.place)
+    return _mapping(fields, keys, node.place, node.gone)
 
 
 def _patched(base: Node | None, patch: Node) -> Node:
@@ -54,8 +57,10 @@ def _patched(base: Node | None, patch: Node) -> Node:
     is_merged = base is not None and isinstance(base.value, dict)
     fields = dict(base.fields) if base and is_merged else {}
     keys = dict(base.keys) if base and is_merged else {}
+    gone = dict(base.gone) if base and is_merged else {}
     for name, said in patch.fields.items():
         if said.value is None:
+            gone[name] = patch.keys[name]
             fields.pop(name, None)
             keys.pop(name, None)
             continue
@@ -63,8 +68,8 @@ def _patched(base: Node | None, patch: Node) -> Node:
         if before is None or not (isinstance(before.value, dict) and isinstance(said.value, dict)):
             keys[name] = patch.keys[name]
         fields[name] = _patched(before, said)
-    return _mapping(fields, keys, base.place if base and is_merged else patch.place)
+    return _mapping(fields, keys, base.place if base and is_merged else patch.place, gone)
 
 
-def _mapping(fields: dict[str, Node], keys: dict[str, Place], place: Place) -> Node:
-    return Node({name: field.value for name, field in fields.items()}, place, fields=fields, keys=keys)
+def _mapping(fields: dict[str, Node], keys: dict[str, Place], place: Place, gone: Mapping[str, Place]) -> Node:
+    return Node({name: field.value for name, field in fields.items()}, place, fields=fields, keys=keys, gone=gone)

@@ -25,7 +25,8 @@ class Node(NamedTuple):
     """A value and where it stands; a named tuple because a big repository has a million of them.
 
     `value` is plain JSON data. A mapping has `fields` and `keys` (the places of the keys), a sequence has `items`,
-    a scalar has its `text` as written. Aliased nodes are shared: nobody may change `value`.
+    a scalar has its `text` as written. `gone` are the places where keys were taken away from what is merged. Aliased
+    nodes are shared: nobody may change `value`.
     """
 
     value: Any
@@ -34,6 +35,7 @@ class Node(NamedTuple):
     fields: Mapping[str, "Node"] = {}
     keys: Mapping[str, Place] = {}
     items: tuple["Node", ...] = ()
+    gone: Mapping[str, Place] = {}
 
     def at(self, path: Path) -> "Node":
         """The node at `path`, or the nearest one above that exists."""
@@ -63,6 +65,11 @@ class Node(NamedTuple):
         parent, last = self.at(path[:-1]), path[-1]
         found = parent.keys.get(last) if isinstance(last, str) else None
         return found or self.at(path).place
+
+    def lack_place(self, path: Path, *names: str) -> Place:
+        """Where one of these keys was taken away from the mapping at `path`, else where that mapping begins."""
+        node = self.at(path)
+        return next((node.gone[name] for name in names if name in node.gone), node.place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,10 @@
 """The policies of a document as values: overlap, catch-up, retries, secrets, limits, retention.
 
-`build` calls `read_policies` for the values, and `note_idle` last, for a warning at each that nothing acts on yet.
+`build` calls `read_policies` for the values.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, TypedDict
 
@@ -12,7 +12,6 @@ from controller.manifests.drafts import Draft
 from controller.manifests.nodes import Path, shorten
 from controller.manifests.schedules import read_duration
 from controller.manifests.wording import did_you_mean
-from controller.model.findings import Severity
 from controller.model.policies import (
     DEFAULT_QUEUE,
     Catchup,
@@ -54,15 +53,15 @@ def read_policies(draft: Draft) -> Policies:
     """The policies of the document; what has a problem is left at its default."""
     return Policies(
         overlap=Overlap(draft.get("overlap") or Overlap.SKIP),
-        catchup=_catchup(draft, draft.get("catchup") or {}),
+        catchup=_catchup(draft, draft.sound("catchup")),
         start_deadline=_length(draft, ("start_deadline",), draft.get("start_deadline")),
-        retries=_retries(draft, draft.get("retries") or {}),
+        retries=_retries(draft, draft.sound("retries")),
         secrets={name: _secret(said) for name, said in (draft.get("secrets") or {}).items()},
-        resources=_resources(draft, draft.get("resources") or {}),
+        resources=_resources(draft, draft.sound("resources")),
         queue=draft.get("queue") or DEFAULT_QUEUE,
         priority=int(draft.get("priority") or 0),
         prune=Prune(draft.get("prune") or Prune.ENABLED),
-        retention=_retention(draft.get("retention") or {}),
+        retention=_retention(draft.sound("retention")),
         renamed_from=draft.get("renamed_from"),
     )
 
@@ -73,25 +72,6 @@ def check_queue(draft: Draft, queues: Collection[str]) -> None:
     if name is not None and name not in queues:
         hint = did_you_mean(name, queues) or "declare it under queues in controller.yaml"
         draft.add("UnknownQueue", f"no queue {shorten(name)} is declared", ("queue",), hint=hint)
-
-
-def note_idle(draft: Draft, policies: Policies) -> None:
-    """Warn at every policy that differs from what this version does in any case."""
-    for key in _idle(policies):
-        if draft.clean((key,)) and key in draft.value:
-            message = f"this version accepts {key} and does not act on it yet"
-            draft.add("NotActedOnYet", message, (key,), at_key=True, severity=Severity.WARNING)
-
-
-def _idle(policies: Policies) -> Iterator[str]:
-    usual: dict[str, Any] = {
-        "secrets": {},
-        "resources": Resources(),
-    }
-    read: dict[str, Any] = {**policies}
-    for key, value in usual.items():
-        if read[key] != value:
-            yield key
 
 
 def _catchup(draft: Draft, said: dict[str, Any]) -> Catchup:

@@ -18,9 +18,10 @@ from controller.manifests.load import Loaded, load
 from controller.manifests.nodes import Place, Problem
 from controller.manifests.overlays import View, build_in, declared_environments
 from controller.manifests.project import Project, read_project, unknown_environment
+from controller.manifests.rendered import NOT_RENDERED, load_rendered
 from controller.model.deployments import Deployment
-from controller.model.findings import Finding, Severity
-from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile
+from controller.model.findings import Finding, Severity, by_place
+from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, is_python, is_spec
 
 MAX_FILES = 10_000
 MAX_FINDINGS_PER_FILE = 200
@@ -116,7 +117,7 @@ class ManifestReader:
             all_environments=self._all_environments,
             flows=None if code is None else Flows(code, self._modules, known, is_whole=self._is_rooted),
         )
-        remaining = iter(files)
+        remaining = (file for file in files if not is_python(file.path) or is_spec(file.path, file.content))
         reads = {file.path: self._read(file, now, view) for file in islice(remaining, MAX_FILES)}
         unread = [file.path for file in remaining]
         same = unread == self._unread and len(reads) == len(self._files)
@@ -141,7 +142,7 @@ class ManifestReader:
         return replace(
             state,
             limits=None if project.is_broken else project.limits,
-            findings=tuple(sorted((*findings, *state.findings), key=_order)),
+            findings=tuple(sorted((*findings, *state.findings), key=by_place)),
             file_count=state.file_count + (self._project_file is not None),
         )
 
@@ -156,7 +157,7 @@ class ManifestReader:
         valid = [one.deployment for one in built if one.deployment and one.deployment.name not in taken]
         return DesiredState(
             deployments=MappingProxyType({deployment.name: deployment for deployment in valid}),
-            findings=tuple(sorted(findings, key=_order)),
+            findings=tuple(sorted(findings, key=by_place)),
             broken_files=frozenset(path for path, read in reads.items() if read.is_broken).union(
                 (finding.file for finding in findings if finding.code in _ACROSS_FILES), unread
             ),
@@ -171,7 +172,7 @@ class ManifestReader:
         if known is not None and known.digest == file.digest and (flows is None or flows.are(known.code)):
             return known
         self.parsed += 1
-        loaded = load(file.content, json=file.path.endswith(".json"))
+        loaded = _load(file)
         built = tuple(build_in(document, file.path, now, view) for document in loaded.documents)
         findings = tuple(_findings(file.path, loaded, built))
         return _Read(
@@ -179,9 +180,15 @@ class ManifestReader:
             built=built,
             findings=findings,
             environments=frozenset(e for one in loaded.documents for e in declared_environments(one.root)),
-            is_broken=any(finding.severity is Severity.ERROR for finding in findings),
+            is_broken=any(one.severity is Severity.ERROR or one.code == NOT_RENDERED for one in findings),
             code={} if flows is None else flows.take(),
         )
+
+
+def _load(file: ManifestFile) -> Loaded:
+    if is_python(file.path):
+        return load_rendered(file.content)
+    return load(file.content, json=file.path.endswith(".json"))
 
 
 def _findings(file: str, loaded: Loaded, built: tuple[Built, ...]) -> Iterator[Finding]:
@@ -191,7 +198,7 @@ def _findings(file: str, loaded: Loaded, built: tuple[Built, ...]) -> Iterator[F
         yield Problem(
             code="EmptyFile", message="declares nothing", place=Place(1, 1), severity=Severity.WARNING
         ).finding(file, None)
-    found.sort(key=_order)
+    found.sort(key=by_place)
     yield from found[:MAX_FINDINGS_PER_FILE]
     if len(found) > MAX_FINDINGS_PER_FILE:
         last, more = found[MAX_FINDINGS_PER_FILE], len(found) - MAX_FINDINGS_PER_FILE
@@ -238,7 +245,3 @@ def _not_renamed(reads: Mapping[str, _Read]) -> Iterator[Finding]:
 def _too_many(path: str, count: int) -> Finding:
     message = f"{count} files, and at most {MAX_FILES} are read: this one and all after it were not"
     return Problem(code="TooManyFiles", message=message, place=Place(1, 1)).finding(path, None)
-
-
-def _order(finding: Finding) -> tuple[str, int, int, str]:
-    return (finding.file, finding.line, finding.column, finding.code)

@@ -38,13 +38,14 @@ def check_rules(draft: Draft) -> None:
     for key in ("env", "parameters"):
         said = draft.value.get(key)
         for name, value in said.items() if isinstance(said, dict) else ():
-            if isinstance(value, str) and _looks_secret(name, value):
+            if isinstance(value, str) and looks_secret(name, value):
                 message = f"{shorten(name)} looks like a secret, and everybody who reads the repository can read it"
                 hint = "change it, and name where it comes from under secrets"
                 draft.add("PlainSecret", message, (key, name), hint=hint, severity=Severity.WARNING)
 
 
-def _looks_secret(name: str, value: str) -> bool:
+def looks_secret(name: str, value: str) -> bool:
+    """Whether a text under this name is one that nobody should see: by the name, or by what it looks like."""
     if _SECRET_VALUE.fullmatch(value):
         return True
     is_reference = value.startswith(("/", "$", "{", "<")) or len(value) < 4

@@ -82,7 +82,8 @@ def did_you_mean(word: str, known: Collection[str]) -> str | None:
 def _missing_key(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
     for key in fault.rule:
         if key not in fault.instance and not _misspelt(fault, [key]):
-            yield Problem(code="MissingKey", message=f"the key {key} is missing", place=root.at(path).place, path=path)
+            place = root.lack_place(path, key)
+            yield Problem(code="MissingKey", message=f"the key {key} is missing", place=place, path=path)
 
 
 def _exactly_one(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
@@ -102,8 +103,8 @@ def _choice(choices: list[str], expected: str, fault: Fault, root: Node, path: P
     found = (key for key in choices if key in fault.instance)
     present = sorted(found, key=lambda key: _rank(root.key_place((*path, key))))
     if not present and not _misspelt(fault, choices):
-        message = f"needs {expected}"
-        yield Problem(code="MissingKey", message=message, place=root.at(path).place, path=path)
+        place = root.lack_place(path, *choices)
+        yield Problem(code="MissingKey", message=f"needs {expected}", place=place, path=path)
     for extra in present[1:]:
         message = f"{extra} does not go with {present[0]}: {expected}"
         yield Problem(

@@ -33,6 +33,11 @@ class Finding:
     deployment: str | None = None
 
 
+def by_place(finding: Finding) -> tuple[str, int, int, str]:
+    """The order in which findings are shown: a key for `sorted`."""
+    return (finding.file, finding.line, finding.column, finding.code)
+
+
 def refusal_finding(file: RefusedFile) -> Finding:
     """The finding of a file that was not even read."""
     return Finding(code="RefusedFile", message=file.message, file=file.path, line=1, column=1)

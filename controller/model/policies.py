@@ -1,7 +1,4 @@
-"""How a deployment's runs overlap, are caught up, retried, limited and kept, as values. `manifests` builds them.
-
-This version does not act on `secrets` and `resources` yet: whoever declares one gets the finding `NotActedOnYet`.
-"""
+"""How a deployment's runs overlap, are caught up, retried, limited and kept, as values. `manifests` builds them."""
 
 from dataclasses import dataclass
 from datetime import timedelta

@@ -95,6 +95,11 @@ class Run:
     cancel_reason: str | None = None
     retry_of: RunId | None = None
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether an attempt of it has been claimed, and has not ended."""
+        return self.state in (RunState.LAUNCHING, RunState.RUNNING)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:

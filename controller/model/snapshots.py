@@ -41,10 +41,14 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeFile:
-    """One file that is not a manifest: `digest` changes exactly when its content does, `size` is in bytes."""
+    """One file that is not a manifest: `digest` changes exactly when its content does, `size` is in bytes.
+
+    `refusal` says why it can't be read although it is there.
+    """
 
     digest: str
     size: int
+    refusal: str = ""
 
 
 class Code(Protocol):
@@ -59,7 +63,21 @@ class Code(Protocol):
         ...
 
 
+RENDERED = b"\0rendered\n"
+"""Begins the content of a Python spec that was rendered to documents. No Python file has a NUL."""
+
+
 def is_manifest(path: str) -> bool:
-    """Whether the file at `path` (with `/`) is read as deployments: YAML or JSON, no part of it hidden."""
+    """Whether the file at `path` (with `/`) is read as deployments: YAML, JSON or Python, no part of it hidden."""
     hidden = any(part.startswith(".") for part in path.split("/"))
-    return path.endswith((".yaml", ".yml", ".json")) and not hidden
+    return path.endswith((".yaml", ".yml", ".json", ".py")) and not hidden
+
+
+def is_python(path: str) -> bool:
+    """Whether the file may be a Python spec, as it may be a flow or any other module."""
+    return path.endswith(".py")
+
+
+def is_spec(path: str, content: bytes) -> bool:
+    """Whether it is a Python spec: it speaks of `DeploymentSpec`. Any other Python file declares nothing."""
+    return is_python(path) and (b"DeploymentSpec" in content or content.startswith(RENDERED))

@@ -59,11 +59,15 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withheld:
-    """Deletions that git asks for and that nobody has approved: their names, and the digest that approves them."""
+    """Deletions that git asks for and that nobody has approved: their names, and the digest that approves them.
+
+    `plan_digest` is that of the plan that they were part of first, which approves them as well.
+    """
 
     reason: str
     digest: str
     deployments: tuple[str, ...]
+    plan_digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

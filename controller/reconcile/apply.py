@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from controller.model.deployments import Deployment
-from controller.model.status import Condition, InventoryEntry, SourceStatus
+from controller.model.status import Condition, InventoryEntry, SourceStatus, Withheld
 from controller.reconcile import status
 from controller.reconcile.plan import Kept, Plan, Update
 from controller.store import Transaction, events, inventory, sources
@@ -70,8 +70,14 @@ def _status(plan: Plan, before: SourceStatus, now: datetime) -> SourceStatus:
         last_applied_revision=before.last_applied_revision if plan.is_blocked else plan.revision,
         conditions=status.applied(plan, now, before.conditions),
         findings=plan.findings[: status.MAX_FINDINGS],
-        withheld=plan.withheld,
+        withheld=_withheld(plan, before),
     )
+
+
+def _withheld(plan: Plan, before: SourceStatus) -> Withheld | None:
+    """What is withheld; still under the digest of the plan in which it was first."""
+    new, old = plan.withheld, before.withheld
+    return old if new is not None and old is not None and new.digest == old.digest else new
 
 
 def _updated(update: Update, plan: Plan, now: datetime) -> InventoryEntry:

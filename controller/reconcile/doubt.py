@@ -3,6 +3,7 @@
 Invalid is not absent: what may only have moved into a file that can't be read is kept.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 from controller.manifests import DesiredState
@@ -31,6 +32,7 @@ class Doubt:
         # A bad file that nothing is known of may be where a vanished deployment has moved to.
         self._strangers = [finding for file, finding in self._by_file.items() if file not in known]
         self._errors = errors
+        self._texts = {file.path: file.content for file in snapshot.files if file.path in desired.broken_files}
 
     def about(self, entry: InventoryEntry) -> str | None:
         """Why it must be kept; None if it is gone for certain."""
@@ -41,6 +43,14 @@ class Doubt:
         if finding is None and entry.name not in self._declared and entry.file not in self._present:
             # Once in doubt, always in doubt while there is an error: its stranger may be known by now.
             finding = next(iter(self._errors if entry.reason == INVALID else self._strangers), None)
+        if finding is None and entry.name not in self._declared:
+            finding = self._mentioned(entry.name)
         if finding is not None:
             return f"{finding.file}:{finding.line}:{finding.column}: {finding.message}"
         return "Its newest document is not valid." if entry.name in self._declared else None
+
+    def _mentioned(self, name: str) -> Finding | None:
+        """The fault of a bad file that has the name somewhere in its text: the deployment may have moved there."""
+        word = re.compile(rb"(?<![\w-])" + name.encode() + rb"(?![\w-])")
+        found = (self._by_file.get(path) for path, text in self._texts.items() if word.search(text))
+        return next((finding for finding in found if finding is not None), None)

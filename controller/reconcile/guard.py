@@ -14,7 +14,7 @@ ALWAYS_ALLOWED = 5
 ALLOWED_SHARE = 0.2
 
 
-def judge(deletions: Collection[InventoryEntry], in_force: int, remaining: int) -> Withheld | None:
+def judge(deletions: Collection[InventoryEntry], *, in_force: int, remaining: int, plan_digest: str) -> Withheld | None:
     """What to withhold of `deletions`: all of them, or nothing.
 
     `in_force` is how many deployments are in force before, `remaining` how many would be afterwards. Deleting the only
@@ -29,7 +29,7 @@ def judge(deletions: Collection[InventoryEntry], in_force: int, remaining: int) 
     if reason is None:
         return None
     names = tuple(sorted(entry.name for entry in deletions))
-    return Withheld(reason=reason, digest=deletions_digest(deletions), deployments=names)
+    return Withheld(reason=reason, digest=deletions_digest(deletions), deployments=names, plan_digest=plan_digest)
 
 
 def deletions_digest(deletions: Iterable[InventoryEntry]) -> str:

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 
+from controller.clock import Clock
 from controller.errors import ControllerError
-from controller.reconcile.reconciler import Reconciler
+from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.sources.source import Source
 from controller.sources.watch import Watcher
 
@@ -16,18 +17,36 @@ log = logging.getLogger(__name__)
 QUIET_SECONDS = 0.05
 BURST_SECONDS = 1.0
 FIRST_RETRY_SECONDS = 0.75
+DRIFT_PASSES = 4
+"""Passes with nothing new after which the jobs are held against what is in force."""
 
 
 class Loop:
-    """The thread of the reconciler. A burst of hints makes one pass, of the newest revision."""
+    """The thread of the reconciler. A burst of hints makes one pass, of the newest revision.
+
+    After a failure it looks again after 750 ms, then after twice that, and so on up to `longest_retry`.
+    """
 
     def __init__(
-        self, reconciler: Reconciler, source: Source, *, interval: timedelta, on_failure: Callable[[], None]
+        self,
+        reconciler: Reconciler,
+        source: Source,
+        *,
+        clock: Clock,
+        interval: timedelta,
+        longest_retry: timedelta,
+        on_failure: Callable[[], None],
     ) -> None:
         self._reconciler = reconciler
         self._source = source
+        self._clock = clock
         self._interval = interval.total_seconds()
+        self._longest_retry = longest_retry.total_seconds()
         self._on_failure = on_failure
+        self._answered = threading.Condition()
+        self._asked = self._done = 0
+        self._quiet = 0
+        self._last: PassResult | ControllerError | None = None
         self._hint = threading.Event()
         self._stopping = threading.Event()
         self._failures = 0
@@ -43,7 +62,10 @@ class Loop:
     def stop(self) -> None:
         """Return when the pass at hand is done."""
         self._stopping.set()
+        self._source.interrupt()
         self._hint.set()
+        with self._answered:
+            self._answered.notify_all()
         if self._thread.ident is not None:
             self._thread.join()
         self._watcher.close()
@@ -51,6 +73,21 @@ class Loop:
     def look(self) -> None:
         """Something may have changed."""
         self._hint.set()
+
+    def ask(self, seconds: float) -> PassResult | None:
+        """Ask for a pass though nothing may be new, and wait for one that began afterwards; None if it takes longer.
+
+        Raises StateError if that pass could not write.
+        """
+        with self._answered:
+            self._asked += 1
+            ticket = self._asked
+            self.look()
+            is_done = self._answered.wait_for(lambda: self._done >= ticket or self._stopping.is_set(), seconds)
+            last = self._last if is_done else None
+        if isinstance(last, ControllerError):
+            raise last
+        return last
 
     def _live(self) -> None:
         try:
@@ -65,16 +102,17 @@ class Loop:
     def _wait(self) -> bool:
         """Until there is a reason to look; False to end."""
         if self._hint.wait(self._delay()):
-            for _ in range(round(BURST_SECONDS / QUIET_SECONDS)):
+            began = self._clock.monotonic()
+            is_quiet = False
+            while not (is_quiet or self._stopping.is_set() or self._clock.monotonic() - began > BURST_SECONDS):
                 self._hint.clear()
-                if self._stopping.is_set() or not self._hint.wait(QUIET_SECONDS):
-                    break
+                is_quiet = not self._hint.wait(QUIET_SECONDS)
             self._hint.clear()
         return not self._stopping.is_set()
 
     def _delay(self) -> float:
         if self._failures:
-            return min(FIRST_RETRY_SECONDS * 2.0 ** (self._failures - 1), self._interval)
+            return min(FIRST_RETRY_SECONDS * 2.0 ** (self._failures - 1), self._longest_retry)
         return self._interval * random.uniform(0.95, 1.05)
 
     def _watch(self) -> None:
@@ -85,9 +123,25 @@ class Loop:
             return
 
     def _pass(self) -> None:
+        with self._answered:
+            asked = self._asked
+        last: PassResult | ControllerError
         try:
-            failed = self._reconciler.run_pass().error is not None
+            last = result = self._reconciler.run_pass(is_asked=asked > self._done)
+            self._check_drift(result)
+            failed = result.error is not None
         except ControllerError as error:
-            log.error("The pass failed", extra={"reason": error.reason, "error": error.message})
-            failed = True
+            if not self._stopping.is_set():
+                log.error("The pass failed", extra={"reason": error.reason, "error": error.message})
+            last, failed = error, True
         self._failures = min(self._failures + 1, 32) if failed else 0
+        with self._answered:
+            self._last, self._done = last, asked
+            self._answered.notify_all()
+
+    def _check_drift(self, result: PassResult) -> None:
+        """Now and then also while nothing is new."""
+        self._quiet = 0 if result.plan is not None else self._quiet + 1
+        if self._quiet == DRIFT_PASSES:
+            self._quiet = 0
+            self._reconciler.check_drift()

@@ -27,6 +27,16 @@ class Update:
         """Whether its history moves to another name."""
         return self.before.name != self.after.name
 
+    @property
+    def is_real(self) -> bool:
+        """Whether it says something else than before; otherwise it only stands elsewhere, or is good again."""
+        return self.is_renamed or self.before.spec_digest != self.after.spec_digest
+
+    @property
+    def is_told(self) -> bool:
+        """Whether anybody has to know: it says something else, or git says it again."""
+        return self.is_real or self.before.pinned is not None or not self.before.is_valid
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
@@ -57,6 +67,16 @@ class Plan:
     is_blocked: bool = False
 
     @property
+    def changes_anything(self) -> bool:
+        """Whether anything in force changes, if only in its record."""
+        return bool(self.create or self.update or self.delete)
+
+    @property
+    def changed(self) -> tuple[Update, ...]:
+        """The updates but for those that only stand elsewhere now."""
+        return tuple(update for update in self.update if update.is_told)
+
+    @property
     def errors(self) -> tuple[Finding, ...]:
         """The findings that keep something from being applied."""
         return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
@@ -82,15 +102,16 @@ def make_plan(
     keep, delete = _absent(
         [entry for name, entry in recorded.items() if name not in desired.deployments and name not in moved], doubt
     )
-    digest = plan_digest(create, [(change.before, change.after) for change in update], delete)
-    withheld = judge(delete, len(recorded), len(recorded) + len(create) - len(delete))
-    if withheld is not None and approved not in (withheld.digest, digest):
+    digest = plan_digest(create, [(change.before, change.after) for change in update if change.is_real], delete)
+    remaining = len(recorded) + len(create) - len(delete)
+    withheld = judge(delete, in_force=len(recorded), remaining=remaining, plan_digest=digest)
+    is_blocked = is_atomic and any(finding.severity is Severity.ERROR for finding in findings)
+    if withheld is not None and (is_blocked or approved not in (withheld.digest, digest)):
         message = f"git does not declare it any more; its deletion waits for: controller approve {withheld.digest}"
         keep += [Kept(entry=entry, reason=WITHHELD, message=message) for entry in delete]
         delete = []
     else:
         withheld = None
-    is_blocked = is_atomic and any(finding.severity is Severity.ERROR for finding in findings)
     unchanged = len(desired.deployments) - len(create) - len(update)
     if is_blocked:
         create, update, delete = [], [], []

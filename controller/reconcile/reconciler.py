@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+from controller import crashpoints
 from controller.clock import Clock
 from controller.errors import SourceError
 from controller.manifests import ManifestReader, build_deployment
@@ -96,14 +97,19 @@ class Reconciler:
             approved = known.approved if (known := sources.find(tx)) is not None else None
         plan = make_plan(snapshot, desired, self._recorded, approved=approved, is_atomic=self._is_atomic)
         stages.done("plan")
+        before = self._status
         applied = self._apply(plan, desired.limits)
+        is_new = plan.changes_anything or (before.last_attempted_revision, before.conditions) != (
+            revision,
+            applied.status.conditions,
+        )
         stages.done("apply")
         self._built.update((new.name, new) for new in (*plan.create, *(change.after for change in plan.update)))
         self.project(applied)
         stages.done("project")
         self._collect()
         stages.done("garbage")
-        self._tell(plan, started_at, stages)
+        self._tell(plan, started_at, stages, is_new=is_new)
         return PassResult(status=self._status, plan=plan)
 
     def project(self, applied: Applied | None = None) -> None:
@@ -130,8 +136,11 @@ class Reconciler:
             if limits is not None and not plan.is_blocked:
                 queues.put(tx, limits)
             events.append(tx, (*rewritten, *self._unknown_names(tx, plan)))
+            crashpoints.reach("pass:applying")
         self._status, self._is_unavailable = applied.status, False
-        self._recorded = {name: entry for name, entry in self._recorded.items() if name not in applied.gone}
+        for name in applied.gone:
+            self._recorded.pop(name, None)
+            self._built.pop(name, None)
         self._recorded.update(applied.written)
         return applied
 
@@ -178,11 +187,12 @@ class Reconciler:
         conditions = status.unavailable(error, now, before.conditions)
         self._is_unavailable = True
         if conditions != before.conditions:
-            self._status = replace(before, conditions=conditions)
+            found = replace(before, conditions=conditions)
             with self._store.write() as tx:
-                sources.put(tx, self._status)
+                sources.put(tx, found)
                 events.append(tx, status.source_events(before.conditions, conditions, before.revision, now))
                 passes.append(tx, _record(error.reason, error.message, now, before.revision, {}, {}))
+            self._status = found
             log.warning(
                 "The source can't be read; what is in force stays",
                 extra={"reason": error.reason, "error": error.message},
@@ -215,22 +225,27 @@ class Reconciler:
                 self._source.checkout(revision)
             except SourceError as error:
                 log.warning("A last good version can't be kept", extra={"revision": revision, "error": error.message})
-        self._source.collect(keep)
+        try:
+            self._source.collect(keep)
+        except SourceError as error:
+            log.warning("What is not needed any more can't be removed", extra={"error": error.message})
 
-    def _tell(self, plan: Plan, started_at: datetime, stages: Stages) -> None:
+    def _tell(self, plan: Plan, started_at: datetime, stages: Stages, *, is_new: bool) -> None:
         for finding in plan.findings:
             log.warning("Finding", extra={"at": status.where(finding), "code": finding.code, "hint": finding.hint})
         if plan.withheld is not None:
             log.warning("Deletions withheld", extra={"reason": plan.withheld.reason, "digest": plan.withheld.digest})
         counts = {
             "new": len(plan.create),
-            "changed": len(plan.update),
+            "changed": len(plan.changed),
             "pruned": len(plan.delete),
             "kept": len(plan.keep),
-            "unchanged": plan.unchanged,
+            "unchanged": plan.unchanged + len(plan.update) - len(plan.changed),
         }
         what = "Nothing applied: not everything is valid" if plan.is_blocked else "Applied"
         log.info(what, extra={"revision": plan.revision, **counts, "ms": round(stages.total)})
+        if not is_new:
+            return
         ready = self._status.conditions[0]
         with self._store.write() as tx:
             record = _record(ready.reason, ready.message, started_at, plan.revision, counts, stages.milliseconds)

@@ -1,5 +1,6 @@
 """How long each stage of a pass took. The reconciler fills it; the history and the log line show it."""
 
+from controller import crashpoints
 from controller.clock import Clock
 
 
@@ -16,6 +17,7 @@ class Stages:
         now = self._clock.monotonic()
         self.milliseconds[name] = round((now - self._last) * 1000, 3)
         self._last = now
+        crashpoints.reach(f"pass:{name}")
 
     @property
     def total(self) -> float:

@@ -96,7 +96,8 @@ def source_events(
         before = was.get(said.type)
         is_good = said.status is (said.type is ConditionType.READY)
         is_same = before == (said.status, said.reason, said.message)
-        if said.type not in _TOLD or is_same or (before is not None and before[0] and is_good):
+        is_told_below = said.type is ConditionType.READY and said.reason == WITHHELD
+        if said.type not in _TOLD or is_told_below or is_same or (before is not None and before[0] and is_good):
             continue
         found.append(
             Event(
@@ -115,7 +116,7 @@ def plan_events(plan: Plan, now: datetime) -> list[Event]:
     """What to tell about deployments: what was created, updated, renamed, pruned, kept, or became good again."""
     found = [_event(now, "Pruned", "It left the repository.", entry.name, plan) for entry in plan.delete]
     found += [_event(now, "Created", f"Declared in {new.file}:{new.line}.", new.name, plan) for new in plan.create]
-    for update in plan.update:
+    for update in plan.changed:
         message = f"Declared in {update.after.file}:{update.after.line}."
         reason = "Updated" if update.before.is_valid else "Recovered"
         if update.is_renamed:

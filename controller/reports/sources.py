@@ -1,4 +1,4 @@
-"""The lines that findings point at, counted as YAML counts them. `cli` makes it from the bytes that were validated."""
+"""The lines that findings point at, counted as editors do. `cli` makes it from the bytes that were validated."""
 
 import re
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from functools import lru_cache
 SourceLine = Callable[[str, int], str | None]
 """The text of a line of a file, from 1, without its line break; None if there is none to show."""
 
-_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_BREAK = re.compile("\r\n|[\n\r]")
 _FILES_KEPT = 8
 
 

@@ -6,8 +6,5 @@
     Requests(...).trigger(Request(...))            # somebody asked for it
 
 What stands in a run's directory decides what became of it (`verdict`); processes and signals are only hints.
+This file imports nothing: the processes of `runs.beside` come through here and need none of the rest.
 """
-
-from controller.runs.engine import Engine
-
-__all__ = ["Engine"]

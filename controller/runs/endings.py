@@ -1,10 +1,11 @@
 """How a run, or one attempt of it, ends in the record: final for ever, or another attempt follows.
 
-Called in a transaction by whoever ends runs: the watchlist with a verdict, the queue at a deadline, a request to
-cancel. Nothing here knows processes.
+Called in a transaction by whoever ends runs, and after it to tell: the watchlist with verdicts, the queue at a
+deadline, a request to cancel. Nothing here knows processes.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,52 +13,59 @@ from controller.model.runs import Run, RunState
 from controller.model.status import Event, EventSeverity
 from controller.runs.retries import next_start
 from controller.runs.verdict import Ended
-from controller.store import Transaction, events, occurrences, runs
+from controller.store import Transaction, events, occurrences, runs, turns
+from controller.store.turns import Ending
 
 log = logging.getLogger(__name__)
 
 _SEVERITIES = {RunState.CANCELLED: EventSeverity.INFO, RunState.SKIPPED: EventSeverity.WARNING}
 
 
-def finish(
-    tx: Transaction, run: Run, state: RunState, reason: str | None, now: datetime, *, ended: Ended | None = None
-) -> Run | None:
-    """Record this end; returns the run as it is then, to be told of once that is on disk. None: somebody was first."""
-    if state is RunState.CANCELLED and run.cancel_reason is not None:
-        reason = run.cancel_reason
-    ending = {
-        "reason": reason,
-        "finished_at": ended.finished_at if ended is not None and ended.finished_at is not None else now,
-        "exit_code": None if ended is None else ended.exit_code,
-        "signal": None if ended is None else ended.signal,
-    }
-    is_attempt = run.state in (RunState.LAUNCHING, RunState.RUNNING)
-    again = next_start(run, state, now) if is_attempt else None
-    if again is not None:
-        ended_run = _retry(tx, run, state, reason, again)
-    else:
-        result = None if ended is None else ended.result
-        moved = runs.move(tx, run.id, expect=run.state, to=state, result=result, **ending)
-        ended_run = replace(run, state=state, reason=reason) if moved else None
-    if ended_run is None:
-        return None
-    if is_attempt and run.attempt:
-        runs.move_attempt(tx, run.id, run.attempt, state, **ending)
-    if state is not RunState.SUCCEEDED:
-        events.append(tx, [_event(ended_run, state, now)])
-    return ended_run
+def ending(run: Run, state: RunState, reason: str | None, now: datetime) -> Ending:
+    """The end of a run that no supervisor wrote down."""
+    return Ending(run=run, state=state, reason=reason, finished_at=now)
+
+
+def ending_of(run: Run, ended: Ended, now: datetime) -> Ending:
+    """The end of a run as its supervisor wrote it down."""
+    return Ending(
+        run=run,
+        state=ended.state,
+        reason=ended.reason,
+        finished_at=ended.finished_at or now,
+        exit_code=ended.exit_code,
+        signal=ended.signal,
+        result=ended.result,
+    )
+
+
+def record(tx: Transaction, endings: Sequence[Ending], now: datetime) -> list[Run]:
+    """Record these ends; returns the runs as they are then, to be told of once that is on disk.
+
+    What is not in the state any more that its ending was made for is left alone: somebody was first.
+    """
+    asked = [_as_asked(tx, one) for one in endings]
+    again = {one.run.id: start for one in asked if (start := _next_start(one, now)) is not None}
+    final = [one for one in asked if one.run.id not in again]
+    moved = turns.end(tx, final)
+    ended = [(one.state, _at_its_end(one)) for one in final if one.run.id in moved]
+    for one in asked:
+        if one.run.id in again and (waiting := _retry(tx, one, again[one.run.id])) is not None:
+            ended.append((one.state, waiting))
+    events.append(tx, [_event(run, state, now) for state, run in ended if state is not RunState.SUCCEEDED])
+    return [run for _, run in ended]
 
 
 def skip(tx: Transaction, run: Run, reason: str, now: datetime) -> Run | None:
     """It has waited and is not run any more; the ledger says so too."""
     occurrences.skip(tx, run, reason)
-    return finish(tx, run, RunState.SKIPPED, reason, now)
+    return _finish(tx, run, RunState.SKIPPED, reason, now)
 
 
 def cancel(tx: Transaction, run: Run, reason: str, now: datetime) -> Run | None:
     """It ends at once if it waits; else what is under way is to be ended, and ends when its supervisor has."""
     if run.state in (RunState.PENDING, RunState.RETRYING):
-        return finish(tx, run, RunState.CANCELLED, reason, now)
+        return _finish(tx, run, RunState.CANCELLED, reason, now)
     if not run.state.is_terminal and run.cancel_reason is None:
         runs.move(tx, run.id, expect=run.state, to=run.state, cancel_reason=reason)
     return None
@@ -76,10 +84,58 @@ def tell(run: Run | None) -> None:
         log.warning("Run %s", _words(run.state), extra=fields)
 
 
-def _retry(tx: Transaction, run: Run, state: RunState, reason: str | None, again: datetime) -> Run | None:
-    said = f"attempt {run.attempt} of {run.attempts} {_words(state)}" + (f": {reason}" if reason else "")
+def note(run: Run, ended: Ended) -> None:
+    """Log what its supervisor saw on the way."""
+    fields = {"deployment": run.deployment, "run": run.id}
+    if ended.left_behind:
+        log.warning("Processes that a flow left behind were killed", extra={**fields, "count": ended.left_behind})
+    if ended.dropped_bytes:
+        log.warning("Output of a run was dropped", extra={**fields, "bytes": ended.dropped_bytes})
+    for limit in ended.unenforced:
+        log.warning("A limit of a run can't be enforced here", extra={**fields, "limit": limit})
+
+
+def _finish(tx: Transaction, run: Run, state: RunState, reason: str | None, now: datetime) -> Run | None:
+    return next(iter(record(tx, [ending(run, state, reason, now)], now)), None)
+
+
+def _as_asked(tx: Transaction, one: Ending) -> Ending:
+    """The ending with what somebody may have asked for since its run was launched: that it be cancelled."""
+    may_follow = one.run.retries is not None and one.run.attempt < one.run.attempts
+    if (
+        one.state is RunState.SUCCEEDED
+        or not one.run.is_under_way
+        or not (may_follow or one.state is RunState.CANCELLED)
+    ):
+        return one
+    now = runs.find(tx, one.run.id) or one.run
+    reason = now.cancel_reason if one.state is RunState.CANCELLED and now.cancel_reason is not None else one.reason
+    return replace(one, run=replace(one.run, cancel_reason=now.cancel_reason), reason=reason)
+
+
+def _next_start(one: Ending, now: datetime) -> datetime | None:
+    return next_start(one.run, one.state, now) if one.run.is_under_way else None
+
+
+def _at_its_end(one: Ending) -> Run:
+    return replace(one.run, state=one.state, reason=one.reason)
+
+
+def _retry(tx: Transaction, one: Ending, again: datetime) -> Run | None:
+    run = one.run
+    said = f"attempt {run.attempt} of {run.attempts} {_words(one.state)}" + (f": {one.reason}" if one.reason else "")
     if not runs.move(tx, run.id, expect=run.state, to=RunState.RETRYING, not_before=again, reason=said):
         return None
+    runs.move_attempt(
+        tx,
+        run.id,
+        run.attempt,
+        one.state,
+        reason=one.reason,
+        finished_at=one.finished_at,
+        exit_code=one.exit_code,
+        signal=one.signal,
+    )
     return replace(run, state=RunState.RETRYING, not_before=again, reason=said)
 
 

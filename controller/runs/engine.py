@@ -24,7 +24,8 @@ from controller.runs.launcher import Launcher
 from controller.runs.specification import Specifications
 from controller.runs.timekeeper import Timekeeper
 from controller.runs.waiting import Queue
-from controller.runs.watchlist import Watched, Watchlist
+from controller.runs.watched import Watched
+from controller.runs.watchlist import Launchable, Watchlist
 from controller.store import Store, inventory, runs
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class Engine:
         self._source = specifications.source
         self._clock = clock
         self._admission = admission
-        self._launcher = launcher
+        self.launcher = launcher
         self._max_running = max_running
         self._on_tick = on_tick
         self._on_failure = on_failure
@@ -65,6 +66,7 @@ class Engine:
         self._queue = Queue(store, clock, max_running)
         self._due: deque[str] = deque()
         self._next_start: datetime | None = None
+        self._may_wait = True
         self._stopping = threading.Event()
         self._exports: dict[str, Future[Path]] = {}
         self._exporter = ThreadPoolExecutor(1, thread_name_prefix="exports")
@@ -74,6 +76,7 @@ class Engine:
 
     def start(self) -> None:
         """Take over the runs of a controller before us, then begin."""
+        self.launcher.open()
         self._timekeeper.begin()
         self._queue.open()
         self._watchlist.recover()
@@ -126,7 +129,6 @@ class Engine:
 
     def _turn(self, ready: Sequence[Watched], *, is_tick: bool) -> None:
         try:
-            self._watchlist.handle(ready)
             if is_tick:
                 self._due.extend(self._released())
             if self._timekeeper.look(is_tick=is_tick):
@@ -134,9 +136,11 @@ class Engine:
                 self._queue.settle()
             if is_tick:
                 self._on_tick()
-                self._watchlist.look_again()
+                self._may_wait = True
+            if self._watchlist.take_turn(ready, self._waiting, everything=is_tick):
+                self._may_wait = True  # somebody has made room, or waits again
+                self.wake()
             self._end_cancelled()
-            self._launch()
         except ControllerError as error:
             log.error("Runs can't go on for now", extra={"reason": error.reason, "error": error.message})
             # What woke us is still there to be dealt with, and would wake us again at once.
@@ -146,7 +150,7 @@ class Engine:
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while os.read(self._wake_read, 4096):
-                pass
+                self._may_wait = True
 
     def _released(self) -> list[str]:
         """No schedule says that a hold has come to its end."""
@@ -187,25 +191,35 @@ class Engine:
         for run_id in cancelled:
             self._watchlist.end(run_id)
 
-    def _launch(self) -> None:
-        self._next_start = None  # without a free place, the end of a run is what to wait for
-        free = self._max_running - len(self._watchlist)
-        if free <= 0:
-            return
+    def _waiting(self, used: int) -> list[Launchable]:
+        """The runs that can be launched now, while so many places are taken."""
+        now = self._clock.now()
+        is_time = self._next_start is not None and self._next_start <= now
+        self._may_wait |= is_time
+        free = self._max_running - used
+        if free <= 0 and is_time:
+            self._next_start = None  # the end of a run is what to wait for
+        if free <= 0 or not self._may_wait:
+            return []
         waiting, self._next_start = self._queue.take(free)
-        for run in waiting:
-            root = self._root(run)
-            if root is not None:
-                self._launch_one(run, root)
+        # Fewer than there are places: until something new comes, there is nothing to look for.
+        self._may_wait = len(waiting) == free
+        prepared = [self._prepare(run) for run in waiting]
+        self._may_wait |= None in prepared
+        return [one for one in prepared if one is not None]
 
-    def _launch_one(self, run: Run, root: Path) -> None:
+    def _prepare(self, run: Run) -> Launchable | None:
+        """The run with its code; None while it has to wait for that, or can't have it."""
+        root = self._root(run)
+        if root is None:
+            return None
         try:
             deployment = self._specifications.resolve(run, self._clock.now())
         except ControllerError as error:
-            self._watchlist.refuse(run, error.message)
-            return
+            self._refuse(run, error.message)
+            return None
         pycache = root.parent / "pycache" if self._source.is_pinned else None
-        self._watchlist.launch(run, deployment, root, pycache)
+        return Launchable(run=run, deployment=deployment, root=root, pycache=pycache)
 
     def _root(self, run: Run) -> Path | None:
         """The code of a run's revision; None while it is being exported, beside this thread."""
@@ -220,5 +234,10 @@ class Engine:
             del self._exports[run.revision]
             error = future.exception()
             if error is not None:
-                self._watchlist.refuse(run, error.message if isinstance(error, ControllerError) else str(error))
+                self._refuse(run, error.message if isinstance(error, ControllerError) else str(error))
         return None
+
+    def _refuse(self, run: Run, reason: str) -> None:
+        """It can't be launched, and so its place is free for another one."""
+        self._watchlist.refuse(run, reason)
+        self.wake()

@@ -20,7 +20,7 @@ from typing import Any
 from controller.clock import Clock
 from controller.errors import UsageError
 from controller.model.deployments import CommandTarget, Deployment
-from controller.runs import flow_process
+from controller.runs.beside import flow_process
 
 MAX_REPORT_BYTES = 1 << 18
 GRACE_SECONDS = 10.0

@@ -1,58 +1,98 @@
-"""Starts the supervisor of one attempt and gives it leave to go on. Called by the engine.
+"""Starts the supervisor of one attempt and gives it leave to go on. Called by the watchlist, from the engine's thread.
 
-Everything that the supervisor needs stands in the run's directory before it starts. The controller's environment does
-not reach the flow; parameters reach it in a file, never through a shell or a command line.
+Everything that the supervisor needs stands in the run's directory before it starts, but for secrets, which are nowhere
+on disk. It is forked by the fork server if that can be asked, else started cold; what follows is the same.
 """
 
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from controller import crashpoints
 from controller.model.deployments import CommandTarget, Deployment
+from controller.model.policies import EnvSecret
 from controller.model.runs import Run
-from controller.runs import flow_process, supervisor
+from controller.runs.beside import flow_process
+from controller.runs.users import FlowUser, let_pass, own_directory
+from controller.runs.warm import IMPORT, PACKAGE, ForkServer
 
 END_SECONDS = 2.0
+LOG_BYTES = 64 << 20
+_SUPERVISE = IMPORT + "from controller.runs.beside.supervisor import main; main(sys.argv[2])"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Launch:
-    """A supervisor that was started by this process; READY comes on its standard output."""
+    """A supervisor that was asked for by this process. `wire`: its socket, on which it says READY and hears GO.
 
-    process: subprocess.Popen[bytes]
+    `process` is None for one that the fork server was asked for; that one sends `handle`, a pidfd of itself.
+    """
+
+    wire: socket.socket
     directory: Path
+    secrets: Mapping[str, str | None]
+    process: subprocess.Popen[bytes] | None = None
+    handle: int | None = None
+    is_ready: bool = False
+    _heard: bytes = field(default=b"", init=False)
+
+    def hear(self) -> bool:
+        """Take what it says; False once it has ended without READY."""
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self.wire, 64, 1)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        self._heard += data
+        for descriptor in descriptors:
+            self.handle = descriptor
+        self.is_ready = self._heard.endswith(b"READY\n")
+        return bool(data)
 
     def go(self) -> None:
-        """Let it start the flow."""
-        assert self.process.stdin is not None
-        with suppress(BrokenPipeError):
-            self.process.stdin.write(b"GO\n")
-            self.process.stdin.flush()
-        self.close()
+        """Let it start the flow. What it hears of this only in part is no leave."""
+        word = b"GO " + json.dumps(self.secrets).encode() + b"\n" if self.secrets else b"GO\n"
+        self.wire.settimeout(END_SECONDS)
+        with suppress(OSError):
+            self.wire.sendall(word)
+        self.wire.close()
+
+    def has_ended(self) -> bool:
+        """Whether the process is gone, as far as its handle tells."""
+        if self.process is not None and self.process.poll() is not None:
+            return True
+        return self.handle is not None and bool(select.select([self.handle], [], [], 0)[0])
 
     def end(self) -> None:
         """See that the process is gone: one that was not let go ends by itself, if it can."""
-        self.close()
-        try:
-            self.process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
+        self.wire.close()
+        if self.handle is not None and not select.select([self.handle], [], [], END_SECONDS)[0]:
+            signal.pidfd_send_signal(self.handle, signal.SIGKILL)
+            select.select([self.handle], [], [], END_SECONDS)
+        if self.process is not None:
             self.process.wait()
 
-    def close(self) -> None:
-        """Close the pipes: without GO, the supervisor ends and nothing runs."""
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                with suppress(BrokenPipeError):
-                    pipe.close()
+    def release(self) -> None:
+        """Let go of it without a word: without GO it ends and nothing runs, else it goes on."""
+        self.wire.close()
+        if self.process is not None:
+            self.process.poll()
+            # The flow outlives us on purpose; Python would warn about an unreaped child.
+            self.process.returncode = self.process.returncode or 0
+        if self.handle is not None:
+            os.close(self.handle)
+            self.handle = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +100,18 @@ class Launcher:
     """Where runs live, and what their flows get.
 
     `environment`: what every flow sees besides what its deployment declares. `grace`: from SIGTERM to SIGKILL.
+    `variables`: where a secret's `env` is looked up. `group`: below which control groups are made. `user`: who flows
+    run as, None for the controller's own. `server`: None has every run start cold.
     """
 
     directory: Path
     environment: Mapping[str, str]
     grace: timedelta
+    variables: Mapping[str, str] = field(default_factory=dict)
+    group: Path | None = None
+    user: FlowUser | None = None
+    server: ForkServer | None = None
+    log_bytes: int = LOG_BYTES
 
     def attempt_directory(self, run_id: str, number: int, nonce: str) -> Path:
         """Where the files of one attempt are."""
@@ -74,38 +121,82 @@ class Launcher:
         """Write the attempt's directory and start its supervisor. Raises OSError."""
         directory = self.attempt_directory(run.id, run.attempt, nonce)
         directory.parent.mkdir(exist_ok=True, mode=0o700)
-        for private in (directory, directory / "tmp"):
-            private.mkdir(mode=0o700)
+        directory.mkdir(mode=0o700)
+        if self.user is not None:
+            let_pass(self.user, directory.parent, directory)
+            if pycache is not None:
+                let_pass(self.user, pycache.parents[1], pycache.parent)
+                own_directory(self.user, pycache)
+        spec = self._spec(run, deployment, root, nonce, pycache, directory)
+        with open(directory / "run.json", "xb", opener=_private) as stream:
+            stream.write(json.dumps(spec).encode())
+        crashpoints.reach("prepared")
+        secrets = {
+            name: self.variables.get(secret.env)
+            for name, secret in deployment.secrets.items()
+            if isinstance(secret, EnvSecret)
+        }
+        return self.start(directory, secrets)
+
+    def open(self) -> None:
+        """Have the fork server get ready."""
+        if self.server is not None:
+            self.server.start()
+
+    def close(self) -> None:
+        """Start nothing more. What was started goes on."""
+        if self.server is not None:
+            self.server.stop()
+
+    def start(self, directory: Path, secrets: Mapping[str, str | None]) -> Launch:
+        """Start the supervisor of a directory that holds its `run.json`. Raises OSError."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            launch = Launch(wire=ours, directory=directory, secrets=secrets)
+            try:
+                if self.server is None or not self.server.ask(directory, theirs):
+                    launch.process = _start_cold(directory, theirs)
+                    launch.handle = os.pidfd_open(launch.process.pid)
+            except OSError:
+                ours.close()
+                raise
+        ours.setblocking(False)
+        return launch
+
+    def _spec(
+        self, run: Run, deployment: Deployment, root: Path, nonce: str, pycache: Path | None, directory: Path
+    ) -> dict[str, Any]:
         target = deployment.target
-        call: dict[str, Any] = {}
+        call: dict[str, Any] = {"parameters": run.parameters}
         argv = [sys.executable, "-P", flow_process.__file__]
         if isinstance(target, CommandTarget):
             argv = list(target.argv)
         else:
-            call = {"root": str(root), "path": target.path, "name": target.name, "pycache": pycache and str(pycache)}
-        _write(directory / "call.json", {**call, "parameters": run.parameters})
-        spec = {
+            place = {"root": str(root), "path": target.path, "name": target.name}
+            call |= {**place, "pycache": pycache and str(pycache)}
+        limits = deployment.resources
+        return {
             "nonce": nonce,
             "argv": argv,
+            "call": call,
             "cwd": str(root / deployment.working_directory),
             "env": self._environment(run, deployment, directory),
+            "secrets": {
+                name: {"env": secret.env} if isinstance(secret, EnvSecret) else {"file": secret.file}
+                for name, secret in deployment.secrets.items()
+            },
             "timeout": None if deployment.timeout is None else deployment.timeout.total_seconds(),
             "grace": self.grace.total_seconds(),
+            "log_bytes": self.log_bytes,
+            "resources": {
+                "memory": limits.memory,
+                "cpu_seconds": limits.cpu_seconds,
+                "processes": limits.processes,
+            },
+            "cgroup": self.group and str(self.group),
+            "user": self.user and {"uid": self.user.uid, "gid": self.user.gid, "groups": self.user.groups},
+            "crashpoint": crashpoints.of_supervisor(),
         }
-        _write(directory / "run.json", spec)
-        for parent in (directory, directory.parent, directory.parent.parent):
-            _sync(parent)
-        with open(directory / "supervisor.log", "wb", opener=_private) as errors:
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-X", "utf8", supervisor.__file__, str(directory)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env={},
-                cwd="/",
-                start_new_session=True,
-            )
-        return Launch(process=process, directory=directory)
 
     def _environment(self, run: Run, deployment: Deployment, directory: Path) -> dict[str, str]:
         scheduled_for = "" if run.scheduled_for is None else run.scheduled_for.isoformat().replace("+00:00", "Z")
@@ -134,21 +225,19 @@ def sweep(run_id: str) -> int:
     return killed
 
 
+def _start_cold(directory: Path, wire: socket.socket) -> subprocess.Popen[bytes]:
+    """A supervisor in an interpreter of its own."""
+    with open(directory / "supervisor.log", "wb", opener=_private) as errors:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", "-X", "utf8", "-c", _SUPERVISE, str(PACKAGE), str(directory)],
+            stdin=wire.fileno(),
+            stdout=wire.fileno(),
+            stderr=errors,
+            env={},
+            cwd="/",
+            start_new_session=True,
+        )
+
+
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        json.dump(content, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

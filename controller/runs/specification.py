@@ -16,7 +16,7 @@ from controller.model.snapshots import ManifestFile
 from controller.sources.source import Source
 from controller.store import Store, inventory
 
-_REMEMBERED = 256
+_REMEMBERED = 2048
 
 
 class Specifications:

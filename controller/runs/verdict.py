@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,11 @@ class Alive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """The flow ended and its supervisor wrote down how."""
+    """The flow ended and its supervisor wrote down how.
+
+    `left_behind`: processes that were killed after the main one had ended. `dropped_bytes`: of output, above the cap.
+    `unenforced`: limits that nothing on this machine sees to.
+    """
 
     state: RunState
     reason: str | None
@@ -34,6 +39,9 @@ class Ended:
     started_at: datetime | None
     finished_at: datetime | None
     result: Any
+    left_behind: int = 0
+    dropped_bytes: int = 0
+    unenforced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +112,9 @@ def _ended(ending: dict[str, Any]) -> Ended:
         started_at=_instant(ending.get("started_at")),
         finished_at=_instant(ending.get("finished_at")),
         result=ending.get("result") if state is RunState.SUCCEEDED else None,
+        left_behind=ending.get("left_behind", 0),
+        dropped_bytes=ending.get("dropped_bytes", 0),
+        unenforced=tuple(ending.get("unenforced", ())),
     )
 
 
@@ -114,12 +125,22 @@ def _reason(state: RunState, ending: dict[str, Any]) -> str | None:
         return "its supervisor was asked to end it"
     if state is not RunState.FAILED:
         return None
+    if ending.get("reason"):
+        return str(ending["reason"]).encode("utf-8", "backslashreplace").decode()
     if ending.get("error"):
         # A flow's message may hold lone surrogates, which no database takes.
         return str(ending["error"]).encode("utf-8", "backslashreplace").decode()
     if ending.get("signal") is not None:
-        return f"ended by signal {ending['signal']}"
-    return str(ending.get("reason") or f"exit code {ending.get('exit_code')}")
+        return f"ended by {_name(ending['signal'])} (signal {ending['signal']})"
+    return f"exit code {ending.get('exit_code')}"
+
+
+def _name(number: int) -> str:
+    """What a signal is called: `SIGSEGV`, or `SIGRTMIN+3`."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
 
 
 def _instant(seconds: float | None) -> datetime | None:

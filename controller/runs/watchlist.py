@@ -1,46 +1,51 @@
 """The runs that have a supervisor: from claiming a run to committing its outcome. Used by the engine's thread.
 
-The order of writes is the protocol: claimed on disk, then a supervisor; `running` on disk, then GO; outcome last.
+The order of writes is the protocol: claimed on disk, then a supervisor; `running` on disk, then GO; outcome last. What
+a turn has to write of all runs is one transaction.
 """
 
 import logging
 import os
-import select
 import selectors
-import signal
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from controller.clock import Clock
+from controller.crashpoints import reach
 from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunState
-from controller.runs.endings import finish, tell
+from controller.runs import cgroups, tasks
+from controller.runs.endings import ending, ending_of, note, record, tell
 from controller.runs.ids import new_nonce
-from controller.runs.launcher import Launch, Launcher, sweep
-from controller.runs.verdict import Alive, Ended, Lost, judge
+from controller.runs.launcher import Launcher, sweep
+from controller.runs.verdict import Alive, Ended, Lost, NotStarted, Verdict, judge
+from controller.runs.watched import Watched
 from controller.settings import boot_id
-from controller.store import Store, Transaction, runs
+from controller.store import Store, Transaction, runs, turns
 from controller.store.runs import RunFilter
+from controller.store.turns import Ending
 
 log = logging.getLogger(__name__)
 
 MAX_LAUNCHES = 5
+READY_SECONDS = 10.0
 
 
-@dataclass(slots=True, kw_only=True)
-class Watched:
-    """One run with a supervisor. `launch` is None for one that was adopted from a controller before us."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launchable:
+    """A run that has a place and its code: `root` is its revision's tree, `pycache` where Python may keep bytecode."""
 
     run: Run
-    attempt: Attempt
-    directory: Path
-    launch: Launch | None
-    handle: int | None = None
-    is_ready: bool = False
-    is_going: bool = False
+    deployment: Deployment
+    root: Path
+    pycache: Path | None
+
+
+Waiting = Callable[[int], Sequence[Launchable]]
+Decided = tuple[Watched, Ended | Lost | NotStarted]
 
 
 class Watchlist:
@@ -53,6 +58,7 @@ class Watchlist:
         self._boot_id = boot_id()
         self._watched: dict[str, Watched] = {}
         self._launches: Counter[str] = Counter()
+        self._to_judge: dict[str, Watched] = {}
         self._selector: selectors.BaseSelector | None = None
 
     def __len__(self) -> int:
@@ -62,10 +68,105 @@ class Watchlist:
         """Let this selector wait for everything that is, and will be, watched."""
         self._selector = selector
         for watched in self._watched.values():
-            self._register(watched)
+            watched.register(selector)
 
     def recover(self) -> None:
-        """Take over what is being launched or running but not watched: a controller before us left it."""
+        """Take over what a controller before us left, and record what has ended meanwhile."""
+        self.take_turn([], lambda _: [], everything=True)
+
+    def release(self) -> None:
+        """Let go of every supervisor without a word: those without GO end, the others go on."""
+        for watched in self._watched.values():
+            watched.release()
+        self._watched.clear()
+        self._launcher.close()
+
+    def refuse(self, run: Run, reason: str) -> None:
+        """This run can't be launched: it has failed without having run."""
+        now = self._clock.now()
+        with self._store.write() as tx:
+            ended = record(tx, [ending(run, RunState.FAILED, f"not launched: {reason}", now)], now)
+        self._tell(ended)
+
+    def end(self, run_id: str) -> None:
+        """Ask the supervisor of this run, if it has leave to run, to end its flow. Asking again does no harm."""
+        watched = self._watched.get(run_id)
+        if watched is not None and watched.is_going:
+            watched.ask_to_end()
+
+    def take_turn(self, ready: Sequence[Watched], waiting: Waiting, *, everything: bool) -> bool:
+        """Settle what has ended, let go what is ready, claim what has a place: one transaction, then what follows.
+
+        Returns whether anything was settled: then there is room for others, or a run waits again.
+
+        `ready`: what woke us. `waiting(used)` gives the runs that may be launched while `used` places are taken.
+        With `everything`, all are judged, hint or not, and who has been silent for too long is not waited for.
+        """
+        # What was to be judged when a turn failed is judged again: nothing would wake us for it.
+        self._to_judge.update({watched.run.id: watched for watched in self._heard(ready)})
+        if everything:
+            self._to_judge.update({watched.run.id: watched for watched in self._all_to_judge()})
+        decided = self._decide(list(self._to_judge.values()))
+        going = [watched for watched in self._watched.values() if watched.is_ready and not watched.is_going]
+        batch = waiting(len(self._watched) - len(decided))
+        if decided or going or batch:
+            self._commit(decided, going, batch)
+        self._to_judge.clear()
+        return bool(decided)
+
+    def _commit(self, decided: Sequence[Decided], going: Sequence[Watched], batch: Sequence[Launchable]) -> None:
+        """The order is the protocol: nothing of what follows is done before the commit."""
+        now = self._clock.now()
+        tries = {one.run.id: self._attempt(one.run) for one in batch}
+        reach("judged", decided)
+        reach("heard", going)
+        trees = tasks.read_trees((watched.run, watched.directory, verdict) for watched, verdict in decided)
+        with self._store.write() as tx:
+            told = self._settle(tx, decided, now)
+            tasks.record(tx, trees)
+            running = turns.start(tx, [watched.attempt for watched in going], now)
+            claimed = turns.claim(tx, list(tries.values()))
+        self._to_judge.clear()
+        reach("settled", decided)
+        reach("running", going)
+        reach("claimed", batch)
+        for watched, _ in decided:
+            self._forget(watched)
+        self._tell(told)
+        for watched in going:
+            self._go(watched, now, may_go=watched.run.id in running)
+        reach("gone", going)
+        for one in batch:
+            if one.run.id in claimed:
+                self._start(one, tries[one.run.id])
+        reach("launched", batch)
+
+    def _heard(self, ready: Sequence[Watched]) -> list[Watched]:
+        """Take what supervisors say; returns those that have ended, or may have."""
+        ended: list[Watched] = []
+        for watched in ready:
+            if watched.launch is None or watched.is_going:
+                ended.append(watched)
+            elif not watched.launch.hear():
+                self._give_up(watched)
+                ended.append(watched)
+        return ended
+
+    def _all_to_judge(self) -> list[Watched]:
+        self._take_over()
+        late = [
+            watched
+            for watched in self._watched.values()
+            if not watched.is_going and not watched.is_ready and self._clock.monotonic() >= watched.ready_by
+        ]
+        if late and self._launcher.server is not None:
+            self._launcher.server.stop()  # it may be the reason; what it has forked goes on
+        for watched in late:
+            self._give_up(watched)
+        return [watched for watched in self._watched.values() if watched.is_going]
+
+    def _take_over(self) -> None:
+        """Watch what is being launched or running and is not watched yet."""
         with self._store.read() as tx:
             claimed = runs.select_all(tx, RunFilter(states=(RunState.LAUNCHING, RunState.RUNNING)))
             left = [run for run in claimed if run.id not in self._watched]
@@ -73,199 +174,156 @@ class Watchlist:
         for run in reversed(left):
             attempt = tries[run.id][-1]
             directory = self._launcher.attempt_directory(run.id, attempt.number, attempt.nonce)
-            watched = Watched(run=run, attempt=attempt, directory=directory, launch=None, is_going=True)
-            self._watched[run.id] = watched
-            self._judge(watched)
+            self._watched[run.id] = Watched(run=run, attempt=attempt, directory=directory, launch=None)
 
-    def release(self) -> None:
-        """Let go of every supervisor without a word: those without GO end, the others go on."""
-        for watched in self._watched.values():
-            if watched.launch is not None:
-                watched.launch.close()
-                watched.launch.process.poll()
-                # The flow outlives us on purpose; Python would warn about an unreaped child.
-                watched.launch.process.returncode = watched.launch.process.returncode or 0
-            if watched.handle is not None:
-                os.close(watched.handle)
-        self._watched.clear()
+    def _attempt(self, run: Run) -> Attempt:
+        return Attempt(
+            run_id=run.id,
+            number=run.attempt or 1,
+            nonce=new_nonce(),
+            boot_id=self._boot_id,
+            state=RunState.LAUNCHING,
+        )
 
-    def launch(self, run: Run, deployment: Deployment, root: Path, pycache: Path | None) -> None:
-        """Claim the run, and start its supervisor once that is on disk."""
-        nonce, number = new_nonce(), run.attempt or 1
-        attempt = Attempt(run_id=run.id, number=number, nonce=nonce, boot_id=self._boot_id, state=RunState.LAUNCHING)
-        with self._store.write() as tx:
-            if not runs.move(tx, run.id, expect=RunState.PENDING, to=RunState.LAUNCHING, attempt=number):
-                return
-            runs.start_attempt(tx, attempt)
-            claimed = runs.find(tx, run.id)
-        assert claimed is not None
+    def _start(self, one: Launchable, attempt: Attempt) -> None:
+        run = replace(one.run, state=RunState.LAUNCHING, attempt=attempt.number)
         try:
-            launch = self._launcher.launch(claimed, deployment, root, nonce=nonce, pycache=pycache)
+            launch = self._launcher.launch(run, one.deployment, one.root, nonce=attempt.nonce, pycache=one.pycache)
         except (OSError, ValueError) as error:
-            self.refuse(claimed, f"its supervisor could not be started: {error}")
+            self.refuse(run, f"its supervisor could not be started: {error}")
             return
-        watched = Watched(run=claimed, attempt=attempt, directory=launch.directory, launch=launch)
+        watched = Watched(run=run, attempt=attempt, directory=launch.directory, launch=launch)
+        watched.ready_by = self._clock.monotonic() + READY_SECONDS
         self._watched[run.id] = watched
-        self._register(watched)
+        watched.register(self._selector)
 
-    def refuse(self, run: Run, reason: str) -> None:
-        """This run can't be launched: it has failed without having run."""
-        with self._store.write() as tx:
-            ended = self._finish(tx, run, RunState.FAILED, f"not launched: {reason}")
-        tell(ended)
-
-    def end(self, run_id: str) -> None:
-        """Ask the supervisor of this run, if it has leave to run, to end its flow. Asking again does no harm."""
-        watched = self._watched.get(run_id)
-        if watched is not None and watched.is_going and watched.handle is not None:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(watched.handle, signal.SIGTERM)
-
-    def handle(self, ready: Sequence[Watched]) -> None:
-        """Something happened to these: READY, or the end of a supervisor."""
-        for watched in ready:
-            if watched.is_going or not self._hear(watched):
-                self._judge(watched)
-        self._go([watched for watched in self._watched.values() if watched.is_ready and not watched.is_going])
-
-    def look_again(self) -> None:
-        """Judge everything, hint or not."""
-        self.recover()
-        for watched in list(self._watched.values()):
-            if watched.is_going:
-                self._judge(watched)
-
-    def _hear(self, watched: Watched) -> bool:
-        """Whether its supervisor said READY; if not, it has ended."""
+    def _go(self, watched: Watched, now: datetime, *, may_go: bool) -> None:
+        """GO, if its record says `running`."""
+        watched.unregister(self._selector)
+        if not may_go:
+            self._forget(watched)
+            return
         assert watched.launch is not None
-        assert watched.launch.process.stdout is not None
-        watched.is_ready = os.read(watched.launch.process.stdout.fileno(), 6) == b"READY\n"
-        if watched.is_ready:
-            self._unregister(watched)
-        return watched.is_ready
+        watched.run = replace(watched.run, state=RunState.RUNNING, started_at=now)
+        watched.launch.go()
+        watched.is_going = True
+        watched.register(self._selector)
+        fields = {"deployment": watched.run.deployment, "run": watched.run.id, "revision": watched.run.revision}
+        log.info("Run started", extra=fields)
 
-    def _go(self, started: Sequence[Watched]) -> None:
-        """One transaction for all that are ready, then GO to each whose record says `running`."""
-        if not started:
-            return
-        now = self._clock.now()
-        running = set()
-        with self._store.write() as tx:
-            for watched in started:
-                if runs.move(tx, watched.run.id, expect=RunState.LAUNCHING, to=RunState.RUNNING, started_at=now):
-                    runs.move_attempt(tx, watched.run.id, watched.attempt.number, RunState.RUNNING, started_at=now)
-                    running.add(watched.run.id)
-        for watched in started:
-            if watched.run.id not in running:
-                self._forget(watched)
+    def _give_up(self, watched: Watched) -> None:
+        """Its supervisor was not let go and never will be: what its directory says decides."""
+        assert watched.launch is not None
+        watched.unregister(self._selector)
+        watched.launch.end()
+        watched.launch.release()
+        watched.launch = None
+
+    def _decide(self, some: Iterable[Watched]) -> list[Decided]:
+        """From the disk, once a supervisor is known to have ended: while it lives, its flow may."""
+        decided: list[Decided] = []
+        for watched in some:
+            verdict = self._verdict(watched)
+            if isinstance(verdict, Alive):
+                self._adopt(watched, verdict)
                 continue
-            assert watched.launch is not None
-            watched.launch.go()
-            watched.is_going = True
-            self._register(watched)
-            fields = {"deployment": watched.run.deployment, "run": watched.run.id, "revision": watched.run.revision}
-            log.info("Run started", extra=fields)
+            if not isinstance(verdict, Ended):
+                self._clean_up(watched)
+            decided.append((watched, verdict))
+        return decided
 
-    def _judge(self, watched: Watched) -> None:
-        """Decide from the disk, once the supervisor is known to have ended: while it lives, its flow may."""
-        if self._is_alive(watched):
-            return
-        verdict = judge(watched.directory, watched.attempt.nonce, same_boot=watched.attempt.boot_id == self._boot_id)
-        if isinstance(verdict, Alive):
-            self._adopt(watched, verdict)
-            return
-        if not isinstance(verdict, Ended) and (killed := sweep(watched.run.id)):
+    def _verdict(self, watched: Watched) -> Verdict:
+        is_ours = watched.launch is not None or watched.run.state is RunState.RUNNING
+        if is_ours and watched.is_alive():
+            return Alive(pid=None, started=False)
+        is_same = watched.attempt.boot_id == self._boot_id
+        return judge(watched.directory, watched.attempt.nonce, same_boot=is_same)
+
+    def _clean_up(self, watched: Watched) -> None:
+        """Nobody looks after what this run may have left."""
+        if killed := sweep(watched.run.id):
             log.warning("Processes of a lost run were killed", extra={"run": watched.run.id, "count": killed})
-        with self._store.write() as tx:
-            run = self._current(tx, watched)
+        cgroups.remove(self._launcher.group, watched.attempt.nonce)
+
+    def _settle(self, tx: Transaction, decided: Sequence[Decided], now: datetime) -> list[Run]:
+        """Record what became of these; returns the runs as they are now."""
+        endings: list[Ending] = []
+        requeued: list[Run] = []
+        for watched, verdict in decided:
+            run = watched.run
             if isinstance(verdict, Ended):
-                ended = self._finish(tx, run, verdict.state, verdict.reason, ended=verdict)
-            elif isinstance(verdict, Lost):
-                ended = self._finish(tx, run, RunState.CRASHED, verdict.reason)
-            elif self._may_relaunch(run, watched):
-                ended = self._relaunch(tx, run)
+                endings.append(ending_of(run, verdict, now))
+                note(run, verdict)
+                continue
+            run = runs.find(tx, run.id) or run
+            reason = verdict.reason if isinstance(verdict, Lost) else self._doubt(run, watched)
+            if reason is not None:
+                endings.append(ending(run, RunState.CRASHED, reason, now))
+            elif run.cancel_reason is not None:
+                endings.append(ending(run, RunState.CANCELLED, run.cancel_reason, now))
+            elif (again := self._relaunch(tx, run)) is not None:
+                requeued.append(again)
             else:
-                ended = self._finish(tx, run, RunState.CRASHED, "outcome unknown: the directory of the run is gone")
-        self._forget(watched)
-        tell(ended)
+                reason = f"not launched: its supervisor ended {MAX_LAUNCHES} times"
+                endings.append(ending(run, RunState.FAILED, reason, now))
+        return requeued + record(tx, endings, now)
 
-    @staticmethod
-    def _is_alive(watched: Watched) -> bool:
-        """Whether its supervisor is a process that lives; a hung-up one that was never let go is ended here."""
-        if watched.launch is not None:
-            if watched.is_going:
-                return watched.launch.process.poll() is None
-            watched.launch.end()
-            return False
-        return watched.handle is not None and not select.select([watched.handle], [], [], 0)[0]
-
-    def _adopt(self, watched: Watched, alive: Alive) -> None:
-        if watched.handle is None and watched.launch is None and alive.pid is not None:
-            with suppress(ProcessLookupError):
-                watched.handle = os.pidfd_open(alive.pid)
-                log.info("Run adopted", extra={"deployment": watched.run.deployment, "run": watched.run.id})
-            self._register(watched)
-        if alive.started and watched.run.state is RunState.LAUNCHING and watched.launch is None:
-            with self._store.write() as tx:
-                now = self._clock.now()
-                runs.move(tx, watched.run.id, expect=RunState.LAUNCHING, to=RunState.RUNNING, started_at=now)
-                watched.run = self._current(tx, watched)
-
-    def _finish(
-        self, tx: Transaction, run: Run, state: RunState, reason: str | None, *, ended: Ended | None = None
-    ) -> Run | None:
-        """Record how it ended; returns the run as it is then, to be told of once that is on disk."""
-        finished = finish(tx, run, state, reason, self._clock.now(), ended=ended)
-        if finished is not None:
-            self._launches.pop(run.id, None)
-        return finished
-
-    @staticmethod
-    def _may_relaunch(run: Run, watched: Watched) -> bool:
-        """Whether it is proven that nothing ran: GO was never said, or it was and the whole directory has no mark."""
-        return run.state is RunState.LAUNCHING or (watched.directory / "run.json").is_file()
+    def _doubt(self, run: Run, watched: Watched) -> str | None:
+        """Why it is not proven that nothing ran, though there is no mark; None if it is."""
+        if run.state is RunState.LAUNCHING:
+            return None  # it never was let go
+        if watched.attempt.boot_id != self._boot_id:
+            # Marks of the boot before may be lost with it.
+            return "outcome unknown: the machine was restarted while it was being started"
+        if not (watched.directory / "run.json").is_file():
+            return "outcome unknown: the directory of the run is gone"
+        return None
 
     def _relaunch(self, tx: Transaction, run: Run) -> Run | None:
-        """Queue it again, but not for ever, nor what somebody has cancelled meanwhile."""
-        if run.cancel_reason is not None:
-            return self._finish(tx, run, RunState.CANCELLED, None)
+        """Queue it again, but not for ever: None after too many tries."""
         self._launches[run.id] += 1
         if self._launches[run.id] >= MAX_LAUNCHES:
-            return self._finish(tx, run, RunState.FAILED, f"not launched: its supervisor ended {MAX_LAUNCHES} times")
+            return None
         runs.move(tx, run.id, expect=run.state, to=RunState.PENDING, started_at=None)
         return replace(run, state=RunState.PENDING)
 
-    @staticmethod
-    def _current(tx: Transaction, watched: Watched) -> Run:
-        return runs.find(tx, watched.run.id) or watched.run
+    def _tell(self, told: Sequence[Run]) -> None:
+        for run in told:
+            if run.state is not RunState.PENDING:
+                self._launches.pop(run.id, None)
+            tell(run)
 
-    def _register(self, watched: Watched) -> None:
-        """Wait for READY, or for the end of the supervisor."""
-        if self._selector is None:
+    def _adopt(self, watched: Watched, alive: Alive) -> None:
+        """A supervisor that this process did not start holds the lock."""
+        if alive.pid is None or watched.launch is not None:
             return
-        if watched.launch is not None and not watched.is_going:
-            assert watched.launch.process.stdout is not None
-            self._selector.register(watched.launch.process.stdout, selectors.EVENT_READ, watched)
-            return
-        if watched.handle is None and watched.launch is not None:
-            with suppress(ProcessLookupError):
-                watched.handle = os.pidfd_open(watched.launch.process.pid)
-        if watched.handle is not None:
-            self._selector.register(watched.handle, selectors.EVENT_READ, watched)
-
-    def _unregister(self, watched: Watched) -> None:
-        if self._selector is None:
-            return
-        stdout = None if watched.launch is None else watched.launch.process.stdout
-        for descriptor in (stdout if stdout is not None and not stdout.closed else None, watched.handle):
-            if descriptor is not None:
-                with suppress(KeyError):
-                    self._selector.unregister(descriptor)
+        if watched.handle is None:
+            watched.handle = _open_holder(watched, alive.pid)
+            if watched.handle is not None:
+                log.info("Run adopted", extra={"deployment": watched.run.deployment, "run": watched.run.id})
+            watched.register(self._selector)
+        elif watched.run.state is RunState.LAUNCHING and not alive.started:
+            watched.kill()  # it was not let go and has not noticed: it is stopped or hung
+        if alive.started and watched.run.state is RunState.LAUNCHING:
+            now = self._clock.now()
+            with self._store.write() as tx:
+                runs.move(tx, watched.run.id, expect=RunState.LAUNCHING, to=RunState.RUNNING, started_at=now)
+                watched.run = runs.find(tx, watched.run.id) or watched.run
 
     def _forget(self, watched: Watched) -> None:
-        self._unregister(watched)
-        if watched.launch is not None:
-            watched.launch.end()
-        if watched.handle is not None:
-            os.close(watched.handle)
+        watched.unregister(self._selector)
+        watched.release()
         self._watched.pop(watched.run.id, None)
+
+
+def _open_holder(watched: Watched, pid: int) -> int | None:
+    """A descriptor of the process that holds the lock; None if it has just let go, and the number is another's now."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    again = judge(watched.directory, watched.attempt.nonce, same_boot=True)
+    if isinstance(again, Alive) and again.pid == pid:
+        return handle
+    os.close(handle)
+    return None

@@ -9,7 +9,7 @@ raises. What can't be known for sure is not talked about: silence may be wrong, 
 """
 
 from controller.signatures.checking import check
-from controller.signatures.module import Module, read_module, unread_module
+from controller.signatures.module import Module, read_module, refused_module, unread_module
 from controller.signatures.parameters import Flow
 from controller.signatures.problems import ParameterCode, ParameterProblem, Problem
 from controller.signatures.reading import MAX_BYTES
@@ -23,5 +23,6 @@ __all__ = [
     "Problem",
     "check",
     "read_module",
+    "refused_module",
     "unread_module",
 ]

@@ -66,6 +66,7 @@ class _Call:
             code=ParameterCode.MISSING,
             message=f"the parameter {shorten(parameter.name)}{of} is missing",
             hint=f"{shorten(self._name)} takes {listed(list(self._known))}",
+            missing=parameter.name,
         )
 
     def _positional_only(self, given: Mapping[str, Any]) -> Iterator[ParameterProblem]:

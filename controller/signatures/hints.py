@@ -103,13 +103,17 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """A parameter of a flow, or a field of a record; `nullable` when null is fine whatever the hint says."""
+    """A parameter of a flow, or a field of a record; `nullable` when null is fine whatever the hint says.
+
+    `default` is how Python spells the default of a flow's parameter, for people; None if there is none, or a long one.
+    """
 
     name: str
     hint: Hint
     required: bool
     nullable: bool = False
     kind: Kind = Kind.ORDINARY
+    default: str | None = None
 
 
 def spell(hint: Hint) -> str:

@@ -12,7 +12,7 @@ from controller.signatures.names import Function, Namespace
 from controller.signatures.namespace import read_namespace
 from controller.signatures.parameters import Flow, flow_of
 from controller.signatures.problems import FlowCode, Problem
-from controller.signatures.reading import UnreadableError, over, read_text, read_tree
+from controller.signatures.reading import UnreadableError, read_text, read_tree
 from controller.signatures.wording import did_you_mean, listed, shorten
 
 
@@ -85,16 +85,21 @@ def read_module(source: bytes) -> Module:
     try:
         text = read_text(source)
         if text is None:
-            return Module(names=Namespace(open=True, wild=True))
+            return unread_module()
         names = read_namespace(read_tree(text), text)
     except UnreadableError as error:
         return Module(problem=error.problem)
     return Module(names=names, entries=tuple(entries_of(names)))
 
 
-def unread_module(size: int) -> Module:
-    """The module of a file of more than MAX_BYTES, which is not even read."""
-    return Module(problem=over(size))
+def unread_module() -> Module:
+    """The module of a file that is not looked into: everything may be in it."""
+    return Module(names=Namespace(open=True, wild=True))
+
+
+def refused_module(reason: str) -> Module:
+    """The module of a file that is there and can't be had."""
+    return Module(problem=Problem(code=FlowCode.FILE_INVALID, message=reason))
 
 
 def _somewhere(name: str | None) -> Entry:

@@ -7,7 +7,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from controller.signatures.constants import may_be_null
+from controller.signatures.constants import may_be_null, spelled
 from controller.signatures.entries import Entry
 from controller.signatures.hints import Hint, Kind, Parameter, Unknown
 from controller.signatures.names import Function, Namespace
@@ -66,4 +66,5 @@ def _parameter(argument: ast.arg, default: ast.expr | None, kind: Kind, hints: _
         required=default is None,
         nullable=may_be_null(default),
         kind=kind,
+        default=spelled(default),
     )

@@ -38,9 +38,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterProblem:
-    """One fault of the given parameters; `path` is the JSON path inside them, `()` where something is missing."""
+    """One fault of the given parameters; `path` is the JSON path inside them, `()` where `missing` is missing."""
 
     code: ParameterCode
     message: str
     path: Path = ()
     hint: str | None = None
+    missing: str = ""

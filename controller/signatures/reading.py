@@ -1,7 +1,8 @@
 """Bytes of a Python file to a syntax tree, whatever the bytes are. `module` and `resolving` call it.
 
 It must raise nothing but `UnreadableError`, and must stay small: a megabyte of `a;` would become a gigabyte of syntax
-tree, so what is too much is refused before it is parsed. The limits are those of docs/format.md.
+tree, so what is too much is not parsed: it may well be Python, and nothing is said about it. The limits are those of
+docs/format.md.
 """
 
 import ast
@@ -33,9 +34,9 @@ class UnreadableError(Exception):
 
 
 def read_text(source: bytes) -> str | None:
-    """The text of a file; None if it is in an encoding that is not read here. Raises UnreadableError."""
+    """The text of a file; None if it is too large, or in an encoding, to be read here. Raises UnreadableError."""
     if len(source) > MAX_BYTES:
-        raise UnreadableError(over(len(source)))
+        return None
     try:
         encoding, _ = tokenize.detect_encoding(BytesIO(source).readline)
         if encoding.lower() not in _ENCODINGS:
@@ -50,7 +51,7 @@ def read_text(source: bytes) -> str | None:
         line = text.partition("\0")[0].count("\n") + 1
         raise _unreadable("not valid Python: a file can't contain the character U+0000", line=line)
     if len(text) > MAX_TOKENS and sum(1 for _ in _TOKEN.finditer(text)) > MAX_TOKENS:
-        raise _unreadable(f"the file has more than {MAX_TOKENS} words and operators")
+        return None
     return text
 
 
@@ -78,11 +79,6 @@ def read_expression(text: str) -> ast.expr | None:
             return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-
-
-def over(size: int) -> Problem:
-    """What is wrong with a file of more than MAX_BYTES."""
-    return Problem(code=FlowCode.FILE_INVALID, message=f"the file has {size} bytes; at most {MAX_BYTES} are read")
 
 
 def _unreadable(message: str, *, line: int = 1, hint: str | None = None) -> UnreadableError:

@@ -7,13 +7,14 @@ that are there when it starts: nothing is pinned.
 import errno
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from controller.clock import Clock, SystemClock
 from controller.errors import SourceError
-from controller.model.snapshots import PROJECT_FILE, Code, CodeFile, ManifestFile, RefusedFile, Snapshot, is_manifest
+from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot, is_manifest, is_python
+from controller.sources.directory_code import DirectoryCode
 from controller.sources.files import Files, TooLargeError, UnstableError
 from controller.sources.source import MAX_CODE_BYTES, MAX_MANIFEST_BYTES, Watched, is_text, visible
 
@@ -40,6 +41,11 @@ class DirectorySource:
         self._code = DirectoryCode(Files(root, now, limit=MAX_CODE_BYTES))
         self._last: Snapshot | None = None
         self._digest = ""
+
+    @property
+    def reads(self) -> int:
+        """How many files were read since it was made."""
+        return self._files.reads + self._code.reads
 
     def observe(self) -> str:
         """`dir@sha256:<digest>` of the paths and contents of all that counts."""
@@ -85,6 +91,9 @@ class DirectorySource:
     def collect(self, keep: Collection[str]) -> None:
         """Nothing was made."""
 
+    def interrupt(self) -> None:
+        """Nothing here takes long."""
+
     def watched(self) -> tuple[Watched, ...]:
         """The deployments path, the directory above it, which tells when the path is replaced, and the project's.
 
@@ -109,7 +118,7 @@ class DirectorySource:
         except OSError as error:
             raise SourceError(f"{error.filename or top} can't be read: {error.strerror}.") from error
         files = tuple(file for file in found if isinstance(file, ManifestFile))
-        refused = tuple(file for file in found if isinstance(file, RefusedFile))
+        refused = tuple(file for file in found if isinstance(file, RefusedFile) and not is_python(file.path))
         self._manifests = {file.path: file for file in (*files, project) if isinstance(file, ManifestFile)}
         self._files.keep(set(self._manifests))
         snapshot = Snapshot(revision="", files=files, refused=refused, project=project)
@@ -153,68 +162,6 @@ class DirectorySource:
             return known
         assert seen.content is not None
         return ManifestFile(path=path, content=seen.content, digest=seen.digest)
-
-
-class DirectoryCode:
-    """The files of a directory that flows are read from, and what they were when they were first asked for."""
-
-    def __init__(self, files: Files) -> None:
-        self._files = files
-        self.asked: dict[str, str] = {}
-
-    def find(self, paths: Iterable[str]) -> Mapping[str, CodeFile]:
-        """Those that are regular files now; links inside the directory are followed."""
-        found = {}
-        for path in paths:
-            file = self._file(path)
-            self.asked.setdefault(path, "" if file is None else file.digest)
-            if file is not None:
-                found[path] = file
-        return found
-
-    def read(self, path: str) -> bytes:
-        """The content of one of them as it is now."""
-        try:
-            return self._files.read(_checked(path))
-        except TooLargeError as error:
-            raise SourceError(f"{path} has {error.size} bytes; at most {MAX_CODE_BYTES} are read.") from error
-        except UnstableError as error:
-            raise SourceError(f"{path} can't be read: it is being written.") from error
-        except OSError as error:
-            raise SourceError(f"{path} can't be read: {error.strerror}.") from error
-
-    def look(self) -> bool:
-        """Look again at all that was asked for; whether any of it has changed."""
-        now = {path: "" if (file := self._file(path)) is None else file.digest for path in self.asked}
-        changed = now != self.asked
-        self.asked = now
-        return changed
-
-    def digest(self, manifests: str) -> str:
-        """The digest of everything, from that of the manifests."""
-        if not self.asked:
-            return manifests
-        said = "".join(f"{path}\0{digest}\0" for path, digest in sorted(self.asked.items()))
-        return hashlib.sha256(f"{manifests}\0{said}".encode("utf-8", "surrogateescape")).hexdigest()
-
-    def _file(self, path: str) -> CodeFile | None:
-        try:
-            seen = self._files.look(_checked(path))
-        except OSError:
-            return None
-        except TooLargeError as error:
-            stat = "-".join(str(number) for number in error.stamp)
-            return CodeFile(digest=f"stat:{stat}", size=error.size)
-        except UnstableError:
-            before = self._files.last(path)
-            return None if before is None else CodeFile(digest=before.digest, size=before.size)
-        return CodeFile(digest=seen.digest, size=seen.size)
-
-
-def _checked(path: str) -> str:
-    if "\0" in path or path.startswith("/"):
-        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
-    return path
 
 
 def _digest(snapshot: Snapshot) -> str:

@@ -8,7 +8,8 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -62,28 +63,41 @@ class Exports:
         """Write this commit's tree; returns its root. Raises SourceError."""
         try:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            work = Path(tempfile.mkdtemp(prefix=self._own_prefix, dir=self._directory))
-            (work / "tree").mkdir()
-            for entry in entries:
-                _write(work / "tree", entry)
-            _seal(work / "tree")
-            _sync(work)
-            if not self.has(commit):
-                work.rename(self._directory / commit)
+            with self._workplace() as work:
+                (work / "tree").mkdir()
+                for entry in entries:
+                    _write(work / "tree", entry)
+                _seal(work / "tree")
+                _sync(work)
+                if not self.has(commit):
+                    work.rename(self._directory / commit)
             _sync(self._directory)
         except OSError as error:
             raise SourceError(f"The code of {commit[:12]} could not be exported: {error.strerror}.") from error
         return self.root(commit)
 
     def collect(self, keep: Collection[str]) -> None:
-        """Remove what is not to be kept, half-written copies of a dead controller included."""
-        if not self._directory.is_dir():
-            return
-        for child in self._directory.iterdir():
+        """Remove what is not to be kept, half-written copies of a dead controller included. Raises SourceError."""
+        failed: OSError | None = None
+        for child in self._directory.iterdir() if self._directory.is_dir() else ():
             if child.name not in keep and not child.name.startswith(self._own_prefix):
                 gone = child.with_name(f"{self._own_prefix}{child.name}")
-                child.rename(gone)
-                _remove(gone)
+                try:
+                    child.rename(gone)
+                    _remove(gone)
+                except OSError as error:
+                    failed = error
+        if failed is not None:
+            raise SourceError(f"Code could not be removed from {self._directory}: {failed.strerror}.") from failed
+
+    @contextmanager
+    def _workplace(self) -> Iterator[Path]:
+        """A new directory beside the exports, gone afterwards unless it was given their name."""
+        work = Path(tempfile.mkdtemp(prefix=self._own_prefix, dir=self._directory))
+        try:
+            yield work
+        finally:
+            _remove(work)
 
 
 def _write(root: Path, entry: Entry) -> None:

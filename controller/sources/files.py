@@ -87,7 +87,8 @@ class Files:
 
     def keep(self, paths: set[str]) -> None:
         """Forget all others."""
-        self._known = {path: known for path, known in self._known.items() if path in paths}
+        for path in set(self._known) - paths:
+            self.forget(path)
 
     def _open(self, path: str) -> BinaryIO:
         return os.fdopen(open_inside(self._root, path, follow_links=self._follow_links), "rb")

@@ -61,6 +61,10 @@ class Source(Protocol):
         """Forget the checkouts of all other revisions."""
         ...
 
+    def interrupt(self) -> None:
+        """End an `observe` that may wait long, and let none begin: both raise StoppingError. From any thread."""
+        ...
+
     def watched(self) -> tuple[Watched, ...]:
         """Where a change would show first."""
         ...

@@ -60,6 +60,8 @@ class Watcher:
         if wanted == self._armed and self._is_alive():
             return
         self.close()
+        if not wanted:
+            return
         observer = Observer()
         handler = _Hint(self._look)
         try:

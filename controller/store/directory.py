@@ -34,6 +34,7 @@ class StateDirectory:
         self.socket = path / "control.sock"
         self.runs = path / "runs"
         self.exports = path / "exports"
+        self.mirror = path / "mirror"
         self.log = path / "controller.log"
         self._lock_file = path / "controller.lock"
         self._lock: int | None = None

@@ -88,6 +88,16 @@ def cancelled(tx: Transaction) -> list[RunId]:
     return [RunId(row.id) for row in rows]
 
 
+def active_counts(tx: Transaction) -> dict[str, int]:
+    """How many runs of each deployment are not final, for those that have any."""
+    rows = tx.connection.execute(
+        select(runs.c.deployment, func.count())
+        .where(runs.c.project == tx.project, runs.c.state.in_([state.value for state in ACTIVE]))
+        .group_by(runs.c.deployment)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 def active_revisions(tx: Transaction) -> set[str]:
     """The revisions that a run which is not final still needs."""
     rows = tx.connection.execute(

@@ -182,6 +182,15 @@ attempts = Table(
     Column("reason", Text),
 )
 
+task_trees = Table(
+    "task_trees",
+    metadata,
+    Column("run_id", String(36), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("runs", JSON, nullable=False),
+    Column("dropped", Integer, nullable=False),
+)
+
 events = Table(
     "events",
     metadata,

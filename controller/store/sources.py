@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import case, insert, select, update
 
 from controller.model.status import SourceStatus, Withheld
 from controller.store import conditions
@@ -30,7 +30,8 @@ def find(tx: Transaction) -> SourceStatus | None:
 
 
 def put(tx: Transaction, status: SourceStatus) -> None:
-    """Replace the source's status."""
+    """Replace the source's status. An approval stays for as long as what it names is withheld."""
+    digest = None if status.withheld is None else status.withheld.digest
     values: dict[str, Any] = {
         "project": tx.project,
         "repo": status.repo,
@@ -41,10 +42,11 @@ def put(tx: Transaction, status: SourceStatus) -> None:
         "conditions": conditions.to_json(status.conditions),
         "findings": conditions.findings_to_json(status.findings),
         "withheld": None if status.withheld is None else asdict(status.withheld),
-        "approved": status.approved,
+        "approved": case((source.c.approved == digest, source.c.approved), else_=None),
     }
-    tx.connection.execute(delete(source).where(source.c.project == tx.project))
-    tx.connection.execute(insert(source).values(**values))
+    done = tx.connection.execute(update(source).where(source.c.project == tx.project).values(**values))
+    if not done.rowcount:
+        tx.connection.execute(insert(source).values(**{**values, "approved": None}))
 
 
 def approve(tx: Transaction, digest: str) -> None:

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from controller.model.status import Hold
 from controller.tui import words
 from controller.tui.tables import CompactTable
 from controller.views.deployments import DeploymentDetail, DeploymentView
@@ -21,7 +22,7 @@ def deployment_table(deployments: Sequence[DeploymentView], now: datetime) -> Re
             words.plain(view.name),
             words.state(view.sync),
             words.state(view.health),
-            words.ago(view.next_fire_time, now),
+            Text("held", style="yellow") if view.held else words.ago(view.next_fire_time, now),
             _last_run(view, now),
             words.plain(view.flow or " ".join(view.command or ()) or "-"),
         )
@@ -49,6 +50,8 @@ def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
         ("timeout", words.plain("-" if view.timeout_seconds is None else f"{view.timeout_seconds:g}s")),
         ("last run", _last_run(view, now)),
     ]
+    if view.hold is not None:
+        rows.append(("held", _hold(view.hold)))
     rows += [("condition", words.plain(f"{c.type}={c.status} {c.reason}: {c.message}")) for c in view.conditions]
     rows += [("finding", words.plain(f"{f.file}:{f.line}:{f.column}: {f.message}")) for f in view.findings]
     for schedule in view.schedules:
@@ -58,6 +61,12 @@ def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
     for title, value in rows:
         grid.add_row(title, value)
     return Group(grid)
+
+
+def _hold(hold: Hold) -> Text:
+    limit = Text() if hold.until is None else Text(" until ") + words.local(hold.until)
+    said = words.plain(f"by {hold.author} since ") + words.local(hold.since) + limit
+    return said + Text(": ") + words.plain(hold.reason)
 
 
 def _last_run(view: DeploymentView, now: datetime) -> Text:

@@ -4,12 +4,13 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from controller.tui import words
 from controller.tui.tables import CompactTable
+from controller.tui.tasks import task_tree
 from controller.views.runs import RunView
 
 
@@ -67,7 +68,7 @@ def run_detail(run: RunView, now: datetime) -> RenderableType:
     ]
     for title, value in rows:
         grid.add_row(title, value)
-    return grid
+    return Group(grid, Text(""), task_tree(run.tasks, now)) if run.tasks else grid
 
 
 def _took(run: RunView, now: datetime) -> str:

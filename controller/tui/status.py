@@ -54,10 +54,11 @@ def _head(view: StatusView, now: datetime) -> RenderableType:
     grid.add_row("controller", running)
     grid.add_row("source", words.plain(view.source.repo) + Text("  ") + words.revision(view.source.revision))
     for condition in view.source.conditions:
-        style = "green" if condition.status == "True" else "bold red"
+        is_good = condition.type == "Ready" and condition.status == "True"
+        style = "green" if is_good else "bold red" if condition.type == "Ready" else "yellow"
         answer = Text(f"{condition.type}={condition.status} {condition.reason}", style=style)
         since = words.span(now - condition.last_transition_time)
-        message = Text() if condition.status == "True" else Text(": ") + words.plain(condition.message)
+        message = Text() if is_good else Text(": ") + words.plain(condition.message)
         grid.add_row("", answer + Text(f" for {since}") + message)
     return grid
 

@@ -1,6 +1,6 @@
 """Deployments as every surface shows them: what git says, what is in force, how it goes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -13,8 +13,8 @@ from controller.model.deployments import CommandTarget, Deployment
 from controller.model.findings import Finding, Severity
 from controller.model.runs import Run, RunState
 from controller.model.schedules import Schedule
-from controller.model.status import InventoryEntry, SourceStatus
-from controller.store import Transaction, inventory, runs, sources
+from controller.model.status import INVALID, KEPT, WITHHELD, Hold, InventoryEntry, SourceStatus
+from controller.store import Transaction, holds, inventory, runs, sources
 from controller.views.conditions import ConditionView, condition_views
 from controller.views.runs import shown
 
@@ -53,7 +53,10 @@ class LastRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentView:
-    """One row. `file` (from the repository root) and `line` say where it is declared; `flow` is None for a command."""
+    """One row. `file` (from the repository root) and `line` say where it is declared; `flow` is None for a command.
+
+    `generation` counts the documents that git gave; while the newest is not in force `observed_generation` is behind.
+    """
 
     name: str
     flow: str | None
@@ -67,6 +70,9 @@ class DeploymentView:
     health: Health
     suspended: bool
     held: bool
+    hold: Hold | None
+    generation: int
+    observed_generation: int
     next_fire_time: datetime | None
     last_run: LastRun | None
     conditions: tuple[ConditionView, ...]
@@ -101,16 +107,17 @@ class DeploymentDetail(DeploymentView):
 class _Context:
     source: SourceStatus | None
     last_runs: Mapping[str, Run]
+    holds: Mapping[str, Hold]
     now: datetime
 
 
 def list_deployments(tx: Transaction, now: datetime) -> list[DeploymentView]:
     """Every deployment in force, and every one that is declared but was never valid; problems first."""
-    context = _Context(sources.find(tx), runs.last_of_each(tx), now)
+    context = _context(tx, now)
     entries = inventory.entries(tx)
     views = [_view(entry, context) for entry in entries.values()]
     views += [_never_valid(finding) for finding in _unknown_names(context.source, entries).values()]
-    return sorted(views, key=lambda view: (_weight(view), view.name))
+    return sorted(views, key=lambda view: (weight(view), view.name))
 
 
 def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDetail:
@@ -123,7 +130,7 @@ def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDeta
     findings = tuple(finding for finding in (source.findings if source else ()) if finding.deployment == name)
     if entry is None:
         return _detail(_never_valid(unknown[name]), None, None, findings, now)
-    context = _Context(source, runs.last_of_each(tx), now)
+    context = _context(tx, now)
     revision = entry.pinned or (source and source.last_applied_revision) or entry.revision
     return _detail(_view(entry, context), _build(entry), revision, findings, now)
 
@@ -150,10 +157,16 @@ def declared_fire_times(desired: DesiredState, name: str, after: datetime, count
     return [] if deployment.suspend else [time for time, _ in next_fire_times(deployment.schedules, after, count)]
 
 
+def _context(tx: Transaction, now: datetime) -> _Context:
+    held = {name: hold for name, hold in holds.every(tx).items() if not hold.is_over(now)}
+    return _Context(sources.find(tx), runs.last_of_each(tx), held, now)
+
+
 def _view(entry: InventoryEntry, context: _Context) -> DeploymentView:
     deployment = _build(entry)
     run = context.last_runs.get(entry.name)
     suspended = deployment is not None and deployment.suspend
+    hold = context.holds.get(entry.name)
     return DeploymentView(
         name=entry.name,
         flow=_flow(deployment),
@@ -164,10 +177,13 @@ def _view(entry: InventoryEntry, context: _Context) -> DeploymentView:
         tags=() if deployment is None else deployment.tags,
         version=None if deployment is None else deployment.version,
         sync=_sync(entry, context.source),
-        health=_health(run, suspended=suspended),
+        health=_health(run, suspended=suspended or hold is not None),
         suspended=suspended,
-        held=False,
-        next_fire_time=None if deployment is None or suspended else _next(deployment.schedules, context.now),
+        held=hold is not None,
+        hold=hold,
+        generation=entry.generation + (not entry.is_valid),
+        observed_generation=entry.generation,
+        next_fire_time=None if deployment is None or suspended else _next(deployment, hold, context.now),
         last_run=None if run is None else _last_run(run),
         conditions=condition_views(entry.conditions),
     )
@@ -187,6 +203,9 @@ def _never_valid(finding: Finding) -> DeploymentView:
         health=Health.UNKNOWN,
         suspended=False,
         held=False,
+        hold=None,
+        generation=1,
+        observed_generation=0,
         next_fire_time=None,
         last_run=None,
         conditions=(),
@@ -234,8 +253,12 @@ def _build(entry: InventoryEntry) -> Deployment | None:
         return None
 
 
-def _next(schedules: Sequence[Schedule], now: datetime) -> datetime | None:
-    found = next_fire_times(schedules, now, 1)
+def _next(deployment: Deployment, hold: Hold | None, now: datetime) -> datetime | None:
+    """The next instant at which it fires; after its hold, if that ends by itself."""
+    if hold is not None and hold.until is None:
+        return None
+    after = now if hold is None or hold.until is None else max(now, hold.until)
+    found = next_fire_times(deployment.schedules, after, 1)
     return found[0][0] if found else None
 
 
@@ -261,8 +284,10 @@ def _command(deployment: Deployment | None) -> tuple[str, ...] | None:
 def _sync(entry: InventoryEntry, source: SourceStatus | None) -> Sync:
     if source is None or any(condition.reason in SOURCE_REASONS for condition in source.conditions):
         return Sync.UNKNOWN
-    if not entry.is_valid:
+    if entry.reason == INVALID:
         return Sync.INVALID
+    if entry.reason in (WITHHELD, KEPT):
+        return Sync.OUT_OF_SYNC
     return Sync.SYNCED if source.last_attempted_revision == source.last_applied_revision else Sync.OUT_OF_SYNC
 
 
@@ -288,7 +313,8 @@ def _last_run(run: Run) -> LastRun:
     )
 
 
-def _weight(view: DeploymentView) -> int:
-    if view.sync is Sync.INVALID:
-        return 0
+def weight(view: DeploymentView) -> int:
+    """How early it stands in a list: problems first."""
+    if view.sync in (Sync.INVALID, Sync.OUT_OF_SYNC):
+        return 0 if view.sync is Sync.INVALID else 1
     return {Health.DEGRADED: 1, Health.RUNNING: 2}.get(view.health, 3)

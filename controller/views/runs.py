@@ -1,20 +1,23 @@
 """Runs as every surface shows them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from controller.errors import NotFoundError
 from controller.model.queues import judged
 from controller.model.runs import Run, RunState
+from controller.model.task_runs import TaskRun
 from controller.store import Transaction, queues, runs
 from controller.store.runs import RunFilter
+from controller.views.tasks import task_runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
-    """One run. `attempt` of `attempts` at most; `tasks` is empty for flows that report none."""
+    """One run. `attempt` of `attempts` at most; `tasks` is empty for flows that tell of none, and in lists."""
 
     id: str
     deployment: str
@@ -36,7 +39,7 @@ class RunView:
     tags: tuple[str, ...]
     parameters: Mapping[str, Any]
     result: Any
-    tasks: tuple[Any, ...] = ()
+    tasks: tuple[TaskRun, ...] = ()
     waiting: str | None = None
     queue: str
     priority: int
@@ -44,8 +47,8 @@ class RunView:
     retry_of: str | None
 
 
-def run_view(run: Run, waiting: str | None = None) -> RunView:
-    """Show this run, and what it waits for."""
+def run_view(run: Run, waiting: str | None = None, tasks: tuple[TaskRun, ...] = ()) -> RunView:
+    """Show this run, what it waits for, and its tasks."""
     return RunView(
         id=run.id,
         deployment=run.deployment,
@@ -67,6 +70,7 @@ def run_view(run: Run, waiting: str | None = None) -> RunView:
         tags=run.tags,
         parameters=run.parameters,
         result=run.result,
+        tasks=tasks,
         waiting=waiting,
         queue=run.queue,
         priority=run.priority,
@@ -80,16 +84,18 @@ def list_runs(tx: Transaction, wanted: RunFilter, now: datetime) -> list[RunView
     return _views(tx, runs.select_all(tx, wanted), now)
 
 
-def find_run(tx: Transaction, run_id: str, now: datetime | None = None) -> RunView:
-    """One run by its id, or by a beginning or an end of it that no other has. Raises NotFoundError.
+def find_run(tx: Transaction, run_id: str, now: datetime | None = None, *, directory: Path | None = None) -> RunView:
+    """One run with its tasks, by its id, or by a beginning or an end of it that no other has. Raises NotFoundError.
 
-    With `now` it says what it waits for.
+    With `now` it says what it waits for. `directory`: where the directories of runs are, to look into that of one
+    that is running.
     """
     found = runs.find_by_prefix(tx, run_id) if run_id else []
     if len(found) != 1:
         problem = "There is no run" if not found else "More than one run has an id with"
         raise NotFoundError(f"{problem} {run_id!r}.", hint="See `controller runs list`.")
-    return run_view(found[0]) if now is None else _views(tx, found, now)[0]
+    shown_run = run_view(found[0]) if now is None else _views(tx, found, now)[0]
+    return replace(shown_run, tasks=task_runs(tx, found[0], directory))
 
 
 def _views(tx: Transaction, found: list[Run], now: datetime) -> list[RunView]:

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from controller.model.findings import Finding
 from controller.model.runs import RunState
-from controller.model.status import Event, SourceStatus
+from controller.model.status import Event, PassRecord, SourceStatus, Withheld
 from controller.settings import Location
-from controller.store import Store, Transaction, events, runs, sources
+from controller.store import Store, Transaction, events, passes, runs, sources
 from controller.store.directory import StateDirectory
 from controller.store.runs import RunFilter
 from controller.views.conditions import ConditionView, condition_views
@@ -16,6 +16,7 @@ from controller.views.runs import RunView, list_runs
 
 RECENT_RUNS = 8
 RECENT_EVENTS = 8
+RECENT_PASSES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,15 +53,16 @@ class RunCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusView:
-    """The contract of `controller status -o json`. `withheld` is None while nothing is."""
+    """The contract of `controller status -o json`. `withheld` is None while nothing is; the newest pass comes first."""
 
     controller: ControllerView
     source: SourceView
     deployments: tuple[DeploymentView, ...]
     runs: RunCounts
-    withheld: None
+    withheld: Withheld | None
     recent_runs: tuple[RunView, ...]
     events: tuple[Event, ...]
+    passes: tuple[PassRecord, ...]
 
 
 def look(location: Location, now: datetime) -> StatusView:
@@ -93,22 +95,25 @@ def _controller(state: StateDirectory) -> ControllerView:
 
 def _status(tx: Transaction, controller: ControllerView, location: Location, now: datetime) -> StatusView:
     counts = runs.counts(tx)
+    source = sources.find(tx)
     return StatusView(
         controller=controller,
-        source=_source(sources.find(tx), location),
+        source=source_view(source, location),
         deployments=tuple(list_deployments(tx, now)),
         runs=RunCounts(
             running=counts.get(RunState.RUNNING, 0),
             pending=counts.get(RunState.PENDING, 0) + counts.get(RunState.LAUNCHING, 0),
             retrying=counts.get(RunState.RETRYING, 0),
         ),
-        withheld=None,
+        withheld=None if source is None else source.withheld,
         recent_runs=tuple(list_runs(tx, RunFilter(limit=RECENT_RUNS), now)),
         events=tuple(events.latest(tx, RECENT_EVENTS)),
+        passes=tuple(passes.latest(tx, RECENT_PASSES)),
     )
 
 
-def _source(status: SourceStatus | None, location: Location) -> SourceView:
+def source_view(status: SourceStatus | None, location: Location) -> SourceView:
+    """Show what the last pass found; before the first one, what is followed."""
     return SourceView(
         repo=str(location.repo) if status is None else status.repo,
         ref=location.ref if status is None else status.ref,
@@ -123,10 +128,11 @@ def _source(status: SourceStatus | None, location: Location) -> SourceView:
 def _empty(controller: ControllerView, location: Location) -> StatusView:
     return StatusView(
         controller=controller,
-        source=_source(None, location),
+        source=source_view(None, location),
         deployments=(),
         runs=RunCounts(running=0, pending=0, retrying=0),
         withheld=None,
         recent_runs=(),
         events=(),
+        passes=(),
     )

@@ -63,6 +63,8 @@ class Machine:
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "LANG": "C.UTF-8",
             "GIT_CONFIG_NOSYSTEM": "1",
+            # Stories that need it ask for a port of their own.
+            "CONTROLLER_LISTEN": "none",
         }
 
     def run(self, *command: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Answer:
@@ -98,6 +100,11 @@ class Folder:
         root.mkdir(exist_ok=True)
 
     @property
+    def address(self) -> str:
+        """What `--repo` says."""
+        return str(self.root)
+
+    @property
     def state(self) -> Path:
         """The state directory."""
         return self.root / ".controller"
@@ -124,7 +131,7 @@ class Folder:
 
     def ask(self, *arguments: str, **env: str) -> Answer:
         """Run a command about this folder."""
-        return self.machine.controller(*arguments, "--repo", self.root, env=env)
+        return self.machine.controller(*arguments, "--repo", self.address, env=env)
 
     def tell(self, *arguments: str) -> Any:
         """The JSON of a command that must go well."""
@@ -241,6 +248,26 @@ class Repository(Folder):
         return f"main@sha1:{self.git('rev-parse', 'HEAD')}"
 
 
+class Remote(Repository):
+    """The same behind a URL: the controller sees only that."""
+
+    def __init__(self, root: Path, machine: Machine, url: str) -> None:
+        super().__init__(root, machine)
+        self._url = url
+
+    @property
+    def address(self) -> str:
+        """The URL."""
+        return self._url
+
+    @property
+    def state(self) -> Path:
+        """In the user's state directory; there is only this one."""
+        found = list((self.machine.home / ".local" / "state" / "controller").iterdir())
+        assert len(found) == 1
+        return found[0]
+
+
 class Running:
     """A `controller run` process. Its output goes to a file."""
 
@@ -248,7 +275,7 @@ class Running:
         self.log = log
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
-                [CONTROLLER, "run", "--repo", folder.root, *arguments],
+                [CONTROLLER, "run", "--repo", folder.address, *arguments],
                 cwd=folder.machine.home,
                 env={**folder.machine.environment, **env},
                 stdin=subprocess.DEVNULL,

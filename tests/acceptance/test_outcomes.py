@@ -91,7 +91,7 @@ def test_flows_that_end_badly_say_how(outcomes: Repository, running: Start) -> N
     assert {"to stdout", "to stderr", "LookupError: no such"} <= set(log.splitlines())
     assert "flow_process.py" not in log
     assert told("leaves") == ("failed", 7, None, "exit code 7")
-    assert told("killed") == ("failed", None, 9, "ended by signal 9")
+    assert told("killed") == ("failed", None, 9, "ended by SIGKILL (signal 9)")
     assert told("imports")[3] == "ModuleNotFoundError: No module named 'not_installed_anywhere'"
     assert outcomes.deployment("raises")["health"] == "Degraded"
     assert outcomes.deployment("raises")["last_run"]["reason"] == "LookupError: no such"

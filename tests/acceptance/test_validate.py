@@ -1,6 +1,7 @@
 """`controller validate`: everything that is wrong, each at its place, and exit codes for CI."""
 
 import json
+import os
 import re
 
 import pytest
@@ -194,3 +195,47 @@ def test_a_file_outside_of_any_repository_is_not_blamed_for_flows_that_may_be_el
     assert folder.machine.controller("validate", loose).code == 0
     folder.write("loose/flows/a.py", "def main(days: int) -> None: ...\n")
     assert "WrongParameterType" in folder.machine.controller("validate", loose).out
+
+
+def test_a_flow_that_may_not_be_read_is_not_called_missing(repository: Repository) -> None:
+    repository.write("flows/shut.py", "def main(): ...\n").chmod(0)
+    repository.write("deployments/a.yaml", "name: a\nflow: flows/shut.py:main\n")
+    powerless = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    answer = repository.machine.run(*powerless, CONTROLLER, "validate", cwd=repository.root)
+    assert answer.code == 1, answer
+    assert "flows/shut.py:1: the file can't be read: Permission denied [FlowFileInvalid]" in answer.out
+
+
+def test_a_bare_repository_has_no_files_on_disk_and_is_read_at_its_branch(repository: Repository) -> None:
+    repository.write("flows/a.py", "def main(days: int) -> None: ...\n")
+    repository.write("deployments/a.yaml", "name: a\nflow: flows/a.py:main\nparameters: {days: soon}\n")
+    repository.commit()
+    bare = repository.root.parent / "bare.git"
+    repository.git("clone", "--quiet", "--bare", ".", str(bare))
+    for answer in (
+        repository.machine.controller("validate", "--repo", bare),
+        repository.machine.controller("validate", cwd=bare),
+    ):
+        assert "deployments/a.yaml:3:20: error: days: expected int" in answer.out, answer
+    assert not (bare / ".controller").exists()
+
+
+def test_findings_stand_in_the_order_of_the_files(repository: Repository) -> None:
+    for name in ("a", "c"):
+        repository.write(f"deployments/{name}.yaml", BAD)
+    (repository.root / "deployments/b.yaml").symlink_to("a.yaml")
+    found = repository.ask("validate", "-o", "json").json()["findings"]
+    assert [finding["file"] for finding in found] == sorted(finding["file"] for finding in found)
+    assert "RefusedFile" in {finding["code"] for finding in found}
+
+
+def test_a_fault_in_the_defaults_is_one_finding_however_many_get_them(repository: Repository) -> None:
+    repository.write("controller.yaml", "defaults: {parameters: {days: soon}}\n")
+    repository.write("flows/a.py", "def main(days: int) -> None: ...\n")
+    for name in ("a", "b", "c"):
+        repository.write(f"deployments/{name}.yaml", f"name: {name}\nflow: flows/a.py:main\n")
+    report = repository.ask("validate", "-o", "json").json()
+    assert (report["valid"], report["deployments"]) == (False, 0)
+    [finding] = report["findings"]
+    assert (finding["code"], finding["line"], finding["column"]) == ("WrongParameterType", 1, 31)
+    assert finding["deployment"] is None

@@ -22,6 +22,20 @@ def test_importing_the_package_loads_nothing_but_itself(tmp_path: Path) -> None:
     assert extra == {"controller"}
 
 
+def test_what_user_code_imports_loads_nothing_large(tmp_path: Path) -> None:
+    loaded = loaded_by("from controller import flow, task, tags, get_run_context", tmp_path)
+    loaded -= loaded_by("import typing, json, threading, contextlib", tmp_path)
+    ours = {name for name in loaded if name.startswith("controller")}
+    assert ours <= {name for name in loaded if name == "controller" or name.startswith("controller.flows")}
+    assert not loaded & {"asyncio", "logging", "inspect", "dataclasses", "concurrent.futures", "random", "datetime"}
+
+
+def test_every_public_name_is_there_and_unknown_ones_are_not(tmp_path: Path) -> None:
+    script = "import controller\nfor name in controller._PUBLIC:\n    assert getattr(controller, name)"
+    script += "\n    assert name in dir(controller)"
+    loaded_by(f"{script}\nassert not hasattr(controller, 'nothing')", tmp_path)
+
+
 def test_importing_a_part_of_the_model_loads_no_other_package(tmp_path: Path) -> None:
     loaded = loaded_by("import controller.model.runs, controller.errors", tmp_path)
     assert not {name.partition(".")[0] for name in loaded} & HEAVY

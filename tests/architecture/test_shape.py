@@ -34,17 +34,45 @@ def test_a_module_is_small_and_says_what_it_answers(path: Path) -> None:
     assert long == [] or path.parent.name == "versions"
 
 
-@pytest.mark.parametrize("name", ["supervisor.py", "flow_process.py"])
-def test_what_runs_beside_a_flow_imports_the_standard_library_only(name: str) -> None:
-    tree = ast.parse((ROOT / "controller" / "runs" / name).read_text(encoding="utf-8"))
+BESIDE = sorted((ROOT / "controller" / "runs" / "beside").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", BESIDE, ids=lambda path: path.name)
+def test_what_runs_beside_a_flow_imports_the_standard_library_and_itself_only(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module or "." for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert imported
-    assert {module.partition(".")[0] for module in imported} <= sys.stdlib_module_names
+    foreign = {name for name in imported if not name.startswith("controller.runs.beside")}
+    assert {module.partition(".")[0] for module in foreign} <= sys.stdlib_module_names
+    if path.name == "flow_process.py":
+        assert foreign == imported, "it is started as a file, alone"
 
 
-def test_the_supervisor_imports_everything_before_ready() -> None:
-    tree = ast.parse((ROOT / "controller" / "runs" / "supervisor.py").read_text(encoding="utf-8"))
+def test_what_comes_before_it_imports_nothing() -> None:
+    for package in ("controller", "controller/runs", "controller/runs/beside"):
+        tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
+        executed = [node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node))]
+        imports = [node for part in executed for node in ast.walk(part)]
+        assert not [node for node in imports if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+FLOWS = sorted((ROOT / "controller" / "flows").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", FLOWS, ids=lambda path: path.name)
+def test_what_user_code_imports_needs_the_standard_library_only(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module or "." for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    foreign = {name for name in imported if not name.startswith("controller.flows")}
+    assert {module.partition(".")[0] for module in foreign} <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in BESIDE if path.name != "flow_process.py"], ids=lambda path: path.name
+)
+def test_the_supervisor_imports_everything_before_ready(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     inside = [
         node
         for function in ast.walk(tree)

@@ -8,15 +8,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from random import Random
 from typing import Any
 
 from controller.model.deployments import Deployment
 from controller.model.queues import EVERYTHING
 from controller.model.runs import Attempt, Run, RunState
-from controller.runs.endings import finish
+from controller.runs.endings import ending, ending_of, record
 from controller.runs.verdict import Ended
+from controller.runs.watchlist import Waiting
 from controller.store import Store, queues, runs
 from controller.store.runs import RunFilter
 from tests.conftest import ManualClock
@@ -93,15 +93,28 @@ class SimulatedWatchlist:
 
     def recover(self) -> None:
         """Take over what a controller before us left."""
+        self.take_turn([], lambda _: [], everything=True)
+
+    def take_turn(self, _ready: Sequence[Any], waiting: Waiting, *, everything: bool) -> bool:
+        """Hear every supervisor that ended, then launch what has a place. Whether any has ended."""
+        if everything:
+            self._take_over()
+        before = list(self._seen.values())
+        for seen in before:
+            self._judge(seen)
+        settled = len(before) > len(self._seen)
+        for one in waiting(len(self._seen)):
+            self._launch(one.run, one.deployment)
+        return settled
+
+    def _take_over(self) -> None:
         with self._store.read() as tx:
             claimed = runs.select_all(tx, RunFilter(states=(RunState.LAUNCHING, RunState.RUNNING)))
             for run in claimed:
                 if run.id not in self._seen:
                     self._seen[run.id] = Seen(run, runs.attempts_of(tx, run.id)[-1])
-        for seen in list(self._seen.values()):
-            self._judge(seen)
 
-    def launch(self, run: Run, deployment: Deployment, _root: Path, _pycache: Path | None) -> None:
+    def _launch(self, run: Run, deployment: Deployment) -> None:
         """Claim, start, GO, with a chance to be killed between each."""
         self._machine.nonces += 1
         number = run.attempt or 1
@@ -136,23 +149,15 @@ class SimulatedWatchlist:
 
     def refuse(self, run: Run, reason: str) -> None:
         """It can't be launched."""
+        now = self._clock.now()
         with self._store.write() as tx:
-            finish(tx, run, RunState.FAILED, f"not launched: {reason}", self._clock.now())
+            record(tx, [ending(run, RunState.FAILED, f"not launched: {reason}", now)], now)
 
     def end(self, run_id: str) -> None:
         """Ask its supervisor to end it."""
         seen = self._seen.get(run_id)
         if seen is not None:
             self._machine.end(seen.attempt.nonce)
-
-    def handle(self, _ready: Sequence[Any]) -> None:
-        """Every supervisor that ended is heard at once."""
-        for seen in list(self._seen.values()):
-            self._judge(seen)
-
-    def look_again(self) -> None:
-        """Judge everything, hint or not."""
-        self.recover()
 
     def _judge(self, seen: Seen) -> None:
         """The decision table, by the machine's own record."""
@@ -164,18 +169,24 @@ class SimulatedWatchlist:
             run = runs.find(tx, seen.run.id)
             assert run is not None
             if flow is None and run.cancel_reason is not None:
-                finish(tx, run, RunState.CANCELLED, None, now)
+                record(tx, [ending(run, RunState.CANCELLED, run.cancel_reason, now)], now)
             elif flow is None:
                 runs.move(tx, run.id, expect=run.state, to=RunState.PENDING, started_at=None)
             elif flow.is_lost:
-                finish(tx, run, RunState.CRASHED, "outcome unknown", now)
+                record(tx, [ending(run, RunState.CRASHED, "outcome unknown", now)], now)
             else:
-                finish(tx, run, flow.outcome, flow.outcome.value, now, ended=_ended(flow, now))
+                record(tx, [ending_of(run, _ended(flow, now), now)], now)
         del self._seen[seen.run.id]
 
 
 def _ended(flow: Flow, now: datetime) -> Ended:
     code = 0 if flow.outcome is RunState.SUCCEEDED else 1
     return Ended(
-        state=flow.outcome, reason=None, exit_code=code, signal=None, started_at=None, finished_at=now, result=None
+        state=flow.outcome,
+        reason=flow.outcome.value,
+        exit_code=code,
+        signal=None,
+        started_at=None,
+        finished_at=now,
+        result=None,
     )

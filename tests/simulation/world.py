@@ -17,8 +17,8 @@ from typing import Any, cast
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot
 from controller.model.status import SourceStatus
 from controller.reconcile import Reconciler
-from controller.runs import Engine
 from controller.runs.admission import Admission
+from controller.runs.engine import Engine
 from controller.runs.ids import RunIds
 from controller.runs.launcher import Launcher
 from controller.runs.requests import Requests
@@ -83,6 +83,9 @@ class MemorySource:
     def is_descendant(self, revision: str, earlier: str) -> bool | None:  # noqa: ARG002
         """Nobody can tell."""
         return None
+
+    def interrupt(self) -> None:
+        """Nothing waits."""
 
     def collect(self, keep: Collection[str]) -> None:
         """Nothing is forgotten."""

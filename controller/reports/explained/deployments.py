@@ -23,16 +23,6 @@ SHAPE = (
         right=NIGHTLY + "schedule: {interval: 1h}\n",
     ),
     Explanation(
-        code="NotActedOnYet",
-        summary="a key that is accepted, and changes nothing yet",
-        severity=Severity.WARNING,
-        meaning="A warning: the key is part of the format and what it says is checked, but this version of the "
-        "controller does not do anything about it. The deployment is applied all the same.",
-        remedy="Leave it if it is for later. Do not rely on it.",
-        wrong=NIGHTLY + "resources: {memory: 1GiB}\n",
-        right=NIGHTLY,
-    ),
-    Explanation(
         code="MissingKey",
         summary="a required key is missing",
         meaning="A required key is missing: `name`, or one of `flow`, `flow_location` and `command`, or one of `cron`, "

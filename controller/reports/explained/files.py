@@ -22,8 +22,10 @@ FILES = (
     Explanation(
         code="InvalidCharacter",
         summary="a control character in the file",
-        meaning="A control character stands in the file, or half of a surrogate pair in an escape.",
-        remedy="Remove it. A file with many `U+0000` is UTF-16: save it as UTF-8.",
+        meaning="A control character stands in the file, or half of a surrogate pair in an escape; or `U+0085`, "
+        "`U+2028` or `U+2029`, which end a line for some programs only, so that a key could hide behind a comment.",
+        remedy='Remove it, or write it as an escape in double quotes: `"\\u2028"`. A file with many `U+0000` is '
+        "UTF-16: save it as UTF-8.",
     ),
     Explanation(
         code="FileTooLarge",
@@ -86,5 +88,22 @@ FILES = (
         remedy="Remove it.",
         wrong="# nothing but a comment\n",
         right=NIGHTLY,
+    ),
+    Explanation(
+        code="PythonNotRendered",
+        summary="a Python spec was not executed",
+        severity=Severity.WARNING,
+        meaning="A warning: the file is a Python spec, and what it declares is known only once it has been executed. "
+        "`controller validate` and `controller plan` do not do that, because a pull request must not run code on "
+        "whoever checks it; `controller run` does.",
+        remedy="Use `controller validate --render-python` where its code may be run.",
+    ),
+    Explanation(
+        code="PythonSpecFailed",
+        summary="a Python spec could not be executed",
+        meaning="A Python spec raised an error, took longer than 30 seconds, declared more than 1 MiB, or ended its "
+        "process. The finding is at the last line of the file that was reached.",
+        remedy="Correct it: it runs as `python` would run it, from the repository's root, with the modules that a flow "
+        "could import.",
     ),
 )

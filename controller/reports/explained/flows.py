@@ -65,8 +65,8 @@ FLOWS = (
     Explanation(
         code="FlowFileInvalid",
         summary="the file of the flow is not Python",
-        meaning="The file of the flow can't be read as Python: it has a syntax error, is too large, or is not UTF-8. "
-        "Nothing in it was run.",
+        meaning="The file of the flow can't be read as Python: it has a syntax error, is not UTF-8, is nested too "
+        "deeply, or the controller may not read it. Nothing in it was run.",
         remedy="Correct it at the line that the message names.",
     ),
     Explanation(

@@ -6,7 +6,7 @@
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from controller.errors import SourceError
 from controller.model.snapshots import CodeFile
@@ -28,6 +28,7 @@ class _Known:
 
     commit: str
     places: dict[str, Place] = field(default_factory=dict)
+    files: dict[str, CodeFile] = field(default_factory=dict)
     asked: dict[str, set[str]] = field(default_factory=dict)
     directories: set[str] = field(default_factory=set)
 
@@ -46,9 +47,10 @@ class _Known:
             return False
         for path in tuple(self.asked.get(change.path, ())):
             place = self.places.pop(path, None)
-            if place is not None and place.visited == (change.path,) and (change.now is None or change.now.is_regular):
-                object_id = None if change.now is None else change.now.object_id
-                self.places[path] = replace(place, object_id=object_id)
+            self.files.pop(path, None)
+            is_plain = place is not None and place.visited == (path,) and path == change.path
+            if is_plain and (change.now is None or change.now.is_regular):
+                self.places[path] = Place(None if change.now is None else change.now.object_id, (path,))
         return True
 
 
@@ -58,31 +60,22 @@ class CodeIndex:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: _Known | None = None
-        self._sizes: dict[str, int] = {}
 
     def find(self, open_look: Open, commit: str, paths: Iterable[str]) -> tuple[dict[str, CodeFile], dict[str, int]]:
         """What these paths are, and the size of each content among them that was not known before, by its id."""
         wanted = list(paths)
         with self._lock:
             known = self._known
+            new: dict[str, int] = {}
             if known is None or known.commit != commit or any(path not in known.places for path in wanted):
                 with open_look() as look:
                     known = self._known = self._look(look, commit, wanted)
-            places = {path: known.places[path].object_id for path in wanted if path in known.places}
-            there = {path: object_id for path, object_id in places.items() if object_id is not None}
-            unsized = [object_id for object_id in there.values() if object_id not in self._sizes]
-            new: dict[str, int] = {}
+            unsized = _without_size(known, wanted)
             if unsized:
                 with open_look() as look:
-                    new = sizes(look, unsized)
-                self._keep(new)
-            return {path: CodeFile(digest=found, size=self._sizes[found]) for path, found in there.items()}, new
-
-    def _keep(self, new: Mapping[str, int]) -> None:
-        self._sizes |= new
-        if self._known is not None and len(self._sizes) > 2 * len(self._known.places) + _AHEAD:
-            used = {place.object_id for place in self._known.places.values()}
-            self._sizes = {object_id: size for object_id, size in self._sizes.items() if object_id in used}
+                    new = sizes(look, unsized.values())
+                known.files |= {path: CodeFile(digest=found, size=new[found]) for path, found in unsized.items()}
+            return {path: known.files[path] for path in wanted if path in known.files}, new
 
     def _look(self, look: Look, commit: str, wanted: Iterable[str]) -> _Known:
         known = self._moved(look, commit)
@@ -99,10 +92,15 @@ class CodeIndex:
         self._known = None
         changes = list_changes(look, known.commit, commit)
         if changes is None or not all(known.apply(change) for change in changes):
-            self._sizes.clear()
             return _Known(commit)
         known.commit = commit
         return known
+
+
+def _without_size(known: _Known, wanted: Iterable[str]) -> dict[str, str]:
+    """The contents that these paths lead to and nothing else is known of."""
+    places = {path: known.places[path].object_id for path in wanted if path not in known.files}
+    return {path: object_id for path, object_id in places.items() if object_id is not None}
 
 
 class GitCode:

@@ -7,7 +7,15 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
 
 from controller.errors import PathNotFoundError
-from controller.model.snapshots import PROJECT_FILE, ManifestFile, RefusedFile, Snapshot, is_manifest
+from controller.model.snapshots import (
+    PROJECT_FILE,
+    ManifestFile,
+    RefusedFile,
+    Snapshot,
+    is_manifest,
+    is_python,
+    is_spec,
+)
 from controller.sources.git.objects import contents, in_chunks, sizes
 from controller.sources.git.process import Look
 from controller.sources.git.trees import Difference, Entry, list_changes, list_tree
@@ -34,7 +42,7 @@ class ManifestTree:
         return Snapshot(
             revision=revision,
             files=tuple(file for file in found if isinstance(file, ManifestFile)),
-            refused=tuple(file for file in found if isinstance(file, RefusedFile)),
+            refused=tuple(file for file in found if isinstance(file, RefusedFile) and not is_python(file.path)),
             project=self._found.get(PROJECT_FILE),
         )
 
@@ -98,11 +106,16 @@ def judge(look: Look, entries: Iterable[Entry], known: Mapping[str, Found]) -> d
     content = {key: value for chunk in in_chunks(fit) for key, value in contents(look, chunk).items()}
     for path, entry in wanted.items():
         if entry.object_id in content:
-            found[path] = ManifestFile(path=path, content=content[entry.object_id], digest=entry.object_id)
+            found[path] = ManifestFile(path=path, content=_kept(path, content[entry.object_id]), digest=entry.object_id)
         else:
             size = size_of[entry.object_id]
             found[path] = RefusedFile(path=path, message=f"A manifest may have 1 MiB; this one has {size} bytes.")
     return found
+
+
+def _kept(path: str, content: bytes) -> bytes:
+    """Of Python files that are no specs nothing is kept: below the deployments path may be all of a repository's."""
+    return b"" if is_python(path) and not is_spec(path, content) else content
 
 
 def _refusal(entry: Entry) -> RefusedFile | None:

@@ -4,23 +4,28 @@ Every look opens a short-lived GitPython `Repo` (it leaks in long-lived ones) an
 that the repository's own configuration says is executed. Whoever calls must have validated what it passes.
 """
 
+import configparser
 import contextlib
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import git
 
-from controller.errors import RepositoryNotFoundError, SourceError, SourceTimeoutError
+from controller.errors import RepositoryNotFoundError, SourceError, SourceTimeoutError, StoppingError
 
 TIMEOUT_SECONDS = 60.0
 _GRACE_SECONDS = 5.0
 _SHOWN = 300
 
+# What GitPython lets through includes a configuration that it can't read.
+_FAILURES = (git.GitError, configparser.Error, OSError, ValueError)
 _SETTINGS = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
@@ -46,7 +51,8 @@ class GitError(Exception):
     """Git ended with `status` and said `text`; a look turns it into a SourceError if nobody else does."""
 
     def __init__(self, status: int, text: str) -> None:
-        super().__init__(text or f"git ended with {status}")
+        said = text or f"git ended with {status}"
+        super().__init__(said if len(said) <= _SHOWN else f"{said[:_SHOWN]}…")
         self.status = status
         self.text = text
 
@@ -65,13 +71,88 @@ class Work:
     trees: int = 0
 
 
+class Git:
+    """Starts git for the repository at `repo`, itself or its `.git`. May be used by several threads."""
+
+    def __init__(self, repo: Path, work: Work | None = None) -> None:
+        self.repo = repo
+        self.work = work or Work()
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._is_interrupted = False
+
+    @contextmanager
+    def look(self, settings: Mapping[str, str] | None = None) -> Iterator["Look"]:
+        """Open the repository, with `settings` of git on top of the hardened ones. Raises SourceError."""
+        repo = self.repo
+        try:
+            with git.Repo(repo, expand_vars=False) as opened:
+                git_dir = Path(opened.git_dir).absolute()
+                # With GIT_DIR git asks not who owns the repository: it executes nothing of what stands there.
+                environment = {**hardened(settings), "GIT_DIR": str(git_dir)}
+                with opened.git.custom_environment(**environment):
+                    yield Look(self, opened, git_dir)
+        except (git.InvalidGitRepositoryError, git.NoSuchPathError) as error:
+            raise RepositoryNotFoundError(f"{repo} is not a readable git repository.") from error
+        except GitTimeoutError as error:
+            raise SourceTimeoutError(f"git could not read {repo}: {reason(error)}.") from error
+        except (
+            GitError,
+            git.GitCommandError,
+            git.GitCommandNotFound,
+            configparser.Error,
+            OSError,
+            ValueError,
+        ) as error:
+            raise SourceError(f"git could not read {repo}: {reason(error)}.") from error
+
+    def interrupt(self) -> None:
+        """End what is running; it and all that is asked from now on raises StoppingError. Called from any thread."""
+        with self._lock:
+            self._is_interrupted = True
+            for process in self._running:
+                _kill(process)
+
+    def run(self, command: git.Git, arguments: tuple[str, ...], stdin: bytes, timeout: float, **more: Any) -> bytes:
+        """What this command prints. Raises GitError, StoppingError."""
+        self.work.processes += 1
+        with self._lock:
+            if self._is_interrupted:
+                raise StoppingError
+            started = command.execute(
+                ["git", *arguments],
+                istream=subprocess.PIPE if stdin else None,
+                as_process=True,
+                start_new_session=True,
+                **more,
+            )
+            process = started.proc
+            assert process is not None
+            self._running.add(process)
+        try:
+            output, said = process.communicate(stdin or None, timeout)
+        except subprocess.TimeoutExpired as error:
+            raise GitTimeoutError(-signal.SIGKILL, f"no answer within {timeout:g} seconds") from error
+        finally:
+            if process.returncode is None:
+                _end(process)
+            with self._lock:
+                self._running.discard(process)
+        if self._is_interrupted:
+            raise StoppingError
+        if process.returncode != 0:
+            raise GitError(process.returncode, shown(said))
+        return bytes(output)
+
+
 class Look:
     """A repository that is open for one look."""
 
-    def __init__(self, repo: git.Repo, git_dir: Path, work: Work) -> None:
+    def __init__(self, owner: Git, repo: git.Repo, git_dir: Path) -> None:
+        self._owner = owner
         self._repo = repo
         self.git_dir = git_dir
-        self.work = work
+        self.work = owner.work
 
     @property
     def common_dir(self) -> Path:
@@ -86,57 +167,24 @@ class Look:
         environment: Mapping[str, str] | None = None,
     ) -> bytes:
         """What this command prints. Raises GitError."""
-        self.work.processes += 1
-        started = self._repo.git.execute(
-            ["git", *arguments],
-            istream=subprocess.PIPE if stdin else None,
-            as_process=True,
-            start_new_session=True,
-            env=environment,
-        )
-        process = started.proc
-        assert process is not None
-        try:
-            output, said = process.communicate(stdin or None, timeout)
-        except subprocess.TimeoutExpired as error:
-            raise GitTimeoutError(-signal.SIGKILL, f"no answer within {timeout:g} seconds") from error
-        finally:
-            if process.returncode is None:
-                _end(process)
-        if process.returncode != 0:
-            raise GitError(process.returncode, shown(said))
-        return bytes(output)
+        return self._owner.run(self._repo.git, arguments, stdin, timeout, env=environment)
 
 
-@contextmanager
-def look_into(repo: Path, work: Work, settings: Mapping[str, str] | None = None) -> Iterator[Look]:
-    """Open `repo`, itself or its `.git`, with `settings` of git on top of the hardened ones. Raises SourceError."""
-    try:
-        with git.Repo(repo, expand_vars=False) as opened:
-            git_dir = Path(opened.git_dir).absolute()
-            # With GIT_DIR git asks not who owns the repository: it executes nothing of what stands there.
-            environment = {**_HARDENED, **_as_environment({**_SETTINGS, **(settings or {})}), "GIT_DIR": str(git_dir)}
-            with opened.git.custom_environment(**environment):
-                yield Look(opened, git_dir, work)
-    except (git.InvalidGitRepositoryError, git.NoSuchPathError) as error:
-        raise RepositoryNotFoundError(f"{repo} is not a readable git repository.") from error
-    except GitTimeoutError as error:
-        raise SourceTimeoutError(f"git could not read {repo}: {reason(error)}.") from error
-    except (GitError, git.GitCommandError, git.GitCommandNotFound, OSError, ValueError) as error:
-        raise SourceError(f"git could not read {repo}: {reason(error)}.") from error
+def hardened(settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of every git that we start."""
+    return {**_HARDENED, **_as_environment({**_SETTINGS, **(settings or {})})}
 
 
 def reason(error: Exception) -> str:
-    """Why git or the system refused, without a full stop."""
-    return str(error).rstrip(".")
+    """Why git or the system refused, as one line without a full stop."""
+    return "; ".join(str(error).splitlines()).rstrip(".")
 
 
 def shown(said: bytes) -> str:
     """What git or a server wrote to stderr, as one line that does no harm on a terminal."""
     lines = said.decode("utf-8", "replace").splitlines()
     text = "; ".join(line.strip().removeprefix("fatal: ").removeprefix("error: ") for line in lines if line.strip())
-    clean = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-    return clean if len(clean) <= _SHOWN else f"{clean[:_SHOWN]}…"
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def _as_environment(settings: Mapping[str, str]) -> dict[str, str]:
@@ -146,10 +194,14 @@ def _as_environment(settings: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the process and everything in its group, and give its pipes back."""
+def _kill(process: "subprocess.Popen[bytes]") -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End the process and everything in its group, and give its pipes back."""
+    _kill(process)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.communicate(timeout=_GRACE_SECONDS)
     for stream in (process.stdin, process.stdout, process.stderr):

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 from controller.errors import SourceError
@@ -13,7 +14,7 @@ from controller.sources.git.commits import commit_of
 from controller.sources.git.flow_code import CodeIndex, GitCode
 from controller.sources.git.manifests import ManifestTree, judge
 from controller.sources.git.objects import contents, in_chunks
-from controller.sources.git.process import GitError, GitTimeoutError, Look, Work, look_into
+from controller.sources.git.process import Git, GitError, GitTimeoutError, Look, Work
 from controller.sources.git.trees import MODES, Entry, list_tree
 
 
@@ -24,19 +25,29 @@ class CommitReader:
 
     def __init__(self, repo: Path, *, path: str, exports: Path) -> None:
         self._repo = repo
+        self._git = Git(repo)
         self._exports = Exports(exports)
         self._manifests = ManifestTree(path)
         self._index = CodeIndex()
-        self.work = Work()
+
+    @property
+    def work(self) -> Work:
+        """How much it has done."""
+        return self._git.work
+
+    def interrupt(self) -> None:
+        """What is read from disk ends soon enough."""
 
     def read(self, revision: str) -> Snapshot:
         """The manifests below the deployments path, and the project; only what changed since the last is read."""
-        with self._look() as look:
-            return self._manifests.read(look, commit_of(revision), revision)
+        commit = commit_of(revision)
+        with self._look(commit) as look:
+            return self._manifests.read(look, commit, revision)
 
     def code(self, revision: str) -> Code:
         """The files of this commit; only what changed since the last commit that was asked for is looked up."""
-        return GitCode(self._look, self._index, commit_of(revision))
+        commit = commit_of(revision)
+        return GitCode(partial(self._look, commit), self._index, commit)
 
     def read_file(self, revision: str, path: str) -> bytes:
         """The content of a regular file of this commit; from its export, if there is one, whatever git has kept."""
@@ -44,7 +55,7 @@ class CommitReader:
         if self._exports.has(commit):
             with contextlib.suppress(OSError):
                 return self._exports.read(commit, path)
-        with self._look() as look:
+        with self._look(commit) as look:
             found = next((entry for entry in list_tree(look, commit, path) if entry.path == path), None)
             if found is None or not found.is_regular:
                 raise SourceError(f"{path} is not a regular file at {revision}.")
@@ -59,7 +70,7 @@ class CommitReader:
             except FileNotFoundError:
                 return None
             return ManifestFile(path=PROJECT_FILE, content=content, digest=commit)
-        with self._look() as look:
+        with self._look(commit) as look:
             entries = [entry for entry in list_tree(look, commit, PROJECT_FILE) if entry.path == PROJECT_FILE]
             return judge(look, entries, {}).get(PROJECT_FILE)
 
@@ -68,7 +79,7 @@ class CommitReader:
         commit = commit_of(revision)
         if self._exports.has(commit):
             return self._exports.root(commit)
-        with self._look() as look:
+        with self._look(commit) as look:
             entries = [entry for entry in list_tree(look, commit) if entry.mode in MODES]
             return self._exports.write(commit, _with_contents(look, entries))
 
@@ -94,8 +105,9 @@ class CommitReader:
         """Remove the exports of all other commits."""
         self._exports.collect({commit_of(revision) for revision in keep})
 
-    def _look(self) -> AbstractContextManager[Look]:
-        return look_into(self._repo, self.work)
+    def _look(self, commit: str | None = None) -> AbstractContextManager[Look]:  # noqa: ARG002
+        """Open the repository, to read this commit if it is known which."""
+        return self._git.look()
 
 
 def _with_contents(look: Look, entries: Collection[Entry]) -> Iterator[Export]:

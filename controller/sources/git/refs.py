@@ -67,14 +67,15 @@ def trace(layout: Layout, name: str) -> Trace | None:
             if said is None or COMMIT.fullmatch(said):
                 return Trace(tuple(steps))
             name = said.removeprefix("ref:").strip()
-            if not said.startswith("ref:") or not _is_plain(name):
+            if not said.startswith("ref:") or not is_plain(name):
                 return None
     except (OSError, ValueError):
         return None
     return None
 
 
-def _is_plain(name: str) -> bool:
+def is_plain(name: str) -> bool:
+    """Whether this is the full name of a branch or tag, with nothing odd in it."""
     parts = name.split("/")
     return _PLAIN.fullmatch(name) is not None and not any(
         not part or part.startswith(".") or part.endswith((".lock", ".")) or ".." in part for part in parts

@@ -80,6 +80,8 @@ def _advance(walk: _Walk, trees: Mapping[str, Mapping[str, Entry]], targets: Map
             return True
         if not _enter(walk, f"{path}/{step}".lstrip("/"), trees[tree].get(step)):
             return walk.link is not None
+    # It ends in a directory: nothing is found as long as it is one.
+    walk.visited.append(walk.stack[-1][0])
     return False
 
 

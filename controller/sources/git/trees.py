@@ -73,7 +73,7 @@ def parse_tree(content: bytes, id_length: int) -> Mapping[str, Entry]:
         end = content.index(b"\0", at)
         mode, _, name = content[at:end].partition(b" ")
         at = end + 1 + id_length // 2
-        found[_text(name)] = Entry(_text(name), mode.decode("ascii"), content[end + 1 : at].hex())
+        found[_text(name)] = Entry(_text(name), mode.decode("ascii").lstrip("0"), content[end + 1 : at].hex())
     return found
 
 

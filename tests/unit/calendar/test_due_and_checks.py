@@ -1,7 +1,7 @@
 # ruff: noqa: DTZ001 - naive local times are what is tested here
 """What came due, and what is refused."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given, settings
@@ -148,3 +148,18 @@ def test_what_never_fires_is_refused(wrong: Schedule, says: str) -> None:
         check(wrong, NOW)
     assert says in raised.value.message
     assert raised.value.hint
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+@pytest.mark.parametrize("time", [datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59)])
+def test_a_time_at_the_end_of_all_time_is_not_moved_to_where_the_calendar_ends(zone: str, time: datetime) -> None:
+    for moment in (time, time.replace(tzinfo=timezone(timedelta(hours=-12))), time.replace(tzinfo=UTC)):
+        with pytest.raises(ScheduleError, match="never fires"):
+            check(schedule(At(times=(moment,)), zone=zone), NOW)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+def test_looking_on_from_the_end_of_all_time_finds_nothing(zone: str) -> None:
+    for rule in (cron("0 0 * * *"), every(60), every(86_400), At(times=(NOW,))):
+        after = datetime(9999, 12, 31, 23, 59, tzinfo=timezone(timedelta(hours=-12)))
+        assert next_fire_times([schedule(rule, zone=zone)], after, 1) == []

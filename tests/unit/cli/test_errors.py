@@ -29,8 +29,15 @@ def test_an_unknown_command_suggests_the_nearest(command: Command) -> None:
 
 BAD = [
     (["status", "--repo", "nowhere"], "there is no such directory"),
-    (["status", "--repo", "https://example.org/x.git"], "local repositories only"),
-    (["status", "--repo", "git@example.org:x.git"], "local repositories only"),
+    (["status", "--repo", "ext::sh -c true"], "is not followed"),
+    (["status", "--repo", "https://me:token@example.org/x.git"], "credentials"),
+    (["validate", "--repo", "https://example.org/x.git"], "reads files on disk"),
+    (["render", "--repo", "git@example.org:x.git"], "reads files on disk"),
+    (["next", "some", "--repo", "file:///srv/x.git"], "reads files on disk"),
+    (
+        ["run", "--once", "--working-tree", "--repo", "file:///srv/x.git", "--state-dir", "state"],
+        "--working-tree follows files on disk",
+    ),
     (["status", "--path", "../.."], "outside the repository"),
     (["validate", "nowhere.yaml"], "There is no file or directory nowhere.yaml"),
     (["validate"], "There is no directory"),

@@ -106,6 +106,21 @@ def test_a_deployment_that_is_only_triggered_may_get_the_rest_then() -> None:
     assert set(state.deployments) == {"a"}
 
 
+@pytest.mark.parametrize(
+    ("overlay", "finding"),
+    [
+        ("{parameters: {nums: null}}", ("MissingParameter", 6, 23, "$.environments.prod.parameters")),
+        ("{parameters: null}", ("MissingParameter", 6, 10, "$.environments.prod")),
+        ("{flow: flows/two.py:two}", ("MissingParameter", 4, 13, "$.parameters")),
+    ],
+)
+def test_a_parameter_that_an_overlay_takes_away_is_missed_where_it_does_that(
+    overlay: str, finding: tuple[str, int, int, str]
+) -> None:
+    text = "name: a\nflow: flows/etl.py:main\nschedule: {interval: 1h}\nparameters: {nums: [1]}\nenvironments:\n"
+    assert finding in found(f"{text}  prod: {overlay}\n", every=True)
+
+
 def test_a_finding_of_an_environment_points_into_its_overlay() -> None:
     text = "name: a\nflow: flows/etl.py:main\nparameters: {nums: [1]}\nenvironments:\n  prod: {parameters: {nums: x}}\n"
     assert found(text, every=True) == [("WrongParameterType", 5, 29, "$.environments.prod.parameters.nums")]
@@ -136,10 +151,27 @@ def test_a_file_is_read_once_for_all_deployments_and_again_when_it_changed() -> 
     assert (len(code.was_read), reader.parsed, len(second.deployments)) == (2, 20, 0)
 
 
-def test_a_file_that_is_too_large_is_not_read() -> None:
+def test_what_is_remembered_of_python_files_is_bounded_by_their_size() -> None:
+    code = WrittenCode({f"flows/{n}.py": f"def main(): ...\n# {n}" + "#" * 200_000 for n in range(6)})
+    reader = ManifestReader()
+    texts = [f"name: a{n}\nflow: flows/{n}.py:main\n" for n in range(6)]
+
+    def was_read() -> list[str]:
+        code.was_read.clear()
+        reader.read([manifest(f"deployments/{n}.yaml", text) for n, text in enumerate(texts)], NOW, code=code)
+        return code.was_read
+
+    assert len(was_read()) == 6
+    texts[5] += "description: asked for last\n"
+    assert was_read() == []
+    texts[0] += "description: asked for first\n"
+    assert was_read() == ["flows/0.py"]
+
+
+def test_a_file_that_is_too_large_is_not_read_and_nothing_is_said_about_it() -> None:
     code = WrittenCode({"flows/etl.py": b"#" * (1024 * 1024 + 1)})
-    (finding,) = read("name: a\nflow: flows/etl.py:main\n", code=code).findings
-    assert (finding.code, code.was_read) == ("FlowFileInvalid", [])
+    assert read("name: a\nflow: flows/etl.py:main\n", code=code).findings == ()
+    assert code.was_read == []
 
 
 def test_code_that_can_t_be_read_is_no_verdict_on_any_manifest() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from controller.manifests import load as load_module
 from controller.manifests.load import Loaded, load
-from controller.manifests.nodes import Problem
+from controller.manifests.nodes import Place, Problem
 
 
 def values(content: str | bytes, **how: bool) -> list[Any]:
@@ -133,6 +133,15 @@ def test_a_problem_stands_where_the_fault_is(text: str, expected: list[tuple[str
     assert codes(text) == expected
 
 
+@pytest.mark.parametrize("character", ["\x85", "\u2028", "\u2029"])
+def test_no_key_hides_behind_a_comment_that_ends_where_no_editor_ends_a_line(character: str) -> None:
+    (problem,) = load(f"a: 1\n# just a comment{character}b: 2\n".encode()).problems
+    assert (problem.code, problem.place) == ("InvalidCharacter", Place(2, 17))
+    escape = f"\\u{ord(character):04X}"
+    assert problem.hint == f'write it as "{escape}", in double quotes'
+    assert values(f'a: "{escape}"') == [{"a": character}]
+
+
 def test_a_duplicate_key_names_the_first_place() -> None:
     (problem,) = problems(load(b"a: 1\nb: 2\na: 3"))
     assert "line 1" in problem.message
@@ -247,6 +256,7 @@ fragments = st.sampled_from(
         "😀",
         "\ud7ff",
         "\x85",
+        "\u2028",
         "\ufeff",
         "@",
         "name",
@@ -257,7 +267,7 @@ fragments = st.sampled_from(
 @settings(deadline=None)
 @given(st.lists(fragments, max_size=60).map("".join), st.booleans())
 def test_any_mixture_of_signs_gives_documents_or_problems(text: str, as_json: bool) -> None:
-    lines = text.count("\n") + text.count("\r") + text.count("\x85") + 2
+    lines = text.count("\n") + text.count("\r") + 2
     for problem in problems(load(text.encode(), json=as_json)):
         assert 1 <= problem.place.line <= lines
         assert problem.place.column >= 1

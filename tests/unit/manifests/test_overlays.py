@@ -51,7 +51,7 @@ def read(*texts: str, environment: str | None = None, project: str | None = None
 
 
 def document(state: DesiredState, name: str = "nightly") -> dict[str, Any]:
-    assert {finding.code for finding in state.findings} <= {"NotActedOnYet"}
+    assert state.findings == ()
     return dict(state.deployments[name].document)
 
 
@@ -60,7 +60,7 @@ def at(finding: Finding) -> tuple[str, str, int, int, str]:
 
 
 def errors(state: DesiredState) -> list[tuple[str, str, int, int, str]]:
-    return [at(finding) for finding in state.findings if finding.code != "NotActedOnYet"]
+    return [at(finding) for finding in state.findings]
 
 
 def test_without_an_environment_the_document_is_as_written_but_for_its_environments() -> None:
@@ -115,15 +115,32 @@ def test_all_environments_are_checked_at_once_and_nothing_is_said_twice() -> Non
         ("InvalidSchedule", 10),
         ("UnknownKey", 12),
     ]
-    assert [finding.line for finding in state.findings if finding.code == "NotActedOnYet"] == [11]
     assert not state.deployments
 
 
-def test_what_an_overlay_takes_away_is_missed_in_its_environment() -> None:
-    text = "name: a\nflow: f.py:m\nenvironments: {staging: {flow: null}}\n"
+@pytest.mark.parametrize(
+    ("overlay_text", "column", "path"),
+    [
+        ("{flow: null}", 26, "$.environments.staging"),
+        ("{schedule: {cron: null}}", 37, "$.environments.staging.schedule"),
+        ("{schedule: {cron: null, day_or: null}}", 37, "$.environments.staging.schedule"),
+    ],
+)
+def test_what_an_overlay_takes_away_is_missed_where_it_does_that(overlay_text: str, column: int, path: str) -> None:
+    text = f"name: a\nflow: f.py:m\nschedule: {{cron: '* * * * *'}}\nenvironments: {{staging: {overlay_text}}}\n"
     (finding,) = read(text, every=True).findings
-    assert (finding.code, finding.line) == ("MissingKey", 1)
-    assert finding.message.endswith("(in the environment staging)")
+    assert at(finding) == ("MissingKey", "deployments/0.yaml", 4, column, path)
+
+
+def test_what_the_defaults_of_an_environment_take_away_is_missed_there() -> None:
+    project = "defaults: {flow: f.py:m}\nenvironments:\n  prod: {defaults: {flow: null}}\n"
+    (finding,) = read("name: a\n", project=project, every=True).findings
+    assert at(finding) == ("MissingKey", "controller.yaml", 3, 21, "$.environments.prod.defaults")
+
+
+def test_a_default_that_a_document_takes_away_is_missed_in_the_document() -> None:
+    (finding,) = read("name: a\nflow: null\n", project="defaults: {flow: f.py:m}").findings
+    assert at(finding)[:4] == ("MissingKey", "deployments/0.yaml", 2, 1)
 
 
 @pytest.mark.parametrize(
@@ -215,8 +232,8 @@ def test_a_queue_must_be_declared() -> None:
 
 def test_a_default_is_reported_once_and_a_conflict_with_it_at_the_document() -> None:
     texts = [f"name: {name}\nflow: f.py:m\n" for name in "ab"]
-    (finding,) = read(*texts, project="defaults: {resources: {memory: 1GiB}}").findings
-    assert at(finding) == ("NotActedOnYet", "controller.yaml", 1, 12, "$.defaults.resources")
+    (finding,) = read(*texts, project="defaults: {env: {API_TOKEN: abcdefgh}}").findings
+    assert at(finding) == ("PlainSecret", "controller.yaml", 1, 29, "$.defaults.env.API_TOKEN")
     state = read(*texts, project="defaults: {command: [ls]}")
     assert [(code, file, line) for code, file, line, _, _ in errors(state)] == [
         ("ConflictingKeys", "deployments/0.yaml", 2),

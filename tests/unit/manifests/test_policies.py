@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from controller.manifests import DesiredState
-from controller.model.findings import Severity
 from controller.model.policies import (
     Catchup,
     CatchupPolicy,
@@ -68,29 +67,14 @@ def test_a_deployment_that_says_nothing_has_what_is_done_anyway(read: Read) -> N
 @pytest.mark.parametrize(
     "text",
     [
-        "secrets: {A: {env: B}}",
-        "resources: {memory: 1GiB}",
-    ],
-)
-def test_what_is_not_acted_on_yet_is_a_warning_at_its_key(read: Read, text: str) -> None:
-    state = read(GOOD + text)
-    (finding,) = state.findings
-    assert (finding.code, finding.severity) == ("NotActedOnYet", Severity.WARNING)
-    assert (finding.line, finding.column, finding.path) == (3, 1, f"$.{text.partition(':')[0]}")
-    assert set(state.deployments) == {"a"}
-    assert not state.broken_files
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
         "overlap: skip",
         "catchup: {policy: latest, window: 60m}",
         "retries: {limit: 0, delay: 1h}",
         "queue: default",
         "priority: 0",
         "prune: enabled",
-        "secrets: {}",
+        "secrets: {A: {env: B}}",
+        "resources: {memory: 1GiB}",
         "working_directory: x",
     ],
 )
@@ -120,6 +104,23 @@ def test_sizes_are_bytes(read: Read, said_size: str, size: int) -> None:
 def test_what_is_no_size_is_refused(read: Read, wrong: str) -> None:
     (finding,) = read(f"{GOOD}resources: {{memory: {wrong}}}").findings
     assert (finding.code, finding.path) == ("InvalidSize", "$.resources.memory")
+
+
+def test_a_fault_in_one_part_of_a_policy_hides_none_in_another(read: Read) -> None:
+    text = (
+        "retries: {limit: x, delay: y, max_delay: z}\n"
+        "catchup: {policy: some, window: 0}\n"
+        "resources: {memory: 1XB, processes: 0}\n"
+    )
+    assert [finding.path for finding in read(GOOD + text).findings] == [
+        "$.retries.limit",
+        "$.retries.delay",
+        "$.retries.max_delay",
+        "$.catchup.policy",
+        "$.catchup.window",
+        "$.resources.memory",
+        "$.resources.processes",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_many_times_of_one_change_are_counted(read: Read) -> None:
 def test_a_warning_hides_nothing_and_is_hidden_by_nothing_elsewhere(read: Read) -> None:
     text = "name: a\nflow: f.py:m\nresources: {memory: 1GiB}\nschedules:\n"
     text += f"- {{{NIGHTLY}}}\n- {{interval: 5m, jitter: 2d}}\n"
-    assert [finding.code for finding in read(text).findings] == ["NotActedOnYet", "ClockChange", "InvalidDuration"]
+    assert [finding.code for finding in read(text).findings] == ["ClockChange", "InvalidDuration"]
 
 
 def test_what_was_stored_is_not_looked_at_again() -> None:

@@ -10,9 +10,11 @@ import pytest
 from controller.model.schedules import Agenda
 from controller.model.status import Event, InventoryEntry, SourceStatus
 from controller.reconcile import PassResult, Reconciler
+from controller.reconcile.apply import Settle
 from controller.runs.admission import Admission
 from controller.runs.ids import RunIds
 from controller.sources.directory import DirectorySource
+from controller.sources.source import Source
 from controller.store import Store, Transaction, events, inventory
 from tests.conftest import ManualClock
 
@@ -29,22 +31,24 @@ class World:
     projected: dict[str, Agenda] = field(default_factory=dict)
     settled: list[tuple[tuple[str, ...], bool]] = field(default_factory=list)
     environment: str | None = None
+    is_atomic: bool = False
     reconciler: Reconciler = field(init=False)
 
     def __post_init__(self) -> None:
         (self.root / "deployments").mkdir(parents=True, exist_ok=True)
         self.restart()
 
-    def restart(self) -> None:
-        """A new reconciler, as after a restart of the controller."""
+    def restart(self, *, source: Source | None = None, settle: Settle | None = None) -> None:
+        """A new reconciler, as after a restart of the controller; `settle` takes part in its transactions."""
         self.reconciler = Reconciler(
-            source=DirectorySource(self.root, path="deployments"),
+            source=source or DirectorySource(self.root, path="deployments"),
             store=self.store,
             clock=self.clock,
             initial=NOBODY,
-            settle=self._settle,
+            settle=settle or self._settle,
             project=self._project,
             environment=self.environment,
+            is_atomic=self.is_atomic,
         )
 
     def _settle(self, tx: Transaction, names: Iterable[str], now: datetime, *, pruned: bool = False) -> object:
@@ -83,7 +87,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path, store: Store, clock: ManualClock) -> World:
-    return World(tmp_path / "repo", store, clock)
+    return World(tmp_path / "followed", store, clock)
 
 
 def hourly(name: str, **fields: str) -> str:

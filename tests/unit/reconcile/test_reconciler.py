@@ -2,15 +2,17 @@
 
 import shutil
 import sqlite3
+from collections.abc import Collection
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from controller.errors import StateError
+from controller.errors import SourceError, StateError
 from controller.model.status import Condition, ConditionType
-from controller.store import Store, inventory, occurrences, sources
+from controller.sources.directory import DirectorySource
+from controller.store import Store, inventory, occurrences, passes, sources
 from tests.conftest import NOW
 from tests.unit.reconcile.conftest import World, hourly
 
@@ -160,6 +162,16 @@ def test_a_document_removed_from_a_good_file_is_pruned_though_another_file_is_br
     assert list(world.entries()) == ["a"]
 
 
+def test_what_may_have_moved_into_a_broken_file_is_kept(world: World) -> None:
+    world.put(a=hourly("a"), b=hourly("b"), c=hourly("c"))
+    world.put(a=BROKEN)
+    world.put(a=BROKEN + "---\n" + hourly("b"), b=None, c=None)
+    assert set(world.entries()) == {"a", "b"}
+    assert world.entries()["b"].reason == "InvalidManifest"
+    world.put(a=hourly("a") + "---\n" + hourly("b"))
+    assert all(entry.is_valid for entry in world.entries().values())
+
+
 def test_a_document_removed_from_a_file_that_has_errors_is_kept(world: World) -> None:
     world.put(a=hourly("a") + "---\n" + hourly("b"))
     world.put(a="name: a\ncommand: 5\n")
@@ -197,6 +209,9 @@ def test_moving_a_file_changes_nothing_but_where_it_is(world: World) -> None:
     assert (after.spec_digest, after.cursor, after.document) == (before.spec_digest, before.cursor, before.document)
     assert ready(world, "a").last_transition_time == NOW
     assert world.settled == []
+    assert ("a", "Updated") not in world.told()
+    with world.store.read() as tx:
+        assert passes.latest(tx)[0].counts == {"new": 0, "changed": 0, "pruned": 0, "kept": 0, "unchanged": 1}
 
 
 def test_an_edit_that_leaves_the_schedule_alone_keeps_the_count(world: World) -> None:
@@ -268,7 +283,7 @@ def test_a_revision_is_applied_whole_or_not_at_all(world: World, store: Store) -
     told = world.told()
     with store.write() as tx:
         tx.connection.exec_driver_sql(
-            "CREATE TRIGGER disk_full BEFORE INSERT ON source BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+            "CREATE TRIGGER disk_full BEFORE UPDATE ON source BEGIN SELECT RAISE(ABORT, 'disk full'); END"
         )
     with pytest.raises(StateError, match="disk full"):
         world.put(a=None, b=hourly("b"))
@@ -278,6 +293,47 @@ def test_a_revision_is_applied_whole_or_not_at_all(world: World, store: Store) -
         tx.connection.exec_driver_sql("DROP TRIGGER disk_full")
     world.put()
     assert list(world.entries()) == ["b"]
+
+
+def test_what_could_not_be_written_of_a_loss_is_written_later(world: World, store: Store) -> None:
+    world.put(a=hourly("a"))
+    (world.root / "deployments").rename(world.root / "away")
+    with store.write() as tx:
+        tx.connection.exec_driver_sql(
+            "CREATE TRIGGER disk_full BEFORE UPDATE ON source BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+    with pytest.raises(StateError, match="disk full"):
+        world.reconciler.run_pass()
+    with store.write() as tx:
+        tx.connection.exec_driver_sql("DROP TRIGGER disk_full")
+    assert world.reconciler.run_pass().error is not None
+    assert ("source", "SourceUnavailable") in world.told()
+    with store.read() as tx:
+        known = sources.find(tx)
+    assert known is not None
+    assert known.conditions[0].reason == "SourceUnavailable"
+
+
+def test_code_that_can_not_be_removed_fails_no_pass(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    class Stuck(DirectorySource):
+        def collect(self, keep: Collection[str]) -> None:  # noqa: ARG002
+            raise SourceError("It is stuck.")
+
+    world.restart(source=Stuck(world.root, path="deployments"))
+    assert world.put(a=hourly("a")).error is None
+    assert list(world.projected) == ["a"]
+    assert "It is stuck." in str([record.__dict__ for record in caplog.records])
+
+
+def test_a_recovery_is_in_the_history(world: World) -> None:
+    world.put(a=hourly("a"))
+    (world.root / "deployments").rename(world.root / "away")
+    world.reconciler.run_pass()
+    (world.root / "away").rename(world.root / "deployments")
+    world.reconciler.run_pass()
+    world.reconciler.run_pass(is_asked=True)
+    with world.store.read() as tx:
+        assert [found.reason for found in passes.latest(tx)] == ["Applied", "SourceUnavailable", "Applied"]
 
 
 def test_what_a_pass_found_is_there_for_whoever_looks(world: World) -> None:

@@ -1,8 +1,10 @@
 """Real supervisors, real flows, and a small world with an engine in it. Nothing here outlives its test."""
 
+import contextlib
 import json
 import os
-import subprocess
+import select
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,21 +14,24 @@ from typing import Any
 
 import pytest
 
+from controller.clock import SystemClock
 from controller.model.runs import Run, RunState
 from controller.model.status import Event, SourceStatus
 from controller.reconcile import Reconciler
-from controller.runs import Engine, flow_process, supervisor
 from controller.runs.admission import Admission, Request
+from controller.runs.beside import flow_process
+from controller.runs.engine import Engine
 from controller.runs.ids import RunIds
-from controller.runs.launcher import Launcher, sweep
+from controller.runs.launcher import Launch, Launcher, sweep
 from controller.runs.logs import log_files
 from controller.runs.requests import Requests
 from controller.runs.specification import Specifications
+from controller.runs.warm import ForkServer
 from controller.sources.directory import DirectorySource
 from controller.sources.source import Source
 from controller.store import Store, events, runs
 from controller.store.runs import RunFilter
-from tests.conftest import ManualClock, wait_until
+from tests.conftest import PATIENCE_SECONDS, ManualClock, wait_until
 
 NONCE = "c0ffee"
 GRACE = timedelta(seconds=0.3)
@@ -35,10 +40,11 @@ PATH = f"{Path(sys.executable).parent}:/usr/bin:/bin"
 
 @dataclass(slots=True)
 class Supervised:
-    """One supervisor in a directory of its own."""
+    """One supervisor in a directory of its own, forked by `server` if there is one."""
 
     directory: Path
-    process: subprocess.Popen[bytes] = field(init=False)
+    server: ForkServer | None = None
+    launch: Launch = field(init=False)
 
     def prepare(
         self,
@@ -48,39 +54,55 @@ class Supervised:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         call: Mapping[str, Any] | None = None,
+        on_directory: Callable[[Path], None] = lambda _: None,
+        **more: Any,
     ) -> None:
-        (self.directory / "tmp").mkdir(parents=True)
+        self.directory.mkdir()
+        on_directory(self.directory)
         spec = {
             "nonce": NONCE,
-            "run": "r",
             "argv": list(argv),
             "cwd": str(cwd or self.directory),
             "env": {"PATH": PATH, "TMPDIR": str(self.directory / "tmp"), **(env or {})},
             "timeout": timeout,
             "grace": GRACE.total_seconds(),
+            "call": call or {"parameters": {}},
+            **more,
         }
         (self.directory / "run.json").write_text(json.dumps(spec), encoding="utf-8")
-        (self.directory / "call.json").write_text(json.dumps(call or {}), encoding="utf-8")
 
-    def start(self) -> bytes:
-        """Start it; returns the first line that it says."""
-        self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", supervisor.__file__, str(self.directory)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        assert self.process.stdout is not None
-        return self.process.stdout.readline()
+    def start(self) -> bool:
+        """Start it; whether it says READY."""
+        launcher = Launcher(directory=self.directory, environment={}, grace=GRACE, server=self.server)
+        self.launch = launcher.start(self.directory, {})
+        self.launch.wire.settimeout(PATIENCE_SECONDS)
+        while not self.launch.is_ready:
+            if not self.launch.hear():
+                return False
+        return True
+
+    @property
+    def pid(self) -> int:
+        return int((self.directory / "lock").read_bytes())
 
     def say(self, word: bytes) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(word)
-        self.process.stdin.close()
+        self.launch.wire.sendall(word)
+        self.launch.wire.close()
+
+    def signal(self, number: int) -> None:
+        assert self.launch.handle is not None
+        signal.pidfd_send_signal(self.launch.handle, number)
+
+    def wait(self) -> None:
+        """Wait for its end."""
+        assert self.launch.handle is not None
+        assert select.select([self.launch.handle], [], [], PATIENCE_SECONDS)[0]
 
     def end(self) -> dict[str, Any]:
         """Wait for its end, and return what it wrote down."""
-        assert self.process.wait(20) == 0
+        self.wait()
+        complaints = self.directory / "supervisor.log"
+        assert not complaints.exists() or complaints.read_text(encoding="utf-8") == ""
         found: dict[str, Any] = json.loads((self.directory / "exit").read_bytes())
         assert found.pop("nonce") == NONCE
         assert found.pop("started_at") <= found.pop("finished_at")
@@ -90,27 +112,40 @@ class Supervised:
         return (self.directory / "log").read_text(encoding="utf-8")
 
     def close(self) -> None:
-        for pipe in (self.process.stdin, self.process.stdout):
-            assert pipe is not None
-            pipe.close()
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        if self.launch.handle is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self.signal(signal.SIGKILL)
+        self.launch.end()
+        self.launch.release()
 
 
 Supervise = Callable[..., Supervised]
 RunFlow = Callable[..., tuple[dict[str, Any], str]]
 
 
+@pytest.fixture(params=["warm", "cold"])
+def start(request: pytest.FixtureRequest) -> str:
+    """How supervisors start: everything holds for both."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def shared_server() -> Iterator[ForkServer]:
+    """A fork server for many tests, with the environment that `Supervised` gives to a flow."""
+    server = ForkServer({"PATH": PATH}, SystemClock())
+    yield server
+    server.stop()
+
+
 @pytest.fixture
-def supervise(tmp_path: Path) -> Iterator[Supervise]:
+def supervise(tmp_path: Path, start: str, shared_server: ForkServer) -> Iterator[Supervise]:
     """`supervise(argv, …)` starts a supervisor and waits for READY."""
     started: list[Supervised] = []
 
     def make(argv: Sequence[str], **more: Any) -> Supervised:
-        one = Supervised(tmp_path / f"run{len(started)}")
+        one = Supervised(tmp_path / f"run{len(started)}", shared_server if start == "warm" else None)
         one.prepare(argv, **more)
-        assert one.start() == b"READY\n"
+        assert one.start()
         started.append(one)
         return one
 
@@ -123,14 +158,16 @@ def supervise(tmp_path: Path) -> Iterator[Supervise]:
 def run_flow(tmp_path: Path, supervise: Supervise) -> RunFlow:
     """`run_flow({"flows/a.py": "…"}, "flows/a.py:f", x=1)` runs a flow; returns how it ended, and its log."""
 
-    def run(files: Mapping[str, str], flow: str, **parameters: Any) -> tuple[dict[str, Any], str]:
+    def run(
+        files: Mapping[str, str], flow: str, *, spec: Mapping[str, Any] | None = None, **parameters: Any
+    ) -> tuple[dict[str, Any], str]:
         root = tmp_path / "code"
         for path, text in files.items():
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_text(text, encoding="utf-8")
         path, _, name = flow.partition(":")
         call = {"root": str(root), "path": path, "name": name or None, "parameters": parameters, "pycache": None}
-        one = supervise([sys.executable, "-P", flow_process.__file__], cwd=root, call=call)
+        one = supervise([sys.executable, "-P", flow_process.__file__], cwd=root, call=call, **(spec or {}))
         one.say(b"GO\n")
         return one.end(), one.log()
 
@@ -146,6 +183,7 @@ class World:
     store: Store
     clock: ManualClock
     source: Source
+    is_warm: bool = False
     engine: Engine | None = None
     failures: list[str] = field(default_factory=list)
     ids: RunIds = field(default_factory=RunIds)
@@ -185,15 +223,18 @@ class World:
         result = reconciler.run_pass()
         assert result.status.findings == ()
 
-    def start(self, *, max_running: int = 4) -> Engine:
-        """Start an engine, as a controller does."""
+    def start(self, *, max_running: int = 4, base: Mapping[str, str] | None = None, **more: Any) -> Engine:
+        """Start an engine, as a controller does. `base`: more of the environment that flows begin with."""
         assert self.engine is None
+        environment = {"PATH": PATH, **(base or {})}
+        server = ForkServer(environment, self.clock) if self.is_warm else None
+        launcher = Launcher(directory=self.runs_directory, environment=environment, grace=GRACE, server=server, **more)
         self.engine = Engine(
             store=self.store,
             specifications=Specifications(self.source, self.store),
             clock=self.clock,
             admission=self.admission,
-            launcher=Launcher(directory=self.runs_directory, environment={"PATH": PATH}, grace=GRACE),
+            launcher=launcher,
             max_running=max_running,
             on_tick=lambda: None,
             on_failure=lambda: self.failures.append("failed"),
@@ -252,12 +293,12 @@ def reap(pid: int) -> None:
 
 
 @pytest.fixture
-def world(tmp_path: Path, store: Store, clock: ManualClock) -> Iterator[World]:
+def world(tmp_path: Path, store: Store, clock: ManualClock, start: str) -> Iterator[World]:
     root = tmp_path / "code"
     (root / "deployments").mkdir(parents=True)
     state = tmp_path / "state"
     (state / "runs").mkdir(parents=True)
-    made = World(root, state, store, clock, DirectorySource(root, path="deployments"))
+    made = World(root, state, store, clock, DirectorySource(root, path="deployments"), start == "warm")
     yield made
     try:
         made.stop()

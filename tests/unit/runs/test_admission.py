@@ -14,6 +14,8 @@ from controller.store import holds, inventory, occurrences, runs
 from tests.conftest import NOW
 from tests.unit.runs.conftest import World
 
+pytestmark = pytest.mark.parametrize("start", ["cold"])
+
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 

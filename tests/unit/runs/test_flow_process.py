@@ -204,3 +204,77 @@ def test_a_generator_is_not_called_a_success(run_flow: RunFlow) -> None:
 def test_every_way_to_give_up_says_why(run_flow: RunFlow, code: str, error: str) -> None:
     ending, _ = run_flow({"a.py": f"def f():\n    {code}\n"}, "a.py:f")
     assert (ending["outcome"], ending["exit_code"], ending["error"]) == ("failed", 1, error)
+
+
+NAMED = """
+from controller import flow
+@flow(name="the sum")
+def add(nums: list[int]): return sum(nums)
+@flow
+def two_words(): return "two"
+other = two_words
+def plain(): return "plain"
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "result"),
+    [("add", 3), ("the sum", 3), ("two_words", "two"), ("two-words", "two"), ("other", "two"), ("plain", "plain")],
+)
+def test_a_flow_is_found_by_its_function_its_variable_or_the_name_it_gives_itself(
+    run_flow: RunFlow, name: str, result: object
+) -> None:
+    parameters = {"nums": ["1", 2]} if result == 3 else {}
+    ending, log = run_flow({"a.py": NAMED}, f"a.py:{name}", **parameters)
+    assert ending.get("result") == result, log
+
+
+def test_without_a_name_what_is_decorated_is_the_flow(run_flow: RunFlow) -> None:
+    code = "from controller import flow, task\ndef helper(): ...\n@task\ndef step(): return 1\n"
+    ending, log = run_flow({"a.py": f"{code}@flow\ndef main(): return step()\n"}, "a.py")
+    assert ending.get("result") == 1, log
+
+
+@pytest.mark.parametrize("decorator", ["", "@controller.flow\n", "@functools.cache\n"])
+def test_parameters_become_what_the_hints_say_or_nothing_runs(run_flow: RunFlow, decorator: str) -> None:
+    code = f"import controller, functools\n{decorator}def f(nums: list[int]):\n    print('ran')\n    return nums\n"
+    ending, log = run_flow({"a.py": code.replace("list[int]", "tuple[int, ...]")}, "a.py:f", nums=["1", 2])
+    assert ending.get("result") == [1, 2], log
+    ending, log = run_flow({"a.py": code}, "a.py:f", nums="[1, 2, 3, 4]")
+    words = 'parameter nums: expected list[int], got the string "[1, 2, 3, 4]"'
+    assert (ending["outcome"], ending["exit_code"], ending["error"]) == ("failed", 1, words)
+    assert log.splitlines()[-1] == words
+    assert "ran" not in log
+    assert "Traceback" not in log
+
+
+def test_the_check_can_be_left_out(run_flow: RunFlow) -> None:
+    code = "from controller import flow\n@flow(validate_parameters=False)\ndef f(nums: list[int]): return nums\n"
+    ending, log = run_flow({"a.py": code}, "a.py:f", nums="1,2")
+    assert ending.get("result") == "1,2", log
+
+
+def test_a_dataclass_of_the_file_is_made_of_a_mapping(run_flow: RunFlow) -> None:
+    code = (
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        "@dataclass\nclass Options:\n    days: int\n    parent: Options | None = None\n"
+        "async def f(options: Options): return [options.days, options.parent.days]\n"
+    )
+    ending, log = run_flow({"flows/a.py": code}, "flows/a.py:f", options={"days": "1", "parent": {"days": 2.0}})
+    assert ending.get("result") == [1, 2], log
+
+
+def test_a_users_own_controller_keeps_its_parameters_checked(run_flow: RunFlow) -> None:
+    files = {
+        "controller/__init__.py": "",
+        "a.py": "import controller\ndef f(x: int): return [x, controller.__path__]\n",
+    }
+    ending, log = run_flow(files, "a.py:f", x="5")
+    assert ending["result"][0] == 5, log
+    assert ending["result"][1][0].endswith("code/controller")
+
+
+def test_a_flow_that_ends_its_process_with_success_has_succeeded(run_flow: RunFlow) -> None:
+    code = "import sys\nfrom controller import flow\n@flow\ndef f(): sys.exit(0)\n"
+    ending, log = run_flow({"a.py": code}, "a.py:f")
+    assert (ending["outcome"], log) == ("succeeded", "")

@@ -76,7 +76,7 @@ def test_a_supervisor_that_is_asked_to_end_cancels_its_flow(supervise: Supervise
     one = supervise(["sleep", "60"])
     one.say(b"GO\n")
     wait_until((one.directory / "started").exists)
-    one.process.send_signal(signal.SIGTERM)
+    one.signal(signal.SIGTERM)
     assert one.end() == {"outcome": "cancelled", "exit_code": None, "signal": 15}
 
 
@@ -85,7 +85,7 @@ def test_a_closed_terminal_does_not_touch_it(supervise: Supervise, number: int) 
     one = supervise(sh("while [ ! -e go ]; do sleep 0.05; done"))
     one.say(b"GO\n")
     wait_until((one.directory / "started").exists)
-    one.process.send_signal(number)
+    one.signal(number)
     (one.directory / "go").touch()
     assert one.end()["outcome"] == "succeeded"
 
@@ -114,7 +114,7 @@ def test_a_missing_working_directory_has_failed(tmp_path: Path, supervise: Super
 def test_without_go_nothing_runs(tmp_path: Path, supervise: Supervise, word: bytes) -> None:
     one = supervise(["touch", str(tmp_path / "canary")])
     one.say(word)
-    assert one.process.wait(20) == 0
+    one.wait()
     assert not (tmp_path / "canary").exists()
     assert not (one.directory / "started").exists()
     assert not (one.directory / "exit").exists()
@@ -131,16 +131,16 @@ def test_the_start_is_on_disk_before_the_flow_runs_and_the_lock_is_held(supervis
     one.end()
     started, _, pid = one.log().partition("}")
     assert json.loads(started + "}")["nonce"] == NONCE
-    assert int(pid) == one.process.pid
+    assert int(pid) == one.pid
     with (one.directory / "lock").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def test_a_second_supervisor_of_the_same_run_ends_at_once(supervise: Supervise) -> None:
     one = supervise(["true"])
-    second = Supervised(one.directory)
-    assert second.start() == b""
-    assert second.process.wait(20) == 3
+    second = Supervised(one.directory, one.server)
+    assert not second.start()
+    second.wait()
     second.close()
     one.say(b"GO\n")
     assert one.end()["outcome"] == "succeeded"

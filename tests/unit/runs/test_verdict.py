@@ -99,7 +99,7 @@ def test_judging_leaves_the_lock_as_it_was(tmp_path: Path) -> None:
         ({"outcome": "succeeded", "exit_code": 0, "result": [1]}, RunState.SUCCEEDED, None, [1]),
         ({"outcome": "failed", "exit_code": 3}, RunState.FAILED, "exit code 3", None),
         ({"outcome": "failed", "exit_code": 1, "result": 5}, RunState.FAILED, "exit code 1", None),
-        ({"outcome": "failed", "signal": 9, "exit_code": None}, RunState.FAILED, "ended by signal 9", None),
+        ({"outcome": "failed", "signal": 9, "exit_code": None}, RunState.FAILED, "ended by SIGKILL (signal 9)", None),
         ({"outcome": "failed", "exit_code": 1, "error": "ValueError: x"}, RunState.FAILED, "ValueError: x", None),
         (
             {"outcome": "failed", "reason": "could not be started: no"},

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.signatures import Flow, Problem, check, read_module
-from controller.signatures.reading import MAX_BYTES
+from controller.signatures.reading import MAX_BYTES, MAX_TOKENS
 
 HOSTILE = {
     "unary": "-" * 100_000 + "1",
@@ -34,12 +34,20 @@ def found_in(source: bytes) -> Flow | Problem:
 
 
 @pytest.mark.parametrize("source", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_file_is_refused_quickly(source: str) -> None:
+def test_a_hostile_file_is_refused_or_not_looked_into(source: str) -> None:
     begin = time.perf_counter()
     found = found_in(source.encode())
-    assert isinstance(found, Problem)
-    assert found.code == "FlowFileInvalid"
+    assert found.code == "FlowFileInvalid" if isinstance(found, Problem) else found.parameters is None
     assert time.perf_counter() - begin < 5
+
+
+@pytest.mark.parametrize("rest", ["#" * MAX_BYTES, "x = [" + "1, " * MAX_TOKENS + "]"], ids=["bytes", "words"])
+def test_nothing_is_said_about_a_file_that_is_too_large_to_be_read(rest: str) -> None:
+    module = read_module(f"def main(a: int): ...\n{rest}\n".encode())
+    for name in ("main", "other", None):
+        found = module.find(name)
+        assert isinstance(found, Flow)
+        assert check(found, {"b": "x"}) == []
 
 
 @pytest.mark.parametrize(
@@ -50,7 +58,6 @@ def test_a_hostile_file_is_refused_quickly(source: str) -> None:
         (b"x = 1\n\ny = \0\n", 3, "not valid Python: a file can't contain the character U+0000"),
         (b"x = 1\ny = '\xff'\n", 2, "a byte that is not utf-8 text"),
         (b"# coding: nonsense\n", 1, "not valid Python: unknown encoding: nonsense"),
-        (b" " * (MAX_BYTES + 1), 1, "the file has 1048577 bytes; at most 1048576 are read"),
     ],
 )
 def test_what_is_no_python_is_said_with_its_line(source: bytes, line: int, message: str) -> None:

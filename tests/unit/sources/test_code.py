@@ -1,9 +1,11 @@
 """The files that flows are read from: the same questions to a commit and to a directory; only what changed is read."""
 
 import os
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -210,3 +212,66 @@ def test_a_giant_is_found_and_not_read(repository: GitRepository, make: Make) ->
     assert code.find(["giant.py"])["giant.py"].size == (16 << 20) + 1
     with pytest.raises(SourceError, match="at most"):
         code.read("giant.py")
+
+
+PLACES = ["a", "b", "a/b", "a/x.py", "b/x.py", "a/b/x.py", "x.py", "b/c/y.py"]
+TARGETS = [
+    "x.py",
+    "b",
+    "a",
+    "../a/x.py",
+    "../b",
+    "../x.py",
+    "b/x.py",
+    "a/b",
+    ".",
+    "../../out",
+    "/etc/passwd",
+    "nowhere",
+]
+ASKED = [*PLACES, "a/b/b/x.py", "b/a/x.py", "a/a/x.py", "x.py/x.py", "b/b", "a/b/c/y.py"]
+
+
+def change(top: Path, chance: Random) -> None:
+    """Let something else stand at one of the places: a file, a link, or nothing."""
+    target = top / chance.choice(PLACES)
+    for above in reversed(target.relative_to(top).parents):
+        if (top / above).is_symlink() or (top / above).is_file():
+            (top / above).unlink()
+    if target.is_symlink() or target.is_file():
+        target.unlink()
+    elif target.is_dir():
+        shutil.rmtree(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    match chance.choice(["file", "file", "link", "link", "nothing"]):
+        case "file":
+            target.write_text(chance.choice(["one", "two", "three"]), encoding="utf-8")
+        case "link":
+            target.symlink_to(chance.choice(TARGETS))
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_whatever_changes_three_ways_to_look_see_the_same(tmp_path: Path, repository: GitRepository, seed: int) -> None:
+    """A source that moves from commit to commit, one that is new at each, and one of the files on disk."""
+    chance = Random(seed)
+    repository.write("deployments/a.yaml", "")
+    moving = GitSource(repository.path, ref=None, path="deployments", exports=tmp_path / "exports")
+    revisions = []
+    seen = {}
+    for _ in range(30):
+        for _ in range(chance.randint(1, 3)):
+            change(repository.path, chance)
+        repository.commit()
+        new = GitSource(repository.path, ref=None, path="deployments", exports=tmp_path / "exports")
+        answers = []
+        for source in (moving, new, DirectorySource(repository.path, path="deployments")):
+            code = code_of(source)
+            asked = chance.sample(ASKED, len(ASKED) // 2) if source is moving else ASKED
+            code.find(asked)
+            answers.append({path: code.read(path) for path in code.find(ASKED)})
+        assert answers[0] == answers[1] == answers[2]
+        revisions.append(moving.observe())
+        seen[revisions[-1]] = answers[0]
+    for revision in chance.sample(revisions, 20):
+        code = moving.code(revision)
+        assert {path: code.read(path) for path in code.find(ASKED)} == seen[revision]

@@ -1,6 +1,11 @@
 """A plain directory is followed as it is on disk; strange things in it neither block nor lead out."""
 
 import os
+import shutil
+import subprocess
+import threading
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,6 +13,7 @@ import pytest
 from controller.errors import SourceError
 from controller.model.snapshots import ManifestFile, RefusedFile
 from controller.sources.directory import DirectorySource
+from tests.conftest import ManualClock, wait_until
 
 
 def write(top: Path, files: dict[str, str]) -> None:
@@ -221,3 +227,130 @@ def test_the_project_alone_can_be_looked_at(tmp_path: Path) -> None:
     source = source_of(tmp_path, "controller.yaml")
     snapshot = source.read(source.observe())
     assert (snapshot.files, isinstance(snapshot.project, ManifestFile)) == ((), True)
+
+
+def content_of(source: DirectorySource) -> bytes:
+    return source.read(source.observe()).files[0].content
+
+
+def test_a_file_that_changes_while_it_is_read_keeps_its_last_good_content(tmp_path: Path) -> None:
+    write(tmp_path, {"deployments/a.yaml": "#" * 400_000})
+    file = tmp_path / "deployments" / "a.yaml"
+    source = source_of(tmp_path)
+    known = source.read(source.observe()).files[0]
+
+    def was_kept() -> bool:
+        nonlocal known
+        before, size = known, file.stat().st_size
+        known = source.read(source.observe()).files[0]
+        return size > len(before.content) and known is before
+
+    with subprocess.Popen(["sh", "-c", f"while :; do printf '#' >> '{file}'; done"]) as writer:
+        try:
+            wait_until(was_kept)
+        finally:
+            writer.kill()
+    assert content_of(source) == file.read_bytes()
+
+
+def test_no_write_is_missed_however_soon_it_follows(tmp_path: Path) -> None:
+    """The same size, and often the same times: the kernel's clock ticks only every few milliseconds."""
+    write(tmp_path, {"deployments/a.yaml": "0", "a.py": "0"})
+    source = source_of(tmp_path)
+    source.code(source.observe()).find(["a.py"])
+    for number in range(500):
+        said = str(number % 10)
+        write(tmp_path, {"deployments/a.yaml": said})
+        assert content_of(source) == said.encode()
+        before = source.observe()
+        write(tmp_path, {"a.py": said + "\n"})
+        write(tmp_path, {"a.py": said})
+        assert (source.observe() != before) is (number > 0)
+
+
+def test_what_was_long_unchanged_is_not_read_again(tmp_path: Path, clock: ManualClock) -> None:
+    write(tmp_path, {f"deployments/{number}.yaml": "1" for number in range(20)})
+    source = DirectorySource(tmp_path, path="deployments", clock=clock)
+    clock.turn(datetime.now(UTC) - clock.now())  # noqa: TID251
+    first = source.observe()
+    clock.turn(timedelta(minutes=1))
+    source.observe()
+    before = source.reads
+    assert {source.observe() for _ in range(3)} == {first}
+    assert source.reads == before == 40
+
+
+def test_a_file_that_is_replaced_by_a_rename_is_read_anew(tmp_path: Path) -> None:
+    write(tmp_path, {"deployments/a.yaml": "1"})
+    source = source_of(tmp_path)
+    assert content_of(source) == b"1"
+    for number in range(20):
+        new = tmp_path / "deployments" / ".a.yaml.swp"
+        new.write_text(str(number), encoding="utf-8")
+        new.rename(tmp_path / "deployments" / "a.yaml")
+        assert content_of(source) == str(number).encode()
+
+
+def test_a_mounted_configuration_is_followed_when_it_is_swapped(tmp_path: Path) -> None:
+    """As Kubernetes does it: links to `..data`, itself a link that is replaced by a rename."""
+    deployments = tmp_path / "deployments"
+    write(tmp_path, {"deployments/..2026_1/a.yaml": "1", "deployments/..2026_2/a.yaml": "2"})
+    (deployments / "..data").symlink_to("..2026_1")
+    (deployments / "a.yaml").symlink_to("..data/a.yaml")
+    source = source_of(tmp_path)
+    assert content_of(source) == b"1"
+    (deployments / "..new").symlink_to("..2026_2")
+    (deployments / "..new").rename(deployments / "..data")
+    assert paths(source) == ["deployments/a.yaml"]
+    assert content_of(source) == b"2"
+
+
+def test_a_file_may_become_a_directory_and_a_directory_a_file(tmp_path: Path) -> None:
+    write(tmp_path, {"deployments/a.yaml": "1", "deployments/b.yaml/c.yaml": "2"})
+    source = source_of(tmp_path)
+    assert paths(source) == ["deployments/a.yaml", "deployments/b.yaml/c.yaml"]
+    (tmp_path / "deployments" / "a.yaml").unlink()
+    shutil.rmtree(tmp_path / "deployments" / "b.yaml")
+    write(tmp_path, {"deployments/a.yaml/x.yaml": "3", "deployments/b.yaml": "4"})
+    assert paths(source) == ["deployments/a.yaml/x.yaml", "deployments/b.yaml"]
+
+
+def test_nothing_that_is_swapped_meanwhile_leads_out(tmp_path: Path) -> None:
+    """A directory on the way turns into a link out of the tree and back, as fast as it can."""
+    write(tmp_path, {"secret/a.yaml": "secret", "repo/deployments/d/a.yaml": "good", "repo/deployments/b.yaml": "b"})
+    place, aside = tmp_path / "repo" / "deployments" / "d", tmp_path / "repo" / "aside"
+    source = source_of(tmp_path / "repo")
+    stop = threading.Event()
+
+    def swap() -> None:
+        while not stop.is_set():
+            place.rename(aside)
+            place.symlink_to(tmp_path / "secret")
+            place.unlink()
+            aside.rename(place)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        seen = set()
+        for _ in range(300):
+            with suppress(SourceError):
+                seen |= {file.content for file in source.read(source.observe()).files}
+            found = source.code("").find(["deployments/d/a.yaml"])
+            assert all(file.size == len("good") for file in found.values())
+    finally:
+        stop.set()
+        thread.join()
+    assert seen <= {b"good", b"b"}
+
+
+def test_every_look_gives_its_files_back(tmp_path: Path) -> None:
+    write(tmp_path, {"deployments/a.yaml": "1", "flows/a.py": "1"})
+    os.mkfifo(tmp_path / "deployments" / "pipe.yaml")
+    (tmp_path / "deployments" / "out.yaml").symlink_to("/etc/passwd")
+    source = source_of(tmp_path)
+    source.code(source.observe()).find(["flows/a.py", "flows", "nowhere", "deployments/pipe.yaml"])
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        source.read(source.observe())
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

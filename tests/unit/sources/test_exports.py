@@ -112,6 +112,22 @@ def test_unused_exports_are_removed_and_the_others_stay(tmp_path: Path) -> None:
     assert not exports.has(COMMIT)
 
 
+def test_a_write_that_failed_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(SourceError):
+        export(tmp_path, file("a/b.py"), file("../x"))
+    assert list((tmp_path / "exports").iterdir()) == []
+
+
+def test_what_can_not_be_removed_is_told_and_keeps_nothing_else(tmp_path: Path) -> None:
+    exports = Exports(tmp_path / "exports")
+    exports.write(COMMIT, [file("a.py")])
+    stuck = tmp_path / "exports" / ("s" * 255)
+    stuck.mkdir()
+    with pytest.raises(SourceError, match="could not be removed"):
+        exports.collect([])
+    assert list((tmp_path / "exports").iterdir()) == [stuck]
+
+
 def test_collecting_before_anything_was_exported_is_fine(tmp_path: Path) -> None:
     Exports(tmp_path / "none").collect([])
     assert not (tmp_path / "none").exists()

@@ -1,7 +1,9 @@
 """A git repository is followed at its committed state, whatever its shape, and is never written to."""
 
 import os
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -632,3 +634,30 @@ def test_a_repository_of_another_user_is_read(repository: GitRepository, follow:
     assert source.observe() == f"main@sha1:{commit}"
     assert paths(source) == ["deployments/a.yaml"]
     assert source.is_descendant(source.observe(), source.observe()) is True
+
+
+@pytest.mark.parametrize("config", ["[nonsense", "x = 1\n", "[core]\n\trepositoryformatversion = 99\n", "\0", "[a]\nb"])
+def test_a_configuration_that_can_not_be_read_is_an_error_of_the_source(
+    repository: GitRepository, follow: Follow, config: str
+) -> None:
+    repository.commit({"deployments/a.yaml": "1"})
+    source = follow()
+    source.observe()
+    (repository.path / ".git" / "config").write_text(config, encoding="utf-8")
+    for reader in (source, follow()):
+        with suppress(SourceError):
+            reader.read(reader.observe())
+
+
+def test_after_three_hundred_passes_everything_was_given_back(repository: GitRepository, follow: Follow) -> None:
+    source = follow()
+    after_ten: list[str] = []
+    for number in range(300):
+        if number % 10 == 0:
+            repository.commit({"deployments/a.yaml": str(number), "flows/a.py": str(number)})
+        revision = source.observe()
+        assert source.read(revision).files[0].content == source.code(revision).read("flows/a.py")
+        if number == 10:
+            after_ten = open_files()
+    assert open_files() == after_ten
+    assert threading.active_count() < 10

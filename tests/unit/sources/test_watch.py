@@ -83,3 +83,9 @@ def test_closing_ends_its_threads(tmp_path: Path, watcher: Watcher) -> None:
     watcher.close()
     watcher.close()
     assert set(threading.enumerate()) <= before
+
+
+def test_where_nothing_is_to_be_watched_nothing_is_started(watcher: Watcher) -> None:
+    before = threading.enumerate()
+    watcher.arm([])
+    assert threading.enumerate() == before

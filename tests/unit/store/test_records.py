@@ -10,7 +10,8 @@ from controller.errors import StateError
 from controller.model.findings import Finding, Severity
 from controller.model.runs import Attempt, Occurrence, Outcome, Run, RunId, RunState, Trigger
 from controller.model.status import Condition, ConditionType, InventoryEntry, SourceStatus
-from controller.store import Store, inventory, occurrences, queues, runs, sources
+from controller.model.task_runs import TaskRun, TaskTree
+from controller.store import Store, inventory, occurrences, queues, runs, sources, task_trees
 from controller.store.runs import RunFilter
 from tests.conftest import NOW
 
@@ -278,3 +279,11 @@ def test_what_was_removed_is_gone_until_it_is_put_again(store: Store) -> None:
         assert inventory.find(tx, "nightly") is None
         inventory.put(tx, [entry(line=5)])
         assert inventory.entries(tx) == {"nightly": entry(line=5)}
+
+
+def test_the_tree_of_a_run_that_is_not_there_is_not_kept(store: Store) -> None:
+    tree = TaskTree(runs=(TaskRun(id=1, parent=None, kind="task", name="a", label="a-1", state="succeeded"),))
+    with store.write() as tx:
+        task_trees.keep(tx, "nobody", 1, tree)
+    with store.read() as tx:
+        assert task_trees.find(tx, "nobody") == TaskTree()

@@ -30,7 +30,7 @@ def entry(name: str, *, is_valid: bool = True, **document: object) -> InventoryE
         spec_digest="sha256:1",
         revision="r1",
         cursor=NOW,
-        conditions=(condition(is_valid),),
+        conditions=(condition(is_valid, "Applied" if is_valid else "InvalidManifest"),),
     )
 
 

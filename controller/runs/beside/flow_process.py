@@ -1,7 +1,8 @@
-"""The flow's own process: loads the user's file, calls the flow with its parameters. Stands alone.
+"""The flow's own process: loads the user's file, calls the flow with its parameters. One file that stands alone.
 
-Started by the supervisor as `python -P flow_process.py`. Descriptor 3 holds the call as JSON (`root`, `path`, `name`,
-`parameters`, `pycache`); one line of JSON goes back on descriptor 4: `{"result": …}` or `{"error": "…"}`.
+Started by the supervisor as `python -P flow_process.py`, or called in a fork of a running interpreter (`fork_server`).
+Descriptor 3 holds the call as JSON (`root`, `path`, `name`, `parameters`, `pycache`); lines of JSON go back on
+descriptor 4: `{"result": …}` or `{"error": "…"}` at the end, and `{"task": …}` from flows that are made with `@flow`.
 
 The repository's root and the flow's folder are importable, after the standard library and before installed
 packages: a `json.py` beside a flow breaks nothing, and a repository's own `controller/` is the flow's, not ours.
@@ -23,8 +24,21 @@ MAX_RESULT_BYTES = 8192
 MAX_RESULT_DEPTH = 32
 
 
+COERCION = "controller.flows.coercion"
+PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+MARK = "_controller_run"
+"""Where `controller.flows.reporting` looks whether somebody is told of task runs."""
+
+
 class FlowNotFoundError(Exception):
     """The file is there, but the flow is not in it."""
+
+
+class Parts:
+    """What is ours in a flow's process, and unknown to it: loaded once, before the flow's own modules."""
+
+    coerce: Any = None
+    foreign: Any = None
 
 
 class PlainFolder:
@@ -46,6 +60,8 @@ def main() -> int:
     os.set_inheritable(EVENTS_FD, False)
     if call["pycache"]:
         sys.pycache_prefix = call["pycache"]
+    mark = sys.modules[MARK] = types.ModuleType(MARK)
+    vars(mark)["EVENTS_FD"] = EVENTS_FD
     # `python -P` started this very file: what it put in sys.modules is not the flow's business.
     sys.modules["__main__"] = types.ModuleType("__main__")
     try:
@@ -54,6 +70,10 @@ def main() -> int:
         if isinstance(error.code, str):
             report({"error": error.code})
         raise
+    except MemoryError as error:
+        os.write(EVENTS_FD, b'{"error": "MemoryError"}\n')  # first, and without asking for much: there may be none
+        sys.stderr.write(explanation(error))
+        return 1
     except BaseException as error:  # noqa: BLE001
         sys.stderr.write(explanation(error))
         report({"error": summary(error)})
@@ -64,11 +84,11 @@ def main() -> int:
 
 def run(call: dict[str, Any]) -> Any:
     """Call the flow and return what it returns; a coroutine is run to its end."""
-    path = os.path.join(call["root"], call["path"])  # noqa: PTH118
-    make_importable(call["root"], os.path.dirname(path))  # noqa: PTH120
+    path = os.path.join(call["root"], call["path"])
+    make_importable(call["root"], os.path.dirname(path))
     sys.argv = [path]
     flow = find(load(path, call["path"]), call["name"], call["path"])
-    result = flow(**call["parameters"])
+    result = invoke(flow, call["parameters"])
     if isinstance(result, types.CoroutineType):
         import asyncio
 
@@ -78,6 +98,42 @@ def run(call: dict[str, Any]) -> Any:
     return result
 
 
+def prepare() -> None:
+    """Load what checks parameters, and leave no trace: a flow may have a `controller` of its own.
+
+    It is found where this file is and nowhere else. A fork server does this before it forks.
+    """
+    if Parts.coerce is not None:
+        return
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "controller"}
+    package = sys.modules["controller"] = types.ModuleType("controller")
+    package.__path__ = [PACKAGE]
+    try:
+        Parts.foreign = importlib.import_module("controller.flows.foreign")
+        Parts.coerce = importlib.import_module(COERCION).coerce_call
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "controller"]:
+            del sys.modules[name]
+        sys.modules.update(before)
+
+
+def invoke(flow: Any, parameters: dict[str, Any]) -> Any:
+    """Call it. What is made with our `@flow` checks its own parameters; a flow of Prefect runs without its server."""
+    kind = type(flow).__module__
+    if kind == "controller.flows.flow":
+        return flow(**parameters)
+    is_foreign = kind.partition(".")[0] == "prefect" and hasattr(flow, "fn")
+    if not is_foreign and not getattr(flow, "__annotations__", None):
+        return flow(**parameters)
+    prepare()
+    if not is_foreign:
+        return flow(**Parts.coerce(flow, (), parameters)[1])
+    Parts.foreign.free()
+    if getattr(flow, "should_validate_parameters", True):
+        parameters = Parts.coerce(flow.fn, (), parameters)[1]
+    return Parts.foreign.returned(flow.fn(**parameters))
+
+
 def make_importable(*directories: str) -> None:
     """Put these on the module path, after the standard library and before installed packages."""
     first_installed = next(
@@ -85,16 +141,16 @@ def make_importable(*directories: str) -> None:
         len(sys.path),
     )
     sys.path[first_installed:first_installed] = dict.fromkeys(directories)
-    folders = [folder for place in directories if os.path.isdir(folder := os.path.join(place, "controller"))]  # noqa: PTH112, PTH118
-    if folders and not any(os.path.exists(os.path.join(folder, "__init__.py")) for folder in folders):  # noqa: PTH110, PTH118
+    folders = [folder for place in directories if os.path.isdir(folder := os.path.join(place, "controller"))]
+    if folders and not any(os.path.exists(os.path.join(folder, "__init__.py")) for folder in folders):
         sys.meta_path.insert(0, PlainFolder(folders))
     for directory in directories:
-        share_our_name(os.path.join(directory, "controller"))  # noqa: PTH118
+        share_our_name(os.path.join(directory, "controller"))
 
 
 def share_our_name(folder: str) -> None:
     """Let modules of the user's own folder `controller` be found though it is no package and ours, installed, is."""
-    if os.path.isdir(folder) and not os.path.exists(os.path.join(folder, "__init__.py")):  # noqa: PTH110, PTH112, PTH118
+    if os.path.isdir(folder) and not os.path.exists(os.path.join(folder, "__init__.py")):
         try:
             ours = importlib.import_module("controller")
         except ImportError:
@@ -104,7 +160,7 @@ def share_our_name(folder: str) -> None:
 
 def load(path: str, name: str) -> types.ModuleType:
     """Execute the file as a module, named by its path so that what it defines can be pickled."""
-    if not os.path.isfile(path):  # noqa: PTH113
+    if not os.path.isfile(path):
         raise FlowNotFoundError(f"There is no file {name} in this revision.")
     dotted = name.removesuffix(".py").replace("/", ".")
     if dotted in sys.stdlib_module_names:
@@ -119,23 +175,39 @@ def load(path: str, name: str) -> types.ModuleType:
 
 
 def find(module: types.ModuleType, name: str | None, path: str) -> Callable[..., Any]:
-    """The flow of this name; without a name, the only public function that the file defines."""
+    """The flow of this name: of a function, a variable, or that it gives itself. Without one, the only public flow."""
+    found: Callable[..., Any]
     if name is not None:
         flow = getattr(module, name, None)
         if callable(flow):
-            found: Callable[..., Any] = flow
+            found = flow
             return found
+    flows = [value for value in vars(module).values() if is_flow(value)]
+    titled = [flow for flow in flows if name is not None and flow.name == name]
+    if titled:
+        found = titled[0]
+        return found
     own = [
         value
         for key, value in vars(module).items()
-        if isinstance(value, types.FunctionType) and value.__module__ == module.__name__ and not key.startswith("_")
+        if (isinstance(value, types.FunctionType) or is_flow(value))
+        and value.__module__ == module.__name__
+        and not key.startswith("_")
     ]
+    own = [value for value in own if is_flow(value)] or own
     names = ", ".join(function.__name__ for function in own) or "none"
     if name is not None:
         raise FlowNotFoundError(f"{path} has no flow {name!r}; its functions: {names}.")
     if len(own) != 1:
         raise FlowNotFoundError(f"Say which flow of {path} is meant with flow_name; its functions: {names}.")
-    return own[0]
+    found = own[0]
+    return found
+
+
+def is_flow(value: Any) -> bool:
+    """Whether it was made with `@flow`, ours or Prefect's."""
+    kind = type(value)
+    return kind.__name__ == "Flow" and kind.__module__.partition(".")[0] in ("controller", "prefect")
 
 
 def report(event: dict[str, Any]) -> None:
@@ -171,9 +243,19 @@ def spelled(value: Any) -> str:
         return f"<{type(value).__name__}, whose text can't be had>"
 
 
+def is_plain(error: BaseException) -> bool:
+    """Whether its text says everything: nothing of the user's was begun, so that there is no place in it to show."""
+    if type(error).__module__ != COERCION:
+        return isinstance(error, FlowNotFoundError)
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(f"{PACKAGE}/"):
+        frames = frames.tb_next
+    return frames is None
+
+
 def explanation(error: BaseException) -> str:
     """The traceback, from the user's first frame on."""
-    if isinstance(error, FlowNotFoundError):
+    if is_plain(error):
         return f"{error}\n"
     import traceback
 
@@ -185,7 +267,7 @@ def explanation(error: BaseException) -> str:
 
 def summary(error: BaseException) -> str:
     """The error in one line."""
-    if isinstance(error, FlowNotFoundError):
+    if is_plain(error):
         return str(error)
     try:
         text = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")

@@ -1,0 +1,103 @@
+"""What one no-op run costs all in all: the engine and its store in this process, supervisors and flows below it.
+
+`python -m benchmarks.runs warm|cold COUNT DIRECTORY` runs so many and prints one line of JSON: CPU of every process in
+milliseconds a run, and runs a second. Called by the harness, which measures a bare interpreter beside it.
+"""
+
+import json
+import os
+import resource
+import sys
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from benchmarks.repositories import make_repository
+from controller.clock import SystemClock
+from controller.model.runs import RunState
+from controller.model.status import SourceStatus
+from controller.reconcile import Reconciler
+from controller.runs.admission import Admission, Request
+from controller.runs.engine import Engine
+from controller.runs.ids import RunIds
+from controller.runs.launcher import Launcher
+from controller.runs.specification import Specifications
+from controller.runs.warm import ForkServer
+from controller.settings import flow_environment
+from controller.sources.git import GitSource
+from controller.store import Store, runs
+from controller.store.runs import RunFilter
+
+DEADLINE_SECONDS = 300.0
+
+
+def main(kind: str, count: int, work: Path) -> None:
+    """Measure, print, end."""
+    root = make_repository(work / "code", 1, 'cron: "0 0 1 1 *"')
+    (work / "runs").mkdir()
+    clock, store = SystemClock(), Store.open(work / "state.db")
+    source = GitSource(root, ref=None, path="deployments", exports=work / "exports")
+    admission = Admission(clock, RunIds())
+    nobody = SourceStatus(
+        repo=str(root), ref=None, revision=None, last_attempted_revision=None, last_applied_revision=None
+    )
+    Reconciler(
+        source=source, store=store, clock=clock, initial=nobody, settle=admission.settle, project=lambda *_: ()
+    ).run_pass()
+    environment = flow_environment()
+    engine = Engine(
+        store=store,
+        specifications=Specifications(source, store),
+        clock=clock,
+        admission=admission,
+        launcher=Launcher(
+            directory=work / "runs",
+            environment=environment,
+            grace=timedelta(seconds=10),
+            server=ForkServer(environment, clock) if kind == "warm" else None,
+        ),
+        max_running=2 * (os.cpu_count() or 1),
+        on_tick=lambda: None,
+        on_failure=lambda: os._exit(1),
+    )
+    engine.start()
+    finish(engine, admission, store, 20)
+    before, since = used(engine), time.perf_counter()
+    finish(engine, admission, store, count)
+    wall, cpu = time.perf_counter() - since, used(engine) - before
+    engine.stop()
+    print(json.dumps({"cpu": cpu / count * 1000, "rate": count / wall}))
+
+
+def finish(engine: Engine, admission: Admission, store: Store, count: int) -> None:
+    """Ask for so many runs, and wait until all have succeeded."""
+    with store.write() as tx:
+        wanted = {admission.request(tx, Request(deployment="d00000", parameters={})).id for _ in range(count)}
+    engine.wake()
+    deadline, pause = time.monotonic() + DEADLINE_SECONDS, threading.Event()
+    while time.monotonic() < deadline:
+        with store.read() as tx:
+            counts = runs.counts(tx)
+        if not sum(counts.values()):
+            break
+        pause.wait(0.05)
+    with store.read() as tx:
+        ended = [run for run in runs.select_all(tx, RunFilter(states=[RunState.SUCCEEDED])) if run.id in wanted]
+    if len(ended) != count:
+        raise RuntimeError(f"{count - len(ended)} runs did not succeed")
+
+
+def used(engine: Engine) -> float:
+    """Seconds of CPU of this process, of the fork server, and of the children of both that have been waited for."""
+    own, below = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime
+    server = engine.launcher.server
+    if server is not None and server.pid is not None:
+        fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
+        seconds += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return seconds
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

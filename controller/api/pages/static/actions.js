@@ -1,0 +1,52 @@
+// Buttons and small forms that change something, by the same API that programs use.
+export async function post(path, body, headers = {}) {
+  const answer = await fetch(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...headers },
+    body: JSON.stringify(body ?? {}),
+  });
+  const found = await answer.json().catch(() => ({}));
+  if (answer.ok) return found;
+  const error = new Error(found.detail ?? `The controller said ${answer.status}.`);
+  error.hint = found.hint;
+  error.errors = found.errors ?? [];
+  throw error;
+}
+
+export function notice(words, tone = "good") {
+  const place = document.getElementById("notice");
+  place.className = `note ${tone}`;
+  place.textContent = words;
+  place.hidden = false;
+  place.scrollIntoView({ block: "nearest" });
+}
+
+async function attempt(button, act, done) {
+  button.disabled = true;
+  try {
+    await act();
+    notice(done);
+  } catch (error) {
+    notice([error.message, error.hint].filter(Boolean).join(" "), "bad");
+  }
+  button.disabled = false;
+}
+
+export function bindActions(root) {
+  for (const button of root.querySelectorAll("[data-post]")) {
+    button.addEventListener("click", () => {
+      if (button.dataset.confirm && !window.confirm(button.dataset.confirm)) return;
+      attempt(button, () => post(button.dataset.post, JSON.parse(button.dataset.body ?? "{}")), button.dataset.done);
+    });
+  }
+  for (const form of root.querySelectorAll("#hold-form")) {
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const hours = Number(form.elements.hours.value);
+      const until = hours ? new Date(Date.now() + hours * 3600e3).toISOString() : null;
+      const body = { reason: form.elements.reason.value, until };
+      document.activeElement?.blur();
+      attempt(form.querySelector("button"), () => post(`/api/v1/deployments/${form.dataset.name}/hold`, body), "Held.");
+    });
+  }
+}

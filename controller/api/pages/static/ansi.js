@@ -1,0 +1,53 @@
+// ANSI colours (ECMA-48 SGR) as classes; all other control sequences are left out, other control characters are made visible.
+const sequence = /\x1b\[([0-9;:]*)([A-Za-z])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]/g;
+
+function visible(text) {
+  return text.replace(/[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
+}
+
+export class Style {
+  constructor() { this.reset(); }
+  reset() { this.flags = new Set(); this.front = null; this.back = null; }
+  get classes() {
+    return [...this.flags, this.front !== null && `f${this.front}`, this.back !== null && `g${this.back}`].filter(Boolean).join(" ");
+  }
+  apply(codes) {
+    const numbers = codes.split(/[;:]/).map((one) => Number(one || 0));
+    for (let i = 0; i < numbers.length; i++) {
+      const code = numbers[i];
+      if (code === 0) this.reset();
+      else if (code === 1) this.flags.add("b");
+      else if (code === 2) this.flags.add("dim");
+      else if (code === 3) this.flags.add("i");
+      else if (code === 4) this.flags.add("u");
+      else if (code === 22) { this.flags.delete("b"); this.flags.delete("dim"); }
+      else if (code === 23) this.flags.delete("i");
+      else if (code === 24) this.flags.delete("u");
+      else if (code === 38 || code === 48) { i += numbers[i + 1] === 5 ? 2 : 4; }
+      else if (code === 39) this.front = null;
+      else if (code === 49) this.back = null;
+      else if ((code >= 30 && code <= 37) || (code >= 90 && code <= 97)) this.front = code % 10;
+      else if ((code >= 40 && code <= 47) || (code >= 100 && code <= 107)) this.back = code % 10;
+    }
+  }
+}
+
+// Adds a text to an element, piece by piece; nothing of it is ever taken for markup.
+export function append(element, text, style) {
+  let from = 0;
+  const put = (part) => {
+    if (!part) return;
+    const classes = style.classes;
+    if (!classes) { element.append(visible(part)); return; }
+    const piece = document.createElement("span");
+    piece.className = classes;
+    piece.textContent = visible(part);
+    element.append(piece);
+  };
+  for (const found of text.matchAll(sequence)) {
+    put(text.slice(from, found.index));
+    if (found[2] === "m") style.apply(found[1]);
+    from = found.index + found[0].length;
+  }
+  put(text.slice(from));
+}

@@ -1,0 +1,21 @@
+// Sets the colours before anything is drawn: what was chosen, or what the system has.
+"use strict";
+(() => {
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const chosen = () => { try { return localStorage.getItem("theme"); } catch { return null; } };
+  const apply = () => {
+    document.documentElement.dataset.theme = chosen() ?? (system.matches ? "dark" : "light");
+    const button = document.getElementById("theme");
+    if (button) button.textContent = { dark: "Dark", light: "Light" }[chosen()] ?? "Auto";
+  };
+  system.addEventListener("change", apply);
+  apply();
+  document.addEventListener("DOMContentLoaded", () => {
+    apply();
+    document.getElementById("theme")?.addEventListener("click", () => {
+      const next = { null: "light", light: "dark", dark: null }[chosen()];
+      try { next ? localStorage.setItem("theme", next) : localStorage.removeItem("theme"); } catch { /* not kept */ }
+      apply();
+    });
+  });
+})();

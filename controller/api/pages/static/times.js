@@ -1,0 +1,60 @@
+// Times as people read them: near ones relative, others in the viewer's zone; on hover in full, and in the deployment's zone.
+const near = 22 * 3600;
+const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+const short = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+
+function inZone(moment, zone) {
+  try {
+    return new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long", timeZone: zone }).format(moment);
+  } catch {
+    return moment.toISOString();
+  }
+}
+
+export function span(seconds) {
+  if (seconds < 10) return `${seconds.toFixed(seconds < 1 ? 1 : 0)} s`;
+  const whole = Math.round(seconds);
+  for (let i = 0; i < units.length; i++) {
+    const [size, name] = units[i];
+    if (whole < size) continue;
+    const rest = i + 1 < units.length ? Math.floor((whole % size) / units[i + 1][0]) : 0;
+    return `${Math.floor(whole / size)} ${name}` + (rest ? ` ${rest} ${units[i + 1][1]}` : "");
+  }
+  return "0 s";
+}
+
+function tell(element) {
+  const moment = new Date(element.dateTime);
+  const away = (moment - Date.now()) / 1000;
+  const distance = Math.abs(away);
+  if (distance < 1.5) element.textContent = "now";
+  else if (distance < near) element.textContent = away > 0 ? `in ${span(distance)}` : `${span(distance)} ago`;
+  else element.textContent = short.format(moment);
+}
+
+export function showTimes(root) {
+  for (const element of root.querySelectorAll("time[datetime]")) {
+    const moment = new Date(element.dateTime);
+    if (Number.isNaN(moment.getTime())) continue;
+    const zone = element.dataset.zone;
+    element.title = inZone(moment, undefined) + (zone ? `\n${inZone(moment, zone)} in ${zone}` : "");
+    tell(element);
+  }
+  count(root);
+}
+
+function count(root) {
+  for (const element of root.querySelectorAll("[data-since]")) {
+    element.textContent = span(Math.max(0, (Date.now() - new Date(element.dataset.since)) / 1000));
+  }
+}
+
+export function keepTime() {
+  const zone = document.getElementById("zone");
+  if (zone) zone.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  setInterval(() => {
+    if (document.hidden) return;
+    document.querySelectorAll("time[datetime]").forEach(tell);
+    count(document);
+  }, 1000);
+}

@@ -1,0 +1,207 @@
+"""The pages of the dashboard, one function each: read a view, put it into its template."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from controller.api.pages.charts import strip_chart, timeline
+from controller.api.pages.rendering import render
+from controller.api.web.parts import parts_of
+from controller.api.web.routes.deployments import NAME, matching
+from controller.api.web.routes.source import status_of
+from controller.errors import ControllerError
+from controller.model.findings import Severity
+from controller.model.runs import RunState
+from controller.model.status import EventSeverity
+from controller.reconcile.preview import Preview
+from controller.store import figures
+from controller.store import runs as run_store
+from controller.store.pages import EventsWanted, RunsWanted, occurrences_page, runs_page
+from controller.views.deployments import Health, Sync, show_deployment
+from controller.views.journal import list_events, run_detail
+from controller.views.overview import overview
+from controller.views.rows import deployment_rows
+from controller.views.runs import run_view, stored
+
+router = APIRouter()
+
+ROWS = 50
+STRIP = 20
+Cursor = Annotated[str | None, Query(max_length=80)]
+
+
+@router.get("/")
+def home(request: Request) -> Response:
+    """What a person has to know in ten seconds."""
+    parts = parts_of(request)
+    now = parts.clock.now()
+    views = request.app.state.board.deployments()
+    with parts.store.read() as tx:
+        found = overview(tx, views, now)
+        counts = run_store.counts(tx)
+    waiting = sum(counts.get(state, 0) for state in (RunState.PENDING, RunState.LAUNCHING, RunState.RETRYING))
+    return render(
+        request,
+        "overview.html",
+        tab="Overview",
+        view=found,
+        chart=timeline(found.slots, now),
+        running=counts.get(RunState.RUNNING, 0),
+        waiting=waiting,
+    )
+
+
+@router.get("/deployments")
+def deployments(
+    request: Request,
+    search: Annotated[str, Query(max_length=200)] = "",
+    tag: Annotated[str, Query(max_length=200)] = "",
+    sync: str = "",
+    health: str = "",
+    page: Annotated[int, Query(ge=1, le=10_000)] = 1,
+) -> Response:
+    """All deployments, problems first."""
+    every = request.app.state.board.deployments()
+    found = matching(
+        every,
+        search=search,
+        tag=tag or None,
+        sync=Sync(sync) if sync in set(Sync) else None,
+        health=Health(health) if health in set(Health) else None,
+    )
+    shown = found[(page - 1) * ROWS : page * ROWS]
+    with parts_of(request).store.read() as tx:
+        rows = [(row, strip_chart(row.bars)) for row in deployment_rows(tx, shown, STRIP)]
+    return render(
+        request,
+        "deployments.html",
+        tab="Deployments",
+        rows=rows,
+        count=len(found),
+        total=len(every),
+        tags=sorted({one for view in every for one in view.tags})[:200],
+        asked={"search": search, "tag": tag, "sync": sync, "health": health},
+        syncs=[one.value for one in Sync],
+        healths=[one.value for one in Health],
+        page=page,
+        pages=max(1, -(-len(found) // ROWS)),
+    )
+
+
+@router.get("/deployments/{name}")
+def deployment(request: Request, name: Annotated[str, Path(pattern=NAME)]) -> Response:
+    """Everything about one, and the form that runs it."""
+    parts = parts_of(request)
+    with parts.store.read() as tx:
+        view = show_deployment(tx, name, parts.clock.now())
+        history = [run_view(run) for run in runs_page(tx, RunsWanted(limit=15, deployment=name))]
+        bars = figures.strip(tx, name, 40)
+        ledger = occurrences_page(tx, name, None, 15)
+        events = list_events(tx, EventsWanted(limit=10, about=name))
+    return render(
+        request,
+        "deployment.html",
+        tab="Deployments",
+        view=view,
+        runs=history,
+        chart=strip_chart(bars),
+        occurrences=ledger,
+        events=events,
+        form=parts.parameters.form(name),
+    )
+
+
+@router.get("/runs")
+def runs(
+    request: Request,
+    deployment: Annotated[str, Query(max_length=63)] = "",
+    state: Annotated[str, Query(max_length=20)] = "",
+    trigger: Annotated[str, Query(max_length=20)] = "",
+    tag: Annotated[str, Query(max_length=200)] = "",
+    revision: Annotated[str, Query(max_length=250)] = "",
+    before: Cursor = None,
+) -> Response:
+    """Runs, newest first."""
+    wanted = RunsWanted(
+        limit=ROWS + 1,
+        before=before or None,
+        deployment=deployment or None,
+        states=stored(RunState(state)) if state in set(RunState) else None,
+        trigger=trigger or None,
+        tag=tag or None,
+        revision=revision or None,
+    )
+    with parts_of(request).store.read() as tx:
+        found = [run_view(run) for run in runs_page(tx, wanted)]
+    asked = {"deployment": deployment, "state": state, "trigger": trigger, "tag": tag, "revision": revision}
+    return render(
+        request,
+        "runs.html",
+        tab="Runs",
+        runs=found[:ROWS],
+        older=found[ROWS - 1].id if len(found) > ROWS else None,
+        before=before,
+        asked=asked,
+        states=[one.value for one in RunState if one is not RunState.LAUNCHING],
+    )
+
+
+@router.get("/runs/{run_id}")
+def run(request: Request, run_id: Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]) -> Response:
+    """One run and its log."""
+    with parts_of(request).store.read() as tx:
+        view = run_detail(tx, run_id)
+    return render(request, "run.html", tab="Runs", view=view, is_final=RunState(view.state).is_terminal)
+
+
+@router.get("/source")
+def source(request: Request) -> Response:
+    """What git says, what is applied of it, and what waits for somebody."""
+    found = status_of(request)
+    plan, problem = (None, None) if found.withheld is None else _plan(request)
+    return render(
+        request,
+        "source.html",
+        tab="Source",
+        view=found,
+        plan=plan,
+        problem=problem,
+        errors=[one for one in found.source.findings if one.severity is Severity.ERROR][:100],
+        warnings=[one for one in found.source.findings if one.severity is not Severity.ERROR][:100],
+    )
+
+
+@router.get("/events")
+def events(
+    request: Request,
+    about: Annotated[str, Query(max_length=100)] = "",
+    severity: Annotated[str, Query(max_length=20)] = "",
+    before: Annotated[int | None, Query(ge=0, le=1 << 62)] = None,
+) -> Response:
+    """What happened, newest first."""
+    wanted = EventsWanted(
+        limit=ROWS + 1,
+        before=before,
+        about=about or None,
+        severity=EventSeverity(severity) if severity in set(EventSeverity) else None,
+    )
+    with parts_of(request).store.read() as tx:
+        found = list_events(tx, wanted)
+    return render(
+        request,
+        "events.html",
+        tab="Events",
+        events=found[:ROWS],
+        older=found[ROWS - 1].id if len(found) > ROWS else None,
+        before=before,
+        asked={"about": about, "severity": severity},
+        severities=[one.value for one in EventSeverity],
+    )
+
+
+def _plan(request: Request) -> tuple[Preview | None, str | None]:
+    try:
+        return parts_of(request).plan(None), None
+    except ControllerError as error:
+        return None, error.message

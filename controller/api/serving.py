@@ -1,0 +1,131 @@
+"""Dashboard and HTTP API as one part of the controller: made with it, imported only when they are served.
+
+`app` makes, starts and closes it. It gives the routes what they need and nothing else.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from controller.api.operations import Operations
+from controller.api.parameters import Parameters
+from controller.clock import Clock
+from controller.errors import SourceError, UsageError
+from controller.reconcile.against_state import plan_against_state
+from controller.reconcile.preview import Preview
+from controller.remotes import RemoteUrl
+from controller.settings import Listen, Settings
+from controller.sources.directory import DirectorySource
+from controller.sources.git import GitSource, NamedCommit
+from controller.sources.source import Source
+from controller.store import Store
+from controller.store.changes import Changes
+from controller.store.directory import StateDirectory
+from controller.views.restoring import last_document
+
+if TYPE_CHECKING:
+    from controller.api.web.server import HttpServer
+
+
+class Web:
+    """Serves while the controller runs; without `settings.listen` it does nothing."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Store,
+        state: StateDirectory,
+        source: Source,
+        clock: Clock,
+        operations: Operations,
+        parameters: Parameters,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._state = state
+        self._source = source
+        self._clock = clock
+        self._operations = operations
+        self._parameters = parameters
+        self._server: HttpServer | None = None
+
+    def start(self) -> None:
+        """Bind and serve. Raises UsageError for an address that was asked for and can't be had."""
+        if self._settings.listen is not None:
+            self._server = self._make(self._settings.listen)
+            self._server.start()
+
+    def close(self) -> None:
+        """Serve no more."""
+        if self._server is not None:
+            self._server.close()
+
+    def login_link(self) -> str:
+        """A link that opens one session, once. Raises UsageError while nothing is served."""
+        if self._server is None:
+            raise UsageError("This controller serves no dashboard.", hint="Start it with --listen 127.0.0.1:4200.")
+        return self._server.login_link()
+
+    @property
+    def url(self) -> str | None:
+        """Where it is served."""
+        return None if self._server is None else self._server.url
+
+    def plan(self, ref: str | None) -> Preview:
+        """The plan of a ref against what is applied; None: of the one that is followed."""
+        location = self._settings.location
+        return plan_against_state(self._store, self._at(ref), location.environment, self._clock.now())
+
+    def _at(self, ref: str | None) -> Source:
+        """A source of its own: those of the controller belong to its threads."""
+        location = self._settings.location
+        repo = self._state.mirror if isinstance(location.repo, RemoteUrl) else location.repo
+        if isinstance(self._source, DirectorySource):
+            if ref is not None:
+                raise UsageError("A directory has no commits.", hint="Leave `ref` out.")
+            return DirectorySource(repo, path=location.path, follow_links=False)
+        if ref is not None or isinstance(location.repo, RemoteUrl):
+            return NamedCommit(repo, ref or self._followed(), path=location.path)
+        return GitSource(repo, ref=location.ref, path=location.path, exports=self._state.exports)
+
+    def _followed(self) -> str:
+        """The commit of a remote repository that was seen last."""
+        from controller.store import sources
+
+        with self._store.read() as tx:
+            status = sources.find(tx)
+        if status is None or status.revision is None:
+            raise SourceError("The source has not been read yet.")
+        return status.revision.rpartition(":")[2]
+
+    def _make(self, listen: Listen) -> "HttpServer":
+        from controller.api.web.credentials import Credentials
+        from controller.api.web.server import HttpServer
+
+        credentials = Credentials(self._state.path, self._clock)
+        return HttpServer(listen, credentials, lambda server: self._application(server, credentials))
+
+    def _application(self, server: "HttpServer", credentials: Any) -> Any:
+        from controller.api.web.application import make_application
+        from controller.api.web.parts import Parts
+        from controller.api.web.streams import Streams
+        from controller.views.board import Board
+
+        streams = Streams()
+        server.on_close = streams.closing.set
+        parts = Parts(
+            store=self._store,
+            state=self._state,
+            location=self._settings.location,
+            clock=self._clock,
+            operations=self._operations,
+            parameters=self._parameters,
+            credentials=credentials,
+            changes=Changes(self._state.database),
+            streams=streams,
+            plan=self.plan,
+            document=lambda entry: last_document(entry, self._source),
+            cookie=server.cookie,
+            is_secure=server.is_secure,
+        )
+        board = Board(self._store, Changes(self._state.database), self._clock)
+        return make_application(parts, board, server.hosts)

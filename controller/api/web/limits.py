@@ -1,0 +1,96 @@
+"""How long and how much a connection may take: one place for the numbers, and the protocol that holds the times.
+
+uvicorn waits for ever for the head of a request and for a peer that does not read (its issue 157); we don't.
+"""
+
+import asyncio
+import socket
+import struct
+
+from uvicorn import Config, Server
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+MAX_BODY_BYTES = 1 << 20
+MAX_HEAD_BYTES = 32 << 10
+MAX_CONNECTIONS = 256
+MAX_STREAMS = 100
+MAX_STREAMS_OF_ONE = 8
+HEAD_SECONDS = 10.0
+BODY_SECONDS = 10.0
+KEEP_ALIVE_SECONDS = 15
+SEND_SECONDS = 20.0
+
+
+class PatientProtocol(H11Protocol):
+    """HTTP/1.1 with an end to its patience: for the head of a request, and for a peer that does not read."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+    _send_timer: asyncio.TimerHandle | None = None
+    head_seconds = HEAD_SECONDS
+    send_seconds = SEND_SECONDS
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first request, not for ever."""
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, not for ever."""
+        super().on_response_complete()
+        if not self.transport.is_closing():
+            self._wait_for_head()
+
+    def pause_writing(self) -> None:
+        """The peer does not read; if it goes on like that it is cut off, with what is still to be sent."""
+        super().pause_writing()
+        self._send_timer = self.loop.call_later(self.send_seconds, self._cut_off)
+
+    def resume_writing(self) -> None:
+        """The peer reads again."""
+        super().resume_writing()
+        _cancel(self._send_timer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """No more waiting."""
+        _cancel(self._head_timer)
+        _cancel(self._send_timer)
+        super().connection_lost(exc)
+
+    def _wait_for_head(self) -> None:
+        _cancel(self._head_timer)
+        self._head_timer = self.loop.call_later(self.head_seconds, self._give_up)
+
+    def _cut_off(self) -> None:
+        """At once, and without leaving what was not taken to the kernel, which would keep it for minutes."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+    def _give_up(self) -> None:
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
+            self.transport.abort()
+
+
+class QuietServer(Server):
+    """Sleeps until it is to end; the original looks ten times a second whether it is."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self._ending = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Until `end`."""
+        await self.on_tick(0)
+        await self._ending.wait()
+
+    def end(self) -> None:
+        """End soon. Called on the server's thread."""
+        self.should_exit = True
+        self._ending.set()
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()

@@ -1,0 +1,99 @@
+"""What the routes have at hand, and how they answer: one place for entity tags, pages and our errors."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from fastapi import Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from controller.api.operations import Operations
+from controller.api.parameters import Parameters
+from controller.api.web.credentials import Credentials
+from controller.api.web.gate import Caller
+from controller.api.web.streams import Streams
+from controller.clock import Clock
+from controller.manifests import Excerpt
+from controller.model.status import InventoryEntry
+from controller.reconcile.preview import Preview
+from controller.settings import Location
+from controller.store import Store
+from controller.store.changes import Changes
+from controller.store.directory import StateDirectory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Of the running controller, what HTTP shows and asks.
+
+    `plan` gives the plan of a ref (None: the one that is followed), `document` the last good document of an entry.
+    """
+
+    store: Store
+    state: StateDirectory
+    location: Location
+    clock: Clock
+    operations: Operations
+    parameters: Parameters
+    credentials: Credentials
+    changes: Changes
+    streams: Streams
+    plan: Callable[[str | None], Preview]
+    document: Callable[[InventoryEntry], Excerpt]
+    cookie: str
+    is_secure: bool
+
+
+class Triggered(BaseModel):
+    """The run that was made."""
+
+    run_id: str
+    state: str
+
+
+def parts_of(request: Request) -> Parts:
+    """The parts that this application was made with."""
+    return cast("Parts", request.app.state.parts)
+
+
+def author_of(request: Request) -> str:
+    """Who asks, as events name them."""
+    caller: Caller | None = request.scope.get("caller")
+    return "unknown" if caller is None else caller.author
+
+
+def answer(request: Request, value: Any, *, status: int = 200) -> Response:
+    """The JSON of a view, as `controller … -o json` has it, with an entity tag; 304 if it is known already."""
+    from controller.views.plain import to_json
+
+    body = json.dumps(to_json(value), ensure_ascii=False).encode("utf-8", "backslashreplace")
+    if request.method != "GET":
+        return Response(body, status, media_type="application/json")
+    return tagged(request, body, "application/json")
+
+
+def tagged(request: Request, body: bytes, media_type: str) -> Response:
+    """This body with its entity tag; 304 if the asker has it already."""
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"etag": tag, "cache-control": "private, no-cache"}
+    known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
+    if tag in known or "*" in known:
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type=media_type, headers=headers)
+
+
+def page(items: Sequence[Any], limit: int, cursor: Callable[[Any], str]) -> dict[str, Any]:
+    """Up to `limit` items of those that were found, and where the next page begins if there are more."""
+    shown = items[:limit]
+    return {"items": shown, "next": cursor(shown[-1]) if len(items) > limit else None}
+
+
+def aware(moment: datetime | None) -> datetime | None:
+    """A time that was asked for; without an offset it is UTC."""
+    from datetime import UTC
+
+    return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,0 +1,214 @@
+"""Deployments: all, one, when it fires, what became of its due times, what it takes; run, hold, resume, restore."""
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import APIRouter, Header, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from controller.api.web.parts import Triggered, answer, author_of, aware, page, parts_of, tagged
+from controller.errors import UsageError
+from controller.model.runs import Occurrence
+from controller.store.pages import occurrences_page
+from controller.views.deployments import (
+    DeploymentDetail,
+    DeploymentView,
+    Health,
+    Sync,
+    fire_times,
+    show_deployment,
+    weight,
+)
+from controller.views.forms import FormView, ParameterFault
+from controller.views.plain import utc
+from controller.views.restoring import last_entry
+
+router = APIRouter(prefix="/api/v1/deployments", tags=["deployments"])
+
+NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+Name = Annotated[str, Path(pattern=NAME)]
+Limit = Annotated[int, Query(ge=1, le=500)]
+Item = TypeVar("Item")
+
+
+class Page(BaseModel, Generic[Item]):
+    """Some of a long list; `next` is the `cursor` of the page after it, null at the end."""
+
+    items: list[Item]
+    next: str | None
+
+
+class Call(BaseModel):
+    """Parameters, laid over those that git gives."""
+
+    model_config = ConfigDict(extra="forbid")
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class HoldRequest(BaseModel):
+    """Why, and until when; without `until` until somebody resumes it."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: str = Field(min_length=1, max_length=500)
+    until: datetime | None = None
+
+
+class FireTimes(BaseModel):
+    """As `controller next -o json`."""
+
+    fire_times: list[datetime]
+
+
+class Faults(BaseModel):
+    """What is wrong with parameters; nothing if the list is empty."""
+
+    errors: list[ParameterFault]
+
+
+class Document(BaseModel):
+    """The last good document: as a mapping, and as its author wrote it if `is_whole`."""
+
+    document: dict[str, Any]
+    text: str
+    is_whole: bool
+    file: str
+    revision: str
+
+
+@router.get("", response_model=Page[DeploymentView], summary="All deployments, problems first")
+def deployments(
+    request: Request,
+    search: Annotated[str, Query(max_length=200)] = "",
+    tag: Annotated[str | None, Query(max_length=200)] = None,
+    sync: Sync | None = None,
+    health: Health | None = None,
+    limit: Limit = 100,
+    cursor: Annotated[str | None, Query(max_length=80)] = None,
+) -> Response:
+    """Those that match all questions; `search` is a part of name, flow, description or tag."""
+    found = matching(request.app.state.board.deployments(), search=search, tag=tag, sync=sync, health=health)
+    after = [view for view in found if cursor is None or _key(view) > cursor]
+    return answer(request, page(after[: limit + 1], limit, _key))
+
+
+def matching(
+    views: list[DeploymentView], *, search: str, tag: str | None, sync: Sync | None, health: Health | None
+) -> list[DeploymentView]:
+    """The deployments that match all questions."""
+    wanted = search.strip().lower()
+    return [
+        view
+        for view in views
+        if (tag is None or tag in view.tags)
+        and (sync is None or view.sync is sync)
+        and (health is None or view.health is health)
+        and (not wanted or wanted in f"{view.name} {view.flow} {view.description} {' '.join(view.tags)}".lower())
+    ]
+
+
+@router.get("/{name}", response_model=DeploymentDetail, summary="Everything about one deployment")
+def deployment(request: Request, name: Name) -> Response:
+    """As `controller deployments show -o json` has it."""
+    return _show(request, name)
+
+
+@router.get("/{name}/fire-times", response_model=FireTimes, summary="Its next fire times")
+def upcoming(
+    request: Request,
+    name: Name,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 10,
+    after: datetime | None = None,
+) -> Response:
+    """Strictly after `after`, by default now; none while it is suspended."""
+    parts = parts_of(request)
+    with parts.store.read() as tx:
+        found = fire_times(tx, name, aware(after) or parts.clock.now(), limit)
+    return answer(request, {"fire_times": found})
+
+
+@router.get("/{name}/occurrences", response_model=Page[Occurrence], summary="Its due times and what became of them")
+def occurrences(request: Request, name: Name, limit: Limit = 100, cursor: datetime | None = None) -> Response:
+    """Newest first."""
+    with parts_of(request).store.read() as tx:
+        found = occurrences_page(tx, name, aware(cursor), limit + 1)
+    return answer(request, page(found, limit, lambda one: utc(one.scheduled_for)))
+
+
+@router.get("/{name}/form", response_model=FormView, summary="What its flow takes")
+def form(request: Request, name: Name) -> Response:
+    """Read from the signature in the text of the Python file; no code of a flow is loaded."""
+    return answer(request, _in_force(request, name, parts_of(request).parameters.form(name)))
+
+
+@router.post("/{name}/check", response_model=Faults, summary="Check parameters without running anything")
+def check(request: Request, name: Name, call: Call) -> Response:
+    """What is wrong with these parameters, laid over those of git."""
+    return answer(request, {"errors": parts_of(request).parameters.faults(name, call.parameters)})
+
+
+@router.get("/{name}/document", response_model=Document, summary="Its last good document, to be committed again")
+def document(request: Request, name: Name) -> Response:
+    """Also of a deployment that left the repository in the last 30 days; nothing is in force until it is committed."""
+    parts = parts_of(request)
+    with parts.store.read() as tx:
+        entry = last_entry(tx, name)
+    found = parts.document(entry)
+    if "text/yaml" in request.headers.get("accept", ""):
+        return tagged(request, found.text.encode(), "text/yaml; charset=utf-8")
+    whole = {"document": found.document, "text": found.text, "is_whole": found.is_whole}
+    return answer(request, {**whole, "file": entry.file, "revision": entry.revision})
+
+
+@router.post("/{name}/runs", response_model=Triggered, status_code=201, summary="Run it now")
+def trigger(
+    request: Request,
+    name: Name,
+    call: Call,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+) -> Response:
+    """The same `Idempotency-Key` gives the same run. 422 for parameters that the flow does not take."""
+    asked = {
+        "command": "trigger",
+        "deployment": name,
+        "parameters": call.parameters,
+        "idempotency_key": idempotency_key,
+    }
+    return answer(request, parts_of(request).operations.answer(asked, author_of(request)), status=201)
+
+
+@router.post("/{name}/hold", response_model=DeploymentDetail, summary="Hold its schedules")
+def hold(request: Request, name: Name, asked: HoldRequest) -> Response:
+    """They do not fire until it is resumed, whatever git says."""
+    until = aware(asked.until)
+    wanted = {"command": "hold", "deployment": name, "reason": asked.reason, "until": until and until.isoformat()}
+    parts_of(request).operations.answer(wanted, author_of(request))
+    return _show(request, name)
+
+
+@router.post("/{name}/resume", response_model=DeploymentDetail, summary="End its hold")
+def resume(request: Request, name: Name) -> Response:
+    """422 if it is not held."""
+    parts_of(request).operations.answer({"command": "resume", "deployment": name}, author_of(request))
+    return _show(request, name)
+
+
+def _show(request: Request, name: str) -> Response:
+    parts = parts_of(request)
+    with parts.store.read() as tx:
+        return answer(request, show_deployment(tx, name, parts.clock.now()))
+
+
+def _in_force(request: Request, name: str, found: FormView | None) -> FormView:
+    if found is not None:
+        return found
+    with parts_of(request).store.read() as tx:
+        show_deployment(tx, name, parts_of(request).clock.now())
+    raise UsageError(f"{name} is not in force: it was never valid.")
+
+
+def _key(view: DeploymentView) -> str:
+    return f"{weight(view)}.{view.name}"
+
+
+__all__ = ["NAME", "Page", "router"]

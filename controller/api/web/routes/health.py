@@ -1,0 +1,69 @@
+"""Does it live, and can it work? For whoever watches processes; and figures for Prometheus."""
+
+from collections.abc import Iterator
+
+from fastapi import APIRouter, Request
+from starlette.responses import PlainTextResponse, Response
+
+from controller import __version__
+from controller.api.web.parts import answer, parts_of
+from controller.api.web.problems import problem
+from controller.errors import StateError
+from controller.store import figures, sources
+
+router = APIRouter()
+
+
+@router.get("/healthz", tags=["health"], summary="Does the process answer?", response_class=PlainTextResponse)
+async def healthz() -> Response:
+    """Needs no token and tells nothing else."""
+    return PlainTextResponse("ok\n")
+
+
+@router.get("/readyz", tags=["health"], summary="Is the state readable and a first pass done?")
+def readyz(request: Request) -> Response:
+    """503 until the first pass over the source is done, and while the state can't be read."""
+    parts = parts_of(request)
+    try:
+        with parts.store.read() as tx:
+            status = sources.find(tx)
+    except StateError as error:
+        return problem(503, error.reason, error.message, hint=error.hint)
+    if status is None:
+        return problem(503, "NotReady", "No pass over the source is done yet.")
+    return answer(request, {"ready": True, "revision": status.last_applied_revision})
+
+
+@router.get("/metrics", tags=["health"], summary="Figures for Prometheus", response_class=PlainTextResponse)
+def metrics(request: Request) -> Response:
+    """The text format 0.0.4; needs the token like everything else."""
+    text = "\n".join(_metrics(request)) + "\n"
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _metrics(request: Request) -> Iterator[str]:
+    parts = parts_of(request)
+    with parts.store.read() as tx:
+        states, source = figures.by_state(tx), sources.find(tx)
+    views = request.app.state.board.deployments()
+    yield from _metric("controller_info", "gauge", "The version that runs.", {f'version="{__version__}"': 1})
+    by_state = {f'state="{state.value}"': count for state, count in sorted(states.items())}
+    yield from _metric("controller_runs", "gauge", "Recorded runs by state.", by_state)
+    for name, words in (("sync", "Deployments by sync."), ("health", "Deployments by health.")):
+        counts: dict[str, int] = {}
+        for view in views:
+            label = f'{name}="{getattr(view, name).value}"'
+            counts[label] = counts.get(label, 0) + 1
+        yield from _metric(f"controller_deployments_{name}", "gauge", words, counts)
+    conditions = () if source is None else source.conditions
+    shown = {f'type="{one.type.value}"': int(one.status) for one in conditions}
+    yield from _metric("controller_source_condition", "gauge", "Conditions of the source, 1 for true.", shown)
+    withheld = len(source.withheld.deployments) if source is not None and source.withheld is not None else 0
+    yield from _metric("controller_withheld_deletions", "gauge", "Deletions that wait for approval.", {"": withheld})
+
+
+def _metric(name: str, kind: str, words: str, values: dict[str, int]) -> Iterator[str]:
+    yield f"# HELP {name} {words}"
+    yield f"# TYPE {name} {kind}"
+    for labels, value in values.items():
+        yield f"{name}{{{labels}}} {value}" if labels else f"{name} {value}"

@@ -1,0 +1,142 @@
+"""Runs: which there were, one of them, and what it printed, also while it prints."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from controller.api.web.gate import Caller
+from controller.api.web.parts import Parts, answer, aware, page, parts_of, tagged
+from controller.api.web.problems import problem
+from controller.api.web.routes.deployments import NAME, Limit, Page
+from controller.api.web.streams import EventStream, message
+from controller.model.runs import RunState, Trigger
+from controller.runs.logs import log_files
+from controller.store.pages import RunsWanted, runs_page
+from controller.views.journal import RunDetail, exact_run, run_detail
+from controller.views.output import CHUNK_BYTES, Stretch, stretch, tail_offset
+from controller.views.runs import RunView, run_view, stored
+
+router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
+
+RunIdText = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]
+
+
+@router.get("", response_model=Page[RunView], summary="Runs, newest first")
+def runs(  # noqa: PLR0913
+    request: Request,
+    deployment: Annotated[str | None, Query(pattern=NAME)] = None,
+    state: Annotated[list[RunState] | None, Query()] = None,
+    tag: Annotated[str | None, Query(max_length=200)] = None,
+    trigger: Trigger | None = None,
+    revision: Annotated[str | None, Query(min_length=1, max_length=250, pattern=r"^[\x21-\x7e]+$")] = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: Limit = 50,
+    cursor: Annotated[str | None, Query(pattern=r"^[0-9a-f-]{36}$")] = None,
+) -> Response:
+    """Those that match all questions; `revision` may be the beginning of a commit's id."""
+    wanted = RunsWanted(
+        limit=limit + 1,
+        before=cursor,
+        deployment=deployment,
+        states=None if state is None else [one for given in state for one in stored(given)],
+        tag=tag,
+        trigger=None if trigger is None else trigger.value,
+        revision=revision,
+        since=aware(since),
+        until=aware(until),
+    )
+    with parts_of(request).store.read() as tx:
+        found = [run_view(run) for run in runs_page(tx, wanted)]
+    return answer(request, page(found, limit, lambda run: run.id))
+
+
+@router.get("/{run_id}", response_model=RunDetail, summary="Everything about one run")
+def run(request: Request, run_id: RunIdText) -> Response:
+    """As `controller runs show -o json` has it, and its attempts."""
+    with parts_of(request).store.read() as tx:
+        return answer(request, run_detail(tx, run_id))
+
+
+@router.get("/{run_id}/logs", response_model=Stretch, summary="A stretch of what it printed")
+def logs(
+    request: Request,
+    run_id: RunIdText,
+    offset: Annotated[int, Query(ge=0, le=1 << 60)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1 << 20)] = CHUNK_BYTES,
+    tail: Annotated[int | None, Query(ge=0, le=10_000)] = None,
+) -> Response:
+    """Bytes `offset` to `next_offset` as text, of `size` bytes so far; with `tail` its last lines."""
+    parts = parts_of(request)
+    with parts.store.read() as tx:
+        found = exact_run(tx, run_id)
+    files = log_files(parts.state.runs, found.id)
+    begin = offset if tail is None else tail_offset(files, tail)
+    return answer(request, stretch(files, begin, limit))
+
+
+@router.get("/{run_id}/logs/raw", summary="All that it printed, as it printed it", response_class=Response)
+def raw(request: Request, run_id: RunIdText) -> Response:
+    """Up to 16 MiB of bytes, to be saved and not to be shown."""
+    parts = parts_of(request)
+    with parts.store.read() as tx:
+        found = exact_run(tx, run_id)
+    content = b"".join(_head(path, 16 << 20) for path in log_files(parts.state.runs, found.id))
+    sent = tagged(request, content, "application/octet-stream")
+    sent.headers["content-disposition"] = f'attachment; filename="{found.deployment}-{found.id}.log"'
+    return sent
+
+
+@router.get("/{run_id}/logs/stream", summary="What it prints, live", response_class=Response)
+async def follow_log(
+    request: Request,
+    run_id: RunIdText,
+    offset: Annotated[int, Query(ge=0, le=1 << 60)] = 0,
+    last_event_id: Annotated[str | None, Header(max_length=30)] = None,
+) -> Response:
+    """Server-sent events: `log` with a stretch, `end` with the state. An id is the offset to go on from."""
+    parts = parts_of(request)
+    caller: Caller = request.scope["caller"]
+    await run_in_threadpool(_state, parts, run_id)
+    if parts.streams.is_full(caller.key):
+        return problem(429, "TooManyStreams", "Too many streams are open.", headers={"retry-after": "5"})
+    begin = int(last_event_id) if last_event_id is not None and last_event_id.isdecimal() else offset
+    return EventStream(_told(parts, run_id, begin), parts.streams, caller.key)
+
+
+async def _told(parts: Parts, run_id: str, offset: int) -> AsyncIterator[bytes]:
+    while True:
+        # Asked before the look: what was printed before the end is told before it.
+        state = await run_in_threadpool(_state, parts, run_id)
+        while True:
+            part = await run_in_threadpool(_stretch, parts, run_id, offset)
+            if not part.text:
+                break
+            offset = part.next_offset
+            yield message({"text": part.text, "size": part.size}, event="log", number=str(offset))
+        if state.is_terminal:
+            yield message({"state": state.value}, event="end", number=str(offset))
+            return
+        yield b""
+        if not await parts.streams.pause():
+            return
+
+
+def _stretch(parts: Parts, run_id: str, offset: int) -> Stretch:
+    return stretch(log_files(parts.state.runs, run_id), offset, CHUNK_BYTES)
+
+
+def _state(parts: Parts, run_id: str) -> RunState:
+    with parts.store.read() as tx:
+        return exact_run(tx, run_id).state
+
+
+def _head(path: object, limit: int) -> bytes:
+    from pathlib import Path as FilePath
+
+    with FilePath(str(path)).open("rb") as stream:
+        return stream.read(limit)

@@ -1,0 +1,118 @@
+"""The source: what git says, what is applied of it, what it would change; and what can be asked of it."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, StringConstraints
+from starlette.responses import Response
+
+from controller.api.web.parts import answer, author_of, aware, parts_of
+from controller.model.status import PassRecord
+from controller.reconcile.preview import Preview
+from controller.store import passes
+from controller.views.status import SourceView, StatusView, look_in
+
+router = APIRouter(prefix="/api/v1", tags=["source"])
+
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{1,64}$")]
+
+
+class Look(BaseModel):
+    """`wait`: answer when the pass is done."""
+
+    model_config = ConfigDict(extra="forbid")
+    wait: bool = False
+
+
+class Approval(BaseModel):
+    """`digest` is what `withheld` of the status, or the plan, names."""
+
+    model_config = ConfigDict(extra="forbid")
+    digest: Digest
+
+
+class Looked(BaseModel):
+    """Whether the pass that was asked for is done."""
+
+    is_done: bool
+
+
+class Approved(BaseModel):
+    """What was done."""
+
+    digest: str
+    deleted: list[str]
+    remaining: list[str]
+    revision: str | None
+
+
+class NextFire(BaseModel):
+    """When a deployment fires next."""
+
+    deployment: str
+    fire_time: datetime
+
+
+def status_of(request: Request) -> StatusView:
+    """The whole picture."""
+    parts = parts_of(request)
+    return look_in(parts.store, parts.state, parts.location, parts.clock.now())
+
+
+@router.get("/status", response_model=StatusView, summary="The whole picture")
+def status(request: Request) -> Response:
+    """As `controller status -o json` has it."""
+    return answer(request, status_of(request))
+
+
+@router.get("/source", response_model=SourceView, summary="The source and its conditions")
+def source(request: Request) -> Response:
+    """As in the status."""
+    from controller.store import sources
+    from controller.views.status import source_view
+
+    parts = parts_of(request)
+    with parts.store.read() as tx:
+        found = sources.find(tx)
+    return answer(request, source_view(found, parts.location))
+
+
+@router.get("/passes", response_model=list[PassRecord], summary="The history of passes, newest first")
+def history(request: Request, limit: Annotated[int, Query(ge=1, le=50)] = 50) -> Response:
+    """Those that found something new or failed, with the milliseconds of each stage."""
+    with parts_of(request).store.read() as tx:
+        return answer(request, passes.latest(tx, limit))
+
+
+@router.get("/plan", response_model=Preview, summary="What a ref would change")
+def plan(request: Request, ref: Annotated[str | None, Query(min_length=1, max_length=250)] = None) -> Response:
+    """Against what is applied, as `controller plan -o json` has it; without `ref` that of the ref which is followed."""
+    return answer(request, parts_of(request).plan(ref))
+
+
+@router.get("/fire-times", response_model=list[NextFire], summary="What fires next")
+def fire_times(request: Request, limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Response:
+    """One row for each deployment, in the order of time."""
+    return answer(request, next_fires(request, limit))
+
+
+def next_fires(request: Request, limit: int) -> list[dict[str, Any]]:
+    """The next fire time of each deployment, in the order of time."""
+    views = [view for view in request.app.state.board.deployments() if view.next_fire_time is not None]
+    views.sort(key=lambda view: (view.next_fire_time, view.name))
+    return [{"deployment": view.name, "fire_time": aware(view.next_fire_time)} for view in views[:limit]]
+
+
+@router.post("/reconcile", response_model=Looked, summary="Look at the source now")
+def reconcile(request: Request, look: Look) -> Response:
+    """502 if the pass that was waited for could not read the source."""
+    asked = {"command": "reconcile", "wait": look.wait}
+    return answer(request, parts_of(request).operations.answer(asked, author_of(request)))
+
+
+@router.post("/approvals", response_model=Approved, summary="Release withheld deletions")
+def approve(request: Request, approval: Approval) -> Response:
+    """Exactly those of this digest; if git asks for others by then, nothing is deleted."""
+    asked = {"command": "approve", "digest": approval.digest}
+    return answer(request, parts_of(request).operations.answer(asked, author_of(request)))

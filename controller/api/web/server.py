@@ -1,0 +1,181 @@
+"""The HTTP server: on a thread of its own, beside the work. Whether it is up or not, flows run.
+
+`app` makes one. FastAPI and uvicorn are imported on its thread when it starts, so that the first pass does not wait for
+that. What is bound, and whether that is allowed, is decided before.
+"""
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from controller.api.web.credentials import Credentials
+from controller.errors import ControllerError, UsageError
+from controller.settings import Listen
+
+if TYPE_CHECKING:
+    from controller.api.web.limits import QuietServer
+
+log = logging.getLogger(__name__)
+
+_CLOSE_SECONDS = 3.0
+Build = Callable[["HttpServer"], Any]
+
+
+class HttpServer:
+    """Serves what `build` makes of it, once it is started. `build` is called on the server's thread."""
+
+    def __init__(self, listen: Listen, credentials: Credentials, build: Build) -> None:
+        self._listen = listen
+        self._credentials = credentials
+        self._build = build
+        self._socket: socket.socket | None = None
+        self._server: QuietServer | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="http", daemon=True)
+        self.on_close: Callable[[], None] = lambda: None
+
+    @property
+    def port(self) -> int:
+        """The port that it is bound to."""
+        return self._listen.port if self._socket is None else int(self._socket.getsockname()[1])
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether browsers reach it by https."""
+        return self._listen.certificate is not None or self._listen.is_behind_proxy
+
+    @property
+    def cookie(self) -> str:
+        """The name of the session's cookie: browsers don't tell ports apart, and there may be several of us."""
+        return f"controller_{self.port}"
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """What the header `Host` may say: where it is bound, and what the operator says that it is called."""
+        host = self._listen.host
+        names = {*self._listen.public_hosts, *([] if host in ("0.0.0.0", "::") else [host])}
+        if self._listen.is_loopback:
+            names |= {"localhost", "127.0.0.1", "::1"}
+        found = set()
+        for name in names:
+            bare = f"[{name}]" if ":" in name else name
+            found |= {f"{bare}:{self.port}".lower()}
+            if name in self._listen.public_hosts:
+                found.add(bare.lower())
+        return frozenset(found)
+
+    @property
+    def url(self) -> str:
+        """Where a browser of this machine finds it, or one elsewhere if it has a public name."""
+        if self._listen.is_behind_proxy and self._listen.public_hosts:
+            return f"https://{self._listen.public_hosts[0]}"
+        scheme = "http" if self._listen.certificate is None else "https"
+        host = self._listen.public_hosts[0] if self._listen.public_hosts else self._listen.host
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def login_link(self) -> str:
+        """A link that opens one session, once. Raises UsageError while nothing is served."""
+        if self._socket is None:
+            raise UsageError("This controller serves no dashboard.", hint="Start it with --listen 127.0.0.1:4200.")
+        # After the `#`, so that it reaches neither the log of a proxy nor another page.
+        return f"{self.url}/login#{self._credentials.new_code()}"
+
+    def start(self) -> None:
+        """Bind and serve. Raises UsageError if an address that was asked for can't be had; else goes on without."""
+        try:
+            self._socket = _bind(self._listen.host, self._listen.port)
+        except OSError as error:
+            where = f"{self._listen.host}:{self._listen.port}"
+            why = error.strerror or str(error)
+            if self._listen.is_explicit:
+                raise UsageError(f"--listen {where}: {why}.", hint="Choose another port, or --listen none.") from error
+            log.warning(
+                "No dashboard and no HTTP API: the address is taken, perhaps by another controller",
+                extra={"address": where, "error": why, "hint": "choose another with --listen HOST:PORT"},
+            )
+            return
+        self._thread.start()
+        log.info("Dashboard", extra={"url": self.url, "hint": "`controller login` prints a link that opens it"})
+
+    def close(self) -> None:
+        """Serve no more; streams end."""
+        self._closing.set()
+        if self._thread.ident is not None:
+            loop = self._loop
+            if loop is not None:
+                try:
+                    loop.call_soon_threadsafe(self._end)
+                except RuntimeError:
+                    log.debug("The server has ended already")
+            self._thread.join(_CLOSE_SECONDS + 1)
+        if self._socket is not None:
+            self._socket.close()
+
+    def _end(self) -> None:
+        self.on_close()
+        if self._server is not None:
+            self._server.end()
+
+    def _serve(self) -> None:
+        try:
+            self._server = self._make()
+            asyncio.run(self._live())
+        except ControllerError as error:
+            log.error("HTTP is not served", extra={"reason": error.reason, "error": error.message})
+        except Exception:
+            log.exception("The HTTP server failed; flows go on without it")
+
+    async def _live(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        if self._closing.is_set():
+            return
+        assert self._server is not None
+        assert self._socket is not None
+        await self._server.serve(sockets=[self._socket])
+
+    def _make(self) -> "QuietServer":
+        import uvicorn
+
+        from controller.api.web import limits
+
+        logging.getLogger("uvicorn").addHandler(logging.NullHandler())
+        logging.getLogger("uvicorn").propagate = False
+        config = uvicorn.Config(
+            self._build(self),
+            http=limits.PatientProtocol,
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            log_level=logging.CRITICAL,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            limit_concurrency=limits.MAX_CONNECTIONS,
+            timeout_keep_alive=limits.KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=int(_CLOSE_SECONDS),
+            h11_max_incomplete_event_size=limits.MAX_HEAD_BYTES,
+            ssl_certfile=self._listen.certificate,
+            ssl_keyfile=self._listen.key,
+        )
+        return limits.QuietServer(config)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        found.bind((host, port))
+        found.listen(64)
+    except OSError:
+        found.close()
+        raise
+    return found

@@ -1,0 +1,97 @@
+"""Server-sent events: what happens, as it happens. Bounded in number, and ended when the server is.
+
+A stream keeps no queue: it knows how far it has told, and reads on from there when the other side has taken that. Each
+message has an id, from which a reader goes on (`Last-Event-ID`).
+"""
+
+import asyncio
+import contextlib
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from controller.api.web.limits import MAX_STREAMS, MAX_STREAMS_OF_ONE
+from controller.views.plain import to_json
+
+LOOK_SECONDS = 0.25
+_BEAT_LOOKS = 60
+"""After so many looks without news a comment is sent, so that a peer that has gone is noticed."""
+
+
+def message(data: Any, *, event: str | None = None, number: str | None = None) -> bytes:
+    """One message of the wire format (WHATWG HTML, 9.2)."""
+    lines = [] if event is None else [f"event: {event}"]
+    if number is not None:
+        lines.append(f"id: {number}")
+    lines.append(f"data: {json.dumps(to_json(data), ensure_ascii=True)}")
+    return ("\n".join(lines) + "\n\n").encode()
+
+
+class Streams:
+    """Counts the open streams, of all and of each caller. Used on the server's thread."""
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+        self.closing = asyncio.Event()
+
+    def is_full(self, key: str) -> bool:
+        """Whether this caller may open no other one."""
+        return self._open.total() >= MAX_STREAMS or self._open[key] >= MAX_STREAMS_OF_ONE
+
+    @contextlib.contextmanager
+    def place(self, key: str) -> Iterator[None]:
+        """Take a place while a stream is open."""
+        self._open[key] += 1
+        try:
+            yield
+        finally:
+            self._open[key] -= 1
+            if self._open[key] <= 0:
+                del self._open[key]
+
+    async def pause(self) -> bool:
+        """Wait a moment; False when the server ends."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.closing.wait(), LOOK_SECONDS)
+        return not self.closing.is_set()
+
+
+class EventStream(Response):
+    """Sends what `messages` yields, empty ones excepted, until either side ends it."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, messages: AsyncIterator[bytes], streams: Streams, key: str) -> None:
+        super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
+        del self.headers["content-length"]
+        self._messages = messages
+        self._streams = streams
+        self._key = key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Hold the stream."""
+        gone = asyncio.ensure_future(_disconnect(receive))
+        silent = 0
+        try:
+            with self._streams.place(self._key):
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                await send({"type": "http.response.body", "body": b"retry: 1000\n\n", "more_body": True})
+                async for body in self._messages:
+                    silent = 0 if body else silent + 1
+                    if gone.done():
+                        return
+                    if not body and silent % _BEAT_LOOKS:
+                        continue
+                    await send({"type": "http.response.body", "body": body or b": still here\n\n", "more_body": True})
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            gone.cancel()
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,31 @@
+"""`controller doctor`: is everything there that a controller needs? It changes nothing."""
+
+import click
+
+from controller.cli import options
+from controller.settings import Location
+
+
+@click.command()
+@options.output
+@options.location
+def doctor(location: Location, output: str) -> int:
+    """Check git, the database, time zone data, the repository, the state directory and its permissions.
+
+    Exit 1 if anything is wrong, 0 with warnings only.
+    """
+    from controller.assembly import examine
+
+    found = examine(location)
+    if output == "json":
+        from controller.cli.output import print_json
+
+        print_json(found)
+    else:
+        from controller.cli.output import visible
+
+        for check in found:
+            click.echo(visible(f"{check.status:7}  {check.name}: {check.message}"))
+            if check.hint is not None:
+                click.echo(visible(f"{'':9}hint: {check.hint}"))
+    return 1 if any(check.status == "error" for check in found) else 0

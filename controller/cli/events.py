@@ -1,0 +1,72 @@
+"""`controller events`: what happened, oldest first; with `--follow` also what happens."""
+
+import json
+import sys
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from controller.cli import options
+from controller.cli.state import looking_if_any
+from controller.settings import Location
+
+if TYPE_CHECKING:
+    from controller.model.status import Event
+
+_FOLLOW_SECONDS = 0.2
+
+
+@click.command()
+@click.option("--for", "about", metavar="NAME", help="Only about this deployment, or `source`.")
+@click.option("--follow", "-f", is_flag=True, help="Go on until Ctrl-C; as JSON one object a line.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="The newest so many.")
+@options.output
+@options.location
+def events(location: Location, about: str | None, *, follow: bool, limit: int, output: str) -> None:
+    """Show what happened: what was applied, withheld, held, what failed and what recovered."""
+    from controller.store import events as journal
+
+    with looking_if_any(location) as tx:
+        found = [] if tx is None else journal.latest(tx, limit, about=about)[::-1]
+        last = 0 if tx is None else journal.last_number(tx)
+    if not follow:
+        _print_all(found, output)
+        return
+    _print_each(found, output)
+    with suppress(KeyboardInterrupt):
+        _follow(location, about, last, output)
+
+
+def _follow(location: Location, about: str | None, last: int, output: str) -> None:
+    """For ever; also from before there is a state."""
+    from controller.store import events as journal
+
+    pause = threading.Event()
+    while True:
+        sys.stdout.flush()
+        pause.wait(_FOLLOW_SECONDS)
+        with looking_if_any(location) as tx:
+            found, last = ([], 0) if tx is None else journal.since(tx, last, about=about)
+        _print_each(found, output)
+
+
+def _print_all(found: "list[Event]", output: str) -> None:
+    if output == "json":
+        from controller.cli.output import print_json
+
+        print_json(found)
+    else:
+        _print_each(found, output)
+
+
+def _print_each(found: "list[Event]", output: str) -> None:
+    from controller.cli.output import to_json, visible
+
+    for event in found:
+        if output == "json":
+            click.echo(json.dumps(to_json(event)))
+        else:
+            time = event.time.astimezone().isoformat(sep=" ", timespec="seconds")
+            click.echo(visible(f"{time}  {event.severity:7}  {event.about}  {event.reason}: {event.message}"))

@@ -1,0 +1,131 @@
+"""`controller plan`: what a commit would change, before it is in force. Made for pull requests: it runs nothing.
+
+With `--base` it needs only a repository, no state and no network; without it compares with what is applied.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from controller.cli import options
+from controller.errors import PathNotFoundError, StateError, UsageError
+from controller.settings import Location
+
+if TYPE_CHECKING:
+    from controller.manifests import DesiredState
+    from controller.model.snapshots import Snapshot
+    from controller.model.status import InventoryEntry
+    from controller.reconcile.preview import Preview
+    from controller.sources.source import Source
+
+
+@click.command()
+@click.option("--base", metavar="REF", help="What it is compared with. [default: what is applied]")
+@click.option("--head", metavar="REF", help="The commit that would be applied. [default: the ref that is followed]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="How to print.",
+)
+@options.location
+def plan(location: Location, base: str | None, head: str | None, output: str) -> int:
+    """Show what a commit changes: deployments, fields, fire times. Exit 1 if anything, 0 if nothing.
+
+    Deletions come first. Invalid documents are named, and count as a change.
+    """
+    from controller.clock import SystemClock
+
+    now = SystemClock().now()
+    view = _against_state(location, head, now) if base is None else _between(location, base, head, now)
+    if output == "json":
+        from controller.cli.output import print_json
+
+        print_json(view)
+    else:
+        from controller.reports import plans
+
+        click.echo(plans.as_markdown(view) if output == "markdown" else plans.as_text(view))
+    return 0 if view.is_empty else 1
+
+
+def _between(location: Location, base: str, head: str | None, now: datetime) -> "Preview":
+    """From one commit of the repository to another."""
+    from controller.reconcile.plan import make_plan
+    from controller.reconcile.preview import preview
+
+    before, recorded = _recorded(location, base, now)
+    snapshot, desired = _declared(_commit(location, head or location.ref or "HEAD"), location, now)
+    desired.check_environment()
+    return preview(make_plan(snapshot, desired, recorded), base=before, now=now)
+
+
+def _against_state(location: Location, head: str | None, now: datetime) -> "Preview":
+    """From what a controller has applied to a commit, or to a directory as it is."""
+    from controller.reconcile.against_state import plan_against_state
+    from controller.store import Store
+    from controller.store.directory import StateDirectory
+
+    store = Store.look_if_any(StateDirectory(location.state_dir).database)
+    if store is None:
+        raise StateError(
+            f"Nothing is applied yet: there is no state at {location.state_dir}.",
+            hint="Compare two commits with --base and --head, or start `controller run` first.",
+        )
+    try:
+        return plan_against_state(store, _commit(location, head), location.environment, now)
+    finally:
+        store.close()
+
+
+def _commit(location: Location, name: str | None) -> "Source":
+    """The source of a named commit; without a name what `controller run` would follow."""
+    from controller.settings import is_git_repository
+    from controller.sources.git import GitSource, NamedCommit
+
+    if not is_git_repository(location.directory):
+        if name is not None:
+            raise UsageError(f"{location.repo} is not a git repository: it has no commit {name}.")
+        from controller.sources.directory import DirectorySource
+
+        return DirectorySource(location.directory, path=location.path)
+    if name is not None:
+        return NamedCommit(location.directory, name, path=location.path)
+    return GitSource(location.directory, ref=location.ref, path=location.path, exports=location.state_dir / "exports")
+
+
+def _declared(source: "Source", location: Location, now: datetime) -> "tuple[Snapshot, DesiredState]":
+    from controller.manifests import ManifestReader
+
+    revision = source.observe()
+    snapshot = source.read(revision)
+    desired = ManifestReader(location.environment).read(snapshot.files, now, snapshot.project, source.code(revision))
+    return snapshot, desired
+
+
+def _recorded(location: Location, base: str, now: datetime) -> "tuple[str, Mapping[str, InventoryEntry]]":
+    """What the base alone would bring into force. A base without the deployments path declares nothing."""
+    from controller.model.status import InventoryEntry
+
+    source = _commit(location, base)
+    revision = source.observe()
+    try:
+        _, desired = _declared(source, location, now)
+    except PathNotFoundError:
+        return revision, {}
+    return revision, {
+        name: InventoryEntry(
+            name=name,
+            file=found.file,
+            line=found.line,
+            document=found.document,
+            spec_digest=found.spec_digest,
+            revision=revision,
+            cursor=now,
+        )
+        for name, found in desired.deployments.items()
+    }

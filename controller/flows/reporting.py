@@ -1,0 +1,50 @@
+"""Tells the supervisor what becomes of task runs: lines of JSON on the descriptor that the flow's process was given.
+
+`live` calls it. Without a supervisor it does nothing. A line is one write of at most PIPE_BUF bytes, so that lines of
+several threads don't mix, and no report ever fails a flow: whoever is told may be gone.
+"""
+
+import os
+import sys
+from typing import Any
+
+MARK = "_controller_run"
+"""The module that the flow's process puts into `sys.modules`; its `EVENTS_FD` is where reports go."""
+MAX_LINE = 4096
+_MAX_TEXT = 300
+_MAX_TAGS = 10
+
+
+def is_on() -> bool:
+    """Whether anybody is told."""
+    return MARK in sys.modules
+
+
+def send(event: dict[str, Any]) -> None:
+    """Report a change of one task run."""
+    run = sys.modules.get(MARK)
+    if run is None:
+        return
+    line = _line(event)
+    if len(line) > MAX_LINE:
+        line = _line({key: _short(value, _MAX_TEXT // 6) for key, value in event.items()})
+    try:
+        os.write(run.EVENTS_FD, line)
+    except OSError:
+        return
+
+
+def _line(event: dict[str, Any]) -> bytes:
+    import json
+
+    return json.dumps({"task": {key: _short(value, _MAX_TEXT) for key, value in event.items()}}).encode() + b"\n"
+
+
+def _short(value: Any, limit: int) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= limit else value[:limit] + "…"
+    return [_short(tag, limit // 6) for tag in value[:_MAX_TAGS]] if isinstance(value, list) else value
+
+
+# What a forked child does is not this run's: its ids would be those of its parent's tasks.
+os.register_at_fork(after_in_child=lambda: sys.modules.pop(MARK, None))

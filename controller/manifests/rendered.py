@@ -1,0 +1,66 @@
+"""Python specs that were rendered, to documents: what `rendering` has written, read like any other content.
+
+`reader` calls it. It does not execute anything: a spec that was not rendered is one finding. Limits are those of YAML,
+because documents go through the same builder; places are those of the Python file.
+"""
+
+import json
+from typing import Any
+
+from controller.manifests.load import Loaded, load
+from controller.manifests.nodes import Document, Node, Place, Problem
+from controller.model.findings import Severity
+from controller.model.snapshots import RENDERED
+
+NOT_RENDERED = "PythonNotRendered"
+
+
+def load_rendered(content: bytes) -> Loaded:
+    """The documents of a Python spec."""
+    if not content.startswith(RENDERED):
+        return Loaded(
+            problems=(
+                Problem(
+                    code="PythonNotRendered",
+                    message="this Python spec was not executed, so nobody knows what it declares",
+                    place=Place(1, 1),
+                    hint="--render-python executes it: only for files that you trust as you trust a program",
+                    severity=Severity.WARNING,
+                ),
+            )
+        )
+    said = json.loads(content.removeprefix(RENDERED))
+    error = said.get("error")
+    if error is not None:
+        message = f"it could not be executed: {error['message']}"
+        return Loaded(problems=(Problem(code="PythonSpecFailed", message=message, place=Place(error["line"], 1)),))
+    loaded = [_document(one) for one in said["documents"]]
+    return Loaded(
+        documents=tuple(document for one in loaded for document in one.documents),
+        problems=tuple(problem for one in loaded for problem in one.problems),
+    )
+
+
+def _document(said: dict[str, Any]) -> Loaded:
+    """One document, through the builder that counts."""
+    top = Place(said["line"], said.get("column", 1))
+    loaded = load(json.dumps(said["value"]).encode(), json=True)
+    places = {key: Place(*place) for key, place in said.get("places", {}).items()}
+    problems = (
+        Problem(code=problem.code, message=problem.message, place=top, hint=problem.hint) for problem in loaded.problems
+    )
+    return Loaded(
+        documents=tuple(Document(root=_placed(one.root, top, places)) for one in loaded.documents),
+        problems=tuple(problems),
+    )
+
+
+def _placed(node: Node, place: Place, inside: dict[str, Place] | None = None) -> Node:
+    """The same, written at a place of the Python file; the fields at places of their own where those are known."""
+    inside = inside or {}
+    return node._replace(
+        place=place,
+        fields={key: _placed(field, inside.get(key, place)) for key, field in node.fields.items()},
+        keys={key: inside.get(key, place) for key in node.keys},
+        items=tuple(_placed(item, place) for item in node.items),
+    )

@@ -1,0 +1,177 @@
+"""A plan for people and programs: what changes in which field, and when it fires before and after. Pure.
+
+`controller plan` shows it, from a repository alone or against what is applied. The dataclasses are the JSON that the
+command line promises.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from controller.calendar import next_fire_times
+from controller.manifests import build_deployment
+from controller.model.deployments import Deployment
+from controller.model.findings import Finding, Severity
+from controller.model.status import WITHHELD, InventoryEntry, Withheld
+from controller.reconcile.differences import MOST, FieldChange, differences, shown
+from controller.reconcile.plan import Plan, Update
+
+SHOWN_TIMES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FireTimes:
+    """The next few instants at which it fires, before and after the change."""
+
+    before: tuple[datetime, ...]
+    after: tuple[datetime, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One deployment that is to be created, updated or deleted; `file` and `line` are those of its document.
+
+    `renamed_from` is the name whose history it takes over. `warnings` are those of its document, `runs_in_flight` how
+    many of its runs are not final where a state is known.
+    """
+
+    action: str
+    deployment: str
+    file: str
+    line: int
+    fields: tuple[FieldChange, ...]
+    fire_times: FireTimes
+    renamed_from: str | None = None
+    warnings: tuple[str, ...] = ()
+    runs_in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stays:
+    """A deployment that stays in force though git does not declare it (well) any more, and why."""
+
+    deployment: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """How many of each; `invalid` are the documents and files that can't be applied."""
+
+    create: int
+    update: int
+    delete: int
+    unchanged: int
+    invalid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """The contract of `controller plan -o json`: deletions come first, then updates, then creations."""
+
+    base: str | None
+    head: str
+    digest: str
+    summary: Summary
+    changes: tuple[Change, ...]
+    withheld: Withheld | None
+    findings: tuple[Finding, ...]
+    kept: tuple[Stays, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether applying it would change nothing, and nothing is bad."""
+        return not self.changes and not self.summary.invalid
+
+
+def preview(plan: Plan, *, base: str | None, now: datetime, in_flight: Mapping[str, int] | None = None) -> Preview:
+    """Describe this plan; fire times are those after `now`."""
+    describe = _Describer(plan, now, in_flight or {})
+    withheld = [one.entry for one in plan.keep if one.reason == WITHHELD]
+    updates = [update for update in plan.update if update.is_real]
+    changes = [describe.deleted(entry) for entry in sorted((*plan.delete, *withheld), key=lambda entry: entry.name)]
+    changes += [describe.updated(update) for update in sorted(updates, key=lambda update: update.after.name)]
+    changes += [describe.created(new) for new in sorted(plan.create, key=lambda new: new.name)]
+    return Preview(
+        base=base,
+        head=plan.revision,
+        digest=plan.digest,
+        summary=Summary(
+            create=len(plan.create),
+            update=len(updates),
+            delete=len(plan.delete) + len(withheld),
+            unchanged=plan.unchanged + len(plan.update) - len(updates),
+            invalid=len({finding.deployment or finding.file for finding in plan.errors}),
+        ),
+        changes=tuple(changes),
+        withheld=plan.withheld,
+        findings=plan.findings,
+        kept=tuple(
+            Stays(deployment=one.entry.name, reason=one.reason, message=one.message)
+            for one in sorted(plan.keep, key=lambda one: one.entry.name)
+            if one.reason != WITHHELD
+        ),
+    )
+
+
+class _Describer:
+    """Words for one plan."""
+
+    def __init__(self, plan: Plan, now: datetime, in_flight: Mapping[str, int]) -> None:
+        self._now = now
+        self._in_flight = in_flight
+        self._warnings: dict[str | None, list[str]] = {}
+        for finding in plan.findings:
+            if finding.severity is Severity.WARNING:
+                self._warnings.setdefault(finding.deployment, []).append(finding.message)
+
+    def deleted(self, entry: InventoryEntry) -> Change:
+        before = build_deployment(entry.document, entry.file, entry.line)
+        return Change(
+            action="delete",
+            deployment=entry.name,
+            file=entry.file,
+            line=entry.line,
+            fields=(),
+            fire_times=FireTimes(before=self._times(before), after=()),
+            runs_in_flight=self._in_flight.get(entry.name, 0),
+        )
+
+    def updated(self, update: Update) -> Change:
+        entry, after = update.before, update.after
+        before = build_deployment(entry.document, entry.file, entry.line)
+        return Change(
+            action="update",
+            deployment=after.name,
+            file=after.file,
+            line=after.line,
+            fields=tuple(islice(differences(entry.document, after.document), MOST)),
+            fire_times=FireTimes(before=self._times(before), after=self._times(after)),
+            renamed_from=entry.name if update.is_renamed else None,
+            warnings=tuple(self._warnings.get(after.name, ())),
+            runs_in_flight=self._in_flight.get(entry.name, 0),
+        )
+
+    def created(self, new: Deployment) -> Change:
+        return Change(
+            action="create",
+            deployment=new.name,
+            file=new.file,
+            line=new.line,
+            fields=tuple(islice(_given(new), MOST)),
+            fire_times=FireTimes(before=(), after=self._times(new)),
+            warnings=tuple(self._warnings.get(new.name, ())),
+        )
+
+    def _times(self, deployment: Deployment) -> tuple[datetime, ...]:
+        if deployment.suspend:
+            return ()
+        return tuple(time for time, _ in next_fire_times(deployment.schedules, self._now, SHOWN_TIMES))
+
+
+def _given(new: Deployment) -> Iterator[FieldChange]:
+    for key, value in new.document.items():
+        if key != "name":
+            yield FieldChange(path=f"$.{key}", before=None, after=shown(value, key))

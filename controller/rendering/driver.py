@@ -1,0 +1,128 @@
+"""Executes one Python spec in a process that was started for it, and writes down what it has declared.
+
+Started by `process` as `python -P driver.py RESULT_FD`, with the call as JSON on standard input. It stands alone, and
+lets the file import what a flow could import (`flow_process` says how). What was registered by `controller.flows.specs`
+is written as documents, each with the line of its call.
+"""
+
+import ast
+import importlib.util
+import json
+import os
+import resource
+import sys
+import traceback
+import types
+from typing import Any
+
+MAX_RESULT_BYTES = 1 << 20
+MEMORY_BYTES = 2 << 30
+CPU_SECONDS = 20
+_MAX_MESSAGE = 300
+_BESIDE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "runs", "beside", "flow_process.py")
+
+
+def main() -> None:
+    """Execute, and write the result to the descriptor."""
+    result = int(sys.argv[1])
+    os.set_inheritable(result, False)
+    call = json.load(sys.stdin)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
+    data = json.dumps(rendered(call["root"], call["path"], call.get("origin"))).encode()
+    if len(data) > MAX_RESULT_BYTES:
+        data = json.dumps({"error": {"line": 1, "message": f"it declares more than {MAX_RESULT_BYTES} bytes"}}).encode()
+    os.write(result, data)
+
+
+def rendered(root: str, path: str, origin: str | None) -> dict[str, Any]:
+    """What the file declares, or why it could not be told; and the files of the repository that it has read."""
+    full = os.path.join(root, path)
+    try:
+        execute(root, full, path)
+        specs = sys.modules.get("controller.flows.specs")
+        registered = [] if specs is None else vars(specs)["registered"]
+        places = calls_in(full)
+        found: dict[str, Any] = {"documents": [document(spec, root, full, origin, places) for spec in registered]}
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is the file's
+        found = {"error": {"line": line_of(error, full), "message": message_of(error)}}
+    return {**found, "files": read_from(root, full)}
+
+
+def execute(root: str, full: str, path: str) -> None:
+    """Execute the file as a flow's file is."""
+    spec = importlib.util.spec_from_file_location("_flow_process", _BESIDE)
+    assert spec is not None
+    assert spec.loader is not None
+    flow_process = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(flow_process)
+    flow_process.make_importable(root, os.path.dirname(full))
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    sys.argv = [full]
+    sys.dont_write_bytecode = True
+    flow_process.load(full, path)
+
+
+def document(spec: Any, root: str, full: str, origin: str | None, places: dict[int, Any]) -> dict[str, Any]:
+    """One spec as a document with the places in it."""
+    line = next((number for file, number in spec.places if os.path.realpath(file) == os.path.realpath(full)), 1)
+    value = spec.plain()
+    location = value.get("flow_location")
+    if isinstance(location, str) and os.path.isabs(location):
+        value["flow_location"] = relative(location, root, full, origin)
+    return {"value": value, "line": line, **places.get(line, {})}
+
+
+def relative(location: str, root: str, full: str, origin: str | None) -> str:
+    """An absolute path inside the repository as the file itself would write it; any other is left for the check."""
+    real = os.path.realpath(location)
+    for top in filter(None, (root, origin)):
+        inside = os.path.relpath(real, os.path.realpath(top))
+        if not inside.startswith(".."):
+            return os.path.relpath(os.path.join(root, inside), os.path.dirname(full))
+    return location
+
+
+def calls_in(full: str) -> dict[int, Any]:
+    """The calls of the file by their line: the column, and where the value of each keyword is."""
+    with open(full, "rb") as stream:
+        tree = ast.parse(stream.read())
+    found: dict[int, Any] = {}
+    for node in ast.walk(tree):
+        name = getattr(node, "func", None)
+        if isinstance(node, ast.Call) and getattr(name, "attr", getattr(name, "id", "")) == "DeploymentSpec":
+            keywords = {item.arg: [item.value.lineno, item.value.col_offset + 1] for item in node.keywords if item.arg}
+            if "flow" in keywords:
+                keywords.setdefault("flow_location", keywords["flow"])
+            found[node.lineno] = {"column": node.col_offset + 1, "places": keywords}
+    return found
+
+
+def read_from(root: str, full: str) -> list[str]:
+    """The other files of the repository that were loaded."""
+    top = os.path.join(os.path.realpath(root), "")
+    files = {os.path.realpath(str(getattr(module, "__file__", None) or "/")) for module in list(sys.modules.values())}
+    return sorted(file[len(top) :] for file in files - {os.path.realpath(full)} if file.startswith(top))
+
+
+def line_of(error: BaseException, full: str) -> int:
+    """The last line of the file itself that the error went through."""
+    if isinstance(error, SyntaxError) and error.filename == full:
+        return error.lineno or 1
+    frames = [frame.lineno or 1 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == full]
+    frames = frames or [line for file, line in getattr(error, "places", ()) if file == full][:1]
+    return frames[-1] if frames else 1
+
+
+def message_of(error: BaseException) -> str:
+    """The error on one printable line."""
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001
+        text = type(error).__name__
+    line = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text.partition("\n")[0])
+    return line.removesuffix(": ")[:_MAX_MESSAGE]
+
+
+if __name__ == "__main__":
+    main()

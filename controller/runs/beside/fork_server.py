@@ -1,0 +1,171 @@
+"""Warm starts: a small interpreter that has loaded what runs need, and forks a supervisor for each when asked.
+
+Started by `controller.runs.warm` with one socket as its input; ends with that socket. It is single-threaded, holds no
+state and answers nothing: what it was asked is a directory and the supervisor's own socket, on which the new process
+first sends a descriptor of itself. If it dies or hangs, its supervisors go on, and new ones are started cold.
+
+A supervisor forks once more for a flow of a Python file. That process looks like a new interpreter: `as_new` says how.
+"""
+
+import _socket
+import atexit
+import gc
+import itertools
+import os
+import signal
+import sys
+import time
+import traceback
+import types
+from typing import Any, NamedTuple
+
+from controller.runs.beside import flow_process, supervisor, titles
+
+# What many flows use. Not `asyncio`, which is large. Not `threading`, and so not `logging`: what it does after each
+# fork costs every run half as much again as the fork. (`_socket` is `socket` without its enums, for the same reason.)
+import datetime  # isort: skip  # noqa: F401
+import pathlib  # isort: skip  # noqa: F401
+
+
+class New(NamedTuple):
+    """What a new interpreter has that can't be seen from the request.
+
+    `coerced`: the variables that it sets itself at its start (PEP 538: LC_CTYPE, where no language was chosen). `ours`:
+    the modules that it does not have.
+    """
+
+    path: list[str]
+    coerced: dict[str, str]
+    ours: list[str]
+
+
+def main(path: list[str]) -> int:
+    """Serve until the socket ends. `path` is what sys.path is to be in a flow. Returns in a flow's process only."""
+    began_with = titles.environment()
+    coerced = {name: value for name, value in os.environ.items() if name not in began_with}
+    control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, _reap)
+    ours = [name for name in sys.modules if name.partition(".")[0] == "controller"]
+    area = titles.find()
+    titles.show(area, "controller fork server")
+    flow_process.prepare()
+    gc.collect()
+    gc.freeze()
+    while True:
+        message, rights, _, _ = control.recvmsg(4096, _socket.CMSG_SPACE(4))
+        if not message:
+            os._exit(0)
+        if not rights:
+            continue  # no descriptor is free; its sender sees its socket closed
+        own = int.from_bytes(rights[0][2][:4], sys.byteorder)
+        pid = os.fork()
+        if pid == 0:
+            control.detach()  # its number becomes the input of the supervisor
+            new = New(path=path, coerced=coerced, ours=ours)
+            return _supervise(os.fsdecode(message), own, new, area, began_with)
+        os.close(own)
+
+
+def _reap(*_: object) -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return
+
+
+def _supervise(directory: str, own: int, new: New, area: titles.Area, began_with: dict[str, str]) -> int:
+    """What the new process is from here on: a supervisor as after a cold start, with its socket as 0 and 1."""
+    os.setsid()
+    os.umask(0o077)
+    titles.show(area, f"controller supervisor {directory}")
+    os.dup2(own, 0)
+    os.dup2(own, 1)
+    os.close(own)
+    handle = os.pidfd_open(os.getpid())
+    wire = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, os.dup(0))
+    wire.sendmsg([b"I AM\n"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, handle.to_bytes(4, sys.byteorder))])
+    wire.close()
+    os.close(handle)
+
+    def call(spec: dict[str, Any], env: dict[str, str]) -> int:
+        titles.show(area, f"controller flow {directory}", env.get("CONTROLLER_RUN_ID", ""))
+        as_new(new, env)
+        return _leave(flow_process.main, spec["root"])
+
+    warmth = supervisor.Warmth(call=call, environment=began_with)
+    try:
+        return supervisor.main(directory, warmth)
+    except Exception:  # noqa: BLE001 - whatever it is, this is where it can be told
+        with open(f"{directory}/supervisor.log", "w", encoding="utf-8") as complaints:
+            traceback.print_exc(file=complaints)
+        os._exit(1)
+
+
+def as_new(new: New, env: dict[str, str]) -> None:
+    """Make this fork what a new interpreter would be: its environment, path and signals, and nothing of ours loaded."""
+    os.environ.clear()
+    os.environ.update(new.coerced)
+    os.environ.update(env)
+    if "TZ" in env:
+        time.tzset()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    sys.path[:] = new.path
+    sys.orig_argv[:] = [sys.executable, "-P", flow_process.__file__]
+    for name in new.ours:
+        del sys.modules[name]
+
+
+def _leave(run: Any, root: str) -> int:
+    """Run to the end, and end as an interpreter does.
+
+    To take a whole interpreter apart costs more than a small flow. If only the standard library and the flow's own
+    files were loaded it is enough to do what has an effect: threads, atexit, what is open. Else: return, have it all.
+    """
+    before = len(sys.modules)
+    code: Any = 1
+    try:
+        code = run()
+    except SystemExit as error:
+        code = error.code
+    # The newest come first. To look at all of them would copy every page that a name of one stands on.
+    loaded = list(itertools.islice(reversed(sys.modules), max(0, len(sys.modules) - before)))
+    own = [name for name in loaded if not (_is_standard(name) or _is_ours(name))]
+    if not all(_is_below(sys.modules[name], root) for name in own):
+        sys.exit(code)
+    if "threading" in sys.modules:
+        sys.modules["threading"]._shutdown()
+    if len(sys._current_frames()) > 1:
+        sys.exit(code)  # daemon threads go on until the interpreter has gone
+    atexit._run_exitfuncs()
+    if code is not None and not isinstance(code, int):
+        sys.stderr.write(f"{code}\n")
+    for name in own:
+        vars(sys.modules.pop(name)).clear()  # what is closed when it goes, goes now
+    gc.collect(2 if gc.get_count()[2] else 1)  # nothing is in the oldest generation before its first round
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            continue
+    os._exit(0 if code is None else code & 0xFF if isinstance(code, int) else 1)
+
+
+def _is_standard(name: str) -> bool:
+    return name == "__main__" or name.partition(".")[0] in sys.stdlib_module_names
+
+
+def _is_ours(name: str) -> bool:
+    """What user code imports of us: the standard library alone is behind it."""
+    if name == flow_process.MARK:
+        return True
+    known = name == "controller" or f"{name}.".startswith("controller.flows.")
+    return known and _is_below(sys.modules[name], flow_process.PACKAGE)
+
+
+def _is_below(module: types.ModuleType, root: str) -> bool:
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and file.startswith(f"{root}/") and file.endswith(".py")

@@ -1,0 +1,176 @@
+"""The process beside one flow: starts it, ends it on time, keeps its output, and writes down how it ended.
+
+Started by `controller.runs.launcher`, or forked by the fork server, in a session of its own, so that it outlives both.
+Everything is loaded before READY (an upgrade may replace files under it); it knows neither database nor network.
+The order of what it writes is the protocol of docs/runs.md:
+
+    lock, held for life -> READY on 1 -> GO on 0 -> `started` -> the flow -> `exit`, durable
+
+End of file instead of GO means that nothing ran. Whoever finds the lock free and neither mark knows the same.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, NoReturn
+
+from controller.runs.beside import spawn, tree, vault
+from controller.runs.beside.flow import Flow
+from controller.runs.beside.group import Group
+from controller.runs.beside.limits import Limits
+from controller.runs.beside.wake import Wake
+
+EXIT_BYTES = 1 << 14
+
+Warm = Callable[[dict[str, Any], dict[str, str]], int]
+
+
+class Warmth(NamedTuple):
+    """What a forked supervisor can do: call the flow in a fork of itself. `environment`: what its server began with."""
+
+    call: Warm
+    environment: dict[str, str]
+
+
+def main(directory: str, warmth: Warmth | None = None) -> int:
+    """Supervise the run described by `run.json` here. Returns in the flow's own process only, if that is a fork."""
+    os.chdir(directory)
+    with open("run.json", encoding="utf-8") as stream:
+        spec = json.load(stream)
+    if not _take_lock():
+        os._exit(3)
+    tree.adopt_orphans()
+    wake = Wake()
+    reach("locked", spec)
+    os.write(1, b"READY\n")
+    reach("ready", spec)
+    given = _hear()
+    if given is None:
+        os._exit(0)
+    reach("go", spec)
+    return _supervise(spec, given, wake, warmth)
+
+
+def _supervise(spec: dict[str, Any], given: dict[str, str | None], wake: Wake, warmth: Warmth | None) -> int:
+    started_at = time.time()
+    try:
+        env = {**spec["env"], **vault.resolve(spec.get("secrets") or {}, given)}
+        _prepare(spec)
+    except vault.SecretError as error:
+        _finish(spec, started_at, {"outcome": "failed", "reason": str(error)})
+    limits = Limits(spec.get("resources") or {}, spec["grace"])
+    group = Group.make(spec.get("cgroup"), f"controller-{spec['nonce']}", limits.of_group())
+    mark("started", {"nonce": spec["nonce"], "at": started_at})
+    reach("started", spec)
+    flow = Flow(spec, wake, limits, group)
+    is_fork = warmth is not None and spawn.may_fork(spec, warmth.environment)
+    try:
+        pid = flow.start(env, is_fork=is_fork)
+    except OSError as error:
+        name = error.filename or spec["argv"][0]
+        ending: dict[str, Any] = {"outcome": "failed", "reason": f"could not be started: {error.strerror}: {name}"}
+    else:
+        if pid == 0:
+            assert warmth is not None
+            return warmth.call(spec["call"], env)
+        reach("forked", spec)
+        ending = flow.attend()
+    ending.update(flow.close())
+    reach("ended", spec)
+    _finish(spec, started_at, ending)
+
+
+def _finish(spec: dict[str, Any], started_at: float, ending: dict[str, Any]) -> NoReturn:
+    """Write `exit` and end. On a full disk the outcome has its place already, what the flow returned may not."""
+    remove_tree("tmp")
+    facts = {"nonce": spec["nonce"], "started_at": started_at, "finished_at": time.time(), **ending}
+    try:
+        mark("exit", facts, is_durable=True)
+    except OSError:
+        facts.pop("result", None)
+        mark("exit", facts, is_durable=True)
+    reach("exited", spec)
+    os._exit(0)
+
+
+def _take_lock() -> bool:
+    """Hold the run's lock for the life of this process; it says who that is."""
+    lock = os.open("lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    os.ftruncate(lock, 0)
+    os.write(lock, str(os.getpid()).encode())
+    return True
+
+
+def _hear() -> dict[str, str | None] | None:
+    """Wait for GO and what comes with it; None if it did not come whole, which is how a controller's end looks."""
+    said = b""
+    while chunk := os.read(0, 1 << 16):
+        said += chunk
+    if said == b"GO\n":
+        return {}
+    if not (said.startswith(b"GO {") and said.endswith(b"\n")):
+        return None
+    given: dict[str, str | None] = json.loads(said[3:])
+    return given
+
+
+def _prepare(spec: dict[str, Any]) -> None:
+    """The private directory, its owner, and room for `exit` while there is some."""
+    os.makedirs("tmp", 0o700, exist_ok=True)
+    user = spec.get("user")
+    if user is not None:
+        os.chown("tmp", user["uid"], user["gid"])
+    descriptor = os.open("exit.tmp", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.posix_fallocate(descriptor, 0, EXIT_BYTES)
+    os.close(descriptor)
+
+
+def mark(name: str, content: dict[str, Any], *, is_durable: bool = False) -> None:
+    """Write a file that is there whole or not at all: temp, rename. Durable: fsync of the file and its directory."""
+    descriptor = os.open(f"{name}.tmp", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    data = json.dumps(content).encode()
+    written = 0
+    while written < len(data):
+        written += os.pwrite(descriptor, data[written:], written)
+    os.ftruncate(descriptor, len(data))
+    if is_durable:
+        os.fsync(descriptor)
+    os.close(descriptor)
+    os.rename(f"{name}.tmp", name)
+    if is_durable:
+        directory = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
+        os.fsync(directory)
+        os.close(directory)
+
+
+def reach(point: str, spec: dict[str, Any]) -> None:
+    """End here like by a power cut if a test has asked for it: `crashpoint` of `run.json`."""
+    if spec.get("crashpoint") == point:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def remove_tree(top: str) -> None:
+    """Remove a directory and what is in it, as far as that is allowed."""
+    try:
+        os.rmdir(top)
+        return
+    except OSError:
+        pass
+    for directory, directories, files in os.walk(top, topdown=False):
+        for name in files + directories:
+            path = os.path.join(directory, name)
+            try:
+                os.rmdir(path) if name in directories and not os.path.islink(path) else os.unlink(path)
+            except OSError:
+                continue
+    try:
+        os.rmdir(top)
+    except OSError:
+        return

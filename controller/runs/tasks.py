@@ -1,0 +1,31 @@
+"""What flows told of their tasks, from the files that supervisors wrote to the state. Called by the watchlist.
+
+Reading comes before the transaction that settles the runs, writing is part of it: a run that has ended has its tasks.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from controller.model.runs import Run
+from controller.model.task_runs import TaskTree
+from controller.runs.verdict import Ended, Lost, Verdict
+from controller.store import Transaction, task_trees
+from controller.store.task_files import read_tree
+
+Trees = Mapping[tuple[str, int], TaskTree]
+
+
+def read_trees(ended: Iterable[tuple[Run, Path, Verdict]]) -> Trees:
+    """The trees of these by run and attempt: of those that ran and told of tasks."""
+    found: dict[tuple[str, int], TaskTree] = {}
+    for run, directory, verdict in ended:
+        tree = read_tree(directory) if isinstance(verdict, Ended | Lost) else None
+        if tree is not None:
+            found[run.id, run.attempt] = tree.ended(verdict.state.value if isinstance(verdict, Ended) else "crashed")
+    return found
+
+
+def record(tx: Transaction, trees: Trees) -> None:
+    """Keep them."""
+    for (run_id, attempt), tree in trees.items():
+        task_trees.keep(tx, run_id, attempt, tree)

@@ -1,0 +1,92 @@
+"""Sums over runs, made by the database: how many in each half hour, which deployments fail, the last few of one."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Integer, cast, func, select
+
+from controller.model.runs import RunState
+from controller.store.schema import runs
+from controller.store.store import Transaction
+
+FAILED = (RunState.FAILED, RunState.TIMED_OUT, RunState.CRASHED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failures:
+    """How often a deployment has failed, and its newest run that did."""
+
+    deployment: str
+    count: int
+    last_run_id: str
+    last_at: datetime
+
+
+def by_slot(tx: Transaction, since: datetime, slot: timedelta) -> dict[tuple[datetime, RunState], int]:
+    """How many runs were made since then, by the beginning of their slot (counted from the epoch) and state."""
+    seconds = int(slot.total_seconds())
+    number = cast(func.strftime("%s", runs.c.created_at), Integer) // seconds
+    rows = tx.connection.execute(
+        select(number.label("slot"), runs.c.state, func.count())
+        .where(runs.c.project == tx.project, runs.c.created_at >= since)
+        .group_by("slot", runs.c.state)
+    )
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    found: dict[tuple[datetime, RunState], int] = {}
+    for at, state, count in rows:
+        key = (epoch + timedelta(seconds=int(at) * seconds), RunState(state))
+        found[key] = found.get(key, 0) + count
+    return found
+
+
+def by_state(tx: Transaction) -> dict[RunState, int]:
+    """How many runs there are in each state, of all that are recorded."""
+    rows = tx.connection.execute(
+        select(runs.c.state, func.count()).where(runs.c.project == tx.project).group_by(runs.c.state)
+    )
+    return {RunState(state): count for state, count in rows}
+
+
+def failures(tx: Transaction, since: datetime, limit: int) -> list[Failures]:
+    """The deployments with the most failed runs since then."""
+    count = func.count()
+    rows = tx.connection.execute(
+        select(runs.c.deployment, count, func.max(runs.c.id), func.max(runs.c.created_at))
+        .where(
+            runs.c.project == tx.project,
+            runs.c.created_at >= since,
+            runs.c.state.in_([state.value for state in FAILED]),
+        )
+        .group_by(runs.c.deployment)
+        .order_by(count.desc(), runs.c.deployment)
+        .limit(limit)
+    )
+    return [Failures(deployment=name, count=number, last_run_id=last, last_at=at) for name, number, last, at in rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One run of a strip of the last few: what became of it, and how many seconds it took."""
+
+    id: str
+    state: RunState
+    seconds: float | None
+
+
+def strip(tx: Transaction, deployment: str, limit: int) -> list[Bar]:
+    """The last runs of a deployment, oldest first."""
+    rows = tx.connection.execute(
+        select(runs.c.id, runs.c.state, runs.c.started_at, runs.c.finished_at)
+        .where(runs.c.project == tx.project, runs.c.deployment == deployment)
+        .order_by(runs.c.id.desc())
+        .limit(limit)
+    )
+    found = [
+        Bar(
+            id=row.id,
+            state=RunState(row.state),
+            seconds=(row.finished_at - row.started_at).total_seconds() if row.started_at and row.finished_at else None,
+        )
+        for row in rows
+    ]
+    return found[::-1]

@@ -1,0 +1,52 @@
+"""The task runs of attempts that ended, one document each: they are read and shown together, and never change."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+
+from controller.model.task_runs import TaskRun, TaskTree
+from controller.store.schema import runs, task_trees
+from controller.store.store import Transaction
+
+
+def keep(tx: Transaction, run_id: str, attempt: int, tree: TaskTree) -> None:
+    """Record the tree of one attempt, in place of what was recorded before; nothing where there is no such run."""
+    if tx.connection.execute(select(runs.c.id).where(runs.c.id == run_id)).first() is None:
+        return
+    of_this = (task_trees.c.run_id == run_id, task_trees.c.attempt == attempt)
+    tx.connection.execute(delete(task_trees).where(*of_this))
+    row = {
+        "run_id": run_id,
+        "attempt": attempt,
+        "runs": [_plain(run) for run in tree.runs],
+        "dropped": tree.dropped,
+    }
+    tx.connection.execute(insert(task_trees).values(row))
+
+
+def find(tx: Transaction, run_id: str) -> TaskTree:
+    """The tree of the last attempt of a run; an empty one where nothing was told."""
+    query = select(task_trees).where(task_trees.c.run_id == run_id).order_by(task_trees.c.attempt.desc()).limit(1)
+    row = tx.connection.execute(query).first()
+    if row is None:
+        return TaskTree()
+    return TaskTree(runs=tuple(_read(values) for values in row.runs), dropped=row.dropped)
+
+
+def _plain(run: TaskRun) -> dict[str, Any]:
+    """Without what is as always; times as ISO 8601."""
+    values = {name: value for name, value in asdict(run).items() if value not in (None, False, (), "")}
+    for name in ("started_at", "finished_at"):
+        if name in values:
+            values[name] = values[name].isoformat()
+    return values
+
+
+def _read(values: dict[str, Any]) -> TaskRun:
+    times: dict[str, Any] = {
+        name: datetime.fromisoformat(values[name]) for name in ("started_at", "finished_at") if name in values
+    }
+    read: dict[str, Any] = {"parent": None, **values, **times, "tags": tuple(values.get("tags", ()))}
+    return TaskRun(**read)

@@ -1,0 +1,20 @@
+"""docs/sources.md names every reason for which a source can't be read, and every variable that lets us in."""
+
+import re
+
+from controller.errors import SOURCE_REASONS
+from tests.docs.pages import DOCS, ROOT
+
+PAGE = (DOCS / "sources.md").read_text(encoding="utf-8")
+
+
+def test_every_reason_is_explained_and_none_is_made_up() -> None:
+    table = PAGE.partition("## When it can't be read")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == SOURCE_REASONS
+
+
+def test_every_variable_that_lets_us_in_is_named() -> None:
+    settings = (ROOT / "controller" / "settings.py").read_text(encoding="utf-8")
+    assert 'f"CONTROLLER_GIT_{name}_FILE"' in settings
+    named = set(re.findall(r"CONTROLLER_GIT_[A-Z_]+", PAGE))
+    assert named == {f"CONTROLLER_GIT_{name}" for name in ("USERNAME", "PASSWORD", "PASSWORD_FILE", "CA_FILE")}

@@ -1,0 +1,103 @@
+"""docs/tutorial.md is followed to the letter: its files are written, its commands are run, and say what it says."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import wait_until
+from tests.docs.pages import DOCS
+
+pytestmark = pytest.mark.acceptance
+
+PAGE = (DOCS / "tutorial.md").read_text(encoding="utf-8")
+HOME = "/Developer/workflows"
+SEED = """
+from prefect import flow, task
+from typing import List
+
+
+@task
+def add_numbers(nums):
+    return sum(nums)
+
+@flow(name="Addition Machine")
+def calculator(nums: List[int]):
+    return add_numbers(nums)
+---
+from prefect.deployments import DeploymentSpec
+
+DeploymentSpec(
+    flow_location="/Developer/workflows/my_flow.py",
+    name="my-first-deployment",
+    parameters={"nums": "[1, 2, 3, 4]"}, 
+)
+"""  # noqa: W291 - as it was
+
+
+def steps() -> Iterator[tuple[str, str, str]]:
+    """Each block: its kind, the file that was named last, its text."""
+    name = ""
+    for match in re.finditer(
+        r"`(my_flow[\w.]*|deployments/[\w.]*)`|^```(\w+)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE
+    ):
+        if match[1]:
+            name = match[1]
+        else:
+            yield match[2], name, match[3]
+
+
+def commands(block: str) -> Iterator[tuple[str, str]]:
+    """Each command with what it prints."""
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        command, _, output = part.partition("\n")
+        yield command, output
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    identity = {f"GIT_{who}_{what}": "a@b.c" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+    return {"PATH": path, "HOME": str(tmp_path / "home"), "LANG": "C.UTF-8", "TZ": "UTC", "COLUMNS": "200", **identity}
+
+
+def matches(said: str, expected: str) -> bool:
+    pattern = ".*".join(re.escape(part) for part in expected.rstrip("\n").split("…"))
+    return (
+        re.fullmatch(pattern, "\n".join(line.rstrip() for line in said.rstrip("\n").split("\n")), re.DOTALL) is not None
+    )
+
+
+def test_the_tutorial_is_true(tmp_path: Path, environment: dict[str, str]) -> None:
+    work = tmp_path / "workflows"
+    work.mkdir()
+    running: subprocess.Popen[bytes] | None = None
+    try:
+        for kind, name, text in steps():
+            if kind == "python":
+                (work / name).write_text(text.replace(HOME, str(work)), encoding="utf-8")
+                continue
+            for command, output in commands(text):
+                if command == "controller run":
+                    with (tmp_path / "log").open("wb") as log:
+                        running = subprocess.Popen(command.split(), cwd=work, env=environment, stdout=log, stderr=log)
+                    wait_until((work / ".controller/control.sock").exists)
+                    continue
+                done = subprocess.run(command, shell=True, cwd=work, env=environment, capture_output=True, text=True)
+                expected = "\n".join(line.rstrip() for line in output.split("\n"))
+                said = done.stdout + done.stderr
+                assert matches(said, expected), f"$ {command}\n{said}"
+    finally:
+        if running is not None:
+            running.terminate()
+            running.wait(30)
+
+
+def test_the_files_are_those_of_the_seed_but_for_what_is_imported() -> None:
+    written = [text for kind, _, text in steps() if kind == "python"][:2]
+    ours = "---\n".join(written)
+    theirs = SEED.lstrip("\n").replace("from prefect.deployments import", "from controller import")
+    assert ours == theirs.replace("from prefect import", "from controller import")

@@ -1,0 +1,61 @@
+"""What needs other packages where the flow runs: flows of Prefect without its server, models of Pydantic.
+
+`make prefect` installs both into a place of their own. The stand-in of test_foreign_flows.py is checked always.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.runs.beside import flow_process
+from tests.unit.runs.test_foreign_flows import CASES, FLOWS
+
+pytestmark = pytest.mark.prefect
+PYTHON = Path(__file__).parents[2] / ".venv-prefect/bin/python"
+
+MODELS = """
+from typing import Annotated
+from pydantic import BaseModel, BeforeValidator, Field
+class Item(BaseModel):
+    n: int
+class Order(BaseModel):
+    items: list[Item]
+Words = Annotated[list, BeforeValidator(str.split)]
+def main(order: Order, many: Annotated[int, Field(gt=3)] = 5, words: Words = "a b"):
+    return [order.items[0].n, many, words]
+"""
+MODEL_CASES: list[tuple[dict[str, Any], Any]] = [
+    ({"order": {"items": [{"n": "1"}]}, "many": "4", "words": "c d"}, [1, 4, ["c", "d"]]),
+    ({"order": {"items": [{"n": "x"}]}}, "parameter order.items[0].n: expected Order: Input should be a valid integer"),
+    ({"order": {"items": [{"n": 1}]}, "many": 2}, "parameter many: expected int: Input should be greater than 3"),
+]
+
+
+def run(directory: Path, code: str, name: str, parameters: dict[str, Any]) -> tuple[Any, str]:
+    """What the flow told of its end, and what it printed."""
+    (directory / "a.py").write_text(code, encoding="utf-8")
+    call = {"root": str(directory), "path": "a.py", "name": name, "parameters": parameters, "pycache": None}
+    (directory / "call").write_text(json.dumps(call), encoding="utf-8")
+    command = ["sh", "-c", 'exec "$0" -P "$1" 3<call 4>events', str(PYTHON), flow_process.__file__]
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(directory), "PREFECT_API_URL": "http://127.0.0.1:9"}
+    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+    events = json.loads((directory / "events").read_text(encoding="utf-8"))
+    return events.get("result", events.get("error")), done.stderr
+
+
+@pytest.mark.parametrize(("name", "parameters", "result"), CASES)
+def test_a_flow_of_prefect_runs_without_a_server(
+    tmp_path: Path, name: str, parameters: dict[str, Any], result: Any
+) -> None:
+    told, log = run(tmp_path, FLOWS, name, parameters)
+    assert told == result, log
+    assert name != "total" or "adding 3 numbers" in log
+
+
+@pytest.mark.parametrize(("parameters", "result"), MODEL_CASES)
+def test_models_of_pydantic_are_made_and_checked(tmp_path: Path, parameters: dict[str, Any], result: Any) -> None:
+    told, log = run(tmp_path, MODELS, "main", parameters)
+    assert told[: len(result)] == result, log

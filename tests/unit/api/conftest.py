@@ -1,0 +1,191 @@
+"""A real controller that serves on a port of this machine, and a client that says exactly what a test wants."""
+
+import http.client
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.app import Controller, Ending
+from controller.settings import Settings, locate, parse_listen
+from tests.conftest import GitRepository, new_repository, wait_until
+
+FLOWS = '''
+"""Flows of the tests."""
+import sys
+from typing import Literal
+
+
+def add(a: int, b: int = 2, mode: Literal["slow", "fast"] = "fast") -> int:
+    print(f"adding {a} and {b}")
+    return a + b
+
+
+def speak(text: str, times: int = 1) -> None:
+    for _ in range(times):
+        sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def wait(path: str) -> None:
+    import os, time
+    print("waiting", flush=True)
+    while not os.path.exists(path):
+        time.sleep(0.02)
+    print("done waiting", flush=True)
+'''
+
+DEPLOYMENTS = """
+name: add
+flow: flows/all.py:add
+description: Adds two numbers.
+tags: [sums, tests]
+parameters: {a: 1}
+---
+name: speak
+flow: flows/all.py:speak
+parameters: {text: "hello\\n"}
+---
+name: wait
+flow: flows/all.py:wait
+---
+name: far
+command: [echo, far]
+schedules: [{cron: "0 0 29 2 *", timezone: Europe/Berlin}]
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(slots=True, kw_only=True)
+class Served:
+    """A controller that serves a repository."""
+
+    controller: Controller
+    repository: GitRepository
+    port: int
+    token: str
+    url: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        token: str | None = "",
+    ) -> Answer:
+        """Send this and nothing else: the token, unless another or None is given; bytes as they are, else JSON."""
+        sent = {"Authorization": f"Bearer {token or self.token}"} if token is not None else {}
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        if data is not None and not isinstance(body, bytes):
+            sent["Content-Type"] = "application/json"
+        given = {**sent, **(headers or {})}
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+            connection.putrequest(method, path, skip_host="Host" in given, skip_accept_encoding=True)
+            for name, value in given.items():
+                connection.putheader(name, value)
+            if data is not None and "Content-Length" not in given:
+                connection.putheader("Content-Length", str(len(data)))
+            connection.endheaders(data)
+            found = connection.getresponse()
+            return Answer(status=found.status, headers=dict(found.headers.items()), body=found.read())
+
+    def get(self, path: str, **headers: str) -> Answer:
+        """What is at this path, for the bearer of the token."""
+        return self.ask("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+    def post(self, path: str, body: Any = None, **headers: str) -> Answer:
+        """A change by the bearer of the token."""
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.ask("POST", path, {} if body is None else body, given)
+
+    def log_in(self) -> str:
+        """A session: the value of the header `Cookie`."""
+        code = self.controller._web.login_link().partition("#")[2]
+        form = f"code={code}".encode()
+        kind = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
+        answer = self.ask("POST", "/login", form, kind, token=None)
+        assert answer.status == 303, answer
+        return answer.headers["set-cookie"].partition(";")[0]
+
+    def run(self, name: str, **parameters: Any) -> Any:
+        """Run it and wait for its end."""
+        made = self.post(f"/api/v1/deployments/{name}/runs", {"parameters": parameters})
+        assert made.status == 201, made
+        return self.wait_for(made.json()["run_id"])
+
+    def wait_for(self, run_id: str) -> Any:
+        """The run, when it is final."""
+        last: list[Any] = [None]
+
+        def is_final() -> bool:
+            last[0] = self.get(f"/api/v1/runs/{run_id}").json()
+            return last[0]["finished_at"] is not None
+
+        wait_until(is_final)
+        return last[0]
+
+    def commit(self, files: dict[str, str]) -> str:
+        """Commit, and return when that is in force."""
+        commit = self.repository.commit(files)
+        assert self.post("/api/v1/reconcile", {"wait": True}).status == 200
+        return commit
+
+
+def serve(repository: GitRepository, state: Path) -> Served:
+    """A controller for this repository, when it is ready to be asked."""
+    settings = Settings(
+        location=locate(str(repository.path), "deployments", None, str(state)), listen=parse_listen("127.0.0.1:0")
+    )
+    controller = Controller(settings, Ending())
+    controller.start()
+    link = controller._web.login_link()
+    token = (state / "token").read_text().strip()
+    port = int(link.partition("#")[0].rpartition(":")[2].partition("/")[0])
+    served = Served(controller=controller, repository=repository, port=port, token=token)
+    wait_until(lambda: served.get("/readyz").status == 200)
+    return served
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One controller for the tests of a module."""
+    top = tmp_path_factory.mktemp("served")
+    repository = new_repository(top / "repo")
+    repository.commit({"flows/all.py": FLOWS, "deployments/all.yaml": DEPLOYMENTS})
+    found = serve(repository, top / "state")
+    yield found
+    found.controller.stop()
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Served]:
+    """A controller for one test alone."""
+    repository = new_repository(tmp_path / "repo")
+    repository.commit({"flows/all.py": FLOWS, "deployments/all.yaml": DEPLOYMENTS})
+    found = serve(repository, tmp_path / "state")
+    yield found
+    found.controller.stop()

@@ -1,0 +1,113 @@
+"""`controller plan` between commits of every kind of repository, named in every way that people name commits."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import GitRepository, new_repository
+from tests.unit.cli.conftest import Command
+
+COMMENT = 65_536
+"""Characters that GitHub takes as a comment on a pull request."""
+
+
+def hourly(name: str, extra: str = "") -> str:
+    return f"name: {name}\ncommand: ['true']\nschedule: {{cron: '0 * * * *'}}\n{extra}"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> GitRepository:
+    """Two commits: of `a` and of `b`, each with a branch and tags; `main` is the first."""
+    found = new_repository(tmp_path / "r")
+    found.commit({"deployments/a.yaml": hourly("a")})
+    found.git("tag", "light")
+    found.git("tag", "--annotate", "heavy", "--message", "x")
+    found.git("checkout", "--quiet", "-b", "feature/one/b")
+    found.commit({"deployments/b.yaml": hourly("b")})
+    return found
+
+
+def changes(command: Command, root: Path, *arguments: str) -> list[tuple[str, str]]:
+    answer = command("plan", "--repo", str(root), *arguments, "-o", "json")
+    assert answer.code in (0, 1), answer.err
+    found = [(change["action"], change["deployment"]) for change in answer.json["changes"]]
+    assert answer.code == bool(found)
+    return found
+
+
+@pytest.mark.parametrize("base", ["HEAD~1", "HEAD^", "@~", "light", "heavy", "heavy~0", "origin/main", "main@sha"])
+def test_a_commit_is_named_as_to_git(command: Command, repository: GitRepository, tmp_path: Path, base: str) -> None:
+    clone = tmp_path / "clone"
+    repository.git("clone", "--quiet", str(repository.path), str(clone))
+    name = repository.git("rev-parse", "main") if base == "main@sha" else base
+    assert changes(command, clone, "--base", name) == [("create", "b")]
+    assert changes(command, clone, "--base", name, "--head", "origin/feature/one/b") == [("create", "b")]
+    assert changes(command, clone, "--base", "HEAD", "--head", name) == [("delete", "b")]
+    assert changes(command, clone, "--base", name, "--head", name) == []
+    assert not (clone / ".controller").exists()
+
+
+def test_bare_repositories_and_worktrees_are_planned_in(
+    command: Command, repository: GitRepository, tmp_path: Path
+) -> None:
+    bare, tree = tmp_path / "bare.git", tmp_path / "tree"
+    repository.git("clone", "--quiet", "--bare", str(repository.path), str(bare))
+    before = sorted(bare.iterdir())
+    assert changes(command, bare, "--base", "main", "--head", "feature/one/b") == [("create", "b")]
+    assert sorted(bare.iterdir()) == before
+    repository.git("worktree", "add", "--quiet", "--detach", str(tree), "main")
+    assert changes(command, tree, "--base", "feature/one/b") == [("delete", "b")]
+
+
+def test_only_where_history_is_cut_off_it_is_said_that_it_may_be(
+    command: Command, repository: GitRepository, tmp_path: Path
+) -> None:
+    shallow = tmp_path / "shallow"
+    repository.git("clone", "--quiet", "--depth", "1", f"file://{repository.path}", str(shallow))
+    answer = command("plan", "--repo", str(shallow), "--base", "HEAD~1")
+    assert (answer.code, "--unshallow" in answer.err) == (2, True)
+    answer = command("plan", "--repo", str(repository.path), "--base", "HEAD~9")
+    assert (answer.code, "--unshallow" in answer.err) == (2, False)
+
+
+def test_an_environment_has_its_own_plan(command: Command, repository: GitRepository) -> None:
+    repository.commit({"controller.yaml": "environments: {prod: {}, dev: {}}\n"})
+    overlay = "environments:\n  prod: {schedule: {cron: '7 * * * *'}}\n"
+    repository.commit({"deployments/a.yaml": hourly("a", overlay)})
+    assert changes(command, repository.path, "--base", "HEAD~1", "--environment", "dev") == []
+    assert changes(command, repository.path, "--base", "HEAD~1", "--environment", "prod") == [("update", "a")]
+    answer = command("plan", "--repo", str(repository.path), "--base", "HEAD~1", "--environment", "staging")
+    assert (answer.code, answer.out) == (2, "")
+
+
+def test_what_is_kept_though_it_is_not_declared_any_more_is_told(command: Command, repository: GitRepository) -> None:
+    repository.commit({"deployments/kept.yaml": hourly("kept", "prune: disabled\n")})
+    (repository.path / "deployments/kept.yaml").unlink()
+    (repository.path / "deployments/b.yaml").unlink()
+    repository.commit({"deployments/bad.yaml": "name: [\n"})
+    location = ("--repo", str(repository.path), "--base", "HEAD~1")
+    kept = command("plan", *location, "-o", "json").json["kept"]
+    assert [(one["deployment"], one["reason"]) for one in kept] == [
+        ("b", "InvalidManifest"),
+        ("kept", "InvalidManifest"),
+    ]
+    assert "deployments/bad.yaml" in kept[0]["message"]
+    assert "= keep b: deployments/bad.yaml:2:1" in command("plan", *location).out
+    assert "keep b: " in command("plan", *location, "-o", "markdown").out
+    (repository.path / "deployments/bad.yaml").unlink()
+    repository.commit()
+    answer = command("plan", *location[:2], "--base", "HEAD~2", "-o", "json")
+    assert [(one["deployment"], one["reason"]) for one in answer.json["kept"]] == [("kept", "PruneDisabled")]
+
+
+def test_a_plan_of_a_thousand_changes_still_is_a_comment(command: Command, repository: GitRepository) -> None:
+    wide = f"description: {'w' * 300}\n"
+    repository.commit({f"deployments/d{number}.yaml": hourly(f"d{number}", wide) for number in range(1000)})
+    text = command("plan", "--repo", str(repository.path), "--base", "HEAD~1", "-o", "markdown").out
+    assert len(text) < COMMENT
+    assert text.startswith("### Plan: 1000 to create")
+    assert "Digest `sha256:" in text
+    shown = text.count("| create |")
+    assert 0 < shown < 1000
+    assert f"{1000 - shown} more changes" in text
+    assert text.count("<details>") == text.count("</details>")

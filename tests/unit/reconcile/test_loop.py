@@ -1,0 +1,182 @@
+"""When the reconciler looks: a burst is one pass of the newest, whoever asks gets a pass that began afterwards."""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from controller.clock import SystemClock
+from controller.reconcile import Loop
+from controller.sources.git import GitSource
+from tests.conftest import GitRepository, wait_until
+from tests.unit.reconcile.conftest import World, hourly
+
+COMMITS = 300
+
+
+class Counted(GitSource):
+    """Counts how often it is looked at, and waits at the gate each time."""
+
+    def __init__(self, repo: Path, exports: Path) -> None:
+        super().__init__(repo, ref=None, path="deployments", exports=exports)
+        self.looks = 0
+        self.arrived = threading.Event()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def observe(self) -> str:
+        self.looks += 1
+        self.arrived.set()
+        assert self.gate.wait(60)
+        return super().observe()
+
+
+@pytest.fixture
+def source(repository: GitRepository, tmp_path: Path) -> Counted:
+    repository.commit({"deployments/a.yaml": hourly("a")})
+    return Counted(repository.path, tmp_path / "exports")
+
+
+def new_loop(world: World, source: Counted, *, on_failure: Callable[[], None]) -> Loop:
+    return Loop(
+        world.reconciler,
+        source,
+        clock=SystemClock(),
+        interval=timedelta(hours=1),
+        longest_retry=timedelta(hours=1),
+        on_failure=on_failure,
+    )
+
+
+@pytest.fixture
+def loop(world: World, source: Counted) -> Iterator[Loop]:
+    """A loop that looks only at hints, with the first pass done."""
+    world.restart(source=source)
+    found = new_loop(world, source, on_failure=lambda: None)
+    found.start()
+    assert found.ask(60) is not None
+    yield found
+    source.gate.set()
+    found.stop()
+    assert found.failure is None
+
+
+def commits(repository: GitRepository) -> list[str]:
+    """So many commits, one after the other, that no branch leads to yet."""
+    script = [f"reset refs/heads/side\nfrom {repository.head()}\n"]
+    for number in range(COMMITS):
+        text = hourly("a", version=f"'{number}'")
+        script.append(
+            "commit refs/heads/side\ncommitter A <a@localhost> 1700000000 +0000\ndata 1\nx\n"
+            f"M 644 inline deployments/a.yaml\ndata {len(text)}\n{text}\n"
+        )
+    repository.git("fast-import", "--quiet", stdin="".join(script).encode())
+    return repository.git("rev-list", "--reverse", "HEAD..side").split()
+
+
+def move(repository: GitRepository, ids: list[str]) -> None:
+    """Move the branch along these commits, one by one."""
+    script = "".join(f"start\nupdate refs/heads/main {one}\ncommit\n" for one in ids)
+    repository.git("update-ref", "--stdin", stdin=script.encode())
+
+
+def version(world: World) -> object:
+    return world.entries()["a"].document.get("version")
+
+
+def test_a_burst_of_commits_is_few_passes_and_the_newest_wins(
+    world: World, repository: GitRepository, source: Counted, loop: Loop
+) -> None:
+    ids = commits(repository)
+    assert loop.ask(60) is not None
+    before = source.looks
+    move(repository, ids)
+    wait_until(lambda: version(world) == str(COMMITS - 1))
+    assert source.looks - before <= 10
+
+
+def test_what_happens_during_a_pass_is_one_more_pass(
+    world: World, repository: GitRepository, source: Counted, loop: Loop
+) -> None:
+    ids = commits(repository)
+    assert loop.ask(60) is not None
+    source.gate.clear()
+    source.arrived.clear()
+    loop.look()
+    assert source.arrived.wait(60)
+    before = source.looks
+    move(repository, ids[:-1])
+    source.gate.set()
+    move(repository, ids[-1:])
+    wait_until(lambda: version(world) == str(COMMITS - 1))
+    assert source.looks - before <= 2
+
+
+def test_hints_that_never_end_put_no_pass_off_for_ever_and_make_few(source: Counted, loop: Loop) -> None:
+    ended = threading.Event()
+    hints = 0
+
+    def hint() -> None:
+        nonlocal hints
+        while not ended.wait(0.001):
+            hints += 1
+            loop.look()
+
+    before = source.looks
+    thread = threading.Thread(target=hint)
+    thread.start()
+    wait_until(lambda: source.looks >= before + 3)
+    ended.set()
+    thread.join()
+    assert hints > 3 * 60
+
+
+def test_a_pass_that_was_asked_for_began_after_the_question(source: Counted, loop: Loop) -> None:
+    source.gate.clear()
+    source.arrived.clear()
+    loop.look()
+    assert source.arrived.wait(60)
+    before = source.looks
+    answers: list[object] = []
+    threads = [threading.Thread(target=lambda: answers.append(loop.ask(60))) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    assert loop.ask(0) is None
+    source.gate.set()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 5
+    assert None not in answers
+    assert source.looks > before
+
+
+def test_whoever_asks_of_a_loop_that_ends_is_not_kept_waiting(source: Counted, loop: Loop) -> None:
+    source.gate.clear()
+    source.arrived.clear()
+    answers: list[object] = []
+    thread = threading.Thread(target=lambda: answers.append(loop.ask(600)))
+    thread.start()
+    assert source.arrived.wait(60)
+    stopper = threading.Thread(target=loop.stop)
+    stopper.start()
+    thread.join(60)
+    source.gate.set()
+    stopper.join(60)
+    assert len(answers) == 1
+
+
+def test_a_fault_that_is_not_the_world_s_ends_it_with_a_word(world: World, source: Counted) -> None:
+    class Faulty(GitSource):
+        def observe(self) -> str:
+            raise RuntimeError("a fault")
+
+    faulty = Faulty(world.root, ref=None, path="deployments", exports=world.root / "exports")
+    world.restart(source=faulty)
+    told = threading.Event()
+    loop = new_loop(world, source, on_failure=told.set)
+    loop.start()
+    assert told.wait(60)
+    loop.stop()
+    assert isinstance(loop.failure, RuntimeError)

@@ -1,0 +1,73 @@
+"""Controller and supervisor die at every pair of points: never two starts, always a verdict, nothing left running."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.crashpoints import CONTROLLER, SUPERVISOR
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[3]
+PAIRS = [
+    [*([controller] if controller else []), *([f"supervisor:{supervisor}"] if supervisor else [])]
+    for controller in ("", *CONTROLLER)
+    for supervisor in ("", *SUPERVISOR)
+]
+
+
+@pytest.mark.parametrize("share", range(4))
+def test_wherever_both_die_a_flow_starts_once_at_most_and_has_its_verdict(tmp_path: Path, share: int) -> None:
+    pairs = [pair or ["none"] for pair in PAIRS[share::4]]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.unit.runs.crashing", str(tmp_path)],
+        input="".join(json.dumps(pair) + "\n" for pair in pairs),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    answers: list[Any] = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["points"] for answer in answers] == pairs
+    assert [answer for answer in answers if not is_right(answer)] == [], done.stderr
+
+
+def is_right(answer: dict[str, Any]) -> bool:
+    """The invariants, and what follows from the points for certain."""
+    controller = [point for point in answer["points"] if not point.startswith("supervisor:") and point != "none"]
+    supervisor = [point for point in answer["points"] if point.startswith("supervisor:")]
+    first, second = answer["ends"]
+    if second != 0 or answer["starts"] > 1 or answer["left"]:
+        return False
+    if first != (-9 if controller and is_reached(controller[0], supervisor) else 0):
+        return False
+    if answer["state"] == "succeeded":
+        return bool(answer["starts"] == 1 and answer["result"] == "done")
+    # Only who lost a supervisor has another end, and then it is never called the flow's own.
+    is_unknown = answer["state"] == "crashed" or str(answer["reason"]).startswith("not launched")
+    return bool(supervisor) and is_unknown
+
+
+def is_reached(controller: str, supervisor: list[str]) -> bool:
+    """Whether the controller gets to its point at all: GO needs a supervisor that is there."""
+    if supervisor != ["supervisor:locked"]:
+        return True
+    return controller not in ("heard", "running", "gone")
+
+
+def test_every_point_in_the_code_is_named_and_every_name_is_a_point() -> None:
+    found: dict[bool, set[str]] = {True: set(), False: set()}
+    for path in (ROOT / "controller" / "runs").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("reach", "crashpoints.reach"):
+                [name, *_] = node.args
+                assert isinstance(name, ast.Constant)
+                found["beside" in path.parts].add(str(name.value))
+    assert found == {True: set(SUPERVISOR), False: set(CONTROLLER)}

@@ -1,0 +1,186 @@
+"""What becomes of tasks is known after the run, while it runs, and whatever happens to the controller meanwhile."""
+
+import os
+import select
+from collections import Counter
+
+import pytest
+
+from controller.model.runs import RunState
+from controller.model.task_runs import MAX_TASK_RUNS, TaskRun, replay
+from controller.runs.beside.reports import MAX_FILE_BYTES
+from controller.views.runs import RunView, find_run
+from tests.conftest import PATIENCE_SECONDS, wait_until
+from tests.unit.runs.conftest import RunFlow, World
+
+pytestmark = pytest.mark.integration
+
+MANY = """
+import threading
+from controller import flow, tags, task
+
+seen = {}
+lock = threading.Lock()
+
+@task(retries=2, tags=["load"])
+def load(x):
+    with lock:
+        seen[x] = seen.get(x, 0) + 1
+    if x % 10 == 0 and seen[x] == 1:
+        raise OSError("away")
+    if x == 77:
+        raise ValueError("no such row")
+    return x
+
+@task
+def add(values):
+    return sum(values)
+
+@flow
+def part(values):
+    return add(values)
+
+@flow(concurrency=8)
+def main(count: int, file: str = ""):
+    loaded = load.map(range(count))
+    good = [future.result() for future in loaded if not future.result(raise_on_failure=False).__class__ is ValueError]
+    if file:
+        import os
+        open(file, "w").close()
+        while os.path.exists(file):
+            os.stat(".")
+    total = part(good)
+    add.submit([loaded[77]] if count > 77 else [1])
+    return total
+"""
+DOCUMENT = "name: many\nflow: flows/many.py:main\nparameters: {{count: {count}, file: '{file}'}}\n"
+
+
+def seen(world: World, run_id: str) -> RunView:
+    with world.store.read() as tx:
+        return find_run(tx, run_id, directory=world.runs_directory)
+
+
+def check_tree(tasks: tuple[TaskRun, ...]) -> None:
+    """What `main` with 200 comes to."""
+    by_name = {name: [one for one in tasks if one.name == name] for name in ("main", "load", "part", "add")}
+    [main], [part] = by_name["main"], by_name["part"]
+    assert (main.kind, main.parent, main.state) == ("flow", None, "failed")
+    assert main.reason is not None
+    assert main.reason.startswith("TasksFailedError: 1 of 201 tasks did not succeed: add-")
+    assert (part.kind, part.parent, part.state) == ("flow", main.id, "succeeded")
+    assert len(by_name["load"]) == 200
+    assert {one.parent for one in by_name["load"]} == {main.id}
+    assert {one.tags for one in by_name["load"]} == {("load",)}
+    assert Counter(one.state for one in by_name["load"]) == {"succeeded": 199, "failed": 1}
+    assert Counter(one.attempt for one in by_name["load"]) == {1: 179, 2: 20, 3: 1}
+    [failed] = [one for one in by_name["load"] if one.state == "failed"]
+    assert failed.reason == "ValueError: no such row"
+    assert [(one.parent, one.state) for one in by_name["add"]] == [(part.id, "succeeded"), (main.id, "skipped")]
+    for one in tasks:
+        assert one.finished_at is not None
+        assert one.state == "skipped" or (one.started_at is not None and one.started_at <= one.finished_at)
+
+
+def test_two_hundred_tasks_with_retries_and_a_failure_are_told_as_they_were(world: World) -> None:
+    world.write("flows/many.py", MANY)
+    world.declare(many=DOCUMENT.format(count=200, file=""))
+    world.start()
+    run = world.run("many")
+    view = seen(world, run.id)
+    assert (view.state, view.reason) == ("failed", view.tasks[0].reason), world.log(run)
+    check_tree(view.tasks)
+    assert "load-" in world.log(run)
+
+
+def test_the_same_is_told_when_the_controller_is_gone_in_the_middle(world: World) -> None:
+    world.write("flows/many.py", MANY)
+    gate = world.state / "gate"
+    world.declare(many=DOCUMENT.format(count=200, file=gate))
+    engine = world.start()
+    run = world.trigger("many")
+    wait_until(lambda: len(seen(world, run.id).tasks) == 201 and gate.exists())
+    during = seen(world, run.id)
+    assert (during.state, during.tasks[0].state) == ("running", "running")
+    supervisor = os.pidfd_open(world.supervisor_pid(run))
+    engine.stop()
+    world.engine = None
+    gate.unlink()
+    assert select.select([supervisor], [], [], PATIENCE_SECONDS)[0]
+    os.close(supervisor)
+    assert world.find(run).state is RunState.RUNNING
+    world.start()
+    assert world.wait(run).state is RunState.FAILED
+    check_tree(seen(world, run.id).tasks)
+
+
+def test_a_task_that_was_running_when_its_process_was_killed_has_crashed(world: World) -> None:
+    code = "import os\nfrom controller import flow, task\n@task\ndef step(): os.kill(os.getpid(), 9)\n"
+    world.write("flows/f.py", f"{code}@flow\ndef main(): step()\n")
+    world.declare(dies="name: dies\nflow: flows/f.py:main\n")
+    world.start()
+    run = world.run("dies")
+    assert run.state is RunState.FAILED
+    tasks = [(one.label, one.state, one.reason) for one in seen(world, run.id).tasks]
+    assert tasks == [
+        ("main-1", "crashed", "the run ended before it did"),
+        ("step-1", "crashed", "the run ended before it did"),
+    ]
+
+
+def test_a_flow_without_tasks_tells_of_none(world: World) -> None:
+    world.write("flows/f.py", "def main(): return 1\n")
+    world.declare(plain="name: plain\nflow: flows/f.py:main\n")
+    world.start()
+    run = world.run("plain")
+    assert seen(world, run.id).tasks == ()
+    assert not list(world.runs_directory.glob("*/*/events.jsonl"))
+
+
+def test_what_a_flow_tells_is_bounded_and_costs_it_nothing(run_flow: RunFlow) -> None:
+    code = (
+        "import json, os\ndef f():\n"
+        "    line = json.dumps({'task': {'id': 1, 'state': 'running', 'name': 'x' * 3000}}).encode() + b'\\n'\n"
+        f"    for _ in range({MAX_FILE_BYTES // 3000 + 100}): os.write(4, line)\n"
+        "    os.write(4, b'{\"task\": ' + b'[' * 300_000 + b'\\n' + b'nonsense\\n' + b'[' * 5_000_000 + b'\\n')\n"
+        "    return 'done'\n"
+    )
+    ending, log = run_flow({"a.py": code}, "a.py:f")
+    assert (ending["outcome"], ending["result"]) == ("succeeded", "done"), log
+    assert ending["dropped_reports"] > 50
+
+
+def test_forked_children_do_not_speak_for_their_parent(world: World) -> None:
+    code = (
+        "import os\nfrom controller import flow, task\n@task\ndef step(): return 1\n@flow\ndef main():\n"
+        "    pid = os.fork()\n    if pid == 0:\n        step()\n        os._exit(0)\n"
+        "    os.waitpid(pid, 0)\n    return step()\n"
+    )
+    world.write("flows/f.py", code)
+    world.declare(forks="name: forks\nflow: flows/f.py:main\n")
+    world.start()
+    run = world.run("forks")
+    assert [one.label for one in seen(world, run.id).tasks] == ["main-1", "step-1"], world.log(run)
+
+
+def test_nonsense_is_left_out_and_a_tree_is_a_tree() -> None:
+    lines = [
+        b"",
+        b"\xff",
+        b"[]",
+        b'{"task": 5}',
+        b'{"task": {"id": 1, "state": "happy", "name": "a"}}',
+        b'{"task": {"id": true, "state": "running", "name": "a"}}',
+        b'{"task": {"id": 9, "state": "succeeded"}}',
+        b'{"task": {"id": 1, "state": "running", "name": "a", "parent": 1, "at": 1e300, "attempt": "x", "tags": [1]}}',
+        b'{"task": {"id": 2, "state": "running", "name": "\\ud800", "parent": 7, "kind": "x", "at": 5}}',
+        b'{"task": {"id": 3, "state": "failed", "name": "c", "parent": 2, "at": 6, "reason": "r", "cached": 1}}',
+    ]
+    found = [(one.id, one.parent, one.kind, one.label, one.state, one.cached) for one in replay(lines).runs]
+    assert found == [
+        (1, None, "task", "a", "running", False),
+        (2, None, "task", "\\ud800", "running", False),
+        (3, 2, "task", "c", "failed", False),
+    ]
+    many = (b'{"task": {"id": %d, "state": "running", "name": "a"}}' % number for number in range(MAX_TASK_RUNS + 5))
+    assert (len((tree := replay(many)).runs), tree.dropped) == (MAX_TASK_RUNS, 5)

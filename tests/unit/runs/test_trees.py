@@ -1,0 +1,151 @@
+"""Everything that a flow starts ends with its run, wherever it went; and what it leaves behind is counted."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from controller.runs.beside.tree import children_by_list
+from controller.runs.cgroups import own_group
+from tests.conftest import wait_until
+from tests.unit.runs.conftest import Supervise
+from tests.unit.runs.test_supervisor import is_gone, sh
+
+pytestmark = pytest.mark.integration
+
+# Writes its own process number to a file and stays, deaf to SIGTERM: in a session of its own, with no parent left.
+DAEMON = """
+import os, signal, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with open("daemon.tmp", "w") as stream:
+            stream.write(str(os.getpid()))
+        os.rename("daemon.tmp", "daemon")
+        if len(sys.argv) > 1:
+            os.close(1)
+            os.close(2)
+        time.sleep(900)
+    os._exit(0)
+os.wait()
+while not os.path.exists("daemon"):
+    time.sleep(0.01)
+"""
+
+
+def daemon(*arguments: str) -> list[str]:
+    return [sys.executable, "-I", "-S", "-c", DAEMON, *arguments]
+
+
+@pytest.fixture(params=["walked", "grouped"])
+def group(request: pytest.FixtureRequest) -> str | None:
+    """Without and with a control group."""
+    if request.param == "walked":
+        return None
+    found = own_group()
+    if found is None:
+        pytest.skip("NOT TESTED: no control group of version 2 can be written to here")
+    return str(found)
+
+
+def test_groups_of_runs_are_made_beside_a_controller_that_has_a_group_for_itself(group: str | None) -> None:
+    if group is None:
+        return
+    unit = Path(group) / "test-unit"
+    own = unit / "controller"
+    own.mkdir(parents=True)
+    try:
+        (read, write), pid = os.pipe(), os.fork()
+        if pid == 0:
+            (own / "cgroup.procs").write_text("0")
+            os.write(write, os.fsencode(own_group() or ""))
+            os._exit(0)
+        os.waitpid(pid, 0)
+        assert os.read(read, 1000) == os.fsencode(unit)
+        os.close(read)
+        os.close(write)
+    finally:
+        own.rmdir()
+        unit.rmdir()
+
+
+@pytest.mark.parametrize("arguments", [[], ["closed"]], ids=["holds the output", "has closed the output"])
+def test_a_daemon_that_left_the_session_ends_with_the_flow(
+    supervise: Supervise, group: str | None, arguments: list[str]
+) -> None:
+    one = supervise(daemon(*arguments), cgroup=group)
+    one.say(b"GO\n")
+    ending = one.end()
+    assert (ending["outcome"], ending["left_behind"]) == ("succeeded", 1)
+    assert is_gone(int((one.directory / "daemon").read_text()))
+    assert group is None or [path for path in Path(group).iterdir() if path.name == "controller-c0ffee"] == []
+
+
+def test_a_timeout_ends_the_whole_tree_also_what_is_deaf(supervise: Supervise, group: str | None) -> None:
+    script = f"import os, sys, time\n{DAEMON}\ntime.sleep(900)"
+    one = supervise([sys.executable, "-I", "-S", "-c", script], cgroup=group, timeout=1.0)
+    one.say(b"GO\n")
+    ending = one.end()
+    assert (ending["outcome"], ending["signal"]) == ("timed_out", 15)
+    assert is_gone(int((one.directory / "daemon").read_text()))
+
+
+def test_sigterm_reaches_the_whole_tree(supervise: Supervise) -> None:
+    script = "setsid sh -c 'trap \"echo heard; exit 0\" TERM; touch up; while :; do sleep 0.02; done' & wait"
+    one = supervise(sh(script))
+    one.say(b"GO\n")
+    wait_until((one.directory / "up").exists)
+    one.signal(signal.SIGTERM)
+    assert one.end()["outcome"] == "cancelled"
+
+
+def test_many_that_keep_starting_others_are_all_ended(supervise: Supervise, group: str | None) -> None:
+    script = """
+import os, time
+for _ in range(30):
+    if os.fork() == 0:
+        os.setsid()
+        while True:
+            if os.fork():
+                os._exit(0)
+            time.sleep(0.001)
+"""
+    one = supervise([sys.executable, "-I", "-S", "-c", script], cgroup=group)
+    one.say(b"GO\n")
+    pid = one.pid
+    assert one.end()["left_behind"] >= 1
+    assert children_by_list(pid) == []
+
+
+def test_adopted_children_that_end_meanwhile_do_not_stay_as_zombies(supervise: Supervise) -> None:
+    one = supervise(sh("(true & true &) ; touch up; while [ ! -e go ]; do sleep 0.02; done"))
+    one.say(b"GO\n")
+    wait_until((one.directory / "up").exists)
+    own = Path(f"/proc/{one.pid}/task/{one.pid}/children")
+    wait_until(lambda: len(own.read_text().split()) == 1)
+    (one.directory / "go").touch()
+    assert one.end() == {"outcome": "succeeded", "exit_code": 0, "signal": None}
+
+
+def test_the_flow_is_killed_by_the_kernel_when_its_supervisor_is(supervise: Supervise) -> None:
+    one = supervise(sh("echo $$ > flow.tmp; mv flow.tmp flow; exec sleep 900"))
+    one.say(b"GO\n")
+    wait_until((one.directory / "flow").exists)
+    flow = int((one.directory / "flow").read_text())
+    one.signal(signal.SIGKILL)
+    wait_until(lambda: is_gone(flow))
+
+
+def test_children_are_found_also_by_the_list_of_all_processes() -> None:
+    pid = os.fork()
+    if pid == 0:
+        signal.pause()
+        os._exit(0)
+    try:
+        assert pid in children_by_list(os.getpid())
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

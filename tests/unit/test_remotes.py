@@ -1,0 +1,133 @@
+"""Which URLs are followed. What git might take for an option or a program is refused before git sees it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.errors import UsageError
+from controller.remotes import looks_remote, parse_url
+
+GOOD = {
+    "https://example.org/flows.git": ("https", None, "example.org"),
+    "https://example.org:8443/team/flows": ("https", None, "example.org"),
+    "http://127.0.0.1:3000/flows.git": ("http", None, "127.0.0.1"),
+    "https://[::1]:8443/flows.git": ("https", None, "[::1]"),
+    "ssh://git@example.org/flows.git": ("ssh", "git", "example.org"),
+    "ssh://example.org:2222/~ada/flows.git": ("ssh", None, "example.org"),
+    "git@example.org:team/flows.git": ("ssh", "git", "example.org"),
+    "example.org:flows.git": ("ssh", None, "example.org"),
+    "git@[::1]:flows.git": ("ssh", "git", "[::1]"),
+    "file:///srv/git/flows.git": ("file", None, ""),
+}
+BAD = [
+    "ext::sh -c 'touch /tmp/canary'",
+    "ext::sh%20-c%20true",
+    "fd::17",
+    "transport::address",
+    "https::example.org/x",
+    "git://example.org/x",
+    "ftp://example.org/x",
+    "HTTPS://example.org/x",
+    "javascript://x",
+    "-oProxyCommand=x:y",
+    "--upload-pack=touch x:y",
+    "ssh://-oProxyCommand=touch/x",
+    "ssh://%2doProxyCommand=touch/x",
+    "ssh://git@-oProxyCommand=touch/x",
+    "ssh://-l@example.org/x",
+    "-oProxyCommand=x@example.org:y",
+    "git@-oProxyCommand=x:y",
+    "git@example.org:-x",
+    "git@example.org:--upload-pack=x",
+    "https://example.org/x\n--upload-pack",
+    "https://example.org/%0a--upload-pack",
+    "https://example.org/a b",
+    "https://example.org/\x1b[31m",
+    "https://example.org/\u202ex",
+    "https://example.org/x?y=z",
+    "https://example.org/x#y",
+    "https://example.org/../x",
+    "https://example.org",
+    "https://example.org/",
+    "https:///x",
+    "https://exa$mple.org/x",
+    "https://[::1/x",
+    "https://example.org:99999/x",
+    "https://example.org:0/x",
+    "file://host/x",
+    "file://relative",
+    "file:////host/x",
+    "file:///srv/../x",
+    "a\\b:c",
+    ":x",
+    "@example.org:x",
+    "a@b@c:x",
+]
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_these_are_followed(text: str) -> None:
+    url = parse_url(text)
+    assert looks_remote(text)
+    assert (url.scheme, url.user, url.host) == GOOD[text]
+    assert str(url) == text
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_these_are_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_url(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["https://ada:secret@example.org/x", "https://secret@example.org/x", "ssh://a:secret@b/x"]
+)
+def test_credentials_in_a_url_are_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse_url(text)
+    assert "credentials" in refused.value.message
+    assert "secret" not in f"{refused.value.message} {refused.value.hint}"
+
+
+def test_every_refusal_keeps_to_itself_what_might_be_secret() -> None:
+    for text in ("ext::secret", "gopher://secret", "https://secret x", "https://exa$mple/secret", "https://h:secret/x"):
+        with pytest.raises(UsageError) as refused:
+            parse_url(text)
+        assert "secret" not in f"{refused.value.message} {refused.value.hint}"
+
+
+def test_paths_are_not_taken_for_urls() -> None:
+    assert not any(looks_remote(path) for path in (".", "/srv/flows", "flows", "./a:b", "a/b:c"))
+
+
+def test_what_others_can_read_on_the_way_is_known() -> None:
+    assert parse_url("http://example.org/x").is_readable_on_the_way
+    for text in ("http://localhost/x", "http://127.0.0.2/x", "http://[::1]/x", "https://example.org/x", "git@a:b"):
+        assert not parse_url(text).is_readable_on_the_way
+
+
+def test_the_directory_of_a_url_is_a_plain_name_and_its_own() -> None:
+    names = [parse_url(text).directory_name for text in (*GOOD, "git@example.org:..x", "https://a/" + "x" * 300)]
+    assert len(set(names)) == len(names)
+    assert all(len(name) < 60 and name.replace("-", "").replace(".", "").isalnum() for name in names)
+    assert names[0].startswith("flows-")
+
+
+PIECES = ["-", "--upload-pack=x", "ext", "ssh", "https", "file", ":", "::", "//", "/", "@", "[", "]", "host", "%2d"]
+PIECES += ["..", "\n", "?", "~", "é", "https://host", "ssh://git@host/", "git@host:", "file:///"]
+
+
+@given(st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=8).map("".join))
+def test_whatever_the_text_it_is_refused_or_harmless(text: str) -> None:
+    try:
+        url = parse_url(text)
+    except UsageError:
+        return
+    assert str(url) == text
+    assert not any(part.startswith("-") for part in (text, url.host, url.user or "", url.path))
+    assert url.scheme in ("https", "http", "ssh", "file")
+    assert text.isprintable()
+    assert "::" not in text.partition("[")[0]
+    assert ".." not in url.path.split("/")
+    assert "/" not in url.directory_name
+    assert not url.directory_name.startswith((".", "-"))

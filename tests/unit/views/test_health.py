@@ -1,0 +1,32 @@
+"""What `controller doctor` makes of the git that it finds."""
+
+from pathlib import Path
+
+import pytest
+
+from controller.store.directory import StateDirectory
+from controller.views.health import checks
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ("git version 2.39.5", "ok"),
+        ("git version 2.31.0", "ok"),
+        ("git version 2.50.1 (of somebody)", "ok"),
+        ("git version 2.47.0.windows.1", "ok"),
+        ("git version 10.0.rc1", "ok"),
+        ("git version 2.30.9", "error"),
+        ("git version 1.8.3.1", "error"),
+        ("", "error"),
+    ],
+)
+def test_a_git_that_will_not_do_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, status: str
+) -> None:
+    program = tmp_path / "git"
+    program.write_text(f"#!/bin/sh\necho '{said}'\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    found = {check.name: check for check in checks(StateDirectory(tmp_path / "state"), lambda: "sha1:0")}
+    assert found["git"].status == status
