@@ -4,9 +4,10 @@ A request names a declared deployment or a run; it can't carry code, a command o
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from controller.clock import in_utc
 from controller.errors import UsageError
 from controller.model.runs import Run
 from controller.runs.admission import Request
@@ -65,4 +66,4 @@ def _instant(text: str) -> datetime:
         raise UsageError(f"{text!r} is no date-time.") from error
     if found.tzinfo is None:
         raise UsageError(f"{text!r} has no time zone.")
-    return found.astimezone(UTC)
+    return in_utc(found)
