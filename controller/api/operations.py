@@ -17,7 +17,6 @@ from controller.runs.requests import Requests
 from controller.store import Store, Transaction, events, holds, inventory, sources
 
 MAX_REASON = 500
-MAX_KEY = 200
 PASS_SECONDS = 600.0
 
 
@@ -155,14 +154,6 @@ class Operations:
 def _check_known(tx: Transaction, name: str) -> None:
     if inventory.find(tx, name) is None:
         raise unknown_deployment(name, inventory.entries(tx))
-
-
-def _key(given: Any) -> str | None:
-    if given is None:
-        return None
-    if not isinstance(given, str) or not 0 < len(given) <= MAX_KEY or not given.isprintable():
-        raise UsageError(f"An idempotency key is a line of 1 to {MAX_KEY} characters.")
-    return given
 
 
 def _instant(text: Any) -> datetime:

@@ -14,12 +14,12 @@ from controller.runs.admission import Request
 from controller.runs.requests import Backfill, Requests
 
 MOST_BACKFILLED = 1000
+MAX_KEY = 200
 
 
 def answer(requests: Requests, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The answer to a request about runs; None if it is about something else. Raises ControllerError."""
-    key = request.get("idempotency_key")
-    key = None if key is None else str(key)
+    key = _key(request.get("idempotency_key"))
     match request:
         case {"command": "trigger", "deployment": str(name), "parameters": dict(parameters)}:
             return _run(requests.trigger(Request(deployment=name, parameters=parameters, idempotency_key=key)))
@@ -51,6 +51,14 @@ def _backfill(requests: Requests, wanted: Backfill) -> Mapping[str, Any]:
 
 def _run(run: Run) -> Mapping[str, Any]:
     return {"run_id": run.id, "state": run.state.value}
+
+
+def _key(given: Any) -> str | None:
+    if given is None:
+        return None
+    if not isinstance(given, str) or not 0 < len(given) <= MAX_KEY or not given.isprintable():
+        raise UsageError(f"An idempotency key is a line of 1 to {MAX_KEY} characters.")
+    return given
 
 
 def _most(said: Any) -> int:

@@ -71,6 +71,13 @@ def test_a_time_at_the_edge_of_the_calendar_is_refused(followed: Followed, time:
         assert "out of range" in answer.err, arguments
 
 
+@pytest.mark.parametrize("key", ["", "k" * 1000, "two\nlines"])
+def test_what_is_no_idempotency_key_is_refused(followed: Followed, key: str) -> None:
+    answer = followed("trigger", "sums", "--idempotency-key", key)
+    assert (answer.code, "An idempotency key is" in answer.err) == (2, True)
+    assert followed("runs", "list", "-o", "json").json == []
+
+
 def test_without_a_controller_nothing_is_changed(command: Command, tmp_path: Path) -> None:
     for arguments in (
         ("backfill", "a", "--from", "2d", "--to", "1d"),
