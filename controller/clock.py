@@ -4,6 +4,20 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+from controller.errors import UsageError
+
+
+def in_utc(moment: datetime) -> datetime:
+    """A moment that somebody has named, in UTC; without an offset it is the machine's time.
+
+    Raises:
+        UsageError: it is so near to an end of the calendar that one can't calculate with it.
+    """
+    if not 1 < moment.year < 9999:
+        message = f"The year of {moment.isoformat()} is out of range."
+        raise UsageError(message, hint="Write a year from 2 to 9998.")
+    return moment.astimezone(UTC)
+
 
 class Clock(Protocol):
     """A source of the present."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from controller.api import run_requests
-from controller.clock import Clock
+from controller.clock import Clock, in_utc
 from controller.errors import ControllerError, NotFoundError, UsageError, unknown_deployment
 from controller.model.status import Event, EventSeverity, Hold
 from controller.reconcile import PassResult
@@ -163,4 +163,4 @@ def _instant(text: Any) -> datetime:
         raise UsageError(f"{text!r} is not a time.") from error
     if found.tzinfo is None:
         raise UsageError(f"{text!r} has no offset.")
-    return found
+    return in_utc(found)

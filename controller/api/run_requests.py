@@ -4,21 +4,22 @@ A request names a declared deployment or a run; it can't carry code, a command o
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from controller.clock import in_utc
 from controller.errors import UsageError
 from controller.model.runs import Run
 from controller.runs.admission import Request
 from controller.runs.requests import Backfill, Requests
 
 MOST_BACKFILLED = 1000
+MAX_KEY = 200
 
 
 def answer(requests: Requests, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The answer to a request about runs; None if it is about something else. Raises ControllerError."""
-    key = request.get("idempotency_key")
-    key = None if key is None else str(key)
+    key = _key(request.get("idempotency_key"))
     match request:
         case {"command": "trigger", "deployment": str(name), "parameters": dict(parameters)}:
             return _run(requests.trigger(Request(deployment=name, parameters=parameters, idempotency_key=key)))
@@ -52,6 +53,14 @@ def _run(run: Run) -> Mapping[str, Any]:
     return {"run_id": run.id, "state": run.state.value}
 
 
+def _key(given: Any) -> str | None:
+    if given is None:
+        return None
+    if not isinstance(given, str) or not 0 < len(given) <= MAX_KEY or not given.isprintable():
+        raise UsageError(f"An idempotency key is a line of 1 to {MAX_KEY} characters.")
+    return given
+
+
 def _most(said: Any) -> int:
     if not isinstance(said, int) or not 1 <= said <= MOST_BACKFILLED:
         raise UsageError(f"max is a number from 1 to {MOST_BACKFILLED}.")
@@ -65,4 +74,4 @@ def _instant(text: str) -> datetime:
         raise UsageError(f"{text!r} is no date-time.") from error
     if found.tzinfo is None:
         raise UsageError(f"{text!r} has no time zone.")
-    return found.astimezone(UTC)
+    return in_utc(found)

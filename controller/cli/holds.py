@@ -61,6 +61,7 @@ def _show(location: Location, name: str, output: str) -> None:
 
 def _end(text: str, now: datetime) -> datetime:
     from controller.calendar import parse_duration, parse_time
+    from controller.clock import in_utc
     from controller.errors import ScheduleError
 
     try:
@@ -68,7 +69,6 @@ def _end(text: str, now: datetime) -> datetime:
     except (ScheduleError, OverflowError):
         pass
     try:
-        found = parse_time(text)
+        return in_utc(parse_time(text))
     except ScheduleError as error:
         raise UsageError(f"--until {text!r} is neither a date-time nor a duration like 2h.") from error
-    return found.astimezone()

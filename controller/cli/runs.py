@@ -1,5 +1,6 @@
 """`controller runs`: what ran, how it went, and what it printed."""
 
+import codecs
 import os
 import sys
 import threading
@@ -120,6 +121,7 @@ class _LogPrinter:
         self._run_id = run_id
         self._tail = tail
         self._offsets: dict[Path, int] = {}
+        self._shown = _Shown()
 
     def print_logs(self, is_ended: Callable[[], bool] | None) -> None:
         """Print what is there; with `is_ended`, go on until it says so."""
@@ -127,6 +129,7 @@ class _LogPrinter:
         while True:
             last = is_ended is None or is_ended()
             self._print_new()
+            self._tail = None  # what comes from now on is printed whole
             if last:
                 return
             pause.wait(FOLLOW_SECONDS)
@@ -141,18 +144,23 @@ class _LogPrinter:
                     start = _tail_start(stream, self._tail)
                 stream.seek(start)
                 while chunk := stream.read(1 << 16):
-                    _write(chunk)
+                    self._write(chunk)
                 self._offsets[path] = stream.tell()
 
+    def _write(self, chunk: bytes) -> None:
+        out = sys.stdout.buffer
+        out.write(self._shown.text(chunk).encode() if os.isatty(out.fileno()) else chunk)
+        out.flush()
 
-def _write(chunk: bytes) -> None:
-    out = sys.stdout.buffer
-    if os.isatty(out.fileno()):
-        text = chunk.decode("utf-8", "backslashreplace")
-        out.write("".join(_visible(char) for char in text).encode())
-    else:
-        out.write(chunk)
-    out.flush()
+
+class _Shown:
+    """Turns bytes into what a terminal may show; a character may come in two parts."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+
+    def text(self, chunk: bytes) -> str:
+        return "".join(_visible(char) for char in self._decoder.decode(chunk))
 
 
 def _visible(char: str) -> str:

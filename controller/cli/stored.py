@@ -36,17 +36,17 @@ def find(location: Location, run_id: str) -> tuple[Any, Path]:
 def instant(option: str, text: str, now: Any) -> Any:
     """A date-time, local where it has no zone, or an age. Raises UsageError."""
     from controller.calendar import parse_duration, parse_time
+    from controller.clock import in_utc
     from controller.errors import ScheduleError
 
     try:
         return now - parse_duration(text)
-    except ScheduleError:
+    except (ScheduleError, OverflowError):
         pass
     try:
-        found = parse_time(text)
+        return in_utc(parse_time(text))
     except ScheduleError as error:
         raise UsageError(f"{option} {text!r} is neither a date-time nor an age like 2h.") from error
-    return found if found.tzinfo is not None else found.astimezone()
 
 
 def follow(state: Any, run_id: str, on_change: Callable[[Any], None] | None = None) -> Any:

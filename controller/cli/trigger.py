@@ -41,7 +41,7 @@ def trigger(
         "command": "trigger",
         "deployment": name,
         "parameters": read_parameters(pairs, params),
-        "idempotency_key": idempotency_key or secrets.token_hex(16),
+        "idempotency_key": secrets.token_hex(16) if idempotency_key is None else idempotency_key,
     }
     answer = state.ask(location, request)
     if not (wait or logs):

@@ -16,7 +16,7 @@ from controller.api.parameters import Parameters
 from controller.api.web.credentials import Credentials
 from controller.api.web.gate import Caller
 from controller.api.web.streams import Streams
-from controller.clock import Clock
+from controller.clock import Clock, in_utc
 from controller.manifests import Excerpt
 from controller.model.status import InventoryEntry
 from controller.reconcile.preview import Preview
@@ -96,4 +96,6 @@ def aware(moment: datetime | None) -> datetime | None:
     """A time that was asked for; without an offset it is UTC."""
     from datetime import UTC
 
-    return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    if moment is None:
+        return None
+    return in_utc(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))

@@ -56,6 +56,28 @@ def test_a_past_range_is_run_and_stands_in_the_ledger(followed: Followed) -> Non
     assert followed("occurrences", "nobody").code == 2
 
 
+@pytest.mark.parametrize(
+    "time", ["0001-01-01", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
+)
+def test_a_time_at_the_edge_of_the_calendar_is_refused(followed: Followed, time: str) -> None:
+    for arguments in (
+        ("backfill", "sums", "--from", time, "--to", time),
+        ("occurrences", "sums", "--since", time),
+        ("runs", "list", "--since", time),
+        ("hold", "sums", "--reason", "x", "--until", time),
+    ):
+        answer = followed(*arguments)
+        assert answer.code == 2, arguments
+        assert "out of range" in answer.err, arguments
+
+
+@pytest.mark.parametrize("key", ["", "k" * 1000, "two\nlines"])
+def test_what_is_no_idempotency_key_is_refused(followed: Followed, key: str) -> None:
+    answer = followed("trigger", "sums", "--idempotency-key", key)
+    assert (answer.code, "An idempotency key is" in answer.err) == (2, True)
+    assert followed("runs", "list", "-o", "json").json == []
+
+
 def test_without_a_controller_nothing_is_changed(command: Command, tmp_path: Path) -> None:
     for arguments in (
         ("backfill", "a", "--from", "2d", "--to", "1d"),

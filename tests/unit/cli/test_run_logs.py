@@ -6,7 +6,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.cli.runs import _tail_start
+from controller.cli.runs import _Shown, _tail_start
 from tests.conftest import wait_until
 from tests.unit.cli.conftest import Followed
 
@@ -53,3 +53,21 @@ def test_following_ends_with_the_run(followed: Followed) -> None:
     opener.start()
     assert followed("runs", "logs", run, "--follow").out == "one\ntwo\n"
     opener.join()
+
+
+def test_only_what_was_there_is_cut_when_following(followed: Followed) -> None:
+    gate = followed.repository.path / "gate"
+    script = f"[ $CONTROLLER_ATTEMPT = 2 ] || while [ ! -e {gate} ]; do sleep 0.05; done; seq 5; exit 1"
+    document = f"name: twice\ncommand: [sh, -c, '{script}']\nretries: {{limit: 1, delay: 1s, jitter: 0}}\n"
+    followed.repository.commit({"deployments/twice.yaml": document})
+    wait_until(lambda: followed("deployments", "show", "twice").code == 0)
+    run = followed("trigger", "twice", "-o", "json").json["run_id"]
+    opener = threading.Timer(0.5, gate.touch)
+    opener.start()
+    assert followed("runs", "logs", run, "--follow", "--tail", "1").out == "1\n2\n3\n4\n5\n" * 2
+    opener.join()
+
+
+def test_a_character_that_comes_in_two_parts_is_shown_whole() -> None:
+    shown = _Shown()
+    assert shown.text("grü".encode()[:3]) + shown.text("grü".encode()[3:] + b"\x1b\xff\n") == "grü\\x1b\\xff\n"

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.responses import Response
 
-from controller.api.web.parts import answer, author_of, aware, parts_of
+from controller.api.web.parts import answer, author_of, parts_of
 from controller.model.status import PassRecord
 from controller.reconcile.preview import Preview
 from controller.store import passes
@@ -103,7 +103,7 @@ def next_fires(request: Request, limit: int) -> list[dict[str, Any]]:
     """The next fire time of each deployment, in the order of time."""
     views = [view for view in request.app.state.board.deployments() if view.next_fire_time is not None]
     views.sort(key=lambda view: (view.next_fire_time, view.name))
-    return [{"deployment": view.name, "fire_time": aware(view.next_fire_time)} for view in views[:limit]]
+    return [{"deployment": view.name, "fire_time": view.next_fire_time} for view in views[:limit]]
 
 
 @router.post("/reconcile", response_model=Looked, summary="Look at the source now")
