@@ -59,6 +59,7 @@ class NotStarted:
 Verdict = Alive | Ended | Lost | NotStarted
 
 
+_MAX_PID = 1 << 22
 _OUTCOMES = [state.value for state in (RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.CANCELLED)]
 
 
@@ -96,7 +97,8 @@ def _lock_holder(path: Path) -> _Holder | None:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         text = os.read(descriptor, 32)
-        return _Holder(int(text) if text.isdigit() else None)
+        pid = int(text) if text.isdigit() else 0
+        return _Holder(pid if 0 < pid <= _MAX_PID else None)
     finally:
         os.close(descriptor)
     return None

@@ -156,3 +156,12 @@ def test_an_ending_that_no_supervisor_writes_is_none(tmp_path: Path, wrong: dict
     (tmp_path / "exit").write_text(json.dumps(ending), encoding="utf-8")
     found = judge(tmp_path, NONCE, same_boot=True)
     assert found == Lost(reason="outcome unknown: what stands in its directory was not written by its supervisor")
+
+
+@pytest.mark.parametrize("said", ["0", "9" * 31])
+def test_a_lock_that_names_no_process_is_held_by_somebody(tmp_path: Path, said: str) -> None:
+    descriptor = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    os.write(descriptor, said.encode())
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    assert judge(tmp_path, NONCE, same_boot=True) == Alive(pid=None, started=False)
+    os.close(descriptor)
