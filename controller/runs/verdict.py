@@ -59,6 +59,10 @@ class NotStarted:
 Verdict = Alive | Ended | Lost | NotStarted
 
 
+_MAX_PID = 1 << 22
+_OUTCOMES = [state.value for state in (RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.CANCELLED)]
+
+
 def judge(directory: Path, nonce: str, *, same_boot: bool) -> Verdict:
     """Read the directory of one attempt. The lock is asked first: while it is held, nothing else is final."""
     lock = _lock_holder(directory / "lock")
@@ -67,7 +71,12 @@ def judge(directory: Path, nonce: str, *, same_boot: bool) -> Verdict:
         return Alive(pid=lock.pid, started=started is not None)
     ending = _mark(directory / "exit", nonce)
     if ending is not None:
-        return _ended(ending)
+        # A flow of the same user can write there. It spoils its own outcome, and nothing else.
+        try:
+            _check(ending)
+            return _ended(ending)
+        except (TypeError, ValueError, OverflowError, OSError, RecursionError):
+            return Lost(reason="outcome unknown: what stands in its directory was not written by its supervisor")
     if started is not None:
         reason = "the supervisor was killed" if same_boot else "the machine was restarted"
         return Lost(reason=f"outcome unknown: {reason} while the flow ran")
@@ -88,7 +97,8 @@ def _lock_holder(path: Path) -> _Holder | None:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         text = os.read(descriptor, 32)
-        return _Holder(int(text) if text.isdigit() else None)
+        pid = int(text) if text.isdigit() else 0
+        return _Holder(pid if 0 < pid <= _MAX_PID else None)
     finally:
         os.close(descriptor)
     return None
@@ -100,6 +110,16 @@ def _mark(path: Path, nonce: str) -> dict[str, Any] | None:
         if isinstance(content, dict) and content.get("nonce") == nonce:
             return content
     return None
+
+
+def _check(ending: dict[str, Any]) -> None:
+    """Raise ValueError for what no supervisor writes."""
+    numbers = (ending.get(name, 0) for name in ("left_behind", "dropped_bytes"))
+    codes = (ending.get(name) or 0 for name in ("exit_code", "signal"))
+    if ending.get("outcome") not in _OUTCOMES or any(
+        not isinstance(number, int) or abs(number) >= 1 << 62 for number in (*numbers, *codes)
+    ):
+        raise ValueError("no supervisor wrote this")
 
 
 def _ended(ending: dict[str, Any]) -> Ended:

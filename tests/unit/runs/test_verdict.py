@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -129,3 +130,38 @@ def test_a_reason_that_is_no_text_a_database_takes_is_spelled_out(tmp_path: Path
     found = judge(tmp_path, NONCE, same_boot=True)
     assert isinstance(found, Ended)
     assert found.reason == "ValueError: \\ud800"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"outcome": "bogus"},
+        {"outcome": "running"},
+        {"outcome": None},
+        {"outcome": ["failed"]},
+        {"exit_code": "0"},
+        {"exit_code": 1 << 70},
+        {"signal": 1 << 70},
+        {"signal": "x"},
+        {"started_at": "now"},
+        {"finished_at": 1e300},
+        {"finished_at": float("nan")},
+        {"left_behind": "many"},
+        {"dropped_bytes": None},
+        {"unenforced": 3},
+    ],
+)
+def test_an_ending_that_no_supervisor_writes_is_none(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    ending = {"nonce": NONCE, "outcome": "succeeded", "exit_code": 0, **wrong}
+    (tmp_path / "exit").write_text(json.dumps(ending), encoding="utf-8")
+    found = judge(tmp_path, NONCE, same_boot=True)
+    assert found == Lost(reason="outcome unknown: what stands in its directory was not written by its supervisor")
+
+
+@pytest.mark.parametrize("said", ["0", "9" * 31])
+def test_a_lock_that_names_no_process_is_held_by_somebody(tmp_path: Path, said: str) -> None:
+    descriptor = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    os.write(descriptor, said.encode())
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    assert judge(tmp_path, NONCE, same_boot=True) == Alive(pid=None, started=False)
+    os.close(descriptor)
