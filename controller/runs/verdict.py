@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import signal
+import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,6 +62,7 @@ Verdict = Alive | Ended | Lost | NotStarted
 
 _MAX_PID = 1 << 22
 _OUTCOMES = [state.value for state in (RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.CANCELLED)]
+MAX_MARK_BYTES = 1 << 20
 
 
 def judge(directory: Path, nonce: str, *, same_boot: bool) -> Verdict:
@@ -106,10 +108,19 @@ def _lock_holder(path: Path) -> _Holder | None:
 
 def _mark(path: Path, nonce: str) -> dict[str, Any] | None:
     with contextlib.suppress(OSError, ValueError, RecursionError):
-        content = json.loads(path.read_bytes())
+        content = json.loads(_content(path))
         if isinstance(content, dict) and content.get("nonce") == nonce:
             return content
     return None
+
+
+def _content(path: Path) -> bytes:
+    """What a regular file holds; a flow could have put something there that blocks, or has no end. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("not a regular file")
+        return stream.read(MAX_MARK_BYTES)
 
 
 def _check(ending: dict[str, Any]) -> None:

@@ -165,3 +165,14 @@ def test_a_lock_that_names_no_process_is_held_by_somebody(tmp_path: Path, said: 
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     assert judge(tmp_path, NONCE, same_boot=True) == Alive(pid=None, started=False)
     os.close(descriptor)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link", "endless"])
+def test_what_is_no_file_of_a_supervisor_is_no_mark_and_keeps_nobody_waiting(tmp_path: Path, kind: str) -> None:
+    judged(tmp_path, "free", "ours", "none")
+    place = tmp_path / "exit"
+    if kind == "fifo":
+        os.mkfifo(place)
+    else:
+        place.symlink_to("/dev/zero" if kind == "endless" else "started")
+    assert isinstance(judge(tmp_path, NONCE, same_boot=True), Lost)
