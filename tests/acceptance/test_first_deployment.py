@@ -73,9 +73,10 @@ def test_what_can_not_be_triggered_says_why(tutorial: Repository, running: Start
     broken = tutorial.ask("trigger", "my-first-deployment", "--params", "[1]")
     assert broken.code == 2
     assert "JSON object" in broken.err
-    missing = tutorial.ask("trigger", "my-first-deployment", "--wait", "--param", "number=1")
-    assert missing.code == 1
-    assert "number" in missing.out
+    misspelt = tutorial.ask("trigger", "my-first-deployment", "--wait", "--param", "number=1")
+    assert misspelt.code == 2
+    assert "no parameter number" in misspelt.err
+    assert tutorial.runs("my-first-deployment") == []
 
     controller.stop()
     stopped = tutorial.ask("trigger", "my-first-deployment")
