@@ -41,8 +41,10 @@ class Doubt:
             # What broke it stands in another file: in controller.yaml, or it is a file too many.
             finding = next(iter(self._errors), None)
         if finding is None and entry.name not in self._declared and entry.file not in self._present:
-            # Once in doubt, always in doubt while there is an error: its stranger may be known by now.
-            finding = next(iter(self._errors if entry.reason == INVALID else self._strangers), None)
+            # Once in doubt, always in doubt while there is an error: its stranger may be known by now. The first error
+            # is named, so that looking at the same revision again gives the same words.
+            is_doubtful = entry.reason == INVALID or self._strangers
+            finding = next(iter(self._errors), None) if is_doubtful else None
         if finding is None and entry.name not in self._declared:
             finding = self._mentioned(entry.name)
         if finding is not None:
