@@ -256,7 +256,7 @@ def _class(hint: type, value: Any, names: Names, path: Path) -> Any:
         return value
     try:
         return rule(value, hint)
-    except (ValueError, ArithmeticError, TypeError, AttributeError):
+    except (ValueError, ArithmeticError, TypeError, AttributeError, OSError):
         return _refuse(hint, value, path)
 
 

@@ -51,7 +51,7 @@ class Flow(Generic[P, R]):
         _check(changes)
         return Flow(self.fn, **{**self._options, **changes})
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run it here and now: what it returns, or raises. Parameters are checked against its type hints first."""
         run = LiveRun(self, self.name, kind="flow", log_prints=self.log_prints)
         if self.is_async:

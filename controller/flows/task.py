@@ -64,7 +64,7 @@ class Task(Generic[P, R]):
         _check(changes)
         return Task(self.fn, **{**self._options, **changes})
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run it here and now; the value, or what it raises. Futures among the arguments are waited for."""
         wait_for = kwargs.pop("wait_for", None)
         run = self._run()

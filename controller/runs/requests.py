@@ -99,7 +99,7 @@ class Requests:
 
     def backfill(self, wanted: Backfill) -> Backfilled:
         """Queue a run for each due time of a past range that has none. Raises NotFoundError, UsageError."""
-        with self._store.write() as tx:
+        with self._store.read() if wanted.dry_run else self._store.write() as tx:
             entry, now = inventory.find(tx, wanted.deployment), self._clock.now()
             if entry is None:
                 raise unknown_deployment(wanted.deployment, inventory.entries(tx))

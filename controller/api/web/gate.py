@@ -9,10 +9,10 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import format_datetime
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -153,11 +153,7 @@ class Gate:
 
 def session_of(headers: Mapping[str, str], cookie: str) -> str | None:
     """The session that a browser sends."""
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(cookie)
-    except CookieError:
-        return None
-    return None if found is None else found.value
+    return cookie_parser(headers.get("cookie", "")).get(cookie)
 
 
 class _Failures:

@@ -102,6 +102,11 @@ def test_a_session_works_from_its_own_pages(served: Served) -> None:
     assert (answer.status, answer.json()) == (200, {"errors": []})
 
 
+def test_odd_cookies_of_others_on_the_same_host_end_no_session(served: Served) -> None:
+    cookie = f'a{{b}}="x y; {served.log_in()}; odd,name=[1]; ='
+    assert served.ask("GET", "/api/v1/status", headers={"Cookie": cookie}, token=None).status == 200
+
+
 def test_there_is_no_cors(served: Served) -> None:
     answer = served.ask("OPTIONS", "/api/v1/status", headers={"Origin": "http://evil.test"})
     assert not [name for name in answer.headers if name.lower().startswith("access-control")]

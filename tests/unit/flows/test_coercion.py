@@ -111,6 +111,12 @@ def test_values_become_what_the_hint_says(hint: str, value: Any, expected: Any) 
     assert type(found) is type(expected)
 
 
+@pytest.mark.parametrize("seconds", [-1e14, 1e20, 1e300, float("inf"), float("nan")])
+def test_a_number_that_is_no_moment_is_refused_by_name(seconds: float) -> None:
+    with pytest.raises(ParameterError, match="parameter value: expected datetime, got"):
+        coerced("dt.datetime", seconds)
+
+
 def test_classes_of_the_file_are_made_of_mappings() -> None:
     options = coerced("Options", {"days": "1", "limits": ["2"], "parent": {"days": 3}})
     assert (options.days, options.limits, options.parent.days, options.region) == (1, [2], 3, "eu")

@@ -30,6 +30,18 @@ def test_a_flow_that_is_called_returns_its_value_and_checks_its_parameters() -> 
     assert add.with_options(name="sum").name == "sum"
 
 
+def test_a_parameter_may_have_any_name() -> None:
+    @task
+    def one(self: int, fn: int) -> int:
+        return self + fn
+
+    @flow
+    def two(self: int, name: int) -> int:
+        return one(self=self, fn=name)
+
+    assert two(self=1, name=2) == 3
+
+
 def test_an_async_flow_is_awaited() -> None:
     @flow(name="my flow")
     async def main(x: int) -> int:

@@ -81,7 +81,8 @@ def test_a_backfill_runs_what_was_skipped_or_never_due_and_nothing_twice(world: 
 
 def test_a_backfill_is_capped_and_can_be_tried_out(world: World) -> None:
     world.declare(a=hourly())
-    dry = backfill(world, most=2, dry_run=True)
+    with world.store.write():
+        dry = backfill(world, most=2, dry_run=True)
     assert (dry.runs, dry.times, dry.left_out) == ((), (NOW - HOUR, NOW), 4)
     assert world.all_runs() == []
     assert len(backfill(world, most=2).runs) == 2
