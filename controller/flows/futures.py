@@ -55,8 +55,11 @@ class Future(Generic[R]):
             here = current.get()
             if here is not None and here.kind == "task" and timeout is None:
                 self.help()
-            if self._loop is not None and self._loop is _running_loop():
-                raise RuntimeError(f"{self.run.label} runs on this very loop: await it")
+            stuck = self._on_loop_of_here()
+            if stuck is not None:
+                raise RuntimeError(
+                    f"{stuck.run.label} runs on this very loop: await {'it' if stuck is self else self.run.label}"
+                )
         return self._done.wait(timeout)
 
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
@@ -152,6 +155,20 @@ class Future(Generic[R]):
             error = UpstreamFailedError(f"not run: {blocker(self.needs)}")
             self.run.move(failure(error))
             self.settle(error=error)
+
+    def _on_loop_of_here(self) -> "Future[Any] | None":
+        """What has to be done before it ends by the loop that runs in this thread, and so can't be waited for here."""
+        left: list[Future[Any]] = [self]
+        seen = set()
+        while left:
+            one = left.pop()
+            if one.done() or id(one) in seen:
+                continue
+            seen.add(id(one))
+            if one._loop is not None and one._loop is _running_loop():
+                return one
+            left += one.needs
+        return None
 
     def _claim(self) -> Callable[[], None] | None:
         with self._lock:

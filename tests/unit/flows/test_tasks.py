@@ -214,6 +214,20 @@ def test_async_tasks_run_on_the_loop_of_an_async_flow() -> None:
     assert asyncio.run(main(3)) == [7, 4, [0, 1, 2]]
 
 
+def test_what_needs_the_running_loop_is_not_waited_for_on_it() -> None:
+    @flow
+    async def main() -> int:
+        first = later.submit(1)
+        last = double.submit(double.submit(first))
+        with pytest.raises(RuntimeError, match=r"^later-\d+ runs on this very loop: await it$"):
+            first.wait()
+        with pytest.raises(RuntimeError, match=r"^later-\d+ runs on this very loop: await double-\d+$"):
+            last.result()
+        return await last
+
+    assert asyncio.run(main()) == 4
+
+
 def test_an_async_task_of_a_plain_flow_runs_in_a_thread() -> None:
     @flow
     def main() -> list[Any]:
