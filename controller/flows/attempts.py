@@ -71,11 +71,16 @@ async def perform_async(owner: Any, run: LiveRun, policy: Policy, call: Callable
     while True:
         token = current.set(run)
         run.begin()
+        is_late = False
         try:
             async with asyncio.timeout(policy.timeout) as limit:
                 value = await call()
+                end = limit.when()
+                is_late = end is not None and asyncio.get_running_loop().time() >= end
+            if is_late:  # it never let the loop end it
+                raise TimeoutError
         except BaseException as error:
-            if isinstance(error, TimeoutError) and limit.expired():
+            if isinstance(error, TimeoutError) and (is_late or limit.expired()):
                 error = TimedOutError(f"{run.label} ran longer than its timeout of {policy.timeout:g} s")
             delay = _after(owner, run, policy, error)
             if delay is None:

@@ -251,6 +251,22 @@ def test_an_async_task_that_takes_too_long_is_timed_out() -> None:
     assert asyncio.run(main()) == "timed_out"
 
 
+def test_an_async_task_that_never_awaits_is_timed_out_once_it_is_done() -> None:
+    @task(timeout_seconds=0.01)
+    async def busy() -> int:
+        end = asyncio.get_running_loop().time() + 0.02
+        while asyncio.get_running_loop().time() < end:
+            pass
+        return 1
+
+    @flow
+    async def main() -> int:
+        return await busy()
+
+    with pytest.raises(TimedOutError, match=r"ran longer than its timeout of 0\.01 s"):
+        asyncio.run(main())
+
+
 def test_tags_are_those_of_the_task_and_of_what_is_around_it() -> None:
     @task(tags=["own"])
     def mine() -> tuple[str, ...]:
