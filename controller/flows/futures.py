@@ -4,6 +4,7 @@ A thread of the pool that waits for a task which no thread has begun does it its
 can't use up all threads and wait for each other.
 """
 
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 from typing import Any, Generic, TypeVar
@@ -12,6 +13,7 @@ from controller.flows.live import LiveRun, current
 from controller.flows.states import CANCELLED, State, UpstreamFailedError, failure
 
 R = TypeVar("R")
+_HEADROOM = 200
 
 
 class Future(Generic[R]):
@@ -138,6 +140,8 @@ class Future(Generic[R]):
         for need in self.needs:
             need.help()
         if all(need.done() for need in self.needs):
+            if self._work is not None and _is_deep():
+                raise RecursionError(f"{self.run.label} is waited for by too many tasks that wait for each other")
             self.go()
 
     def settle(self, value: Any = None, error: BaseException | None = None) -> None:
@@ -240,6 +244,15 @@ def resolved(value: Any) -> Any:
     if type(value) is dict:
         return {key: resolved(item) for key, item in value.items()}
     return value
+
+
+def _is_deep() -> bool:
+    """Whether the stack of this thread may be too short for one more task, and for telling how it ended."""
+    try:
+        sys._getframe(sys.getrecursionlimit() - _HEADROOM)
+    except ValueError:
+        return False
+    return True
 
 
 def _running_loop() -> Any:

@@ -228,6 +228,22 @@ def test_what_needs_the_running_loop_is_not_waited_for_on_it() -> None:
     assert asyncio.run(main()) == 4
 
 
+@pytest.mark.parametrize("threads", [1, 32])
+def test_tasks_that_wait_for_each_other_too_deep_fail_and_keep_nobody_waiting(threads: int) -> None:
+    @task
+    def down(n: int) -> int:
+        result: int = down.submit(n - 1).result() if n else 0
+        return 1 + result
+
+    @flow(concurrency=threads)
+    def main(n: int) -> int:
+        return down.submit(n).result()
+
+    assert main(50) == 51
+    with pytest.raises(RecursionError, match="is waited for by too many tasks"):
+        main(600)
+
+
 def test_an_async_task_of_a_plain_flow_runs_in_a_thread() -> None:
     @flow
     def main() -> list[Any]:
