@@ -36,7 +36,7 @@ def create(location: Location, file: Path, *, replace: bool) -> int:
     own = full.resolve().relative_to(root).as_posix()
     target = _target(own, location)
     manifest = _manifest(root, own)
-    desired = _judge(location, manifest, without=target if replace else None)
+    desired = _judge(location, manifest, without=target)
     findings = [one for one in desired.findings if one.file == own]
     _tell(root, own, findings)
     if any(one.severity is Severity.ERROR for one in findings):
@@ -76,7 +76,7 @@ def _manifest(root: Path, own: str) -> "ManifestFile":
     return ManifestFile(path=own, content=content, digest="new")
 
 
-def _judge(location: Location, manifest: "ManifestFile", *, without: str | None) -> "DesiredState":
+def _judge(location: Location, manifest: "ManifestFile", *, without: str) -> "DesiredState":
     """What everything declares together with it."""
     from controller.clock import SystemClock
     from controller.manifests import ManifestReader

@@ -54,6 +54,8 @@ def test_what_is_there_already_is_written_over_only_if_that_is_said(work: Path, 
     assert (answer.code, "exists already" in answer.err) == (2, True)
     assert (work / "deployments/spec.yaml").read_text(encoding="utf-8").startswith("name: other")
     assert command(*create, "--replace").code == 0
+    again = command(*create)
+    assert (again.code, again.out, "--replace writes over it" in again.err) == (2, "", True)
     assert command(*create, "--replace").code == 0
     answer = command("deployment", "create", str(work / "deployments/spec.yaml"), "--repo", str(work))
     assert (answer.code, answer.out.count("Created")) == (0, 2)
