@@ -2,8 +2,10 @@
 
 import shutil
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
+from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, expect, sync_playwright
 
 from tests.acceptance.conftest import Start
@@ -151,3 +153,22 @@ def test_a_page_is_used_by_keyboard_and_fits_a_phone(page: Page, repository: Rep
     expect(page.locator("html")).to_have_attribute("data-theme", "light")
     page.get_by_role("button", name="Light").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_any_page(
+    page: Page, repository: Repository, url: str, theme: Literal["light", "dark"]
+) -> None:
+    repository.write("deployments/broken.yaml", "name: broken\nflow: flows/greet.py:nobody\n")
+    repository.commit()
+    run = repository.trigger("greet")["run_id"]
+    log_in(page, repository, url)
+    page.emulate_media(color_scheme=theme)
+    serious: list[tuple[str, str, list[str]]] = []
+    for path in ("/", "/deployments", "/deployments/greet", "/runs", f"/runs/{run}", "/source", "/events"):
+        page.goto(url + path)
+        expect(page.locator("#live")).to_have_text("live")
+        for one in Axe().run(page)["violations"]:
+            if one["impact"] in ("serious", "critical"):
+                serious.append((path, one["id"], [node["html"] for node in one["nodes"]]))
+    assert serious == []
