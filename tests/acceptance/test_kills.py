@@ -146,7 +146,7 @@ def test_a_killed_supervisor_is_a_crash_and_its_flow_is_gone(
         controller.kill()
     os.kill(supervisor, signal.SIGKILL)
     if is_down:
-        assert is_alive(pid)
+        until(lambda: not is_alive(pid), "the kernel to end the flow with its parent")
         running(waiting)
     crashed = waiting.wait_for_end(flow["id"])
     assert crashed["state"] == "crashed"
