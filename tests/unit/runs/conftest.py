@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from controller.clock import SystemClock
-from controller.model.runs import Run, RunState
+from controller.model.runs import Attempt, Run, RunState
 from controller.model.status import Event, SourceStatus
 from controller.reconcile import Reconciler
 from controller.runs.admission import Admission, Request
@@ -35,6 +35,7 @@ from tests.conftest import PATIENCE_SECONDS, ManualClock, wait_until
 
 NONCE = "c0ffee"
 GRACE = timedelta(seconds=0.3)
+WAITS = 'echo begin; while [ ! -e "$GATE" ]; do sleep 0.05; done; echo end'
 PATH = f"{Path(sys.executable).parent}:/usr/bin:/bin"
 
 
@@ -306,3 +307,19 @@ def world(tmp_path: Path, store: Store, clock: ManualClock, start: str) -> Itera
         for directory in made.runs_directory.iterdir():
             sweep(directory.name)
     assert made.failures == []
+
+
+def command(name: str, script: str, extra: str = "") -> str:
+    return f"name: {name}\ncommand: [sh, -c, {script!r}]\n{extra}"
+
+
+def gated(world: World, extra: str = "") -> Path:
+    """Declare `slow`, which runs until the returned file exists."""
+    gate = world.state / "gate"
+    world.declare(slow=f"name: slow\ncommand: [sh, -c, '{WAITS}']\nenv: {{GATE: '{gate}'}}\n{extra}")
+    return gate
+
+
+def attempts(world: World, run: Run) -> list[Attempt]:
+    with world.store.read() as tx:
+        return runs.attempts_of(tx, run.id)

@@ -174,14 +174,20 @@ def server_of(world: World) -> ForkServer:
     return found
 
 
-@only_warm
-def test_a_server_that_dies_takes_no_run_with_it_and_is_replaced(warm: World) -> None:
+def waiting(warm: World) -> Path:
+    """Declare `b`, which runs until the returned file exists."""
     gate = warm.state / "gate"
     warm.write(
         "b.py",
         f"import os, time\ndef wait():\n    while not os.path.exists({str(gate)!r}):\n        time.sleep(0.02)\n",
     )
     warm.declare(b="name: b\nflow: b.py:wait\n")
+    return gate
+
+
+@only_warm
+def test_a_server_that_dies_takes_no_run_with_it_and_is_replaced(warm: World) -> None:
+    gate = waiting(warm)
     warm.start()
     running = warm.wait(warm.trigger("b"), RunState.RUNNING)
     pid = server_of(warm).pid
@@ -209,12 +215,7 @@ def test_a_server_that_hangs_is_given_up_and_its_run_starts_cold(warm: World, mo
 
 @only_warm
 def test_flows_outlive_their_server_and_the_controller(warm: World) -> None:
-    gate = warm.state / "gate"
-    warm.write(
-        "b.py",
-        f"import os, time\ndef wait():\n    while not os.path.exists({str(gate)!r}):\n        time.sleep(0.02)\n",
-    )
-    warm.declare(b="name: b\nflow: b.py:wait\n")
+    gate = waiting(warm)
     warm.start()
     run = warm.wait(warm.trigger("b"), RunState.RUNNING)
     supervisor, server = warm.supervisor_pid(run), server_of(warm).pid
