@@ -27,7 +27,7 @@ from controller.runs.warm import ForkServer
 from controller.settings import flow_environment
 from controller.sources.git import GitSource
 from controller.store import Store, runs
-from controller.store.runs import RunFilter
+from controller.store.run_search import RunFilter, select_all
 
 DEADLINE_SECONDS = 300.0
 
@@ -83,7 +83,7 @@ def finish(engine: Engine, admission: Admission, store: Store, count: int) -> No
             break
         pause.wait(0.05)
     with store.read() as tx:
-        ended = [run for run in runs.select_all(tx, RunFilter(states=[RunState.SUCCEEDED])) if run.id in wanted]
+        ended = [run for run in select_all(tx, RunFilter(states=[RunState.SUCCEEDED])) if run.id in wanted]
     if len(ended) != count:
         raise RuntimeError(f"{count - len(ended)} runs did not succeed")
 

@@ -39,7 +39,7 @@ def list_(location: Location, output: str) -> None:
 def show_(location: Location, name: str, output: str) -> None:
     """Everything about one deployment."""
     from controller.clock import SystemClock
-    from controller.views.deployments import show_deployment
+    from controller.views.details import show_deployment
 
     now = SystemClock().now()
     with state.looking(location) as tx:

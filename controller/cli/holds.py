@@ -40,7 +40,7 @@ def resume(location: Location, name: str, output: str) -> None:
 
 def _show(location: Location, name: str, output: str) -> None:
     from controller.clock import SystemClock
-    from controller.views.deployments import show_deployment
+    from controller.views.details import show_deployment
 
     with state.looking(location) as tx:
         found = show_deployment(tx, name, SystemClock().now())

@@ -59,7 +59,7 @@ def _refuse_idle(given: list[str], expression: dict[str, Any]) -> None:
 def _of_deployment(location: Location, name: str, after: datetime, count: int) -> list[datetime]:
     """What is in force comes first; where no controller has run yet, or where one is named, what is declared there."""
     from controller.cli.files import Target, read_targets
-    from controller.views.deployments import declared_fire_times, fire_times
+    from controller.views.details import declared_fire_times, fire_times
 
     if location.ref is None and location.environment is None:
         with state.looking_if_any(location) as tx:

@@ -54,7 +54,7 @@ def list_(
     """Runs, newest first."""
     from controller.clock import SystemClock
     from controller.model.runs import RunState
-    from controller.store.runs import RunFilter
+    from controller.store.run_search import RunFilter
     from controller.views.runs import list_runs, stored
 
     now = SystemClock().now()
@@ -63,10 +63,9 @@ def list_(
         states=None if state is None else stored(RunState(state)),
         tag=tag,
         since=None if since is None else instant("--since", since, now),
-        limit=limit,
     )
     with reading(location) as (tx, _):
-        found = [] if tx is None else list_runs(tx, wanted, now)
+        found = [] if tx is None else list_runs(tx, wanted, now, limit=limit)
     if output == "json":
         from controller.cli.output import print_json
 

@@ -9,6 +9,13 @@ from typing import Any, NewType
 from controller.model.policies import DEFAULT_QUEUE, Retries
 
 RunId = NewType("RunId", str)
+"""A UUIDv7 (RFC 9562, 5.7) as text: ids sort by the time of their making."""
+
+
+def first_id(moment: datetime) -> str:
+    """What no id of a run that was made at this moment or later sorts before."""
+    millis = f"{max(0, int(moment.timestamp() * 1000)):012x}"
+    return f"{millis[:8]}-{millis[8:]}"
 
 
 class RunState(StrEnum):

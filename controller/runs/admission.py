@@ -23,7 +23,7 @@ from controller.runs.decisions import REPLACED, Decision, Standing, decide, refu
 from controller.runs.endings import cancel, skip
 from controller.runs.ids import RunIds
 from controller.store import Transaction, events, holds, inventory, occurrences, queues, runs, sources
-from controller.store.runs import RunFilter
+from controller.store.run_search import RunFilter, select_all
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Admission:
     def _give_up(tx: Transaction, names: list[str], now: datetime) -> None:
         """What waits for its first start on schedule will not have it."""
         for name in names:
-            for run in runs.select_all(tx, RunFilter(deployment=name, states=(RunState.PENDING,))):
+            for run in select_all(tx, RunFilter(deployment=name, states=(RunState.PENDING,))):
                 if run.trigger is Trigger.SCHEDULE and not run.attempt:
                     skip(tx, run, "pruned", now)
 
@@ -204,7 +204,7 @@ def occurrence(name: str, decision: Decision, run: Run | None) -> Occurrence:
 
 def _replace_all(tx: Transaction, name: str, now: datetime) -> None:
     """End what is not final of this deployment: a run that is to take its place waits until that is done."""
-    for run in runs.select_all(tx, RunFilter(deployment=name, states=ACTIVE)):
+    for run in select_all(tx, RunFilter(deployment=name, states=ACTIVE)):
         if run.state is not RunState.PENDING:
             cancel(tx, run, REPLACED, now)
         elif run.trigger is Trigger.SCHEDULE:

@@ -25,7 +25,7 @@ from controller.runs.verdict import Alive, Ended, Lost, NotStarted, Verdict, jud
 from controller.runs.watched import Watched
 from controller.settings import boot_id
 from controller.store import Store, Transaction, runs, turns
-from controller.store.runs import RunFilter
+from controller.store.run_search import RunFilter, select_all
 from controller.store.turns import Ending
 
 log = logging.getLogger(__name__)
@@ -168,7 +168,7 @@ class Watchlist:
     def _take_over(self) -> None:
         """Watch what is being launched or running and is not watched yet."""
         with self._store.read() as tx:
-            claimed = runs.select_all(tx, RunFilter(states=(RunState.LAUNCHING, RunState.RUNNING)))
+            claimed = select_all(tx, RunFilter(states=(RunState.LAUNCHING, RunState.RUNNING)))
             left = [run for run in claimed if run.id not in self._watched]
             tries = {run.id: runs.attempts_of(tx, run.id) for run in left}
         for run in reversed(left):

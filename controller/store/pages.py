@@ -1,47 +1,18 @@
-"""Long lists in pages, newest first: runs, events, due times. A page goes on where the one before it ended.
+"""Long lists in pages, newest first: events, due times. A page goes on where the one before it ended.
 
 Each page asks for what lies before a key that never changes, so that rows which come meanwhile move nothing.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, exists, func, select
+from sqlalchemy import Row, select
 
-from controller.model.runs import Occurrence, Outcome, Run, RunId, RunState, Trigger
+from controller.model.runs import Occurrence, Outcome, RunId
 from controller.model.status import Event, EventSeverity
-from controller.store.schema import events, occurrences, runs
+from controller.store.schema import events, occurrences
 from controller.store.store import Transaction
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunsWanted:
-    """Which runs are asked for; None leaves a question out. `before` is the id of the last one that is known."""
-
-    limit: int
-    before: str | None = None
-    deployment: str | None = None
-    states: Collection[RunState] | None = None
-    tag: str | None = None
-    trigger: str | None = None
-    revision: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-def runs_page(tx: Transaction, wanted: RunsWanted) -> list[Run]:
-    """These runs, newest first. `revision` may be whole, or the beginning of a commit's id."""
-    query = select(runs).where(runs.c.project == tx.project, *_conditions(wanted))
-    rows = tx.connection.execute(query.order_by(runs.c.id.desc()).limit(wanted.limit))
-    found = []
-    for row in rows:
-        values = row._asdict()
-        del values["project"]
-        values.update(id=RunId(row.id), state=RunState(row.state), trigger=Trigger(row.trigger), tags=tuple(row.tags))
-        found.append(Run(**values))
-    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,28 +61,6 @@ def occurrences_page(tx: Transaction, deployment: str, before: datetime | None, 
         )
         for row in tx.connection.execute(query)
     ]
-
-
-def _conditions(wanted: RunsWanted) -> list[ColumnElement[bool]]:
-    asked: list[ColumnElement[bool]] = []
-    for column, value in ((runs.c.deployment, wanted.deployment), (runs.c.trigger, wanted.trigger)):
-        if value is not None:
-            asked.append(column == value)
-    if wanted.states is not None:
-        asked.append(runs.c.state.in_([state.value for state in wanted.states]))
-    if wanted.before is not None:
-        asked.append(runs.c.id < wanted.before)
-    if wanted.since is not None:
-        asked.append(runs.c.created_at >= wanted.since)
-    if wanted.until is not None:
-        asked.append(runs.c.created_at < wanted.until)
-    if wanted.revision is not None:
-        begins = runs.c.revision.contains(f":{wanted.revision}", autoescape=True)
-        asked.append((runs.c.revision == wanted.revision) | begins)
-    if wanted.tag is not None:
-        tag = func.json_each(runs.c.tags).table_valued("value")
-        asked.append(exists(select(1).select_from(tag).where(tag.c.value == wanted.tag)))
-    return asked
 
 
 def _event(row: Row[Any]) -> Event:

@@ -28,6 +28,11 @@ def append(tx: Transaction, record: PassRecord) -> None:
         tx.connection.execute(delete(passes).where(passes.c.project == tx.project, passes.c.id < oldest))
 
 
+def last_number(tx: Transaction) -> int | None:
+    """The number of the newest pass; a later one has a higher number."""
+    return tx.connection.execute(select(func.max(passes.c.id)).where(passes.c.project == tx.project)).scalar()
+
+
 def latest(tx: Transaction, limit: int = KEPT) -> list[PassRecord]:
     """The newest passes, newest first."""
     rows = tx.connection.execute(

@@ -1,7 +1,7 @@
 """Runs and their attempts. Every change of state is a compare-and-set; a terminal run never changes."""
 
-from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable
+from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,17 +11,6 @@ from controller.model.policies import Retries, RetryOn
 from controller.model.runs import ACTIVE, Attempt, Run, RunId, RunState, Trigger
 from controller.store.schema import attempts, runs
 from controller.store.store import Transaction
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFilter:
-    """Which runs are asked for; None leaves a question out."""
-
-    deployment: str | None = None
-    states: Collection[RunState] | None = None
-    tag: str | None = None
-    since: datetime | None = None
-    limit: int | None = None
 
 
 def insert_all(tx: Transaction, new: Iterable[Run]) -> None:
@@ -34,14 +23,17 @@ def insert_all(tx: Transaction, new: Iterable[Run]) -> None:
 def find(tx: Transaction, run_id: str) -> Run | None:
     """The run of this id."""
     row = tx.connection.execute(_of_project(tx).where(runs.c.id == run_id)).first()
-    return None if row is None else _from_row(row)
+    return None if row is None else from_row(row)
 
 
 def find_by_prefix(tx: Transaction, prefix: str, limit: int = 2) -> list[Run]:
-    """The runs whose id begins or ends with this, newest first; `limit` at most."""
+    """The runs whose id is this, or else begins or ends with it, newest first; `limit` at most."""
+    whole = find(tx, prefix)
+    if whole is not None:
+        return [whole]
     matches = runs.c.id.startswith(prefix, autoescape=True) | runs.c.id.endswith(prefix, autoescape=True)
     rows = tx.connection.execute(_of_project(tx).where(matches).order_by(runs.c.id.desc()).limit(limit))
-    return [_from_row(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 def find_by_key(tx: Transaction, deployment: str, idempotency_key: str) -> Run | None:
@@ -49,31 +41,14 @@ def find_by_key(tx: Transaction, deployment: str, idempotency_key: str) -> Run |
     row = tx.connection.execute(
         _of_project(tx).where(runs.c.deployment == deployment, runs.c.idempotency_key == idempotency_key)
     ).first()
-    return None if row is None else _from_row(row)
-
-
-def select_all(tx: Transaction, wanted: RunFilter) -> list[Run]:
-    """The runs that match, newest first."""
-    query = _of_project(tx).order_by(runs.c.id.desc())
-    if wanted.deployment is not None:
-        query = query.where(runs.c.deployment == wanted.deployment)
-    if wanted.states is not None:
-        query = query.where(runs.c.state.in_([state.value for state in wanted.states]))
-    if wanted.since is not None:
-        query = query.where(runs.c.created_at >= wanted.since)
-    if wanted.limit is not None and wanted.tag is None:
-        query = query.limit(wanted.limit)
-    found = [_from_row(row) for row in tx.connection.execute(query)]
-    if wanted.tag is not None:
-        found = [run for run in found if wanted.tag in run.tags][: wanted.limit]
-    return found
+    return None if row is None else from_row(row)
 
 
 def waiting_for_time(tx: Transaction, now: datetime) -> list[Run]:
     """The runs that must not start yet, or not try again."""
     states = (RunState.PENDING.value, RunState.RETRYING.value)
     return [
-        _from_row(row)
+        from_row(row)
         for row in tx.connection.execute(_of_project(tx).where(runs.c.state.in_(states), runs.c.not_before > now))
     ]
 
@@ -106,15 +81,6 @@ def active_revisions(tx: Transaction) -> set[str]:
         .where(runs.c.project == tx.project, runs.c.state.in_([state.value for state in ACTIVE]))
     )
     return set(rows.scalars())
-
-
-def last_of_each(tx: Transaction) -> dict[str, Run]:
-    """The newest run of every deployment (ids sort by the time of their making)."""
-    newest = (
-        select(func.max(runs.c.id)).where(runs.c.project == tx.project).group_by(runs.c.deployment).scalar_subquery()
-    )
-    rows = tx.connection.execute(_of_project(tx).where(runs.c.id.in_(newest)))
-    return {row.deployment: _from_row(row) for row in rows}
 
 
 def counts(tx: Transaction) -> dict[RunState, int]:
@@ -175,7 +141,8 @@ def _to_row(tx: Transaction, run: Run) -> dict[str, Any]:
     return {**row, "project": tx.project, "tags": list(run.tags), "retries": retries}
 
 
-def _from_row(row: Row[Any]) -> Run:
+def from_row(row: Row[Any]) -> Run:
+    """The run of this row of `runs`."""
     values = row._asdict()
     del values["project"]
     values.update(id=RunId(row.id), state=RunState(row.state), trigger=Trigger(row.trigger), tags=tuple(row.tags))

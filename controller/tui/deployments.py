@@ -10,7 +10,8 @@ from rich.text import Text
 from controller.model.status import Hold
 from controller.tui import words
 from controller.tui.tables import CompactTable
-from controller.views.deployments import DeploymentDetail, DeploymentView
+from controller.views.deployments import DeploymentView
+from controller.views.details import DeploymentDetail
 
 
 def deployment_table(deployments: Sequence[DeploymentView], now: datetime) -> RenderableType:

@@ -1,22 +1,38 @@
-"""All deployments at a glance, remembered for as long as nothing changes: many may look at once and often.
+"""All deployments at a glance, kept up to date for as long as somebody looks: many may look at once and often.
 
-It is made anew after a commit of the state, at the next fire time, and twice a minute; and where making it takes long,
-not more often than every tenfold of that.
+A look after a commit of the state reads what can have changed, and makes only those rows anew; what it gives is what
+`list_deployments` gives. Once a minute the newest runs are read whole, whatever has been seen of them.
 """
 
 import threading
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from bisect import bisect_left, insort
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
 
 from controller.clock import Clock
-from controller.store import Store, sources
+from controller.model.runs import RunId, first_id
+from controller.model.schedules import Schedule
+from controller.model.status import Hold, SourceStatus
+from controller.store import Store, Transaction, inventory, last_runs, passes
 from controller.store.changes import Changes
-from controller.views.deployments import DeploymentView, list_deployments
-from controller.views.overview import upcoming
+from controller.store.inventory import Mark
+from controller.store.last_runs import LastRun
+from controller.views.deployments import (
+    DeploymentView,
+    InForce,
+    in_force,
+    moment_of,
+    never_valid,
+    place,
+    row_of,
+    unknown_names,
+)
+from controller.views.timeline import Timeline
 
-_LONGEST = timedelta(seconds=30)
-_REST = 10
-_FUTURE_SECONDS = 60.0
+_WHOLE = timedelta(minutes=1)
+_LATE = timedelta(seconds=10)
+"""How long before its commit a run may have been given its id."""
+_MANY = 500
 
 
 class Board:
@@ -28,44 +44,152 @@ class Board:
         self._clock = clock
         self._lock = threading.Lock()
         self._stamp: int | None = None
-        self._not_before = 0.0
-        self._until: datetime | None = None
-        self._views: list[DeploymentView] = []
-        self._future: Mapping[datetime, float] = {}
-        self._future_of: tuple[str | None, int] | None = None
-        self._future_until = 0.0
+        self._at = self._until = datetime.min.replace(tzinfo=UTC)
+        self._entries = _Entries()
+        self._newest = _NewestRuns()
+        self._source: SourceStatus | None = None
+        self._holds: Mapping[str, Hold] = {}
+        self._rows = _Rows()
+        self._timeline = Timeline(clock)
 
     def deployments(self) -> list[DeploymentView]:
         """Every deployment, problems first, as `list_deployments` has it."""
         with self._lock:
-            now, begin = self._clock.now(), self._clock.monotonic()
-            stamp = self._changes.stamp()
-            is_fresh = stamp == self._stamp and self._until is not None and now < self._until
-            if is_fresh or begin < self._not_before:
-                return self._views
-            with self._store.read() as tx:
-                self._views = list_deployments(tx, now)
-            self._stamp = stamp
-            fires = [view.next_fire_time for view in self._views if view.next_fire_time is not None]
-            self._until = min([now + _LONGEST, *fires])
-            took = self._clock.monotonic() - begin
-            self._not_before = begin + took * _REST if took > 0.05 else 0.0
-            return self._views
+            return self._look()
+
+    def schedules(self, name: str) -> tuple[Schedule, ...]:
+        """Those of a deployment that was in force at the last look; none of another."""
+        said = self._entries.known.get(name)
+        return () if said is None else said.schedules
 
     def upcoming(self) -> Mapping[datetime, float]:
-        """The fire times of the next day by half hours; of this revision, and up to a minute old or more if slow."""
-        views = self.deployments()
-        with self._lock, self._store.read() as tx:
-            source = sources.find(tx)
-            awake = sum(view.next_fire_time is not None and not view.held for view in views)
-            key = (None if source is None else source.last_applied_revision, awake)
-            begin = self._clock.monotonic()
-            if key != self._future_of or begin > self._future_until:
-                self._future, self._future_of = upcoming(tx, views, self._clock.now()), key
-                took = self._clock.monotonic() - begin
-                self._future_until = begin + max(_FUTURE_SECONDS, took * _REST * _REST)
-            return self._future
+        """About how many fire times there are in each half hour of the next day."""
+        with self._lock:
+            awake = [self._entries.known[row.name].schedules for row in self._look() if row.next_fire_time is not None]
+        return self._timeline.upcoming(awake)
 
     def close(self) -> None:
         """Give the file back."""
         self._changes.close()
+
+    def _look(self) -> list[DeploymentView]:
+        now, stamp = self._clock.now(), self._changes.stamp()
+        if stamp != self._stamp or not self._at <= now < self._until:
+            with self._store.read() as tx:
+                self._refresh(tx, now)
+            self._stamp, self._at = stamp, now
+        return self._rows.inorder
+
+    def _refresh(self, tx: Transaction, now: datetime) -> None:
+        moment = moment_of(tx, now)
+        changed = self._entries.refresh(tx, moment.source)
+        stale = changed | self._newest.refresh(tx, now, doubted=changed)
+        stale |= {name for name in {*moment.holds, *self._holds} if moment.holds.get(name) != self._holds.get(name)}
+        stale |= self._rows.due(now)
+        known = self._entries.known
+        if self._source != moment.source or now < self._at:
+            stale = {*known, *self._rows.names()}
+        unknown = unknown_names(moment.source, known)
+        made = {name: row_of(known[name], self._newest.known.get(name), moment) for name in stale if name in known}
+        made |= {name: never_valid(finding) for name, finding in unknown.items()}
+        self._rows.replace(stale | unknown.keys(), made)
+        self._source, self._holds = moment.source, moment.holds
+        ends = [hold.until for hold in moment.holds.values() if hold.until is not None]
+        self._until = min([now + _WHOLE, *ends, *self._rows.first_fire()])
+
+
+class _Entries:
+    """What the inventory says; read again where a pass can have changed it."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, InForce] = {}
+        self._marks: dict[str, Mark] = {}
+        self._of: tuple[SourceStatus | None, int | None] | None = None
+
+    def refresh(self, tx: Transaction, source: SourceStatus | None) -> set[str]:
+        """The names that are new, changed or gone."""
+        key = (source, passes.last_number(tx))
+        if key == self._of:
+            return set()
+        marks = inventory.marks(tx)
+        changed = {name for name, mark in marks.items() if self._marks.get(name) != mark}
+        gone = self._marks.keys() - marks.keys()
+        for entry in inventory.these(tx, changed):
+            self.known[entry.name] = in_force(entry)
+        for name in gone:
+            del self.known[name]
+        self._marks, self._of = marks, key
+        return changed | gone
+
+
+class _NewestRuns:
+    """The newest run of each deployment; read again where it was not final or a newer one can have come."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, LastRun] = {}
+        self._last = ""
+        self._whole_at: datetime | None = None
+
+    def refresh(self, tx: Transaction, now: datetime, *, doubted: Collection[str]) -> set[str]:
+        """The deployments whose newest run is another one, or has changed; the `doubted` may have another history."""
+        is_old = self._whole_at is None or not self._whole_at <= now < self._whole_at + _WHOLE
+        if is_old or len(doubted) > _MANY:
+            before, self.known, self._whole_at = self.known, last_runs.of_all(tx), now
+            self._last = max((run.id for run in self.known.values()), default="")
+            return {name for name in {*before, *self.known} if before.get(name) != self.known.get(name)}
+        for name in doubted:
+            self.known.pop(name, None)
+        of_doubted = [run for name in doubted if (run := last_runs.of(tx, name)) is not None]
+        active = [run.id for run in self.known.values() if not run.state.is_terminal]
+        changed = set()
+        for run in (*last_runs.these(tx, active), *last_runs.since(tx, _somewhat_before(self._last)), *of_doubted):
+            known = self.known.get(run.deployment)
+            if known != run and (known is None or run.id >= known.id):
+                self.known[run.deployment] = run
+                changed.add(run.deployment)
+            self._last = max(self._last, run.id)
+        return changed
+
+
+class _Rows:
+    """The rows in their order."""
+
+    def __init__(self) -> None:
+        self.inorder: list[DeploymentView] = []
+        self._by_name: dict[str, DeploymentView] = {}
+
+    def names(self) -> list[str]:
+        """Of all rows."""
+        return list(self._by_name)
+
+    def due(self, now: datetime) -> set[str]:
+        """The names of those whose next fire time has come."""
+        return {row.name for row in self.inorder if row.next_fire_time is not None and row.next_fire_time <= now}
+
+    def first_fire(self) -> list[datetime]:
+        """The first of all next fire times, if there is any."""
+        times = (row.next_fire_time for row in self.inorder if row.next_fire_time is not None)
+        first = min(times, default=None)
+        return [] if first is None else [first]
+
+    def replace(self, stale: set[str], made: Mapping[str, DeploymentView]) -> None:
+        """Drop the rows of these names, and put these in; a list that was given out stays as it was."""
+        before = [self._by_name.pop(name) for name in stale if name in self._by_name]
+        self._by_name |= made
+        if len(before) + len(made) > _MANY:
+            self.inorder = sorted(self._by_name.values(), key=place)
+            return
+        rows = self.inorder.copy()
+        for row in before:
+            del rows[bisect_left(rows, place(row), key=place)]
+        for row in made.values():
+            insort(rows, row, key=place)
+        self.inorder = rows
+
+
+def _somewhat_before(last: str) -> str:
+    """What the ids of runs that are not seen yet do not sort before, if this is the last one that is seen."""
+    if not last:
+        return ""
+    made = datetime.fromtimestamp(int(RunId(last).replace("-", "")[:12], 16) / 1000, UTC)
+    return first_id(made - _LATE)

@@ -1,20 +1,20 @@
 """Deployments as every surface shows them: what git says, what is in force, how it goes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
-from controller.calendar import describe, next_fire_times
-from controller.errors import SOURCE_REASONS, ControllerError, UsageError, unknown_deployment
-from controller.manifests import DesiredState, build_deployment
+from controller.calendar import next_fire_times
+from controller.errors import SOURCE_REASONS, ControllerError
+from controller.manifests import build_deployment
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.findings import Finding, Severity
-from controller.model.runs import Run, RunState
+from controller.model.runs import RunState
 from controller.model.schedules import Schedule
 from controller.model.status import INVALID, KEPT, WITHHELD, Hold, InventoryEntry, SourceStatus
-from controller.store import Transaction, holds, inventory, runs, sources
+from controller.store import Transaction, holds, inventory, last_runs, sources
+from controller.store.last_runs import LastRun as LastRunRecord
 from controller.views.conditions import ConditionView, condition_views
 from controller.views.runs import shown
 
@@ -79,117 +79,82 @@ class DeploymentView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduleView:
-    """One schedule: as declared, in words, and its next fire times."""
+class InForce:
+    """What an entry of the inventory says by itself: a `row` without run and hold, and what those are added by."""
 
-    id: str
-    text: str
-    timezone: str
-    suspended: bool
-    parameters: Mapping[str, Any]
-    fire_times: tuple[datetime, ...]
+    row: DeploymentView
+    reason: str | None
+    schedules: tuple[Schedule, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeploymentDetail(DeploymentView):
-    """Everything about one deployment. `revision` is what its next run would execute."""
+class Moment:
+    """What all rows have in common: the source, the holds that are not over, and the instant."""
 
-    revision: str | None
-    spec_digest: str | None
-    parameters: Mapping[str, Any]
-    schedules: tuple[ScheduleView, ...]
-    timeout_seconds: float | None
-    env: Mapping[str, str]
-    findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Context:
     source: SourceStatus | None
-    last_runs: Mapping[str, Run]
     holds: Mapping[str, Hold]
     now: datetime
 
 
 def list_deployments(tx: Transaction, now: datetime) -> list[DeploymentView]:
     """Every deployment in force, and every one that is declared but was never valid; problems first."""
-    context = _context(tx, now)
+    moment, runs = moment_of(tx, now), last_runs.of_all(tx)
     entries = inventory.entries(tx)
-    views = [_view(entry, context) for entry in entries.values()]
-    views += [_never_valid(finding) for finding in _unknown_names(context.source, entries).values()]
-    return sorted(views, key=lambda view: (weight(view), view.name))
+    views = [row_of(in_force(entry), runs.get(name), moment) for name, entry in entries.items()]
+    views += [never_valid(finding) for finding in unknown_names(moment.source, entries).values()]
+    return sorted(views, key=place)
 
 
-def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDetail:
-    """One deployment. Raises NotFoundError."""
-    entry = inventory.find(tx, name)
-    source = sources.find(tx)
-    unknown = _unknown_names(source, {} if entry is None else {name: entry})
-    if entry is None and name not in unknown:
-        raise unknown_deployment(name, [*inventory.entries(tx), *unknown])
-    findings = tuple(finding for finding in (source.findings if source else ()) if finding.deployment == name)
-    if entry is None:
-        return _detail(_never_valid(unknown[name]), None, None, findings, now)
-    context = _context(tx, now)
-    revision = entry.pinned or (source and source.last_applied_revision) or entry.revision
-    return _detail(_view(entry, context), _build(entry), revision, findings, now)
-
-
-def fire_times(tx: Transaction, name: str, after: datetime, count: int) -> list[datetime]:
-    """The next fire times of a deployment in force; none while it is suspended. Raises NotFoundError."""
-    entry = inventory.find(tx, name)
-    deployment = None if entry is None else _build(entry)
-    if deployment is None:
-        show_deployment(tx, name, after)
-        return []
-    return [] if deployment.suspend else [time for time, _ in next_fire_times(deployment.schedules, after, count)]
-
-
-def declared_fire_times(desired: DesiredState, name: str, after: datetime, count: int) -> list[datetime]:
-    """The same for a deployment that is declared on disk. Raises NotFoundError, UsageError."""
-    deployment = desired.deployments.get(name)
-    if deployment is None:
-        for finding in desired.findings:
-            if finding.deployment == name and finding.severity is Severity.ERROR:
-                where = f"{finding.file}:{finding.line}:{finding.column}"
-                raise UsageError(f"{name} is not valid: {where}: {finding.message}", hint=finding.hint)
-        raise unknown_deployment(name, desired.declared_names)
-    return [] if deployment.suspend else [time for time, _ in next_fire_times(deployment.schedules, after, count)]
-
-
-def _context(tx: Transaction, now: datetime) -> _Context:
+def moment_of(tx: Transaction, now: datetime) -> Moment:
+    """What all rows have in common now."""
     held = {name: hold for name, hold in holds.every(tx).items() if not hold.is_over(now)}
-    return _Context(sources.find(tx), runs.last_of_each(tx), held, now)
+    return Moment(source=sources.find(tx), holds=held, now=now)
 
 
-def _view(entry: InventoryEntry, context: _Context) -> DeploymentView:
-    deployment = _build(entry)
-    run = context.last_runs.get(entry.name)
-    suspended = deployment is not None and deployment.suspend
-    hold = context.holds.get(entry.name)
-    return DeploymentView(
+def in_force(entry: InventoryEntry) -> InForce:
+    """What this entry says by itself."""
+    deployment = built(entry)
+    target = None if deployment is None else deployment.target
+    is_command = isinstance(target, CommandTarget)
+    row = DeploymentView(
         name=entry.name,
-        flow=_flow(deployment),
-        command=_command(deployment),
+        flow=None if target is None or is_command else str(target),
+        command=target.argv if isinstance(target, CommandTarget) else None,
         description="" if deployment is None else deployment.description,
         file=entry.file,
         line=entry.line,
         tags=() if deployment is None else deployment.tags,
         version=None if deployment is None else deployment.version,
-        sync=_sync(entry, context.source),
-        health=_health(run, suspended=suspended or hold is not None),
-        suspended=suspended,
-        held=hold is not None,
-        hold=hold,
+        sync=Sync.UNKNOWN,
+        health=Health.HEALTHY,
+        suspended=deployment is not None and deployment.suspend,
+        held=False,
+        hold=None,
         generation=entry.generation + (not entry.is_valid),
         observed_generation=entry.generation,
-        next_fire_time=None if deployment is None or suspended else _next(deployment, hold, context.now),
-        last_run=None if run is None else _last_run(run),
+        next_fire_time=None,
+        last_run=None,
         conditions=condition_views(entry.conditions),
+    )
+    return InForce(row=row, reason=entry.reason, schedules=() if deployment is None else deployment.schedules)
+
+
+def row_of(said: InForce, run: LastRunRecord | None, moment: Moment) -> DeploymentView:
+    """The row of a deployment at a moment."""
+    hold = moment.holds.get(said.row.name)
+    return replace(
+        said.row,
+        sync=_sync(said.reason, moment.source),
+        health=_health(run, suspended=said.row.suspended or hold is not None),
+        held=hold is not None,
+        hold=hold,
+        next_fire_time=None if said.row.suspended else _next(said.schedules, hold, moment.now),
+        last_run=None if run is None else _last_run(run),
     )
 
 
-def _never_valid(finding: Finding) -> DeploymentView:
+def never_valid(finding: Finding) -> DeploymentView:
+    """The row of what is declared, and was never valid."""
     return DeploymentView(
         name=finding.deployment or "",
         flow=None,
@@ -212,86 +177,56 @@ def _never_valid(finding: Finding) -> DeploymentView:
     )
 
 
-def _detail(
-    view: DeploymentView,
-    deployment: Deployment | None,
-    revision: str | None,
-    findings: tuple[Finding, ...],
-    now: datetime,
-) -> DeploymentDetail:
-    from dataclasses import fields
-
-    schedules = () if deployment is None else deployment.schedules
-    return DeploymentDetail(
-        **{field.name: getattr(view, field.name) for field in fields(view)},
-        revision=revision,
-        spec_digest=None if deployment is None else deployment.spec_digest,
-        parameters={} if deployment is None else deployment.parameters,
-        schedules=tuple(_schedule(schedule, now, suspended=view.suspended) for schedule in schedules),
-        timeout_seconds=None if deployment is None or not deployment.timeout else deployment.timeout.total_seconds(),
-        env={} if deployment is None else deployment.env,
-        findings=findings,
-    )
-
-
-def _schedule(schedule: Schedule, now: datetime, *, suspended: bool) -> ScheduleView:
-    asleep = suspended or schedule.suspend
-    return ScheduleView(
-        id=schedule.id,
-        text=describe(schedule),
-        timezone=schedule.timezone,
-        suspended=schedule.suspend,
-        parameters=schedule.parameters,
-        fire_times=() if asleep else tuple(time for time, _ in next_fire_times([schedule], now, 5)),
-    )
-
-
-def _build(entry: InventoryEntry) -> Deployment | None:
+def built(entry: InventoryEntry) -> Deployment | None:
+    """What this entry declares; None if this version can't read it."""
     try:
         return build_deployment(entry.document, entry.file, entry.line)
     except ControllerError:
         return None
 
 
-def _next(deployment: Deployment, hold: Hold | None, now: datetime) -> datetime | None:
-    """The next instant at which it fires; after its hold, if that ends by itself."""
-    if hold is not None and hold.until is None:
-        return None
-    after = now if hold is None or hold.until is None else max(now, hold.until)
-    found = next_fire_times(deployment.schedules, after, 1)
-    return found[0][0] if found else None
-
-
-def _unknown_names(source: SourceStatus | None, entries: Mapping[str, InventoryEntry]) -> dict[str, Finding]:
+def unknown_names(source: SourceStatus | None, known: Container[str]) -> dict[str, Finding]:
+    """What is declared with an error and not in force, by name; each with the first of its errors."""
     errors = [finding for finding in (source.findings if source else ()) if finding.severity is Severity.ERROR]
     return {
         finding.deployment: finding
         for finding in reversed(errors)
-        if finding.deployment is not None and finding.deployment not in entries
+        if finding.deployment is not None and finding.deployment not in known
     }
 
 
-def _flow(deployment: Deployment | None) -> str | None:
-    if deployment is None or isinstance(deployment.target, CommandTarget):
+def place(view: DeploymentView) -> tuple[int, str]:
+    """Where it stands in a list: problems first, then by name."""
+    return weight(view), view.name
+
+
+def weight(view: DeploymentView) -> int:
+    """How early it stands in a list: problems first."""
+    if view.sync in (Sync.INVALID, Sync.OUT_OF_SYNC):
+        return 0 if view.sync is Sync.INVALID else 1
+    return {Health.DEGRADED: 1, Health.RUNNING: 2}.get(view.health, 3)
+
+
+def _next(schedules: Sequence[Schedule], hold: Hold | None, now: datetime) -> datetime | None:
+    """The next instant at which it fires; after its hold, if that ends by itself."""
+    if hold is not None and hold.until is None:
         return None
-    return str(deployment.target)
+    after = now if hold is None or hold.until is None else max(now, hold.until)
+    found = next_fire_times(schedules, after, 1)
+    return found[0][0] if found else None
 
 
-def _command(deployment: Deployment | None) -> tuple[str, ...] | None:
-    return deployment.target.argv if deployment and isinstance(deployment.target, CommandTarget) else None
-
-
-def _sync(entry: InventoryEntry, source: SourceStatus | None) -> Sync:
+def _sync(reason: str | None, source: SourceStatus | None) -> Sync:
     if source is None or any(condition.reason in SOURCE_REASONS for condition in source.conditions):
         return Sync.UNKNOWN
-    if entry.reason == INVALID:
+    if reason == INVALID:
         return Sync.INVALID
-    if entry.reason in (WITHHELD, KEPT):
+    if reason in (WITHHELD, KEPT):
         return Sync.OUT_OF_SYNC
     return Sync.SYNCED if source.last_attempted_revision == source.last_applied_revision else Sync.OUT_OF_SYNC
 
 
-def _health(run: Run | None, *, suspended: bool) -> Health:
+def _health(run: LastRunRecord | None, *, suspended: bool) -> Health:
     if run is not None and not run.state.is_terminal:
         return Health.RUNNING
     if suspended:
@@ -301,7 +236,7 @@ def _health(run: Run | None, *, suspended: bool) -> Health:
     return Health.HEALTHY
 
 
-def _last_run(run: Run) -> LastRun:
+def _last_run(run: LastRunRecord) -> LastRun:
     return LastRun(
         id=run.id,
         state=shown(run.state).value,
@@ -311,10 +246,3 @@ def _last_run(run: Run) -> LastRun:
         started_at=run.started_at,
         finished_at=run.finished_at,
     )
-
-
-def weight(view: DeploymentView) -> int:
-    """How early it stands in a list: problems first."""
-    if view.sync in (Sync.INVALID, Sync.OUT_OF_SYNC):
-        return 0 if view.sync is Sync.INVALID else 1
-    return {Health.DEGRADED: 1, Health.RUNNING: 2}.get(view.health, 3)

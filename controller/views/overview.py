@@ -1,34 +1,26 @@
 """What a person has to know in ten seconds: what asks for attention, what runs, what failed, what is next.
 
-The timeline has half hours: runs of the last 24 hours by how they ended, fire times of the next 24. A schedule that
-fires very often is not counted out, but at the rate of its next few hundred times.
+The timeline has half hours: runs of the last 24 hours by how they ended, fire times of the next 24.
 """
 
-from collections import Counter, defaultdict
+import heapq
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import islice, takewhile
+from datetime import datetime
 
-from controller.calendar import fire_times
-from controller.errors import ControllerError
-from controller.manifests import build_deployment
 from controller.model.findings import Severity
 from controller.model.runs import ACTIVE, RunState
-from controller.model.schedules import Schedule
-from controller.model.status import INVALID, WITHHELD, ConditionType, InventoryEntry, SourceStatus
-from controller.store import Transaction, figures, inventory, sources
+from controller.model.status import INVALID, WITHHELD, ConditionType, SourceStatus
+from controller.store import Transaction, figures, sources
 from controller.store.figures import FAILED, Failures
-from controller.store.pages import RunsWanted, runs_page
+from controller.store.run_search import RunFilter
 from controller.views.deployments import DeploymentView, Health, Sync
-from controller.views.runs import RunView, run_views
+from controller.views.runs import RunView, list_runs
+from controller.views.timeline import DAY, SLOT, floor
 
-DAY = timedelta(hours=24)
-SLOT = timedelta(minutes=30)
 MOST_ATTENTION = 20
 MOST_ROWS = 10
-_COUNTED = 200
-_BUDGET = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,19 +62,16 @@ class Overview:
     deployments: int
 
 
-def overview(
-    tx: Transaction, views: list[DeploymentView], now: datetime, future: Mapping[datetime, float] | None = None
-) -> Overview:
-    """Look at everything once. `future` is what `upcoming` gave, where it is known."""
+def overview(tx: Transaction, views: list[DeploymentView], now: datetime, future: Mapping[datetime, float]) -> Overview:
+    """Look at everything once. `future` are the fire times of the next day by half hours."""
     found = list(_attention(sources.find(tx), views))
-    slots = tuple(_slots(tx, upcoming(tx, views, now) if future is None else future, now))
-    fires = sorted((view for view in views if view.next_fire_time is not None), key=_next_fire)
-    active = RunsWanted(limit=MOST_ROWS, states=ACTIVE)
+    slots = tuple(_slots(tx, future, now))
+    fires = heapq.nsmallest(MOST_ROWS, (view for view in views if view.next_fire_time is not None), key=_next_fire)
     return Overview(
         attention=tuple(found[:MOST_ATTENTION]),
         more_attention=max(0, len(found) - MOST_ATTENTION),
-        running=tuple(run_views(tx, runs_page(tx, active), now)),
-        next_fires=tuple(fires[:MOST_ROWS]),
+        running=tuple(list_runs(tx, RunFilter(states=ACTIVE), now, limit=MOST_ROWS)),
+        next_fires=tuple(fires),
         failures=tuple(figures.failures(tx, now - DAY, MOST_ROWS)),
         slots=slots,
         now=now,
@@ -152,14 +141,8 @@ def _next_fire(view: DeploymentView) -> tuple[datetime, str]:
     return view.next_fire_time, view.name
 
 
-def upcoming(tx: Transaction, views: Iterable[DeploymentView], now: datetime) -> Mapping[datetime, float]:
-    """About how many fire times there are in each half hour of the next 24 hours."""
-    awake = {view.name for view in views if view.next_fire_time is not None and not view.held}
-    return _upcoming((entry for name, entry in inventory.entries(tx).items() if name in awake), now)
-
-
 def _slots(tx: Transaction, future: Mapping[datetime, float], now: datetime) -> Iterator[Slot]:
-    first = _floor(now - DAY)
+    first = floor(now - DAY)
     past = figures.by_slot(tx, first, SLOT)
     for index in range(int(2 * DAY / SLOT) + 1):
         start = first + index * SLOT
@@ -172,37 +155,3 @@ def _slots(tx: Transaction, future: Mapping[datetime, float], now: datetime) -> 
             other=ended.total() - succeeded - failed - ended[RunState.SKIPPED],
             upcoming=round(future.get(start, 0)),
         )
-
-
-def _floor(moment: datetime) -> datetime:
-    return datetime.fromtimestamp(moment.timestamp() // SLOT.total_seconds() * SLOT.total_seconds(), UTC)
-
-
-def _upcoming(entries: Iterable[InventoryEntry], now: datetime) -> dict[datetime, float]:
-    found: dict[datetime, float] = defaultdict(float)
-    left = _BUDGET
-    for entry in entries:
-        try:
-            deployment = build_deployment(entry.document, entry.file, entry.line)
-            for schedule in deployment.schedules:
-                if not schedule.suspend and left > 0:
-                    left -= _count(schedule, now, found)
-        except ControllerError:
-            continue
-    return found
-
-
-def _count(schedule: Schedule, now: datetime, found: dict[datetime, float]) -> int:
-    """Add the fire times of one schedule to their slots; returns how many were computed."""
-    end = now + DAY
-    times = list(islice(takewhile(lambda time: time <= end, fire_times(schedule, now)), _COUNTED))
-    for time in times:
-        found[_floor(time)] += 1
-    if len(times) == _COUNTED:
-        rate = (_COUNTED - 1) * SLOT / (times[-1] - times[0])
-        last = times[-1]
-        while last < end:
-            stop = min(_floor(last) + SLOT, end)
-            found[_floor(last)] += rate * ((stop - last) / SLOT)
-            last = stop
-    return len(times)

@@ -1,12 +1,11 @@
 """Deployments as rows of a table: with their schedules in words and their last runs."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from controller.calendar import describe
-from controller.errors import ControllerError
-from controller.manifests import build_deployment
-from controller.store import Transaction, figures, inventory
+from controller.model.schedules import Schedule
+from controller.store import Transaction, figures
 from controller.store.figures import Bar
 from controller.views.deployments import DeploymentView
 
@@ -21,17 +20,8 @@ class DeploymentRow:
     bars: tuple[Bar, ...]
 
 
-def deployment_rows(tx: Transaction, views: Iterable[DeploymentView], bars: int) -> list[DeploymentRow]:
-    """These deployments, each with so many of its last runs."""
-    return [_row(tx, view, bars) for view in views]
-
-
-def _row(tx: Transaction, view: DeploymentView, bars: int) -> DeploymentRow:
-    entry = inventory.find(tx, view.name)
-    try:
-        schedules = () if entry is None else build_deployment(entry.document, entry.file, entry.line).schedules
-    except ControllerError:
-        schedules = ()
+def deployment_row(tx: Transaction, view: DeploymentView, schedules: Sequence[Schedule], bars: int) -> DeploymentRow:
+    """This deployment with so many of its last runs."""
     return DeploymentRow(
         view=view,
         schedules=tuple(describe(schedule) for schedule in schedules),

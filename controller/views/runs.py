@@ -12,7 +12,7 @@ from controller.model.queues import judged
 from controller.model.runs import Run, RunState
 from controller.model.task_runs import TaskRun, TaskTree
 from controller.store import Transaction, queues, runs
-from controller.store.runs import RunFilter
+from controller.store.run_search import RunFilter, runs_page, select_all
 from controller.views.tasks import task_tree
 
 
@@ -84,9 +84,17 @@ def run_view(run: Run, waiting: str | None = None) -> RunView:
     )
 
 
-def list_runs(tx: Transaction, wanted: RunFilter, now: datetime) -> list[RunView]:
-    """The runs that match, newest first."""
-    return run_views(tx, runs.select_all(tx, wanted), now)
+def list_runs(tx: Transaction, wanted: RunFilter, now: datetime, limit: int | None = None) -> list[RunView]:
+    """The runs that match, newest first; at most `limit`."""
+    return run_views(tx, select_all(tx, wanted, limit), now)
+
+
+def page_of_runs(
+    tx: Transaction, wanted: RunFilter, now: datetime, *, limit: int, before: str | None
+) -> tuple[list[RunView], str | None]:
+    """A page of the same, and what to ask `before` for the next one; None at the end."""
+    page = runs_page(tx, wanted, limit=limit, before=before)
+    return run_views(tx, page.runs, now), page.next
 
 
 def find_run(tx: Transaction, run_id: str, now: datetime | None = None, *, directory: Path | None = None) -> RunView:

@@ -10,7 +10,7 @@ from controller.model.status import Event, PassRecord, SourceStatus, Withheld
 from controller.settings import Location
 from controller.store import Store, Transaction, events, passes, runs, sources
 from controller.store.directory import StateDirectory
-from controller.store.runs import RunFilter
+from controller.store.run_search import RunFilter
 from controller.views.conditions import ConditionView, condition_views
 from controller.views.deployments import DeploymentView, list_deployments
 from controller.views.runs import RunView, list_runs
@@ -121,7 +121,7 @@ def _status(
             retrying=counts.get(RunState.RETRYING, 0),
         ),
         withheld=None if source is None else source.withheld,
-        recent_runs=tuple(list_runs(tx, RunFilter(limit=RECENT_RUNS), now)),
+        recent_runs=tuple(list_runs(tx, RunFilter(), now, limit=RECENT_RUNS)),
         events=tuple(events.latest(tx, RECENT_EVENTS)),
         passes=tuple(passes.latest(tx, RECENT_PASSES)),
     )

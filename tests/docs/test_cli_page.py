@@ -9,7 +9,8 @@ import pytest
 
 from controller.cli.main import cli
 from controller.views.conditions import ConditionView
-from controller.views.deployments import DeploymentDetail, LastRun, ScheduleView
+from controller.views.deployments import LastRun
+from controller.views.details import DeploymentDetail, ScheduleView
 from controller.views.runs import RunView
 from controller.views.status import ControllerView, RunCounts, SourceView, StatusView
 from tests.docs.pages import DOCS, Section, first_cells, sections

@@ -8,7 +8,7 @@ from controller.calendar import due
 from controller.manifests import build_deployment
 from controller.model.runs import ACTIVE, Outcome, Run, RunId, RunState, Trigger
 from controller.store import inventory, occurrences, runs
-from controller.store.runs import RunFilter
+from controller.store.run_search import RunFilter, select_all
 from tests.simulation.machine import Machine
 from tests.simulation.world import World
 
@@ -25,7 +25,7 @@ class Checker:
     def always(self) -> None:
         """After every step."""
         with self._world.real_store.read() as tx:
-            found = {run.id: run for run in runs.select_all(tx, RunFilter())}
+            found = {run.id: run for run in select_all(tx, RunFilter())}
             tries = {run.id: runs.attempts_of(tx, run.id) for run in found.values() if run.attempt}
         for run_id, run in self._final.items():
             assert found[run_id] == run, f"{run_id} was final"
@@ -47,9 +47,9 @@ class Checker:
         those in `gaps`.
         """
         with self._world.real_store.read() as tx:
-            left = runs.select_all(tx, RunFilter(states=ACTIVE))
+            left = select_all(tx, RunFilter(states=ACTIVE))
             assert left == [], f"not resolved: {[(run.id, run.state, run.reason) for run in left]}"
-            for run in runs.select_all(tx, RunFilter()):
+            for run in select_all(tx, RunFilter()):
                 assert run.state is RunState.SUCCEEDED or run.reason, f"{run.id} {run.state} without a reason"
             for name, entry in inventory.entries(tx).items():
                 rows = occurrences.of(tx, name, 100_000)

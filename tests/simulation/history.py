@@ -10,7 +10,7 @@ from controller.model.status import Hold
 from controller.runs.admission import Request
 from controller.runs.requests import Backfill
 from controller.store import holds, inventory, runs
-from controller.store.runs import RunFilter
+from controller.store.run_search import RunFilter, select_all
 from tests.simulation.checks import Checker
 from tests.simulation.world import Killed, World
 
@@ -138,7 +138,7 @@ class History:
 
     def _any_run(self) -> str | None:
         with self._world.real_store.read() as tx:
-            found = runs.select_all(tx, RunFilter(limit=12))
+            found = select_all(tx, RunFilter(), limit=12)
         return self._random.choice(found).id if found else None
 
     def _cancel(self) -> None:
@@ -206,6 +206,6 @@ class History:
 
     def _picture(self) -> str:
         with self._world.real_store.read() as tx:
-            found = runs.select_all(tx, RunFilter())
+            found = select_all(tx, RunFilter())
         lines = [f"{run.id} {run.deployment} {run.state} {run.attempt} {run.reason}" for run in found]
         return "\n".join([*self.trace, *lines])

@@ -18,7 +18,7 @@ from controller.runs.endings import ending, ending_of, record
 from controller.runs.verdict import Ended
 from controller.runs.watchlist import Waiting
 from controller.store import Store, queues, runs
-from controller.store.runs import RunFilter
+from controller.store.run_search import RunFilter, select_all
 from tests.conftest import ManualClock
 
 
@@ -109,7 +109,7 @@ class SimulatedWatchlist:
 
     def _take_over(self) -> None:
         with self._store.read() as tx:
-            claimed = runs.select_all(tx, RunFilter(states=(RunState.LAUNCHING, RunState.RUNNING)))
+            claimed = select_all(tx, RunFilter(states=(RunState.LAUNCHING, RunState.RUNNING)))
             for run in claimed:
                 if run.id not in self._seen:
                     self._seen[run.id] = Seen(run, runs.attempts_of(tx, run.id)[-1])

@@ -10,8 +10,9 @@ from datetime import datetime
 
 from controller.api.pages.words import seconds
 from controller.store.figures import FAILED, Bar
-from controller.views.overview import SLOT, Slot
+from controller.views.overview import Slot
 from controller.views.runs import shown
+from controller.views.timeline import SLOT
 
 HEIGHT = 96
 WIDTH = 10

@@ -17,12 +17,15 @@ from controller.model.status import EventSeverity
 from controller.reconcile.preview import Preview
 from controller.store import figures
 from controller.store import runs as run_store
-from controller.store.pages import EventsWanted, RunsWanted, occurrences_page, runs_page
-from controller.views.deployments import Health, Sync, show_deployment
+from controller.store.pages import EventsWanted, occurrences_page
+from controller.store.run_search import RunFilter
+from controller.views.board import Board
+from controller.views.deployments import Health, Sync
+from controller.views.details import show_deployment
 from controller.views.journal import list_events, run_detail
 from controller.views.overview import overview
-from controller.views.rows import deployment_rows
-from controller.views.runs import run_views, stored
+from controller.views.rows import deployment_row
+from controller.views.runs import list_runs, page_of_runs, stored
 
 router = APIRouter()
 
@@ -62,7 +65,8 @@ def deployments(
     page: Annotated[int, Query(ge=1, le=10_000)] = 1,
 ) -> Response:
     """All deployments, problems first."""
-    every = request.app.state.board.deployments()
+    board: Board = request.app.state.board
+    every = board.deployments()
     found = matching(
         every,
         search=search,
@@ -72,12 +76,12 @@ def deployments(
     )
     shown = found[(page - 1) * ROWS : page * ROWS]
     with parts_of(request).store.read() as tx:
-        rows = [(row, strip_chart(row.bars)) for row in deployment_rows(tx, shown, STRIP)]
+        found_rows = [deployment_row(tx, view, board.schedules(view.name), STRIP) for view in shown]
     return render(
         request,
         "deployments.html",
         tab="Deployments",
-        rows=rows,
+        rows=[(row, strip_chart(row.bars)) for row in found_rows],
         count=len(found),
         total=len(every),
         tags=sorted({one for view in every for one in view.tags})[:200],
@@ -95,7 +99,7 @@ def deployment(request: Request, name: Annotated[str, Path(pattern=NAME)]) -> Re
     parts = parts_of(request)
     with parts.store.read() as tx:
         view = show_deployment(tx, name, parts.clock.now())
-        history = run_views(tx, runs_page(tx, RunsWanted(limit=15, deployment=name)), parts.clock.now())
+        history = list_runs(tx, RunFilter(deployment=name), parts.clock.now(), limit=15)
         bars = figures.strip(tx, name, 40)
         ledger = occurrences_page(tx, name, None, 15)
         events = list_events(tx, EventsWanted(limit=10, about=name))
@@ -123,9 +127,7 @@ def runs(
     before: Cursor = None,
 ) -> Response:
     """Runs, newest first."""
-    wanted = RunsWanted(
-        limit=ROWS + 1,
-        before=before or None,
+    wanted = RunFilter(
         deployment=deployment or None,
         states=stored(RunState(state)) if state in set(RunState) else None,
         trigger=trigger or None,
@@ -134,14 +136,14 @@ def runs(
     )
     parts = parts_of(request)
     with parts.store.read() as tx:
-        found = run_views(tx, runs_page(tx, wanted), parts.clock.now())
+        found, older = page_of_runs(tx, wanted, parts.clock.now(), limit=ROWS, before=before or None)
     asked = {"deployment": deployment, "state": state, "trigger": trigger, "tag": tag, "revision": revision}
     return render(
         request,
         "runs.html",
         tab="Runs",
-        runs=found[:ROWS],
-        older=found[ROWS - 1].id if len(found) > ROWS else None,
+        runs=found,
+        older=older,
         before=before,
         asked=asked,
         triggers=[one.value for one in Trigger],

@@ -30,7 +30,7 @@ from controller.runs.warm import ForkServer
 from controller.sources.directory import DirectorySource
 from controller.sources.source import Source
 from controller.store import Store, events, runs
-from controller.store.runs import RunFilter
+from controller.store.run_search import RunFilter, select_all
 from tests.conftest import PATIENCE_SECONDS, ManualClock, wait_until
 
 NONCE = "c0ffee"
@@ -256,7 +256,7 @@ class World:
     def all_runs(self) -> list[Run]:
         """All runs, oldest first."""
         with self.store.read() as tx:
-            return runs.select_all(tx, RunFilter())[::-1]
+            return select_all(tx, RunFilter())[::-1]
 
     def find(self, run: Run) -> Run:
         with self.store.read() as tx:

@@ -16,7 +16,8 @@ from typing import Any
 from controller.model.runs import RunId
 from controller.runs.admission import Request
 from controller.sources.directory import DirectorySource
-from controller.store import Store, runs
+from controller.store import Store
+from controller.store.run_search import RunFilter, select_all
 from tests.conftest import ManualClock, wait_until
 from tests.unit.runs.conftest import World
 
@@ -63,7 +64,7 @@ def scenario(work: Path, state: Path, points: list[str]) -> dict[str, Any]:
     second = in_process(lambda: live(work, state, [], is_warm=is_warm))
     store = Store.look(state / "state.db")
     with store.read() as tx:
-        run = runs.select_all(tx, runs.RunFilter())[0]
+        run = select_all(tx, RunFilter())[0]
     store.close()
     starts = state / "starts"
     return {

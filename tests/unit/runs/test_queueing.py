@@ -10,7 +10,7 @@ from controller.runs.admission import Request
 from controller.runs.endings import cancel
 from controller.runs.waiting import Queue
 from controller.store import holds, inventory, occurrences, runs
-from controller.store.runs import RunFilter
+from controller.store.run_search import RunFilter
 from controller.views.runs import list_runs
 from tests.unit.runs.conftest import World
 

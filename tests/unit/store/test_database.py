@@ -18,6 +18,7 @@ from sqlalchemy import text
 from controller.errors import StateError
 from controller.model.status import Event, EventSeverity
 from controller.store import Store, database, events, runs
+from controller.store.run_search import RunFilter, select_all
 from controller.store.schema import metadata
 from tests.conftest import NOW
 
@@ -67,7 +68,7 @@ def test_a_database_of_the_first_schema_keeps_its_runs_and_attempts(tmp_path: Pa
     engine.dispose()
     store = Store.open(tmp_path / "old.db")
     with store.read() as tx:
-        [found] = runs.select_all(tx, runs.RunFilter())
+        [found] = select_all(tx, RunFilter())
         assert (found.queue, found.priority, found.serial, found.retries) == ("default", 0, False, None)
         assert (found.id, found.not_before, found.created_at) == ("r", None, NOW)
         assert [attempt.nonce for attempt in runs.attempts_of(tx, "r")] == ["n"]

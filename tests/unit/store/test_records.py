@@ -11,8 +11,8 @@ from controller.model.findings import Finding, Severity
 from controller.model.runs import Attempt, Occurrence, Outcome, Run, RunId, RunState, Trigger
 from controller.model.status import Condition, ConditionType, InventoryEntry, SourceStatus
 from controller.model.task_runs import TaskRun, TaskTree
-from controller.store import Store, inventory, occurrences, queues, runs, sources, task_trees
-from controller.store.runs import RunFilter
+from controller.store import Store, inventory, last_runs, occurrences, queues, runs, sources, task_trees
+from controller.store.run_search import RunFilter, select_all
 from tests.conftest import NOW
 
 CONDITION = Condition(
@@ -146,39 +146,7 @@ def test_a_result_that_is_null_is_no_result(store: Store) -> None:
     with store.write() as tx:
         runs.insert_all(tx, [run(1), run(2, result=[]), run(3, result=0), run(4, result="")])
     with store.read() as tx:
-        assert [found.result for found in runs.select_all(tx, RunFilter())] == ["", 0, [], None]
-
-
-def test_runs_are_found_by_what_is_asked_of_them(store: Store) -> None:
-    with store.write() as tx:
-        runs.insert_all(
-            tx,
-            [
-                run(1, state=RunState.SUCCEEDED),
-                run(2, tags=("x",)),
-                run(3, deployment="other"),
-                run(4, created_at=NOW + timedelta(hours=1), state=RunState.RUNNING),
-                run(5, tags=("x",)),
-            ],
-        )
-    asked = {
-        "all": RunFilter(),
-        "deployment": RunFilter(deployment="other"),
-        "states": RunFilter(states=(RunState.RUNNING, RunState.SUCCEEDED)),
-        "tag": RunFilter(tag="x", limit=1),
-        "since": RunFilter(since=NOW + timedelta(minutes=1)),
-        "limit": RunFilter(limit=2),
-    }
-    with store.read() as tx:
-        found = {key: [int(one.id[-1]) for one in runs.select_all(tx, wanted)] for key, wanted in asked.items()}
-    assert found == {
-        "all": [5, 4, 3, 2, 1],
-        "deployment": [3],
-        "states": [4, 1],
-        "tag": [5],
-        "since": [4],
-        "limit": [5, 4],
-    }
+        assert [found.result for found in select_all(tx, RunFilter())] == ["", 0, [], None]
 
 
 def test_what_waits_is_found_and_a_prefix_is_taken_literally(store: Store) -> None:
@@ -191,7 +159,9 @@ def test_what_waits_is_found_and_a_prefix_is_taken_literally(store: Store) -> No
         assert [found.id for found in runs.find_by_prefix(tx, "002")] == ["run-002"]
         assert queues.standing(tx, ["nightly", "other"]) == {"nightly": (3, 2)}
         assert runs.counts(tx) == {RunState.PENDING: 2, RunState.RUNNING: 1}
-        assert runs.last_of_each(tx)["nightly"].id == "run-003"
+        newest = last_runs.of(tx, "nightly")
+        assert newest is not None
+        assert newest.id == "run-003"
 
 
 def test_a_run_that_must_not_start_yet_is_not_in_the_queue(store: Store) -> None:

@@ -10,7 +10,9 @@ from controller.model.findings import Finding
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Condition, ConditionType, InventoryEntry, SourceStatus
 from controller.store import Store, inventory, runs, sources
-from controller.views.deployments import Health, Sync, list_deployments, show_deployment
+from controller.store.run_search import RunFilter
+from controller.views.deployments import Health, Sync, list_deployments
+from controller.views.details import show_deployment
 from controller.views.runs import find_run, list_runs, run_view, shown, stored
 from tests.conftest import NOW
 
@@ -158,7 +160,7 @@ def test_a_run_is_found_by_a_part_of_its_id_that_no_other_has(store: Store) -> N
         for part in ("0000", "", "%", "9"):
             with pytest.raises(NotFoundError):
                 find_run(tx, part)
-        assert [view.state for view in list_runs(tx, runs.RunFilter(), NOW)] == ["pending", "failed"]
+        assert [view.state for view in list_runs(tx, RunFilter(), NOW)] == ["pending", "failed"]
 
 
 def test_launching_is_shown_as_pending_and_asked_for_with_it() -> None:

@@ -11,15 +11,8 @@ from controller.api.web.parts import Triggered, answer, author_of, aware, page, 
 from controller.errors import UsageError
 from controller.model.runs import Occurrence
 from controller.store.pages import occurrences_page
-from controller.views.deployments import (
-    DeploymentDetail,
-    DeploymentView,
-    Health,
-    Sync,
-    fire_times,
-    show_deployment,
-    weight,
-)
+from controller.views.deployments import DeploymentView, Health, Sync, weight
+from controller.views.details import DeploymentDetail, fire_times, show_deployment
 from controller.views.forms import FormView, ParameterFault
 from controller.views.plain import utc
 from controller.views.restoring import last_entry

@@ -10,16 +10,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from controller.api.web.gate import Caller
-from controller.api.web.parts import Parts, Triggered, answer, author_of, aware, page, parts_of, tagged
+from controller.api.web.parts import Parts, Triggered, answer, author_of, aware, parts_of, tagged
 from controller.api.web.problems import problem
 from controller.api.web.routes.deployments import NAME, Limit, Page
 from controller.api.web.streams import EventStream, message
 from controller.model.runs import RunState, Trigger
 from controller.runs.logs import log_files
-from controller.store.pages import RunsWanted, runs_page
+from controller.store.run_search import RunFilter
 from controller.views.journal import RunDetail, exact_run, run_detail
 from controller.views.output import CHUNK_BYTES, Stretch, stretch, tail_offset
-from controller.views.runs import RunView, run_views, stored
+from controller.views.runs import RunView, page_of_runs, stored
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
 
@@ -47,9 +47,7 @@ def runs(  # noqa: PLR0913
     cursor: Annotated[str | None, Query(pattern=r"^[0-9a-f-]{36}$")] = None,
 ) -> Response:
     """Those that match all questions; `revision` may be the beginning of a commit's id."""
-    wanted = RunsWanted(
-        limit=limit + 1,
-        before=cursor,
+    wanted = RunFilter(
         deployment=deployment,
         states=None if state is None else [one for given in state for one in stored(given)],
         tag=tag,
@@ -60,8 +58,8 @@ def runs(  # noqa: PLR0913
     )
     parts = parts_of(request)
     with parts.store.read() as tx:
-        found = run_views(tx, runs_page(tx, wanted), parts.clock.now())
-    return answer(request, page(found, limit, lambda run: run.id))
+        found, after = page_of_runs(tx, wanted, parts.clock.now(), limit=limit, before=cursor)
+    return answer(request, {"items": found, "next": after})
 
 
 @router.get("/{run_id}", response_model=RunDetail, summary="Everything about one run")

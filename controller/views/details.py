@@ -1,0 +1,117 @@
+"""One deployment, whole: its fields, schedules in words, findings, and when it fires."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from controller.calendar import describe, next_fire_times
+from controller.errors import UsageError, unknown_deployment
+from controller.manifests import DesiredState
+from controller.model.deployments import Deployment
+from controller.model.findings import Finding, Severity
+from controller.model.schedules import Schedule
+from controller.store import Transaction, inventory, last_runs
+from controller.views.deployments import (
+    DeploymentView,
+    built,
+    in_force,
+    moment_of,
+    never_valid,
+    row_of,
+    unknown_names,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleView:
+    """One schedule: as declared, in words, and its next fire times."""
+
+    id: str
+    text: str
+    timezone: str
+    suspended: bool
+    parameters: Mapping[str, Any]
+    fire_times: tuple[datetime, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentDetail(DeploymentView):
+    """Everything about one deployment. `revision` is what its next run would execute."""
+
+    revision: str | None
+    spec_digest: str | None
+    parameters: Mapping[str, Any]
+    schedules: tuple[ScheduleView, ...]
+    timeout_seconds: float | None
+    env: Mapping[str, str]
+    findings: tuple[Finding, ...]
+
+
+def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDetail:
+    """One deployment. Raises NotFoundError."""
+    entry = inventory.find(tx, name)
+    moment = moment_of(tx, now)
+    source = moment.source
+    unknown = unknown_names(source, () if entry is None else (name,))
+    if entry is None and name not in unknown:
+        raise unknown_deployment(name, [*inventory.entries(tx), *unknown])
+    findings = tuple(finding for finding in (source.findings if source else ()) if finding.deployment == name)
+    if entry is None:
+        return _detail(never_valid(unknown[name]), None, None, findings, now)
+    revision = entry.pinned or (source and source.last_applied_revision) or entry.revision
+    return _detail(row_of(in_force(entry), last_runs.of(tx, name), moment), built(entry), revision, findings, now)
+
+
+def fire_times(tx: Transaction, name: str, after: datetime, count: int) -> list[datetime]:
+    """The next fire times of a deployment in force; none while it is suspended. Raises NotFoundError."""
+    entry = inventory.find(tx, name)
+    deployment = None if entry is None else built(entry)
+    if deployment is None:
+        show_deployment(tx, name, after)
+        return []
+    return [] if deployment.suspend else [time for time, _ in next_fire_times(deployment.schedules, after, count)]
+
+
+def declared_fire_times(desired: DesiredState, name: str, after: datetime, count: int) -> list[datetime]:
+    """The same for a deployment that is declared on disk. Raises NotFoundError, UsageError."""
+    deployment = desired.deployments.get(name)
+    if deployment is None:
+        for finding in desired.findings:
+            if finding.deployment == name and finding.severity is Severity.ERROR:
+                where = f"{finding.file}:{finding.line}:{finding.column}"
+                raise UsageError(f"{name} is not valid: {where}: {finding.message}", hint=finding.hint)
+        raise unknown_deployment(name, desired.declared_names)
+    return [] if deployment.suspend else [time for time, _ in next_fire_times(deployment.schedules, after, count)]
+
+
+def _detail(
+    view: DeploymentView,
+    deployment: Deployment | None,
+    revision: str | None,
+    findings: tuple[Finding, ...],
+    now: datetime,
+) -> DeploymentDetail:
+    schedules = () if deployment is None else deployment.schedules
+    return DeploymentDetail(
+        **{field.name: getattr(view, field.name) for field in fields(view)},
+        revision=revision,
+        spec_digest=None if deployment is None else deployment.spec_digest,
+        parameters={} if deployment is None else deployment.parameters,
+        schedules=tuple(_schedule(schedule, now, suspended=view.suspended) for schedule in schedules),
+        timeout_seconds=None if deployment is None or not deployment.timeout else deployment.timeout.total_seconds(),
+        env={} if deployment is None else deployment.env,
+        findings=findings,
+    )
+
+
+def _schedule(schedule: Schedule, now: datetime, *, suspended: bool) -> ScheduleView:
+    asleep = suspended or schedule.suspend
+    return ScheduleView(
+        id=schedule.id,
+        text=describe(schedule),
+        timezone=schedule.timezone,
+        suspended=schedule.suspend,
+        parameters=schedule.parameters,
+        fire_times=() if asleep else tuple(time for time, _ in next_fire_times([schedule], now, 5)),
+    )
