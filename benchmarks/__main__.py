@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import web
+from benchmarks.history import write_history
 from benchmarks.measure import CONTROLLER, Cost, cost_of
 from benchmarks.repositories import commit, make_repository, started
 
@@ -105,6 +106,7 @@ def measurements(work: Path, sizes: list[int]) -> Iterator[Row]:
     yield from herd(work / "herd")
     yield from tasks()
     yield from skew(work / "skew")
+    yield from served(work / "served")
 
 
 def peers(root: Path, size: int) -> Iterator[Row]:
@@ -138,9 +140,22 @@ def following(root: Path, size: int) -> Iterator[Row]:
         used = (cpu_of(process.pid) - before) / (time.perf_counter() - since) * 100
         yield Row(what=f"idle with {size} deployments", value=used, unit="% core")
         yield Row(what=f"memory with {size} deployments", value=memory_of(process.pid), unit="MiB")
-        for what, milliseconds in web.answers(root):
-            yield Row(what=f"HTTP, {size}: {what}", value=milliseconds, unit="ms")
-        yield Row(what=f"memory with {size} deployments, HTTP asked", value=memory_of(process.pid), unit="MiB")
+
+
+def served(root: Path) -> Iterator[Row]:
+    """The API and the dashboard with DEPLOYMENTS=10000 and RUNS=1000000 recorded, and many who listen."""
+    deployments, runs = int(os.environ.get("DEPLOYMENTS", "10000")), int(os.environ.get("RUNS", "1000000"))
+    make_repository(root, deployments, 'cron: "{minute} {hour} 1 1 *"')
+    subprocess.run([CONTROLLER, "run", "--once", "--repo", str(root)], check=True, capture_output=True)
+    write_history(root / ".controller/state.db", runs)
+    title = f"HTTP, {deployments}/{runs}"
+    with running(root) as process:
+        wait_for(lambda: "Applied" in log_of(root), 0.1)
+        yield Row(what=f"{title}: memory before it is asked", value=memory_of(process.pid), unit="MiB")
+        server = web.Server.of(root)
+        for what, milliseconds in (*web.answers(server), *web.listened(server)):
+            yield Row(what=f"{title}: {what}", value=milliseconds, unit="ms")
+        yield Row(what=f"{title}: memory", value=memory_of(process.pid), unit="MiB")
 
 
 def no_op_runs(work: Path) -> Iterator[Row]:
