@@ -48,8 +48,9 @@ def _follow(location: Location, about: str | None, last: int, output: str) -> No
         sys.stdout.flush()
         pause.wait(_FOLLOW_SECONDS)
         with looking_if_any(location) as tx:
-            found, last = ([], 0) if tx is None else journal.since(tx, last, about=about)
-        _print_each(found, output)
+            found = [] if tx is None else journal.after(tx, last, about=about)
+            last = 0 if tx is None else max([last, *(number for number, _ in found)])
+        _print_each([event for _, event in found], output)
 
 
 def _print_all(found: "list[Event]", output: str) -> None:

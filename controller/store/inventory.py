@@ -24,10 +24,7 @@ def entries(tx: Transaction) -> dict[str, InventoryEntry]:
     return {row.name: _from_row(row) for row in rows}
 
 
-Mark = tuple[Any, ...]
-
-
-def marks(tx: Transaction) -> dict[str, Mark]:
+def marks(tx: Transaction) -> dict[str, int]:
     """For everything in force a value that is another one when its entry was changed; cheaper than the entries."""
     told = (
         inventory.c.file,
@@ -39,7 +36,9 @@ def marks(tx: Transaction) -> dict[str, Mark]:
         type_coerce(inventory.c.conditions, Text),
     )
     in_force = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
-    return {row[0]: tuple(row[1:]) for row in tx.connection.execute(select(inventory.c.name, *told).where(*in_force))}
+    return {
+        row[0]: hash(tuple(row[1:])) for row in tx.connection.execute(select(inventory.c.name, *told).where(*in_force))
+    }
 
 
 def these(tx: Transaction, names: Collection[str]) -> Iterator[InventoryEntry]:

@@ -67,14 +67,22 @@ def fill(tx: Transaction, occurrence: Occurrence) -> None:
 
 
 def of(
-    tx: Transaction, deployment: str, limit: int, *, since: datetime | None = None, until: datetime | None = None
+    tx: Transaction,
+    deployment: str,
+    limit: int,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before: datetime | None = None,
 ) -> list[Occurrence]:
-    """The newest `limit` due times of a deployment in [since, until], newest first."""
+    """The newest `limit` due times of a deployment in [since, until], and earlier than `before`, newest first."""
     query = select(occurrences).where(occurrences.c.project == tx.project, occurrences.c.deployment == deployment)
     if since is not None:
         query = query.where(occurrences.c.scheduled_for >= since)
     if until is not None:
         query = query.where(occurrences.c.scheduled_for <= until)
+    if before is not None:
+        query = query.where(occurrences.c.scheduled_for < before)
     rows = tx.connection.execute(query.order_by(occurrences.c.scheduled_for.desc()).limit(limit))
     return [
         Occurrence(

@@ -15,7 +15,6 @@ from controller.model.schedules import Schedule
 from controller.model.status import Hold, SourceStatus
 from controller.store import Store, Transaction, inventory, last_runs, passes
 from controller.store.changes import Changes
-from controller.store.inventory import Mark
 from controller.store.last_runs import LastRun
 from controller.views.deployments import (
     DeploymentView,
@@ -103,7 +102,7 @@ class _Entries:
 
     def __init__(self) -> None:
         self.known: dict[str, InForce] = {}
-        self._marks: dict[str, Mark] = {}
+        self._marks: dict[str, int] = {}
         self._of: tuple[SourceStatus | None, int | None] | None = None
 
     def refresh(self, tx: Transaction, source: SourceStatus | None) -> set[str]:

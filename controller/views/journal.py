@@ -7,8 +7,8 @@ from pathlib import Path
 from controller.errors import NotFoundError
 from controller.model.runs import Run
 from controller.model.status import Event, EventSeverity
-from controller.store import Transaction, runs
-from controller.store.pages import EventsWanted, events_after, events_page
+from controller.store import Transaction, events, runs
+from controller.store.events import EventsWanted
 from controller.views.runs import RunView, find_run, shown
 
 
@@ -60,12 +60,12 @@ def event_view(number: int, event: Event) -> EventView:
 
 def list_events(tx: Transaction, wanted: EventsWanted) -> list[EventView]:
     """These events, newest first."""
-    return [event_view(number, event) for number, event in events_page(tx, wanted)]
+    return [event_view(number, event) for number, event in events.page(tx, wanted)]
 
 
 def new_events(tx: Transaction, last: int, limit: int) -> list[EventView]:
     """The first so many events after this number, oldest first."""
-    return [event_view(number, event) for number, event in events_after(tx, last, limit)]
+    return [event_view(number, event) for number, event in events.after(tx, last, limit=limit)]
 
 
 def exact_run(tx: Transaction, run_id: str) -> Run:

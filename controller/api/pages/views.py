@@ -15,9 +15,9 @@ from controller.model.findings import Severity
 from controller.model.runs import RunState, Trigger
 from controller.model.status import EventSeverity
 from controller.reconcile.preview import Preview
-from controller.store import figures
+from controller.store import figures, occurrences
 from controller.store import runs as run_store
-from controller.store.pages import EventsWanted, occurrences_page
+from controller.store.events import EventsWanted
 from controller.store.run_search import RunFilter
 from controller.views.board import Board
 from controller.views.deployments import Health, Sync
@@ -101,7 +101,7 @@ def deployment(request: Request, name: Annotated[str, Path(pattern=NAME)]) -> Re
         view = show_deployment(tx, name, parts.clock.now())
         history = list_runs(tx, RunFilter(deployment=name), parts.clock.now(), limit=15)
         bars = figures.strip(tx, name, 40)
-        ledger = occurrences_page(tx, name, None, 15)
+        ledger = occurrences.of(tx, name, 15)
         events = list_events(tx, EventsWanted(limit=10, about=name))
     return render(
         request,

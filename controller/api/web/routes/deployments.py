@@ -10,7 +10,7 @@ from starlette.responses import Response
 from controller.api.web.parts import Triggered, answer, author_of, aware, page, parts_of, tagged
 from controller.errors import UsageError
 from controller.model.runs import Occurrence
-from controller.store.pages import occurrences_page
+from controller.store import occurrences as ledger
 from controller.views.deployments import DeploymentView, Health, Sync, weight
 from controller.views.details import DeploymentDetail, fire_times, show_deployment
 from controller.views.forms import FormView, ParameterFault
@@ -143,7 +143,7 @@ def upcoming(
 def occurrences(request: Request, name: Name, limit: Limit = 100, cursor: datetime | None = None) -> Response:
     """Newest first."""
     with parts_of(request).store.read() as tx:
-        found = occurrences_page(tx, name, aware(cursor), limit + 1)
+        found = ledger.of(tx, name, limit + 1, before=aware(cursor))
     return answer(request, page(found, limit, lambda one: utc(one.scheduled_for)))
 
 

@@ -14,7 +14,7 @@ from controller.api.web.routes.deployments import Limit, Page
 from controller.api.web.streams import EventStream, message
 from controller.model.status import EventSeverity
 from controller.store import events as journal
-from controller.store.pages import EventsWanted
+from controller.store.events import EventsWanted
 from controller.views.journal import EventView, list_events, new_events
 
 router = APIRouter(prefix="/api/v1/events", tags=["events"])
