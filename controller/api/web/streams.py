@@ -8,13 +8,14 @@ import asyncio
 import contextlib
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from controller.api.web.limits import MAX_STREAMS, MAX_STREAMS_OF_ONE
+from controller.api.web.problems import problem
 from controller.views.plain import to_json
 
 LOOK_SECONDS = 0.25
@@ -38,20 +39,18 @@ class Streams:
         self._open: Counter[str] = Counter()
         self.closing = asyncio.Event()
 
-    def is_full(self, key: str) -> bool:
-        """Whether this caller may open no other one."""
-        return self._open.total() >= MAX_STREAMS or self._open[key] >= MAX_STREAMS_OF_ONE
-
-    @contextlib.contextmanager
-    def place(self, key: str) -> Iterator[None]:
-        """Take a place while a stream is open."""
+    def take(self, key: str) -> bool:
+        """Take a place for this caller, in one step; False if there is none. Whoever has one gives it back."""
+        if self._open.total() >= MAX_STREAMS or self._open[key] >= MAX_STREAMS_OF_ONE:
+            return False
         self._open[key] += 1
-        try:
-            yield
-        finally:
-            self._open[key] -= 1
-            if self._open[key] <= 0:
-                del self._open[key]
+        return True
+
+    def give_back(self, key: str) -> None:
+        """A stream of this caller has ended."""
+        self._open[key] -= 1
+        if self._open[key] <= 0:
+            del self._open[key]
 
     async def pause(self) -> bool:
         """Wait a moment; False when the server ends."""
@@ -61,35 +60,43 @@ class Streams:
 
 
 class EventStream(Response):
-    """Sends what `messages` yields, empty ones excepted, until either side ends it."""
+    """Sends what `messages` yields, empty ones excepted, until either side ends it; 429 without a free place."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, messages: AsyncIterator[bytes], streams: Streams, key: str) -> None:
+    def __init__(self, messages: AsyncGenerator[bytes], streams: Streams, key: str) -> None:
         super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._messages = messages
         self._streams = streams
         self._key = key
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        """Hold the stream."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hold the stream. Its place is taken before anything is awaited, and given back however it ends."""
+        if not self._streams.take(self._key):
+            refused = problem(429, "TooManyStreams", "Too many streams are open.", headers={"retry-after": "5"})
+            await refused(scope, receive, send)
+            return
         gone = asyncio.ensure_future(_disconnect(receive))
-        silent = 0
         try:
-            with self._streams.place(self._key):
-                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-                await send({"type": "http.response.body", "body": b"retry: 1000\n\n", "more_body": True})
-                async for body in self._messages:
-                    silent = 0 if body else silent + 1
-                    if gone.done():
-                        return
-                    if not body and silent % _BEAT_LOOKS:
-                        continue
-                    await send({"type": "http.response.body", "body": body or b": still here\n\n", "more_body": True})
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            async with contextlib.aclosing(self._messages):
+                await self._tell(gone, send)
         finally:
+            self._streams.give_back(self._key)
             gone.cancel()
+
+    async def _tell(self, gone: "asyncio.Future[None]", send: Send) -> None:
+        silent = 0
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": b"retry: 1000\n\n", "more_body": True})
+        async for body in self._messages:
+            silent = 0 if body else silent + 1
+            if gone.done():
+                return
+            if not body and silent % _BEAT_LOOKS:
+                continue
+            await send({"type": "http.response.body", "body": body or b": still here\n\n", "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _disconnect(receive: Receive) -> None:

@@ -1,6 +1,6 @@
 """Events: what happened, and what happens."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from controller.api.web.gate import Caller
 from controller.api.web.parts import Parts, answer, page, parts_of
-from controller.api.web.problems import problem
 from controller.api.web.routes.deployments import Limit, Page
 from controller.api.web.streams import EventStream, message
 from controller.model.status import EventSeverity
@@ -45,13 +44,11 @@ async def follow_events(
     """Server-sent events: `event` with one event, and `change` after anything else was written down."""
     parts = parts_of(request)
     caller: Caller = request.scope["caller"]
-    if parts.streams.is_full(caller.key):
-        return problem(429, "TooManyStreams", "Too many streams are open.", headers={"retry-after": "5"})
     begin = min(int(last_event_id), _LARGEST) if last_event_id else await run_in_threadpool(_last, parts)
     return EventStream(_told(parts, begin), parts.streams, caller.key)
 
 
-async def _told(parts: Parts, last: int) -> AsyncIterator[bytes]:
+async def _told(parts: Parts, last: int) -> AsyncGenerator[bytes]:
     seen = None
     while True:
         stamp = parts.changes.stamp()

@@ -1,6 +1,6 @@
 """Runs: which there were, one of them, and what it printed, also while it prints."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from controller.api.web.gate import Caller
 from controller.api.web.parts import Parts, Triggered, answer, author_of, aware, parts_of, tagged
-from controller.api.web.problems import problem
 from controller.api.web.routes.deployments import NAME, Limit, Page
 from controller.api.web.streams import EventStream, message
 from controller.model.runs import RunState, Trigger
@@ -126,13 +125,11 @@ async def follow_log(
     parts = parts_of(request)
     caller: Caller = request.scope["caller"]
     await run_in_threadpool(_state, parts, run_id)
-    if parts.streams.is_full(caller.key):
-        return problem(429, "TooManyStreams", "Too many streams are open.", headers={"retry-after": "5"})
     begin = int(last_event_id) if last_event_id is not None and last_event_id.isdecimal() else offset
     return EventStream(_told(parts, run_id, begin), parts.streams, caller.key)
 
 
-async def _told(parts: Parts, run_id: str, offset: int) -> AsyncIterator[bytes]:
+async def _told(parts: Parts, run_id: str, offset: int) -> AsyncGenerator[bytes]:
     while True:
         # Asked before the look: what was printed before the end is told before it.
         state = await run_in_threadpool(_state, parts, run_id)
