@@ -84,6 +84,56 @@ def test_a_session_ends_by_time_by_hand_and_can_not_be_made_up(tmp_path: Path, c
     assert not credentials.is_session(other)
 
 
+def test_a_session_that_was_ended_stays_so_after_a_restart(tmp_path: Path, clock: ManualClock) -> None:
+    credentials = Credentials(tmp_path, clock)
+    ended, other = credentials.new_session(), credentials.new_session()
+    credentials.end_session(ended)
+    again = Credentials(tmp_path, clock)
+    assert (again.is_session(ended), again.is_session(other)) == (False, True)
+    kept = tmp_path / "sessions.ended"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert ended not in kept.read_text()
+    again.end_session(other)
+    assert not Credentials(tmp_path, clock).is_session(ended)
+
+
+def test_ended_sessions_are_kept_until_they_had_expired_anyway(tmp_path: Path, clock: ManualClock) -> None:
+    credentials = Credentials(tmp_path, clock)
+    for _ in range(3):
+        credentials.end_session(credentials.new_session())
+    assert len((tmp_path / "sessions.ended").read_text().splitlines()) == 3
+    clock.turn(SESSION_LIFE)
+    credentials.end_session(credentials.new_session())
+    assert len((tmp_path / "sessions.ended").read_text().splitlines()) == 1
+
+
+def test_what_is_no_session_is_not_written_down(tmp_path: Path, clock: ManualClock) -> None:
+    credentials = Credentials(tmp_path, clock)
+    for value in ("", "x", credentials.new_session()[:-1] + "\n", f"9{'9' * 11}.{'x' * 22}.{'0' * 64}"):
+        credentials.end_session(value)
+    assert not (tmp_path / "sessions.ended").exists()
+
+
+def test_a_spoilt_record_of_ended_sessions_hides_none_of_the_others(tmp_path: Path, clock: ManualClock) -> None:
+    credentials = Credentials(tmp_path, clock)
+    session = credentials.new_session()
+    credentials.end_session(session)
+    kept = tmp_path / "sessions.ended"
+    kept.write_bytes(b"\xff\n\nx.y\n" + kept.read_bytes())
+    assert not Credentials(tmp_path, clock).is_session(session)
+
+
+def test_a_logout_that_can_not_be_written_down_works_until_the_restart(
+    tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    credentials = Credentials(tmp_path, clock)
+    session = credentials.new_session()
+    (tmp_path / "sessions.ended").mkdir()
+    credentials.end_session(session)
+    assert not credentials.is_session(session)
+    assert "can't be written down" in caplog.text
+
+
 def test_where_to_listen(tmp_path: Path) -> None:
     default = parse_listen(None)
     assert default is not None

@@ -10,8 +10,8 @@ from controller.api.pages.words import seconds, short
 from controller.model.runs import RunState
 from controller.store.figures import Bar
 from controller.views.overview import Slot
-from tests.conftest import NOW
-from tests.unit.api.conftest import Served
+from tests.conftest import NOW, new_repository
+from tests.unit.api.conftest import DEPLOYMENTS, FLOWS, Served, serve
 
 EVIL = "<img src=x onerror=alert(1)>\"'`{{'SS'*2+'TI'}}</script>"
 PAGES = ("/", "/deployments", "/deployments/evil", "/runs", "/source", "/events", "/events?about=evil")
@@ -99,6 +99,20 @@ def test_a_session_begins_with_a_link_and_ends_with_logging_out(served: Served) 
     assert "not valid any more" in second.text
     assert served.ask("POST", "/logout", b"", {**session, "Origin": served.url}, token=None).status == 303
     assert served.ask("GET", "/api/v1/status", headers=session, token=None).status == 401
+
+
+def test_a_restart_opens_no_session_that_was_ended(tmp_path: Path) -> None:
+    repository = new_repository(tmp_path / "repo")
+    repository.commit({"deployments/all.yaml": DEPLOYMENTS, "flows/all.py": FLOWS})
+    before = serve(repository, tmp_path / "state")
+    cookies = [before.log_in().partition("=")[2] for _ in range(2)]
+    headers = {"Cookie": f"controller_{before.port}={cookies[0]}", "Origin": before.url}
+    assert before.ask("POST", "/logout", b"", headers, token=None).status == 303
+    before.controller.stop()
+    after = serve(repository, tmp_path / "state")
+    found = [{"Cookie": f"controller_{after.port}={cookie}"} for cookie in cookies]
+    assert [after.ask("GET", "/api/v1/source", headers=one, token=None).status for one in found] == [401, 200]
+    after.controller.stop()
 
 
 def test_no_file_of_the_pages_names_another_host() -> None:
