@@ -32,19 +32,22 @@ class Parameters:
         self._forms = forms
 
     def check(self, name: str, given: Mapping[str, Any]) -> None:
-        """Raises ParametersError, or UsageError for what is no JSON."""
+        """Raises ParametersError, or UsageError for what is no JSON. That nothing is in force is for others to say."""
         faults = self.faults(name, given)
         if faults:
             raise ParametersError(faults)
 
-    def faults(self, name: str, given: Mapping[str, Any]) -> tuple[ParameterFault, ...]:
-        """What is wrong with these parameters, laid over those of git. Raises UsageError for what is no JSON."""
+    def faults(self, name: str, given: Mapping[str, Any]) -> tuple[ParameterFault, ...] | None:
+        """What is wrong with these parameters, laid over those of git; None if the deployment is not in force.
+
+        Raises UsageError for what is no JSON.
+        """
         try:
             json.dumps(given, allow_nan=False).encode()
         except (ValueError, RecursionError) as error:
             raise UsageError("The parameters are not JSON: NaN and Infinity are no numbers there.") from error
         found = self._find(name)
-        return () if found is None else self._forms.check(*found, given)
+        return None if found is None else self._forms.check(*found, given)
 
     def form(self, name: str) -> FormView | None:
         """The form for a run of this deployment; None if it is not in force."""

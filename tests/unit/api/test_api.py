@@ -136,9 +136,16 @@ def test_unknown_things_are_problems(client: Client, served: Served) -> None:
         answer = served.get(f"/api/v1{path}")
         assert (answer.status, answer.json()["reason"]) == (404, "NotFound"), path
         assert answer.headers["content-type"] == "application/problem+json"
-    with pytest.raises(ProblemError) as caught:
-        client.trigger("ad")
-    assert (caught.value.status, caught.value.hint) == (404, "Did you mean add?")
+    for ask in (client.trigger, lambda name: client.check(name, {"a": 1})):
+        with pytest.raises(ProblemError) as caught:
+            ask("ad")
+        assert (caught.value.status, caught.value.hint) == (404, "Did you mean add?")
+
+
+def test_the_parameters_of_what_was_never_valid_can_not_be_checked(fresh: Served) -> None:
+    fresh.commit({"deployments/new.yaml": "name: new\ncommand: [echo]\nodd: 1\n"})
+    answer = fresh.post("/api/v1/deployments/new/check", {"parameters": {}})
+    assert (answer.status, "never valid" in answer.json()["detail"]) == (422, True)
 
 
 def test_a_person_gets_a_page_for_what_is_not_there(served: Served) -> None:

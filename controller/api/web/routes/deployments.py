@@ -156,7 +156,9 @@ def form(request: Request, name: Name) -> Response:
 @router.post("/{name}/check", response_model=Faults, summary="Check parameters without running anything")
 def check(request: Request, name: Name, call: Call) -> Response:
     """What is wrong with these parameters, laid over those of git."""
-    return answer(request, {"errors": parts_of(request).parameters.faults(name, call.parameters)})
+    return answer(
+        request, {"errors": _in_force(request, name, parts_of(request).parameters.faults(name, call.parameters))}
+    )
 
 
 @router.get("/{name}/document", response_model=Document, summary="Its last good document, to be committed again")
@@ -226,7 +228,7 @@ def _show(request: Request, name: str) -> Response:
         return answer(request, show_deployment(tx, name, parts.clock.now()))
 
 
-def _in_force(request: Request, name: str, found: FormView | None) -> FormView:
+def _in_force(request: Request, name: str, found: Item | None) -> Item:
     if found is not None:
         return found
     with parts_of(request).store.read() as tx:
