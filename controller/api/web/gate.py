@@ -1,7 +1,8 @@
 """Who comes in: the one door before every route, so that no route can be forgotten.
 
-In this order: the host (DNS rebinding), for changes where they come from (cross-site requests), who asks, and how large
-the body is and how long it takes. Every answer leaves with the same protective headers. See docs/api.md.
+In this order: where the request ends (smuggling), the host (DNS rebinding), for changes where they come from (requests
+across sites), who asks, and how large the body is and how long it takes. Every answer leaves with the same protective
+headers. See docs/api.md.
 """
 
 import asyncio
@@ -88,6 +89,10 @@ class Gate:
         await answer(scope, receive, leave)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+        if _is_in_doubt(scope, headers):
+            return problem(
+                400, "BadRequest", "Content-Length and Transfer-Encoding do not say in one way where it ends."
+            )
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             return problem(421, "UnknownHost", "This server does not go by that name.")
@@ -174,6 +179,16 @@ class _Failures:
                 return False
             self._left -= 1
             return True
+
+
+def _is_in_doubt(scope: Scope, headers: Headers) -> bool:
+    """Whether another server before this one may see another end of the request (RFC 9112, 6.1 and 6.3).
+
+    Lengths that contradict each other do not come as far as here: the parser refuses them.
+    """
+    if "transfer-encoding" not in headers:
+        return False
+    return "content-length" in headers or scope["http_version"] != "1.1"
 
 
 async def _read(receive: Receive, headers: Headers, seconds: float) -> bytes | Response:

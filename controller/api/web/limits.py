@@ -7,8 +7,11 @@ import asyncio
 import socket
 import struct
 
+import h11
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from controller.api.web.problems import problem
 
 MAX_BODY_BYTES = 1 << 20
 MAX_HEAD_BYTES = 32 << 10
@@ -55,6 +58,15 @@ class PatientProtocol(H11Protocol):
         _cancel(self._head_timer)
         _cancel(self._send_timer)
         super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP is told so as every other fault; nothing is added to an answer that is under way."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            answer = problem(400, "BadRequest", msg, headers={"connection": "close"})
+            head = h11.Response(status_code=400, headers=answer.raw_headers, reason=b"Bad Request")
+            for event in (head, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def _wait_for_head(self) -> None:
         _cancel(self._head_timer)

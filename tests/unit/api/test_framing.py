@@ -1,0 +1,77 @@
+"""Where a request ends: what two servers could read in two ways is refused, and the connection closed (RFC 9112, 6)."""
+
+import json
+import socket
+from contextlib import closing
+from http.client import HTTPResponse
+
+import pytest
+
+from tests.unit.api.conftest import Served
+
+SMUGGLED = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def exchange(served: Served, head: str, body: str, *, path: str = "/api/v1/reconcile") -> list[bytes]:
+    """The lines of everything that comes back until the other side closes."""
+    first = f"Host: 127.0.0.1:{served.port}\r\nAuthorization: Bearer {served.token}\r\n"
+    version, *headers = head.split("\n")
+    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as connection:
+        lines = "".join(f"{line}\r\n" for line in headers)
+        connection.sendall(f"POST {path} {version}\r\n{first}{lines}\r\n{body}".encode())
+        with connection.makefile("rb") as answer:
+            return answer.read().splitlines()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "HTTP/1.1\nContent-Length: 7\nTransfer-Encoding: chunked",
+        "HTTP/1.1\nTransfer-Encoding: chunked\nContent-Length: 7",
+        "HTTP/1.1\nContent-Length: 7\nContent-Length: 7\nTransfer-Encoding: chunked",
+        "HTTP/1.1\nContent-Length: 7\nContent-Length: 8",
+        "HTTP/1.1\nContent-Length: 7, 8",
+        "HTTP/1.1\nContent-Length: +7",
+        "HTTP/1.1\nContent-Length: 0x7",
+        "HTTP/1.1\nContent-Length: -7",
+        "HTTP/1.1\nContent-Length : 7",
+        "HTTP/1.1\nTransfer-Encoding : chunked",
+        "HTTP/1.1\nTransfer-Encoding: chunked\n x",
+        "HTTP/1.0\nTransfer-Encoding: chunked",
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/v1/reconcile", "/healthz", "/login"])
+def test_a_request_whose_end_is_in_doubt_is_refused(served: Served, head: str, path: str) -> None:
+    answer = exchange(served, head, "2\r\n{}\r\n0\r\n\r\n" + SMUGGLED, path=path)
+    assert answer[0].startswith(b"HTTP/1.1 400 ")
+    assert [line for line in answer if line.startswith(b"HTTP/")] == answer[:1]
+    assert b"connection: close" in [line.lower() for line in answer]
+
+
+def test_what_is_framed_in_one_way_is_taken(served: Served) -> None:
+    close = "\nConnection: close\nContent-Type: application/json"
+    chunked = exchange(served, f"HTTP/1.1\nTransfer-Encoding: chunked{close}", "2\r\n{}\r\n0\r\n\r\n")
+    plain = exchange(served, f"HTTP/1.1\nContent-Length: 2{close}", "{}")
+    # The same length twice is one length (RFC 9110, 8.6).
+    twice = exchange(served, f"HTTP/1.1\nContent-Length: 2\nContent-Length: 2{close}", "{}")
+    assert [answer[0] for answer in (chunked, plain, twice)] == [b"HTTP/1.1 200 OK"] * 3
+
+
+@pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", b"GET /\xff HTTP/1.1\r\n\r\n", b"GET /" + b"a" * 70_000])
+def test_what_is_no_http_is_told_so_as_every_other_fault(served: Served, sent: bytes) -> None:
+    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as connection:
+        connection.sendall(sent)
+        answer = HTTPResponse(connection)
+        answer.begin()
+        assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
+        assert answer.headers["connection"] == "close"
+        assert json.loads(answer.read())["reason"] == "BadRequest"
+
+
+def test_a_body_that_breaks_off_its_form_while_it_is_answered_ends_the_connection_alone(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = "HTTP/1.1\nTransfer-Encoding: chunked\nContent-Type: application/json"
+    answer = exchange(served, head, "2\r\n{}\r\nnonsense\r\n", path="/healthz")
+    assert answer == [] or answer[0].startswith(b"HTTP/1.1 400 ")
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
