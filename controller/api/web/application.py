@@ -14,6 +14,7 @@ from controller import __version__
 from controller.api.pages import login, views
 from controller.api.pages.rendering import bare
 from controller.api.web.gate import Gate
+from controller.api.web.heads import Heads
 from controller.api.web.parts import Parts
 from controller.api.web.problems import Problem, problem, problem_of
 from controller.api.web.routes import deployments, events, health, runs, source
@@ -33,9 +34,8 @@ PAGES = (login.router, views.router)
 
 def make_application(parts: Parts, board: Board, hosts: frozenset[str]) -> ASGIApp:
     """Everything that is served, behind its gate."""
-    return Gate(
-        make_routes(parts, board), hosts=hosts, credentials=parts.credentials, cookie=parts.cookie, clock=parts.clock
-    )
+    routes = Heads(make_routes(parts, board))
+    return Gate(routes, hosts=hosts, credentials=parts.credentials, cookie=parts.cookie, clock=parts.clock)
 
 
 def make_routes(parts: Parts | None, board: Board | None) -> FastAPI:
@@ -115,7 +115,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     reasons = {404: "NotFound", 405: "MethodNotAllowed", 400: "BadRequest"}
-    headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    allowed = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    headers = {name: "GET, HEAD" if value == "GET" else value for name, value in allowed.items()}
     reason = reasons.get(error.status_code, "Refused")
     answer = problem(error.status_code, reason, str(error.detail), headers=headers)
     return _told(request, answer, str(error.detail))

@@ -14,6 +14,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from controller.api.web.heads import is_head
 from controller.api.web.limits import MAX_STREAMS, MAX_STREAMS_OF_ONE
 from controller.api.web.problems import problem
 from controller.views.plain import to_json
@@ -73,6 +74,10 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hold the stream. Its place is taken before anything is awaited, and given back however it ends."""
+        if is_head(scope):
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
         if not self._streams.take(self._key):
             refused = problem(429, "TooManyStreams", "Too many streams are open.", headers={"retry-after": "5"})
             await refused(scope, receive, send)
