@@ -1,6 +1,7 @@
 """How long and how much a connection may take: one place for the numbers, and the protocol that holds the times.
 
-uvicorn waits for ever for the head of a request and for a peer that does not read (its issue 157); we don't.
+uvicorn waits for ever for the head of a request and for a peer that does not read (its issue 157), and turns away who
+comes when there are too many; we don't.
 """
 
 import asyncio
@@ -8,6 +9,7 @@ import socket
 import struct
 
 import h11
+from starlette.types import Receive, Scope, Send
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
@@ -16,6 +18,11 @@ from controller.api.web.problems import problem
 MAX_BODY_BYTES = 1 << 20
 MAX_HEAD_BYTES = 32 << 10
 MAX_CONNECTIONS = 256
+MAX_ACCEPTED = 32
+"""How many are accepted at one look: fewer than there is room for, so that what one has sent is read before those
+that come after it can end it."""
+MAX_WAITING = 1024
+"""How many the kernel keeps until they are accepted."""
 MAX_STREAMS = 100
 MAX_STREAMS_OF_ONE = 8
 HEAD_SECONDS = 10.0
@@ -25,10 +32,15 @@ SEND_SECONDS = 20.0
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP/1.1 with an end to its patience: for the head of a request, and for a peer that does not read."""
+    """HTTP/1.1 with an end to its patience: for the head of a request, and for a peer that does not read.
+
+    When there are too many connections the one that has waited longest is ended, and not the new one turned away. What
+    is under way for a caller who is known is left alone: `gate` puts the caller into the scope of the request.
+    """
 
     _head_timer: asyncio.TimerHandle | None = None
     _send_timer: asyncio.TimerHandle | None = None
+    _since = 0.0
     head_seconds = HEAD_SECONDS
     send_seconds = SEND_SECONDS
 
@@ -36,6 +48,8 @@ class PatientProtocol(H11Protocol):
         """Wait for the first request, not for ever."""
         super().connection_made(transport)
         self._wait_for_head()
+        if len(self.connections) > MAX_CONNECTIONS:
+            self._make_room()
 
     def on_response_complete(self) -> None:
         """Wait for the next request, not for ever."""
@@ -68,7 +82,23 @@ class PatientProtocol(H11Protocol):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
+    @property
+    def _may_go(self) -> bool:
+        """Whether nobody who is known waits for an answer on it."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is None or cycle.response_complete or self.scope.get("caller") is None
+
+    def _make_room(self) -> None:
+        others = [one for one in self.connections if isinstance(one, PatientProtocol) and one is not self]
+        oldest = min((one for one in others if one._may_go), key=lambda one: one._since, default=None)
+        if oldest is None:
+            self.app = _full
+        else:
+            self.connections.discard(oldest)
+            oldest.transport.abort()
+
     def _wait_for_head(self) -> None:
+        self._since = self.loop.time()
         _cancel(self._head_timer)
         self._head_timer = self.loop.call_later(self.head_seconds, self._give_up)
 
@@ -92,6 +122,25 @@ class QuietServer(Server):
         super().__init__(config)
         self._ending = asyncio.Event()
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve on these sockets. The original would wait a minute for the handshake of TLS."""
+        config, loop = self.config, asyncio.get_running_loop()
+        await self.lifespan.startup()
+
+        def protocol() -> asyncio.Protocol:
+            return PatientProtocol(config, self.server_state, self.lifespan.state)
+
+        patience = None if config.ssl is None else HEAD_SECONDS
+        self.servers = [
+            await loop.create_server(
+                protocol, sock=sock, ssl=config.ssl, ssl_handshake_timeout=patience, backlog=MAX_ACCEPTED
+            )
+            for sock in sockets or []
+        ]
+        for sock in sockets or []:
+            sock.listen(MAX_WAITING)
+        self.started = True
+
     async def main_loop(self) -> None:
         """Until `end`."""
         await self.on_tick(0)
@@ -101,6 +150,12 @@ class QuietServer(Server):
         """End soon. Called on the server's thread."""
         self.should_exit = True
         self._ending.set()
+
+
+async def _full(scope: Scope, receive: Receive, send: Send) -> None:
+    headers = {"connection": "close", "retry-after": "5"}
+    answer = problem(503, "TooManyConnections", "Too many requests are under way.", headers=headers)
+    await answer(scope, receive, send)
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

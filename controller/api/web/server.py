@@ -167,7 +167,6 @@ class HttpServer:
             proxy_headers=False,
             server_header=False,
             date_header=False,
-            limit_concurrency=limits.MAX_CONNECTIONS,
             timeout_keep_alive=limits.KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(_CLOSE_SECONDS),
             h11_max_incomplete_event_size=limits.MAX_HEAD_BYTES,

@@ -1,0 +1,113 @@
+"""Too many connections: those that nobody is known behind make room, the oldest first, and everybody else is served."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from controller.api.web import limits
+from controller.api.web.credentials import Credentials
+from controller.api.web.gate import Gate
+from controller.api.web.limits import MAX_CONNECTIONS, PatientProtocol
+from controller.api.web.server import HttpServer
+from controller.settings import parse_listen
+from tests.conftest import ManualClock, wait_until
+from tests.unit.api.conftest import Served
+
+MANY = MAX_CONNECTIONS + 50
+HALF_A_HEAD = "GET /healthz HTTP/1.1\r\nHost: "
+CERTIFICATE = Path(__file__).parents[2] / "localhost.pem"
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in this file is ended because it is late."""
+    monkeypatch.setattr(PatientProtocol, "head_seconds", 600.0)
+    monkeypatch.setattr(Gate, "body_seconds", 600.0)
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as found:
+        yield found
+
+
+def connect(stack: ExitStack, served: Served, sent: str = "") -> socket.socket:
+    found = stack.enter_context(closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)))
+    found.sendall(sent.encode())
+    return found
+
+
+def half_a_body(served: Served, path: str, token: str | None = None) -> str:
+    said = f"Host: 127.0.0.1:{served.port}\r\nOrigin: {served.url}\r\nContent-Length: 14\r\nConnection: close\r\n"
+    said += "Content-Type: application/json\r\n" + (f"Authorization: Bearer {token}\r\n" if token else "")
+    return f'POST {path} HTTP/1.1\r\n{said}\r\n{{"wait": '
+
+
+@pytest.mark.parametrize("kind", ["silent", "half a head", "half a body", "half a body that nobody reads"])
+def test_connections_that_say_nothing_keep_nobody_out(fresh: Served, stack: ExitStack, kind: str) -> None:
+    sent = {
+        "silent": "",
+        "half a head": HALF_A_HEAD,
+        "half a body": half_a_body(fresh, "/login"),
+        "half a body that nobody reads": half_a_body(fresh, "/healthz"),
+    }
+    for _ in range(3):
+        for _ in range(MANY):
+            connect(stack, fresh, sent[kind])
+        assert fresh.ask("GET", "/healthz", token=None).text == "ok\n"
+        assert fresh.get("/api/v1/source").status == 200
+
+
+def test_the_oldest_makes_room(fresh: Served, stack: ExitStack) -> None:
+    opened = [connect(stack, fresh) for _ in range(MAX_CONNECTIONS)]
+    assert fresh.ask("GET", "/healthz", token=None).status == 200
+    assert opened[0].recv(1) == b""
+    said = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{fresh.port}\r\n\r\n"
+    opened[-1].sendall(said.encode())
+    assert opened[-1].recv(12) == b"HTTP/1.1 200"
+
+
+def test_what_is_under_way_for_somebody_who_is_known_goes_on(fresh: Served, stack: ExitStack) -> None:
+    head = f"Host: 127.0.0.1:{fresh.port}\r\nAuthorization: Bearer {fresh.token}\r\n\r\n"
+    stream = connect(stack, fresh, f"GET /api/v1/events/stream HTTP/1.1\r\n{head}").makefile("rb")
+    assert b"200 OK" in stream.readline()
+    slow = connect(stack, fresh, half_a_body(fresh, "/api/v1/reconcile", fresh.token))
+    for _ in range(2 * MANY):
+        connect(stack, fresh)
+    fresh.post("/api/v1/deployments/far/hold", {"reason": "one"})
+    assert any(b'"Held"' in line for line in iter(stream.readline, b""))
+    slow.sendall(b"true}")
+    assert slow.recv(12) == b"HTTP/1.1 200"
+
+
+def test_when_everybody_is_known_and_busy_one_more_is_told_so(fresh: Served, stack: ExitStack) -> None:
+    busy = half_a_body(fresh, "/api/v1/reconcile", fresh.token).replace(
+        "Content-Type", "Expect: 100-continue\r\nContent-Type"
+    )
+    opened = [connect(stack, fresh, busy) for _ in range(MAX_CONNECTIONS)]
+    assert {connection.recv(12) for connection in opened} == {b"HTTP/1.1 100"}
+    answer = fresh.ask("GET", "/healthz", token=None)
+    assert (answer.status, answer.headers["connection"]) == (503, "close")
+    for connection in opened[:10]:
+        connection.close()
+    wait_until(lambda: fresh.ask("GET", "/healthz", token=None).status == 200)
+
+
+def test_a_handshake_that_does_not_come_is_not_waited_for(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "HEAD_SECONDS", 0.2)
+    listen = parse_listen("127.0.0.1:0", certificate=str(CERTIFICATE), key=str(CERTIFICATE))
+    assert listen is not None
+
+    async def empty(scope: dict[str, str], receive: object, send: object) -> None:
+        raise AssertionError((scope, receive, send))
+
+    found = HttpServer(listen, Credentials(tmp_path, clock), lambda _: empty)
+    found.start()
+    with closing(socket.create_connection(("127.0.0.1", found.port), timeout=20)) as silent:
+        assert silent.recv(1) == b""
+    found.close()
