@@ -24,6 +24,12 @@ class UsageError(ControllerError):
     reason = "Usage"
 
 
+class ConflictError(UsageError):
+    """What was asked for makes sense, but not as things stand now."""
+
+    reason = "Conflict"
+
+
 class NotFoundError(ControllerError):
     """No deployment, run or file goes by that name."""
 

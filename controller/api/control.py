@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from controller.errors import ControllerError, NotFoundError, NotRunningError, StateError, UsageError
+from controller.errors import ConflictError, ControllerError, NotFoundError, NotRunningError, StateError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def ask(path: Path, request: Mapping[str, Any], *, seconds: float = DEADLINE_SEC
             ) from error
     if "error" in answer:
         said = answer["error"]
-        kinds = {kind.reason: kind for kind in (NotFoundError, UsageError)}
+        kinds = {kind.reason: kind for kind in (NotFoundError, UsageError, ConflictError)}
         raise kinds.get(said["reason"], ControllerError)(said["message"], hint=said["hint"])
     return dict(answer)
 

@@ -10,13 +10,12 @@ from typing import Any
 
 from controller.api import run_requests
 from controller.clock import Clock, in_utc
-from controller.errors import ControllerError, NotFoundError, UsageError, unknown_deployment
+from controller.errors import ConflictError, ControllerError, NotFoundError, UsageError, unknown_deployment
 from controller.model.status import Event, EventSeverity, Hold
 from controller.reconcile import PassResult
 from controller.runs.requests import Requests
 from controller.store import Store, Transaction, events, holds, inventory, sources
 
-MAX_REASON = 500
 PASS_SECONDS = 600.0
 
 
@@ -78,9 +77,7 @@ class Operations:
 
     def _hold(self, name: str, reason: str, until: Any, author: str) -> Mapping[str, Any]:
         now = self._clock.now()
-        words = reason.strip()
-        if not words or len(words) > MAX_REASON or not words.isprintable():
-            raise UsageError(f"A reason is one line of 1 to {MAX_REASON} characters.")
+        words = run_requests.reason_of(reason)
         end = None if until is None else _instant(until)
         if end is not None and end <= now:
             raise UsageError("The hold would have ended already.", hint="Give a time to come with --until.")
@@ -96,7 +93,9 @@ class Operations:
         with self._store.write() as tx:
             _check_known(tx, name)
             if not holds.remove(tx, name):
-                raise UsageError(f"{name} is not held.", hint="What git suspends is resumed in git: `suspend: false`.")
+                raise ConflictError(
+                    f"{name} is not held.", hint="What git suspends is resumed in git: `suspend: false`."
+                )
             self._tell(tx, "Resumed", f"{author} ended the hold of its schedules.", name)
         self._look_at(name)
         return {"deployment": name, "held": False}

@@ -15,6 +15,7 @@ from controller.runs.requests import Backfill, Requests
 
 MOST_BACKFILLED = 1000
 MAX_KEY = 200
+MAX_REASON = 500
 
 
 def answer(requests: Requests, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -24,7 +25,7 @@ def answer(requests: Requests, request: Mapping[str, Any]) -> Mapping[str, Any] 
         case {"command": "trigger", "deployment": str(name), "parameters": dict(parameters)}:
             return _run(requests.trigger(Request(deployment=name, parameters=parameters, idempotency_key=key)))
         case {"command": "cancel", "run_id": str(run_id), "reason": str(reason)}:
-            return _run(requests.cancel(run_id, reason))
+            return _run(requests.cancel(run_id, reason_of(reason)))
         case {"command": "retry", "run_id": str(run_id)}:
             return _run(requests.retry(run_id, key))
         case {"command": "backfill", "deployment": str(name), "since": str(since), "until": str(until)}:
@@ -37,6 +38,14 @@ def answer(requests: Requests, request: Mapping[str, Any]) -> Mapping[str, Any] 
             )
             return _backfill(requests, wanted)
     return None
+
+
+def reason_of(text: str) -> str:
+    """Why somebody wants something: one line, which logs, terminals and pages can show. Raises UsageError."""
+    words = text.strip()
+    if not words or len(words) > MAX_REASON or not words.isprintable():
+        raise UsageError(f"A reason is one line of 1 to {MAX_REASON} characters, without control characters.")
+    return words
 
 
 def _backfill(requests: Requests, wanted: Backfill) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from controller.calendar import DueTimes, due
 from controller.clock import Clock
-from controller.errors import NotFoundError, UsageError, unknown_deployment
+from controller.errors import ConflictError, NotFoundError, UsageError, unknown_deployment
 from controller.model.policies import Overlap
 from controller.model.runs import Outcome, Run, RunId, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
@@ -70,11 +70,14 @@ class Requests:
         return run
 
     def cancel(self, run_id: str, reason: str) -> Run:
-        """End a run: at once if it waits, else as soon as its flow has ended. Raises NotFoundError, UsageError."""
+        """End a run: at once if it waits, else as soon as its flow has ended. That may be asked for more than once.
+
+        Raises NotFoundError, and ConflictError if it has ended otherwise.
+        """
         with self._store.write() as tx:
             run = _find(tx, run_id)
             if run.state.is_terminal and run.state is not RunState.CANCELLED:
-                raise UsageError(f"Run {run_id} has ended already: {run.state}.", hint="What is final stays so.")
+                raise ended_already(run)
             cancel(tx, run, reason, self._clock.now())
             run = _find(tx, run_id)
         log.info("Cancel requested", extra={"deployment": run.deployment, "run": run.id})
@@ -89,7 +92,9 @@ class Requests:
             if known:
                 return known
             if not old.state.is_terminal:
-                raise UsageError(f"Run {run_id} has not ended: {old.state}.", hint="Wait for it, or cancel it first.")
+                raise ConflictError(
+                    f"Run {run_id} has not ended: {old.state}.", hint="Wait for it, or cancel it first."
+                )
             now = self._clock.now()
             run = _again(old, self._admission.ids.new(now), now, idempotency_key)
             runs.insert_all(tx, [run])
@@ -138,6 +143,11 @@ class Requests:
         runs.insert_all(tx, [run])
         occurrences.fill(tx, occurrence(entry.name, decision, run))
         return run
+
+
+def ended_already(run: Run) -> ConflictError:
+    """The error for a wish that this run should end."""
+    return ConflictError(f"Run {run.id} has ended already: {run.state}.", hint="What is final stays so.")
 
 
 def _find(tx: Transaction, run_id: str) -> Run:

@@ -51,6 +51,7 @@ def test_a_flow_that_fails_is_tried_again_and_can_be_ended(
     watched = repository.ask("runs", "watch", long, "-o", "json")
     assert watched.code == 1
     assert (watched.json()["state"], watched.json()["reason"]) == ("cancelled", "cancelled by request: enough")
+    assert repository.tell("runs", "cancel", long) == {"run_id": long, "state": "cancelled"}
 
 
 def test_a_backfill_runs_each_time_of_a_past_range_once(repository: Repository, running: Start) -> None:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from controller.api.parameters import ParametersError
 from controller.errors import (
+    ConflictError,
     ControllerError,
     NotFoundError,
     NotRunningError,
@@ -25,6 +26,7 @@ MEDIA_TYPE = "application/problem+json"
 _STATUS: tuple[tuple[type[ControllerError], int], ...] = (
     (NotFoundError, 404),
     (RefNotFoundError, 404),
+    (ConflictError, 409),
     (UsageError, 422),
     (SourceError, 502),
     (StateError, 503),

@@ -161,8 +161,9 @@ def test_holding_and_resuming(fresh: Served) -> None:
     held = client.hold("far", "it moves", until.isoformat())
     assert (held["held"], held["hold"]["reason"], held["hold"]["author"]) == (True, "it moves", "api")
     assert client.resume("far")["held"] is False
-    with pytest.raises(ProblemError, match="not held"):
+    with pytest.raises(ProblemError, match="not held") as caught:
         client.resume("far")
+    assert (caught.value.status, caught.value.reason) == (409, "Conflict")
     assert [one["reason"] for one in client.events(about="far")][:2] == ["Resumed", "Held"]
 
 
@@ -310,17 +311,41 @@ def test_a_run_is_cancelled_and_done_again(fresh: Served, tmp_path: Path) -> Non
     client = Client(fresh.url, fresh.token)
     run = client.trigger("wait", {"path": str(tmp_path / "go")})["run_id"]
     assert next(messages(fresh, f"/api/v1/runs/{run}/logs/stream"))[0] == "log"
-    with pytest.raises(ProblemError, match="has not ended"):
+    with pytest.raises(ProblemError, match="has not ended") as early:
         client.retry(run)
+    assert early.value.status == 409
     client.cancel(run, "not today")
     ended = client.wait(run)
     assert (ended["state"], ended["reason"]) == ("cancelled", "not today")
-    assert client.cancel(run)["state"] == "cancelled"
+    with pytest.raises(ProblemError, match="ended already: cancelled") as late:
+        client.cancel(run)
+    assert (late.value.status, late.value.reason) == (409, "Conflict")
     (tmp_path / "go").touch()
     again = client.wait(client.retry(run, idempotency_key="once")["run_id"])
     assert (again["state"], again["trigger"], again["retry_of"]) == ("succeeded", "retry", run)
     assert client.retry(run, idempotency_key="once")["run_id"] == again["id"]
     assert "Run again" in fresh.get(f"/runs/{run}", Accept="text/html").text
+
+
+def test_what_has_ended_can_not_be_cancelled(served: Served) -> None:
+    for run in (served.run("add"), served.run("speak", text=1, times=-1)):
+        answer = served.post(f"/api/v1/runs/{run['id']}/cancel")
+        assert (answer.status, answer.json()["reason"]) == (409, "Conflict"), run
+        assert f"ended already: {run['state']}" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("reason", ["two\nlines", "bell\a", "\x1b[31mred", "\u202eevil", " ", "\u2028", "\x00"])
+def test_a_reason_is_one_line_whatever_it_is_for(served: Served, reason: str) -> None:
+    made = served.post("/api/v1/deployments/wait/runs", {"parameters": {"path": "/nowhere"}}).json()["run_id"]
+    for path in ("deployments/far/hold", f"runs/{made}/cancel"):
+        answer = served.post(f"/api/v1/{path}", {"reason": reason})
+        assert (answer.status, answer.json()["detail"]) == (
+            422,
+            "A reason is one line of 1 to 500 characters, without control characters.",
+        )
+    assert served.post(f"/api/v1/runs/{made}/cancel", {"reason": " no more "}).status == 200
+    assert served.wait_for(made)["reason"] == "no more"
+    assert served.get("/api/v1/deployments/far").json()["held"] is False
 
 
 def test_a_past_range_is_run(fresh: Served) -> None:

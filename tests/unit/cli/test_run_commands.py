@@ -34,6 +34,13 @@ def test_what_has_ended_can_not_be_cancelled(followed: Followed) -> None:
     assert followed("runs", "cancel", "nobody").code == 2
 
 
+@pytest.mark.parametrize("reason", ["two\nlines", "\x1b[31mred"])
+def test_a_reason_to_cancel_is_one_line(followed: Followed, reason: str) -> None:
+    run = followed("trigger", "sums", "--wait", "-o", "json").json
+    answer = followed("runs", "cancel", run["id"], "--reason", reason)
+    assert (answer.code, "A reason is one line" in answer.err) == (2, True)
+
+
 def test_a_past_range_is_run_and_stands_in_the_ledger(followed: Followed) -> None:
     arguments = ("backfill", "sums", "--from", "2026-06-01T00:00:00Z", "--to", "2026-06-03T00:00:00Z")
     dry = followed(*arguments, "--dry-run", "-o", "json").json

@@ -217,7 +217,7 @@ def hold(request: Request, name: Name, asked: HoldRequest) -> Response:
 
 @router.post("/{name}/resume", response_model=DeploymentDetail, summary="End its hold")
 def resume(request: Request, name: Name) -> Response:
-    """422 if it is not held."""
+    """409 if it is not held."""
     parts_of(request).operations.answer({"command": "resume", "deployment": name}, author_of(request))
     return _show(request, name)
 

@@ -15,6 +15,7 @@ from controller.api.web.routes.deployments import NAME, Limit, Page
 from controller.api.web.streams import EventStream, message
 from controller.model.runs import RunState, Trigger
 from controller.runs.logs import log_files
+from controller.runs.requests import ended_already
 from controller.store.run_search import RunFilter
 from controller.views.journal import RunDetail, exact_run, run_detail
 from controller.views.output import CHUNK_BYTES, Stretch, stretch, tail_offset
@@ -71,7 +72,11 @@ def run(request: Request, run_id: RunIdText) -> Response:
 
 @router.post("/{run_id}/cancel", response_model=Triggered, summary="End it")
 def cancel(request: Request, run_id: RunIdText, asked: Cancellation) -> Response:
-    """At once if it waits, else as soon as its flow has ended. 422 if it has ended already."""
+    """At once if it waits, else as soon as its flow has ended. 409 if it has ended already."""
+    with parts_of(request).store.read() as tx:
+        found = exact_run(tx, run_id)
+    if found.state.is_terminal:
+        raise ended_already(found)
     return _ask(request, {"command": "cancel", "run_id": run_id, "reason": asked.reason})
 
 
@@ -81,7 +86,7 @@ def retry(
     run_id: RunIdText,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
 ) -> Response:
-    """A new run at the same pin. The same `Idempotency-Key` gives the same run. 422 while it has not ended."""
+    """A new run at the same pin. The same `Idempotency-Key` gives the same run. 409 while it has not ended."""
     return _ask(request, {"command": "retry", "run_id": run_id, "idempotency_key": idempotency_key}, status=201)
 
 
