@@ -1,8 +1,8 @@
-"""What the routes have at hand, and how they answer: one place for entity tags, pages and our errors."""
+"""What the routes have at hand, and how they answer: one place for entity tags and times."""
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -84,12 +84,6 @@ def tagged(request: Request, body: bytes, media_type: str) -> Response:
     if tag in known or "*" in known:
         return Response(status_code=304, headers=headers)
     return Response(body, media_type=media_type, headers=headers)
-
-
-def page(items: Sequence[Any], limit: int, cursor: Callable[[Any], str]) -> dict[str, Any]:
-    """Up to `limit` items of those that were found, and where the next page begins if there are more."""
-    shown = items[:limit]
-    return {"items": shown, "next": cursor(shown[-1]) if len(items) > limit else None}
 
 
 def aware(moment: datetime | None) -> datetime | None:

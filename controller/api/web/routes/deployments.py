@@ -1,13 +1,14 @@
 """Deployments: all, one, when it fires, what became of its due times, what it takes; run, hold, resume, restore."""
 
 from datetime import datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Header, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from controller.api.web.parts import Triggered, answer, author_of, aware, page, parts_of, tagged
+from controller.api.web.lists import Cursor, Limit, Page, begin, page, text_like
+from controller.api.web.parts import Triggered, answer, author_of, aware, parts_of, tagged
 from controller.errors import UsageError
 from controller.model.runs import Occurrence
 from controller.store import occurrences as ledger
@@ -21,15 +22,7 @@ router = APIRouter(prefix="/api/v1/deployments", tags=["deployments"])
 
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 Name = Annotated[str, Path(pattern=NAME)]
-Limit = Annotated[int, Query(ge=1, le=500)]
-Item = TypeVar("Item")
-
-
-class Page(BaseModel, Generic[Item]):
-    """Some of a long list; `next` is the `cursor` of the page after it, null at the end."""
-
-    items: list[Item]
-    next: str | None
+Found = TypeVar("Found")
 
 
 class Call(BaseModel):
@@ -96,12 +89,13 @@ def deployments(
     sync: Sync | None = None,
     health: Health | None = None,
     limit: Limit = 100,
-    cursor: Annotated[str | None, Query(max_length=80)] = None,
+    cursor: Cursor = None,
 ) -> Response:
     """Those that match all questions; `search` is a part of name, flow, description or tag."""
     found = matching(request.app.state.board.deployments(), search=search, tag=tag, sync=sync, health=health)
-    after = [view for view in found if cursor is None or _key(view) > cursor]
-    return answer(request, page(after[: limit + 1], limit, _key))
+    last = begin(request, cursor, text_like(r"[0-9]\..+"))
+    after = [view for view in found if last is None or _key(view) > last]
+    return answer(request, page(request, after[: limit + 1], limit, _key))
 
 
 def matching(
@@ -140,11 +134,12 @@ def upcoming(
 
 
 @router.get("/{name}/occurrences", response_model=Page[Occurrence], summary="Its due times and what became of them")
-def occurrences(request: Request, name: Name, limit: Limit = 100, cursor: datetime | None = None) -> Response:
+def occurrences(request: Request, name: Name, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """Newest first."""
+    last = aware(begin(request, cursor, datetime.fromisoformat))
     with parts_of(request).store.read() as tx:
-        found = ledger.of(tx, name, limit + 1, before=aware(cursor))
-    return answer(request, page(found, limit, lambda one: utc(one.scheduled_for)))
+        found = ledger.of(tx, name, limit + 1, before=last)
+    return answer(request, page(request, found, limit, lambda one: utc(one.scheduled_for)))
 
 
 @router.get("/{name}/form", response_model=FormView, summary="What its flow takes")
@@ -228,7 +223,7 @@ def _show(request: Request, name: str) -> Response:
         return answer(request, show_deployment(tx, name, parts.clock.now()))
 
 
-def _in_force(request: Request, name: str, found: Item | None) -> Item:
+def _in_force(request: Request, name: str, found: Found | None) -> Found:
     if found is not None:
         return found
     with parts_of(request).store.read() as tx:
@@ -238,6 +233,3 @@ def _in_force(request: Request, name: str, found: Item | None) -> Item:
 
 def _key(view: DeploymentView) -> str:
     return f"{weight(view)}.{view.name}"
-
-
-__all__ = ["NAME", "Page", "router"]

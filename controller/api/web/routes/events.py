@@ -8,8 +8,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from controller.api.web.gate import Caller
-from controller.api.web.parts import Parts, answer, page, parts_of
-from controller.api.web.routes.deployments import Limit, Page
+from controller.api.web.lists import Cursor, Limit, Page, begin, number, page
+from controller.api.web.parts import Parts, answer, parts_of
 from controller.api.web.streams import EventStream, message
 from controller.model.status import EventSeverity
 from controller.store import events as journal
@@ -28,13 +28,13 @@ def events(
     about: Annotated[str | None, Query(max_length=100, pattern=r"^[\x21-\x7e]+$")] = None,
     severity: EventSeverity | None = None,
     limit: Limit = 100,
-    cursor: Annotated[int | None, Query(ge=0, le=_LARGEST)] = None,
+    cursor: Cursor = None,
 ) -> Response:
     """About one deployment, or `source`; of one severity."""
-    wanted = EventsWanted(limit=limit + 1, before=cursor, about=about, severity=severity)
+    wanted = EventsWanted(limit=limit + 1, before=begin(request, cursor, number), about=about, severity=severity)
     with parts_of(request).store.read() as tx:
         found = list_events(tx, wanted)
-    return answer(request, page(found, limit, lambda event: str(event.id)))
+    return answer(request, page(request, found, limit, lambda event: str(event.id)))
 
 
 @router.get("/stream", summary="What happens, live", response_class=Response)

@@ -10,8 +10,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from controller.api.web.gate import Caller
+from controller.api.web.lists import Cursor, Limit, Page, begin, following, text_like
 from controller.api.web.parts import Parts, Triggered, answer, author_of, aware, parts_of, tagged
-from controller.api.web.routes.deployments import NAME, Limit, Page
+from controller.api.web.routes.deployments import NAME
 from controller.api.web.streams import EventStream, message
 from controller.model.runs import RunState, Trigger
 from controller.runs.logs import log_files
@@ -44,9 +45,10 @@ def runs(  # noqa: PLR0913
     since: datetime | None = None,
     until: datetime | None = None,
     limit: Limit = 50,
-    cursor: Annotated[str | None, Query(pattern=r"^[0-9a-f-]{36}$")] = None,
+    cursor: Cursor = None,
 ) -> Response:
     """Those that match all questions; `revision` may be the beginning of a commit's id."""
+    before = begin(request, cursor, text_like("[0-9a-f-]{36}"))
     wanted = RunFilter(
         deployment=deployment,
         states=None if state is None else [one for given in state for one in stored(given)],
@@ -58,8 +60,8 @@ def runs(  # noqa: PLR0913
     )
     parts = parts_of(request)
     with parts.store.read() as tx:
-        found, after = page_of_runs(tx, wanted, parts.clock.now(), limit=limit, before=cursor)
-    return answer(request, {"items": found, "next": after})
+        found, after = page_of_runs(tx, wanted, parts.clock.now(), limit=limit, before=before)
+    return answer(request, {"items": found, "next": following(request, after)})
 
 
 @router.get("/{run_id}", response_model=RunDetail, summary="Everything about one run")
