@@ -15,7 +15,9 @@ from controller.api.web.problems import problem
 
 router = APIRouter()
 
-_PAGE = re.compile(r"/(?:[A-Za-z0-9._~-]+/?)*")
+# A text matches in one way only, so that none takes long. A path has no escapes; what a query says is escaped.
+_PAGE = re.compile(r"/(?:[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*/?)?(?:\?[A-Za-z0-9._~!$&'()*+,;=:@/?%-]*)?")
+_LONGEST = 1000
 
 
 @router.get("/login")
@@ -70,4 +72,5 @@ def static(request: Request, name: str) -> Response:
 
 def _inside(target: str) -> str:
     """A page of ours, or the first one."""
-    return target if _PAGE.fullmatch(target) and not target.startswith("/api/") else "/"
+    is_ours = len(target) <= _LONGEST and _PAGE.fullmatch(target) and not target.startswith("/api/")
+    return target if is_ours else "/"

@@ -38,6 +38,7 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
+_LONGEST_WANTED = 1000
 _FREE_FAILURES = 20
 _FAILURES_A_SECOND = 2.0
 
@@ -132,7 +133,7 @@ class Gate:
     def _stranger(self, scope: Scope, headers: Headers) -> Response:
         is_page = scope["method"] in SAFE and "text/html" in headers.get("accept", "")
         if is_page and not scope["path"].startswith("/api/"):
-            return RedirectResponse(f"/login?next={quote(scope['path'], safe='')}", 303)
+            return RedirectResponse(f"/login?next={quote(_wanted(scope), safe='')}", 303)
         if "authorization" in headers and not self._failures.may_fail():
             return problem(429, "TooManyFailures", "Too many wrong tokens.", headers={"retry-after": "5"})
         return problem(
@@ -159,6 +160,14 @@ class Gate:
 def session_of(headers: Mapping[str, str], cookie: str) -> str | None:
     """The session that a browser sends."""
     return cookie_parser(headers.get("cookie", "")).get(cookie)
+
+
+def _wanted(scope: Scope) -> str:
+    """Where somebody wanted to go: a path and what was asked of it. The login looks whether it is a page of ours."""
+    path: str = scope["path"]
+    query: str = scope["query_string"].decode("latin-1")
+    whole = f"{path}?{query}" if query else path
+    return next((one for one in (whole, path) if len(one) <= _LONGEST_WANTED), "/")
 
 
 class _Failures:

@@ -1,7 +1,9 @@
 """The pages: that they open, say what matters, and show every text as text, whatever it is."""
 
+import html
 import re
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -74,12 +76,64 @@ def test_questions_are_shown_as_text_and_odd_ones_are_none(served: Served) -> No
     assert served.get("/runs?state=odd&trigger=odd&before=odd", Accept="text/html").status == 200
 
 
+ELSEWHERE = [
+    "//evil.test",
+    "https://evil.test",
+    "/\\evil.test",
+    "/%5cevil.test",
+    "/%2fevil.test",
+    "/%252fevil.test",
+    "javascript:alert(1)",
+    "/api/v1/x",
+    "/api/v1/x?y",
+    "?state=failed",
+    "/runs%0d%0aX: y",
+    "/runs%250d%250aX: y",
+    "/runs?%0d%0aX: y",
+    "/runs?x%00",
+    "/runs?x%09y",
+    "//evil.test?x=/runs",
+    "/%09/evil.test",
+    "/runs%23//evil.test",
+    "/runs%3fx%23y",
+    "/runs%3fx%ff",
+    "/runs?" + "x" * 3000,
+    "/" + "x" * 500 + "!",
+]
+
+
 @pytest.mark.parametrize(
-    "target", ["//evil.test", "https://evil.test", "/\\evil.test", "javascript:alert(1)", "/api/v1/x"]
+    "asked",
+    [
+        "/runs?state=failed&tag=a%20b",
+        "/deployments?search=%C3%A9%2F%5C%0d%0a&page=2",
+        "/events?about=add",
+        "/runs?x=//y",
+    ],
 )
+def test_the_login_leads_to_where_somebody_wanted_to_go(served: Served, asked: str) -> None:
+    led = served.ask("GET", asked, headers={"Accept": "text/html"}, token=None)
+    assert (led.status, led.headers["location"].count("?")) == (303, 1)
+    page = served.ask("GET", led.headers["location"], token=None).text
+    [target] = re.findall(r'name="next" value="([^"]*)"', page)
+    assert html.unescape(target) == asked
+    form = urlencode({"code": served.token, "next": html.unescape(target)}).encode()
+    kind = {"Content-Type": "application/x-www-form-urlencoded", "Origin": served.url}
+    assert served.ask("POST", "/login", form, kind, token=None).headers["location"] == asked
+
+
+@pytest.mark.parametrize("asked", ["//evil.test?x", "/%5cevil.test?x", "/%2fevil.test", "/runs?" + "x" * 20_000])
+def test_a_browser_is_led_to_the_login_from_wherever_it_came(served: Served, asked: str) -> None:
+    led = served.ask("GET", asked, headers={"Accept": "text/html"}, token=None)
+    assert (led.status, led.headers["location"].startswith("/login?next=%2F")) == (303, True)
+    assert served.ask("GET", led.headers["location"], token=None).status == 200
+
+
+@pytest.mark.parametrize("target", ELSEWHERE)
 def test_the_login_leads_to_our_own_pages_only(served: Served, target: str) -> None:
-    assert 'name="next" value="/"' in served.ask("GET", f"/login?next={target}", token=None).text
-    form = f"code={served.token}&next={target}".encode()
+    sent = target.replace(" ", "+").replace("&", "%26")
+    assert 'name="next" value="/"' in served.ask("GET", f"/login?next={sent}", token=None).text
+    form = f"code={served.token}&next={sent}".encode()
     kind = {"Content-Type": "application/x-www-form-urlencoded", "Origin": served.url}
     assert served.ask("POST", "/login", form, kind, token=None).headers["location"] == "/"
 
