@@ -12,7 +12,7 @@ from controller.calendar.describing import describe
 from controller.calendar.durations import parse_duration
 from controller.calendar.firing import check, fire_times, next_fire_times
 from controller.calendar.jitter import jitter_offset
-from controller.calendar.missed import DueTimes, due
+from controller.calendar.missed import DueTimes, due, due_if_few
 from controller.calendar.times import parse_time, zone
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "describe",
     "describe_change",
     "due",
+    "due_if_few",
     "fire_times",
     "jitter_offset",
     "next_fire_times",

@@ -1,7 +1,8 @@
 """Which fire times of a deployment came due in a stretch of time?
 
-Called by `runs` whenever a deployment may be due: also after a pause, a restart or a late wake-up. It must not decide
-what to do about them (that is the catch-up policy's), and stays fast when a 1 s interval has been missed for a year.
+Called by `runs` whenever a deployment may be due: also after a pause, a restart or a late wake-up; and for a range that
+somebody asks for. It must not decide what to do about them (that is the catch-up policy's), and stays fast when a 1 s
+interval has been missed for a year.
 """
 
 from collections.abc import Sequence
@@ -64,6 +65,26 @@ def due(schedules: Sequence[Schedule], after: datetime, until: datetime, limit: 
     kept = ordered[max(0, len(ordered) - limit) :]
     times = tuple((instant, owners[instant]) for instant in kept)
     return DueTimes(times=times, dropped=before + len(ordered) - len(kept), first=min(firsts, default=None))
+
+
+def due_if_few(
+    schedules: Sequence[Schedule], after: datetime, until: datetime, most: int
+) -> list[tuple[datetime, Schedule]] | None:
+    """All fire times in (after, until], oldest first, as `due` has them; None if they are more than `most`.
+
+    Looks at no more than `most` of each schedule and one, however long the stretch is.
+
+    Raises:
+        ScheduleError: a schedule can't be understood.
+    """
+    owners: dict[datetime, Schedule] = {}
+    for schedule in schedules:
+        times = [] if schedule.suspend else _between(schedule, after, until, most + 1)
+        for instant in times:
+            owners.setdefault(instant, schedule)
+        if len(owners) > most:
+            return None
+    return sorted(owners.items())
 
 
 def _part(schedule: Schedule, after: datetime, until: datetime, limit: int, share: int) -> _Part | None:

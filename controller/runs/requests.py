@@ -5,15 +5,15 @@ any thread. Nothing here starts or ends a process: the engine is woken and does.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from controller.calendar import DueTimes, due
+from controller.calendar import due_if_few
 from controller.clock import Clock
 from controller.errors import ConflictError, NotFoundError, UsageError, unknown_deployment
 from controller.model.policies import Overlap
-from controller.model.runs import Outcome, Run, RunId, RunState, Trigger
+from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.runs.admission import Admission, Request, occurrence
 from controller.runs.decisions import Decision, DueTime
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 BACKFILL_PRIORITY = -10_000
 """Below everything that a deployment can declare."""
+_FIRST = datetime(1, 1, 2, tzinfo=UTC)
 _LOOKED_AT = 10_000
 """How many due times a backfill looks at, at most."""
 
@@ -103,36 +104,59 @@ class Requests:
         return run
 
     def backfill(self, wanted: Backfill) -> Backfilled:
-        """Queue a run for each due time of a past range that has none. Raises NotFoundError, UsageError."""
-        with self._store.read() if wanted.dry_run else self._store.write() as tx:
-            entry, now = inventory.find(tx, wanted.deployment), self._clock.now()
-            if entry is None:
-                raise unknown_deployment(wanted.deployment, inventory.entries(tx))
-            if not wanted.since <= wanted.until <= now:
-                raise UsageError("A backfill is of a past range: from, then to, not after now.")
-            found, known = self._missing(tx, entry, wanted)
-            kept = found[max(0, len(found) - wanted.most) :]
-            made = () if wanted.dry_run else tuple(self._fill(tx, entry, time) for time in kept)
-            if made:
-                first, last = (f"{time:%Y-%m-%d %H:%M:%SZ}" for time in (kept[0][0], kept[-1][0]))
-                message = f"{len(made)} runs were made for the times from {first} to {last}."
-                events.append(tx, [_event("Backfill", message, entry.name, now)])
-        self._wake()
-        left_out = len(found) - len(kept)
-        return Backfilled(runs=made, times=tuple(time for time, _ in kept), known=known, left_out=left_out)
+        """Queue a run for each due time of a past range that has none. Raises NotFoundError, UsageError.
 
-    def _missing(self, tx: Transaction, entry: InventoryEntry, wanted: Backfill) -> tuple[list[DueTime], int]:
-        """The due times of the range that have no run, oldest first, and how many have one."""
+        What is missing is found out without keeping others from writing, and looked at again when it is written down.
+        """
+        with self._store.read() as tx:
+            entry = self._in_force(tx, wanted)
+        times = self._times(entry, wanted)
+        with self._store.read() as tx:
+            have = occurrences.with_runs(tx, entry.name, wanted.since, wanted.until)
+        missing = [time for time in times if time[0] not in have]
+        kept = missing[max(0, len(missing) - wanted.most) :]
+        made = () if wanted.dry_run or not kept else self._make(entry, kept)
+        done = {run.scheduled_for for run in made}
+        queued = kept if wanted.dry_run else [time for time in kept if time[0] in done]
+        self._wake()
+        return Backfilled(
+            runs=made,
+            times=tuple(time for time, _ in queued),
+            known=len(times) - len(missing) + len(kept) - len(queued),
+            left_out=len(missing) - len(kept),
+        )
+
+    def _in_force(self, tx: Transaction, wanted: Backfill) -> InventoryEntry:
+        entry = inventory.find(tx, wanted.deployment)
+        if entry is None:
+            raise unknown_deployment(wanted.deployment, inventory.entries(tx))
+        if not wanted.since <= wanted.until <= self._clock.now():
+            raise UsageError("A backfill is of a past range: from, then to, not after now.")
+        return entry
+
+    def _times(self, entry: InventoryEntry, wanted: Backfill) -> list[DueTime]:
+        """The due times of the range, oldest first. Takes no transaction: it may take a second."""
         schedules = self._admission.deployment(entry).schedules
-        after = wanted.since - timedelta(microseconds=1)
-        found: DueTimes = due(schedules, after, wanted.until, _LOOKED_AT)
-        if found.dropped:
+        after = max(wanted.since, _FIRST) - timedelta(microseconds=1)
+        found = due_if_few(schedules, after, wanted.until, _LOOKED_AT)
+        if found is None:
             message = f"{entry.name} has more than {_LOOKED_AT} times in this range."
             raise UsageError(message, hint="Take a shorter range.")
-        rows = occurrences.of(tx, entry.name, _LOOKED_AT, since=wanted.since, until=wanted.until)
-        have = {row.scheduled_for for row in rows if row.outcome is Outcome.RUN}
-        missing = [time for time in found.times if time[0] not in have]
-        return missing, len(found.times) - len(missing)
+        return found
+
+    def _make(self, known: InventoryEntry, kept: Sequence[DueTime]) -> tuple[Run, ...]:
+        """Queue runs for those of these times that nobody has run meanwhile."""
+        with self._store.write() as tx:
+            entry = inventory.find(tx, known.name)
+            if entry is None or entry.spec_digest != known.spec_digest:
+                raise ConflictError(f"{known.name} has just been changed.", hint="Ask again.")
+            have = occurrences.with_runs(tx, entry.name, kept[0][0], kept[-1][0])
+            made = tuple(self._fill(tx, entry, time) for time in kept if time[0] not in have)
+            if made:
+                first, last = (f"{run.scheduled_for:%Y-%m-%d %H:%M:%SZ}" for run in (made[0], made[-1]))
+                message = f"{len(made)} runs were made for the times from {first} to {last}."
+                events.append(tx, [_event("Backfill", message, entry.name, self._clock.now())])
+        return made
 
     def _fill(self, tx: Transaction, entry: InventoryEntry, time: DueTime) -> Run:
         serial = self._admission.deployment(entry).overlap is not Overlap.ALLOW

@@ -23,6 +23,20 @@ def known(tx: Transaction, deployment: str, since: datetime, until: datetime) ->
     return set(rows.scalars())
 
 
+def with_runs(tx: Transaction, deployment: str, since: datetime, until: datetime) -> set[datetime]:
+    """The due times in [since, until] that have become runs."""
+    rows = tx.connection.execute(
+        select(occurrences.c.scheduled_for).where(
+            occurrences.c.project == tx.project,
+            occurrences.c.deployment == deployment,
+            occurrences.c.scheduled_for >= since,
+            occurrences.c.scheduled_for <= until,
+            occurrences.c.outcome == Outcome.RUN.value,
+        )
+    )
+    return set(rows.scalars())
+
+
 def append(tx: Transaction, new: Iterable[Occurrence]) -> None:
     """Account for these due times. A second row for one of them is an integrity error, on purpose."""
     rows = [

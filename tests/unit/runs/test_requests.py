@@ -1,15 +1,16 @@
 """What somebody may ask of the runs, in a real store and without processes."""
 
-from datetime import datetime, timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from controller.api import run_requests
 from controller.errors import NotFoundError, UsageError
-from controller.model.runs import Outcome, Run, RunState, Trigger
+from controller.model.runs import Occurrence, Outcome, Run, RunState, Trigger
 from controller.runs.requests import Backfill, Backfilled
 from controller.store import occurrences, runs
-from tests.conftest import NOW
+from tests.conftest import NOW, PATIENCE_SECONDS
 from tests.unit.runs.conftest import World
 from tests.unit.runs.test_queueing import account, ask, begin, end, hourly, queue
 
@@ -117,6 +118,44 @@ def test_a_range_with_too_many_times_is_refused(world: World) -> None:
     with pytest.raises(UsageError, match="more than 10000 times"):
         backfill(world)
     assert world.all_runs() == []
+
+
+@pytest.mark.parametrize("schedule", ["{cron: '* * * * *'}", "{interval: 1s}", "{rrule: 'FREQ=MINUTELY'}"])
+def test_a_range_of_millennia_keeps_no_other_writer_waiting(world: World, schedule: str) -> None:
+    world.declare(a=f"name: a\ncommand: ['true']\nschedule: {schedule}\n")
+    wanted = Backfill(deployment="a", since=datetime.min.replace(tzinfo=UTC), until=NOW)
+    with ThreadPoolExecutor() as pool, world.store.write():
+        asked = pool.submit(world.requests.backfill, wanted)
+        with pytest.raises(UsageError, match="more than 10000 times"):
+            asked.result(PATIENCE_SECONDS)
+
+
+def test_what_others_have_run_while_a_backfill_waits_is_not_run_again(world: World) -> None:
+    world.declare(a=hourly())
+    world.clock.turn(HOUR)
+    with ThreadPoolExecutor() as pool, world.store.write() as tx:
+        asked = pool.submit(backfill, world)
+        [due] = world.admission.account(tx, ["a"], world.clock.now())
+    done = asked.result(PATIENCE_SECONDS)
+    assert (len(done.runs), done.known) == (5, 1)
+    assert due.scheduled_for not in done.times
+    assert [run.scheduled_for for run in done.runs] == list(done.times)
+    assert outcomes(world) == [Outcome.RUN] * 6
+
+
+def test_what_was_run_of_another_schedule_does_not_hide_what_was_run_of_this_one(world: World) -> None:
+    world.declare(a=hourly())
+    assert len(backfill(world, hours=2).runs) == 3
+    others = [
+        Occurrence(
+            deployment="a", scheduled_for=NOW - timedelta(milliseconds=10 * n), schedule="{}", outcome=Outcome.RUN
+        )
+        for n in range(1, 10_100)
+    ]
+    with world.store.write() as tx:
+        occurrences.append(tx, others)
+    again = backfill(world, hours=2)
+    assert (again.runs, again.known) == ((), 3)
 
 
 def test_requests_arrive_as_json(world: World) -> None:
