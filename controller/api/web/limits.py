@@ -17,6 +17,7 @@ from controller.api.web.problems import problem
 
 MAX_BODY_BYTES = 1 << 20
 MAX_HEAD_BYTES = 32 << 10
+MAX_PAGE_BYTES = 1 << 20
 MAX_CONNECTIONS = 256
 MAX_ACCEPTED = 32
 """How many are accepted at one look: fewer than there is room for, so that what one has sent is read before those

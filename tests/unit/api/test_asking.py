@@ -2,6 +2,8 @@
 
 import pytest
 
+from controller.api.web.limits import MAX_PAGE_BYTES
+from controller.client import Client
 from tests.unit.api.conftest import Served
 
 RUN = "01a20a24-34e0-7000-97e2-82f65b2a00a9"
@@ -36,3 +38,22 @@ def test_a_cursor_goes_on_with_the_same_questions_only(fresh: Served) -> None:
     )
     for path in ("runs", "deployments", "deployments/far/occurrences"):
         assert fresh.get(f"/api/v1/{path}?cursor={events}").status == 422, path
+
+
+def test_a_page_of_runs_ends_early_where_their_parameters_are_large(fresh: Served) -> None:
+    client = Client(fresh.url, fresh.token)
+    texts = [
+        str(number) * size for number, size in enumerate((10, 400_000, 500_000, 300_000, 900_000, 20, 1_000_000, 30))
+    ]
+    made = [client.trigger("speak", {"text": text, "times": 0})["run_id"] for text in texts][::-1]
+    cursor: str | None = ""
+    pages = []
+    while cursor is not None:
+        answer = fresh.get("/api/v1/runs?limit=100" + (f"&cursor={cursor}" if cursor else ""))
+        assert len(answer.body) < 2 * MAX_PAGE_BYTES
+        pages.append([run["id"] for run in answer.json()["items"]])
+        cursor = answer.json()["next"]
+    assert [one for page in pages for one in page] == made
+    assert [len(page) for page in pages] == [3, 1, 2, 2]
+    assert [run["parameters"]["text"] for run in client.runs()] == texts[::-1]
+    assert [run["id"] for run in client.runs(limit=1)] == made

@@ -1,6 +1,8 @@
 """Runs: which there were, one of them, and what it printed, also while it prints."""
 
+import json
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -10,20 +12,24 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from controller.api.web.gate import Caller
+from controller.api.web.limits import MAX_PAGE_BYTES
 from controller.api.web.lists import Cursor, Limit, Page, begin, following, text_like
 from controller.api.web.parts import Parts, Triggered, answer, author_of, aware, parts_of, tagged
 from controller.api.web.routes.deployments import NAME
 from controller.api.web.streams import EventStream, message
-from controller.model.runs import RunState, Trigger
+from controller.model.runs import Run, RunState, Trigger
 from controller.runs.logs import log_files
 from controller.runs.requests import ended_already
-from controller.store.run_search import RunFilter
+from controller.store import Transaction
+from controller.store.run_search import RunFilter, RunPage, runs_page
 from controller.views.journal import RunDetail, exact_run, run_detail
 from controller.views.output import CHUNK_BYTES, Stretch, stretch, tail_offset
-from controller.views.runs import RunView, page_of_runs, stored
+from controller.views.runs import RunView, run_views, stored
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
 
+_AT_ONCE = 50
+"""How many runs are read at once, with all their parameters."""
 RunIdText = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]
 
 
@@ -60,8 +66,9 @@ def runs(  # noqa: PLR0913
     )
     parts = parts_of(request)
     with parts.store.read() as tx:
-        found, after = page_of_runs(tx, wanted, parts.clock.now(), limit=limit, before=before)
-    return answer(request, {"items": found, "next": following(request, after)})
+        some = _some(tx, wanted, limit, before)
+        found = run_views(tx, some.runs, parts.clock.now())
+    return answer(request, {"items": found, "next": following(request, some.next)})
 
 
 @router.get("/{run_id}", response_model=RunDetail, summary="Everything about one run")
@@ -152,6 +159,23 @@ async def _told(parts: Parts, run_id: str, offset: int) -> AsyncGenerator[bytes]
         yield b""
         if not await parts.streams.pause():
             return
+
+
+def _some(tx: Transaction, wanted: RunFilter, limit: int, before: str | None) -> RunPage:
+    """A page of runs. Parameters may have a megabyte each: where they are large it ends early, with one run at least."""
+    found: list[Run] = []
+    size = 0
+    while True:
+        step = min(_AT_ONCE, limit - len(found))
+        part = runs_page(tx, wanted, limit=step, before=before)
+        for run in part.runs:
+            size += len(json.dumps([run.parameters, run.result]))
+            if found and size > MAX_PAGE_BYTES:
+                return RunPage(runs=found, next=found[-1].id)
+            found.append(run)
+        before = part.next
+        if before is None or len(part.runs) < step or len(found) == limit:
+            return RunPage(runs=found, next=before)
 
 
 def _ask(request: Request, asked: dict[str, Any], *, status: int = 200) -> Response:
