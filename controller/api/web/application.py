@@ -4,7 +4,7 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from controller import __version__
 from controller.api.pages import login, views
 from controller.api.pages.rendering import bare
+from controller.api.web import questions
 from controller.api.web.gate import Gate
 from controller.api.web.heads import Heads
 from controller.api.web.parts import Parts
@@ -28,7 +29,8 @@ DESCRIPTION = """What `controller` shows and does, over HTTP. JSON is that of `c
 Send `Authorization: Bearer TOKEN`; the token is in the file `token` of the state directory. Errors are RFC 9457 problem
 details. Lists are pages: `next` is the `cursor` of the next one. Answers to GET have an `ETag`."""
 
-API = (health.router, source.router, deployments.router, runs.router, events.router)
+STRICT = (source.router, deployments.router, runs.router, events.router)
+API = (health.router, *STRICT)
 PAGES = (login.router, views.router)
 
 
@@ -52,7 +54,7 @@ def make_routes(parts: Parts | None, board: Board | None) -> FastAPI:
     )
     app.state.parts, app.state.board = parts, board
     for router in API:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(questions.check)] if router in STRICT else [])
     for router in PAGES:
         app.include_router(router, include_in_schema=False)
     app.add_exception_handler(ControllerError, _ours)
@@ -114,7 +116,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    reasons = {404: "NotFound", 405: "MethodNotAllowed", 400: "BadRequest"}
+    reasons = {404: "NotFound", 405: "MethodNotAllowed", 400: "BadRequest", 415: "UnsupportedMediaType"}
     allowed = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
     headers = {name: "GET, HEAD" if value == "GET" else value for name, value in allowed.items()}
     reason = reasons.get(error.status_code, "Refused")

@@ -57,3 +57,69 @@ def test_a_page_of_runs_ends_early_where_their_parameters_are_large(fresh: Serve
     assert [len(page) for page in pages] == [3, 1, 2, 2]
     assert [run["parameters"]["text"] for run in client.runs()] == texts[::-1]
     assert [run["id"] for run in client.runs(limit=1)] == made
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("runs?stat=failed", "stat"),
+        ("runs?state=failed&State=failed", "State"),
+        ("deployments?tags=x", "tags"),
+        ("deployments/add?x", "x"),
+        ("events/stream?x=1", "x"),
+        ("status?=1", ""),
+        ("runs?limi%ff=1", "limi\ufffd"),
+        ("runs?" + "x" * 5000, "x" * 40 + "…"),
+    ],
+)
+def test_a_question_that_a_list_does_not_know_is_refused(served: Served, path: str, name: str) -> None:
+    answer = served.get(f"/api/v1/{path}")
+    assert (answer.status, answer.json()["detail"]) == (422, f"There is no parameter {name!r} here.")
+
+
+def test_what_can_be_asked_is_said(served: Served) -> None:
+    hint = "It takes: cursor, deployment, limit, revision, since, state, tag, trigger, until."
+    assert served.get("/api/v1/runs?stat=failed").json()["hint"] == hint
+    assert served.get("/api/v1/status?x=1").json()["hint"] == "It takes none."
+    for path in ("/api/v1/deployments/add/check?x=1", "/api/v1/deployments/far/resume?x=1"):
+        assert served.post(path, {}).status == 422
+
+
+@pytest.mark.parametrize(
+    "path", ["runs?limit=1&limit=2", "runs?deployment=add&deployment=far", "events?about=a&about=a"]
+)
+def test_what_can_be_said_once_is_not_said_twice(served: Served, path: str) -> None:
+    answer = served.get(f"/api/v1/{path}")
+    assert (answer.status, "more than once" in answer.json()["detail"]) == (422, True)
+    assert served.get("/api/v1/runs?state=failed&state=crashed").status == 200
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "501", "1000000000", "9" * 400, "", "1.5", "%D9%A3", "x"])
+@pytest.mark.parametrize(
+    "path", ["runs", "deployments", "events", "passes", "fire-times", "deployments/add/occurrences"]
+)
+def test_a_limit_is_a_number_within_bounds(served: Served, path: str, limit: str) -> None:
+    assert served.get(f"/api/v1/{path}?limit={limit}").status == 422
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
+)
+def test_a_body_that_is_not_said_to_be_json_is_refused_as_such(served: Served, kind: str) -> None:
+    for path in ("deployments/add/check", "deployments/add/runs", "reconcile", "approvals"):
+        answer = served.ask("POST", f"/api/v1/{path}", b"{}", {"Content-Type": kind})
+        assert (answer.status, answer.json()["reason"]) == (415, "UnsupportedMediaType"), path
+        assert "Content-Type: application/json" in answer.json()["detail"]
+    for good in ("application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"):
+        assert served.ask("POST", "/api/v1/deployments/add/check", b"{}", {"Content-Type": good}).status == 200
+
+
+def test_the_due_times_of_what_does_not_exist_are_not_found(served: Served) -> None:
+    answer = served.get("/api/v1/deployments/ad/occurrences")
+    assert (answer.status, answer.json()["hint"]) == (404, "Did you mean add?")
+
+
+@pytest.mark.parametrize("body", [b"&".join(b"a%d=1" % n for n in range(100)), b"%" * 100, b"&" * 1000, b"\xff=\xff"])
+def test_a_login_that_makes_no_sense_is_refused_as_a_wrong_one(served: Served, body: bytes) -> None:
+    kind = {"Content-Type": "application/x-www-form-urlencoded", "Origin": served.url}
+    assert served.ask("POST", "/login", body, kind, token=None).status == 401

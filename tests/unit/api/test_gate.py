@@ -19,7 +19,10 @@ RUN = "01a20a24-34e0-7000-97e2-82f65b2a00a9"
 
 
 def routes() -> Iterator[tuple[str, str]]:
-    for route in [*make_routes(None, None).routes, *(route for router in (*API, *PAGES) for route in router.routes)]:
+    for route in [
+        *make_routes(None, None).routes,
+        *(route for router in (*API, *PAGES) for route in router.routes),
+    ]:
         for method in getattr(route, "methods", None) or ():
             if method != "HEAD":
                 yield method, getattr(route, "path", "")

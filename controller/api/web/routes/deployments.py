@@ -9,8 +9,9 @@ from starlette.responses import Response
 
 from controller.api.web.lists import Cursor, Limit, Page, begin, page, text_like
 from controller.api.web.parts import Triggered, answer, author_of, aware, parts_of, tagged
-from controller.errors import UsageError
+from controller.errors import UsageError, unknown_deployment
 from controller.model.runs import Occurrence
+from controller.store import inventory
 from controller.store import occurrences as ledger
 from controller.views.deployments import DeploymentView, Health, Sync, weight
 from controller.views.details import DeploymentDetail, fire_times, show_deployment
@@ -139,6 +140,8 @@ def occurrences(request: Request, name: Name, limit: Limit = 100, cursor: Cursor
     last = aware(begin(request, cursor, datetime.fromisoformat))
     with parts_of(request).store.read() as tx:
         found = ledger.of(tx, name, limit + 1, before=last)
+        if not found and not inventory.is_known(tx, name):
+            raise unknown_deployment(name, inventory.entries(tx))
     return answer(request, page(request, found, limit, lambda one: utc(one.scheduled_for)))
 
 

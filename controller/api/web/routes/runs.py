@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -162,7 +161,7 @@ async def _told(parts: Parts, run_id: str, offset: int) -> AsyncGenerator[bytes]
 
 
 def _some(tx: Transaction, wanted: RunFilter, limit: int, before: str | None) -> RunPage:
-    """A page of runs. Parameters may have a megabyte each: where they are large it ends early, with one run at least."""
+    """A page of runs. Parameters may have a megabyte each: where they are large it ends early, after one at least."""
     found: list[Run] = []
     size = 0
     while True:
