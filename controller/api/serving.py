@@ -106,6 +106,7 @@ class Web:
 
     def _application(self, server: "HttpServer", credentials: Any) -> Any:
         from controller.api.web.application import make_application
+        from controller.api.web.feed import Feed
         from controller.api.web.parts import Parts
         from controller.api.web.streams import Streams
         from controller.views.board import Board
@@ -120,7 +121,7 @@ class Web:
             operations=self._operations,
             parameters=self._parameters,
             credentials=credentials,
-            changes=Changes(self._state.database),
+            feed=Feed(self._store, Changes(self._state.database), streams),
             streams=streams,
             plan=self.plan,
             document=lambda entry: last_document(entry, self._source),

@@ -24,8 +24,8 @@ MAX_ACCEPTED = 32
 that come after it can end it."""
 MAX_WAITING = 1024
 """How many the kernel keeps until they are accepted."""
-MAX_STREAMS = 100
-MAX_STREAMS_OF_ONE = 8
+MAX_STREAMS = 200
+MAX_STREAMS_OF_ONE = 128
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 15

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from controller.api.operations import Operations
 from controller.api.parameters import Parameters
 from controller.api.web.credentials import Credentials
+from controller.api.web.feed import Feed
 from controller.api.web.gate import Caller
 from controller.api.web.streams import Streams
 from controller.clock import Clock, in_utc
@@ -22,7 +23,6 @@ from controller.model.status import InventoryEntry
 from controller.reconcile.preview import Preview
 from controller.settings import Location
 from controller.store import Store
-from controller.store.changes import Changes
 from controller.store.directory import StateDirectory
 
 
@@ -40,7 +40,7 @@ class Parts:
     operations: Operations
     parameters: Parameters
     credentials: Credentials
-    changes: Changes
+    feed: Feed
     streams: Streams
     plan: Callable[[str | None], Preview]
     document: Callable[[InventoryEntry], Excerpt]

@@ -20,8 +20,8 @@ from controller.api.web.problems import problem
 from controller.views.plain import to_json
 
 LOOK_SECONDS = 0.25
-_BEAT_LOOKS = 60
-"""After so many looks without news a comment is sent, so that a peer that has gone is noticed."""
+BEAT_SECONDS = 15.0
+"""After so long without news a comment is sent, so that a peer that has gone is noticed."""
 
 
 def message(data: Any, *, event: str | None = None, number: str | None = None) -> bytes:
@@ -82,25 +82,28 @@ class EventStream(Response):
             refused = problem(429, "TooManyStreams", "Too many streams are open.", headers={"retry-after": "5"})
             await refused(scope, receive, send)
             return
+        telling = asyncio.ensure_future(self._tell(send))
         gone = asyncio.ensure_future(_disconnect(receive))
         try:
-            async with contextlib.aclosing(self._messages):
-                await self._tell(gone, send)
+            await asyncio.wait((telling, gone), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._streams.give_back(self._key)
-            gone.cancel()
+            for task in (telling, gone):
+                task.cancel()
+            await asyncio.wait((telling, gone))
+        if not telling.cancelled():
+            telling.result()
 
-    async def _tell(self, gone: "asyncio.Future[None]", send: Send) -> None:
-        silent = 0
+    async def _tell(self, send: Send) -> None:
+        loop = asyncio.get_running_loop()
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": b"retry: 1000\n\n", "more_body": True})
-        async for body in self._messages:
-            silent = 0 if body else silent + 1
-            if gone.done():
-                return
-            if not body and silent % _BEAT_LOOKS:
-                continue
-            await send({"type": "http.response.body", "body": body or b": still here\n\n", "more_body": True})
+        told = loop.time()
+        async with contextlib.aclosing(self._messages):
+            async for body in self._messages:
+                if body or loop.time() - told >= BEAT_SECONDS:
+                    await send({"type": "http.response.body", "body": body or b": still here\n\n", "more_body": True})
+                    told = loop.time()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
