@@ -1,8 +1,11 @@
 """Too many connections: those that nobody is known behind make room, the oldest first, and everybody else is served."""
 
+import http.client
+import os
 import socket
+import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -111,3 +114,20 @@ def test_a_handshake_that_does_not_come_is_not_waited_for(
     with closing(socket.create_connection(("127.0.0.1", found.port), timeout=20)) as silent:
         assert silent.recv(1) == b""
     found.close()
+
+
+def test_an_answer_does_not_wait_for_the_acknowledgement_of_its_first_part(fresh: Served) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", fresh.port, timeout=20)) as connection:
+        connection.request("GET", "/healthz")
+        connection.getresponse().read()
+        mine = connection.sock.getsockname()
+        assert [is_at_once for peer, is_at_once in connections_of_this_process() if peer == mine] == [True]
+
+
+def connections_of_this_process() -> Iterator[tuple[object, bool]]:
+    """Who is at the other end of each, and whether it sends at once what is written (TCP_NODELAY)."""
+    for name in [path.name for path in Path("/proc/self/fd").iterdir()]:
+        with suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                with socket.socket(fileno=os.dup(int(name))) as copy:
+                    yield copy.getpeername(), bool(copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
