@@ -5,6 +5,7 @@
 aliases count as what they stand for, so no bomb of anchors or merge keys gets past.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -110,7 +111,9 @@ class TreeBuilder:
             take(self, event)
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
-        place, faults, text = place_of(event), len(self.problems), event.value
+        place, faults = place_of(event), len(self.problems)
+        # Keys and most values are those of a thousand other documents, and each is to be in memory once.
+        text = sys.intern(event.value)
         if event.tag is not None:
             self._refuse_tag(event.tag, place)
         ascii_only = text.isascii()
