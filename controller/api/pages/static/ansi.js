@@ -41,9 +41,11 @@ export class Style {
       else if (code === 7) [this.front, this.back] = [this.back ?? 0, this.front ?? 7];
       else if (code === 38 || code === 48) {
         const isPalette = numbers[i + 1] === 5;
-        const colour = isPalette ? fromPalette(numbers[i + 2] ?? 7) : nearest(numbers.slice(i + 2, i + 5));
-        if (code === 38) this.front = colour; else this.back = colour;
+        const parts = numbers.slice(i + 2, i + (isPalette ? 3 : 5));
         i += isPalette ? 2 : 4;
+        if (i >= numbers.length) break;
+        const colour = isPalette ? fromPalette(parts[0]) : nearest(parts);
+        if (code === 38) this.front = colour; else this.back = colour;
       }
       else if (code === 39) this.front = null;
       else if (code === 49) this.back = null;
