@@ -185,6 +185,11 @@ def test_a_page_is_used_by_keyboard_and_fits_a_phone(page: Page, repository: Rep
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#main")).to_be_focused()
+    page.emulate_media(reduced_motion="reduce")
+    animation = "getComputedStyle(document.querySelector('#live'), '::before').animationName"
+    assert page.evaluate(animation) == "none"
+    page.emulate_media(reduced_motion="no-preference")
+    assert page.evaluate(animation) == "pulse"
     page.get_by_role("button", name="Auto").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "light")
     page.get_by_role("button", name="Light").click()
@@ -231,6 +236,19 @@ def test_times_are_the_viewers_and_tell_the_deployments_on_hover(page: Page, rep
     )
     assert datetime.fromisoformat(instant).astimezone(ZoneInfo("Europe/Berlin")).date().isoformat() == day
     expect(page.locator("#heading time")).to_have_attribute("title", re.compile(r"in America/New_York$"))
+
+
+def test_a_page_changes_where_something_is_new_and_only_there(page: Page, repository: Repository, url: str) -> None:
+    log_in(page, repository, url)
+    page.goto(f"{url}/deployments/greet")
+    expect(page.locator("#live")).to_have_text("live")
+    page.evaluate("for (const one of document.querySelectorAll('[data-live]')) one.firstElementChild.dataset.old = 1")
+    page.get_by_label("times").fill("7")
+    run = repository.trigger("greet")["run_id"]
+    expect(page.locator(f"#history a[aria-label='Run {run}']")).to_be_visible()
+    expect(page.locator("#history > [data-old]")).to_have_count(0)
+    expect(page.locator("#declared > [data-old]")).to_have_count(1)
+    expect(page.get_by_label("times")).to_have_value("7")
 
 
 def test_a_filter_is_in_the_address_and_stays_when_the_page_is_loaded_again(

@@ -14,8 +14,9 @@ let busy = false;
 let again = false;
 let last = 0;
 
-function remember(root) {
-  for (const region of root.querySelectorAll("[data-live]")) raw.set(region.id, region.innerHTML);
+// What the server has sent, before any script has changed it.
+export function remember() {
+  for (const region of document.querySelectorAll("[data-live]")) raw.set(region.id, region.innerHTML);
 }
 
 function isInUse(region) {
@@ -77,13 +78,6 @@ function say(isOn) {
 
 export function watch() {
   if (!document.getElementById("live") || !window.EventSource) return;
-  fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" })
-    .then((answer) => answer.text())
-    .then((text) => {
-      const page = new DOMParser().parseFromString(text, "text/html");
-      replace(page);
-      remember(page);
-    }).catch(() => {});
   const open = () => follow(() => "/api/v1/events/stream", { change: look }, (isOn) => { say(isOn); if (isOn) look(); });
   let end = open();
   document.addEventListener("visibilitychange", () => {
