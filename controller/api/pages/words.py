@@ -19,7 +19,7 @@ _TONES = {
 }
 _GLYPHS = {"succeeded": "✓", "running": "●", "retrying": "↻", "pending": "○", "scheduled": "○", "cancelled": "⊘"}
 _RUN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
-_REVISION = re.compile(r"([\w./-]+@)?sha(?:1|256):([0-9a-f]{9})[0-9a-f]{20,}")
+_REVISION = re.compile(r"([\w./-]+@)sha(?:1|256):([0-9a-f]{9})[0-9a-f]{20,}")
 _LINE = 64
 _DEEPEST = 30
 
@@ -81,7 +81,7 @@ def glyph(state: object) -> str:
 
 def linked(text: str) -> Markup:
     """A message with its runs as links, and its revisions in short."""
-    brief = _REVISION.sub(lambda found: f"{found[1] or ''}{found[2]}", text)
+    brief = _REVISION.sub(lambda found: f"{found[1]}{found[2]}", text)
     return Markup(
         _RUN.sub(lambda found: f'<a class="mono" href="/runs/{found[0]}">{found[0][-12:]}</a>', escape(brief))
     )

@@ -210,6 +210,11 @@ def test_messages_have_runs_as_links_and_revisions_in_short_and_nothing_else() -
     assert found == f'&lt;b&gt; Run <a class="mono" href="/runs/{identifier}">8f8b734ca6a1</a> of main@{"a" * 9}.'
 
 
+def test_a_digest_that_somebody_has_to_copy_is_whole() -> None:
+    message = f"to release that: controller approve sha256:{'b' * 64}"
+    assert linked(message) == message
+
+
 def test_json_for_people_is_on_one_line_where_it_fits() -> None:
     assert pretty({"a": [1, 2]}) == '{"a": [1, 2]}'
     assert pretty({"a": "x" * 60, "b": [1, {"c": 2}]}) == '{\n  "a": "' + "x" * 60 + '",\n  "b": [1, {"c": 2}]\n}'
