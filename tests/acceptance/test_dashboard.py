@@ -148,6 +148,43 @@ def test_a_person_approves_deletions_that_are_withheld(page: Page, repository: R
     assert [row["name"] for row in repository.status()["deployments"]] == ["greet"]
 
 
+def test_a_person_cancels_a_run_and_asks_for_it_again(page: Page, repository: Repository, url: str) -> None:
+    gate = str(repository.machine.home / "never")
+    run = repository.tell("trigger", "greet", "--param", f"until={gate}")["run_id"]
+    log_in(page, repository, url)
+    page.goto(f"{url}/runs/{run}")
+    expect(page.locator("#log .line")).to_have_text(["hello Ada 0"])
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("dialog").get_by_role("button", name="No").click()
+    expect(page.locator("#heading .badge")).to_have_text("running")
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the run").click()
+    expect(page.locator("#heading .badge")).to_have_text("cancelled")
+    expect(page.locator("#facts .steps")).to_contain_text("cancelled")
+    expect(page).to_have_title("cancelled: run of greet · controller")
+    page.get_by_role("button", name="Run again").click()
+    page.wait_for_url(lambda address: "/runs/" in address and run not in address)
+    expect(page.locator("#facts")).to_contain_text("again after")
+    repository.tell("runs", "cancel", page.url.rpartition("/")[2])
+
+
+def test_a_person_holds_a_deployment_and_resumes_it(page: Page, repository: Repository, url: str) -> None:
+    repository.write("deployments/daily.yaml", "name: daily\ncommand: [echo]\nschedules: [{cron: '0 9 * * *'}]\n")
+    repository.wait_for_revision(repository.commit())
+    log_in(page, repository, url)
+    page.goto(f"{url}/deployments/daily")
+    expect(page.locator("#calendar .busy time").first).to_be_visible()
+    page.get_by_label("Hold them, because").fill("the disk is full")
+    page.locator("#hold-form select").select_option("1 hour")
+    page.get_by_role("button", name="Hold").click()
+    expect(page.locator("#heading")).to_contain_text("Held by dashboard")
+    expect(page.locator("#heading")).to_contain_text("the disk is full")
+    assert repository.deployment("daily")["held"] is True
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator("#heading .badge")).to_have_text(["Synced", "Healthy"])
+    assert repository.deployment("daily")["held"] is False
+
+
 def test_no_text_becomes_a_script(page: Page, repository: Repository, url: str) -> None:
     evil = "<img src=x onerror=alert(1)><script>alert(2)</script>"
     text = f"name: evil\ncommand: [echo, '{evil}']\ndescription: '{evil}'\ntags: ['{evil}']\n"
