@@ -3,6 +3,7 @@
 `app` makes, starts and closes it. It gives the routes what they need and nothing else.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from controller.api.operations import Operations
@@ -110,6 +111,8 @@ class Web:
         from controller.api.web.parts import Parts
         from controller.api.web.streams import Streams
         from controller.views.board import Board
+        from controller.views.comparison import code_changes
+        from controller.views.fields import Fields
 
         streams = Streams()
         server.on_close = streams.closing.set
@@ -123,7 +126,9 @@ class Web:
             credentials=credentials,
             feed=Feed(self._store, Changes(self._state.database), streams),
             streams=streams,
+            fields=Fields(self._source, self._settings.location.environment, self._clock),
             plan=self.plan,
+            code_changes=partial(code_changes, self._source),
             document=lambda entry: last_document(entry, self._source),
             cookie=server.cookie,
             is_secure=server.is_secure,

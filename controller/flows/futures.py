@@ -22,6 +22,7 @@ class Future(Generic[R]):
     def __init__(self, run: LiveRun, needs: "Iterable[Future[Any]]") -> None:
         self.run = run
         self.needs = list(needs)
+        run.needs = ids_of(self.needs)
         self.error: BaseException | None = None
         self.is_seen = False
         self._value: Any = None
@@ -225,6 +226,11 @@ def futures_in(value: Any) -> Iterator[Future[Any]]:
     elif type(value) is dict:
         for item in value.values():
             yield from futures_in(item)
+
+
+def ids_of(needs: "Iterable[Future[Any]]") -> tuple[int, ...]:
+    """The runs behind these, each once."""
+    return tuple(dict.fromkeys(need.run.id for need in needs))
 
 
 def resolved(value: Any) -> Any:

@@ -15,6 +15,9 @@ from controller.flows.states import PENDING, RUNNING, State
 if TYPE_CHECKING:
     from controller.flows.scope import Scope
 
+MAX_NEEDS = 100
+"""Of more it is not told: a report is short."""
+
 _ids = itertools.count(1)
 _numbers: "dict[str, itertools.count[int]]" = {}
 
@@ -23,7 +26,10 @@ tags_here: ContextVar[tuple[str, ...]] = ContextVar("tags_here", default=())
 
 
 class LiveRun:
-    """One run of a flow or task in this process. `label` is its name with a number, as in logs and in `runs show`."""
+    """One run of a flow or task in this process. `label` is its name with a number, as in logs and in `runs show`.
+
+    `needs` are the ids of the runs whose futures it was given.
+    """
 
     __slots__ = (
         *(
@@ -35,6 +41,7 @@ class LiveRun:
             "label",
             "log_prints",
             "name",
+            "needs",
             "owner",
             "parameters",
             "parent",
@@ -49,6 +56,7 @@ class LiveRun:
         self.kind = kind
         self.owner = owner
         self.parameters: dict[str, Any] = {}
+        self.needs: tuple[int, ...] = ()
         self.name = name
         self.parent: LiveRun | None = current.get()
         self.scope: Scope | None = None if self.parent is None else self.parent.scope
@@ -85,6 +93,8 @@ class LiveRun:
             event.update(kind=self.kind, name=self.name, label=self.label)
             if self.tags:
                 event["tags"] = list(self.tags)
+            if self.needs:
+                event["needs"] = list(self.needs[:MAX_NEEDS])
         if state.message:
             event["reason"] = state.message
         if self.cached:

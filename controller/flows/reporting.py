@@ -56,7 +56,9 @@ def _line(event: dict[str, Any]) -> bytes:
 def _short(value: Any, limit: int) -> Any:
     if isinstance(value, str):
         return value if len(value) <= limit else value[:limit] + "…"
-    return [_short(tag, limit // 6) for tag in value[:_MAX_TAGS]] if isinstance(value, list) else value
+    if not isinstance(value, list) or all(isinstance(item, int) for item in value):
+        return value
+    return [_short(tag, limit // 6) for tag in value[:_MAX_TAGS]]
 
 
 # What a forked child does is not this run's: its ids would be those of its parent's tasks.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 from controller.flows import caching
 from controller.flows.attempts import Delay, Hook, Policy, perform, perform_async, tell
 from controller.flows.binding import bound, is_coroutine_function, seconds
-from controller.flows.futures import Future, Futures, futures_in, resolved
+from controller.flows.futures import Future, Futures, futures_in, ids_of, resolved
 from controller.flows.live import LiveRun
 from controller.flows.states import CANCELLED, SUCCEEDED, MissingContextError, State, failure
 
@@ -126,6 +126,7 @@ class Task(Generic[P, R]):
         """The arguments with results in place of futures. A run whose upstream failed ends here."""
         if run.scope is None or not (run.scope.futures or wait_for):
             return args, kwargs
+        run.needs = ids_of(futures_in([args, kwargs, wait_for]))
         try:
             resolved(wait_for)
             return resolved(args), resolved(kwargs)

@@ -13,16 +13,19 @@ from controller.manifests.excerpts import Excerpt, excerpt
 from controller.manifests.reader import DesiredState, ManifestReader
 from controller.manifests.rules import looks_secret
 from controller.manifests.schema import deployment_schema_text, schema_text
+from controller.manifests.whereabouts import Whereabouts, field_places
 
 __all__ = [
     "DesiredState",
     "Excerpt",
     "ManifestReader",
+    "Whereabouts",
     "as_yaml",
     "build_deployment",
     "deployment_schema_text",
     "digest",
     "excerpt",
+    "field_places",
     "looks_secret",
     "schema_text",
 ]

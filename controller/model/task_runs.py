@@ -19,13 +19,15 @@ _STATES = _FINAL | {"pending", "running", "retrying"}
 _KINDS = ("flow", "task")
 _MAX_TEXT = 400
 _MAX_TAGS = 16
+_MAX_NEEDS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRun:
     """One call of a task or flow. `id` counts within the attempt of its run; `parent` is what called it.
 
-    `label` is its name with a number, as in the log. `attempt` counts its own tries. All times are aware UTC instants.
+    `label` is its name with a number, as in the log. `needs` are the earlier calls whose futures it was given.
+    `attempt` counts its own tries. All times are aware UTC instants.
     """
 
     id: int
@@ -40,6 +42,7 @@ class TaskRun:
     cached: bool = False
     reason: str | None = None
     tags: tuple[str, ...] = ()
+    needs: tuple[int, ...] = ()
 
     @property
     def is_final(self) -> bool:
@@ -93,7 +96,7 @@ def _events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 
 
 def _new(event: dict[str, Any], found: dict[int, TaskRun]) -> TaskRun:
-    parent, tags = event.get("parent"), event.get("tags")
+    parent, tags, needs = event.get("parent"), event.get("tags"), event.get("needs")
     name = _text(event["name"]) or "?"
     return TaskRun(
         id=event["id"],
@@ -104,7 +107,13 @@ def _new(event: dict[str, Any], found: dict[int, TaskRun]) -> TaskRun:
         label=_text(event.get("label")) or name,
         state="pending",
         tags=tuple(_text(tag) for tag in tags[:_MAX_TAGS]) if isinstance(tags, list) else (),
+        needs=_earlier(needs, event["id"], found) if isinstance(needs, list) else (),
     )
+
+
+def _earlier(needs: list[Any], number: int, found: dict[int, TaskRun]) -> tuple[int, ...]:
+    """Those of these calls that are known and were made before: like this there is no circle of them either."""
+    return tuple(one for one in needs[:_MAX_NEEDS] if _is_number(one) and one in found and one < number)
 
 
 def _moved(run: TaskRun, event: dict[str, Any]) -> TaskRun:

@@ -77,6 +77,10 @@ class RenderedSource:
         """Whether `earlier` is in the history of `revision`."""
         return self._source.is_descendant(revision, earlier)
 
+    def changed_files(self, revision: str, earlier: str) -> list[str] | None:
+        """The paths that differ between these two revisions."""
+        return self._source.changed_files(revision, earlier)
+
     def has_checkout(self, revision: str) -> bool:
         """Whether `checkout` would return at once."""
         return self._source.has_checkout(revision)

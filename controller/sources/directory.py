@@ -84,6 +84,10 @@ class DirectorySource:
         """There is no history."""
         return None
 
+    def changed_files(self, revision: str, earlier: str) -> list[str] | None:  # noqa: ARG002
+        """Earlier files are not kept."""
+        return None
+
     def has_checkout(self, revision: str) -> bool:  # noqa: ARG002
         """Always."""
         return True

@@ -53,6 +53,10 @@ class Source(Protocol):
         """Whether `earlier` is in the history of `revision`; None where it can't be told."""
         ...
 
+    def changed_files(self, revision: str, earlier: str) -> list[str] | None:
+        """The paths that differ between these two revisions, sorted; None where it can't be told."""
+        ...
+
     def has_checkout(self, revision: str) -> bool:
         """Whether `checkout` would return at once."""
         ...

@@ -57,4 +57,5 @@ def _read(values: dict[str, Any]) -> TaskRun:
         name: datetime.fromisoformat(values[name]) for name in ("started_at", "finished_at") if name in values
     }
     read: dict[str, Any] = {"parent": None, **values, **times, "tags": tuple(values.get("tags", ()))}
+    read["needs"] = tuple(values.get("needs", ()))
     return TaskRun(**read)

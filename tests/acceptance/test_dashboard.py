@@ -1,8 +1,11 @@
 """The dashboard as a person uses it, in a real browser: log in, run something, read along, approve."""
 
+import re
 import shutil
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import pytest
 from axe_core_python.sync_playwright import Axe
@@ -23,6 +26,28 @@ FLOW = """
             time.sleep(0.02)
         print("goodbye", flush=True)
         return name
+"""
+
+
+TASKS = """
+    from controller import flow, markdown, task
+
+    @task
+    def load(number):
+        print("loaded", number)
+        return number
+
+    @task
+    def add(numbers):
+        return sum(numbers)
+
+    @flow(log_prints=True)
+    def main() -> int:
+        total = add.submit(load.map([1, 2]))
+        total.wait()
+        print("\\x1b[32madded\\x1b[0m")
+        markdown("# Loaded\\n\\n- two", key="summary")
+        return total.result()
 """
 
 
@@ -109,11 +134,55 @@ def test_a_person_approves_deletions_that_are_withheld(page: Page, repository: R
     repository.commit()
     page.get_by_role("link", name="Deletions wait for approval").click()
     expect(page.locator("#withheld")).to_contain_text("10 of 11 deployments")
-    page.once("dialog", lambda dialog: dialog.accept())
+    expect(page.locator("#withheld tbody tr")).to_have_count(10)
     page.get_by_role("button", name="Approve these deletions").click()
+    question = page.get_by_role("dialog")
+    expect(question).to_contain_text("Delete 10 deployments?")
+    page.keyboard.press("Escape")
+    expect(question).to_be_hidden()
+    expect(page.locator("#withheld .card")).to_have_count(1)
+    page.get_by_role("button", name="Approve these deletions").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_text("Approved.")).to_be_visible()
     expect(page.locator("#withheld .card")).to_have_count(0)
     assert [row["name"] for row in repository.status()["deployments"]] == ["greet"]
+
+
+def test_a_person_cancels_a_run_and_asks_for_it_again(page: Page, repository: Repository, url: str) -> None:
+    gate = str(repository.machine.home / "never")
+    run = repository.tell("trigger", "greet", "--param", f"until={gate}")["run_id"]
+    log_in(page, repository, url)
+    page.goto(f"{url}/runs/{run}")
+    expect(page.locator("#log .line")).to_have_text(["hello Ada 0"])
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("dialog").get_by_role("button", name="No").click()
+    expect(page.locator("#heading .badge")).to_have_text("running")
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the run").click()
+    expect(page.locator("#heading .badge")).to_have_text("cancelled")
+    expect(page.locator("#facts .steps")).to_contain_text("cancelled")
+    expect(page).to_have_title("cancelled: run of greet · controller")
+    page.get_by_role("button", name="Run again").click()
+    page.wait_for_url(lambda address: "/runs/" in address and run not in address)
+    expect(page.locator("#facts")).to_contain_text("again after")
+    repository.tell("runs", "cancel", page.url.rpartition("/")[2])
+
+
+def test_a_person_holds_a_deployment_and_resumes_it(page: Page, repository: Repository, url: str) -> None:
+    repository.write("deployments/daily.yaml", "name: daily\ncommand: [echo]\nschedules: [{cron: '0 9 * * *'}]\n")
+    repository.wait_for_revision(repository.commit())
+    log_in(page, repository, url)
+    page.goto(f"{url}/deployments/daily")
+    expect(page.locator("#calendar .busy time").first).to_be_visible()
+    page.get_by_label("Hold them, because").fill("the disk is full")
+    page.locator("#hold-form select").select_option("1 hour")
+    page.get_by_role("button", name="Hold").click()
+    expect(page.locator("#heading")).to_contain_text("Held by dashboard")
+    expect(page.locator("#heading")).to_contain_text("the disk is full")
+    assert repository.deployment("daily")["held"] is True
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator("#heading .badge")).to_have_text(["Synced", "Healthy"])
+    assert repository.deployment("daily")["held"] is False
 
 
 def test_no_text_becomes_a_script(page: Page, repository: Repository, url: str) -> None:
@@ -142,30 +211,181 @@ def test_no_text_becomes_a_script(page: Page, repository: Repository, url: str) 
 def test_a_page_is_used_by_keyboard_and_fits_a_phone(page: Page, repository: Repository, url: str) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     log_in(page, repository, url)
-    for path in ("/", "/deployments", "/deployments/greet", "/runs", "/source", "/events"):
+    run = repository.trigger("greet")["run_id"]
+    titles = set()
+    for path in ("/", "/deployments", "/deployments/greet", "/runs", f"/runs/{run}", "/source", "/events"):
         page.goto(url + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+        titles.add(page.title())
+    assert len(titles) == 7
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#main")).to_be_focused()
+    page.emulate_media(reduced_motion="reduce")
+    animation = "getComputedStyle(document.querySelector('#live'), '::before').animationName"
+    assert page.evaluate(animation) == "none"
+    page.emulate_media(reduced_motion="no-preference")
+    assert page.evaluate(animation) == "pulse"
     page.get_by_role("button", name="Auto").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "light")
     page.get_by_role("button", name="Light").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
 
+def test_tasks_are_drawn_with_what_they_need_and_the_log_is_searched(
+    page: Page, repository: Repository, url: str
+) -> None:
+    repository.write("flows/tasks.py", TASKS)
+    repository.write("deployments/tasks.yaml", "name: tasks\nflow: flows/tasks.py:main\n")
+    repository.wait_for_revision(repository.commit())
+    run = repository.trigger("tasks")["run_id"]
+    log_in(page, repository, url)
+    page.goto(f"{url}/runs/{run}")
+    expect(page.locator(".gantt-names .name")).to_have_text(["main-1", "load-1", "load-2", "add-1"])
+    expect(page.locator(".gantt rect")).to_have_count(4)
+    expect(page.locator(".gantt path")).to_have_count(2)
+    page.get_by_text("As a table").click()
+    expect(page.get_by_role("row").filter(has_text="add-1")).to_contain_text("load-1, load-2")
+    expect(page.locator("#artifacts h3", has_text="Loaded")).to_be_visible()
+    expect(page.locator("#log .line")).to_have_count(3)
+    page.get_by_label("Search").fill("loaded")
+    expect(page.locator("#log-found")).to_have_text("1 of 2 lines")
+    page.get_by_label("Search").press("Enter")
+    expect(page.locator("#log-found")).to_have_text("2 of 2 lines")
+    expect(page.locator("#log .found").nth(1)).to_have_class(re.compile("here"))
+    page.get_by_label("Search").press("Escape")
+    expect(page.locator("#log .found")).to_have_count(0)
+
+
+def test_times_are_the_viewers_and_tell_the_deployments_on_hover(page: Page, repository: Repository, url: str) -> None:
+    document = "name: late\ncommand: [echo]\nschedules: [{cron: '30 23 * * *', timezone: America/New_York}]\n"
+    repository.write("deployments/late.yaml", document)
+    repository.wait_for_revision(repository.commit())
+    log_in(page, repository, url)
+    page.goto(f"{url}/deployments/late")
+    expect(page.locator("#zone")).to_have_text("Europe/Berlin")
+    time = page.locator("#calendar time").nth(10)
+    expect(time).to_have_text(re.compile(r"0?[45]:30( AM)?"))
+    expect(time).to_have_attribute("title", re.compile(r"in America/New_York$"))
+    instant, day = page.evaluate(
+        "element => [element.dateTime, element.closest('td').dataset.day]", time.element_handle()
+    )
+    assert datetime.fromisoformat(instant).astimezone(ZoneInfo("Europe/Berlin")).date().isoformat() == day
+    expect(page.locator("#heading time")).to_have_attribute("title", re.compile(r"in America/New_York$"))
+
+
+def test_a_page_changes_where_something_is_new_and_only_there(page: Page, repository: Repository, url: str) -> None:
+    log_in(page, repository, url)
+    page.goto(f"{url}/deployments/greet")
+    expect(page.locator("#live")).to_have_text("live")
+    page.evaluate("for (const one of document.querySelectorAll('[data-live]')) one.firstElementChild.dataset.old = 1")
+    page.get_by_label("times").fill("7")
+    run = repository.trigger("greet")["run_id"]
+    expect(page.locator(f"#history a[aria-label='Run {run}']")).to_be_visible()
+    expect(page.locator("#history > [data-old]")).to_have_count(0)
+    expect(page.locator("#declared > [data-old]")).to_have_count(1)
+    expect(page.get_by_label("times")).to_have_value("7")
+
+
+def test_a_filter_is_in_the_address_and_stays_when_the_page_is_loaded_again(
+    page: Page, repository: Repository, url: str
+) -> None:
+    log_in(page, repository, url)
+    page.goto(f"{url}/deployments")
+    page.get_by_label("Search").fill("nobody")
+    page.get_by_label("Sync").select_option("Synced")
+    page.get_by_role("button", name="Filter").click()
+    page.wait_for_url(f"{url}/deployments?search=nobody&tag=&sync=Synced&health=")
+    expect(page.get_by_text("No deployment matches.")).to_be_visible()
+    page.reload()
+    expect(page.get_by_label("Search")).to_have_value("nobody")
+    expect(page.get_by_label("Sync")).to_have_value("Synced")
+
+
+def test_colours_of_a_terminal_become_classes_and_nothing_else(page: Page, repository: Repository, url: str) -> None:
+    log_in(page, repository, url)
+    shown = """async (text) => {
+        const { Style, append } = await import("/static/ansi.js");
+        const place = document.createElement("div");
+        append(place, text, new Style());
+        return place.innerHTML;
+    }"""
+    for text, wanted in (
+        ("\x1b[31mred\x1b[0m <b>", '<span class="f1">red</span> &lt;b&gt;'),
+        ("\x1b[1;92;44mx\x1b[22;39;49my", '<span class="b f2 g4">x</span>y'),
+        ("\x1b[38;5;196mred\x1b[38;5;21mblue", '<span class="f1">red</span><span class="f4">blue</span>'),
+        ("\x1b[48;2;0;200;10mgreen\x1b[m.", '<span class="g2">green</span>.'),
+        ("\x1b[2J\x1b]0;title\x07a\x08b", "a\\x08b"),
+        ("\x1b[38mx", "x"),
+    ):
+        assert page.evaluate(shown, text) == wanted, text
+
+
+def test_a_page_says_that_its_controller_is_gone_and_goes_on_when_it_is_back(
+    browser: Browser, repository: Repository, running: Start
+) -> None:
+    repository.write("deployments/one.yaml", "name: one\ncommand: [echo]\n")
+    repository.commit()
+    controller = running(repository, "--listen", "127.0.0.1:0")
+    repository.wait_for_revision(None)
+    link = repository.tell("login")["url"]
+    url = link.partition("/login")[0]
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(link)
+    page.wait_for_url(f"{url}/")
+    expect(page.locator("#live")).to_have_text("live")
+    controller.stop()
+    expect(page.locator("#live")).to_have_text("not connected")
+    expect(page.locator("#lost")).to_contain_text("it tries again by itself")
+    repository.write("deployments/two.yaml", "name: two\ncommand: [echo]\n")
+    revision = repository.commit()
+    running(repository, "--listen", url.removeprefix("http://"))
+    repository.wait_for_revision(revision)
+    expect(page.locator("#live")).to_have_text("live", timeout=20_000)
+    expect(page.locator("#lost")).to_be_hidden()
+    expect(page.locator("#source-bar")).to_contain_text(revision.rpartition(":")[2][:9])
+    context.close()
+
+
+def test_without_scripts_a_page_shows_what_there_is_and_says_what_is_off(
+    browser: Browser, repository: Repository, url: str
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{url}/login")
+    page.get_by_label("Token, or the code of a login link").fill((repository.state / "token").read_text().strip())
+    page.get_by_role("button", name="Log in").click()
+    page.goto(f"{url}/deployments/greet")
+    expect(page.get_by_text("This page needs scripts for what it does")).to_be_visible()
+    expect(page.get_by_role("button", name="Run now")).to_be_disabled()
+    page.get_by_label("times").press("Enter")
+    assert page.url == f"{url}/deployments/greet"
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url(f"{url}/login")
+    context.close()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_serious_on_any_page(
     page: Page, repository: Repository, url: str, theme: Literal["light", "dark"]
 ) -> None:
+    repository.write("flows/tasks.py", TASKS)
+    schedules = "schedules: [{cron: '0 9 * * *', timezone: America/New_York}]\n"
+    repository.write("deployments/tasks.yaml", f"name: tasks\nflow: flows/tasks.py:main\ntags: [a]\n{schedules}")
+    repository.wait_for_revision(repository.commit())
+    repository.trigger("tasks")
+    repository.write("flows/tasks.py", TASKS.replace("return sum", "raise ValueError"))
     repository.write("deployments/broken.yaml", "name: broken\nflow: flows/greet.py:nobody\n")
-    repository.commit()
-    run = repository.trigger("greet")["run_id"]
+    repository.wait_for_revision(repository.commit())
+    run = repository.trigger("tasks")["run_id"]
+    repository.ask("hold", "greet", "--reason", "a look")
     log_in(page, repository, url)
     page.emulate_media(color_scheme=theme)
     serious: list[tuple[str, str, list[str]]] = []
-    for path in ("/", "/deployments", "/deployments/greet", "/runs", f"/runs/{run}", "/source", "/events"):
+    deployments = ("/deployments", "/deployments/greet", "/deployments/tasks", "/deployments/broken")
+    for path in ("/", *deployments, "/runs", f"/runs/{run}", f"/runs/{run}/diff", "/source", "/events"):
         page.goto(url + path)
         expect(page.locator("#live")).to_have_text("live")
         for one in Axe().run(page)["violations"]:

@@ -84,6 +84,10 @@ class MemorySource:
         """Nobody can tell."""
         return None
 
+    def changed_files(self, revision: str, earlier: str) -> list[str] | None:  # noqa: ARG002
+        """Nobody can tell."""
+        return None
+
     def interrupt(self) -> None:
         """Nothing waits."""
 

@@ -1,10 +1,10 @@
-"""Geometry of the two pictures: the timeline of a day before and after now, and the strip of the last runs.
+"""Geometry of the small pictures: the timeline of a day before and after now, the strip of the last runs, the stages.
 
 Numbers only: the templates draw them, as SVG without any style of its own.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +17,8 @@ from controller.views.timeline import SLOT
 HEIGHT = 96
 WIDTH = 10
 _LEAST = 3.0
-_BAR, _STEP, _TALL = 6, 8, 22
+_BAR, _STEP, _TALL, _MARK = 6, 8, 22, 5
+_STAGES = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,24 +43,33 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """`now_x` is where the present is; `ticks` are places with a label."""
+    """`now_x` is where the present is."""
 
     width: int
     height: int
     now_x: float
     columns: tuple[Column, ...]
-    ticks: tuple[tuple[float, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StripBar:
-    """One run of a strip."""
+    """One run of a strip; `mark` if it failed, so that it is told by more than its colour."""
 
     id: str
     x: int
     y: float
     height: float
     tone: str
+    title: str
+    mark: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageBar:
+    """One stage of a pass, in two hundredths of its time."""
+
+    x: float
+    width: float
     title: str
 
 
@@ -78,9 +88,7 @@ def timeline(slots: Sequence[Slot], now: datetime) -> Timeline:
     highest = max((slot.succeeded + slot.failed + slot.other + slot.upcoming for slot in slots), default=0) or 1
     columns = tuple(_column(index, slot, highest, now) for index, slot in enumerate(slots))
     now_x = (now - slots[0].start) / SLOT * WIDTH if slots else 0.0
-    hours = ((-24, "24 h ago"), (-18, "18 h"), (-12, "12 h"), (-6, "6 h"), (6, "6 h"), (12, "12 h"), (18, "18 h"))
-    ticks = tuple((now_x + hour * 2 * WIDTH, words) for hour, words in (*hours, (24, "in 24 h")))
-    return Timeline(width=len(slots) * WIDTH, height=HEIGHT, now_x=now_x, columns=columns, ticks=ticks)
+    return Timeline(width=len(slots) * WIDTH, height=HEIGHT, now_x=now_x, columns=columns)
 
 
 def strip_chart(bars: Sequence[Bar]) -> Strip:
@@ -89,7 +97,18 @@ def strip_chart(bars: Sequence[Bar]) -> Strip:
     drawn = tuple(_strip_bar(index, bar, longest) for index, bar in enumerate(bars))
     failed = sum(bar.state in FAILED for bar in bars)
     title = f"last {len(bars)} runs, {failed} failed" if bars else "no runs yet"
-    return Strip(width=max(len(bars) * _STEP, 1), height=_TALL, bars=drawn, title=title)
+    return Strip(width=max(len(bars) * _STEP, 1), height=_TALL + _MARK, bars=drawn, title=title)
+
+
+def stage_bars(stages: Mapping[str, float]) -> tuple[StageBar, ...]:
+    """The stages of a pass (milliseconds by name) side by side, as long as they took."""
+    whole = sum(stages.values()) or 1.0
+    bars, x = [], 0.0
+    for name, took in stages.items():
+        width = took / whole * _STAGES
+        bars.append(StageBar(x=round(x, 1), width=round(width, 1), title=f"{name} {took:.1f} ms"))
+        x += width
+    return tuple(bars)
 
 
 def _column(index: int, slot: Slot, highest: int, now: datetime) -> Column:
@@ -135,4 +154,5 @@ def _strip_bar(index: int, bar: Bar, longest: float) -> StripBar:
         height=tall,
         tone=name,
         title=f"{state.replace('_', ' ')}{took}",
+        mark=bar.state in FAILED,
     )

@@ -9,9 +9,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from controller import __version__
+from controller.api.pages.artifacts import markdown
 from controller.api.pages.words import FILTERS, lasted
 from controller.api.web.parts import parts_of, tagged
+from controller.model.findings import Severity
 from controller.store import sources
+from controller.views.board import Board
 
 HERE = Path(__file__).parent
 _TYPES = {
@@ -32,7 +35,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters.update(FILTERS)
+    made.filters.update(FILTERS, markdown=markdown)
     made.globals.update(lasted=lasted, version=__version__)
     return made
 
@@ -47,15 +50,38 @@ def assets() -> dict[str, tuple[bytes, str]]:
     }
 
 
-def render(request: Request, template: str, *, tab: str, **values: Any) -> Response:
-    """A page of the dashboard, with an entity tag."""
+def render(request: Request, template: str, *, tab: str, zone_of: str = "", **values: Any) -> Response:
+    """A page of the dashboard, with an entity tag; `zone_of` is the deployment in whose zone its times are told too."""
     parts = parts_of(request)
     with parts.store.read() as tx:
         source = sources.find(tx)
     ready = next((one for one in source.conditions if one.type.value == "Ready"), None) if source else None
-    context = {"tab": tab, "source_status": source, "ready": ready, "repo": str(parts.location.repo), **values}
+    zones = Zones(request.app.state.board)
+    bad_files = {one.file for one in source.findings if one.severity is Severity.ERROR} if source else set()
+    frame = {
+        "source_status": source,
+        "ready": ready,
+        "bad_files": len(bad_files),
+        "repo": str(parts.location.repo),
+        "zones": zones,
+        "zone": zones.get(zone_of),
+    }
+    context = {"tab": tab, **frame, **values}
     text = environment().get_template(template).render(context)
     return tagged(request, text.encode("utf-8", "backslashreplace"), "text/html; charset=utf-8")
+
+
+class Zones:
+    """The time zone of a deployment by its name: that of its first schedule; empty without one."""
+
+    def __init__(self, board: Board) -> None:
+        board.deployments()
+        self._board = board
+
+    def get(self, name: str | None) -> str:
+        """Of another name, none."""
+        schedules = self._board.schedules(name or "")
+        return schedules[0].timezone if schedules else ""
 
 
 def bare(template: str, status: int = 200, **values: Any) -> Response:

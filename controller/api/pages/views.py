@@ -1,11 +1,14 @@
 """The pages of the dashboard, one function each: read a view, put it into its template."""
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from controller.api.pages.charts import strip_chart, timeline
+from controller.api.pages.attention import grouped
+from controller.api.pages.charts import stage_bars, strip_chart, timeline
+from controller.api.pages.durations import history_chart
 from controller.api.pages.rendering import render
 from controller.api.web.parts import parts_of
 from controller.api.web.routes.deployments import NAME, matching
@@ -13,16 +16,17 @@ from controller.api.web.routes.source import status_of
 from controller.errors import ControllerError
 from controller.model.findings import Severity
 from controller.model.runs import RunState, Trigger
-from controller.model.status import EventSeverity
+from controller.model.status import EventSeverity, InventoryEntry
 from controller.reconcile.preview import Preview
-from controller.store import figures, occurrences
+from controller.store import inventory, occurrences
 from controller.store import runs as run_store
 from controller.store.events import EventsWanted
 from controller.store.run_search import RunFilter
 from controller.views.board import Board
-from controller.views.deployments import Health, Sync
-from controller.views.details import show_deployment
-from controller.views.journal import list_events, run_detail
+from controller.views.days import FireCalendar, fire_calendar
+from controller.views.deployments import Health, Sync, built
+from controller.views.details import DeploymentDetail, show_deployment
+from controller.views.journal import list_events
 from controller.views.overview import overview
 from controller.views.rows import deployment_row
 from controller.views.runs import list_runs, page_of_runs, stored
@@ -31,6 +35,8 @@ router = APIRouter()
 
 ROWS = 50
 STRIP = 20
+HISTORY = 60
+LATEST = 8
 Cursor = Annotated[str | None, Query(max_length=80)]
 
 
@@ -49,6 +55,7 @@ def home(request: Request) -> Response:
         "overview.html",
         tab="Overview",
         view=found,
+        attention=grouped(found.attention),
         chart=timeline(found.slots, now),
         running=counts.get(RunState.RUNNING, 0),
         waiting=waiting,
@@ -97,22 +104,27 @@ def deployments(
 def deployment(request: Request, name: Annotated[str, Path(pattern=NAME)]) -> Response:
     """Everything about one, and the form that runs it."""
     parts = parts_of(request)
+    now = parts.clock.now()
     with parts.store.read() as tx:
-        view = show_deployment(tx, name, parts.clock.now())
-        history = list_runs(tx, RunFilter(deployment=name), parts.clock.now(), limit=15)
-        bars = figures.strip(tx, name, 40)
-        ledger = occurrences.of(tx, name, 15)
+        view = show_deployment(tx, name, now)
+        entry = inventory.find(tx, name)
+        history = list_runs(tx, RunFilter(deployment=name), now, limit=HISTORY)
+        ledger = occurrences.of(tx, name, 12)
         events = list_events(tx, EventsWanted(limit=10, about=name))
     return render(
         request,
         "deployment.html",
         tab="Deployments",
         view=view,
-        runs=history,
-        chart=strip_chart(bars),
+        entry=entry,
+        fields=() if entry is None or view.revision is None else parts.fields.of(entry, view.revision),
+        runs=history[:LATEST],
+        chart=history_chart(history, now),
+        calendar=_calendar(view, entry, now),
         occurrences=ledger,
         events=events,
         form=parts.parameters.form(name),
+        zone_of=name,
     )
 
 
@@ -151,15 +163,6 @@ def runs(
     )
 
 
-@router.get("/runs/{run_id}")
-def run(request: Request, run_id: Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]) -> Response:
-    """One run and its log."""
-    parts = parts_of(request)
-    with parts.store.read() as tx:
-        view = run_detail(tx, run_id, parts.clock.now(), parts.state.runs)
-    return render(request, "run.html", tab="Runs", view=view, is_final=RunState(view.state).is_terminal)
-
-
 @router.get("/source")
 def source(request: Request) -> Response:
     """What git says, what is applied of it, and what waits for somebody."""
@@ -170,6 +173,8 @@ def source(request: Request) -> Response:
         "source.html",
         tab="Source",
         view=found,
+        passes=[(one, stage_bars(one.stages)) for one in found.passes],
+        total=len(found.deployments),
         plan=plan,
         problem=problem,
         errors=[one for one in found.source.findings if one.severity is Severity.ERROR][:100],
@@ -210,3 +215,12 @@ def _plan(request: Request) -> tuple[Preview | None, str | None]:
         return parts_of(request).plan(None), None
     except ControllerError as error:
         return None, error.message
+
+
+def _calendar(view: DeploymentDetail, entry: InventoryEntry | None, now: datetime) -> FireCalendar | None:
+    """When it fires; None where nothing can."""
+    deployment = None if entry is None else built(entry)
+    is_held = view.hold is not None and view.hold.until is None
+    if deployment is None or not deployment.schedules or deployment.suspend or is_held:
+        return None
+    return fire_calendar(deployment.schedules, now, view.hold.until if view.hold is not None else None)

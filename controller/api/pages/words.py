@@ -1,25 +1,41 @@
 """How values look on a page: times, durations, revisions. Templates use these as filters."""
 
 import json
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
 from controller.views.plain import to_json, utc
 
-_GOOD = frozenset({"succeeded", "Healthy", "Synced", "True"})
-_BAD = frozenset({"failed", "timed_out", "crashed", "Degraded", "Invalid", "error", "False"})
-_BUSY = frozenset({"running", "Running", "retrying", "pending"})
-_ODD = frozenset({"OutOfSync", "warning", "cancelled", "Suspended"})
+_TONES = {
+    "good": frozenset({"succeeded", "Healthy", "Synced", "True"}),
+    "bad": frozenset({"failed", "timed_out", "crashed", "Degraded", "Invalid", "error", "False"}),
+    "busy": frozenset({"running", "Running", "retrying", "pending"}),
+    "odd": frozenset({"OutOfSync", "warning", "cancelled", "Suspended", "held", "suspended in git"}),
+}
+_GLYPHS = {"succeeded": "✓", "running": "●", "retrying": "↻", "pending": "○", "scheduled": "○", "cancelled": "⊘"}
+_RUN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+_REVISION = re.compile(r"([\w./-]+@)sha(?:1|256):([0-9a-f]{9})[0-9a-f]{20,}")
+_LINE = 64
+_DEEPEST = 30
 
 
-def when(moment: datetime | None, zone: str = "", empty: str = "-") -> Markup:
+def when(moment: datetime | None, zone: str | None = None, empty: str = "-") -> Markup:
     """A time for a browser, which shows it in its own zone; with `zone` it also tells that of the deployment."""
     if moment is None:
         return Markup("<span class=muted>{}</span>").format(empty)
     text = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    return Markup('<time datetime="{}" data-zone="{}">{}</time>').format(utc(moment), zone, text)
+    return Markup('<time datetime="{}" data-zone="{}">{}</time>').format(utc(moment), zone or "", text)
+
+
+def at(moment: datetime, zone: str) -> Markup:
+    """The same by the clock alone, for a place that says the day; in `zone` until a browser shows it in its own."""
+    text = f"{moment.astimezone(ZoneInfo(zone)):%H:%M}"
+    return Markup('<time datetime="{}" data-zone="{}" data-clock>{}</time>').format(utc(moment), zone, text)
 
 
 def lasted(start: datetime | None, end: datetime | None) -> Markup:
@@ -55,15 +71,43 @@ def short(revision: str | None) -> str:
 def tone(word: object) -> str:
     """The class of a word that says how it goes."""
     text = str(word)
-    for words, name in ((_GOOD, "good"), (_BAD, "bad"), (_BUSY, "busy"), (_ODD, "odd")):
-        if text in words:
-            return name
-    return "plain"
+    return next((name for name, words in _TONES.items() if text in words), "plain")
+
+
+def glyph(state: object) -> str:
+    """A sign for a state, so that it is told by more than its colour."""
+    return _GLYPHS.get(str(state)) or {"bad": "✕", "good": "✓"}.get(tone(state), "-")
+
+
+def linked(text: str) -> Markup:
+    """A message with its runs as links, and its revisions in short."""
+    brief = _REVISION.sub(lambda found: f"{found[1]}{found[2]}", text)
+    return Markup(
+        _RUN.sub(lambda found: f'<a class="mono" href="/runs/{found[0]}">{found[0][-12:]}</a>', escape(brief))
+    )
 
 
 def pretty(value: Any) -> str:
-    """JSON for people."""
-    return json.dumps(to_json(value), indent=2, ensure_ascii=False)
+    """JSON for people: what fits on a line is on one."""
+    return _laid_out(to_json(value), 0)
+
+
+def _laid_out(value: Any, indent: int) -> str:
+    line = compact(value)
+    if (
+        len(line) + indent <= _LINE
+        or indent > 2 * _DEEPEST
+        or not isinstance(value, Mapping | list | tuple)
+        or not value
+    ):
+        return line
+    inner = " " * (indent + 2)
+    if isinstance(value, Mapping):
+        parts = [
+            f"{inner}{json.dumps(key, ensure_ascii=False)}: {_laid_out(one, indent + 2)}" for key, one in value.items()
+        ]
+        return "{\n" + ",\n".join(parts) + f"\n{' ' * indent}}}"
+    return "[\n" + ",\n".join(f"{inner}{_laid_out(one, indent + 2)}" for one in value) + f"\n{' ' * indent}]"
 
 
 def compact(value: Any) -> str:
@@ -73,9 +117,12 @@ def compact(value: Any) -> str:
 
 FILTERS = {
     "when": when,
+    "at": at,
     "seconds": seconds,
     "short": short,
     "tone": tone,
+    "glyph": glyph,
+    "linked": linked,
     "pretty": pretty,
     "compact": compact,
 }

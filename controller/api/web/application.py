@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from controller import __version__
-from controller.api.pages import login, views
+from controller.api.pages import login, run_views, views
 from controller.api.pages.rendering import bare
 from controller.api.web import questions
 from controller.api.web.gate import Gate
@@ -31,7 +31,7 @@ details. Lists are pages: `next` is the `cursor` of the next one. Answers to GET
 
 STRICT = (source.router, deployments.router, runs.router, events.router)
 API = (health.router, *STRICT)
-PAGES = (login.router, views.router)
+PAGES = (login.router, views.router, run_views.router)
 
 
 def make_application(parts: Parts, board: Board, hosts: frozenset[str]) -> ASGIApp:

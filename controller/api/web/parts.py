@@ -24,13 +24,16 @@ from controller.reconcile.preview import Preview
 from controller.settings import Location
 from controller.store import Store
 from controller.store.directory import StateDirectory
+from controller.views.comparison import CodeChanges
+from controller.views.fields import Fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """Of the running controller, what HTTP shows and asks.
 
-    `plan` gives the plan of a ref (None: the one that is followed), `document` the last good document of an entry.
+    `plan` gives the plan of a ref (None: the one that is followed), `code_changes` what differs between two revisions,
+    `document` the last good document of an entry.
     """
 
     store: Store
@@ -42,7 +45,9 @@ class Parts:
     credentials: Credentials
     feed: Feed
     streams: Streams
+    fields: Fields
     plan: Callable[[str | None], Preview]
+    code_changes: Callable[[str, str], CodeChanges]
     document: Callable[[InventoryEntry], Excerpt]
     cookie: str
     is_secure: bool

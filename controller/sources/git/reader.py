@@ -15,7 +15,7 @@ from controller.sources.git.flow_code import CodeIndex, GitCode
 from controller.sources.git.manifests import ManifestTree, judge
 from controller.sources.git.objects import contents, in_chunks
 from controller.sources.git.process import Git, GitError, GitTimeoutError, Look, Work
-from controller.sources.git.trees import MODES, Entry, list_tree
+from controller.sources.git.trees import MODES, Entry, list_changes, list_tree
 
 
 class CommitReader:
@@ -96,6 +96,13 @@ class CommitReader:
                 # 1 says no; anything else, that the old commit is gone.
                 return None if error.status == 1 and (look.common_dir / "shallow").exists() else False
         return True
+
+    def changed_files(self, revision: str, earlier: str) -> list[str] | None:
+        """The paths that differ between these commits; None if the earlier one is gone."""
+        new = commit_of(revision)
+        with self._look(new) as look:
+            found = list_changes(look, commit_of(earlier), new)
+        return None if found is None else sorted(change.path for change in found)
 
     def has_checkout(self, revision: str) -> bool:
         """Whether the export is there."""

@@ -76,6 +76,73 @@ def test_questions_are_shown_as_text_and_odd_ones_are_none(served: Served) -> No
     assert served.get("/runs?state=odd&trigger=odd&before=odd", Accept="text/html").status == 200
 
 
+def test_a_deployment_says_where_each_field_is_written_and_when_it_fires(fresh: Served) -> None:
+    fresh.commit(
+        {
+            "controller.yaml": "defaults:\n  timeout: 1h\n",
+            "deployments/daily.yaml": """\
+name: daily
+command: [echo]
+tags: [a]
+schedules:
+  - {cron: "0 9 * * *", timezone: America/New_York}
+""",
+        }
+    )
+    page = fresh.get("/deployments/daily", Accept="text/html").text
+    for field, place in (("tags", "deployments/daily.yaml:3"), ("timeout", "controller.yaml:2")):
+        assert re.search(rf"{field}</th>.*?{re.escape(place)}</td>", page, re.DOTALL), field
+    assert len(re.findall(r"<td data-day=", page)) == 35
+    assert page.count('data-zone="America/New_York" data-clock>09:00</time>') >= 27
+
+
+def test_a_deployment_that_is_not_valid_shows_its_findings_and_its_last_good_version(fresh: Served) -> None:
+    fresh.commit({"deployments/bad.yaml": "name: bad\ncommand: [echo]\ntags: [a]\n"})
+    fresh.commit({"deployments/bad.yaml": "name: bad\ncommand: [echo]\ntag: [a]\n"})
+    page = fresh.get("/deployments/bad", Accept="text/html").text
+    assert "deployments/bad.yaml:3:1" in page
+    assert "did you mean tags" in page
+    assert "the last good version, which stays in force" in page
+    assert re.search(r"tags</th>.*?deployments/bad.yaml:3</td>", page, re.DOTALL)
+    fresh.commit({"deployments/new.yaml": "name: new\ncommand: 5\n"})
+    page = fresh.get("/deployments/new", Accept="text/html").text
+    assert "deployments/new.yaml:2:" in page
+    assert "It can be run once a valid version of it is in force." in page
+
+
+FAILS = "def main(days: int = 1):\n    raise ValueError('no')\n"
+
+
+def test_a_run_is_compared_with_the_last_that_went_well(fresh: Served) -> None:
+    manifest = "name: one\nflow: flows/one.py:main\n"
+    fresh.commit({"deployments/one.yaml": manifest, "flows/one.py": "def main(days: int = 1):\n    return days\n"})
+    good = fresh.run("one")
+    same = fresh.run("one", days=3)
+    page = fresh.get(f"/runs/{same['id']}", Accept="text/html").text
+    assert f'href="/runs/{good["id"]}"' in page
+    assert "the same commit" in page
+    assert re.search(r'days</span>: <span class="muted">not given</span> → <ins class="mono">3</ins>', page)
+    assert "Both ran the same commit" in fresh.get(f"/runs/{same['id']}/diff", Accept="text/html").text
+    fresh.commit({"flows/one.py": FAILS})
+    bad = fresh.run("one")
+    page = fresh.get(f"/runs/{bad['id']}", Accept="text/html").text
+    assert f'href="/runs/{bad["id"]}/diff"' in page
+    page = fresh.get(f"/runs/{bad['id']}/diff", Accept="text/html").text
+    assert "flows/one.py" in page
+    assert "<code>    raise ValueError(&#39;no&#39;)</code>" in page
+    assert fresh.get(f"/runs/{'0' * 8}-0000-7000-8000-{'0' * 12}/diff", Accept="text/html").status == 404
+
+
+def test_without_scripts_nothing_pretends_to_act(served: Served) -> None:
+    for path in ("/deployments/add", "/deployments/far", "/source"):
+        page = served.get(path, Accept="text/html").text
+        assert "This page needs scripts for what it does" in page
+        for form in re.findall(r"<form[^>]*>", page):
+            assert 'role="search"' in form or 'method="post"' in form or 'method="dialog"' in form, form
+        for button in re.findall(r"<button[^>]*(?:data-post|primary)[^>]*>", page):
+            assert "disabled" in button or "ask-yes" in button, button
+
+
 ELSEWHERE = [
     "//evil.test",
     "https://evil.test",

@@ -77,6 +77,7 @@ def check_tree(tasks: tuple[TaskRun, ...]) -> None:
     [failed] = [one for one in by_name["load"] if one.state == "failed"]
     assert failed.reason == "ValueError: no such row"
     assert [(one.parent, one.state) for one in by_name["add"]] == [(part.id, "succeeded"), (main.id, "skipped")]
+    assert [one.needs for one in by_name["add"]] == [(), (by_name["load"][77].id,)]
     for one in tasks:
         assert one.finished_at is not None
         assert one.state == "skipped" or (one.started_at is not None and one.started_at <= one.finished_at)
@@ -163,6 +164,49 @@ def test_forked_children_do_not_speak_for_their_parent(world: World) -> None:
     assert [one.label for one in seen(world, run.id).tasks] == ["main-1", "step-1"], world.log(run)
 
 
+NEEDS = """
+import asyncio
+from controller import flow, task
+
+@task
+def one(x): return x
+
+@task
+def all_of(*values, more=()): return len(values)
+
+@task
+async def later(x): return x
+
+@flow
+def direct():
+    first = one.submit(1)
+    many = one.map(range(3))
+    all_of(first, {"a": [many[0], first]}, more=many)
+    all_of.submit(wait_for=[many]).wait()
+    one(5)
+
+@flow
+async def main():
+    direct()
+    await later(later.submit(1))
+"""
+
+
+def test_a_task_tells_which_earlier_ones_it_was_given(world: World) -> None:
+    world.write("flows/f.py", NEEDS)
+    world.declare(needs="name: needs\nflow: flows/f.py:main\n")
+    world.start()
+    run = world.run("needs")
+    tasks = seen(world, run.id).tasks
+    labels = {one.id: one.label for one in tasks}
+    found = {one.label: [labels[need] for need in one.needs] for one in tasks}
+    assert {label: needs for label, needs in found.items() if needs} == {
+        "all_of-1": ["one-1", "one-2", "one-3", "one-4"],
+        "all_of-2": ["one-2", "one-3", "one-4"],
+        "later-2": ["later-1"],
+    }, world.log(run)
+
+
 def test_nonsense_is_left_out_and_a_tree_is_a_tree() -> None:
     lines = [
         b"",
@@ -182,5 +226,15 @@ def test_nonsense_is_left_out_and_a_tree_is_a_tree() -> None:
         (2, None, "task", "\\ud800", "running", False),
         (3, 2, "task", "c", "failed", False),
     ]
+    assert {one.needs for one in replay(lines).runs} == {()}
+    needy = replay(
+        [
+            b'{"task": {"id": 1, "state": "running", "name": "a", "needs": [2, 1]}}',
+            b'{"task": {"id": 2, "state": "running", "name": "b", "needs": [1, 1.5, "x", null, true, 9]}}',
+            b'{"task": {"id": 3, "state": "running", "name": "c", "needs": "12"}}',
+            b'{"task": {"id": 4, "state": "running", "name": "d", "needs": %s}}' % str([1] * 500).encode(),
+        ]
+    )
+    assert [len(one.needs) for one in needy.runs] == [0, 1, 0, 100]
     many = (b'{"task": {"id": %d, "state": "running", "name": "a"}}' % number for number in range(MAX_TASK_RUNS + 5))
     assert (len((tree := replay(many)).runs), tree.dropped) == (MAX_TASK_RUNS, 5)

@@ -215,6 +215,18 @@ def test_whether_a_commit_descends_from_another_is_told(
     assert shallow.is_descendant(third, first) is not True
 
 
+def test_the_files_that_differ_between_two_commits_are_named(repository: GitRepository, follow: Follow) -> None:
+    repository.commit({"deployments/a.yaml": "1", "flows/f.py": "x", "flows/g.py": "y"})
+    source = follow()
+    first = source.observe()
+    repository.git("rm", "--quiet", "flows/g.py")
+    repository.commit({"flows/f.py": "z", "flows/h.py": "new"})
+    second = source.observe()
+    assert source.changed_files(second, first) == ["flows/f.py", "flows/g.py", "flows/h.py"]
+    assert source.changed_files(second, second) == []
+    assert source.changed_files(second, "main@sha1:" + "0" * 40) is None
+
+
 def test_a_repository_of_another_user_is_read(repository: GitRepository, follow: Follow) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can give a repository away")

@@ -1,4 +1,6 @@
-// Buttons and small forms that change something, by the same API that programs use.
+// Buttons and small forms that change something, by the same API that programs use. Without this script they are off.
+import { ask } from "./ask.js";
+
 export async function post(path, body, headers = {}) {
   const answer = await fetch(path, {
     method: "POST",
@@ -34,8 +36,9 @@ async function attempt(button, act, done) {
 
 export function bindActions(root) {
   for (const button of root.querySelectorAll("[data-post]")) {
-    button.addEventListener("click", () => {
-      if (button.dataset.confirm && !window.confirm(button.dataset.confirm)) return;
+    button.disabled = false;
+    button.addEventListener("click", async () => {
+      if (button.dataset.confirm && !(await ask(button.dataset.confirm, button.dataset.yes))) return;
       attempt(button, async () => {
         const found = await post(button.dataset.post, JSON.parse(button.dataset.body ?? "{}"));
         if (button.dataset.go) location.assign(button.dataset.go + found.run_id);
@@ -43,6 +46,7 @@ export function bindActions(root) {
     });
   }
   for (const form of root.querySelectorAll("#hold-form")) {
+    form.querySelector("button").disabled = false;
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const hours = Number(form.elements.hours.value);

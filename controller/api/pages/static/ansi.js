@@ -5,6 +5,21 @@ function visible(text) {
   return text.replace(/[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
 
+// The nearest of the eight colours: bit by bit, what is more than half as bright as the brightest part.
+function nearest(parts) {
+  const brightest = Math.max(...parts, 1);
+  if (brightest < 48) return 0;
+  return parts.reduce((sum, part, index) => sum + (part > brightest / 2 ? 1 << index : 0), 0);
+}
+
+// Of 256: sixteen plain ones, a cube of 6 × 6 × 6, and greys.
+function fromPalette(number) {
+  if (number < 16) return number % 8;
+  if (number > 231) return number < 240 ? 0 : 7;
+  const cube = number - 16;
+  return nearest([Math.floor(cube / 36), Math.floor(cube / 6) % 6, cube % 6].map((one) => one * 51));
+}
+
 export class Style {
   constructor() { this.reset(); }
   reset() { this.flags = new Set(); this.front = null; this.back = null; }
@@ -23,7 +38,15 @@ export class Style {
       else if (code === 22) { this.flags.delete("b"); this.flags.delete("dim"); }
       else if (code === 23) this.flags.delete("i");
       else if (code === 24) this.flags.delete("u");
-      else if (code === 38 || code === 48) { i += numbers[i + 1] === 5 ? 2 : 4; }
+      else if (code === 7) [this.front, this.back] = [this.back ?? 0, this.front ?? 7];
+      else if (code === 38 || code === 48) {
+        const isPalette = numbers[i + 1] === 5;
+        const parts = numbers.slice(i + 2, i + (isPalette ? 3 : 5));
+        i += isPalette ? 2 : 4;
+        if (i >= numbers.length) break;
+        const colour = isPalette ? fromPalette(parts[0]) : nearest(parts);
+        if (code === 38) this.front = colour; else this.back = colour;
+      }
       else if (code === 39) this.front = null;
       else if (code === 49) this.back = null;
       else if ((code >= 30 && code <= 37) || (code >= 90 && code <= 97)) this.front = code % 10;

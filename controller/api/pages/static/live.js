@@ -1,17 +1,22 @@
 // Keeps a page true: told by the server that something was written down, it asks for the page again and replaces the
-// regions (data-live) that have changed. A region in which somebody types is left alone.
+// regions (data-live) that have changed. A region in which somebody types is left alone. A broken stream is said so.
 import { showTimes } from "./times.js";
+import { moveTimes } from "./calendar.js";
 import { bindActions } from "./actions.js";
+import { follow } from "./stream.js";
 
 const least = 700; // milliseconds from one look to the next
+const often = 2500; // while something goes on of which the server does not tell (data-busy: the tasks of a run)
+const seldom = 30000; // what depends on the time alone: the next fire times
 const raw = new Map();
 let tag = null;
 let busy = false;
 let again = false;
 let last = 0;
 
-function remember(root) {
-  for (const region of root.querySelectorAll("[data-live]")) raw.set(region.id, region.innerHTML);
+// What the server has sent, before any script has changed it.
+export function remember() {
+  for (const region of document.querySelectorAll("[data-live]")) raw.set(region.id, region.innerHTML);
 }
 
 function isInUse(region) {
@@ -20,14 +25,20 @@ function isInUse(region) {
 }
 
 function replace(page) {
+  if (page.title) document.title = page.title;
   for (const fresh of page.querySelectorAll("[data-live]")) {
     const region = document.getElementById(fresh.id);
-    if (!region || raw.get(fresh.id) === fresh.innerHTML || isInUse(region)) continue;
+    if (!region) continue;
+    region.toggleAttribute("data-busy", fresh.hasAttribute("data-busy"));
+    if (raw.get(fresh.id) === fresh.innerHTML || isInUse(region)) continue;
     raw.set(fresh.id, fresh.innerHTML);
     const open = [...region.querySelectorAll("details")].map((one) => one.open);
+    const focused = [...region.querySelectorAll("a, button, summary")].indexOf(document.activeElement);
     region.replaceChildren(...fresh.childNodes);
-    region.querySelectorAll("details").forEach((one, index) => { one.open = open[index] ?? false; });
+    region.querySelectorAll("details").forEach((one, index) => { one.open = open[index] ?? one.open; });
+    if (focused >= 0) region.querySelectorAll("a, button, summary")[focused]?.focus({ preventScroll: true });
     showTimes(region);
+    moveTimes(region);
     bindActions(region);
   }
 }
@@ -50,28 +61,29 @@ async function look() {
   if (again) look();
 }
 
-export function watch() {
+function say(isOn) {
   const sign = document.getElementById("live");
-  if (!sign || !window.EventSource) return;
-  fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" })
-    .then((answer) => answer.text())
-    .then((text) => {
-      const page = new DOMParser().parseFromString(text, "text/html");
-      replace(page);
-      remember(page);
-    }).catch(() => {});
-  const say = (name, words) => { sign.className = `live ${name}`; sign.textContent = words; sign.title = words; };
-  let stream = null;
-  const open = () => {
-    stream = new EventSource("/api/v1/events/stream");
-    stream.addEventListener("open", () => { say("on", "live"); look(); });
-    stream.addEventListener("error", () => say("off", "not connected"));
-    stream.addEventListener("change", look);
-  };
-  open();
+  const words = isOn ? "live" : isOn === null ? "paused" : "not connected";
+  sign.className = `live ${isOn ? "on" : isOn === null ? "" : "off"}`;
+  if (sign.textContent !== words) sign.textContent = words;
+  sign.title = isOn ? "This page changes by itself" : words;
+  const lost = document.getElementById("lost");
+  if (isOn !== false) lost.hidden = true;
+  else if (lost.hidden) {
+    const since = new Date().toLocaleTimeString();
+    lost.textContent = `The controller does not answer since ${since}. This page shows what was known then; it tries again by itself.`;
+    lost.hidden = false;
+  }
+}
+
+export function watch() {
+  if (!document.getElementById("live") || !window.EventSource) return;
+  const open = () => follow(() => "/api/v1/events/stream", { change: look }, (isOn) => { say(isOn); if (isOn) look(); });
+  let end = open();
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) { stream.close(); say("", "paused"); } else { open(); }
+    end();
+    if (document.hidden) say(null); else end = open();
   });
-  // What depends on the time alone (the next fire times) is looked at now and then.
-  setInterval(() => { if (!document.hidden) look(); }, 30000);
+  setInterval(() => { if (!document.hidden && document.querySelector("[data-busy]")) look(); }, often);
+  setInterval(() => { if (!document.hidden) look(); }, seldom);
 }

@@ -1,5 +1,6 @@
 // The output of a run, live: lines as they come, search, follow. The oldest lines go when there are very many.
 import { Style, append } from "./ansi.js";
+import { follow as stream } from "./stream.js";
 
 const most = 20000;
 
@@ -9,16 +10,19 @@ export function bindLog(log) {
   const wrap = document.getElementById("log-wrap");
   const search = document.getElementById("log-search");
   const found = document.getElementById("log-found");
+  const state = document.getElementById("log-state");
   const style = new Style();
   let line = null;
   let count = 0;
   let isCut = false;
+  let at = -1;
 
   const isWanted = () => search.value.toLowerCase();
   const mark = (one) => {
     const wanted = isWanted();
     one.classList.toggle("found", wanted !== "" && one.textContent.toLowerCase().includes(wanted));
   };
+  const toEnd = () => { if (follow.checked) log.scrollTop = log.scrollHeight; };
   const add = (text) => {
     const parts = text.replaceAll("\r\n", "\n").split("\n");
     parts.forEach((part, index) => {
@@ -34,38 +38,38 @@ export function bindLog(log) {
     });
     while (count > most) { log.firstChild.remove(); count -= 1; isCut = true; }
     if (line) mark(line);
-    if (follow.checked) log.scrollTop = log.scrollHeight;
+    toEnd();
   };
-  const say = (words) => {
-    const last = document.createElement("div");
-    last.className = "quiet-line";
-    last.textContent = words;
-    log.append(last);
-    if (follow.checked) log.scrollTop = log.scrollHeight;
-  };
-  const look = () => {
-    let hits = 0;
-    let first = null;
-    for (const one of log.querySelectorAll(".line")) {
-      mark(one);
-      if (one.classList.contains("found")) { hits += 1; first ??= one; }
-    }
-    found.textContent = isWanted() ? `${hits} line${hits === 1 ? "" : "s"}` : "";
-    if (first) { follow.checked = false; first.scrollIntoView({ block: "center" }); }
+  const show = (step) => {
+    const hits = [...log.querySelectorAll(".found")];
+    log.querySelector(".here")?.classList.remove("here");
+    at = hits.length ? (at + step + hits.length) % hits.length : -1;
+    found.textContent = !isWanted() ? "" : hits.length ? `${at + 1} of ${hits.length} line${hits.length === 1 ? "" : "s"}` : "no line";
+    if (at < 0) return;
+    follow.checked = false;
+    hits[at].classList.add("here");
+    hits[at].scrollIntoView({ block: "nearest" });
   };
 
   log.classList.toggle("wrap", wrap.checked);
   wrap.addEventListener("change", () => log.classList.toggle("wrap", wrap.checked));
-  follow.addEventListener("change", () => { if (follow.checked) log.scrollTop = log.scrollHeight; });
+  follow.addEventListener("change", toEnd);
   log.addEventListener("wheel", (event) => { if (event.deltaY < 0) follow.checked = false; }, { passive: true });
-  search.addEventListener("input", look);
-
-  const stream = new EventSource(`/api/v1/runs/${log.dataset.run}/logs/stream`);
-  stream.addEventListener("log", (event) => add(JSON.parse(event.data).text));
-  stream.addEventListener("end", () => {
-    stream.close();
-    if (isCut) say("(the beginning is not shown; download the log for all of it)");
-    if (count === 0) say("It printed nothing.");
-    log.dataset.ended = "true";
+  log.addEventListener("keydown", (event) => { if (["ArrowUp", "PageUp", "Home"].includes(event.key)) follow.checked = false; });
+  search.addEventListener("input", () => { log.querySelectorAll(".line").forEach(mark); at = -1; show(1); });
+  search.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") { event.preventDefault(); show(event.shiftKey ? -1 : 1); }
+    if (event.key === "Escape") { search.value = ""; search.dispatchEvent(new Event("input")); }
   });
+
+  const address = `/api/v1/runs/${log.dataset.run}/logs/stream`;
+  const end = stream((last) => (last ? `${address}?offset=${last}` : address), {
+    log: (event) => add(JSON.parse(event.data).text),
+    end: () => {
+      end();
+      log.dataset.ended = "true";
+      state.textContent = count === 0 ? "It printed nothing."
+        : isCut ? `The last ${most} lines; the download has all of them.` : `${count} line${count === 1 ? "" : "s"}`;
+    },
+  }, (isOn) => { state.textContent = isOn ? "" : "Not connected: it goes on where it was."; });
 }

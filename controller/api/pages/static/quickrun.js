@@ -68,6 +68,7 @@ export function bindForm(form) {
   if (!form) return;
   const base = `/api/v1/deployments/${form.dataset.name}`;
   const button = form.querySelector("button");
+  button.disabled = false;
   let key = crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2);
   let timer = 0;
   form.addEventListener("input", (event) => {

@@ -12,7 +12,10 @@
   apply();
   document.addEventListener("DOMContentLoaded", () => {
     apply();
-    document.getElementById("theme")?.addEventListener("click", () => {
+    const button = document.getElementById("theme");
+    if (!button) return;
+    button.disabled = false;
+    button.addEventListener("click", () => {
       const next = { null: "light", light: "dark", dark: null }[chosen()];
       try { next ? localStorage.setItem("theme", next) : localStorage.removeItem("theme"); } catch { /* not kept */ }
       apply();

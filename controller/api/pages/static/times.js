@@ -3,6 +3,8 @@ const near = 22 * 3600;
 const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
 const short = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
 
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+
 function inZone(moment, zone) {
   try {
     return new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long", timeZone: zone }).format(moment);
@@ -27,7 +29,8 @@ function tell(element) {
   const moment = new Date(element.dateTime);
   const away = (moment - Date.now()) / 1000;
   const distance = Math.abs(away);
-  if (distance < 1.5) element.textContent = "now";
+  if ("clock" in element.dataset) element.textContent = clock.format(moment);
+  else if (distance < 1.5) element.textContent = "now";
   else if (distance < near) element.textContent = away > 0 ? `in ${span(distance)}` : `${span(distance)} ago`;
   else element.textContent = short.format(moment);
 }

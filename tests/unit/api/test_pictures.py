@@ -1,0 +1,238 @@
+"""The pictures and words of single pages: tasks on a common time, the run history, the steps of a run, artifacts."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from controller.api.pages.artifacts import markdown
+from controller.api.pages.attention import grouped
+from controller.api.pages.charts import stage_bars
+from controller.api.pages.durations import history_chart
+from controller.api.pages.gantt import MOST_ROWS, ROW, WIDTH, gantt
+from controller.api.pages.steps import steps
+from controller.api.pages.words import glyph, linked, pretty
+from controller.model.runs import RunState
+from controller.model.task_runs import TaskRun
+from controller.views.journal import AttemptView, RunDetail
+from controller.views.overview import Attention
+from controller.views.runs import RunView
+from tests.conftest import NOW
+
+SECOND = timedelta(seconds=1)
+
+
+def task(number: int, begin: float | None, end: float | None, state: str = "succeeded", **more: Any) -> TaskRun:
+    return TaskRun(
+        id=number,
+        parent=more.pop("parent", 1 if number > 1 else None),
+        kind="flow" if number == 1 else "task",
+        name="t",
+        label=f"t-{number}",
+        state=state,
+        started_at=None if begin is None else NOW + begin * SECOND,
+        finished_at=None if end is None else NOW + end * SECOND,
+        **more,
+    )
+
+
+def run(state: str = "succeeded", took: float | None = 1.0, **more: Any) -> RunView:
+    started = None if took is None else NOW
+    values: dict[str, Any] = {
+        "id": "01a210f4-9b76-7000-b99e-8f8b734ca6a1",
+        "deployment": "a",
+        "state": state,
+        "reason": None,
+        "trigger": "schedule",
+        "scheduled_for": NOW,
+        "not_before": None,
+        "created_at": NOW,
+        "started_at": started,
+        "finished_at": None if took is None else NOW + took * SECOND,
+        "attempt": 1,
+        "attempts": 1,
+        "exit_code": 0,
+        "signal": None,
+        "revision": "main@sha1:1",
+        "spec_digest": "sha256:1",
+        "version": None,
+        "tags": (),
+        "parameters": {},
+        "result": None,
+        "queue": "default",
+        "priority": 0,
+        "start_by": None,
+        "retry_of": None,
+        **more,
+    }
+    return RunView(**values)
+
+
+def test_tasks_lie_on_a_common_time_and_lines_lead_from_what_was_needed() -> None:
+    tasks = [task(1, 0, 4), task(2, 0, 1), task(3, 1, 4, needs=(2,)), task(4, None, None, "skipped", needs=(3,))]
+    found = gantt(tasks, NOW)
+    assert found is not None
+    assert [(row.x, row.width) for row in found.rows] == [
+        (0.0, WIDTH),
+        (0.0, WIDTH / 4),
+        (WIDTH / 4, WIDTH * 3 / 4),
+        (None, None),
+    ]
+    assert [row.depth for row in found.rows] == [0, 1, 1, 1]
+    assert found.paths == (f"M250 {ROW * 1.5:g}V{ROW * 2.5:g}H250", f"M1000 {ROW * 2.5:g}V{ROW * 3.5:g}H1000")
+    assert found.ticks == ("0.00 s", "1.00 s", "2.00 s", "3.00 s", "4.00 s")
+    assert found.rows[2].title == "t-3: succeeded, 3.00 s from +1.00 s; needs t-2"
+    assert found.summary == "4 tasks over 4.00 s: 3 succeeded, 1 skipped"
+
+
+def test_what_runs_ends_now_and_every_bar_is_seen_and_inside() -> None:
+    tasks = [task(1, 0, None, "running"), task(2, 9.9999, 10)]
+    found = gantt(tasks, NOW + 10 * SECOND)
+    assert found is not None
+    assert found.rows[0].width == WIDTH
+    x, width = found.rows[1].x, found.rows[1].width
+    assert x is not None
+    assert width is not None
+    assert width >= 3
+    assert x + width <= WIDTH
+
+
+def test_very_many_tasks_are_left_to_the_table_and_none_are_no_picture() -> None:
+    found = gantt([task(number, 0, 1, parent=None) for number in range(1, MOST_ROWS + 6)], NOW)
+    assert found is not None
+    assert (len(found.rows), found.left_out) == (MOST_ROWS, 5)
+    assert gantt([], NOW) is None
+    assert gantt([task(1, None, None, "pending")], NOW) is None
+
+
+def test_the_history_draws_how_long_runs_took_and_marks_those_that_failed() -> None:
+    found = history_chart([run("running", None, started_at=NOW), run("failed", 4), run("succeeded", 2)], NOW + SECOND)
+    assert found is not None
+    assert [(bar.tone, bar.mark) for bar in found.bars] == [("good", False), ("bad", True), ("busy", False)]
+    assert [bar.height for bar in found.bars] == [55, 110, 27.5]
+    assert (found.top, found.middle) == ("4.00 s", "2.00 s")
+    assert found.title == "last 3 runs, 1 failed; the longest took 4.00 s"
+    assert history_chart([run("pending", None)], NOW) is None
+
+
+def detail(view: RunView, *attempts: AttemptView) -> RunDetail:
+    return RunDetail(**{name: getattr(view, name) for name in RunView.__slots__}, history=attempts)
+
+
+def attempt(number: int, state: str, end: float | None, reason: str | None = None) -> AttemptView:
+    return AttemptView(
+        number=number,
+        state=state,
+        started_at=NOW + number * SECOND,
+        finished_at=None if end is None else NOW + end * SECOND,
+        exit_code=None,
+        signal=None,
+        reason=reason,
+    )
+
+
+def test_the_steps_of_a_run_are_told_in_order() -> None:
+    view = run("failed", 9, attempts=2, attempt=2, reason="exit code 1")
+    found = steps(detail(view, attempt(1, "failed", 2, "exit code 7"), attempt(2, "failed", 9, "exit code 1")))
+    assert [(step.words, step.state) for step in found] == [
+        ("due", "scheduled"),
+        ("created by its schedule", "pending"),
+        ("attempt 1 of 2 started", "running"),
+        ("attempt 1 of 2 failed", "failed"),
+        ("attempt 2 of 2 started", "running"),
+        ("attempt 2 of 2 failed", "failed"),
+        ("failed", "failed"),
+    ]
+    assert found[3].detail == "exit code 7"
+
+
+def test_a_run_that_waits_says_for_what_and_until_when() -> None:
+    view = run("pending", None, scheduled_for=None, trigger="manual", waiting="its turn", not_before=NOW + SECOND)
+    found = steps(detail(view))
+    assert [(step.words, step.detail) for step in found] == [
+        ("asked for by hand", "its turn"),
+        ("starts not before", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "<img src=x onerror=alert(1)>",
+        "a <b onclick=alert(1)>b</b>",
+        "[a](javascript:alert(1))",
+        "[a](data:text/html,<script>alert(1)</script>)",
+        "![a](http://elsewhere.test/a.png)",
+        '![a](x" onerror="alert(1))',
+        "<javascript:alert(1)>",
+        "[a]: javascript:alert(1)\n[a]",
+        "|a|\n|:-:|\n|b|",
+        '```js"onload=alert(1)\nx\n```',
+    ],
+)
+def test_markdown_becomes_nothing_that_runs_or_loads(text: str) -> None:
+    found = str(markdown(text))
+    for word in ("<script", "<img", "<b ", "style=", 'href="javascript', 'href="data', "onload=alert(1) ", '" onerror'):
+        assert word not in found
+
+
+def test_markdown_is_shown_below_the_headings_of_the_page() -> None:
+    found = markdown("# Sales\n\n**12** of [all](https://example.org)\n\n|a|b|\n|-|-:|\n|x|1|\n")
+    assert "<h3>Sales</h3>" in found
+    assert '<a href="https://example.org" rel="noopener noreferrer">all</a>' in found
+    assert '<td class="number">1</td>' in found
+
+
+def test_one_fault_of_several_deployments_is_one_item() -> None:
+    def fault(name: str, message: str) -> Attention:
+        return Attention(kind="error", title=f"{name} is not valid", message=message, deployment=name)
+
+    failed = Attention(kind="error", title="c: the last run failed", message="x", deployment="c", run_id="1")
+    again = replace(failed, title="d: the last run failed", deployment="d")
+    source = Attention(kind="error", title="Source: PathNotFound", message="x")
+    found = grouped(
+        [source, replace(source, message="y"), fault("a", "x"), fault("b", "x"), fault("c", "z"), failed, again]
+    )
+    assert [one.title for one in found] == [
+        "Source: PathNotFound",
+        "a and 1 more are not valid",
+        "c is not valid",
+        "c: the last run failed",
+        "d: the last run failed",
+    ]
+
+
+def test_messages_have_runs_as_links_and_revisions_in_short_and_nothing_else() -> None:
+    identifier = "01a210f4-9b76-7000-b99e-8f8b734ca6a1"
+    found = linked(f"<b> Run {identifier} of main@sha1:{'a' * 40}.")
+    assert found == f'&lt;b&gt; Run <a class="mono" href="/runs/{identifier}">8f8b734ca6a1</a> of main@{"a" * 9}.'
+
+
+def test_a_digest_that_somebody_has_to_copy_is_whole() -> None:
+    message = f"to release that: controller approve sha256:{'b' * 64}"
+    assert linked(message) == message
+
+
+def test_json_for_people_is_on_one_line_where_it_fits() -> None:
+    assert pretty({"a": [1, 2]}) == '{"a": [1, 2]}'
+    assert pretty({"a": "x" * 60, "b": [1, {"c": 2}]}) == '{\n  "a": "' + "x" * 60 + '",\n  "b": [1, {"c": 2}]\n}'
+    assert pretty(["x" * 70]) == '[\n  "' + "x" * 70 + '"\n]'
+    deep: Any = "x" * 100
+    for _ in range(200):
+        deep = [deep]
+    assert "x" * 100 in pretty(deep)
+
+
+def test_stages_fill_their_bar_as_long_as_they_took() -> None:
+    found = stage_bars({"read": 1.0, "apply": 3.0})
+    assert [(bar.x, bar.width, bar.title) for bar in found] == [(0, 50, "read 1.0 ms"), (50, 150, "apply 3.0 ms")]
+    assert stage_bars({}) == ()
+
+
+def test_every_state_has_a_sign_of_its_own_kind() -> None:
+    signs = {state.value: glyph(state.value) for state in RunState}
+    assert signs["succeeded"] == "✓"
+    assert signs["failed"] == signs["timed_out"] == signs["crashed"] == "✕"
+    assert signs["running"] not in (signs["pending"], signs["succeeded"], signs["failed"])
