@@ -49,6 +49,11 @@ class Feed:
         try:
             watcher = await self._watched()
             last = self._last if last is None else last
+            # What is written down already comes first, also what the watcher will find at its next look.
+            while found := await run_in_threadpool(self._read, last):
+                for number, body in found:
+                    yield body
+                    last = number
             seen = None
             while not watcher.done():
                 turn, turns = self._turn, self._turns

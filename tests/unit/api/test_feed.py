@@ -104,6 +104,16 @@ def test_each_goes_on_from_where_it_was(store: Store, tmp_path: Path, monkeypatc
     play(store, tmp_path, story)
 
 
+def test_what_is_written_already_comes_before_the_first_change(store: Store, tmp_path: Path) -> None:
+    async def story(feed: Feed) -> None:
+        watched = feed.listen(None)
+        await first_change(watched)
+        write(store, "a")
+        assert b'"message": "a"' in await anext(feed.listen(0))
+
+    play(store, tmp_path, story)
+
+
 def test_all_end_with_the_server_and_somebody_may_listen_again_after_everybody_has_gone(
     store: Store, tmp_path: Path
 ) -> None:

@@ -109,23 +109,22 @@ def test_the_pages_are_all_that_matches_and_nothing_twice(
     assert found == expected
 
 
-@pytest.mark.parametrize(
-    "wanted",
-    [
-        RunFilter(),
-        RunFilter(deployment="a"),
-        RunFilter(states=(RunState.FAILED, RunState.CRASHED)),
-        RunFilter(states=ACTIVE),
-        RunFilter(tag="nobody"),
-        RunFilter(trigger="manual", states=(RunState.FAILED,)),
-        RunFilter(revision="ffff"),
-        RunFilter(deployment="a", states=(RunState.FAILED,)),
-        RunFilter(deployment="a", states=ACTIVE),
-        RunFilter(since=NOW + 300 * SECOND),
-        RunFilter(until=NOW + 300 * SECOND),
-    ],
-    ids=str,
-)
+ASKED = {
+    "all": RunFilter(),
+    "deployment": RunFilter(deployment="a"),
+    "final states": RunFilter(states=(RunState.FAILED, RunState.CRASHED)),
+    "active": RunFilter(states=ACTIVE),
+    "tag": RunFilter(tag="nobody"),
+    "trigger and state": RunFilter(trigger="manual", states=(RunState.FAILED,)),
+    "revision": RunFilter(revision="ffff"),
+    "deployment and state": RunFilter(deployment="a", states=(RunState.FAILED,)),
+    "active of a deployment": RunFilter(deployment="a", states=ACTIVE),
+    "since": RunFilter(since=NOW + 300 * SECOND),
+    "until": RunFilter(until=NOW + 300 * SECOND),
+}
+
+
+@pytest.mark.parametrize("wanted", ASKED.values(), ids=ASKED)
 def test_a_page_sorts_nothing_and_walks_along_an_index(store: Store, wanted: RunFilter) -> None:
     asked: list[tuple[str, Any]] = []
     with store.read() as tx:
