@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from controller.flows.scalars import RULES
+from controller.flows.scalars import REFUSALS, RULES
 from controller.flows.wording import label, shown, spell
 
 Names = Mapping[str, Any]
@@ -184,6 +184,7 @@ _ITEMS: dict[Any, Callable[..., Any]] = {
     **dict.fromkeys((_ABC.Sequence, _ABC.MutableSequence, _ABC.Iterable, _ABC.Collection, _ABC.Reversible), list),
 }
 _LOOSE = (_ABC.Sequence, _ABC.Iterable, _ABC.Collection, _ABC.Reversible)
+_SETS = (set, frozenset, _ABC.Set, _ABC.MutableSet)
 _MAPPINGS: dict[Any, Callable[..., Any]] = {
     dict: dict,
     collections.OrderedDict: collections.OrderedDict,
@@ -198,11 +199,9 @@ def _items(hint: Any, value: Any, names: Names, path: Path) -> Any:
     args = typing.get_args(hint)
     if isinstance(value, str | bytes):
         looks_meant = kind in _LOOSE and isinstance(value, str) and not value.lstrip().startswith(("[", "("))
-        if not looks_meant or (args and _evaluated(args[0], names) in (int, float, bool, list, dict, tuple, set)):
-            return _refuse(hint, value, path)
-        return value
+        return value if looks_meant and _may_hold_text(args, names) else _refuse(hint, value, path)
     if not isinstance(value, list | tuple):
-        is_one = isinstance(value, kind) and not (isinstance(value, Mapping) and _is_of_numbers(args, names))
+        is_one = isinstance(value, kind) and not (isinstance(value, Mapping) and not _may_hold_text(args, names))
         return value if is_one else _refuse(hint, value, path)
     if kind is tuple and (args or isinstance(hint, types.GenericAlias)) and args[-1:] != (...,):
         if len(args) != len(value):
@@ -214,14 +213,42 @@ def _items(hint: Any, value: Any, names: Names, path: Path) -> Any:
     found = [convert(item, part, names, (*path, index)) for index, (item, part) in pairs]
     if isinstance(value, kind) and all(one is other for one, other in zip(found, value, strict=True)):
         return value
-    try:
-        return (tuple if isinstance(value, tuple) and kind in _LOOSE else _ITEMS[kind])(found)
-    except TypeError:
-        return _refuse(hint, value, path)  # a set of lists
+    if kind in _SETS:
+        _hold_against_set(kind, found, path)
+    return (tuple if isinstance(value, tuple) and kind in _LOOSE else _ITEMS[kind])(found)
 
 
-def _is_of_numbers(args: tuple[Any, ...], names: Names) -> bool:
-    return bool(args) and _evaluated(args[0], names) in (int, float, bool)
+def _hold_against_set(kind: Any, found: list[Any], path: Path) -> None:
+    """Raises _RefusedError for the first item that no set can hold: a list, a mapping."""
+    for index, item in enumerate(found):
+        try:
+            hash(item)
+        except TypeError:
+            raise _RefusedError((*path, index), f"a {kind.__name__} can't hold {shown(item)}") from None
+
+
+def _may_hold_text(args: tuple[Any, ...], names: Names) -> bool:
+    """Whether one of these hints, or a branch of one, may be that of a text. A text is a `Sequence[str]` too."""
+    for arg in args or (Any,):
+        hint = _evaluated(arg, names)
+        origin = typing.get_origin(hint) or hint
+        if origin is typing.Union or origin is types.UnionType:
+            if _may_hold_text(typing.get_args(hint), names):
+                return True
+        elif hint is str or not _is_of_other(origin):
+            return True
+    return False
+
+
+def _is_of_other(kind: Any) -> bool:
+    """Whether nothing of this kind is written as a text of any characters."""
+    if kind in (None, type(None)) or kind in _ITEMS or kind in _MAPPINGS:
+        return True
+    return isinstance(kind, type) and (
+        f"{kind.__module__}.{kind.__qualname__}" in RULES
+        or "__dataclass_fields__" in vars(kind)
+        or typing.is_typeddict(kind)
+    )
 
 
 def _mapping(hint: Any, value: Any, names: Names, path: Path) -> Any:
@@ -256,7 +283,7 @@ def _class(hint: type, value: Any, names: Names, path: Path) -> Any:
         return value
     try:
         return rule(value, hint)
-    except (ValueError, ArithmeticError, TypeError, AttributeError, OSError):
+    except REFUSALS:
         return _refuse(hint, value, path)
 
 
