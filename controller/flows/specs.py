@@ -108,6 +108,8 @@ def _said_by(flow: Any, document: Mapping[str, Any]) -> dict[str, Any]:
     code = getattr(function, "__code__", None)
     if code is None:
         raise TypeError(f"flow: expected a flow or a function, not {flow!r}")
+    if function.__name__ == "<lambda>" and "flow_name" not in document:
+        raise TypeError("flow: a lambda has no name to be found by: define it with def at the top of a file")
     found = {"flow_location": code.co_filename, "flow_name": function.__name__}
     return {**found, **{key: document[key] for key in found if key in document}}
 
