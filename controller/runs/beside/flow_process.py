@@ -69,6 +69,8 @@ def main() -> int:
     except SystemExit as error:
         if isinstance(error.code, str):
             report({"error": error.code})
+        elif not error.code:
+            report({"result": None})
         raise
     except MemoryError as error:
         os.write(EVENTS_FD, b'{"error": "MemoryError"}\n')  # first, and without asking for much: there may be none
@@ -170,7 +172,11 @@ def load(path: str, name: str) -> types.ModuleType:
         raise FlowNotFoundError(f"{name} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[dotted] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except SystemExit as error:
+        said = f"{name} called sys.exit({error.code!r}) as it was imported: no flow was called."
+        raise FlowNotFoundError(said) from None
     return module
 
 
