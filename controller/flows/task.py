@@ -131,7 +131,7 @@ class Task(Generic[P, R]):
         try:
             resolved(wait_for)
             return resolved(args), resolved(kwargs)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             run.move(failure(error))
             raise
 
@@ -185,7 +185,7 @@ class Task(Generic[P, R]):
                     value = await self._perform_async(future.run, resolved(args), resolved(kwargs))
         except BaseException as error:
             if not future.run.state.is_final:
-                future.run.move(CANCELLED)
+                future.run.move(failure(error) if isinstance(error, Exception) else CANCELLED)
             future.settle(error=error)
             if not isinstance(error, Exception):
                 raise
@@ -203,6 +203,8 @@ class Task(Generic[P, R]):
             else:
                 value = self._perform(future.run, given, named)
         except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+            if not future.run.state.is_final:
+                future.run.move(failure(error))
             future.settle(error=error)
         else:
             future.settle(value)

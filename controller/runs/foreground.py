@@ -101,7 +101,7 @@ def _become(program: str, argv: list[str], env: Mapping[str, str], cwd: Path, ca
 
 
 def _attend(pid: int, events: int, deadline: float | None, clock: Clock) -> tuple[int, bool, bytes]:
-    """Wait for its end, and end it when it is too late or somebody has enough: status, whether late, and its reports."""
+    """Wait for its end; end it when it is late or somebody has enough. Status, whether it was late, its reports."""
     handle = os.pidfd_open(pid)
     received, open_ends, warnings = b"", [events], 0
     try:

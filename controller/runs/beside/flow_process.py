@@ -89,7 +89,12 @@ def run(call: dict[str, Any]) -> Any:
     path = os.path.join(call["root"], call["path"])
     make_importable(call["root"], os.path.dirname(path))
     sys.argv = [path]
-    flow = find(load(path, call["path"]), call["name"], call["path"])
+    try:
+        module = load(path, call["path"])
+    except SystemExit as error:
+        said = f"{call['path']} called sys.exit({error.code!r}) as it was imported: no flow was called."
+        raise FlowNotFoundError(said) from None
+    flow = find(module, call["name"], call["path"])
     result = invoke(flow, call["parameters"])
     if isinstance(result, types.CoroutineType):
         import asyncio
@@ -172,11 +177,7 @@ def load(path: str, name: str) -> types.ModuleType:
         raise FlowNotFoundError(f"{name} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[dotted] = module
-    try:
-        spec.loader.exec_module(module)
-    except SystemExit as error:
-        said = f"{name} called sys.exit({error.code!r}) as it was imported: no flow was called."
-        raise FlowNotFoundError(said) from None
+    spec.loader.exec_module(module)
     return module
 
 
