@@ -4,7 +4,7 @@
 ValueError; both name the option, what it takes and what came.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 _MAX_SHOWN = 60
@@ -102,7 +102,9 @@ def _are_functions(value: Any) -> bool:
 
 
 def _are_texts(value: Any) -> bool:
-    return (_is_list(value) or isinstance(value, set | frozenset)) and all(map(_is_text, value))
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        return False
+    return isinstance(value, Iterator) or all(map(_is_text, value))  # an iterator can be gone through only once
 
 
 _TEXT = _Rule("a text", _is_text)

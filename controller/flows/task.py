@@ -35,11 +35,11 @@ class Task(Generic[P, R]):
         check_function("task", fn)
         functools.update_wrapper(self, fn)
         self.fn = fn
-        self._options = options
+        self.tags: tuple[str, ...] = tuple(options.get("tags") or ())
+        self._options = {**options, "tags": self.tags}
         self.name: str = options.get("name") or str(getattr(fn, "__name__", type(fn).__name__))
         self.key = f"{getattr(fn, '__module__', '')}.{getattr(fn, '__qualname__', self.name)}"
         self.description: str | None = options.get("description") or getattr(fn, "__doc__", None)
-        self.tags = tuple(options.get("tags") or ())
         self.retries: int = options.get("retries") or 0
         self.log_prints: bool | None = options.get("log_prints")
         self.cache_key_fn: caching.CacheKey | None = options.get("cache_key_fn")

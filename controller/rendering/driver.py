@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+import time
 import traceback
 import types
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from typing import Any
 MAX_RESULT_BYTES = 1 << 20
 MEMORY_BYTES = 2 << 30
 CPU_SECONDS = 20
+PATIENCE_SECONDS = 2.0
 _MAX_MESSAGE = 300
 _BESIDE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "runs", "beside", "flow_process.py")
 
@@ -41,8 +43,9 @@ def main(result: int, call: dict[str, Any]) -> None:
 def rendered(root: str, path: str, origin: str | None, timeout: float) -> dict[str, Any]:
     """What the file declares, or why it could not be told; and the files of the repository that it has read.
 
-    `is_passing`: the reason may be gone by the next time, though no file has changed.
+    `is_passing`: the reason may be gone by the next time, though no file has changed, and it costs little to look.
     """
+    began = time.monotonic()
     full = os.path.join(root, path)
     read = set[str]()
     sys.addaudithook(lambda event, details: note(event, details, read))
@@ -54,7 +57,7 @@ def rendered(root: str, path: str, origin: str | None, timeout: float) -> dict[s
         found: dict[str, Any] = {"documents": [document(spec, root, full, origin, places) for spec in registered]}
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is the file's
         found = {"error": {"line": line_of(error, full), "message": message_of(error)}}
-        found["is_passing"] = isinstance(error, ImportError | OSError)
+        found["is_passing"] = isinstance(error, ImportError | OSError) and time.monotonic() - began < PATIENCE_SECONDS
     return {**found, "files": read_from(root, full, read)}
 
 

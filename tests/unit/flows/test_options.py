@@ -86,6 +86,7 @@ def test_options_of_tasks_alone(option: str, value: Any, words: str) -> None:
 def test_what_options_take_is_taken() -> None:
     day = datetime.timedelta(days=1)
     step = task(retries=2, retry_delay_seconds=[0, 1.5], retry_jitter_factor=0, tags={"a"}, cache_expiration=day)(len)
+    assert task(tags=(word for word in ["a", "b"]))(len).with_options(name="x").tags == ("a", "b")
     assert step.with_options(retries=None, retry_delay_seconds=lambda n: [0] * n).retries == 0
     main = flow(concurrency=ConcurrencyLimit(2), retry_delay_seconds=0, on_failure=(print,), flow_run_name="{x}")
     assert main(lambda: 5)() == 5
