@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from controller.flows.flow import flow as flow
     from controller.flows.live import tags as tags
     from controller.flows.logs import get_run_logger as get_run_logger
-    from controller.flows.scope import ConcurrencyLimit as ConcurrencyLimit
+    from controller.flows.options import ConcurrencyLimit as ConcurrencyLimit
     from controller.flows.specs import CronSchedule as CronSchedule
     from controller.flows.specs import DeploymentSpec as DeploymentSpec
     from controller.flows.specs import IntervalSchedule as IntervalSchedule
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "ConcurrencyLimit": "scope",
+    "ConcurrencyLimit": "options",
     "CronSchedule": "specs",
     "DeploymentSpec": "specs",
     "IntervalSchedule": "specs",

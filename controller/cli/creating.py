@@ -20,6 +20,7 @@ from controller.settings import Location
 if TYPE_CHECKING:
     from controller.manifests import DesiredState
     from controller.manifests.nodes import Node
+    from controller.model.findings import Finding
     from controller.model.snapshots import ManifestFile
 
 
@@ -37,7 +38,7 @@ def create(location: Location, file: Path, *, replace: bool) -> int:
     target = _target(own, location)
     manifest = _manifest(root, own)
     desired = _judge(location, manifest, without=target)
-    findings = [one for one in desired.findings if one.file == own]
+    findings = [_worded(one, own, target) for one in desired.findings if one.file == own]
     _tell(root, own, findings)
     if any(one.severity is Severity.ERROR for one in findings):
         return 1
@@ -91,6 +92,14 @@ def _judge(location: Location, manifest: "ManifestFile", *, without: str) -> "De
     reader = ManifestReader(location.environment, all_environments=location.environment is None)
     files = sorted((*others, manifest), key=lambda one: one.path)
     return reader.read(files, SystemClock().now(), snapshot.project, source.code(snapshot.revision))
+
+
+def _worded(finding: "Finding", own: str, target: str) -> "Finding":
+    """With what to do where another file of the repository was made of this one, before it was renamed."""
+    if finding.code != "DuplicateName" or own == target:
+        return finding
+    hint = f"{finding.hint}; if that file was made of this one, before it was renamed, remove it with git rm"
+    return changed(finding, hint=hint)
 
 
 def _tell(root: Path, own: str, findings: "list[Any]") -> None:

@@ -74,7 +74,7 @@ def list_(
     from controller.tui.console import show
     from controller.tui.runs import run_table
 
-    show(run_table(found, now))
+    show(run_table(found, now, is_filtered=any((deployment, state, tag, since))))
 
 
 @runs.command(name="show")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from controller.flows import reporting
+from controller.flows.states import visible
 from controller.flows.wording import shorten
 
 MAX_BYTES = 1 << 16
@@ -53,13 +54,14 @@ def _show(kind: str, key: str | None, data: Any, brief: str) -> None:
     from controller.flows.logs import log_artifact
 
     key = None if key is None else str(key)[:MAX_KEY]
+    what = f"{kind} {visible(key)}" if key else kind
     if not reporting.is_on():
-        log_artifact(f"{kind} {key}" if key else kind, shorten(brief))
+        log_artifact(what, shorten(brief))
         return
     number = next(_numbers)
     problem = _tell(number, {"key": key, "kind": kind, "data": data})
     if problem is not None:
-        log_artifact(f"{kind} {key}" if key else kind, problem, is_lost=True)
+        log_artifact(what, problem, is_lost=True)
 
 
 def _tell(number: int, artifact: Mapping[str, Any]) -> str | None:

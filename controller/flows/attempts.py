@@ -1,6 +1,7 @@
 """One flow or task run from its first attempt to its end: retries, delays, timeouts. `flow` and `task` call it.
 
-What is retried is an `Exception`; whoever is told to end (KeyboardInterrupt, SystemExit, a cancelled coroutine) ends.
+What is retried is an `Exception`; whoever is told to end (KeyboardInterrupt, a cancelled coroutine) ends. SystemExit
+ends the flow that nobody else has called, as it ends a script. Of any other and of a task it is a failure.
 """
 
 import time
@@ -8,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from controller.flows.live import LiveRun, current
-from controller.flows.states import CANCELLED, SUCCEEDED, State, TimedOutError, failure, summary
+from controller.flows.states import CANCELLED, SUCCEEDED, ExitedError, State, TimedOutError, failure, summary
 from controller.flows.timeouts import Deadline
 
 Delay = float | Sequence[float] | Callable[[int], Sequence[float]]
@@ -52,10 +53,13 @@ def perform(owner: Any, run: LiveRun, policy: Policy, call: Callable[[], Any]) -
         try:
             with Deadline(policy.timeout, run.label):
                 value = call()
-        except BaseException as error:
+        except BaseException as raised:
+            error = _meant(run, raised)
             delay = _after(owner, run, policy, error)
             if delay is None:
-                raise
+                if error is raised:
+                    raise
+                raise error from raised
         else:
             run.move(SUCCEEDED)
             return value
@@ -80,6 +84,7 @@ async def perform_async(owner: Any, run: LiveRun, policy: Policy, call: Callable
             if is_late:  # it never let the loop end it
                 raise TimeoutError
         except BaseException as error:
+            error = _meant(run, error)
             if isinstance(error, TimeoutError) and (is_late or limit.expired()):
                 error = TimedOutError(f"{run.label} ran longer than its timeout of {policy.timeout:g} s")
             delay = _after(owner, run, policy, error)
@@ -91,6 +96,13 @@ async def perform_async(owner: Any, run: LiveRun, policy: Policy, call: Callable
         finally:
             current.reset(token)
         await asyncio.sleep(delay)
+
+
+def _meant(run: LiveRun, error: BaseException) -> BaseException:
+    """The error itself, or what SystemExit is where the process is not there for this run alone."""
+    if isinstance(error, SystemExit) and (run.kind == "task" or run.parent is not None):
+        return ExitedError(f"{run.label} called sys.exit({error.code!r}); it ends by returning or raising")
+    return error
 
 
 def _after(owner: Any, run: LiveRun, policy: Policy, error: BaseException) -> float | None:

@@ -21,8 +21,7 @@ def is_coroutine_function(fn: Callable[..., Any]) -> bool:
     return code is not None and bool(code.co_flags & 0x80)  # inspect.CO_COROUTINE
 
 
-def seconds(name: str, value: Any) -> float | None:
-    """A number of seconds that an option gives. Raises ValueError."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
-        raise ValueError(f"{name} is a number of seconds above 0, not {value!r}")
-    return value
+def bound_to(fn: Callable[..., Any], instance: Any, owner: type | None) -> Callable[..., Any]:
+    """The function as it is found on an instance; itself where it is not one that is bound."""
+    binds = getattr(type(fn), "__get__", None)
+    return fn if binds is None else binds(fn, instance, owner)

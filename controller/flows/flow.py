@@ -1,15 +1,16 @@
 """`@flow`: the function that a deployment runs. It may call tasks and other flows, which are recorded below it."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from controller.flows.attempts import Delay, Hook, Policy, perform, perform_async, tell
-from controller.flows.binding import is_coroutine_function, seconds
+from controller.flows.binding import bound_to, is_coroutine_function
 from controller.flows.futures import futures_in, resolved
 from controller.flows.live import LiveRun
-from controller.flows.scope import ConcurrencyLimit, Scope
+from controller.flows.options import ConcurrencyLimit, check, check_function
+from controller.flows.scope import Scope
 from controller.flows.states import failure
 
 P = ParamSpec("P")
@@ -20,15 +21,16 @@ class Flow(Generic[P, R]):
     """A flow. `fn` is the function itself."""
 
     def __init__(self, fn: Callable[P, R], **options: Any) -> None:
+        check_function("flow", fn)
         functools.update_wrapper(self, fn)
         self.fn = fn
         self._options = options
         function_name = getattr(fn, "__name__", type(fn).__name__)
-        self.name = str(options.get("name") or function_name.replace("_", "-"))
+        self.name: str = options.get("name") or function_name.replace("_", "-")
         self.version: str | None = options.get("version")
         self.description: str | None = options.get("description") or getattr(fn, "__doc__", None)
         self.flow_run_name: str | None = options.get("flow_run_name")
-        self.retries = int(options.get("retries") or 0)
+        self.retries: int = options.get("retries") or 0
         self.validate_parameters = options.get("validate_parameters", True) is not False
         self.log_prints: bool | None = options.get("log_prints")
         self.is_async = is_coroutine_function(fn)
@@ -40,15 +42,19 @@ class Flow(Generic[P, R]):
         self._policy = Policy(
             retries=self.retries,
             delay=options.get("retry_delay_seconds") or 0,
-            timeout=seconds("timeout_seconds", options.get("timeout_seconds")),
+            timeout=options.get("timeout_seconds"),
         )
 
     def __repr__(self) -> str:
         return f"<Flow {self.name}>"
 
+    def __get__(self, instance: Any, owner: type | None = None) -> "Flow[..., R]":
+        """A flow that is defined in a class is bound like a method."""
+        return self if instance is None else Flow(bound_to(self.fn, instance, owner), **self._options)
+
     def with_options(self, **changes: Any) -> "Flow[P, R]":
         """The same flow with other options of `@flow`."""
-        _check(changes)
+        check("flow", changes)
         return Flow(self.fn, **{**self._options, **changes})
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -135,20 +141,6 @@ def resolved_value(value: Any, scope: Scope) -> Any:
     return resolved(value)
 
 
-_OPTIONS = frozenset(
-    (
-        *("name", "version", "description", "retries", "retry_delay_seconds", "timeout_seconds", "validate_parameters"),
-        *("concurrency", "flow_run_name", "log_prints", "on_completion", "on_failure"),
-    )
-)
-
-
-def _check(options: Mapping[str, Any]) -> None:
-    unknown = sorted(options.keys() - _OPTIONS)
-    if unknown:
-        raise TypeError(f"a flow has no option {unknown[0]!r}")
-
-
 @overload
 def flow(fn: Callable[P, R], /) -> Flow[P, R]: ...
 @overload
@@ -169,5 +161,5 @@ def flow(
 ) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
 def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a flow. `concurrency`: how many submitted tasks run at once."""
-    _check(options)
+    check("flow", options)
     return (lambda fn: Flow(fn, **options)) if fn is None else Flow(fn, **options)

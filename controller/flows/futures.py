@@ -216,16 +216,23 @@ def blocker(needs: Iterable[Future[Any]]) -> str:
     return f"{one.run.label}, which it needs, {'was ' if one.run.state.name == 'skipped' else ''}{one.run.state.name}"
 
 
+_COLLECTIONS = (list, tuple, set, dict, Futures)
+
+
 def futures_in(value: Any) -> Iterator[Future[Any]]:
-    """The futures in a value, and in the lists, tuples, sets and mappings in it."""
-    if isinstance(value, Future):
-        yield value
-    elif type(value) in (list, tuple, set, Futures):
-        for item in value:
-            yield from futures_in(item)
-    elif type(value) is dict:
-        for item in value.values():
-            yield from futures_in(item)
+    """The futures in a value, and in the lists, tuples, sets and mappings in it, which may contain themselves."""
+    left = [value]
+    seen: set[int] | None = None
+    while left:
+        one = left.pop()
+        if isinstance(one, Future):
+            yield one
+        elif type(one) in _COLLECTIONS and one:
+            seen = set() if seen is None else seen
+            if id(one) not in seen:
+                seen.add(id(one))
+                items = list(one.values() if type(one) is dict else one)
+                left.extend(reversed(items))
 
 
 def ids_of(needs: "Iterable[Future[Any]]") -> tuple[int, ...]:
@@ -236,20 +243,29 @@ def ids_of(needs: "Iterable[Future[Any]]") -> tuple[int, ...]:
 def resolved(value: Any) -> Any:
     """The same value with results in place of futures. Waits. Raises UpstreamFailedError.
 
-    What holds no future is the very same object: a task may be given something to change.
+    What holds no future is the very same object: a task may be given something to change. Raises ValueError for futures
+    in a collection that contains itself.
     """
     if next(futures_in(value), None) is None:
         return value
+    return _resolved(value, ())
+
+
+def _resolved(value: Any, above: tuple[int, ...]) -> Any:
+    """`above` are the collections that it is in."""
     if isinstance(value, Future):
         if not value.wait() or not value.run.state.is_completed():
             raise UpstreamFailedError(f"not run: {blocker([value])}")
         return value.result()
-    if type(value) in (list, tuple, set, Futures):
-        kind = list if type(value) is Futures else type(value)
-        return kind(resolved(item) for item in value)
+    if type(value) not in _COLLECTIONS:
+        return value
+    if id(value) in above:
+        raise ValueError("a collection that contains itself can't have futures in it")
+    above = (*above, id(value))
     if type(value) is dict:
-        return {key: resolved(item) for key, item in value.items()}
-    return value
+        return {key: _resolved(item, above) for key, item in value.items()}
+    kind: Any = list if type(value) is Futures else type(value)
+    return kind([_resolved(item, above) for item in value])
 
 
 def _is_deep() -> bool:

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from controller.flows import reporting
-from controller.flows.states import PENDING, RUNNING, State
+from controller.flows.states import PENDING, RUNNING, State, visible
 
 if TYPE_CHECKING:
     from controller.flows.scope import Scope
@@ -72,7 +72,7 @@ class LiveRun:
 
             take_prints()
         self.log_prints: bool = log_prints
-        self.label = f"{name}-{next(_numbers.setdefault(name, itertools.count(1)))}"
+        self.label = f"{visible(name)}-{next(_numbers.setdefault(name, itertools.count(1)))}"
 
     def begin(self) -> None:
         """An attempt begins."""

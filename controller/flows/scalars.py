@@ -1,14 +1,17 @@
 """What an `int`, a `date`, a `Path` … is made of: the coercion table of docs/format.md, as conversions.
 
 `coercion` looks rules up by the dotted name of the type; the types themselves are loaded only by those who use them. A
-rule gets a value that is not of its type yet, and raises ValueError, TypeError or ArithmeticError for what it refuses.
-`controller.signatures.scalars` says the same of the text of files; both are tested on one table.
+rule gets a value that is not of its type yet, and raises one of `REFUSALS` for what it refuses.
+`controller.signatures` asks the same rules about what is written in a manifest.
 """
 
 import re
 import sys
 from collections.abc import Callable
 from typing import Any
+
+REFUSALS = (ValueError, ArithmeticError, TypeError, AttributeError, OSError)
+"""What a rule raises for a value that it refuses."""
 
 _MAX_DIGITS = 4300
 _WHOLE = r"([+-]?[0-9]+(?:_[0-9]+)*)(?:\.0*)?"

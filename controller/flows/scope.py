@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from controller.flows.options import ConcurrencyLimit
 from controller.flows.states import TasksFailedError, summary
 
 if TYPE_CHECKING:
@@ -18,15 +19,6 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT = 32
 _SHOWN = 3
-
-
-class ConcurrencyLimit:
-    """How many submitted tasks of one flow run at once: `@flow(concurrency=ConcurrencyLimit(8))`, or only `8`."""
-
-    def __init__(self, limit: int) -> None:
-        if limit < 1:
-            raise ValueError(f"a concurrency limit is a number from 1 on, not {limit!r}")
-        self.limit = limit
 
 
 class Scope:

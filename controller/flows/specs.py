@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 _MAX_FRAMES = 50
+_MAX_BITS = 14_000
+"""Of a whole number: some 4,200 digits. Python does not write out many more."""
 
 registered: "list[DeploymentSpec]" = []
 """All specs of this process, in the order in which they were made."""
@@ -86,9 +88,12 @@ class DeploymentSpec:
         """The document as JSON has it. Raises TypeError for what JSON has not; it knows the line of the call."""
         try:
             return {key: plain(value, key) for key, value in self.document.items()}
-        except TypeError as error:
-            vars(error)["places"] = self.places
-            raise
+        except RecursionError:
+            error = TypeError("what it is given contains itself, or is nested too deeply to be written down")
+        except TypeError as wrong:
+            error = wrong
+        vars(error)["places"] = self.places
+        raise error
 
 
 def _places(frame: types.FrameType | None) -> list[tuple[str, int]]:
@@ -108,23 +113,39 @@ def _said_by(flow: Any, document: Mapping[str, Any]) -> dict[str, Any]:
     code = getattr(function, "__code__", None)
     if code is None:
         raise TypeError(f"flow: expected a flow or a function, not {flow!r}")
+    if function.__name__ == "<lambda>" and "flow_name" not in document:
+        raise TypeError("flow: a lambda has no name to be found by: define it with def at the top of a file")
     found = {"flow_location": code.co_filename, "flow_name": function.__name__}
     return {**found, **{key: document[key] for key in found if key in document}}
 
 
 def plain(value: Any, where: str) -> Any:
     """A value as JSON has it; dates, durations, paths, enumerations and tuples as YAML would write them."""
-    if value is None or isinstance(value, bool | str) or type(value) in (int, float):
+    if isinstance(value, str):
+        return _text(value, where)
+    if type(value) is int and value.bit_length() > _MAX_BITS:
+        raise TypeError(f"{where}: a number of so many digits can't be written down")
+    if value is None or isinstance(value, bool) or type(value) in (int, float):
         return value
     if isinstance(value, IntervalSchedule | CronSchedule | RRuleSchedule):
         return plain(value.document, where)
     if isinstance(value, Mapping):
-        return {str(key): plain(item, f"{where}.{key}") for key, item in value.items()}
+        return {_text(str(key), where): plain(item, f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, set | frozenset):
         value = sorted(value)
     if isinstance(value, Sequence | Iterable) and not isinstance(value, bytes):
         return [plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
     return _scalar(value, where)
+
+
+def _text(value: str, where: str) -> str:
+    """The text, unless it is none that can be stored: half of a surrogate pair."""
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise TypeError(f"{where}: {value!r:.60} can't be written down: it holds half a character") from None
+    return value
 
 
 def _scalar(value: Any, where: str) -> Any:

@@ -44,8 +44,13 @@ def summary(error: BaseException) -> str:
         lines = str(error).splitlines()
     except Exception:  # noqa: BLE001 - the error is the user's, and so is what it says
         lines = []
-    name = type(error).__name__
-    return f"{name}: {lines[0]}"[:1000] if lines and lines[0] else name
+    name = visible(type(error).__name__)
+    return f"{name}: {visible(lines[0])}"[:1000] if lines and lines[0] else name
+
+
+def visible(text: str) -> str:
+    r"""The text with what doesn't print as itself spelled out: `\n`, `\x1b`."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 class TimedOutError(TimeoutError):
@@ -58,6 +63,10 @@ class UpstreamFailedError(RuntimeError):
 
 class TasksFailedError(RuntimeError):
     """A flow returned, but tasks that it had submitted failed and it never looked."""
+
+
+class ExitedError(RuntimeError):
+    """A task or a subflow called `sys.exit`: it has no value, and the process is not its own to end."""
 
 
 class MissingContextError(RuntimeError):

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from controller.flows import caching
 from controller.flows.attempts import Delay, Hook, Policy, perform, perform_async, tell
-from controller.flows.binding import bound, is_coroutine_function, seconds
+from controller.flows.binding import bound, bound_to, is_coroutine_function
 from controller.flows.futures import Future, Futures, futures_in, ids_of, resolved
 from controller.flows.live import LiveRun
+from controller.flows.options import check, check_function
 from controller.flows.states import CANCELLED, SUCCEEDED, MissingContextError, State, failure
 
 if TYPE_CHECKING:
@@ -31,14 +32,15 @@ class Task(Generic[P, R]):
     """A function whose calls are recorded. `fn` is the function itself."""
 
     def __init__(self, fn: Callable[P, R], **options: Any) -> None:
+        check_function("task", fn)
         functools.update_wrapper(self, fn)
         self.fn = fn
-        self._options = options
-        self.name = str(options.get("name") or getattr(fn, "__name__", type(fn).__name__))
+        self.tags: tuple[str, ...] = tuple(options.get("tags") or ())
+        self._options = {**options, "tags": self.tags}
+        self.name: str = options.get("name") or str(getattr(fn, "__name__", type(fn).__name__))
         self.key = f"{getattr(fn, '__module__', '')}.{getattr(fn, '__qualname__', self.name)}"
         self.description: str | None = options.get("description") or getattr(fn, "__doc__", None)
-        self.tags = tuple(options.get("tags") or ())
-        self.retries = int(options.get("retries") or 0)
+        self.retries: int = options.get("retries") or 0
         self.log_prints: bool | None = options.get("log_prints")
         self.cache_key_fn: caching.CacheKey | None = options.get("cache_key_fn")
         self.cache_expiration: timedelta | None = options.get("cache_expiration")
@@ -49,7 +51,7 @@ class Task(Generic[P, R]):
             delay=options.get("retry_delay_seconds") or 0,
             jitter=options.get("retry_jitter_factor") or 0,
             condition=options.get("retry_condition_fn"),
-            timeout=seconds("timeout_seconds", options.get("timeout_seconds")),
+            timeout=options.get("timeout_seconds"),
         )
 
     def __repr__(self) -> str:
@@ -57,16 +59,16 @@ class Task(Generic[P, R]):
 
     def __get__(self, instance: Any, owner: type | None = None) -> "Task[..., R]":
         """A task that is defined in a class is bound like a method."""
-        return self if instance is None else Task(self.fn.__get__(instance, owner), **self._options)
+        return self if instance is None else Task(bound_to(self.fn, instance, owner), **self._options)
 
     def with_options(self, **changes: Any) -> "Task[P, R]":
         """The same task with other options of `@task`."""
-        _check(changes)
+        check("task", changes)
         return Task(self.fn, **{**self._options, **changes})
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run it here and now; the value, or what it raises. Futures among the arguments are waited for."""
-        wait_for = kwargs.pop("wait_for", None)
+        wait_for = _needs(kwargs)
         run = self._run()
         if self.is_async:
             return self._awaited(run, args, kwargs, wait_for)  # type: ignore[return-value]
@@ -83,7 +85,7 @@ class Task(Generic[P, R]):
         Futures among the arguments, and those of `wait_for=[…]`, come first; if one does not succeed this is skipped.
         Raises MissingContextError outside of a flow.
         """
-        wait_for = kwargs.pop("wait_for", None)
+        wait_for = _needs(kwargs)
         run = self._run()
         scope = run.scope
         if scope is None:
@@ -105,7 +107,7 @@ class Task(Generic[P, R]):
     def map(self: "Task[..., T]", *args: Any, **kwargs: Any) -> Futures[T]: ...
     def map(self, *args: Any, **kwargs: Any) -> Futures[Any]:
         """Submit it once for each item of its iterable arguments, side by side; others are the same in every call."""
-        wait_for = kwargs.pop("wait_for", None)
+        wait_for = _needs(kwargs)
         positional = [_items(value) for value in args]
         named = {name: _items(value) for name, value in kwargs.items()}
         lengths = {len(items) for items in (*positional, *named.values()) if isinstance(items, list)}
@@ -130,7 +132,7 @@ class Task(Generic[P, R]):
         try:
             resolved(wait_for)
             return resolved(args), resolved(kwargs)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             run.move(failure(error))
             raise
 
@@ -184,7 +186,7 @@ class Task(Generic[P, R]):
                     value = await self._perform_async(future.run, resolved(args), resolved(kwargs))
         except BaseException as error:
             if not future.run.state.is_final:
-                future.run.move(CANCELLED)
+                future.run.move(failure(error) if isinstance(error, Exception) else CANCELLED)
             future.settle(error=error)
             if not isinstance(error, Exception):
                 raise
@@ -202,6 +204,8 @@ class Task(Generic[P, R]):
             else:
                 value = self._perform(future.run, given, named)
         except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+            if not future.run.state.is_final:
+                future.run.move(failure(error))
             future.settle(error=error)
         else:
             future.settle(value)
@@ -243,6 +247,16 @@ def _start_after(future: Future[Any], start: Callable[[], None]) -> None:
         need.when_done(functools.partial(one_less, need))
 
 
+def _needs(kwargs: dict[str, Any]) -> list[Any]:
+    """What `wait_for` of a call names, which is no argument of the function. Raises TypeError."""
+    given = kwargs.pop("wait_for", None)
+    if given is None or isinstance(given, Future):
+        return [] if given is None else [given]
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise TypeError(f"wait_for is a future or a list of futures, not a {type(given).__name__}")
+    return list(given)
+
+
 def _items(value: Any) -> Any:
     """A list of what is gone through, or the value in `unmapped`."""
     if isinstance(value, unmapped):
@@ -266,20 +280,6 @@ def _running_loop() -> Any:
     return sys.modules["asyncio"]._get_running_loop()
 
 
-_OPTIONS = frozenset(
-    (
-        *("name", "description", "tags", "retries", "retry_delay_seconds", "retry_jitter_factor", "retry_condition_fn"),
-        *("timeout_seconds", "cache_key_fn", "cache_expiration", "log_prints", "on_failure"),
-    )
-)
-
-
-def _check(options: Mapping[str, Any]) -> None:
-    unknown = sorted(options.keys() - _OPTIONS)
-    if unknown:
-        raise TypeError(f"a task has no option {unknown[0]!r}")
-
-
 @overload
 def task(fn: Callable[P, R], /) -> Task[P, R]: ...
 @overload
@@ -300,5 +300,5 @@ def task(
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a task. `retry_delay_seconds`: a number, one for each retry, or a function of their number."""
-    _check(options)
+    check("task", options)
     return (lambda fn: Task(fn, **options)) if fn is None else Task(fn, **options)

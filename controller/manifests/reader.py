@@ -25,7 +25,7 @@ from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, Refused
 
 MAX_FILES = 10_000
 MAX_FINDINGS_PER_FILE = 200
-_ACROSS_FILES = ("DuplicateName", "RenamedFromDeclared")
+_ACROSS_FILES = ("DuplicateName", "RenamedFromDeclared", "RenamedTwice")
 """What only several documents together can have."""
 
 
@@ -150,6 +150,7 @@ class ManifestReader:
         findings = [finding for read in reads.values() for finding in read.findings]
         findings += _duplicates(reads)
         findings += _not_renamed(reads)
+        findings += _renamed_twice(reads)
         if unread:
             findings.append(_too_many(unread[0], len(reads) + len(unread)))
         taken = {finding.deployment for finding in findings if finding.code in _ACROSS_FILES}
@@ -239,6 +240,23 @@ def _not_renamed(reads: Mapping[str, _Read]) -> Iterator[Finding]:
                     place=one.renamed,
                     path=("renamed_from",),
                     hint="remove renamed_from, or the document that still has the old name",
+                ).finding(path, one.identity)
+
+
+def _renamed_twice(reads: Mapping[str, _Read]) -> Iterator[Finding]:
+    """A finding for each but the first that says it was renamed from the same: one history goes to one name."""
+    first: dict[str, tuple[str, Built]] = {}
+    for path, read in reads.items():
+        for one in read.built:
+            old = one.deployment.renamed_from if one.deployment is not None else None
+            if old is not None and first.setdefault(old, (path, one))[1] is not one:
+                other_path, other = first[old]
+                yield Problem(
+                    code="RenamedTwice",
+                    message=f"{old} was renamed in {other_path}:{other.renamed.line} already, and has one history",
+                    place=one.renamed,
+                    path=("renamed_from",),
+                    hint="remove renamed_from here, or there",
                 ).finding(path, one.identity)
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from controller.errors import SourceError
 from controller.model.findings import Finding
+from controller.model.snapshots import PROJECT_FILE
 from controller.model.status import (
     INVALID,
     KEPT,
@@ -69,8 +70,23 @@ def applied(plan: Plan, now: datetime, before: Iterable[Condition]) -> tuple[Con
 def _about_errors(plan: Plan) -> str:
     files = len({finding.file for finding in plan.errors})
     noun = "file" if files == 1 else "files"
-    rest = "nothing is applied" if plan.is_blocked else "all else is applied"
-    return f"{files} bad {noun}; {rest}: {where(plan.errors[0])}"
+    return f"{files} bad {noun}; {_about_the_rest(plan)}: {where(plan.errors[0])}"
+
+
+def _about_the_rest(plan: Plan) -> str:
+    """What becomes of what is not bad: a broken controller.yaml leaves nothing, a bad file casts doubt on others."""
+    files, names = ({getattr(finding, key) for finding in plan.errors} for key in ("file", "deployment"))
+    is_project_broken = PROJECT_FILE in files and not (plan.changes_anything or plan.unchanged)
+    if plan.is_blocked or is_project_broken:
+        return "nothing is applied"
+    waiting = [
+        one for one in plan.keep if one.reason == INVALID and not (one.entry.file in files or one.entry.name in names)
+    ]
+    if not waiting:
+        return "all else is applied"
+    return (
+        f"all else is applied, but {len(waiting)} may have moved there and {'is' if len(waiting) == 1 else 'are'} kept"
+    )
 
 
 def unavailable(error: SourceError, now: datetime, before: Iterable[Condition]) -> tuple[Condition, ...]:

@@ -1,8 +1,9 @@
 """Python specs to documents: the only place that executes files below the deployments path.
 
-`driver` runs in a process of its own and executes one file; `process` starts it, with a timeout and limits; `source`
-puts the result in place of the file, so that everything after reads documents. `app` wraps the followed source with it,
-`controller validate` only if it is asked to. See docs/format.md, "Python specs".
+`driver` runs in a process of its own and executes one file; `guard` is the process around that, which leaves nothing of
+it behind; `process` starts both, with a timeout and limits; `source` puts the result in place of the file, so that
+everything after reads documents. `app` wraps the followed source with it, `controller validate` only if it is asked to.
+See docs/format.md, "Python specs".
 """
 
 from controller.rendering.process import Renderer

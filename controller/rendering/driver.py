@@ -1,8 +1,7 @@
-"""Executes one Python spec in a process that was started for it, and writes down what it has declared.
+"""Executes one Python spec in a process that was forked for it by `guard`, and writes down what it has declared.
 
-Started by `process` as `python -P driver.py RESULT_FD`, with the call as JSON on standard input. It stands alone, and
-lets the file import what a flow could import (`flow_process` says how). What was registered by `controller.flows.specs`
-is written as documents, each with the line of its call.
+It stands alone, and lets the file import what a flow could import (`flow_process` says how). What was registered by
+`controller.flows.specs` is written as documents, each with the line of its call.
 """
 
 import ast
@@ -10,43 +9,78 @@ import importlib.util
 import json
 import os
 import resource
+import signal
 import sys
+import time
 import traceback
 import types
+from collections.abc import Callable
 from typing import Any
 
 MAX_RESULT_BYTES = 1 << 20
 MEMORY_BYTES = 2 << 30
 CPU_SECONDS = 20
+PATIENCE_SECONDS = 2.0
 _MAX_MESSAGE = 300
 _BESIDE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "runs", "beside", "flow_process.py")
 
 
-def main() -> None:
+class _LateError(BaseException):
+    """It takes too long. Goes through `except Exception` of the file."""
+
+
+def main(result: int, call: dict[str, Any]) -> None:
     """Execute, and write the result to the descriptor."""
-    result = int(sys.argv[1])
     os.set_inheritable(result, False)
-    call = json.load(sys.stdin)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
-    data = json.dumps(rendered(call["root"], call["path"], call.get("origin"))).encode()
+    data = json.dumps(rendered(call["root"], call["path"], call.get("origin"), call["timeout"])).encode()
     if len(data) > MAX_RESULT_BYTES:
         data = json.dumps({"error": {"line": 1, "message": f"it declares more than {MAX_RESULT_BYTES} bytes"}}).encode()
     os.write(result, data)
 
 
-def rendered(root: str, path: str, origin: str | None) -> dict[str, Any]:
-    """What the file declares, or why it could not be told; and the files of the repository that it has read."""
+def rendered(root: str, path: str, origin: str | None, timeout: float) -> dict[str, Any]:
+    """What the file declares, or why it could not be told; and the files of the repository that it has read.
+
+    `is_passing`: the reason may be gone by the next time, though no file has changed, and it costs little to look.
+    """
+    began = time.monotonic()
     full = os.path.join(root, path)
+    read = set[str]()
+    sys.addaudithook(lambda event, details: note(event, details, read))
     try:
-        execute(root, full, path)
+        with_limit(timeout, lambda: execute(root, full, path))
         specs = sys.modules.get("controller.flows.specs")
         registered = [] if specs is None else vars(specs)["registered"]
         places = calls_in(full)
         found: dict[str, Any] = {"documents": [document(spec, root, full, origin, places) for spec in registered]}
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is the file's
         found = {"error": {"line": line_of(error, full), "message": message_of(error)}}
-    return {**found, "files": read_from(root, full)}
+        found["is_passing"] = isinstance(error, ImportError | OSError) and time.monotonic() - began < PATIENCE_SECONDS
+    return {**found, "files": read_from(root, full, read)}
+
+
+def note(event: str, details: tuple[Any, ...], read: set[str]) -> None:
+    """Note each file whose code is compiled or executed, also if it then fails and is no module."""
+    if event == "exec":
+        read.add(str(getattr(details[0], "co_filename", "")))
+    elif event == "compile" and isinstance(details[1], str):
+        read.add(details[1])
+
+
+def with_limit(seconds: float, call: Callable[[], None]) -> None:
+    """Call, and end it by an exception once it has taken so long: that one knows the line."""
+
+    def end(*_: object) -> None:
+        raise _LateError(f"it took longer than {seconds:g} seconds")
+
+    signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        call()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def execute(root: str, full: str, path: str) -> None:
@@ -98,10 +132,11 @@ def calls_in(full: str) -> dict[int, Any]:
     return found
 
 
-def read_from(root: str, full: str) -> list[str]:
+def read_from(root: str, full: str, read: set[str]) -> list[str]:
     """The other files of the repository that were loaded."""
     top = os.path.join(os.path.realpath(root), "")
-    files = {os.path.realpath(str(getattr(module, "__file__", None) or "/")) for module in list(sys.modules.values())}
+    loaded = {str(getattr(module, "__file__", None) or "/") for module in list(sys.modules.values())}
+    files = {os.path.realpath(file) for file in loaded | read if os.path.isabs(file)}
     return sorted(file[len(top) :] for file in files - {os.path.realpath(full)} if file.startswith(top))
 
 
@@ -116,13 +151,11 @@ def line_of(error: BaseException, full: str) -> int:
 
 def message_of(error: BaseException) -> str:
     """The error on one printable line."""
+    if isinstance(error, _LateError):
+        return str(error)
     try:
         text = f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001
         text = type(error).__name__
     line = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text.partition("\n")[0])
     return line.removesuffix(": ")[:_MAX_MESSAGE]
-
-
-if __name__ == "__main__":
-    main()

@@ -1,12 +1,13 @@
-"""Starts the driver for one file, waits for it so long and no longer, and says what came of it.
+"""Has one file executed, waits for it so long and no longer, and says what came of it.
 
-Used by `source`. The process has a session of its own, which is killed with everything in it at the end; it gets the
+Used by `source`. Nothing of what executes it (`guard`, and `driver` below that) is left at the end; it gets the
 environment that flows get, and nothing of the controller's.
 """
 
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -17,18 +18,23 @@ from pathlib import Path
 from typing import Any
 
 from controller.model.snapshots import RENDERED
-from controller.rendering import driver
+from controller.rendering import driver, guard
 
 TIMEOUT_SECONDS = 30.0
+_GUARD_SECONDS = 10.0
+"""What `guard` may take beyond that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendering:
-    """What became of a file: the content that stands in its place, and the other files that it was made from."""
+    """What became of a file: the content that stands in its place, and the other files that it was made from.
+
+    `files` is None where nobody knows. `is_passing`: it failed for a reason that may be gone though no file changes.
+    """
 
     content: bytes
-    files: tuple[str, ...] = ()
-    has_failed: bool = False
+    files: tuple[str, ...] | None = ()
+    is_passing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,40 +51,61 @@ class Renderer:
 
     def render(self, root: Path, path: str) -> Rendering:
         """Execute the file at `path` below `root`. What goes wrong in it is part of the answer. Raises OSError."""
-        call = {"root": str(root), "path": path, "origin": self.origin and str(self.origin)}
+        call = {
+            "root": str(root),
+            "path": path,
+            "origin": self.origin and str(self.origin),
+            "timeout": self.timeout,
+        }
         with tempfile.TemporaryFile() as result:
             failure = self._run(json.dumps(call).encode(), root, result.fileno())
             result.seek(0)
             said = result.read(driver.MAX_RESULT_BYTES + 1)
         found = _answer(said) if failure is None else {"error": {"line": 1, "message": failure}}
-        files = tuple(str(file) for file in found.pop("files", ()))
-        return Rendering(content=RENDERED + json.dumps(found).encode(), files=files, has_failed="error" in found)
+        files = found.pop("files", None)
+        is_passing = bool(found.pop("is_passing", False))
+        return Rendering(
+            content=RENDERED + json.dumps(found).encode(),
+            files=None if files is None else tuple(str(file) for file in files),
+            is_passing=is_passing,
+        )
 
     def _run(self, call: bytes, root: Path, result: int) -> str | None:
         """Why there is no answer; None if there is one."""
         as_whom: dict[str, Any] = {}
         if self.user is not None:
             as_whom = dict(zip(("user", "group", "extra_groups"), self.user, strict=True))
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-X", "utf8", driver.__file__, str(result)],
+        with subprocess.Popen(
+            [sys.executable, "-P", "-X", "utf8", guard.__file__, str(result)],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=root,
             env=dict(self.environment),
             pass_fds=(result,),
             start_new_session=True,
+            bufsize=0,
             **as_whom,
-        )
-        try:
-            process.communicate(call, timeout=self.timeout)
-        except subprocess.TimeoutExpired:
+        ) as process:
+            try:
+                said = _asked(process, call, self.timeout + _GUARD_SECONDS)
+            finally:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+        if said == guard.LATE:
             return f"it took longer than {self.timeout:g} seconds"
-        finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        return None if process.returncode == 0 else f"its process ended with {process.returncode}"
+        return None if said == "0" else f"its process ended with {said or 'the one that watches it'}"
+
+
+def _asked(process: "subprocess.Popen[bytes]", call: bytes, seconds: float) -> str:
+    """What the guard says of the driver's end. Its standard input stays open: it is how it knows that we live."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(call + b"\n")
+    poll = select.poll()
+    poll.register(process.stdout, select.POLLIN)
+    return process.stdout.read(16).decode() if poll.poll(seconds * 1000) else guard.LATE
 
 
 def _answer(said: bytes) -> dict[str, Any]:

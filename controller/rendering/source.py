@@ -1,7 +1,8 @@
 """A source whose Python specs have been rendered: what `app` follows, and `manifests` reads like any other.
 
-A spec is executed again when it changes, or a file of the repository that it has loaded. It is executed in the
-checkout of its revision, so that one commit always gives the same documents.
+A spec is executed again when it changes, or a file of the repository that it has loaded, also if it has failed: one
+that hangs would keep every pass waiting. It is executed in the checkout of its revision, so that one commit always
+gives the same documents.
 """
 
 import hashlib
@@ -21,11 +22,12 @@ _REMEMBERED = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """A rendered file, from which content of its own and of others."""
+    """A rendered file, from which content of its own and of others; where that is not known, at which revision."""
 
     file: ManifestFile
     made_from: str
     others: tuple[tuple[str, str | None], ...]
+    only_at: str | None = None
 
 
 class RenderedSource:
@@ -100,16 +102,18 @@ class RenderedSource:
     def _rendered(self, file: ManifestFile, revision: str) -> ManifestFile:
         code = self._source.code(revision)
         known = self._newest.pop(file.path, None)
-        if known is not None and known.made_from == file.digest and _are(code, known):
+        is_same = known is not None and known.made_from == file.digest and known.only_at in (None, revision)
+        if known is not None and is_same and _are(code, known):
             self._remember(revision, file.path, known.file.content)
         else:
             found = self._render(revision, file.path)
             digest = hashlib.sha256(found.content).hexdigest()
             made = ManifestFile(path=file.path, content=found.content, digest=digest)
-            digests = tuple((path, _digest(code, path)) for path in found.files)
-            known = _Known(file=made, made_from=file.digest, others=digests)
-            if found.has_failed:
-                return made  # the reason may have gone by the next time
+            if found.is_passing:
+                return made
+            digests = tuple((path, _digest(code, path)) for path in found.files or ())
+            only_at = revision if found.files is None else None
+            known = _Known(file=made, made_from=file.digest, others=digests, only_at=only_at)
         self._newest[file.path] = known
         return known.file
 

@@ -21,6 +21,7 @@ from controller.clock import Clock
 from controller.errors import UsageError
 from controller.model.deployments import CommandTarget, Deployment
 from controller.runs.beside import flow_process
+from controller.runs.beside.reports import UNREPORTED
 
 MAX_REPORT_BYTES = 1 << 18
 GRACE_SECONDS = 10.0
@@ -60,9 +61,13 @@ def execute(
         os.close(write)
         seconds = None if deployment.timeout is None else deployment.timeout.total_seconds()
         try:
-            return _attend(pid, read, None if seconds is None else clock.monotonic() + seconds, clock)
+            status, late, received = _attend(pid, read, None if seconds is None else clock.monotonic() + seconds, clock)
         finally:
             os.close(read)
+    reported = _reported(received)
+    if status == 0 and "path" in call and "result" not in reported:
+        return Ending(exit_code=1, error=reported.get("error", UNREPORTED), timed_out=late)
+    return Ending(exit_code=status, timed_out=late, **reported)
 
 
 def _call(
@@ -95,8 +100,8 @@ def _become(program: str, argv: list[str], env: Mapping[str, str], cwd: Path, ca
         os._exit(127)
 
 
-def _attend(pid: int, events: int, deadline: float | None, clock: Clock) -> Ending:
-    """Wait for its end, hear what it reports, end it when it is too late or somebody has enough."""
+def _attend(pid: int, events: int, deadline: float | None, clock: Clock) -> tuple[int, bool, bytes]:
+    """Wait for its end; end it when it is late or somebody has enough. Status, whether it was late, its reports."""
     handle = os.pidfd_open(pid)
     received, open_ends, warnings = b"", [events], 0
     try:
@@ -119,7 +124,7 @@ def _attend(pid: int, events: int, deadline: float | None, clock: Clock) -> Endi
     with suppress(BlockingIOError):
         received += os.read(events, MAX_REPORT_BYTES)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return Ending(exit_code=status, timed_out=warnings > 0, **_reported(received))
+    return status, warnings > 0, received
 
 
 def _reported(received: bytes) -> dict[str, Any]:

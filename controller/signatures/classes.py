@@ -16,8 +16,13 @@ MAX_MEMBERS = 1000
 _MAX_ANCESTORS = 4
 _MAX_BASES = 3
 
-_ENUMS = frozenset(("enum.Enum", "enum.IntEnum", "enum.StrEnum"))
-_MIXINS = frozenset(("builtins.str", "builtins.int"))
+_FLAGS = frozenset(("enum.Flag", "enum.IntFlag"))
+_ENUMS = frozenset(("enum.Enum", "enum.IntEnum", "enum.StrEnum")) | _FLAGS
+_MIXINS: dict[str | None, type] = {
+    **dict.fromkeys(("builtins.str", "enum.StrEnum"), str),
+    **dict.fromkeys(("builtins.int", "enum.IntEnum", "enum.Flag", "enum.IntFlag"), int),
+}
+"""What makes a text or a whole number of each value."""
 _MEMBER_MAKERS = frozenset(("_missing_", "__new__", "__init__", "_generate_next_value_", "__eq__"))
 _INSTANCE_MAKERS = frozenset(("__init__", "__new__", "__get_validators__", "__get_pydantic_core_schema__"))
 _NO_FIELDS = frozenset(("typing.ClassVar", "dataclasses.KW_ONLY"))
@@ -51,33 +56,59 @@ def class_hint(found: Class, resolver: Resolver) -> Hint:
         fields = {field.name: field for field in _keys(found, resolver)}
         return Record(name=found.name, fields=tuple(fields.values()), open=True)
     if _is_dataclass(found, resolver.names):
-        fields = {field.name: field for field in _fields(found, resolver)}
-        return Record(name=found.name, fields=tuple(fields.values()), open=False)
+        return Record(name=found.name, fields=tuple(_fields(found, resolver).values()), open=False)
     return Unknown(text=found.name)
 
 
 def _enumeration(found: Class, names: Namespace, bases: list[str | None]) -> Hint:
     odd = found.decorators or found.keywords or len(found.body) > MAX_MEMBERS
-    if odd or not all(base in _ENUMS | _MIXINS for base in bases):
+    if odd or not all(base in _ENUMS or base in _MIXINS for base in bases):
         return Unknown(text=found.name)
     body = [statement for statement in found.body if not _is_idle(statement)]
-    members = [member for statement in body for member in _member(statement, names, "enum.StrEnum" in bases)]
+    members: list[_Member] = []
+    for statement in body:
+        members.extend(_member(statement, names, bases, members))
     plain = len(members) == len(body) and not found.methods & _MEMBER_MAKERS
     return Members(
         name=found.name,
-        members=tuple((name, value) for name, _, value in members),
-        complete=plain and all(known for _, known, _ in members),
+        members=tuple((member.name, member.value) for member in members),
+        complete=plain and all(member.known for member in members),
+        bits=_bits(members, bases) if _FLAGS.intersection(bases) else None,
     )
 
 
-def _member(statement: ast.stmt, names: Namespace, text: bool) -> Iterator[tuple[str, bool, Any]]:
-    """Name, whether the value is known, value; for an unknown value its name, which is accepted anyway."""
+class _Member(NamedTuple):
+    """An unknown value is represented by the name, which is accepted anyway."""
+
+    name: str
+    known: bool
+    value: Any
+
+
+def _member(statement: ast.stmt, names: Namespace, bases: list[str | None], before: list[_Member]) -> Iterator[_Member]:
     match statement:
         case ast.Assign(targets=[ast.Name(id=name)], value=value) if not name.startswith("__"):
             known, read = constant(value)
-            if text and isinstance(value, ast.Call) and names.path_of(value.func) == "enum.auto":
-                known, read = True, name.lower()
-            yield name, known, read if known else name
+            if isinstance(value, ast.Call) and names.path_of(value.func) == "enum.auto" and not value.args:
+                known, read = _automatic(name, bases, before)
+            known = known and all(isinstance(read, _MIXINS.get(base, object)) for base in bases)
+            yield _Member(name, known, read if known else name)
+
+
+def _automatic(name: str, bases: list[str | None], before: list[_Member]) -> tuple[bool, Any]:
+    """Whether it is known what `auto()` makes here, and what."""
+    if "enum.StrEnum" in bases:
+        return True, name.lower()
+    if _FLAGS.intersection(bases) and all(member.known for member in before):
+        return True, 1 << max((member.value for member in before), default=0).bit_length()
+    return False, None
+
+
+def _bits(members: list[_Member], bases: list[str | None]) -> int:
+    bits = -1 if "enum.IntFlag" in bases else 0  # that one takes any
+    for member in members:
+        bits |= member.value if member.known else 0
+    return bits
 
 
 def _is_idle(statement: ast.stmt) -> bool:
@@ -130,26 +161,36 @@ def _is_dataclass(found: Class, names: Namespace, left: int = _MAX_ANCESTORS) ->
     path, options = _call(found.decorators[0], names)
     if path != "dataclasses.dataclass" or options.keys() & {"init", None}:
         return False
-    if any("init" in _call(field.default, names)[1] for field in _annotated(found) if field.default):
+    if not all(_is_init_said(field, names) for field in _annotated(found)):
         return False
     parents = [_parent(base, names) for base in found.bases]
     return all(parent is not None and _is_dataclass(parent, names, left - 1) for parent in parents)
 
 
-def _fields(found: Class, resolver: Resolver) -> Iterator[Parameter]:
+def _is_init_said(field: Field, names: Namespace) -> bool:
+    """Whether it can be read whether this field is one of those that are given."""
+    said = _call(field.default, names)[1].get("init") if field.default else None
+    return said is None or is_constant(said, True) or is_constant(said, False)
+
+
+def _fields(found: Class, resolver: Resolver) -> dict[str, Parameter]:
+    fields: dict[str, Parameter] = {}
     for base in reversed(found.bases):
         parent = _parent(base, resolver.names)
         if parent is not None:
-            yield from _fields(parent, resolver)
+            fields.update(_fields(parent, resolver))
     for field in _annotated(found):
         if {_wrapper(field.annotation, resolver.names), resolver.names.path_of(field.annotation)} & _NO_FIELDS:
             continue
-        yield Parameter(
+        fields[field.name] = Parameter(
             name=field.name,
             hint=_hint(field, found, resolver),
             required=_is_required(field, resolver.names),
             nullable=may_be_null(field.default),
         )
+        if field.default and is_constant(_call(field.default, resolver.names)[1].get("init"), False):
+            del fields[field.name]
+    return fields
 
 
 def _is_required(field: Field, names: Namespace) -> bool:

@@ -67,11 +67,15 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Members:
-    """An `Enum` of the file: its names and values; not `complete` when some value can't be read from the file."""
+    """An `Enum` of the file: its names and values; not `complete` when some value can't be read from the file.
+
+    `bits`: it is a `Flag`, and these are the bits of its members.
+    """
 
     name: str
     members: tuple[tuple[str, Any], ...]
     complete: bool = True
+    bits: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from controller.signatures.hashing import SETS, is_hashable
 from controller.signatures.hints import (
     AnyOf,
     Anything,
@@ -25,7 +26,7 @@ from controller.signatures.hints import (
 )
 from controller.signatures.known import LOOSE
 from controller.signatures.problems import Path
-from controller.signatures.scalars import RULES
+from controller.signatures.scalars import takes
 
 MAX_STEPS = 200_000
 """Pairs of a value and a hint for one parameter: ten times what a manifest can hold."""
@@ -41,6 +42,7 @@ class Fit(Enum):
     LENGTH = "length"
     MISSING_FIELD = "missing field"
     UNKNOWN_FIELD = "unknown field"
+    IN_A_SET = "in a set"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +91,9 @@ class _Judge:
             case Null():
                 return YES if value is None else _no(hint, value, path)
             case Scalar(name=name):
-                accepted = RULES[name](value)
-                return _no(hint, value, path) if accepted is False else YES if accepted else UNSURE
-            case Choice(values=values, complete=complete):
-                return _among(values, complete, hint, value, path)
+                return YES if takes(name, value) else _no(hint, value, path)
+            case Choice():
+                return _among(hint, value, path)
             case Members():
                 return _member(hint, value, path)
         return self._structure(hint, value, path)
@@ -100,7 +101,8 @@ class _Judge:
     def _structure(self, hint: Items | Row | Table | Record, value: Any, path: Path) -> Verdict:
         match hint, value:
             case (Items(item=item), list() | tuple()):
-                return _all(self.verdict(item, part, (*path, index)) for index, part in enumerate(value))
+                found = _all(self.verdict(item, part, (*path, index)) for index, part in enumerate(value))
+                return self._in_a_set(hint, value, path) if found.accepted and hint.name in SETS else found
             case (Items(), _):
                 return self._no_list(hint, value, path)
             case (Row(items=items), list() | tuple()):
@@ -126,6 +128,16 @@ class _Judge:
             return UNSURE
         meant = [found for found in verdicts if any(fault.path != path or fault.field for fault in found.faults)]
         return meant[0] if len(meant) == 1 else _no(hint, value, path)
+
+    def _in_a_set(self, hint: Items, value: Any, path: Path) -> Verdict:
+        """The items fit; can a set hold them?"""
+        found = YES
+        for index, part in enumerate(value):
+            hashable = is_hashable(hint.item, part, lambda branch, part: self.verdict(branch, part, ()).accepted)
+            if hashable is False:
+                return _no(hint, part, (*path, index), Fit.IN_A_SET)
+            found = UNSURE if hashable is None else found
+        return found
 
     def _no_list(self, hint: Items, value: Any, path: Path) -> Verdict:
         """Where no list is: a text is a `Sequence[str]` too, a mapping an `Iterable[str]`; that is rarely meant."""
@@ -179,22 +191,28 @@ def _all(verdicts: Iterable[Verdict]) -> Verdict:
     return UNSURE if unsure else YES
 
 
-def _among(values: Iterable[Any], complete: bool, hint: Hint, value: Any, path: Path) -> Verdict:
-    """One of these values, of the very same type; equal ones of another type (1 and 1.0) are nobody's promise."""
-    equal = [known for known in values if known == value]
-    if any(type(known) is type(value) for known in equal):
+def _among(hint: Choice, value: Any, path: Path) -> Verdict:
+    """One of these values, of the very same type."""
+    if any(known == value and type(known) is type(value) for known in hint.values):
         return YES
-    return UNSURE if equal or not complete else _no(hint, value, path)
+    return _no(hint, value, path) if hint.complete else UNSURE
 
 
 def _member(hint: Members, value: Any, path: Path) -> Verdict:
-    """The value or the name of a member; what only looks like a value (`"1"` for 1) is nobody's promise."""
+    """The name of a member, or what equals its value; of a `Flag` also what several make together."""
     if isinstance(value, str) and any(name == value for name, _ in hint.members):
         return YES
-    found = _among([known for _, known in hint.members], hint.complete, hint, value, path)
-    return UNSURE if found.faults and _looks_like_one(hint, value) else found
+    if hint.bits is not None and isinstance(value, int | float):
+        return _of_bits(hint, hint.bits, value, path)
+    if any(known == value for _, known in hint.members):
+        return YES
+    return _no(hint, value, path) if hint.complete else UNSURE
 
 
-def _looks_like_one(hint: Members, value: Any) -> bool:
-    numbers = [known for _, known in hint.members if isinstance(known, int | float)]
-    return isinstance(value, str) and RULES["float"](value) is True and float(value) in numbers
+def _of_bits(hint: Members, bits: int, value: int | float, path: Path) -> Verdict:
+    """A number for a `Flag`. What 3.0 is depends on what was asked for before, and what -1 is on the Python."""
+    if value < 0 or (isinstance(value, float) and value.is_integer()):
+        return UNSURE
+    if isinstance(value, int) and not value & ~bits:
+        return YES
+    return _no(hint, value, path) if hint.complete else UNSURE

@@ -10,6 +10,7 @@ from controller.signatures.decorators import Role
 from controller.signatures.entries import Entry, entries_of
 from controller.signatures.names import Function, Namespace
 from controller.signatures.namespace import read_namespace
+from controller.signatures.options import wrong_option
 from controller.signatures.parameters import Flow, flow_of
 from controller.signatures.problems import FlowCode, Problem
 from controller.signatures.reading import UnreadableError, read_text, read_tree
@@ -89,7 +90,7 @@ def read_module(source: bytes) -> Module:
         names = read_namespace(read_tree(text), text)
     except UnreadableError as error:
         return Module(problem=error.problem)
-    return Module(names=names, entries=tuple(entries_of(names)))
+    return Module(names=names, entries=tuple(entries_of(names)), problem=wrong_option(names))
 
 
 def unread_module() -> Module:

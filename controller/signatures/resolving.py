@@ -17,6 +17,7 @@ MAX_DEPTH = 16
 MAX_NODES = 500
 """Of the hints of one signature, with the classes and aliases in them written out."""
 MAX_CHOICES = 1000
+_NEW_TYPE = "typing.NewType"
 
 
 class Resolver:
@@ -55,6 +56,11 @@ class Resolver:
                 return self._generic(self.names.path_of(base), arguments)
             case ast.BinOp(op=ast.BitOr()):
                 return self._union(_operands(expression))
+            case (
+                ast.Call(func=made, args=[_, meant], keywords=[])
+                | ast.Call(func=made, args=[_], keywords=[ast.keyword(arg="tp", value=meant)])
+            ):
+                return self.hint(meant) if self.names.path_of(made) == _NEW_TYPE else Unknown()
         return Unknown()
 
     def _local(self, name: str) -> Hint:

@@ -68,6 +68,8 @@ def message_of(fault: Fault) -> str:
             return f"{where}: {shorten(fault.field)} is missing, {expected} needs it"
         case Fit.UNKNOWN_FIELD:
             return f"{where}: {expected} has no field {shorten(fault.field)}"
+        case Fit.IN_A_SET:
+            return f"{where}: a {expected.partition('[')[0]} can't hold {shown(fault.value)}"
         case Fit.TYPE:
             return f"{where}: expected {expected}, got {shown(fault.value)}"
 

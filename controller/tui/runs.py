@@ -15,10 +15,10 @@ from controller.tui.tasks import task_tree
 from controller.views.runs import RunView
 
 
-def run_table(runs: Sequence[RunView], now: datetime) -> RenderableType:
+def run_table(runs: Sequence[RunView], now: datetime, *, is_filtered: bool = False) -> RenderableType:
     """One row each, newest first."""
     if not runs:
-        return Text("No runs yet.", style="dim")
+        return Text("No run is like that." if is_filtered else "No runs yet.", style="dim")
     titles = ("RUN", "DEPLOYMENT", "STATE", "TRIGGER", "STARTED", "TOOK", "REASON OR RESULT")
     rows = [
         (

@@ -41,6 +41,8 @@ def _line(one: TaskRun, now: datetime) -> Text:
         line.append(f" attempt {one.attempt}", style="dim")
     if one.cached:
         line.append(" cached", style="dim")
+    if one.tags:
+        line.append(" tagged ", style="dim").append_text(words.plain(", ".join(one.tags)))
     if one.reason:
         line.append(" ").append_text(words.plain(one.reason))
     return line

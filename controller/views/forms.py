@@ -157,7 +157,7 @@ def _kind(hint: Hint) -> tuple[str, tuple[Any, ...]]:
     match hint:
         case Choice(values=values, complete=True):
             return "choice", values
-        case Members(members=members, complete=True):
+        case Members(members=members, complete=True, bits=None):
             return "choice", tuple(value for _, value in members)
         case Scalar(name=name):
             return _KINDS.get(name, "text"), ()

@@ -88,6 +88,15 @@ SHAPE = (
         wrong=_RENAMED + "---\nname: nightly\nflow: flows/etl.py:main\n",
         right=_RENAMED,
     ),
+    Explanation(
+        code="RenamedTwice",
+        summary="two deployments were renamed from one",
+        meaning="Two documents say in `renamed_from` that they had the same name. Its history moves to the first; the "
+        "other is not applied.",
+        remedy="Remove `renamed_from` from the one that is new.",
+        wrong=_RENAMED + "---\nname: monthly-sales\nflow: flows/etl.py:main\nrenamed_from: nightly\n",
+        right=_RENAMED + "---\nname: monthly-sales\nflow: flows/etl.py:main\n",
+    ),
 )
 
 WHAT_RUNS = (

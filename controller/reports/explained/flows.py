@@ -64,9 +64,10 @@ FLOWS = (
     ),
     Explanation(
         code="FlowFileInvalid",
-        summary="the file of the flow is not Python",
+        summary="the file of the flow is not Python, or can't be imported",
         meaning="The file of the flow can't be read as Python: it has a syntax error, is not UTF-8, is nested too "
-        "deeply, or the controller may not read it. Nothing in it was run.",
+        "deeply, or the controller may not read it. Or it can't be imported because a `@flow` or `@task` in it has an "
+        "option that is none, or of a wrong type or value. Nothing in it was run.",
         remedy="Correct it at the line that the message names.",
     ),
     Explanation(

@@ -14,7 +14,7 @@ from controller.runs.beside import spawn, tree
 from controller.runs.beside.capture import CHUNK, Capture
 from controller.runs.beside.group import Group
 from controller.runs.beside.limits import Limits
-from controller.runs.beside.reports import Reports
+from controller.runs.beside.reports import UNREPORTED, Reports
 from controller.runs.beside.wake import Wake
 
 DRAIN_SECONDS = 2.0
@@ -123,8 +123,9 @@ class Flow:
         self._left_behind = 0 if self._stopped_for else killed
         self._drain()
         self._reports.close()
+        is_silent = status == 0 and "path" in self._spec["call"] and "result" not in self._reports.own
         ending: dict[str, Any] = {
-            "outcome": self._stopped_for or ("succeeded" if status == 0 else "failed"),
+            "outcome": self._stopped_for or ("succeeded" if status == 0 and not is_silent else "failed"),
             "exit_code": status if status >= 0 else None,
             "signal": -status if status < 0 else None,
             **self._reports.own,
@@ -132,6 +133,8 @@ class Flow:
         if self._stopped_for is None:
             seconds = usage.ru_utime + usage.ru_stime
             reason = self._limits.broken(status, seconds, ending.get("error"), self._group)
+            if is_silent and not ending.get("error"):
+                reason = UNREPORTED
             if reason is not None:
                 ending["reason"] = reason
         return ending

@@ -69,6 +69,8 @@ def main() -> int:
     except SystemExit as error:
         if isinstance(error.code, str):
             report({"error": error.code})
+        elif not error.code:
+            report({"result": None})
         raise
     except MemoryError as error:
         os.write(EVENTS_FD, b'{"error": "MemoryError"}\n')  # first, and without asking for much: there may be none
@@ -87,7 +89,12 @@ def run(call: dict[str, Any]) -> Any:
     path = os.path.join(call["root"], call["path"])
     make_importable(call["root"], os.path.dirname(path))
     sys.argv = [path]
-    flow = find(load(path, call["path"]), call["name"], call["path"])
+    try:
+        module = load(path, call["path"])
+    except SystemExit as error:
+        said = f"{call['path']} called sys.exit({error.code!r}) as it was imported: no flow was called."
+        raise FlowNotFoundError(said) from None
+    flow = find(module, call["name"], call["path"])
     result = invoke(flow, call["parameters"])
     if isinstance(result, types.CoroutineType):
         import asyncio

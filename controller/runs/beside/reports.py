@@ -11,6 +11,8 @@ import os
 import re
 from typing import Any
 
+UNREPORTED = "its process ended with exit code 0, but the flow has not returned"
+"""What is to be said where neither `result` nor `error` came: somebody has called `os._exit(0)`."""
 FILE = "events.jsonl"
 MAX_FILE_BYTES = 16 << 20
 MAX_LINE_BYTES = 4096

@@ -56,3 +56,26 @@ def test_execute_hears_the_result_whatever_else_is_told(followed: Followed) -> N
     followed.repository.commit({"flows/many.py": MANY})
     answer = followed("execute", "flows/many.py:main")
     assert (answer.code, answer.out) == (0, "1999000\n"), answer.err
+
+
+TAGGED = """
+from controller import flow, tags, task
+
+@task(tags=["sales", "\\x1b[31m"])
+def step() -> None: ...
+
+@flow
+def main() -> None:
+    with tags("daily"):
+        step()
+"""
+
+
+def test_tags_of_tasks_are_shown(followed: Followed) -> None:
+    followed.repository.commit({"flows/t.py": TAGGED, "deployments/t.yaml": "name: tagged\nflow: flows/t.py:main\n"})
+    followed("reconcile", "--wait")
+    run = followed("trigger", "tagged", "--wait", "-o", "json").json
+    [line] = [line for line in followed("runs", "show", run["id"]).out.splitlines() if "step-1" in line]
+    assert line.endswith("tagged daily, sales, \\x1b[31m")
+    [line] = [line for line in followed("runs", "show", run["id"]).out.splitlines() if "main-1" in line]
+    assert "tagged" not in line

@@ -61,6 +61,19 @@ def test_what_is_there_already_is_written_over_only_if_that_is_said(work: Path, 
     assert (answer.code, answer.out.count("Created")) == (0, 2)
 
 
+def test_what_was_made_of_a_spec_before_it_was_renamed_is_to_be_removed(work: Path, command: Command) -> None:
+    (work / "work/spec.yaml").write_text(YAML, encoding="utf-8")
+    create = ("deployment", "create", "--repo", str(work), "--replace")
+    assert command(*create, str(work / "work/spec.yaml")).code == 0
+    (work / "work/spec.yaml").rename(work / "work/renamed.yaml")
+    answer = command(*create, str(work / "work/renamed.yaml"))
+    assert answer.code == 1
+    assert "the name one is also declared in deployments/spec.yaml:2" in answer.out
+    assert "if that file was made of this one, before it was renamed, remove it with git rm" in answer.out
+    (work / "deployments/spec.yaml").unlink()
+    assert command(*create, str(work / "work/renamed.yaml")).code == 0
+
+
 @pytest.mark.parametrize(
     ("name", "text", "code", "words"),
     [

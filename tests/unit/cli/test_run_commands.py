@@ -159,3 +159,11 @@ def test_what_can_not_be_executed_exits_with_2(execute: Execute, what: str, said
     answer = execute(what)
     assert (answer.code, answer.out) == (2, "")
     assert said in answer.err
+
+
+def test_an_executed_flow_that_ends_without_a_word_has_not_succeeded(execute: Execute, tmp_path: Path) -> None:
+    (tmp_path / "code/flows/silent.py").write_text("import os\ndef f():\n    os._exit(0)\n")
+    (tmp_path / "code/deployments/silent.yaml").write_text("name: silent\nflow: flows/silent.py:f\n")
+    answer = execute("silent")
+    assert (answer.code, answer.out) == (1, "")
+    assert "its process ended with exit code 0, but the flow has not returned" in answer.err

@@ -11,7 +11,7 @@ import pytest
 
 from controller import flow, get_run_context, get_run_logger, task
 from controller.flows.coercion import ParameterError
-from controller.flows.states import MissingContextError, TimedOutError
+from controller.flows.states import ExitedError, MissingContextError, TimedOutError
 
 
 @flow
@@ -144,3 +144,63 @@ def test_a_script_runs_in_plain_python_with_a_readable_log(tmp_path: Path) -> No
     assert done.stdout == "5\n"
     lines = [line.partition(" | ")[2] for line in done.stderr.splitlines()]
     assert lines == ["INFO    | main-1 | hello", "WARNING | load-1 | OSError: away; retry 1 of 1 in 0 s"]
+
+
+def test_what_others_have_named_or_raised_stays_on_its_line_and_does_nothing_to_a_terminal(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(
+        r"""
+from controller import flow, markdown, task
+
+@task(name="a\nb\x1b[2J", retries=1)
+def step():
+    raise type("E\x07", (Exception,), {})("red \x1b[31m\r alert")
+
+@flow(name="f\u202eg")
+def main():
+    markdown("text", key="k\x1b[0m")
+    step.submit().wait()
+    return step.submit().state
+
+try:
+    main()
+except RuntimeError as error:
+    print(error)
+""",
+        encoding="utf-8",
+    )
+    done = subprocess.run([sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    said = done.stdout + done.stderr
+    assert all(line.isprintable() for line in said.split("\n"))
+    assert r"| a\nb\x1b[2J-1 | E\x07: red \x1b[31m" in done.stderr
+    assert r"f\u202eg-1" in done.stderr
+
+
+def test_a_script_that_is_ended_by_its_flow_ends_and_one_that_is_by_a_task_has_failed(tmp_path: Path) -> None:
+    code = "import sys\nfrom controller import flow, task\n@task(retries=1)\ndef step():\n    sys.exit(CODE)\n"
+    flows = "@flow\ndef main():\n    sys.exit(CODE)\n@flow\ndef above():\n    step()\n"
+
+    def exit_code(call: str, code_said: str) -> int:
+        text = f"{code}{flows}{call}\nprint('went on')\n".replace("CODE", code_said)
+        (tmp_path / "main.py").write_text(text, encoding="utf-8")
+        done = subprocess.run([sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.stdout == ""
+        assert (f"step-1 called sys.exit({code_said})" in done.stderr) is (call != "main()")
+        return done.returncode
+
+    assert [exit_code("main()", code) for code in ("0", "3")] == [0, 3]
+    assert [exit_code("above()", code) for code in ("0", "3")] == [1, 1]
+    assert exit_code("step()", "0") == 1
+
+
+def test_async_tasks_that_exit_have_failed_too() -> None:
+    @task
+    async def step() -> None:
+        sys.exit(0)
+
+    @flow
+    async def main(call: str) -> None:
+        await (step() if call == "call" else step.submit())
+
+    for call in ("call", "submit"):
+        with pytest.raises(ExitedError, match=r"called sys.exit\(0\); it ends by returning or raising"):
+            asyncio.run(main(call))

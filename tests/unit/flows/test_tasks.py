@@ -343,3 +343,25 @@ def test_an_argument_without_futures_is_the_very_same_object() -> None:
         return values
 
     assert main() == [1, 1]
+
+
+def test_what_contains_itself_may_be_given_to_a_task_unless_futures_are_in_it() -> None:
+    @task
+    def length(items: list[Any]) -> int:
+        return len(items)
+
+    @flow
+    def main() -> list[int]:
+        round_: list[Any] = [1]
+        round_.append(round_)
+        found = [length.submit(round_).result(), length(round_)]
+        round_.append(length.submit([]))
+        future = length.submit(round_)
+        with pytest.raises(ValueError, match="a collection that contains itself can't have futures in it"):
+            future.result()
+        assert future.state.name == "failed"
+        with pytest.raises(ValueError, match="a collection that contains itself can't have futures in it"):
+            length(round_)
+        return found
+
+    assert main() == [2, 2]

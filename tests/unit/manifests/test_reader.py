@@ -101,6 +101,15 @@ def test_a_name_in_two_files_is_reported_at_both_and_in_force_from_neither(read:
     assert state.broken_files == {"deployments/a.yaml", "deployments/b.yaml"}
 
 
+def test_only_the_first_was_renamed_from_what_two_say_that_they_were(read: Read) -> None:
+    renamed = "renamed_from: old\n"
+    state = read(GOOD.format("a") + renamed, b_yaml="# c\n" + GOOD.format("b") + renamed, c_yaml=GOOD.format("c"))
+    assert set(state.deployments) == {"a", "c"}
+    [finding] = state.findings
+    assert (finding.code, finding.file, finding.deployment) == ("RenamedTwice", "deployments/b.yaml", "b")
+    assert finding.message.startswith("old was renamed in deployments/a.yaml:")
+
+
 def test_a_name_is_taken_by_an_invalid_document_too(read: Read) -> None:
     state = read(GOOD.format("a"), b_yaml="name: a\n")
     assert not state.deployments

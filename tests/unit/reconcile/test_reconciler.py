@@ -11,6 +11,7 @@ import pytest
 
 from controller.errors import SourceError, StateError
 from controller.model.status import Condition, ConditionType
+from controller.reconcile import PassResult
 from controller.sources.directory import DirectorySource
 from controller.store import Store, inventory, occurrences, passes, sources
 from tests.conftest import NOW
@@ -361,6 +362,25 @@ def test_a_broken_project_changes_nothing_and_prunes_nothing(world: World) -> No
     project.write_text("defaults: {timeout: 2h}\n", encoding="utf-8")
     world.put()
     assert {name: entry.document["timeout"] for name, entry in world.entries().items()} == {"a": "2h", "d": "2h"}
+
+
+def source_says(result: PassResult) -> str:
+    return next(one.message for one in result.status.conditions if one.type is ConditionType.READY)
+
+
+def test_what_becomes_of_the_rest_is_said_as_it_is(world: World) -> None:
+    world.put(a=hourly("a"), b=hourly("b"), c=hourly("c"))
+    assert source_says(world.put(a=BROKEN)).startswith("1 bad file; all else is applied: deployments/a.yaml:2:1: ")
+    said = source_says(world.put(a=BROKEN + "---\n" + hourly("b"), b=None, c=None))
+    assert said.startswith(
+        "1 bad file; all else is applied, but 1 may have moved there and is kept: deployments/a.yaml"
+    )
+    (world.root / "controller.yaml").write_text("defaults: {timeout: soon}\n", encoding="utf-8")
+    assert source_says(world.put()).startswith("1 bad file; nothing is applied: controller.yaml:1:21: ")
+    world.is_atomic = True
+    world.restart()
+    (world.root / "controller.yaml").unlink()
+    assert source_says(world.put(d=hourly("d"))).startswith("1 bad file; nothing is applied: deployments/a.yaml")
 
 
 def test_an_environment_that_is_gone_changes_nothing(world: World) -> None:

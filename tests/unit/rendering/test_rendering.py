@@ -1,6 +1,8 @@
 """Python specs become the documents that YAML would be: executed once, in a process of their own, and judged alike."""
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -113,8 +115,22 @@ def test_findings_are_at_the_line_of_the_call(root: Path) -> None:
         ("import no_such_thing\n", 2, "ModuleNotFoundError: No module named 'no_such_thing'"),
         ("import os; os._exit(0)\n", 1, "its process ended without an answer"),
         ("import os; os.kill(os.getpid(), 9)\n", 1, "its process ended with -9"),
+        ("import os; os.killpg(0, 9)\n", 1, "its process ended with -9"),
         ("raise SystemExit(3)\n", 2, "SystemExit: 3"),
         ("DeploymentSpec(\n    name='a',\n    parameters={'x': {'y': object}})\n", 2, "parameters.x.y: type"),
+        (
+            "DeploymentSpec(name='a',\n    parameters={'x': [10**5000]})\n",
+            2,
+            "parameters.x[0]: a number of so many digits can't",
+        ),
+        (
+            "DeploymentSpec(name='a', parameters={'x': '\\ud800'})\n",
+            2,
+            "x: '\\ud800' can't be written down: it holds half",
+        ),
+        ("DeploymentSpec(name='a', description='\\ud800')\n", 2, "description: '\\ud800' can't be written down"),
+        ("DeploymentSpec(name='a', parameters={'\\ud800': 1})\n", 2, "parameters: '\\ud800' can't be written down"),
+        ("x = []\nx.append(x)\nDeploymentSpec(name='a', tags=x)\n", 4, "it is given contains itself, or is nested too"),
         ("DeploymentSpec(name='a', parameters={'x': 'x' * 2_000_000})\n", 1, "it declares more than 1048576 bytes"),
     ],
 )
@@ -126,6 +142,54 @@ def test_what_can_not_be_executed_says_where_and_why(root: Path, text: str, line
     assert found.broken_files == {"deployments/spec.py"}
 
 
+def ended(pid: str) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    try:
+        return status.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@pytest.mark.parametrize(
+    "text", ["DeploymentSpec(name='a', command=['ls'])", "signal.pause()", "os.kill(os.getpid(), 9)"]
+)
+def test_what_a_spec_has_sent_away_into_a_session_of_its_own_is_ended_too(root: Path, text: str) -> None:
+    write(
+        root,
+        "deployments/spec.py",
+        f"{IMPORTS}import os, signal\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork() == 0:\n"
+        "        open('pid.new', 'w').write(str(os.getpid()))\n"
+        "        os.rename('pid.new', 'pid')\n"
+        "        signal.pause()\n"
+        "    os._exit(0)\n"
+        f"while not os.path.exists('pid'): pass\n{text}\n",
+    )
+    read(source_of(root, Renderer(environment={"PATH": "/usr/bin:/bin"}, timeout=3)))
+    assert ended((root / "pid").read_text(encoding="utf-8"))
+
+
+def test_a_spec_ends_with_the_process_that_had_it_executed(root: Path) -> None:
+    write(
+        root,
+        "deployments/spec.py",
+        "import os, signal  # DeploymentSpec\n"
+        "open('pid.new', 'w').write(str(os.getpid()))\nos.rename('pid.new', 'pid')\nsignal.pause()\n",
+    )
+    program = (
+        "import pathlib, sys; from controller.rendering import Renderer\n"
+        "Renderer(environment={}).render(pathlib.Path(sys.argv[1]), 'deployments/spec.py')\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, str(root)])
+    wait_until((root / "pid").exists)
+    process.kill()
+    process.wait()
+    pid = (root / "pid").read_text(encoding="utf-8")
+    wait_until(lambda: ended(pid))
+
+
 def test_a_spec_that_does_not_end_is_ended_with_all_it_has_started(root: Path) -> None:
     write(
         root,
@@ -135,10 +199,9 @@ def test_a_spec_that_does_not_end_is_ended_with_all_it_has_started(root: Path) -
         "open('pid', 'w').write(str(child.pid))\nchild.wait()\n",
     )
     found = read(source_of(root, Renderer(environment={"PATH": "/usr/bin:/bin"}, timeout=3)))
-    assert [one.message for one in found.findings] == ["it could not be executed: it took longer than 3 seconds"]
-    pid = (root / "pid").read_text(encoding="utf-8")
-    status = Path(f"/proc/{pid}/stat")
-    wait_until(lambda: not status.exists() or status.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z")
+    [finding] = found.findings
+    assert (finding.message, finding.line) == ("it could not be executed: it took longer than 3 seconds", 4)
+    assert ended((root / "pid").read_text(encoding="utf-8"))
 
 
 def test_it_sees_a_clean_environment_and_the_modules_of_a_flow(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,6 +246,53 @@ def test_it_is_executed_again_only_when_what_it_was_made_of_changes(root: Path) 
     assert [numbers(), (root / "count").read_text()] == [[1], "x"]
     write(root, "common.py", "NUMBERS = [1, 2]\n")
     assert [numbers(), (root / "count").read_text()] == [[1, 2], "xx"]
+
+
+FAILURES = {
+    "in the file": ("raise RuntimeError('no')", "NUMBERS = [1]"),
+    "in a file that it imports": ("", "raise RuntimeError('no')"),
+    "in what is no Python": ("", "def f(:"),
+    "a file that can be missed": ("raise RuntimeError('no')", "raise ValueError('no')"),
+    "it takes too long": ("signal.pause()", "NUMBERS = [1]"),
+    "a file takes too long": ("", "import signal; signal.pause()"),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_failure_is_remembered_until_what_it_was_made_of_changes(root: Path, name: str) -> None:
+    then, common = FAILURES[name]
+    imported = "try: import common\nexcept ValueError: pass" if "missed" in name else "import common"
+    counts = f"import os, signal\nopen('count', 'a').write('x')\n{imported}\n{then}\n"
+    write(root, "common.py", f"{common}\n")
+    write(root, "deployments/spec.py", IMPORTS + counts + "DeploymentSpec(name='a', command=['ls'])\n")
+    source = source_of(root, Renderer(environment={"PATH": "/usr/bin:/bin"}, timeout=1))
+    messages = [[one.message for one in read(source).findings] for _ in range(2)]
+    assert messages[0] == messages[1] != []
+    write(root, "other.py", "pass\n")
+    read(source)
+    assert (root / "count").read_text() == "x"
+    write(root, "common.py", "NUMBERS = [2]\n")
+    read(source)
+    assert (root / "count").read_text() == "xx"
+
+
+def test_of_a_spec_that_had_to_be_killed_nobody_knows_what_it_was_made_of(root: Path) -> None:
+    counts = "import os, signal\nopen('count', 'a').write('x')\n"
+    write(root, "deployments/spec.py", f"{IMPORTS}{counts}os.kill(os.getpid(), 9)\n")
+    source = source_of(root)
+    assert read(source).findings == read(source).findings != ()
+    assert (root / "count").read_text() == "x"
+    write(root, "deployments/other.yaml", "name: b\ncommand: [ls]\n")
+    read(source)
+    assert (root / "count").read_text() == "xx"
+
+
+def test_what_may_be_there_by_the_next_time_is_looked_for_again(root: Path) -> None:
+    counts = "open('count', 'a').write('x')\n"
+    write(root, "deployments/spec.py", f"{IMPORTS}{counts}import no_such_thing\n")
+    source = source_of(root)
+    assert read(source).findings == read(source).findings != ()
+    assert (root / "count").read_text() == "xx"
 
 
 def test_a_commit_is_rendered_from_its_own_files(repository: GitRepository, tmp_path: Path) -> None:

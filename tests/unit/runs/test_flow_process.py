@@ -91,12 +91,42 @@ def test_wrong_parameters_have_failed(run_flow: RunFlow) -> None:
         ("sys.exit()", ("succeeded", 0, None)),
         ("sys.exit('no')", ("failed", 1, None)),
         ("os._exit(5)", ("failed", 5, None)),
+        ("os._exit(0)", ("failed", 0, None)),
+        ("sys.exit(256)", ("failed", 0, None)),
         ("os.kill(os.getpid(), 9)", ("failed", None, 9)),
     ],
 )
 def test_a_flow_may_end_its_process(run_flow: RunFlow, how: str, expected: tuple[str, int | None, int | None]) -> None:
     ending, _ = run_flow({"a.py": f"import os, sys\ndef f():\n    {how}\n"}, "a.py:f")
     assert (ending["outcome"], ending["exit_code"], ending["signal"]) == expected
+
+
+def test_an_end_without_a_word_is_no_success(run_flow: RunFlow) -> None:
+    code = "import os\nfrom controller import flow\n@flow\ndef f():\n    os._exit(0)\n"
+    ending, _ = run_flow({"a.py": code}, "a.py:f")
+    assert ending["outcome"] == "failed"
+    assert ending["reason"] == "its process ended with exit code 0, but the flow has not returned"
+    ending, _ = run_flow({"a.py": "import atexit, os\ndef f():\n    atexit.register(os._exit, 0)\n"}, "a.py:f")
+    assert ending["outcome"] == "succeeded"
+
+
+def test_a_file_that_ends_the_process_as_it_is_imported_has_no_flow_to_call(run_flow: RunFlow) -> None:
+    ending, log = run_flow({"a.py": "import sys\nsys.exit()\ndef f(): ...\n"}, "a.py:f")
+    assert (ending["outcome"], ending["exit_code"]) == ("failed", 1)
+    assert ending["error"] == "a.py called sys.exit(None) as it was imported: no flow was called."
+    assert log == f"{ending['error']}\n"
+
+
+@pytest.mark.parametrize("call", ["step()", "step.submit()", "step.submit().result()", "below()"])
+def test_a_task_or_subflow_that_exits_has_failed_and_so_has_its_flow(run_flow: RunFlow, call: str) -> None:
+    code = (
+        "import sys\nfrom controller import flow, task\n@task\ndef step():\n    sys.exit(0)\n"
+        f"@flow\ndef below():\n    sys.exit(0)\n@flow\ndef f():\n    {call}\n"
+    )
+    ending, _ = run_flow({"a.py": code}, "a.py:f")
+    name = "below" if call == "below()" else "step"
+    assert ending["outcome"] == "failed"
+    assert f"{name}-1 called sys.exit(0); it ends by returning or raising" in ending["error"]
 
 
 RESULTS: list[tuple[str, object]] = [

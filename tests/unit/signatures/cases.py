@@ -54,6 +54,25 @@ class Size(StrEnum):
 class Odd(Enum):
     A = object()
 
+class Mixed(str, Enum):
+    A = 1
+
+class Rights(enum.Flag):
+    READ = auto()
+    WRITE = auto()
+    RUN = 4
+
+class Sparse(enum.Flag):
+    A = 1
+    B = 8
+
+class Kept(enum.IntFlag):
+    A = 1
+
+class Odder(enum.Flag):
+    A = 1
+    B = A << 3
+
 class Forgiving(Enum):
     A = 1
     @classmethod
@@ -79,6 +98,22 @@ class Derived:
     days: int
     total: int = field(init=False)
 
+@dataclass
+class Further(Derived):
+    total: int = field(kw_only=True)
+
+@dataclass
+class Fewer(Base):
+    days: int = field(init=False)
+
+@dataclass
+class Decided:
+    days: int = field(init=True)
+
+@dataclass
+class Undecided:
+    days: int = field(init=bool(1))
+
 class Strange(Base):
     days: str
 
@@ -93,6 +128,8 @@ Ids = list[int]
 Tree = list["Trees"]
 Trees = list["Tree"]
 Id = NewType("Id", int)
+Name = typing.NewType("Name", tp=str)
+Ident = NewType("Ident", "Id | None")
 '''
 )
 
@@ -112,24 +149,40 @@ SCALARS: dict[str, dict[bool | None, list[Any]]] = {
         _YES: [True, False, 0, 1, 0.0, 1.0, *["true", "FALSE", "yes", "no", "on", "off", "1", "0", "y", "n", "t", "f"]],
         _NO: [2, -1, 0.5, "", "maybe", "2", None, [], {}],
     },
-    "bytes": {_YES: ["", "abc"], _NO: [1, True, None, [], {}]},
+    "bytes": {_YES: ["", "abc"], _NO: [1, True, None, [], {}, "\ud800"]},
     "date": {
-        _YES: ["2026-01-31", "2026-01-31T00:00:00", "20260131"],
-        _NO: ["2026-02-30", "2026-01-31T10:00:00", "tomorrow", "31.01.2026", "", True, None, [], {}],
-        _UNSURE: [0, 1.5, "1700000000"],
+        _YES: ["2026-01-31", "2026-01-31T00:00:00", " 2026-01-31T00:00:00 ", "20260131"],
+        _NO: [
+            *["2026-02-30", "2026-01-31T10:00:00", "tomorrow", "31.01.2026", "", True, None, [], {}],
+            *[0, 1.5, "1700000000"],
+        ],
     },
     "dt.datetime": {
         _YES: ["2026-01-31", "2026-01-31T10:00", "2026-01-31 10:00:00+02:00", "2026-01-31t10:00:00z", 1700000000, 1.5],
-        _NO: ["2026-02-30T10:00:00", "now", "", True, None, [], {}],
-        _UNSURE: ["1700000000"],
+        _NO: ["2026-02-30T10:00:00", "now", "", True, None, [], {}, "1700000000", "5", 1e300, float("nan")],
     },
-    "time": {_YES: ["10:30", "10:30:15.5"], _NO: ["25:00", "noon", "", True, None, [], {}], _UNSURE: [0, 3600.5, "60"]},
+    "time": {_YES: ["10:30", "10:30:15.5"], _NO: ["25:00", "noon", "", True, None, [], {}, 0, 3600.5, "60"]},
     "timedelta": {
         _YES: [0, 90, 1.5, "PT1H30M", "P2D", "01:30", "01:30:00", "1 day, 00:00:01"],
-        _NO: ["soon", "", None, [], {}],
-        _UNSURE: [True, "90s", "1h30m", "2 days", "30"],
+        _NO: [
+            "soon",
+            "",
+            None,
+            [],
+            {},
+            True,
+            "90s",
+            "1h30m",
+            "2 days",
+            "1d",
+            "30",
+            "5",
+            1e300,
+            float("inf"),
+            "P9999999999D",
+        ],
     },
-    "Decimal": {_YES: [1, 1.5, "1.50", "1e3"], _NO: ["1,5", "x", "", None, [], {}], _UNSURE: [True]},
+    "Decimal": {_YES: [1, 1.5, "1.50", "1e3"], _NO: ["1,5", "x", "", None, [], {}, True]},
     "UUID": {
         _YES: ["6ba7b810-9dad-11d1-80b4-00c04fd430c8", "6ba7b8109dad11d180b400c04fd430c8"],
         _NO: ["6ba7b810", "", 5, True, None, [], {}],
@@ -150,11 +203,29 @@ COLLECTIONS: dict[str, dict[bool | None, list[Any]]] = {
     "L[int]": {_YES: [["1"]], _NO: ["[1]"]},
     "t.List['int']": {_YES: [["1"]], _NO: [["x"]]},
     "list[list[str]]": {_YES: [[["a"], []]], _NO: [["a"], [[["a"]]]]},
+    "set": {_YES: [[], [1, "a", None]], _NO: [[[1]], [1, {}]]},
     "Set[str]": {_YES: [["a", "a"], []], _NO: ["a", {"a": 1}, [[]]]},
+    "Set[Any]": {_YES: [["a", 1]], _NO: [[[1]], ["a", {"b": 1}]]},
+    "set[list[int]]": {_YES: [[]], _NO: [[[1]], [["1"], []]]},
+    "set[dict[str, int]]": {_YES: [[]], _NO: [[{"a": 1}], [{}]]},
+    "set[Sequence[int]]": {_YES: [[]], _NO: [[[1]]]},
+    "set[tuple]": {_YES: [[[1], []]], _NO: [[[1, [2]]]]},
+    "set[tuple[int, ...]]": {_YES: [[[1], ["2"]]], _NO: [[1]]},
+    "set[tuple[Any, int]]": {_YES: [[["a", 1]]], _NO: [[[[1], 1]]]},
+    "set[frozenset[int]]": {_YES: [[["1"], [2]]], _NO: [[1]]},
+    "frozenset[set[int]]": {_YES: [[]], _NO: [[[1]]]},
+    "frozenset[list[int] | int]": {_YES: [[1, "2"]], _NO: [[1, [2]]]},
+    "set[list[int] | tuple[int, ...]]": {_UNSURE: [[[1]]]},
+    "typing.MutableSet": {_YES: [[1]], _NO: [[[1]]]},
+    "list[set[Any]]": {_YES: [[[1]]], _NO: [[[[1]]]]},
     "frozenset[int]": {_YES: [["1"]], _NO: [{"1": 1}, 1]},
     "FrozenSet": {_YES: [["1"]], _NO: [1]},
     "Sequence[int]": {_YES: [[1]], _NO: ["[1, 2]", "12", {"1": 2}, 3]},
     "Sequence[str]": {_YES: [["a"]], _NO: ["['a']", {"a": 1}, 3, None], _UNSURE: ["abc"]},
+    "Sequence[date]": {_YES: [["2026-01-31"]], _NO: ["abc", {"a": 1}]},
+    "Sequence[list[str]]": {_NO: ["abc", ["abc"]]},
+    "typing.Iterable[int | None]": {_YES: [[None, "1"]], _NO: ["abc", {"a": 1}, {}]},
+    "typing.Iterable[Any]": {_YES: [[None, "1"]], _UNSURE: ["abc", {"a": 1}, {}]},
     "collections.abc.Iterable[str]": {_YES: [["a"]], _NO: [5, None], _UNSURE: ["abc", {"a": 1}]},
     "typing.Iterable[int]": {_YES: [["1"]], _NO: ["12", {"1": 2}]},
     "typing.Collection[int]": {_YES: [[1]], _NO: ["1", {"1": 1}]},
@@ -176,8 +247,9 @@ COMBINED: dict[str, dict[bool | None, list[Any]]] = {
     "Union[int, List[str]]": {_YES: [1, "1", ["a"]], _NO: ["a", [None], None, {}]},
     "Union[int, Optional[bool]]": {_YES: [None, "yes", 5], _NO: ["maybe"]},
     "int | DataFrame": {_YES: [1], _UNSURE: ["x", None, []]},
-    "Literal['a', 1, True]": {_YES: ["a", 1, True], _NO: ["b", "1", 2, None, [], "A", False], _UNSURE: [1.0]},
-    "Literal[1]": {_YES: [1], _NO: [2, "1"], _UNSURE: [True, 1.0]},
+    "Literal['a', 1, True]": {_YES: ["a", 1, True], _NO: ["b", "1", 2, None, [], "A", False, 1.0]},
+    "Literal[1]": {_YES: [1], _NO: [2, "1", True, 1.0]},
+    "Literal[True]": {_YES: [True], _NO: [1, "true"]},
     "Literal[-1, None]": {_YES: [-1, None], _NO: [1, "None"]},
     "Literal['a', b'b']": {_YES: ["a"], _UNSURE: ["b"]},
     "Literal[Literal['a'], 'b']": {_YES: ["b"], _UNSURE: ["a", "c"]},
@@ -190,7 +262,16 @@ COMBINED: dict[str, dict[bool | None, list[Any]]] = {
 
 DEFINED: dict[str, dict[bool | None, list[Any]]] = {
     "Color": {_YES: ["red", "BLUE"], _NO: ["green", 1, None, [], {}, "Red"]},
-    "Level": {_YES: [1, 2, "LOW"], _NO: [3, "low", "3"], _UNSURE: ["1", "+1", "2.0", 1.0, True]},
+    "Level": {_YES: [1, 2, "LOW", 1.0, True], _NO: [3, "low", "3", "1", "+1", "2.0", 1.5, False]},
+    "Mixed": {_YES: ["A"], _UNSURE: [1, "1", "x"]},
+    "Rights": {
+        _YES: [1, 3, 7, 0, "READ", True],
+        _NO: [8, 9, "8", "1", "read", "READ|WRITE", 0.5, None, [], {}],
+        _UNSURE: [-1, 1.0, 3.0],
+    },
+    "Sparse": {_YES: [1, 8, 9], _NO: [2, 10]},
+    "Kept": {_YES: [1, 8, 1000, "A"], _NO: ["x", None, []]},
+    "Odder": {_YES: ["A", "B", 1], _UNSURE: [4, 8]},
     "Size": {_YES: ["small", "SMALL"], _NO: ["large", 1]},
     "Odd": {_YES: ["A"], _UNSURE: ["B", 1]},
     "Forgiving": {_YES: [1, "A"], _UNSURE: ["B", 2]},
@@ -207,7 +288,17 @@ DEFINED: dict[str, dict[bool | None, list[Any]]] = {
         _UNSURE: [{"days": 1, "parent": {"days": "x"}}, {"days": 1, "parent": 5}],
     },
     "Own": {_UNSURE: [{}, "x", 1]},
-    "Derived": {_UNSURE: [{"days": 1}, {}]},
+    "Derived": {_YES: [{"days": 1}, {"days": "2"}], _NO: [{}, {"days": 1, "total": 2}, {"days": "x"}, 5]},
+    "Further": {_YES: [{"days": 1, "total": 5}], _NO: [{"days": 1}, {"total": 5}]},
+    "Fewer": {_YES: [{"region": "us"}, {}], _NO: [{"days": 1}]},
+    "Decided": {
+        _YES: [{"days": 1}],
+        _NO: [{}],
+    },
+    "Undecided": {_UNSURE: [{"days": 1}, {}]},
+    "set[Base]": {_YES: [[]], _NO: [[{"days": "x"}]], _UNSURE: [[{"days": 1}]]},
+    "set[Color]": {_YES: [["red", "BLUE"]], _NO: [["green"], [[1]]]},
+    "set[Query]": {_YES: [[]], _NO: [[{"table": "a"}]]},
     "Strange": {_UNSURE: [{"days": "x"}, 1]},
     "Query": {
         _YES: [{"table": "a"}, {"table": "a", "limit": 1}],
@@ -217,7 +308,10 @@ DEFINED: dict[str, dict[bool | None, list[Any]]] = {
     "Loose": {_YES: [{"table": "a"}, {"table": "a", "order": "b"}], _NO: [{"order": "b"}, {"table": "a", "order": []}]},
     "Ids": {_YES: [["1"]], _NO: ["[1]"]},
     "'Ids | None'": {_YES: [None], _NO: ["[1]"]},
-    "Id": {_UNSURE: [1, "x", None]},
+    "Id": {_YES: [1, "1"], _NO: ["x", None]},
+    "list[Id]": {_YES: [["1"]], _NO: [["x"]]},
+    "Name": {_YES: ["x"], _NO: [True]},
+    "Ident": {_YES: [None, "7"], _NO: ["x"]},
     "Missing": {_UNSURE: [1, "x", None]},
     "pandas.DataFrame": {_UNSURE: [1, "x", None]},
     "typing.Callable[[], int]": {_UNSURE: [1, "x", None]},

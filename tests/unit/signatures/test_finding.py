@@ -198,3 +198,36 @@ def test_many_candidates_are_cut_short() -> None:
     source = "".join(f"def step_{number}(): ...\n" for number in range(50))
     assert problem(source, None).hint is not None
     assert (problem(source, None).hint or "").endswith("step_9 and 40 more")
+
+
+@pytest.mark.parametrize(
+    ("decorator", "words"),
+    [
+        ("flow(retries=-1)", "@flow of main: retries is a whole number from 0 on, not -1"),
+        ("flow(name=5)", "@flow of main: name is a text, not 5"),
+        ("task(retriez=make())", "@task of main: a task has no option 'retriez'"),
+        ("flow(retry_delay_seconds=[])", "not []"),
+        ("controller.flow(flow_run_name=lambda: 'x')", "not the function <lambda>"),
+    ],
+)
+def test_a_file_that_can_not_be_imported_for_an_option_is_told_like_that(decorator: str, words: str) -> None:
+    source = f"import controller\nfrom controller import flow, task\n@{decorator}\ndef main(a): ...\ndef other(): ..."
+    for name in ("main", "other"):
+        found = problem(source, name)
+        assert (found.code, found.line) == ("FlowFileInvalid", 3)
+        assert words in found.message
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from controller import flow\n@flow(retries=RETRIES, on_failure=[notify], **more)\ndef main(a): ...",
+        "from controller import flow\n@flow(retries=None, concurrency=make(-1))\ndef main(a): ...",
+        "from controller import flow\nif x:\n    @flow(retries=-1)\n    def main(a): ...",
+        "from mine import flow\n@flow(retries=-1)\ndef main(a): ...",
+        "from prefect import flow\n@flow(retries=-1)\ndef main(a): ...",
+        "from controller import flow\ndef flow(**_): return id\n@flow(retries=-1)\ndef main(a): ...",
+    ],
+)
+def test_of_an_option_that_may_be_fine_nothing_is_said(source: str) -> None:
+    flow(source, "main")
