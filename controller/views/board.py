@@ -1,7 +1,7 @@
 """All deployments at a glance, kept up to date for as long as somebody looks: many may look at once and often.
 
 A look after a commit of the state reads what can have changed, and makes only those rows anew; what it gives is what
-`list_deployments` gives. Once a minute the newest runs are read whole, whatever has been seen of them.
+`list_deployments` gives. Every ten minutes the newest runs are read whole, whatever has been seen of them.
 """
 
 import threading
@@ -28,7 +28,7 @@ from controller.views.deployments import (
 )
 from controller.views.timeline import Timeline
 
-_WHOLE = timedelta(minutes=1)
+_WHOLE = timedelta(minutes=10)
 _LATE = timedelta(seconds=10)
 """How long before its commit a run may have been given its id."""
 _MANY = 500
