@@ -81,6 +81,7 @@ class Served:
 
     controller: Controller
     repository: GitRepository
+    state: Path
     port: int
     token: str
     url: str = field(init=False)
@@ -165,7 +166,7 @@ def serve(repository: GitRepository, state: Path) -> Served:
     link = controller._web.login_link()
     token = (state / "token").read_text().strip()
     port = int(link.partition("#")[0].rpartition(":")[2].partition("/")[0])
-    served = Served(controller=controller, repository=repository, port=port, token=token)
+    served = Served(controller=controller, repository=repository, state=state, port=port, token=token)
     wait_until(lambda: served.get("/readyz").status == 200)
     return served
 

@@ -7,10 +7,12 @@ from urllib.parse import urlencode
 
 import pytest
 
+from benchmarks.history import write_history
 from controller.api.pages.charts import strip_chart, timeline
 from controller.api.pages.words import seconds, short
 from controller.model.runs import RunState
 from controller.store.figures import Bar
+from controller.store.run_search import LOOKED_AT
 from controller.views.overview import Slot
 from tests.conftest import NOW, new_repository
 from tests.unit.api.conftest import DEPLOYMENTS, FLOWS, Served, serve
@@ -39,6 +41,19 @@ def test_empty_places_say_what_to_do_next(served: Served) -> None:
     page = served.get("/runs?state=crashed", Accept="text/html").text
     assert "No run matches" in page
     assert "Nothing. Every deployment is in force" in served.get("/", Accept="text/html").text
+
+
+def test_what_is_far_back_is_reached_from_page_to_page(fresh: Served) -> None:
+    fresh.run("add")
+    write_history(fresh.state / "state.db", LOOKED_AT + 100)
+    page = fresh.get("/runs?tag=nobody", Accept="text/html").text
+    assert "none matches" in page
+    further = page.partition('<a href="?')[2].partition('"')[0].replace("&amp;", "&")
+    assert "No run matches" in fresh.get(f"/runs?{further}", Accept="text/html").text
+    path = f"/api/v1/runs?trigger=manual&revision={'0' * 40}"
+    first = fresh.get(path).json()
+    assert first["items"] == []
+    assert fresh.get(f"{path}&cursor={first['next']}").json() == {"items": [], "next": None}
 
 
 def test_every_text_of_a_manifest_an_operator_and_a_run_is_shown_as_text(fresh: Served) -> None:
