@@ -1,6 +1,7 @@
 """What tests of several folders share: a clock that is turned by hand, waiting with a deadline, real repositories."""
 
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -12,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from controller.store import Store
+
+# A shell ignores it for what it runs in the background, and so would every process that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 PATIENCE_SECONDS = 20.0
