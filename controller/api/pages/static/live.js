@@ -5,7 +5,8 @@ import { moveTimes } from "./calendar.js";
 import { bindActions } from "./actions.js";
 import { follow } from "./stream.js";
 
-const least = 700; // milliseconds from one look to the next
+const least = 700; // milliseconds from one look to the next; longer where an answer takes long
+const share = 10;
 const often = 2500; // while something goes on of which the server does not tell (data-busy: the tasks of a run)
 const seldom = 30000; // what depends on the time alone: the next fire times
 const raw = new Map();
@@ -13,6 +14,7 @@ let tag = null;
 let busy = false;
 let again = false;
 let last = 0;
+let rest = least;
 
 // What the server has sent, before any script has changed it.
 export function remember() {
@@ -47,7 +49,7 @@ async function look() {
   if (busy) { again = true; return; }
   busy = true;
   again = false;
-  await new Promise((done) => setTimeout(done, Math.max(0, last + least - Date.now())));
+  await new Promise((done) => setTimeout(done, Math.max(0, last + rest - Date.now())));
   last = Date.now();
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html", ...(tag && { "If-None-Match": tag }) }, cache: "no-store" });
@@ -57,6 +59,7 @@ async function look() {
       replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
     }
   } catch { /* the stream tells when it is back */ }
+  rest = Math.max(least, share * (Date.now() - last));
   busy = false;
   if (again) look();
 }
