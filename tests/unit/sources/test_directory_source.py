@@ -245,12 +245,16 @@ def test_a_file_that_changes_while_it_is_read_keeps_its_last_good_content(tmp_pa
         known = source.read(source.observe()).files[0]
         return size > len(before.content) and known is before
 
-    with subprocess.Popen(["sh", "-c", f"while :; do printf '#' >> '{file}'; done"]) as writer:
+    # It begins anew before it is too large for a manifest.
+    grow = f"n=0; while [ $n -lt 200000 ]; do printf '#' >> '{file}'; n=$((n+1)); done"
+    with subprocess.Popen(
+        ["sh", "-c", f"while :; do head -c 400000 /dev/zero | tr '\\0' '#' > '{file}'; {grow}; done"]
+    ) as writer:
         try:
             wait_until(was_kept)
         finally:
             writer.kill()
-    assert content_of(source) == file.read_bytes()
+    wait_until(lambda: content_of(source) == file.read_bytes())
 
 
 def test_no_write_is_missed_however_soon_it_follows(tmp_path: Path) -> None:
