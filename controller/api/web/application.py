@@ -106,11 +106,11 @@ async def _ours(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    faults = [
+    faults: list[dict[str, Any]] = [
         {"code": str(one["type"]), "message": str(one["msg"]), "path": list(one["loc"]), "hint": None}
         for one in error.errors()[:20]
     ]
-    first = f"{faults[0]['path']}: {faults[0]['message']}" if faults else "invalid"
+    first = "; ".join(f"{' '.join(map(str, one['path']))}: {one['message']}" for one in faults)
     return _told(request, problem(422, "Usage", first[:500], errors=faults), first[:500])
 
 

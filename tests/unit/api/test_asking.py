@@ -123,3 +123,10 @@ def test_the_due_times_of_what_does_not_exist_are_not_found(served: Served) -> N
 def test_a_login_that_makes_no_sense_is_refused_as_a_wrong_one(served: Served, body: bytes) -> None:
     kind = {"Content-Type": "application/x-www-form-urlencoded", "Origin": served.url}
     assert served.ask("POST", "/login", body, kind, token=None).status == 401
+
+
+def test_all_that_is_wrong_with_a_question_is_said_in_words(served: Served) -> None:
+    answer = served.get("/api/v1/runs?limit=0&state=odd")
+    assert (answer.status, answer.json()["reason"]) == (422, "Usage")
+    assert answer.json()["detail"].startswith("query state 0: Input should be ")
+    assert answer.json()["detail"].endswith("; query limit: Input should be greater than or equal to 1")
