@@ -32,7 +32,7 @@ DEADLINE_SECONDS = 300.0
 COUNTING = """
 import os, time
 
-def main() -> None:
+def main(region: str = "eu", days: int = 1, tables: list[str] | None = None) -> None:
     line = f"{os.environ['CONTROLLER_RUN_ID']}={time.time()}\\n"
     descriptor = os.open(%r, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.write(descriptor, line.encode())

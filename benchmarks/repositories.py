@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-_FLOW = "def main(region: str, days: int = 1, tables: list[str] | None = None) -> None:\n    pass\n"
+DOING_NOTHING = "def main(region: str, days: int = 1, tables: list[str] | None = None) -> None:\n    pass\n"
 _DEPLOYMENT = """\
 # yaml-language-server: $schema=../schemas/deployment.v1.schema.json
 name: d{index:05}
@@ -36,7 +36,7 @@ environments:
 """
 
 
-def make_repository(root: Path, count: int, schedule: str, flow: str = _FLOW) -> Path:
+def make_repository(root: Path, count: int, schedule: str, flow: str = DOING_NOTHING) -> Path:
     """A git repository with `count` deployments of one flow, each with this schedule.
 
     The flow does nothing, or what `flow` says; `%r` in it is the file `started`.
