@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import select
 import signal
 import sys
 import threading
@@ -28,6 +27,7 @@ from controller.remotes import RemoteUrl
 from controller.rendering import RenderedSource
 from controller.runs.admission import Admission
 from controller.runs.beside import flow_process
+from controller.runs.beside.waiting import ready
 from controller.runs.cgroups import own_group
 from controller.runs.engine import Engine
 from controller.runs.ids import RunIds
@@ -79,7 +79,7 @@ class Ending:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until somebody asks; False after `timeout` seconds without that."""
-        return bool(select.select([self._read], [], [], timeout)[0])
+        return bool(ready([self._read], timeout))
 
     def forget(self) -> None:
         """Be asked anew."""

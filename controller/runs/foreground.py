@@ -6,7 +6,6 @@ Its output goes to standard error. What it sees is what it sees in a run. Called
 import fcntl
 import json
 import os
-import select
 import shutil
 import signal
 import sys
@@ -22,6 +21,7 @@ from controller.errors import UsageError
 from controller.model.deployments import CommandTarget, Deployment
 from controller.runs.beside import flow_process
 from controller.runs.beside.reports import UNREPORTED
+from controller.runs.beside.waiting import ready
 
 MAX_REPORT_BYTES = 1 << 18
 GRACE_SECONDS = 10.0
@@ -105,14 +105,14 @@ def _attend(pid: int, events: int, deadline: float | None, clock: Clock) -> tupl
     handle = os.pidfd_open(pid)
     received, open_ends, warnings = b"", [events], 0
     try:
-        while not select.select([handle], [], [], 0)[0]:
+        while not ready([handle], 0):
             left = None if deadline is None else max(0.0, deadline - clock.monotonic())
-            ready = select.select([handle, *open_ends], [], [], left)[0]
-            if events in ready:
+            readable = ready([handle, *open_ends], left)
+            if events in readable:
                 heard = os.read(events, MAX_REPORT_BYTES)
                 open_ends = [events] if heard else []
                 received = (received + heard)[-MAX_REPORT_BYTES:]  # the result comes last
-            if not ready:
+            if not readable:
                 os.kill(pid, signal.SIGKILL if warnings else signal.SIGTERM)
                 warnings, deadline = warnings + 1, clock.monotonic() + GRACE_SECONDS
     except KeyboardInterrupt:

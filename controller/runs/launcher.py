@@ -6,7 +6,6 @@ on disk. It is forked by the fork server if that can be asked, else started cold
 
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -23,6 +22,7 @@ from controller.model.deployments import CommandTarget, Deployment
 from controller.model.policies import EnvSecret
 from controller.model.runs import Run
 from controller.runs.beside import flow_process
+from controller.runs.beside.waiting import ready
 from controller.runs.users import FlowUser, let_pass, own_directory
 from controller.runs.warm import IMPORT, PACKAGE, ForkServer
 
@@ -72,14 +72,14 @@ class Launch:
         """Whether the process is gone, as far as its handle tells."""
         if self.process is not None and self.process.poll() is not None:
             return True
-        return self.handle is not None and bool(select.select([self.handle], [], [], 0)[0])
+        return self.handle is not None and bool(ready([self.handle], 0))
 
     def end(self) -> None:
         """See that the process is gone: one that was not let go ends by itself, if it can."""
         self.wire.close()
-        if self.handle is not None and not select.select([self.handle], [], [], END_SECONDS)[0]:
+        if self.handle is not None and not ready([self.handle], END_SECONDS):
             signal.pidfd_send_signal(self.handle, signal.SIGKILL)
-            select.select([self.handle], [], [], END_SECONDS)
+            ready([self.handle], END_SECONDS)
         if self.process is not None:
             self.process.wait()
 

@@ -1,7 +1,6 @@
 """One run with a supervisor, as the watchlist keeps it: which descriptor to wait for, and whether it has ended."""
 
 import os
-import select
 import selectors
 import signal
 from contextlib import suppress
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.model.runs import Attempt, Run
+from controller.runs.beside.waiting import ready
 from controller.runs.launcher import Launch
 
 
@@ -45,7 +45,7 @@ class Watched:
         """Whether its supervisor is known to live."""
         if self.launch is not None and self.launch.handle is not None:
             return not self.launch.has_ended()
-        return self.handle is not None and not select.select([self.handle], [], [], 0)[0]
+        return self.handle is not None and not ready([self.handle], 0)
 
     def ask_to_end(self) -> None:
         """Have the supervisor end its flow, as cancelled."""

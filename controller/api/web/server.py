@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import select
 import socket
 import threading
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from controller.api.web.credentials import Credentials
 from controller.errors import ControllerError, UsageError
+from controller.runs.beside.waiting import ready
 from controller.settings import Listen
 
 if TYPE_CHECKING:
@@ -137,8 +137,7 @@ class HttpServer:
     def _is_wanted(self) -> bool:
         """Wait for a connection; False if the end comes before."""
         assert self._socket is not None
-        ready, _, _ = select.select([self._wake_read, self._socket.fileno()], [], [])
-        return self._wake_read not in ready
+        return self._wake_read not in ready([self._wake_read, self._socket.fileno()], None)
 
     async def _live(self) -> None:
         self._loop = asyncio.get_running_loop()

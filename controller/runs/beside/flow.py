@@ -15,6 +15,7 @@ from controller.runs.beside.capture import CHUNK, Capture
 from controller.runs.beside.group import Group
 from controller.runs.beside.limits import Limits
 from controller.runs.beside.reports import UNREPORTED, Reports
+from controller.runs.beside.waiting import ready
 from controller.runs.beside.wake import Wake
 
 DRAIN_SECONDS = 2.0
@@ -144,5 +145,4 @@ class Flow:
         deadline = time.monotonic() + DRAIN_SECONDS
         is_open = {self._output, self._events}
         while is_open and (left := deadline - time.monotonic()) > 0:
-            ready = select.select(list(is_open), [], [], left)[0]
-            is_open -= {descriptor for descriptor in ready if not self._take(descriptor)}
+            is_open -= {descriptor for descriptor in ready(is_open, left) if not self._take(descriptor)}

@@ -8,11 +8,11 @@ child is left" (ECHILD of wait(2)) is a proof that nothing is.
 import contextlib
 import ctypes
 import os
-import select
 import signal
 import time
 
 from controller.runs.beside.group import Group
+from controller.runs.beside.waiting import ready
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -71,7 +71,7 @@ def end_all(wake: int, seconds: float, group: Group | None) -> int:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         # A SIGCHLD says when to look again; who forks faster than that is met by the next round.
-        if select.select([wake], [], [], 0.02)[0]:
+        if ready([wake], 0.02):
             os.read(wake, 4096)
     return len(killed)
 

@@ -1,0 +1,52 @@
+"""Runs begin and end as always in a process that has very many files and connections open."""
+
+import os
+import resource
+from collections.abc import Iterator
+
+import pytest
+
+from controller.model.runs import RunState
+from controller.runs.beside.waiting import ready
+from tests.unit.runs.conftest import World
+
+pytestmark = pytest.mark.integration
+
+MANY = 1100
+"""More than select(2) can tell of."""
+
+
+@pytest.fixture
+def crowd() -> Iterator[None]:
+    """All low numbers of descriptors are taken."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(MANY)]
+    yield
+    for descriptor in taken:
+        os.close(descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.usefixtures("crowd")
+def test_a_flow_is_run_beside_a_crowd_of_open_files(world: World) -> None:
+    world.write("flows/sums.py", "def add(nums):\n    return sum(nums)\n")
+    world.declare(a="name: a\nflow: flows/sums.py:add\nparameters: {nums: [1, 2]}\n")
+    world.start()
+    run = world.run("a")
+    assert (run.state, run.result) == (RunState.SUCCEEDED, 3)
+
+
+@pytest.mark.usefixtures("crowd")
+def test_what_can_be_read_is_told_from_what_can_not() -> None:
+    read, write = os.pipe()
+    assert read > MANY
+    assert ready([read], 0) == []
+    os.write(write, b"x")
+    assert ready([read, write], 0) == [read]
+    os.read(read, 1)
+    os.close(write)
+    assert ready([read], None) == [read]
+    os.close(read)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        ready([read], 0)
