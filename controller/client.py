@@ -11,6 +11,7 @@ import http.client
 import json
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,8 @@ class Client:
         return self._get("/plan", ref=ref)
 
     def deployments(self, **asked: Any) -> Iterator[Json]:
-        """All deployments that match: `search`, `tag`, `sync`, `health`."""
-        return self._pages("/deployments", asked)
+        """All deployments that match, by name: `search`, `tag`, `sync`, `health`."""
+        return self._pages("/deployments", {"order": "name", **asked})
 
     def deployment(self, name: str) -> Json:
         """Everything about one."""
@@ -215,7 +216,9 @@ class Client:
         if body is not None:
             data = json.dumps(body, allow_nan=False).encode()
             sent["Content-Type"] = "application/json"
-        connection.request(method, f"{self._parts.path.rstrip('/')}/api/v1{path}", data, sent)
+        # Who refuses a body does not read it to its end; the answer says why.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            connection.request(method, f"{self._parts.path.rstrip('/')}/api/v1{path}", data, sent)
         answer = connection.getresponse()
         if answer.status >= 300:
             raise ProblemError(_problem(answer.read()), answer.status)

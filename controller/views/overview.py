@@ -15,7 +15,7 @@ from controller.model.status import INVALID, WITHHELD, ConditionType, SourceStat
 from controller.store import Transaction, figures, sources
 from controller.store.figures import FAILED, Failures
 from controller.store.run_search import RunFilter
-from controller.views.deployments import DeploymentView, Health, Sync
+from controller.views.deployments import DeploymentView, Health, Sync, unknown_names
 from controller.views.runs import RunView, list_runs
 from controller.views.timeline import DAY, SLOT, floor
 
@@ -83,9 +83,12 @@ def overview(tx: Transaction, views: list[DeploymentView], now: datetime, future
 
 def _attention(source: SourceStatus | None, views: Iterable[DeploymentView]) -> Iterator[Attention]:
     yield from _source(source)
+    unknown = unknown_names(source, ())
     for view in views:
         if view.sync is Sync.INVALID:
-            message = next((one.message for one in view.conditions if one.type == "Ready"), "") or "never was valid"
+            finding = unknown.get(view.name)
+            first = "never was valid" if finding is None else f"{finding.file}:{finding.line}: {finding.message}"
+            message = next((one.message for one in view.conditions if one.type == "Ready"), "") or first
             yield Attention(kind="error", title=f"{view.name} is not valid", message=message, deployment=view.name)
         elif view.health is Health.DEGRADED and view.last_run is not None:
             run = view.last_run
@@ -128,7 +131,6 @@ def _source(source: SourceStatus | None) -> Iterator[Attention]:
                 kind="error",
                 title=f"Source: {condition.reason}",
                 message=condition.message,
-                since=condition.last_transition_time,
             )
     unnamed = [one for one in source.findings if one.severity is Severity.ERROR and one.deployment is None]
     for finding in unnamed:

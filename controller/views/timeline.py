@@ -1,6 +1,7 @@
 """How many fire times there are in each half hour of the next day, counted in the background where there are many.
 
-A schedule that fires very often is not counted out, but at the rate of its next few hundred times.
+A schedule that fires very often is not counted out, but at the rate of its next few hundred times; where very much is
+counted already, at that of its next few.
 """
 
 import threading
@@ -16,6 +17,7 @@ from controller.model.schedules import Schedule
 DAY = timedelta(hours=24)
 SLOT = timedelta(minutes=30)
 _COUNTED = 200
+_COUNTED_THEN = 4
 _BUDGET = 20_000
 _AT_ONCE = 50
 _REST_SECONDS = 0.01
@@ -76,21 +78,21 @@ def count(awake: Iterable[Schedules], now: datetime, pause: float = 0) -> Mappin
     left, idle = _BUDGET, threading.Event()
     for number, schedules in enumerate(awake, 1):
         for schedule in schedules:
-            if not schedule.suspend and left > 0:
-                left -= _count(schedule, now, found)
+            if not schedule.suspend:
+                left -= _count(schedule, now, found, _COUNTED if left > 0 else _COUNTED_THEN)
         if pause and not number % _AT_ONCE:
             idle.wait(pause)
     return found
 
 
-def _count(schedule: Schedule, now: datetime, found: dict[datetime, float]) -> int:
+def _count(schedule: Schedule, now: datetime, found: dict[datetime, float], most: int) -> int:
     """Add the fire times of one schedule to their slots; returns how many were computed."""
     end = now + DAY
-    times = list(islice(takewhile(lambda time: time <= end, fire_times(schedule, now)), _COUNTED))
+    times = list(islice(takewhile(lambda time: time <= end, fire_times(schedule, now)), most))
     for time in times:
         found[floor(time)] += 1
-    if len(times) == _COUNTED:
-        rate = (_COUNTED - 1) * SLOT / (times[-1] - times[0])
+    if len(times) == most:
+        rate = (most - 1) * SLOT / (times[-1] - times[0])
         last = times[-1]
         while last < end:
             stop = min(floor(last) + SLOT, end)

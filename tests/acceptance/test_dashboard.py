@@ -107,9 +107,14 @@ def test_a_person_logs_in_runs_a_flow_and_reads_its_log_while_it_runs(
     expect(page.locator("#live")).to_have_text("live")
     page.get_by_role("link", name="Deployments", exact=True).click()
     page.get_by_role("link", name="greet", exact=True).click()
-    page.get_by_label("times").fill("many")
-    page.get_by_role("button", name="Run now").click()
-    expect(page.get_by_text("a whole number is needed")).to_be_visible()
+    for odd, said in (
+        ("many", "a whole number is needed"),
+        ("0x10", "a whole number is needed"),
+        ("9007199254740993", "this number is too large for a form"),
+    ):
+        page.get_by_label("times").fill(odd)
+        page.get_by_role("button", name="Run now").click()
+        expect(page.get_by_text(said)).to_be_visible()
     page.get_by_label("times").fill("3")
     signal = repository.machine.home / "go"
     page.get_by_label("until").fill(str(signal))
@@ -320,6 +325,21 @@ def test_colours_of_a_terminal_become_classes_and_nothing_else(page: Page, repos
         ("\x1b[38mx", "x"),
     ):
         assert page.evaluate(shown, text) == wanted, text
+
+
+def test_a_log_is_the_same_however_it_is_cut(page: Page, repository: Repository, url: str) -> None:
+    log_in(page, repository, url)
+    cut = """async ([text, at]) => {
+        const { Pieces } = await import("/static/ansi.js");
+        const pieces = new Pieces();
+        return [pieces.take(text.slice(0, at)), pieces.take(text.slice(at)), pieces.take("", true)];
+    }"""
+    text = "a\r\nb\r\x1b[1;31mred\x1b[0m\x1b]0;title\x07\r"
+    for at in range(len(text) + 1):
+        first, rest, last = page.evaluate(cut, [text, at])
+        assert first + rest + last == text
+        assert not (first.endswith("\r") and rest.startswith("\n"))
+        assert not re.search(r"\x1b(\[[0-9;]*|\][^\x07]*)?$", first), (at, first)
 
 
 def test_a_page_says_that_its_controller_is_gone_and_goes_on_when_it_is_back(

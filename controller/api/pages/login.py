@@ -80,5 +80,7 @@ def _fields(body: bytes) -> dict[str, list[str]]:
 
 def _inside(target: str) -> str:
     """A page of ours, or the first one."""
-    is_ours = len(target) <= _LONGEST and _PAGE.fullmatch(target) and not target.startswith("/api/")
+    is_ours = (
+        len(target) <= _LONGEST and _PAGE.fullmatch(target) and not target.startswith(("/api/", "/login", "/logout"))
+    )
     return target if is_ours else "/"

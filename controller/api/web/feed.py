@@ -48,7 +48,8 @@ class Feed:
         self._listeners += 1
         try:
             watcher = await self._watched()
-            last = self._last if last is None else last
+            # A number beyond the newest is of another state: nothing that comes would be after it.
+            last = self._last if last is None else min(last, self._last)
             # What is written down already comes first, also what the watcher will find at its next look.
             while found := await run_in_threadpool(self._read, last):
                 for number, body in found:
@@ -67,6 +68,8 @@ class Feed:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(turn.wait(), BEAT_SECONDS)
                 yield b""
+        except StateError as error:
+            log.warning("One who listens is told nothing more", extra={"error": error.message})
         finally:
             self._listeners -= 1
 

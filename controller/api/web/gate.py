@@ -115,8 +115,10 @@ class Gate:
         is_foreign = site is not None and site != "same-origin"
         if origin is not None:
             is_foreign = is_foreign or origin.lower().partition("://")[2] not in self._hosts
-        elif site is None and "authorization" not in headers:
-            is_foreign = True
+        elif site is None:
+            caller = self._caller(headers)
+            is_by_session = caller is not None and caller.key != "token"
+            is_foreign = is_by_session or "authorization" not in headers
         if is_foreign:
             return problem(403, "CrossSite", "Changes are not taken from other sites.")
         return None

@@ -130,3 +130,13 @@ def test_all_that_is_wrong_with_a_question_is_said_in_words(served: Served) -> N
     assert (answer.status, answer.json()["reason"]) == (422, "Usage")
     assert answer.json()["detail"].startswith("query state 0: Input should be ")
     assert answer.json()["detail"].endswith("; query limit: Input should be greater than or equal to 1")
+
+
+def test_by_name_each_deployment_is_on_one_page_whatever_changes_meanwhile(fresh: Served) -> None:
+    fresh.commit({"deployments/last.yaml": "name: zero\ncommand: ['false']\n"})
+    first = fresh.get("/api/v1/deployments?order=name&limit=2").json()
+    assert fresh.run("zero")["state"] == "failed"
+    rest = fresh.get(f"/api/v1/deployments?order=name&limit=10&cursor={first['next']}").json()
+    assert [one["name"] for one in (*first["items"], *rest["items"])] == ["add", "far", "speak", "wait", "zero"]
+    assert rest["next"] is None
+    assert fresh.get("/api/v1/deployments?limit=1").json()["items"][0]["name"] == "zero"

@@ -114,6 +114,18 @@ def test_what_is_written_already_comes_before_the_first_change(store: Store, tmp
     play(store, tmp_path, story)
 
 
+def test_a_number_of_another_state_is_the_newest(store: Store, tmp_path: Path) -> None:
+    write(store, "a")
+
+    async def story(feed: Feed) -> None:
+        listener = feed.listen(1_000_000)
+        await first_change(listener)
+        write(store, "b")
+        assert await told(listener, 1) == ["b"]
+
+    play(store, tmp_path, story)
+
+
 def test_all_end_with_the_server_and_somebody_may_listen_again_after_everybody_has_gone(
     store: Store, tmp_path: Path
 ) -> None:

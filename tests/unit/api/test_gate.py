@@ -292,3 +292,10 @@ def test_nothing_on_a_page_is_inline_or_from_elsewhere(served: Served) -> None:
         text = served.get(path, Accept="text/html").text
         assert not re.findall(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|javascript:", text), path
         assert not re.findall(r"(?:src|href|action)=\"(?:https?:)?//", text), path
+
+
+def test_a_session_is_none_the_better_for_an_odd_authorization(fresh: Served) -> None:
+    session = {"Cookie": fresh.log_in()}
+    for odd in ("x", "Bearer", "Bearer wrong"):
+        answer = fresh.ask("POST", "/api/v1/reconcile", {}, {**session, "Authorization": odd}, token=None)
+        assert (answer.status, answer.json()["reason"]) == (403, "CrossSite")

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -20,7 +21,7 @@ from controller.runs.ids import RunIds
 from controller.store import Store, Transaction, holds, inventory, passes, runs, sources
 from controller.store.changes import Changes
 from controller.views.board import Board
-from controller.views.deployments import list_deployments
+from controller.views.deployments import built, list_deployments
 from controller.views.timeline import count
 from tests.conftest import NOW, ManualClock
 
@@ -258,3 +259,10 @@ def test_many_schedules_are_counted_anew_while_the_last_count_is_shown(tmp_path:
     assert sum(found.values()) == 1200
     assert world.board.upcoming() == found
     world.close()
+
+
+def test_very_many_schedules_are_estimated_and_none_is_left_out() -> None:
+    hourly = built(entry("hourly", schedules=[{"interval": "1h"}]))
+    assert hourly is not None
+    found = count([hourly.schedules] * 3000, NOW)
+    assert sum(found.values()) == pytest.approx(3000 * 24, rel=0.02)

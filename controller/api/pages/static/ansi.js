@@ -20,6 +20,18 @@ function fromPalette(number) {
   return nearest([Math.floor(cube / 36), Math.floor(cube / 6) % 6, cube % 6].map((one) => one * 51));
 }
 
+// A text that comes in pieces: what the next one may go on with, a sequence or the end of a line, is held back.
+const unfinished = /(?:\r|\x1b(?:\[[0-9;:]{0,99}|\][^\x07\x1b]{0,999})?)$/;
+
+export class Pieces {
+  constructor() { this.held = ""; }
+  take(piece, isLast = false) {
+    const whole = this.held + piece;
+    this.held = isLast ? "" : whole.match(unfinished)?.[0] ?? "";
+    return whole.slice(0, whole.length - this.held.length);
+  }
+}
+
 export class Style {
   constructor() { this.reset(); }
   reset() { this.flags = new Set(); this.front = null; this.back = null; }

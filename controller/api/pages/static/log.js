@@ -1,5 +1,5 @@
 // The output of a run, live: lines as they come, search, follow. The oldest lines go when there are very many.
-import { Style, append } from "./ansi.js";
+import { Pieces, Style, append } from "./ansi.js";
 import { follow as stream } from "./stream.js";
 
 const most = 20000;
@@ -16,6 +16,7 @@ export function bindLog(log) {
   let count = 0;
   let isCut = false;
   let at = -1;
+  const pieces = new Pieces();
 
   const isWanted = () => search.value.toLowerCase();
   const mark = (one) => {
@@ -23,8 +24,8 @@ export function bindLog(log) {
     one.classList.toggle("found", wanted !== "" && one.textContent.toLowerCase().includes(wanted));
   };
   const toEnd = () => { if (follow.checked) log.scrollTop = log.scrollHeight; };
-  const add = (text) => {
-    const parts = text.replaceAll("\r\n", "\n").split("\n");
+  const add = (piece, isLast = false) => {
+    const parts = pieces.take(piece, isLast).replaceAll("\r\n", "\n").split("\n");
     parts.forEach((part, index) => {
       if (index > 0 && line) { mark(line); line = null; }
       if (part === "" && index === parts.length - 1) return;
@@ -34,7 +35,9 @@ export function bindLog(log) {
         log.append(line);
         count += 1;
       }
-      append(line, part.slice(part.lastIndexOf("\r") + 1), style);
+      const begin = part.lastIndexOf("\r") + 1;
+      if (begin > 0) line.replaceChildren();
+      append(line, part.slice(begin), style);
     });
     while (count > most) { log.firstChild.remove(); count -= 1; isCut = true; }
     if (line) mark(line);
@@ -67,6 +70,7 @@ export function bindLog(log) {
     log: (event) => add(JSON.parse(event.data).text),
     end: () => {
       end();
+      add("", true);
       log.dataset.ended = "true";
       state.textContent = count === 0 ? "It printed nothing."
         : isCut ? `The last ${most} lines; the download has all of them.` : `${count} line${count === 1 ? "" : "s"}`;

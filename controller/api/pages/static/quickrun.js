@@ -1,23 +1,40 @@
 // The form that runs a deployment: values become JSON by their kind, the controller says what is wrong before anything runs.
 import { notice, post } from "./actions.js";
 
+const whole = /^[+-]?\d+$/;
+const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+const newKey = () => (crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2));
+
+// A whole number that a browser would round: it is not sent as another one.
+function exact(number) {
+  if (Number.isInteger(number) && !Number.isSafeInteger(number) && !String(number).includes("e")) {
+    throw new Error("this number is too large for a form; use the API or controller trigger");
+  }
+  return number;
+}
+
+function parse(text) {
+  return JSON.parse(text, (_, value) => (typeof value === "number" ? exact(value) : value));
+}
+
 function read(field) {
   const input = field.querySelector("input, select, textarea");
-  const text = input.value;
   const kind = field.dataset.kind;
+  const text = kind === "text" ? input.value : input.value.trim();
   if (text === "" && !(kind === "text" && input.dataset.touched && input.defaultValue !== "")) return undefined;
   if (kind === "text") return text;
   if (kind === "integer" || kind === "number") {
-    const number = Number(text);
-    if (text.trim() === "null" && field.dataset.nullable === "true") return null;
-    if (!Number.isFinite(number) || (kind === "integer" && !Number.isSafeInteger(number))) {
+    if (text === "null" && field.dataset.nullable === "true") return null;
+    if (!(kind === "integer" ? whole : decimal).test(text) || !Number.isFinite(Number(text))) {
       throw new Error(kind === "integer" ? "a whole number is needed" : "a number is needed");
     }
-    return number;
+    return exact(Number(text));
   }
   try {
-    return JSON.parse(text);
-  } catch {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
     throw new Error("this is not JSON; a text needs quotes");
   }
 }
@@ -36,7 +53,7 @@ function collect(form) {
     try {
       if ("more" in field.dataset) {
         const text = field.querySelector("textarea").value.trim();
-        const more = text ? JSON.parse(text) : {};
+        const more = text ? parse(text) : {};
         if (more === null || typeof more !== "object" || Array.isArray(more)) throw new Error("a JSON object is needed, like {\"days\": 3}");
         Object.assign(parameters, more);
         continue;
@@ -69,8 +86,10 @@ export function bindForm(form) {
   const base = `/api/v1/deployments/${form.dataset.name}`;
   const button = form.querySelector("button");
   button.disabled = false;
-  let key = crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2);
+  let key = newKey();
   let timer = 0;
+  // Shown again from the browser's memory: it is a new wish.
+  window.addEventListener("pageshow", (event) => { if (event.persisted) { key = newKey(); button.disabled = false; } });
   form.addEventListener("input", (event) => {
     event.target.dataset.touched = "true";
     clearTimeout(timer);
@@ -93,7 +112,7 @@ export function bindForm(form) {
       const run = await post(`${base}/runs`, { parameters }, { "Idempotency-Key": key });
       location.assign(`/runs/${run.run_id}`);
     } catch (error) {
-      key = crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2);
+      key = newKey();
       if (error.errors?.length) place(form, error.errors);
       else notice([error.message, error.hint].filter(Boolean).join(" "), "bad");
       button.disabled = false;

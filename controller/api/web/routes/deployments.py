@@ -1,6 +1,8 @@
 """Deployments: all, one, when it fires, what became of its due times, what it takes; run, hold, resume, restore."""
 
+from collections.abc import Callable
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Header, Path, Query, Request
@@ -24,6 +26,13 @@ router = APIRouter(prefix="/api/v1/deployments", tags=["deployments"])
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 Name = Annotated[str, Path(pattern=NAME)]
 Found = TypeVar("Found")
+
+
+class Order(StrEnum):
+    """Which deployments come first."""
+
+    PROBLEMS = "problems"
+    NAME = "name"
 
 
 class Call(BaseModel):
@@ -89,14 +98,21 @@ def deployments(
     tag: Annotated[str | None, Query(max_length=200)] = None,
     sync: Sync | None = None,
     health: Health | None = None,
+    order: Order = Order.PROBLEMS,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
-    """Those that match all questions; `search` is a part of name, flow, description or tag."""
+    """Those that match all questions; `search` is a part of name, flow, description or tag.
+
+    By `name` each is on one page exactly; with `problems` first one that changes meanwhile may move past the pages.
+    """
     found = matching(request.app.state.board.deployments(), search=search, tag=tag, sync=sync, health=health)
-    last = begin(request, cursor, text_like(r"[0-9]\..+"))
-    after = [view for view in found if last is None or _key(view) > last]
-    return answer(request, page(request, after[: limit + 1], limit, _key))
+    key = _PLACES[order]
+    if order is Order.NAME:
+        found.sort(key=key)
+    last = begin(request, cursor, text_like(r"[0-9]\..+" if order is Order.PROBLEMS else ".+"))
+    after = [view for view in found if last is None or key(view) > last]
+    return answer(request, page(request, after[: limit + 1], limit, key))
 
 
 def matching(
@@ -234,5 +250,7 @@ def _in_force(request: Request, name: str, found: Found | None) -> Found:
     raise UsageError(f"{name} is not in force: it was never valid.")
 
 
-def _key(view: DeploymentView) -> str:
-    return f"{weight(view)}.{view.name}"
+_PLACES: dict[Order, Callable[[DeploymentView], str]] = {
+    Order.PROBLEMS: lambda view: f"{weight(view)}.{view.name}",
+    Order.NAME: lambda view: view.name,
+}
