@@ -149,8 +149,8 @@ def open_files() -> set[tuple[str, str]]:
     return found
 
 
-def children() -> list[str]:
-    return [name for task in Path("/proc/self/task").iterdir() for name in (task / "children").read_text().split()]
+def children() -> set[str]:
+    return {pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
 
 
 def objects() -> int:
@@ -161,8 +161,10 @@ def objects() -> int:
 def test_after_a_thousand_passes_nothing_is_left_behind(scale: Scale, caplog: pytest.LogCaptureFixture) -> None:
     """Every tenth finds a commit: a deployment of a new name, the last one gone, one that breaks now and then."""
     scale.commit(base=hourly("base"), n0=hourly("n0"))
-    others, count = open_files(), 0
+    # What earlier tests of this process have left may be closed, and end, meanwhile.
+    files, processes = open_files(), children()
     held: set[tuple[str, str]] = set()
+    count = 0
     for number in range(1, 1001):
         if number % 10 == 0:
             last, new = f"n{number // 10 - 1}", f"n{number // 10}"
@@ -171,10 +173,8 @@ def test_after_a_thousand_passes_nothing_is_left_behind(scale: Scale, caplog: py
         scale.world.reconciler.run_pass()
         caplog.clear()
         if number == 200:
-            held, count = open_files() - others, objects()
-            assert children() == []
-    # What earlier tests of this process have left may be closed meanwhile.
-    assert open_files() - others <= held
-    assert children() == []
+            held, count = open_files() - files, objects()
+    assert open_files() - files <= held
+    assert children() <= processes
     # One object for each name that came and went would be 80, and a deployment is many; some caches are not full yet.
     assert objects() - count < 500
