@@ -9,10 +9,8 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from controller import __version__
-from controller.api.control import ControlServer
 from controller.api.operations import Operations
 from controller.api.parameters import Parameters
 from controller.api.serving import Web
@@ -137,7 +135,7 @@ class Controller:
         self._make_surfaces(admission)
 
     def _make_surfaces(self, admission: Admission) -> None:
-        """What answers those who ask: one set of operations behind the socket and the pages."""
+        """What answers those who ask: the command line at the socket, programs and browsers at an address."""
         parameters = Parameters(self._store, Forms(self._source))
         self._operations = Operations(
             store=self._store,
@@ -156,7 +154,6 @@ class Controller:
             operations=self._operations,
             parameters=parameters,
         )
-        self._control = ControlServer(self.state.socket, self._answer)
 
     def _launcher(self, user: FlowUser | None) -> Launcher:
         environment = flow_environment()
@@ -209,7 +206,6 @@ class Controller:
         self._timetable.start()
         self._engine.start()
         self._loop.start()
-        self._control.start()
         self._web.start()
 
     def look(self) -> StatusView:
@@ -258,15 +254,8 @@ class Controller:
             done.set()
             watcher.join()
 
-    def _answer(self, request: Mapping[str, Any], author: str) -> Mapping[str, Any]:
-        """What came of a request at the socket."""
-        if request.get("command") == "login":
-            return {"url": self._web.login_link()}
-        return self._operations.answer(request, author)
-
     def _close(self) -> None:
         self._web.close()
-        self._control.close()
         self._store.close()
         self.state.release()
 

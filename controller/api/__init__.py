@@ -1,1 +1,1 @@
-"""How other processes talk to the running controller: for now, one Unix socket in the state directory."""
+"""How other processes talk to the running controller: one HTTP API, at its Unix socket and at an address."""

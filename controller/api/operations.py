@@ -1,30 +1,44 @@
 """What a person or program may ask of the running controller: one implementation, whatever way the question came.
 
-The control socket calls `answer` with a request as JSON. A request names declared deployments, digests and parameters;
-it can't carry code, a command, a path or a specification. Every change is recorded as an event with its author.
+A request names declared deployments, runs, digests and parameters; it can't carry code, a command, a path or a
+specification. Every change is recorded as an event with its author. All methods raise ControllerError.
 """
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from controller.api import run_requests
-from controller.clock import Clock, in_utc
-from controller.errors import ConflictError, ControllerError, NotFoundError, UsageError, unknown_deployment
-from controller.model.status import Event, EventSeverity, Hold
+from controller.clock import Clock
+from controller.errors import ConflictError, NotFoundError, UsageError, unknown_deployment
+from controller.model.runs import Run
+from controller.model.status import Event, EventSeverity, Hold, Withheld
 from controller.reconcile import PassResult
-from controller.runs.requests import Requests
+from controller.runs.admission import Request
+from controller.runs.requests import Backfill, Backfilled, Requests
 from controller.store import Store, Transaction, events, holds, inventory, sources
 
-PASS_SECONDS = 600.0
+MAX_REASON = 500
+MAX_KEY = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """What became of the deletions that were approved. `is_pending`: they go as soon as a revision can be applied."""
+
+    digest: str
+    deleted: tuple[str, ...]
+    remaining: tuple[str, ...]
+    is_pending: bool
+    revision: str | None
 
 
 class Operations:
-    """Carries out requests. Safe to use from several threads.
+    """Carries out requests. Safe to use from several threads; none waits for a pass.
 
-    `runs` answers those about runs, and `look_at` tells the engine that a deployment may have something due.
-    `reconcile` asks for a pass and returns what came of it, None after so many seconds without one. `check` raises for
-    parameters that the flow of a deployment can't be called with.
+    `runs` grants the wishes about runs, and `look_at` tells the engine that a deployment may have something due.
+    `reconcile` asks for a pass. `check` raises for parameters that the flow of a deployment can't be called with.
     """
 
     def __init__(
@@ -34,62 +48,49 @@ class Operations:
         clock: Clock,
         runs: Requests,
         look_at: Callable[[str], None],
-        reconcile: Callable[[float], PassResult | None],
+        reconcile: Callable[[], Future[PassResult]],
         check: Callable[[str, Mapping[str, Any]], None] = lambda _name, _parameters: None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._runs = runs
         self._look_at = look_at
-        self._reconcile = reconcile
         self._check = check
+        self.reconcile = reconcile
 
-    def answer(self, request: Mapping[str, Any], author: str) -> Mapping[str, Any]:
-        """What came of a request of `author`. Raises ControllerError."""
-        match request:
-            case {"command": "trigger", "deployment": str(name), "parameters": dict(parameters)}:
-                self._check(name, parameters)
-        about_runs = run_requests.answer(self._runs, request)
-        if about_runs is not None:
-            return about_runs
-        match request:
-            case {"command": "hold", "deployment": str(name), "reason": str(reason)}:
-                return self._hold(name, reason, request.get("until"), author)
-            case {"command": "resume", "deployment": str(name)}:
-                return self._resume(name, author)
-            case {"command": "approve", "digest": str(digest)}:
-                return self._approve(digest, author)
-            case {"command": "reconcile", "wait": bool(wait)}:
-                return self._look(PASS_SECONDS if wait else 0.0)
-        raise UsageError("The controller does not understand this request.", hint="Is it of another version?")
+    def trigger(self, name: str, parameters: Mapping[str, Any], *, key: str | None, author: str) -> Run:
+        """Queue a run now. The same idempotency `key` gives the same run."""
+        self._check(name, parameters)
+        request = Request(deployment=name, parameters=parameters, idempotency_key=_key_of(key))
+        return self._runs.trigger(request, author=author)
 
-    def end_holds(self) -> None:
-        """Forget the holds that have expired. What fell due meanwhile is the engine's."""
+    def cancel(self, run_id: str, reason: str, *, author: str) -> Run:
+        """End a run: at once if it waits, else as soon as its flow has ended."""
+        return self._runs.cancel(run_id, _reason_of(reason), author=author)
+
+    def retry(self, run_id: str, *, key: str | None, author: str) -> Run:
+        """Queue a new run that does the same again."""
+        return self._runs.retry(run_id, _key_of(key), author=author)
+
+    def backfill(self, wanted: Backfill, *, author: str) -> Backfilled:
+        """Queue a run for each due time of a past range that has none."""
+        return self._runs.backfill(wanted, author=author)
+
+    def hold(self, name: str, reason: str, until: datetime | None, *, author: str) -> None:
+        """Fire no schedules of this deployment until then, or until it is resumed."""
         now = self._clock.now()
-        with self._store.read() as tx:
-            over = [name for name, hold in holds.every(tx).items() if hold.is_over(now)]
-        if not over:
-            return
-        with self._store.write() as tx:
-            for name in over:
-                holds.remove(tx, name)
-                self._tell(tx, "HoldExpired", "Its hold has expired: its schedules fire again.", name)
-
-    def _hold(self, name: str, reason: str, until: Any, author: str) -> Mapping[str, Any]:
-        now = self._clock.now()
-        words = run_requests.reason_of(reason)
-        end = None if until is None else _instant(until)
-        if end is not None and end <= now:
+        words = _reason_of(reason)
+        if until is not None and until <= now:
             raise UsageError("The hold would have ended already.", hint="Give a time to come with --until.")
-        hold = Hold(deployment=name, reason=words, author=author, since=now, until=end)
+        hold = Hold(deployment=name, reason=words, author=author, since=now, until=until)
         with self._store.write() as tx:
             _check_known(tx, name)
             holds.put(tx, hold)
-            limit = "" if end is None else f" until {end:%Y-%m-%d %H:%M:%SZ}"
+            limit = "" if until is None else f" until {until:%Y-%m-%d %H:%M:%SZ}"
             self._tell(tx, "Held", f"{author} holds its schedules{limit}: {words}", name, EventSeverity.WARNING)
-        return {"deployment": name, "held": True}
 
-    def _resume(self, name: str, author: str) -> Mapping[str, Any]:
+    def resume(self, name: str, *, author: str) -> None:
+        """End its hold."""
         with self._store.write() as tx:
             _check_known(tx, name)
             if not holds.remove(tx, name):
@@ -98,9 +99,9 @@ class Operations:
                 )
             self._tell(tx, "Resumed", f"{author} ended the hold of its schedules.", name)
         self._look_at(name)
-        return {"deployment": name, "held": False}
 
-    def _approve(self, digest: str, author: str) -> Mapping[str, Any]:
+    def approve(self, digest: str, *, author: str) -> tuple[Withheld, Future[PassResult]]:
+        """Release the withheld deletions of this digest. After the pass that is asked for, `approval` says more."""
         with self._store.write() as tx:
             status = sources.find(tx)
             withheld = None if status is None else status.withheld
@@ -114,29 +115,32 @@ class Operations:
             sources.approve(tx, withheld.digest)
             names = ", ".join(withheld.deployments)
             self._tell(tx, "PruneApproved", f"{author} approved {withheld.digest}: {names}"[:1000], "source")
-        result = self._reconcile(PASS_SECONDS)
-        with self._store.read() as tx:
-            remaining = [name for name in withheld.deployments if inventory.find(tx, name) is not None]
-            is_pending = (known := sources.find(tx)) is not None and known.approved == withheld.digest
-        deleted = [name for name in withheld.deployments if name not in remaining]
-        revision = None if result is None else result.status.last_applied_revision
-        return {
-            "digest": withheld.digest,
-            "deleted": deleted,
-            "remaining": remaining,
-            "pending": is_pending,
-            "revision": revision,
-        }
+        return withheld, self.reconcile()
 
-    def _look(self, seconds: float) -> Mapping[str, Any]:
-        result = self._reconcile(seconds)
-        if result is None and seconds:
-            raise ControllerError(
-                "There was no pass.", hint="It takes long, or the controller ends: `controller status`."
-            )
-        if result is not None and result.error is not None:
-            raise result.error
-        return {"is_done": result is not None}
+    def approval(self, withheld: Withheld, result: PassResult) -> Approval:
+        """What became of deletions that were approved, after a pass."""
+        with self._store.read() as tx:
+            remaining = tuple(name for name in withheld.deployments if inventory.find(tx, name) is not None)
+            is_pending = (known := sources.find(tx)) is not None and known.approved == withheld.digest
+        return Approval(
+            digest=withheld.digest,
+            deleted=tuple(name for name in withheld.deployments if name not in remaining),
+            remaining=remaining,
+            is_pending=is_pending,
+            revision=result.status.last_applied_revision,
+        )
+
+    def end_holds(self) -> None:
+        """Forget the holds that have expired. What fell due meanwhile is the engine's."""
+        now = self._clock.now()
+        with self._store.read() as tx:
+            over = [name for name, hold in holds.every(tx).items() if hold.is_over(now)]
+        if not over:
+            return
+        with self._store.write() as tx:
+            for name in over:
+                holds.remove(tx, name)
+                self._tell(tx, "HoldExpired", "Its hold has expired: its schedules fire again.", name)
 
     def _tell(
         self,
@@ -155,11 +159,15 @@ def _check_known(tx: Transaction, name: str) -> None:
         raise unknown_deployment(name, inventory.entries(tx))
 
 
-def _instant(text: Any) -> datetime:
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError as error:
-        raise UsageError(f"{text!r} is not a time.") from error
-    if found.tzinfo is None:
-        raise UsageError(f"{text!r} has no offset.")
-    return in_utc(found)
+def _reason_of(text: str) -> str:
+    """Why somebody wants something: one line, which logs, terminals and pages can show. Raises UsageError."""
+    words = text.strip()
+    if not words or len(words) > MAX_REASON or not words.isprintable():
+        raise UsageError(f"A reason is one line of 1 to {MAX_REASON} characters, without control characters.")
+    return words
+
+
+def _key_of(given: str | None) -> str | None:
+    if given is not None and (not 0 < len(given) <= MAX_KEY or not given.isprintable()):
+        raise UsageError(f"An idempotency key is a line of 1 to {MAX_KEY} characters.")
+    return given

@@ -13,7 +13,7 @@ from controller.errors import SourceError, UsageError
 from controller.reconcile.against_state import plan_against_state
 from controller.reconcile.preview import Preview
 from controller.remotes import RemoteUrl
-from controller.settings import Listen, Settings
+from controller.settings import Settings
 from controller.sources.directory import DirectorySource
 from controller.sources.git import GitSource, NamedCommit
 from controller.sources.source import Source
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Web:
-    """Serves while the controller runs; without `settings.listen` it does nothing."""
+    """Serves while the controller runs: at its Unix socket, and at `settings.listen` if that is an address."""
 
     def __init__(
         self,
@@ -51,24 +51,33 @@ class Web:
 
     def start(self) -> None:
         """Bind and serve. Raises UsageError for an address that was asked for and can't be had."""
-        if self._settings.listen is not None:
-            self._server = self._make(self._settings.listen)
-            self._server.start()
+        from controller.api.web.credentials import Credentials
+        from controller.api.web.server import HttpServer
+
+        credentials = Credentials(self._state.path, self._clock)
+        self._server = HttpServer(
+            self._state.socket,
+            self._settings.listen,
+            credentials,
+            lambda server: self._application(server, credentials),
+        )
+        self._server.start()
 
     def close(self) -> None:
         """Serve no more."""
         if self._server is not None:
             self._server.close()
+            self._server = None
 
     def login_link(self) -> str:
-        """A link that opens one session, once. Raises UsageError while nothing is served."""
+        """A link that opens one session, once. Raises UsageError while browsers are not served."""
         if self._server is None:
-            raise UsageError("This controller serves no dashboard.", hint="Start it with --listen 127.0.0.1:4200.")
+            raise UsageError("This controller serves nothing.", hint="It starts, or ends.")
         return self._server.login_link()
 
     @property
     def url(self) -> str | None:
-        """Where it is served."""
+        """Where browsers find it."""
         return None if self._server is None else self._server.url
 
     def plan(self, ref: str | None) -> Preview:
@@ -98,13 +107,6 @@ class Web:
             raise SourceError("The source has not been read yet.")
         return status.revision.rpartition(":")[2]
 
-    def _make(self, listen: Listen) -> "HttpServer":
-        from controller.api.web.credentials import Credentials
-        from controller.api.web.server import HttpServer
-
-        credentials = Credentials(self._state.path, self._clock)
-        return HttpServer(listen, credentials, lambda server: self._application(server, credentials))
-
     def _application(self, server: "HttpServer", credentials: Any) -> Any:
         from controller.api.web.application import make_application
         from controller.api.web.feed import Feed
@@ -130,6 +132,7 @@ class Web:
             plan=self.plan,
             code_changes=partial(code_changes, self._source),
             document=lambda entry: last_document(entry, self._source),
+            login_link=self.login_link,
             cookie=server.cookie,
             is_secure=server.is_secure,
         )

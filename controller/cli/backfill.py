@@ -22,15 +22,9 @@ def backfill(location: Location, name: str, since: str, until: str, most: int, d
     from controller.clock import SystemClock
 
     now = SystemClock().now()
-    request = {
-        "command": "backfill",
-        "deployment": name,
-        "since": utc(instant("--from", since, now)),
-        "until": utc(instant("--to", until, now)),
-        "max": most,
-        "dry_run": dry_run,
-    }
-    answer = state.ask(location, request)
+    first, last = utc(instant("--from", since, now)), utc(instant("--to", until, now))
+    with state.asking(location) as client:
+        answer = client.backfill(name, first, last, most=most, dry_run=dry_run)
     if output == "json":
         from controller.cli.output import print_json
 

@@ -1,12 +1,16 @@
 """`controller hold` and `controller resume`: an operator's word that schedules do not fire, beside what git says."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from controller.cli import options, state
 from controller.errors import UsageError
 from controller.settings import Location
+
+if TYPE_CHECKING:
+    from controller.client.shapes import DeploymentDetail
 
 
 @click.command()
@@ -24,8 +28,9 @@ def hold(location: Location, name: str, reason: str, until: str | None, output: 
 
     end = None if until is None else _end(until, SystemClock().now())
     limit = None if end is None else end.isoformat()
-    state.ask(location, {"command": "hold", "deployment": name, "reason": reason, "until": limit})
-    _show(location, name, output)
+    with state.asking(location) as client:
+        found = client.hold(name, reason, limit)
+    _show(found, output)
 
 
 @click.command()
@@ -34,29 +39,24 @@ def hold(location: Location, name: str, reason: str, until: str | None, output: 
 @options.location
 def resume(location: Location, name: str, output: str) -> None:
     """End the hold of a deployment. What fell due meanwhile follows its catch-up policy."""
-    state.ask(location, {"command": "resume", "deployment": name})
-    _show(location, name, output)
+    with state.asking(location) as client:
+        found = client.resume(name)
+    _show(found, output)
 
 
-def _show(location: Location, name: str, output: str) -> None:
-    from controller.clock import SystemClock
-    from controller.views.details import show_deployment
-
-    with state.looking(location) as tx:
-        found = show_deployment(tx, name, SystemClock().now())
+def _show(found: "DeploymentDetail", output: str) -> None:
+    hold = found["hold"]
     if output == "json":
         from controller.cli.output import print_json
 
         print_json(found)
-    elif found.hold is None:
-        click.echo(f"{name} is not held any more.")
+    elif hold is None:
+        click.echo(f"{found['name']} is not held any more.")
+    elif hold["until"] is None:
+        click.echo(f"{found['name']} is held.")
     else:
-        until = (
-            ""
-            if found.hold.until is None
-            else f" until {found.hold.until.astimezone().isoformat(sep=' ', timespec='seconds')}"
-        )
-        click.echo(f"{name} is held{until}.")
+        until = datetime.fromisoformat(hold["until"]).astimezone()
+        click.echo(f"{found['name']} is held until {until.isoformat(sep=' ', timespec='seconds')}.")
 
 
 def _end(text: str, now: datetime) -> datetime:

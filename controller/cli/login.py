@@ -2,7 +2,7 @@
 
 import click
 
-from controller.cli import options
+from controller.cli import options, state
 from controller.settings import Location
 
 
@@ -11,13 +11,11 @@ from controller.settings import Location
 @options.location
 def login(location: Location, output: str) -> None:
     """Print a link that opens the dashboard in a browser. It works once, within ten minutes."""
-    from controller.api.control import ask
-    from controller.store.directory import StateDirectory
-
-    answer = ask(StateDirectory(location.state_dir).socket, {"command": "login"})
+    with state.asking(location) as client:
+        url = client.login_link()
     if output == "json":
         from controller.cli.output import print_json
 
-        print_json(answer)
+        print_json({"url": url})
     else:
-        click.echo(answer["url"])
+        click.echo(url)

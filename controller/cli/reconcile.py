@@ -1,13 +1,9 @@
 """`controller reconcile` and `controller approve`: ask the running controller to look now, or to delete after all."""
 
-from typing import Any
-
 import click
 
 from controller.cli import options, state
 from controller.settings import Location
-
-_WAIT_SECONDS = 630.0
 
 
 @click.command()
@@ -16,21 +12,22 @@ _WAIT_SECONDS = 630.0
 @options.location
 def reconcile(location: Location, *, wait: bool, output: str) -> int:
     """Look at the source now, without waiting for the next interval."""
-    state.ask(location, {"command": "reconcile", "wait": wait}, seconds=_WAIT_SECONDS)
-    source = _source(location)
+    with state.asking(location) as client:
+        client.reconcile(wait=wait)
+        source = client.source()
     if output == "json":
         from controller.cli.output import print_json
 
-        print_json({"revision": source.revision, "conditions": source.conditions})
+        print_json({"revision": source["revision"], "conditions": source["conditions"]})
     elif not wait:
         click.echo("It looks now.")
     else:
         from controller.cli.output import visible
 
-        click.echo(f"revision {source.revision}")
-        for found in source.conditions:
-            click.echo(visible(f"{found.type}={found.status} {found.reason}: {found.message}"))
-    is_ready = any(found.type == "Ready" and found.status == "True" for found in source.conditions)
+        click.echo(f"revision {source['revision']}")
+        for found in source["conditions"]:
+            click.echo(visible(f"{found['type']}={found['status']} {found['reason']}: {found['message']}"))
+    is_ready = any(found["type"] == "Ready" and found["status"] == "True" for found in source["conditions"])
     return 0 if is_ready or not wait else 1
 
 
@@ -40,7 +37,8 @@ def reconcile(location: Location, *, wait: bool, output: str) -> int:
 @options.location
 def approve(location: Location, digest: str, output: str) -> int:
     """Release withheld deletions: exactly those of this digest, as `controller status` names it."""
-    done = state.ask(location, {"command": "approve", "digest": digest}, seconds=_WAIT_SECONDS)
+    with state.asking(location) as client:
+        done = client.approve(digest)
     if output == "json":
         from controller.cli.output import print_json
 
@@ -53,10 +51,3 @@ def approve(location: Location, digest: str, output: str) -> int:
         if done["pending"]:
             click.echo("They are approved, and go as soon as a revision can be applied: see status.", err=True)
     return 1 if done["remaining"] else 0
-
-
-def _source(location: Location) -> Any:
-    from controller.clock import SystemClock
-    from controller.views.status import look
-
-    return look(location, SystemClock().now()).source

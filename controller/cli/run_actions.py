@@ -1,5 +1,6 @@
 """`controller runs cancel`, `retry` and `watch`: the running controller does it; this only asks, waits and shows."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -16,7 +17,10 @@ from controller.settings import Location
 def cancel(location: Location, run_id: str, reason: str | None, output: str) -> int:
     """End a run: at once if it waits, else its flow is ended first (SIGTERM, then SIGKILL)."""
     said = "cancelled by request" + (f": {reason}" if reason else "")
-    print_answer(state.ask(location, {"command": "cancel", "run_id": _whole(location, run_id), "reason": said}), output)
+    whole = _whole(location, run_id)
+    with state.asking(location) as client:
+        answer = client.cancel(whole, said)
+    print_answer(answer, output)
     return 0
 
 
@@ -30,7 +34,8 @@ def retry(location: Location, run_id: str, wait: bool, output: str) -> int:
     import secrets
 
     old = _whole(location, run_id)
-    answer = state.ask(location, {"command": "retry", "run_id": old, "idempotency_key": secrets.token_hex(16)})
+    with state.asking(location) as client:
+        answer = client.retry(old, idempotency_key=secrets.token_hex(16))
     if not wait:
         print_answer(answer, output)
         return 0
@@ -46,7 +51,7 @@ def watch(location: Location, run_id: str, output: str) -> int:
     return _watch(location, _whole(location, run_id), output, is_told=output == "text")
 
 
-def print_answer(answer: dict[str, Any], output: str) -> None:
+def print_answer(answer: Mapping[str, Any], output: str) -> None:
     """Print the run that an answer names, and its state."""
     if output == "json":
         from controller.cli.output import print_json

@@ -27,6 +27,7 @@ _STATES = [
     "crashed",
     "skipped",
 ]
+_TRIGGERS = ["schedule", "manual", "backfill", "retry"]
 
 
 @click.group(cls=options.ListByDefault)
@@ -38,16 +39,22 @@ def runs() -> None:
 @click.option("--deployment", metavar="NAME", help="Only of this deployment.")
 @click.option("--state", type=click.Choice(_STATES), help="Only in this state.")
 @click.option("--tag", metavar="TAG", help="Only with this tag.")
+@click.option("--trigger", type=click.Choice(_TRIGGERS), help="Only of this cause.")
+@click.option("--revision", metavar="COMMIT", help="Only of this commit; the beginning of its id will do.")
 @click.option("--since", metavar="TIME", help="Only made since: a date-time, or an age like 2h.")
+@click.option("--until", metavar="TIME", help="Only made until: a date-time, or an age.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="The newest so many.")
 @options.output
 @options.location
-def list_(
+def list_(  # noqa: PLR0913
     location: Location,
     deployment: str | None,
     state: str | None,
     tag: str | None,
+    trigger: str | None,
+    revision: str | None,
     since: str | None,
+    until: str | None,
     limit: int,
     output: str,
 ) -> None:
@@ -62,7 +69,10 @@ def list_(
         deployment=deployment,
         states=None if state is None else stored(RunState(state)),
         tag=tag,
+        trigger=trigger,
+        revision=revision,
         since=None if since is None else instant("--since", since, now),
+        until=None if until is None else instant("--until", until, now),
     )
     with reading(location) as (tx, _):
         found = [] if tx is None else list_runs(tx, wanted, now, limit=limit)
@@ -74,7 +84,7 @@ def list_(
     from controller.tui.console import show
     from controller.tui.runs import run_table
 
-    show(run_table(found, now, is_filtered=any((deployment, state, tag, since))))
+    show(run_table(found, now, is_filtered=any((deployment, state, tag, trigger, revision, since, until))))
 
 
 @runs.command(name="show")

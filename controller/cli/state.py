@@ -1,21 +1,39 @@
 """How commands reach what a controller knows: they ask it over its socket, or look into its database without it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from controller.errors import ConflictError, ControllerError, NotFoundError, NotRunningError, UsageError
 from controller.settings import Location
 
 if TYPE_CHECKING:
+    from controller.client import Client
     from controller.store import Transaction
 
 
-def ask(location: Location, request: Mapping[str, Any], *, seconds: float = 30.0) -> dict[str, Any]:
-    """Ask the running controller; its answer, within so many `seconds`. Raises ControllerError."""
-    from controller.api import control
+@contextmanager
+def asking(location: Location) -> "Iterator[Client]":
+    """The running controller; within, what it refuses, and that it does not answer, are ControllerErrors."""
+    from controller.client import Client, NoAnswerError, NotReachedError, ProblemError
     from controller.store.directory import StateDirectory
 
-    return control.ask(StateDirectory(location.state_dir).socket, request, seconds=seconds)
+    directory = StateDirectory(location.state_dir)
+    try:
+        yield Client(directory.socket)
+    except ProblemError as problem:
+        kinds = {kind.reason: kind for kind in (NotFoundError, UsageError, ConflictError)}
+        raise kinds.get(problem.reason, ControllerError)(problem.detail, hint=problem.hint) from problem
+    except NotReachedError as error:
+        if not directory.path.is_dir():
+            raise NotRunningError(
+                f"There is no state at {directory.path}.", hint="Start `controller run` first."
+            ) from error
+        raise NotRunningError(
+            f"No controller is running for {directory.path}.", hint="Start one with `controller run`."
+        ) from error
+    except NoAnswerError as error:
+        raise ControllerError("The controller did not answer.", hint="It may have just ended; ask again.") from error
 
 
 @contextmanager

@@ -37,13 +37,10 @@ def trigger(
     """
     import secrets
 
-    request = {
-        "command": "trigger",
-        "deployment": name,
-        "parameters": read_parameters(pairs, params),
-        "idempotency_key": secrets.token_hex(16) if idempotency_key is None else idempotency_key,
-    }
-    answer = state.ask(location, request)
+    parameters = read_parameters(pairs, params)
+    key = secrets.token_hex(16) if idempotency_key is None else idempotency_key
+    with state.asking(location) as client:
+        answer = client.trigger(name, parameters, idempotency_key=key)
     if not (wait or logs):
         print_answer(answer, output)
         return 0

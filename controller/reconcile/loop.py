@@ -4,10 +4,11 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import timedelta
 
 from controller.clock import Clock
-from controller.errors import ControllerError
+from controller.errors import ControllerError, StoppingError
 from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.sources.source import Source
 from controller.sources.watch import Watcher
@@ -43,10 +44,9 @@ class Loop:
         self._interval = interval.total_seconds()
         self._longest_retry = longest_retry.total_seconds()
         self._on_failure = on_failure
-        self._answered = threading.Condition()
-        self._asked = self._done = 0
+        self._lock = threading.Lock()
+        self._asked: list[Future[PassResult]] = []
         self._quiet = 0
-        self._last: PassResult | ControllerError | None = None
         self._hint = threading.Event()
         self._stopping = threading.Event()
         self._failures = 0
@@ -64,8 +64,9 @@ class Loop:
         self._stopping.set()
         self._source.interrupt()
         self._hint.set()
-        with self._answered:
-            self._answered.notify_all()
+        with self._lock:
+            left, self._asked = self._asked, []
+        _tell(left, StoppingError())
         if self._thread.ident is not None:
             self._thread.join()
         self._watcher.close()
@@ -74,20 +75,20 @@ class Loop:
         """Something may have changed."""
         self._hint.set()
 
-    def ask(self, seconds: float) -> PassResult | None:
-        """Ask for a pass though nothing may be new, and wait for one that began afterwards; None if it takes longer.
+    def ask(self) -> Future[PassResult]:
+        """Ask for a pass though nothing may be new. The future has the result of one that began afterwards.
 
-        Raises StateError if that pass could not write.
+        It raises StateError if that pass could not write, StoppingError if none comes any more.
         """
-        with self._answered:
-            self._asked += 1
-            ticket = self._asked
-            self.look()
-            is_done = self._answered.wait_for(lambda: self._done >= ticket or self._stopping.is_set(), seconds)
-            last = self._last if is_done else None
-        if isinstance(last, ControllerError):
-            raise last
-        return last
+        found: Future[PassResult] = Future()
+        with self._lock:
+            is_over = self._stopping.is_set()
+            if not is_over:
+                self._asked.append(found)
+        if is_over:
+            found.set_exception(StoppingError())
+        self.look()
+        return found
 
     def _live(self) -> None:
         try:
@@ -123,11 +124,11 @@ class Loop:
             return
 
     def _pass(self) -> None:
-        with self._answered:
-            asked = self._asked
+        with self._lock:
+            count = len(self._asked)
         last: PassResult | ControllerError
         try:
-            last = result = self._reconciler.run_pass(is_asked=asked > self._done)
+            last = result = self._reconciler.run_pass(is_asked=count > 0)
             self._check_drift(result)
             failed = result.error is not None
         except ControllerError as error:
@@ -135,9 +136,9 @@ class Loop:
                 log.error("The pass failed", extra={"reason": error.reason, "error": error.message})
             last, failed = error, True
         self._failures = min(self._failures + 1, 32) if failed else 0
-        with self._answered:
-            self._last, self._done = last, asked
-            self._answered.notify_all()
+        with self._lock:
+            asked, self._asked = self._asked[:count], self._asked[count:]
+        _tell(asked, last)
 
     def _check_drift(self, result: PassResult) -> None:
         """Now and then also while nothing is new."""
@@ -145,3 +146,13 @@ class Loop:
         if self._quiet == DRIFT_PASSES:
             self._quiet = 0
             self._reconciler.check_drift()
+
+
+def _tell(those_who_asked: list[Future[PassResult]], last: PassResult | ControllerError) -> None:
+    for future in those_who_asked:
+        if not future.set_running_or_notify_cancel():
+            continue
+        if isinstance(last, ControllerError):
+            future.set_exception(last)
+        else:
+            future.set_result(last)

@@ -86,15 +86,18 @@ class Admission:
                 if run.trigger is Trigger.SCHEDULE and not run.attempt:
                     skip(tx, run, "pruned", now)
 
+    def known(self, tx: Transaction, request: Request) -> Run | None:
+        """The run that this request has been given already. Raises UsageError if its key belongs to another request."""
+        if request.idempotency_key is None:
+            return None
+        run = runs.find_by_key(tx, request.deployment, request.idempotency_key)
+        if run is not None and any(run.parameters.get(key) != value for key, value in request.parameters.items()):
+            message = f"The idempotency key {request.idempotency_key} belongs to run {run.id}."
+            raise UsageError(message, hint="That run has other parameters; choose a new key for a new run.")
+        return run
+
     def request(self, tx: Transaction, request: Request) -> Run:
-        """The run that was asked for. Raises NotFoundError for an unknown deployment."""
-        if request.idempotency_key is not None:
-            known = runs.find_by_key(tx, request.deployment, request.idempotency_key)
-            if known is not None:
-                if any(known.parameters.get(key) != value for key, value in request.parameters.items()):
-                    message = f"The idempotency key {request.idempotency_key} belongs to run {known.id}."
-                    raise UsageError(message, hint="That run has other parameters; choose a new key for a new run.")
-                return known
+        """A new run that was asked for. Raises NotFoundError for an unknown deployment."""
         entry = inventory.find(tx, request.deployment)
         if entry is None:
             raise _not_in_force(tx, request.deployment)

@@ -1,7 +1,7 @@
 """What somebody may ask of the runs: run it now, end it, do it again, do what a past range has missed.
 
-Each is one transaction and an answer, whoever asks: the control socket does today, an HTTP API can. Safe to call from
-any thread. Nothing here starts or ends a process: the engine is woken and does.
+Each is one transaction and an answer, and an event that names its author. Safe to call from any thread. Nothing here
+starts or ends a process: the engine is woken and does.
 """
 
 import logging
@@ -62,15 +62,19 @@ class Requests:
         self._clock = clock
         self._wake = wake
 
-    def trigger(self, request: Request) -> Run:
+    def trigger(self, request: Request, *, author: str) -> Run:
         """Queue a run now. Raises NotFoundError, UsageError, StateError."""
         with self._store.write() as tx:
+            known = self._admission.known(tx, request)
+            if known is not None:
+                return known
             run = self._admission.request(tx, request)
-        log.info("Run requested", extra={"deployment": run.deployment, "run": run.id})
+            self._tell(tx, "Triggered", f"{author} asked for run {run.id}.", run.deployment)
+        log.info("Run requested", extra={"deployment": run.deployment, "run": run.id, "author": author})
         self._wake()
         return run
 
-    def cancel(self, run_id: str, reason: str) -> Run:
+    def cancel(self, run_id: str, reason: str, *, author: str) -> Run:
         """End a run: at once if it waits, else as soon as its flow has ended. That may be asked for more than once.
 
         Raises NotFoundError, and ConflictError if it has ended otherwise.
@@ -78,19 +82,25 @@ class Requests:
         with self._store.write() as tx:
             run = _find(tx, run_id)
             if run.state.is_terminal and run.state is not RunState.CANCELLED:
-                raise ended_already(run)
+                raise ConflictError(f"Run {run.id} has ended already: {run.state}.", hint="What is final stays so.")
+            if run.state.is_terminal or run.cancel_reason is not None:
+                return run
+            self._tell(tx, "CancelRequested", f"{author} asked for the end of run {run.id}: {reason}", run.deployment)
             cancel(tx, run, reason, self._clock.now())
             run = _find(tx, run_id)
-        log.info("Cancel requested", extra={"deployment": run.deployment, "run": run.id})
+        log.info("Cancel requested", extra={"deployment": run.deployment, "run": run.id, "author": author})
         self._wake()
         return run
 
-    def retry(self, run_id: str, idempotency_key: str | None = None) -> Run:
+    def retry(self, run_id: str, idempotency_key: str | None = None, *, author: str) -> Run:
         """Queue a new run that does the same again, at the same pin. Raises NotFoundError, UsageError."""
         with self._store.write() as tx:
             old = _find(tx, run_id)
             known = idempotency_key and runs.find_by_key(tx, old.deployment, idempotency_key)
             if known:
+                if known.retry_of != old.id:
+                    message = f"The idempotency key {idempotency_key} belongs to run {known.id}."
+                    raise UsageError(message, hint="That run is no retry of this one; choose a new key for a new run.")
                 return known
             if not old.state.is_terminal:
                 raise ConflictError(
@@ -99,11 +109,15 @@ class Requests:
             now = self._clock.now()
             run = _again(old, self._admission.ids.new(now), now, idempotency_key)
             runs.insert_all(tx, [run])
-        log.info("Run requested again", extra={"deployment": run.deployment, "run": run.id, "retry_of": old.id})
+            self._tell(tx, "Retried", f"{author} asked for run {run.id}, which does {old.id} again.", run.deployment)
+        log.info(
+            "Run requested again",
+            extra={"deployment": run.deployment, "run": run.id, "retry_of": old.id, "author": author},
+        )
         self._wake()
         return run
 
-    def backfill(self, wanted: Backfill) -> Backfilled:
+    def backfill(self, wanted: Backfill, *, author: str) -> Backfilled:
         """Queue a run for each due time of a past range that has none. Raises NotFoundError, UsageError.
 
         What is missing is found out without keeping others from writing, and looked at again when it is written down.
@@ -115,7 +129,7 @@ class Requests:
             have = occurrences.with_runs(tx, entry.name, wanted.since, wanted.until)
         missing = [time for time in times if time[0] not in have]
         kept = missing[max(0, len(missing) - wanted.most) :]
-        made = () if wanted.dry_run or not kept else self._make(entry, kept)
+        made = () if wanted.dry_run or not kept else self._make(entry, kept, author)
         done = {run.scheduled_for for run in made}
         queued = kept if wanted.dry_run else [time for time in kept if time[0] in done]
         self._wake()
@@ -144,7 +158,7 @@ class Requests:
             raise UsageError(message, hint="Take a shorter range.")
         return found
 
-    def _make(self, known: InventoryEntry, kept: Sequence[DueTime]) -> tuple[Run, ...]:
+    def _make(self, known: InventoryEntry, kept: Sequence[DueTime], author: str) -> tuple[Run, ...]:
         """Queue runs for those of these times that nobody has run meanwhile."""
         with self._store.write() as tx:
             entry = inventory.find(tx, known.name)
@@ -154,8 +168,8 @@ class Requests:
             made = tuple(self._fill(tx, entry, time) for time in kept if time[0] not in have)
             if made:
                 first, last = (f"{run.scheduled_for:%Y-%m-%d %H:%M:%SZ}" for run in (made[0], made[-1]))
-                message = f"{len(made)} runs were made for the times from {first} to {last}."
-                events.append(tx, [_event("Backfill", message, entry.name, self._clock.now())])
+                message = f"{author} asked for {len(made)} runs, of the times from {first} to {last}."
+                self._tell(tx, "Backfill", message, entry.name)
         return made
 
     def _fill(self, tx: Transaction, entry: InventoryEntry, time: DueTime) -> Run:
@@ -168,10 +182,11 @@ class Requests:
         occurrences.fill(tx, occurrence(entry.name, decision, run))
         return run
 
-
-def ended_already(run: Run) -> ConflictError:
-    """The error for a wish that this run should end."""
-    return ConflictError(f"Run {run.id} has ended already: {run.state}.", hint="What is final stays so.")
+    def _tell(self, tx: Transaction, reason: str, message: str, about: str) -> None:
+        event = Event(
+            time=self._clock.now(), severity=EventSeverity.INFO, reason=reason, message=message[:1000], about=about
+        )
+        events.append(tx, [event])
 
 
 def _find(tx: Transaction, run_id: str) -> Run:
@@ -203,7 +218,3 @@ def _again(old: Run, run_id: RunId, now: datetime, idempotency_key: str | None) 
         retries=old.retries,
         retry_of=old.id,
     )
-
-
-def _event(reason: str, message: str, about: str, now: datetime) -> Event:
-    return Event(time=now, severity=EventSeverity.INFO, reason=reason, message=message, about=about)

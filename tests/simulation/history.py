@@ -134,7 +134,7 @@ class History:
         return
 
     def _trigger(self) -> None:
-        self._world.requests.trigger(Request(deployment=self._random.choice(NAMES), parameters={}))
+        self._world.requests.trigger(Request(deployment=self._random.choice(NAMES), parameters={}), author="nobody")
 
     def _any_run(self) -> str | None:
         with self._world.real_store.read() as tx:
@@ -144,18 +144,18 @@ class History:
     def _cancel(self) -> None:
         run_id = self._any_run()
         if run_id is not None:
-            self._world.requests.cancel(run_id, "enough")
+            self._world.requests.cancel(run_id, "enough", author="nobody")
 
     def _retry(self) -> None:
         run_id = self._any_run()
         if run_id is not None:
-            self._world.requests.retry(run_id)
+            self._world.requests.retry(run_id, author="nobody")
 
     def _backfill(self) -> None:
         now = self._world.clock.now()
         since = now - timedelta(minutes=self._random.randrange(200))
         name = self._random.choice(NAMES)
-        self._world.requests.backfill(Backfill(deployment=name, since=since, until=now, most=5))
+        self._world.requests.backfill(Backfill(deployment=name, since=since, until=now, most=5), author="nobody")
 
     def _edit(self) -> None:
         """Git changes: another declaration, a deployment that goes or comes back, a limit."""

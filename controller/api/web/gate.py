@@ -38,6 +38,8 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
+_SMALLER = "Put large inputs into a file, and pass its path."
+_SOCKET_HOSTS = frozenset({"localhost"})
 _LONGEST_WANTED = 1000
 _FREE_FAILURES = 20
 _FAILURES_A_SECOND = 2.0
@@ -49,6 +51,7 @@ class Caller:
 
     author: str
     key: str
+    is_session: bool = False
 
 
 class Gate:
@@ -95,41 +98,47 @@ class Gate:
                 400, "BadRequest", "Content-Length and Transfer-Encoding do not say in one way where it ends."
             )
         hosts = headers.getlist("host")
-        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
+        if len(hosts) != 1 or hosts[0].lower() not in self._hosts_of(scope):
             return problem(421, "UnknownHost", "This server does not go by that name.")
         if scope["method"] not in SAFE:
-            refused = self._foreign(headers)
+            refused = self._foreign(scope, headers)
             if refused is not None:
                 return refused
         path: str = scope["path"]
-        caller = self._caller(headers)
+        caller = self._caller(scope, headers)
         scope["caller"] = caller
         if caller is not None or path in PUBLIC or path.startswith(PUBLIC_FOLDER):
             return None
         return self._stranger(scope, headers)
 
-    def _foreign(self, headers: Headers) -> Response | None:
+    def _hosts_of(self, scope: Scope) -> frozenset[str]:
+        """A Unix socket has no name: what is forwarded to it from a browser's address is refused."""
+        return _SOCKET_HOSTS if "peer" in scope else self._hosts
+
+    def _foreign(self, scope: Scope, headers: Headers) -> Response | None:
         """A change that another site's page has asked a browser for."""
         site = headers.get("sec-fetch-site")
         origin = headers.get("origin")
         is_foreign = site is not None and site != "same-origin"
         if origin is not None:
-            is_foreign = is_foreign or origin.lower().partition("://")[2] not in self._hosts
-        elif site is None:
-            caller = self._caller(headers)
-            is_by_session = caller is not None and caller.key != "token"
+            is_foreign = is_foreign or origin.lower().partition("://")[2] not in self._hosts_of(scope)
+        elif site is None and "peer" not in scope:
+            caller = self._caller(scope, headers)
+            is_by_session = caller is not None and caller.is_session
             is_foreign = is_by_session or "authorization" not in headers
         if is_foreign:
             return problem(403, "CrossSite", "Changes are not taken from other sites.")
         return None
 
-    def _caller(self, headers: Headers) -> Caller | None:
+    def _caller(self, scope: Scope, headers: Headers) -> Caller | None:
+        if "peer" in scope:
+            return Caller(author=scope["peer"], key="peer")
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._credentials.is_token(token.strip()):
             return Caller(author="api", key="token")
         session = session_of(headers, self._cookie)
         if session is not None and self._credentials.is_session(session):
-            return Caller(author="dashboard", key=session)
+            return Caller(author="dashboard", key=session, is_session=True)
         return None
 
     def _stranger(self, scope: Scope, headers: Headers) -> Response:
@@ -204,7 +213,7 @@ def _is_in_doubt(scope: Scope, headers: Headers) -> bool:
 
 async def _read(receive: Receive, headers: Headers, seconds: float) -> bytes | Response:
     """The whole body, within its limits."""
-    too_large = problem(413, "TooLarge", "A request body has at most 1 MiB.")
+    too_large = problem(413, "TooLarge", "A request body has at most 1 MiB.", hint=_SMALLER)
     length = headers.get("content-length", "0")
     if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
         return too_large

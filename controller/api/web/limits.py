@@ -9,11 +9,12 @@ import socket
 import struct
 
 import h11
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from controller.api.web.problems import problem
+from controller.api.web.sockets import peer_of
 
 MAX_BODY_BYTES = 1 << 20
 MAX_HEAD_BYTES = 32 << 10
@@ -48,6 +49,13 @@ class PatientProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request, not for ever."""
         super().connection_made(transport)
+        connection = transport.get_extra_info("socket")
+        if connection is not None and connection.family == socket.AF_UNIX:
+            peer = peer_of(connection)
+            if peer is None:
+                transport.abort()
+                return
+            self.app = _of_peer(self.app, peer)
         self._wait_for_head()
         if len(self.connections) > MAX_CONNECTIONS:
             self._make_room()
@@ -132,13 +140,15 @@ class QuietServer(Server):
             return PatientProtocol(config, self.server_state, self.lifespan.state)
 
         patience = None if config.ssl is None else HEAD_SECONDS
-        self.servers = [
-            await loop.create_server(
-                protocol, sock=sock, ssl=config.ssl, ssl_handshake_timeout=patience, backlog=MAX_ACCEPTED
-            )
-            for sock in sockets or []
-        ]
+        self.servers = []
         for sock in sockets or []:
+            if sock.family == socket.AF_UNIX:
+                server = await loop.create_unix_server(protocol, sock=sock, backlog=MAX_ACCEPTED)
+            else:
+                server = await loop.create_server(
+                    protocol, sock=sock, ssl=config.ssl, ssl_handshake_timeout=patience, backlog=MAX_ACCEPTED
+                )
+            self.servers.append(server)
             sock.listen(MAX_WAITING)
         self.started = True
 
@@ -151,6 +161,15 @@ class QuietServer(Server):
         """End soon. Called on the server's thread."""
         self.should_exit = True
         self._ending.set()
+
+
+def _of_peer(app: ASGIApp, peer: str) -> ASGIApp:
+    """The application, told who is at the other end of a Unix socket."""
+
+    async def told(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "peer": peer}, receive, send)
+
+    return told
 
 
 async def _full(scope: Scope, receive: Receive, send: Send) -> None:

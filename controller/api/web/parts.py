@@ -5,13 +5,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Annotated, Any, cast, overload
 
-from fastapi import Request
+from fastapi import Header, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from controller.api.operations import Operations
+from controller.api.operations import MAX_KEY, MAX_REASON, Operations
 from controller.api.parameters import Parameters
 from controller.api.web.credentials import Credentials
 from controller.api.web.feed import Feed
@@ -19,6 +19,7 @@ from controller.api.web.gate import Caller
 from controller.api.web.streams import Streams
 from controller.clock import Clock, in_utc
 from controller.manifests import Excerpt
+from controller.model.runs import Run
 from controller.model.status import InventoryEntry
 from controller.reconcile.preview import Preview
 from controller.settings import Location
@@ -49,8 +50,14 @@ class Parts:
     plan: Callable[[str | None], Preview]
     code_changes: Callable[[str, str], CodeChanges]
     document: Callable[[InventoryEntry], Excerpt]
+    login_link: Callable[[], str]
     cookie: str
     is_secure: bool
+
+
+LINE: dict[str, Any] = {"minLength": 1, "maxLength": MAX_REASON}
+"""A reason; `Operations` says in words what is wrong with one."""
+IdempotencyKey = Annotated[str | None, Header(json_schema_extra={"minLength": 1, "maxLength": MAX_KEY})]
 
 
 class Triggered(BaseModel):
@@ -58,6 +65,18 @@ class Triggered(BaseModel):
 
     run_id: str
     state: str
+
+
+def triggered(run: Run) -> dict[str, Any]:
+    """The answer that names a run."""
+    return {"run_id": run.id, "state": run.state.value}
+
+
+def in_utf8(header: str | None) -> str | None:
+    """A header that may hold more than ASCII: those who send that send UTF-8, and HTTP hands on bytes."""
+    if header is None:
+        return None
+    return header.encode("latin-1").decode("utf-8", "replace")
 
 
 def parts_of(request: Request) -> Parts:
@@ -91,6 +110,12 @@ def tagged(request: Request, body: bytes, media_type: str) -> Response:
     return Response(body, media_type=media_type, headers=headers)
 
 
+@overload
+def aware(moment: datetime) -> datetime: ...
+@overload
+def aware(moment: None) -> None: ...
+@overload
+def aware(moment: datetime | None) -> datetime | None: ...
 def aware(moment: datetime | None) -> datetime | None:
     """A time that was asked for; without an offset it is UTC."""
     from datetime import UTC

@@ -1,7 +1,8 @@
 """The HTTP server: on a thread of its own, beside the work. Whether it is up or not, flows run.
 
-`app` makes one. FastAPI and uvicorn are imported on its thread at the first connection: a controller that nobody asks
-does without the 45 MB that they take. What is bound, and whether that is allowed, is decided before.
+It answers at the Unix socket of the state directory, where the command line asks, and at an address if there is to be
+one. FastAPI and uvicorn are imported on its thread at the first connection: a controller that nobody asks does without
+the 25 MB that they take.
 """
 
 import asyncio
@@ -11,9 +12,11 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from controller.api.web.credentials import Credentials
+from controller.api.web.sockets import bind_address, bind_path
 from controller.errors import ControllerError, UsageError
 from controller.runs.beside.waiting import ready
 from controller.settings import Listen
@@ -28,28 +31,36 @@ Build = Callable[["HttpServer"], Any]
 
 
 class HttpServer:
-    """Serves what `build` makes of it, once it is started. `build` is called on the server's thread."""
+    """Serves what `build` makes of it, once it is started. `build` is called on the server's thread.
 
-    def __init__(self, listen: Listen, credentials: Credentials, build: Build) -> None:
+    `path` is that of the Unix socket; without `listen` there is no other.
+    """
+
+    def __init__(self, path: Path, listen: Listen | None, credentials: Credentials, build: Build) -> None:
+        self._path = path
         self._listen = listen
         self._credentials = credentials
         self._build = build
+        self._control: socket.socket | None = None
         self._socket: socket.socket | None = None
         self._server: QuietServer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._wake_read = self._wake_write = -1
         self._thread = threading.Thread(target=self._serve, name="http", daemon=True)
         self.on_close: Callable[[], None] = lambda: None
 
     @property
     def port(self) -> int:
-        """The port that it is bound to."""
-        return self._listen.port if self._socket is None else int(self._socket.getsockname()[1])
+        """The port that it is bound to, or is to be; 0 without an address."""
+        if self._socket is not None:
+            return int(self._socket.getsockname()[1])
+        return 0 if self._listen is None else self._listen.port
 
     @property
     def is_secure(self) -> bool:
         """Whether browsers reach it by https."""
-        return self._listen.certificate is not None or self._listen.is_behind_proxy
+        listen = self._listen
+        return listen is not None and (listen.certificate is not None or listen.is_behind_proxy)
 
     @property
     def cookie(self) -> str:
@@ -59,6 +70,8 @@ class HttpServer:
     @property
     def hosts(self) -> frozenset[str]:
         """What the header `Host` may say: where it is bound, and what the operator says that it is called."""
+        if self._listen is None:
+            return frozenset()
         host = self._listen.host
         names = {*self._listen.public_hosts, *([] if host in ("0.0.0.0", "::") else [host])}
         if self._listen.is_loopback:
@@ -72,8 +85,10 @@ class HttpServer:
         return frozenset(found)
 
     @property
-    def url(self) -> str:
-        """Where a browser of this machine finds it, or one elsewhere if it has a public name."""
+    def url(self) -> str | None:
+        """Where a browser of this machine finds it, or one elsewhere if it has a public name; None if none does."""
+        if self._listen is None:
+            return None
         if self._listen.is_behind_proxy and self._listen.public_hosts:
             return f"https://{self._listen.public_hosts[0]}"
         scheme = "http" if self._listen.certificate is None else "https"
@@ -88,36 +103,35 @@ class HttpServer:
         return f"{self.url}/login#{self._credentials.new_code()}"
 
     def start(self) -> None:
-        """Bind and serve. Raises UsageError if an address that was asked for can't be had; else goes on without."""
-        _check_certificate(self._listen)
-        try:
-            self._socket = _bind(self._listen.host, self._listen.port)
-        except OSError as error:
-            where = f"{self._listen.host}:{self._listen.port}"
-            why = error.strerror or str(error)
-            if self._listen.is_explicit:
-                raise UsageError(f"--listen {where}: {why}.", hint="Choose another port, or --listen none.") from error
-            log.warning(
-                "No dashboard and no HTTP API: the address is taken, perhaps by another controller",
-                extra={"address": where, "error": why, "hint": "choose another with --listen HOST:PORT"},
-            )
-            return
+        """Bind and serve. Raises UsageError for an address that was asked for and can't be had, StateError."""
+        if self._listen is not None:
+            _check_certificate(self._listen)
+            self._socket = _bind(self._listen)
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._control = bind_path(self._path)
         self._thread.start()
-        log.info("Dashboard", extra={"url": self.url, "hint": "`controller login` prints a link that opens it"})
+        if self._socket is not None:
+            log.info("Dashboard", extra={"url": self.url, "hint": "`controller login` prints a link that opens it"})
 
     def close(self) -> None:
         """Serve no more; streams end. May be called again."""
-        if self._socket is None:
+        if self._control is None:
             return
         os.write(self._wake_write, b"e")
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # it has ended already
                 self._loop.call_soon_threadsafe(self._end)
         self._thread.join(_CLOSE_SECONDS + 1)
-        self._socket.close()
-        self._socket = None
+        self._path.unlink(missing_ok=True)
+        for one in self._sockets:
+            one.close()
+        self._socket = self._control = None
         for descriptor in (self._wake_read, self._wake_write):
             os.close(descriptor)
+
+    @property
+    def _sockets(self) -> list[socket.socket]:
+        return [one for one in (self._control, self._socket) if one is not None]
 
     def _end(self) -> None:
         self.on_close()
@@ -136,16 +150,14 @@ class HttpServer:
 
     def _is_wanted(self) -> bool:
         """Wait for a connection; False if the end comes before."""
-        assert self._socket is not None
-        return self._wake_read not in ready([self._wake_read, self._socket.fileno()], None)
+        return self._wake_read not in ready([self._wake_read, *(one.fileno() for one in self._sockets)], None)
 
     async def _live(self) -> None:
         self._loop = asyncio.get_running_loop()
         if not self._is_wanted():
             return
         assert self._server is not None
-        assert self._socket is not None
-        await self._server.serve(sockets=[self._socket])
+        await self._server.serve(sockets=self._sockets)
 
     def _make(self) -> "QuietServer":
         import uvicorn
@@ -169,8 +181,8 @@ class HttpServer:
             timeout_keep_alive=limits.KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(_CLOSE_SECONDS),
             h11_max_incomplete_event_size=limits.MAX_HEAD_BYTES,
-            ssl_certfile=self._listen.certificate,
-            ssl_keyfile=self._listen.key,
+            ssl_certfile=None if self._listen is None else self._listen.certificate,
+            ssl_keyfile=None if self._listen is None else self._listen.key,
         )
         return limits.QuietServer(config)
 
@@ -187,17 +199,16 @@ def _check_certificate(listen: Listen) -> None:
         raise UsageError(f"{listen.certificate} and its key can't be used: {error}.") from error
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sends at once what is written (TCP_NODELAY), and no answer waits for an ACK.
-    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+def _bind(listen: Listen) -> socket.socket | None:
+    """At this address; None, with a word in the log, if it is taken and nobody has asked for it."""
     try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        found.bind((host, port))
-        found.listen(64)
-    except OSError:
-        found.close()
-        raise
-    return found
+        return bind_address(listen.host, listen.port)
+    except OSError as error:
+        where, why = f"{listen.host}:{listen.port}", error.strerror or str(error)
+        if listen.is_explicit:
+            raise UsageError(f"--listen {where}: {why}.", hint="Choose another port, or --listen none.") from error
+        log.warning(
+            "No dashboard: the address is taken, perhaps by another controller",
+            extra={"address": where, "error": why, "hint": "choose another with --listen HOST:PORT"},
+        )
+        return None

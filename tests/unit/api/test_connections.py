@@ -109,7 +109,7 @@ def test_a_handshake_that_does_not_come_is_not_waited_for(
     async def empty(scope: dict[str, str], receive: object, send: object) -> None:
         raise AssertionError((scope, receive, send))
 
-    found = HttpServer(listen, Credentials(tmp_path, clock), lambda _: empty)
+    found = HttpServer(tmp_path / "control.sock", listen, Credentials(tmp_path, clock), lambda _: empty)
     found.start()
     with closing(socket.create_connection(("127.0.0.1", found.port), timeout=20)) as silent:
         assert silent.recv(1) == b""

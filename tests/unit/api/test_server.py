@@ -13,7 +13,7 @@ import pytest
 
 from controller.api.web.credentials import Credentials
 from controller.api.web.server import HttpServer
-from controller.client import Client, ProblemError
+from controller.client import Client, NoAnswerError, NotReachedError, ProblemError
 from controller.errors import UsageError
 from controller.settings import Listen, parse_listen
 from tests.conftest import ManualClock
@@ -34,7 +34,7 @@ def server(listen: Listen, directory: Path, clock: ManualClock) -> HttpServer:
         await send({"type": "http.response.start", "status": 204, "headers": []})  # type: ignore[operator]
         await send({"type": "http.response.body", "body": b""})  # type: ignore[operator]
 
-    return HttpServer(listen, Credentials(directory, clock), lambda _: empty)
+    return HttpServer(directory / "control.sock", listen, Credentials(directory, clock), lambda _: empty)
 
 
 def test_a_default_port_that_is_taken_is_said_and_done_without(
@@ -62,6 +62,7 @@ def test_it_speaks_tls_and_its_cookies_stay_there(tmp_path: Path, clock: ManualC
     found = server(listen, tmp_path, clock)
     found.start()
     assert found.is_secure
+    assert found.url is not None
     assert found.url.startswith("https://127.0.0.1:")
     trusting = ssl.create_default_context(cafile=str(CERTIFICATE))
     trusting.check_hostname = False
@@ -111,10 +112,13 @@ def test_the_client_says_what_is_wrong_with_an_address_and_an_answer(tmp_path: P
         Client("ftp://127.0.0.1")
     found = server(Listen(port=0), tmp_path, clock)
     found.start()
-    client = Client(found.url, "x")
-    with pytest.raises(ValueError, match="Expecting value"):
-        client.status()
+    assert found.url is not None
+    for client in (Client(found.url, "x"), Client.of_state(tmp_path)):
+        with pytest.raises(NoAnswerError, match="Expecting value"):
+            client.status()
     found.close()
-    with pytest.raises(OSError, match="refused"):
-        client.status()
+    with pytest.raises(NotReachedError, match="refused"):
+        Client(found.url, "x").status()
+    with pytest.raises(NotReachedError, match="No such file"):
+        Client.of_state(tmp_path).status()
     assert str(ProblemError({}, 500)) == "The controller answered 500."

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from controller.clock import SystemClock
+from controller.errors import StoppingError
 from controller.reconcile import Loop
 from controller.sources.git import GitSource
 from tests.conftest import GitRepository, wait_until
@@ -56,7 +57,7 @@ def loop(world: World, source: Counted) -> Iterator[Loop]:
     world.restart(source=source)
     found = new_loop(world, source, on_failure=lambda: None)
     found.start()
-    assert found.ask(60) is not None
+    assert found.ask().result(60).error is None
     yield found
     source.gate.set()
     found.stop()
@@ -90,7 +91,7 @@ def test_a_burst_of_commits_is_few_passes_and_the_newest_wins(
     world: World, repository: GitRepository, source: Counted, loop: Loop
 ) -> None:
     ids = commits(repository)
-    assert loop.ask(60) is not None
+    assert loop.ask().result(60).error is None
     before = source.looks
     move(repository, ids)
     wait_until(lambda: version(world) == str(COMMITS - 1))
@@ -101,7 +102,7 @@ def test_what_happens_during_a_pass_is_one_more_pass(
     world: World, repository: GitRepository, source: Counted, loop: Loop
 ) -> None:
     ids = commits(repository)
-    assert loop.ask(60) is not None
+    assert loop.ask().result(60).error is None
     source.gate.clear()
     source.arrived.clear()
     loop.look()
@@ -139,32 +140,25 @@ def test_a_pass_that_was_asked_for_began_after_the_question(source: Counted, loo
     loop.look()
     assert source.arrived.wait(60)
     before = source.looks
-    answers: list[object] = []
-    threads = [threading.Thread(target=lambda: answers.append(loop.ask(60))) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    assert loop.ask(0) is None
+    asked = [loop.ask() for _ in range(5)]
+    asked[0].cancel()
+    assert not any(one.done() for one in asked[1:])
     source.gate.set()
-    for thread in threads:
-        thread.join()
-    assert len(answers) == 5
-    assert None not in answers
+    assert {id(one.result(60)) for one in asked[1:]} == {id(asked[1].result())}
     assert source.looks > before
 
 
 def test_whoever_asks_of_a_loop_that_ends_is_not_kept_waiting(source: Counted, loop: Loop) -> None:
     source.gate.clear()
     source.arrived.clear()
-    answers: list[object] = []
-    thread = threading.Thread(target=lambda: answers.append(loop.ask(600)))
-    thread.start()
+    asked = loop.ask()
     assert source.arrived.wait(60)
     stopper = threading.Thread(target=loop.stop)
     stopper.start()
-    thread.join(60)
+    assert isinstance(asked.exception(60), StoppingError)
     source.gate.set()
     stopper.join(60)
-    assert len(answers) == 1
+    assert isinstance(loop.ask().exception(), StoppingError)
 
 
 def test_a_fault_that_is_not_the_world_s_ends_it_with_a_word(world: World, source: Counted) -> None:

@@ -251,7 +251,9 @@ class World:
 
     def trigger(self, name: str, key: str | None = None, **parameters: Any) -> Run:
         assert self.engine is not None
-        return self.requests.trigger(Request(deployment=name, parameters=parameters, idempotency_key=key))
+        return self.requests.trigger(
+            Request(deployment=name, parameters=parameters, idempotency_key=key), author="somebody"
+        )
 
     def all_runs(self) -> list[Run]:
         """All runs, oldest first."""

@@ -284,8 +284,8 @@ def test_the_same_key_gives_the_same_run(world: World) -> None:
     world.declare(a=hourly(), b=hourly("b"))
 
     def ask(name: str, key: str | None) -> RunId:
-        with world.store.write() as tx:
-            return world.admission.request(tx, Request(deployment=name, parameters={}, idempotency_key=key)).id
+        request = Request(deployment=name, parameters={}, idempotency_key=key)
+        return world.requests.trigger(request, author="somebody").id
 
     assert ask("a", "k") == ask("a", "k")
     assert len({ask("a", "k"), ask("b", "k"), ask("a", "other"), ask("a", None), ask("a", None)}) == 5
@@ -295,9 +295,8 @@ def test_a_key_belongs_to_its_parameters(world: World) -> None:
     world.declare(a=hourly())
 
     def ask(parameters: dict[str, int]) -> RunId:
-        with world.store.write() as tx:
-            request = Request(deployment="a", parameters=parameters, idempotency_key="k")
-            return world.admission.request(tx, request).id
+        request = Request(deployment="a", parameters=parameters, idempotency_key="k")
+        return world.requests.trigger(request, author="somebody").id
 
     first = ask({"x": 1})
     assert ask({"x": 1}) == first

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from controller.api import run_requests
 from controller.errors import NotFoundError, UsageError
 from controller.model.runs import Occurrence, Outcome, Run, RunState, Trigger
+from controller.runs.admission import Request
 from controller.runs.requests import Backfill, Backfilled
-from controller.store import occurrences, runs
+from controller.store import events, occurrences
 from tests.conftest import NOW, PATIENCE_SECONDS
 from tests.unit.runs.conftest import World
 from tests.unit.runs.test_queueing import account, ask, begin, end, hourly, queue
@@ -20,7 +20,8 @@ HOUR = timedelta(hours=1)
 def backfill(world: World, hours: int = 5, **more: object) -> Backfilled:
     now = world.clock.now()
     return world.requests.backfill(
-        Backfill(deployment="a", since=now - hours * HOUR, until=now, **more)  # type: ignore[arg-type]
+        Backfill(deployment="a", since=now - hours * HOUR, until=now, **more),  # type: ignore[arg-type]
+        author="somebody",
     )
 
 
@@ -32,21 +33,21 @@ def outcomes(world: World) -> list[Outcome]:
 def test_cancelling_what_waits_is_final_and_may_be_asked_twice(world: World) -> None:
     world.declare(a=hourly())
     run = ask(world)
-    assert world.requests.cancel(run.id, "no").state is RunState.CANCELLED
-    assert world.requests.cancel(run.id, "still no").reason == "no"
+    assert world.requests.cancel(run.id, "no", author="somebody").state is RunState.CANCELLED
+    assert world.requests.cancel(run.id, "still no", author="somebody").reason == "no"
 
 
 def test_cancelling_what_runs_is_noted_and_what_has_ended_stays(world: World) -> None:
     world.declare(a=hourly())
     run = ask(world)
     begin(world, [run])
-    found = world.requests.cancel(run.id, "no")
+    found = world.requests.cancel(run.id, "no", author="somebody")
     assert (found.state, found.cancel_reason) == (RunState.RUNNING, "no")
     end(world, run)
     with pytest.raises(UsageError, match="ended already: succeeded"):
-        world.requests.cancel(run.id, "no")
+        world.requests.cancel(run.id, "no", author="somebody")
     with pytest.raises(NotFoundError):
-        world.requests.cancel("nobody", "no")
+        world.requests.cancel("nobody", "no", author="somebody")
 
 
 def test_doing_it_again_is_a_new_run_at_the_same_pin(world: World) -> None:
@@ -54,12 +55,12 @@ def test_doing_it_again_is_a_new_run_at_the_same_pin(world: World) -> None:
     world.clock.turn(HOUR)
     [old] = account(world, "a")
     with pytest.raises(UsageError, match="has not ended"):
-        world.requests.retry(old.id)
+        world.requests.retry(old.id, author="somebody")
     begin(world, [old])
     end(world, old)
     world.declare(a=hourly(extra="parameters: {x: 2}\n"))
-    new = world.requests.retry(old.id, "key")
-    assert world.requests.retry(old.id, "key").id == new.id
+    new = world.requests.retry(old.id, "key", author="somebody")
+    assert world.requests.retry(old.id, "key", author="somebody").id == new.id
     same = ("deployment", "revision", "file", "spec_digest", "parameters", "scheduled_for", "retries", "attempts")
     assert [getattr(new, name) for name in same] == [getattr(old, name) for name in same]
     assert (new.trigger, new.retry_of, new.state, new.attempt) == (Trigger.RETRY, old.id, RunState.PENDING, 0)
@@ -108,9 +109,9 @@ def test_a_backfill_goes_last_and_keeps_no_due_time_from_running(world: World) -
 def test_a_backfill_is_of_the_past(world: World, since: timedelta, until: timedelta) -> None:
     world.declare(a=hourly())
     with pytest.raises(UsageError, match="past range"):
-        world.requests.backfill(Backfill(deployment="a", since=NOW + since, until=NOW + until))
+        world.requests.backfill(Backfill(deployment="a", since=NOW + since, until=NOW + until), author="somebody")
     with pytest.raises(NotFoundError, match="nobody"):
-        world.requests.backfill(Backfill(deployment="nobody", since=NOW, until=NOW))
+        world.requests.backfill(Backfill(deployment="nobody", since=NOW, until=NOW), author="somebody")
 
 
 def test_a_range_with_too_many_times_is_refused(world: World) -> None:
@@ -125,7 +126,7 @@ def test_a_range_of_millennia_keeps_no_other_writer_waiting(world: World, schedu
     world.declare(a=f"name: a\ncommand: ['true']\nschedule: {schedule}\n")
     wanted = Backfill(deployment="a", since=datetime.min.replace(tzinfo=UTC), until=NOW)
     with ThreadPoolExecutor() as pool, world.store.write():
-        asked = pool.submit(world.requests.backfill, wanted)
+        asked = pool.submit(world.requests.backfill, wanted, author="somebody")
         with pytest.raises(UsageError, match="more than 10000 times"):
             asked.result(PATIENCE_SECONDS)
 
@@ -158,44 +159,44 @@ def test_what_was_run_of_another_schedule_does_not_hide_what_was_run_of_this_one
     assert (again.runs, again.known) == ((), 3)
 
 
-def test_requests_arrive_as_json(world: World) -> None:
-    world.declare(a=hourly())
-    requests = world.requests
-    said = {"command": "trigger", "deployment": "a", "parameters": {}, "idempotency_key": "k"}
-    run = run_requests.answer(requests, said)
-    assert run is not None
-    assert run["state"] == "pending"
-    cancelled = run_requests.answer(requests, {"command": "cancel", "run_id": run["run_id"], "reason": "no"})
-    assert cancelled == {"run_id": run["run_id"], "state": "cancelled"}
-    again = run_requests.answer(requests, {"command": "retry", "run_id": run["run_id"]})
-    assert again is not None
-    assert again["run_id"] != run["run_id"]
-    wanted = {
-        "command": "backfill",
-        "deployment": "a",
-        "since": "2026-06-01T10:00:00Z",
-        "until": "2026-06-01T11:00:00Z",
-    }
-    filled = run_requests.answer(requests, wanted)
-    assert filled is not None
-    assert filled["times"] == ["2026-06-01T10:00:00Z", "2026-06-01T11:00:00Z"]
-    assert len(filled["run_ids"]) == 2
-    assert run_requests.answer(requests, {"command": "something else"}) is None
-
-
-@pytest.mark.parametrize("wrong", [{"max": 0}, {"max": "x"}, {"max": 1001}, {"since": "soon"}, {"since": "2026-06-01"}])
-def test_a_request_that_makes_no_sense_is_refused(world: World, wrong: dict[str, object]) -> None:
-    world.declare(a=hourly())
-    good = {"command": "backfill", "deployment": "a", "since": "2026-06-01T10:00:00Z", "until": "2026-06-01T11:00:00Z"}
-    with pytest.raises(UsageError):
-        run_requests.answer(world.requests, {**good, **wrong})
-    with world.store.read() as tx:
-        assert runs.counts(tx) == {}
-
-
 def test_a_backfilled_time_that_comes_due_later_is_not_run_again(world: World) -> None:
     world.declare(a=hourly())
     world.clock.turn(HOUR)
     assert len(backfill(world, hours=0).runs) == 1
     assert account(world, "a") == []
     assert datetime.fromisoformat("2026-06-01T13:00:00Z") == world.all_runs()[0].scheduled_for
+
+
+def test_each_change_is_told_once_with_its_author(world: World) -> None:
+    world.declare(a=hourly())
+    world.clock.turn(5 * HOUR)
+    request = Request(deployment="a", parameters={}, idempotency_key="k")
+    run = world.requests.trigger(request, author="ann")
+    world.requests.trigger(request, author="bob")
+    world.requests.cancel(run.id, "no", author="cem")
+    world.requests.cancel(run.id, "no", author="dan")
+    again = world.requests.retry(run.id, "l", author="eve")
+    world.requests.retry(run.id, "l", author="fay")
+    backfill(world, dry_run=True)
+    backfill(world, hours=2)
+    backfill(world, hours=2)
+    with world.store.read() as tx:
+        told = [(event.reason, event.message) for event in events.latest(tx, 100)[::-1] if event.about == "a"][1:]
+    told = [(reason, message) for reason, message in told if not reason.startswith("Run")]
+    assert told[:3] == [
+        ("Triggered", f"ann asked for run {run.id}."),
+        ("CancelRequested", f"cem asked for the end of run {run.id}: no"),
+        ("Retried", f"eve asked for run {again.id}, which does {run.id} again."),
+    ]
+    assert [reason for reason, _ in told[3:]] == ["Backfill"]
+    assert told[3][1].startswith("somebody asked for 3 runs, of the times from ")
+
+
+def test_a_key_of_another_run_gives_no_retry(world: World) -> None:
+    world.declare(a=hourly())
+    first, second = ask(world), ask(world)
+    for run in (first, second):
+        world.requests.cancel(run.id, "no", author="somebody")
+    again = world.requests.retry(first.id, "k", author="somebody")
+    with pytest.raises(UsageError, match=f"belongs to run {again.id}"):
+        world.requests.retry(second.id, "k", author="somebody")

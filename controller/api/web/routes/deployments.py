@@ -5,14 +5,26 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from controller.api.web.lists import Cursor, Limit, Page, begin, page, text_like
-from controller.api.web.parts import Triggered, answer, author_of, aware, parts_of, tagged
+from controller.api.web.parts import (
+    LINE,
+    IdempotencyKey,
+    Triggered,
+    answer,
+    author_of,
+    aware,
+    in_utf8,
+    parts_of,
+    tagged,
+    triggered,
+)
 from controller.errors import UsageError, unknown_deployment
 from controller.model.runs import Occurrence
+from controller.runs.requests import Backfill
 from controller.store import inventory
 from controller.store import occurrences as ledger
 from controller.views.deployments import DeploymentView, Health, Sync, weight
@@ -46,7 +58,7 @@ class HoldRequest(BaseModel):
     """Why, and until when; without `until` until somebody resumes it."""
 
     model_config = ConfigDict(extra="forbid")
-    reason: str = Field(min_length=1, max_length=500)
+    reason: str = Field(json_schema_extra=LINE)
     until: datetime | None = None
 
 
@@ -193,46 +205,37 @@ def trigger(
     request: Request,
     name: Name,
     call: Call,
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """The same `Idempotency-Key` gives the same run. 422 for parameters that the flow does not take."""
-    asked = {
-        "command": "trigger",
-        "deployment": name,
-        "parameters": call.parameters,
-        "idempotency_key": idempotency_key,
-    }
-    return answer(request, parts_of(request).operations.answer(asked, author_of(request)), status=201)
+    key, author = in_utf8(idempotency_key), author_of(request)
+    made = parts_of(request).operations.trigger(name, call.parameters, key=key, author=author)
+    return answer(request, triggered(made), status=201)
 
 
 @router.post("/{name}/backfill", response_model=Backfilled, summary="Run the due times of a past range")
 def backfill(request: Request, name: Name, asked: BackfillRequest) -> Response:
     """One after another, when nothing else is to be run."""
-    since, until = aware(asked.since), aware(asked.until)
-    wanted = {
-        "command": "backfill",
-        "deployment": name,
-        "since": since and since.isoformat(),
-        "until": until and until.isoformat(),
-        "max": asked.max,
-        "dry_run": asked.dry_run,
-    }
-    return answer(request, parts_of(request).operations.answer(wanted, author_of(request)))
+    wanted = Backfill(
+        deployment=name, since=aware(asked.since), until=aware(asked.until), most=asked.max, dry_run=asked.dry_run
+    )
+    done = parts_of(request).operations.backfill(wanted, author=author_of(request))
+    made = {"run_ids": [run.id for run in done.runs], "times": done.times}
+    return answer(request, {**made, "already_run": done.known, "left_out": done.left_out})
 
 
 @router.post("/{name}/hold", response_model=DeploymentDetail, summary="Hold its schedules")
 def hold(request: Request, name: Name, asked: HoldRequest) -> Response:
     """They do not fire until it is resumed, whatever git says."""
-    until = aware(asked.until)
-    wanted = {"command": "hold", "deployment": name, "reason": asked.reason, "until": until and until.isoformat()}
-    parts_of(request).operations.answer(wanted, author_of(request))
+    until = None if asked.until is None else aware(asked.until)
+    parts_of(request).operations.hold(name, asked.reason, until, author=author_of(request))
     return _show(request, name)
 
 
 @router.post("/{name}/resume", response_model=DeploymentDetail, summary="End its hold")
 def resume(request: Request, name: Name) -> Response:
     """409 if it is not held."""
-    parts_of(request).operations.answer({"command": "resume", "deployment": name}, author_of(request))
+    parts_of(request).operations.resume(name, author=author_of(request))
     return _show(request, name)
 
 

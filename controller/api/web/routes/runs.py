@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncGenerator
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,12 +13,23 @@ from starlette.responses import Response
 from controller.api.web.gate import Caller
 from controller.api.web.limits import MAX_PAGE_BYTES
 from controller.api.web.lists import Cursor, Limit, Page, begin, following, text_like
-from controller.api.web.parts import Parts, Triggered, answer, author_of, aware, parts_of, tagged
+from controller.api.web.parts import (
+    LINE,
+    IdempotencyKey,
+    Parts,
+    Triggered,
+    answer,
+    author_of,
+    aware,
+    in_utf8,
+    parts_of,
+    tagged,
+    triggered,
+)
 from controller.api.web.routes.deployments import NAME
 from controller.api.web.streams import EventStream, message
 from controller.model.runs import Run, RunState, Trigger
 from controller.runs.logs import log_files
-from controller.runs.requests import ended_already
 from controller.store import Transaction
 from controller.store.run_search import RunFilter, RunPage, runs_page
 from controller.views.journal import RunDetail, exact_run, run_detail
@@ -36,7 +47,7 @@ class Cancellation(BaseModel):
     """Why."""
 
     model_config = ConfigDict(extra="forbid")
-    reason: str = Field(default="cancelled over HTTP", min_length=1, max_length=500)
+    reason: str = Field(default="cancelled over HTTP", json_schema_extra=LINE)
 
 
 @router.get("", response_model=Page[RunView], summary="Runs, newest first")
@@ -80,22 +91,20 @@ def run(request: Request, run_id: RunIdText) -> Response:
 
 @router.post("/{run_id}/cancel", response_model=Triggered, summary="End it")
 def cancel(request: Request, run_id: RunIdText, asked: Cancellation) -> Response:
-    """At once if it waits, else as soon as its flow has ended. 409 if it has ended already."""
-    with parts_of(request).store.read() as tx:
-        found = exact_run(tx, run_id)
-    if found.state.is_terminal:
-        raise ended_already(found)
-    return _ask(request, {"command": "cancel", "run_id": run_id, "reason": asked.reason})
+    """At once if it waits, else as soon as its flow has ended. 409 if it has ended otherwise."""
+    run = parts_of(request).operations.cancel(run_id, asked.reason, author=author_of(request))
+    return answer(request, triggered(run))
 
 
 @router.post("/{run_id}/retry", response_model=Triggered, status_code=201, summary="Do the same again")
 def retry(
     request: Request,
     run_id: RunIdText,
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """A new run at the same pin. The same `Idempotency-Key` gives the same run. 409 while it has not ended."""
-    return _ask(request, {"command": "retry", "run_id": run_id, "idempotency_key": idempotency_key}, status=201)
+    made = parts_of(request).operations.retry(run_id, key=in_utf8(idempotency_key), author=author_of(request))
+    return answer(request, triggered(made), status=201)
 
 
 @router.get("/{run_id}/logs", response_model=Stretch, summary="A stretch of what it printed")
@@ -175,13 +184,6 @@ def _some(tx: Transaction, wanted: RunFilter, limit: int, before: str | None) ->
         before = part.next
         if before is None or len(part.runs) < step or len(found) == limit:
             return RunPage(runs=found, next=before)
-
-
-def _ask(request: Request, asked: dict[str, Any], *, status: int = 200) -> Response:
-    parts = parts_of(request)
-    with parts.store.read() as tx:
-        exact_run(tx, asked["run_id"])
-    return answer(request, parts.operations.answer(asked, author_of(request)), status=status)
 
 
 def _stretch(parts: Parts, run_id: str, offset: int) -> Stretch:

@@ -5,9 +5,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, StringConstraints
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from controller.api.web.gate import Caller
 from controller.api.web.parts import answer, author_of, parts_of
+from controller.api.web.waiting import passed
+from controller.errors import ConflictError
 from controller.model.status import PassRecord
 from controller.reconcile.preview import Preview
 from controller.store import passes
@@ -46,6 +50,12 @@ class Approved(BaseModel):
     remaining: list[str]
     pending: bool
     revision: str | None
+
+
+class LoginLink(BaseModel):
+    """Where a browser begins."""
+
+    url: str
 
 
 class NextFire(BaseModel):
@@ -107,14 +117,38 @@ def next_fires(request: Request, limit: int) -> list[dict[str, Any]]:
 
 
 @router.post("/reconcile", response_model=Looked, summary="Look at the source now")
-def reconcile(request: Request, look: Look) -> Response:
+async def reconcile(request: Request, look: Look) -> Response:
     """502 if the pass that was waited for could not read the source."""
-    asked = {"command": "reconcile", "wait": look.wait}
-    return answer(request, parts_of(request).operations.answer(asked, author_of(request)))
+    future = parts_of(request).operations.reconcile()
+    if look.wait:
+        result = await passed(request, future)
+        if result.error is not None:
+            raise result.error
+    return answer(request, {"is_done": look.wait})
 
 
 @router.post("/approvals", response_model=Approved, summary="Release withheld deletions")
-def approve(request: Request, approval: Approval) -> Response:
+async def approve(request: Request, approval: Approval) -> Response:
     """Exactly those of this digest; if git asks for others by then, nothing is deleted."""
-    asked = {"command": "approve", "digest": approval.digest}
-    return answer(request, parts_of(request).operations.answer(asked, author_of(request)))
+    operations = parts_of(request).operations
+    withheld, future = await run_in_threadpool(operations.approve, approval.digest, author=author_of(request))
+    found = await run_in_threadpool(operations.approval, withheld, await passed(request, future))
+    return answer(
+        request,
+        {
+            "digest": found.digest,
+            "deleted": found.deleted,
+            "remaining": found.remaining,
+            "pending": found.is_pending,
+            "revision": found.revision,
+        },
+    )
+
+
+@router.post("/login-links", response_model=LoginLink, status_code=201, summary="A link that opens the dashboard")
+def login_link(request: Request) -> Response:
+    """Once, within ten minutes. A session of a browser can't make another: it would outlive its own end."""
+    caller: Caller = request.scope["caller"]
+    if caller.is_session:
+        raise ConflictError("A session opens no other.", hint="`controller login` prints a link.")
+    return answer(request, {"url": parts_of(request).login_link()}, status=201)

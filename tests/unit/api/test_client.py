@@ -1,0 +1,233 @@
+"""The client by itself: its types are those of the API, it needs no token on the same machine, and it says who went."""
+
+import getpass
+import http.client
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints, is_typeddict
+
+import pytest
+
+from controller.api.web.application import make_routes
+from controller.app import Controller, Ending
+from controller.client import Client, NoAnswerError, ProblemError
+from controller.client.connection import Endpoint
+from controller.client.shapes import (
+    Approved,
+    Backfilled,
+    Deployment,
+    DeploymentDetail,
+    Document,
+    Fault,
+    Form,
+    LogPart,
+    NextFire,
+    NumberedEvent,
+    Occurrence,
+    Pass,
+    Plan,
+    Run,
+    RunDetail,
+    Source,
+    Status,
+    Triggered,
+)
+from controller.settings import Settings, locate
+from tests.conftest import GitRepository, wait_until
+from tests.unit.api.conftest import Served
+
+ANSWERS = {
+    "GET /status": Status,
+    "GET /source": Source,
+    "GET /passes": list[Pass],
+    "GET /plan": Plan,
+    "GET /fire-times": list[NextFire],
+    "POST /approvals": Approved,
+    "GET /deployments": list[Deployment],
+    "GET /deployments/{name}": DeploymentDetail,
+    "GET /deployments/{name}/occurrences": list[Occurrence],
+    "GET /deployments/{name}/form": Form,
+    "POST /deployments/{name}/check": list[Fault],
+    "GET /deployments/{name}/document": Document,
+    "POST /deployments/{name}/runs": Triggered,
+    "POST /deployments/{name}/backfill": Backfilled,
+    "POST /deployments/{name}/hold": DeploymentDetail,
+    "POST /deployments/{name}/resume": DeploymentDetail,
+    "GET /runs": list[Run],
+    "GET /runs/{run_id}": RunDetail,
+    "POST /runs/{run_id}/cancel": Triggered,
+    "POST /runs/{run_id}/retry": Triggered,
+    "GET /runs/{run_id}/logs": LogPart,
+    "GET /events": list[NumberedEvent],
+}
+"""What the client gives, by what it asks; lists are what a page, or the one field of an answer, has."""
+DOCUMENT: dict[str, Any] = make_routes(None, None).openapi()
+SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
+
+
+def test_every_answer_of_the_api_has_a_type() -> None:
+    asked = {
+        f"{method.upper()} {path.removeprefix('/api/v1')}"
+        for path, item in DOCUMENT["paths"].items()
+        for method in item
+        if path.startswith("/api/v1/")
+    }
+    # Their answers are a text, a stream, or one field that a method gives by itself.
+    by_themselves = {
+        "GET /deployments/{name}/fire-times",
+        "GET /runs/{run_id}/logs/raw",
+        "GET /runs/{run_id}/logs/stream",
+        "GET /events/stream",
+        "POST /reconcile",
+        "POST /login-links",
+    }
+    assert asked - by_themselves == set(ANSWERS)
+
+
+@pytest.mark.parametrize("asked", ANSWERS)
+def test_the_types_are_those_of_the_openapi_document(asked: str) -> None:
+    method, _, path = asked.partition(" ")
+    responses = DOCUMENT["paths"][f"/api/v1{path}"][method.lower()]["responses"]
+    [found] = [one["content"]["application/json"]["schema"] for code, one in responses.items() if code.startswith("2")]
+    hint: Any = ANSWERS[asked]
+    schema = resolved(found)
+    if get_origin(hint) is list and schema.get("type") == "object":
+        schema = resolved(next(one for name, one in schema["properties"].items() if name in ("items", "errors")))
+    assert differences(hint, schema, asked) == []
+
+
+def differences(hint: Any, given: dict[str, Any], where: str) -> list[str]:
+    """Where a type and a schema say different things."""
+    schema = resolved(given)
+    if hint is Any:
+        return [] if "properties" not in schema else [f"{where}: Any for an object"]
+    if is_typeddict(hint):
+        hints = get_type_hints(hint)
+        if set(hints) != set(schema["properties"]):
+            return [f"{where}: {sorted(set(hints) ^ set(schema['properties']))}"]
+        return [
+            one
+            for name, inner in hints.items()
+            for one in differences(inner, schema["properties"][name], f"{where}.{name}")
+        ]
+    if "anyOf" in schema:
+        hints_of, schemas = list(get_args(hint)), list(schema["anyOf"])
+        if len(hints_of) != len(schemas):
+            return [f"{where}: {hint} is not {schema}"]
+        return [one for pair in zip(hints_of, schemas, strict=True) for one in differences(*pair, where)]
+    if get_origin(hint) is list:
+        return differences(get_args(hint)[0], schema.get("items", {}), f"{where}[]")
+    if get_origin(hint) is dict:
+        return [] if schema["type"] == "object" and "properties" not in schema else [f"{where}: {hint}"]
+    if get_origin(hint) is Literal:
+        return [] if list(get_args(hint)) == schema.get("enum", [schema.get("const")]) else [f"{where}: {hint}"]
+    return [] if SIMPLE[hint] == schema.get("type") else [f"{where}: {hint} is not {schema}"]
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    """What a reference means."""
+    if "$ref" not in schema:
+        return schema
+    found: dict[str, Any] = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return found
+
+
+def test_the_socket_needs_no_token_and_says_who_asks(fresh: Served) -> None:
+    client = Client.of_state(fresh.state)
+    held = client.hold("far", "it moves")
+    assert held["hold"] is not None
+    assert held["hold"]["author"] == getpass.getuser()
+    made = client.trigger("add", {"a": 3}, idempotency_key="ключ 1")
+    assert client.trigger("add", {"a": 3}, idempotency_key="ключ 1") == made
+    assert client.wait(made["run_id"])["result"] == 5
+    [told] = [event for event in client.events(about="add") if event["reason"] == "Triggered"]
+    assert told["message"] == f"{getpass.getuser()} asked for run {made['run_id']}."
+    assert [one["name"] for one in client.form("add")["fields"]] == ["a", "b", "mode"]
+    assert client.document("add")["document"]["name"] == "add"
+    assert client.fire_times("far") == []
+    assert client.next_fires() == []
+    assert client.resume("far")["held"] is False
+    assert client.fire_times("far", limit=2, after="2027-01-01T00:00:00Z")[0] == "2028-02-28T23:00:00Z"
+    assert list(client.occurrences("far")) == []
+    assert client.passes(limit=1)[0]["counts"]["new"] == 4
+
+
+def test_without_an_address_the_socket_answers_also_below_a_long_path(
+    repository: GitRepository, tmp_path: Path
+) -> None:
+    repository.commit({"deployments/a.yaml": "name: a\ncommand: [echo]\n"})
+    state = tmp_path / ("long" * 30) / "state"
+    settings = Settings(location=locate(str(repository.path), "deployments", None, str(state)), listen=None)
+    controller = Controller(settings, Ending())
+    controller.start()
+    try:
+        client = Client.of_state(state)
+        wait_until(lambda: [one["name"] for one in client.deployments()] == ["a"])
+        with pytest.raises(ProblemError, match="no dashboard"):
+            client.login_link()
+    finally:
+        controller.stop()
+    assert not (state / "control.sock").exists()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "localhost"}, 200),
+        ({"Host": "localhost:4200"}, 421),
+        ({"Host": "evil.example"}, 421),
+        ({"Host": "localhost", "Origin": "http://evil.example"}, 403),
+        ({"Host": "localhost", "Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+def test_a_browser_that_is_forwarded_to_the_socket_is_refused(
+    served: Served, headers: dict[str, str], status: int
+) -> None:
+    endpoint = Endpoint(served.state / "control.sock")
+    with closing(endpoint._connect(20)) as connection:
+        connection.request(
+            "POST", "/api/v1/deployments/add/check", b"{}", {"Content-Type": "application/json", **headers}
+        )
+        assert connection.getresponse().status == status
+
+
+def test_a_peer_can_not_be_claimed_by_a_header(served: Served) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)) as connection:
+        connection.request("GET", "/api/v1/status", headers={"Peer": "root", "X-Peer": "root"})
+        assert connection.getresponse().status == 401
+
+
+def test_what_a_stream_tells_ends_with_a_word_when_the_controller_goes(fresh: Served, tmp_path: Path) -> None:
+    client = Client.of_state(fresh.state)
+    run = client.trigger("wait", {"path": str(tmp_path / "go")})["run_id"]
+    events, log = client.follow_events(last_id=0), client.follow_log(run)
+    assert next(events).event == "event"
+    assert next(log).data["text"] == "waiting\n"
+    fresh.controller.stop()
+    (tmp_path / "go").touch()
+    for told in (events, log):
+        with pytest.raises(NoAnswerError):
+            list(told)
+
+
+def test_what_can_not_be_asked_is_refused_like_by_the_controller(served: Served) -> None:
+    client = Client.of_state(served.state)
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for parameters in ({"a": float("nan")}, {"a": deep}):
+        with pytest.raises(ProblemError) as caught:
+            client.trigger("add", parameters)
+        assert caught.value.status == 422
+    for key in ("", "x" * 201, "two\nlines"):
+        with pytest.raises(ProblemError, match="idempotency key"):
+            client.trigger("add", {"a": 1}, idempotency_key=key)
+    for name in ("a/b", "..", ""):
+        with pytest.raises(ProblemError) as caught:
+            client.deployment(name)
+        assert caught.value.status == 404
+    with pytest.raises(ProblemError) as caught:
+        client.trigger("speak", {"text": "x" * (1 << 20)})
+    assert (caught.value.status, caught.value.hint) == (413, "Put large inputs into a file, and pass its path.")
+    assert json.loads(json.dumps(client.check("add", {"b": "x"})))[0]["path"] == ["b"]
