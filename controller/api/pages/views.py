@@ -24,7 +24,7 @@ from controller.store.events import EventsWanted
 from controller.store.run_search import RunFilter
 from controller.views.board import Board
 from controller.views.days import FireCalendar, fire_calendar
-from controller.views.deployments import Health, Sync, built
+from controller.views.deployments import Health, Sync, built, fires_after
 from controller.views.details import DeploymentDetail, show_deployment
 from controller.views.journal import list_events
 from controller.views.overview import overview
@@ -220,7 +220,7 @@ def _plan(request: Request) -> tuple[Preview | None, str | None]:
 def _calendar(view: DeploymentDetail, entry: InventoryEntry | None, now: datetime) -> FireCalendar | None:
     """When it fires; None where nothing can."""
     deployment = None if entry is None else built(entry)
-    is_held = view.hold is not None and view.hold.until is None
-    if deployment is None or not deployment.schedules or deployment.suspend or is_held:
+    after = fires_after(view.hold, now)
+    if deployment is None or not deployment.schedules or deployment.suspend or after is None:
         return None
-    return fire_calendar(deployment.schedules, now, view.hold.until if view.hold is not None else None)
+    return fire_calendar(deployment.schedules, now, after)
