@@ -33,3 +33,78 @@ def test_labels_of_time_stand_where_their_time_is(page: Page, repository: Reposi
         expect(page.locator("#live")).to_have_text("live")
         expect(page.locator(labels)).to_have_count(5)
         assert page.evaluate(SHARES, [picture, labels]) == pytest.approx([0, 25, 50, 75, 100], abs=0.3), path
+
+
+LONG = "x" * 5000
+WORDY = """
+    from controller import flow, link, markdown, table, task
+
+    @task
+    def step(text):
+        raise ValueError(text)
+
+    @flow(flow_run_name="{text}")
+    def main(text: str, much: list, fail: bool = False):
+        if fail:
+            step(text)
+        markdown(text, key="k" * 200)
+        table([{"a": text, "b" * 300: 1}])
+        return {"text": text, "much": list(range(2000))}
+"""
+STICKING_OUT = """() => [...document.querySelectorAll("main *, .strip-bar *")].filter((one) => {
+    const box = one.getBoundingClientRect();
+    const isOut = box.width > 0 && box.right > document.documentElement.clientWidth + 1;
+    const isWider = one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1;
+    const isOver = isWider && getComputedStyle(one).overflowX === "visible";
+    return (isOut || isOver) && !one.closest(".scroll, .hidden, .log, svg");
+}).map((one) => one.tagName + "." + one.className)"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_word_of_any_length_stays_on_the_page(page: Page, repository: Repository, url: str, width: int) -> None:
+    repository.write("flows/wordy.py", WORDY)
+    parameters = f"parameters: {{text: {LONG}, much: [{LONG}], fail: false}}"
+    schedules = f"schedules: [{{cron: '0 9 * * *', parameters: {{text: {LONG}}}}}]"
+    text = (
+        f"name: wordy\nflow: flows/wordy.py:main\ndescription: {LONG}\ntags: [{'t' * 60}]\n{parameters}\n{schedules}\n"
+    )
+    repository.write("deployments/wordy.yaml", text)
+    repository.write("deployments/bad.yaml", f"name: bad\ncommand: [echo]\n{'y' * 2000}: 1\n")
+    repository.wait_for_revision(repository.commit())
+    good = repository.trigger("wordy")["run_id"]
+    bad = repository.trigger("wordy", "--param", "fail=true", "--param", "text=" + "z" * 5000)["run_id"]
+    repository.ask("hold", "wordy", "--reason", "w" * 500)
+    page.set_viewport_size({"width": width, "height": 800})
+    log_in(page, repository, url)
+    for path in (
+        "/",
+        "/deployments",
+        "/deployments/wordy",
+        "/runs",
+        f"/runs/{good}",
+        f"/runs/{bad}",
+        "/source",
+        "/events",
+    ):
+        page.goto(url + path)
+        expect(page.locator("#live")).to_have_text("live")
+        assert page.evaluate(STICKING_OUT) == [], path
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+def test_long_values_scroll_in_a_box_that_the_keyboard_reaches(page: Page, repository: Repository, url: str) -> None:
+    repository.write("flows/wordy.py", WORDY)
+    manifest = f"name: wordy\nflow: flows/wordy.py:main\nparameters: {{text: a, much: {list(range(1000))}}}\n"
+    repository.write("deployments/wordy.yaml", manifest)
+    repository.wait_for_revision(repository.commit())
+    run = repository.trigger("wordy")["run_id"]
+    log_in(page, repository, url)
+    for path, names in ((f"/runs/{run}", ("Parameters", "Result")), ("/deployments/wordy", ("parameters",))):
+        page.goto(url + path)
+        for name in names:
+            box = page.get_by_role("region", name=name, exact=True)
+            expect(box).to_have_attribute("tabindex", "0")
+            assert page.evaluate("one => one.scrollHeight > one.clientHeight", box.element_handle()), name
+            box.focus()
+            page.keyboard.press("End")
+            page.wait_for_function("one => one.scrollTop > 0", arg=box.element_handle())

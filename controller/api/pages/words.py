@@ -22,6 +22,7 @@ _RUN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12
 _REVISION = re.compile(r"([\w./-]+@)sha(?:1|256):([0-9a-f]{9})[0-9a-f]{20,}")
 _LINE = 64
 _DEEPEST = 30
+_MOST_CHARACTERS, _MOST_LINES = 600, 15
 
 
 def when(moment: datetime | None, zone: str | None = None, empty: str = "-") -> Markup:
@@ -115,6 +116,11 @@ def compact(value: Any) -> str:
     return json.dumps(to_json(value), ensure_ascii=False)
 
 
+def is_long(text: str) -> bool:
+    """Whether it is too long to be shown without a box that scrolls."""
+    return len(text) > _MOST_CHARACTERS or text.count("\n") >= _MOST_LINES
+
+
 FILTERS = {
     "when": when,
     "at": at,
@@ -125,4 +131,5 @@ FILTERS = {
     "linked": linked,
     "pretty": pretty,
     "compact": compact,
+    "is_long": is_long,
 }
