@@ -13,7 +13,7 @@ from controller.api.pages.rendering import render
 from controller.api.web.parts import parts_of
 from controller.api.web.routes.deployments import NAME, matching
 from controller.api.web.routes.source import status_of
-from controller.errors import ControllerError
+from controller.errors import ControllerError, NotFoundError
 from controller.model.findings import Severity
 from controller.model.runs import RunState, Trigger
 from controller.model.status import EventSeverity, InventoryEntry
@@ -28,8 +28,9 @@ from controller.views.deployments import Health, Sync, built, fires_after
 from controller.views.details import DeploymentDetail, show_deployment
 from controller.views.journal import list_events
 from controller.views.overview import overview
+from controller.views.restoring import Gone, find_gone
 from controller.views.rows import deployment_row
-from controller.views.runs import list_runs, page_of_runs, stored
+from controller.views.runs import RunView, list_runs, page_of_runs, stored
 
 router = APIRouter()
 
@@ -102,11 +103,17 @@ def deployments(
 
 @router.get("/deployments/{name}")
 def deployment(request: Request, name: Annotated[str, Path(pattern=NAME)]) -> Response:
-    """Everything about one, and the form that runs it."""
+    """Everything about one, and the form that runs it; of one that left, how it comes back."""
     parts = parts_of(request)
     now = parts.clock.now()
     with parts.store.read() as tx:
-        view = show_deployment(tx, name, now)
+        try:
+            view = show_deployment(tx, name, now)
+        except NotFoundError:
+            gone = find_gone(tx, name)
+            if gone is None:
+                raise
+            return _gone(request, gone, list_runs(tx, RunFilter(deployment=name), now, limit=LATEST))
         entry = inventory.find(tx, name)
         history = list_runs(tx, RunFilter(deployment=name), now, limit=HISTORY)
         ledger = occurrences.of(tx, name, 12)
@@ -208,6 +215,12 @@ def events(
         asked={"about": about, "severity": severity},
         severities=[one.value for one in EventSeverity],
     )
+
+
+def _gone(request: Request, gone: Gone, runs: list[RunView]) -> Response:
+    """The page of a deployment that left the repository: not found, but known."""
+    document = parts_of(request).document(gone.entry)
+    return render(request, "gone.html", tab="Deployments", status=404, gone=gone, document=document, runs=runs)
 
 
 def _plan(request: Request) -> tuple[Preview | None, str | None]:
