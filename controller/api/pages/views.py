@@ -9,6 +9,7 @@ from starlette.responses import Response
 from controller.api.pages.attention import grouped
 from controller.api.pages.charts import stage_bars, strip_chart, timeline
 from controller.api.pages.durations import history_chart
+from controller.api.pages.filters import Filters
 from controller.api.pages.rendering import render
 from controller.api.web.parts import parts_of
 from controller.api.web.routes.deployments import NAME, matching
@@ -38,7 +39,12 @@ ROWS = 50
 STRIP = 20
 HISTORY = 60
 LATEST = 8
-Cursor = Annotated[str | None, Query(max_length=80)]
+SYNCS = [one.value for one in Sync]
+HEALTHS = [one.value for one in Health]
+STATES = [one.value for one in RunState if one is not RunState.LAUNCHING]
+TRIGGERS = [one.value for one in Trigger]
+SEVERITIES = [one.value for one in EventSeverity]
+Cursor = Annotated[str | None, Query(pattern="^([0-9a-f-]{36})?$")]
 
 
 @router.get("/")
@@ -68,20 +74,24 @@ def deployments(
     request: Request,
     search: Annotated[str, Query(max_length=200)] = "",
     tag: Annotated[str, Query(max_length=200)] = "",
-    sync: str = "",
-    health: str = "",
+    sync: Annotated[str, Query(max_length=20)] = "",
+    health: Annotated[str, Query(max_length=20)] = "",
     page: Annotated[int, Query(ge=1, le=10_000)] = 1,
 ) -> Response:
     """All deployments, problems first."""
     board: Board = request.app.state.board
     every = board.deployments()
+    filters = Filters(request, ("search", "tag", "sync", "health", "page"))
+    sync, health = filters.one_of("sync", SYNCS, sync), filters.one_of("health", HEALTHS, health)
     found = matching(
         every,
         search=search,
         tag=tag or None,
-        sync=Sync(sync) if sync in set(Sync) else None,
-        health=Health(health) if health in set(Health) else None,
+        sync=Sync(sync) if sync else None,
+        health=Health(health) if health else None,
     )
+    pages = max(1, -(-len(found) // ROWS))
+    page = filters.page(page, pages)
     shown = found[(page - 1) * ROWS : page * ROWS]
     with parts_of(request).store.read() as tx:
         found_rows = [deployment_row(tx, view, board.schedules(view.name), STRIP) for view in shown]
@@ -94,10 +104,11 @@ def deployments(
         total=len(every),
         tags=sorted({one for view in every for one in view.tags})[:200],
         asked={"search": search, "tag": tag, "sync": sync, "health": health},
-        syncs=[one.value for one in Sync],
-        healths=[one.value for one in Health],
+        syncs=SYNCS,
+        healths=HEALTHS,
         page=page,
-        pages=max(1, -(-len(found) // ROWS)),
+        pages=pages,
+        odd=filters.odd,
     )
 
 
@@ -146,9 +157,11 @@ def runs(
     before: Cursor = None,
 ) -> Response:
     """Runs, newest first."""
+    filters = Filters(request, ("deployment", "state", "trigger", "tag", "revision", "before"))
+    state, trigger = filters.one_of("state", STATES, state), filters.one_of("trigger", TRIGGERS, trigger)
     wanted = RunFilter(
         deployment=deployment or None,
-        states=stored(RunState(state)) if state in set(RunState) else None,
+        states=stored(RunState(state)) if state else None,
         trigger=trigger or None,
         tag=tag or None,
         revision=revision or None,
@@ -165,8 +178,9 @@ def runs(
         older=older,
         before=before,
         asked=asked,
-        triggers=[one.value for one in Trigger],
-        states=[one.value for one in RunState if one is not RunState.LAUNCHING],
+        triggers=TRIGGERS,
+        states=STATES,
+        odd=filters.odd,
     )
 
 
@@ -197,11 +211,13 @@ def events(
     before: Annotated[int | None, Query(ge=0, le=1 << 62)] = None,
 ) -> Response:
     """What happened, newest first."""
+    filters = Filters(request, ("about", "severity", "before"))
+    severity = filters.one_of("severity", SEVERITIES, severity)
     wanted = EventsWanted(
         limit=ROWS + 1,
         before=before,
         about=about or None,
-        severity=EventSeverity(severity) if severity in set(EventSeverity) else None,
+        severity=EventSeverity(severity) if severity else None,
     )
     with parts_of(request).store.read() as tx:
         found = list_events(tx, wanted)
@@ -213,7 +229,8 @@ def events(
         older=found[ROWS - 1].id if len(found) > ROWS else None,
         before=before,
         asked={"about": about, "severity": severity},
-        severities=[one.value for one in EventSeverity],
+        severities=SEVERITIES,
+        odd=filters.odd,
     )
 
 

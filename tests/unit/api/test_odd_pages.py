@@ -1,5 +1,10 @@
 """Pages that were asked for what is not there, or not any more, or can't be meant: they say what is so."""
 
+import html
+import re
+
+import pytest
+
 from tests.unit.api.conftest import Served
 
 
@@ -27,3 +32,32 @@ def test_a_deployment_that_left_says_when_and_with_which_commit_and_how_it_comes
 
 def test_a_name_that_is_not_known_is_answered_with_the_nearest_one(fresh: Served) -> None:
     assert "Did you mean speak?" in page_of(fresh, "/deployments/speek", 404)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/runs?state=nonsense", "There is no state 'nonsense', only "),
+        ("/runs?trigger=nobody", "There is no trigger 'nobody'"),
+        ("/runs?stat=failed", "There is no filter 'stat' here."),
+        ("/deployments?sync=x", "There is no sync 'x', only Synced,"),
+        ("/deployments?health=x", "There is no health 'x'"),
+        ("/deployments?page=99", "There is no page 99: this is the last one."),
+        ("/events?severity=x", "There is no severity 'x'"),
+    ],
+)
+def test_a_filter_that_is_not_understood_is_said_so(served: Served, path: str, words: str) -> None:
+    page = html.unescape(page_of(served, path))
+    assert re.search(rf'<p class="note odd" role="status">{re.escape(words)}', page)
+    assert 'note odd" role="status">There' not in page_of(served, path.partition("?")[0])
+
+
+def test_a_page_after_the_last_one_is_the_last_one(served: Served) -> None:
+    page = page_of(served, "/deployments?page=99")
+    assert "4 of 4" in page
+    assert 'href="/deployments/add"' in page
+    assert "No deployment matches" not in page
+
+
+def test_a_place_in_the_list_that_is_none_is_refused(served: Served) -> None:
+    assert "before" in page_of(served, "/runs?before=odd", 422)
