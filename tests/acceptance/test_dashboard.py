@@ -241,6 +241,7 @@ def test_colours_of_a_terminal_become_classes_and_nothing_else(page: Page, repos
         ("\x1b[48;2;0;200;10mgreen\x1b[m.", '<span class="g2">green</span>.'),
         ("\x1b[2J\x1b]0;title\x07a\x08b", "a\\x08b"),
         ("\x1b[38mx", "x"),
+        ("a\u202eb\u2066c\x85\u00e9", "a\\u202eb\\u2066c\\x85\u00e9"),
     ):
         assert page.evaluate(shown, text) == wanted, text
 

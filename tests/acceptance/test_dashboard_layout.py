@@ -108,3 +108,22 @@ def test_long_values_scroll_in_a_box_that_the_keyboard_reaches(page: Page, repos
             box.focus()
             page.keyboard.press("End")
             page.wait_for_function("one => one.scrollTop > 0", arg=box.element_handle())
+
+
+def test_a_long_reason_has_three_lines_in_a_list_and_all_of_them_on_its_page(
+    page: Page, repository: Repository, url: str
+) -> None:
+    repository.write("flows/wordy.py", WORDY)
+    repository.write("deployments/wordy.yaml", "name: wordy\nflow: flows/wordy.py:main\nparameters: {much: []}\n")
+    repository.wait_for_revision(repository.commit())
+    run = repository.trigger("wordy", "--param", "fail=true", "--param", "text=" + "long words " * 100)["run_id"]
+    reason = repository.tell("runs", "show", run)["reason"]
+    assert len(reason) > 400
+    log_in(page, repository, url)
+    page.goto(f"{url}/runs?deployment=wordy")
+    cell = page.locator("tbody .wide > div")
+    expect(cell).to_have_attribute("title", reason)
+    lines = "one => one.clientHeight / parseFloat(getComputedStyle(one).lineHeight)"
+    assert page.evaluate(lines, cell.element_handle()) == pytest.approx(3, abs=0.1)
+    page.goto(f"{url}/runs/{run}")
+    expect(page.locator("#heading .note")).to_have_text(reason.strip())

@@ -20,6 +20,8 @@ _TONES = {
 _GLYPHS = {"succeeded": "✓", "running": "●", "retrying": "↻", "pending": "○", "scheduled": "○", "cancelled": "⊘"}
 _RUN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 _REVISION = re.compile(r"([\w./-]+@)sha(?:1|256):([0-9a-f]{9})[0-9a-f]{20,}")
+_REORDERS = re.compile("[\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_SHORT, _IN_TENTHS = 0.1, 10
 _LINE = 64
 _DEEPEST = 30
 _MOST_CHARACTERS, _MOST_LINES = 600, 15
@@ -49,7 +51,11 @@ def lasted(start: datetime | None, end: datetime | None) -> Markup:
 
 
 def seconds(count: float) -> str:
-    """`0.35 s`, `12 s`, `3 min 5 s`, `2 h 4 min`, `3 d 2 h`."""
+    """`0.4 ms`, `35 ms`, `0.35 s`, `12 s`, `3 min 5 s`, `2 h 4 min`, `3 d 2 h`."""
+    if count == 0:
+        return "0 s"
+    if count < _SHORT:
+        return f"{count * 1000:.{0 if count * 1000 >= _IN_TENTHS else 1}f} ms"
     if count < 10:
         return f"{count:.2f} s"
     whole = round(count)
@@ -104,16 +110,15 @@ def _laid_out(value: Any, indent: int) -> str:
         return line
     inner = " " * (indent + 2)
     if isinstance(value, Mapping):
-        parts = [
-            f"{inner}{json.dumps(key, ensure_ascii=False)}: {_laid_out(one, indent + 2)}" for key, one in value.items()
-        ]
+        parts = [f"{inner}{compact(key)}: {_laid_out(one, indent + 2)}" for key, one in value.items()]
         return "{\n" + ",\n".join(parts) + f"\n{' ' * indent}}}"
     return "[\n" + ",\n".join(f"{inner}{_laid_out(one, indent + 2)}" for one in value) + f"\n{' ' * indent}]"
 
 
 def compact(value: Any) -> str:
-    """JSON on one line."""
-    return json.dumps(to_json(value), ensure_ascii=False)
+    """JSON on one line; what would reorder a text on a screen is escaped, as the log has it."""
+    text = json.dumps(to_json(value), ensure_ascii=False)
+    return _REORDERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def is_long(text: str) -> bool:

@@ -266,7 +266,18 @@ def test_no_file_of_the_pages_names_another_host() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "words"), [(0.349, "0.35 s"), (12.4, "12 s"), (185, "3 min 5 s"), (7440, "2 h 4 min"), (86400, "1 d")]
+    ("count", "words"),
+    [
+        (0, "0 s"),
+        (0.0004, "0.4 ms"),
+        (0.035, "35 ms"),
+        (0.0996, "100 ms"),
+        (0.349, "0.35 s"),
+        (12.4, "12 s"),
+        (185, "3 min 5 s"),
+        (7440, "2 h 4 min"),
+        (86400, "1 d"),
+    ],
 )
 def test_durations_in_words(count: float, words: str) -> None:
     assert seconds(count) == words
