@@ -1,5 +1,5 @@
 // The form that runs a deployment: values become JSON by their kind, the controller says what is wrong before anything runs.
-import { notice, post } from "./actions.js";
+import { complain, notice, post } from "./actions.js";
 
 const whole = /^[+-]?\d+$/;
 const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
@@ -114,7 +114,7 @@ export function bindForm(form) {
     } catch (error) {
       key = newKey();
       if (error.errors?.length) place(form, error.errors);
-      else notice([error.message, error.hint].filter(Boolean).join(" "), "bad");
+      else complain(error);
       button.disabled = false;
     }
   });
