@@ -127,3 +127,42 @@ def test_a_long_reason_has_three_lines_in_a_list_and_all_of_them_on_its_page(
     assert page.evaluate(lines, cell.element_handle()) == pytest.approx(3, abs=0.1)
     page.goto(f"{url}/runs/{run}")
     expect(page.locator("#heading .note")).to_have_text(reason.strip())
+
+
+WIDER = """() => [...document.querySelectorAll(".scroll")]
+    .filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.querySelector("caption").textContent)"""
+
+
+def test_on_a_phone_tables_are_lists_and_the_approval_stands_before_the_plan(
+    page: Page, repository: Repository, url: str
+) -> None:
+    repository.write("flows/wordy.py", WORDY)
+    for number in range(10):
+        repository.write(f"deployments/m{number}.yaml", f"name: m{number}\ncommand: [echo]\n")
+    repository.write("deployments/wordy.yaml", "name: wordy\nflow: flows/wordy.py:main\nparameters: {much: []}\n")
+    repository.wait_for_revision(repository.commit())
+    run = repository.trigger("wordy", "--param", "fail=true", "--param", "text=" + "words " * 20)["run_id"]
+    for number in range(10):
+        repository.remove(f"deployments/m{number}.yaml")
+    repository.commit()
+    page.set_viewport_size({"width": 390, "height": 800})
+    log_in(page, repository, url)
+    page.goto(f"{url}/source")
+    expect(page.locator("#withheld tbody tr")).to_have_count(10)
+    assert page.evaluate(WIDER) == []
+    for table in ("#passes", "#withheld"):
+        row = page.locator(f"{table} tbody tr").first
+        assert page.evaluate("one => getComputedStyle(one).display", row.element_handle()) == "flex"
+    button, plan = page.get_by_role("button", name="Approve these deletions"), page.locator("#withheld details")
+    below = "([one, other]) => other.getBoundingClientRect().top - one.getBoundingClientRect().bottom"
+    assert page.evaluate(below, [button.element_handle(), plan.element_handle()]) >= 0
+    repository.write("deployments/bad.yaml", "name: bad\ncommand: 5\n")
+    daily = "schedules: [{cron: '30 2 * * *', timezone: Europe/Berlin}]"
+    repository.write("deployments/warned.yaml", f"name: warned\ncommand: [echo]\n{daily}\n")
+    repository.commit()
+    expect(page.locator("#findings .findings")).to_have_count(2)
+    errors, warnings = page.locator("#findings .findings").element_handles()
+    assert page.evaluate(below, [errors, warnings]) >= 8
+    page.goto(f"{url}/runs/{run}")
+    expect(page.locator("#tasks tbody tr")).to_have_count(2)
+    assert page.evaluate(WIDER) == []
