@@ -25,6 +25,7 @@ _SHORT, _IN_TENTHS = 0.1, 10
 _LINE = 64
 _DEEPEST = 30
 _MOST_CHARACTERS, _MOST_LINES = 600, 15
+_ALL_CHARACTERS, _ALL_LINES, _BRIEF = 20_000, 200, 500
 
 
 def when(moment: datetime | None, zone: str | None = None, empty: str = "-") -> Markup:
@@ -121,6 +122,27 @@ def compact(value: Any) -> str:
     return _REORDERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def beginning(text: str) -> str:
+    """As much of a long text as a page shows."""
+    return "\n".join(text[:_ALL_CHARACTERS].split("\n")[:_ALL_LINES])
+
+
+def cut(text: str) -> str:
+    """In words, how much of it that is; nothing if it is the whole."""
+    shown = beginning(text)
+    if shown == text:
+        return ""
+    lines = text.count("\n") + 1
+    if lines > _ALL_LINES:
+        return f"The first {shown.count(chr(10)) + 1:,} of {lines:,} lines"
+    return f"The first {len(shown):,} of {len(text):,} characters"
+
+
+def brief(text: str) -> str:
+    """A text in a row of others."""
+    return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}…"
+
+
 def is_long(text: str) -> bool:
     """Whether it is too long to be shown without a box that scrolls."""
     return len(text) > _MOST_CHARACTERS or text.count("\n") >= _MOST_LINES
@@ -137,4 +159,7 @@ FILTERS = {
     "pretty": pretty,
     "compact": compact,
     "is_long": is_long,
+    "beginning": beginning,
+    "cut": cut,
+    "brief": brief,
 }

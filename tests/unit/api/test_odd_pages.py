@@ -5,7 +5,15 @@ import re
 
 import pytest
 
+from tests.conftest import wait_until
 from tests.unit.api.conftest import Served
+
+TAKE = """
+def take(go: str, **rest):
+    import os, time
+    while go and not os.path.exists(go):
+        time.sleep(0.02)
+"""
 
 
 def page_of(served: Served, path: str, status: int = 200) -> str:
@@ -61,3 +69,29 @@ def test_a_page_after_the_last_one_is_the_last_one(served: Served) -> None:
 
 def test_a_place_in_the_list_that_is_none_is_refused(served: Served) -> None:
     assert "before" in page_of(served, "/runs?before=odd", 422)
+
+
+def test_a_run_with_very_many_parameters_shows_the_first_and_leads_to_all_of_them(fresh: Served) -> None:
+    fresh.commit({"deployments/take.yaml": "name: take\nflow: flows/take.py:take\n", "flows/take.py": TAKE})
+    good = fresh.run("take", go="")
+    many = {f"parameter-{number}": number for number in range(40_000)}
+    gate = fresh.state / "go"
+    made = fresh.post("/api/v1/deployments/take/runs", {"parameters": {**many, "go": str(gate)}})
+    path = f"/runs/{made.json()['run_id']}"
+    wait_until(lambda: fresh.get(f"/api/v1{path}").json()["state"] == "running")
+    answer = fresh.get(path, Accept="text/html")
+    assert len(answer.body) < 200_000
+    assert "The first 200 of 40,003 lines" in answer.text
+    assert f'<a href="/api/v1{path}">all of it as JSON</a>' in answer.text
+    assert f'href="/runs/{good["id"]}"' in answer.text
+    assert "and 39,801 more" in answer.text
+    assert fresh.get(path, Accept="text/html", If_None_Match=answer.headers["etag"]).status == 304
+    gate.touch()
+    assert fresh.wait_for(made.json()["run_id"])["state"] == "succeeded"
+
+
+def test_one_very_long_value_is_cut_too(fresh: Served) -> None:
+    run = fresh.run("speak", text="x" * 500_000, times=0)
+    answer = fresh.get(f"/runs/{run['id']}", Accept="text/html")
+    assert len(answer.body) < 200_000
+    assert "The first 20,000 of 500,0" in answer.text
