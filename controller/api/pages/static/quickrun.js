@@ -23,7 +23,11 @@ function read(field) {
   const kind = field.dataset.kind;
   const text = kind === "text" ? input.value : input.value.trim();
   if (text === "" && !(kind === "text" && input.dataset.touched && input.defaultValue !== "")) return undefined;
-  if (kind === "text") return text;
+  if (kind === "text") {
+    // A number is no text where seconds are meant, nor where git gives one that nobody has changed.
+    const isNumber = "seconds" in field.dataset || ("number" in field.dataset && text === input.defaultValue);
+    return isNumber && decimal.test(text.trim()) ? exact(Number(text)) : text;
+  }
   if (kind === "integer" || kind === "number") {
     if (text === "null" && field.dataset.nullable === "true") return null;
     if (!(kind === "integer" ? whole : decimal).test(text) || !Number.isFinite(Number(text))) {
