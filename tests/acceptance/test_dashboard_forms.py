@@ -61,3 +61,24 @@ def test_the_run_history_says_nothing_of_runs_that_there_are_not(page: Page, rep
     chart = page.locator(".history").element_handle()
     assert page.evaluate(left, [times[0], chart]) > 0.5 * page.evaluate(left, [bar, chart])
     assert page.evaluate(MIDDLES) == pytest.approx([0, 0], abs=2)
+
+
+def test_the_login_asks_nothing_that_is_refused_and_leads_on_who_is_logged_in(
+    page: Page, repository: Repository, url: str
+) -> None:
+    refused: list[str] = []
+    page.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
+    with page.expect_response(lambda answer: answer.request.resource_type == "fetch"):
+        page.goto(f"{url}/runs")
+    expect(page.get_by_label("Token, or the code of a login link")).to_be_visible()
+    log_in(page, repository, url)
+    page.goto(f"{url}/login?next=/events")
+    page.wait_for_url(f"{url}/events")
+    elsewhere = url.replace("127.0.0.1", "localhost")
+    link = f"<a href='{url}/runs'>there</a>"
+    page.route(f"{elsewhere}/from", lambda route: route.fulfill(body=link, content_type="text/html"))
+    page.goto(f"{elsewhere}/from")
+    page.get_by_role("link", name="there").click()
+    page.wait_for_url(f"{url}/runs")
+    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    assert refused == []

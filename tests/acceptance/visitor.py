@@ -63,8 +63,7 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
     wrong: list[str] = []
 
     def heard(message: ConsoleMessage) -> None:
-        # That a page of a stranger is refused is what the login page asks about.
-        if message.type == "error" and "401" not in message.text:
+        if message.type == "error":
             wrong.append(message.text)
 
     opened.on("console", heard)
