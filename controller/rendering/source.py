@@ -15,7 +15,7 @@ from pathlib import Path
 from controller.errors import SourceError
 from controller.model.snapshots import Code, ManifestFile, RefusedFile, Snapshot, is_spec
 from controller.rendering.process import Renderer, Rendering
-from controller.sources.source import Source, Watched
+from controller.sources.source import Change, Source, Watched
 
 _REMEMBERED = 512
 
@@ -79,7 +79,7 @@ class RenderedSource:
         """Whether `earlier` is in the history of `revision`."""
         return self._source.is_descendant(revision, earlier)
 
-    def changed_files(self, revision: str, earlier: str) -> list[str] | None:
+    def changed_files(self, revision: str, earlier: str) -> dict[str, Change] | None:
         """The paths that differ between these two revisions."""
         return self._source.changed_files(revision, earlier)
 

@@ -16,7 +16,7 @@ from controller.errors import SourceError
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot, is_manifest, is_python
 from controller.sources.directory_code import DirectoryCode
 from controller.sources.files import Files, TooLargeError, UnstableError
-from controller.sources.source import MAX_CODE_BYTES, MAX_MANIFEST_BYTES, Watched, is_text, visible
+from controller.sources.source import MAX_CODE_BYTES, MAX_MANIFEST_BYTES, Change, Watched, is_text, visible
 
 _MAX_DEPTH = 32
 _MAX_WATCHED = 64
@@ -84,7 +84,7 @@ class DirectorySource:
         """There is no history."""
         return None
 
-    def changed_files(self, revision: str, earlier: str) -> list[str] | None:  # noqa: ARG002
+    def changed_files(self, revision: str, earlier: str) -> dict[str, Change] | None:  # noqa: ARG002
         """Earlier files are not kept."""
         return None
 

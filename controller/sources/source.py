@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,14 @@ class Watched:
 
     path: Path
     recursive: bool
+
+
+class Change(StrEnum):
+    """What became of a file between two revisions."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
 
 
 class Source(Protocol):
@@ -53,8 +62,8 @@ class Source(Protocol):
         """Whether `earlier` is in the history of `revision`; None where it can't be told."""
         ...
 
-    def changed_files(self, revision: str, earlier: str) -> list[str] | None:
-        """The paths that differ between these two revisions, sorted; None where it can't be told."""
+    def changed_files(self, revision: str, earlier: str) -> dict[str, Change] | None:
+        """The paths that differ between these two revisions, sorted, and how; None where it can't be told."""
         ...
 
     def has_checkout(self, revision: str) -> bool:

@@ -71,6 +71,13 @@ def find_removed(tx: Transaction, name: str) -> InventoryEntry | None:
     return None if row is None else _from_row(row)
 
 
+def removed_at(tx: Transaction, name: str) -> datetime | None:
+    """When what was in force under this name left the repository; None if it has not, or that is forgotten."""
+    mine = (inventory.c.project == tx.project, inventory.c.name == name)
+    found: datetime | None = tx.connection.execute(select(inventory.c.removed_at).where(*mine)).scalar()
+    return found
+
+
 def removed_names(tx: Transaction) -> list[str]:
     """The names that have a tombstone."""
     query = select(inventory.c.name).where(inventory.c.project == tx.project, inventory.c.removed_at.is_not(None))

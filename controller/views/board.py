@@ -64,7 +64,11 @@ class Board:
     def upcoming(self) -> Mapping[datetime, float]:
         """About how many fire times there are in each half hour of the next day."""
         with self._lock:
-            awake = [self._entries.known[row.name].schedules for row in self._look() if row.next_fire_time is not None]
+            awake = [
+                (self._entries.known[row.name].schedules, row.hold.until if row.hold is not None else None)
+                for row in self._look()
+                if row.next_fire_time is not None
+            ]
         return self._timeline.upcoming(awake)
 
     def close(self) -> None:

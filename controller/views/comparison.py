@@ -5,13 +5,15 @@ and size, and only where somebody asks for them.
 """
 
 import difflib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from controller.errors import ControllerError
 from controller.model.runs import Run, RunState
-from controller.sources.source import Source
+from controller.sources.source import Change, Source
 from controller.store import Transaction
 from controller.store.run_search import RunFilter, runs_page
 from controller.views.runs import RunView
@@ -61,7 +63,7 @@ class FileChange:
     """One file that differs; `note` says why no lines are shown."""
 
     path: str
-    kind: str
+    kind: Change
     lines: tuple[Line, ...]
     note: str | None
 
@@ -98,14 +100,15 @@ def code_changes(source: Source, revision: str, earlier: str) -> CodeChanges:
         return CodeChanges(problem=error.message)
     if paths is None:
         return CodeChanges(problem="The repository does not have the earlier version any more.")
-    files = tuple(_file(source, path, revision, earlier) for path in paths[:MOST_FILES])
+    shown = islice(paths.items(), MOST_FILES)
+    files = tuple(_file(source, path, kind, revision=revision, earlier=earlier) for path, kind in shown)
     return CodeChanges(files=files, left_out=max(0, len(paths) - MOST_FILES))
 
 
 def _parameters(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[ParameterChange]:
     for name in {**before, **after}:
         old, new = before.get(name, _MISSING), after.get(name, _MISSING)
-        if old is _MISSING or new is _MISSING or old != new or type(old) is not type(new):
+        if old is _MISSING or new is _MISSING or _written(old) != _written(new):
             yield ParameterChange(
                 name=name,
                 before=before.get(name),
@@ -115,14 +118,19 @@ def _parameters(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator
             )
 
 
-def _file(source: Source, path: str, revision: str, earlier: str) -> FileChange:
+def _written(value: Any) -> str:
+    """By this two values are the same: for Python 1, 1.0 and true are equal, also within a list."""
+    return json.dumps(value, sort_keys=True)
+
+
+def _file(source: Source, path: str, kind: Change, *, revision: str, earlier: str) -> FileChange:
+    """`kind` is what git says: a link, or a module of another repository, has no content to be read."""
     old, new = _content(source, earlier, path), _content(source, revision, path)
-    kind = "added" if old is None else "removed" if new is None else "changed"
     old_lines, new_lines = _lines(old), _lines(new)
     if old_lines is None or new_lines is None:
         return FileChange(path=_shown(path), kind=kind, lines=(), note="it is large, or no text")
     found = [_line(text) for text in list(difflib.unified_diff(old_lines, new_lines, lineterm="", n=3))[2:]]
-    note = None if found else "only its mode or its last line break differs, or it can't be read"
+    note = None if found else "it is empty, a link, or no file; or only its mode or its last line break differs"
     if len(found) > MOST_LINES:
         note = f"{len(found) - MOST_LINES} more lines are not shown"
     return FileChange(path=_shown(path), kind=kind, lines=tuple(found[:MOST_LINES]), note=note)

@@ -207,12 +207,16 @@ def weight(view: DeploymentView) -> int:
     return {Health.DEGRADED: 1, Health.RUNNING: 2}.get(view.health, 3)
 
 
+def fires_after(hold: Hold | None, after: datetime) -> datetime | None:
+    """After which instant schedules fire that would after this one: not before their hold ends; None if never."""
+    if hold is None:
+        return after
+    return None if hold.until is None else max(after, hold.until)
+
+
 def _next(schedules: Sequence[Schedule], hold: Hold | None, now: datetime) -> datetime | None:
-    """The next instant at which it fires; after its hold, if that ends by itself."""
-    if hold is not None and hold.until is None:
-        return None
-    after = now if hold is None or hold.until is None else max(now, hold.until)
-    found = next_fire_times(schedules, after, 1)
+    after = fires_after(hold, now)
+    found = () if after is None else next_fire_times(schedules, after, 1)
     return found[0][0] if found else None
 
 

@@ -15,6 +15,7 @@ from controller.store import Transaction, inventory, last_runs
 from controller.views.deployments import (
     DeploymentView,
     built,
+    fires_after,
     in_force,
     moment_of,
     never_valid,
@@ -25,7 +26,7 @@ from controller.views.deployments import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleView:
-    """One schedule: as declared, in words, and its next fire times."""
+    """One schedule: as declared, in words, and its next fire times; while its deployment is held those after that."""
 
     id: str
     text: str
@@ -64,13 +65,22 @@ def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDeta
 
 
 def fire_times(tx: Transaction, name: str, after: datetime, count: int) -> list[datetime]:
-    """The next fire times of a deployment in force; none while it is suspended. Raises NotFoundError."""
+    """When the schedules of a deployment in force are due, held or not; never while it is suspended.
+
+    Raises NotFoundError.
+    """
     entry = inventory.find(tx, name)
     deployment = None if entry is None else built(entry)
     if deployment is None:
         show_deployment(tx, name, after)
         return []
     return [] if deployment.suspend else [time for time, _ in next_fire_times(deployment.schedules, after, count)]
+
+
+def coming_fire_times(tx: Transaction, name: str, now: datetime, *, after: datetime, count: int) -> list[datetime]:
+    """When it will fire: the same without what its hold keeps from firing. Raises NotFoundError."""
+    begin = fires_after(moment_of(tx, now).holds.get(name), after)
+    return [] if begin is None else fire_times(tx, name, begin, count)
 
 
 def declared_fire_times(desired: DesiredState, name: str, after: datetime, count: int) -> list[datetime]:
@@ -93,25 +103,26 @@ def _detail(
     now: datetime,
 ) -> DeploymentDetail:
     schedules = () if deployment is None else deployment.schedules
+    after = None if view.suspended else fires_after(view.hold, now)
     return DeploymentDetail(
         **{field.name: getattr(view, field.name) for field in fields(view)},
         revision=revision,
         spec_digest=None if deployment is None else deployment.spec_digest,
         parameters={} if deployment is None else deployment.parameters,
-        schedules=tuple(_schedule(schedule, now, suspended=view.suspended) for schedule in schedules),
+        schedules=tuple(_schedule(schedule, after) for schedule in schedules),
         timeout_seconds=None if deployment is None or not deployment.timeout else deployment.timeout.total_seconds(),
         env={} if deployment is None else deployment.env,
         findings=findings,
     )
 
 
-def _schedule(schedule: Schedule, now: datetime, *, suspended: bool) -> ScheduleView:
-    asleep = suspended or schedule.suspend
+def _schedule(schedule: Schedule, after: datetime | None) -> ScheduleView:
+    times = () if after is None or schedule.suspend else next_fire_times([schedule], after, 5)
     return ScheduleView(
         id=schedule.id,
         text=describe(schedule),
         timezone=schedule.timezone,
         suspended=schedule.suspend,
         parameters=schedule.parameters,
-        fire_times=() if asleep else tuple(time for time, _ in next_fire_times([schedule], now, 5)),
+        fire_times=tuple(time for time, _ in times),
     )

@@ -1,12 +1,35 @@
-"""The last good document of a deployment, to be committed again. For `controller restore` and the HTTP API."""
+"""The last good document of a deployment, to be committed again: for `controller restore`, the API and a page."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from controller.errors import SourceError, unknown_deployment
 from controller.manifests import Excerpt, as_yaml, excerpt
 from controller.model.status import InventoryEntry
 from controller.sources.source import Source
-from controller.store import Transaction, inventory
+from controller.store import Transaction, events, inventory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """A deployment that left the repository: when, and with which revision, if that is still recorded."""
+
+    entry: InventoryEntry
+    at: datetime | None
+    revision: str | None
+
+
+def find_gone(tx: Transaction, name: str) -> Gone | None:
+    """What was in force under this name until it left; None if it has not, or that is forgotten."""
+    entry = inventory.find_removed(tx, name)
+    if entry is None:
+        return None
+    told = (event.revision for event in events.latest(tx, _LOOKED_AT, about=name) if event.reason == "Pruned")
+    return Gone(entry=entry, at=inventory.removed_at(tx, name), revision=next(told, None))
+
+
+_LOOKED_AT = 20
 
 
 def last_entry(tx: Transaction, name: str) -> InventoryEntry:

@@ -25,7 +25,8 @@ _FRESH_SECONDS = 60.0
 _REST_FACTOR = 10
 _FEW = 500
 
-Schedules = tuple[Schedule, ...]
+Awake = tuple[tuple[Schedule, ...], datetime | None]
+"""The schedules of a deployment, and the end of its hold if it is held."""
 
 
 class Timeline:
@@ -35,11 +36,11 @@ class Timeline:
         self._clock = clock
         self._lock = threading.Lock()
         self._found: Mapping[datetime, float] | None = None
-        self._of: Sequence[Schedules] = ()
+        self._of: Sequence[Awake] = ()
         self._fresh_until = self._rest_until = 0.0
         self._is_counting = False
 
-    def upcoming(self, awake: Sequence[Schedules]) -> Mapping[datetime, float]:
+    def upcoming(self, awake: Sequence[Awake]) -> Mapping[datetime, float]:
         """The fire times of these schedules by half hours; of many it is the last count, while a new one is made."""
         with self._lock:
             now = self._clock.monotonic()
@@ -54,7 +55,7 @@ class Timeline:
         with self._lock:
             return self._found or {}
 
-    def _count(self, awake: Sequence[Schedules], pause: float) -> None:
+    def _count(self, awake: Sequence[Awake], pause: float) -> None:
         begin = self._clock.monotonic()
         try:
             found = count(awake, self._clock.now(), pause)
@@ -72,23 +73,24 @@ def floor(moment: datetime) -> datetime:
     return datetime.fromtimestamp(moment.timestamp() // SLOT.total_seconds() * SLOT.total_seconds(), UTC)
 
 
-def count(awake: Iterable[Schedules], now: datetime, pause: float = 0) -> Mapping[datetime, float]:
+def count(awake: Iterable[Awake], now: datetime, pause: float = 0) -> Mapping[datetime, float]:
     """The fire times in the next day by half hours; it rests for so many seconds now and then, to leave others room."""
     found: dict[datetime, float] = defaultdict(float)
     left, idle = _BUDGET, threading.Event()
-    for number, schedules in enumerate(awake, 1):
+    end = now + DAY
+    for number, (schedules, held_until) in enumerate(awake, 1):
+        begin = now if held_until is None else max(now, held_until)
         for schedule in schedules:
             if not schedule.suspend:
-                left -= _count(schedule, now, found, _COUNTED if left > 0 else _COUNTED_THEN)
+                left -= _count(schedule, begin, end, found, most=_COUNTED if left > 0 else _COUNTED_THEN)
         if pause and not number % _AT_ONCE:
             idle.wait(pause)
     return found
 
 
-def _count(schedule: Schedule, now: datetime, found: dict[datetime, float], most: int) -> int:
+def _count(schedule: Schedule, begin: datetime, end: datetime, found: dict[datetime, float], *, most: int) -> int:
     """Add the fire times of one schedule to their slots; returns how many were computed."""
-    end = now + DAY
-    times = list(islice(takewhile(lambda time: time <= end, fire_times(schedule, now)), most))
+    times = list(islice(takewhile(lambda time: time <= end, fire_times(schedule, begin)), most))
     for time in times:
         found[floor(time)] += 1
     if len(times) == most:

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.harness import Folder, Machine, Repository, Running, processes, until
+from tests.acceptance.visitor import browser, page, url
+
+__all__ = ["browser", "page", "url"]
 
 Start = Callable[..., Running]
 

@@ -1,101 +1,19 @@
 """The dashboard as a person uses it, in a real browser: log in, run something, read along, approve."""
 
 import re
-import shutil
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 import pytest
 from axe_core_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, expect
 
 from tests.acceptance.conftest import Start
 from tests.acceptance.harness import Repository
+from tests.acceptance.visitor import TASKS, log_in
 
 pytestmark = pytest.mark.acceptance
-
-FLOW = """
-    import os, time
-
-    def greet(name: str, times: int = 1, until: str = "") -> str:
-        for number in range(times):
-            print(f"\\x1b[31mhello\\x1b[0m {name} {number}", flush=True)
-        while until and not os.path.exists(until):
-            time.sleep(0.02)
-        print("goodbye", flush=True)
-        return name
-"""
-
-
-TASKS = """
-    from controller import flow, markdown, task
-
-    @task
-    def load(number):
-        print("loaded", number)
-        return number
-
-    @task
-    def add(numbers):
-        return sum(numbers)
-
-    @flow(log_prints=True)
-    def main() -> int:
-        total = add.submit(load.map([1, 2]))
-        total.wait()
-        print("\\x1b[32madded\\x1b[0m")
-        markdown("# Loaded\\n\\n- two", key="summary")
-        return total.result()
-"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium")
-    assert program is not None, "these tests drive chromium: `make browser` installs it"
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def page(browser: Browser, url: str) -> Iterator[Page]:
-    """A page in which nothing goes wrong: no error of a script, no breach of the policy. Closed before `url` is."""
-    assert url
-    context = browser.new_context(timezone_id="Europe/Berlin")
-    opened = context.new_page()
-    opened.set_default_timeout(20_000)
-    wrong: list[str] = []
-
-    def heard(message: ConsoleMessage) -> None:
-        # That a page of a stranger is refused is what the login page asks about.
-        if message.type == "error" and "401" not in message.text:
-            wrong.append(message.text)
-
-    opened.on("console", heard)
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    yield opened
-    context.close()
-    assert wrong == []
-
-
-@pytest.fixture
-def url(repository: Repository, running: Start) -> str:
-    """Where a controller serves this repository."""
-    repository.write("flows/greet.py", FLOW)
-    repository.write("deployments/greet.yaml", "name: greet\nflow: flows/greet.py:greet\nparameters: {name: Ada}\n")
-    repository.commit()
-    running(repository, "--listen", "127.0.0.1:0")
-    repository.wait_for_revision(None)
-    return str(repository.tell("login")["url"]).partition("/login")[0]
-
-
-def log_in(page: Page, repository: Repository, url: str) -> None:
-    page.goto(repository.tell("login")["url"])
-    page.wait_for_url(f"{url}/")
 
 
 def test_a_person_logs_in_runs_a_flow_and_reads_its_log_while_it_runs(
@@ -323,6 +241,7 @@ def test_colours_of_a_terminal_become_classes_and_nothing_else(page: Page, repos
         ("\x1b[48;2;0;200;10mgreen\x1b[m.", '<span class="g2">green</span>.'),
         ("\x1b[2J\x1b]0;title\x07a\x08b", "a\\x08b"),
         ("\x1b[38mx", "x"),
+        ("a\u202eb\u2066c\x85\u00e9", "a\\u202eb\\u2066c\\x85\u00e9"),
     ):
         assert page.evaluate(shown, text) == wanted, text
 
@@ -355,16 +274,20 @@ def test_a_page_says_that_its_controller_is_gone_and_goes_on_when_it_is_back(
     page = context.new_page()
     page.goto(link)
     page.wait_for_url(f"{url}/")
+    page.goto(f"{url}/deployments/one")
     expect(page.locator("#live")).to_have_text("live")
     controller.stop()
     expect(page.locator("#live")).to_have_text("not connected")
     expect(page.locator("#lost")).to_contain_text("it tries again by itself")
+    page.get_by_role("button", name="Run now").click()
+    expect(page.locator("#notice")).to_have_text("The controller does not answer.")
     repository.write("deployments/two.yaml", "name: two\ncommand: [echo]\n")
     revision = repository.commit()
     running(repository, "--listen", url.removeprefix("http://"))
     repository.wait_for_revision(revision)
     expect(page.locator("#live")).to_have_text("live", timeout=20_000)
     expect(page.locator("#lost")).to_be_hidden()
+    expect(page.locator("#notice")).to_be_hidden()
     expect(page.locator("#source-bar")).to_contain_text(revision.rpartition(":")[2][:9])
     context.close()
 

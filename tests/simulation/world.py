@@ -25,7 +25,7 @@ from controller.runs.requests import Requests
 from controller.runs.retention import Sweeper
 from controller.runs.specification import Specifications
 from controller.runs.watchlist import Watchlist
-from controller.sources.source import Watched
+from controller.sources.source import Change, Watched
 from controller.store import Store, Transaction
 from tests.conftest import ManualClock
 from tests.simulation.machine import Machine, SimulatedWatchlist
@@ -84,7 +84,7 @@ class MemorySource:
         """Nobody can tell."""
         return None
 
-    def changed_files(self, revision: str, earlier: str) -> list[str] | None:  # noqa: ARG002
+    def changed_files(self, revision: str, earlier: str) -> dict[str, Change] | None:  # noqa: ARG002
         """Nobody can tell."""
         return None
 

@@ -35,7 +35,10 @@ class RunBar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """Oldest first. `top` is what the full height stands for; `middle_y` is where the median is."""
+    """Oldest first. `top` is what the full height stands for; `middle_y` is where the median is.
+
+    While it `is_sparse` they stand at the right, and the left end stands for nothing.
+    """
 
     width: int
     height: int
@@ -46,6 +49,11 @@ class History:
     first: datetime
     last: datetime
     title: str
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the bars leave room before the first."""
+        return len(self.bars) < LEAST_BARS
 
 
 def history_chart(runs: Sequence[RunView], now: datetime) -> History | None:

@@ -21,9 +21,10 @@ _LONGEST = 1000
 
 
 @router.get("/login")
-def page(next: str = "/") -> Response:  # noqa: A002
-    """The page that takes the code out of its address, or asks for the token."""
-    return bare("login.html", next=_inside(next), error=None)
+def page(request: Request, next: str = "/") -> Response:  # noqa: A002
+    """The page that takes the code out of its address, or asks for the token; it says whether a session is known."""
+    is_known = request.scope.get("caller") is not None
+    return bare("login.html", next=_inside(next), error=None, is_known=is_known)
 
 
 @router.post("/login")
@@ -35,7 +36,7 @@ async def login(request: Request) -> Response:
     code = given.get("code", [""])[0].strip()
     if not await run_in_threadpool(parts.credentials.redeem, code):
         error = "This link or token is not valid any more. `controller login` prints a new link."
-        return bare("login.html", 401, next=target, error=error)
+        return bare("login.html", 401, next=target, error=error, is_known=False)
     answer = RedirectResponse(target, 303)
     answer.set_cookie(
         parts.cookie,

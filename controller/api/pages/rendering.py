@@ -1,6 +1,7 @@
 """Templates to pages, and the files beside them. Everything is loaded from this folder once, by name."""
 
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,9 @@ def assets() -> dict[str, tuple[bytes, str]]:
     }
 
 
-def render(request: Request, template: str, *, tab: str, zone_of: str = "", **values: Any) -> Response:
+def render(
+    request: Request, template: str, *, tab: str, zone_of: str = "", status: int = 200, **values: Any
+) -> Response:
     """A page of the dashboard, with an entity tag; `zone_of` is the deployment in whose zone its times are told too."""
     parts = parts_of(request)
     with parts.store.read() as tx:
@@ -68,6 +71,8 @@ def render(request: Request, template: str, *, tab: str, zone_of: str = "", **va
     }
     context = {"tab": tab, **frame, **values}
     text = environment().get_template(template).render(context)
+    if status != HTTPStatus.OK:
+        return HTMLResponse(text.encode("utf-8", "backslashreplace"), status)
     return tagged(request, text.encode("utf-8", "backslashreplace"), "text/html; charset=utf-8")
 
 

@@ -9,11 +9,12 @@ from starlette.responses import Response
 from controller.api.pages.attention import grouped
 from controller.api.pages.charts import stage_bars, strip_chart, timeline
 from controller.api.pages.durations import history_chart
+from controller.api.pages.filters import Filters
 from controller.api.pages.rendering import render
 from controller.api.web.parts import parts_of
 from controller.api.web.routes.deployments import NAME, matching
 from controller.api.web.routes.source import status_of
-from controller.errors import ControllerError
+from controller.errors import ControllerError, NotFoundError
 from controller.model.findings import Severity
 from controller.model.runs import RunState, Trigger
 from controller.model.status import EventSeverity, InventoryEntry
@@ -24,12 +25,13 @@ from controller.store.events import EventsWanted
 from controller.store.run_search import RunFilter
 from controller.views.board import Board
 from controller.views.days import FireCalendar, fire_calendar
-from controller.views.deployments import Health, Sync, built
+from controller.views.deployments import Health, Sync, built, fires_after
 from controller.views.details import DeploymentDetail, show_deployment
 from controller.views.journal import list_events
 from controller.views.overview import overview
+from controller.views.restoring import Gone, find_gone
 from controller.views.rows import deployment_row
-from controller.views.runs import list_runs, page_of_runs, stored
+from controller.views.runs import RunView, list_runs, page_of_runs, stored
 
 router = APIRouter()
 
@@ -37,7 +39,12 @@ ROWS = 50
 STRIP = 20
 HISTORY = 60
 LATEST = 8
-Cursor = Annotated[str | None, Query(max_length=80)]
+SYNCS = [one.value for one in Sync]
+HEALTHS = [one.value for one in Health]
+STATES = [one.value for one in RunState if one is not RunState.LAUNCHING]
+TRIGGERS = [one.value for one in Trigger]
+SEVERITIES = [one.value for one in EventSeverity]
+Cursor = Annotated[str | None, Query(pattern="^([0-9a-f-]{36})?$")]
 
 
 @router.get("/")
@@ -67,20 +74,24 @@ def deployments(
     request: Request,
     search: Annotated[str, Query(max_length=200)] = "",
     tag: Annotated[str, Query(max_length=200)] = "",
-    sync: str = "",
-    health: str = "",
+    sync: Annotated[str, Query(max_length=20)] = "",
+    health: Annotated[str, Query(max_length=20)] = "",
     page: Annotated[int, Query(ge=1, le=10_000)] = 1,
 ) -> Response:
     """All deployments, problems first."""
     board: Board = request.app.state.board
     every = board.deployments()
+    filters = Filters(request, ("search", "tag", "sync", "health", "page"))
+    sync, health = filters.one_of("sync", SYNCS, sync), filters.one_of("health", HEALTHS, health)
     found = matching(
         every,
         search=search,
         tag=tag or None,
-        sync=Sync(sync) if sync in set(Sync) else None,
-        health=Health(health) if health in set(Health) else None,
+        sync=Sync(sync) if sync else None,
+        health=Health(health) if health else None,
     )
+    pages = max(1, -(-len(found) // ROWS))
+    page = filters.page(page, pages)
     shown = found[(page - 1) * ROWS : page * ROWS]
     with parts_of(request).store.read() as tx:
         found_rows = [deployment_row(tx, view, board.schedules(view.name), STRIP) for view in shown]
@@ -93,20 +104,27 @@ def deployments(
         total=len(every),
         tags=sorted({one for view in every for one in view.tags})[:200],
         asked={"search": search, "tag": tag, "sync": sync, "health": health},
-        syncs=[one.value for one in Sync],
-        healths=[one.value for one in Health],
+        syncs=SYNCS,
+        healths=HEALTHS,
         page=page,
-        pages=max(1, -(-len(found) // ROWS)),
+        pages=pages,
+        odd=filters.odd,
     )
 
 
 @router.get("/deployments/{name}")
 def deployment(request: Request, name: Annotated[str, Path(pattern=NAME)]) -> Response:
-    """Everything about one, and the form that runs it."""
+    """Everything about one, and the form that runs it; of one that left, how it comes back."""
     parts = parts_of(request)
     now = parts.clock.now()
     with parts.store.read() as tx:
-        view = show_deployment(tx, name, now)
+        try:
+            view = show_deployment(tx, name, now)
+        except NotFoundError:
+            gone = find_gone(tx, name)
+            if gone is None:
+                raise
+            return _gone(request, gone, list_runs(tx, RunFilter(deployment=name), now, limit=LATEST))
         entry = inventory.find(tx, name)
         history = list_runs(tx, RunFilter(deployment=name), now, limit=HISTORY)
         ledger = occurrences.of(tx, name, 12)
@@ -139,9 +157,11 @@ def runs(
     before: Cursor = None,
 ) -> Response:
     """Runs, newest first."""
+    filters = Filters(request, ("deployment", "state", "trigger", "tag", "revision", "before"))
+    state, trigger = filters.one_of("state", STATES, state), filters.one_of("trigger", TRIGGERS, trigger)
     wanted = RunFilter(
         deployment=deployment or None,
-        states=stored(RunState(state)) if state in set(RunState) else None,
+        states=stored(RunState(state)) if state else None,
         trigger=trigger or None,
         tag=tag or None,
         revision=revision or None,
@@ -158,8 +178,9 @@ def runs(
         older=older,
         before=before,
         asked=asked,
-        triggers=[one.value for one in Trigger],
-        states=[one.value for one in RunState if one is not RunState.LAUNCHING],
+        triggers=TRIGGERS,
+        states=STATES,
+        odd=filters.odd,
     )
 
 
@@ -190,11 +211,13 @@ def events(
     before: Annotated[int | None, Query(ge=0, le=1 << 62)] = None,
 ) -> Response:
     """What happened, newest first."""
+    filters = Filters(request, ("about", "severity", "before"))
+    severity = filters.one_of("severity", SEVERITIES, severity)
     wanted = EventsWanted(
         limit=ROWS + 1,
         before=before,
         about=about or None,
-        severity=EventSeverity(severity) if severity in set(EventSeverity) else None,
+        severity=EventSeverity(severity) if severity else None,
     )
     with parts_of(request).store.read() as tx:
         found = list_events(tx, wanted)
@@ -206,8 +229,15 @@ def events(
         older=found[ROWS - 1].id if len(found) > ROWS else None,
         before=before,
         asked={"about": about, "severity": severity},
-        severities=[one.value for one in EventSeverity],
+        severities=SEVERITIES,
+        odd=filters.odd,
     )
+
+
+def _gone(request: Request, gone: Gone, runs: list[RunView]) -> Response:
+    """The page of a deployment that left the repository: not found, but known."""
+    document = parts_of(request).document(gone.entry)
+    return render(request, "gone.html", tab="Deployments", status=404, gone=gone, document=document, runs=runs)
 
 
 def _plan(request: Request) -> tuple[Preview | None, str | None]:
@@ -220,7 +250,7 @@ def _plan(request: Request) -> tuple[Preview | None, str | None]:
 def _calendar(view: DeploymentDetail, entry: InventoryEntry | None, now: datetime) -> FireCalendar | None:
     """When it fires; None where nothing can."""
     deployment = None if entry is None else built(entry)
-    is_held = view.hold is not None and view.hold.until is None
-    if deployment is None or not deployment.schedules or deployment.suspend or is_held:
+    after = fires_after(view.hold, now)
+    if deployment is None or not deployment.schedules or deployment.suspend or after is None:
         return None
-    return fire_calendar(deployment.schedules, now, view.hold.until if view.hold is not None else None)
+    return fire_calendar(deployment.schedules, now, after)

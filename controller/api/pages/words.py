@@ -20,8 +20,12 @@ _TONES = {
 _GLYPHS = {"succeeded": "✓", "running": "●", "retrying": "↻", "pending": "○", "scheduled": "○", "cancelled": "⊘"}
 _RUN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 _REVISION = re.compile(r"([\w./-]+@)sha(?:1|256):([0-9a-f]{9})[0-9a-f]{20,}")
+_REORDERS = re.compile("[\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_SHORT, _IN_TENTHS = 0.1, 10
 _LINE = 64
 _DEEPEST = 30
+_MOST_CHARACTERS, _MOST_LINES = 600, 15
+_ALL_CHARACTERS, _ALL_LINES, _BRIEF = 20_000, 200, 500
 
 
 def when(moment: datetime | None, zone: str | None = None, empty: str = "-") -> Markup:
@@ -48,7 +52,11 @@ def lasted(start: datetime | None, end: datetime | None) -> Markup:
 
 
 def seconds(count: float) -> str:
-    """`0.35 s`, `12 s`, `3 min 5 s`, `2 h 4 min`, `3 d 2 h`."""
+    """`0.4 ms`, `35 ms`, `0.35 s`, `12 s`, `3 min 5 s`, `2 h 4 min`, `3 d 2 h`."""
+    if count == 0:
+        return "0 s"
+    if count < _SHORT:
+        return f"{count * 1000:.{0 if count * 1000 >= _IN_TENTHS else 1}f} ms"
     if count < 10:
         return f"{count:.2f} s"
     whole = round(count)
@@ -103,16 +111,41 @@ def _laid_out(value: Any, indent: int) -> str:
         return line
     inner = " " * (indent + 2)
     if isinstance(value, Mapping):
-        parts = [
-            f"{inner}{json.dumps(key, ensure_ascii=False)}: {_laid_out(one, indent + 2)}" for key, one in value.items()
-        ]
+        parts = [f"{inner}{compact(key)}: {_laid_out(one, indent + 2)}" for key, one in value.items()]
         return "{\n" + ",\n".join(parts) + f"\n{' ' * indent}}}"
     return "[\n" + ",\n".join(f"{inner}{_laid_out(one, indent + 2)}" for one in value) + f"\n{' ' * indent}]"
 
 
 def compact(value: Any) -> str:
-    """JSON on one line."""
-    return json.dumps(to_json(value), ensure_ascii=False)
+    """JSON on one line; what would reorder a text on a screen is escaped, as the log has it."""
+    text = json.dumps(to_json(value), ensure_ascii=False)
+    return _REORDERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def beginning(text: str) -> str:
+    """As much of a long text as a page shows."""
+    return "\n".join(text[:_ALL_CHARACTERS].split("\n")[:_ALL_LINES])
+
+
+def cut(text: str) -> str:
+    """In words, how much of it that is; nothing if it is the whole."""
+    shown = beginning(text)
+    if shown == text:
+        return ""
+    lines = text.count("\n") + 1
+    if lines > _ALL_LINES:
+        return f"The first {shown.count(chr(10)) + 1:,} of {lines:,} lines"
+    return f"The first {len(shown):,} of {len(text):,} characters"
+
+
+def brief(text: str) -> str:
+    """A text in a row of others."""
+    return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}…"
+
+
+def is_long(text: str) -> bool:
+    """Whether it is too long to be shown without a box that scrolls."""
+    return len(text) > _MOST_CHARACTERS or text.count("\n") >= _MOST_LINES
 
 
 FILTERS = {
@@ -125,4 +158,8 @@ FILTERS = {
     "linked": linked,
     "pretty": pretty,
     "compact": compact,
+    "is_long": is_long,
+    "beginning": beginning,
+    "cut": cut,
+    "brief": brief,
 }

@@ -15,7 +15,8 @@ from controller.sources.git.flow_code import CodeIndex, GitCode
 from controller.sources.git.manifests import ManifestTree, judge
 from controller.sources.git.objects import contents, in_chunks
 from controller.sources.git.process import Git, GitError, GitTimeoutError, Look, Work
-from controller.sources.git.trees import MODES, Entry, list_changes, list_tree
+from controller.sources.git.trees import MODES, Difference, Entry, list_changes, list_tree
+from controller.sources.source import Change
 
 
 class CommitReader:
@@ -97,12 +98,14 @@ class CommitReader:
                 return None if error.status == 1 and (look.common_dir / "shallow").exists() else False
         return True
 
-    def changed_files(self, revision: str, earlier: str) -> list[str] | None:
-        """The paths that differ between these commits; None if the earlier one is gone."""
+    def changed_files(self, revision: str, earlier: str) -> dict[str, Change] | None:
+        """The paths that differ between these commits, and how; None if the earlier one is gone."""
         new = commit_of(revision)
         with self._look(new) as look:
             found = list_changes(look, commit_of(earlier), new)
-        return None if found is None else sorted(change.path for change in found)
+        if found is None:
+            return None
+        return {one.path: _kind(one) for one in sorted(found, key=lambda one: one.path)}
 
     def has_checkout(self, revision: str) -> bool:
         """Whether the export is there."""
@@ -115,6 +118,12 @@ class CommitReader:
     def _look(self, commit: str | None = None) -> AbstractContextManager[Look]:  # noqa: ARG002
         """Open the repository, to read this commit if it is known which."""
         return self._git.look()
+
+
+def _kind(difference: Difference) -> Change:
+    if difference.now is None:
+        return Change.REMOVED
+    return Change.ADDED if difference.is_new else Change.CHANGED
 
 
 def _with_contents(look: Look, entries: Collection[Entry]) -> Iterator[Export]:

@@ -41,10 +41,11 @@ def list_tree(look: Look, commit: str, *paths: str) -> Iterator[Entry]:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What is at `path` now; None if nothing is there any more."""
+    """What is at `path` now; None if nothing is there any more. `is_new`: nothing was there before."""
 
     path: str
     now: Entry | None
+    is_new: bool
 
 
 def list_changes(look: Look, old: str, new: str, *paths: str) -> list[Difference] | None:
@@ -60,7 +61,7 @@ def list_changes(look: Look, old: str, new: str, *paths: str) -> list[Difference
     for meta, name in zip(parts[::2], parts[1::2], strict=True):
         _, mode, _, object_id, status = meta.decode("ascii").removeprefix(":").split()
         path = _text(name)
-        found.append(Difference(path, None if status == "D" else Entry(path, mode, object_id)))
+        found.append(Difference(path, None if status == "D" else Entry(path, mode, object_id), status == "A"))
     look.work.entries += len(found)
     return found
 

@@ -81,7 +81,7 @@ def test_tasks_lie_on_a_common_time_and_lines_lead_from_what_was_needed() -> Non
     ]
     assert [row.depth for row in found.rows] == [0, 1, 1, 1]
     assert found.paths == (f"M250 {ROW * 1.5:g}V{ROW * 2.5:g}H250", f"M1000 {ROW * 2.5:g}V{ROW * 3.5:g}H1000")
-    assert found.ticks == ("0.00 s", "1.00 s", "2.00 s", "3.00 s", "4.00 s")
+    assert found.ticks == ("0 s", "1.00 s", "2.00 s", "3.00 s", "4.00 s")
     assert found.rows[2].title == "t-3: succeeded, 3.00 s from +1.00 s; needs t-2"
     assert found.summary == "4 tasks over 4.00 s: 3 succeeded, 1 skipped"
 
@@ -236,3 +236,7 @@ def test_every_state_has_a_sign_of_its_own_kind() -> None:
     assert signs["succeeded"] == "✓"
     assert signs["failed"] == signs["timed_out"] == signs["crashed"] == "✕"
     assert signs["running"] not in (signs["pending"], signs["succeeded"], signs["failed"])
+
+
+def test_what_reorders_a_text_is_shown_as_its_escape() -> None:
+    assert pretty({"a\u202e": ["\u2066b"]}) == '{"a\\u202e": ["\\u2066b"]}'

@@ -222,8 +222,12 @@ def test_the_files_that_differ_between_two_commits_are_named(repository: GitRepo
     repository.git("rm", "--quiet", "flows/g.py")
     repository.commit({"flows/f.py": "z", "flows/h.py": "new"})
     second = source.observe()
-    assert source.changed_files(second, first) == ["flows/f.py", "flows/g.py", "flows/h.py"]
-    assert source.changed_files(second, second) == []
+    assert source.changed_files(second, first) == {
+        "flows/f.py": "changed",
+        "flows/g.py": "removed",
+        "flows/h.py": "added",
+    }
+    assert source.changed_files(second, second) == {}
     assert source.changed_files(second, "main@sha1:" + "0" * 40) is None
 
 

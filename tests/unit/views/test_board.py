@@ -246,6 +246,11 @@ def test_the_coming_day_is_counted_over_what_is_awake(tmp_path: Path) -> None:
     with world.store.write() as tx:
         holds.put(tx, Hold(deployment="often", reason="r", author="t", since=NOW))
     assert round(sum(world.board.upcoming().values())) == 24
+    for hours, left in ((18, 6 * 60), (48, 0)):
+        with world.store.write() as tx:
+            until = NOW + timedelta(hours=hours)
+            holds.put(tx, Hold(deployment="often", reason="r", author="t", since=NOW, until=until))
+        assert round(sum(world.board.upcoming().values())) == 24 + left
     world.close()
 
 
@@ -254,7 +259,7 @@ def test_many_schedules_are_counted_anew_while_the_last_count_is_shown(tmp_path:
     with world.a_pass() as tx:
         inventory.put(tx, [entry(f"d{number:03}", schedules=[{"interval": "12h"}]) for number in range(600)])
     found = world.board.upcoming()
-    schedules = [world.board.schedules(view.name) for view in world.board.deployments()]
+    schedules = [(world.board.schedules(view.name), None) for view in world.board.deployments()]
     assert found == count(schedules, NOW)
     assert sum(found.values()) == 1200
     assert world.board.upcoming() == found
@@ -264,5 +269,5 @@ def test_many_schedules_are_counted_anew_while_the_last_count_is_shown(tmp_path:
 def test_very_many_schedules_are_estimated_and_none_is_left_out() -> None:
     hourly = built(entry("hourly", schedules=[{"interval": "1h"}]))
     assert hourly is not None
-    found = count([hourly.schedules] * 3000, NOW)
+    found = count([(hourly.schedules, None)] * 3000, NOW)
     assert sum(found.values()) == pytest.approx(3000 * 24, rel=0.02)

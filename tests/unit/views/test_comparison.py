@@ -1,13 +1,32 @@
 """What differs from the last run that went well: of parameters, and of files, whatever they hold."""
 
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.sources.directory import DirectorySource
 from controller.sources.git import GitSource
-from controller.views.comparison import MOST_BYTES, MOST_FILES, MOST_LINES, CodeChanges, code_changes
-from tests.conftest import GitRepository, new_repository
+from controller.store import Store, runs
+from controller.views.comparison import MOST_BYTES, MOST_FILES, MOST_LINES, CodeChanges, code_changes, compare
+from controller.views.runs import run_view
+from tests.conftest import NOW, GitRepository, new_repository
+
+
+def run(number: int, value: Any) -> Run:
+    return Run(
+        id=RunId(f"0000-{number:04}"),
+        deployment="a",
+        state=RunState.SUCCEEDED,
+        trigger=Trigger.MANUAL,
+        created_at=NOW,
+        revision="r1",
+        file="f",
+        spec_digest="sha256:1",
+        parameters={"x": value},
+    )
 
 
 @pytest.fixture
@@ -58,3 +77,36 @@ def test_an_earlier_commit_that_is_gone_is_said_so(repository: GitRepository, tm
     assert found.problem == "The repository does not have the earlier version any more."
     folder = DirectorySource(repository.path, path="deployments")
     assert code_changes(folder, "dir@sha256:1", "dir@sha256:2").problem == found.problem
+
+
+def test_what_became_of_a_link_is_what_git_says(repository: GitRepository, tmp_path: Path) -> None:
+    link = repository.path / "link"
+    commits = [repository.commit({"a.txt": "a\n", "b.txt": "b\n"})]
+    for target in ("a.txt", "b.txt", None):
+        link.unlink(missing_ok=True)
+        if target is not None:
+            link.symlink_to(target)
+        commits.append(repository.commit())
+    for (old, new), kind in zip(pairwise(commits), ("added", "changed", "removed"), strict=True):
+        [found] = changes(repository, tmp_path, old, new).files
+        assert (found.path, found.kind) == ("link", kind)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "differ"),
+    [
+        ([1], [True], True),
+        ({"a": [0]}, {"a": [False]}, True),
+        ([1], [1.0], True),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, False),
+        (None, None, False),
+    ],
+)
+def test_parameters_differ_where_their_json_does(store: Store, before: Any, after: Any, differ: bool) -> None:
+    runs_of = [run(1, before), run(2, after)]
+    with store.write() as tx:
+        runs.insert_all(tx, runs_of)
+    with store.read() as tx:
+        found = compare(tx, run_view(runs_of[1]))
+    assert found is not None
+    assert bool(found.parameters) is differ

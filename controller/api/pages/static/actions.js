@@ -6,7 +6,7 @@ export async function post(path, body, headers = {}) {
     method: "POST",
     headers: { "Content-Type": "application/json", ...headers },
     body: JSON.stringify(body ?? {}),
-  });
+  }).catch(() => { throw Object.assign(new Error("The controller does not answer."), { isLost: true }); });
   const found = await answer.json().catch(() => ({}));
   if (answer.ok) return found;
   const error = new Error(found.detail ?? `The controller said ${answer.status}.`);
@@ -15,12 +15,23 @@ export async function post(path, body, headers = {}) {
   throw error;
 }
 
-export function notice(words, tone = "good") {
+// `isLost`: it is true only for as long as the controller does not answer.
+export function notice(words, tone = "good", isLost = false) {
   const place = document.getElementById("notice");
   place.className = `note ${tone}`;
   place.textContent = words;
+  place.toggleAttribute("data-lost", isLost);
   place.hidden = false;
   place.scrollIntoView({ block: "nearest" });
+}
+
+export function complain(error) {
+  notice([error.message, error.hint].filter(Boolean).join(" "), "bad", error.isLost);
+}
+
+export function isBack() {
+  const place = document.getElementById("notice");
+  if (place.hasAttribute("data-lost")) place.hidden = true;
 }
 
 async function attempt(button, act, done) {
@@ -29,7 +40,7 @@ async function attempt(button, act, done) {
     await act();
     notice(done);
   } catch (error) {
-    notice([error.message, error.hint].filter(Boolean).join(" "), "bad");
+    complain(error);
   }
   button.disabled = false;
 }

@@ -1,8 +1,14 @@
 // ANSI colours (ECMA-48 SGR) as classes; all other control sequences are left out, other control characters are made visible.
 const sequence = /\x1b\[([0-9;:]*)([A-Za-z])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]/g;
 
+// As it is written everywhere else: `\x08`, `\u202e`.
+function escaped(char) {
+  const code = char.charCodeAt(0);
+  return code < 256 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
+}
+
 function visible(text) {
-  return text.replace(/[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, escaped);
 }
 
 // The nearest of the eight colours: bit by bit, what is more than half as bright as the brightest part.

@@ -2,7 +2,7 @@
 // regions (data-live) that have changed. A region in which somebody types is left alone. A broken stream is said so.
 import { showTimes } from "./times.js";
 import { moveTimes } from "./calendar.js";
-import { bindActions } from "./actions.js";
+import { bindActions, isBack } from "./actions.js";
 import { follow } from "./stream.js";
 
 const least = 700; // milliseconds from one look to the next; longer where an answer takes long
@@ -53,6 +53,7 @@ async function look() {
   last = Date.now();
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html", ...(tag && { "If-None-Match": tag }) }, cache: "no-store" });
+    isBack();
     if (answer.redirected) location.reload();
     else if (answer.status === 200) {
       tag = answer.headers.get("ETag");

@@ -7,7 +7,8 @@ if (/^[A-Za-z0-9_-]{20,300}$/.test(code)) {
   form.elements.code.value = code;
   form.submit();
 } else if (!document.querySelector("[role=alert]")) {
-  fetch("/api/v1/source", { credentials: "same-origin" }).then((answer) => {
-    if (answer.ok) location.replace(form.elements.next.value);
+  fetch("/login").then((answer) => answer.text()).then((text) => {
+    const page = new DOMParser().parseFromString(text, "text/html");
+    if (page.querySelector("#login[data-known]")) location.replace(form.elements.next.value);
   }).catch(() => {});
 }

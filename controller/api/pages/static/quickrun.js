@@ -1,5 +1,5 @@
 // The form that runs a deployment: values become JSON by their kind, the controller says what is wrong before anything runs.
-import { notice, post } from "./actions.js";
+import { complain, notice, post } from "./actions.js";
 
 const whole = /^[+-]?\d+$/;
 const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
@@ -23,7 +23,11 @@ function read(field) {
   const kind = field.dataset.kind;
   const text = kind === "text" ? input.value : input.value.trim();
   if (text === "" && !(kind === "text" && input.dataset.touched && input.defaultValue !== "")) return undefined;
-  if (kind === "text") return text;
+  if (kind === "text") {
+    // A number is no text where seconds are meant, nor where git gives one that nobody has changed.
+    const isNumber = "seconds" in field.dataset || ("number" in field.dataset && text === input.defaultValue);
+    return isNumber && decimal.test(text.trim()) ? exact(Number(text)) : text;
+  }
   if (kind === "integer" || kind === "number") {
     if (text === "null" && field.dataset.nullable === "true") return null;
     if (!(kind === "integer" ? whole : decimal).test(text) || !Number.isFinite(Number(text))) {
@@ -114,7 +118,7 @@ export function bindForm(form) {
     } catch (error) {
       key = newKey();
       if (error.errors?.length) place(form, error.errors);
-      else notice([error.message, error.hint].filter(Boolean).join(" "), "bad");
+      else complain(error);
       button.disabled = false;
     }
   });

@@ -28,7 +28,7 @@ from controller.runs.requests import Backfill
 from controller.store import inventory
 from controller.store import occurrences as ledger
 from controller.views.deployments import DeploymentView, Health, Sync, weight
-from controller.views.details import DeploymentDetail, fire_times, show_deployment
+from controller.views.details import DeploymentDetail, coming_fire_times, show_deployment
 from controller.views.forms import FormView, ParameterFault
 from controller.views.plain import utc
 from controller.views.restoring import last_entry
@@ -155,10 +155,11 @@ def upcoming(
     limit: Annotated[int, Query(ge=1, le=1000)] = 10,
     after: datetime | None = None,
 ) -> Response:
-    """Strictly after `after`, by default now; none while it is suspended."""
+    """Strictly after `after`, by default now, and after the end of its hold; none while it is suspended."""
     parts = parts_of(request)
+    now = parts.clock.now()
     with parts.store.read() as tx:
-        found = fire_times(tx, name, aware(after) or parts.clock.now(), limit)
+        found = coming_fire_times(tx, name, now, after=aware(after) or now, count=limit)
     return answer(request, {"fire_times": found})
 
 

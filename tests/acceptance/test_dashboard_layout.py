@@ -1,0 +1,168 @@
+"""Where things stand on the pages of the dashboard, measured in a real browser, on a desk and on a phone."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.acceptance.harness import Repository
+from tests.acceptance.visitor import TASKS, log_in
+
+pytestmark = pytest.mark.acceptance
+
+SHARES = """([picture, labels]) => {
+    const whole = document.querySelector(picture).getBoundingClientRect();
+    return [...document.querySelectorAll(labels)].map((one, index, all) => {
+        const box = one.getBoundingClientRect();
+        const x = index === 0 ? box.left : index === all.length - 1 ? box.right : (box.left + box.right) / 2;
+        return Math.round((x - whole.left) / whole.width * 1000) / 10;
+    });
+}"""
+"""Where the labels of an axis stand, in hundredths of the picture: the first by its left end, the last by its right."""
+
+
+def test_labels_of_time_stand_where_their_time_is(page: Page, repository: Repository, url: str) -> None:
+    repository.write("flows/tasks.py", TASKS)
+    repository.write("deployments/tasks.yaml", "name: tasks\nflow: flows/tasks.py:main\n")
+    repository.wait_for_revision(repository.commit())
+    run = repository.trigger("tasks")["run_id"]
+    log_in(page, repository, url)
+    for path, picture, labels in (
+        ("/", ".timeline", ".timeline-ticks > *"),
+        (f"/runs/{run}", ".gantt svg", ".gantt-ticks > *"),
+    ):
+        page.goto(url + path)
+        expect(page.locator("#live")).to_have_text("live")
+        expect(page.locator(labels)).to_have_count(5)
+        assert page.evaluate(SHARES, [picture, labels]) == pytest.approx([0, 25, 50, 75, 100], abs=0.3), path
+
+
+LONG = "x" * 5000
+WORDY = """
+    from controller import flow, link, markdown, table, task
+
+    @task
+    def step(text):
+        raise ValueError(text)
+
+    @flow(flow_run_name="{text}")
+    def main(text: str, much: list, fail: bool = False):
+        if fail:
+            step(text)
+        markdown(text, key="k" * 200)
+        table([{"a": text, "b" * 300: 1}])
+        return {"text": text, "much": list(range(2000))}
+"""
+STICKING_OUT = """() => [...document.querySelectorAll("main *, .strip-bar *")].filter((one) => {
+    const box = one.getBoundingClientRect();
+    const isOut = box.width > 0 && box.right > document.documentElement.clientWidth + 1;
+    const isWider = one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1;
+    const isOver = isWider && getComputedStyle(one).overflowX === "visible";
+    return (isOut || isOver) && !one.closest(".scroll, .hidden, .log, svg");
+}).map((one) => one.tagName + "." + one.className)"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_word_of_any_length_stays_on_the_page(page: Page, repository: Repository, url: str, width: int) -> None:
+    repository.write("flows/wordy.py", WORDY)
+    parameters = f"parameters: {{text: {LONG}, much: [{LONG}], fail: false}}"
+    schedules = f"schedules: [{{cron: '0 9 * * *', parameters: {{text: {LONG}}}}}]"
+    text = (
+        f"name: wordy\nflow: flows/wordy.py:main\ndescription: {LONG}\ntags: [{'t' * 60}]\n{parameters}\n{schedules}\n"
+    )
+    repository.write("deployments/wordy.yaml", text)
+    repository.write("deployments/bad.yaml", f"name: bad\ncommand: [echo]\n{'y' * 2000}: 1\n")
+    repository.wait_for_revision(repository.commit())
+    good = repository.trigger("wordy")["run_id"]
+    bad = repository.trigger("wordy", "--param", "fail=true", "--param", "text=" + "z" * 5000)["run_id"]
+    repository.ask("hold", "wordy", "--reason", "w" * 500)
+    page.set_viewport_size({"width": width, "height": 800})
+    log_in(page, repository, url)
+    for path in (
+        "/",
+        "/deployments",
+        "/deployments/wordy",
+        "/runs",
+        f"/runs/{good}",
+        f"/runs/{bad}",
+        "/source",
+        "/events",
+    ):
+        page.goto(url + path)
+        expect(page.locator("#live")).to_have_text("live")
+        assert page.evaluate(STICKING_OUT) == [], path
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+def test_long_values_scroll_in_a_box_that_the_keyboard_reaches(page: Page, repository: Repository, url: str) -> None:
+    repository.write("flows/wordy.py", WORDY)
+    manifest = f"name: wordy\nflow: flows/wordy.py:main\nparameters: {{text: a, much: {list(range(1000))}}}\n"
+    repository.write("deployments/wordy.yaml", manifest)
+    repository.wait_for_revision(repository.commit())
+    run = repository.trigger("wordy")["run_id"]
+    log_in(page, repository, url)
+    for path, names in ((f"/runs/{run}", ("Parameters", "Result")), ("/deployments/wordy", ("parameters",))):
+        page.goto(url + path)
+        for name in names:
+            box = page.get_by_role("region", name=name, exact=True)
+            expect(box).to_have_attribute("tabindex", "0")
+            assert page.evaluate("one => one.scrollHeight > one.clientHeight", box.element_handle()), name
+            box.focus()
+            page.keyboard.press("End")
+            page.wait_for_function("one => one.scrollTop > 0", arg=box.element_handle())
+
+
+def test_a_long_reason_has_three_lines_in_a_list_and_all_of_them_on_its_page(
+    page: Page, repository: Repository, url: str
+) -> None:
+    repository.write("flows/wordy.py", WORDY)
+    repository.write("deployments/wordy.yaml", "name: wordy\nflow: flows/wordy.py:main\nparameters: {much: []}\n")
+    repository.wait_for_revision(repository.commit())
+    run = repository.trigger("wordy", "--param", "fail=true", "--param", "text=" + "long words " * 100)["run_id"]
+    reason = repository.tell("runs", "show", run)["reason"]
+    assert len(reason) > 400
+    log_in(page, repository, url)
+    page.goto(f"{url}/runs?deployment=wordy")
+    cell = page.locator("tbody .wide > div")
+    expect(cell).to_have_attribute("title", reason)
+    lines = "one => one.clientHeight / parseFloat(getComputedStyle(one).lineHeight)"
+    assert page.evaluate(lines, cell.element_handle()) == pytest.approx(3, abs=0.1)
+    page.goto(f"{url}/runs/{run}")
+    expect(page.locator("#heading .note")).to_have_text(reason.strip())
+
+
+WIDER = """() => [...document.querySelectorAll(".scroll")]
+    .filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.querySelector("caption").textContent)"""
+
+
+def test_on_a_phone_tables_are_lists_and_the_approval_stands_before_the_plan(
+    page: Page, repository: Repository, url: str
+) -> None:
+    repository.write("flows/wordy.py", WORDY)
+    for number in range(10):
+        repository.write(f"deployments/m{number}.yaml", f"name: m{number}\ncommand: [echo]\n")
+    repository.write("deployments/wordy.yaml", "name: wordy\nflow: flows/wordy.py:main\nparameters: {much: []}\n")
+    repository.wait_for_revision(repository.commit())
+    run = repository.trigger("wordy", "--param", "fail=true", "--param", "text=" + "words " * 20)["run_id"]
+    for number in range(10):
+        repository.remove(f"deployments/m{number}.yaml")
+    repository.commit()
+    page.set_viewport_size({"width": 390, "height": 800})
+    log_in(page, repository, url)
+    page.goto(f"{url}/source")
+    expect(page.locator("#withheld tbody tr")).to_have_count(10)
+    assert page.evaluate(WIDER) == []
+    for table in ("#passes", "#withheld"):
+        row = page.locator(f"{table} tbody tr").first
+        assert page.evaluate("one => getComputedStyle(one).display", row.element_handle()) == "flex"
+    button, plan = page.get_by_role("button", name="Approve these deletions"), page.locator("#withheld details")
+    below = "([one, other]) => other.getBoundingClientRect().top - one.getBoundingClientRect().bottom"
+    assert page.evaluate(below, [button.element_handle(), plan.element_handle()]) >= 0
+    repository.write("deployments/bad.yaml", "name: bad\ncommand: 5\n")
+    daily = "schedules: [{cron: '30 2 * * *', timezone: Europe/Berlin}]"
+    repository.write("deployments/warned.yaml", f"name: warned\ncommand: [echo]\n{daily}\n")
+    repository.commit()
+    expect(page.locator("#findings .findings")).to_have_count(2)
+    errors, warnings = page.locator("#findings .findings").element_handles()
+    assert page.evaluate(below, [errors, warnings]) >= 8
+    page.goto(f"{url}/runs/{run}")
+    expect(page.locator("#tasks tbody tr")).to_have_count(2)
+    assert page.evaluate(WIDER) == []

@@ -1,0 +1,75 @@
+"""A deployment that is held, everywhere: nothing that is shown as to come comes while the hold lasts."""
+
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+from controller.clock import SystemClock
+from controller.views.plain import utc
+from tests.unit.api.conftest import Served
+
+OFTEN = "name: often\ncommand: [echo]\nschedules: [{cron: '*/5 * * * *'}]\n"
+PATH = "/api/v1/deployments/often"
+
+
+def times(given: list[str]) -> list[datetime]:
+    return [datetime.fromisoformat(one) for one in given]
+
+
+def everything(served: Served) -> list[list[datetime]]:
+    """The fire times to come of `often` by each way of asking."""
+    detail: Any = served.get(PATH).json()
+    fires = [one["fire_time"] for one in served.get("/api/v1/fire-times").json() if one["deployment"] == "often"]
+    return [
+        times(fires),
+        times([detail["next_fire_time"]] if detail["next_fire_time"] else []),
+        times(detail["schedules"][0]["fire_times"]),
+        times(served.get(f"{PATH}/fire-times").json()["fire_times"]),
+        times(served.get(f"{PATH}/fire-times?after=2020-01-01T00:00:00Z").json()["fire_times"]),
+    ]
+
+
+def page_of(served: Served) -> str:
+    return served.get("/deployments/often", Accept="text/html").text
+
+
+def section(page: str, name: str) -> str:
+    found = re.search(rf'<section class="card" id="{name}".*?</section>', page, re.DOTALL)
+    assert found is not None
+    return found[0]
+
+
+def test_what_is_held_until_an_instant_fires_after_it_whoever_asks(fresh: Served) -> None:
+    fresh.commit({"deployments/often.yaml": OFTEN})
+    until = SystemClock().now() + timedelta(days=2)
+    assert fresh.post(f"{PATH}/hold", {"reason": "it moves", "until": until.isoformat()}).status == 200
+    found = everything(fresh)
+    assert {len(one) for one in found} == {1, 5, 10}
+    assert {one[0] for one in found} == {found[0][0]}
+    assert found[0][0] > until
+    page = page_of(fresh)
+    shown = times(re.findall(r'<time datetime="([^"]+)"', section(page, "schedules") + section(page, "calendar")))
+    assert len(shown) >= 5
+    assert min(shown) >= until
+    assert "held until" in section(page, "schedules").lower()
+    assert utc(until) in section(page, "calendar")
+
+
+def test_what_is_held_until_it_is_resumed_has_no_fire_time_whoever_asks(fresh: Served) -> None:
+    fresh.commit({"deployments/often.yaml": OFTEN})
+    assert fresh.post(f"{PATH}/hold", {"reason": "it moves"}).status == 200
+    assert everything(fresh) == [[]] * 5
+    page = page_of(fresh)
+    assert "held: nothing fires until it is resumed" in section(page, "schedules").lower()
+    assert "Nothing fires until it is resumed." in section(page, "calendar")
+    assert fresh.post(f"{PATH}/resume").status == 200
+    assert all(everything(fresh))
+
+
+def test_what_is_held_past_its_last_fire_time_says_that_it_fires_no_more(fresh: Served) -> None:
+    soon, later = (utc(SystemClock().now() + timedelta(hours=hours)) for hours in (1, 2))
+    fresh.commit({"deployments/often.yaml": f"name: often\ncommand: [echo]\nschedules: [{{at: '{soon}'}}]\n"})
+    assert fresh.post(f"{PATH}/hold", {"reason": "it moves", "until": later}).status == 200
+    page = page_of(fresh)
+    assert "does not fire any more" in section(page, "schedules")
+    assert "Nothing fires in the next five weeks." in section(page, "calendar")

@@ -1,0 +1,97 @@
+"""Pages that were asked for what is not there, or not any more, or can't be meant: they say what is so."""
+
+import html
+import re
+
+import pytest
+
+from tests.conftest import wait_until
+from tests.unit.api.conftest import Served
+
+TAKE = """
+def take(go: str, **rest):
+    import os, time
+    while go and not os.path.exists(go):
+        time.sleep(0.02)
+"""
+
+
+def page_of(served: Served, path: str, status: int = 200) -> str:
+    answer = served.get(path, Accept="text/html")
+    assert answer.status == status, answer
+    return answer.text
+
+
+def test_a_deployment_that_left_says_when_and_with_which_commit_and_how_it_comes_back(fresh: Served) -> None:
+    text = "# as it was written\nname: left\ncommand: [echo, hello]\n"
+    fresh.commit({"deployments/left.yaml": text})
+    run = fresh.run("left")
+    (fresh.repository.path / "deployments/left.yaml").unlink()
+    commit = fresh.commit({"note.txt": "gone"})
+    page = page_of(fresh, "/deployments/left", 404)
+    assert commit[:9] in page
+    assert "controller restore left" in page
+    assert text in page
+    assert f'href="/runs/{run["id"]}"' in page
+    assert fresh.get("/api/v1/deployments/left").status == 404
+    fresh.commit({"deployments/left.yaml": text})
+    assert "controller restore" not in page_of(fresh, "/deployments/left")
+
+
+def test_a_name_that_is_not_known_is_answered_with_the_nearest_one(fresh: Served) -> None:
+    assert "Did you mean speak?" in page_of(fresh, "/deployments/speek", 404)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/runs?state=nonsense", "There is no state 'nonsense', only "),
+        ("/runs?trigger=nobody", "There is no trigger 'nobody'"),
+        ("/runs?stat=failed", "There is no filter 'stat' here."),
+        ("/deployments?sync=x", "There is no sync 'x', only Synced,"),
+        ("/deployments?health=x", "There is no health 'x'"),
+        ("/deployments?page=99", "There is no page 99: this is the last one."),
+        ("/events?severity=x", "There is no severity 'x'"),
+    ],
+)
+def test_a_filter_that_is_not_understood_is_said_so(served: Served, path: str, words: str) -> None:
+    page = html.unescape(page_of(served, path))
+    assert re.search(rf'<p class="note odd" role="status">{re.escape(words)}', page)
+    assert 'note odd" role="status">There' not in page_of(served, path.partition("?")[0])
+
+
+def test_a_page_after_the_last_one_is_the_last_one(served: Served) -> None:
+    page = page_of(served, "/deployments?page=99")
+    assert "4 of 4" in page
+    assert 'href="/deployments/add"' in page
+    assert "No deployment matches" not in page
+
+
+def test_a_place_in_the_list_that_is_none_is_refused(served: Served) -> None:
+    assert "before" in page_of(served, "/runs?before=odd", 422)
+
+
+def test_a_run_with_very_many_parameters_shows_the_first_and_leads_to_all_of_them(fresh: Served) -> None:
+    fresh.commit({"deployments/take.yaml": "name: take\nflow: flows/take.py:take\n", "flows/take.py": TAKE})
+    good = fresh.run("take", go="")
+    many = {f"parameter-{number}": number for number in range(40_000)}
+    gate = fresh.state / "go"
+    made = fresh.post("/api/v1/deployments/take/runs", {"parameters": {**many, "go": str(gate)}})
+    path = f"/runs/{made.json()['run_id']}"
+    wait_until(lambda: fresh.get(f"/api/v1{path}").json()["state"] == "running")
+    answer = fresh.get(path, Accept="text/html")
+    assert len(answer.body) < 200_000
+    assert "The first 200 of 40,003 lines" in answer.text
+    assert f'<a href="/api/v1{path}">all of it as JSON</a>' in answer.text
+    assert f'href="/runs/{good["id"]}"' in answer.text
+    assert "and 39,801 more" in answer.text
+    assert fresh.get(path, Accept="text/html", If_None_Match=answer.headers["etag"]).status == 304
+    gate.touch()
+    assert fresh.wait_for(made.json()["run_id"])["state"] == "succeeded"
+
+
+def test_one_very_long_value_is_cut_too(fresh: Served) -> None:
+    run = fresh.run("speak", text="x" * 500_000, times=0)
+    answer = fresh.get(f"/runs/{run['id']}", Accept="text/html")
+    assert len(answer.body) < 200_000
+    assert "The first 20,000 of 500,0" in answer.text
