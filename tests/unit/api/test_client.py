@@ -97,7 +97,7 @@ def test_the_types_are_those_of_the_openapi_document(asked: str) -> None:
     assert differences(hint, schema, asked) == []
 
 
-def differences(hint: Any, given: dict[str, Any], where: str) -> list[str]:
+def differences(hint: Any, given: dict[str, Any], where: str) -> list[str]:  # noqa: PLR0911
     """Where a type and a schema say different things."""
     schema = resolved(given)
     if hint is Any:
