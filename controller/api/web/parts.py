@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -83,12 +83,21 @@ def answer(request: Request, value: Any, *, status: int = 200) -> Response:
 
 def tagged(request: Request, body: bytes, media_type: str) -> Response:
     """This body with its entity tag; 304 if the asker has it already."""
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"etag": tag, "cache-control": "private, no-cache"}
-    known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
-    if tag in known or "*" in known:
+    headers = entity_headers(hashlib.sha256(body))
+    if is_known(request, headers):
         return Response(status_code=304, headers=headers)
     return Response(body, media_type=media_type, headers=headers)
+
+
+def entity_headers(digest: "hashlib._Hash") -> dict[str, str]:
+    """The headers of what is known again by this digest."""
+    return {"etag": f'"{digest.hexdigest()[:32]}"', "cache-control": "private, no-cache"}
+
+
+def is_known(request: Request, headers: Mapping[str, str]) -> bool:
+    """Whether the asker has what these headers belong to."""
+    known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
+    return headers["etag"] in known or "*" in known
 
 
 def aware(moment: datetime | None) -> datetime | None:

@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from controller.api.web.downloads import download
 from controller.api.web.gate import Caller
 from controller.api.web.limits import MAX_PAGE_BYTES
 from controller.api.web.lists import Cursor, Limit, Page, begin, following, text_like
-from controller.api.web.parts import Parts, Triggered, answer, author_of, aware, parts_of, tagged
+from controller.api.web.parts import Parts, Triggered, answer, author_of, aware, parts_of
 from controller.api.web.routes.deployments import NAME
 from controller.api.web.streams import EventStream, message
 from controller.model.runs import Run, RunState, Trigger
@@ -117,14 +118,11 @@ def logs(
 
 @router.get("/{run_id}/logs/raw", summary="All that it printed, as it printed it", response_class=Response)
 def raw(request: Request, run_id: RunIdText) -> Response:
-    """Up to 16 MiB of bytes, to be saved and not to be shown."""
+    """Bytes, to be saved and not to be shown: all that the logs of its attempts hold by now."""
     parts = parts_of(request)
     with parts.store.read() as tx:
         found = exact_run(tx, run_id)
-    content = b"".join(_head(path, 16 << 20) for path in log_files(parts.state.runs, found.id))
-    sent = tagged(request, content, "application/octet-stream")
-    sent.headers["content-disposition"] = f'attachment; filename="{found.deployment}-{found.id}.log"'
-    return sent
+    return download(request, log_files(parts.state.runs, found.id), f"{found.deployment}-{found.id}.log")
 
 
 @router.get("/{run_id}/logs/stream", summary="What it prints, live", response_class=Response)
@@ -191,10 +189,3 @@ def _stretch(parts: Parts, run_id: str, offset: int) -> Stretch:
 def _state(parts: Parts, run_id: str) -> RunState:
     with parts.store.read() as tx:
         return exact_run(tx, run_id).state
-
-
-def _head(path: object, limit: int) -> bytes:
-    from pathlib import Path as FilePath
-
-    with FilePath(str(path)).open("rb") as stream:
-        return stream.read(limit)
