@@ -86,15 +86,24 @@ class Admission:
                 if run.trigger is Trigger.SCHEDULE and not run.attempt:
                     skip(tx, run, "pruned", now)
 
+    def known(self, tx: Transaction, request: Request) -> Run | None:
+        """The run that was made of this request before. Raises UsageError if its key belongs to another one."""
+        if request.idempotency_key is None:
+            return None
+        known = runs.find_by_key(tx, request.deployment, request.idempotency_key)
+        if known is None:
+            return None
+        if known.retry_of is not None:
+            raise foreign_key(known, "That run does another one again")
+        if any(known.parameters.get(key) != value for key, value in request.parameters.items()):
+            raise foreign_key(known, "That run has other parameters")
+        return known
+
     def request(self, tx: Transaction, request: Request) -> Run:
-        """The run that was asked for. Raises NotFoundError for an unknown deployment."""
-        if request.idempotency_key is not None:
-            known = runs.find_by_key(tx, request.deployment, request.idempotency_key)
-            if known is not None:
-                if any(known.parameters.get(key) != value for key, value in request.parameters.items()):
-                    message = f"The idempotency key {request.idempotency_key} belongs to run {known.id}."
-                    raise UsageError(message, hint="That run has other parameters; choose a new key for a new run.")
-                return known
+        """The run that was asked for. Raises NotFoundError for an unknown deployment, UsageError for another's key."""
+        known = self.known(tx, request)
+        if known is not None:
+            return known
         entry = inventory.find(tx, request.deployment)
         if entry is None:
             raise _not_in_force(tx, request.deployment)
@@ -178,6 +187,12 @@ class Admission:
         if built is None or built.spec_digest != entry.spec_digest or built.file != entry.file:
             built = self._built[entry.name] = build_deployment(entry.document, entry.file, entry.line)
         return built
+
+
+def foreign_key(known: Run, why: str) -> UsageError:
+    """The error for an idempotency key that was used for something else."""
+    message = f"The idempotency key {known.idempotency_key} belongs to run {known.id}."
+    return UsageError(message, hint=f"{why}; choose a new key for a new run.")
 
 
 def _not_in_force(tx: Transaction, name: str) -> NotFoundError:

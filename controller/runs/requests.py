@@ -15,7 +15,7 @@ from controller.errors import ConflictError, NotFoundError, UsageError, unknown_
 from controller.model.policies import Overlap
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
-from controller.runs.admission import Admission, Request, occurrence
+from controller.runs.admission import Admission, Request, foreign_key, occurrence
 from controller.runs.decisions import Decision, DueTime
 from controller.runs.endings import cancel
 from controller.store import Store, Transaction, events, inventory, occurrences, runs
@@ -65,6 +65,9 @@ class Requests:
     def trigger(self, request: Request) -> Run:
         """Queue a run now. Raises NotFoundError, UsageError, StateError."""
         with self._store.write() as tx:
+            known = self._admission.known(tx, request)
+            if known is not None:
+                return known
             run = self._admission.request(tx, request)
         log.info("Run requested", extra={"deployment": run.deployment, "run": run.id})
         self._wake()
@@ -91,6 +94,8 @@ class Requests:
             old = _find(tx, run_id)
             known = idempotency_key and runs.find_by_key(tx, old.deployment, idempotency_key)
             if known:
+                if known.retry_of != old.id:
+                    raise foreign_key(known, f"It does not do {run_id} again")
                 return known
             if not old.state.is_terminal:
                 raise ConflictError(

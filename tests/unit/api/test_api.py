@@ -324,6 +324,9 @@ def test_a_run_is_cancelled_and_done_again(fresh: Served, tmp_path: Path) -> Non
     again = client.wait(client.retry(run, idempotency_key="once")["run_id"])
     assert (again["state"], again["trigger"], again["retry_of"]) == ("succeeded", "retry", run)
     assert client.retry(run, idempotency_key="once")["run_id"] == again["id"]
+    with pytest.raises(ProblemError, match="belongs to run") as other:
+        client.retry(again["id"], idempotency_key="once")
+    assert (other.value.status, other.value.reason) == (422, "Usage")
     assert "Run again" in fresh.get(f"/runs/{run}", Accept="text/html").text
 
 

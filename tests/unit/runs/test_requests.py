@@ -8,6 +8,7 @@ import pytest
 from controller.api import run_requests
 from controller.errors import NotFoundError, UsageError
 from controller.model.runs import Occurrence, Outcome, Run, RunState, Trigger
+from controller.runs.admission import Request
 from controller.runs.requests import Backfill, Backfilled
 from controller.store import occurrences, runs
 from tests.conftest import NOW, PATIENCE_SECONDS
@@ -22,6 +23,17 @@ def backfill(world: World, hours: int = 5, **more: object) -> Backfilled:
     return world.requests.backfill(
         Backfill(deployment="a", since=now - hours * HOUR, until=now, **more)  # type: ignore[arg-type]
     )
+
+
+def wish(key: str, name: str = "a") -> Request:
+    return Request(deployment=name, parameters={}, idempotency_key=key)
+
+
+def ended(world: World, run: Run) -> Run:
+    if not run.state.is_terminal:
+        begin(world, [run])
+        end(world, run)
+    return run
 
 
 def outcomes(world: World) -> list[Outcome]:
@@ -64,6 +76,30 @@ def test_doing_it_again_is_a_new_run_at_the_same_pin(world: World) -> None:
     assert [getattr(new, name) for name in same] == [getattr(old, name) for name in same]
     assert (new.trigger, new.retry_of, new.state, new.attempt) == (Trigger.RETRY, old.id, RunState.PENDING, 0)
     assert len(outcomes(world)) == 1
+
+
+def test_a_key_is_for_one_request_whether_it_was_for_a_run_or_for_doing_one_again(world: World) -> None:
+    world.declare(a=hourly(), b=hourly("b"))
+    one, other = (ended(world, world.requests.trigger(wish(key))) for key in ("one", "other"))
+    again = world.requests.retry(one.id, "again")
+    for run, key, owner in ((one, "one", one), (one, "other", other), (other, "again", again)):
+        with pytest.raises(UsageError, match=f"The idempotency key {key} belongs to run {owner.id}"):
+            world.requests.retry(run.id, key)
+    with pytest.raises(UsageError, match=f"The idempotency key again belongs to run {again.id}"):
+        world.requests.trigger(wish("again"))
+    assert world.requests.retry(one.id, "again").id == again.id
+    assert world.requests.trigger(wish("one")).id == one.id
+    assert world.requests.trigger(wish("one", name="b")).deployment == "b"
+
+
+def test_a_request_that_is_known_is_not_told_of_again(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.declare(a=hourly())
+    caplog.set_level("INFO", "controller.runs.requests")
+    for _ in range(2):
+        run = ended(world, world.requests.trigger(wish("one")))
+    for _ in range(2):
+        world.requests.retry(run.id, "again")
+    assert [record.message for record in caplog.records] == ["Run requested", "Run requested again"]
 
 
 def test_a_backfill_runs_what_was_skipped_or_never_due_and_nothing_twice(world: World) -> None:
