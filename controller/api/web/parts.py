@@ -65,6 +65,11 @@ def parts_of(request: Request) -> Parts:
     return cast("Parts", request.app.state.parts)
 
 
+def answers(*media_types: str) -> dict[int | str, dict[str, Any]]:
+    """What the description of a route says of answers that are no JSON."""
+    return {200: {"content": {media_type: {"schema": {"type": "string"}} for media_type in media_types}}}
+
+
 def author_of(request: Request) -> str:
     """Who asks, as events name them."""
     caller: Caller | None = request.scope.get("caller")

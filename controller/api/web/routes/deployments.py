@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from controller.api.web.lists import Cursor, Limit, Page, begin, page, text_like
-from controller.api.web.parts import Triggered, answer, author_of, aware, parts_of, tagged
+from controller.api.web.parts import Triggered, answer, answers, author_of, aware, parts_of, tagged
 from controller.errors import UsageError, unknown_deployment
 from controller.model.runs import Occurrence
 from controller.store import inventory
@@ -175,7 +175,12 @@ def check(request: Request, name: Name, call: Call) -> Response:
     )
 
 
-@router.get("/{name}/document", response_model=Document, summary="Its last good document, to be committed again")
+@router.get(
+    "/{name}/document",
+    response_model=Document,
+    summary="Its last good document, to be committed again",
+    responses=answers("text/yaml"),
+)
 def document(request: Request, name: Name) -> Response:
     """Also of a deployment that left the repository in the last 30 days; nothing is in force until it is committed."""
     parts = parts_of(request)

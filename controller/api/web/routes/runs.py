@@ -14,7 +14,7 @@ from controller.api.web.downloads import download
 from controller.api.web.gate import Caller
 from controller.api.web.limits import MAX_PAGE_BYTES
 from controller.api.web.lists import Cursor, Limit, Page, begin, following, text_like
-from controller.api.web.parts import Parts, Triggered, answer, author_of, aware, parts_of
+from controller.api.web.parts import Parts, Triggered, answer, answers, author_of, aware, parts_of
 from controller.api.web.routes.deployments import NAME
 from controller.api.web.streams import EventStream, message
 from controller.model.runs import Run, RunState, Trigger
@@ -116,7 +116,12 @@ def logs(
     return answer(request, stretch(files, begin, limit))
 
 
-@router.get("/{run_id}/logs/raw", summary="All that it printed, as it printed it", response_class=Response)
+@router.get(
+    "/{run_id}/logs/raw",
+    summary="All that it printed, as it printed it",
+    response_class=Response,
+    responses=answers("application/octet-stream"),
+)
 def raw(request: Request, run_id: RunIdText) -> Response:
     """Bytes, to be saved and not to be shown: all that the logs of its attempts hold by now."""
     parts = parts_of(request)
@@ -125,7 +130,12 @@ def raw(request: Request, run_id: RunIdText) -> Response:
     return download(request, log_files(parts.state.runs, found.id), f"{found.deployment}-{found.id}.log")
 
 
-@router.get("/{run_id}/logs/stream", summary="What it prints, live", response_class=Response)
+@router.get(
+    "/{run_id}/logs/stream",
+    summary="What it prints, live",
+    response_class=Response,
+    responses=answers("text/event-stream"),
+)
 async def follow_log(
     request: Request,
     run_id: RunIdText,
