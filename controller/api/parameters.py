@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.errors import UsageError
+from controller.manifests import MAX_DEPTH
 from controller.model.status import InventoryEntry
 from controller.store import Store, inventory, sources
 from controller.views.forms import Forms, FormView, ParameterFault
+from controller.views.plain import depth
 
 _SHOWN = 3
+_DEEP = "Give the name of a file that holds them, or JSON as a text."
 
 
 class ParametersError(UsageError):
@@ -32,7 +35,10 @@ class Parameters:
         self._forms = forms
 
     def check(self, name: str, given: Mapping[str, Any]) -> None:
-        """Raises ParametersError, or UsageError for what is no JSON. That nothing is in force is for others to say."""
+        """Raises ParametersError, or UsageError for what is no JSON or too deep.
+
+        That nothing is in force is for others to say.
+        """
         faults = self.faults(name, given)
         if faults:
             raise ParametersError(faults)
@@ -40,11 +46,13 @@ class Parameters:
     def faults(self, name: str, given: Mapping[str, Any]) -> tuple[ParameterFault, ...] | None:
         """What is wrong with these parameters, laid over those of git; None if the deployment is not in force.
 
-        Raises UsageError for what is no JSON.
+        Raises UsageError for what is no JSON, or deeper than git may give it.
         """
+        if depth(given) > MAX_DEPTH:
+            raise UsageError(f"The parameters are nested deeper than {MAX_DEPTH} levels.", hint=_DEEP)
         try:
             json.dumps(given, allow_nan=False).encode()
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise UsageError("The parameters are not JSON: NaN and Infinity are no numbers there.") from error
         found = self._find(name)
         return None if found is None else self._forms.check(*found, given)

@@ -13,9 +13,11 @@ from controller.manifests.excerpts import Excerpt, excerpt
 from controller.manifests.reader import DesiredState, ManifestReader
 from controller.manifests.rules import looks_secret
 from controller.manifests.schema import deployment_schema_text, schema_text
+from controller.manifests.tree import MAX_DEPTH
 from controller.manifests.whereabouts import Whereabouts, field_places
 
 __all__ = [
+    "MAX_DEPTH",
     "DesiredState",
     "Excerpt",
     "ManifestReader",

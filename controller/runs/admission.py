@@ -87,14 +87,17 @@ class Admission:
                     skip(tx, run, "pruned", now)
 
     def known(self, tx: Transaction, request: Request) -> Run | None:
-        """The run that this request has been given already. Raises UsageError if its key belongs to another request."""
+        """The run that was made of this request before. Raises UsageError if its key belongs to another one."""
         if request.idempotency_key is None:
             return None
-        run = runs.find_by_key(tx, request.deployment, request.idempotency_key)
-        if run is not None and any(run.parameters.get(key) != value for key, value in request.parameters.items()):
-            message = f"The idempotency key {request.idempotency_key} belongs to run {run.id}."
-            raise UsageError(message, hint="That run has other parameters; choose a new key for a new run.")
-        return run
+        known = runs.find_by_key(tx, request.deployment, request.idempotency_key)
+        if known is None:
+            return None
+        if known.retry_of is not None:
+            raise foreign_key(known, "That run does another one again")
+        if any(known.parameters.get(key) != value for key, value in request.parameters.items()):
+            raise foreign_key(known, "That run has other parameters")
+        return known
 
     def request(self, tx: Transaction, request: Request) -> Run:
         """A new run that was asked for. Raises NotFoundError for an unknown deployment."""
@@ -181,6 +184,12 @@ class Admission:
         if built is None or built.spec_digest != entry.spec_digest or built.file != entry.file:
             built = self._built[entry.name] = build_deployment(entry.document, entry.file, entry.line)
         return built
+
+
+def foreign_key(known: Run, why: str) -> UsageError:
+    """The error for an idempotency key that was used for something else."""
+    message = f"The idempotency key {known.idempotency_key} belongs to run {known.id}."
+    return UsageError(message, hint=f"{why}; choose a new key for a new run.")
 
 
 def _not_in_force(tx: Transaction, name: str) -> NotFoundError:

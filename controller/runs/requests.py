@@ -15,7 +15,7 @@ from controller.errors import ConflictError, NotFoundError, UsageError, unknown_
 from controller.model.policies import Overlap
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
-from controller.runs.admission import Admission, Request, occurrence
+from controller.runs.admission import Admission, Request, foreign_key, occurrence
 from controller.runs.decisions import Decision, DueTime
 from controller.runs.endings import cancel
 from controller.store import Store, Transaction, events, inventory, occurrences, runs
@@ -99,8 +99,7 @@ class Requests:
             known = idempotency_key and runs.find_by_key(tx, old.deployment, idempotency_key)
             if known:
                 if known.retry_of != old.id:
-                    message = f"The idempotency key {idempotency_key} belongs to run {known.id}."
-                    raise UsageError(message, hint="That run is no retry of this one; choose a new key for a new run.")
+                    raise foreign_key(known, f"It does not do {run_id} again")
                 return known
             if not old.state.is_terminal:
                 raise ConflictError(

@@ -66,14 +66,14 @@ class _Collector:
 
     def look_for_tricks(self, tree: ast.Module) -> None:
         """Names that are bound from inside functions and expressions, or by no statement at all."""
-        for node in ast.walk(tree):
+        for node, is_inside in _walk(tree):
             match node:
                 case ast.Global(names=names):
                     self._doubt(names, node.lineno)
                 case ast.NamedExpr(target=ast.Name(id=name)):
                     self._doubt([name], node.lineno)
                 case ast.Call(func=ast.Name(id=name)) if name in _DYNAMIC_CALLS:
-                    self.wild = True
+                    self.wild = self.wild or not is_inside or _reaches_out(node, name)
                 case ast.Attribute(value=ast.Name(id="sys"), attr="modules"):
                     self.wild = True
 
@@ -81,6 +81,30 @@ class _Collector:
         for name in names:
             self.rebound.add(name)
             self.names[name] = Opaque(line=line)
+
+
+def _walk(tree: ast.AST) -> Iterator[tuple[ast.AST, bool]]:
+    """Every node, and whether it runs in the scope of a function. Its defaults and decorators run outside of it."""
+    waiting: list[tuple[ast.AST, bool]] = [(tree, False)]
+    while waiting:
+        node, is_inside = waiting.pop()
+        yield node, is_inside
+        body = node.body if isinstance(node, _Function) else [node.body] if isinstance(node, ast.Lambda) else []
+        own = {id(one) for one in body}
+        waiting += [(child, is_inside or id(child) in own) for child in ast.iter_child_nodes(node)]
+
+
+def _reaches_out(call: ast.Call, name: str) -> bool:
+    """Whether this call, in a function, may bind names of the file: `locals` and `vars` have the function's own.
+
+    So has `exec`, unless what it executes says `global`.
+    """
+    if name == "globals":
+        return True
+    is_plain = len(call.args) > 1 or any(
+        isinstance(one, ast.Constant) and "global" not in str(one.value) for one in call.args
+    )
+    return name == "exec" and not is_plain
 
 
 def _inner(statement: ast.stmt) -> Iterator[ast.stmt]:

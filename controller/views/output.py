@@ -23,22 +23,32 @@ class Stretch:
 
 def stretch(files: Iterable[Path], offset: int, limit: int) -> Stretch:
     """Up to `limit` bytes from `offset` on, whole characters; what is no UTF-8 is shown as such."""
-    sizes = [(path, _size(path)) for path in files]
+    sizes = measured(files)
     total = sum(size for _, size in sizes)
     begin = min(max(offset, 0), total)
-    content = b"".join(_parts(sizes, begin, limit))
+    content = part(sizes, begin, limit)
     whole = content if begin + len(content) >= total and len(content) < limit else _whole(content)
     return Stretch(offset=begin, next_offset=begin + len(whole), size=total, text=whole.decode("utf-8", "replace"))
 
 
 def tail_offset(files: Iterable[Path], lines: int) -> int:
     """Where the last so many lines begin, as far as they fit into the last 256 KiB."""
-    listed = list(files)
-    total = sum(_size(path) for path in listed)
+    sizes = measured(files)
+    total = sum(size for _, size in sizes)
     begin = max(0, total - 4 * CHUNK_BYTES)
-    content = b"".join(_parts([(path, _size(path)) for path in listed], begin, 4 * CHUNK_BYTES))
+    content = part(sizes, begin, 4 * CHUNK_BYTES)
     ends = [index for index in range(len(content) - 1) if content[index] == 10]
     return begin + ends[-lines] + 1 if 0 < lines <= len(ends) else begin if lines else total
+
+
+def measured(files: Iterable[Path]) -> list[tuple[Path, int]]:
+    """These files with their sizes in bytes; what is not there has none."""
+    return [(path, _size(path)) for path in files]
+
+
+def part(sizes: list[tuple[Path, int]], offset: int, limit: int) -> bytes:
+    """Up to `limit` bytes from `offset` on, of files that have so many bytes each."""
+    return b"".join(_parts(sizes, offset, limit))
 
 
 def _parts(sizes: list[tuple[Path, int]], offset: int, limit: int) -> Iterator[bytes]:
@@ -50,10 +60,10 @@ def _parts(sizes: list[tuple[Path, int]], offset: int, limit: int) -> Iterator[b
             return
         with path.open("rb") as stream:
             stream.seek(offset)
-            part = stream.read(min(limit, size - offset))
-        limit -= len(part)
+            content = stream.read(min(limit, size - offset))
+        limit -= len(content)
         offset = 0
-        yield part
+        yield content
 
 
 def _size(path: Path) -> int:

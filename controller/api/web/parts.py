@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, cast, overload
@@ -84,6 +84,11 @@ def parts_of(request: Request) -> Parts:
     return cast("Parts", request.app.state.parts)
 
 
+def answers(*media_types: str) -> dict[int | str, dict[str, Any]]:
+    """What the description of a route says of answers that are no JSON."""
+    return {200: {"content": {media_type: {"schema": {"type": "string"}} for media_type in media_types}}}
+
+
 def author_of(request: Request) -> str:
     """Who asks, as events name them."""
     caller: Caller | None = request.scope.get("caller")
@@ -102,12 +107,21 @@ def answer(request: Request, value: Any, *, status: int = 200) -> Response:
 
 def tagged(request: Request, body: bytes, media_type: str) -> Response:
     """This body with its entity tag; 304 if the asker has it already."""
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"etag": tag, "cache-control": "private, no-cache"}
-    known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
-    if tag in known or "*" in known:
+    headers = entity_headers(hashlib.sha256(body))
+    if is_known(request, headers):
         return Response(status_code=304, headers=headers)
     return Response(body, media_type=media_type, headers=headers)
+
+
+def entity_headers(digest: "hashlib._Hash") -> dict[str, str]:
+    """The headers of what is known again by this digest."""
+    return {"etag": f'"{digest.hexdigest()[:32]}"', "cache-control": "private, no-cache"}
+
+
+def is_known(request: Request, headers: Mapping[str, str]) -> bool:
+    """Whether the asker has what these headers belong to."""
+    known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
+    return headers["etag"] in known or "*" in known
 
 
 @overload

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from controller.client import Client, ProblemError
+from controller.model.runs import RunState
+from controller.model.status import ConditionType
+from controller.views.deployments import Health, Sync
 from tests.conftest import wait_until
 from tests.unit.api.conftest import DEPLOYMENTS, Served
 
@@ -282,6 +285,22 @@ def test_figures_are_there_for_prometheus(served: Served) -> None:
     assert "controller_withheld_deletions 0" in answer.text
 
 
+def test_a_figure_that_is_nought_is_there_all_the_same(served: Served) -> None:
+    lines = served.get("/metrics").text.splitlines()
+    named = {line.rpartition(" ")[0] for line in lines if not line.startswith("#")}
+    states = {state.value for state in RunState} - {"launching"}
+    kinds: dict[str, set[str]] = {
+        'controller_runs{state="': states,
+        'controller_deployments_sync{sync="': {one.value for one in Sync},
+        'controller_deployments_health{health="': {one.value for one in Health},
+        'controller_source_condition{type="': {one.value for one in ConditionType},
+    }
+    for begin, words in kinds.items():
+        assert {one for one in named if one.startswith(begin)} == {f'{begin}{word}"}}' for word in words}
+    assert 'controller_runs{state="crashed"} 0' in lines
+    assert 'controller_deployments_sync{sync="Invalid"} 0' in lines
+
+
 def test_a_broken_manifest_is_shown_where_it_is(fresh: Served) -> None:
     fresh.commit({"deployments/all.yaml": DEPLOYMENTS.replace("parameters: {a: 1}", "parameters: {a: 1}\ntagss: [x]")})
     view = Client(fresh.url, fresh.token).deployment("add")
@@ -325,6 +344,9 @@ def test_a_run_is_cancelled_and_done_again(fresh: Served, tmp_path: Path) -> Non
     again = client.wait(client.retry(run, idempotency_key="once")["run_id"])
     assert (again["state"], again["trigger"], again["retry_of"]) == ("succeeded", "retry", run)
     assert client.retry(run, idempotency_key="once")["run_id"] == again["id"]
+    with pytest.raises(ProblemError, match="belongs to run") as other:
+        client.retry(again["id"], idempotency_key="once")
+    assert (other.value.status, other.value.reason) == (422, "Usage")
     assert "Run again" in fresh.get(f"/runs/{run}", Accept="text/html").text
 
 

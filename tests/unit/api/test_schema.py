@@ -47,3 +47,17 @@ def test_the_answers_about_what_there_is_fit_their_schemas(served: Served, name:
         case = operation.Case(path_parameters={"name": name})
         answer = case.call(base_url=served.url, headers={"Authorization": f"Bearer {served.token}"}, timeout=60)
         case.validate_response(answer, checks=[response_schema_conformance, content_type_conformance])
+
+
+def test_what_kind_of_answer_comes_is_described_for_whatever_can_be_looked_at(served: Served) -> None:
+    run = served.run("add", a=1)["id"]
+    kinds = set()
+    for path, item in make_routes(None, None).openapi()["paths"].items():
+        if "get" in item:
+            filled = path.replace("{name}", "add").replace("{run_id}", run)
+            for wanted in ("*/*", "text/yaml"):
+                answer = served.ask("HEAD", filled, headers={"Accept": wanted})
+                kind = answer.headers["content-type"].partition(";")[0]
+                assert (answer.status, kind in item["get"]["responses"]["200"]["content"]) == (200, True), path
+                kinds.add(kind)
+    assert kinds == {"application/json", "application/octet-stream", "text/event-stream", "text/plain", "text/yaml"}

@@ -25,6 +25,17 @@ def backfill(world: World, hours: int = 5, **more: object) -> Backfilled:
     )
 
 
+def wish(key: str, name: str = "a") -> Request:
+    return Request(deployment=name, parameters={}, idempotency_key=key)
+
+
+def ended(world: World, run: Run) -> Run:
+    if not run.state.is_terminal:
+        begin(world, [run])
+        end(world, run)
+    return run
+
+
 def outcomes(world: World) -> list[Outcome]:
     with world.store.read() as tx:
         return [row.outcome for row in occurrences.of(tx, "a", 100)[::-1]]
@@ -65,6 +76,30 @@ def test_doing_it_again_is_a_new_run_at_the_same_pin(world: World) -> None:
     assert [getattr(new, name) for name in same] == [getattr(old, name) for name in same]
     assert (new.trigger, new.retry_of, new.state, new.attempt) == (Trigger.RETRY, old.id, RunState.PENDING, 0)
     assert len(outcomes(world)) == 1
+
+
+def test_a_key_is_for_one_request_whether_it_was_for_a_run_or_for_doing_one_again(world: World) -> None:
+    world.declare(a=hourly(), b=hourly("b"))
+    one, other = (ended(world, world.requests.trigger(wish(key), author="somebody")) for key in ("one", "other"))
+    again = world.requests.retry(one.id, "again", author="somebody")
+    for run, key, owner in ((one, "one", one), (one, "other", other), (other, "again", again)):
+        with pytest.raises(UsageError, match=f"The idempotency key {key} belongs to run {owner.id}"):
+            world.requests.retry(run.id, key, author="somebody")
+    with pytest.raises(UsageError, match=f"The idempotency key again belongs to run {again.id}"):
+        world.requests.trigger(wish("again"), author="somebody")
+    assert world.requests.retry(one.id, "again", author="somebody").id == again.id
+    assert world.requests.trigger(wish("one"), author="somebody").id == one.id
+    assert world.requests.trigger(wish("one", name="b"), author="somebody").deployment == "b"
+
+
+def test_a_request_that_is_known_is_not_told_of_again(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.declare(a=hourly())
+    caplog.set_level("INFO", "controller.runs.requests")
+    for _ in range(2):
+        run = ended(world, world.requests.trigger(wish("one"), author="somebody"))
+    for _ in range(2):
+        world.requests.retry(run.id, "again", author="somebody")
+    assert [record.message for record in caplog.records] == ["Run requested", "Run requested again"]
 
 
 def test_a_backfill_runs_what_was_skipped_or_never_due_and_nothing_twice(world: World) -> None:
@@ -190,13 +225,3 @@ def test_each_change_is_told_once_with_its_author(world: World) -> None:
     ]
     assert [reason for reason, _ in told[3:]] == ["Backfill"]
     assert told[3][1].startswith("somebody asked for 3 runs, of the times from ")
-
-
-def test_a_key_of_another_run_gives_no_retry(world: World) -> None:
-    world.declare(a=hourly())
-    first, second = ask(world), ask(world)
-    for run in (first, second):
-        world.requests.cancel(run.id, "no", author="somebody")
-    again = world.requests.retry(first.id, "k", author="somebody")
-    with pytest.raises(UsageError, match=f"belongs to run {again.id}"):
-        world.requests.retry(second.id, "k", author="somebody")

@@ -335,12 +335,30 @@ SHADOWED = [
     ("(int := str)", "int"),
     ("from x import *", "int"),
     ("exec('int = str')", "int"),
+    ("def f():\n    exec(text)\nf()", "int"),
+    ("def f():\n    globals()['int'] = str", "int"),
+    ("f = lambda: globals().update(int=str)", "int"),
+    ("def f(a=locals().update(int=str)): ...", "int"),
+    ("@decorate(vars())\ndef f(): ...", "int"),
+    ("class C:\n    exec('global int\\nint = str')", "int"),
+    ("for name in names:\n    locals()[name] = str", "int"),
     ("match 5:\n    case int: pass", "int"),
     ("from typing import List\nList = make()", "List[int]"),
     ("if x:\n    from typing import List\nelse:\n    from mine import List", "List[int]"),
     ("T = TypeVar('T')", "T"),
 ]
 """Files in which a hint does not mean what it looks like: nothing is said, whatever the value."""
+
+PLAIN = [
+    "def f():\n    return locals()",
+    "def f(args):\n    print('{a}'.format(**vars()), vars(args))",
+    "def f():\n    exec('int = str')",
+    "def f(text):\n    exec(text, {'int': str})",
+    "async def f():\n    for a in b:\n        if a:\n            vars(a)['int'] = str",
+    "class C:\n    def __repr__(self):\n        return str(vars(self))",
+    "f = lambda: locals()",
+]
+"""Files with functions that look at names of their own, or make some: hints mean what they look like."""
 
 
 def _cases(setup: str, table: dict[str, dict[bool | None, list[Any]]]) -> Iterator[Case]:
@@ -358,4 +376,5 @@ CASES: list[Case] = [
     *_cases(IMPORTS, COMBINED),
     *_cases(CLASSES, DEFINED),
     *(Case(hint=hint, value=value, accepted=None, setup=setup) for setup, hint in SHADOWED for value in ANY_TWO),
+    *(case for setup in PLAIN for case in _cases(setup, {"int": {_YES: [1], _NO: ["x"]}})),
 ]

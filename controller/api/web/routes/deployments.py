@@ -15,6 +15,7 @@ from controller.api.web.parts import (
     IdempotencyKey,
     Triggered,
     answer,
+    answers,
     author_of,
     aware,
     in_utf8,
@@ -188,7 +189,12 @@ def check(request: Request, name: Name, call: Call) -> Response:
     )
 
 
-@router.get("/{name}/document", response_model=Document, summary="Its last good document, to be committed again")
+@router.get(
+    "/{name}/document",
+    response_model=Document,
+    summary="Its last good document, to be committed again",
+    responses=answers("text/yaml"),
+)
 def document(request: Request, name: Name) -> Response:
     """Also of a deployment that left the repository in the last 30 days; nothing is in force until it is committed."""
     parts = parts_of(request)

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from controller.api.web.gate import Caller
 from controller.api.web.lists import Cursor, Limit, Page, begin, number, page
-from controller.api.web.parts import answer, parts_of
+from controller.api.web.parts import answer, answers, parts_of
 from controller.api.web.streams import EventStream
 from controller.model.status import EventSeverity
 from controller.store.events import EventsWanted
@@ -33,7 +33,7 @@ def events(
     return answer(request, page(request, found, limit, lambda event: str(event.id)))
 
 
-@router.get("/stream", summary="What happens, live", response_class=Response)
+@router.get("/stream", summary="What happens, live", response_class=Response, responses=answers("text/event-stream"))
 async def follow_events(
     request: Request, last_event_id: Annotated[str | None, Header(max_length=30, pattern=r"^[0-9]*$")] = None
 ) -> Response:

@@ -1,6 +1,7 @@
 """Does it live, and can it work? For whoever watches processes; and figures for Prometheus."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
@@ -9,7 +10,11 @@ from controller import __version__
 from controller.api.web.parts import answer, parts_of
 from controller.api.web.problems import problem
 from controller.errors import StateError
+from controller.model.runs import RunState
+from controller.model.status import ConditionType
 from controller.store import figures, sources
+from controller.views.deployments import Health, Sync
+from controller.views.runs import shown
 
 router = APIRouter()
 
@@ -47,19 +52,25 @@ def _metrics(request: Request) -> Iterator[str]:
         states, source = figures.by_state(tx), sources.find(tx)
     views = request.app.state.board.deployments()
     yield from _metric("controller_info", "gauge", "The version that runs.", {f'version="{__version__}"': 1})
-    by_state = {f'state="{state.value}"': count for state, count in sorted(states.items())}
-    yield from _metric("controller_runs", "gauge", "Recorded runs by state.", by_state)
-    for name, words in (("sync", "Deployments by sync."), ("health", "Deployments by health.")):
-        counts: dict[str, int] = {}
-        for view in views:
-            label = f'{name}="{getattr(view, name).value}"'
-            counts[label] = counts.get(label, 0) + 1
-        yield from _metric(f"controller_deployments_{name}", "gauge", words, counts)
-    conditions = () if source is None else source.conditions
-    shown = {f'type="{one.type.value}"': int(one.status) for one in conditions}
-    yield from _metric("controller_source_condition", "gauge", "Conditions of the source, 1 for true.", shown)
+    by_state = dict.fromkeys(map(shown, RunState), 0)
+    for state, count in states.items():
+        by_state[shown(state)] += count
+    yield from _metric("controller_runs", "gauge", "Recorded runs by state.", _labelled("state", by_state))
+    syncs = {sync: sum(view.sync is sync for view in views) for sync in Sync}
+    yield from _metric("controller_deployments_sync", "gauge", "Deployments by sync.", _labelled("sync", syncs))
+    healths = {health: sum(view.health is health for view in views) for health in Health}
+    yield from _metric("controller_deployments_health", "gauge", "Deployments by health.", _labelled("health", healths))
+    conditions = dict.fromkeys(ConditionType, 0)
+    conditions |= {one.type: int(one.status) for one in (() if source is None else source.conditions)}
+    words = "Conditions of the source, 1 for true."
+    yield from _metric("controller_source_condition", "gauge", words, _labelled("type", conditions))
     withheld = len(source.withheld.deployments) if source is not None and source.withheld is not None else 0
     yield from _metric("controller_withheld_deletions", "gauge", "Deletions that wait for approval.", {"": withheld})
+
+
+def _labelled(name: str, counts: Mapping[Any, int]) -> dict[str, int]:
+    """A series for each word, also where it is nought: one that vanishes looks as if nothing was measured."""
+    return {f'{name}="{word}"': count for word, count in counts.items()}
 
 
 def _metric(name: str, kind: str, words: str, values: dict[str, int]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from controller.api.web.downloads import download
 from controller.api.web.gate import Caller
 from controller.api.web.limits import MAX_PAGE_BYTES
 from controller.api.web.lists import Cursor, Limit, Page, begin, following, text_like
@@ -19,11 +20,11 @@ from controller.api.web.parts import (
     Parts,
     Triggered,
     answer,
+    answers,
     author_of,
     aware,
     in_utf8,
     parts_of,
-    tagged,
     triggered,
 )
 from controller.api.web.routes.deployments import NAME
@@ -124,19 +125,26 @@ def logs(
     return answer(request, stretch(files, begin, limit))
 
 
-@router.get("/{run_id}/logs/raw", summary="All that it printed, as it printed it", response_class=Response)
+@router.get(
+    "/{run_id}/logs/raw",
+    summary="All that it printed, as it printed it",
+    response_class=Response,
+    responses=answers("application/octet-stream"),
+)
 def raw(request: Request, run_id: RunIdText) -> Response:
-    """Up to 16 MiB of bytes, to be saved and not to be shown."""
+    """Bytes, to be saved and not to be shown: all that the logs of its attempts hold by now."""
     parts = parts_of(request)
     with parts.store.read() as tx:
         found = exact_run(tx, run_id)
-    content = b"".join(_head(path, 16 << 20) for path in log_files(parts.state.runs, found.id))
-    sent = tagged(request, content, "application/octet-stream")
-    sent.headers["content-disposition"] = f'attachment; filename="{found.deployment}-{found.id}.log"'
-    return sent
+    return download(request, log_files(parts.state.runs, found.id), f"{found.deployment}-{found.id}.log")
 
 
-@router.get("/{run_id}/logs/stream", summary="What it prints, live", response_class=Response)
+@router.get(
+    "/{run_id}/logs/stream",
+    summary="What it prints, live",
+    response_class=Response,
+    responses=answers("text/event-stream"),
+)
 async def follow_log(
     request: Request,
     run_id: RunIdText,
@@ -193,10 +201,3 @@ def _stretch(parts: Parts, run_id: str, offset: int) -> Stretch:
 def _state(parts: Parts, run_id: str) -> RunState:
     with parts.store.read() as tx:
         return exact_run(tx, run_id).state
-
-
-def _head(path: object, limit: int) -> bytes:
-    from pathlib import Path as FilePath
-
-    with FilePath(str(path)).open("rb") as stream:
-        return stream.read(limit)

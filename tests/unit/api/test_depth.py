@@ -1,0 +1,83 @@
+"""How deep parameters and results may be nested: what no one could show is refused, what is stored already is shown."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from controller.cli.state import asking
+from controller.errors import UsageError
+from controller.model.runs import RunId
+from controller.store import runs
+from controller.views.plain import depth, to_json
+from tests.unit.api.conftest import Served
+
+PAGES = ("/api/v1/runs", "/api/v1/status", "/api/v1/runs/{}", "/runs/{}", "/runs", "/", "/deployments/add")
+
+
+def nested(levels: int) -> Any:
+    """A list in a list and so on, so many of them."""
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("levels", [32, 500, 900])
+@pytest.mark.parametrize("deployment", ["far", "wait"])
+def test_parameters_that_are_nested_too_deeply_make_no_run(served: Served, deployment: str, levels: int) -> None:
+    before = served.get(f"/api/v1/runs?deployment={deployment}").json()["items"]
+    body = {"parameters": {"path": nested(levels)}}
+    answer = served.post(f"/api/v1/deployments/{deployment}/runs", body)
+    assert (answer.status, answer.json()["reason"]) == (422, "Usage")
+    assert "nested deeper than 32 levels" in answer.json()["detail"]
+    checked = served.post(f"/api/v1/deployments/{deployment}/check", body)
+    assert checked.status == 422
+    assert served.get(f"/api/v1/runs?deployment={deployment}").json()["items"] == before
+
+
+def test_parameters_may_be_nested_as_deeply_as_a_manifest(served: Served) -> None:
+    made = served.post("/api/v1/deployments/far/runs", {"parameters": {"path": nested(31)}})
+    assert made.status == 201
+    assert served.wait_for(made.json()["run_id"])["parameters"] == {"path": nested(31)}
+
+
+@pytest.mark.parametrize("levels", [64, 500, 940])
+def test_what_is_stored_deeper_is_shown_as_far_as_it_can_be(fresh: Served, levels: int) -> None:
+    made = fresh.run("add", a=1)["id"]
+    with fresh.controller._store.write() as tx:
+        found = runs.find(tx, made)
+        assert found is not None
+        old = RunId("01a20a24-34e0-7000-97e2-82f65b2a00a9")
+        runs.insert_all(tx, [replace(found, id=old, parameters={"a": nested(levels)}, result=nested(levels))])
+    for page in PAGES:
+        assert fresh.get(page.format(old)).status == 200, page
+    shown = fresh.get(f"/api/v1/runs/{old}").json()
+    assert json.dumps(shown["parameters"]["a"]).startswith("[" * 60)
+
+
+def test_a_flow_that_returns_what_is_nested_deeply_is_shown(fresh: Served) -> None:
+    flow = "def deep():\n    value = 1\n    for _ in range(900):\n        value = [value]\n    return value\n"
+    fresh.commit({"flows/deep.py": flow, "deployments/deep.yaml": "name: deep\nflow: flows/deep.py:deep\n"})
+    run = fresh.run("deep")
+    assert (run["state"], run["result"][:33]) == ("succeeded", "[" * 33)
+    for page in PAGES:
+        assert fresh.get(page.format(run["id"])).status == 200, page
+
+
+def test_the_command_line_refuses_what_is_nested_too_deeply(served: Served) -> None:
+    location = served.controller._settings.location
+    with pytest.raises(UsageError, match="nested deeper than 32 levels"), asking(location) as client:
+        client.trigger("far", {"path": nested(500)})
+
+
+def test_the_depth_of_a_value_is_that_of_its_lists_and_objects() -> None:
+    values: list[Any] = [1, "[[", [], [[]], {"a": [1, {"b": {}}]}]
+    assert [depth(one) for one in values] == [0, 0, 1, 2, 4]
+    assert depth({"a": nested(5000)}) == 5001
+
+
+def test_nothing_is_too_deep_for_a_view() -> None:
+    assert json.dumps(to_json(nested(99))) == "[" * 99 + "1" + "]" * 99
+    assert json.dumps(to_json(nested(5000))) == "[" * 100 + '"\\u2026"' + "]" * 100
