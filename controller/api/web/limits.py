@@ -15,6 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from controller.api.web.problems import problem
 from controller.api.web.sockets import peer_of
+from controller.runs.beside.waiting import ready
 
 MAX_BODY_BYTES = 1 << 20
 MAX_HEAD_BYTES = 32 << 10
@@ -36,8 +37,9 @@ SEND_SECONDS = 20.0
 class PatientProtocol(H11Protocol):
     """HTTP/1.1 with an end to its patience: for the head of a request, and for a peer that does not read.
 
-    When there are too many connections the one that has waited longest is ended, and not the new one turned away. What
-    is under way for a caller who is known is left alone: `gate` puts the caller into the scope of the request.
+    When there are too many connections one that says nothing is ended, else one that has its answer, the oldest first,
+    and not the new one turned away. What is under way for a caller who is known is left alone: `gate` puts the caller
+    into the scope of the request.
     """
 
     _head_timer: asyncio.TimerHandle | None = None
@@ -93,18 +95,28 @@ class PatientProtocol(H11Protocol):
 
     @property
     def _may_go(self) -> bool:
-        """Whether nobody who is known waits for an answer on it."""
+        """Whether nobody who is known, or whom the gate has not looked at yet, waits for an answer on it."""
         cycle: RequestResponseCycle | None = self.cycle
-        return cycle is None or cycle.response_complete or self.scope.get("caller") is None
+        is_free = cycle is None or cycle.response_complete or self.scope.get("caller", self) is None
+        return (
+            is_free
+            and not self.transport.is_closing()
+            and not ready([self.transport.get_extra_info("socket").fileno()], 0)
+        )
+
+    def _turn(self) -> tuple[int, float]:
+        """Whose turn it is to go, the lowest first: who says nothing, then who has been answered."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return 0 if cycle is None or not cycle.response_complete else 1, self._since
 
     def _make_room(self) -> None:
         others = [one for one in self.connections if isinstance(one, PatientProtocol) and one is not self]
-        oldest = min((one for one in others if one._may_go), key=lambda one: one._since, default=None)
-        if oldest is None:
+        first = min((one for one in others if one._may_go), key=PatientProtocol._turn, default=None)
+        if first is None:
             self.app = _full
         else:
-            self.connections.discard(oldest)
-            oldest.transport.abort()
+            self.connections.discard(first)
+            first.transport.abort()
 
     def _wait_for_head(self) -> None:
         self._since = self.loop.time()

@@ -131,3 +131,12 @@ def connections_of_this_process() -> Iterator[tuple[object, bool]]:
             if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
                 with socket.socket(fileno=os.dup(int(name))) as copy:
                     yield copy.getpeername(), bool(copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+
+def test_who_has_sent_a_request_with_a_token_gets_an_answer_however_many_there_are(
+    fresh: Served, stack: ExitStack
+) -> None:
+    head = f"Host: 127.0.0.1:{fresh.port}\r\nAuthorization: Bearer {fresh.token}\r\n\r\n"
+    opened = [connect(stack, fresh, f"GET /api/v1/source HTTP/1.1\r\n{head}") for _ in range(400)]
+    answers = {connection.recv(12) for connection in opened}
+    assert answers <= {b"HTTP/1.1 200", b"HTTP/1.1 503"}

@@ -1,0 +1,38 @@
+"""Who waits for a pass: any number, without keeping others from being answered, and no longer than they like."""
+
+import http.client
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+
+from controller.client import Client
+from tests.conftest import wait_until
+from tests.unit.api.conftest import Served
+
+MANY = 60
+"""More than there are threads that answer."""
+
+
+def test_any_number_may_wait_for_a_pass_and_all_others_are_answered(fresh: Served) -> None:
+    client = Client.of_state(fresh.state)
+    with ThreadPoolExecutor(MANY) as pool:
+        with fresh.controller._store.write():
+            fresh.repository.commit({"deployments/new.yaml": "name: brand-new\ncommand: [echo]\n"})
+            waiting = [pool.submit(client.reconcile, wait=True) for _ in range(MANY)]
+            wait_until(lambda: len(fresh.controller._loop._asked) == MANY)
+            assert client.source()["revision"] is not None
+            assert not any(one.done() for one in waiting)
+        assert {one.result(60) for one in waiting} == {True}
+    assert client.deployment("brand-new")["sync"] == "Synced"
+
+
+def test_who_leaves_is_not_waited_for(fresh: Served) -> None:
+    with fresh.controller._store.write(), ExitStack() as stack:
+        fresh.repository.commit({"deployments/new.yaml": "name: brand-new\ncommand: [echo]\n"})
+        headers = {"Authorization": f"Bearer {fresh.token}", "Content-Type": "application/json"}
+        for _ in range(5):
+            connection = stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", fresh.port, timeout=20)))
+            connection.request("POST", "/api/v1/reconcile", b'{"wait": true}', headers)
+        wait_until(lambda: len(fresh.controller._loop._asked) == 5)
+        stack.close()
+        wait_until(lambda: all(one.cancelled() for one in fresh.controller._loop._asked))
+    assert Client.of_state(fresh.state).reconcile(wait=True)
