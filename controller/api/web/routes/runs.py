@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from controller.api.web.lists import Cursor, Limit, Page, begin, following, text
 from controller.api.web.parts import Parts, Triggered, answer, answers, author_of, aware, parts_of
 from controller.api.web.routes.deployments import NAME
 from controller.api.web.streams import EventStream, message
+from controller.errors import NotFoundError
 from controller.model.runs import Run, RunState, Trigger
 from controller.runs.logs import log_files
 from controller.runs.requests import ended_already
@@ -151,21 +153,22 @@ async def follow_log(
 
 
 async def _told(parts: Parts, run_id: str, offset: int) -> AsyncGenerator[bytes]:
-    while True:
-        # Asked before the look: what was printed before the end is told before it.
-        state = await run_in_threadpool(_state, parts, run_id)
+    with suppress(NotFoundError):  # it was forgotten meanwhile: whoever asks again is told so
         while True:
-            part = await run_in_threadpool(_stretch, parts, run_id, offset)
-            if not part.text:
-                break
-            offset = part.next_offset
-            yield message({"text": part.text, "size": part.size}, event="log", number=str(offset))
-        if state.is_terminal:
-            yield message({"state": state.value}, event="end", number=str(offset))
-            return
-        yield b""
-        if not await parts.streams.pause():
-            return
+            # Asked before the look: what was printed before the end is told before it.
+            state = await run_in_threadpool(_state, parts, run_id)
+            while True:
+                part = await run_in_threadpool(_stretch, parts, run_id, offset)
+                if not part.text:
+                    break
+                offset = part.next_offset
+                yield message({"text": part.text, "size": part.size}, event="log", number=str(offset))
+            if state.is_terminal:
+                yield message({"state": state.value}, event="end", number=str(offset))
+                return
+            yield b""
+            if not await parts.streams.pause():
+                return
 
 
 def _some(tx: Transaction, wanted: RunFilter, limit: int, before: str | None) -> RunPage:
