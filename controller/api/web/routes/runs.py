@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from controller.api.web.bodies import StrictRoute
 from controller.api.web.downloads import download
 from controller.api.web.gate import Caller
 from controller.api.web.limits import MAX_PAGE_BYTES
@@ -28,7 +29,7 @@ from controller.views.journal import RunDetail, exact_run, run_detail
 from controller.views.output import CHUNK_BYTES, Stretch, stretch, tail_offset
 from controller.views.runs import RunView, run_views, stored
 
-router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
+router = APIRouter(prefix="/api/v1/runs", tags=["runs"], route_class=StrictRoute)
 
 _AT_ONCE = 50
 """How many runs are read at once, with all their parameters."""

@@ -7,13 +7,14 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.responses import Response
 
+from controller.api.web.bodies import StrictRoute
 from controller.api.web.parts import answer, author_of, parts_of
 from controller.model.status import PassRecord
 from controller.reconcile.preview import Preview
 from controller.store import passes
 from controller.views.status import SourceView, StatusView, look_in
 
-router = APIRouter(prefix="/api/v1", tags=["source"])
+router = APIRouter(prefix="/api/v1", tags=["source"], route_class=StrictRoute)
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{1,64}$")]
 
