@@ -1,13 +1,15 @@
 """Runs: which there were, one of them, and what it printed, also while it prints."""
 
 import json
+import re
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -18,7 +20,7 @@ from controller.api.web.limits import MAX_PAGE_BYTES
 from controller.api.web.lists import Cursor, Limit, Page, begin, following, text_like
 from controller.api.web.parts import Parts, Triggered, answer, answers, author_of, aware, parts_of
 from controller.api.web.routes.deployments import NAME
-from controller.api.web.streams import EventStream, message
+from controller.api.web.streams import EventStream, LastEventId, message
 from controller.errors import NotFoundError
 from controller.model.runs import Run, RunState, Trigger
 from controller.runs.logs import log_files
@@ -33,7 +35,16 @@ router = APIRouter(prefix="/api/v1/runs", tags=["runs"], route_class=StrictRoute
 
 _AT_ONCE = 50
 """How many runs are read at once, with all their parameters."""
-RunIdText = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]
+_RUN_ID = r"^[0-9a-f-]{36}$"
+
+
+def _whole(text: str) -> str:
+    if re.fullmatch(_RUN_ID, text) is None:
+        raise PydanticCustomError("run_id", "a run's whole id is needed; `GET /api/v1/runs` lists them")
+    return text
+
+
+RunIdText = Annotated[str, AfterValidator(_whole), Path(json_schema_extra={"pattern": _RUN_ID})]
 
 
 class Cancellation(BaseModel):
@@ -143,13 +154,13 @@ async def follow_log(
     request: Request,
     run_id: RunIdText,
     offset: Annotated[int, Query(ge=0, le=1 << 60)] = 0,
-    last_event_id: Annotated[str | None, Header(max_length=30)] = None,
+    last_event_id: LastEventId = None,
 ) -> Response:
     """Server-sent events: `log` with a stretch, `end` with the state. An id is the offset to go on from."""
     parts = parts_of(request)
     caller: Caller = request.scope["caller"]
     await run_in_threadpool(_state, parts, run_id)
-    begin = int(last_event_id) if last_event_id is not None and last_event_id.isdecimal() else offset
+    begin = int(last_event_id) if last_event_id else offset
     return EventStream(_told(parts, run_id, begin), parts.streams, caller.key)
 
 
