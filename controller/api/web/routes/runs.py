@@ -44,6 +44,7 @@ def _whole(text: str) -> str:
     return text
 
 
+Tail = Annotated[int | None, Query(ge=0, le=10_000)]
 RunIdText = Annotated[str, AfterValidator(_whole), Path(json_schema_extra={"pattern": _RUN_ID})]
 
 
@@ -119,7 +120,7 @@ def logs(
     run_id: RunIdText,
     offset: Annotated[int, Query(ge=0, le=1 << 60)] = 0,
     limit: Annotated[int, Query(ge=1, le=1 << 20)] = CHUNK_BYTES,
-    tail: Annotated[int | None, Query(ge=0, le=10_000)] = None,
+    tail: Tail = None,
 ) -> Response:
     """Bytes `offset` to `next_offset` as text, of `size` bytes so far; with `tail` its last lines."""
     parts = parts_of(request)
@@ -154,13 +155,19 @@ async def follow_log(
     request: Request,
     run_id: RunIdText,
     offset: Annotated[int, Query(ge=0, le=1 << 60)] = 0,
+    tail: Tail = None,
     last_event_id: LastEventId = None,
 ) -> Response:
-    """Server-sent events: `log` with a stretch, `end` with the state. An id is the offset to go on from."""
+    """Server-sent events: `log` with a stretch, `end` with the state. An id is the offset to go on from.
+
+    With `tail` it begins with the last lines so far, unless a `Last-Event-ID` says from where it goes on.
+    """
     parts = parts_of(request)
     caller: Caller = request.scope["caller"]
     await run_in_threadpool(_state, parts, run_id)
     begin = int(last_event_id) if last_event_id else offset
+    if tail is not None and not last_event_id:
+        begin = await run_in_threadpool(_tail_offset, parts, run_id, tail)
     return EventStream(_told(parts, run_id, begin), parts.streams, caller.key)
 
 
@@ -209,6 +216,10 @@ def _ask(request: Request, asked: dict[str, Any], *, status: int = 200) -> Respo
 
 def _stretch(parts: Parts, run_id: str, offset: int) -> Stretch:
     return stretch(log_files(parts.state.runs, run_id), offset, CHUNK_BYTES)
+
+
+def _tail_offset(parts: Parts, run_id: str, lines: int) -> int:
+    return tail_offset(log_files(parts.state.runs, run_id), lines)
 
 
 def _state(parts: Parts, run_id: str) -> RunState:
