@@ -47,7 +47,7 @@ def measured(files: Iterable[Path]) -> list[tuple[Path, int]]:
 
 
 def part(sizes: list[tuple[Path, int]], offset: int, limit: int) -> bytes:
-    """Up to `limit` bytes from `offset` on, of files that have so many bytes each."""
+    """Up to `limit` bytes from `offset` on, of files that have so many bytes each. It ends at a file that has gone."""
     return b"".join(_parts(sizes, offset, limit))
 
 
@@ -58,9 +58,12 @@ def _parts(sizes: list[tuple[Path, int]], offset: int, limit: int) -> Iterator[b
             continue
         if limit <= 0:
             return
-        with path.open("rb") as stream:
-            stream.seek(offset)
-            content = stream.read(min(limit, size - offset))
+        try:
+            with path.open("rb") as stream:
+                stream.seek(offset)
+                content = stream.read(min(limit, size - offset))
+        except FileNotFoundError:
+            return
         limit -= len(content)
         offset = 0
         yield content

@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
-MAX_LEVELS = 100
+MAX_LEVELS = 200
 """Of what is nested deeper no more is shown: it could not be written as JSON. Far more than is accepted today."""
 CUT = "…"
 

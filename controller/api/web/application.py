@@ -116,7 +116,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    reasons = {404: "NotFound", 405: "MethodNotAllowed", 400: "BadRequest", 415: "UnsupportedMediaType"}
+    reasons = {404: "NotFound", 405: "MethodNotAllowed", 400: "BadRequest", 415: "UnsupportedMediaType", 422: "Usage"}
     allowed = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
     headers = {name: "GET, HEAD" if value == "GET" else value for name, value in allowed.items()}
     reason = reasons.get(error.status_code, "Refused")

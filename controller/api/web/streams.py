@@ -9,8 +9,9 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Header
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -19,6 +20,8 @@ from controller.api.web.limits import MAX_STREAMS, MAX_STREAMS_OF_ONE
 from controller.api.web.problems import problem
 from controller.views.plain import to_json
 
+LastEventId = Annotated[str | None, Header(max_length=30, pattern=r"^[0-9]*$")]
+"""Where a reader was: a number that a message of the stream had as its id."""
 LOOK_SECONDS = 0.25
 BEAT_SECONDS = 15.0
 """After so long without news a comment is sent, so that a peer that has gone is noticed."""

@@ -237,6 +237,19 @@ def test_a_log_is_told_while_it_is_written(fresh: Served, tmp_path: Path) -> Non
     assert again[0][2]["text"] == "done waiting\n"
 
 
+def test_a_stream_of_a_log_begins_with_its_last_lines_where_that_is_asked_for(served: Served) -> None:
+    run = served.run("speak", text="0123456\n", times=100_000)["id"]
+    path = f"/api/v1/runs/{run}/logs/stream"
+    (event, number, data), end = messages(served, f"{path}?tail=3")
+    assert (event, data["text"], data["size"], number) == ("log", "0123456\n" * 3, 800_000, "800000")
+    assert end[0] == "end"
+    assert [one[0] for one in messages(served, f"{path}?tail=0")] == ["end"]
+    # What was told last goes before: a reader that comes again goes on from there.
+    again = list(messages(served, f"{path}?tail=3", Last_Event_ID="799992"))
+    assert [one[2].get("text") for one in again] == ["0123456\n", None]
+    assert served.get(f"{path}?tail=10001").status == 422
+
+
 def test_a_log_is_read_in_stretches_of_whole_characters(served: Served) -> None:
     run = served.run("speak", text="é€𝄞\n", times=100)
     text, offset = "", 0

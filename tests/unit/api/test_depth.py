@@ -79,5 +79,5 @@ def test_the_depth_of_a_value_is_that_of_its_lists_and_objects() -> None:
 
 
 def test_nothing_is_too_deep_for_a_view() -> None:
-    assert json.dumps(to_json(nested(99))) == "[" * 99 + "1" + "]" * 99
-    assert json.dumps(to_json(nested(5000))) == "[" * 100 + '"\\u2026"' + "]" * 100
+    assert json.dumps(to_json(nested(199))) == "[" * 199 + "1" + "]" * 199
+    assert json.dumps(to_json(nested(5000))) == "[" * 200 + '"\\u2026"' + "]" * 200

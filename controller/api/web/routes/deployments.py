@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from controller.api.web.bodies import StrictRoute
 from controller.api.web.lists import Cursor, Limit, Page, begin, page, text_like
 from controller.api.web.parts import (
     LINE,
@@ -34,7 +35,7 @@ from controller.views.forms import FormView, ParameterFault
 from controller.views.plain import utc
 from controller.views.restoring import last_entry
 
-router = APIRouter(prefix="/api/v1/deployments", tags=["deployments"])
+router = APIRouter(prefix="/api/v1/deployments", tags=["deployments"], route_class=StrictRoute)
 
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 Name = Annotated[str, Path(pattern=NAME)]

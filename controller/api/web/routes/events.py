@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from controller.api.web.gate import Caller
 from controller.api.web.lists import Cursor, Limit, Page, begin, number, page
 from controller.api.web.parts import answer, answers, parts_of
-from controller.api.web.streams import EventStream
+from controller.api.web.streams import EventStream, LastEventId
 from controller.model.status import EventSeverity
 from controller.store.events import EventsWanted
 from controller.views.journal import EventView, list_events
@@ -34,9 +34,7 @@ def events(
 
 
 @router.get("/stream", summary="What happens, live", response_class=Response, responses=answers("text/event-stream"))
-async def follow_events(
-    request: Request, last_event_id: Annotated[str | None, Header(max_length=30, pattern=r"^[0-9]*$")] = None
-) -> Response:
+async def follow_events(request: Request, last_event_id: LastEventId = None) -> Response:
     """Server-sent events: `event` with one event, and `change` after anything else was written down."""
     parts = parts_of(request)
     caller: Caller = request.scope["caller"]

@@ -1,15 +1,19 @@
 """Runs: which there were, one of them, and what it printed, also while it prints."""
 
 import json
+import re
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from controller.api.web.bodies import StrictRoute
 from controller.api.web.downloads import download
 from controller.api.web.gate import Caller
 from controller.api.web.limits import MAX_PAGE_BYTES
@@ -28,7 +32,8 @@ from controller.api.web.parts import (
     triggered,
 )
 from controller.api.web.routes.deployments import NAME
-from controller.api.web.streams import EventStream, message
+from controller.api.web.streams import EventStream, LastEventId, message
+from controller.errors import NotFoundError
 from controller.model.runs import Run, RunState, Trigger
 from controller.runs.logs import log_files
 from controller.store import Transaction
@@ -37,11 +42,21 @@ from controller.views.journal import RunDetail, exact_run, run_detail
 from controller.views.output import CHUNK_BYTES, Stretch, stretch, tail_offset
 from controller.views.runs import RunView, run_views, stored
 
-router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
+router = APIRouter(prefix="/api/v1/runs", tags=["runs"], route_class=StrictRoute)
 
 _AT_ONCE = 50
 """How many runs are read at once, with all their parameters."""
-RunIdText = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]
+_RUN_ID = r"^[0-9a-f-]{36}$"
+
+
+def _whole(text: str) -> str:
+    if re.fullmatch(_RUN_ID, text) is None:
+        raise PydanticCustomError("run_id", "a run's whole id is needed; `GET /api/v1/runs` lists them")
+    return text
+
+
+Tail = Annotated[int | None, Query(ge=0, le=10_000)]
+RunIdText = Annotated[str, AfterValidator(_whole), Path(json_schema_extra={"pattern": _RUN_ID})]
 
 
 class Cancellation(BaseModel):
@@ -114,7 +129,7 @@ def logs(
     run_id: RunIdText,
     offset: Annotated[int, Query(ge=0, le=1 << 60)] = 0,
     limit: Annotated[int, Query(ge=1, le=1 << 20)] = CHUNK_BYTES,
-    tail: Annotated[int | None, Query(ge=0, le=10_000)] = None,
+    tail: Tail = None,
 ) -> Response:
     """Bytes `offset` to `next_offset` as text, of `size` bytes so far; with `tail` its last lines."""
     parts = parts_of(request)
@@ -149,32 +164,39 @@ async def follow_log(
     request: Request,
     run_id: RunIdText,
     offset: Annotated[int, Query(ge=0, le=1 << 60)] = 0,
-    last_event_id: Annotated[str | None, Header(max_length=30)] = None,
+    tail: Tail = None,
+    last_event_id: LastEventId = None,
 ) -> Response:
-    """Server-sent events: `log` with a stretch, `end` with the state. An id is the offset to go on from."""
+    """Server-sent events: `log` with a stretch, `end` with the state. An id is the offset to go on from.
+
+    With `tail` it begins with the last lines so far, unless a `Last-Event-ID` says from where it goes on.
+    """
     parts = parts_of(request)
     caller: Caller = request.scope["caller"]
     await run_in_threadpool(_state, parts, run_id)
-    begin = int(last_event_id) if last_event_id is not None and last_event_id.isdecimal() else offset
+    begin = int(last_event_id) if last_event_id else offset
+    if tail is not None and not last_event_id:
+        begin = await run_in_threadpool(_tail_offset, parts, run_id, tail)
     return EventStream(_told(parts, run_id, begin), parts.streams, caller.key)
 
 
 async def _told(parts: Parts, run_id: str, offset: int) -> AsyncGenerator[bytes]:
-    while True:
-        # Asked before the look: what was printed before the end is told before it.
-        state = await run_in_threadpool(_state, parts, run_id)
+    with suppress(NotFoundError):  # it was forgotten meanwhile: whoever asks again is told so
         while True:
-            part = await run_in_threadpool(_stretch, parts, run_id, offset)
-            if not part.text:
-                break
-            offset = part.next_offset
-            yield message({"text": part.text, "size": part.size}, event="log", number=str(offset))
-        if state.is_terminal:
-            yield message({"state": state.value}, event="end", number=str(offset))
-            return
-        yield b""
-        if not await parts.streams.pause():
-            return
+            # Asked before the look: what was printed before the end is told before it.
+            state = await run_in_threadpool(_state, parts, run_id)
+            while True:
+                part = await run_in_threadpool(_stretch, parts, run_id, offset)
+                if not part.text:
+                    break
+                offset = part.next_offset
+                yield message({"text": part.text, "size": part.size}, event="log", number=str(offset))
+            if state.is_terminal:
+                yield message({"state": state.value}, event="end", number=str(offset))
+                return
+            yield b""
+            if not await parts.streams.pause():
+                return
 
 
 def _some(tx: Transaction, wanted: RunFilter, limit: int, before: str | None) -> RunPage:
@@ -196,6 +218,10 @@ def _some(tx: Transaction, wanted: RunFilter, limit: int, before: str | None) ->
 
 def _stretch(parts: Parts, run_id: str, offset: int) -> Stretch:
     return stretch(log_files(parts.state.runs, run_id), offset, CHUNK_BYTES)
+
+
+def _tail_offset(parts: Parts, run_id: str, lines: int) -> int:
+    return tail_offset(log_files(parts.state.runs, run_id), lines)
 
 
 def _state(parts: Parts, run_id: str) -> RunState:

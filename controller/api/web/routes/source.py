@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from controller.api.web.bodies import StrictRoute
 from controller.api.web.gate import Caller
 from controller.api.web.parts import answer, author_of, parts_of
 from controller.api.web.waiting import passed
@@ -17,7 +18,7 @@ from controller.reconcile.preview import Preview
 from controller.store import passes
 from controller.views.status import SourceView, StatusView, look_in
 
-router = APIRouter(prefix="/api/v1", tags=["source"])
+router = APIRouter(prefix="/api/v1", tags=["source"], route_class=StrictRoute)
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{1,64}$")]
 
