@@ -158,7 +158,7 @@ def test_a_hold_survives_commits_and_restarts_and_ends_with_a_word(repository: R
     assert "catch-up" in {reason for _, _, _, reason in ledger}
     assert repository.ask("resume", "a").code == 2
     reasons = [one["reason"] for one in repository.tell("events", "--for", "a")]
-    assert reasons[:4] == ["Created", "Held", "Updated", "Resumed"]
+    assert reasons[:5] == ["Created", "Held", "Updated", "Triggered", "Resumed"]
 
 
 def test_plan_needs_only_a_clone(repository: Repository) -> None:
