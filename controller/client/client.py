@@ -32,6 +32,8 @@ from controller.client.shapes import (
 )
 
 DEFAULT_URL = "http://127.0.0.1:4200"
+ANSWER_SECONDS = 40.0
+"""Longer than the controller waits for its state when another process holds it, so that it comes to say so."""
 PASS_SECONDS = 630.0
 """How long a pass that is waited for may take, and a little more."""
 _STREAM_SECONDS = 60.0
@@ -59,14 +61,14 @@ class Client:
         url: str | Path = DEFAULT_URL,
         token: str = "",
         *,
-        timeout: float = 30.0,
+        timeout: float = ANSWER_SECONDS,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._endpoint = Endpoint(url, token, tls)
         self._timeout = timeout
 
     @classmethod
-    def of_state(cls, directory: str | Path, *, timeout: float = 30.0) -> "Client":
+    def of_state(cls, directory: str | Path, *, timeout: float = ANSWER_SECONDS) -> "Client":
         """By the socket of this state directory, which needs no token: for its user, on its machine."""
         return cls(Path(directory) / "control.sock", timeout=timeout)
 

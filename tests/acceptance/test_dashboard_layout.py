@@ -90,6 +90,10 @@ def test_a_word_of_any_length_stays_on_the_page(page: Page, repository: Reposito
         expect(page.locator("#live")).to_have_text("live")
         assert page.evaluate(STICKING_OUT) == [], path
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+    page.goto(f"{url}/deployments/wordy")
+    widths = page.locator(".fields tbody th").evaluate_all("all => all.map(one => one.getBoundingClientRect().width)")
+    assert len(widths) >= 6
+    assert min(widths) > 60, "a field's name is broken into its letters"
 
 
 def test_long_values_scroll_in_a_box_that_the_keyboard_reaches(page: Page, repository: Repository, url: str) -> None:
