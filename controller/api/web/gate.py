@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import format_datetime
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
@@ -77,6 +77,7 @@ class Gate:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
+        _take_origin_form(scope)
         leave = self._with_headers(send)
         headers = Headers(scope=scope)
         answer = self._refusal(scope, headers)
@@ -199,6 +200,17 @@ class _Failures:
                 return False
             self._left -= 1
             return True
+
+
+def _take_origin_form(scope: Scope) -> None:
+    """A target may be a whole URL, whose host counts instead of the header's (RFC 9112, 3.2.2)."""
+    scheme, mark, rest = scope["raw_path"].partition(b"://")
+    if mark and scheme.lower() in (b"http", b"https"):
+        authority, slash, path = rest.partition(b"/")
+        raw_path = slash + path or b"/"
+        others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+        headers = [*others, (b"host", authority)]
+        scope.update(path=unquote(raw_path.decode("ascii")), raw_path=raw_path, headers=headers)
 
 
 def _is_in_doubt(scope: Scope, headers: Headers) -> bool:

@@ -179,7 +179,8 @@ def _of_peer(app: ASGIApp, peer: str) -> ASGIApp:
     """The application, told who is at the other end of a Unix socket."""
 
     async def told(scope: Scope, receive: Receive, send: Send) -> None:
-        await app({**scope, "peer": peer}, receive, send)
+        scope["peer"] = peer
+        await app(scope, receive, send)
 
     return told
 

@@ -75,3 +75,14 @@ def test_a_body_that_breaks_off_its_form_while_it_is_answered_ends_the_connectio
     answer = exchange(served, head, "2\r\n{}\r\nnonsense\r\n", path="/healthz")
     assert answer == [] or answer[0].startswith(b"HTTP/1.1 400 ")
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_a_target_may_be_a_whole_url_whose_host_counts(served: Served) -> None:
+    close, here = "HTTP/1.1\nConnection: close\nContent-Type: application/json\nContent-Length: 2", served.url
+    for url, status in (
+        (f"{here}/api/v1/deployments/add/check", b"200"),
+        ("http://evil.example/api/v1/deployments/add/check", b"421"),
+        (here, b"405"),
+        (f"{here}//evil.example/", b"404"),
+    ):
+        assert exchange(served, close, "{}", path=url)[0].split()[1] == status, url
