@@ -4,9 +4,7 @@ Counted are processes, blobs and tree entries read, rows written, and jobs touch
 """
 
 import gc
-import os
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 
 from controller.sources.git import GitSource
 from tests.conftest import GitRepository
+from tests.leftovers import children, open_files
 from tests.unit.reconcile.conftest import World, hourly
 
 MANY = 4000
@@ -137,20 +136,6 @@ def test_the_first_pass_reads_each_file_once_and_another_pass_none(scale: Scale)
     first, second = scale.pass_(), scale.pass_(is_asked=True)
     assert (first.entries, first.blobs, first.rows["inventory"]) == (MANY, MANY, MANY)
     assert (second.blobs, second.rows, second.jobs) == (0, {"source": 1}, set())
-
-
-def open_files() -> set[tuple[str, str]]:
-    """By number and by what is behind it: two pipes have two names."""
-    gc.collect()
-    found = set()
-    for path in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):
-            found.add((path.name, os.readlink(path)))  # noqa: PTH115
-    return found
-
-
-def children() -> set[str]:
-    return {pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
 
 
 def objects() -> int:

@@ -23,8 +23,3 @@ def follow(tmp_path: Path, repository: GitRepository) -> Follow:
 
 def paths(source: GitSource) -> list[str]:
     return [file.path for file in source.read(source.observe()).files]
-
-
-def open_files() -> list[str]:
-    """The descriptors of this process."""
-    return sorted(path.name for path in Path("/proc/self/fd").iterdir())

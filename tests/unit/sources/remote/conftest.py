@@ -72,13 +72,3 @@ def url(request: pytest.FixtureRequest, repository: GitRepository, server: HttpS
 
 def contents(source: RemoteSource) -> list[bytes]:
     return [file.content for file in source.read(source.observe()).files]
-
-
-def children() -> set[str]:
-    """The processes that this one has started and that are there."""
-    return {task for path in Path("/proc/self/task").glob("*/children") for task in path.read_text().split()}
-
-
-def descriptors() -> int:
-    """How many descriptors this process has open."""
-    return len(list(Path("/proc/self/fd").iterdir()))

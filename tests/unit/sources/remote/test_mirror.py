@@ -15,7 +15,8 @@ from controller.errors import (
     SourceError,
 )
 from tests.conftest import GitRepository, new_repository
-from tests.unit.sources.remote.conftest import Follow, children, contents, descriptors
+from tests.leftovers import children, open_files
+from tests.unit.sources.remote.conftest import Follow, contents
 
 
 def replaced_by_a_file(path: Path) -> None:
@@ -196,7 +197,7 @@ def test_submodules_are_not_fetched(tmp_path: Path, repository: GitRepository, f
 def test_after_three_hundred_passes_everything_was_given_back(repository: GitRepository, follow: Follow) -> None:
     repository.commit({"deployments/a.yaml": "0"})
     source = follow()
-    after_ten, before = 0, children()
+    others, processes, threads, after_ten = open_files(), children(), threading.active_count(), 0
     for number in range(300):
         if number % 5 == 0:
             repository.commit({"deployments/a.yaml": str(number), "flows/a.py": str(number)})
@@ -205,8 +206,9 @@ def test_after_three_hundred_passes_everything_was_given_back(repository: GitRep
         code = source.code(revision)
         assert code.read("flows/a.py") == str(number - number % 5).encode()
         if number == 10:
-            after_ten = descriptors()
-    assert (descriptors(), children()) == (after_ten, before)
+            after_ten = len(open_files() - others)
+    assert len(open_files() - others) <= after_ten
+    assert children() <= processes
     # Sixty fetches, and yet not sixty packs.
     assert len(list((source.mirror / "objects" / "pack").glob("*.pack"))) <= 51
-    assert threading.active_count() < 10
+    assert threading.active_count() < threads + 5
