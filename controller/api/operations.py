@@ -117,8 +117,8 @@ class Operations:
             self._tell(tx, "PruneApproved", f"{author} approved {withheld.digest}: {names}"[:1000], "source")
         return withheld, self.reconcile()
 
-    def approval(self, withheld: Withheld, result: PassResult) -> Approval:
-        """What became of deletions that were approved, after a pass."""
+    def approval(self, withheld: Withheld, result: PassResult | None) -> Approval:
+        """What became of deletions that were approved, after a pass; None if that did not come to its end."""
         with self._store.read() as tx:
             remaining = tuple(name for name in withheld.deployments if inventory.find(tx, name) is not None)
             is_pending = (known := sources.find(tx)) is not None and known.approved == withheld.digest
@@ -127,7 +127,7 @@ class Operations:
             deleted=tuple(name for name in withheld.deployments if name not in remaining),
             remaining=remaining,
             is_pending=is_pending,
-            revision=result.status.last_applied_revision,
+            revision=None if result is None else result.status.last_applied_revision,
         )
 
     def end_holds(self) -> None:
@@ -168,6 +168,6 @@ def _reason_of(text: str) -> str:
 
 
 def _key_of(given: str | None) -> str | None:
-    if given is not None and (not 0 < len(given) <= MAX_KEY or not given.isprintable()):
-        raise UsageError(f"An idempotency key is a line of 1 to {MAX_KEY} characters.")
+    if given is not None and (not 0 < len(given.strip()) == len(given) <= MAX_KEY or not given.isprintable()):
+        raise UsageError(f"An idempotency key is a line of 1 to {MAX_KEY} characters, without spaces around it.")
     return given

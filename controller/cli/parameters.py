@@ -22,7 +22,7 @@ def read_parameters(pairs: Sequence[str], params: str | None) -> dict[str, Any]:
         if not equals or not key:
             raise UsageError(f"--param {pair!r} has no value; write KEY=JSON, like region=eu or days=3.")
         try:
-            found[key] = json.loads(text, parse_constant=str)
+            found[key] = json.loads(text, parse_constant=_refuse)
         except (ValueError, RecursionError):
             found[key] = text
     return found

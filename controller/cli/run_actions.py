@@ -16,7 +16,7 @@ from controller.settings import Location
 @options.location
 def cancel(location: Location, run_id: str, reason: str | None, output: str) -> int:
     """End a run: at once if it waits, else its flow is ended first (SIGTERM, then SIGKILL)."""
-    said = "cancelled by request" + (f": {reason}" if reason else "")
+    said = reason or "cancelled by request"
     whole = _whole(location, run_id)
     with state.asking(location) as client:
         answer = client.cancel(whole, said)

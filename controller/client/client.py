@@ -124,7 +124,7 @@ class Client:
 
     def run(self, run_id: str) -> RunDetail:
         """One run."""
-        return cast("RunDetail", self._get(f"/runs/{_part(run_id)}"))
+        return cast("RunDetail", self._get(f"/runs/{_part(run_id, 'run')}"))
 
     def log(self, run_id: str) -> str:
         """All that a run has printed so far."""
@@ -139,7 +139,7 @@ class Client:
 
     def log_part(self, run_id: str, *, offset: int = 0, limit: int | None = None, tail: int | None = None) -> LogPart:
         """What it has printed from byte `offset` on, of `limit` bytes at most; with `tail` its last lines."""
-        return cast("LogPart", self._get(f"/runs/{_part(run_id)}/logs", offset=offset, limit=limit, tail=tail))
+        return cast("LogPart", self._get(f"/runs/{_part(run_id, 'run')}/logs", offset=offset, limit=limit, tail=tail))
 
     def events(self, **asked: Any) -> Iterator[NumberedEvent]:
         """Events, newest first: `about`, `severity`."""
@@ -159,11 +159,11 @@ class Client:
 
     def cancel(self, run_id: str, reason: str = "cancelled by a client") -> Triggered:
         """End a run."""
-        return cast("Triggered", self._post(f"/runs/{_part(run_id)}/cancel", {"reason": reason}))
+        return cast("Triggered", self._post(f"/runs/{_part(run_id, 'run')}/cancel", {"reason": reason}))
 
     def retry(self, run_id: str, *, idempotency_key: str | None = None) -> Triggered:
         """A new run that does the same again."""
-        return cast("Triggered", self._post(f"/runs/{_part(run_id)}/retry", {}, _key(idempotency_key)))
+        return cast("Triggered", self._post(f"/runs/{_part(run_id, 'run')}/retry", {}, _key(idempotency_key)))
 
     def backfill(self, name: str, since: str, until: str, *, most: int = 100, dry_run: bool = False) -> Backfilled:
         """Run the due times of a past range, given as ISO 8601 times, that have no run."""
@@ -201,7 +201,7 @@ class Client:
 
     def follow_log(self, run_id: str, *, offset: int = 0) -> Iterator[Message]:
         """What it prints from this byte on: messages `log` with `text`, and at last `end` with `state`."""
-        for message in self._stream(f"/runs/{_part(run_id)}/logs/stream?offset={offset}", None):
+        for message in self._stream(f"/runs/{_part(run_id, 'run')}/logs/stream?offset={offset}", None):
             yield message
             if message.event == "end":
                 return
@@ -266,20 +266,21 @@ def _query(asked: Mapping[str, Any]) -> str:
     for name, value in asked.items():
         several = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
         given += [(name, str(one)) for one in several if one is not None]
-    return f"?{urlencode(given)}" if given else ""
+    return f"?{urlencode(given, errors='surrogatepass')}" if given else ""
 
 
-def _part(text: str) -> str:
+def _part(text: str, kind: str = "deployment") -> str:
     """A name or id as a part of a path. What can't be one names nothing."""
     if "/" in text or text in ("", ".", ".."):
-        raise ProblemError({"reason": "NotFound", "detail": f"There is no {text!r}."}, 404)
+        hint = f"See `controller {kind}s list`."
+        raise ProblemError({"reason": "NotFound", "detail": f"There is no {kind} {text!r}.", "hint": hint}, 404)
     return quote(text, safe="", errors="surrogatepass")
 
 
 def _key(given: str | None) -> dict[str, bytes]:
     if given is None:
         return {}
-    if not 0 < len(given) <= _LONGEST_KEY or not given.isprintable():
-        detail = f"An idempotency key is a line of 1 to {_LONGEST_KEY} characters."
+    if not 0 < len(given.strip()) == len(given) <= _LONGEST_KEY or not given.isprintable():
+        detail = f"An idempotency key is a line of 1 to {_LONGEST_KEY} characters, without spaces around it."
         raise ProblemError({"reason": "Usage", "detail": detail}, 422)
     return {"Idempotency-Key": given.encode("utf-8", "surrogatepass")}

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import ssl
+import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -99,15 +100,18 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         """To the socket instead of a host."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
+        # A socket with a timeout would be refused at once while many wait to be accepted.
+        patience = struct.pack("ll", max(1, int(self.timeout or 0)), 0)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
         with short_path(self._path) as address:
             self.sock.connect(address)
+        self.sock.settimeout(self.timeout)
 
 
 def _encoded(body: Any) -> bytes:
     try:
         return json.dumps(body, allow_nan=False).encode()
-    except (ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ProblemError({"reason": "Usage", "detail": f"This is not JSON: {error}."}, 422) from error
 
 

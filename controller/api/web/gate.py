@@ -39,6 +39,7 @@ _HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 _SMALLER = "Put large inputs into a file, and pass its path."
+_FROM_BROWSERS = frozenset({"origin", "cookie", "referer", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"})
 _SOCKET_HOSTS = frozenset({"localhost"})
 _LONGEST_WANTED = 1000
 _FREE_FAILURES = 20
@@ -101,7 +102,10 @@ class Gate:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts_of(scope):
             return problem(421, "UnknownHost", "This server does not go by that name.")
-        if scope["method"] not in SAFE:
+        if "peer" in scope:
+            if not _FROM_BROWSERS.isdisjoint(headers.keys()):
+                return problem(403, "CrossSite", "The socket is not for browsers.", hint="See `controller login`.")
+        elif scope["method"] not in SAFE:
             refused = self._foreign(scope, headers)
             if refused is not None:
                 return refused
@@ -113,7 +117,7 @@ class Gate:
         return self._stranger(scope, headers)
 
     def _hosts_of(self, scope: Scope) -> frozenset[str]:
-        """A Unix socket has no name: what is forwarded to it from a browser's address is refused."""
+        """A Unix socket has no name; whoever forwards a port to it names that."""
         return _SOCKET_HOSTS if "peer" in scope else self._hosts
 
     def _foreign(self, scope: Scope, headers: Headers) -> Response | None:
@@ -122,8 +126,8 @@ class Gate:
         origin = headers.get("origin")
         is_foreign = site is not None and site != "same-origin"
         if origin is not None:
-            is_foreign = is_foreign or origin.lower().partition("://")[2] not in self._hosts_of(scope)
-        elif site is None and "peer" not in scope:
+            is_foreign = is_foreign or origin.lower().partition("://")[2] not in self._hosts
+        elif site is None:
             caller = self._caller(scope, headers)
             is_by_session = caller is not None and caller.is_session
             is_foreign = is_by_session or "authorization" not in headers

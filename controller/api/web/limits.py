@@ -5,6 +5,7 @@ comes when there are too many; we don't.
 """
 
 import asyncio
+import resource
 import socket
 import struct
 
@@ -14,18 +15,17 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from controller.api.web.problems import problem
-from controller.api.web.sockets import peer_of
+from controller.api.web.sockets import MAX_WAITING, peer_of
 from controller.runs.beside.waiting import ready
 
 MAX_BODY_BYTES = 1 << 20
 MAX_HEAD_BYTES = 32 << 10
 MAX_PAGE_BYTES = 1 << 20
-MAX_CONNECTIONS = 256
+MAX_CONNECTIONS = min(256, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+"""Of the descriptors that this process may have most are left to its work."""
 MAX_ACCEPTED = 32
 """How many are accepted at one look: fewer than there is room for, so that what one has sent is read before those
 that come after it can end it."""
-MAX_WAITING = 1024
-"""How many the kernel keeps until they are accepted."""
 MAX_STREAMS = 200
 MAX_STREAMS_OF_ONE = 128
 HEAD_SECONDS = 10.0

@@ -12,6 +12,9 @@ from pathlib import Path
 from controller.client.connection import short_path
 from controller.errors import StateError
 
+MAX_WAITING = 1024
+"""How many the kernel keeps until they are accepted."""
+
 
 def bind_address(host: str, port: int) -> socket.socket:
     """Listen at a TCP address. Raises OSError."""
@@ -23,7 +26,7 @@ def bind_address(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         found.bind((host, port))
-        found.listen(64)
+        found.listen(MAX_WAITING)
     except OSError:
         found.close()
         raise
@@ -37,7 +40,7 @@ def bind_path(path: Path) -> socket.socket:
         path.unlink(missing_ok=True)
         with short_path(path) as address:
             found.bind(address)
-        found.listen(64)
+        found.listen(MAX_WAITING)
     except OSError as error:
         found.close()
         raise StateError(f"The socket {path} can't be made: {error.strerror}.") from error

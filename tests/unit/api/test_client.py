@@ -3,6 +3,7 @@
 import getpass
 import http.client
 import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints, is_typeddict
@@ -178,6 +179,8 @@ def test_without_an_address_the_socket_answers_also_below_a_long_path(
         ({"Host": "localhost:4200"}, 421),
         ({"Host": "evil.example"}, 421),
         ({"Host": "localhost", "Origin": "http://evil.example"}, 403),
+        ({"Host": "localhost", "Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}, 403),
+        ({"Host": "localhost", "Cookie": "a=b"}, 403),
         ({"Host": "localhost", "Sec-Fetch-Site": "cross-site"}, 403),
     ],
 )
@@ -217,18 +220,40 @@ def test_what_can_not_be_asked_is_refused_like_by_the_controller(served: Served)
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
-    for parameters in ({"a": float("nan")}, {"a": deep}):
+    for parameters in ({"a": float("nan")}, {"a": deep}, {"a": {1, 2}}):
         with pytest.raises(ProblemError) as caught:
             client.trigger("add", parameters)
         assert caught.value.status == 422
-    for key in ("", "x" * 201, "two\nlines"):
+    for key in ("", "x" * 201, "two\nlines", " before", "after "):
         with pytest.raises(ProblemError, match="idempotency key"):
             client.trigger("add", {"a": 1}, idempotency_key=key)
-    for name in ("a/b", "..", ""):
-        with pytest.raises(ProblemError) as caught:
-            client.deployment(name)
+    assert list(client.deployments(search="\ud800")) == []
+    for name in ("a/b", "..", "", "no%2F", "n\u00e9\U0001f600", "two\nlines", "\udcff"):
+        with pytest.raises(ProblemError, match="There is no deployment") as caught:
+            client.trigger(name)
         assert caught.value.status == 404
     with pytest.raises(ProblemError) as caught:
         client.trigger("speak", {"text": "x" * (1 << 20)})
     assert (caught.value.status, caught.value.hint) == (413, "Put large inputs into a file, and pass its path.")
     assert json.loads(json.dumps(client.check("add", {"b": "x"})))[0]["path"] == ["b"]
+
+
+def test_a_page_is_not_given_to_a_browser_that_is_forwarded(served: Served) -> None:
+    endpoint = Endpoint(served.state / "control.sock")
+    with closing(endpoint._connect(20)) as connection:
+        connection.request("GET", "/", headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
+        assert connection.getresponse().status == 403
+
+
+def test_many_ask_a_controller_that_has_just_started(repository: GitRepository, tmp_path: Path) -> None:
+    repository.commit({"deployments/a.yaml": "name: a\ncommand: [echo]\n"})
+    location = locate(str(repository.path), "deployments", None, str(tmp_path / "state"))
+    controller = Controller(Settings(location=location, listen=None), Ending())
+    controller.start()
+    try:
+        client = Client.of_state(tmp_path / "state")
+        with ThreadPoolExecutor(150) as pool:
+            found = list(pool.map(lambda _: client.source()["repo"], range(150)))
+    finally:
+        controller.stop()
+    assert found == [str(repository.path)] * 150

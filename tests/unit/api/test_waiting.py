@@ -4,7 +4,9 @@ import http.client
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 
-from controller.client import Client
+import pytest
+
+from controller.client import Client, ProblemError
 from tests.conftest import wait_until
 from tests.unit.api.conftest import Served
 
@@ -36,3 +38,18 @@ def test_who_leaves_is_not_waited_for(fresh: Served) -> None:
         stack.close()
         wait_until(lambda: all(one.cancelled() for one in fresh.controller._loop._asked))
     assert Client.of_state(fresh.state).reconcile(wait=True)
+
+
+def test_what_is_approved_while_the_controller_stops_is_said_to_go_later(fresh: Served) -> None:
+    manifests = {f"deployments/m{n}.yaml": f"name: m{n}\ncommand: [echo]\n" for n in range(10)}
+    fresh.commit(manifests)
+    for path in manifests:
+        (fresh.repository.path / path).unlink()
+    fresh.commit({})
+    client = Client.of_state(fresh.state)
+    withheld = client.status()["withheld"]
+    assert withheld is not None
+    fresh.controller._loop.stop()
+    assert client.approve(withheld["digest"])["pending"] is True
+    with pytest.raises(ProblemError, match="stopping"):
+        client.reconcile()

@@ -38,7 +38,7 @@ from controller.views.restoring import last_entry
 router = APIRouter(prefix="/api/v1/deployments", tags=["deployments"], route_class=StrictRoute)
 
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-Name = Annotated[str, Path(pattern=NAME)]
+Name = Annotated[str, Path(json_schema_extra={"pattern": NAME})]
 Found = TypeVar("Found")
 
 

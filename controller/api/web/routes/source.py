@@ -12,7 +12,7 @@ from controller.api.web.bodies import StrictRoute
 from controller.api.web.gate import Caller
 from controller.api.web.parts import answer, author_of, parts_of
 from controller.api.web.waiting import passed
-from controller.errors import ConflictError
+from controller.errors import ConflictError, ControllerError
 from controller.model.status import PassRecord
 from controller.reconcile.preview import Preview
 from controller.store import passes
@@ -20,7 +20,7 @@ from controller.views.status import SourceView, StatusView, look_in
 
 router = APIRouter(prefix="/api/v1", tags=["source"], route_class=StrictRoute)
 
-Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{1,64}$")]
+Digest = Annotated[str, StringConstraints(max_length=100)]
 
 
 class Look(BaseModel):
@@ -121,7 +121,7 @@ def next_fires(request: Request, limit: int) -> list[dict[str, Any]]:
 async def reconcile(request: Request, look: Look) -> Response:
     """502 if the pass that was waited for could not read the source."""
     future = parts_of(request).operations.reconcile()
-    if look.wait:
+    if look.wait or future.done():
         result = await passed(request, future)
         if result.error is not None:
             raise result.error
@@ -133,7 +133,11 @@ async def approve(request: Request, approval: Approval) -> Response:
     """Exactly those of this digest; if git asks for others by then, nothing is deleted."""
     operations = parts_of(request).operations
     withheld, future = await run_in_threadpool(operations.approve, approval.digest, author=author_of(request))
-    found = await run_in_threadpool(operations.approval, withheld, await passed(request, future))
+    try:
+        result = await passed(request, future)
+    except ControllerError:
+        result = None  # the approval stands, whatever became of the pass
+    found = await run_in_threadpool(operations.approval, withheld, result)
     return answer(
         request,
         {
