@@ -300,7 +300,7 @@ def test_a_failure_is_tried_again_and_each_attempt_has_its_own_record(world: Wor
     assert (first.attempt, first.attempts, first.finished_at) == (1, 3, None)
     assert first.reason == "attempt 1 of 3 failed: exit code 1"
     turn(world, timedelta(minutes=1))
-    wait_until(lambda: world.find(run).state is RunState.RETRYING and world.find(run).attempt == 2)
+    wait_until(lambda: (found := world.find(run)).state is RunState.RETRYING and found.attempt == 2)
     assert world.find(run).not_before == world.clock.now() + timedelta(minutes=2)
     turn(world, timedelta(minutes=2))
     ended = world.wait(run)
