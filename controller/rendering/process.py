@@ -6,23 +6,26 @@ environment that flows get, and nothing of the controller's.
 
 import contextlib
 import json
+import math
 import os
 import select
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from controller.errors import StoppingError
 from controller.model.snapshots import RENDERED
 from controller.rendering import driver, guard
 
 TIMEOUT_SECONDS = 30.0
 _GUARD_SECONDS = 10.0
 """What `guard` may take beyond that."""
+_LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +52,11 @@ class Renderer:
     origin: Path | None = None
     user: tuple[int, int, Sequence[int]] | None = None
 
-    def render(self, root: Path, path: str) -> Rendering:
-        """Execute the file at `path` below `root`. What goes wrong in it is part of the answer. Raises OSError."""
+    def render(self, root: Path, path: str, is_over: Callable[[], bool] = lambda: False) -> Rendering:
+        """Execute the file at `path` below `root`. What goes wrong in it is part of the answer.
+
+        Raises OSError, and StoppingError soon after `is_over` says so.
+        """
         call = {
             "root": str(root),
             "path": path,
@@ -58,7 +64,7 @@ class Renderer:
             "timeout": self.timeout,
         }
         with tempfile.TemporaryFile() as result:
-            failure = self._run(json.dumps(call).encode(), root, result.fileno())
+            failure = self._run(json.dumps(call).encode(), root, result.fileno(), is_over)
             result.seek(0)
             said = result.read(driver.MAX_RESULT_BYTES + 1)
         found = _answer(said) if failure is None else {"error": {"line": 1, "message": failure}}
@@ -70,7 +76,7 @@ class Renderer:
             is_passing=is_passing,
         )
 
-    def _run(self, call: bytes, root: Path, result: int) -> str | None:
+    def _run(self, call: bytes, root: Path, result: int, is_over: Callable[[], bool]) -> str | None:
         """Why there is no answer; None if there is one."""
         as_whom: dict[str, Any] = {}
         if self.user is not None:
@@ -88,7 +94,7 @@ class Renderer:
             **as_whom,
         ) as process:
             try:
-                said = _asked(process, call, self.timeout + _GUARD_SECONDS)
+                said = _asked(process, call, self.timeout + _GUARD_SECONDS, is_over)
             finally:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
@@ -97,7 +103,7 @@ class Renderer:
         return None if said == "0" else f"its process ended with {said or 'the one that watches it'}"
 
 
-def _asked(process: "subprocess.Popen[bytes]", call: bytes, seconds: float) -> str:
+def _asked(process: "subprocess.Popen[bytes]", call: bytes, seconds: float, is_over: Callable[[], bool]) -> str:
     """What the guard says of the driver's end. Its standard input stays open: it is how it knows that we live."""
     assert process.stdin is not None
     assert process.stdout is not None
@@ -105,7 +111,12 @@ def _asked(process: "subprocess.Popen[bytes]", call: bytes, seconds: float) -> s
         process.stdin.write(call + b"\n")
     poll = select.poll()
     poll.register(process.stdout, select.POLLIN)
-    return process.stdout.read(16).decode() if poll.poll(seconds * 1000) else guard.LATE
+    for _ in range(math.ceil(seconds / _LOOK_SECONDS)):
+        if poll.poll(_LOOK_SECONDS * 1000):
+            return process.stdout.read(16).decode()
+        if is_over():
+            raise StoppingError
+    return guard.LATE
 
 
 def _answer(said: bytes) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class RenderedSource:
         self._source = source
         self._renderer = renderer
         self._lock = threading.Lock()
+        self._over = threading.Event()
         self._newest: dict[str, _Known] = {}
         self._pinned: OrderedDict[tuple[str, str], bytes] = OrderedDict()
 
@@ -92,7 +93,8 @@ class RenderedSource:
         self._source.collect(keep)
 
     def interrupt(self) -> None:
-        """End an `observe` that may wait long."""
+        """End what may wait long, an `observe` or a spec that is executed; nothing is executed from now on."""
+        self._over.set()
         self._source.interrupt()
 
     def watched(self) -> tuple[Watched, ...]:
@@ -120,7 +122,7 @@ class RenderedSource:
     def _render(self, revision: str, path: str) -> Rendering:
         root = self._source.checkout(revision)
         try:
-            found = self._renderer.render(root, path)
+            found = self._renderer.render(root, path, self._over.is_set)
         except OSError as error:
             raise SourceError(f"{path} can't be rendered: {error.strerror}.") from error
         self._remember(revision, path, found.content)

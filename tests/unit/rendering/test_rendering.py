@@ -3,12 +3,15 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from controller.errors import StoppingError
 from controller.manifests import DesiredState, ManifestReader
 from controller.model.snapshots import RENDERED
 from controller.rendering import RenderedSource, Renderer
@@ -309,3 +312,16 @@ def test_a_commit_is_rendered_from_its_own_files(repository: GitRepository, tmp_
     before = json.loads(source.read_file(old, "deployments/spec.py").removeprefix(RENDERED))
     assert before["documents"][0]["value"]["command"] == ["echo", "old"]
     assert source.read_file(old, "common.py") == b"WORD = 'old'\n"
+
+
+def test_who_ends_does_not_wait_for_a_spec(root: Path) -> None:
+    pid = root / "pid"
+    spec = IMPORTS + f"import os, time\nopen({str(pid)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
+    write(root, "deployments/spec.py", spec)
+    source = source_of(root, replace(RENDERER, timeout=300))
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read, source)
+        wait_until(lambda: pid.exists() and pid.read_text(encoding="utf-8"))
+        source.interrupt()
+        assert isinstance(reading.exception(30), StoppingError)
+    wait_until(lambda: not Path(f"/proc/{pid.read_text(encoding='utf-8')}").exists())
