@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from controller.api.web.credentials import Credentials
 from controller.api.web.gate import Gate
 from controller.api.web.limits import MAX_CONNECTIONS, PatientProtocol
 from controller.api.web.server import HttpServer
+from controller.client import Client
 from controller.settings import parse_listen
 from tests.conftest import ManualClock, wait_until
 from tests.unit.api.conftest import Served
@@ -140,3 +142,16 @@ def test_who_has_sent_a_request_with_a_token_gets_an_answer_however_many_there_a
     opened = [connect(stack, fresh, f"GET /api/v1/source HTTP/1.1\r\n{head}") for _ in range(400)]
     answers = {connection.recv(12) for connection in opened}
     assert answers <= {b"HTTP/1.1 200", b"HTTP/1.1 503"}
+
+
+def test_what_is_under_way_at_the_socket_goes_on(fresh: Served, stack: ExitStack) -> None:
+    pool = stack.enter_context(ThreadPoolExecutor(1))
+    with fresh.controller._store.write():
+        fresh.repository.commit({"deployments/new.yaml": "name: brand-new\ncommand: [echo]\n"})
+        asked = pool.submit(Client.of_state(fresh.state).reconcile, wait=True)
+        wait_until(lambda: len(fresh.controller._loop._asked) == 1)
+        for _ in range(2 * MANY):
+            connect(stack, fresh)
+        assert fresh.get("/api/v1/source").status == 200
+        assert not asked.done()
+    assert asked.result(60) is True
