@@ -190,3 +190,20 @@ def fresh(tmp_path: Path) -> Iterator[Served]:
     found = serve(repository, tmp_path / "state")
     yield found
     found.controller.stop()
+
+
+def messages(served: Served, path: str, **headers: str) -> Any:
+    """The messages of a stream, one by one, as (event, id, data)."""
+    with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)) as connection:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request("GET", path, headers={"Authorization": f"Bearer {served.token}", **given})
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+        found: dict[str, str] = {}
+        for raw in answer:
+            name, _, value = raw.decode().rstrip("\n").partition(": ")
+            if name:
+                found[name] = value
+            elif "data" in found:
+                yield found.get("event"), found.get("id"), json.loads(found["data"])
+                found = {}

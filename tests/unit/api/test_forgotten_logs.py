@@ -14,8 +14,7 @@ from controller.model.runs import Run, RunId, RunState
 from controller.runs.logs import log_files
 from controller.store import runs, schema
 from controller.views.output import measured, part, stretch, tail_offset
-from tests.unit.api.conftest import Served
-from tests.unit.api.test_api import messages
+from tests.unit.api.conftest import Served, messages
 
 OLD = RunId("01a20a24-34e0-7000-97e2-82f65b2a00a9")
 

@@ -1,0 +1,147 @@
+"""What a program changes over HTTP, by the client: runs, holds, passes, approvals; each once, and refused in words."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.client import Client, ProblemError
+from tests.unit.api.conftest import Served, messages
+
+
+@pytest.fixture
+def client(served: Served) -> Client:
+    return Client(served.url, served.token)
+
+
+def test_a_run_is_made_and_followed(client: Client) -> None:
+    made = client.trigger("add", {"a": 40})
+    done = client.wait(made["run_id"])
+    assert (done["state"], done["result"], done["parameters"]) == ("succeeded", 42, {"a": 40})
+    assert [(one["number"], one["state"]) for one in done["history"]] == [(1, "succeeded")]
+    assert client.log(made["run_id"]) == "adding 40 and 2\n"
+    assert next(client.runs(deployment="add"))["id"] == made["run_id"]
+
+
+def test_the_same_key_gives_the_same_run(client: Client) -> None:
+    one = client.trigger("add", {"a": 2}, idempotency_key="k1")
+    assert client.trigger("add", {"a": 2}, idempotency_key="k1")["run_id"] == one["run_id"]
+    with pytest.raises(ProblemError, match="belongs to run") as caught:
+        client.trigger("add", {"a": 3}, idempotency_key="k1")
+    assert caught.value.status == 422
+
+
+@pytest.mark.parametrize(
+    ("parameters", "path", "code"),
+    [
+        ({"a": "many"}, ["a"], "WrongParameterType"),
+        ({"aa": 1}, ["aa"], "UnknownParameter"),
+        ({"mode": "sideways"}, ["mode"], "WrongParameterType"),
+    ],
+)
+def test_parameters_that_do_not_fit_make_no_run(
+    client: Client, served: Served, parameters: dict[str, Any], path: list[str], code: str
+) -> None:
+    before = len(served.get("/api/v1/runs?deployment=add&limit=500").json()["items"])
+    assert [(one["path"], one["code"]) for one in client.check("add", parameters)] == [(path, code)]
+    with pytest.raises(ProblemError) as caught:
+        client.trigger("add", parameters)
+    assert (caught.value.status, caught.value.reason) == (422, "Usage")
+    assert [one["path"] for one in caught.value.errors] == [path]
+    assert len(served.get("/api/v1/runs?deployment=add&limit=500").json()["items"]) == before
+
+
+def test_holding_and_resuming(fresh: Served) -> None:
+    client = Client(fresh.url, fresh.token)
+    until = fresh.controller._clock.now() + timedelta(hours=1)
+    held = client.hold("far", "it moves", until.isoformat())
+    assert held["hold"] is not None
+    assert (held["held"], held["hold"]["reason"], held["hold"]["author"]) == (True, "it moves", "api")
+    assert client.resume("far")["held"] is False
+    with pytest.raises(ProblemError, match="not held") as caught:
+        client.resume("far")
+    assert (caught.value.status, caught.value.reason) == (409, "Conflict")
+    assert [one["reason"] for one in client.events(about="far")][:2] == ["Resumed", "Held"]
+
+
+def test_the_plan_of_a_ref_and_the_approval_of_what_is_withheld(fresh: Served) -> None:
+    client = Client(fresh.url, fresh.token)
+    manifests = {f"deployments/m{n}.yaml": f"name: m{n}\ncommand: [echo]\n" for n in range(10)}
+    fresh.commit(manifests)
+    for path in manifests:
+        (fresh.repository.path / path).unlink()
+    fresh.commit({})
+    withheld, plan = client.status()["withheld"], client.plan()
+    assert withheld is not None
+    assert plan["withheld"] is not None
+    assert plan["withheld"]["digest"] == withheld["digest"]
+    assert plan["summary"]["delete"] == 10
+    assert client.plan("HEAD~1")["summary"]["delete"] == 0
+    with pytest.raises(ProblemError) as caught:
+        client.approve("sha256:" + "0" * 64)
+    assert caught.value.status == 404
+    assert len(client.approve(withheld["digest"])["deleted"]) == 10
+    assert client.status()["withheld"] is None
+    found = fresh.get("/api/v1/deployments/m3/document", Accept="text/yaml")
+    assert found.text == "name: m3\ncommand: [echo]\n"
+    assert fresh.get("/api/v1/deployments/m3/document").json()["document"]["name"] == "m3"
+
+
+def test_a_pass_that_was_asked_for_is_made(fresh: Served) -> None:
+    fresh.repository.commit({"deployments/new.yaml": "name: brand-new\ncommand: [echo]\n"})
+    assert Client(fresh.url, fresh.token).reconcile(wait=True) is True
+    assert fresh.get("/api/v1/deployments/brand-new").status == 200
+    assert fresh.get("/api/v1/passes?limit=1").json()[0]["counts"]["new"] == 1
+
+
+def test_a_run_is_cancelled_and_done_again(fresh: Served, tmp_path: Path) -> None:
+    client = Client(fresh.url, fresh.token)
+    run = client.trigger("wait", {"path": str(tmp_path / "go")})["run_id"]
+    assert next(messages(fresh, f"/api/v1/runs/{run}/logs/stream"))[0] == "log"
+    with pytest.raises(ProblemError, match="has not ended") as early:
+        client.retry(run)
+    assert early.value.status == 409
+    client.cancel(run, "not today")
+    ended = client.wait(run)
+    assert (ended["state"], ended["reason"]) == ("cancelled", "not today")
+    assert client.cancel(run, "again") == {"run_id": run, "state": "cancelled"}
+    assert client.run(run)["reason"] == "not today"
+    (tmp_path / "go").touch()
+    again = client.wait(client.retry(run, idempotency_key="once")["run_id"])
+    assert (again["state"], again["trigger"], again["retry_of"]) == ("succeeded", "retry", run)
+    assert client.retry(run, idempotency_key="once")["run_id"] == again["id"]
+    with pytest.raises(ProblemError, match="belongs to run") as other:
+        client.retry(again["id"], idempotency_key="once")
+    assert (other.value.status, other.value.reason) == (422, "Usage")
+    assert "Run again" in fresh.get(f"/runs/{run}", Accept="text/html").text
+
+
+def test_what_has_ended_can_not_be_cancelled(served: Served) -> None:
+    for run in (served.run("add"), served.run("speak", text=1, times=-1)):
+        answer = served.post(f"/api/v1/runs/{run['id']}/cancel")
+        assert (answer.status, answer.json()["reason"]) == (409, "Conflict"), run
+        assert f"ended already: {run['state']}" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("reason", ["two\nlines", "bell\a", "\x1b[31mred", "\u202eevil", " ", "\u2028", "\x00"])
+def test_a_reason_is_one_line_whatever_it_is_for(served: Served, reason: str) -> None:
+    made = served.post("/api/v1/deployments/wait/runs", {"parameters": {"path": "/nowhere"}}).json()["run_id"]
+    for path in ("deployments/far/hold", f"runs/{made}/cancel"):
+        answer = served.post(f"/api/v1/{path}", {"reason": reason})
+        assert (answer.status, answer.json()["detail"]) == (
+            422,
+            "A reason is one line of 1 to 500 characters, without control characters.",
+        )
+    assert served.post(f"/api/v1/runs/{made}/cancel", {"reason": " no more "}).status == 200
+    assert served.wait_for(made)["reason"] == "no more"
+    assert served.get("/api/v1/deployments/far").json()["held"] is False
+
+
+def test_a_past_range_is_run(fresh: Served) -> None:
+    client = Client(fresh.url, fresh.token)
+    found = client.backfill("far", "2020-01-01T00:00:00Z", "2025-01-01T00:00:00Z", dry_run=True)
+    assert (found["times"], found["run_ids"]) == (["2020-02-28T23:00:00Z", "2024-02-28T23:00:00Z"], [])
+    done = client.backfill("far", "2020-01-01T00:00:00Z", "2025-01-01T00:00:00Z", most=1)
+    assert (len(done["run_ids"]), done["left_out"]) == (1, 1)
+    assert client.wait(done["run_ids"][0])["scheduled_for"] == "2024-02-28T23:00:00Z"
