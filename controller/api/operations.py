@@ -24,13 +24,13 @@ MAX_KEY = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Approval:
-    """What became of the deletions that were approved. `is_pending`: they go as soon as a revision can be applied."""
+class Approved:
+    """What became of the deletions that were approved. `pending`: they go as soon as a revision can be applied."""
 
     digest: str
     deleted: tuple[str, ...]
     remaining: tuple[str, ...]
-    is_pending: bool
+    pending: bool
     revision: str | None
 
 
@@ -117,16 +117,16 @@ class Operations:
             self._tell(tx, "PruneApproved", f"{author} approved {withheld.digest}: {names}"[:1000], "source")
         return withheld, self.reconcile()
 
-    def approval(self, withheld: Withheld, result: PassResult | None) -> Approval:
+    def approval(self, withheld: Withheld, result: PassResult | None) -> Approved:
         """What became of deletions that were approved, after a pass; None if that did not come to its end."""
         with self._store.read() as tx:
             remaining = tuple(name for name in withheld.deployments if inventory.find(tx, name) is not None)
-            is_pending = (known := sources.find(tx)) is not None and known.approved == withheld.digest
-        return Approval(
+            pending = (known := sources.find(tx)) is not None and known.approved == withheld.digest
+        return Approved(
             digest=withheld.digest,
             deleted=tuple(name for name in withheld.deployments if name not in remaining),
             remaining=remaining,
-            is_pending=is_pending,
+            pending=pending,
             revision=None if result is None else result.status.last_applied_revision,
         )
 

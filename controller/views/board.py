@@ -65,7 +65,7 @@ class Board:
         """About how many fire times there are in each half hour of the next day."""
         with self._lock:
             awake = [
-                (self._entries.known[row.name].schedules, row.hold.until if row.hold is not None else None)
+                (self._entries.known[row.name].schedules, row.hold)
                 for row in self._look()
                 if row.next_fire_time is not None
             ]

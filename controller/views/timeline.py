@@ -13,6 +13,8 @@ from itertools import islice, takewhile
 from controller.calendar import fire_times
 from controller.clock import Clock
 from controller.model.schedules import Schedule
+from controller.model.status import Hold
+from controller.views.deployments import fires_after
 
 DAY = timedelta(hours=24)
 SLOT = timedelta(minutes=30)
@@ -25,8 +27,8 @@ _FRESH_SECONDS = 60.0
 _REST_FACTOR = 10
 _FEW = 500
 
-Awake = tuple[tuple[Schedule, ...], datetime | None]
-"""The schedules of a deployment, and the end of its hold if it is held."""
+Awake = tuple[tuple[Schedule, ...], Hold | None]
+"""The schedules of a deployment, and its hold."""
 
 
 class Timeline:
@@ -78,10 +80,10 @@ def count(awake: Iterable[Awake], now: datetime, pause: float = 0) -> Mapping[da
     found: dict[datetime, float] = defaultdict(float)
     left, idle = _BUDGET, threading.Event()
     end = now + DAY
-    for number, (schedules, held_until) in enumerate(awake, 1):
-        begin = now if held_until is None else max(now, held_until)
+    for number, (schedules, hold) in enumerate(awake, 1):
+        begin = fires_after(hold, now)
         for schedule in schedules:
-            if not schedule.suspend:
+            if begin is not None and not schedule.suspend:
                 left -= _count(schedule, begin, end, found, most=_COUNTED if left > 0 else _COUNTED_THEN)
         if pause and not number % _AT_ONCE:
             idle.wait(pause)

@@ -235,8 +235,7 @@ def backfill(request: Request, name: Name, asked: BackfillRequest) -> Response:
 @router.post("/{name}/hold", response_model=DeploymentDetail, summary="Hold its schedules")
 def hold(request: Request, name: Name, asked: HoldRequest) -> Response:
     """They do not fire until it is resumed, whatever git says."""
-    until = None if asked.until is None else aware(asked.until)
-    parts_of(request).operations.hold(name, asked.reason, until, author=author_of(request))
+    parts_of(request).operations.hold(name, asked.reason, aware(asked.until), author=author_of(request))
     return _show(request, name)
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from controller.api.operations import Approved
 from controller.api.web.bodies import StrictRoute
 from controller.api.web.gate import Caller
 from controller.api.web.parts import answer, author_of, parts_of
@@ -41,16 +42,6 @@ class Looked(BaseModel):
     """Whether the pass that was asked for is done."""
 
     is_done: bool
-
-
-class Approved(BaseModel):
-    """What was done."""
-
-    digest: str
-    deleted: list[str]
-    remaining: list[str]
-    pending: bool
-    revision: str | None
 
 
 class LoginLink(BaseModel):
@@ -138,16 +129,7 @@ async def approve(request: Request, approval: Approval) -> Response:
     except ControllerError:
         result = None  # the approval stands, whatever became of the pass
     found = await run_in_threadpool(operations.approval, withheld, result)
-    return answer(
-        request,
-        {
-            "digest": found.digest,
-            "deleted": found.deleted,
-            "remaining": found.remaining,
-            "pending": found.is_pending,
-            "revision": found.revision,
-        },
-    )
+    return answer(request, found)
 
 
 @router.post("/login-links", response_model=LoginLink, status_code=201, summary="A link that opens the dashboard")
