@@ -97,7 +97,8 @@ class Controller:
         user = None if settings.flow_user is None else find_user(settings.flow_user)
         self.state = StateDirectory(location.state_dir)
         self.state.hold(version=__version__, now=self._clock.now(), pause=threading.Event().wait)
-        self._store = Store.open(self.state.database, project=PROJECT)
+        self._store = Store.open(self.state.database, project=PROJECT, check=self.state.check)
+        self.state.remember()
         self._source = RenderedSource(
             make_source(location, self.state, working_tree=settings.working_tree), make_renderer(user)
         )
@@ -201,7 +202,13 @@ class Controller:
         location = self._settings.location
         log.info(
             "Controller started",
-            extra={"version": __version__, "repo": str(location.repo), "path": location.path, "ref": location.ref},
+            extra={
+                "version": __version__,
+                "repo": str(location.repo),
+                "path": location.path,
+                "ref": location.ref,
+                "state": str(self.state.path),
+            },
         )
         self._timetable.start()
         self._engine.start()

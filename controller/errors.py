@@ -118,6 +118,12 @@ class StateError(ControllerError):
     reason = "StateUnavailable"
 
 
+class StateLostError(StateError):
+    """The state was removed or replaced while a controller used it, or has lost its history."""
+
+    reason = "StateLost"
+
+
 class AlreadyRunningError(StateError):
     """Another controller holds the state directory."""
 

@@ -186,6 +186,7 @@ class Watchlist:
         )
 
     def _start(self, one: Launchable, attempt: Attempt) -> None:
+        self._store.check()
         run = replace(one.run, state=RunState.LAUNCHING, attempt=attempt.number)
         try:
             launch = self._launcher.launch(run, one.deployment, one.root, nonce=attempt.nonce, pycache=one.pycache)
