@@ -22,7 +22,7 @@ PROJECT = "default"
 
 _PUBLIC_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?")
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME")
-_STATE_NAMES = frozenset({"state.db", "controller.lock", "runs", "token", "token.sha256", "exports"})
+STATE_NAMES = frozenset({"state.db", "controller.lock", "runs", "token", "token.sha256", "exports"})
 _MOST_LINK_BYTES = 4096
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -79,12 +79,14 @@ class Settings:
     `interval`: how often to look at the source though nothing hinted at a change. `max_running`: how many flows may
     run at once; default twice the cores, since flows mostly wait. `grace`: from SIGTERM to SIGKILL of a flow.
     `is_atomic`: apply a revision only if everything in it is valid. `drain`: end only when what runs has ended.
+    `adopt_state`: go on with a state that another repository has written.
     `flow_user`: the name of the user that flows run as, None for the controller's own.
     `listen`: where HTTP is served, None for nowhere.
     """
 
     location: Location
     working_tree: bool = False
+    adopt_state: bool = False
     is_atomic: bool = False
     drain: bool = False
     interval: timedelta = timedelta(seconds=15)
@@ -249,7 +251,7 @@ def default_state_directory(root: Path) -> Path:
 def _holds_state(directory: Path) -> bool:
     """Whether a controller has used this directory. One that can't be read belongs to somebody else's controller."""
     try:
-        return not _STATE_NAMES.isdisjoint(path.name for path in directory.iterdir())
+        return not STATE_NAMES.isdisjoint(path.name for path in directory.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:

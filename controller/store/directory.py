@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.errors import AlreadyRunningError, StateError, StateLostError
+from controller.settings import STATE_NAMES
 
 _LOCK_TRIES = 20
 _LOCK_PAUSE_SECONDS = 0.05
@@ -38,6 +39,7 @@ class StateDirectory:
         self.log = path / "controller.log"
         self._lock_file = path / "controller.lock"
         self._lock: int | None = None
+        self._sign: int | None = None
         self._seen: dict[Path, tuple[int, int]] = {}
 
     def hold(self, *, version: str, now: datetime, pause: Any) -> None:
@@ -76,7 +78,25 @@ class StateDirectory:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps({**asdict(holder), "started_at": now.isoformat()}).encode())
         self._lock = descriptor
+        self._sign = _put_sign(self.path)
         self.remember()
+
+    def is_used(self) -> bool:
+        """Whether a controller has ever held it, as far as this user can tell. Raises OSError where there is none."""
+        try:
+            return any(path.name in STATE_NAMES for path in self.path.iterdir())
+        except PermissionError:
+            return True
+
+    def holder_seen_from_outside(self) -> int | None:
+        """The running controller's process id, for a user who may not enter the directory: proc_locks(5) names it."""
+        found = self.path.stat()
+        wanted = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+            fields = line.split()
+            if "FLOCK" in fields and wanted in fields:
+                return int(fields[fields.index(wanted) - 1])
+        return None
 
     def remember(self) -> None:
         """Remember which files `check` has to find. Call it again once the database is open."""
@@ -101,9 +121,10 @@ class StateDirectory:
 
     def release(self) -> None:
         """Let go of it."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        for descriptor in (self._sign, self._lock):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._sign = self._lock = None
 
     def holder(self) -> Holder | None:
         """The running controller, None if there is none."""
@@ -127,6 +148,17 @@ class StateDirectory:
         return AlreadyRunningError(
             f"Another controller holds {self.path}{who}.", hint="Stop it, or choose another --state-dir."
         )
+
+
+def _put_sign(path: Path) -> int | None:
+    """Lock the directory as well, so that users who may not enter it see who runs; `controller.lock` is what counts."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

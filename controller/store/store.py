@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
-from controller.errors import StateError
+from controller.errors import StateError, StateLostError
 from controller.store import database
 
 
@@ -38,7 +38,8 @@ class Store:
     @classmethod
     def open(cls, path: Path, *, project: str = "default", check: Callable[[], None] = lambda: None) -> "Store":
         """Open to write, creating and migrating the file. Raises StateError."""
-        path.touch(mode=0o600)
+        if not path.exists():
+            database.create(path)
         engine = database.writer(path)
         with database.translated():
             database.migrate(engine)
@@ -54,14 +55,16 @@ class Store:
 
     @classmethod
     def look_if_any(cls, path: Path, *, project: str = "default") -> "Store | None":
-        """The same; None where no controller has run, or the first one is only just making its database."""
+        """The same; None where there is no database, or the first controller is only just making it."""
         if not path.exists():
             return None
         engine = database.reader(path)
         found = database.schema_version(engine)
         if found is None:
             engine.dispose()
-            return None
+            raise StateLostError(
+                f"{path} has no tables: the state has lost its history.", hint="Restore it from a backup."
+            )
         if found != database.SCHEMA_HEAD:
             raise StateError(
                 f"The state database has schema {found}; this version reads {database.SCHEMA_HEAD}.",

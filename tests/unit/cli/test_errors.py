@@ -106,8 +106,22 @@ def test_a_damaged_or_newer_state_is_said_so(command: Command, arguments: list[s
 def test_a_state_that_was_only_just_begun_is_no_error(command: Command, arguments: list[str]) -> None:
     Path("deployments").mkdir()
     Path(".controller").mkdir()
-    Path(".controller", "state.db").touch()
+    Path(".controller", "controller.lock").touch()
+    Path(".controller", "state.db.new").touch()
     assert command(*arguments).code == 0
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["deployments", "list"], ["runs", "list"], ["run", "--once"]])
+def test_an_empty_database_is_never_taken_for_a_new_one(command: Command, arguments: list[str]) -> None:
+    Path("deployments").mkdir()
+    Path(".controller").mkdir()
+    Path(".controller", "state.db").touch()
+    answer = command(*arguments)
+    assert answer.code == 2
+    assert "has lost its history: state.db is empty" in answer.err
+    [words] = re.findall("mv .*", answer.err)
+    subprocess.run(["sh", "-c", words], check=True)
+    assert command("run", "--once").code == 0
 
 
 def test_a_second_controller_names_the_first(followed: Followed) -> None:
