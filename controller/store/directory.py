@@ -92,7 +92,7 @@ class StateDirectory:
         """The running controller's process id, for a user who may not enter the directory: proc_locks(5) names it."""
         found = self.path.stat()
         wanted = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
-        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+        for line in Path("/proc/locks").read_text(encoding="utf-8").splitlines():
             fields = line.split()
             if "FLOCK" in fields and wanted in fields:
                 return int(fields[fields.index(wanted) - 1])
