@@ -20,6 +20,7 @@ from benchmarks import web
 from benchmarks.history import write_history
 from benchmarks.measure import CONTROLLER, Cost, cost_of
 from benchmarks.repositories import commit, make_repository, started
+from controller.settings import default_state_directory
 
 RESULTS = Path(__file__).parent / "results.json"
 HERD = 1000
@@ -147,7 +148,7 @@ def served(root: Path) -> Iterator[Row]:
     deployments, runs = int(os.environ.get("DEPLOYMENTS", "10000")), int(os.environ.get("RUNS", "1000000"))
     make_repository(root, deployments, 'cron: "{minute} {hour} 1 1 *"')
     subprocess.run([CONTROLLER, "run", "--once", "--repo", str(root)], check=True, capture_output=True)
-    write_history(root / ".controller/state.db", runs)
+    write_history(default_state_directory(root) / "state.db", runs)
     title = f"HTTP, {deployments}/{runs}"
     with running(root) as process:
         wait_for(lambda: "Applied" in log_of(root), 0.1)
@@ -198,7 +199,7 @@ def skew(root: Path) -> Iterator[Row]:
     with running(root):
         wait_for(lambda: states(root).get("succeeded", 0) > FIRINGS, 0.1)
     select = "SELECT id, scheduled_for, created_at FROM runs WHERE state = 'succeeded' ORDER BY id LIMIT -1 OFFSET 1"
-    with closing(sqlite3.connect(f"file:{root / '.controller/state.db'}?mode=ro", uri=True)) as connection:
+    with closing(sqlite3.connect(f"file:{default_state_directory(root) / 'state.db'}?mode=ro", uri=True)) as connection:
         runs = connection.execute(select).fetchall()
     first = dict(line.split("=") for line in started(root).read_text().split())
     recorded = [seconds(created) - seconds(due) for _, due, created in runs]
@@ -245,7 +246,7 @@ def log_of(root: Path) -> str:
 
 def states(root: Path) -> dict[str, int]:
     """How many runs are in each state."""
-    database = root / ".controller/state.db"
+    database = default_state_directory(root) / "state.db"
     if not database.exists():
         return {}
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)

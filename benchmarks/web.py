@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.measure import CONTROLLER
+from controller.settings import default_state_directory
 
 ROUNDS = 200
 LISTENERS = 100
@@ -55,7 +56,7 @@ class Server:
         """The one that follows this repository."""
         said = subprocess.run([CONTROLLER, "login", "--repo", str(root), "-o", "json"], capture_output=True, check=True)
         url = urlsplit(str(json.loads(said.stdout)["url"]))
-        token = (root / ".controller" / "token").read_text().strip()
+        token = (default_state_directory(root) / "token").read_text().strip()
         return cls(url.hostname or "", url.port or 0, token)
 
     def connect(self) -> http.client.HTTPConnection:

@@ -45,6 +45,8 @@ from controller.settings import (
 )
 from controller.store import Store
 from controller.store.directory import StateDirectory
+from controller.store.history import check_history
+from controller.store.ownership import claim
 from controller.views.forms import Forms
 from controller.views.status import StatusView, look_in
 
@@ -97,7 +99,7 @@ class Controller:
         user = None if settings.flow_user is None else find_user(settings.flow_user)
         self.state = StateDirectory(location.state_dir)
         self.state.hold(version=__version__, now=self._clock.now(), pause=threading.Event().wait)
-        self._store = Store.open(self.state.database, project=PROJECT)
+        self._store = self._open_store()
         self._source = RenderedSource(
             make_source(location, self.state, working_tree=settings.working_tree), make_renderer(user)
         )
@@ -133,6 +135,24 @@ class Controller:
             on_failure=ending.ask,
         )
         self._make_surfaces(admission)
+
+    def _open_store(self) -> Store:
+        """The database, if it has its history and is this repository's. Raises StateError, UsageError."""
+        try:
+            check_history(self.state)
+            store = Store.open(self.state.database, project=PROJECT, check=self.state.check)
+            self.state.remember()
+        except BaseException:
+            self.state.release()
+            raise
+        try:
+            with store.write() as tx:
+                claim(tx, self._settings.location, self._clock.now(), is_adopted=self._settings.adopt_state)
+        except BaseException:
+            store.close()
+            self.state.release()
+            raise
+        return store
 
     def _make_surfaces(self, admission: Admission) -> None:
         """What answers those who ask: the command line at the socket, programs and browsers at an address."""
@@ -201,7 +221,13 @@ class Controller:
         location = self._settings.location
         log.info(
             "Controller started",
-            extra={"version": __version__, "repo": str(location.repo), "path": location.path, "ref": location.ref},
+            extra={
+                "version": __version__,
+                "repo": str(location.repo),
+                "path": location.path,
+                "ref": location.ref,
+                "state": str(self.state.path),
+            },
         )
         self._timetable.start()
         self._engine.start()

@@ -118,6 +118,18 @@ class StateError(ControllerError):
     reason = "StateUnavailable"
 
 
+class NoStateError(StateError):
+    """No controller has ever run here."""
+
+    reason = "NoState"
+
+
+class StateLostError(StateError):
+    """The state was removed or replaced while a controller used it, or has lost its history."""
+
+    reason = "StateLost"
+
+
 class AlreadyRunningError(StateError):
     """Another controller holds the state directory."""
 

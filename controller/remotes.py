@@ -4,14 +4,16 @@
 """
 
 import ipaddress
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from controller.errors import UsageError
 
 _SCHEMES = ("https", "http", "ssh", "file")
+_PORTS = {"https": ":443", "http": ":80", "ssh": ":22"}
 _HINT = "Give a path, https://, ssh://, user@host:path, or file://."
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
@@ -65,6 +67,28 @@ def looks_remote(text: str) -> bool:
     """Whether this is meant as a URL, good or bad, rather than as a path."""
     head, colon, _ = text.partition(":")
     return "://" in text or "::" in text or (bool(colon) and "/" not in head)
+
+
+def local_path(text: str) -> str | None:
+    """The path that a repository is at, given as a path or a file:// URL; None for one on a server."""
+    if text.startswith("file://"):
+        return unquote(text.removeprefix("file://"))
+    return None if looks_remote(text) and not Path(text).exists() else text
+
+
+def canonical(text: str) -> str:
+    """The same text for every way to name one repository: through links, with `/./`, as file:// URL, with `.git`."""
+    path = local_path(text)
+    if path is not None:
+        return os.path.realpath(path).removesuffix("/.git")
+    trimmed = text.rstrip("/").removesuffix(".git").rstrip("/")
+    scheme, separator, rest = trimmed.partition("://")
+    if not separator:
+        host, colon, place = trimmed.partition(":")
+        return f"{host.lower()}{colon}{place}"
+    host, slash, place = rest.partition("/")
+    user, at, name = host.rpartition("@")
+    return f"{scheme}://{user}{at}{name.lower().removesuffix(_PORTS.get(scheme, ' '))}{slash}{place}"
 
 
 def parse_url(text: str) -> RemoteUrl:

@@ -16,10 +16,14 @@ from controller.errors import UsageError
 from controller.remotes import Access, RemoteUrl, looks_remote, parse_url
 
 DEFAULT_PATH = "deployments"
+STATE_IN_GIT = "controller"
+STATE_BESIDE = ".controller"
 PROJECT = "default"
 
 _PUBLIC_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?")
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME")
+STATE_NAMES = frozenset({"state.db", "controller.lock", "runs", "token", "token.sha256", "exports"})
+_MOST_LINK_BYTES = 4096
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -75,12 +79,14 @@ class Settings:
     `interval`: how often to look at the source though nothing hinted at a change. `max_running`: how many flows may
     run at once; default twice the cores, since flows mostly wait. `grace`: from SIGTERM to SIGKILL of a flow.
     `is_atomic`: apply a revision only if everything in it is valid. `drain`: end only when what runs has ended.
+    `adopt_state`: go on with a state that another repository has written.
     `flow_user`: the name of the user that flows run as, None for the controller's own.
     `listen`: where HTTP is served, None for nowhere.
     """
 
     location: Location
     working_tree: bool = False
+    adopt_state: bool = False
     is_atomic: bool = False
     drain: bool = False
     interval: timedelta = timedelta(seconds=15)
@@ -154,7 +160,7 @@ def locate(
         repo=root,
         path=_relative(path, root),
         ref=ref,
-        state_dir=Path(state_dir).absolute() if state_dir is not None else root / ".controller",
+        state_dir=Path(state_dir).absolute() if state_dir is not None else default_state_directory(root),
         environment=environment or None,
     )
 
@@ -202,6 +208,58 @@ def enclosing_repository(start: Path) -> Path:
 def is_git_repository(root: Path) -> bool:
     """Whether this directory is the top of a git repository, a bare one included."""
     return (root / ".git").exists() or all((root / part).exists() for part in ("HEAD", "objects", "refs"))
+
+
+def git_directory(root: Path) -> Path | None:
+    """Where git keeps this repository: `.git`, or what `.git` names in a linked worktree, or a bare repository itself.
+
+    None for a directory that is not the top of a repository.
+    """
+    dot_git = root / ".git"
+    if dot_git.is_dir():
+        return dot_git
+    if not dot_git.exists():
+        return root if is_git_repository(root) else None
+    try:
+        with dot_git.open(encoding="utf-8", errors="surrogateescape") as stream:
+            said = stream.read(_MOST_LINK_BYTES)
+    except OSError:
+        return None
+    kind, _, place = said.partition(":")
+    found = Path(os.path.normpath(root / place.strip()))
+    return found if kind == "gitdir" and place.strip() and found.is_dir() else None
+
+
+def default_state_directory(root: Path) -> Path:
+    """Where the state of a local repository or directory is, unless --state-dir says otherwise.
+
+    `controller` in the git directory: git neither lists, cleans nor stashes what is there. A directory without git has
+    `.controller`, and so has a repository whose state is there already or whose git directory is read-only.
+    """
+    beside = root / STATE_BESIDE
+    git = git_directory(root)
+    if git is None:
+        return beside
+    inside = git / STATE_IN_GIT
+    if _holds_state(inside):
+        return inside
+    if _holds_state(beside) or (not _is_writable(git) and _is_writable(root)):
+        return beside
+    return inside
+
+
+def _holds_state(directory: Path) -> bool:
+    """Whether a controller has used this directory. One that can't be read belongs to somebody else's controller."""
+    try:
+        return not STATE_NAMES.isdisjoint(path.name for path in directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+
+
+def _is_writable(directory: Path) -> bool:
+    return os.access(directory, os.W_OK | os.X_OK)
 
 
 def boot_id() -> str:

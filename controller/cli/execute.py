@@ -41,6 +41,7 @@ def execute(
     environment = {
         **flow_environment(),
         "CONTROLLER_RUN_ID": "",
+        "CONTROLLER_ATTEMPT_ID": "",
         "CONTROLLER_ATTEMPT": "1",
         "CONTROLLER_SCHEDULED_FOR": "",
         "CONTROLLER_REVISION": "",

@@ -1,12 +1,13 @@
 """`controller next`: when does it fire? Of a deployment or of an expression; needs no running controller."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 import click
 
 from controller.cli import options, state
-from controller.errors import UsageError
+from controller.errors import NoStateError, UsageError
 from controller.settings import Location
 
 
@@ -62,7 +63,7 @@ def _of_deployment(location: Location, name: str, after: datetime, count: int) -
     from controller.views.details import declared_fire_times, fire_times
 
     if location.ref is None and location.environment is None:
-        with state.looking_if_any(location) as tx:
+        with suppress(NoStateError), state.looking_if_any(location) as tx:
             if tx is not None:
                 return fire_times(tx, name, after, count)
     return declared_fire_times(read_targets([Target(location.directory, location.path)], location), name, after, count)

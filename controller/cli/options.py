@@ -55,7 +55,7 @@ def location(command: Callable[..., Any]) -> Callable[..., Any]:
         "--state-dir",
         metavar="DIR",
         envvar="CONTROLLER_STATE_DIR",
-        help="Where state, logs and exports are kept. [default: .controller in the repository]",
+        help="Where state, logs and exports are kept. [default: .git/controller, or .controller without git]",
     )
     @wraps(command)
     def with_location(

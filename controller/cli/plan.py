@@ -66,11 +66,14 @@ def _between(location: Location, base: str, head: str | None, now: datetime) -> 
 
 def _against_state(location: Location, head: str | None, now: datetime) -> "Preview":
     """From what a controller has applied to a commit, or to a directory as it is."""
+    from controller.errors import NoStateError
     from controller.reconcile.against_state import plan_against_state
-    from controller.store import Store
-    from controller.store.directory import StateDirectory
+    from controller.store.opening import open_to_look
 
-    store = Store.look_if_any(StateDirectory(location.state_dir).database)
+    try:
+        store = open_to_look(location)
+    except NoStateError:
+        store = None
     if store is None:
         raise StateError(
             f"Nothing is applied yet: there is no state at {location.state_dir}.",

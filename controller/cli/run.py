@@ -42,6 +42,9 @@ LIVE_SECONDS = 1.0
     show_default=True,
     help="Where flows run: in processes of this machine.",
 )
+@click.option(
+    "--adopt-state", is_flag=True, help="Go on with the state of another repository, which this one replaces."
+)
 @click.option("--drain", is_flag=True, help="When asked to end, wait for running flows; asked again, do not.")
 @click.option(
     "--max-running",
@@ -120,6 +123,7 @@ def _settings(location: Location, chosen: dict[str, Any]) -> Any:
         location=location,
         working_tree=chosen["working_tree"],
         is_atomic=chosen["apply_policy"] == "atomic",
+        adopt_state=chosen["adopt_state"],
         drain=chosen["drain"],
         interval=parse_duration(chosen["interval"]),
         flow_user=chosen["flow_user"],

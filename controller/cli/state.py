@@ -17,18 +17,17 @@ def asking(location: Location) -> "Iterator[Client]":
     """The running controller; within, what it refuses, and that it does not answer, are ControllerErrors."""
     from controller.client import Client, NoAnswerError, NotReachedError, ProblemError
     from controller.store.directory import StateDirectory
+    from controller.store.opening import check_access, check_owner
 
     directory = StateDirectory(location.state_dir)
+    check_access(location)
+    check_owner(location)
     try:
         yield Client(directory.socket)
     except ProblemError as problem:
         kinds = {kind.reason: kind for kind in (NotFoundError, UsageError, ConflictError)}
         raise kinds.get(problem.reason, ControllerError)(problem.detail, hint=problem.hint) from problem
     except NotReachedError as error:
-        if not directory.path.is_dir():
-            raise NotRunningError(
-                f"There is no state at {directory.path}.", hint="Start `controller run` first."
-            ) from error
         raise NotRunningError(
             f"No controller is running for {directory.path}.", hint="Start one with `controller run`."
         ) from error
@@ -43,17 +42,18 @@ def looking(location: Location) -> "Iterator[Transaction]":
 
     with looking_if_any(location) as tx:
         if tx is None:
-            raise StateError(f"There is no state at {location.state_dir}.", hint="Start `controller run` first.")
+            raise StateError(
+                f"There is no state at {location.state_dir} yet.", hint="Wait until `controller run` is up."
+            )
         yield tx
 
 
 @contextmanager
 def looking_if_any(location: Location) -> "Iterator[Transaction | None]":
-    """The same; None where no controller has run."""
-    from controller.store import Store
-    from controller.store.directory import StateDirectory
+    """The same; None while the first controller is only just starting. Raises NoStateError if none ever ran."""
+    from controller.store.opening import open_to_look
 
-    store = Store.look_if_any(StateDirectory(location.state_dir).database)
+    store = open_to_look(location)
     if store is None:
         yield None
         return

@@ -1,6 +1,6 @@
 """A small client of the API for Python programs: the standard library and nothing else of ours. The CLI uses it too.
 
-    client = Client.of_state(".controller")                   # on the same machine, over the controller's socket
+    client = Client.of_state(".git/controller")               # on the same machine, over the controller's socket
     client = Client("https://ops.example.com", token)         # from anywhere
     run = client.trigger("nightly", {"day": "2026-11-23"})
     print(client.wait(run["run_id"])["state"])

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from datetime import timedelta
 
 from controller.clock import Clock
-from controller.errors import ControllerError, StoppingError
+from controller.errors import ControllerError, StateLostError, StoppingError
 from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.sources.source import Source
 from controller.sources.watch import Watcher
@@ -95,10 +95,15 @@ class Loop:
             while self._wait():
                 self._watch()
                 self._pass()
+        except StateLostError as error:
+            self._give_up(error)
         except BaseException as error:
             log.critical("The reconciler failed", exc_info=error)
-            self.failure = error
-            self._on_failure()
+            self._give_up(error)
+
+    def _give_up(self, error: BaseException) -> None:
+        self.failure = error
+        self._on_failure()
 
     def _wait(self) -> bool:
         """Until there is a reason to look; False to end."""
@@ -131,6 +136,8 @@ class Loop:
             last = result = self._reconciler.run_pass(is_asked=count > 0)
             self._check_drift(result)
             failed = result.error is not None
+        except StateLostError:
+            raise
         except ControllerError as error:
             if not self._stopping.is_set():
                 log.error("The pass failed", extra={"reason": error.reason, "error": error.message})

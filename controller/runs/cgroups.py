@@ -33,10 +33,15 @@ def own_group() -> Path | None:
     return None
 
 
-def remove(base: Path | None, nonce: str) -> None:
-    """End and remove the group of a try whose supervisor can't do it any more."""
+def name_of(attempt_id: str) -> str:
+    """What the group of an attempt is called."""
+    return f"controller-{attempt_id}"
+
+
+def remove(base: Path | None, attempt_id: str) -> None:
+    """End and remove the group of an attempt whose supervisor can't do it any more."""
     if base is not None:
-        group = Group(str(base), f"controller-{nonce}")
+        group = Group(str(base), name_of(attempt_id))
         group.kill()
         group.remove()
 

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from controller.clock import Clock
-from controller.errors import ControllerError
+from controller.errors import ControllerError, StateLostError
 from controller.model.runs import Run
 from controller.runs.admission import Admission
 from controller.runs.launcher import Launcher
@@ -123,10 +123,15 @@ class Engine:
                     if is_tick:
                         next_tick = self._clock.monotonic() + TICK_SECONDS
                     self._turn([key.data for key, _ in ready if key.data is not None], is_tick=is_tick)
+        except StateLostError as error:
+            self._give_up(error)
         except BaseException as error:
             log.critical("The run engine failed", exc_info=error)
-            self.failure = error
-            self._on_failure()
+            self._give_up(error)
+
+    def _give_up(self, error: BaseException) -> None:
+        self.failure = error
+        self._on_failure()
 
     def _is_drained(self) -> bool:
         return self._draining.is_set() and not len(self._watchlist)
@@ -140,6 +145,7 @@ class Engine:
 
     def _turn(self, ready: Sequence[Watched], *, is_tick: bool) -> None:
         try:
+            self._store.check()
             if is_tick:
                 self._due.extend(self._released())
             if self._timekeeper.look(is_tick=is_tick):
@@ -152,6 +158,8 @@ class Engine:
                 self._may_wait = True  # somebody has made room, or waits again
                 self.wake()
             self._end_cancelled()
+        except StateLostError:
+            raise
         except ControllerError as error:
             log.error("Runs can't go on for now", extra={"reason": error.reason, "error": error.message})
             # What woke us is still there to be dealt with, and would wake us again at once.

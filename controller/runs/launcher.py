@@ -21,6 +21,7 @@ from controller import crashpoints
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.policies import EnvSecret
 from controller.model.runs import Run
+from controller.runs import cgroups
 from controller.runs.beside import flow_process
 from controller.runs.beside.waiting import ready
 from controller.runs.users import FlowUser, let_pass, own_directory
@@ -117,6 +118,25 @@ class Launcher:
         """Where the files of one attempt are."""
         return self.directory / run_id / f"{number}-{nonce}"
 
+    def state_identity(self) -> str:
+        """What tells this state directory from every copy of it: device and inode of the runs' directory."""
+        found = self.directory.stat()
+        return f"{found.st_dev:x}-{found.st_ino:x}"
+
+    def attempt_id(self, nonce: str) -> str:
+        """The name of one attempt that no attempt of another state directory has, a copied one included."""
+        return f"{nonce}-{self.state_identity()}"
+
+    def clean_up(self, nonce: str) -> int:
+        """Kill what an attempt left behind whose supervisor is gone, and nothing of anybody else's; how many."""
+        try:
+            attempt_id = self.attempt_id(nonce)
+        except OSError:
+            return 0  # without the directory nothing says what is ours
+        killed = sweep(attempt_id)
+        cgroups.remove(self.group, attempt_id)
+        return killed
+
     def launch(self, run: Run, deployment: Deployment, root: Path, *, nonce: str, pycache: Path | None) -> Launch:
         """Write the attempt's directory and start its supervisor. Raises OSError."""
         directory = self.attempt_directory(run.id, run.attempt, nonce)
@@ -177,10 +197,11 @@ class Launcher:
         limits = deployment.resources
         return {
             "nonce": nonce,
+            "state": self.state_identity(),
             "argv": argv,
             "call": call,
             "cwd": str(root / deployment.working_directory),
-            "env": self._environment(run, deployment, directory),
+            "env": self._environment(run, deployment, directory, nonce),
             "secrets": {
                 name: {"env": secret.env} if isinstance(secret, EnvSecret) else {"file": secret.file}
                 for name, secret in deployment.secrets.items()
@@ -194,11 +215,12 @@ class Launcher:
                 "processes": limits.processes,
             },
             "cgroup": self.group and str(self.group),
+            "cgroup_name": cgroups.name_of(self.attempt_id(nonce)),
             "user": self.user and {"uid": self.user.uid, "gid": self.user.gid, "groups": self.user.groups},
             "crashpoint": crashpoints.of_supervisor(),
         }
 
-    def _environment(self, run: Run, deployment: Deployment, directory: Path) -> dict[str, str]:
+    def _environment(self, run: Run, deployment: Deployment, directory: Path, nonce: str) -> dict[str, str]:
         scheduled_for = "" if run.scheduled_for is None else run.scheduled_for.isoformat().replace("+00:00", "Z")
         return {
             **self.environment,
@@ -207,15 +229,19 @@ class Launcher:
             "CONTROLLER_RUN_ID": run.id,
             "CONTROLLER_DEPLOYMENT": run.deployment,
             "CONTROLLER_ATTEMPT": str(run.attempt),
+            "CONTROLLER_ATTEMPT_ID": self.attempt_id(nonce),
             "CONTROLLER_SCHEDULED_FOR": scheduled_for,
             "CONTROLLER_REVISION": run.revision,
         }
 
 
-def sweep(run_id: str) -> int:
-    """Kill what a run left behind whose supervisor is gone, found by the run's id in its environment; how many."""
+def sweep(attempt_id: str) -> int:
+    """Kill every process with this attempt's id in its environment; how many.
+
+    The run's id would not do: a copy of the state directory knows it too, and the copied run may be alive.
+    """
     killed = 0
-    cookie = f"CONTROLLER_RUN_ID={run_id}".encode()
+    cookie = f"CONTROLLER_ATTEMPT_ID={attempt_id}".encode()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with suppress(OSError):

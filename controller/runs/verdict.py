@@ -63,6 +63,8 @@ Verdict = Alive | Ended | Lost | NotStarted
 _MAX_PID = 1 << 22
 _OUTCOMES = [state.value for state in (RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.CANCELLED)]
 MAX_MARK_BYTES = 1 << 20
+MAX_SPECIFICATION_BYTES = 1 << 24
+COPIED = "outcome unknown: this state directory is a copy, and the flow was started from the original"
 
 
 def judge(directory: Path, nonce: str, *, same_boot: bool) -> Verdict:
@@ -70,6 +72,9 @@ def judge(directory: Path, nonce: str, *, same_boot: bool) -> Verdict:
     lock = _lock_holder(directory / "lock")
     started = _mark(directory / "started", nonce)
     if lock is not None:
+        # A copy made of hard links shares the lock's file: what holds it is the original's.
+        if _is_copy(directory):
+            return Lost(reason=COPIED)
         return Alive(pid=lock.pid, started=started is not None)
     ending = _mark(directory / "exit", nonce)
     if ending is not None:
@@ -79,10 +84,25 @@ def judge(directory: Path, nonce: str, *, same_boot: bool) -> Verdict:
             return _ended(ending)
         except (TypeError, ValueError, OverflowError, OSError, RecursionError):
             return Lost(reason="outcome unknown: what stands in its directory was not written by its supervisor")
+    if _is_copy(directory):
+        return Lost(reason=COPIED)
     if started is not None:
         reason = "the supervisor was killed" if same_boot else "the machine was restarted"
         return Lost(reason=f"outcome unknown: {reason} while the flow ran")
     return NotStarted()
+
+
+def _is_copy(directory: Path) -> bool:
+    """Whether the attempt was launched in another state directory, of which this is a copy.
+
+    A copied directory has another inode; one that was moved keeps it, also on another day when devices are numbered
+    anew.
+    """
+    with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):
+        said = json.loads(_content(directory / "run.json", MAX_SPECIFICATION_BYTES)).get("state")
+        here = f"{directory.parents[1].stat().st_ino:x}"
+        return isinstance(said, str) and said.rpartition("-")[2] != here
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +134,13 @@ def _mark(path: Path, nonce: str) -> dict[str, Any] | None:
     return None
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, limit: int = MAX_MARK_BYTES) -> bytes:
     """What a regular file holds; a flow could have put something there that blocks, or has no end. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError("not a regular file")
-        return stream.read(MAX_MARK_BYTES)
+        return stream.read(limit)
 
 
 def _check(ending: dict[str, Any]) -> None:

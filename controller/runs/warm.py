@@ -14,6 +14,7 @@ from pathlib import Path
 
 import controller
 from controller.clock import Clock
+from controller.runs.beside.titles import ROOM
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ PACKAGE = Path(controller.__file__).parents[1]
 IMPORT = "import sys; path = sys.path[:]; sys.path.insert(0, sys.argv[1]); import controller; sys.path[:] = path; "
 _SERVE = IMPORT + "from controller.runs.beside.fork_server import main; sys.exit(main(path))"
 _ROOM_FOR_TITLES = "-" * 200
-_NO_RUN = "-" * 36
+_ROOM_FOR_VALUES = {name: "-" * size for name, size in ROOM.items()}
 
 RESTART_SECONDS = 10.0
 END_SECONDS = 2.0
@@ -83,7 +84,7 @@ class ForkServer:
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
-                    env={**self._environment, "CONTROLLER_RUN_ID": _NO_RUN},
+                    env={**self._environment, **_ROOM_FOR_VALUES},
                     cwd="/",
                     start_new_session=True,
                 )

@@ -17,10 +17,10 @@ from controller.clock import Clock
 from controller.crashpoints import reach
 from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunState
-from controller.runs import cgroups, tasks
+from controller.runs import tasks
 from controller.runs.endings import ending, ending_of, note, record, tell
 from controller.runs.ids import new_nonce
-from controller.runs.launcher import Launcher, sweep
+from controller.runs.launcher import Launcher
 from controller.runs.verdict import Alive, Ended, Lost, NotStarted, Verdict, judge
 from controller.runs.watched import Watched
 from controller.settings import boot_id
@@ -186,6 +186,7 @@ class Watchlist:
         )
 
     def _start(self, one: Launchable, attempt: Attempt) -> None:
+        self._store.check()
         run = replace(one.run, state=RunState.LAUNCHING, attempt=attempt.number)
         try:
             launch = self._launcher.launch(run, one.deployment, one.root, nonce=attempt.nonce, pycache=one.pycache)
@@ -241,9 +242,8 @@ class Watchlist:
 
     def _clean_up(self, watched: Watched) -> None:
         """Nobody looks after what this run may have left."""
-        if killed := sweep(watched.run.id):
+        if killed := self._launcher.clean_up(watched.attempt.nonce):
             log.warning("Processes of a lost run were killed", extra={"run": watched.run.id, "count": killed})
-        cgroups.remove(self._launcher.group, watched.attempt.nonce)
 
     def _settle(self, tx: Transaction, decided: Sequence[Decided], now: datetime) -> list[Run]:
         """Record what became of these; returns the runs as they are now."""

@@ -5,6 +5,7 @@ connection for the whole process, readers open the file read-only. Called by `St
 """
 
 import logging
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,6 +95,39 @@ def schema_version(engine: Engine) -> str | None:
         return found
 
 
+def create(path: Path) -> None:
+    """Make a new database, which appears whole or not at all: one without tables is always one that was damaged."""
+    draft = path.with_name(f"{path.name}.new")
+    for leftover in (draft, *(draft.with_name(f"{draft.name}{end}") for end in ("-wal", "-shm"))):
+        leftover.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    engine = writer(draft)
+    try:
+        with translated():
+            migrate(engine)
+    finally:
+        engine.dispose()
+    draft.rename(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def newest_run(path: Path) -> str | None:
+    """The greatest id of all runs of this database, empty if there are none; None for a database without any tables."""
+    engine = reader(path)
+    try:
+        with translated(), engine.connect() as connection:
+            if not engine.dialect.has_table(connection, "runs"):
+                return "" if engine.dialect.has_table(connection, "alembic_version") else None
+            found: str | None = connection.execute(text("SELECT max(id) FROM runs")).scalar()
+            return found or ""
+    finally:
+        engine.dispose()
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn what the database driver raises into a `StateError`."""
@@ -108,4 +142,4 @@ def _hint(message: str) -> str:
         return "Look at the disk that holds the state directory."
     if "locked" in message:
         return "Another process holds the database; a backup tool, perhaps."
-    return "Check the state directory, or move the file away to start with an empty state."
+    return "Restore it from a backup, or move the whole state directory away to start with an empty one."

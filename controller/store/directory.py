@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from controller.errors import AlreadyRunningError, StateError
+from controller.errors import AlreadyRunningError, StateError, StateLostError
+from controller.settings import STATE_NAMES
 
 _LOCK_TRIES = 20
 _LOCK_PAUSE_SECONDS = 0.05
@@ -38,6 +39,8 @@ class StateDirectory:
         self.log = path / "controller.log"
         self._lock_file = path / "controller.lock"
         self._lock: int | None = None
+        self._sign: int | None = None
+        self._seen: dict[Path, tuple[int, int]] = {}
 
     def hold(self, *, version: str, now: datetime, pause: Any) -> None:
         """Create it if need be and hold it until this process ends. Raises AlreadyRunningError, StateError.
@@ -64,16 +67,64 @@ class StateDirectory:
         else:
             os.close(descriptor)
             raise self._held()
+        locked = os.fstat(descriptor)
+        if _identity(self._lock_file) != (locked.st_dev, locked.st_ino):
+            os.close(descriptor)
+            raise StateLostError(
+                f"The state directory {self.path} was removed while the controller started.",
+                hint="Start `controller run` again.",
+            )
         holder = Holder(pid=os.getpid(), host=socket.gethostname(), started_at=now, version=version)
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps({**asdict(holder), "started_at": now.isoformat()}).encode())
         self._lock = descriptor
+        self._sign = _put_sign(self.path)
+        self.remember()
+
+    def is_used(self) -> bool:
+        """Whether a controller has ever held it, as far as this user can tell. Raises OSError where there is none."""
+        try:
+            return any(path.name in STATE_NAMES for path in self.path.iterdir())
+        except PermissionError:
+            return True
+
+    def holder_seen_from_outside(self) -> int | None:
+        """The running controller's process id, for a user who may not enter the directory: proc_locks(5) names it."""
+        found = self.path.stat()
+        wanted = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+        for line in Path("/proc/locks").read_text(encoding="utf-8").splitlines():
+            fields = line.split()
+            if "FLOCK" in fields and wanted in fields:
+                return int(fields[fields.index(wanted) - 1])
+        return None
+
+    def remember(self) -> None:
+        """Remember which files `check` has to find. Call it again once the database is open."""
+        wal = self.database.with_name(f"{self.database.name}-wal")
+        found = {path: _identity(path) for path in (self._lock_file, self.runs, self.database, wal)}
+        self._seen = {path: identity for path, identity in found.items() if identity is not None}
+
+    def check(self) -> None:
+        """Raise StateLostError unless all of it is still what this process uses; it costs one stat(2) for each file.
+
+        A lock on a removed file keeps no other controller out, and what is written to a removed database is lost.
+        """
+        for path, identity in self._seen.items():
+            found = _identity(path)
+            if found != identity:
+                what = f"{path.name} is gone" if found is None else f"{path.name} is another file now"
+                raise StateLostError(
+                    f"The state directory {self.path} was removed or replaced while the controller ran: {what}. "
+                    "The controller starts no more runs and ends; running flows go on.",
+                    hint="Restore the state directory if you have a backup, then start `controller run` again.",
+                )
 
     def release(self) -> None:
         """Let go of it."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        for descriptor in (self._sign, self._lock):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._sign = self._lock = None
 
     def holder(self) -> Holder | None:
         """The running controller, None if there is none."""
@@ -97,6 +148,28 @@ class StateDirectory:
         return AlreadyRunningError(
             f"Another controller holds {self.path}{who}.", hint="Stop it, or choose another --state-dir."
         )
+
+
+def _put_sign(path: Path) -> int | None:
+    """Lock the directory as well, so that users who may not enter it see who runs; `controller.lock` is what counts."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Device and inode; None where there is no file. Raises StateError if that is unknown."""
+    try:
+        found = file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StateError(f"{file} can't be examined: {error.strerror}.") from error
+    return found.st_dev, found.st_ino
 
 
 def _try_lock(descriptor: int, kind: int) -> bool:

@@ -49,6 +49,11 @@ def put(tx: Transaction, status: SourceStatus) -> None:
         tx.connection.execute(insert(source).values(**{**values, "approved": None}))
 
 
+def set_repository(tx: Transaction, repo: str) -> None:
+    """Record that this repository is followed from now on."""
+    tx.connection.execute(update(source).where(source.c.project == tx.project).values(repo=repo))
+
+
 def approve(tx: Transaction, digest: str) -> None:
     """Release the deletions of this digest, to be carried out by the next pass."""
     tx.connection.execute(update(source).where(source.c.project == tx.project).values(approved=digest))

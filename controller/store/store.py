@@ -1,14 +1,14 @@
 """One state database, opened to write (the controller) or to look (every other command)."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
-from controller.errors import StateError
+from controller.errors import StateError, StateLostError
 from controller.store import database
 
 
@@ -21,22 +21,29 @@ class Transaction:
 
 
 class Store:
-    """The database of one state directory. Safe to share between threads: writers wait for each other."""
+    """The database of one state directory. Safe to share between threads: writers wait for each other.
 
-    def __init__(self, reader: Engine, writer: Engine | None, project: str) -> None:
+    `check` raises StateLostError once the files are not the ones that were opened. It is called before every write.
+    """
+
+    def __init__(
+        self, reader: Engine, writer: Engine | None, project: str, check: Callable[[], None] = lambda: None
+    ) -> None:
+        self.check = check
         self._reader = reader
         self._writer = writer
         self._project = project
         self._write_lock = threading.Lock()
 
     @classmethod
-    def open(cls, path: Path, *, project: str = "default") -> "Store":
+    def open(cls, path: Path, *, project: str = "default", check: Callable[[], None] = lambda: None) -> "Store":
         """Open to write, creating and migrating the file. Raises StateError."""
-        path.touch(mode=0o600)
+        if not path.exists():
+            database.create(path)
         engine = database.writer(path)
         with database.translated():
             database.migrate(engine)
-        return cls(database.reader(path), engine, project)
+        return cls(database.reader(path), engine, project, check)
 
     @classmethod
     def look(cls, path: Path, *, project: str = "default") -> "Store":
@@ -48,14 +55,16 @@ class Store:
 
     @classmethod
     def look_if_any(cls, path: Path, *, project: str = "default") -> "Store | None":
-        """The same; None where no controller has run, or the first one is only just making its database."""
+        """The same; None where there is no database, or the first controller is only just making it."""
         if not path.exists():
             return None
         engine = database.reader(path)
         found = database.schema_version(engine)
         if found is None:
             engine.dispose()
-            return None
+            raise StateLostError(
+                f"{path} has no tables: the state has lost its history.", hint="Restore it from a backup."
+            )
         if found != database.SCHEMA_HEAD:
             raise StateError(
                 f"The state database has schema {found}; this version reads {database.SCHEMA_HEAD}.",
@@ -68,14 +77,20 @@ class Store:
         """One transaction: all of the block is on disk when it ends, or nothing of it. Raises StateError."""
         if self._writer is None:
             raise StateError("The state is open read-only.")
-        with self._write_lock, database.translated(), self._writer.begin() as connection:
-            yield Transaction(connection, self._project)
+        with self._write_lock:
+            self.check()
+            with database.translated(), self._writer.begin() as connection:
+                yield Transaction(connection, self._project)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """One consistent view. Raises StateError."""
-        with database.translated(), self._reader.begin() as connection:
-            yield Transaction(connection, self._project)
+        try:
+            with database.translated(), self._reader.begin() as connection:
+                yield Transaction(connection, self._project)
+        except StateError:
+            self.check()  # it says better why nothing can be read
+            raise
 
     def close(self) -> None:
         """Give the files back."""

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from zoneinfo import ZoneInfo
 
-from controller.errors import ControllerError
+from controller.errors import ControllerError, StateError
 from controller.store.directory import StateDirectory
+from controller.store.history import check_presence
 from controller.store.inspection import SQLITE_VERSION, inspect
 
 LEAST_GIT = (2, 31)
@@ -91,11 +92,20 @@ def _state(state: StateDirectory) -> Iterator[Check]:
         yield Check(name="state", status="error", message=f"{path} has mode {mode}", hint=f"chmod 700 {path}")
     elif found.st_uid != os.geteuid() and os.geteuid() != 0:
         yield Check(name="state", status="error", message=f"{path} belongs to user {found.st_uid}")
+        pid = state.holder_seen_from_outside()
+        said = "only that user can tell" if pid is None else f"pid {pid}, of user {found.st_uid}"
+        yield Check(name="controller", status="ok", message=said)
+        return
     else:
         yield Check(name="state", status="ok", message=str(path))
     yield _space(state)
-    if state.database.exists():
-        yield _database(state)
+    try:
+        check_presence(state)
+    except StateError as error:
+        yield Check(name="history", status="error", message=error.message, hint=error.hint)
+    else:
+        if state.database.exists():
+            yield _database(state)
     holder = state.holder()
     running = "none is running" if holder is None else f"pid {holder.pid}, version {holder.version}"
     yield Check(name="controller", status="ok", message=running)

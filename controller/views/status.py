@@ -10,6 +10,7 @@ from controller.model.status import Event, PassRecord, SourceStatus, Withheld
 from controller.settings import Location
 from controller.store import Store, Transaction, events, passes, runs, sources
 from controller.store.directory import StateDirectory
+from controller.store.opening import open_to_look
 from controller.store.run_search import RunFilter
 from controller.views.conditions import ConditionView, condition_views
 from controller.views.deployments import DeploymentView, list_deployments
@@ -67,9 +68,12 @@ class StatusView:
 
 
 def look(location: Location, now: datetime) -> StatusView:
-    """Read everything; a repository without any state gives an empty picture. Raises StateError."""
+    """Read everything; while the first controller is only just starting, the picture is empty.
+
+    Raises StateError, UsageError: see `open_to_look`.
+    """
     state = StateDirectory(location.state_dir)
-    store = Store.look_if_any(state.database)
+    store = open_to_look(location)
     if store is None:
         return _empty(_controller(state), location)
     try:

@@ -235,6 +235,11 @@ class Repository(Folder):
         self.git("config", "user.name", "tester")
         self.git("config", "user.email", "tester@localhost")
 
+    @property
+    def state(self) -> Path:
+        """In the git directory, where git leaves it alone."""
+        return self.root / ".git" / "controller"
+
     def git(self, *arguments: str) -> str:
         """Run git here."""
         answer = self.machine.run("git", *arguments, cwd=self.root)

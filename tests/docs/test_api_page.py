@@ -34,7 +34,8 @@ def test_the_examples_with_curl_work(served: Served, tmp_path: Path) -> None:
     blocks = code_blocks(PAGE, "sh")
     assert len(blocks) >= 5
     script = "set -eu\n" + "\necho\n".join(blocks)
-    (tmp_path / ".controller").symlink_to(served.state)
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "controller").symlink_to(served.state)
     # Each answer on lines of its own, so that it can be told from the next.
     script = script.replace("curl -s", "curl -w '\\n' -s")
     done = subprocess.run(
@@ -57,7 +58,8 @@ def test_the_examples_with_curl_work(served: Served, tmp_path: Path) -> None:
 def test_the_examples_in_python_work(
     served: Served, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / ".controller").symlink_to(served.state)
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "controller").symlink_to(served.state)
     monkeypatch.chdir(tmp_path)
     [block] = code_blocks(PAGE, "python")
     exec(compile(block, "docs/api.md", "exec"), {})

@@ -84,7 +84,7 @@ def test_the_tutorial_is_true(tmp_path: Path, environment: dict[str, str]) -> No
                 if command == "controller run":
                     with (tmp_path / "log").open("wb") as log:
                         running = subprocess.Popen(command.split(), cwd=work, env=environment, stdout=log, stderr=log)
-                    wait_until((work / ".controller/control.sock").exists)
+                    wait_until((work / ".git/controller/control.sock").exists)
                     continue
                 done = subprocess.run(command, shell=True, cwd=work, env=environment, capture_output=True, text=True)
                 expected = "\n".join(line.rstrip() for line in output.split("\n"))

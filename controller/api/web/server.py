@@ -42,6 +42,7 @@ class HttpServer:
         self._credentials = credentials
         self._build = build
         self._control: socket.socket | None = None
+        self._control_file: os.stat_result | None = None
         self._socket: socket.socket | None = None
         self._server: QuietServer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -109,6 +110,7 @@ class HttpServer:
             self._socket = _bind(self._listen)
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._control = bind_path(self._path)
+        self._control_file = self._path.lstat()
         self._thread.start()
         if self._socket is not None:
             log.info("Dashboard", extra={"url": self.url, "hint": "`controller login` prints a link that opens it"})
@@ -122,12 +124,18 @@ class HttpServer:
             with contextlib.suppress(RuntimeError):  # it has ended already
                 self._loop.call_soon_threadsafe(self._end)
         self._thread.join(_CLOSE_SECONDS + 1)
-        self._path.unlink(missing_ok=True)
+        self._unlink()
         for one in self._sockets:
             one.close()
         self._socket = self._control = None
         for descriptor in (self._wake_read, self._wake_write):
             os.close(descriptor)
+
+    def _unlink(self) -> None:
+        """Remove the socket's file, unless another controller has put its own there."""
+        with contextlib.suppress(OSError):
+            if self._control_file is not None and os.path.samestat(self._path.lstat(), self._control_file):
+                self._path.unlink()
 
     @property
     def _sockets(self) -> list[socket.socket]:

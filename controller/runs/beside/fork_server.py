@@ -90,7 +90,7 @@ def _supervise(directory: str, own: int, new: New, area: titles.Area, began_with
     os.close(handle)
 
     def call(spec: dict[str, Any], env: dict[str, str]) -> int:
-        titles.show(area, f"controller flow {directory}", env.get("CONTROLLER_RUN_ID", ""))
+        titles.show(area, f"controller flow {directory}", env)
         as_new(new, env)
         return _leave(flow_process.main, spec["root"])
 

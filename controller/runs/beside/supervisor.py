@@ -62,7 +62,7 @@ def _supervise(spec: dict[str, Any], given: dict[str, str | None], wake: Wake, w
     except vault.SecretError as error:
         _finish(spec, started_at, {"outcome": "failed", "reason": str(error)})
     limits = Limits(spec.get("resources") or {}, spec["grace"])
-    group = Group.make(spec.get("cgroup"), f"controller-{spec['nonce']}", limits.of_group())
+    group = Group.make(spec.get("cgroup"), spec.get("cgroup_name") or f"controller-{spec['nonce']}", limits.of_group())
     mark("started", {"nonce": spec["nonce"], "at": started_at})
     reach("started", spec)
     flow = Flow(spec, wake, limits, group)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from controller.errors import RefNotFoundError
+from controller.settings import default_state_directory
 from controller.sources.git.commits import revision_of
 from controller.sources.git.process import GitError
 from controller.sources.git.reader import CommitReader
@@ -18,7 +19,7 @@ class NamedCommit(CommitReader):
     """The commit that `name` means in the repository at `repo`. Nothing is written, not even an export."""
 
     def __init__(self, repo: Path, name: str, *, path: str) -> None:
-        super().__init__(repo, path=path, exports=repo / ".controller" / "exports")
+        super().__init__(repo, path=path, exports=default_state_directory(repo) / "exports")
         self._name = name
 
     def observe(self) -> str:

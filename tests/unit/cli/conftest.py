@@ -15,7 +15,7 @@ import pytest
 
 from controller.app import Controller, Ending
 from controller.cli.main import run
-from controller.settings import Location, Settings
+from controller.settings import Location, Settings, default_state_directory
 from tests.conftest import GitRepository, wait_until
 
 FILES = {
@@ -102,7 +102,9 @@ class Followed:
 @pytest.fixture
 def followed(repository: GitRepository, command: Command) -> Iterator[Followed]:
     repository.commit(FILES)
-    location = Location(repo=repository.path, path="deployments", ref=None, state_dir=repository.path / ".controller")
+    location = Location(
+        repo=repository.path, path="deployments", ref=None, state_dir=default_state_directory(repository.path)
+    )
     controller = Controller(Settings(location=location, grace=timedelta(seconds=0.3)), Ending())
     controller.start()
     found = Followed(repository, command, controller)

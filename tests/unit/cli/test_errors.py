@@ -48,17 +48,27 @@ BAD = [
     (["next", "--at", "yesterday"], "error:"),
     (["next", "--cron", "* * * * *", "--timezone", "Mars/Olympus"], "Mars/Olympus"),
     (["next", "--cron", "* * * * *", "--interval", "5s"], "exactly one"),
-    (["trigger", "x"], "There is no state"),
+    (["trigger", "x"], "No controller has ever run for"),
     (["trigger", "x", "--param", "novalue"], "has no value"),
     (["trigger", "x", "--params", "[1]"], "must be a JSON object"),
     (["trigger", "x", "--params", "{"], "is not JSON"),
     (["trigger", "x", "--params", '{"a": NaN}'], "NaN is no JSON number"),
     (["trigger", "x", "--params", "[" * 50_000], "is not JSON"),
     (["runs", "show", "\udcff"], "is not UTF-8"),
-    (["runs", "show", "abc"], "There is no run 'abc'"),
-    (["runs", "logs", "abc"], "There is no run 'abc'"),
+    (["runs", "show", "abc"], "No controller has ever run for"),
+    (["runs", "logs", "abc"], "No controller has ever run for"),
     (["runs", "list", "--since", "whenever"], "neither a date-time nor an age"),
-    (["deployments", "show", "x"], "There is no state"),
+    (["deployments", "show", "x"], "No controller has ever run for"),
+    (["deployments"], "No controller has ever run for"),
+    (["status"], "No controller has ever run for"),
+    (["status", "--watch"], "No controller has ever run for"),
+    (["runs"], "No controller has ever run for"),
+    (["events"], "No controller has ever run for"),
+    (["events", "--follow"], "No controller has ever run for"),
+    (["occurrences", "x"], "No controller has ever run for"),
+    (["hold", "x", "--reason", "y"], "No controller has ever run for"),
+    (["restore", "x"], "No controller has ever run for"),
+    (["login"], "No controller has ever run for"),
     (["run", "--once", "--ref", "main"], "needs a git repository"),
     (["run", "--once", "--interval", "soon"], "error:"),
 ]
@@ -106,8 +116,22 @@ def test_a_damaged_or_newer_state_is_said_so(command: Command, arguments: list[s
 def test_a_state_that_was_only_just_begun_is_no_error(command: Command, arguments: list[str]) -> None:
     Path("deployments").mkdir()
     Path(".controller").mkdir()
-    Path(".controller", "state.db").touch()
+    Path(".controller", "controller.lock").touch()
+    Path(".controller", "state.db.new").touch()
     assert command(*arguments).code == 0
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["deployments", "list"], ["runs", "list"], ["run", "--once"]])
+def test_an_empty_database_is_never_taken_for_a_new_one(command: Command, arguments: list[str]) -> None:
+    Path("deployments").mkdir()
+    Path(".controller").mkdir()
+    Path(".controller", "state.db").touch()
+    answer = command(*arguments)
+    assert answer.code == 2
+    assert "has lost its history: state.db is empty" in answer.err
+    [words] = re.findall("mv .*", answer.err)
+    subprocess.run(["sh", "-c", words], check=True)
+    assert command("run", "--once").code == 0
 
 
 def test_a_second_controller_names_the_first(followed: Followed) -> None:
@@ -163,7 +187,14 @@ def test_output_that_can_not_be_written_is_no_traceback(command: Command, tmp_pa
     assert b"Traceback" not in done.stderr
 
 
+def begin_state(repository: GitRepository) -> None:
+    """What is there while the first controller is only just starting."""
+    (repository.path / ".git" / "controller").mkdir()
+    (repository.path / ".git" / "controller" / "controller.lock").touch()
+
+
 def test_closed_output_is_no_fault_of_ours(repository: GitRepository) -> None:
+    begin_state(repository)
     done = shell('"$0" status >&-; echo $? >&2', repository.path)
     assert done.stderr == b"0\n"
 
@@ -171,6 +202,7 @@ def test_closed_output_is_no_fault_of_ours(repository: GitRepository) -> None:
 def test_a_watch_without_a_terminal_prints_what_changes(repository: GitRepository) -> None:
     program = str(Path(sys.executable).parent / "controller")
     command = [program, "status", "--watch", "-o", "json"]
+    begin_state(repository)
     with subprocess.Popen(command, cwd=repository.path, stdout=subprocess.PIPE, text=True) as watch:
         assert watch.stdout is not None
         line = watch.stdout.readline()

@@ -67,14 +67,23 @@ def test_status_has_the_whole_picture(followed: Followed) -> None:
     assert_times_are_utc(found)
 
 
-def test_status_of_a_repository_without_a_state_is_an_empty_picture(
+def test_status_while_the_first_controller_is_starting_is_an_empty_picture(
     repository: GitRepository, command: Command
 ) -> None:
     repository.commit(FILES)
+    state = repository.path / ".git" / "controller"
+    state.mkdir()
+    (state / "controller.lock").touch()
     found = command("status", "-o", "json", "--repo", str(repository.path)).json
     assert found["controller"] == {"running": False, "pid": None, "started_at": None, "version": None}
     assert found["deployments"] == []
+
+
+def test_looking_makes_no_state(repository: GitRepository, command: Command) -> None:
+    repository.commit(FILES)
+    assert command("status", "--repo", str(repository.path)).code == 2
     assert not (repository.path / ".controller").exists()
+    assert not (repository.path / ".git" / "controller").exists()
 
 
 def test_deployments_are_rows_and_details(followed: Followed) -> None:

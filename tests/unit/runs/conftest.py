@@ -306,8 +306,9 @@ def world(tmp_path: Path, store: Store, clock: ManualClock, start: str) -> Itera
     try:
         made.stop()
     finally:
-        for directory in made.runs_directory.iterdir():
-            sweep(directory.name)
+        found = made.runs_directory.stat()
+        for directory in made.runs_directory.glob("*/*-*"):
+            sweep(f"{directory.name.partition('-')[2]}-{found.st_dev:x}-{found.st_ino:x}")
     assert made.failures == []
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from controller.model.runs import RunState
-from controller.runs.verdict import Alive, Ended, Lost, NotStarted, Verdict, judge
+from controller.runs.verdict import COPIED, Alive, Ended, Lost, NotStarted, Verdict, judge
 
 NONCE = "aa"
 OURS = json.dumps({"nonce": NONCE, "outcome": "succeeded", "exit_code": 0})
@@ -176,3 +176,25 @@ def test_what_is_no_file_of_a_supervisor_is_no_mark_and_keeps_nobody_waiting(tmp
     else:
         place.symlink_to("/dev/zero" if kind == "endless" else "started")
     assert isinstance(judge(tmp_path, NONCE, same_boot=True), Lost)
+
+
+@pytest.mark.parametrize("how", ["none", "free", "held"])
+@pytest.mark.parametrize("started", ["none", "ours"])
+@pytest.mark.parametrize("same_boot", [True, False])
+def test_an_attempt_of_the_original_is_not_alive_in_a_copy(
+    tmp_path: Path, how: str, started: str, same_boot: bool
+) -> None:
+    directory = tmp_path / "runs" / "r" / "1-aa"
+    directory.mkdir(parents=True)
+    inode = (tmp_path / "runs").stat().st_ino
+    (directory / "run.json").write_text(json.dumps({"state": f"fd01-{inode + 1:x}"}), encoding="utf-8")
+    assert judged(directory, how, started, "none", same_boot=same_boot) == Lost(reason=COPIED)
+    (directory / "run.json").write_text(json.dumps({"state": f"fd02-{inode:x}"}), encoding="utf-8")
+    assert judged(directory, how, started, "none", same_boot=same_boot) != Lost(reason=COPIED)
+
+
+def test_an_outcome_that_was_copied_is_the_outcome(tmp_path: Path) -> None:
+    directory = tmp_path / "runs" / "r" / "1-aa"
+    directory.mkdir(parents=True)
+    (directory / "run.json").write_text(json.dumps({"state": "fd01-0"}), encoding="utf-8")
+    assert isinstance(judged(directory, "free", "ours", "ours"), Ended)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.errors import AlreadyRunningError, StateError
+from controller.errors import AlreadyRunningError, StateError, StateLostError
+from controller.store import Store
 from controller.store.directory import StateDirectory
 from tests.conftest import NOW, wait_until
 
@@ -153,3 +154,58 @@ def test_a_child_of_the_holder_does_not_hold_it(tmp_path: Path) -> None:
         hold(directory)
         directory.release()
         assert child.poll() is None
+
+
+@pytest.fixture
+def in_use(tmp_path: Path) -> Iterator[StateDirectory]:
+    """A state directory that this process holds, with its database open."""
+    directory = StateDirectory(tmp_path / "state")
+    hold(directory)
+    store = Store.open(directory.database, check=directory.check)
+    directory.remember()
+    directory.check()
+    yield directory
+    store.close()
+    directory.release()
+
+
+@pytest.mark.parametrize("name", ["", "controller.lock", "state.db", "state.db-wal", "runs"])
+def test_a_removed_part_of_the_state_is_noticed(in_use: StateDirectory, tmp_path: Path, name: str) -> None:
+    (in_use.path / name).rename(tmp_path / "removed")
+    with pytest.raises(StateLostError, match=r"was removed or replaced while the controller ran: .* is gone"):
+        in_use.check()
+
+
+@pytest.mark.parametrize("name", ["controller.lock", "state.db", "state.db-wal"])
+def test_a_replaced_file_of_the_state_is_noticed(in_use: StateDirectory, tmp_path: Path, name: str) -> None:
+    (tmp_path / "copy").write_bytes((in_use.path / name).read_bytes())
+    (tmp_path / "copy").rename(in_use.path / name)
+    with pytest.raises(StateLostError, match=f"{name} is another file now"):
+        in_use.check()
+
+
+def test_nothing_is_written_to_a_database_that_was_removed(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path / "state")
+    hold(directory)
+    store = Store.open(directory.database, check=directory.check)
+    directory.remember()
+    directory.database.unlink()
+    with pytest.raises(StateLostError), store.write():
+        raise AssertionError("the transaction began")
+    store.close()
+    directory.release()
+
+
+def test_closing_a_replaced_database_leaves_the_log_of_the_new_one_alone(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path / "state")
+    hold(directory)
+    first = Store.open(directory.database)
+    (tmp_path / "state").rename(tmp_path / "removed")
+    (tmp_path / "state").mkdir()
+    second = Store.open(directory.database)
+    log = tmp_path / "state" / "state.db-wal"
+    before = log.stat().st_ino
+    first.close()
+    assert log.stat().st_ino == before
+    second.close()
+    directory.release()

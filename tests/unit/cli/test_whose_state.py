@@ -1,0 +1,252 @@
+"""Which repository a state belongs to, who may look at it, and what is said of one that has lost its history."""
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from controller.errors import StateError
+from controller.remotes import canonical
+from controller.settings import locate
+from controller.store.directory import StateDirectory
+from controller.store.opening import check_access
+from tests.conftest import NOW, GitRepository, new_repository
+from tests.unit.cli.conftest import Answer, Command, Followed
+
+LOOKING = [["status"], ["deployments"], ["runs"], ["events"], ["occurrences", "a"], ["plan"], ["trigger", "a"]]
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> GitRepository:
+    """A second repository, with another deployment."""
+    made = new_repository(tmp_path / "other")
+    made.commit({"deployments/b.yaml": "name: b\ncommand: ['true']\n"})
+    return made
+
+
+@pytest.fixture
+def state(tmp_path: Path, repository: GitRepository, command: Command) -> Path:
+    """A state directory that `repository`, which declares `a`, was applied to."""
+    repository.commit({"deployments/a.yaml": "name: a\ncommand: ['true']\n"})
+    made = tmp_path / "state"
+    assert once(command, repository.path, made).code == 0
+    return made
+
+
+def once(command: Command, repo: Path | str, state: Path, *more: str) -> Answer:
+    return command("run", "--once", "--repo", str(repo), "--state-dir", str(state), *more)
+
+
+def names(command: Command, repo: Path | str, state: Path) -> list[str]:
+    rows = command("deployments", "-o", "json", "--repo", str(repo), "--state-dir", str(state)).json
+    return [row["name"] for row in rows]
+
+
+def test_the_state_of_another_repository_is_refused(
+    repository: GitRepository, other: GitRepository, state: Path, command: Command
+) -> None:
+    for _ in range(2):
+        answer = once(command, other.path, state)
+        assert answer.code == 2
+        assert f"belongs to the repository {repository.path}, not to {other.path}" in answer.err
+        assert "--adopt-state" in answer.err
+    assert names(command, repository.path, state) == ["a"]
+
+
+@pytest.mark.parametrize("arguments", LOOKING, ids=" ".join)
+def test_the_state_of_another_repository_is_not_shown_as_if_it_were_this_one(
+    repository: GitRepository, other: GitRepository, state: Path, command: Command, arguments: list[str]
+) -> None:
+    answer = command(*arguments, "--repo", str(other.path), "--state-dir", str(state))
+    assert (answer.code, answer.out) == (2, "")
+    assert f"belongs to the repository {repository.path}, not to {other.path}" in answer.err
+    assert f"--repo {repository.path}" in answer.err
+
+
+def test_who_means_it_adopts_the_state(
+    repository: GitRepository, other: GitRepository, state: Path, command: Command
+) -> None:
+    assert once(command, other.path, state, "--adopt-state").code == 0
+    assert names(command, other.path, state) == ["b"]
+    assert once(command, other.path, state).code == 0
+    assert once(command, repository.path, state).code == 2
+    found = command("events", "-o", "json", "--repo", str(other.path), "--state-dir", str(state)).json
+    [event] = [event for event in found if event["reason"] == "StateAdopted"]
+    assert event["message"] == f"The state was adopted: it was {repository.path}, and is {other.path} now."
+
+
+def test_every_way_to_name_the_repository_is_the_same(
+    repository: GitRepository, state: Path, tmp_path: Path, command: Command
+) -> None:
+    (tmp_path / "link").symlink_to(repository.path)
+    path = str(repository.path)
+    for name in (
+        f"{path}/",
+        f"{tmp_path}/./repo",
+        f"{tmp_path}/elsewhere/../repo",
+        f"{tmp_path}/link",
+        f"file://{path}",
+    ):
+        assert once(command, name, state).code == 0, name
+        assert names(command, name, state) == ["a"], name
+
+
+def test_another_ref_path_or_environment_is_no_other_repository(
+    repository: GitRepository, state: Path, command: Command
+) -> None:
+    repository.git("branch", "next")
+    assert once(command, repository.path, state, "--ref", "next").code == 0
+    assert names(command, repository.path, state) == ["a"]
+    # A path that never existed is a slip: nothing is pruned for it.
+    assert once(command, repository.path, state, "--path", "elsewhere").code == 2
+    assert names(command, repository.path, state) == ["a"]
+
+
+@pytest.mark.parametrize("place", [".git/controller", ".controller"])
+def test_a_repository_that_moved_with_its_state_goes_on(
+    repository: GitRepository, tmp_path: Path, command: Command, place: str
+) -> None:
+    repository.commit({"deployments/a.yaml": "name: a\ncommand: ['true']\n"})
+    assert once(command, repository.path, repository.path / place).code == 0
+    moved = tmp_path / "moved"
+    repository.path.rename(moved)
+    assert command("status", "--repo", str(moved)).code == 0
+    assert command("run", "--once", "--repo", str(moved)).code == 0
+    found = command("events", "-o", "json", "--repo", str(moved)).json
+    assert [event["reason"] for event in found].count("StateMoved") == 1
+
+
+def test_a_copied_repository_does_not_take_the_state_of_the_original(
+    repository: GitRepository, tmp_path: Path, command: Command
+) -> None:
+    repository.commit({"deployments/a.yaml": "name: a\ncommand: ['true']\n"})
+    assert command("run", "--once", "--repo", str(repository.path)).code == 0
+    shutil.copytree(repository.path, tmp_path / "copy", symlinks=True)
+    answer = command("run", "--once", "--repo", str(tmp_path / "copy"))
+    assert answer.code == 2
+    assert f"belongs to the repository {repository.path}" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://Example.org/x/y.git", "https://example.org/x/y"),
+        ("https://example.org:443/x/y/", "https://example.org/x/y"),
+        ("ssh://git@example.org:22/x.git", "ssh://git@example.org/x.git/"),
+        ("git@Example.org:x/y.git", "git@example.org:x/y"),
+        ("file:///srv/with%20space.git", "/srv/with space.git"),
+        ("/srv/x/.git", "/srv/x"),
+    ],
+)
+def test_spellings_of_one_repository_are_equal(one: str, other: str) -> None:
+    assert canonical(one) == canonical(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://example.org/x/y", "https://example.org/x/Y"),
+        ("https://example.org/x", "https://example.net/x"),
+        ("ssh://a@example.org/x", "ssh://b@example.org/x"),
+        ("/srv/x", "/srv/x.git"),
+    ],
+)
+def test_different_repositories_are_different(one: str, other: str) -> None:
+    assert canonical(one) != canonical(other)
+
+
+@pytest.fixture
+def used(followed: Followed) -> Iterator[Followed]:
+    """A state with one run, as a controller leaves it that was killed: with a write-ahead log."""
+    assert followed("trigger", "sums", "--wait").code == 0
+    return followed
+
+
+def lose(followed: Followed, how: str) -> Path:
+    """A copy of the state without its history, of a controller that is not there."""
+    state = followed.controller.state.path
+    copy = state.parent / "copy"
+    shutil.copytree(state, copy, ignore=shutil.ignore_patterns("*.sock"))
+    for end in ("-wal", "-shm"):
+        (copy / f"state.db{end}").unlink()
+    if how == "empty":
+        (copy / "state.db").write_bytes(b"")
+    elif how == "missing":
+        (copy / "state.db").unlink()
+    elif how == "no runs":
+        with closing(sqlite3.connect(state / "state.db")) as before, closing(sqlite3.connect(copy / "state.db")) as now:
+            before.backup(now)
+            now.execute("DELETE FROM runs")
+            now.commit()
+    return copy
+
+
+@pytest.mark.parametrize("how", ["empty", "missing", "no runs", "no log"])
+def test_a_state_that_has_lost_its_history_is_refused(used: Followed, how: str) -> None:
+    copy = lose(used, how)
+    for _ in range(2):
+        answer = used("run", "--once", "--state-dir", str(copy))
+        assert (answer.code, answer.out) == (2, "")
+        assert "has lost its history" in answer.err
+    [words] = re.findall("mv .*", answer.err)
+    subprocess.run(["sh", "-c", words], check=True)
+    assert used("run", "--once", "--state-dir", str(copy)).code in (0, 1)
+
+
+def test_a_missing_database_is_noticed_without_runs_as_well(
+    state: Path, repository: GitRepository, command: Command
+) -> None:
+    (state / "token.sha256").write_text("0\n", encoding="utf-8")
+    (state / "state.db").unlink()
+    for answer in (
+        once(command, repository.path, state),
+        command("status", "--repo", str(repository.path), "--state-dir", str(state)),
+    ):
+        assert answer.code == 2
+        assert "has lost its history: state.db is missing" in answer.err
+
+
+def test_an_older_database_is_used_once_the_newer_runs_are_moved_away(used: Followed) -> None:
+    copy = lose(used, "no runs")
+    answer = used("run", "--once", "--state-dir", str(copy))
+    assert f"it has no record of 1 run in {copy}/runs" in answer.err
+    assert f"mv {copy}/runs {copy}/runs.lost" in answer.err
+
+
+def test_another_user_is_told_whose_state_it_is() -> None:
+    def told(root: Path) -> str:
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setuid(65534)
+            try:
+                check_access(locate(str(root), "", None, None))
+            except StateError as error:
+                os.write(write, error.message.encode())
+            os._exit(0)
+        os.waitpid(pid, 0)
+        os.close(write)
+        with os.fdopen(read) as stream:
+            return stream.read()
+
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        root.chmod(0o755)
+        state = StateDirectory(root / ".controller")
+        state.hold(version="1", now=NOW, pause=lambda _: None)
+        if os.geteuid() != 0:
+            state.path.chmod(0)
+        assert f"runs here (pid {os.getpid()}): its state is {state.path}" in told(root)
+        assert "A controller of the user " in told(root)
+        state.release()
+        assert f"The state directory {state.path} belongs to the user " in told(root)
+        state.path.chmod(0o700)
