@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from controller.clock import Clock
@@ -93,7 +94,8 @@ class Sweeper:
             limit=ROWS_A_TICK,
         )
         if gone:
-            log.info("Runs were forgotten", extra={"deployment": name, "count": len(gone)})
+            fields = {"deployment": name, "count": len(gone)}
+            tx.after_commit(partial(log.info, "Runs were forgotten", extra=fields))
         return list(gone)
 
     def _remove(self, run_ids: Iterable[str]) -> None:

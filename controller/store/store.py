@@ -1,9 +1,9 @@
 """One state database, opened to write (the controller) or to look (every other command)."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine
@@ -18,25 +18,44 @@ class Transaction:
 
     connection: Connection
     project: str
+    _committed: list[Callable[[], None]] = field(default_factory=list)
+
+    def after_commit(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once this transaction is on disk; never if it is not. For log lines about what it changes."""
+        self._committed.append(tell)
 
 
 class Store:
     """The database of one state directory. Safe to share between threads: writers wait for each other."""
 
-    def __init__(self, reader: Engine, writer: Engine | None, project: str) -> None:
+    def __init__(
+        self, reader: Engine, writer: Engine | None, project: str, *, write_lock: "threading.Lock | None" = None
+    ) -> None:
         self._reader = reader
         self._writer = writer
         self._project = project
-        self._write_lock = threading.Lock()
+        self._write_lock = write_lock or threading.Lock()
 
     @classmethod
     def open(cls, path: Path, *, project: str = "default") -> "Store":
         """Open to write, creating and migrating the file. Raises StateError."""
-        path.touch(mode=0o600)
+        try:
+            path.touch(mode=0o600)
+        except OSError as error:
+            raise StateError(f"The state database {path} can't be used: {error.strerror}.") from error
         engine = database.writer(path)
         with database.translated():
             database.migrate(engine)
         return cls(database.reader(path), engine, project)
+
+    def with_own_readers(self, count: int) -> "Store":
+        """The same state for one part of the process, with up to `count` reading connections that no other part uses.
+
+        So nobody who reads much can keep that part waiting. Close it before this one; its writers still take turns
+        with all others.
+        """
+        reader = database.reader_like(self._reader, count)
+        return Store(reader, self._writer, self._project, write_lock=self._write_lock)
 
     @classmethod
     def look(cls, path: Path, *, project: str = "default") -> "Store":
@@ -69,13 +88,20 @@ class Store:
         if self._writer is None:
             raise StateError("The state is open read-only.")
         with self._write_lock, database.translated(), self._writer.begin() as connection:
-            yield Transaction(connection, self._project)
+            tx = Transaction(connection, self._project)
+            yield tx
+        for tell in tx._committed:
+            tell()
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """One consistent view. Raises StateError."""
         with database.translated(), self._reader.begin() as connection:
             yield Transaction(connection, self._project)
+
+    def close_readers(self) -> None:
+        """Give back the reading connections only."""
+        self._reader.dispose()
 
     def close(self) -> None:
         """Give the files back."""
