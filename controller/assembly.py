@@ -59,7 +59,9 @@ def make_renderer(user: FlowUser | None = None) -> Renderer:
     return Renderer(environment={**environment, **user.environment}, user=as_whom)
 
 
-def examine(location: Location) -> list[Check]:
-    """What `controller doctor` shows."""
+def examine(location: Location, max_running: int | None = None) -> list[Check]:
+    """What `controller doctor` shows; None: of a controller with the default of --max-running."""
     state = StateDirectory(location.state_dir)
-    return checks(state, lambda: make_source(location, state, working_tree=False).observe())
+    return checks(
+        state, lambda: make_source(location, state, working_tree=False).observe(), max_running or DEFAULT_MAX_RUNNING
+    )

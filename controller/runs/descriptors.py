@@ -46,8 +46,3 @@ def room_for_launches() -> int:
 def connections() -> int:
     """How many HTTP connections may be open at once."""
     return min(MOST_CONNECTIONS, max(LEAST_CONNECTIONS, (limit() - FOR_OTHERS) // 4))
-
-
-def needed(max_running: int) -> int:
-    """The limit with which so many flows can run at once, beside some connections."""
-    return FOR_OTHERS + MARGIN + LEAST_CONNECTIONS + max_running + FOR_A_LAUNCH

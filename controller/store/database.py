@@ -17,7 +17,9 @@ from sqlalchemy.pool import QueuePool
 
 from controller.errors import StateError, StorageFullError
 
-SCHEMA_HEAD = "0007"
+READERS = 4
+"""How many reading connections the surfaces keep open; at most twice as many at once."""
+SCHEMA_HEAD = "0008"
 
 # What goes wrong arrives as a StateError; SQLAlchemy would also print a traceback where no logging is set up.
 logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())
@@ -49,7 +51,8 @@ def writer(path: Path) -> Engine:
 def reader(path: Path) -> Engine:
     """An engine that can't write. The file must exist."""
     url = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
-    return _reader(create_engine(url, connect_args={"timeout": 30}))
+    more = {"pool_size": READERS, "max_overflow": READERS}
+    return _reader(create_engine(url, connect_args={"timeout": 30}, **more))
 
 
 def reader_like(engine: Engine, count: int) -> Engine:

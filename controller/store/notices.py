@@ -13,6 +13,8 @@ from pathlib import Path
 from controller.model.status import Condition
 from controller.store import conditions
 
+NOTICES = "notices.json"
+"""The name of the file in the state directory."""
 BYTES = 4096
 
 
