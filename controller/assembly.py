@@ -10,6 +10,7 @@ from controller.remotes import RemoteUrl
 from controller.rendering import Renderer
 from controller.runs.users import FlowUser
 from controller.settings import (
+    DEFAULT_MAX_RUNNING,
     Location,
     flow_environment,
     git_access,
