@@ -23,13 +23,12 @@ RECENT_PASSES = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControllerView:
-    """The process that follows this repository. `conditions`: what keeps it from its work; empty if nothing does."""
+    """The process that follows this repository."""
 
     running: bool
     pid: int | None
     started_at: datetime | None
     version: str | None
-    conditions: tuple[ConditionView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,14 +90,14 @@ def look_in(
     """The same from a store that is open anyway; with the rows of `deployments`, where they are known."""
     with store.read() as tx:
         views = list_deployments(tx, now) if deployments is None else deployments
-        return _with_notices(_status(tx, _controller(state), location, now, views))
+        found = _status(tx, _controller(state), location, now, views)
+    told = read_notices(state.path / NOTICES) if found.controller.running else ()
+    return _with_notices(found, condition_views(told))
 
 
 def _controller(state: StateDirectory) -> ControllerView:
     holder = state.holder()
-    told = () if holder is None else read_notices(state.path / NOTICES)
     return ControllerView(
-        conditions=condition_views(told),
         running=holder is not None,
         pid=None if holder is None else holder.pid,
         started_at=None if holder is None else holder.started_at,
@@ -106,9 +105,8 @@ def _controller(state: StateDirectory) -> ControllerView:
     )
 
 
-def _with_notices(view: StatusView) -> StatusView:
+def _with_notices(view: StatusView, told: tuple[ConditionView, ...]) -> StatusView:
     """Nothing is ready or healthy while the controller can't record anything; the database could not say so."""
-    told = view.controller.conditions
     if not told:
         return view
     others = tuple(one for one in view.source.conditions if one.type != ConditionType.READY)

@@ -123,21 +123,26 @@ def test_a_full_disk_is_a_condition_until_there_is_space(
     controller = running(folder, **environment(library, [full], gate))
     folder.wait_for_run("a")
     gate.touch()
-    until(lambda: folder.status()["controller"]["conditions"], "a condition")
+    until(lambda: "StorageFull" in conditions(folder.status()), "a condition")
     status = folder.status()
-    said = {one["type"]: (one["status"], one["reason"]) for one in status["source"]["conditions"]}
+    said = conditions(status)
     assert said["Ready"] == ("False", "StorageFull")
     assert said["StorageFull"] == ("True", "StorageFull")
     assert status["deployments"][0]["health"] != "Healthy"
     until(lambda: controller.output.count("Runs can't go on for now") >= 2, "a second try")
     gate.unlink()
     folder.wait_for_run("a", more=1)
-    until(lambda: not folder.status()["controller"]["conditions"], "the condition to go")
+    until(lambda: "StorageFull" not in conditions(folder.status()), "the condition to go")
+    assert conditions(folder.status())["Ready"] == ("True", "Applied")
     assert controller.output.count("There is space on the disk of the state again") == 1
     assert [one["reason"] for one in folder.tell("events") if one["reason"].startswith("Storage")] == [
         "StorageRecovered"
     ]
     assert_no_due_time_is_lost(folder, "a")
+
+
+def conditions(status: Any) -> dict[str, tuple[str, str]]:
+    return {one["type"]: (one["status"], one["reason"]) for one in status["source"]["conditions"]}
 
 
 def assert_no_due_time_is_lost(folder: Folder, name: str) -> None:
@@ -181,7 +186,7 @@ def free_port() -> int:
 
 
 def test_schedules_lose_nothing_while_many_ask_for_metrics(folder: Folder, running: Start) -> None:
-    extra = "overlap: allow\ncatchup: none\nschedules: [{interval: 1s}]\n"
+    extra = "overlap: allow\ncatchup: {policy: none}\nschedules: [{interval: 1s}]\n"
     declare(folder, "a", "b", extra=extra)
     port = free_port()
     running(folder, "--listen", f"127.0.0.1:{port}", "--max-running", "8")
