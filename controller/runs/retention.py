@@ -116,7 +116,7 @@ class Sweeper:
 
     def _remove_one(self, place: Path) -> None:
         """What can't be removed stays, and is told once."""
-        failed: list[OSError] = []
+        failed: list[BaseException] = []
         try:
             if place.is_symlink() or not place.is_dir():
                 place.unlink(missing_ok=True)

@@ -30,7 +30,7 @@ class Fault:
 def build(directory: Path) -> Path:
     """The library, compiled with the machine's `cc`."""
     library = directory / "shim.so"
-    command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-o", library, SOURCE, "-ldl"]
+    command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-o", str(library), str(SOURCE), "-ldl"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return library
