@@ -23,6 +23,7 @@ from controller.model.status import SourceStatus
 from controller.reconcile import Loop, PassResult, Reconciler
 from controller.remotes import RemoteUrl
 from controller.rendering import RenderedSource
+from controller.runs import descriptors
 from controller.runs.admission import Admission
 from controller.runs.beside import flow_process
 from controller.runs.beside.waiting import ready
@@ -33,6 +34,7 @@ from controller.runs.launcher import Launcher
 from controller.runs.requests import Requests
 from controller.runs.retention import Sweeper
 from controller.runs.specification import Specifications
+from controller.runs.storage import Storage
 from controller.runs.users import FlowUser, check_ways, find_user, let_pass
 from controller.runs.warm import ForkServer
 from controller.scheduling import Timetable
@@ -46,6 +48,7 @@ from controller.settings import (
 from controller.store import Store
 from controller.store.directory import StateDirectory
 from controller.store.history import check_history
+from controller.store.notices import NOTICES, Notices
 from controller.store.ownership import claim
 from controller.views.forms import Forms
 from controller.views.status import StatusView, look_in
@@ -92,6 +95,7 @@ class Controller:
     """The controller, to be run until `ending`; `failure` says whether that was its own idea."""
 
     def __init__(self, settings: Settings, ending: Ending, clock: Clock | None = None) -> None:
+        self._open_files = descriptors.raise_limit()
         self._settings = settings
         self._ending = ending
         self._clock = clock or SystemClock()
@@ -100,14 +104,17 @@ class Controller:
         self.state = StateDirectory(location.state_dir)
         self.state.hold(version=__version__, now=self._clock.now(), pause=threading.Event().wait)
         self._store = self._open_store()
+        self._notices = Notices(self.state.path / NOTICES)
+        self._engine_store = self._store.with_own_readers(2)
+        self._reconciler_store = self._store.with_own_readers(2)
         self._source = RenderedSource(
             make_source(location, self.state, working_tree=settings.working_tree), make_renderer(user)
         )
         admission = Admission(self._clock, RunIds())
         self._timetable = Timetable(lambda name: self._engine.look_at(name))
         self._engine = Engine(
-            store=self._store,
-            specifications=Specifications(self._source, self._store, location.environment),
+            store=self._engine_store,
+            specifications=Specifications(self._source, self._engine_store, location.environment),
             clock=self._clock,
             admission=admission,
             launcher=self._launcher(user),
@@ -115,10 +122,11 @@ class Controller:
             on_tick=self._tick,
             on_failure=ending.ask,
         )
-        self._sweeper = Sweeper(self._store, self._clock, admission, self.state.runs)
+        self._engine.storage = Storage(self._engine_store, self._clock, self.state.path, self._notices.put)
+        self._sweeper = Sweeper(self._engine_store, self._clock, admission, self.state.runs)
         self._reconciler = Reconciler(
             source=self._source,
-            store=self._store,
+            store=self._reconciler_store,
             clock=self._clock,
             initial=_first_status(location),
             settle=admission.settle,
@@ -190,6 +198,7 @@ class Controller:
             group=own_group(),
             user=user,
             server=ForkServer(environment, self._clock),
+            open_files=self._open_files,
         )
 
     def check(self) -> None:
@@ -282,6 +291,9 @@ class Controller:
 
     def _close(self) -> None:
         self._web.close()
+        self._notices.close()
+        self._engine_store.close_readers()
+        self._reconciler_store.close_readers()
         self._store.close()
         self.state.release()
 

@@ -10,6 +10,7 @@ from controller.remotes import RemoteUrl
 from controller.rendering import Renderer
 from controller.runs.users import FlowUser
 from controller.settings import (
+    DEFAULT_MAX_RUNNING,
     Location,
     flow_environment,
     git_access,
@@ -59,7 +60,9 @@ def make_renderer(user: FlowUser | None = None) -> Renderer:
     return Renderer(environment={**environment, **user.environment}, user=as_whom)
 
 
-def examine(location: Location) -> list[Check]:
-    """What `controller doctor` shows."""
+def examine(location: Location, max_running: int | None = None) -> list[Check]:
+    """What `controller doctor` shows; None: of a controller with the default of --max-running."""
     state = StateDirectory(location.state_dir)
-    return checks(state, lambda: make_source(location, state, working_tree=False).observe())
+    return checks(
+        state, lambda: make_source(location, state, working_tree=False).observe(), max_running or DEFAULT_MAX_RUNNING
+    )

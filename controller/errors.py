@@ -4,6 +4,7 @@ Every layer raises from here; only the surfaces turn an error into text and an e
 repository is not an error but a `Finding` (controller.model.findings).
 """
 
+import errno
 from collections.abc import Iterable
 
 
@@ -130,6 +131,18 @@ class StateLostError(StateError):
     reason = "StateLost"
 
 
+class StorageFullError(StateError):
+    """The disk that holds the state is full: nothing can be recorded until there is space."""
+
+    reason = "StorageFull"
+
+
+class ResourceError(ControllerError):
+    """The machine is short of something for now: descriptors, memory, processes, space. What needs it is retried."""
+
+    reason = "ResourceShortage"
+
+
 class AlreadyRunningError(StateError):
     """Another controller holds the state directory."""
 
@@ -149,3 +162,36 @@ def unknown_deployment(name: str, known: Iterable[str]) -> NotFoundError:
     near = difflib.get_close_matches(name, list(known), 1)
     hint = f"Did you mean {near[0]}?" if near else "See `controller deployments list`."
     return NotFoundError(f"There is no deployment {name!r}.", hint=hint)
+
+
+_OF_PROCESSES = {
+    errno.EMFILE: "no file descriptors",
+    errno.ENFILE: "no file descriptors on this machine",
+    errno.ENOMEM: "no memory",
+    errno.EAGAIN: "no more processes or threads are allowed",
+}
+_OF_DISKS = {
+    errno.ENOSPC: "no space left on the disk",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the disk is read-only",
+    errno.EIO: "the disk reports I/O errors",
+}
+
+
+def shortage(error: BaseException | None, *, with_disk: bool = True) -> str | None:
+    """What the machine is short of, if this error or one of its causes says so; it may be there again later.
+
+    `with_disk`: a disk that is full, read-only or broken counts as well.
+    """
+    words = {**_OF_PROCESSES, **_OF_DISKS} if with_disk else _OF_PROCESSES
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, ResourceError):
+            return error.message
+        if isinstance(error, OSError) and error.errno in words:
+            return words[error.errno]
+        if isinstance(error, MemoryError):
+            return words[errno.ENOMEM]
+        error = error.__cause__ or error.__context__
+    return None

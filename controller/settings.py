@@ -27,6 +27,10 @@ _MOST_LINK_BYTES = 4096
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+DEFAULT_MAX_RUNNING = 2 * (os.cpu_count() or 1)
+"""How many flows run at once unless the operator says otherwise: twice the cores."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
     """Which repository (a directory or a URL), which part of it, and where its state is kept. All paths are absolute.
@@ -90,7 +94,7 @@ class Settings:
     is_atomic: bool = False
     drain: bool = False
     interval: timedelta = timedelta(seconds=15)
-    max_running: int = 2 * (os.cpu_count() or 1)
+    max_running: int = DEFAULT_MAX_RUNNING
     grace: timedelta = timedelta(seconds=10)
     flow_user: str | None = None
     listen: Listen | None = None

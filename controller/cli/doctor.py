@@ -7,16 +7,23 @@ from controller.settings import Location
 
 
 @click.command()
+@click.option(
+    "--max-running",
+    metavar="N",
+    envvar="CONTROLLER_MAX_RUNNING",
+    type=click.IntRange(1),
+    help="Check that so many flows could run at once. [default: twice the cores]",
+)
 @options.output
 @options.location
-def doctor(location: Location, output: str) -> int:
+def doctor(location: Location, output: str, max_running: int | None) -> int:
     """Check git, the database, time zone data, the repository, the state directory and its permissions.
 
     Exit 1 if anything is wrong, 0 with warnings only.
     """
     from controller.assembly import examine
 
-    found = examine(location)
+    found = examine(location, max_running)
     if output == "json":
         from controller.cli.output import print_json
 

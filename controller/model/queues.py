@@ -13,6 +13,9 @@ from controller.model.runs import RunId, RunState, Trigger
 EVERYTHING = "*"
 """The name under which the limit of the whole controller stands among those of the queues."""
 
+SHORTAGE = "waiting: "
+"""How the reason of a run begins that waits because the machine is short of something; what that is follows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
@@ -28,6 +31,7 @@ class Waiting:
     attempt: int
     attempts: int
     not_before: datetime | None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,3 +92,9 @@ def _obstacle(
         if limit is not None and running.get(name, 0) >= limit:
             return f"{words} ({running.get(name, 0)} of {limit})"
     return None
+
+
+def wanted(one: Waiting) -> str | None:
+    """What the machine is short of, so that this run waits though it has a place; None if nothing is known of that."""
+    is_short = one.reason is not None and one.reason.startswith(SHORTAGE)
+    return one.reason.removeprefix(SHORTAGE) if is_short and one.reason is not None else None

@@ -16,6 +16,7 @@ class ConditionType(StrEnum):
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     PRUNE_WITHHELD = "PruneWithheld"
+    STORAGE_FULL = "StorageFull"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from datetime import timedelta
 
 from controller.clock import Clock
-from controller.errors import ControllerError, StateLostError, StoppingError
+from controller.errors import ControllerError, ResourceError, StateLostError, StoppingError
 from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.sources.source import Source
 from controller.sources.watch import Watcher
@@ -50,6 +50,7 @@ class Loop:
         self._hint = threading.Event()
         self._stopping = threading.Event()
         self._failures = 0
+        self._last_words, self._repeated = "", 0
         self._watcher = Watcher(self.look)
         self._thread = threading.Thread(target=self._live, name="reconcile")
         self.failure: BaseException | None = None
@@ -125,8 +126,8 @@ class Loop:
         """Before the pass, so that nothing that happens during it goes unseen."""
         try:
             self._watcher.arm(self._source.watched())
-        except ControllerError:
-            return
+        except (ControllerError, OSError):
+            return  # polling has to do until the next pass
 
     def _pass(self) -> None:
         with self._lock:
@@ -139,13 +140,25 @@ class Loop:
         except StateLostError:
             raise
         except ControllerError as error:
-            if not self._stopping.is_set():
+            if not self._stopping.is_set() and self._is_worth_a_line(error.message):
                 log.error("The pass failed", extra={"reason": error.reason, "error": error.message})
             last, failed = error, True
+        except OSError as error:
+            last, failed = ResourceError(f"The pass failed: {error}."), True
+            if self._is_worth_a_line(last.message):
+                log.error("The pass failed", extra={"reason": last.reason, "error": str(error)})
         self._failures = min(self._failures + 1, 32) if failed else 0
+        if not failed:
+            self._last_words, self._repeated = "", 0
         with self._lock:
             asked, self._asked = self._asked[:count], self._asked[count:]
         _tell(asked, last)
+
+    def _is_worth_a_line(self, words: str) -> bool:
+        """Whether this was not said before, or not as often as twice as many failures would make it."""
+        self._repeated = self._repeated + 1 if words == self._last_words else 1
+        self._last_words = words
+        return self._repeated & (self._repeated - 1) == 0
 
     def _check_drift(self, result: PassResult) -> None:
         """Now and then also while nothing is new."""

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from controller import crashpoints
 from controller.clock import Clock
-from controller.errors import SourceError
+from controller.errors import ControllerError, SourceError, shortage
 from controller.manifests import ManifestReader, build_deployment
 from controller.model.deployments import Deployment
 from controller.model.schedules import Agenda
@@ -93,6 +93,19 @@ class Reconciler:
             stages.done("parse")
         except SourceError as error:
             return self._unavailable(error)
+        except (ControllerError, MemoryError):
+            raise
+        except OSError as error:
+            want = shortage(error, with_disk=False)
+            where = f"{error.filename}: " if error.filename else ""
+            message = f"The source can't be read for now: {where}{want or error.strerror}."
+            return self._unavailable(SourceError(message))
+        except Exception as error:
+            # Whatever a repository holds, what is in force goes on.
+            if not self._is_unavailable:
+                log.exception("The source can't be understood")
+            message = f"The source can't be understood: {type(error).__name__}: {error}."
+            return self._unavailable(SourceError(message, hint="This is a fault of controller. Please report it."))
         with self._store.read() as tx:
             approved = known.approved if (known := sources.find(tx)) is not None else None
         plan = make_plan(snapshot, desired, self._recorded, approved=approved, is_atomic=self._is_atomic)
@@ -145,8 +158,12 @@ class Reconciler:
         return applied
 
     def _agenda(self, entry: InventoryEntry) -> Agenda | None:
-        """What fires for it, if anything does."""
-        deployment = self._build(entry)
+        """What fires for it, if anything does; nothing if its recorded document can't be understood any more."""
+        try:
+            deployment = self._build(entry)
+        except Exception:
+            log.exception("A deployment can't be scheduled", extra={"deployment": entry.name})
+            return None
         schedules = active_schedules(deployment)
         return Agenda(schedules=schedules, after=entry.cursor) if schedules else None
 
@@ -166,7 +183,7 @@ class Reconciler:
     def _is_rewritten(self, old: str, new: str) -> bool:
         try:
             return self._source.is_descendant(new, old) is False
-        except SourceError:
+        except (SourceError, OSError):
             return False
 
     def _unknown_names(self, tx: Transaction, plan: Plan) -> Iterator[Event]:
@@ -208,10 +225,10 @@ class Reconciler:
 
     def _report_drift(self, names: Iterable[str]) -> None:
         found = sorted(names)
-        log.warning("Drift: jobs were not as they should be, and were repaired", extra={"deployments": found})
         message = "Its job was not as it should be, and was repaired."
         with self._store.write() as tx:
             events.append(tx, [self._event("Drift", message, name, EventSeverity.WARNING) for name in found])
+        log.warning("Drift: jobs were not as they should be, and were repaired", extra={"deployments": found})
 
     def _collect(self) -> None:
         """Forget the code that nothing needs; keep that of last good versions, though history be rewritten."""
@@ -223,12 +240,12 @@ class Reconciler:
         for revision in pinned:
             try:
                 self._source.checkout(revision)
-            except SourceError as error:
-                log.warning("A last good version can't be kept", extra={"revision": revision, "error": error.message})
+            except (SourceError, OSError) as error:
+                log.warning("A last good version can't be kept", extra={"revision": revision, "error": str(error)})
         try:
             self._source.collect(keep)
-        except SourceError as error:
-            log.warning("What is not needed any more can't be removed", extra={"error": error.message})
+        except (SourceError, OSError) as error:
+            log.warning("What is not needed any more can't be removed", extra={"error": str(error)})
 
     def _tell(self, plan: Plan, started_at: datetime, stages: Stages, *, is_new: bool) -> None:
         for finding in plan.findings:

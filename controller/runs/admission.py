@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from controller.calendar import due
@@ -228,7 +229,7 @@ def _report(tx: Transaction, now: datetime, ledger: list[Occurrence], dropped: i
     missed = len(skipped) + dropped
     for last in skipped[-1:]:
         fields = {"deployment": last.deployment, "reason": last.reason, "count": missed}
-        log.info("Skipped", extra=fields)
+        tx.after_commit(partial(log.info, "Skipped", extra=fields))
         if dropped or any(one.reason == "catch-up" for one in skipped):
             message = f"{missed} missed since {first or ledger[0].scheduled_for:%Y-%m-%d %H:%M:%SZ} and not run"
             message += f"; {dropped} of them are not in the ledger." if dropped else "."

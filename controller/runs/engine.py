@@ -17,27 +17,32 @@ from datetime import datetime
 from pathlib import Path
 
 from controller.clock import Clock
-from controller.errors import ControllerError, StateLostError
+from controller.errors import ControllerError, ResourceError, StateError, StateLostError, shortage
 from controller.model.runs import Run
 from controller.runs.admission import Admission
+from controller.runs.backoff import Backoff
+from controller.runs.descriptors import limit, room_for_launches
 from controller.runs.launcher import Launcher
 from controller.runs.specification import Specifications
+from controller.runs.storage import Storage
 from controller.runs.timekeeper import Timekeeper
 from controller.runs.waiting import Queue
 from controller.runs.watched import Watched
-from controller.runs.watchlist import Launchable, Watchlist
-from controller.store import Store, inventory, runs
+from controller.runs.watchlist import LISTENING_SECONDS, Launchable, Watchlist
+from controller.store import Store, inventory, queues, runs
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 10.0
 RETRY_SECONDS = 1.0
+LONGEST_RETRY_SECONDS = 10.0
 
 
 class Engine:
     """Runs what is due. `look_at` and `wake` may be called from any thread.
 
-    `on_tick` is called every 10 seconds, `on_failure` once if the thread has to give up; both on its thread.
+    `on_tick` is called every 10 seconds, `on_failure` once if the thread has to give up; both on its thread. `storage`
+    may be replaced before it is started.
     """
 
     def __init__(
@@ -64,9 +69,13 @@ class Engine:
         self._watchlist = Watchlist(store, clock, launcher)
         self._timekeeper = Timekeeper(store, clock)
         self._queue = Queue(store, clock, max_running)
+        self.storage = Storage(store, clock)
+        self._turns = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
+        self._launches = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
         self._due: deque[str] = deque()
         self._next_start: datetime | None = None
         self._may_wait = True
+        self._has_launched = False
         self._stopping = threading.Event()
         self._draining = threading.Event()
         self._exports: dict[str, Future[Path]] = {}
@@ -80,7 +89,8 @@ class Engine:
         self.launcher.open()
         self._timekeeper.begin()
         self._queue.open()
-        self._watchlist.recover()
+        with contextlib.suppress(ResourceError):  # each turn tries it again
+            self._watchlist.recover()
         self.wake()
         self._thread.start()
 
@@ -117,7 +127,7 @@ class Engine:
                 self._watchlist.attach(selector)
                 next_tick = self._clock.monotonic() + TICK_SECONDS
                 while not self._stopping.is_set() and not self._is_drained():
-                    ready = selector.select(self._pause(next_tick))
+                    ready = self._listen(selector, next_tick)
                     self._drain()
                     is_tick = self._clock.monotonic() >= next_tick
                     if is_tick:
@@ -133,6 +143,13 @@ class Engine:
         self.failure = error
         self._on_failure()
 
+    def _listen(self, selector: selectors.BaseSelector, next_tick: float) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait for somebody. So long supervisors could be heard; what a turn takes is not theirs to answer for."""
+        began = self._clock.monotonic()
+        ready = selector.select(self._pause(next_tick))
+        self._watchlist.listened(self._clock.monotonic() - began)
+        return ready
+
     def _is_drained(self) -> bool:
         return self._draining.is_set() and not len(self._watchlist)
 
@@ -141,30 +158,76 @@ class Engine:
         seconds = next_tick - self._clock.monotonic()
         if self._next_start is not None:
             seconds = min(seconds, (self._next_start - self._clock.now()).total_seconds())
+        if self._launches.left:
+            seconds = min(seconds, self._launches.left)
+        if self._watchlist.is_launching:
+            seconds = min(seconds, LISTENING_SECONDS)
         return max(0.0, seconds)
 
     def _turn(self, ready: Sequence[Watched], *, is_tick: bool) -> None:
         try:
             self._store.check()
-            if is_tick:
-                self._due.extend(self._released())
-            if self._timekeeper.look(is_tick=is_tick):
-                self._account()
-                self._queue.settle()
-            if is_tick:
-                self._on_tick()
-                self._may_wait = True
-            if self._watchlist.take_turn(ready, self._waiting, everything=is_tick):
-                self._may_wait = True  # somebody has made room, or waits again
-                self.wake()
-            self._end_cancelled()
+            self._take_turn(ready, is_tick=is_tick)
+            self.storage.check(is_tick=is_tick or self._turns.failures > 0)
         except StateLostError:
             raise
-        except ControllerError as error:
-            log.error("Runs can't go on for now", extra={"reason": error.reason, "error": error.message})
+        except (ControllerError, OSError) as error:
+            want = shortage(error) or "StateUnavailable"
+            reason, message = (
+                (error.reason, error.message) if isinstance(error, ControllerError) else (want, str(error))
+            )
+            if self._turns.fail(message):
+                fields = {"reason": reason, "error": message, "retry_in": self._turns.seconds}
+                log.error("Runs can't go on for now", extra=fields)
+            self.storage.failed(error)
             # What woke us is still there to be dealt with, and would wake us again at once.
-            self._stopping.wait(RETRY_SECONDS)
+            self._stopping.wait(self._turns.seconds)
             self.wake()
+        else:
+            if self._turns.succeed():
+                log.info("Runs go on")
+
+    def _take_turn(self, ready: Sequence[Watched], *, is_tick: bool) -> None:
+        if is_tick:
+            self._due.extend(self._released())
+        if self._timekeeper.look(is_tick=is_tick):
+            self._account()
+            self._queue.settle()
+        if is_tick:
+            self._tick()
+        if self._watchlist.take_turn(ready, self._waiting, everything=is_tick):
+            self._may_wait = True  # somebody has made room, or waits again
+            self.wake()
+        self._note_wants()
+        self._end_cancelled()
+
+    def _tick(self) -> None:
+        """Also what is done now and then. What goes wrong in it keeps no run waiting."""
+        self._may_wait = True
+        try:
+            self._on_tick()
+        except ControllerError:
+            raise
+        except Exception:
+            log.exception("What is done every ten seconds failed; it is tried again")
+
+    def _note_wants(self) -> None:
+        """If launches lacked something, let those that wait say so, and launch nothing for a while."""
+        want = self._watchlist.want
+        if want is not None:
+            self._watchlist.want = None
+            self._may_wait = True
+            if self._launches.fail(want):
+                fields = {"reason": ResourceError.reason, "waiting": want, "retry_in": self._launches.seconds}
+                log.warning("Runs wait: they can't be launched for now", extra=fields)
+            with self._store.write() as tx:
+                queues.note_shortage(tx, want)
+        elif self._has_launched and self._launches.failures:
+            self._launches.succeed()
+            log.info("Runs are launched again")
+            with self._store.write() as tx:
+                queues.note_shortage(tx, None)
+        self._has_launched = False
 
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -216,11 +279,19 @@ class Engine:
         is_time = self._next_start is not None and self._next_start <= now
         self._may_wait |= is_time
         free = self._max_running - used
+        if self._launches.left:
+            return []
         if free <= 0 and is_time:
             self._next_start = None  # the end of a run is what to wait for
         if free <= 0 or not self._may_wait or self._draining.is_set():
             return []
-        waiting, self._next_start = self._queue.take(free)
+        room = room_for_launches()
+        waiting, self._next_start = self._queue.take(min(free, max(1, room)))
+        if waiting and not room:
+            self._watchlist.want = f"no file descriptors (the limit is {limit()})"
+            return []
+        free = min(free, room)
+        self._has_launched = bool(waiting)
         # Fewer than there are places: until something new comes, there is nothing to look for.
         self._may_wait = len(waiting) == free
         prepared = [self._prepare(run) for run in waiting]
@@ -229,13 +300,22 @@ class Engine:
 
     def _prepare(self, run: Run) -> Launchable | None:
         """The run with its code; None while it has to wait for that, or can't have it."""
-        root = self._root(run)
-        if root is None:
-            return None
         try:
+            root = self._root(run)
+            if root is None:
+                return None
             deployment = self._specifications.resolve(run, self._clock.now())
+        except StateError:
+            raise
         except ControllerError as error:
-            self._refuse(run, error.message)
+            self._cannot(run, error, error.message)
+            return None
+        except OSError as error:
+            self._cannot(run, error, f"its code can't be read: {error}")
+            return None
+        except Exception as error:
+            log.exception("A run can't be prepared", extra={"deployment": run.deployment, "run": run.id})
+            self._cannot(run, error, f"{type(error).__name__}: {error}")
             return None
         pycache = root.parent / "pycache" if self._source.is_pinned else None
         return Launchable(run=run, deployment=deployment, root=root, pycache=pycache)
@@ -253,8 +333,15 @@ class Engine:
             del self._exports[run.revision]
             error = future.exception()
             if error is not None:
-                self._refuse(run, error.message if isinstance(error, ControllerError) else str(error))
+                self._cannot(run, error, error.message if isinstance(error, ControllerError) else str(error))
         return None
+
+    def _cannot(self, run: Run, error: BaseException, message: str) -> None:
+        """It waits if the machine is short of something, else it can't be launched at all."""
+        if (want := shortage(error)) is not None:
+            self._watchlist.want = want
+        else:
+            self._refuse(run, message)
 
     def _refuse(self, run: Run, reason: str) -> None:
         """It can't be launched, and so its place is free for another one."""

@@ -4,8 +4,11 @@ Everything that the supervisor needs stands in the run's directory before it sta
 on disk. It is forked by the fork server if that can be asked, else started cold; what follows is the same.
 """
 
+import errno
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from controller import crashpoints
+from controller.errors import shortage
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.policies import EnvSecret
 from controller.model.runs import Run
@@ -29,6 +33,7 @@ from controller.runs.warm import IMPORT, PACKAGE, ForkServer
 
 END_SECONDS = 2.0
 LOG_BYTES = 64 << 20
+_FAILED = re.compile(rb"FAILED ([0-9]{1,4})\n")
 _SUPERVISE = IMPORT + "from controller.runs.beside.supervisor import main; main(sys.argv[2])"
 
 
@@ -37,6 +42,7 @@ class Launch:
     """A supervisor that was asked for by this process. `wire`: its socket, on which it says READY and hears GO.
 
     `process` is None for one that the fork server was asked for; that one sends `handle`, a pidfd of itself.
+    `want`: what the machine was short of, so that there is no supervisor, or none that can be waited for.
     """
 
     wire: socket.socket
@@ -45,21 +51,27 @@ class Launch:
     process: subprocess.Popen[bytes] | None = None
     handle: int | None = None
     is_ready: bool = False
+    want: str | None = None
     _heard: bytes = field(default=b"", init=False)
 
     def hear(self) -> bool:
         """Take what it says; False once it has ended without READY."""
         try:
-            data, descriptors, _, _ = socket.recv_fds(self.wire, 64, 1)
+            data, descriptors, flags, _ = socket.recv_fds(self.wire, 64, 1)
         except BlockingIOError:
             return True
-        except OSError:
+        except OSError as error:
+            self.want = shortage(error)
             return False
         self._heard += data
         for descriptor in descriptors:
             self.handle = descriptor
+        if flags & socket.MSG_CTRUNC:
+            self.want = shortage(OSError(errno.EMFILE, ""))  # its handle came, and there was no room for it
+        if (failed := _FAILED.search(self._heard)) is not None:
+            self.want = shortage(OSError(int(failed[1]), "")) or self.want
         self.is_ready = self._heard.endswith(b"READY\n")
-        return bool(data)
+        return bool(data) and self.want is None
 
     def go(self) -> None:
         """Let it start the flow. What it hears of this only in part is no leave."""
@@ -79,10 +91,12 @@ class Launch:
         """See that the process is gone: one that was not let go ends by itself, if it can."""
         self.wire.close()
         if self.handle is not None and not ready([self.handle], END_SECONDS):
-            signal.pidfd_send_signal(self.handle, signal.SIGKILL)
+            with suppress(OSError):
+                signal.pidfd_send_signal(self.handle, signal.SIGKILL)
             ready([self.handle], END_SECONDS)
         if self.process is not None:
-            self.process.wait()
+            with suppress(subprocess.TimeoutExpired):  # the kernel keeps it, in the middle of a write perhaps
+                self.process.wait(END_SECONDS)
 
     def release(self) -> None:
         """Let go of it without a word: without GO it ends and nothing runs, else it goes on."""
@@ -102,7 +116,8 @@ class Launcher:
 
     `environment`: what every flow sees besides what its deployment declares. `grace`: from SIGTERM to SIGKILL.
     `variables`: where a secret's `env` is looked up. `group`: below which control groups are made. `user`: who flows
-    run as, None for the controller's own. `server`: None has every run start cold.
+    run as, None for the controller's own. `server`: None has every run start cold. `open_files`: the soft limit of
+    descriptors that flows get, None for the controller's own.
     """
 
     directory: Path
@@ -112,6 +127,7 @@ class Launcher:
     group: Path | None = None
     user: FlowUser | None = None
     server: ForkServer | None = None
+    open_files: int | None = None
     log_bytes: int = LOG_BYTES
 
     def attempt_directory(self, run_id: str, number: int, nonce: str) -> Path:
@@ -138,8 +154,17 @@ class Launcher:
         return killed
 
     def launch(self, run: Run, deployment: Deployment, root: Path, *, nonce: str, pycache: Path | None) -> Launch:
-        """Write the attempt's directory and start its supervisor. Raises OSError."""
+        """Write the attempt's directory and start its supervisor; nothing is left of what fails. Raises OSError."""
         directory = self.attempt_directory(run.id, run.attempt, nonce)
+        try:
+            return self._launch(run, deployment, root, nonce, pycache, directory)
+        except BaseException:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+
+    def _launch(
+        self, run: Run, deployment: Deployment, root: Path, nonce: str, pycache: Path | None, directory: Path
+    ) -> Launch:
         directory.parent.mkdir(exist_ok=True, mode=0o700)
         directory.mkdir(mode=0o700)
         if self.user is not None:
@@ -216,6 +241,7 @@ class Launcher:
             },
             "cgroup": self.group and str(self.group),
             "cgroup_name": cgroups.name_of(self.attempt_id(nonce)),
+            "open_files": self.open_files,
             "user": self.user and {"uid": self.user.uid, "gid": self.user.gid, "groups": self.user.groups},
             "crashpoint": crashpoints.of_supervisor(),
         }

@@ -9,10 +9,12 @@ import re
 import shutil
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from controller.clock import Clock
 from controller.model.policies import Retention
+from controller.model.status import InventoryEntry
 from controller.runs.admission import Admission
 from controller.store import Store, Transaction, inventory, retention
 
@@ -44,6 +46,7 @@ class Sweeper:
         self._directory = directory
         self._last_name = ""
         self._ticks = 0
+        self._stuck: set[str] = set()
         self._since = (clock.now(), clock.elapsed())
 
     def sweep(self) -> None:
@@ -75,7 +78,7 @@ class Sweeper:
 
     def _sweep_one(self, tx: Transaction, name: str, now: datetime, limit: int) -> list[str]:
         entry = inventory.find(tx, name)
-        said = Retention() if entry is None else self._admission.deployment(entry).retention
+        said = self._retention(entry)
         days = DAYS if said.days is None else said.days
         gone = retention.expendable(
             tx,
@@ -93,18 +96,46 @@ class Sweeper:
             limit=ROWS_A_TICK,
         )
         if gone:
-            log.info("Runs were forgotten", extra={"deployment": name, "count": len(gone)})
+            fields = {"deployment": name, "count": len(gone)}
+            tx.after_commit(partial(log.info, "Runs were forgotten", extra=fields))
         return list(gone)
+
+    def _retention(self, entry: InventoryEntry | None) -> Retention:
+        """What the deployment says; nothing if its recorded document can't be understood any more."""
+        try:
+            return Retention() if entry is None else self._admission.deployment(entry).retention
+        except Exception:
+            log.exception("The retention of a deployment can't be read", extra={"deployment": entry and entry.name})
+            return Retention()
 
     def _remove(self, run_ids: Iterable[str]) -> None:
         """Remove the directories of these runs. Their names come from the database: nothing else is followed."""
         for run_id in run_ids:
             if _RUN_ID.fullmatch(run_id):
-                shutil.rmtree(self._directory / run_id, ignore_errors=True)
+                self._remove_one(self._directory / run_id)
+
+    def _remove_one(self, place: Path) -> None:
+        """What can't be removed stays, and is told once."""
+        failed: list[BaseException] = []
+        try:
+            if place.is_symlink() or not place.is_dir():
+                place.unlink(missing_ok=True)
+            else:
+                shutil.rmtree(place, onerror=lambda _, __, raised: failed.append(raised[1]))
+        except OSError as error:
+            failed.append(error)
+        if failed and place.name not in self._stuck:
+            self._stuck.add(place.name)
+            fields = {"directory": str(place), "error": str(failed[0])}
+            log.warning("The directory of a forgotten run can't be removed", extra=fields)
 
     def _remove_orphans(self) -> None:
         """Directories whose run is gone: a controller ended between the two deletions."""
-        found = [path.name for path in self._directory.iterdir() if _RUN_ID.fullmatch(path.name)]
+        try:
+            found = [path.name for path in self._directory.iterdir() if _RUN_ID.fullmatch(path.name)]
+        except OSError as error:
+            log.warning("The directories of runs can't be listed", extra={"error": str(error)})
+            return
         with self._store.read() as tx:
             orphans = retention.unknown(tx, found)
         self._remove(orphans)

@@ -3,6 +3,7 @@
 Reading comes before the transaction that settles the runs, writing is part of it: a run that has ended has its tasks.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from controller.runs.verdict import Ended, Lost, Verdict
 from controller.store import Transaction, task_trees
 from controller.store.task_files import read_tree
 
+log = logging.getLogger(__name__)
+
 Trees = Mapping[tuple[str, int], TaskTree]
 
 
@@ -19,10 +22,21 @@ def read_trees(ended: Iterable[tuple[Run, Path, Verdict]]) -> Trees:
     """The trees of these by run and attempt: of those that ran and told of tasks."""
     found: dict[tuple[str, int], TaskTree] = {}
     for run, directory, verdict in ended:
-        tree = read_tree(directory) if isinstance(verdict, Ended | Lost) else None
+        tree = _read(run, directory) if isinstance(verdict, Ended | Lost) else None
         if tree is not None:
             found[run.id, run.attempt] = tree.ended(verdict.state.value if isinstance(verdict, Ended) else "crashed")
     return found
+
+
+def _read(run: Run, directory: Path) -> TaskTree | None:
+    """The tree of this attempt; what can't be read is told in the log, and keeps no run from its end."""
+    try:
+        return read_tree(directory)
+    except Exception:
+        log.exception(
+            "What a flow told of its tasks can't be read", extra={"deployment": run.deployment, "run": run.id}
+        )
+        return None
 
 
 def record(tx: Transaction, trees: Trees) -> None:

@@ -4,6 +4,7 @@ The decision table of docs/runs.md. Called by the engine when a supervisor ended
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from controller.errors import ResourceError, shortage
 from controller.model.runs import RunState
 
 
@@ -65,18 +67,25 @@ _OUTCOMES = [state.value for state in (RunState.SUCCEEDED, RunState.FAILED, RunS
 MAX_MARK_BYTES = 1 << 20
 MAX_SPECIFICATION_BYTES = 1 << 24
 COPIED = "outcome unknown: this state directory is a copy, and the flow was started from the original"
+_NOT_A_FILE = "it is not a regular file"
 
 
 def judge(directory: Path, nonce: str, *, same_boot: bool) -> Verdict:
-    """Read the directory of one attempt. The lock is asked first: while it is held, nothing else is final."""
-    lock = _lock_holder(directory / "lock")
-    started = _mark(directory / "started", nonce)
-    if lock is not None:
-        # A copy made of hard links shares the lock's file: what holds it is the original's.
-        if _is_copy(directory):
-            return Lost(reason=COPIED)
-        return Alive(pid=lock.pid, started=started is not None)
-    ending = _mark(directory / "exit", nonce)
+    """Read the directory of one attempt. The lock is asked first: while it is held, nothing else is final.
+
+    Whatever is in the directory, there is a verdict. Raises ResourceError only: this process could not look for now.
+    """
+    try:
+        lock = _lock_holder(directory / "lock")
+        if lock is not None:
+            # A copy made of hard links shares the lock's file: what holds it is the original's.
+            if _is_copy(directory):
+                return Lost(reason=COPIED)
+            return Alive(pid=lock.pid, started=_may_have_started(directory, nonce))
+        started = _mark(directory / "started", nonce)
+        ending = _mark(directory / "exit", nonce)
+    except (OSError, ValueError) as error:
+        return Lost(reason=f"outcome unknown: {_unreadable(error)}")
     if ending is not None:
         # A flow of the same user can write there. It spoils its own outcome, and nothing else.
         try:
@@ -99,10 +108,25 @@ def _is_copy(directory: Path) -> bool:
     anew.
     """
     with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):
-        said = json.loads(_content(directory / "run.json", MAX_SPECIFICATION_BYTES)).get("state")
+        with os.fdopen(_open_regular(directory / "run.json"), "rb") as stream:
+            said = json.loads(stream.read(MAX_SPECIFICATION_BYTES)).get("state")
         here = f"{directory.parents[1].stat().st_ino:x}"
         return isinstance(said, str) and said.rpartition("-")[2] != here
     return False
+
+
+def why_unprepared(directory: Path) -> str | None:
+    """Why this directory of an attempt does not prove that nothing ran; None if what was prepared is still there.
+
+    Raises ResourceError.
+    """
+    try:
+        found = os.lstat(directory / "run.json")
+    except (FileNotFoundError, NotADirectoryError):
+        return "the directory of the run is gone"
+    except (OSError, ValueError) as error:
+        return _unreadable(error)
+    return None if stat.S_ISREG(found.st_mode) else "run.json in the directory of the run is not a regular file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +135,9 @@ class _Holder:
 
 
 def _lock_holder(path: Path) -> _Holder | None:
+    """Who holds the lock. Raises OSError for a lock that is not a file, or can't be opened."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = _open_regular(path)
     except FileNotFoundError:
         return None
     try:
@@ -126,21 +151,51 @@ def _lock_holder(path: Path) -> _Holder | None:
     return None
 
 
+def _may_have_started(directory: Path, nonce: str) -> bool:
+    """Whether the mark is there, or can't be read."""
+    try:
+        return _mark(directory / "started", nonce) is not None
+    except OSError:
+        return True
+
+
 def _mark(path: Path, nonce: str) -> dict[str, Any] | None:
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        content = json.loads(_content(path))
-        if isinstance(content, dict) and content.get("nonce") == nonce:
-            return content
+    """What this mark of this attempt says; None for one that is not there, or is torn. Raises OSError for any other."""
+    try:
+        descriptor = _open_regular(path)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(descriptor, "rb") as stream:
+        content = stream.read(MAX_MARK_BYTES)
+    with contextlib.suppress(ValueError, RecursionError):
+        said = json.loads(content)
+        if isinstance(said, dict) and said.get("nonce") == nonce:
+            return said
     return None
 
 
-def _content(path: Path, limit: int = MAX_MARK_BYTES) -> bytes:
-    """What a regular file holds; a flow could have put something there that blocks, or has no end. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError("not a regular file")
-        return stream.read(limit)
+def _open_regular(path: Path) -> int:
+    """Open a regular file to read; a flow could have put something there that blocks, or has no end. Raises OSError."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise OSError(error.errno, _NOT_A_FILE, str(path)) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, _NOT_A_FILE, str(path))
+    return descriptor
+
+
+def _unreadable(error: OSError | ValueError) -> str:
+    """Which file of the directory of a run can't be read, and why. Raises ResourceError if that is our own want."""
+    if (want := shortage(error, with_disk=False)) is not None:
+        raise ResourceError(want) from error
+    if not isinstance(error, OSError):
+        return f"the directory of the run can't be read: {error}"
+    name = "" if error.filename is None else f"{Path(os.fsdecode(error.filename)).name} in "
+    return f"{name}the directory of the run can't be read: {error.strerror}"
 
 
 def _check(ending: dict[str, Any]) -> None:

@@ -4,11 +4,11 @@
 with the process: then everybody's turn is as good as anybody's, and the runs that were made first go first.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from controller.clock import Clock
-from controller.model.queues import EVERYTHING, judged
+from controller.model.queues import EVERYTHING, Load, Waiting, judged
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.runs.endings import skip, tell
 from controller.store import Store, Transaction, inventory, queues, runs
@@ -52,17 +52,28 @@ class Queue:
             again = queues.next_change(tx, now)
             load = queues.load(tx, now)
             places = min(free, self._places - load.running.get(EVERYTHING, 0))
-            taken: list[Run] = []
-            for one, reason in judged(queues.waiting(tx, now), load, now, self._turns) if places > 0 else ():
-                run = runs.find(tx, one.id) if reason is None else None
-                if run is not None:
-                    taken.append(run)
-                    self._served(one.deployment)
-                if len(taken) >= places:
-                    break
-            unwanted = {run.id: reason for run in taken if (reason := _unwanted(tx, run)) is not None}
+            waiting = queues.waiting(tx, now) if places > 0 else []
+            taken = self._first(tx, waiting, load, now, places)
+            unwanted: dict[RunId, str] = {}
+            if any(_unwanted(tx, run) is not None for run in taken):
+                # They were to be first: others have their places now, and all that is unwanted goes with them.
+                unwanted = _all_unwanted(tx, waiting)
+                taken = self._first(tx, [one for one in waiting if one.id not in unwanted], load, now, places)
+        for run in taken:
+            self._served(run.deployment)
         self._give_up(unwanted)
-        return [run for run in taken if run.id not in unwanted], again
+        return taken, again
+
+    def _first(self, tx: Transaction, waiting: Iterable[Waiting], load: Load, now: datetime, places: int) -> list[Run]:
+        """The first of these that can start now, as many as there are places."""
+        taken: list[Run] = []
+        for one, reason in judged(waiting, load, now, self._turns):
+            run = runs.find(tx, one.id) if reason is None and len(taken) < places else None
+            if run is not None:
+                taken.append(run)
+            if len(taken) >= places:
+                break
+        return taken
 
     def _served(self, deployment: str) -> None:
         self._turn += 1
@@ -83,7 +94,19 @@ def _unwanted(tx: Transaction, run: Run) -> str | None:
     """Why a run that its schedule asked for must not begin any more, if git has changed its mind meanwhile."""
     if run.trigger is not Trigger.SCHEDULE or run.attempt or run.state is not RunState.PENDING:
         return None
-    entry = inventory.find(tx, run.deployment)
+    return _why_not(tx, run.deployment)
+
+
+def _all_unwanted(tx: Transaction, waiting: Iterable[Waiting]) -> dict[RunId, str]:
+    """All of these that must not begin any more, each with the reason."""
+    scheduled = [one for one in waiting if one.trigger is Trigger.SCHEDULE and not one.attempt]
+    reasons = {name: _why_not(tx, name) for name in {one.deployment for one in scheduled}}
+    return {one.id: reason for one in scheduled if (reason := reasons[one.deployment]) is not None}
+
+
+def _why_not(tx: Transaction, deployment: str) -> str | None:
+    """Why the schedules of this deployment start nothing any more; None if they do."""
+    entry = inventory.find(tx, deployment)
     if entry is None:
         return "pruned"
     return "suspended" if entry.document.get("suspend") is True else None

@@ -16,7 +16,8 @@ from controller.runs.launcher import Launch
 class Watched:
     """`launch` is None for a supervisor that another controller started, or that this one has given up.
 
-    `handle` is a pidfd of such a one, once it is known. `ready_by` is when a launch is given up, in monotonic seconds.
+    `handle` is a pidfd of such a one, once it is known. `ready_by` is when a launch is given up, in seconds of
+    listening. `ended_by_itself`: its supervisor had all that it needs, nobody ended it, and it ended.
     """
 
     run: Run
@@ -25,6 +26,7 @@ class Watched:
     launch: Launch | None
     handle: int | None = None
     ready_by: float = 0.0
+    ended_by_itself: bool = False
     _is_going: bool = False
 
     @property
@@ -58,7 +60,7 @@ class Watched:
     @staticmethod
     def _signal(handle: int | None, number: signal.Signals) -> None:
         if handle is not None:
-            with suppress(ProcessLookupError):
+            with suppress(OSError):
                 signal.pidfd_send_signal(handle, number)
 
     def register(self, selector: selectors.BaseSelector | None) -> None:

@@ -11,17 +11,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from controller.clock import Clock
 from controller.crashpoints import reach
+from controller.errors import ControllerError, ResourceError, shortage
 from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunState
 from controller.runs import tasks
 from controller.runs.endings import ending, ending_of, note, record, tell
 from controller.runs.ids import new_nonce
 from controller.runs.launcher import Launcher
-from controller.runs.verdict import Alive, Ended, Lost, NotStarted, Verdict, judge
+from controller.runs.verdict import Alive, Ended, Lost, NotStarted, Verdict, judge, why_unprepared
 from controller.runs.watched import Watched
 from controller.settings import boot_id
 from controller.store import Store, Transaction, runs, turns
@@ -32,6 +34,9 @@ log = logging.getLogger(__name__)
 
 MAX_LAUNCHES = 5
 READY_SECONDS = 10.0
+"""How long we listen for READY. What counts is the time in which we did, not that in which we were kept from it."""
+LISTENING_SECONDS = 1.0
+"""How much one look can count: who is stopped while it listens hears nothing either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +54,10 @@ Decided = tuple[Watched, Ended | Lost | NotStarted]
 
 
 class Watchlist:
-    """Every run that is being launched or running, each with a descriptor that says when to judge it."""
+    """Every run that is being launched or running, each with a descriptor that says when to judge it.
+
+    `want`: what the last launches had to do without, so that their runs wait again; None if they had everything.
+    """
 
     def __init__(self, store: Store, clock: Clock, launcher: Launcher) -> None:
         self._store = store
@@ -60,6 +68,8 @@ class Watchlist:
         self._launches: Counter[str] = Counter()
         self._to_judge: dict[str, Watched] = {}
         self._selector: selectors.BaseSelector | None = None
+        self._listened = 0.0
+        self.want: str | None = None
 
     def __len__(self) -> int:
         return len(self._watched)
@@ -73,6 +83,15 @@ class Watchlist:
     def recover(self) -> None:
         """Take over what a controller before us left, and record what has ended meanwhile."""
         self.take_turn([], lambda _: [], everything=True)
+
+    @property
+    def is_launching(self) -> bool:
+        """Whether somebody is expected to say READY."""
+        return any(not watched.is_going and not watched.is_ready for watched in self._watched.values())
+
+    def listened(self, seconds: float) -> None:
+        """We have waited so long for supervisors to say something."""
+        self._listened += min(seconds, LISTENING_SECONDS)
 
     def release(self) -> None:
         """Let go of every supervisor without a word: those without GO end, the others go on."""
@@ -120,7 +139,7 @@ class Watchlist:
         tries = {one.run.id: self._attempt(one.run) for one in batch}
         reach("judged", decided)
         reach("heard", going)
-        trees = tasks.read_trees((watched.run, watched.directory, verdict) for watched, verdict in decided)
+        trees = tasks.read_trees([(watched.run, watched.directory, verdict) for watched, verdict in decided])
         with self._store.write() as tx:
             told = self._settle(tx, decided, now)
             tasks.record(tx, trees)
@@ -136,9 +155,7 @@ class Watchlist:
         for watched in going:
             self._go(watched, now, may_go=watched.run.id in running)
         reach("gone", going)
-        for one in batch:
-            if one.run.id in claimed:
-                self._start(one, tries[one.run.id])
+        self._start_all([(one, tries[one.run.id]) for one in batch if one.run.id in claimed])
         reach("launched", batch)
 
     def _heard(self, ready: Sequence[Watched]) -> list[Watched]:
@@ -148,22 +165,26 @@ class Watchlist:
             if watched.launch is None or watched.is_going:
                 ended.append(watched)
             elif not watched.launch.hear():
+                self.want = watched.launch.want or self.want
+                watched.ended_by_itself = watched.launch.want is None
                 self._give_up(watched)
                 ended.append(watched)
         return ended
 
     def _all_to_judge(self) -> list[Watched]:
         self._take_over()
-        late = [
-            watched
-            for watched in self._watched.values()
-            if not watched.is_going and not watched.is_ready and self._clock.monotonic() >= watched.ready_by
-        ]
+        late = [watched for watched in self._watched.values() if self._is_late(watched)]
         if late and self._launcher.server is not None:
             self._launcher.server.stop()  # it may be the reason; what it has forked goes on
         for watched in late:
             self._give_up(watched)
         return [watched for watched in self._watched.values() if watched.is_going]
+
+    def _is_late(self, watched: Watched) -> bool:
+        """Whether it has been silent for too long; what it said since we listened last is heard first."""
+        if watched.launch is None or watched.is_going or watched.is_ready or self._listened < watched.ready_by:
+            return False
+        return not watched.launch.hear() or not watched.is_ready
 
     def _take_over(self) -> None:
         """Watch what is being launched or running and is not watched yet."""
@@ -172,7 +193,7 @@ class Watchlist:
             left = [run for run in claimed if run.id not in self._watched]
             tries = {run.id: runs.attempts_of(tx, run.id) for run in left}
         for run in reversed(left):
-            attempt = tries[run.id][-1]
+            attempt = tries[run.id][-1] if tries[run.id] else self._attempt(run)
             directory = self._launcher.attempt_directory(run.id, attempt.number, attempt.nonce)
             self._watched[run.id] = Watched(run=run, attempt=attempt, directory=directory, launch=None)
 
@@ -185,18 +206,46 @@ class Watchlist:
             state=RunState.LAUNCHING,
         )
 
-    def _start(self, one: Launchable, attempt: Attempt) -> None:
+    def _start_all(self, claimed: Sequence[tuple[Launchable, Attempt]]) -> None:
+        """Start their supervisors. From the first that lacks something on, the others wait for their turn again."""
+        waiting: list[Run] = []
+        for one, attempt in claimed:
+            run = replace(one.run, state=RunState.LAUNCHING, attempt=attempt.number)
+            try:
+                want = self.want if waiting else self._start(run, one, attempt)
+            except ControllerError:
+                raise
+            except Exception as error:
+                log.exception("A run can't be launched", extra={"deployment": run.deployment, "run": run.id})
+                self.refuse(run, f"its supervisor could not be started: {type(error).__name__}: {error}")
+                continue
+            if want is not None:
+                self.want = want
+                waiting.append(run)
+        if waiting:
+            with self._store.write() as tx:
+                for run in waiting:
+                    runs.move(tx, run.id, expect=run.state, to=RunState.PENDING, started_at=None)
+
+    def _start(self, run: Run, one: Launchable, attempt: Attempt) -> str | None:
+        """Start its supervisor, or refuse it; returns what there is not enough of, if that is why there is none."""
         self._store.check()
-        run = replace(one.run, state=RunState.LAUNCHING, attempt=attempt.number)
         try:
             launch = self._launcher.launch(run, one.deployment, one.root, nonce=attempt.nonce, pycache=one.pycache)
+            watched = Watched(run=run, attempt=attempt, directory=launch.directory, launch=launch)
+            watched.ready_by = self._listened + READY_SECONDS
+            try:
+                watched.register(self._selector)
+            except OSError:
+                launch.end()
+                launch.release()
+                raise
         except (OSError, ValueError) as error:
-            self.refuse(run, f"its supervisor could not be started: {error}")
-            return
-        watched = Watched(run=run, attempt=attempt, directory=launch.directory, launch=launch)
-        watched.ready_by = self._clock.monotonic() + READY_SECONDS
+            if (want := shortage(error)) is None:
+                self.refuse(run, f"its supervisor could not be started: {error}")
+            return want
         self._watched[run.id] = watched
-        watched.register(self._selector)
+        return None
 
     def _go(self, watched: Watched, now: datetime, *, may_go: bool) -> None:
         """GO, if its record says `running`."""
@@ -228,6 +277,8 @@ class Watchlist:
             if isinstance(verdict, Alive):
                 self._adopt(watched, verdict)
                 continue
+            if watched.is_going and watched.launch is not None:
+                watched.ended_by_itself = True  # it was told GO
             if not isinstance(verdict, Ended):
                 self._clean_up(watched)
             decided.append((watched, verdict))
@@ -242,7 +293,15 @@ class Watchlist:
 
     def _clean_up(self, watched: Watched) -> None:
         """Nobody looks after what this run may have left."""
-        if killed := self._launcher.clean_up(watched.attempt.nonce):
+        try:
+            killed = self._launcher.clean_up(watched.attempt.nonce)
+        except OSError as error:
+            if (want := shortage(error, with_disk=False)) is not None:
+                raise ResourceError(want) from error
+            fields = {"run": watched.run.id, "error": str(error)}
+            log.warning("Processes of a lost run can't be looked for", extra=fields)
+            killed = 0
+        if killed:
             log.warning("Processes of a lost run were killed", extra={"run": watched.run.id, "count": killed})
 
     def _settle(self, tx: Transaction, decided: Sequence[Decided], now: datetime) -> list[Run]:
@@ -253,7 +312,7 @@ class Watchlist:
             run = watched.run
             if isinstance(verdict, Ended):
                 endings.append(ending_of(run, verdict, now))
-                note(run, verdict)
+                tx.after_commit(partial(note, run, verdict))
                 continue
             run = runs.find(tx, run.id) or run
             reason = verdict.reason if isinstance(verdict, Lost) else self._doubt(run, watched)
@@ -261,11 +320,13 @@ class Watchlist:
                 endings.append(ending(run, RunState.CRASHED, reason, now))
             elif run.cancel_reason is not None:
                 endings.append(ending(run, RunState.CANCELLED, run.cancel_reason, now))
-            elif (again := self._relaunch(tx, run)) is not None:
-                requeued.append(again)
-            else:
+            elif watched.ended_by_itself and self._launches[run.id] + 1 >= MAX_LAUNCHES:
                 reason = f"not launched: its supervisor ended {MAX_LAUNCHES} times"
                 endings.append(ending(run, RunState.FAILED, reason, now))
+            else:
+                if watched.ended_by_itself:
+                    tx.after_commit(partial(self._launches.update, [run.id]))
+                requeued.append(_queue_again(tx, run))
         return requeued + record(tx, endings, now)
 
     def _doubt(self, run: Run, watched: Watched) -> str | None:
@@ -275,17 +336,8 @@ class Watchlist:
         if watched.attempt.boot_id != self._boot_id:
             # Marks of the boot before may be lost with it.
             return "outcome unknown: the machine was restarted while it was being started"
-        if not (watched.directory / "run.json").is_file():
-            return "outcome unknown: the directory of the run is gone"
-        return None
-
-    def _relaunch(self, tx: Transaction, run: Run) -> Run | None:
-        """Queue it again, but not for ever: None after too many tries."""
-        self._launches[run.id] += 1
-        if self._launches[run.id] >= MAX_LAUNCHES:
-            return None
-        runs.move(tx, run.id, expect=run.state, to=RunState.PENDING, started_at=None)
-        return replace(run, state=RunState.PENDING)
+        why = why_unprepared(watched.directory)
+        return None if why is None else f"outcome unknown: {why}"
 
     def _tell(self, told: Sequence[Run]) -> None:
         for run in told:
@@ -316,13 +368,25 @@ class Watchlist:
         self._watched.pop(watched.run.id, None)
 
 
+def _queue_again(tx: Transaction, run: Run) -> Run:
+    """It has a supervisor no more, and nothing of it has run."""
+    runs.move(tx, run.id, expect=run.state, to=RunState.PENDING, started_at=None)
+    return replace(run, state=RunState.PENDING)
+
+
 def _open_holder(watched: Watched, pid: int) -> int | None:
-    """A descriptor of the process that holds the lock; None if it has just let go, and the number is another's now."""
+    """A descriptor of the process that holds the lock; None if it has just let go, and the number is another's now.
+
+    None as well while no descriptor is free: it is asked for again with the next tick.
+    """
     try:
         handle = os.pidfd_open(pid)
-    except ProcessLookupError:
+    except OSError:
         return None
-    again = judge(watched.directory, watched.attempt.nonce, same_boot=True)
+    try:
+        again: Verdict | None = judge(watched.directory, watched.attempt.nonce, same_boot=True)
+    except ResourceError:
+        again = None
     if isinstance(again, Alive) and again.pid == pid:
         return handle
     os.close(handle)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from controller.clock import Clock, SystemClock
-from controller.errors import SourceError
+from controller.errors import SourceError, shortage
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot, is_manifest, is_python
 from controller.sources.directory_code import DirectoryCode
 from controller.sources.files import Files, TooLargeError, UnstableError
@@ -156,6 +156,8 @@ class DirectorySource:
                 self._files.forget(path)
                 seen = self._files.look(path)
         except OSError as error:
+            if (want := shortage(error, with_disk=False)) is not None:
+                raise SourceError(f"{path} can't be read: {want}.") from error
             return RefusedFile(path=path, message=_refusal(error))
         except TooLargeError as error:
             return RefusedFile(path=path, message=f"A manifest may have 1 MiB; this one has {error.size} bytes.")

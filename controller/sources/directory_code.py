@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping
 
-from controller.errors import SourceError
+from controller.errors import SourceError, shortage
 from controller.model.snapshots import CodeFile
 from controller.sources.files import Files, TooLargeError, UnstableError
 from controller.sources.source import MAX_CODE_BYTES
@@ -66,7 +66,9 @@ class DirectoryCode:
             seen = self._files.look(_checked(path))
         except PermissionError as error:
             return CodeFile(digest="refused", size=0, refusal=f"the file can't be read: {error.strerror}")
-        except OSError:
+        except OSError as error:
+            if (want := shortage(error)) is not None:
+                raise SourceError(f"{path} can't be read: {want}.") from error
             return None
         except TooLargeError as error:
             stat = "-".join(str(number) for number in error.stamp)

@@ -16,9 +16,11 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 from sqlalchemy.pool import QueuePool
 
-from controller.errors import StateError
+from controller.errors import StateError, StorageFullError
 
-SCHEMA_HEAD = "0007"
+READERS = 4
+"""How many reading connections the surfaces keep open; at most twice as many at once."""
+SCHEMA_HEAD = "0008"
 
 # What goes wrong arrives as a StateError; SQLAlchemy would also print a traceback where no logging is set up.
 logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())
@@ -50,8 +52,17 @@ def writer(path: Path) -> Engine:
 def reader(path: Path) -> Engine:
     """An engine that can't write. The file must exist."""
     url = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
-    engine = create_engine(url, connect_args={"timeout": 30})
+    more = {"pool_size": READERS, "max_overflow": READERS}
+    return _reader(create_engine(url, connect_args={"timeout": 30}, **more))
 
+
+def reader_like(engine: Engine, count: int) -> Engine:
+    """Another engine for the same file, with a pool of its own of up to `count` connections."""
+    more = {"poolclass": QueuePool, "pool_size": count, "max_overflow": 0}
+    return _reader(create_engine(engine.url, connect_args={"timeout": 30}, **more))
+
+
+def _reader(engine: Engine) -> Engine:
     @event.listens_for(engine, "connect")
     def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None
@@ -130,16 +141,30 @@ def newest_run(path: Path) -> str | None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what the database driver raises into a `StateError`."""
+    """Turn everything that SQLAlchemy, its driver or the file system raises for the database into a `StateError`."""
     try:
         yield
     except exc.DBAPIError as error:
-        raise StateError(f"The state database can't be used: {error.orig}.", hint=_hint(str(error.orig))) from error
+        raise _state_error(error.orig or error) from error
+    except (exc.SQLAlchemyError, sqlite3.Error) as error:
+        raise _state_error(error) from error
+
+
+def _state_error(error: BaseException) -> StateError:
+    message = str(error)
+    kind = StorageFullError if _is_full(error) else StateError
+    return kind(f"The state database can't be used: {message}.", hint=_hint(message))
+
+
+def _is_full(error: BaseException) -> bool:
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or "disk is full" in str(error)
 
 
 def _hint(message: str) -> str:
     if "disk I/O" in message or "full" in message:
-        return "Look at the disk that holds the state directory."
+        return "Check the disk that holds the state directory, and free some space if it is full."
     if "locked" in message:
         return "Another process holds the database; a backup tool, perhaps."
+    if "QueuePool" in message:
+        return "Too many requests read the state at once. Try again in a moment."
     return "Restore it from a backup, or move the whole state directory away to start with an empty one."

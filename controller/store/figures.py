@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Integer, cast, func, select
 
 from controller.model.runs import RunState, first_id
-from controller.store.schema import runs, unindexed
+from controller.store.schema import run_counts, runs, unindexed
 from controller.store.store import Transaction
 
 FAILED = (RunState.FAILED, RunState.TIMED_OUT, RunState.CRASHED)
@@ -40,9 +40,9 @@ def by_slot(tx: Transaction, since: datetime, slot: timedelta) -> dict[tuple[dat
 
 
 def by_state(tx: Transaction) -> dict[RunState, int]:
-    """How many runs there are in each state, of all that are recorded."""
+    """How many runs there are in each state, of all that are recorded: read, not counted."""
     rows = tx.connection.execute(
-        select(runs.c.state, func.count()).where(runs.c.project == tx.project).group_by(runs.c.state)
+        select(run_counts.c.state, run_counts.c.count).where(run_counts.c.project == tx.project, run_counts.c.count > 0)
     )
     return {RunState(state): count for state, count in rows}
 

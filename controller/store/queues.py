@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
 
-from controller.model.queues import EVERYTHING, Load, Waiting
+from controller.model.queues import EVERYTHING, SHORTAGE, Load, Waiting
 from controller.model.runs import RunId, RunState, Trigger
 from controller.store import holds
 from controller.store.schema import queues, runs
@@ -34,6 +34,21 @@ def limits(tx: Transaction) -> dict[str, int]:
     """The limits by queue, and that of the whole controller."""
     rows = tx.connection.execute(select(queues.c.name, queues.c.limit).where(queues.c.project == tx.project))
     return {row.name: row.limit for row in rows}
+
+
+def note_shortage(tx: Transaction, what: str | None) -> None:
+    """Let every run that could start say what the machine is short of; None takes that back."""
+    is_pending = (runs.c.project == tx.project, runs.c.state == RunState.PENDING.value)
+    is_noted = runs.c.reason.startswith(SHORTAGE)
+    if what is None:
+        query = update(runs).where(*is_pending, is_noted).values(reason=None)
+    else:
+        said = f"{SHORTAGE}{what}"
+        query = update(runs).where(
+            *is_pending, or_(runs.c.reason.is_(None), is_noted), runs.c.reason.is_distinct_from(said)
+        )
+        query = query.values(reason=said)
+    tx.connection.execute(query)
 
 
 def load(tx: Transaction, now: datetime) -> Load:
@@ -64,6 +79,7 @@ def waiting(tx: Transaction, now: datetime | None = None) -> list[Waiting]:
         runs.c.attempt,
         runs.c.attempts,
         runs.c.not_before,
+        runs.c.reason,
     ).where(runs.c.project == tx.project)
     if now is None:
         query = query.where(runs.c.state.in_(_WAITING))
@@ -82,6 +98,7 @@ def waiting(tx: Transaction, now: datetime | None = None) -> list[Waiting]:
             attempt=row.attempt,
             attempts=row.attempts,
             not_before=row.not_before,
+            reason=row.reason,
         )
         for row in tx.connection.execute(query)
     ]

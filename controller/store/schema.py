@@ -168,6 +168,14 @@ runs = Table(
     Index("ix_runs_project_state_id", "project", "state", "id"),
 )
 
+run_counts = Table(  # written by triggers of `runs` only: migration 0008
+    "run_counts",
+    metadata,
+    Column("project", String(63), primary_key=True),
+    Column("state", String(16), primary_key=True),
+    Column("count", Integer, nullable=False),
+)
+
 attempts = Table(
     "attempts",
     metadata,

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine
@@ -18,6 +18,11 @@ class Transaction:
 
     connection: Connection
     project: str
+    _committed: list[Callable[[], None]] = field(default_factory=list)
+
+    def after_commit(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once this transaction is on disk; never if it is not. For log lines about what it changes."""
+        self._committed.append(tell)
 
 
 class Store:
@@ -27,13 +32,19 @@ class Store:
     """
 
     def __init__(
-        self, reader: Engine, writer: Engine | None, project: str, check: Callable[[], None] = lambda: None
+        self,
+        reader: Engine,
+        writer: Engine | None,
+        project: str,
+        check: Callable[[], None] = lambda: None,
+        *,
+        write_lock: "threading.Lock | None" = None,
     ) -> None:
         self.check = check
         self._reader = reader
         self._writer = writer
         self._project = project
-        self._write_lock = threading.Lock()
+        self._write_lock = write_lock or threading.Lock()
 
     @classmethod
     def open(cls, path: Path, *, project: str = "default", check: Callable[[], None] = lambda: None) -> "Store":
@@ -44,6 +55,15 @@ class Store:
         with database.translated():
             database.migrate(engine)
         return cls(database.reader(path), engine, project, check)
+
+    def with_own_readers(self, count: int) -> "Store":
+        """The same state for one part of the process, with up to `count` reading connections that no other part uses.
+
+        So nobody who reads much can keep that part waiting. Close it before this one; its writers still take turns
+        with all others.
+        """
+        reader = database.reader_like(self._reader, count)
+        return Store(reader, self._writer, self._project, self.check, write_lock=self._write_lock)
 
     @classmethod
     def look(cls, path: Path, *, project: str = "default") -> "Store":
@@ -80,7 +100,10 @@ class Store:
         with self._write_lock:
             self.check()
             with database.translated(), self._writer.begin() as connection:
-                yield Transaction(connection, self._project)
+                tx = Transaction(connection, self._project)
+                yield tx
+        for tell in tx._committed:
+            tell()
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -91,6 +114,10 @@ class Store:
         except StateError:
             self.check()  # it says better why nothing can be read
             raise
+
+    def close_readers(self) -> None:
+        """Give back the reading connections only."""
+        self._reader.dispose()
 
     def close(self) -> None:
         """Give the files back."""

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Executable, bindparam, delete, insert, select, update
+from sqlalchemy import Executable, bindparam, case, delete, insert, select, update
 
+from controller.model.queues import SHORTAGE
 from controller.model.runs import Attempt, Run, RunId, RunState
 from controller.store.schema import attempts, runs
 from controller.store.store import Transaction
@@ -58,7 +59,19 @@ def _attempt_update(*columns: str) -> _Prepared:
 
 
 _THE_ATTEMPT = (attempts.c.run_id == bindparam("run"), attempts.c.number == bindparam("of_attempt"))
-_CLAIM = _run_update("attempt")
+_CLAIM = _Prepared(
+    update(runs)
+    .where(runs.c.id == bindparam("run"), runs.c.state == bindparam("expect"))
+    .values(
+        state=bindparam("to"),
+        attempt=bindparam("new_attempt"),
+        reason=case((runs.c.reason.startswith(SHORTAGE), None), else_=runs.c.reason),
+    ),
+    "run",
+    "expect",
+    "to",
+    "new_attempt",
+)
 _FORGET = _Prepared(delete(attempts).where(*_THE_ATTEMPT), "run", "of_attempt")
 _START, _START_ATTEMPT = _run_update("started_at"), _attempt_update("started_at")
 _END, _END_ATTEMPT = _run_update(*_ENDING, "result"), _attempt_update(*_ENDING)

@@ -5,6 +5,7 @@ Each check is a value; none changes anything, and a check that fails does not ke
 
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from controller.store.inspection import SQLITE_VERSION, inspect
 
 LEAST_GIT = (2, 31)
 LEAST_FREE_BYTES = 100 * 2**20
+NEEDED_DESCRIPTORS = 90
+"""What a controller needs besides one descriptor for each flow that runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +35,14 @@ class Check:
     hint: str | None = None
 
 
-def checks(state: StateDirectory, observe: Callable[[], str]) -> list[Check]:
-    """All checks; `observe` gives the present revision of the source, or raises ControllerError."""
+def checks(state: StateDirectory, observe: Callable[[], str], max_running: int | None = None) -> list[Check]:
+    """All checks; `observe` gives the present revision of the source, or raises ControllerError.
+
+    `max_running`: how many flows are to run at once.
+    """
     found = [_python(), _git(), _sqlite(), _zones(), _source(observe), _user()]
+    if max_running is not None:
+        found.append(_open_files(max_running))
     return [*found, *_state(state)]
 
 
@@ -79,6 +87,21 @@ def _user() -> Check:
             hint="run the controller as a user of its own",
         )
     return Check(name="user", status="ok", message=f"user {os.geteuid()}")
+
+
+def _open_files(max_running: int) -> Check:
+    """Whether this process could have a descriptor for each flow; a controller raises the soft limit itself."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = NEEDED_DESCRIPTORS + max_running
+    if hard == resource.RLIM_INFINITY or hard >= needed:
+        most = "without limit" if hard == resource.RLIM_INFINITY else f"up to {hard}"
+        return Check(name="open files", status="ok", message=f"{most}, for --max-running {max_running}")
+    return Check(
+        name="open files",
+        status="warning",
+        message=f"the limit is {hard}; {needed} are needed for --max-running {max_running}",
+        hint="raise it with `ulimit -n`, or LimitNOFILE= of the systemd unit",
+    )
 
 
 def _state(state: StateDirectory) -> Iterator[Check]:

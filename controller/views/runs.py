@@ -8,7 +8,7 @@ from typing import Any
 
 from controller.errors import NotFoundError
 from controller.model.artifacts import Artifact
-from controller.model.queues import judged
+from controller.model.queues import judged, wanted
 from controller.model.runs import Run, RunState
 from controller.model.task_runs import TaskRun, TaskTree
 from controller.store import Transaction, queues, runs
@@ -121,7 +121,7 @@ def run_views(tx: Transaction, found: list[Run], now: datetime) -> list[RunView]
     reasons: dict[str, str] = {}
     if any(run.state in (RunState.PENDING, RunState.RETRYING) for run in found):
         waiting = judged(queues.waiting(tx), queues.load(tx, now), now)
-        reasons = {one.id: reason or "its turn, which is next" for one, reason in waiting}
+        reasons = {one.id: reason or wanted(one) or "its turn, which is next" for one, reason in waiting}
     return [run_view(run, reasons.get(run.id)) for run in found]
 
 

@@ -1,19 +1,20 @@
 """The whole picture: is a controller running, what does the source say, how do the deployments do, what runs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from controller.model.findings import Finding
 from controller.model.runs import RunState
-from controller.model.status import Event, PassRecord, SourceStatus, Withheld
+from controller.model.status import ConditionType, Event, PassRecord, SourceStatus, Withheld
 from controller.settings import Location
 from controller.store import Store, Transaction, events, passes, runs, sources
 from controller.store.directory import StateDirectory
+from controller.store.notices import NOTICES, read_notices
 from controller.store.opening import open_to_look
 from controller.store.run_search import RunFilter
 from controller.views.conditions import ConditionView, condition_views
-from controller.views.deployments import DeploymentView, list_deployments
+from controller.views.deployments import DeploymentView, Health, list_deployments
 from controller.views.runs import RunView, list_runs
 
 RECENT_RUNS = 8
@@ -93,7 +94,9 @@ def look_in(
     """The same from a store that is open anyway; with the rows of `deployments`, where they are known."""
     with store.read() as tx:
         views = list_deployments(tx, now) if deployments is None else deployments
-        return _status(tx, _controller(state), location, now, views)
+        found = _status(tx, _controller(state), location, now, views)
+    told = read_notices(state.path / NOTICES) if found.controller.running else ()
+    return _with_notices(found, condition_views(told))
 
 
 def _controller(state: StateDirectory) -> ControllerView:
@@ -103,6 +106,21 @@ def _controller(state: StateDirectory) -> ControllerView:
         pid=None if holder is None else holder.pid,
         started_at=None if holder is None else holder.started_at,
         version=None if holder is None else holder.version,
+    )
+
+
+def _with_notices(view: StatusView, told: tuple[ConditionView, ...]) -> StatusView:
+    """Nothing is ready or healthy while the controller can't record anything; the database could not say so."""
+    if not told:
+        return view
+    others = tuple(one for one in view.source.conditions if one.type != ConditionType.READY)
+    unready = replace(told[0], type=ConditionType.READY.value, status="False")
+    return replace(
+        view,
+        source=replace(view.source, conditions=(unready, *others, *told)),
+        deployments=tuple(
+            replace(one, health=Health.DEGRADED) if one.health is Health.HEALTHY else one for one in view.deployments
+        ),
     )
 
 

@@ -5,7 +5,6 @@ comes when there are too many; we don't.
 """
 
 import asyncio
-import resource
 import socket
 import struct
 
@@ -17,13 +16,17 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from controller.api.web.problems import problem
 from controller.api.web.sockets import MAX_WAITING, peer_of
 from controller.runs.beside.waiting import ready
+from controller.runs.descriptors import connections
 
 MAX_BODY_BYTES = 1 << 20
 MAX_HEAD_BYTES = 32 << 10
 MAX_PAGE_BYTES = 1 << 20
-MAX_CONNECTIONS = min(256, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+MAX_CONNECTIONS = connections()
 """Of the descriptors that this process may have most are left to its work."""
-MAX_ACCEPTED = 32
+MAX_WORKERS = 8
+"""How many requests are worked on at once; the others wait for that. Each more would take its turns from the engine's
+thread, of which only one runs at a time in this interpreter."""
+MAX_ACCEPTED = min(32, max(1, MAX_CONNECTIONS // 4))
 """How many are accepted at one look: fewer than there is room for, so that what one has sent is read before those
 that come after it can end it."""
 MAX_STREAMS = 200

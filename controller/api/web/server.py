@@ -165,6 +165,11 @@ class HttpServer:
         if not self._is_wanted():
             return
         assert self._server is not None
+        from anyio.to_thread import current_default_thread_limiter
+
+        from controller.api.web.limits import MAX_WORKERS
+
+        current_default_thread_limiter().total_tokens = MAX_WORKERS
         await self._server.serve(sockets=self._sockets)
 
     def _make(self) -> "QuietServer":

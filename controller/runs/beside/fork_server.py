@@ -59,7 +59,12 @@ def main(path: list[str]) -> int:
         if not rights:
             continue  # no descriptor is free; its sender sees its socket closed
         own = int.from_bytes(rights[0][2][:4], sys.byteorder)
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            os.write(own, b"FAILED %d\n" % (error.errno or 0))
+            os.close(own)
+            continue
         if pid == 0:
             control.detach()  # its number becomes the input of the supervisor
             new = New(path=path, coerced=coerced, ours=ours)

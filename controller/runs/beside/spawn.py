@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import re
+import resource
 import signal
 from typing import Any, NamedTuple
 
@@ -85,9 +86,13 @@ def _become(spec: dict[str, Any], parent: int, limits: Limits, group: Group | No
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
-    high = {target: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, 64) for target, source in targets.items()}
+    high = {target: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, EVENTS_FD + 1) for target, source in targets.items()}
     for target, source in high.items():
         os.dup2(source, target)
+    if spec.get("open_files") is not None:
+        # The controller has raised its own limit; what uses select(2) relies on the usual one.
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (spec["open_files"], most))
     os.chdir(spec["cwd"])
 
 

@@ -23,6 +23,7 @@ from controller.runs.beside.group import Group
 from controller.runs.beside.limits import Limits
 from controller.runs.beside.wake import Wake
 
+STARTED_BYTES = 1 << 9
 EXIT_BYTES = 1 << 14
 
 Warm = Callable[[dict[str, Any], dict[str, str]], int]
@@ -40,8 +41,14 @@ def main(directory: str, warmth: Warmth | None = None) -> int:
     os.chdir(directory)
     with open("run.json", encoding="utf-8") as stream:
         spec = json.load(stream)
-    if not _take_lock():
-        os._exit(3)
+    try:
+        if not _take_lock():
+            os._exit(3)
+        _prepare(spec)
+    except OSError as error:
+        # The controller waits for READY: it hears instead what there is not enough of.
+        os.write(1, b"FAILED %d\n" % (error.errno or 0))
+        raise
     tree.adopt_orphans()
     wake = Wake()
     reach("locked", spec)
@@ -58,7 +65,6 @@ def _supervise(spec: dict[str, Any], given: dict[str, str | None], wake: Wake, w
     started_at = time.time()
     try:
         env = {**spec["env"], **vault.resolve(spec.get("secrets") or {}, given)}
-        _prepare(spec)
     except vault.SecretError as error:
         _finish(spec, started_at, {"outcome": "failed", "reason": str(error)})
     limits = Limits(spec.get("resources") or {}, spec["grace"])
@@ -122,14 +128,15 @@ def _hear() -> dict[str, str | None] | None:
 
 
 def _prepare(spec: dict[str, Any]) -> None:
-    """The private directory, its owner, and room for `exit` while there is some."""
+    """The private directory, its owner, and room for both marks while there is some. Raises OSError."""
     os.makedirs("tmp", 0o700, exist_ok=True)
     user = spec.get("user")
     if user is not None:
         os.chown("tmp", user["uid"], user["gid"])
-    descriptor = os.open("exit.tmp", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    os.posix_fallocate(descriptor, 0, EXIT_BYTES)
-    os.close(descriptor)
+    for name, size in (("started.tmp", STARTED_BYTES), ("exit.tmp", EXIT_BYTES)):
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.posix_fallocate(descriptor, 0, size)
+        os.close(descriptor)
 
 
 def mark(name: str, content: dict[str, Any], *, is_durable: bool = False) -> None:

@@ -1,5 +1,6 @@
 """When the reconciler looks: a burst is one pass of the newest, whoever asks gets a pass that began afterwards."""
 
+import errno
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -161,16 +162,36 @@ def test_whoever_asks_of_a_loop_that_ends_is_not_kept_waiting(source: Counted, l
     assert isinstance(loop.ask().exception(), StoppingError)
 
 
-def test_a_fault_that_is_not_the_world_s_ends_it_with_a_word(world: World, source: Counted) -> None:
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (RuntimeError("a fault"), "The source can't be understood: RuntimeError: a fault."),
+        (RecursionError("too deep"), "The source can't be understood: RecursionError: too deep."),
+        (
+            OSError(errno.EMFILE, "Too many open files", "HEAD"),
+            "The source can't be read for now: HEAD: no file descriptors.",
+        ),
+        (
+            IsADirectoryError(errno.EISDIR, "Is a directory", "HEAD"),
+            "The source can't be read for now: HEAD: Is a directory.",
+        ),
+    ],
+)
+def test_whatever_a_repository_does_to_its_reader_what_is_applied_stays(
+    world: World, source: Counted, fault: Exception, words: str
+) -> None:
     class Faulty(GitSource):
         def observe(self) -> str:
-            raise RuntimeError("a fault")
+            raise fault
 
-    faulty = Faulty(world.root, ref=None, path="deployments", exports=world.root / "exports")
-    world.restart(source=faulty)
-    told = threading.Event()
-    loop = new_loop(world, source, on_failure=told.set)
+    world.restart(source=source)
+    assert world.reconciler.run_pass().error is None
+    world.restart(source=Faulty(world.root, ref=None, path="deployments", exports=world.root / "exports"))
+    loop = new_loop(world, source, on_failure=lambda: None)
     loop.start()
-    assert told.wait(60)
+    result = loop.ask().result(60)
     loop.stop()
-    assert isinstance(loop.failure, RuntimeError)
+    assert loop.failure is None
+    assert result.error is not None
+    assert result.error.message == words
+    assert set(world.entries()) == {"a"}

@@ -240,3 +240,19 @@ def test_a_hold_that_has_expired_is_noticed_without_a_schedule(world: World) -> 
     assert len(account(world, "a")) == 1
     with world.store.read() as tx:
         assert inventory.released(tx, world.clock.now()) == []
+
+
+def test_all_unwanted_runs_of_a_suspended_deployment_are_given_up_in_one_turn(world: World) -> None:
+    every_minute = "name: a\ncommand: ['true']\npriority: 10\noverlap: queue\nschedules: [{cron: '* * * * *'}]\n"
+    world.declare(a=every_minute, b=hourly("b"))
+    for _ in range(18):
+        world.clock.turn(MINUTE)
+        account(world, "a")
+    world.declare(a=every_minute + "suspend: true\n")
+    asked = ask(world, "b")
+    line = queue(world, places=2)
+    assert [run.id for run in line.take(2)[0]] == [asked.id]
+    assert {(run.state, run.reason) for run in world.all_runs() if run.deployment == "a"} == {
+        (RunState.SKIPPED, "suspended")
+    }
+    assert ledger(world) == [("skipped", "suspended")] * 18

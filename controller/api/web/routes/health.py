@@ -13,6 +13,7 @@ from controller.errors import StateError
 from controller.model.runs import RunState
 from controller.model.status import ConditionType
 from controller.store import figures, sources
+from controller.store.notices import NOTICES, read_notices
 from controller.views.deployments import Health, Sync
 from controller.views.runs import shown
 
@@ -27,13 +28,15 @@ async def healthz() -> Response:
 
 @router.get("/readyz", tags=["health"], summary="Is the state readable and a first pass done?")
 def readyz(request: Request) -> Response:
-    """503 until the first pass over the source is done, and while the state can't be read."""
+    """503 until the first pass over the source is done, and while the state can't be read or written to."""
     parts = parts_of(request)
     try:
         with parts.store.read() as tx:
             status = sources.find(tx)
     except StateError as error:
         return problem(503, error.reason, error.message, hint=error.hint)
+    for told in read_notices(parts.state.path / NOTICES):
+        return problem(503, told.reason, told.message)
     if status is None:
         return problem(503, "NotReady", "No pass over the source is done yet.")
     return answer(request, {"ready": True, "revision": status.last_applied_revision})
@@ -62,6 +65,8 @@ def _metrics(request: Request) -> Iterator[str]:
     yield from _metric("controller_deployments_health", "gauge", "Deployments by health.", _labelled("health", healths))
     conditions = dict.fromkeys(ConditionType, 0)
     conditions |= {one.type: int(one.status) for one in (() if source is None else source.conditions)}
+    for told in read_notices(parts.state.path / NOTICES):
+        conditions |= {ConditionType.READY: 0, told.type: int(told.status)}
     words = "Conditions of the source, 1 for true."
     yield from _metric("controller_source_condition", "gauge", words, _labelled("type", conditions))
     withheld = len(source.withheld.deployments) if source is not None and source.withheld is not None else 0

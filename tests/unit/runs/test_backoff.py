@@ -1,0 +1,63 @@
+"""Pauses grow with the failures in a row, and ever fewer of them are worth a line."""
+
+import pytest
+
+from controller.errors import ResourceError, SourceError, shortage
+from controller.runs.backoff import Backoff
+from tests.conftest import ManualClock
+
+
+class StoppedClock(ManualClock):
+    """Its monotonic time stands still too."""
+
+    seconds = 100.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def test_each_failure_doubles_the_pause_up_to_the_longest_and_a_success_ends_it() -> None:
+    pauses = Backoff(StoppedClock(), first=1, longest=10)
+    seen = []
+    for _ in range(6):
+        pauses.fail("full")
+        seen.append((pauses.seconds, pauses.left))
+    assert seen == [(1, 1), (2, 2), (4, 4), (8, 8), (10, 10), (10, 10)]
+    assert pauses.succeed()
+    assert not pauses.succeed()
+    assert (pauses.seconds, pauses.left, pauses.failures) == (0, 0, 0)
+
+
+def test_what_fails_for_ever_is_told_ever_more_rarely_and_what_is_new_at_once() -> None:
+    pauses = Backoff(StoppedClock(), first=1, longest=10)
+    told = [number for number in range(1, 101) if pauses.fail("full")]
+    assert told == [1, 2, 4, 8, 16, 32, 64]
+    assert pauses.fail("read-only")
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "without_disk"),
+    [
+        (24, "no file descriptors", "no file descriptors"),
+        (23, "no file descriptors on this machine", "no file descriptors on this machine"),
+        (12, "no memory", "no memory"),
+        (11, "no more processes or threads are allowed", "no more processes or threads are allowed"),
+        (28, "no space left on the disk", None),
+        (122, "the disk quota is used up", None),
+        (30, "the disk is read-only", None),
+        (5, "the disk reports I/O errors", None),
+        (13, None, None),
+        (2, None, None),
+    ],
+)
+def test_a_shortage_is_known_by_its_number(number: int, words: str | None, without_disk: str | None) -> None:
+    error = OSError(number, "")
+    assert (shortage(error), shortage(error, with_disk=False)) == (words, without_disk)
+
+
+def test_a_shortage_is_found_behind_the_error_that_it_caused() -> None:
+    error = SourceError("git could not read the repository.")
+    error.__cause__ = OSError(24, "Too many open files")
+    assert shortage(error) == "no file descriptors"
+    assert shortage(ResourceError("no memory")) == "no memory"
+    assert shortage(SourceError("gone")) is None

@@ -1,0 +1,141 @@
+"""A supervisor is given up for its silence only while somebody listens, and a stall of the engine is not its fault."""
+
+import logging
+import os
+import selectors
+import signal
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from controller.model.runs import RunState
+from controller.runs import launcher
+from controller.runs.admission import Request
+from controller.runs.launcher import Launch, Launcher
+from controller.runs.specification import Specifications
+from controller.runs.watchlist import MAX_LAUNCHES, READY_SECONDS, Launchable, Watchlist
+from tests.conftest import PATIENCE_SECONDS, wait_until
+from tests.unit.runs.conftest import GRACE, PATH, World, command
+from tests.unit.runs.test_queueing import account, hourly
+
+pytestmark = [pytest.mark.integration, pytest.mark.parametrize("start", ["cold"])]
+
+
+class Claimed:
+    """One claimed run with a real supervisor, and the watchlist that waits for its READY."""
+
+    def __init__(self, world: World) -> None:
+        world.declare(a=command("a", "exit 0"))
+        made = Launcher(directory=world.runs_directory, environment={"PATH": PATH}, grace=GRACE)
+        self.world = world
+        self.watchlist = Watchlist(world.store, world.clock, made)
+        self.selector = selectors.DefaultSelector()
+        self.watchlist.attach(self.selector)
+        with world.store.write() as tx:
+            self.run = world.admission.request(tx, Request(deployment="a", parameters={}))
+
+    def claim(self) -> None:
+        found = self.world.find(self.run)
+        deployment = Specifications(self.world.source, self.world.store).resolve(found, self.world.clock.now())
+        one = Launchable(run=found, deployment=deployment, root=self.world.root, pycache=None)
+        self.watchlist.take_turn([], lambda _: [one], everything=False)
+
+    def turn(self, *, everything: bool, seconds: float = PATIENCE_SECONDS) -> None:
+        ready = self.selector.select(seconds)
+        self.watchlist.take_turn([key.data for key, _ in ready], lambda _: [], everything=everything)
+
+    @property
+    def launch(self) -> Launch:
+        [watched] = self.watchlist._watched.values()
+        assert watched.launch is not None
+        return watched.launch
+
+
+@pytest.fixture
+def claimed(world: World) -> Iterator[Claimed]:
+    found = Claimed(world)
+    yield found
+    found.watchlist.release()
+    found.selector.close()
+
+
+def stand_in(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on supervisors are this instead: processes that never say READY."""
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+
+
+def test_ready_that_lies_unread_is_read_before_a_supervisor_is_given_up(claimed: Claimed) -> None:
+    claimed.claim()
+    assert claimed.selector.select(PATIENCE_SECONDS)
+    for _ in range(100):
+        claimed.watchlist.listened(READY_SECONDS)
+    claimed.watchlist.take_turn([], lambda _: [], everything=True)
+    assert claimed.world.find(claimed.run).state is RunState.RUNNING
+
+
+def test_a_stall_counts_as_one_look(claimed: Claimed) -> None:
+    claimed.claim()
+    os.kill(claimed.launch.process.pid, signal.SIGSTOP)  # type: ignore[union-attr]
+    claimed.watchlist.listened(3600.0)
+    claimed.watchlist.take_turn([], lambda _: [], everything=True)
+    os.kill(claimed.launch.process.pid, signal.SIGCONT)  # type: ignore[union-attr]
+    claimed.turn(everything=False)
+    assert claimed.world.find(claimed.run).state is RunState.RUNNING
+
+
+def test_a_supervisor_that_we_give_up_is_never_counted_against_its_run(
+    claimed: Claimed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "END_SECONDS", 0.05)
+    stand_in("exec sleep 900", tmp_path, monkeypatch)
+    for _ in range(MAX_LAUNCHES + 2):
+        claimed.claim()
+        for _ in range(20):
+            claimed.watchlist.listened(1.0)
+        claimed.watchlist.take_turn([], lambda _: [], everything=True)
+        claimed.watchlist.take_turn([], lambda _: [], everything=True)
+        found = claimed.world.find(claimed.run)
+        assert (found.state, found.reason) == (RunState.PENDING, None)
+    monkeypatch.undo()
+    claimed.claim()
+    claimed.turn(everything=False)
+    assert claimed.world.find(claimed.run).state is RunState.RUNNING
+
+
+def test_a_supervisor_that_ends_by_itself_five_times_is_the_end_of_its_run(
+    claimed: Claimed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in("exit 1", tmp_path, monkeypatch)
+    for _ in range(MAX_LAUNCHES):
+        assert claimed.world.find(claimed.run).state is RunState.PENDING
+        claimed.claim()
+        while len(claimed.watchlist):
+            claimed.turn(everything=False)
+    found = claimed.world.find(claimed.run)
+    assert (found.state, found.reason) == (RunState.FAILED, "not launched: its supervisor ended 5 times")
+
+
+def test_skips_are_logged_once_and_after_their_commit(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "controller")
+    world.declare(a=hourly(extra="suspend: true\n"))
+    with world.store.write() as tx:
+        tx.connection.exec_driver_sql(
+            "CREATE TRIGGER refuse BEFORE INSERT ON occurrences "
+            "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
+    engine = world.start()
+    world.clock.turn(timedelta(hours=1))
+    engine.look_at("a")
+    wait_until(lambda: "Runs can't go on for now" in caplog.messages)
+    assert "Skipped" not in caplog.messages
+    with world.store.write() as tx:
+        tx.connection.exec_driver_sql("DROP TRIGGER refuse")
+    wait_until(lambda: "Skipped" in caplog.messages)
+    account(world, "a")
+    assert caplog.messages.count("Skipped") == 1
