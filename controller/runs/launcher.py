@@ -180,6 +180,7 @@ class Launcher:
             "argv": argv,
             "call": call,
             "cwd": str(root / deployment.working_directory),
+            "export": pycache and str(root.parent),
             "env": self._environment(run, deployment, directory),
             "secrets": {
                 name: {"env": secret.env} if isinstance(secret, EnvSecret) else {"file": secret.file}
