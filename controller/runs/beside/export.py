@@ -5,8 +5,8 @@ bytecode; `lock`, which keeps the controller from removing what is in use; `doub
 its list before the next run.
 
 The supervisor gets mounts of its own (mount_namespaces(7)), in which everything below `exports` but this `pycache` is
-read-only, also for root. It still sees what the machine mounts and unmounts later; what the flow mounts ends with the run. That needs
-CAP_SYS_ADMIN, and is refused to ordinary users and in most containers: there only the permission bits protect the tree.
+read-only, also for root. It still sees what the machine mounts and unmounts later; what the flow mounts ends with the
+run. That needs CAP_SYS_ADMIN, which ordinary users and most containers lack: there only permissions protect the tree.
 """
 
 import ctypes
