@@ -30,6 +30,7 @@ from controller.runs.cgroups import own_group
 from controller.runs.engine import Engine
 from controller.runs.ids import RunIds
 from controller.runs.launcher import Launcher
+from controller.runs.lost_output import mark_lost_output
 from controller.runs.protection import Protection, find_protection
 from controller.runs.requests import Requests
 from controller.runs.retention import Sweeper
@@ -205,6 +206,7 @@ class Controller:
             extra={"version": __version__, "repo": str(location.repo), "path": location.path, "ref": location.ref},
         )
         self._say_what_is_not_enforced()
+        mark_lost_output(self.state.runs)
         self._timetable.start()
         self._engine.start()
         self._loop.start()

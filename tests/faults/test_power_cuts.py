@@ -1,13 +1,11 @@
 """The power fails: what was said to be on disk is there afterwards, and what is not is made anew, never half used."""
 
-import json
 import logging
 import os
 from pathlib import Path
 
 import pytest
 
-from controller.runs.logs import log_files
 from controller.sources.exports import Entry, Exports, Kind
 from tests.acceptance.conftest import Start
 from tests.acceptance.harness import Repository
@@ -77,3 +75,20 @@ def test_runs_of_a_commit_succeed_with_their_effect_after_a_power_cut_right_afte
     assert effect.read_text(encoding="ascii") == "xxx"
     [export] = (disk.path / "state" / "exports").glob("[0-9a-f]*")
     assert {path.read_text(encoding="utf-8") for path in (export / "tree" / "data").iterdir()} == {"content"}
+
+
+def test_a_run_whose_output_was_lost_says_so(disk: Disk, repository: Repository, running: Start) -> None:
+    repository.write("deployments/a.yaml", "name: a\ncommand: [sh, -c, 'echo much; echo more']\n")
+    repository.commit()
+    state = str(disk.path / "state")
+    repository.machine.environment["CONTROLLER_STATE_DIR"] = state
+    first = running(repository, "--state-dir", state)
+    run_id = repository.trigger("a")["id"]
+    first.process.kill()
+    first.process.wait()
+    disk.cut_power()
+    running(repository, "--state-dir", state)
+    assert repository.tell("runs", "show", run_id)["state"] == "succeeded"
+    lines = repository.ask("runs", "logs", run_id).out.splitlines()
+    lost = "[controller: 10 bytes of output were lost when the machine lost power]"
+    assert lines in (["much", "more"], [lost])
