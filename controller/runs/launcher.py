@@ -21,14 +21,14 @@ from controller import crashpoints
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.policies import EnvSecret
 from controller.model.runs import Run
-from controller.runs.beside import flow_process
+from controller.runs.beside import cold, flow_process
 from controller.runs.beside.waiting import ready
 from controller.runs.users import FlowUser, let_pass, own_directory
-from controller.runs.warm import IMPORT, PACKAGE, ForkServer
+from controller.runs.warm import PACKAGE, ForkServer
+from controller.sources.source import as_text
 
 END_SECONDS = 2.0
 LOG_BYTES = 64 << 20
-_SUPERVISE = IMPORT + "from controller.runs.beside.supervisor import main; main(sys.argv[2])"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -132,7 +132,7 @@ class Launcher:
             stream.write(json.dumps(spec).encode())
         crashpoints.reach("prepared")
         secrets = {
-            name: self.variables.get(secret.env)
+            name: None if (value := self.variables.get(secret.env)) is None else as_text(value)
             for name, secret in deployment.secrets.items()
             if isinstance(secret, EnvSecret)
         }
@@ -168,19 +168,20 @@ class Launcher:
     ) -> dict[str, Any]:
         target = deployment.target
         call: dict[str, Any] = {"parameters": run.parameters}
-        argv = [sys.executable, "-P", flow_process.__file__]
+        argv = [as_text(sys.executable), "-P", as_text(flow_process.__file__)]
         if isinstance(target, CommandTarget):
             argv = list(target.argv)
         else:
-            place = {"root": str(root), "path": target.path, "name": target.name}
-            call |= {**place, "pycache": pycache and str(pycache)}
+            place = {"root": as_text(root), "path": target.path, "name": target.name}
+            call |= {**place, "pycache": pycache and as_text(pycache)}
         limits = deployment.resources
         return {
             "nonce": nonce,
             "argv": argv,
             "call": call,
-            "cwd": str(root / deployment.working_directory),
-            "export": pycache and str(root.parent),
+            "cwd": os.path.join(as_text(root), deployment.working_directory),  # noqa: PTH118
+            "working_directory": deployment.working_directory,
+            "export": pycache and as_text(root.parent),
             "env": self._environment(run, deployment, directory),
             "secrets": {
                 name: {"env": secret.env} if isinstance(secret, EnvSecret) else {"file": secret.file}
@@ -194,7 +195,7 @@ class Launcher:
                 "cpu_seconds": limits.cpu_seconds,
                 "processes": limits.processes,
             },
-            "cgroup": self.group and str(self.group),
+            "cgroup": self.group and as_text(self.group),
             "user": self.user and {"uid": self.user.uid, "gid": self.user.gid, "groups": self.user.groups},
             "crashpoint": crashpoints.of_supervisor(),
         }
@@ -202,9 +203,9 @@ class Launcher:
     def _environment(self, run: Run, deployment: Deployment, directory: Path) -> dict[str, str]:
         scheduled_for = "" if run.scheduled_for is None else run.scheduled_for.isoformat().replace("+00:00", "Z")
         return {
-            **self.environment,
+            **{name: as_text(value) for name, value in self.environment.items()},
             **deployment.env,
-            "TMPDIR": str(directory / "tmp"),
+            "TMPDIR": as_text(directory / "tmp"),
             "CONTROLLER_RUN_ID": run.id,
             "CONTROLLER_DEPLOYMENT": run.deployment,
             "CONTROLLER_ATTEMPT": str(run.attempt),
@@ -230,7 +231,7 @@ def _start_cold(directory: Path, wire: socket.socket) -> subprocess.Popen[bytes]
     """A supervisor in an interpreter of its own."""
     with open(directory / "supervisor.log", "wb", opener=_private) as errors:
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", "-X", "utf8", "-c", _SUPERVISE, str(PACKAGE), str(directory)],
+            [sys.executable, *cold.SUPERVISOR, str(PACKAGE), str(directory)],
             stdin=wire.fileno(),
             stdout=wire.fileno(),
             stderr=errors,

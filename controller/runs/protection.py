@@ -9,7 +9,8 @@ import sys
 import tempfile
 from enum import StrEnum
 
-from controller.runs.warm import IMPORT, PACKAGE
+from controller.runs.beside.cold import IMPORT
+from controller.runs.warm import PACKAGE
 
 _SECONDS = 10.0
 _SEAL = (

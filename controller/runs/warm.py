@@ -14,12 +14,11 @@ from pathlib import Path
 
 import controller
 from controller.clock import Clock
+from controller.runs.beside.cold import IMPORT
 
 log = logging.getLogger(__name__)
 
 PACKAGE = Path(controller.__file__).parents[1]
-# Our package is found where it is and nowhere else, without its surroundings on the path.
-IMPORT = "import sys; path = sys.path[:]; sys.path.insert(0, sys.argv[1]); import controller; sys.path[:] = path; "
 _SERVE = IMPORT + "from controller.runs.beside.fork_server import main; sys.exit(main(path))"
 _ROOM_FOR_TITLES = "-" * 200
 _NO_RUN = "-" * 36

@@ -94,6 +94,11 @@ def visible(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def as_text(path: str | os.PathLike[str]) -> str:
+    """What the system gave us, a path or a variable, as UTF-8 whatever the locale; `native` is the way back."""
+    return os.fsencode(path).decode("utf-8", "surrogateescape")
+
+
 def native(path: str) -> str:
     """A path of a revision, which is UTF-8 whatever the locale, as Python's own functions take it here."""
     return os.fsdecode(path.encode("utf-8", "surrogateescape"))

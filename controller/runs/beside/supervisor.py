@@ -72,8 +72,7 @@ def _supervise(spec: dict[str, Any], given: dict[str, str | None], wake: Wake, w
     try:
         pid = flow.start(env, is_fork=is_fork)
     except OSError as error:
-        name = error.filename or spec["argv"][0]
-        ending: dict[str, Any] = {"outcome": "failed", "reason": f"could not be started: {error.strerror}: {name}"}
+        ending: dict[str, Any] = {"outcome": "failed", "reason": _not_started(spec, error)}
     else:
         if pid == 0:
             assert warmth is not None
@@ -85,6 +84,15 @@ def _supervise(spec: dict[str, Any], given: dict[str, str | None], wake: Wake, w
         export.doubt()
     reach("ended", spec)
     _finish(spec, started_at, ending)
+
+
+def _not_started(spec: dict[str, Any], error: OSError) -> str:
+    """Why the flow could not be started. Its working directory is named as its deployment names it."""
+    name = error.filename or spec["argv"][0]
+    if name == spec["cwd"]:
+        place = spec.get("working_directory")
+        name = f"the working directory {place}" if place else "the directory of its code"
+    return f"could not be started: {error.strerror}: {name}"
 
 
 def _hold_code(spec: dict[str, Any]) -> Export | None:
