@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
-.PHONY: help run test check format prefect bench simulate lock clean browser
+.PHONY: help run test check format prefect faults bench simulate lock clean browser
 help:  ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -46,6 +46,9 @@ prefect: $(VENV)/dev.stamp  ## install Prefect into .venv-prefect, and run its o
 	test -x .venv-prefect/bin/python || $(PYTHON) -m venv .venv-prefect
 	.venv-prefect/bin/python -m pip --disable-pip-version-check --quiet install "prefect>=3,<4"
 	$(BIN)/python -m pytest -q -m prefect
+
+faults: $(VENV)/dev.stamp  ## cut the power of a disk under the controller, and make system calls fail (needs root)
+	$(BIN)/python -m pytest -q -m faults tests/faults
 
 bench: $(VENV)/dev.stamp  ## measure, print a table, write benchmarks/results.json
 	$(BIN)/python -m benchmarks

@@ -31,6 +31,8 @@ from controller.runs.cgroups import own_group
 from controller.runs.engine import Engine
 from controller.runs.ids import RunIds
 from controller.runs.launcher import Launcher
+from controller.runs.lost_output import mark_lost_output
+from controller.runs.protection import Protection, find_protection
 from controller.runs.requests import Requests
 from controller.runs.retention import Sweeper
 from controller.runs.specification import Specifications
@@ -238,10 +240,22 @@ class Controller:
                 "state": str(self.state.path),
             },
         )
+        self._say_what_is_not_enforced()
+        mark_lost_output(self.state.runs)
         self._timetable.start()
         self._engine.start()
         self._loop.start()
         self._web.start()
+
+    def _say_what_is_not_enforced(self) -> None:
+        """Once, at start: what the machine does not let us keep flows from."""
+        user = self._engine.launcher.user
+        is_root = os.geteuid() == 0 and (user is None or user.uid == 0)
+        if self._source.is_pinned and is_root and find_protection() is not Protection.MOUNT:
+            log.warning(
+                "The system refuses read-only mounts: a flow, which runs as root, can change the exported code."
+                " controller compares it with its list of files before each run and exports it again if it was changed"
+            )
 
     def look(self) -> StatusView:
         """The picture that `controller status` shows."""

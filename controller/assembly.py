@@ -8,6 +8,7 @@ import logging
 from controller.errors import UsageError
 from controller.remotes import RemoteUrl
 from controller.rendering import Renderer
+from controller.runs.protection import Protection, find_protection
 from controller.runs.users import FlowUser
 from controller.settings import (
     DEFAULT_MAX_RUNNING,
@@ -63,6 +64,25 @@ def make_renderer(user: FlowUser | None = None) -> Renderer:
 def examine(location: Location, max_running: int | None = None) -> list[Check]:
     """What `controller doctor` shows; None: of a controller with the default of --max-running."""
     state = StateDirectory(location.state_dir)
-    return checks(
+    found = checks(
         state, lambda: make_source(location, state, working_tree=False).observe(), max_running or DEFAULT_MAX_RUNNING
     )
+    is_exported = isinstance(location.repo, RemoteUrl) or is_git_repository(location.repo)
+    return [*found, _exports()] if is_exported else found
+
+
+def _exports() -> Check:
+    """What keeps flows from changing the code that other runs execute."""
+    protection = find_protection()
+    if protection is Protection.COMPARISON:
+        return Check(
+            name="exports",
+            status="warning",
+            message="the system refuses read-only mounts: flows, which run as root, can change the exported code;"
+            " controller compares it before each run and exports it again if it was changed",
+            hint="run the controller as a user of its own, give flows one with --flow-user, or grant CAP_SYS_ADMIN",
+        )
+    if protection is Protection.PERMISSIONS:
+        message = "read-only by its permissions; controller compares it before each run"
+        return Check(name="exports", status="ok", message=message)
+    return Check(name="exports", status="ok", message="mounted read-only for each run, also for root")

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 
-from controller.model.snapshots import CodeFile
+from controller.model.snapshots import DIRECTORY, CodeFile
 
 
 class WrittenCode:
@@ -15,7 +15,12 @@ class WrittenCode:
         self.was_read: list[str] = []
 
     def find(self, paths: Iterable[str]) -> Mapping[str, CodeFile]:
-        return {path: _file(self.files[path]) for path in paths if path in self.files}
+        wanted = list(paths)
+        directories = [
+            path for path in wanted if path.endswith("/") and any(file.startswith(path) for file in self.files)
+        ]
+        files = {path: _file(self.files[path]) for path in wanted if path in self.files}
+        return {**files, **dict.fromkeys(directories, DIRECTORY)}
 
     def read(self, path: str) -> bytes:
         self.was_read.append(path)

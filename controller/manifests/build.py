@@ -12,7 +12,7 @@ from typing import Any
 from controller.errors import StateError
 from controller.manifests.canonical import digest
 from controller.manifests.drafts import Draft
-from controller.manifests.flows import Flows, check_flow
+from controller.manifests.flows import Flows, check_flow, check_working_directory
 from controller.manifests.nodes import Document, Node, Place, Problem, shorten
 from controller.manifests.policies import check_queue, read_policies
 from controller.manifests.rules import check_rules
@@ -111,6 +111,8 @@ def _deployment(draft: Draft, file: str, now: datetime | None, flows: Flows | No
     target, parts = _parts(draft, file, now)
     if flows is not None and isinstance(target, FlowTarget):
         check_flow(draft, target, flows)
+    if flows is not None:
+        check_working_directory(draft, parts["working_directory"], flows)
     if target is None or any(problem.severity is Severity.ERROR for problem in draft.problems):
         return None
     document = {key: value for key, value in draft.value.items() if key != "environments"}

@@ -67,6 +67,12 @@ class Flows:
             self._found[target] = None if file is None else self._read(target.path, file).find(target.name)
         return self._found[target]
 
+    def has_directory(self, path: str) -> bool:
+        """Whether there is such a directory. Raises SourceError."""
+        found = self._file(f"{path}/")
+        self._asked[f"{path}/"] = _digest(found)
+        return found is not None
+
     def take(self) -> Mapping[str, str | None]:
         """Which files were asked for since the last time, with their digests."""
         taken, self._asked = self._asked, {}
@@ -113,6 +119,14 @@ def check_flow(draft: Draft, target: FlowTarget, flows: Flows) -> None:
         return
     if draft.clean(("parameters",)):
         _check_parameters(draft, found)
+
+
+def check_working_directory(draft: Draft, directory: str, flows: Flows) -> None:
+    """Add that the working directory is not in the repository; empty is the repository itself."""
+    if directory and not flows.has_directory(directory) and flows.is_whole:
+        hint = "commit a file in it, or correct the path: it counts from the repository root"
+        message = f"there is no directory {shorten(directory, 200)}"
+        draft.add("WorkingDirectoryMissing", message, ("working_directory",), hint=hint)
 
 
 def _missing_file(draft: Draft, target: FlowTarget, key: str) -> None:

@@ -51,11 +51,18 @@ class CodeFile:
     refusal: str = ""
 
 
+DIRECTORY = CodeFile(digest="directory", size=0)
+"""What stands for any directory."""
+
+
 class Code(Protocol):
     """The files of one revision that flows are read from. Both methods raise SourceError when it can't be read."""
 
     def find(self, paths: Iterable[str]) -> Mapping[str, CodeFile]:
-        """Those of `paths` (from the repository root, with `/`) that are regular files; links inside are followed."""
+        """Those of `paths` (from the repository root, with `/`) that are regular files; links inside are followed.
+
+        A path that ends with `/` asks for a directory.
+        """
         ...
 
     def read(self, path: str) -> bytes:

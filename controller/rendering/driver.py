@@ -22,6 +22,7 @@ MEMORY_BYTES = 2 << 30
 CPU_SECONDS = 20
 PATIENCE_SECONDS = 2.0
 _MAX_MESSAGE = 300
+_PLACES = ("root", "path", "origin")
 _BESIDE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "runs", "beside", "flow_process.py")
 
 
@@ -34,10 +35,16 @@ def main(result: int, call: dict[str, Any]) -> None:
     os.set_inheritable(result, False)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
-    data = json.dumps(rendered(call["root"], call["path"], call.get("origin"), call["timeout"])).encode()
+    data = json.dumps(rendered(*places_of(call), call["timeout"])).encode()
     if len(data) > MAX_RESULT_BYTES:
         data = json.dumps({"error": {"line": 1, "message": f"it declares more than {MAX_RESULT_BYTES} bytes"}}).encode()
     os.write(result, data)
+
+
+def places_of(call: dict[str, Any]) -> tuple[str, str, str | None]:
+    """The paths of the call, which are UTF-8, as this interpreter's locale spells them."""
+    root, path, origin = (os.fsdecode((call.get(key) or "").encode("utf-8", "surrogateescape")) for key in _PLACES)
+    return root, path, origin or None
 
 
 def rendered(root: str, path: str, origin: str | None, timeout: float) -> dict[str, Any]:
@@ -137,7 +144,12 @@ def read_from(root: str, full: str, read: set[str]) -> list[str]:
     top = os.path.join(os.path.realpath(root), "")
     loaded = {str(getattr(module, "__file__", None) or "/") for module in list(sys.modules.values())}
     files = {os.path.realpath(file) for file in loaded | read if os.path.isabs(file)}
-    return sorted(file[len(top) :] for file in files - {os.path.realpath(full)} if file.startswith(top))
+    inside = (
+        os.fsencode(file[len(top) :]).decode("utf-8", "surrogateescape")
+        for file in files - {os.path.realpath(full)}
+        if file.startswith(top)
+    )
+    return sorted(inside)
 
 
 def line_of(error: BaseException, full: str) -> int:

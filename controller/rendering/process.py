@@ -21,6 +21,7 @@ from typing import Any
 from controller.errors import StoppingError
 from controller.model.snapshots import RENDERED
 from controller.rendering import driver, guard
+from controller.sources.source import as_text
 
 TIMEOUT_SECONDS = 30.0
 _GUARD_SECONDS = 10.0
@@ -58,9 +59,9 @@ class Renderer:
         Raises OSError, and StoppingError soon after `is_over` says so.
         """
         call = {
-            "root": str(root),
+            "root": as_text(root),
             "path": path,
-            "origin": self.origin and str(self.origin),
+            "origin": self.origin and as_text(self.origin),
             "timeout": self.timeout,
         }
         with tempfile.TemporaryFile() as result:

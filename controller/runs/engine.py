@@ -275,6 +275,14 @@ class Engine:
 
     def _waiting(self, used: int) -> list[Launchable]:
         """The runs that can be launched now, while so many places are taken."""
+        exported = [revision for revision, future in self._exports.items() if future.done()]
+        try:
+            return self._take_waiting(used)
+        finally:
+            for revision in exported:  # what was compared for this turn is looked at again in the next
+                del self._exports[revision]
+
+    def _take_waiting(self, used: int) -> list[Launchable]:
         now = self._clock.now()
         is_time = self._next_start is not None and self._next_start <= now
         self._may_wait |= is_time
@@ -321,19 +329,20 @@ class Engine:
         return Launchable(run=run, deployment=deployment, root=root, pycache=pycache)
 
     def _root(self, run: Run) -> Path | None:
-        """The code of a run's revision; None while it is being exported, beside this thread."""
-        if self._source.has_checkout(run.revision):
-            self._exports.pop(run.revision, None)
-            return self._source.checkout(run.revision)
+        """The code of a run's revision; None while it is being exported or compared, beside this thread."""
         future = self._exports.get(run.revision)
         if future is None:
+            if self._source.has_checkout(run.revision):
+                return self._source.checkout(run.revision)
             future = self._exports[run.revision] = self._exporter.submit(self._source.checkout, run.revision)
             future.add_done_callback(lambda _: self.wake())
-        elif future.done():
-            del self._exports[run.revision]
-            error = future.exception()
-            if error is not None:
-                self._cannot(run, error, error.message if isinstance(error, ControllerError) else str(error))
+        if not future.done():
+            return None
+        # It serves all runs of this turn: what began meanwhile may already be a reason to compare it again.
+        error = future.exception()
+        if error is None:
+            return future.result()
+        self._cannot(run, error, error.message if isinstance(error, ControllerError) else str(error))
         return None
 
     def _cannot(self, run: Run, error: BaseException, message: str) -> None:

@@ -22,6 +22,7 @@ from controller.model.deployments import CommandTarget, Deployment
 from controller.runs.beside import flow_process
 from controller.runs.beside.reports import UNREPORTED
 from controller.runs.beside.waiting import ready
+from controller.sources.source import as_text, native
 
 MAX_REPORT_BYTES = 1 << 18
 GRACE_SECONDS = 10.0
@@ -46,7 +47,12 @@ def execute(
 ) -> Ending:
     """Run it to its end. Raises UsageError for a program that is not there."""
     with tempfile.TemporaryDirectory(prefix="controller-") as directory:
-        env = {**environment, **deployment.env, "TMPDIR": directory, "CONTROLLER_DEPLOYMENT": deployment.name}
+        env = {
+            **environment,
+            **{name: native(value) for name, value in deployment.env.items()},
+            "TMPDIR": directory,
+            "CONTROLLER_DEPLOYMENT": deployment.name,
+        }
         argv, call = _call(deployment, parameters, root, directory)
         program = shutil.which(argv[0], path=env["PATH"])
         if program is None:
@@ -57,7 +63,7 @@ def execute(
         os.set_blocking(read, False)
         pid = os.fork()
         if pid == 0:
-            _become(program, argv, env, root / deployment.working_directory, said, write)
+            _become(program, argv, env, root / native(deployment.working_directory), said, write)
         os.close(write)
         seconds = None if deployment.timeout is None else deployment.timeout.total_seconds()
         try:
@@ -75,8 +81,8 @@ def _call(
 ) -> tuple[list[str], dict[str, Any]]:
     target = deployment.target
     if isinstance(target, CommandTarget):
-        return list(target.argv), {"parameters": dict(parameters)}
-    call = {"root": str(root), "path": target.path, "name": target.name, "pycache": f"{directory}/pycache"}
+        return [native(word) for word in target.argv], {"parameters": dict(parameters)}
+    call = {"root": as_text(root), "path": target.path, "name": target.name, "pycache": f"{as_text(directory)}/pycache"}
     return [sys.executable, "-P", flow_process.__file__], {**call, "parameters": dict(parameters)}
 
 

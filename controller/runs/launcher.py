@@ -26,15 +26,15 @@ from controller.model.deployments import CommandTarget, Deployment
 from controller.model.policies import EnvSecret
 from controller.model.runs import Run
 from controller.runs import cgroups
-from controller.runs.beside import flow_process
+from controller.runs.beside import cold, flow_process
 from controller.runs.beside.waiting import ready
 from controller.runs.users import FlowUser, let_pass, own_directory
-from controller.runs.warm import IMPORT, PACKAGE, ForkServer
+from controller.runs.warm import PACKAGE, ForkServer
+from controller.sources.source import as_text
 
 END_SECONDS = 2.0
 LOG_BYTES = 64 << 20
 _FAILED = re.compile(rb"FAILED ([0-9]{1,4})\n")
-_SUPERVISE = IMPORT + "from controller.runs.beside.supervisor import main; main(sys.argv[2])"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -177,7 +177,7 @@ class Launcher:
             stream.write(json.dumps(spec).encode())
         crashpoints.reach("prepared")
         secrets = {
-            name: self.variables.get(secret.env)
+            name: None if (value := self.variables.get(secret.env)) is None else as_text(value)
             for name, secret in deployment.secrets.items()
             if isinstance(secret, EnvSecret)
         }
@@ -213,19 +213,21 @@ class Launcher:
     ) -> dict[str, Any]:
         target = deployment.target
         call: dict[str, Any] = {"parameters": run.parameters}
-        argv = [sys.executable, "-P", flow_process.__file__]
+        argv = [as_text(sys.executable), "-P", as_text(flow_process.__file__)]
         if isinstance(target, CommandTarget):
             argv = list(target.argv)
         else:
-            place = {"root": str(root), "path": target.path, "name": target.name}
-            call |= {**place, "pycache": pycache and str(pycache)}
+            place = {"root": as_text(root), "path": target.path, "name": target.name}
+            call |= {**place, "pycache": pycache and as_text(pycache)}
         limits = deployment.resources
         return {
             "nonce": nonce,
             "state": self.state_identity(),
             "argv": argv,
             "call": call,
-            "cwd": str(root / deployment.working_directory),
+            "cwd": os.path.join(as_text(root), deployment.working_directory),  # noqa: PTH118
+            "working_directory": deployment.working_directory,
+            "export": pycache and as_text(root.parent),
             "env": self._environment(run, deployment, directory, nonce),
             "secrets": {
                 name: {"env": secret.env} if isinstance(secret, EnvSecret) else {"file": secret.file}
@@ -239,7 +241,7 @@ class Launcher:
                 "cpu_seconds": limits.cpu_seconds,
                 "processes": limits.processes,
             },
-            "cgroup": self.group and str(self.group),
+            "cgroup": self.group and as_text(self.group),
             "cgroup_name": cgroups.name_of(self.attempt_id(nonce)),
             "open_files": self.open_files,
             "user": self.user and {"uid": self.user.uid, "gid": self.user.gid, "groups": self.user.groups},
@@ -249,9 +251,9 @@ class Launcher:
     def _environment(self, run: Run, deployment: Deployment, directory: Path, nonce: str) -> dict[str, str]:
         scheduled_for = "" if run.scheduled_for is None else run.scheduled_for.isoformat().replace("+00:00", "Z")
         return {
-            **self.environment,
+            **{name: as_text(value) for name, value in self.environment.items()},
             **deployment.env,
-            "TMPDIR": str(directory / "tmp"),
+            "TMPDIR": as_text(directory / "tmp"),
             "CONTROLLER_RUN_ID": run.id,
             "CONTROLLER_DEPLOYMENT": run.deployment,
             "CONTROLLER_ATTEMPT": str(run.attempt),
@@ -281,7 +283,7 @@ def _start_cold(directory: Path, wire: socket.socket) -> subprocess.Popen[bytes]
     """A supervisor in an interpreter of its own."""
     with open(directory / "supervisor.log", "wb", opener=_private) as errors:
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", "-X", "utf8", "-c", _SUPERVISE, str(PACKAGE), str(directory)],
+            [sys.executable, *cold.SUPERVISOR, str(PACKAGE), str(directory)],
             stdin=wire.fileno(),
             stdout=wire.fileno(),
             stderr=errors,

@@ -14,13 +14,12 @@ from pathlib import Path
 
 import controller
 from controller.clock import Clock
+from controller.runs.beside.cold import IMPORT
 from controller.runs.beside.titles import ROOM
 
 log = logging.getLogger(__name__)
 
 PACKAGE = Path(controller.__file__).parents[1]
-# Our package is found where it is and nowhere else, without its surroundings on the path.
-IMPORT = "import sys; path = sys.path[:]; sys.path.insert(0, sys.argv[1]); import controller; sys.path[:] = path; "
 _SERVE = IMPORT + "from controller.runs.beside.fork_server import main; sys.exit(main(path))"
 _ROOM_FOR_TITLES = "-" * 200
 _ROOM_FOR_VALUES = {name: "-" * size for name, size in ROOM.items()}

@@ -16,7 +16,16 @@ from controller.errors import SourceError, shortage
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot, is_manifest, is_python
 from controller.sources.directory_code import DirectoryCode
 from controller.sources.files import Files, TooLargeError, UnstableError
-from controller.sources.source import MAX_CODE_BYTES, MAX_MANIFEST_BYTES, Change, Watched, is_text, visible
+from controller.sources.source import (
+    MAX_CODE_BYTES,
+    MAX_MANIFEST_BYTES,
+    Change,
+    Watched,
+    as_text,
+    is_text,
+    native,
+    visible,
+)
 
 _MAX_DEPTH = 32
 _MAX_WATCHED = 64
@@ -106,7 +115,7 @@ class DirectorySource:
         top = self._root / self._path
         places = [Watched(path=top, recursive=True)] if top.is_dir() else []
         above = {top.parent if top.parent.is_dir() else self._root, self._root} if self._path else set()
-        beside = {self._root / path.rpartition("/")[0] for path in self._code.asked}
+        beside = {self._root / native(path).rpartition("/")[0] for path in self._code.asked}
         beside = {path for path in beside if not path.is_relative_to(top) and path.is_dir()}
         above |= beside if len(beside) <= _MAX_WATCHED else set()
         return (*places, *(Watched(path=path, recursive=False) for path in sorted(above)))
@@ -140,14 +149,14 @@ class DirectorySource:
                     if depth < _MAX_DEPTH:
                         yield from self._walk(Path(entry.path), depth + 1)
                     continue
-                path = Path(entry.path).relative_to(self._root).as_posix()
+                path = as_text(Path(entry.path).relative_to(self._root).as_posix())
                 if is_manifest(entry.name) and path != PROJECT_FILE:
                     yield path
 
     def _manifest(self, path: str) -> ManifestFile | RefusedFile:
         if not is_text(path):
             return RefusedFile(path=visible(path), message="The name of a manifest must be UTF-8.")
-        if not self._follow_links and (self._root / path).is_symlink():
+        if not self._follow_links and (self._root / native(path)).is_symlink():
             return RefusedFile(path=path, message=_LINK)
         known = self._manifests.get(path)
         try:

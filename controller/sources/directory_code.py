@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 from controller.errors import SourceError, shortage
-from controller.model.snapshots import CodeFile
+from controller.model.snapshots import DIRECTORY, CodeFile
 from controller.sources.files import Files, TooLargeError, UnstableError
 from controller.sources.source import MAX_CODE_BYTES
 
@@ -27,7 +27,7 @@ class DirectoryCode:
         return self._files.reads
 
     def find(self, paths: Iterable[str]) -> Mapping[str, CodeFile]:
-        """Those that are regular files now; links inside the directory are followed."""
+        """Those that are regular files now, or directories if they end with `/`; links inside are followed."""
         found = {}
         for path in paths:
             file = self._file(path)
@@ -64,6 +64,8 @@ class DirectoryCode:
     def _file(self, path: str) -> CodeFile | None:
         try:
             seen = self._files.look(_checked(path))
+        except IsADirectoryError:
+            return DIRECTORY if path.endswith("/") else None
         except PermissionError as error:
             return CodeFile(digest="refused", size=0, refusal=f"the file can't be read: {error.strerror}")
         except OSError as error:

@@ -11,6 +11,8 @@ from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
 
+from controller.sources.source import as_text, native
+
 _MAX_LINKS = 40
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -36,13 +38,13 @@ def open_inside(root: Path, path: str, *, follow_links: bool = True) -> int:
             if step == "..":
                 _up(stack)
                 continue
-            found = hold(os.open(step, _LOOK, dir_fd=stack[-1]))
+            found = hold(os.open(native(step), _LOOK, dir_fd=stack[-1]))
             mode = os.fstat(found).st_mode
             if stat.S_ISLNK(mode):
                 links += 1
                 if links > (_MAX_LINKS if follow_links else 0):
                     raise OSError(errno.ELOOP, "it is a loop of links" if follow_links else "it is a link")
-                _follow(root, stack, steps, os.readlink("", dir_fd=found))
+                _follow(root, stack, steps, as_text(os.readlink("", dir_fd=found)))
             elif stat.S_ISDIR(mode):
                 stack.append(found)
             else:
@@ -74,7 +76,7 @@ def _up(stack: list[int]) -> None:
 
 def _from_root(root: Path, target: str) -> str:
     """An absolute link's target, from the root; its `..` are taken component by component like all others."""
-    for top in (str(root), os.path.realpath(root)):
+    for top in (as_text(root), as_text(os.path.realpath(root))):
         if target == top or target.startswith(f"{top}/"):
             return target[len(top) + 1 :]
     raise OSError(errno.EXDEV, "it leads out")

@@ -1,5 +1,6 @@
 """What every source can do. `reconcile` and `runs` see only this."""
 
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
@@ -91,3 +92,13 @@ def is_text(path: str) -> bool:
 def visible(path: str) -> str:
     """A file name that is not UTF-8, as text."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def as_text(path: str | os.PathLike[str]) -> str:
+    """What the system gave us, a path or a variable, as UTF-8 whatever the locale; `native` is the way back."""
+    return os.fsencode(path).decode("utf-8", "surrogateescape")
+
+
+def native(path: str) -> str:
+    """A path of a revision, which is UTF-8 whatever the locale, as Python's own functions take it here."""
+    return os.fsdecode(path.encode("utf-8", "surrogateescape"))

@@ -80,4 +80,13 @@ FLOWS = (
         wrong="name: nightly\nflow: flow/etl.py:main\n",
         right="name: nightly\nflow: flows/etl.py:main\n",
     ),
+    Explanation(
+        code="WorkingDirectoryMissing",
+        summary="the working directory does not exist",
+        meaning="There is no such directory at this revision. git keeps no empty directories: one without a committed "
+        "file does not exist for the controller.",
+        remedy="Correct the path, which counts from the repository root, or commit a file in the directory.",
+        wrong="name: nightly\nflow: flows/etl.py:main\nworking_directory: flow\n",
+        right="name: nightly\nflow: flows/etl.py:main\nworking_directory: flows\n",
+    ),
 )

@@ -85,6 +85,7 @@ class Flow:
         facts = {
             "left_behind": self._left_behind,
             "dropped_bytes": self._capture.close(),
+            "log_bytes": _size("log"),  # after `close`, which may have added the tail
             "dropped_reports": self._reports.dropped,
             "unenforced": self._limits.unenforced(self._group, (self._spec.get("user") or {"uid": os.getuid()})["uid"]),
         }
@@ -146,3 +147,10 @@ class Flow:
         is_open = {self._output, self._events}
         while is_open and (left := deadline - time.monotonic()) > 0:
             is_open -= {descriptor for descriptor in ready(is_open, left) if not self._take(descriptor)}
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0

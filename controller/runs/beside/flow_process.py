@@ -59,7 +59,7 @@ def main() -> int:
         call = json.load(stream)
     os.set_inheritable(EVENTS_FD, False)
     if call["pycache"]:
-        sys.pycache_prefix = call["pycache"]
+        sys.pycache_prefix = native(call["pycache"])
     mark = sys.modules[MARK] = types.ModuleType(MARK)
     vars(mark)["EVENTS_FD"] = EVENTS_FD
     # `python -P` started this very file: what it put in sys.modules is not the flow's business.
@@ -86,8 +86,9 @@ def main() -> int:
 
 def run(call: dict[str, Any]) -> Any:
     """Call the flow and return what it returns; a coroutine is run to its end."""
-    path = os.path.join(call["root"], call["path"])
-    make_importable(call["root"], os.path.dirname(path))
+    root = native(call["root"])
+    path = os.path.join(root, native(call["path"]))
+    make_importable(root, os.path.dirname(path))
     sys.argv = [path]
     try:
         module = load(path, call["path"])
@@ -103,6 +104,11 @@ def run(call: dict[str, Any]) -> Any:
     if isinstance(result, types.GeneratorType | types.AsyncGeneratorType):
         raise FlowNotFoundError(f"{call['path']}: the flow is a generator, of which nothing ran; return, do not yield.")
     return result
+
+
+def native(path: str) -> str:
+    """A path of the call, which is UTF-8, as this interpreter's locale spells it."""
+    return os.fsdecode(path.encode("utf-8", "surrogateescape"))
 
 
 def prepare() -> None:

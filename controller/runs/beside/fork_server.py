@@ -17,9 +17,9 @@ import sys
 import time
 import traceback
 import types
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
-from controller.runs.beside import flow_process, supervisor, titles
+from controller.runs.beside import cold, flow_process, supervisor, titles
 
 # What many flows use. Not `asyncio`, which is large. Not `threading`, and so not `logging`: what it does after each
 # fork costs every run half as much again as the fork. (`_socket` is `socket` without its enums, for the same reason.)
@@ -93,6 +93,8 @@ def _supervise(directory: str, own: int, new: New, area: titles.Area, began_with
     wire.sendmsg([b"I AM\n"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, handle.to_bytes(4, sys.byteorder))])
     wire.close()
     os.close(handle)
+    if sys.getfilesystemencoding() != "utf-8":
+        _become_cold(directory)
 
     def call(spec: dict[str, Any], env: dict[str, str]) -> int:
         titles.show(area, f"controller flow {directory}", env)
@@ -106,6 +108,14 @@ def _supervise(directory: str, own: int, new: New, area: titles.Area, began_with
         with open(f"{directory}/supervisor.log", "w", encoding="utf-8") as complaints:
             traceback.print_exc(file=complaints)
         os._exit(1)
+
+
+def _become_cold(directory: str) -> NoReturn:
+    """Go on as a supervisor in UTF-8 mode: names in a repository are UTF-8, and this locale can't spell them all."""
+    errors = os.open(f"{directory}/supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    os.dup2(errors, 2)
+    package = os.path.dirname(flow_process.PACKAGE)
+    os.execve(sys.executable, [sys.executable, *cold.SUPERVISOR, package, directory], {})
 
 
 def as_new(new: New, env: dict[str, str]) -> None:

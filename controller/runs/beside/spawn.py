@@ -56,13 +56,13 @@ def start(
                 return 0
             _execute(spec["argv"], env)
         except OSError as error:
-            os.write(report, f"{error.errno} {error.filename or ''}".encode())
+            os.write(report, f"{error.errno} {error.filename or ''}".encode("utf-8", "surrogateescape"))
         except BaseException:  # noqa: BLE001 - whatever it is, this process must not go on as a supervisor
             os.write(report, b"%d " % errno.EINVAL)
         os._exit(127)
     for descriptor in (null, report, call):
         os.close(descriptor)
-    said = os.read(failure, 4096).decode(errors="replace")
+    said = os.read(failure, 8192).decode("utf-8", "surrogateescape")
     os.close(failure)
     if said:
         os.waitpid(pid, 0)

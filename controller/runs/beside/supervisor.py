@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
 from controller.runs.beside import spawn, tree, vault
+from controller.runs.beside.export import Export
 from controller.runs.beside.flow import Flow
 from controller.runs.beside.group import Group
 from controller.runs.beside.limits import Limits
@@ -67,6 +68,7 @@ def _supervise(spec: dict[str, Any], given: dict[str, str | None], wake: Wake, w
         env = {**spec["env"], **vault.resolve(spec.get("secrets") or {}, given)}
     except vault.SecretError as error:
         _finish(spec, started_at, {"outcome": "failed", "reason": str(error)})
+    export = _hold_code(spec)
     limits = Limits(spec.get("resources") or {}, spec["grace"])
     group = Group.make(spec.get("cgroup"), spec.get("cgroup_name") or f"controller-{spec['nonce']}", limits.of_group())
     mark("started", {"nonce": spec["nonce"], "at": started_at})
@@ -76,8 +78,7 @@ def _supervise(spec: dict[str, Any], given: dict[str, str | None], wake: Wake, w
     try:
         pid = flow.start(env, is_fork=is_fork)
     except OSError as error:
-        name = error.filename or spec["argv"][0]
-        ending: dict[str, Any] = {"outcome": "failed", "reason": f"could not be started: {error.strerror}: {name}"}
+        ending: dict[str, Any] = {"outcome": "failed", "reason": _not_started(spec, error)}
     else:
         if pid == 0:
             assert warmth is not None
@@ -85,8 +86,29 @@ def _supervise(spec: dict[str, Any], given: dict[str, str | None], wake: Wake, w
         reach("forked", spec)
         ending = flow.attend()
     ending.update(flow.close())
+    if export is not None and ending["outcome"] == "failed":
+        export.doubt()
     reach("ended", spec)
     _finish(spec, started_at, ending)
+
+
+def _not_started(spec: dict[str, Any], error: OSError) -> str:
+    """Why the flow could not be started. Its working directory is named as its deployment names it."""
+    name = error.filename or spec["argv"][0]
+    if name == spec["cwd"]:
+        place = spec.get("working_directory")
+        name = f"the working directory {place}" if place else "the directory of its code"
+    return f"could not be started: {error.strerror}: {name}"
+
+
+def _hold_code(spec: dict[str, Any]) -> Export | None:
+    """Hold the export that this run executes, and protect it; None in a source without exports."""
+    if spec.get("export") is None:
+        return None
+    export = Export(spec["export"], spec["env"].get("CONTROLLER_RUN_ID", ""))
+    export.hold()
+    export.protect((spec.get("user") or {"uid": os.getuid()})["uid"])
+    return export
 
 
 def _finish(spec: dict[str, Any], started_at: float, ending: dict[str, Any]) -> NoReturn:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from controller.errors import SourceError
-from controller.model.snapshots import CodeFile
+from controller.model.snapshots import DIRECTORY, CodeFile
 from controller.sources.git.objects import contents, in_chunks, sizes
 from controller.sources.git.process import Look
 from controller.sources.git.resolving import Place, resolve
@@ -34,12 +34,20 @@ class _Known:
 
     def add(self, path: str, place: Place) -> None:
         self.places[path] = place
+        if place.is_directory and path.endswith("/"):
+            self.files[path] = DIRECTORY
         for visited in place.visited:
             self.asked.setdefault(visited, set()).add(path)
             above = visited.rpartition("/")[0]
             while above and above not in self.directories:
                 self.directories.add(above)
                 above = above.rpartition("/")[0]
+
+    def forget_directories(self) -> None:
+        """They are few, and any file in them can make or remove one."""
+        for path in [path for path in self.places if path.endswith("/")]:
+            del self.places[path]
+            self.files.pop(path, None)
 
     def apply(self, change: Difference) -> bool:
         """Forget what this changes, or know it anew; False if that is too much to tell."""
@@ -93,6 +101,7 @@ class CodeIndex:
         changes = list_changes(look, known.commit, commit)
         if changes is None or not all(known.apply(change) for change in changes):
             return _Known(commit)
+        known.forget_directories()
         known.commit = commit
         return known
 
@@ -114,7 +123,7 @@ class GitCode:
         self._read: dict[str, bytes] = {}
 
     def find(self, paths: Iterable[str]) -> Mapping[str, CodeFile]:
-        """Those that are regular files; links inside the commit are followed. The digest is the blob's id."""
+        """Those that are regular files, or directories if they end with `/`. The digest of a file is its blob's id."""
         found, new = self._index.find(self._open, self._commit, paths)
         self._ahead |= {object_id: size for object_id, size in new.items() if size <= _AHEAD_BYTES}
         return found

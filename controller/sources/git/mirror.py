@@ -13,6 +13,7 @@ from pathlib import Path
 import git
 
 from controller.errors import SourceError
+from controller.sources.durable import sync, sync_file_system
 from controller.sources.git.process import GitError, Look, hardened, shown
 
 FOLLOWED = "refs/controller/followed"
@@ -45,9 +46,11 @@ class Mirror:
             for left in self.path.parent.glob(f".{self.path.name}-*"):
                 shutil.rmtree(left, ignore_errors=True)
             _make(new, algorithm)
+            sync_file_system(new)
             with contextlib.suppress(FileNotFoundError):
                 self.path.rename(old)
             new.rename(self.path)
+            sync(self.path.parent)
         except OSError as error:
             raise SourceError(f"The mirror {self.path} could not be made: {error.strerror}.") from error
         try:

@@ -76,9 +76,9 @@ class CommitReader:
             return judge(look, entries, {}).get(PROJECT_FILE)
 
     def checkout(self, revision: str) -> Path:
-        """An immutable export of the commit, written once."""
+        """An immutable export of the commit, written once, and again if it is not as it was written."""
         commit = commit_of(revision)
-        if self._exports.has(commit):
+        if self._exports.verify(commit):
             return self._exports.root(commit)
         with self._look(commit) as look:
             entries = [entry for entry in list_tree(look, commit) if entry.mode in MODES]
@@ -108,8 +108,8 @@ class CommitReader:
         return {one.path: _kind(one) for one in sorted(found, key=lambda one: one.path)}
 
     def has_checkout(self, revision: str) -> bool:
-        """Whether the export is there."""
-        return self._exports.has(commit_of(revision))
+        """Whether the export is there, and known to be as it was written."""
+        return self._exports.is_ready(commit_of(revision))
 
     def collect(self, keep: Collection[str]) -> None:
         """Remove the exports of all other commits."""

@@ -23,6 +23,7 @@ class Place:
 
     object_id: str | None
     visited: tuple[str, ...]
+    is_directory: bool = False
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class _Walk:
     links: int = 0
     link: str | None = None
     found: str | None = None
+    is_directory: bool = False
 
 
 def resolve(look: Look, commit: str, paths: Iterable[str]) -> dict[str, Place]:
@@ -48,7 +50,7 @@ def resolve(look: Look, commit: str, paths: Iterable[str]) -> dict[str, Place]:
         _load_trees(look, {walk.stack[-1][1] for walk in pending if walk.link is None} - trees.keys(), trees)
         _load_links(look, {walk.link for walk in pending if walk.link is not None} - targets.keys(), targets)
         pending = [walk for walk in pending if _advance(walk, trees, targets)]
-    return {path: Place(walk.found, tuple(walk.visited)) for path, walk in walks.items()}
+    return {path: Place(walk.found, tuple(walk.visited), walk.is_directory) for path, walk in walks.items()}
 
 
 def _load_trees(look: Look, wanted: set[str], trees: dict[str, Mapping[str, Entry]]) -> None:
@@ -80,7 +82,8 @@ def _advance(walk: _Walk, trees: Mapping[str, Mapping[str, Entry]], targets: Map
             return True
         if not _enter(walk, f"{path}/{step}".lstrip("/"), trees[tree].get(step)):
             return walk.link is not None
-    # It ends in a directory: nothing is found as long as it is one.
+    # It ends in a directory: no file is found as long as it is one.
+    walk.is_directory = True
     walk.visited.append(walk.stack[-1][0])
     return False
 

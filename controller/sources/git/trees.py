@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from controller.sources.exports import Kind
 from controller.sources.git.process import GitError, Look
+from controller.sources.source import native
 
 MODES = {"100644": Kind.FILE, "100664": Kind.FILE, "100755": Kind.EXECUTABLE, "120000": Kind.LINK}
 REGULAR = frozenset(mode for mode, kind in MODES.items() if kind is not Kind.LINK)
@@ -29,7 +30,7 @@ class Entry:
 
 def list_tree(look: Look, commit: str, *paths: str) -> Iterator[Entry]:
     """The entries at and below these paths; of the whole commit without any. Raises GitError."""
-    literal = [f":(literal){path}" for path in paths]
+    literal = [f":(literal){native(path)}" for path in paths]
     listing = look.run("ls-tree", "-r", "-l", "-z", "--full-tree", "--end-of-options", commit, *literal)
     for record in listing.split(b"\0"):
         if record:
@@ -50,7 +51,7 @@ class Difference:
 
 def list_changes(look: Look, old: str, new: str, *paths: str) -> list[Difference] | None:
     """What differs at and below these paths, or anywhere; None if it can't be told, as when `old` is gone."""
-    literal = [f":(literal){path}" for path in paths]
+    literal = [f":(literal){native(path)}" for path in paths]
     options = ("-r", "-z", "--raw", "--no-abbrev", "--no-renames", "--ignore-submodules=none")
     try:
         listing = look.run("diff-tree", *options, "--end-of-options", old, new, "--", *literal)

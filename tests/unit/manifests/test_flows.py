@@ -207,3 +207,37 @@ def test_a_plain_secret_is_a_warning_that_does_not_repeat_it(text: str, path: st
 )
 def test_what_only_names_a_secret_is_none(text: str) -> None:
     assert read(f"name: a\ncommand: [x]\n{text}\n").findings == ()
+
+
+def test_a_working_directory_that_is_not_in_the_revision_is_a_finding_at_its_value() -> None:
+    flow = "flow: flows/etl.py:main\nparameters: {nums: [1]}"
+    for target in (flow, "command: [ls]"):
+        (finding,) = read(f"name: a\n{target}\nworking_directory: nope\n").findings
+        line = 3 + target.count("\n")
+        assert at(finding) == ("WorkingDirectoryMissing", line, 20, "$.working_directory")
+        assert finding.message == "there is no directory nope"
+        assert not found(f"name: a\n{target}\nworking_directory: flows\n")
+    assert [code for code, *_ in found("name: a\ncommand: [ls]\nworking_directory: flows/etl.py\n")] == [
+        "WorkingDirectoryMissing"
+    ]
+
+
+def test_a_working_directory_is_looked_for_in_every_environment() -> None:
+    text = (
+        "name: a\ncommand: [ls]\nworking_directory: flows\n"
+        "environments:\n  prod:\n    working_directory: nope\n  test: {}\n"
+    )
+    assert found(text, every=True) == [
+        ("WorkingDirectoryMissing", 6, 24, "$.environments.prod.working_directory"),
+    ]
+    assert found(text) == []
+    state = read(text, environment="prod")
+    assert [finding.code for finding in state.findings] == ["WorkingDirectoryMissing"]
+
+
+def test_a_working_directory_that_appears_or_goes_is_noticed_though_no_manifest_changes() -> None:
+    reader = ManifestReader()
+    files = [manifest("deployments/a.yaml", "name: a\ncommand: [ls]\nworking_directory: reports\n")]
+    without, with_it = WrittenCode({"flows/etl.py": FLOW}), WrittenCode({"reports/keep": ""})
+    codes = [[one.code for one in reader.read(files, NOW, code=code).findings] for code in (without, with_it, without)]
+    assert codes == [["WorkingDirectoryMissing"], [], ["WorkingDirectoryMissing"]]

@@ -107,6 +107,8 @@ class Supervised:
         found: dict[str, Any] = json.loads((self.directory / "exit").read_bytes())
         assert found.pop("nonce") == NONCE
         assert found.pop("started_at") <= found.pop("finished_at")
+        log = self.directory / "log"
+        assert found.pop("log_bytes", 0) == (log.stat().st_size if log.exists() else 0)
         return found
 
     def log(self) -> str:

@@ -270,13 +270,17 @@ def test_the_files_of_a_run_are_private_whatever_the_umask(world: World) -> None
 
 def test_a_run_starts_in_its_working_directory(world: World) -> None:
     world.write("reports/where.py", "import os\n\n\ndef where():\n    return os.path.basename(os.getcwd())\n")
+    (world.root / "reports" / "gone").mkdir()
     world.declare(
         where="name: where\nflow: reports/where.py:where\nworking_directory: reports",
-        gone="name: gone\ncommand: ['true']\nworking_directory: nowhere",
+        gone="name: gone\ncommand: ['true']\nworking_directory: reports/gone",
     )
     world.start()
     assert world.run("where").result == "reports"
-    assert world.run("gone").state is not RunState.SUCCEEDED
+    (world.root / "reports" / "gone").rmdir()
+    gone = world.run("gone")
+    reason = "could not be started: No such file or directory: the working directory reports/gone"
+    assert (gone.state, gone.reason) == (RunState.FAILED, reason)
 
 
 RETRIED = "retries: {limit: 2, delay: 1m, backoff: 2, jitter: 0}\n"

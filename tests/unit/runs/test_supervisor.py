@@ -105,9 +105,13 @@ def test_a_program_that_is_not_there_has_failed(supervise: Supervise, program: s
 
 
 def test_a_missing_working_directory_has_failed(tmp_path: Path, supervise: Supervise) -> None:
-    one = supervise(["true"], cwd=tmp_path / "gone")
+    one = supervise(["true"], cwd=tmp_path / "gone", working_directory="reports/gone")
     one.say(b"GO\n")
-    assert one.end()["reason"] == f"could not be started: No such file or directory: {tmp_path / 'gone'}"
+    words = "could not be started: No such file or directory: the working directory reports/gone"
+    assert one.end()["reason"] == words
+    other = supervise(["true"], cwd=tmp_path / "gone", working_directory="")
+    other.say(b"GO\n")
+    assert other.end()["reason"] == "could not be started: No such file or directory: the directory of its code"
 
 
 @pytest.mark.parametrize("word", [b"", b"G", b"NO\n", b"go\n"])

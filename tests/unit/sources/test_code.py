@@ -275,3 +275,23 @@ def test_whatever_changes_three_ways_to_look_see_the_same(tmp_path: Path, reposi
     for revision in chance.sample(revisions, 20):
         code = moving.code(revision)
         assert {path: code.read(path) for path in code.find(ASKED)} == seen[revision]
+
+
+def test_a_path_that_ends_with_a_slash_asks_for_a_directory(repository: GitRepository, make: Make) -> None:
+    repository.write("deployments/a.yaml", "")
+    repository.write("reports/deep/a.py", "one")
+    (repository.path / "link").symlink_to("reports")
+    (repository.path / "out").symlink_to("..")
+    source = make()
+    asked = ["reports/", "reports/deep/", "reports/deep/a.py/", "link/deep/", "out/", "gone/", "later/on/", "../"]
+
+    def found() -> list[str]:
+        repository.commit()
+        return list(code_of(source).find(asked))
+
+    assert found() == ["reports/", "reports/deep/", "link/deep/"]
+    repository.write("later/on/x", "")
+    assert "later/on/" in found()
+    repository.git("rm", "--quiet", "reports/deep/a.py")
+    repository.write("reports/other", "")
+    assert found() == ["reports/", "later/on/"]

@@ -1,0 +1,176 @@
+"""What one run does to its code does not reach another, whoever runs flows and whatever the kernel allows."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from controller.model.runs import RunState
+from controller.runs.protection import Protection, find_protection
+from controller.sources.git import GitSource
+from tests.conftest import GitRepository
+from tests.unit.runs.conftest import PATH, Supervise, World, command
+
+pytestmark = pytest.mark.integration
+
+FLOW = """
+import os, pathlib
+
+def main(do: str = "read") -> str:
+    data = pathlib.Path("flows/data.txt")
+    folder = data.parent
+    try:
+        if do == "change":
+            data.write_text("changed")
+        if do == "remove":
+            data.unlink()
+        if do == "force":
+            folder.chmod(0o755)
+            data.chmod(0o644)
+            data.write_text("changed")
+            (folder / "more.py").touch()
+    except OSError as error:
+        print(error.strerror)
+        if do == "force":
+            raise
+    pathlib.Path(os.environ["TMPDIR"], "x").touch()
+    return data.read_text()
+"""
+
+
+@pytest.fixture
+def pinned(world: World) -> World:
+    """A world that follows commits."""
+    repository = GitRepository(world.root)
+    repository.git("init", "--quiet", "--initial-branch=main")
+    world.write("flows/a.py", FLOW)
+    world.write("flows/data.txt", "good")
+    world.write("deployments/flow.yaml", "name: flow\nflow: flows/a.py:main\n")
+    script = "rm -f flows/data.txt; echo bad > flows/a.py; touch $TMPDIR/x new; cat flows/data.txt"
+    world.write("deployments/command.yaml", command("command", script))
+    repository.commit()
+    world.source = GitSource(world.root, ref=None, path="deployments", exports=world.state / "exports")
+    world.declare()
+    return world
+
+
+def export(world: World) -> Path:
+    [folder] = (world.state / "exports").glob("[0-9a-f]*")
+    return folder
+
+
+def test_a_run_that_changes_or_removes_its_code_leaves_that_of_the_next_run_as_it_was(pinned: World) -> None:
+    pinned.start()
+    for do in ("change", "remove", "force"):
+        pinned.run("flow", do=do)
+        after = pinned.run("flow")
+        assert (after.state, after.result) == (RunState.SUCCEEDED, "good")
+    pinned.run("command")
+    after = pinned.run("flow")
+    assert (after.state, after.result) == (RunState.SUCCEEDED, "good")
+
+
+def test_bytecode_is_kept_beside_the_code_and_goes_with_it(pinned: World) -> None:
+    pinned.start()
+    assert pinned.run("flow").state is RunState.SUCCEEDED
+    assert list((export(pinned) / "pycache").rglob("a.*.pyc"))
+    stale = export(pinned) / "pycache" / "stale"
+    stale.touch()
+    (export(pinned) / "complete").unlink()
+    assert pinned.run("flow").state is RunState.SUCCEEDED
+    assert not stale.exists()
+
+
+def test_a_tree_that_is_gone_beside_its_bytecode_is_made_anew(pinned: World) -> None:
+    pinned.start()
+    assert pinned.run("flow").state is RunState.SUCCEEDED
+    folder = export(pinned)
+    (folder / "tree").rename(pinned.state / "elsewhere")
+    assert (folder / "pycache").is_dir()
+    after = pinned.run("flow")
+    assert (after.state, after.result) == (RunState.SUCCEEDED, "good")
+
+
+def test_an_export_that_a_failed_run_may_have_met_broken_is_compared_before_the_next(pinned: World) -> None:
+    pinned.start()
+    assert pinned.run("flow").result == "good"
+    folder = export(pinned)
+    (folder / "tree" / "flows").chmod(0o755)
+    (folder / "tree" / "flows" / "data.txt").unlink()
+    assert pinned.run("flow").state is RunState.FAILED
+    assert pinned.run("flow").result == "good"
+
+
+def test_an_export_is_in_use_for_as_long_as_its_run_goes_on(supervise: Supervise, tmp_path: Path) -> None:
+    folder = tmp_path / "exports" / "commit"
+    (folder / "tree").mkdir(parents=True)
+    (folder / "lock").touch()
+    one = supervise(["cat"], export=str(folder), cwd=folder / "tree")
+    one.say(b"GO\n")
+    one.end()
+    try_lock = "import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    script = f"{sys.executable} -c '{try_lock}' {folder}/lock 2> /dev/null && echo free || echo held"
+    two = supervise(["sh", "-c", script], export=str(folder), cwd=folder / "tree")
+    two.say(b"GO\n")
+    two.end()
+    assert two.log() == "held\n"
+
+
+@pytest.mark.parametrize("outcome", ["true", "false"])
+def test_a_run_whose_code_could_not_be_protected_or_that_failed_raises_doubt(
+    supervise: Supervise, tmp_path: Path, outcome: str
+) -> None:
+    folder = tmp_path / "exports" / "commit"
+    (folder / "tree").mkdir(parents=True)
+    env = {"CONTROLLER_RUN_ID": "the-run"}
+    one = supervise([outcome], export=str(folder), env=env)
+    one.say(b"GO\n")
+    one.end()
+    is_protected = find_protection() is Protection.MOUNT
+    assert (folder / "doubt").exists() is (outcome == "false" or not is_protected)
+    # Where the bytecode should go is a link into nothing: it can't be mounted, so nothing can be protected.
+    other = tmp_path / "others" / "commit"
+    (other / "tree").mkdir(parents=True)
+    (other / "pycache").symlink_to("nowhere")
+    two = supervise([outcome], export=str(other), env=env)
+    two.say(b"GO\n")
+    two.end()
+    assert set((other / "doubt").read_text(encoding="ascii").split()) == {"the-run"}
+
+
+def test_the_machine_does_not_see_the_mounts_of_a_run(supervise: Supervise, tmp_path: Path) -> None:
+    folder = tmp_path / "exports" / "commit"
+    (folder / "tree").mkdir(parents=True)
+    one = supervise(
+        ["sh", "-c", "touch $0/exports/commit/pycache/x && cat /proc/self/mountinfo", str(tmp_path)], export=str(folder)
+    )
+    one.say(b"GO\n")
+    one.end()
+    is_mounted = find_protection() is Protection.MOUNT
+    assert (str(folder) in one.log()) is is_mounted
+    assert str(folder) not in Path("/proc/self/mountinfo").read_text(encoding="utf-8")
+    assert (folder / "pycache" / "x").exists() or not is_mounted
+
+
+SEAL = """
+import json, os, sys
+from controller.runs.beside.export import seal
+place = sys.argv[1]
+before = os.statvfs(place).f_flag
+is_sealed = seal(place + "/exports/commit")
+after = os.statvfs(place + "/exports").f_flag
+print(json.dumps([is_sealed, before, after]))
+"""
+
+
+def test_what_a_mount_forbids_besides_writing_it_goes_on_forbidding(tmp_path: Path) -> None:
+    (tmp_path / "exports" / "commit").mkdir(parents=True)
+    done = subprocess.run(
+        [sys.executable, "-c", SEAL, str(tmp_path)], env={"PATH": PATH}, capture_output=True, check=True
+    )
+    is_sealed, before, after = json.loads(done.stdout)
+    assert is_sealed is (find_protection() is Protection.MOUNT)
+    assert after == before | (os.ST_RDONLY if is_sealed else 0)

@@ -1,0 +1,79 @@
+"""A log that a power cut has shortened says so, once; nothing else is touched."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from controller.runs.lost_output import mark_lost_output
+from tests.unit.runs.conftest import Supervise
+
+
+def attempt(runs: Path, name: str, *, said: object, log: bytes | None) -> Path:
+    directory = runs / name / "1-c0ffee"
+    directory.mkdir(parents=True)
+    (directory / "exit").write_text(json.dumps(said), encoding="utf-8")
+    if log is not None:
+        (directory / "log").write_bytes(log)
+    return directory / "log"
+
+
+@pytest.mark.parametrize("log", [b"", b"hello\n", b"hel", None], ids=["empty", "a line", "half a line", "no log"])
+def test_a_log_with_fewer_bytes_than_its_run_printed_says_how_many_were_lost(tmp_path: Path, log: bytes | None) -> None:
+    path = attempt(tmp_path, "a", said={"log_bytes": 4000}, log=log)
+    assert mark_lost_output(tmp_path) == 1
+    here = log or b""
+    assert path.read_bytes().startswith(here)
+    assert path.read_bytes().splitlines()[-1] == (
+        b"[controller: %d bytes of output were lost when the machine lost power]" % (4000 - len(here))
+    )
+    before = path.read_bytes()
+    assert mark_lost_output(tmp_path) == 0
+    assert path.read_bytes() == before
+
+
+def test_a_log_that_is_whole_or_whose_length_nobody_wrote_down_stays_as_it_is(tmp_path: Path) -> None:
+    whole = [
+        attempt(tmp_path, "a", said={"log_bytes": 6}, log=b"hello\n"),
+        attempt(tmp_path, "b", said={}, log=b""),
+        attempt(tmp_path, "c", said=[1], log=b""),
+        attempt(tmp_path, "d", said={"log_bytes": "x"}, log=b""),
+        attempt(tmp_path, "e", said={"log_bytes": -5}, log=b""),
+    ]
+    before = [path.read_bytes() for path in whole]
+    assert mark_lost_output(tmp_path) == 0
+    assert [path.read_bytes() for path in whole] == before
+
+
+def test_nothing_outside_of_the_run_directory_is_written_to(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"")
+    link = attempt(tmp_path / "runs", "a", said={"log_bytes": 100}, log=None)
+    link.symlink_to(outside)
+    pipe = attempt(tmp_path / "runs", "b", said={"log_bytes": 100}, log=None)
+    os.mkfifo(pipe)
+    assert mark_lost_output(tmp_path / "runs") == 0
+    assert outside.read_bytes() == b""
+
+
+def test_only_runs_that_ended_last_are_looked_at(tmp_path: Path) -> None:
+    old = attempt(tmp_path, "old", said={"log_bytes": 100}, log=b"")
+    attempt(tmp_path, "new", said={"log_bytes": 100}, log=b"")
+    os.utime(tmp_path / "old", (1, 1))
+    assert mark_lost_output(tmp_path) == 1
+    assert old.read_bytes() == b""
+
+
+def test_no_directory_of_runs_is_no_fault(tmp_path: Path) -> None:
+    assert mark_lost_output(tmp_path / "nothing") == 0
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("cap", [None, 1000])
+def test_the_mark_of_the_end_says_how_long_the_log_is(supervise: Supervise, cap: int | None) -> None:
+    one = supervise(["sh", "-c", "seq 2000"], log_bytes=cap)
+    one.say(b"GO\n")
+    one.end()
+    ending = json.loads((one.directory / "exit").read_bytes())
+    assert ending["log_bytes"] == (one.directory / "log").stat().st_size > 0
