@@ -17,7 +17,8 @@ from controller.model.runs import Run, RunState
 from controller.runs import engine, watchlist
 from controller.runs.admission import Request
 from controller.runs.beside import flow_process
-from controller.runs.warm import IMPORT, PACKAGE, ForkServer
+from controller.runs.beside.cold import IMPORT
+from controller.runs.warm import PACKAGE, ForkServer
 from tests.conftest import wait_until
 from tests.unit.runs.conftest import NONCE, PATH, RunFlow, Supervised, World, reap
 from tests.unit.runs.test_supervisor import is_gone
