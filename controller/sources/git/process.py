@@ -6,6 +6,7 @@ that the repository's own configuration says is executed. Whoever calls must hav
 
 import configparser
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -26,6 +27,7 @@ _SHOWN = 300
 
 # What GitPython lets through includes a configuration that it can't read.
 _FAILURES = (git.GitError, configparser.Error, OSError, ValueError)
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
 _SETTINGS = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
@@ -93,6 +95,7 @@ class Git:
                 with opened.git.custom_environment(**environment):
                     yield Look(self, opened, git_dir)
         except (git.InvalidGitRepositoryError, git.NoSuchPathError) as error:
+            _check_descriptors(repo)
             raise RepositoryNotFoundError(f"{repo} is not a readable git repository.") from error
         except GitTimeoutError as error:
             raise SourceTimeoutError(f"git could not read {repo}: {reason(error)}.") from error
@@ -141,6 +144,7 @@ class Git:
         if self._is_interrupted:
             raise StoppingError
         if process.returncode != 0:
+            _check_shortage(said)
             raise GitError(process.returncode, shown(said))
         return bytes(output)
 
@@ -185,6 +189,23 @@ def shown(said: bytes) -> str:
     lines = said.decode("utf-8", "replace").splitlines()
     text = "; ".join(line.strip().removeprefix("fatal: ").removeprefix("error: ") for line in lines if line.strip())
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def _check_descriptors(repo: Path) -> None:
+    """Raise SourceError if this process can't open any file: what it has not found may well be there."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        raise SourceError(f"git could not read {repo}: {reason(error)}.") from error
+
+
+def _check_shortage(said: bytes) -> None:
+    """Raise OSError if git ended because this machine is short of something: nothing is absent for that."""
+    lines = [line for line in said.splitlines() if not line.startswith(b"remote:")]
+    for number in _SHORTAGES:
+        words = os.strerror(number)
+        if any(line.endswith(words.encode()) for line in lines):
+            raise OSError(number, words)
 
 
 def _as_environment(settings: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ import pytest
 
 from controller.model.runs import RunState
 from controller.runs.beside.waiting import ready
-from tests.unit.runs.conftest import World
+from tests.unit.runs.conftest import World, command
 
 pytestmark = pytest.mark.integration
 
@@ -50,3 +50,10 @@ def test_what_can_be_read_is_told_from_what_can_not() -> None:
     os.close(read)
     with pytest.raises(OSError, match="Bad file descriptor"):
         ready([read], 0)
+
+
+@pytest.mark.usefixtures("crowd")
+def test_a_flow_has_the_soft_limit_of_open_files_that_the_controller_was_started_with(world: World) -> None:
+    world.declare(a=command("a", "ulimit -n"))
+    world.start(open_files=512)
+    assert world.log(world.run("a")) == "512\n"
