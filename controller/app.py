@@ -28,6 +28,7 @@ from controller.runs.beside import flow_process
 from controller.runs.beside.waiting import ready
 from controller.runs.cgroups import own_group
 from controller.runs.engine import Engine
+from controller.runs.environment import usable_bases
 from controller.runs.ids import RunIds
 from controller.runs.launcher import Launcher
 from controller.runs.requests import Requests
@@ -42,6 +43,7 @@ from controller.settings import (
     Settings,
     flow_environment,
     secret_variables,
+    temporary_bases,
 )
 from controller.store import Store
 from controller.store.directory import StateDirectory
@@ -170,6 +172,7 @@ class Controller:
             group=own_group(),
             user=user,
             server=ForkServer(environment, self._clock),
+            temporary_bases=usable_bases(temporary_bases(), user),
         )
 
     def check(self) -> None:

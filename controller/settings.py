@@ -245,6 +245,15 @@ def flow_environment() -> Mapping[str, str]:
     }
 
 
+def temporary_bases() -> list[str]:
+    """Below which directories runs may have their TMPDIR, the first that works: the controller's own TMPDIR, or /tmp.
+
+    XDG_RUNTIME_DIR comes after them: it is small, in memory, and removed when its user logs out, which flows outlive.
+    """
+    given = (os.environ.get("TMPDIR", ""), "/tmp", os.environ.get("XDG_RUNTIME_DIR", ""), "/var/tmp")
+    return list(dict.fromkeys(os.path.normpath(path) for path in given if path.startswith("/")))
+
+
 def _relative(path: str, root: Path | RemoteUrl) -> str:
     given = Path(path)
     if given.is_absolute():

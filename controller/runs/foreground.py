@@ -10,8 +10,8 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from typing import Any
 from controller.clock import Clock
 from controller.errors import UsageError
 from controller.model.deployments import CommandTarget, Deployment
-from controller.runs.beside import flow_process
+from controller.runs.beside import flow_process, temporary
 from controller.runs.beside.reports import UNREPORTED
 from controller.runs.beside.waiting import ready
+from controller.runs.environment import declared_environment, has_own_bytecode, has_own_temporary
 
 MAX_REPORT_BYTES = 1 << 18
 GRACE_SECONDS = 10.0
@@ -43,10 +44,16 @@ def execute(
     root: Path,
     environment: Mapping[str, str],
     clock: Clock,
+    bases: Sequence[str] = ("/tmp",),
 ) -> Ending:
-    """Run it to its end. Raises UsageError for a program that is not there."""
-    with tempfile.TemporaryDirectory(prefix="controller-") as directory:
-        env = {**environment, **deployment.env, "TMPDIR": directory, "CONTROLLER_DEPLOYMENT": deployment.name}
+    """Run it to its end. Its TMPDIR is below one of `bases`. Raises UsageError for a program that is not there."""
+    with ExitStack() as ending:
+        directory = ending.enter_context(tempfile.TemporaryDirectory(prefix="controller-"))
+        env = {**declared_environment(environment, deployment), "CONTROLLER_DEPLOYMENT": deployment.name}
+        if not has_own_temporary(deployment):
+            private = temporary.make(bases, directory)
+            ending.callback(temporary.remove, private, directory)
+            env["TMPDIR"] = private.path
         argv, call = _call(deployment, parameters, root, directory)
         program = shutil.which(argv[0], path=env["PATH"])
         if program is None:
@@ -76,7 +83,8 @@ def _call(
     target = deployment.target
     if isinstance(target, CommandTarget):
         return list(target.argv), {"parameters": dict(parameters)}
-    call = {"root": str(root), "path": target.path, "name": target.name, "pycache": f"{directory}/pycache"}
+    pycache = None if has_own_bytecode(deployment) else f"{directory}/pycache"
+    call = {"root": str(root), "path": target.path, "name": target.name, "pycache": pycache}
     return [sys.executable, "-P", flow_process.__file__], {**call, "parameters": dict(parameters)}
 
 

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,6 +23,7 @@ from controller.model.policies import EnvSecret
 from controller.model.runs import Run
 from controller.runs.beside import flow_process
 from controller.runs.beside.waiting import ready
+from controller.runs.environment import declared_environment, has_own_bytecode, has_own_temporary
 from controller.runs.users import FlowUser, let_pass, own_directory
 from controller.runs.warm import IMPORT, PACKAGE, ForkServer
 
@@ -101,7 +102,8 @@ class Launcher:
 
     `environment`: what every flow sees besides what its deployment declares. `grace`: from SIGTERM to SIGKILL.
     `variables`: where a secret's `env` is looked up. `group`: below which control groups are made. `user`: who flows
-    run as, None for the controller's own. `server`: None has every run start cold.
+    run as, None for the controller's own. `server`: None has every run start cold. `temporary_bases`: below which
+    directories an attempt may have its TMPDIR, the first that works.
     """
 
     directory: Path
@@ -112,6 +114,7 @@ class Launcher:
     user: FlowUser | None = None
     server: ForkServer | None = None
     log_bytes: int = LOG_BYTES
+    temporary_bases: Sequence[str] = ("/tmp",)
 
     def attempt_directory(self, run_id: str, number: int, nonce: str) -> Path:
         """Where the files of one attempt are."""
@@ -127,7 +130,7 @@ class Launcher:
             if pycache is not None:
                 let_pass(self.user, pycache.parents[1], pycache.parent)
                 own_directory(self.user, pycache)
-        spec = self._spec(run, deployment, root, nonce, pycache, directory)
+        spec = self._spec(run, deployment, root, nonce, pycache)
         with open(directory / "run.json", "xb", opener=_private) as stream:
             stream.write(json.dumps(spec).encode())
         crashpoints.reach("prepared")
@@ -163,9 +166,7 @@ class Launcher:
         ours.setblocking(False)
         return launch
 
-    def _spec(
-        self, run: Run, deployment: Deployment, root: Path, nonce: str, pycache: Path | None, directory: Path
-    ) -> dict[str, Any]:
+    def _spec(self, run: Run, deployment: Deployment, root: Path, nonce: str, pycache: Path | None) -> dict[str, Any]:
         target = deployment.target
         call: dict[str, Any] = {"parameters": run.parameters}
         argv = [sys.executable, "-P", flow_process.__file__]
@@ -173,14 +174,15 @@ class Launcher:
             argv = list(target.argv)
         else:
             place = {"root": str(root), "path": target.path, "name": target.name}
-            call |= {**place, "pycache": pycache and str(pycache)}
+            call |= {**place, "pycache": None if has_own_bytecode(deployment) else pycache and str(pycache)}
         limits = deployment.resources
         return {
             "nonce": nonce,
             "argv": argv,
             "call": call,
             "cwd": str(root / deployment.working_directory),
-            "env": self._environment(run, deployment, directory),
+            "env": {**declared_environment(self.environment, deployment), **_facts(run)},
+            "tmp": None if has_own_temporary(deployment) else list(self.temporary_bases),
             "secrets": {
                 name: {"env": secret.env} if isinstance(secret, EnvSecret) else {"file": secret.file}
                 for name, secret in deployment.secrets.items()
@@ -198,18 +200,17 @@ class Launcher:
             "crashpoint": crashpoints.of_supervisor(),
         }
 
-    def _environment(self, run: Run, deployment: Deployment, directory: Path) -> dict[str, str]:
-        scheduled_for = "" if run.scheduled_for is None else run.scheduled_for.isoformat().replace("+00:00", "Z")
-        return {
-            **self.environment,
-            **deployment.env,
-            "TMPDIR": str(directory / "tmp"),
-            "CONTROLLER_RUN_ID": run.id,
-            "CONTROLLER_DEPLOYMENT": run.deployment,
-            "CONTROLLER_ATTEMPT": str(run.attempt),
-            "CONTROLLER_SCHEDULED_FOR": scheduled_for,
-            "CONTROLLER_REVISION": run.revision,
-        }
+
+def _facts(run: Run) -> dict[str, str]:
+    """What a flow is told of its run; the supervisor adds `TMPDIR`."""
+    scheduled_for = "" if run.scheduled_for is None else run.scheduled_for.isoformat().replace("+00:00", "Z")
+    return {
+        "CONTROLLER_RUN_ID": run.id,
+        "CONTROLLER_DEPLOYMENT": run.deployment,
+        "CONTROLLER_ATTEMPT": str(run.attempt),
+        "CONTROLLER_SCHEDULED_FOR": scheduled_for,
+        "CONTROLLER_REVISION": run.revision,
+    }
 
 
 def sweep(run_id: str) -> int:

@@ -18,6 +18,7 @@ from controller.crashpoints import reach
 from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunState
 from controller.runs import cgroups, tasks
+from controller.runs.beside import temporary
 from controller.runs.endings import ending, ending_of, note, record, tell
 from controller.runs.ids import new_nonce
 from controller.runs.launcher import Launcher, sweep
@@ -244,6 +245,9 @@ class Watchlist:
         if killed := sweep(watched.run.id):
             log.warning("Processes of a lost run were killed", extra={"run": watched.run.id, "count": killed})
         cgroups.remove(self._launcher.group, watched.attempt.nonce)
+        private = temporary.find(str(watched.directory))
+        if private is not None:
+            temporary.remove(private, str(watched.directory))
 
     def _settle(self, tx: Transaction, decided: Sequence[Decided], now: datetime) -> list[Run]:
         """Record what became of these; returns the runs as they are now."""

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
-from controller.runs.beside import spawn, tree, vault
+from controller.runs.beside import spawn, temporary, tree, vault
 from controller.runs.beside.flow import Flow
 from controller.runs.beside.group import Group
 from controller.runs.beside.limits import Limits
@@ -58,9 +58,13 @@ def _supervise(spec: dict[str, Any], given: dict[str, str | None], wake: Wake, w
     started_at = time.time()
     try:
         env = {**spec["env"], **vault.resolve(spec.get("secrets") or {}, given)}
-        _prepare(spec)
     except vault.SecretError as error:
         _finish(spec, started_at, {"outcome": "failed", "reason": str(error)})
+    _reserve()
+    private = None
+    if spec.get("tmp") is not None:
+        private = temporary.make(spec["tmp"], ".", spec.get("user"))
+        env["TMPDIR"] = private.path
     limits = Limits(spec.get("resources") or {}, spec["grace"])
     group = Group.make(spec.get("cgroup"), f"controller-{spec['nonce']}", limits.of_group())
     mark("started", {"nonce": spec["nonce"], "at": started_at})
@@ -80,12 +84,15 @@ def _supervise(spec: dict[str, Any], given: dict[str, str | None], wake: Wake, w
         ending = flow.attend()
     ending.update(flow.close())
     reach("ended", spec)
-    _finish(spec, started_at, ending)
+    _finish(spec, started_at, ending, private)
 
 
-def _finish(spec: dict[str, Any], started_at: float, ending: dict[str, Any]) -> NoReturn:
+def _finish(
+    spec: dict[str, Any], started_at: float, ending: dict[str, Any], private: temporary.Temporary | None = None
+) -> NoReturn:
     """Write `exit` and end. On a full disk the outcome has its place already, what the flow returned may not."""
-    remove_tree("tmp")
+    if private is not None:
+        temporary.remove(private, ".")
     facts = {"nonce": spec["nonce"], "started_at": started_at, "finished_at": time.time(), **ending}
     try:
         mark("exit", facts, is_durable=True)
@@ -121,12 +128,8 @@ def _hear() -> dict[str, str | None] | None:
     return given
 
 
-def _prepare(spec: dict[str, Any]) -> None:
-    """The private directory, its owner, and room for `exit` while there is some."""
-    os.makedirs("tmp", 0o700, exist_ok=True)
-    user = spec.get("user")
-    if user is not None:
-        os.chown("tmp", user["uid"], user["gid"])
+def _reserve() -> None:
+    """Take room for `exit` while there is some."""
     descriptor = os.open("exit.tmp", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     os.posix_fallocate(descriptor, 0, EXIT_BYTES)
     os.close(descriptor)
@@ -154,23 +157,3 @@ def reach(point: str, spec: dict[str, Any]) -> None:
     """End here like by a power cut if a test has asked for it: `crashpoint` of `run.json`."""
     if spec.get("crashpoint") == point:
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-def remove_tree(top: str) -> None:
-    """Remove a directory and what is in it, as far as that is allowed."""
-    try:
-        os.rmdir(top)
-        return
-    except OSError:
-        pass
-    for directory, directories, files in os.walk(top, topdown=False):
-        for name in files + directories:
-            path = os.path.join(directory, name)
-            try:
-                os.rmdir(path) if name in directories and not os.path.islink(path) else os.unlink(path)
-            except OSError:
-                continue
-    try:
-        os.rmdir(top)
-    except OSError:
-        return
