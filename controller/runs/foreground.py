@@ -84,8 +84,9 @@ def _call(
     if isinstance(target, CommandTarget):
         return list(target.argv), {"parameters": dict(parameters)}
     pycache = None if has_own_bytecode(deployment) else f"{directory}/pycache"
-    call = {"root": str(root), "path": target.path, "name": target.name, "pycache": pycache}
-    return [sys.executable, "-P", flow_process.__file__], {**call, "parameters": dict(parameters)}
+    call: dict[str, Any] = {"root": str(root), "path": target.path, "name": target.name, "pycache": pycache}
+    call |= {"parameters": dict(parameters), "is_interactive": True}
+    return [sys.executable, "-P", flow_process.__file__], call
 
 
 def _become(program: str, argv: list[str], env: Mapping[str, str], cwd: Path, call: Path, events: int) -> None:
@@ -124,8 +125,7 @@ def _attend(pid: int, events: int, deadline: float | None, clock: Clock) -> tupl
                 os.kill(pid, signal.SIGKILL if warnings else signal.SIGTERM)
                 warnings, deadline = warnings + 1, clock.monotonic() + GRACE_SECONDS
     except KeyboardInterrupt:
-        os.kill(pid, signal.SIGTERM)
-        os.waitpid(pid, 0)
+        _end(pid, handle)
         raise
     finally:
         os.close(handle)
@@ -133,6 +133,15 @@ def _attend(pid: int, events: int, deadline: float | None, clock: Clock) -> tupl
         received += os.read(events, MAX_REPORT_BYTES)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     return status, warnings > 0, received
+
+
+def _end(pid: int, handle: int) -> None:
+    """Have it end, and see to it after the grace, or when somebody interrupts again."""
+    with suppress(KeyboardInterrupt):
+        os.kill(pid, signal.SIGTERM)
+        ready([handle], GRACE_SECONDS)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
 
 
 def _reported(received: bytes) -> dict[str, Any]:

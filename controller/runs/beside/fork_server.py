@@ -137,7 +137,10 @@ def _leave(run: Any, root: str) -> int:
     if not all(_is_below(sys.modules[name], root) for name in own):
         sys.exit(code)
     if "threading" in sys.modules:
-        sys.modules["threading"]._shutdown()
+        try:
+            sys.modules["threading"]._shutdown()
+        except flow_process.Parts.stopping.RunStopped:
+            sys.exit(code)
     if len(sys._current_frames()) > 1:
         sys.exit(code)  # daemon threads go on until the interpreter has gone
     atexit._run_exitfuncs()
