@@ -100,7 +100,8 @@ WAYS = {
     "a task of a loop": "async def f():\n    async with asyncio.TaskGroup() as group:\n"
     "        group.create_task(waits())\n",
     "a thread of a loop": "async def f():\n    try:\n        say('up')\n"
-    "        await asyncio.to_thread(time.sleep, 600)\n    finally:\n        await asyncio.to_thread(say, 'cleaned up')\n",
+    "        await asyncio.to_thread(time.sleep, 600)\n"
+    "    finally:\n        await asyncio.to_thread(say, 'cleaned up')\n",
     "a task": "@flow\ndef f():\n    try:\n        say('up')\n        long()\n    finally:\n        say('cleaned up')\n",
     "a submitted task": "@flow\ndef f():\n    try:\n        future = long.submit()\n        say('up')\n"
     "        future.result()\n    finally:\n        say('cleaned up')\n",
