@@ -25,6 +25,7 @@ from controller.remotes import RemoteUrl
 from controller.rendering import RenderedSource
 from controller.runs.admission import Admission
 from controller.runs.beside import flow_process
+from controller.runs.beside.limits import open_files
 from controller.runs.beside.waiting import ready
 from controller.runs.cgroups import own_group
 from controller.runs.engine import Engine
@@ -172,6 +173,7 @@ class Controller:
             group=own_group(),
             user=user,
             server=ForkServer(environment, self._clock),
+            open_files=open_files(),
             temporary_bases=usable_bases(temporary_bases(), user),
         )
 

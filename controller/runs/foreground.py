@@ -102,6 +102,8 @@ def _become(program: str, argv: list[str], env: Mapping[str, str], cwd: Path, ca
         high = {target: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, 64) for target, source in sources.items()}
         for target, source in high.items():
             os.dup2(source, target)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them; all others are as the shell gave them
+            signal.signal(number, signal.SIG_DFL)
         os.execve(program, argv, dict(env))
     except OSError as error:
         os.write(2, f"{error.filename or program}: {error.strerror}\n".encode())

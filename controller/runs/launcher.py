@@ -103,7 +103,7 @@ class Launcher:
     `environment`: what every flow sees besides what its deployment declares. `grace`: from SIGTERM to SIGKILL.
     `variables`: where a secret's `env` is looked up. `group`: below which control groups are made. `user`: who flows
     run as, None for the controller's own. `server`: None has every run start cold. `temporary_bases`: below which
-    directories an attempt may have its TMPDIR, the first that works.
+    directories an attempt may have its TMPDIR, the first that works. `open_files`: the soft limit that flows have.
     """
 
     directory: Path
@@ -115,6 +115,7 @@ class Launcher:
     server: ForkServer | None = None
     log_bytes: int = LOG_BYTES
     temporary_bases: Sequence[str] = ("/tmp",)
+    open_files: int | None = None
 
     def attempt_directory(self, run_id: str, number: int, nonce: str) -> Path:
         """Where the files of one attempt are."""
@@ -195,6 +196,7 @@ class Launcher:
                 "cpu_seconds": limits.cpu_seconds,
                 "processes": limits.processes,
             },
+            "open_files": self.open_files,
             "cgroup": self.group and str(self.group),
             "user": self.user and {"uid": self.user.uid, "gid": self.user.gid, "groups": self.user.groups},
             "crashpoint": crashpoints.of_supervisor(),

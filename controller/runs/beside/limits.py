@@ -19,9 +19,13 @@ _UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"))
 
 
 class Limits:
-    """The limits of one run. `said`: `memory` in bytes, `cpu_seconds`, `processes`; each may be None."""
+    """The limits of one run. `said`: `memory` in bytes, `cpu_seconds`, `processes`; each may be None.
 
-    def __init__(self, said: dict[str, Any], grace: float) -> None:
+    `open_files`: the soft limit of open files that the flow begins with, None for that of the controller.
+    """
+
+    def __init__(self, said: dict[str, Any], grace: float, open_files: int | None = None) -> None:
+        self._open_files = open_files
         self.memory: int | None = said.get("memory")
         self.processes: int | None = said.get("processes")
         seconds = said.get("cpu_seconds")
@@ -35,6 +39,9 @@ class Limits:
 
     def apply(self, group: Group | None, uid: int) -> None:
         """Bind the calling process, which is about to become the flow, to what no group sees to. Raises OSError."""
+        if self._open_files is not None:
+            _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(self._open_files, most), most))
         if self.memory is not None and not (group and group.controls("memory.max")):
             _lower(resource.RLIMIT_AS, self.memory, self.memory)
         if self.processes is not None and not (group and group.controls("pids.max")):
@@ -56,6 +63,11 @@ class Limits:
             if is_told or (group is not None and group.ran_out_of_memory()):
                 return f"ran out of memory (limit {size(self.memory)})"
         return None
+
+
+def open_files() -> int:
+    """The soft limit of open files of this process: what it was started with, unless it has raised it since."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def size(count: int) -> str:

@@ -83,12 +83,21 @@ def _become(spec: dict[str, Any], parent: int, limits: Limits, group: Group | No
     tree.die_with(parent)
     os.umask(0o077)
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
+    forget_signals()
     high = {target: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, 64) for target, source in targets.items()}
     for target, source in high.items():
         os.dup2(source, target)
     os.chdir(spec["cwd"])
+
+
+def forget_signals() -> None:
+    """Have every signal do what it does by default, and block none: what a shell gives to a command.
+
+    A controller that a script has started in the background ignores SIGINT and SIGQUIT, one below nohup SIGHUP.
+    """
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _execute(argv: list[str], env: dict[str, str]) -> None:

@@ -65,7 +65,7 @@ def _supervise(spec: dict[str, Any], given: dict[str, str | None], wake: Wake, w
     if spec.get("tmp") is not None:
         private = temporary.make(spec["tmp"], ".", spec.get("user"))
         env["TMPDIR"] = private.path
-    limits = Limits(spec.get("resources") or {}, spec["grace"])
+    limits = Limits(spec.get("resources") or {}, spec["grace"], spec.get("open_files"))
     group = Group.make(spec.get("cgroup"), f"controller-{spec['nonce']}", limits.of_group())
     mark("started", {"nonce": spec["nonce"], "at": started_at})
     reach("started", spec)
