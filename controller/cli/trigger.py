@@ -33,7 +33,8 @@ def trigger(
 ) -> int:
     """Run a deployment now.
 
-    A value that is not JSON is taken as a string: --param region=eu and --param 'region="eu"' are the same.
+    A value that is not JSON is taken as a string: --param region=eu and --param 'region="eu"' are the same. A flow is
+    called with the parameters; a command gets them as a JSON object in the file CONTROLLER_PARAMETERS_FILE.
     """
     import secrets
 

@@ -21,8 +21,10 @@ from controller.errors import UsageError
 from controller.model.deployments import CommandTarget, Deployment
 from controller.runs.beside import flow_process, temporary
 from controller.runs.beside.reports import UNREPORTED
+from controller.runs.beside.spawn import PARAMETERS_FD
 from controller.runs.beside.waiting import ready
 from controller.runs.environment import declared_environment, has_own_bytecode, has_own_temporary
+from controller.runs.launcher import write_parameters
 
 MAX_REPORT_BYTES = 1 << 18
 GRACE_SECONDS = 10.0
@@ -60,11 +62,16 @@ def execute(
             raise UsageError(f"There is no program {argv[0]}.", hint="It is looked for in the PATH of a run.")
         said = Path(directory) / "call.json"
         said.write_text(json.dumps(call), encoding="utf-8")
+        given = None
+        if isinstance(deployment.target, CommandTarget):
+            given = write_parameters(parameters, Path(directory), None)
+            env |= {"CONTROLLER_PARAMETERS_FILE": str(given), "CONTROLLER_PARAMETERS_FD": str(PARAMETERS_FD)}
         read, write = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(read, False)
         pid = os.fork()
         if pid == 0:
-            _become(program, argv, env, root / deployment.working_directory, said, write)
+            sources = {flow_process.CALL_FD: said} | ({} if given is None else {PARAMETERS_FD: given})
+            _become(program, argv, env, root / deployment.working_directory, sources, write)
         os.close(write)
         seconds = None if deployment.timeout is None else deployment.timeout.total_seconds()
         try:
@@ -89,15 +96,17 @@ def _call(
     return [sys.executable, "-P", flow_process.__file__], call
 
 
-def _become(program: str, argv: list[str], env: Mapping[str, str], cwd: Path, call: Path, events: int) -> None:
+def _become(
+    program: str, argv: list[str], env: Mapping[str, str], cwd: Path, files: Mapping[int, Path], events: int
+) -> None:
     """Turn this forked process into the flow; it never returns."""
     try:
         os.chdir(cwd)
         sources = {
             0: os.open(os.devnull, os.O_RDONLY),
             1: 2,
-            flow_process.CALL_FD: os.open(call, os.O_RDONLY),
             flow_process.EVENTS_FD: events,
+            **{number: os.open(file, os.O_RDONLY) for number, file in files.items()},
         }
         high = {target: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, 64) for target, source in sources.items()}
         for target, source in high.items():

@@ -22,6 +22,7 @@ from controller.model.deployments import CommandTarget, Deployment
 from controller.model.policies import EnvSecret
 from controller.model.runs import Run
 from controller.runs.beside import flow_process
+from controller.runs.beside.spawn import PARAMETERS_FD, PARAMETERS_FILE
 from controller.runs.beside.waiting import ready
 from controller.runs.environment import declared_environment, has_own_bytecode, has_own_temporary
 from controller.runs.users import FlowUser, let_pass, own_directory
@@ -132,6 +133,10 @@ class Launcher:
                 let_pass(self.user, pycache.parents[1], pycache.parent)
                 own_directory(self.user, pycache)
         spec = self._spec(run, deployment, root, nonce, pycache)
+        if isinstance(deployment.target, CommandTarget):
+            file = write_parameters(run.parameters, directory, self.user)
+            spec["env"] |= {"CONTROLLER_PARAMETERS_FILE": str(file), "CONTROLLER_PARAMETERS_FD": str(PARAMETERS_FD)}
+            spec["has_parameters_file"] = True
         with open(directory / "run.json", "xb", opener=_private) as stream:
             stream.write(json.dumps(spec).encode())
         crashpoints.reach("prepared")
@@ -213,6 +218,16 @@ def _facts(run: Run) -> dict[str, str]:
         "CONTROLLER_SCHEDULED_FOR": scheduled_for,
         "CONTROLLER_REVISION": run.revision,
     }
+
+
+def write_parameters(parameters: Mapping[str, Any], directory: Path, user: FlowUser | None) -> Path:
+    """Where a command finds its parameters: a file that only its user can read. Raises OSError."""
+    file = directory / PARAMETERS_FILE
+    with open(file, "xb", opener=_private) as stream:
+        stream.write(json.dumps(dict(parameters)).encode())
+        if user is not None:
+            os.fchown(stream.fileno(), user.uid, user.gid)
+    return file
 
 
 def sweep(run_id: str) -> int:

@@ -1,7 +1,7 @@
 """From a supervisor's fork to the first instruction of the flow: session, limits, user, descriptors, then exec or call.
 
 Used by the supervisor. The flow has descriptors 0 to 4 and no others: an empty input, its output twice, the call (3),
-and the pipe for what it reports (4).
+and the pipe for what it reports (4). A command also has its parameters (5).
 """
 
 import errno
@@ -18,6 +18,9 @@ from controller.runs.beside.limits import Limits
 
 CALL_FD = 3
 EVENTS_FD = 4
+PARAMETERS_FD = 5
+PARAMETERS_FILE = "parameters.json"
+"""In the attempt's directory, for a command: a JSON object, which descriptor 5 gives too."""
 
 # What the interpreter or the loader read at their start, so that a fork of a running one can't take it up.
 _READ_AT_START = re.compile(r"PYTHON|LC_|LANG|LD_|MALLOC_|GLIBC_|HOME$")
@@ -49,6 +52,8 @@ def start(
     if pid == 0:
         try:
             targets = {0: null, 1: pipes.output, 2: pipes.output, CALL_FD: call, EVENTS_FD: pipes.events}
+            if spec.get("has_parameters_file"):
+                targets[PARAMETERS_FD] = os.open(PARAMETERS_FILE, os.O_RDONLY | os.O_CLOEXEC)
             _become(spec, parent, limits, group, targets)
             if is_fork:
                 os.closerange(EVENTS_FD + 1, 1 << 20)  # the report among them, which says that all went well

@@ -72,7 +72,9 @@ def test_a_form_tells_types_defaults_and_choices(served: Served) -> None:
     assert (found["b"]["default"], found["b"]["required"]) == ("2", False)
     assert found["mode"]["choices"] == ["slow", "fast"]
     assert form["is_open"] is False
-    assert served.get("/api/v1/deployments/far/form").json()["is_open"] is True
+    assert form["passed_as"] == "arguments"
+    of_command = served.get("/api/v1/deployments/far/form").json()
+    assert (of_command["is_open"], of_command["passed_as"]) == (True, "file")
 
 
 def test_unknown_things_are_problems(client: Client, served: Served) -> None:
