@@ -85,7 +85,10 @@ def _supervise(directory: str, own: int, new: New, area: titles.Area, began_with
     os.close(own)
     handle = os.pidfd_open(os.getpid())
     wire = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, os.dup(0))
-    wire.sendmsg([b"I AM\n"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, handle.to_bytes(4, sys.byteorder))])
+    try:
+        wire.sendmsg([b"I AM\n"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, handle.to_bytes(4, sys.byteorder))])
+    except ConnectionError:  # the controller has died
+        os._exit(0)
     wire.close()
     os.close(handle)
 

@@ -37,6 +37,17 @@ class Warmth(NamedTuple):
 
 def main(directory: str, warmth: Warmth | None = None) -> int:
     """Supervise the run described by `run.json` here. Returns in the flow's own process only, if that is a fork."""
+    own = os.getpid()
+    try:
+        return _follow_protocol(directory, warmth)
+    except OSError as error:
+        if os.getpid() != own:
+            raise
+        _complain(error)
+        os._exit(1)
+
+
+def _follow_protocol(directory: str, warmth: Warmth | None) -> int:
     os.chdir(directory)
     with open("run.json", encoding="utf-8") as stream:
         spec = json.load(stream)
@@ -45,9 +56,12 @@ def main(directory: str, warmth: Warmth | None = None) -> int:
     tree.adopt_orphans()
     wake = Wake()
     reach("locked", spec)
-    os.write(1, b"READY\n")
-    reach("ready", spec)
-    given = _hear()
+    try:
+        os.write(1, b"READY\n")
+        reach("ready", spec)
+        given = _hear()
+    except ConnectionError:  # the controller has died
+        given = None
     if given is None:
         os._exit(0)
     reach("go", spec)
@@ -101,6 +115,16 @@ def _finish(
         mark("exit", facts, is_durable=True)
     reach("exited", spec)
     os._exit(0)
+
+
+def _complain(error: OSError) -> None:
+    """Say in one line what the system refused. Where that can't be written, nobody is there to read it."""
+    place = "" if error.filename is None else f"{error.filename}: "
+    try:
+        with open("supervisor.log", "a", encoding="utf-8") as complaints:
+            complaints.write(f"the supervisor ended: {place}{error.strerror}\n")
+    except OSError:
+        return
 
 
 def _take_lock() -> bool:

@@ -149,7 +149,7 @@ def test_a_run_is_compared_with_the_last_that_went_well(fresh: Served) -> None:
 
 
 def test_the_form_of_a_command_says_how_it_gets_its_parameters(served: Served) -> None:
-    words = "in the file <span class=\"mono\">$CONTROLLER_PARAMETERS_FILE</span>, not as arguments"
+    words = 'in the file <span class="mono">$CONTROLLER_PARAMETERS_FILE</span>, not as arguments'
     assert words in served.get("/deployments/far", Accept="text/html").text
     assert words not in served.get("/deployments/add", Accept="text/html").text
 

@@ -75,13 +75,15 @@ class Supervised:
 
     def start(self) -> bool:
         """Start it; whether it says READY."""
-        launcher = Launcher(directory=self.directory, environment={}, grace=GRACE, server=self.server)
-        self.launch = launcher.start(self.directory, {})
+        self.launch = self.launcher().start(self.directory, {})
         self.launch.wire.settimeout(PATIENCE_SECONDS)
         while not self.launch.is_ready:
             if not self.launch.hear():
                 return False
         return True
+
+    def launcher(self) -> Launcher:
+        return Launcher(directory=self.directory, environment={}, grace=GRACE, server=self.server)
 
     @property
     def pid(self) -> int:
