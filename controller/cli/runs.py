@@ -144,10 +144,14 @@ class _LogPrinter:
             pause.wait(FOLLOW_SECONDS)
 
     def _print_new(self) -> None:
-        from controller.runs.logs import log_files
+        from controller.runs.logs import log_files, separator
 
+        before: Path | None = None
         for path in log_files(self._directory, self._run_id):
             start = self._offsets.get(path)
+            if start is None and before is not None:
+                self._write(separator(before, path))
+            before = path
             with path.open("rb") as stream:
                 if start is None:
                     start = _tail_start(stream, self._tail)

@@ -52,14 +52,15 @@ def _follow(location: Location, run_id: str, output: str, *, logs: bool) -> int:
     from controller.cli.output import visible
     from controller.cli.stored import follow
     from controller.model.runs import RunState
-    from controller.runs.logs import log_files
+    from controller.runs.logs import log_pieces
     from controller.store.directory import StateDirectory
 
     directory = StateDirectory(location.state_dir)
     run = follow(directory, run_id)
     if logs:
-        for path in log_files(directory.runs, run_id):
-            click.echo(path.read_bytes(), nl=False, err=output == "json")
+        for piece in log_pieces(directory.runs, run_id):
+            content = piece if isinstance(piece, bytes) else piece.read_bytes()
+            click.echo(content, nl=False, err=output == "json")
     if output == "json":
         from controller.cli.output import print_json
 

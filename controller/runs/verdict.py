@@ -68,10 +68,10 @@ MAX_MARK_BYTES = 1 << 20
 def judge(directory: Path, nonce: str, *, same_boot: bool) -> Verdict:
     """Read the directory of one attempt. The lock is asked first: while it is held, nothing else is final."""
     lock = _lock_holder(directory / "lock")
-    started = _mark(directory / "started", nonce)
+    started = read_mark(directory / "started", nonce)
     if lock is not None:
         return Alive(pid=lock.pid, started=started is not None)
-    ending = _mark(directory / "exit", nonce)
+    ending = read_mark(directory / "exit", nonce)
     if ending is not None:
         # A flow of the same user can write there. It spoils its own outcome, and nothing else.
         try:
@@ -106,7 +106,8 @@ def _lock_holder(path: Path) -> _Holder | None:
     return None
 
 
-def _mark(path: Path, nonce: str) -> dict[str, Any] | None:
+def read_mark(path: Path, nonce: str) -> dict[str, Any] | None:
+    """What this mark of an attempt says; None if it is not there, or not of this attempt."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         content = json.loads(_content(path))
         if isinstance(content, dict) and content.get("nonce") == nonce:

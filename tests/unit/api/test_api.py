@@ -1,5 +1,6 @@
 """What a program gets and does over HTTP, from a real controller; the client of `controller.client` included."""
 
+import re
 import threading
 from pathlib import Path
 
@@ -163,6 +164,26 @@ def test_a_log_is_read_in_stretches_of_whole_characters(served: Served) -> None:
     raw = served.get(f"/api/v1/runs/{run['id']}/logs/raw")
     assert raw.text == text
     assert raw.headers["content-disposition"].startswith("attachment")
+
+
+def test_attempts_are_separated_in_the_text_and_not_in_the_raw_file(fresh: Served) -> None:
+    document = "name: twice\ncommand: [sh, -c, 'printf é; exit 1']\nretries: {limit: 1, delay: 1s, jitter: 0}\n"
+    fresh.repository.commit({"deployments/twice.yaml": document})
+    wait_until(lambda: fresh.get("/api/v1/deployments/twice").status == 200)
+    run = fresh.run("twice")["id"]
+    told = fresh.get(f"/api/v1/runs/{run}/logs").json()
+    line = r"\[controller: attempt 2, started [0-9: -]{19} UTC, after attempt 1 failed\]"
+    assert re.fullmatch(rf"é\n{line}\né", told["text"])
+    assert told["size"] == told["next_offset"] == len(told["text"].encode())
+    pieces, offset = "", 0
+    while part := fresh.get(f"/api/v1/runs/{run}/logs?offset={offset}&limit=5").json():
+        if not part["text"]:
+            break
+        pieces, offset = pieces + part["text"], part["next_offset"]
+    assert pieces == told["text"]
+    streamed = [data["text"] for kind, _, data in messages(fresh, f"/api/v1/runs/{run}/logs/stream") if kind == "log"]
+    assert "".join(streamed) == told["text"]
+    assert fresh.get(f"/api/v1/runs/{run}/logs/raw").text == "éé"
 
 
 def test_events_are_told_as_they_happen_and_again_from_where_one_was(fresh: Served) -> None:

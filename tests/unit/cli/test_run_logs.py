@@ -1,6 +1,7 @@
 """`runs logs`: what a run printed, from where one asks for it."""
 
 import io
+import re
 import threading
 
 from hypothesis import given
@@ -10,6 +11,7 @@ from controller.cli.runs import _Shown, _tail_start
 from tests.conftest import wait_until
 from tests.unit.cli.conftest import Followed
 
+SEPARATOR = re.compile(r"\[controller: attempt 2, started [0-9: -]{19} UTC, after attempt 1 failed\]\n")
 LINES = st.lists(st.sampled_from([b"", b"a", b"bb\r", b"\xff" * 3, b"x" * 70_000]), max_size=6)
 
 
@@ -64,8 +66,24 @@ def test_only_what_was_there_is_cut_when_following(followed: Followed) -> None:
     run = followed("trigger", "twice", "-o", "json").json["run_id"]
     opener = threading.Timer(0.5, gate.touch)
     opener.start()
-    assert followed("runs", "logs", run, "--follow", "--tail", "1").out == "1\n2\n3\n4\n5\n" * 2
+    first, second = SEPARATOR.split(followed("runs", "logs", run, "--follow", "--tail", "1").out)
+    assert (first, second) == ("1\n2\n3\n4\n5\n", "1\n2\n3\n4\n5\n")
     opener.join()
+
+
+def test_attempts_are_separated_by_a_line_that_says_which_begins_when_and_why(followed: Followed) -> None:
+    script = "printf $CONTROLLER_ATTEMPT; [ $CONTROLLER_ATTEMPT != 2 ] || echo; exit 1"
+    document = f"name: thrice\ncommand: [sh, -c, '{script}']\nretries: {{limit: 2, delay: 1s, backoff: 1, jitter: 0}}\n"
+    followed.repository.commit({"deployments/thrice.yaml": document})
+    wait_until(lambda: followed("deployments", "show", "thrice").code == 0)
+    run = followed("trigger", "thrice", "--wait", "-o", "json").json["run_id"]
+    printed = followed("runs", "logs", run).out
+    lines = printed.splitlines()
+    assert [lines[0], lines[2], lines[4]] == ["1", "2", "3"]
+    for number, line in ((2, lines[1]), (3, lines[3])):
+        expected = rf"\[controller: attempt {number}, started [0-9: -]{{19}} UTC, after attempt {number - 1} failed\]"
+        assert re.fullmatch(expected, line)
+    assert followed("trigger", "thrice", "--logs").out.count("[controller: attempt ") == 2
 
 
 def test_a_character_that_comes_in_two_parts_is_shown_whole() -> None:
