@@ -217,6 +217,11 @@ def is_debugging() -> bool:
     return os.environ.get("CONTROLLER_DEBUG", "") not in ("", "0")
 
 
+def wants_colours() -> bool:
+    """Whether the user wants colours on a terminal that can show them: NO_COLOR and TERM say so."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def crashpoints() -> list[str]:
     """Where a test wants the controller or its supervisors to die: CONTROLLER_CRASHPOINT, names with commas between."""
     return os.environ.get("CONTROLLER_CRASHPOINT", "").split(",")

@@ -1,6 +1,7 @@
 """`controller trigger`: Quick Run. The running controller does it; this only asks, waits and shows."""
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,18 +50,22 @@ def trigger(
 
 
 def _follow(location: Location, run_id: str, output: str, *, logs: bool) -> int:
+    from controller.cli.log_output import LogWriter
     from controller.cli.output import visible
     from controller.cli.stored import follow
     from controller.model.runs import RunState
     from controller.runs.logs import log_pieces
+    from controller.settings import wants_colours
     from controller.store.directory import StateDirectory
 
     directory = StateDirectory(location.state_dir)
     run = follow(directory, run_id)
     if logs:
+        stream = sys.stderr if output == "json" else sys.stdout
+        writer = LogWriter(stream.buffer, with_colours=wants_colours())
         for piece in log_pieces(directory.runs, run_id):
-            content = piece if isinstance(piece, bytes) else piece.read_bytes()
-            click.echo(content, nl=False, err=output == "json")
+            writer.write(piece if isinstance(piece, bytes) else piece.read_bytes())
+        writer.close()
     if output == "json":
         from controller.cli.output import print_json
 
