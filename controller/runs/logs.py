@@ -50,8 +50,9 @@ def separator(before: Path, path: Path) -> bytes:
     number, _, nonce = path.parent.name.partition("-")
     words = [f"attempt {number}"]
     started = (read_mark(path.parent / "started", nonce) or {}).get("at")
-    with suppress(TypeError, ValueError, OverflowError, OSError):
-        words.append(f"started {datetime.fromtimestamp(started, UTC):%Y-%m-%d %H:%M:%S} UTC")
+    if isinstance(started, int | float):
+        with suppress(ValueError, OverflowError, OSError):
+            words.append(f"started {datetime.fromtimestamp(started, UTC):%Y-%m-%d %H:%M:%S} UTC")
     earlier, _, nonce = before.parent.name.partition("-")
     outcome = (read_mark(before.parent / "exit", nonce) or {}).get("outcome")
     state = outcome if outcome in _OUTCOMES else "crashed"

@@ -7,11 +7,13 @@ or the bytes that stand between two.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 CHUNK_BYTES = 1 << 16
 _LONGEST_CHARACTER = 4
 
 Piece = Path | bytes
+AnyPiece = TypeVar("AnyPiece", bound=Piece)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,7 @@ def tail_offset(files: Iterable[Piece], lines: int) -> int:
     return begin + ends[-lines] + 1 if 0 < lines <= len(ends) else begin if lines else total
 
 
-def measured(files: Iterable[Piece]) -> list[tuple[Piece, int]]:
+def measured(files: Iterable[AnyPiece]) -> list[tuple[AnyPiece, int]]:
     """These files with their sizes in bytes; what is not there has none."""
     return [(piece, len(piece) if isinstance(piece, bytes) else _size(piece)) for piece in files]
 

@@ -34,10 +34,8 @@ def state(pid: int) -> str:
         return "gone"
 
 
-def run(script: str, **more: object) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **more
-    )  # type: ignore[call-overload,no-any-return]
+def run(script: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def test_who_inherits_no_orphans_goes_on_as_it_is() -> None:

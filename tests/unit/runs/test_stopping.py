@@ -56,7 +56,7 @@ def begin(tmp_path: Path, supervise: Supervise) -> Callable[..., Supervised]:
         root = tmp_path / "code"
         root.mkdir(exist_ok=True)
         (root / "a.py").write_text(HEAD + code, encoding="utf-8")
-        call = {"root": str(root), "path": "a.py", "name": "f", "parameters": {}, "pycache": None}
+        call: dict[str, Any] = {"root": str(root), "path": "a.py", "name": "f", "parameters": {}, "pycache": None}
         argv = [sys.executable, "-P", flow_process.__file__]
         one = supervise(argv, cwd=root, call=call, env={"PYTHONUNBUFFERED": "1"}, grace=grace, **more)
         one.say(b"GO\n")
