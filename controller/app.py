@@ -29,6 +29,7 @@ from controller.runs.beside import flow_process
 from controller.runs.beside.waiting import ready
 from controller.runs.cgroups import own_group
 from controller.runs.engine import Engine
+from controller.runs.environment import usable_bases
 from controller.runs.ids import RunIds
 from controller.runs.launcher import Launcher
 from controller.runs.lost_output import mark_lost_output
@@ -46,6 +47,7 @@ from controller.settings import (
     Settings,
     flow_environment,
     secret_variables,
+    temporary_bases,
 )
 from controller.store import Store
 from controller.store.directory import StateDirectory
@@ -201,6 +203,7 @@ class Controller:
             user=user,
             server=ForkServer(environment, self._clock),
             open_files=self._open_files,
+            temporary_bases=usable_bases(temporary_bases(), user),
         )
 
     def check(self) -> None:

@@ -279,6 +279,11 @@ def is_debugging() -> bool:
     return os.environ.get("CONTROLLER_DEBUG", "") not in ("", "0")
 
 
+def wants_colours() -> bool:
+    """Whether the user wants colours on a terminal that can show them: NO_COLOR and TERM say so."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def crashpoints() -> list[str]:
     """Where a test wants the controller or its supervisors to die: CONTROLLER_CRASHPOINT, names with commas between."""
     return os.environ.get("CONTROLLER_CRASHPOINT", "").split(",")
@@ -305,6 +310,15 @@ def flow_environment() -> Mapping[str, str]:
         **kept,
         "PATH": f"{Path(sys.executable).parent}:{_SYSTEM_PATH}",
     }
+
+
+def temporary_bases() -> list[str]:
+    """Below which directories runs may have their TMPDIR, the first that works: the controller's own TMPDIR, or /tmp.
+
+    XDG_RUNTIME_DIR comes after them: it is small, in memory, and removed when its user logs out, which flows outlive.
+    """
+    given = (os.environ.get("TMPDIR", ""), "/tmp", os.environ.get("XDG_RUNTIME_DIR", ""), "/var/tmp")
+    return list(dict.fromkeys(os.path.normpath(path) for path in given if path.startswith("/")))
 
 
 def _relative(path: str, root: Path | RemoteUrl) -> str:

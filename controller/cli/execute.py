@@ -32,7 +32,7 @@ def execute(
     """
     from controller.clock import SystemClock
     from controller.runs.foreground import execute as run
-    from controller.settings import flow_environment
+    from controller.settings import flow_environment, temporary_bases
 
     if location.ref is not None:
         raise UsageError("execute runs the files on disk; leave out --ref.")
@@ -46,7 +46,8 @@ def execute(
         "CONTROLLER_SCHEDULED_FOR": "",
         "CONTROLLER_REVISION": "",
     }
-    ending = run(deployment, {**deployment.parameters, **given}, location.directory, environment, SystemClock())
+    parameters = {**deployment.parameters, **given}
+    ending = run(deployment, parameters, location.directory, environment, SystemClock(), temporary_bases())
     _print(ending, output)
     return 0 if ending.exit_code == 0 else 1
 

@@ -90,8 +90,10 @@ def run(location: Location, once: bool, log_format: Any, **chosen: Any) -> int:
     """
     from controller import logs
     from controller.app import Controller, Ending
+    from controller.runs.reaping import leave_reaper_behind
     from controller.settings import forget_git_environment, is_debugging
 
+    leave_reaper_behind()
     forget_git_environment()
     is_live = sys.stdout.isatty() and log_format is None and not once
     ending = Ending(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -1,6 +1,5 @@
 """`controller runs`: what ran, how it went, and what it printed."""
 
-import codecs
 import os
 import sys
 import threading
@@ -11,8 +10,9 @@ from typing import Any
 import click
 
 from controller.cli import options, run_actions
+from controller.cli.log_output import LogWriter
 from controller.cli.stored import find, instant, reading
-from controller.settings import Location
+from controller.settings import Location, wants_colours
 
 FOLLOW_SECONDS = 0.2
 _STATES = [
@@ -113,9 +113,18 @@ def show_(location: Location, run_id: str, output: str) -> None:
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="Only the last N lines.")
 @options.location
 def logs(location: Location, run_id: str, follow: bool, tail: int | None) -> None:
-    """Print what a run has printed."""
+    """Print what a run has printed.
+
+    In a pipe it is printed as it is. On a terminal colours are shown, unless NO_COLOR is set, and other control
+    characters are spelled out.
+    """
     run, directory = find(location, run_id)
-    _LogPrinter(directory, run.id, tail).print_logs(is_ended=_ended(location, run.id) if follow else None)
+    writer = LogWriter(sys.stdout.buffer, with_colours=wants_colours())
+    printer = _LogPrinter(directory, run.id, tail, writer)
+    try:
+        printer.print_logs(is_ended=_ended(location, run.id) if follow else None)
+    finally:
+        writer.close()
 
 
 for action in (run_actions.cancel, run_actions.retry, run_actions.watch):
@@ -123,14 +132,14 @@ for action in (run_actions.cancel, run_actions.retry, run_actions.watch):
 
 
 class _LogPrinter:
-    """Prints the logs of a run's attempts one after the other; raw where output is piped, visible on a terminal."""
+    """Prints the logs of a run's attempts one after the other."""
 
-    def __init__(self, directory: Path, run_id: str, tail: int | None) -> None:
+    def __init__(self, directory: Path, run_id: str, tail: int | None, writer: LogWriter) -> None:
         self._directory = directory
         self._run_id = run_id
         self._tail = tail
         self._offsets: dict[Path, int] = {}
-        self._shown = _Shown()
+        self._writer = writer
 
     def print_logs(self, is_ended: Callable[[], bool] | None) -> None:
         """Print what is there; with `is_ended`, go on until it says so."""
@@ -144,36 +153,21 @@ class _LogPrinter:
             pause.wait(FOLLOW_SECONDS)
 
     def _print_new(self) -> None:
-        from controller.runs.logs import log_files
+        from controller.runs.logs import log_files, separator
 
+        before: Path | None = None
         for path in log_files(self._directory, self._run_id):
             start = self._offsets.get(path)
+            if start is None and before is not None:
+                self._writer.write(separator(before, path))
+            before = path
             with path.open("rb") as stream:
                 if start is None:
                     start = _tail_start(stream, self._tail)
                 stream.seek(start)
                 while chunk := stream.read(1 << 16):
-                    self._write(chunk)
+                    self._writer.write(chunk)
                 self._offsets[path] = stream.tell()
-
-    def _write(self, chunk: bytes) -> None:
-        out = sys.stdout.buffer
-        out.write(self._shown.text(chunk).encode() if os.isatty(out.fileno()) else chunk)
-        out.flush()
-
-
-class _Shown:
-    """Turns bytes into what a terminal may show; a character may come in two parts."""
-
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-
-    def text(self, chunk: bytes) -> str:
-        return "".join(_visible(char) for char in self._decoder.decode(chunk))
-
-
-def _visible(char: str) -> str:
-    return char if char.isprintable() or char in "\n\t" else repr(char)[1:-1]
 
 
 def _tail_start(stream: Any, lines: int | None) -> int:

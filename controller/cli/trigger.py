@@ -1,6 +1,7 @@
 """`controller trigger`: Quick Run. The running controller does it; this only asks, waits and shows."""
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +34,8 @@ def trigger(
 ) -> int:
     """Run a deployment now.
 
-    A value that is not JSON is taken as a string: --param region=eu and --param 'region="eu"' are the same.
+    A value that is not JSON is taken as a string: --param region=eu and --param 'region="eu"' are the same. A flow is
+    called with the parameters; a command gets them as a JSON object in the file CONTROLLER_PARAMETERS_FILE.
     """
     import secrets
 
@@ -48,17 +50,22 @@ def trigger(
 
 
 def _follow(location: Location, run_id: str, output: str, *, logs: bool) -> int:
+    from controller.cli.log_output import LogWriter
     from controller.cli.output import visible
     from controller.cli.stored import follow
     from controller.model.runs import RunState
-    from controller.runs.logs import log_files
+    from controller.runs.logs import log_pieces
+    from controller.settings import wants_colours
     from controller.store.directory import StateDirectory
 
     directory = StateDirectory(location.state_dir)
     run = follow(directory, run_id)
     if logs:
-        for path in log_files(directory.runs, run_id):
-            click.echo(path.read_bytes(), nl=False, err=output == "json")
+        stream = sys.stderr if output == "json" else sys.stdout
+        writer = LogWriter(stream.buffer, with_colours=wants_colours())
+        for piece in log_pieces(directory.runs, run_id):
+            writer.write(piece if isinstance(piece, bytes) else piece.read_bytes())
+        writer.close()
     if output == "json":
         from controller.cli.output import print_json
 

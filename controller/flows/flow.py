@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
+from controller.flows import reporting
 from controller.flows.attempts import Delay, Hook, Policy, perform, perform_async, tell
 from controller.flows.binding import bound_to, is_coroutine_function
 from controller.flows.futures import futures_in, resolved
@@ -98,7 +99,8 @@ class Flow(Generic[P, R]):
             value = self.fn(*args, **kwargs)
         except BaseException:
             scope.cancel()
-            scope.finish()
+            if not reporting.is_stopped():
+                scope.finish()
             raise
         scope.finish()
         value = resolved_value(value, scope)
@@ -111,7 +113,8 @@ class Flow(Generic[P, R]):
             value = await self.fn(*args, **kwargs)  # type: ignore[misc]
         except BaseException:
             scope.cancel()
-            await scope.finish_on_loop()
+            if not reporting.is_stopped():
+                await scope.finish_on_loop()
             raise
         await scope.finish_on_loop()
         value = resolved_value(value, scope)

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
+from controller.flows import reporting
 from controller.flows.live import LiveRun, current
-from controller.flows.states import MissingContextError, summary
+from controller.flows.states import CANCELLED, MissingContextError, summary
 
 _FORMAT = "%(asctime)s.%(msecs)03d | %(levelname)-7s | %(run)s | %(message)s"
 
@@ -61,7 +62,9 @@ def log_retry(run: LiveRun, retries: int, delay: float, why: str) -> None:
 
 
 def log_failure(run: LiveRun) -> None:
-    """Say how a run that did not succeed ended."""
+    """Say how a run that did not succeed ended, unless it was stopped: the log says that once for all of them."""
+    if reporting.is_stopped() and run.state.name == CANCELLED.name:
+        return
     logger_of(run).error("%s%s", run.state.name, f": {run.state.message}" if run.state.message else "")
 
 

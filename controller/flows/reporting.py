@@ -20,6 +20,11 @@ def is_on() -> bool:
     return MARK in sys.modules
 
 
+def is_stopped() -> bool:
+    """Whether the run of this process is being cancelled, or has run out of time."""
+    return getattr(sys.modules.get(MARK), "is_stopped", False) is True
+
+
 def send(event: dict[str, Any]) -> None:
     """Report a change of one task run."""
     if not is_on():

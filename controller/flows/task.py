@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
-from controller.flows import caching
+from controller.flows import caching, reporting
 from controller.flows.attempts import Delay, Hook, Policy, perform, perform_async, tell
 from controller.flows.binding import bound, bound_to, is_coroutine_function
 from controller.flows.futures import Future, Futures, futures_in, ids_of, resolved
@@ -203,10 +203,12 @@ class Task(Generic[P, R]):
                 value = asyncio.run(self._perform_async(future.run, given, named))
             else:
                 value = self._perform(future.run, given, named)
-        except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+        except BaseException as error:
             if not future.run.state.is_final:
-                future.run.move(failure(error))
+                future.run.move(failure(error) if isinstance(error, Exception) else CANCELLED)
             future.settle(error=error)
+            if reporting.is_stopped() and not isinstance(error, Exception):
+                raise
         else:
             future.settle(value)
 

@@ -10,8 +10,8 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,12 @@ from typing import Any
 from controller.clock import Clock
 from controller.errors import UsageError
 from controller.model.deployments import CommandTarget, Deployment
-from controller.runs.beside import flow_process
+from controller.runs.beside import flow_process, temporary
 from controller.runs.beside.reports import UNREPORTED
+from controller.runs.beside.spawn import PARAMETERS_FD
 from controller.runs.beside.waiting import ready
+from controller.runs.environment import declared_environment, has_own_bytecode, has_own_temporary
+from controller.runs.launcher import write_parameters
 from controller.sources.source import as_text, native
 
 MAX_REPORT_BYTES = 1 << 18
@@ -44,26 +47,36 @@ def execute(
     root: Path,
     environment: Mapping[str, str],
     clock: Clock,
+    bases: Sequence[str] = ("/tmp",),
 ) -> Ending:
-    """Run it to its end. Raises UsageError for a program that is not there."""
-    with tempfile.TemporaryDirectory(prefix="controller-") as directory:
+    """Run it to its end. Its TMPDIR is below one of `bases`. Raises UsageError for a program that is not there."""
+    with ExitStack() as ending:
+        directory = ending.enter_context(tempfile.TemporaryDirectory(prefix="controller-"))
         env = {
-            **environment,
+            **declared_environment(environment, deployment),
             **{name: native(value) for name, value in deployment.env.items()},
-            "TMPDIR": directory,
             "CONTROLLER_DEPLOYMENT": deployment.name,
         }
+        if not has_own_temporary(deployment):
+            private = temporary.make(bases, directory)
+            ending.callback(temporary.remove, private, directory)
+            env["TMPDIR"] = private.path
         argv, call = _call(deployment, parameters, root, directory)
         program = shutil.which(argv[0], path=env["PATH"])
         if program is None:
             raise UsageError(f"There is no program {argv[0]}.", hint="It is looked for in the PATH of a run.")
         said = Path(directory) / "call.json"
         said.write_text(json.dumps(call), encoding="utf-8")
+        given = None
+        if isinstance(deployment.target, CommandTarget):
+            given = write_parameters(parameters, Path(directory), None)
+            env |= {"CONTROLLER_PARAMETERS_FILE": str(given), "CONTROLLER_PARAMETERS_FD": str(PARAMETERS_FD)}
         read, write = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(read, False)
         pid = os.fork()
         if pid == 0:
-            _become(program, argv, env, root / native(deployment.working_directory), said, write)
+            sources = {flow_process.CALL_FD: said} | ({} if given is None else {PARAMETERS_FD: given})
+            _become(program, argv, env, root / native(deployment.working_directory), sources, write)
         os.close(write)
         seconds = None if deployment.timeout is None else deployment.timeout.total_seconds()
         try:
@@ -82,23 +95,29 @@ def _call(
     target = deployment.target
     if isinstance(target, CommandTarget):
         return [native(word) for word in target.argv], {"parameters": dict(parameters)}
-    call = {"root": as_text(root), "path": target.path, "name": target.name, "pycache": f"{as_text(directory)}/pycache"}
-    return [sys.executable, "-P", flow_process.__file__], {**call, "parameters": dict(parameters)}
+    pycache = None if has_own_bytecode(deployment) else f"{as_text(directory)}/pycache"
+    call: dict[str, Any] = {"root": as_text(root), "path": target.path, "name": target.name, "pycache": pycache}
+    call |= {"parameters": dict(parameters), "is_interactive": True}
+    return [sys.executable, "-P", flow_process.__file__], call
 
 
-def _become(program: str, argv: list[str], env: Mapping[str, str], cwd: Path, call: Path, events: int) -> None:
+def _become(
+    program: str, argv: list[str], env: Mapping[str, str], cwd: Path, files: Mapping[int, Path], events: int
+) -> None:
     """Turn this forked process into the flow; it never returns."""
     try:
         os.chdir(cwd)
         sources = {
             0: os.open(os.devnull, os.O_RDONLY),
             1: 2,
-            flow_process.CALL_FD: os.open(call, os.O_RDONLY),
             flow_process.EVENTS_FD: events,
+            **{number: os.open(file, os.O_RDONLY) for number, file in files.items()},
         }
         high = {target: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, 64) for target, source in sources.items()}
         for target, source in high.items():
             os.dup2(source, target)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them; all others are as the shell gave them
+            signal.signal(number, signal.SIG_DFL)
         os.execve(program, argv, dict(env))
     except OSError as error:
         os.write(2, f"{error.filename or program}: {error.strerror}\n".encode())
@@ -122,8 +141,7 @@ def _attend(pid: int, events: int, deadline: float | None, clock: Clock) -> tupl
                 os.kill(pid, signal.SIGKILL if warnings else signal.SIGTERM)
                 warnings, deadline = warnings + 1, clock.monotonic() + GRACE_SECONDS
     except KeyboardInterrupt:
-        os.kill(pid, signal.SIGTERM)
-        os.waitpid(pid, 0)
+        _end(pid, handle)
         raise
     finally:
         os.close(handle)
@@ -131,6 +149,15 @@ def _attend(pid: int, events: int, deadline: float | None, clock: Clock) -> tupl
         received += os.read(events, MAX_REPORT_BYTES)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     return status, warnings > 0, received
+
+
+def _end(pid: int, handle: int) -> None:
+    """Have it end, and see to it after the grace, or when somebody interrupts again."""
+    with suppress(KeyboardInterrupt):
+        os.kill(pid, signal.SIGTERM)
+        ready([handle], GRACE_SECONDS)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
 
 
 def _reported(received: bytes) -> dict[str, Any]:

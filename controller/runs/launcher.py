@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -27,7 +27,9 @@ from controller.model.policies import EnvSecret
 from controller.model.runs import Run
 from controller.runs import cgroups
 from controller.runs.beside import cold, flow_process
+from controller.runs.beside.spawn import PARAMETERS_FD, PARAMETERS_FILE
 from controller.runs.beside.waiting import ready
+from controller.runs.environment import declared_environment, has_own_bytecode, has_own_temporary
 from controller.runs.users import FlowUser, let_pass, own_directory
 from controller.runs.warm import PACKAGE, ForkServer
 from controller.sources.source import as_text
@@ -116,8 +118,9 @@ class Launcher:
 
     `environment`: what every flow sees besides what its deployment declares. `grace`: from SIGTERM to SIGKILL.
     `variables`: where a secret's `env` is looked up. `group`: below which control groups are made. `user`: who flows
-    run as, None for the controller's own. `server`: None has every run start cold. `open_files`: the soft limit of
-    descriptors that flows get, None for the controller's own.
+    run as, None for the controller's own. `server`: None has every run start cold. `temporary_bases`: below which
+    directories an attempt may have its TMPDIR, the first that works. `open_files`: the soft limit of descriptors that
+    flows get, None for the controller's own.
     """
 
     directory: Path
@@ -129,6 +132,7 @@ class Launcher:
     server: ForkServer | None = None
     open_files: int | None = None
     log_bytes: int = LOG_BYTES
+    temporary_bases: Sequence[str] = ("/tmp",)
 
     def attempt_directory(self, run_id: str, number: int, nonce: str) -> Path:
         """Where the files of one attempt are."""
@@ -172,7 +176,11 @@ class Launcher:
             if pycache is not None:
                 let_pass(self.user, pycache.parents[1], pycache.parent)
                 own_directory(self.user, pycache)
-        spec = self._spec(run, deployment, root, nonce, pycache, directory)
+        spec = self._spec(run, deployment, root, nonce, pycache)
+        if isinstance(deployment.target, CommandTarget):
+            file = write_parameters(run.parameters, directory, self.user)
+            spec["env"] |= {"CONTROLLER_PARAMETERS_FILE": str(file), "CONTROLLER_PARAMETERS_FD": str(PARAMETERS_FD)}
+            spec["has_parameters_file"] = True
         with open(directory / "run.json", "xb", opener=_private) as stream:
             stream.write(json.dumps(spec).encode())
         crashpoints.reach("prepared")
@@ -208,9 +216,7 @@ class Launcher:
         ours.setblocking(False)
         return launch
 
-    def _spec(
-        self, run: Run, deployment: Deployment, root: Path, nonce: str, pycache: Path | None, directory: Path
-    ) -> dict[str, Any]:
+    def _spec(self, run: Run, deployment: Deployment, root: Path, nonce: str, pycache: Path | None) -> dict[str, Any]:
         target = deployment.target
         call: dict[str, Any] = {"parameters": run.parameters}
         argv = [as_text(sys.executable), "-P", as_text(flow_process.__file__)]
@@ -218,7 +224,7 @@ class Launcher:
             argv = list(target.argv)
         else:
             place = {"root": as_text(root), "path": target.path, "name": target.name}
-            call |= {**place, "pycache": pycache and as_text(pycache)}
+            call |= {**place, "pycache": None if has_own_bytecode(deployment) else pycache and as_text(pycache)}
         limits = deployment.resources
         return {
             "nonce": nonce,
@@ -228,7 +234,8 @@ class Launcher:
             "cwd": os.path.join(as_text(root), deployment.working_directory),  # noqa: PTH118
             "working_directory": deployment.working_directory,
             "export": pycache and as_text(root.parent),
-            "env": self._environment(run, deployment, directory, nonce),
+            "env": {**self._declared(deployment), **_facts(run), "CONTROLLER_ATTEMPT_ID": self.attempt_id(nonce)},
+            "tmp": None if has_own_temporary(deployment) else [as_text(base) for base in self.temporary_bases],
             "secrets": {
                 name: {"env": secret.env} if isinstance(secret, EnvSecret) else {"file": secret.file}
                 for name, secret in deployment.secrets.items()
@@ -248,19 +255,31 @@ class Launcher:
             "crashpoint": crashpoints.of_supervisor(),
         }
 
-    def _environment(self, run: Run, deployment: Deployment, directory: Path, nonce: str) -> dict[str, str]:
-        scheduled_for = "" if run.scheduled_for is None else run.scheduled_for.isoformat().replace("+00:00", "Z")
-        return {
-            **{name: as_text(value) for name, value in self.environment.items()},
-            **deployment.env,
-            "TMPDIR": as_text(directory / "tmp"),
-            "CONTROLLER_RUN_ID": run.id,
-            "CONTROLLER_DEPLOYMENT": run.deployment,
-            "CONTROLLER_ATTEMPT": str(run.attempt),
-            "CONTROLLER_ATTEMPT_ID": self.attempt_id(nonce),
-            "CONTROLLER_SCHEDULED_FOR": scheduled_for,
-            "CONTROLLER_REVISION": run.revision,
-        }
+    def _declared(self, deployment: Deployment) -> dict[str, str]:
+        base = {name: as_text(value) for name, value in self.environment.items()}
+        return declared_environment(base, deployment)
+
+
+def _facts(run: Run) -> dict[str, str]:
+    """What a flow is told of its run; the supervisor adds `TMPDIR`."""
+    scheduled_for = "" if run.scheduled_for is None else run.scheduled_for.isoformat().replace("+00:00", "Z")
+    return {
+        "CONTROLLER_RUN_ID": run.id,
+        "CONTROLLER_DEPLOYMENT": run.deployment,
+        "CONTROLLER_ATTEMPT": str(run.attempt),
+        "CONTROLLER_SCHEDULED_FOR": scheduled_for,
+        "CONTROLLER_REVISION": run.revision,
+    }
+
+
+def write_parameters(parameters: Mapping[str, Any], directory: Path, user: FlowUser | None) -> Path:
+    """Where a command finds its parameters: a file that only its user can read. Raises OSError."""
+    file = directory / PARAMETERS_FILE
+    with open(file, "xb", opener=_private) as stream:
+        stream.write(json.dumps(dict(parameters)).encode())
+        if user is not None:
+            os.fchown(stream.fileno(), user.uid, user.gid)
+    return file
 
 
 def sweep(attempt_id: str) -> int:

@@ -159,6 +159,13 @@ def _may_have_started(directory: Path, nonce: str) -> bool:
         return True
 
 
+def read_mark(path: Path, nonce: str) -> dict[str, Any] | None:
+    """What this mark of an attempt says; None if it is not there, can't be read, or is not of this attempt."""
+    with contextlib.suppress(OSError, ValueError):
+        return _mark(path, nonce)
+    return None
+
+
 def _mark(path: Path, nonce: str) -> dict[str, Any] | None:
     """What this mark of this attempt says; None for one that is not there, or is torn. Raises OSError for any other."""
     try:

@@ -20,6 +20,7 @@ from controller.errors import ControllerError, ResourceError, shortage
 from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunState
 from controller.runs import tasks
+from controller.runs.beside import temporary
 from controller.runs.endings import ending, ending_of, note, record, tell
 from controller.runs.ids import new_nonce
 from controller.runs.launcher import Launcher
@@ -303,6 +304,9 @@ class Watchlist:
             killed = 0
         if killed:
             log.warning("Processes of a lost run were killed", extra={"run": watched.run.id, "count": killed})
+        private = temporary.find(str(watched.directory))
+        if private is not None:
+            temporary.remove(private, str(watched.directory), is_left_behind=True)
 
     def _settle(self, tx: Transaction, decided: Sequence[Decided], now: datetime) -> list[Run]:
         """Record what became of these; returns the runs as they are now."""

@@ -42,11 +42,15 @@ class FormField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormView:
-    """The parameters of one deployment; with `is_open` it takes others too."""
+    """The parameters of one deployment; with `is_open` it takes others too.
+
+    `passed_as` is `arguments` for a flow of Python, and `file` for a command.
+    """
 
     deployment: str
     fields: tuple[FormField, ...]
     is_open: bool
+    passed_as: str = "arguments"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +81,8 @@ class Forms:
         fields += [_unknown(name, value) for name, value in deployment.parameters.items() if name not in names]
         is_open = not isinstance(deployment.target, FlowTarget) or flow is None or flow.parameters is None
         is_open = is_open or any(one.kind is Kind.REST for one in known)
-        return FormView(deployment=entry.name, fields=tuple(fields), is_open=is_open)
+        passed_as = "arguments" if isinstance(deployment.target, FlowTarget) else "file"
+        return FormView(deployment=entry.name, fields=tuple(fields), is_open=is_open, passed_as=passed_as)
 
     def check(self, entry: InventoryEntry, revision: str, given: Mapping[str, Any]) -> tuple[ParameterFault, ...]:
         """What is wrong with these parameters, laid over those that git gives."""

@@ -1,14 +1,19 @@
 """What a run has printed, as one text of bytes from which stretches are read: the logs of its attempts in a row.
 
-For the HTTP API. An offset counts bytes from the beginning of the first attempt's log.
+For the HTTP API. An offset counts bytes from the beginning of the first attempt's log. A piece of the text is a file,
+or the bytes that stand between two.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 CHUNK_BYTES = 1 << 16
 _LONGEST_CHARACTER = 4
+
+Piece = Path | bytes
+AnyPiece = TypeVar("AnyPiece", bound=Piece)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +26,7 @@ class Stretch:
     text: str
 
 
-def stretch(files: Iterable[Path], offset: int, limit: int) -> Stretch:
+def stretch(files: Iterable[Piece], offset: int, limit: int) -> Stretch:
     """Up to `limit` bytes from `offset` on, whole characters; what is no UTF-8 is shown as such."""
     sizes = measured(files)
     total = sum(size for _, size in sizes)
@@ -31,7 +36,7 @@ def stretch(files: Iterable[Path], offset: int, limit: int) -> Stretch:
     return Stretch(offset=begin, next_offset=begin + len(whole), size=total, text=whole.decode("utf-8", "replace"))
 
 
-def tail_offset(files: Iterable[Path], lines: int) -> int:
+def tail_offset(files: Iterable[Piece], lines: int) -> int:
     """Where the last so many lines begin, as far as they fit into the last 256 KiB."""
     sizes = measured(files)
     total = sum(size for _, size in sizes)
@@ -41,32 +46,38 @@ def tail_offset(files: Iterable[Path], lines: int) -> int:
     return begin + ends[-lines] + 1 if 0 < lines <= len(ends) else begin if lines else total
 
 
-def measured(files: Iterable[Path]) -> list[tuple[Path, int]]:
+def measured(files: Iterable[AnyPiece]) -> list[tuple[AnyPiece, int]]:
     """These files with their sizes in bytes; what is not there has none."""
-    return [(path, _size(path)) for path in files]
+    return [(piece, len(piece) if isinstance(piece, bytes) else _size(piece)) for piece in files]
 
 
-def part(sizes: list[tuple[Path, int]], offset: int, limit: int) -> bytes:
+def part(sizes: Sequence[tuple[Piece, int]], offset: int, limit: int) -> bytes:
     """Up to `limit` bytes from `offset` on, of files that have so many bytes each. It ends at a file that has gone."""
     return b"".join(_parts(sizes, offset, limit))
 
 
-def _parts(sizes: list[tuple[Path, int]], offset: int, limit: int) -> Iterator[bytes]:
-    for path, size in sizes:
+def _parts(sizes: Sequence[tuple[Piece, int]], offset: int, limit: int) -> Iterator[bytes]:
+    for piece, size in sizes:
         if offset >= size:
             offset -= size
             continue
         if limit <= 0:
             return
         try:
-            with path.open("rb") as stream:
-                stream.seek(offset)
-                content = stream.read(min(limit, size - offset))
+            content = _content(piece, offset, min(limit, size - offset))
         except FileNotFoundError:
             return
         limit -= len(content)
         offset = 0
         yield content
+
+
+def _content(piece: Piece, offset: int, limit: int) -> bytes:
+    if isinstance(piece, bytes):
+        return piece[offset : offset + limit]
+    with piece.open("rb") as stream:
+        stream.seek(offset)
+        return stream.read(limit)
 
 
 def _size(path: Path) -> int:

@@ -33,11 +33,12 @@ def test_the_layers_of_the_decision_are_the_layers_that_are_enforced() -> None:
 
 
 def test_every_variable_that_a_flow_gets_is_documented() -> None:
-    launcher = (PACKAGE / "runs" / "launcher.py").read_text(encoding="utf-8")
-    assert Launcher.__name__ in launcher
+    parts = ("launcher.py", "beside/supervisor.py")
+    text = "".join((PACKAGE / "runs" / name).read_text(encoding="utf-8") for name in parts)
+    assert Launcher.__name__ in text
     page = (DOCS / "runs.md").read_text(encoding="utf-8")
-    given = set(re.findall(r'"(CONTROLLER_[A-Z_]+|TMPDIR)":', launcher))
-    assert given
+    given = set(re.findall(r'"(CONTROLLER_[A-Z_]+|TMPDIR)"(?::|\] =)', text))
+    assert given >= {"TMPDIR", "CONTROLLER_RUN_ID"}
     assert {name for name in given if f"`{name}`" not in page} == set()
 
 

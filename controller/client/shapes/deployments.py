@@ -133,11 +133,12 @@ class FormField(TypedDict):
 
 
 class Form(TypedDict):
-    """The parameters of one deployment; with `is_open` it takes others too."""
+    """The parameters of one deployment; with `is_open` it takes others too. `passed_as`: `arguments` or `file`."""
 
     deployment: str
     fields: list[FormField]
     is_open: bool
+    passed_as: str
 
 
 class Occurrence(TypedDict):

@@ -39,6 +39,7 @@ class Parts:
 
     coerce: Any = None
     foreign: Any = None
+    stopping: Any = None
 
 
 class PlainFolder:
@@ -64,24 +65,37 @@ def main() -> int:
     vars(mark)["EVENTS_FD"] = EVENTS_FD
     # `python -P` started this very file: what it put in sys.modules is not the flow's business.
     sys.modules["__main__"] = types.ModuleType("__main__")
+    prepare_stop()
+    stop = Parts.stopping.Stop(mark)
+    stop.install(is_interactive=call.get("is_interactive", False))
     try:
         result = run(call)
-    except SystemExit as error:
+        stop.is_over = True
+    except BaseException as error:  # noqa: BLE001
+        stop.is_over = True
+        return failed(error, stop)
+    report({"result": preview(result)})
+    return 0
+
+
+def failed(error: BaseException, stop: Any) -> int:
+    """Report an error, or what else has ended the flow. Returns the exit code; raises SystemExit again."""
+    if stop.has_raised(error):
+        report({"error": stop.reason})
+        return 128 + int(stop.number)
+    if isinstance(error, SystemExit):
         if isinstance(error.code, str):
             report({"error": error.code})
         elif not error.code:
             report({"result": None})
-        raise
-    except MemoryError as error:
+        raise error
+    if isinstance(error, MemoryError):
         os.write(EVENTS_FD, b'{"error": "MemoryError"}\n')  # first, and without asking for much: there may be none
         sys.stderr.write(explanation(error))
         return 1
-    except BaseException as error:  # noqa: BLE001
-        sys.stderr.write(explanation(error))
-        report({"error": summary(error)})
-        return 1
-    report({"result": preview(result)})
-    return 0
+    sys.stderr.write(explanation(error))
+    report({"error": summary(error)})
+    return 1
 
 
 def run(call: dict[str, Any]) -> Any:
@@ -112,18 +126,29 @@ def native(path: str) -> str:
 
 
 def prepare() -> None:
-    """Load what checks parameters, and leave no trace: a flow may have a `controller` of its own.
+    """Load what checks parameters and what stops a flow. A fork server does this before it forks."""
+    prepare_stop()
+    if Parts.coerce is None:
+        Parts.foreign, coercion = load_own("controller.flows.foreign", COERCION)
+        Parts.coerce = coercion.coerce_call
 
-    It is found where this file is and nowhere else. A fork server does this before it forks.
+
+def prepare_stop() -> None:
+    """Load what stops a flow."""
+    if Parts.stopping is None:
+        [Parts.stopping] = load_own("controller.flows.stopping")
+
+
+def load_own(*names: str) -> list[types.ModuleType]:
+    """Load modules of ours, found where this file is and nowhere else, and leave no trace.
+
+    A flow may have a `controller` of its own.
     """
-    if Parts.coerce is not None:
-        return
     before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "controller"}
     package = sys.modules["controller"] = types.ModuleType("controller")
     package.__path__ = [PACKAGE]
     try:
-        Parts.foreign = importlib.import_module("controller.flows.foreign")
-        Parts.coerce = importlib.import_module(COERCION).coerce_call
+        return [importlib.import_module(name) for name in names]
     finally:
         for name in [name for name in sys.modules if name.partition(".")[0] == "controller"]:
             del sys.modules[name]
@@ -272,6 +297,7 @@ def explanation(error: BaseException) -> str:
         return f"{error}\n"
     import traceback
 
+    Parts.stopping.forget_stop(error)
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
         frames = frames.tb_next

@@ -90,7 +90,10 @@ def _supervise(directory: str, own: int, new: New, area: titles.Area, began_with
     os.close(own)
     handle = os.pidfd_open(os.getpid())
     wire = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, os.dup(0))
-    wire.sendmsg([b"I AM\n"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, handle.to_bytes(4, sys.byteorder))])
+    try:
+        wire.sendmsg([b"I AM\n"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, handle.to_bytes(4, sys.byteorder))])
+    except ConnectionError:  # the controller has died
+        os._exit(0)
     wire.close()
     os.close(handle)
     if sys.getfilesystemencoding() != "utf-8":
@@ -152,7 +155,10 @@ def _leave(run: Any, root: str) -> int:
     if not all(_is_below(sys.modules[name], root) for name in own):
         sys.exit(code)
     if "threading" in sys.modules:
-        sys.modules["threading"]._shutdown()
+        try:
+            sys.modules["threading"]._shutdown()
+        except flow_process.Parts.stopping.RunStopped:
+            sys.exit(code)
     if len(sys._current_frames()) > 1:
         sys.exit(code)  # daemon threads go on until the interpreter has gone
     atexit._run_exitfuncs()

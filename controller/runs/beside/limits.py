@@ -19,9 +19,13 @@ _UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"))
 
 
 class Limits:
-    """The limits of one run. `said`: `memory` in bytes, `cpu_seconds`, `processes`; each may be None."""
+    """The limits of one run. `said`: `memory` in bytes, `cpu_seconds`, `processes`; each may be None.
 
-    def __init__(self, said: dict[str, Any], grace: float) -> None:
+    `open_files`: the soft limit of open files that the flow begins with, None for that of the controller.
+    """
+
+    def __init__(self, said: dict[str, Any], grace: float, open_files: int | None = None) -> None:
+        self._open_files = open_files
         self.memory: int | None = said.get("memory")
         self.processes: int | None = said.get("processes")
         seconds = said.get("cpu_seconds")
@@ -41,6 +45,13 @@ class Limits:
             _lower(resource.RLIMIT_NPROC, *[_tasks_of(uid) + self.processes] * 2)
         if self.cpu is not None:
             _lower(resource.RLIMIT_CPU, self.cpu, self.cpu + self._grace)
+
+    def apply_open_files(self) -> None:
+        """Lower the soft limit of open files, which the controller has raised for itself. Raises OSError."""
+        if self._open_files is not None:
+            _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+            soft = self._open_files if most == resource.RLIM_INFINITY else min(self._open_files, most)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, most))
 
     def unenforced(self, group: Group | None, uid: int) -> list[str]:
         """The limits that nothing sees to."""

@@ -1,7 +1,7 @@
 """From a supervisor's fork to the first instruction of the flow: session, limits, user, descriptors, then exec or call.
 
 Used by the supervisor. The flow has descriptors 0 to 4 and no others: an empty input, its output twice, the call (3),
-and the pipe for what it reports (4).
+and the pipe for what it reports (4). A command also has its parameters (5).
 """
 
 import errno
@@ -9,7 +9,6 @@ import fcntl
 import json
 import os
 import re
-import resource
 import signal
 from typing import Any, NamedTuple
 
@@ -19,6 +18,9 @@ from controller.runs.beside.limits import Limits
 
 CALL_FD = 3
 EVENTS_FD = 4
+PARAMETERS_FD = 5
+PARAMETERS_FILE = "parameters.json"
+"""In the attempt's directory, for a command: a JSON object, which descriptor 5 gives too."""
 
 # What the interpreter or the loader read at their start, so that a fork of a running one can't take it up.
 _READ_AT_START = re.compile(r"PYTHON|LC_|LANG|LD_|MALLOC_|GLIBC_|HOME$")
@@ -50,6 +52,8 @@ def start(
     if pid == 0:
         try:
             targets = {0: null, 1: pipes.output, 2: pipes.output, CALL_FD: call, EVENTS_FD: pipes.events}
+            if spec.get("has_parameters_file"):
+                targets[PARAMETERS_FD] = os.open(PARAMETERS_FILE, os.O_RDONLY | os.O_CLOEXEC)
             _become(spec, parent, limits, group, targets)
             if is_fork:
                 os.closerange(EVENTS_FD + 1, 1 << 20)  # the report among them, which says that all went well
@@ -84,16 +88,22 @@ def _become(spec: dict[str, Any], parent: int, limits: Limits, group: Group | No
     tree.die_with(parent)
     os.umask(0o077)
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
-    high = {target: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, EVENTS_FD + 1) for target, source in targets.items()}
+    forget_signals()
+    high = {target: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, max(targets) + 1) for target, source in targets.items()}
     for target, source in high.items():
         os.dup2(source, target)
-    if spec.get("open_files") is not None:
-        # The controller has raised its own limit; what uses select(2) relies on the usual one.
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (spec["open_files"], most))
+    limits.apply_open_files()
     os.chdir(spec["cwd"])
+
+
+def forget_signals() -> None:
+    """Have every signal do what it does by default, and block none: what a shell gives to a command.
+
+    A controller that a script has started in the background ignores SIGINT and SIGQUIT, one below nohup SIGHUP.
+    """
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _execute(argv: list[str], env: dict[str, str]) -> None:

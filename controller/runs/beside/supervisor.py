@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
-from controller.runs.beside import spawn, tree, vault
+from controller.runs.beside import spawn, temporary, tree, vault
 from controller.runs.beside.export import Export
 from controller.runs.beside.flow import Flow
 from controller.runs.beside.group import Group
@@ -39,13 +39,25 @@ class Warmth(NamedTuple):
 
 def main(directory: str, warmth: Warmth | None = None) -> int:
     """Supervise the run described by `run.json` here. Returns in the flow's own process only, if that is a fork."""
+    own = os.getpid()
+    try:
+        return _follow_protocol(directory, warmth)
+    except OSError as error:
+        if os.getpid() != own:
+            raise
+        _complain(error)
+        os._exit(1)
+
+
+def _follow_protocol(directory: str, warmth: Warmth | None) -> int:
     os.chdir(directory)
     with open("run.json", encoding="utf-8") as stream:
         spec = json.load(stream)
     try:
         if not _take_lock():
             os._exit(3)
-        _prepare(spec)
+        _reserve()
+        private = None if spec.get("tmp") is None else temporary.make(spec["tmp"], ".", spec.get("user"))
     except OSError as error:
         # The controller waits for READY: it hears instead what there is not enough of.
         os.write(1, b"FAILED %d\n" % (error.errno or 0))
@@ -53,23 +65,36 @@ def main(directory: str, warmth: Warmth | None = None) -> int:
     tree.adopt_orphans()
     wake = Wake()
     reach("locked", spec)
-    os.write(1, b"READY\n")
-    reach("ready", spec)
-    given = _hear()
+    try:
+        os.write(1, b"READY\n")
+        reach("ready", spec)
+        given = _hear()
+    except ConnectionError:  # the controller has died
+        given = None
     if given is None:
+        if private is not None:
+            temporary.remove(private, ".")
         os._exit(0)
     reach("go", spec)
-    return _supervise(spec, given, wake, warmth)
+    return _supervise(spec, given, private, wake, warmth)
 
 
-def _supervise(spec: dict[str, Any], given: dict[str, str | None], wake: Wake, warmth: Warmth | None) -> int:
+def _supervise(
+    spec: dict[str, Any],
+    given: dict[str, str | None],
+    private: temporary.Temporary | None,
+    wake: Wake,
+    warmth: Warmth | None,
+) -> int:
     started_at = time.time()
     try:
         env = {**spec["env"], **vault.resolve(spec.get("secrets") or {}, given)}
     except vault.SecretError as error:
-        _finish(spec, started_at, {"outcome": "failed", "reason": str(error)})
+        _finish(spec, started_at, {"outcome": "failed", "reason": str(error)}, private)
+    if private is not None:
+        env["TMPDIR"] = private.path
     export = _hold_code(spec)
-    limits = Limits(spec.get("resources") or {}, spec["grace"])
+    limits = Limits(spec.get("resources") or {}, spec["grace"], spec.get("open_files"))
     group = Group.make(spec.get("cgroup"), spec.get("cgroup_name") or f"controller-{spec['nonce']}", limits.of_group())
     mark("started", {"nonce": spec["nonce"], "at": started_at})
     reach("started", spec)
@@ -89,7 +114,7 @@ def _supervise(spec: dict[str, Any], given: dict[str, str | None], wake: Wake, w
     if export is not None and ending["outcome"] == "failed":
         export.doubt()
     reach("ended", spec)
-    _finish(spec, started_at, ending)
+    _finish(spec, started_at, ending, private)
 
 
 def _not_started(spec: dict[str, Any], error: OSError) -> str:
@@ -111,9 +136,12 @@ def _hold_code(spec: dict[str, Any]) -> Export | None:
     return export
 
 
-def _finish(spec: dict[str, Any], started_at: float, ending: dict[str, Any]) -> NoReturn:
+def _finish(
+    spec: dict[str, Any], started_at: float, ending: dict[str, Any], private: temporary.Temporary | None
+) -> NoReturn:
     """Write `exit` and end. On a full disk the outcome has its place already, what the flow returned may not."""
-    remove_tree("tmp")
+    if private is not None:
+        temporary.remove(private, ".")
     facts = {"nonce": spec["nonce"], "started_at": started_at, "finished_at": time.time(), **ending}
     try:
         mark("exit", facts, is_durable=True)
@@ -122,6 +150,16 @@ def _finish(spec: dict[str, Any], started_at: float, ending: dict[str, Any]) -> 
         mark("exit", facts, is_durable=True)
     reach("exited", spec)
     os._exit(0)
+
+
+def _complain(error: OSError) -> None:
+    """Say in one line what the system refused. Where that can't be written, nobody is there to read it."""
+    place = "" if error.filename is None else f"{error.filename}: "
+    try:
+        with open("supervisor.log", "a", encoding="utf-8") as complaints:
+            complaints.write(f"the supervisor ended: {place}{error.strerror}\n")
+    except OSError:
+        return
 
 
 def _take_lock() -> bool:
@@ -149,12 +187,8 @@ def _hear() -> dict[str, str | None] | None:
     return given
 
 
-def _prepare(spec: dict[str, Any]) -> None:
-    """The private directory, its owner, and room for both marks while there is some. Raises OSError."""
-    os.makedirs("tmp", 0o700, exist_ok=True)
-    user = spec.get("user")
-    if user is not None:
-        os.chown("tmp", user["uid"], user["gid"])
+def _reserve() -> None:
+    """Take room for both marks while there is some. Raises OSError."""
     for name, size in (("started.tmp", STARTED_BYTES), ("exit.tmp", EXIT_BYTES)):
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         os.posix_fallocate(descriptor, 0, size)
@@ -183,23 +217,3 @@ def reach(point: str, spec: dict[str, Any]) -> None:
     """End here like by a power cut if a test has asked for it: `crashpoint` of `run.json`."""
     if spec.get("crashpoint") == point:
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-def remove_tree(top: str) -> None:
-    """Remove a directory and what is in it, as far as that is allowed."""
-    try:
-        os.rmdir(top)
-        return
-    except OSError:
-        pass
-    for directory, directories, files in os.walk(top, topdown=False):
-        for name in files + directories:
-            path = os.path.join(directory, name)
-            try:
-                os.rmdir(path) if name in directories and not os.path.islink(path) else os.unlink(path)
-            except OSError:
-                continue
-    try:
-        os.rmdir(top)
-    except OSError:
-        return

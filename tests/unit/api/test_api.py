@@ -1,5 +1,6 @@
 """What a program gets and does over HTTP, from a real controller; the client of `controller.client` included."""
 
+import re
 import threading
 from pathlib import Path
 
@@ -72,7 +73,9 @@ def test_a_form_tells_types_defaults_and_choices(served: Served) -> None:
     assert (found["b"]["default"], found["b"]["required"]) == ("2", False)
     assert found["mode"]["choices"] == ["slow", "fast"]
     assert form["is_open"] is False
-    assert served.get("/api/v1/deployments/far/form").json()["is_open"] is True
+    assert form["passed_as"] == "arguments"
+    of_command = served.get("/api/v1/deployments/far/form").json()
+    assert (of_command["is_open"], of_command["passed_as"]) == (True, "file")
 
 
 def test_unknown_things_are_problems(client: Client, served: Served) -> None:
@@ -161,6 +164,26 @@ def test_a_log_is_read_in_stretches_of_whole_characters(served: Served) -> None:
     raw = served.get(f"/api/v1/runs/{run['id']}/logs/raw")
     assert raw.text == text
     assert raw.headers["content-disposition"].startswith("attachment")
+
+
+def test_attempts_are_separated_in_the_text_and_not_in_the_raw_file(fresh: Served) -> None:
+    document = "name: twice\ncommand: [sh, -c, 'printf é; exit 1']\nretries: {limit: 1, delay: 1s, jitter: 0}\n"
+    fresh.repository.commit({"deployments/twice.yaml": document})
+    wait_until(lambda: fresh.get("/api/v1/deployments/twice").status == 200)
+    run = fresh.run("twice")["id"]
+    told = fresh.get(f"/api/v1/runs/{run}/logs").json()
+    line = r"\[controller: attempt 2, started [0-9: -]{19} UTC, after attempt 1 failed\]"
+    assert re.fullmatch(rf"é\n{line}\né", told["text"])
+    assert told["size"] == told["next_offset"] == len(told["text"].encode())
+    pieces, offset = "", 0
+    while part := fresh.get(f"/api/v1/runs/{run}/logs?offset={offset}&limit=5").json():
+        if not part["text"]:
+            break
+        pieces, offset = pieces + part["text"], part["next_offset"]
+    assert pieces == told["text"]
+    streamed = [data["text"] for kind, _, data in messages(fresh, f"/api/v1/runs/{run}/logs/stream") if kind == "log"]
+    assert "".join(streamed) == told["text"]
+    assert fresh.get(f"/api/v1/runs/{run}/logs/raw").text == "éé"
 
 
 def test_events_are_told_as_they_happen_and_again_from_where_one_was(fresh: Served) -> None:

@@ -148,6 +148,12 @@ def test_a_run_is_compared_with_the_last_that_went_well(fresh: Served) -> None:
     assert fresh.get(f"/runs/{'0' * 8}-0000-7000-8000-{'0' * 12}/diff", Accept="text/html").status == 404
 
 
+def test_the_form_of_a_command_says_how_it_gets_its_parameters(served: Served) -> None:
+    words = 'in the file <span class="mono">$CONTROLLER_PARAMETERS_FILE</span>, not as arguments'
+    assert words in served.get("/deployments/far", Accept="text/html").text
+    assert words not in served.get("/deployments/add", Accept="text/html").text
+
+
 def test_without_scripts_nothing_pretends_to_act(served: Served) -> None:
     for path in ("/deployments/add", "/deployments/far", "/source"):
         page = served.get(path, Accept="text/html").text

@@ -1,15 +1,23 @@
 """`runs logs`: what a run printed, from where one asks for it."""
 
+import contextlib
 import io
+import os
+import re
+import subprocess
+import sys
 import threading
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.cli.runs import _Shown, _tail_start
+from controller.cli.log_output import Shown
+from controller.cli.runs import _tail_start
 from tests.conftest import wait_until
 from tests.unit.cli.conftest import Followed
 
+SEPARATOR = re.compile(r"\[controller: attempt 2, started [0-9: -]{19} UTC, after attempt 1 failed\]\n")
 LINES = st.lists(st.sampled_from([b"", b"a", b"bb\r", b"\xff" * 3, b"x" * 70_000]), max_size=6)
 
 
@@ -64,10 +72,101 @@ def test_only_what_was_there_is_cut_when_following(followed: Followed) -> None:
     run = followed("trigger", "twice", "-o", "json").json["run_id"]
     opener = threading.Timer(0.5, gate.touch)
     opener.start()
-    assert followed("runs", "logs", run, "--follow", "--tail", "1").out == "1\n2\n3\n4\n5\n" * 2
+    first, second = SEPARATOR.split(followed("runs", "logs", run, "--follow", "--tail", "1").out)
+    assert (first, second) == ("1\n2\n3\n4\n5\n", "1\n2\n3\n4\n5\n")
     opener.join()
 
 
+def test_attempts_are_separated_by_a_line_that_says_which_begins_when_and_why(followed: Followed) -> None:
+    script = "printf $CONTROLLER_ATTEMPT; [ $CONTROLLER_ATTEMPT != 2 ] || echo; exit 1"
+    document = f"name: thrice\ncommand: [sh, -c, '{script}']\nretries: {{limit: 2, delay: 1s, backoff: 1, jitter: 0}}\n"
+    followed.repository.commit({"deployments/thrice.yaml": document})
+    wait_until(lambda: followed("deployments", "show", "thrice").code == 0)
+    run = followed("trigger", "thrice", "--wait", "-o", "json").json["run_id"]
+    printed = followed("runs", "logs", run).out
+    lines = printed.splitlines()
+    assert [lines[0], lines[2], lines[4]] == ["1", "2", "3"]
+    for number, line in ((2, lines[1]), (3, lines[3])):
+        expected = rf"\[controller: attempt {number}, started [0-9: -]{{19}} UTC, after attempt {number - 1} failed\]"
+        assert re.fullmatch(expected, line)
+    assert followed("trigger", "thrice", "--logs").out.count("[controller: attempt ") == 2
+
+
+SHOWN = [
+    ("a\x1b[32mb\x1b[0mc\n", "a\x1b[32mb\x1b[0mc\n"),
+    ("\x1b[1;38;5;196mred\nplain\n", "\x1b[1;38;5;196mred\x1b[0m\nplain\n"),
+    ("\x1b[38;2;1;2;3mx\x1b[m", "\x1b[38;2;1;2;3mx\x1b[m"),
+    ("\x1b[38:2::1:2:3m\x1b[4:3mx\n", "\x1b[38:2::1:2:3m\x1b[4:3mx\x1b[0m\n"),
+    ("\x1b[41;97mx", "\x1b[41;97mx\x1b[0m"),
+    ("\x1b[8mhidden\x1b[5m", "\\x1b[8mhidden\\x1b[5m"),
+    ("\x1b[38;9m\x1b[38m\x1b[48;2;1m\x1b[999m", "\\x1b[38;9m\\x1b[38m\\x1b[48;2;1m\\x1b[999m"),
+    ("\x1b[2J\x1b[H\x1b[10;20f\x1b[1A\x1b[?25l", "\\x1b[2J\\x1b[H\\x1b[10;20f\\x1b[1A\\x1b[?25l"),
+    ("\x1b]0;title\x07\x1b]8;;http://x\x1b\\\\", "\\x1b]0;title\\x07\\x1b]8;;http://x\\x1b\\\\"),
+    ("\x1b]52;c;aGk=\x07\x1bP+q\x1b\\\\\x1bc", "\\x1b]52;c;aGk=\\x07\\x1bP+q\\x1b\\\\\\x1bc"),
+    ("\x9b32m\x9d0;x\x9c\x90\x85", "\\x9b32m\\x9d0;x\\x9c\\x90\\x85"),
+    ("a\rb\x08\x00\x7f\u202e\u2028\tc", "a\\rb\\x08\\x00\\x7f\\u202e\\u2028\tc"),
+    ("\x1b[31", "\\x1b[31"),
+    ("\x1b", "\\x1b"),
+    ("\x1b\x1b[31mx\n", "\\x1b\x1b[31mx\x1b[0m\n"),
+    ("\x1b[" + "1;" * 99 + "m", "\\x1b[" + "1;" * 99 + "m"),
+]
+
+
+@pytest.mark.parametrize(("printed", "expected"), SHOWN)
+@pytest.mark.parametrize("step", [1, 2, 1000])
+def test_colours_are_shown_and_end_with_their_line_and_all_else_is_spelled_out(
+    printed: str, expected: str, step: int
+) -> None:
+    shown = Shown(with_colours=True)
+    content = printed.encode()
+    pieces = [shown.text(content[index : index + step]) for index in range(0, len(content), step)]
+    assert "".join(pieces) + shown.end() == expected
+
+
+@given(content=st.binary(max_size=60) | st.text("\x1b[]0123456789;:mHJ\x07\x9b\nx", max_size=60).map(str.encode))
+def test_nothing_but_colours_reaches_a_terminal(content: bytes) -> None:
+    shown = Shown(with_colours=True)
+    said = shown.text(content) + shown.end()
+    left = re.sub(r"\x1b\[[0-9;:]*m", "", said)
+    assert all(char.isprintable() or char in "\n\t" for char in left)
+    plain = Shown(with_colours=False)
+    without = plain.text(content) + plain.end()
+    assert "\x1b" not in without
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"TERM": "xterm"}, "a\x1b[31mb\x1b[0m\r\n\\x1b]0;t\\x07\r\n"),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, "ab\r\n\\x1b]0;t\\x07\r\n"),
+        ({"TERM": "dumb"}, "ab\r\n\\x1b]0;t\\x07\r\n"),
+        ({"TERM": "xterm", "NO_COLOR": ""}, "a\x1b[31mb\x1b[0m\r\n\\x1b]0;t\\x07\r\n"),
+    ],
+)
+def test_on_a_terminal_a_log_has_its_colours(followed: Followed, variables: dict[str, str], expected: str) -> None:
+    document = "name: raw\ncommand: [printf, 'a\\033[31mb\\n\\033]0;t\\007\\n']\n"
+    followed.repository.commit({"deployments/raw.yaml": document})
+    wait_until(lambda: followed("deployments", "show", "raw").code == 0)
+    run = followed("trigger", "raw", "--wait", "-o", "json").json["run_id"]
+    for command in (["runs", "logs", run], ["runs", "logs", run, "--follow"]):
+        assert on_terminal(followed, command, variables) == expected
+
+
+def on_terminal(followed: Followed, command: list[str], variables: dict[str, str]) -> str:
+    """What a terminal gets of this command."""
+    main, end = os.openpty()
+    script = "import sys; from controller.__main__ import main; main()"
+    place = ["--repo", str(followed.repository.path)]
+    subprocess.run([sys.executable, "-c", script, *command, *place], stdout=end, env=variables, check=True)
+    os.close(end)
+    said = b""
+    with contextlib.suppress(OSError):
+        while chunk := os.read(main, 4096):
+            said += chunk
+    os.close(main)
+    return said.decode()
+
+
 def test_a_character_that_comes_in_two_parts_is_shown_whole() -> None:
-    shown = _Shown()
+    shown = Shown(with_colours=True)
     assert shown.text("grü".encode()[:3]) + shown.text("grü".encode()[3:] + b"\x1b\xff\n") == "grü\\x1b\\xff\n"

@@ -64,7 +64,8 @@ class Supervised:
             "nonce": NONCE,
             "argv": list(argv),
             "cwd": str(cwd or self.directory),
-            "env": {"PATH": PATH, "TMPDIR": str(self.directory / "tmp"), **(env or {})},
+            "env": {"PATH": PATH, **(env or {})},
+            "tmp": ["/tmp"],
             "timeout": timeout,
             "grace": GRACE.total_seconds(),
             "call": call or {"parameters": {}},
@@ -74,13 +75,15 @@ class Supervised:
 
     def start(self) -> bool:
         """Start it; whether it says READY."""
-        launcher = Launcher(directory=self.directory, environment={}, grace=GRACE, server=self.server)
-        self.launch = launcher.start(self.directory, {})
+        self.launch = self.launcher().start(self.directory, {})
         self.launch.wire.settimeout(PATIENCE_SECONDS)
         while not self.launch.is_ready:
             if not self.launch.hear():
                 return False
         return True
+
+    def launcher(self) -> Launcher:
+        return Launcher(directory=self.directory, environment={}, grace=GRACE, server=self.server)
 
     @property
     def pid(self) -> int:

@@ -145,7 +145,7 @@ def test_a_supervisor_that_was_killed_while_nobody_looked_is_a_crash(world: Worl
 
 def test_a_flow_that_removes_its_own_record_is_not_started_again(world: World) -> None:
     marks = world.state / "marks"
-    script = f'echo once >> {marks}; rm -rf "$(dirname "$TMPDIR")"'
+    script = f"echo once >> {marks}; rm -rf {world.runs_directory}/$CONTROLLER_RUN_ID/1-*"
     world.declare(a=f"name: a\ncommand: [sh, -c, '{script}']\n")
     world.start()
     ended = world.run("a")

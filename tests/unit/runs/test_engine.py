@@ -112,7 +112,7 @@ def test_what_a_flow_is_told_about_its_run(world: World) -> None:
     lines = world.log(run).splitlines()
     assert lines[:7] == [run.id, "a", "1", "", run.revision, "declared", str(world.root)]
     assert not Path(lines[7]).exists()
-    assert Path(lines[7]).is_relative_to(world.runs_directory / run.id)
+    assert Path(lines[7]).parent == Path("/tmp")
 
 
 @pytest.mark.parametrize(

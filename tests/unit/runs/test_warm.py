@@ -64,7 +64,9 @@ def result_of(directory: Path, root: Path, flow: str, server: ForkServer | None,
     (root / "facts.py").write_text(FACTS, encoding="utf-8")
     one = Supervised(directory, server)
     call: dict[str, Any] = {"root": str(root), "path": "facts.py", "name": flow, "parameters": {}, "pycache": None}
-    one.prepare([sys.executable, "-P", flow_process.__file__], cwd=root, call=call, env={"TMPDIR": "/tmp", **env})
+    one.prepare(
+        [sys.executable, "-P", flow_process.__file__], cwd=root, call=call, env={"TMPDIR": "/tmp", **env}, tmp=None
+    )
     assert one.start()
     one.say(b"GO\n")
     ending = one.end()

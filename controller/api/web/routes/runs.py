@@ -35,7 +35,7 @@ from controller.api.web.routes.deployments import NAME
 from controller.api.web.streams import EventStream, LastEventId, message
 from controller.errors import NotFoundError
 from controller.model.runs import Run, RunState, Trigger
-from controller.runs.logs import log_files
+from controller.runs.logs import log_files, log_pieces
 from controller.store import Transaction
 from controller.store.run_search import RunFilter, RunPage, runs_page
 from controller.views.journal import RunDetail, exact_run, run_detail
@@ -131,13 +131,16 @@ def logs(
     limit: Annotated[int, Query(ge=1, le=1 << 20)] = CHUNK_BYTES,
     tail: Tail = None,
 ) -> Response:
-    """Bytes `offset` to `next_offset` as text, of `size` bytes so far; with `tail` its last lines."""
+    """Bytes `offset` to `next_offset` as text, of `size` bytes so far; with `tail` its last lines.
+
+    A line of the controller's separates the attempts.
+    """
     parts = parts_of(request)
     with parts.store.read() as tx:
         found = exact_run(tx, run_id)
-    files = log_files(parts.state.runs, found.id)
-    begin = offset if tail is None else tail_offset(files, tail)
-    return answer(request, stretch(files, begin, limit))
+    pieces = log_pieces(parts.state.runs, found.id)
+    begin = offset if tail is None else tail_offset(pieces, tail)
+    return answer(request, stretch(pieces, begin, limit))
 
 
 @router.get(
@@ -217,11 +220,11 @@ def _some(tx: Transaction, wanted: RunFilter, limit: int, before: str | None) ->
 
 
 def _stretch(parts: Parts, run_id: str, offset: int) -> Stretch:
-    return stretch(log_files(parts.state.runs, run_id), offset, CHUNK_BYTES)
+    return stretch(log_pieces(parts.state.runs, run_id), offset, CHUNK_BYTES)
 
 
 def _tail_offset(parts: Parts, run_id: str, lines: int) -> int:
-    return tail_offset(log_files(parts.state.runs, run_id), lines)
+    return tail_offset(log_pieces(parts.state.runs, run_id), lines)
 
 
 def _state(parts: Parts, run_id: str) -> RunState:

@@ -1,0 +1,108 @@
+"""What a flow begins with does not depend on how its controller was started: signals, mask, limit of open files."""
+
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from controller.clock import SystemClock
+from controller.model.runs import RunState
+from controller.runs.warm import ForkServer
+from tests.unit.runs.conftest import PATH, Supervised, World
+
+pytestmark = pytest.mark.integration
+
+CATCHABLE = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+PYTHON_IGNORES = 1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1
+READ = "def f():\n    lines = open('/proc/self/status').read().splitlines()\n"
+READ += "    return [line.split()[1] for line in lines if line.startswith(('SigBlk', 'SigIgn'))]\n"
+
+
+@pytest.fixture
+def careless() -> Iterator[None]:
+    """This process ignores and blocks all signals, as one may that another program has started."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in CATCHABLE}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, CATCHABLE)
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    for number, handler in before.items():
+        signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+@pytest.mark.usefixtures("careless")
+def test_a_command_has_the_default_of_every_signal_and_blocks_none(tmp_path: Path, start: str) -> None:
+    server = ForkServer({"PATH": PATH}, SystemClock()) if start == "warm" else None
+    one = Supervised(tmp_path / "run", server)
+    one.prepare(["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"])
+    assert one.start()
+    one.say(b"GO\n")
+    assert one.end()["outcome"] == "succeeded"
+    one.close()
+    assert [int(line.split()[1], 16) for line in one.log().splitlines()] == [0, 0]
+    if server is not None:
+        server.stop()
+
+
+@pytest.mark.usefixtures("careless")
+def test_a_flow_of_python_has_what_a_new_interpreter_has(world: World) -> None:
+    world.write("flows/a.py", READ)
+    world.declare(a="name: a\nflow: flows/a.py:f\n")
+    world.start()
+    result = world.run("a").result
+    assert isinstance(result, list)
+    assert [int(mask, 16) for mask in result] == [0, PYTHON_IGNORES]
+
+
+@pytest.mark.usefixtures("careless")
+def test_a_run_can_be_cancelled_though_signals_were_blocked(world: World) -> None:
+    world.declare(a="name: a\ncommand: [sleep, '600']\n")
+    world.start()
+    run = world.trigger("a")
+    world.wait(run, RunState.RUNNING)
+    world.requests.cancel(run.id, "enough", author="somebody")
+    assert world.wait(run).state is RunState.CANCELLED
+
+
+def test_a_flow_has_the_limit_of_open_files_that_the_controller_was_started_with(world: World) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    try:
+        world.declare(a="name: a\ncommand: [sh, -c, 'ulimit -Sn; ulimit -Hn']\n")
+        world.start(open_files=300)
+        assert world.log(world.run("a")).split() == ["300", _limit(before[1])]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def _limit(number: int) -> str:
+    return "unlimited" if number == resource.RLIM_INFINITY else str(number)
+
+
+def test_exit_codes_of_git_are_known_where_the_end_of_children_is_ignored(tmp_path: Path) -> None:
+    ignoring = (
+        "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    controller = str(Path(sys.executable).parent / "controller")
+    subprocess.run(["git", "init", "--quiet", str(tmp_path / "repo")], check=True)
+    arguments = ["plan", "--base", "none", "--head", "none", "--repo", str(tmp_path / "repo")]
+    plain, ignored = (
+        subprocess.run([*before, controller, *arguments], capture_output=True, text=True, check=False)
+        for before in ([], [sys.executable, "-c", ignoring])
+    )
+    assert (ignored.returncode, ignored.stderr) == (plain.returncode, plain.stderr)
+    assert ignored.returncode == 2
+
+
+def test_a_command_in_the_foreground_does_not_ignore_a_broken_pipe(tmp_path: Path) -> None:
+    (tmp_path / "deployments").mkdir()
+    document = "name: a\ncommand: [grep, SigIgn, /proc/self/status]\n"
+    (tmp_path / "deployments" / "a.yaml").write_text(document, encoding="utf-8")
+    controller = str(Path(sys.executable).parent / "controller")
+    done = subprocess.run(
+        [controller, "execute", "a", "--repo", str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert int(done.stderr.split()[1], 16) & PYTHON_IGNORES == 0
