@@ -1,6 +1,7 @@
 """The composition root: the only place that names concrete parts, and the order in which they start and stop."""
 
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -38,12 +39,11 @@ from controller.runs.warm import ForkServer
 from controller.scheduling import Timetable
 from controller.settings import (
     PROJECT,
-    Location,
     Settings,
     flow_environment,
     secret_variables,
 )
-from controller.store import Store
+from controller.store import Store, runs
 from controller.store.directory import StateDirectory
 from controller.views.forms import Forms
 from controller.views.status import StatusView, look_in
@@ -101,8 +101,8 @@ class Controller:
         self._source = RenderedSource(
             make_source(location, self.state, working_tree=settings.working_tree), make_renderer(user)
         )
-        admission = Admission(self._clock, RunIds())
-        self._timetable = Timetable(lambda name: self._engine.look_at(name))
+        admission = Admission(self._clock, self._run_ids())
+        self._timetable = Timetable(lambda name: self._engine.look_at(name), self._clock)
         self._engine = Engine(
             store=self._store,
             specifications=Specifications(self._source, self._store, location.environment),
@@ -118,7 +118,7 @@ class Controller:
             source=self._source,
             store=self._store,
             clock=self._clock,
-            initial=_first_status(location),
+            initial=_first_status(settings),
             settle=admission.settle,
             project=self._project,
             environment=location.environment,
@@ -133,6 +133,11 @@ class Controller:
             on_failure=ending.ask,
         )
         self._make_surfaces(admission)
+
+    def _run_ids(self) -> RunIds:
+        """Ids that sort after every recorded one, also if a clock that was ahead gave it."""
+        with self._store.read() as tx:
+            return RunIds(newest=runs.newest_id(tx))
 
     def _make_surfaces(self, admission: Admission) -> None:
         """What answers those who ask: the command line at the socket, programs and browsers at an address."""
@@ -204,6 +209,7 @@ class Controller:
             extra={"version": __version__, "repo": str(location.repo), "path": location.path, "ref": location.ref},
         )
         self._timetable.start()
+        # Before the loop: it computes jobs from cursors that the engine puts right where the clock was ahead.
         self._engine.start()
         self._loop.start()
         self._web.start()
@@ -272,11 +278,14 @@ class Controller:
         return projected.drifted
 
 
-def _first_status(location: Location) -> SourceStatus:
+def _first_status(settings: Settings) -> SourceStatus:
+    location = settings.location
+    followed = [str(location.repo), location.ref, location.path, location.environment, settings.working_tree]
     return SourceStatus(
         repo=str(location.repo),
         ref=location.ref,
         revision=None,
         last_attempted_revision=None,
         last_applied_revision=None,
+        followed=json.dumps(followed),
     )

@@ -92,6 +92,7 @@ class Loop:
 
     def _live(self) -> None:
         try:
+            self._restore()
             while self._wait():
                 self._watch()
                 self._pass()
@@ -99,6 +100,13 @@ class Loop:
             log.critical("The reconciler failed", exc_info=error)
             self.failure = error
             self._on_failure()
+
+    def _restore(self) -> None:
+        """Schedules go on before the source has been read. What can't be restored comes with the first pass."""
+        try:
+            self._reconciler.restore(self._stopping.is_set)
+        except ControllerError as error:
+            log.error("The recorded deployments can't be read", extra={"reason": error.reason, "error": error.message})
 
     def _wait(self) -> bool:
         """Until there is a reason to look; False to end."""
@@ -129,7 +137,7 @@ class Loop:
         last: PassResult | ControllerError
         try:
             last = result = self._reconciler.run_pass(is_asked=count > 0)
-            self._check_drift(result)
+            self._check_drift(result, is_asked=count > 0)
             failed = result.error is not None
         except ControllerError as error:
             if not self._stopping.is_set():
@@ -140,10 +148,10 @@ class Loop:
             asked, self._asked = self._asked[:count], self._asked[count:]
         _tell(asked, last)
 
-    def _check_drift(self, result: PassResult) -> None:
-        """Now and then also while nothing is new."""
+    def _check_drift(self, result: PassResult, *, is_asked: bool) -> None:
+        """Now and then also while nothing is new, and whenever somebody asks for a pass."""
         self._quiet = 0 if result.plan is not None else self._quiet + 1
-        if self._quiet == DRIFT_PASSES:
+        if is_asked or self._quiet == DRIFT_PASSES:
             self._quiet = 0
             self._reconciler.check_drift()
 

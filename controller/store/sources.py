@@ -26,6 +26,7 @@ def find(tx: Transaction) -> SourceStatus | None:
         findings=conditions.findings_from_json(row.findings),
         withheld=row.withheld and Withheld(**{**row.withheld, "deployments": tuple(row.withheld["deployments"])}),
         approved=row.approved,
+        followed=row.followed,
     )
 
 
@@ -41,6 +42,7 @@ def put(tx: Transaction, status: SourceStatus) -> None:
         "last_applied_revision": status.last_applied_revision,
         "conditions": conditions.to_json(status.conditions),
         "findings": conditions.findings_to_json(status.findings),
+        "followed": status.followed,
         "withheld": None if status.withheld is None else asdict(status.withheld),
         "approved": case((source.c.approved == digest, source.c.approved), else_=None),
     }

@@ -174,3 +174,19 @@ def test_a_fault_that_is_not_the_world_s_ends_it_with_a_word(world: World, sourc
     assert told.wait(60)
     loop.stop()
     assert isinstance(loop.failure, RuntimeError)
+
+
+def test_what_is_recorded_has_its_jobs_while_the_first_look_at_the_source_takes_its_time(
+    world: World, source: Counted, loop: Loop
+) -> None:
+    loop.stop()
+    world.restart(source=source)
+    world.projected.clear()
+    source.gate.clear()
+    source.arrived.clear()
+    restarted = new_loop(world, source, on_failure=lambda: None)
+    restarted.start()
+    assert source.arrived.wait(60)
+    assert world.projected.keys() == {"a"}
+    source.gate.set()
+    restarted.stop()
