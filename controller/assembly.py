@@ -62,4 +62,20 @@ def make_renderer(user: FlowUser | None = None) -> Renderer:
 def examine(location: Location) -> list[Check]:
     """What `controller doctor` shows."""
     state = StateDirectory(location.state_dir)
-    return checks(state, lambda: make_source(location, state, working_tree=False).observe())
+    return checks(
+        state,
+        lambda: make_source(location, state, working_tree=False).observe(),
+        lambda: _watch_problem(make_source(location, state, working_tree=False)),
+    )
+
+
+def _watch_problem(source: Source) -> str | None:
+    """Why the changes of this source can't be watched for; None if they can, or there is nothing to watch."""
+    from controller.sources.watch import Watcher
+
+    watcher = Watcher(lambda: None)
+    try:
+        watcher.arm(source.watched())
+        return watcher.problem
+    finally:
+        watcher.close()

@@ -72,6 +72,7 @@ def _status(plan: Plan, before: SourceStatus, now: datetime) -> SourceStatus:
         findings=plan.findings[: status.MAX_FINDINGS],
         withheld=_withheld(plan, before),
         followed=before.followed,
+        watch_problem=before.watch_problem,
     )
 
 

@@ -50,7 +50,7 @@ class Loop:
         self._hint = threading.Event()
         self._stopping = threading.Event()
         self._failures = 0
-        self._watcher = Watcher(self.look)
+        self._watcher = Watcher(self.look, clock)
         self._thread = threading.Thread(target=self._live, name="reconcile")
         self.failure: BaseException | None = None
 
@@ -128,6 +128,7 @@ class Loop:
         """Before the pass, so that nothing that happens during it goes unseen."""
         try:
             self._watcher.arm(self._source.watched())
+            self._reconciler.note_watching(self._watcher.problem)
         except ControllerError:
             return
 

@@ -241,6 +241,26 @@ class Reconciler:
             self.project()
         return PassResult(status=self._status, error=error)
 
+    def note_watching(self, problem: str | None) -> None:
+        """Say it once where changes are only polled for, and once where they are watched for again. Raises StateError.
+
+        `problem` is why they are not watched for.
+        """
+        before = self._status.watch_problem
+        if problem == before:
+            return
+        if problem is not None:
+            message = f"Changes are noticed by polling only: {problem}."
+            event = self._event("WatchingFailed", message, "source", EventSeverity.WARNING)
+            log.warning("Changes are noticed by polling only", extra={"error": problem})
+        else:
+            event = self._event("Watching", "Changes are watched for again.", "source", EventSeverity.INFO)
+            log.info("Changes are watched for again")
+        with self._store.write() as tx:
+            sources.mark_watching(tx, problem)
+            events.append(tx, [event])
+        self._status = replace(self._status, watch_problem=problem)
+
     def check_drift(self) -> None:
         """Hold the timetable against what is in force, and repair and report what is not as it should be."""
         if not self._is_fresh:

@@ -66,6 +66,8 @@ source = Table(
     Column("withheld", JSON(none_as_null=True)),
     Column("approved", Text),
     Column("followed", Text),
+    Column("watch_problem", Text),
+    Column("overdue_since", Instant),
 )
 
 inventory = Table(

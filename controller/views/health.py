@@ -31,9 +31,12 @@ class Check:
     hint: str | None = None
 
 
-def checks(state: StateDirectory, observe: Callable[[], str]) -> list[Check]:
-    """All checks; `observe` gives the present revision of the source, or raises ControllerError."""
-    found = [_python(), _git(), _sqlite(), _zones(), _source(observe), _user()]
+def checks(state: StateDirectory, observe: Callable[[], str], watch: Callable[[], str | None]) -> list[Check]:
+    """All checks. `observe` gives the present revision of the source, or raises ControllerError.
+
+    `watch` says why its changes can't be watched for; None if they can.
+    """
+    found = [_python(), _git(), _sqlite(), _zones(), _source(observe), _watching(watch), _user()]
     return [*found, *_state(state)]
 
 
@@ -67,6 +70,18 @@ def _source(observe: Callable[[], str]) -> Check:
         return Check(name="source", status="ok", message=observe())
     except ControllerError as error:
         return Check(name="source", status="error", message=error.message, hint=error.hint)
+
+
+def _watching(watch: Callable[[], str | None]) -> Check:
+    try:
+        problem = watch()
+    except ControllerError:
+        problem = None  # the source itself says what is wrong
+    if problem is None:
+        return Check(name="watching", status="ok", message="changes are noticed at once where they can be watched for")
+    message = f"changes are noticed by polling only: {problem}"
+    hint = "free what is used up, or shorten `--interval`; the controller tries again by itself"
+    return Check(name="watching", status="warning", message=message, hint=hint)
 
 
 def _user() -> Check:
