@@ -21,7 +21,7 @@ from controller.errors import SourceError, StoppingError, UsageError
 from controller.manifests import ManifestReader
 from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
-from controller.reconcile import Loop, PassResult, Reconciler
+from controller.reconcile import Loop, Overdue, PassResult, Reconciler
 from controller.remotes import RemoteUrl
 from controller.rendering import RenderedSource
 from controller.runs.admission import Admission
@@ -52,6 +52,11 @@ log = logging.getLogger(__name__)
 
 LONGEST_RETRY = timedelta(minutes=15)
 """After many failures in a row; a server that is down is not to be hammered on."""
+
+PASS_DEADLINE = timedelta(minutes=2)
+"""How long a pass may take before its end is in doubt: git and a Python spec that hang are given up sooner."""
+FETCH_DEADLINE = timedelta(minutes=20)
+"""The same for a remote repository, whose first fetch may take 15 minutes."""
 
 _LOOK_SECONDS = 0.1
 
@@ -124,13 +129,16 @@ class Controller:
             environment=location.environment,
             is_atomic=settings.is_atomic,
         )
+        is_remote = isinstance(location.repo, RemoteUrl)
+        self._overdue = Overdue(self._store, self._clock, FETCH_DEADLINE if is_remote else PASS_DEADLINE)
         self._loop = Loop(
             self._reconciler,
             self._source,
             clock=self._clock,
             interval=settings.interval,
-            longest_retry=LONGEST_RETRY if isinstance(location.repo, RemoteUrl) else settings.interval,
+            longest_retry=LONGEST_RETRY if is_remote else settings.interval,
             on_failure=ending.ask,
+            overdue=self._overdue,
         )
         self._make_surfaces(admission)
 
@@ -223,12 +231,19 @@ class Controller:
         """Why it can't go on, if that is so."""
         return self._loop.failure or self._engine.failure
 
-    def stop(self) -> None:
-        """Launch nothing more, write down what is known, give everything back. Running flows live on."""
+    def stop(self, at_most: float | None = None) -> None:
+        """Launch nothing more, write down what is known, give everything back. Running flows live on.
+
+        With `at_most` the process ends after so many seconds, whatever a thread is blocked in; the time in which
+        running flows are waited for does not count. The next controller finds the state as after a crash.
+        """
+        last_resort = _exit_after(at_most)
         self._timetable.close()
         self._loop.stop()
         if self._settings.drain and self.failure is None:
+            last_resort.set()
             self._drain()
+            last_resort = _exit_after(at_most)
         self._engine.stop()
         self._close()
         log.info("Controller stopped; running flows go on")
@@ -268,6 +283,7 @@ class Controller:
     def _tick(self) -> None:
         """Every ten seconds, on the engine's thread."""
         self._timetable.wake(self._clock.now())
+        self._overdue.check()
         self._operations.end_holds()
         self._sweeper.sweep()
 
@@ -276,6 +292,21 @@ class Controller:
         projected = self._timetable.project(wanted, gone)
         self._engine.wake()
         return projected.drifted
+
+
+def _exit_after(seconds: float | None) -> threading.Event:
+    """End the process after so many seconds unless the event is set; None: never. Also while it waits for threads."""
+    called_off = threading.Event()
+
+    def end() -> None:
+        if not called_off.wait(seconds):
+            log.critical("A part of the controller does not stop; it ends without it", extra={"seconds": seconds})
+            logging.shutdown()
+            os._exit(1)
+
+    if seconds is not None:
+        threading.Thread(target=end, name="last resort", daemon=True).start()
+    return called_off
 
 
 def _first_status(settings: Settings) -> SourceStatus:

@@ -1,5 +1,6 @@
 """When to look: at a hint, after an interval, and sooner again after a failure. One pass at a time."""
 
+import contextlib
 import logging
 import random
 import threading
@@ -9,6 +10,7 @@ from datetime import timedelta
 
 from controller.clock import Clock
 from controller.errors import ControllerError, StoppingError
+from controller.reconcile.overdue import Overdue
 from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.sources.source import Source
 from controller.sources.watch import Watcher
@@ -18,6 +20,8 @@ log = logging.getLogger(__name__)
 QUIET_SECONDS = 0.05
 BURST_SECONDS = 1.0
 FIRST_RETRY_SECONDS = 0.75
+STOP_SECONDS = 5.0
+"""How long a stop waits for the pass at hand. Git and rendering are interrupted, so that they end at once."""
 DRIFT_PASSES = 4
 """Passes with nothing new after which the jobs are held against what is in force."""
 
@@ -37,6 +41,7 @@ class Loop:
         interval: timedelta,
         longest_retry: timedelta,
         on_failure: Callable[[], None],
+        overdue: Overdue | None = None,
     ) -> None:
         self._reconciler = reconciler
         self._source = source
@@ -44,6 +49,7 @@ class Loop:
         self._interval = interval.total_seconds()
         self._longest_retry = longest_retry.total_seconds()
         self._on_failure = on_failure
+        self._overdue = overdue
         self._lock = threading.Lock()
         self._asked: list[Future[PassResult]] = []
         self._quiet = 0
@@ -51,7 +57,8 @@ class Loop:
         self._stopping = threading.Event()
         self._failures = 0
         self._watcher = Watcher(self.look, clock)
-        self._thread = threading.Thread(target=self._live, name="reconcile")
+        # A daemon: where a pass hangs in the kernel, the process ends without it.
+        self._thread = threading.Thread(target=self._live, name="reconcile", daemon=True)
         self.failure: BaseException | None = None
 
     def start(self) -> None:
@@ -60,7 +67,7 @@ class Loop:
         self._thread.start()
 
     def stop(self) -> None:
-        """Return when the pass at hand is done."""
+        """Return when the pass at hand is done, or hangs: nothing of it is half-written in the state."""
         self._stopping.set()
         self._source.interrupt()
         self._hint.set()
@@ -68,7 +75,10 @@ class Loop:
             left, self._asked = self._asked, []
         _tell(left, StoppingError())
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(STOP_SECONDS)
+            if self._thread.is_alive():
+                log.error("The pass does not end; the controller ends without it", extra={"seconds": STOP_SECONDS})
+                return
         self._watcher.close()
 
     def look(self) -> None:
@@ -94,8 +104,9 @@ class Loop:
         try:
             self._restore()
             while self._wait():
-                self._watch()
-                self._pass()
+                with contextlib.nullcontext() if self._overdue is None else self._overdue.passing():
+                    self._watch()
+                    self._pass()
         except BaseException as error:
             log.critical("The reconciler failed", exc_info=error)
             self.failure = error

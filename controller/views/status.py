@@ -11,7 +11,7 @@ from controller.settings import Location
 from controller.store import Store, Transaction, events, passes, runs, sources
 from controller.store.directory import StateDirectory
 from controller.store.run_search import RunFilter
-from controller.views.conditions import ConditionView, condition_views
+from controller.views.conditions import ConditionView, source_conditions
 from controller.views.deployments import DeploymentView, list_deployments
 from controller.views.runs import RunView, list_runs
 
@@ -136,7 +136,7 @@ def source_view(status: SourceStatus | None, location: Location) -> SourceView:
         revision=None if status is None else status.revision,
         last_attempted_revision=None if status is None else status.last_attempted_revision,
         last_applied_revision=None if status is None else status.last_applied_revision,
-        conditions=() if status is None else condition_views(status.conditions),
+        conditions=() if status is None else source_conditions(status.conditions, status.overdue_since),
         findings=() if status is None else status.findings,
         watch_problem=None if status is None else status.watch_problem,
     )
