@@ -83,7 +83,7 @@ def _events(view: StatusView, now: datetime) -> RenderableType:
         return Text("Nothing has happened yet.", style="dim")
     rows = [
         (
-            words.ago(event.time, now),
+            words.past(event.time, now),
             words.plain(event.about),
             Text(event.reason, style=words.state(event.severity).style),
             words.plain(event.message),

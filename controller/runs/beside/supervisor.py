@@ -55,15 +55,15 @@ def main(directory: str, warmth: Warmth | None = None) -> int:
 
 
 def _supervise(spec: dict[str, Any], given: dict[str, str | None], wake: Wake, warmth: Warmth | None) -> int:
-    started_at = time.time()
+    started = _clocks()
     try:
         env = {**spec["env"], **vault.resolve(spec.get("secrets") or {}, given)}
         _prepare(spec)
     except vault.SecretError as error:
-        _finish(spec, started_at, {"outcome": "failed", "reason": str(error)})
+        _finish(spec, started, {"outcome": "failed", "reason": str(error)})
     limits = Limits(spec.get("resources") or {}, spec["grace"])
     group = Group.make(spec.get("cgroup"), f"controller-{spec['nonce']}", limits.of_group())
-    mark("started", {"nonce": spec["nonce"], "at": started_at})
+    mark("started", {"nonce": spec["nonce"], "at": started[0]})
     reach("started", spec)
     flow = Flow(spec, wake, limits, group)
     is_fork = warmth is not None and spawn.may_fork(spec, warmth.environment)
@@ -80,13 +80,20 @@ def _supervise(spec: dict[str, Any], given: dict[str, str | None], wake: Wake, w
         ending = flow.attend()
     ending.update(flow.close())
     reach("ended", spec)
-    _finish(spec, started_at, ending)
+    _finish(spec, started, ending)
 
 
-def _finish(spec: dict[str, Any], started_at: float, ending: dict[str, Any]) -> NoReturn:
+def _clocks() -> tuple[float, float]:
+    """The time of day, and one that nobody sets: seconds since the machine was started."""
+    return time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _finish(spec: dict[str, Any], started: tuple[float, float], ending: dict[str, Any]) -> NoReturn:
     """Write `exit` and end. On a full disk the outcome has its place already, what the flow returned may not."""
     remove_tree("tmp")
-    facts = {"nonce": spec["nonce"], "started_at": started_at, "finished_at": time.time(), **ending}
+    ended = _clocks()
+    times = {"started_at": started[0], "finished_at": ended[0], "seconds": ended[1] - started[1]}
+    facts = {"nonce": spec["nonce"], **times, **ending}
     try:
         mark("exit", facts, is_durable=True)
     except OSError:

@@ -107,6 +107,7 @@ class Supervised:
         found: dict[str, Any] = json.loads((self.directory / "exit").read_bytes())
         assert found.pop("nonce") == NONCE
         assert found.pop("started_at") <= found.pop("finished_at")
+        assert found.pop("seconds") >= 0
         return found
 
     def log(self) -> str:
