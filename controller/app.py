@@ -1,6 +1,7 @@
 """The composition root: the only place that names concrete parts, and the order in which they start and stop."""
 
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -20,7 +21,7 @@ from controller.errors import SourceError, StoppingError, UsageError
 from controller.manifests import ManifestReader
 from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
-from controller.reconcile import Loop, PassResult, Reconciler
+from controller.reconcile import Loop, Overdue, PassResult, Reconciler
 from controller.remotes import RemoteUrl
 from controller.rendering import RenderedSource
 from controller.runs import descriptors
@@ -43,13 +44,12 @@ from controller.runs.warm import ForkServer
 from controller.scheduling import Timetable
 from controller.settings import (
     PROJECT,
-    Location,
     Settings,
     flow_environment,
     secret_variables,
     temporary_bases,
 )
-from controller.store import Store
+from controller.store import Store, runs
 from controller.store.directory import StateDirectory
 from controller.store.history import check_history
 from controller.store.notices import NOTICES, Notices
@@ -61,6 +61,11 @@ log = logging.getLogger(__name__)
 
 LONGEST_RETRY = timedelta(minutes=15)
 """After many failures in a row; a server that is down is not to be hammered on."""
+
+PASS_DEADLINE = timedelta(minutes=2)
+"""How long a pass may take before its end is in doubt: git and a Python spec that hang are given up sooner."""
+FETCH_DEADLINE = timedelta(minutes=20)
+"""The same for a remote repository, whose first fetch may take 15 minutes."""
 
 _LOOK_SECONDS = 0.1
 
@@ -114,8 +119,8 @@ class Controller:
         self._source = RenderedSource(
             make_source(location, self.state, working_tree=settings.working_tree), make_renderer(user)
         )
-        admission = Admission(self._clock, RunIds())
-        self._timetable = Timetable(lambda name: self._engine.look_at(name))
+        admission = Admission(self._clock, self._run_ids())
+        self._timetable = Timetable(lambda name: self._engine.look_at(name), self._clock)
         self._engine = Engine(
             store=self._engine_store,
             specifications=Specifications(self._source, self._engine_store, location.environment),
@@ -132,19 +137,22 @@ class Controller:
             source=self._source,
             store=self._reconciler_store,
             clock=self._clock,
-            initial=_first_status(location),
+            initial=_first_status(settings),
             settle=admission.settle,
             project=self._project,
             environment=location.environment,
             is_atomic=settings.is_atomic,
         )
+        is_remote = isinstance(location.repo, RemoteUrl)
+        self._overdue = Overdue(self._store, self._clock, FETCH_DEADLINE if is_remote else PASS_DEADLINE)
         self._loop = Loop(
             self._reconciler,
             self._source,
             clock=self._clock,
             interval=settings.interval,
-            longest_retry=LONGEST_RETRY if isinstance(location.repo, RemoteUrl) else settings.interval,
+            longest_retry=LONGEST_RETRY if is_remote else settings.interval,
             on_failure=ending.ask,
+            overdue=self._overdue,
         )
         self._make_surfaces(admission)
 
@@ -165,6 +173,11 @@ class Controller:
             self.state.release()
             raise
         return store
+
+    def _run_ids(self) -> RunIds:
+        """Ids that sort after every recorded one, also if a clock that was ahead gave it."""
+        with self._store.read() as tx:
+            return RunIds(newest=runs.newest_id(tx))
 
     def _make_surfaces(self, admission: Admission) -> None:
         """What answers those who ask: the command line at the socket, programs and browsers at an address."""
@@ -246,6 +259,7 @@ class Controller:
         self._say_what_is_not_enforced()
         mark_lost_output(self.state.runs)
         self._timetable.start()
+        # Before the loop: it computes jobs from cursors that the engine puts right where the clock was ahead.
         self._engine.start()
         self._loop.start()
         self._web.start()
@@ -269,12 +283,19 @@ class Controller:
         """Why it can't go on, if that is so."""
         return self._loop.failure or self._engine.failure
 
-    def stop(self) -> None:
-        """Launch nothing more, write down what is known, give everything back. Running flows live on."""
+    def stop(self, at_most: float | None = None) -> None:
+        """Launch nothing more, write down what is known, give everything back. Running flows live on.
+
+        With `at_most` the process ends after so many seconds, whatever a thread is blocked in; the time in which
+        running flows are waited for does not count. The next controller finds the state as after a crash.
+        """
+        last_resort = _exit_after(at_most)
         self._timetable.close()
         self._loop.stop()
         if self._settings.drain and self.failure is None:
+            last_resort.set()
             self._drain()
+            last_resort = _exit_after(at_most)
         self._engine.stop()
         self._close()
         log.info("Controller stopped; running flows go on")
@@ -317,6 +338,7 @@ class Controller:
     def _tick(self) -> None:
         """Every ten seconds, on the engine's thread."""
         self._timetable.wake(self._clock.now())
+        self._overdue.check()
         self._operations.end_holds()
         self._sweeper.sweep()
 
@@ -327,11 +349,29 @@ class Controller:
         return projected.drifted
 
 
-def _first_status(location: Location) -> SourceStatus:
+def _exit_after(seconds: float | None) -> threading.Event:
+    """End the process after so many seconds unless the event is set; None: never. Also while it waits for threads."""
+    called_off = threading.Event()
+
+    def end() -> None:
+        if not called_off.wait(seconds):
+            log.critical("A part of the controller does not stop; it ends without it", extra={"seconds": seconds})
+            logging.shutdown()
+            os._exit(1)
+
+    if seconds is not None:
+        threading.Thread(target=end, name="last resort", daemon=True).start()
+    return called_off
+
+
+def _first_status(settings: Settings) -> SourceStatus:
+    location = settings.location
+    followed = [str(location.repo), location.ref, location.path, location.environment, settings.working_tree]
     return SourceStatus(
         repo=str(location.repo),
         ref=location.ref,
         revision=None,
         last_attempted_revision=None,
         last_applied_revision=None,
+        followed=json.dumps(followed),
     )

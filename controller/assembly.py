@@ -65,10 +65,25 @@ def examine(location: Location, max_running: int | None = None) -> list[Check]:
     """What `controller doctor` shows; None: of a controller with the default of --max-running."""
     state = StateDirectory(location.state_dir)
     found = checks(
-        state, lambda: make_source(location, state, working_tree=False).observe(), max_running or DEFAULT_MAX_RUNNING
+        state,
+        lambda: make_source(location, state, working_tree=False).observe(),
+        lambda: _watch_problem(make_source(location, state, working_tree=False)),
+        max_running or DEFAULT_MAX_RUNNING,
     )
     is_exported = isinstance(location.repo, RemoteUrl) or is_git_repository(location.repo)
     return [*found, _exports()] if is_exported else found
+
+
+def _watch_problem(source: Source) -> str | None:
+    """Why the changes of this source can't be watched for; None if they can, or there is nothing to watch."""
+    from controller.sources.watch import Watcher
+
+    watcher = Watcher(lambda: None)
+    try:
+        watcher.arm(source.watched())
+        return watcher.problem
+    finally:
+        watcher.close()
 
 
 def _exports() -> Check:

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import threading
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,8 @@ _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "t
 def configure(style: Format, *, to: Path | None = None, with_tracebacks: bool = False) -> None:
     """Send the log to standard output, or append it to the file `to`.
 
-    A logged exception shows as its type and message, with its traceback only if that is asked for.
+    A logged exception shows as its type and message, with its traceback only if that is asked for. So does one that
+    ends a thread of a library.
     """
     handler: logging.Handler = logging.StreamHandler(sys.stdout) if to is None else logging.FileHandler(to)
     handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
@@ -26,6 +28,13 @@ def configure(style: Format, *, to: Path | None = None, with_tracebacks: bool = 
     root.handlers = [handler]
     root.setLevel(logging.INFO)
     root.propagate = False
+    threading.excepthook = _log_thread_failure
+
+
+def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:
+    error = failure.exc_value or failure.exc_type()
+    name = None if failure.thread is None else failure.thread.name
+    logging.getLogger(__name__).error("A thread failed", exc_info=error, extra={"thread_name": name})
 
 
 def _shorten(record: logging.LogRecord) -> bool:

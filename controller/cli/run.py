@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from controller.app import Controller, Ending
 
 LIVE_SECONDS = 1.0
+STOP_SECONDS = 9.0
+"""A controller that is asked to end has ended 10 seconds later."""
 
 
 @click.command()
@@ -110,7 +112,7 @@ def run(location: Location, once: bool, log_format: Any, **chosen: Any) -> int:
         else:
             ending.wait()
     finally:
-        controller.stop()
+        controller.stop(STOP_SECONDS)
     if controller.failure is not None:
         raise controller.failure
     return 0

@@ -102,7 +102,9 @@ class PassRecord:
 class SourceStatus:
     """What the last pass found. `last_applied_revision` lags behind when a pass could not apply.
 
-    `approved` is the digest of deletions that somebody has released.
+    `approved` is the digest of deletions that somebody has released. `followed` says what the inventory was applied
+    from (location, path, environment); None if an earlier version applied it. `watch_problem` says why changes are only
+    polled for, and `overdue_since` when a pass began that has not ended in time.
     """
 
     repo: str
@@ -114,6 +116,9 @@ class SourceStatus:
     findings: tuple[Finding, ...] = ()
     withheld: Withheld | None = None
     approved: str | None = None
+    followed: str | None = None
+    watch_problem: str | None = None
+    overdue_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

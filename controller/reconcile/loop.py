@@ -1,5 +1,6 @@
 """When to look: at a hint, after an interval, and sooner again after a failure. One pass at a time."""
 
+import contextlib
 import logging
 import random
 import threading
@@ -9,6 +10,7 @@ from datetime import timedelta
 
 from controller.clock import Clock
 from controller.errors import ControllerError, ResourceError, StateLostError, StoppingError
+from controller.reconcile.overdue import Overdue
 from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.sources.source import Source
 from controller.sources.watch import Watcher
@@ -18,6 +20,8 @@ log = logging.getLogger(__name__)
 QUIET_SECONDS = 0.05
 BURST_SECONDS = 1.0
 FIRST_RETRY_SECONDS = 0.75
+STOP_SECONDS = 5.0
+"""How long a stop waits for the pass at hand. Git and rendering are interrupted, so that they end at once."""
 DRIFT_PASSES = 4
 """Passes with nothing new after which the jobs are held against what is in force."""
 
@@ -37,6 +41,7 @@ class Loop:
         interval: timedelta,
         longest_retry: timedelta,
         on_failure: Callable[[], None],
+        overdue: Overdue | None = None,
     ) -> None:
         self._reconciler = reconciler
         self._source = source
@@ -44,6 +49,7 @@ class Loop:
         self._interval = interval.total_seconds()
         self._longest_retry = longest_retry.total_seconds()
         self._on_failure = on_failure
+        self._overdue = overdue
         self._lock = threading.Lock()
         self._asked: list[Future[PassResult]] = []
         self._quiet = 0
@@ -51,8 +57,9 @@ class Loop:
         self._stopping = threading.Event()
         self._failures = 0
         self._last_words, self._repeated = "", 0
-        self._watcher = Watcher(self.look)
-        self._thread = threading.Thread(target=self._live, name="reconcile")
+        self._watcher = Watcher(self.look, clock)
+        # A daemon: where a pass hangs in the kernel, the process ends without it.
+        self._thread = threading.Thread(target=self._live, name="reconcile", daemon=True)
         self.failure: BaseException | None = None
 
     def start(self) -> None:
@@ -61,7 +68,7 @@ class Loop:
         self._thread.start()
 
     def stop(self) -> None:
-        """Return when the pass at hand is done."""
+        """Return when the pass at hand is done, or hangs: nothing of it is half-written in the state."""
         self._stopping.set()
         self._source.interrupt()
         self._hint.set()
@@ -69,7 +76,10 @@ class Loop:
             left, self._asked = self._asked, []
         _tell(left, StoppingError())
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(STOP_SECONDS)
+            if self._thread.is_alive():
+                log.error("The pass does not end; the controller ends without it", extra={"seconds": STOP_SECONDS})
+                return
         self._watcher.close()
 
     def look(self) -> None:
@@ -93,9 +103,11 @@ class Loop:
 
     def _live(self) -> None:
         try:
+            self._restore()
             while self._wait():
-                self._watch()
-                self._pass()
+                with contextlib.nullcontext() if self._overdue is None else self._overdue.passing():
+                    self._watch()
+                    self._pass()
         except StateLostError as error:
             self._give_up(error)
         except BaseException as error:
@@ -105,6 +117,15 @@ class Loop:
     def _give_up(self, error: BaseException) -> None:
         self.failure = error
         self._on_failure()
+
+    def _restore(self) -> None:
+        """Schedules go on before the source has been read. What can't be restored comes with the first pass."""
+        try:
+            self._reconciler.restore(self._stopping.is_set)
+        except StateLostError:
+            raise
+        except ControllerError as error:
+            log.error("The recorded deployments can't be read", extra={"reason": error.reason, "error": error.message})
 
     def _wait(self) -> bool:
         """Until there is a reason to look; False to end."""
@@ -126,6 +147,9 @@ class Loop:
         """Before the pass, so that nothing that happens during it goes unseen."""
         try:
             self._watcher.arm(self._source.watched())
+            self._reconciler.note_watching(self._watcher.problem)
+        except StateLostError:
+            raise
         except (ControllerError, OSError):
             return  # polling has to do until the next pass
 
@@ -135,7 +159,7 @@ class Loop:
         last: PassResult | ControllerError
         try:
             last = result = self._reconciler.run_pass(is_asked=count > 0)
-            self._check_drift(result)
+            self._check_drift(result, is_asked=count > 0)
             failed = result.error is not None
         except StateLostError:
             raise
@@ -160,10 +184,10 @@ class Loop:
         self._last_words = words
         return self._repeated & (self._repeated - 1) == 0
 
-    def _check_drift(self, result: PassResult) -> None:
-        """Now and then also while nothing is new."""
+    def _check_drift(self, result: PassResult, *, is_asked: bool) -> None:
+        """Now and then also while nothing is new, and whenever somebody asks for a pass."""
         self._quiet = 0 if result.plan is not None else self._quiet + 1
-        if self._quiet == DRIFT_PASSES:
+        if is_asked or self._quiet == DRIFT_PASSES:
             self._quiet = 0
             self._reconciler.check_drift()
 

@@ -5,17 +5,18 @@ is in force is kept in memory between passes: only a pass changes it, and a pass
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from controller import crashpoints
 from controller.clock import Clock
-from controller.errors import ControllerError, SourceError, shortage
+from controller.errors import ControllerError, SourceError, StateError, shortage
 from controller.manifests import ManifestReader, build_deployment
 from controller.model.deployments import Deployment
 from controller.model.schedules import Agenda
+from controller.model.snapshots import is_python
 from controller.model.status import Event, EventSeverity, InventoryEntry, PassRecord, SourceStatus
 from controller.reconcile import status
 from controller.reconcile.apply import Applied, Settle, apply
@@ -25,6 +26,9 @@ from controller.sources.source import Source
 from controller.store import Store, Transaction, events, inventory, passes, queues, runs, sources
 
 log = logging.getLogger(__name__)
+
+RESTORED_AT_ONCE = 50
+"""How many recorded deployments are built before their jobs can fire."""
 
 
 class Project(Protocol):
@@ -72,7 +76,37 @@ class Reconciler:
         with store.read() as tx:
             known = sources.find(tx)
             self._recorded = inventory.entries(tx)
+        self._followed = initial.followed
+        self._is_foreign = known is not None and not _is_same(known, initial)
         self._status = initial if known is None else _follow(known, initial)
+
+    def restore(self, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Project what is recorded, before the first pass, so that schedules fire while the source is being read.
+
+        What fired last comes first: that is what fires often. Nothing is projected if the record was made from
+        another location or environment. Deployments that a Python spec declares wait for the first pass, which
+        executes it: their runs would execute it on the engine's thread. Ends early if `is_over`. Raises StateError.
+        """
+        if self._is_foreign:
+            return
+        with self._store.read() as tx:
+            cursors = inventory.cursors(tx)
+        names = [name for name in cursors if (known := self._recorded.get(name)) and not is_python(known.file)]
+        for start in range(0, len(names), RESTORED_AT_ONCE):
+            if is_over():
+                return
+            found = (self._restored(name, cursors[name]) for name in names[start : start + RESTORED_AT_ONCE])
+            self._project({name: agenda for name, agenda in found if agenda is not None}, ())
+
+    def _restored(self, name: str, cursor: datetime) -> tuple[str, Agenda | None]:
+        entry = self._recorded[name] = replace(self._recorded[name], cursor=cursor)
+        try:
+            return name, self._agenda(entry)
+        except StateError as error:
+            log.warning(
+                "A recorded deployment can't be scheduled before the first pass", extra={"error": error.message}
+            )
+            return name, None
 
     def run_pass(self, *, is_asked: bool = False) -> PassResult:
         """Look, and make it so. Raises StateError; a source that can't be read is a result.
@@ -126,7 +160,12 @@ class Reconciler:
         return PassResult(status=self._status, plan=plan)
 
     def project(self, applied: Applied | None = None) -> None:
-        """Make the timetable equal to what is in force; where nothing else is known, all of it."""
+        """Make the timetable equal to what is in force; where nothing else is known, all of it.
+
+        What was applied from another location or environment is not in force.
+        """
+        if self._is_foreign:
+            return
         is_whole = applied is None or self._is_fresh
         entries = self._recorded if applied is None or is_whole else applied.written
         agendas = {name: self._agenda(entry) for name, entry in entries.items()}
@@ -142,7 +181,7 @@ class Reconciler:
         return revision == self._status.last_attempted_revision and not self._is_unavailable
 
     def _apply(self, plan: Plan, limits: Mapping[str, int] | None) -> Applied:
-        before = self._status
+        before = self._status if plan.is_blocked else replace(self._status, followed=self._followed)
         rewritten = list(self._rewritten(before.last_applied_revision, plan.revision))
         with self._store.write() as tx:
             applied = apply(tx, plan, before, self._clock.now(), self._settle)
@@ -151,6 +190,7 @@ class Reconciler:
             events.append(tx, (*rewritten, *self._unknown_names(tx, plan)))
             crashpoints.reach("pass:applying")
         self._status, self._is_unavailable = applied.status, False
+        self._is_foreign &= plan.is_blocked
         for name in applied.gone:
             self._recorded.pop(name, None)
             self._built.pop(name, None)
@@ -218,6 +258,26 @@ class Reconciler:
             self.project()
         return PassResult(status=self._status, error=error)
 
+    def note_watching(self, problem: str | None) -> None:
+        """Say it once where changes are only polled for, and once where they are watched for again. Raises StateError.
+
+        `problem` is why they are not watched for.
+        """
+        before = self._status.watch_problem
+        if problem == before:
+            return
+        if problem is not None:
+            message = f"Changes are noticed by polling only: {problem}."
+            event = self._event("WatchingFailed", message, "source", EventSeverity.WARNING)
+            log.warning("Changes are noticed by polling only", extra={"error": problem})
+        else:
+            event = self._event("Watching", "Changes are watched for again.", "source", EventSeverity.INFO)
+            log.info("Changes are watched for again")
+        with self._store.write() as tx:
+            sources.mark_watching(tx, problem)
+            events.append(tx, [event])
+        self._status = replace(self._status, watch_problem=problem)
+
     def check_drift(self) -> None:
         """Hold the timetable against what is in force, and repair and report what is not as it should be."""
         if not self._is_fresh:
@@ -280,6 +340,13 @@ def _record(
     return PassRecord(
         started_at=started_at, revision=revision, reason=reason, message=message, counts=counts, stages=stages
     )
+
+
+def _is_same(known: SourceStatus, initial: SourceStatus) -> bool:
+    """Whether what is followed now is what the inventory was applied from; an earlier version recorded less."""
+    if known.followed is None:
+        return (known.repo, known.ref) == (initial.repo, initial.ref)
+    return known.followed == initial.followed
 
 
 def _follow(known: SourceStatus, initial: SourceStatus) -> SourceStatus:

@@ -7,7 +7,7 @@ deadline, a request to cancel. Nothing here knows processes.
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from controller.model.runs import Run, RunState
 from controller.model.status import Event, EventSeverity
@@ -18,12 +18,15 @@ from controller.store.turns import Ending
 
 log = logging.getLogger(__name__)
 
+CLOCK_STEP = timedelta(seconds=5)
+"""What differs by more between the clock and the measured duration is a clock that was set, not a slow start."""
+
 _SEVERITIES = {RunState.CANCELLED: EventSeverity.INFO, RunState.SKIPPED: EventSeverity.WARNING}
 
 
 def ending(run: Run, state: RunState, reason: str | None, now: datetime) -> Ending:
     """The end of a run that no supervisor wrote down."""
-    return Ending(run=run, state=state, reason=reason, finished_at=now)
+    return Ending(run=run, state=state, reason=reason, finished_at=_not_before_start(run, now))
 
 
 def ending_of(run: Run, ended: Ended, now: datetime) -> Ending:
@@ -32,11 +35,25 @@ def ending_of(run: Run, ended: Ended, now: datetime) -> Ending:
         run=run,
         state=ended.state,
         reason=ended.reason,
-        finished_at=ended.finished_at or now,
+        finished_at=_finished_at(run, ended, now),
         exit_code=ended.exit_code,
         signal=ended.signal,
         result=ended.result,
     )
+
+
+def _finished_at(run: Run, ended: Ended, now: datetime) -> datetime:
+    """When it finished, by the clock that it was started by: a clock that is set meanwhile changes no duration."""
+    finished = ended.finished_at or now
+    if run.started_at is None or ended.seconds is None:
+        return _not_before_start(run, finished)
+    by_duration = run.started_at + timedelta(seconds=ended.seconds)
+    is_plausible = abs(finished - by_duration) <= CLOCK_STEP and finished >= run.started_at
+    return finished if is_plausible else by_duration
+
+
+def _not_before_start(run: Run, moment: datetime) -> datetime:
+    return moment if run.started_at is None else max(moment, run.started_at)
 
 
 def record(tx: Transaction, endings: Sequence[Ending], now: datetime) -> list[Run]:

@@ -11,12 +11,12 @@ from controller.clock import Clock
 from controller.model.runs import Run, RunState
 from controller.model.status import Event, EventSeverity
 from controller.runs.retries import delay
-from controller.store import Store, events, inventory, runs
+from controller.store import Store, events, inventory, occurrences, runs
 
 log = logging.getLogger(__name__)
 
 JUMP = timedelta(seconds=5)
-"""What is less is the drift of a clock, or its correction."""
+"""Anything less is drift of the clock, or a correction of it. Waiting it out loses no due time."""
 SETTLED_AFTER = timedelta(seconds=60)
 """So long nothing is accounted for after a jump forward of more than that: many a wrong clock is corrected at once."""
 
@@ -31,7 +31,10 @@ class Timekeeper:
         self._unsettled_until = 0.0
 
     def begin(self) -> None:
-        """The clock may have been set back while no controller ran. Raises StateError."""
+        """Repair what an earlier controller recorded with a clock that was ahead. Raises StateError.
+
+        Call it before anything is computed from the cursors.
+        """
         now = self._clock.now()
         self._rewind(now, now, [], may_be_back=True)
 
@@ -51,21 +54,35 @@ class Timekeeper:
         return elapsed >= self._unsettled_until
 
     def _rewind(self, now: datetime, since: datetime, told: list[Event], *, may_be_back: bool = False) -> None:
-        """Deployments that are accounted for past `now` count on from the last look: they would be silent until then.
+        """Let deployments that are accounted for past `now` count from `since`: otherwise they are silent until then.
 
-        So would runs be that wait for a time which was computed by the wrong clock.
+        Skips that the wrong clock recorded for times to come are deleted, so that these times are decided when they
+        are due. Runs that wait for a time of the wrong clock wait only as long as they should.
         """
         with self._store.read() as tx:
-            is_ahead = inventory.ahead(tx, now)
+            furthest = inventory.furthest_cursor(tx)
+            lead = timedelta(0) if furthest is None else furthest - now
+            is_ahead = lead > JUMP
             waiting = runs.waiting_for_time(tx, now) if is_ahead or may_be_back else []
-        sooner = [(run, start) for run in waiting if (start := _latest_start(run, now)) is not None]
+        sooner = [(run, changes) for run in waiting if (changes := _sooner(run, now))]
         if not (is_ahead or told or sooner):
             return
+        if is_ahead and not told:
+            told = [_event(now, -lead)]
+            log.warning("The clock is behind what was recorded", extra={"seconds": round(lead.total_seconds(), 3)})
         with self._store.write() as tx:
             inventory.rewind(tx, now, since)
-            for run, start in sooner:
-                runs.move(tx, run.id, expect=run.state, to=run.state, not_before=start)
+            if is_ahead or may_be_back:
+                occurrences.forget_skipped_after(tx, now)
+            for run, changes in sooner:
+                runs.move(tx, run.id, expect=run.state, to=run.state, **changes)
             events.append(tx, told)
+
+
+def _sooner(run: Run, now: datetime) -> dict[str, datetime]:
+    """The times of this run that a wrong clock computed, as they should be; empty if all of them can be right."""
+    found = {"not_before": _latest_start(run, now), "start_by": _latest_deadline(run, now)}
+    return {name: moment for name, moment in found.items() if moment is not None}
 
 
 def _latest_start(run: Run, now: datetime) -> datetime | None:
@@ -76,6 +93,13 @@ def _latest_start(run: Run, now: datetime) -> datetime | None:
     elif run.scheduled_for is not None and run.scheduled_for > now and run.not_before is not None:
         latest = now + max(timedelta(0), run.not_before - run.scheduled_for)
     return latest if latest is not None and run.not_before is not None and latest < run.not_before else None
+
+
+def _latest_deadline(run: Run, now: datetime) -> datetime | None:
+    """By when this run should have started instead; None if its deadline can be right."""
+    if run.start_by is None or run.scheduled_for is None or run.scheduled_for <= now:
+        return None
+    return now + max(timedelta(0), run.start_by - run.scheduled_for)
 
 
 def _event(now: datetime, jump: timedelta) -> Event:

@@ -11,7 +11,7 @@ import os
 import signal
 import stat
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ class Ended:
     """The flow ended and its supervisor wrote down how.
 
     `left_behind`: processes that were killed after the main one had ended. `dropped_bytes`: of output, above the cap.
-    `unenforced`: limits that nothing on this machine sees to.
+    `unenforced`: limits that nothing on this machine sees to. `seconds`: how long it took, whatever was done to the
+    clock meanwhile; None if an earlier version supervised it.
     """
 
     state: RunState
@@ -45,6 +46,7 @@ class Ended:
     left_behind: int = 0
     dropped_bytes: int = 0
     unenforced: tuple[str, ...] = ()
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +230,7 @@ def _ended(ending: dict[str, Any]) -> Ended:
         left_behind=ending.get("left_behind", 0),
         dropped_bytes=ending.get("dropped_bytes", 0),
         unenforced=tuple(ending.get("unenforced", ())),
+        seconds=_duration(ending.get("seconds")),
     )
 
 
@@ -258,3 +261,12 @@ def _name(number: int) -> str:
 
 def _instant(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _duration(seconds: float | None) -> float | None:
+    """A length of time that a calendar can hold; raises ValueError for anything else."""
+    if seconds is None:
+        return None
+    if not 0 <= seconds <= timedelta.max.total_seconds():
+        raise ValueError("no supervisor wrote this")
+    return float(seconds)

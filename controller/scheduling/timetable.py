@@ -12,12 +12,15 @@ from apscheduler.job import Job
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from controller.clock import Clock, SystemClock
 from controller.model.schedules import Agenda, Schedule
 from controller.scheduling.jobs import HeapJobStore
 from controller.scheduling.trigger import CalendarTrigger
 
 OVERLAP = timedelta(seconds=30)
 """How far before a clock that was set back jobs count from: longer than it takes to notice."""
+TOLERANCE = timedelta(seconds=1)
+"""A job may count from so much later than now: its due times until then were announced when the clock was there."""
 
 
 class _Announcer(BaseExecutor):  # type: ignore[misc]
@@ -49,12 +52,12 @@ class Timetable:
     `fire` is called on APScheduler's thread and must return at once.
     """
 
-    def __init__(self, fire: Callable[[str], None]) -> None:
+    def __init__(self, fire: Callable[[str], None], clock: Clock | None = None) -> None:
         logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
+        self._clock = clock or SystemClock()
         self._projected: dict[str, tuple[Schedule, ...]] = {}
         self._triggers: dict[str, CalendarTrigger] = {}
         self._lock = threading.Lock()
-        self._last_seen: datetime | None = None
         self._store = HeapJobStore()
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
@@ -70,13 +73,13 @@ class Timetable:
     def wake(self, now: datetime) -> None:
         """Look at the wall clock again: after a suspended machine or a clock step, sleep was measured wrongly.
 
-        If it was set back, every job counts from a little before now again: what it fires twice does no harm.
+        If it was set back, each job that counts from a later time counts from a little before now again. What it fires
+        twice does no harm.
         """
         with self._lock:
-            if self._last_seen is not None and now < self._last_seen:
-                for name, schedules in list(self._projected.items()):
-                    self._put(name, Agenda(schedules=schedules, after=now - OVERLAP))
-            self._last_seen = now
+            ahead = [name for name, trigger in self._triggers.items() if trigger.counted_from > now + TOLERANCE]
+            for name in ahead:
+                self._put(name, Agenda(schedules=self._projected[name], after=now))
         self._scheduler.wakeup()
 
     def close(self) -> None:
@@ -111,17 +114,21 @@ class Timetable:
             return []
         jobs = self._store.jobs()
         known = self._triggers
+        now = self._clock.now()
         foreign = [name for name in jobs if name not in known]
         return foreign + [
             name
             for name, trigger in known.items()
             if ((job := jobs.get(name)) is None and not trigger.has_ended)
-            or (job is not None and (job.trigger is not trigger or job.func is not _due or job.next_run_time is None))
+            or (job is not None and not _is_ours(job, trigger, now))
         ]
 
     def _put(self, name: str, agenda: Agenda) -> None:
-        trigger = CalendarTrigger(agenda.schedules, agenda.after)
-        first = trigger.get_next_fire_time(None, agenda.after)
+        now = self._clock.now()
+        # Accounted for past now, or as good as: a clock that was ahead has said so.
+        after = agenda.after if agenda.after < now else now - OVERLAP
+        trigger = CalendarTrigger(agenda.schedules, after)
+        first = trigger.get_next_fire_time(None, after)
         self._remove(name)
         if first is not None:
             self._scheduler.add_job(_due, trigger, id=name, name=name, next_run_time=first, replace_existing=True)
@@ -132,6 +139,13 @@ class Timetable:
         self._triggers.pop(name, None)
         with suppress(JobLookupError):
             self._scheduler.remove_job(name)
+
+
+def _is_ours(job: Job, trigger: CalendarTrigger, now: datetime) -> bool:
+    """Whether a job is as it was made, and waits for no later time than its calendar says."""
+    due: datetime | None = job.next_run_time
+    is_unchanged = job.trigger is trigger and job.func is _due
+    return is_unchanged and due is not None and not trigger.passes_over(due, now)
 
 
 def _due() -> None:

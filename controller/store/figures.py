@@ -88,8 +88,13 @@ def strip(tx: Transaction, deployment: str, limit: int) -> list[Bar]:
         Bar(
             id=row.id,
             state=RunState(row.state),
-            seconds=(row.finished_at - row.started_at).total_seconds() if row.started_at and row.finished_at else None,
+            seconds=_lasted(row.started_at, row.finished_at),
         )
         for row in rows
     ]
     return found[::-1]
+
+
+def _lasted(started_at: datetime | None, finished_at: datetime | None) -> float | None:
+    """How long it took; never negative, whatever was done to the clock meanwhile."""
+    return max(0.0, (finished_at - started_at).total_seconds()) if started_at and finished_at else None

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Text, bindparam, delete, exists, insert, select, type_coerce, update
+from sqlalchemy import Row, Text, bindparam, delete, exists, func, insert, select, type_coerce, update
 
 from controller.model.status import Condition, InventoryEntry
 from controller.store import conditions
@@ -167,10 +167,20 @@ def advance(tx: Transaction, name: str, cursor: datetime) -> None:
     )
 
 
-def ahead(tx: Transaction, now: datetime) -> bool:
-    """Whether any deployment is accounted for past this instant."""
-    is_ahead = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None), inventory.c.cursor > now)
-    return tx.connection.execute(select(inventory.c.name).where(*is_ahead).limit(1)).first() is not None
+def furthest_cursor(tx: Transaction) -> datetime | None:
+    """The latest instant up to which any deployment in force is accounted for; None if there is none."""
+    in_force = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
+    found: datetime | None = tx.connection.execute(select(func.max(inventory.c.cursor)).where(*in_force)).scalar()
+    return found
+
+
+def cursors(tx: Transaction) -> dict[str, datetime]:
+    """By name up to when each deployment in force is accounted for, the latest first: what fires often is in front."""
+    query = select(inventory.c.name, inventory.c.cursor).where(
+        inventory.c.project == tx.project, inventory.c.removed_at.is_(None)
+    )
+    rows = tx.connection.execute(query.order_by(inventory.c.cursor.desc(), inventory.c.name))
+    return {row.name: row.cursor for row in rows}
 
 
 def released(tx: Transaction, now: datetime) -> list[str]:

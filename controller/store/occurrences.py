@@ -69,6 +69,17 @@ def skip(tx: Transaction, run: Run, reason: str) -> None:
     )
 
 
+def forget_skipped_after(tx: Transaction, instant: datetime) -> None:
+    """Delete the skips of due times after this instant. Those that had a run keep their row, and get no other one."""
+    tx.connection.execute(
+        delete(occurrences).where(
+            occurrences.c.project == tx.project,
+            occurrences.c.outcome == Outcome.SKIPPED.value,
+            occurrences.c.scheduled_for > instant,
+        )
+    )
+
+
 def fill(tx: Transaction, occurrence: Occurrence) -> None:
     """A due time that was skipped, or that nothing is known of, becomes this run after all."""
     is_it = (

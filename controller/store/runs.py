@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, func, insert, select, update
+from sqlalchemy import Row, Select, delete, func, insert, or_, select, update
 
 from controller.model.policies import Retries, RetryOn
 from controller.model.runs import ACTIVE, Attempt, Run, RunId, RunState, Trigger
@@ -45,12 +45,16 @@ def find_by_key(tx: Transaction, deployment: str, idempotency_key: str) -> Run |
 
 
 def waiting_for_time(tx: Transaction, now: datetime) -> list[Run]:
-    """The runs that must not start yet, or not try again."""
+    """The runs that must not start or be retried yet, or whose due time is still to come."""
     states = (RunState.PENDING.value, RunState.RETRYING.value)
-    return [
-        from_row(row)
-        for row in tx.connection.execute(_of_project(tx).where(runs.c.state.in_(states), runs.c.not_before > now))
-    ]
+    is_waiting = or_(runs.c.not_before > now, runs.c.scheduled_for > now)
+    return [from_row(row) for row in tx.connection.execute(_of_project(tx).where(runs.c.state.in_(states), is_waiting))]
+
+
+def newest_id(tx: Transaction) -> RunId | None:
+    """The run id that sorts last, of any project; None before the first run."""
+    found = tx.connection.execute(select(func.max(runs.c.id))).scalar()
+    return None if found is None else RunId(found)
 
 
 def cancelled(tx: Transaction) -> list[RunId]:

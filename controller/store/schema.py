@@ -65,6 +65,9 @@ source = Table(
     Column("findings", JSON, nullable=False),
     Column("withheld", JSON(none_as_null=True)),
     Column("approved", Text),
+    Column("followed", Text),
+    Column("watch_problem", Text),
+    Column("overdue_since", Instant),
 )
 
 inventory = Table(

@@ -1,6 +1,7 @@
 """What the last pass found at the source: one row a project."""
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import case, insert, select, update
@@ -26,6 +27,9 @@ def find(tx: Transaction) -> SourceStatus | None:
         findings=conditions.findings_from_json(row.findings),
         withheld=row.withheld and Withheld(**{**row.withheld, "deployments": tuple(row.withheld["deployments"])}),
         approved=row.approved,
+        followed=row.followed,
+        watch_problem=row.watch_problem,
+        overdue_since=row.overdue_since,
     )
 
 
@@ -41,6 +45,9 @@ def put(tx: Transaction, status: SourceStatus) -> None:
         "last_applied_revision": status.last_applied_revision,
         "conditions": conditions.to_json(status.conditions),
         "findings": conditions.findings_to_json(status.findings),
+        "followed": status.followed,
+        "watch_problem": status.watch_problem,
+        "overdue_since": status.overdue_since,
         "withheld": None if status.withheld is None else asdict(status.withheld),
         "approved": case((source.c.approved == digest, source.c.approved), else_=None),
     }
@@ -57,3 +64,13 @@ def set_repository(tx: Transaction, repo: str) -> None:
 def approve(tx: Transaction, digest: str) -> None:
     """Release the deletions of this digest, to be carried out by the next pass."""
     tx.connection.execute(update(source).where(source.c.project == tx.project).values(approved=digest))
+
+
+def mark_watching(tx: Transaction, problem: str | None) -> None:
+    """Record why changes are not watched for; None if they are. Nothing is recorded before the first pass."""
+    tx.connection.execute(update(source).where(source.c.project == tx.project).values(watch_problem=problem))
+
+
+def mark_overdue(tx: Transaction, since: datetime | None) -> None:
+    """Record when a pass began that has not ended in time; None once it has. Nothing before the first pass."""
+    tx.connection.execute(update(source).where(source.c.project == tx.project).values(overdue_since=since))

@@ -74,5 +74,5 @@ def _last_run(view: DeploymentView, now: datetime) -> Text:
     run = view.last_run
     if run is None:
         return Text("-", style="dim")
-    text = words.state(run.state) + Text(" ") + words.ago(run.finished_at or run.started_at or run.created_at, now)
+    text = words.state(run.state) + Text(" ") + words.past(run.finished_at or run.started_at or run.created_at, now)
     return text if run.reason is None else text + Text(" ") + words.plain(run.reason)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -27,7 +27,7 @@ def run_table(runs: Sequence[RunView], now: datetime, *, is_filtered: bool = Fal
             words.plain(run.deployment),
             words.state(run.state),
             words.plain(run.trigger),
-            words.ago(run.started_at or run.created_at, now),
+            words.past(run.started_at or run.created_at, now),
             words.plain(_took(run, now)),
             words.plain(_remark(run)),
         )
@@ -81,8 +81,8 @@ def run_detail(run: RunView, now: datetime) -> RenderableType:
 def _took(run: RunView, now: datetime) -> str:
     if run.started_at is None:
         return "-"
-    seconds = ((run.finished_at or now) - run.started_at).total_seconds()
-    return f"{seconds:.2f}s" if seconds < 10 else words.span((run.finished_at or now) - run.started_at)
+    lasted = max((run.finished_at or now) - run.started_at, timedelta(0))
+    return f"{lasted.total_seconds():.2f}s" if lasted < timedelta(seconds=10) else words.span(lasted)
 
 
 def _remark(run: RunView) -> str:

@@ -53,6 +53,8 @@ def _head(view: StatusView, now: datetime) -> RenderableType:
         running = Text("not running", style="yellow")
     grid.add_row("controller", running)
     grid.add_row("source", words.plain(view.source.repo) + Text("  ") + words.revision(view.source.revision))
+    if view.source.watch_problem is not None:
+        grid.add_row("", Text("polling only: ", style="yellow") + words.plain(view.source.watch_problem))
     for condition in view.source.conditions:
         is_good = condition.type == "Ready" and condition.status == "True"
         style = "green" if is_good else "bold red" if condition.type == "Ready" else "yellow"
@@ -81,7 +83,7 @@ def _events(view: StatusView, now: datetime) -> RenderableType:
         return Text("Nothing has happened yet.", style="dim")
     rows = [
         (
-            words.ago(event.time, now),
+            words.past(event.time, now),
             words.plain(event.about),
             Text(event.reason, style=words.state(event.severity).style),
             words.plain(event.message),

@@ -36,7 +36,8 @@ def task_tree(tasks: Sequence[TaskRun], now: datetime) -> RenderableType:
 def _line(one: TaskRun, now: datetime) -> Text:
     line = Text.assemble(words.plain(one.label), " ", words.state(one.state))
     if one.started_at is not None and not one.cached:
-        line.append(f" {((one.finished_at or now) - one.started_at).total_seconds():.2f}s", style="dim")
+        lasted = max(0.0, ((one.finished_at or now) - one.started_at).total_seconds())
+        line.append(f" {lasted:.2f}s", style="dim")
     if one.attempt > 1:
         line.append(f" attempt {one.attempt}", style="dim")
     if one.cached:

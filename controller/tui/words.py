@@ -32,6 +32,10 @@ _STYLES = {
 }
 
 
+CLOCK_SKEW = timedelta(seconds=5)
+"""How much later than now something may have happened, by the clocks of two processes or machines."""
+
+
 def state(word: str) -> Text:
     """A state word in its colour; the word alone says it too."""
     return Text(word, style=_STYLES.get(word, ""))
@@ -49,16 +53,23 @@ def local(instant: datetime | None) -> Text:
 
 
 def ago(instant: datetime | None, now: datetime) -> Text:
-    """`12s ago`, `in 3m`."""
+    """`12s ago`; for a next fire time `in 3m`."""
     if instant is None:
         return Text("-", style="dim")
     distance = now - instant
     return Text(f"{span(distance)} ago" if distance >= timedelta(0) else f"in {span(-distance)}")
 
 
+def past(instant: datetime | None, now: datetime) -> Text:
+    """`12s ago` for what has happened. What a clock that was ahead recorded as later than now is shown as it is."""
+    if instant is None or instant - now < CLOCK_SKEW:
+        return ago(instant if instant is None else min(instant, now), now)
+    return local(instant)
+
+
 def span(duration: timedelta) -> str:
-    """The two largest units of a duration."""
-    seconds = round(duration.total_seconds())
+    """The two largest units of a duration; `0s` for one that a clock which was set back makes negative."""
+    seconds = max(0, round(duration.total_seconds()))
     parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
     filled = [f"{count}{unit}" for count, unit in parts if count]
     return "".join(filled[:2]) or "0s"

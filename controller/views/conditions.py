@@ -1,10 +1,10 @@
-"""Conditions as every surface shows them, in Kubernetes' spelling: `Ready`, `"True"` or `"False"`."""
+"""Conditions as every surface shows them, in Kubernetes' spelling: `Ready`, `"True"`, `"False"` or `"Unknown"`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from controller.model.status import Condition
+from controller.model.status import Condition, ConditionType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,3 +30,18 @@ def condition_views(conditions: Iterable[Condition]) -> tuple[ConditionView, ...
         )
         for condition in conditions
     )
+
+
+def source_conditions(conditions: Iterable[Condition], overdue_since: datetime | None) -> tuple[ConditionView, ...]:
+    """Show those of the source. While a pass does not end, nobody knows whether it is ready."""
+    views = condition_views(conditions)
+    if overdue_since is None:
+        return views
+    unknown = ConditionView(
+        type=ConditionType.READY.value,
+        status="Unknown",
+        reason="PassOverdue",
+        message=f"The pass that began at {overdue_since:%Y-%m-%d %H:%M:%SZ} has not ended; schedules go on.",
+        last_transition_time=overdue_since,
+    )
+    return (unknown, *(view for view in views if view.type != unknown.type))

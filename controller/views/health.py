@@ -35,12 +35,18 @@ class Check:
     hint: str | None = None
 
 
-def checks(state: StateDirectory, observe: Callable[[], str], max_running: int | None = None) -> list[Check]:
-    """All checks; `observe` gives the present revision of the source, or raises ControllerError.
+def checks(
+    state: StateDirectory,
+    observe: Callable[[], str],
+    watch: Callable[[], str | None],
+    max_running: int | None = None,
+) -> list[Check]:
+    """All checks. `observe` gives the present revision of the source, or raises ControllerError.
 
-    `max_running`: how many flows are to run at once.
+    `watch` says why its changes can't be watched for; None if they can. `max_running`: how many flows are to run at
+    once.
     """
-    found = [_python(), _git(), _sqlite(), _zones(), _source(observe), _user()]
+    found = [_python(), _git(), _sqlite(), _zones(), _source(observe), _watching(watch), _user()]
     if max_running is not None:
         found.append(_open_files(max_running))
     return [*found, *_state(state)]
@@ -76,6 +82,18 @@ def _source(observe: Callable[[], str]) -> Check:
         return Check(name="source", status="ok", message=observe())
     except ControllerError as error:
         return Check(name="source", status="error", message=error.message, hint=error.hint)
+
+
+def _watching(watch: Callable[[], str | None]) -> Check:
+    try:
+        problem = watch()
+    except ControllerError:
+        problem = None  # the source itself says what is wrong
+    if problem is None:
+        return Check(name="watching", status="ok", message="changes are noticed at once where they can be watched for")
+    message = f"changes are noticed by polling only: {problem}"
+    hint = "free what is used up, or shorten `--interval`; the controller tries again by itself"
+    return Check(name="watching", status="warning", message=message, hint=hint)
 
 
 def _user() -> Check:

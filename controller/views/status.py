@@ -13,7 +13,7 @@ from controller.store.directory import StateDirectory
 from controller.store.notices import NOTICES, read_notices
 from controller.store.opening import open_to_look
 from controller.store.run_search import RunFilter
-from controller.views.conditions import ConditionView, condition_views
+from controller.views.conditions import ConditionView, source_conditions
 from controller.views.deployments import DeploymentView, Health, list_deployments
 from controller.views.runs import RunView, list_runs
 
@@ -34,7 +34,7 @@ class ControllerView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceView:
-    """What the last pass found."""
+    """What the last pass found. `watch_problem` says why changes are only polled for; None if they are watched for."""
 
     repo: str
     ref: str | None
@@ -43,6 +43,7 @@ class SourceView:
     last_applied_revision: str | None
     conditions: tuple[ConditionView, ...]
     findings: tuple[Finding, ...]
+    watch_problem: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,7 @@ def look_in(
         views = list_deployments(tx, now) if deployments is None else deployments
         found = _status(tx, _controller(state), location, now, views)
     told = read_notices(state.path / NOTICES) if found.controller.running else ()
-    return _with_notices(found, condition_views(told))
+    return _with_notices(found, source_conditions(told, None))
 
 
 def _controller(state: StateDirectory) -> ControllerView:
@@ -157,8 +158,9 @@ def source_view(status: SourceStatus | None, location: Location) -> SourceView:
         revision=None if status is None else status.revision,
         last_attempted_revision=None if status is None else status.last_attempted_revision,
         last_applied_revision=None if status is None else status.last_applied_revision,
-        conditions=() if status is None else condition_views(status.conditions),
+        conditions=() if status is None else source_conditions(status.conditions, status.overdue_since),
         findings=() if status is None else status.findings,
+        watch_problem=None if status is None else status.watch_problem,
     )
 
 

@@ -87,6 +87,21 @@ def test_a_server_that_stalls_does_not_keep_the_controller_from_ending(
     controller.stop()
 
 
+def test_after_a_restart_schedules_fire_while_the_server_stalls(
+    remote: Remote, server: HttpServer, running: Start
+) -> None:
+    remote.commit()
+    controller = running(remote)
+    remote.wait_for_run("tick")
+    controller.stop()
+    server.behaviour.stall_at_refs = True
+    controller = running(remote)
+    assert server.stalled.wait(20)
+    remote.wait_for_run("tick", more=3)
+    assert "Applied" not in controller.output
+    controller.stop()
+
+
 def test_wrong_credentials_are_said_at_once(remote: Remote) -> None:
     remote.commit()
     answer = remote.ask("run", "--once", CONTROLLER_GIT_PASSWORD="wrong")

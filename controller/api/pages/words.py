@@ -48,7 +48,7 @@ def lasted(start: datetime | None, end: datetime | None) -> Markup:
         return Markup("<span class=muted>-</span>")
     if end is None:
         return Markup('<span data-since="{}">…</span>').format(utc(start))
-    return escape(seconds((end - start).total_seconds()))
+    return escape(seconds(max(0.0, (end - start).total_seconds())))
 
 
 def seconds(count: float) -> str:

@@ -98,6 +98,7 @@ class Source(TypedDict):
     last_applied_revision: str | None
     conditions: list[Condition]
     findings: list[Finding]
+    watch_problem: str | None
 
 
 class Event(TypedDict):

@@ -86,17 +86,17 @@ def _supervise(
     wake: Wake,
     warmth: Warmth | None,
 ) -> int:
-    started_at = time.time()
+    started = _clocks()
     try:
         env = {**spec["env"], **vault.resolve(spec.get("secrets") or {}, given)}
     except vault.SecretError as error:
-        _finish(spec, started_at, {"outcome": "failed", "reason": str(error)}, private)
+        _finish(spec, started, {"outcome": "failed", "reason": str(error)}, private)
     if private is not None:
         env["TMPDIR"] = private.path
     export = _hold_code(spec)
     limits = Limits(spec.get("resources") or {}, spec["grace"], spec.get("open_files"))
     group = Group.make(spec.get("cgroup"), spec.get("cgroup_name") or f"controller-{spec['nonce']}", limits.of_group())
-    mark("started", {"nonce": spec["nonce"], "at": started_at})
+    mark("started", {"nonce": spec["nonce"], "at": started[0]})
     reach("started", spec)
     flow = Flow(spec, wake, limits, group)
     is_fork = warmth is not None and spawn.may_fork(spec, warmth.environment)
@@ -114,7 +114,12 @@ def _supervise(
     if export is not None and ending["outcome"] == "failed":
         export.doubt()
     reach("ended", spec)
-    _finish(spec, started_at, ending, private)
+    _finish(spec, started, ending, private)
+
+
+def _clocks() -> tuple[float, float]:
+    """The time of day, and one that nobody sets: seconds since the machine was started."""
+    return time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _not_started(spec: dict[str, Any], error: OSError) -> str:
@@ -137,12 +142,17 @@ def _hold_code(spec: dict[str, Any]) -> Export | None:
 
 
 def _finish(
-    spec: dict[str, Any], started_at: float, ending: dict[str, Any], private: temporary.Temporary | None
+    spec: dict[str, Any],
+    started: tuple[float, float],
+    ending: dict[str, Any],
+    private: temporary.Temporary | None,
 ) -> NoReturn:
     """Write `exit` and end. On a full disk the outcome has its place already, what the flow returned may not."""
     if private is not None:
         temporary.remove(private, ".")
-    facts = {"nonce": spec["nonce"], "started_at": started_at, "finished_at": time.time(), **ending}
+    ended = _clocks()
+    times = {"started_at": started[0], "finished_at": ended[0], "seconds": ended[1] - started[1]}
+    facts = {"nonce": spec["nonce"], **times, **ending}
     try:
         mark("exit", facts, is_durable=True)
     except OSError:

@@ -9,6 +9,7 @@ import git
 
 from controller.errors import EmptyRepositoryError, RefNotFoundError, SourceError
 from controller.sources.git.commits import COMMIT, check_ref, revision_of
+from controller.sources.git.opening import check_files
 from controller.sources.git.process import GitError, GitTimeoutError, Look, reason
 from controller.sources.git.reader import CommitReader
 from controller.sources.git.refs import Layout, Trace, holds, layout_of, trace
@@ -47,6 +48,8 @@ class GitSource(CommitReader):
         traces = self._traces()
         if self._answer is not None and traces is not None and traces == self._answer.traces:
             return self._answer.revision
+        if self._ref is not None:
+            check_files(self._repo, (f"refs/heads/{self._ref}", f"refs/tags/{self._ref}"))
         with self._look() as look:
             self._layout = layout_of(self._repo, look.git_dir, look.common_dir)
             # Read before git is asked: only if they say what git says then does the answer belong to them.

@@ -20,6 +20,7 @@ from typing import Any
 import git
 
 from controller.errors import RepositoryNotFoundError, SourceError, SourceTimeoutError, StoppingError
+from controller.sources.git.opening import Repository, check_files
 
 TIMEOUT_SECONDS = 60.0
 _GRACE_SECONDS = 5.0
@@ -88,7 +89,8 @@ class Git:
         """Open the repository, with `settings` of git on top of the hardened ones. Raises SourceError."""
         repo = self.repo
         try:
-            with git.Repo(repo, expand_vars=False) as opened:
+            check_files(repo)
+            with Repository(repo, expand_vars=False) as opened:
                 git_dir = Path(opened.git_dir).absolute()
                 # With GIT_DIR git asks not who owns the repository: it executes nothing of what stands there.
                 environment = {**hardened(settings), "GIT_DIR": str(git_dir)}

@@ -195,3 +195,19 @@ def test_whatever_a_repository_does_to_its_reader_what_is_applied_stays(
     assert result.error is not None
     assert result.error.message == words
     assert set(world.entries()) == {"a"}
+
+
+def test_what_is_recorded_has_its_jobs_while_the_first_look_at_the_source_takes_its_time(
+    world: World, source: Counted, loop: Loop
+) -> None:
+    loop.stop()
+    world.restart(source=source)
+    world.projected.clear()
+    source.gate.clear()
+    source.arrived.clear()
+    restarted = new_loop(world, source, on_failure=lambda: None)
+    restarted.start()
+    assert source.arrived.wait(60)
+    assert world.projected.keys() == {"a"}
+    source.gate.set()
+    restarted.stop()

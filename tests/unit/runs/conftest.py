@@ -112,6 +112,7 @@ class Supervised:
         assert found.pop("started_at") <= found.pop("finished_at")
         log = self.directory / "log"
         assert found.pop("log_bytes", 0) == (log.stat().st_size if log.exists() else 0)
+        assert found.pop("seconds") >= 0
         return found
 
     def log(self) -> str:

@@ -36,6 +36,14 @@ def test_within_a_millisecond_and_after_a_step_back_they_still_grow() -> None:
     assert made == sorted(set(made))
 
 
+@given(time=TIMES)
+def test_ids_sort_after_the_newest_one_that_is_recorded_though_a_later_clock_gave_it(time: datetime) -> None:
+    newest = RunIds().new(time)
+    first = RunIds(newest=newest).new(NOW)
+    assert newest < first
+    assert RunIds(newest="no-uuid").new(NOW) < RunIds(newest=first).new(NOW + timedelta(milliseconds=1))
+
+
 def test_threads_never_get_the_same() -> None:
     ids, made = RunIds(), list[str]()
     threads = [threading.Thread(target=lambda: made.extend(ids.new(NOW) for _ in range(500))) for _ in range(4)]

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from controller.model.runs import Run, RunState
 from controller.runs.admission import Request
 from controller.runs.timekeeper import Timekeeper
@@ -57,9 +59,10 @@ def test_a_jump_is_an_event_with_its_amount(world: World) -> None:
 def test_a_clock_that_is_set_back_repeats_nothing_and_is_not_silent(world: World) -> None:
     world.declare(a=hourly())
     time = keeper(world)
-    world.clock.turn(2 * HOUR)
-    time.look(is_tick=True)
-    assert [run.scheduled_for for run in due(world)] == [NOW + 2 * HOUR]
+    for hour in (1, 2):
+        world.clock.turn(HOUR)
+        time.look(is_tick=True)
+        assert [run.scheduled_for for run in due(world)] == [NOW + hour * HOUR]
     world.clock.step(-90 * HOUR / 60)
     time.look(is_tick=False)
     world.clock.turn(HOUR)
@@ -113,6 +116,67 @@ def test_a_clock_that_was_set_back_while_nobody_looked_is_put_right_at_the_start
     keeper(world)
     world.clock.turn(HOUR)
     assert len(due(world)) == 1
+
+
+def test_a_start_with_a_clock_that_was_set_back_is_an_event_with_its_amount(world: World) -> None:
+    world.declare(a=hourly())
+    with world.store.write() as tx:
+        inventory.advance(tx, "a", NOW + timedelta(days=3))
+    keeper(world)
+    assert jumps(world) == ["The clock was set back by 259200 s, to 2026-06-01 12:00:00Z."]
+    keeper(world)
+    assert len(jumps(world)) == 1
+
+
+@pytest.mark.parametrize("is_restarted", [True, False])
+@pytest.mark.parametrize("ahead", [timedelta(days=3), timedelta(days=3650)])
+def test_what_a_clock_that_was_ahead_skipped_runs_when_it_is_due(
+    world: World, ahead: timedelta, *, is_restarted: bool
+) -> None:
+    world.declare(a=hourly())
+    time = keeper(world)
+    world.clock.step(ahead)
+    time.look(is_tick=True)
+    [wrong] = due(world)
+    assert wrong.scheduled_for == NOW + ahead
+    world.clock.step(-ahead)
+    time = keeper(world) if is_restarted else time
+    time.look(is_tick=True)
+    for hour in range(1, 4):
+        world.clock.turn(HOUR)
+        time.look(is_tick=True)
+        assert [run.scheduled_for for run in due(world)] == [NOW + hour * HOUR]
+    with world.store.read() as tx:
+        assert [one.scheduled_for for one in occurrences.of(tx, "a", 10) if one.run_id == wrong.id] == [NOW + ahead]
+
+
+def test_a_correction_of_a_few_seconds_is_waited_out(world: World) -> None:
+    world.declare(a=hourly())
+    time = keeper(world)
+    world.clock.turn(HOUR + timedelta(seconds=2))
+    time.look(is_tick=True)
+    assert len(due(world)) == 1
+    for _ in range(3):
+        world.clock.step(timedelta(seconds=-4))
+        assert time.look(is_tick=True)
+        assert due(world) == []
+        world.clock.turn(timedelta(seconds=4))
+    assert jumps(world) == []
+    world.clock.turn(HOUR)
+    time.look(is_tick=True)
+    assert [run.scheduled_for for run in due(world)] == [NOW + 2 * HOUR]
+
+
+def test_a_start_deadline_of_the_wrong_clock_ends_the_wait_when_it_should(world: World) -> None:
+    world.declare(a=hourly() + "start_deadline: 20m\n")
+    time = keeper(world)
+    world.clock.step(timedelta(days=3))
+    [waiting] = account(world, "a")
+    assert waiting.start_by is not None
+    assert waiting.scheduled_for is not None
+    world.clock.step(timedelta(days=-3))
+    time.look(is_tick=True)
+    assert world.find(waiting).start_by == NOW + (waiting.start_by - waiting.scheduled_for)
 
 
 def test_what_waits_for_a_time_of_the_wrong_clock_waits_no_longer_than_it_should(world: World) -> None:

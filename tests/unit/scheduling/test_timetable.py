@@ -13,7 +13,7 @@ from controller.clock import SystemClock
 from controller.model.schedules import Agenda, At, Cron, Interval, RRule, Rule, Schedule
 from controller.scheduling import Timetable
 from controller.scheduling.trigger import CalendarTrigger
-from tests.conftest import NOW, wait_until
+from tests.conftest import NOW, ManualClock, wait_until
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -214,6 +214,57 @@ def test_a_calendar_that_has_ended_is_no_drift(timetable: Timetable) -> None:
     wanted = {"ended": agenda(At(times=(PAST,)))}
     timetable.project(wanted)
     assert timetable.project(wanted).drifted == ()
+
+
+def test_a_deployment_that_is_accounted_for_past_now_fires_at_its_next_due_time(timetable: Timetable) -> None:
+    now = SystemClock().now()
+    timetable.project({"a": agenda(every(3600), now + timedelta(days=3))})
+    [job] = timetable._scheduler.get_jobs()
+    assert job.next_run_time <= now + timedelta(hours=1)
+
+
+def test_a_job_that_waits_past_its_next_due_time_is_repaired_and_named(timetable: Timetable) -> None:
+    wanted = {"a": agenda(every(3600), SystemClock().now())}
+    timetable.project(wanted)
+    due = timetable._scheduler.get_job("a").next_run_time
+    timetable._scheduler.modify_job("a", next_run_time=due + timedelta(days=3))
+    assert timetable.project(wanted).drifted == ("a",)
+    assert timetable._scheduler.get_job("a").next_run_time == due
+    assert timetable.project(wanted).drifted == ()
+
+
+def test_the_comparison_asks_the_calendar_only_where_the_clock_was_set_back() -> None:
+    asked: list[datetime] = []
+
+    class Counting(CalendarTrigger):
+        def first_after(self, after: datetime) -> datetime | None:
+            asked.append(after)
+            return super().first_after(after)
+
+    trigger = Counting([schedule(every(3600))], NOW)
+    due = trigger.get_next_fire_time(None, NOW)
+    assert due is not None
+    assert not trigger.passes_over(due, NOW + timedelta(minutes=30))
+    assert not trigger.passes_over(due, due + timedelta(minutes=30))
+    assert asked == [NOW]
+    assert trigger.passes_over(due, NOW - timedelta(days=3))
+    assert asked == [NOW, NOW - timedelta(days=3)]
+
+
+@pytest.mark.parametrize("back", [timedelta(seconds=4), timedelta(hours=1), timedelta(days=3650)])
+def test_a_clock_that_is_set_back_leaves_no_job_beyond_its_next_due_time(heard: Heard, back: timedelta) -> None:
+    clock = ManualClock(SystemClock().now() + back)
+    made = Timetable(heard, clock)
+    made.start()
+    try:
+        made.project({"a": agenda(every(3600), clock.now()), "b": agenda(every(7), clock.now())})
+        now = clock.step(-back)
+        made.wake(now)
+        waits = {job.id: job.next_run_time - now for job in made._scheduler.get_jobs()}
+        assert waits["a"] <= timedelta(hours=1)
+        assert waits["b"] <= timedelta(seconds=7)
+    finally:
+        made.close()
 
 
 def test_after_the_clock_was_set_back_jobs_count_from_then(timetable: Timetable, heard: Heard) -> None:

@@ -1,8 +1,12 @@
 """A change on disk is a hint to look; a directory that was replaced is watched anew."""
 
+import errno
+import resource
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,8 +14,8 @@ import pytest
 from controller.sources.directory import DirectorySource
 from controller.sources.git import GitSource
 from controller.sources.source import Watched
-from controller.sources.watch import Watcher
-from tests.conftest import GitRepository
+from controller.sources.watch import RETRY_SECONDS, Watcher, _reason
+from tests.conftest import GitRepository, ManualClock, wait_until
 
 WITHIN_SECONDS = 10
 
@@ -89,3 +93,106 @@ def test_where_nothing_is_to_be_watched_nothing_is_started(watcher: Watcher) -> 
     before = threading.enumerate()
     watcher.arm([])
     assert threading.enumerate() == before
+
+
+def armed(watcher: Watcher, places: list[Watched]) -> Watcher:
+    """The watcher, as a pass leaves it."""
+    watcher.arm(places)
+    return watcher
+
+
+class TurnedClock(ManualClock):
+    """One whose monotonic time is turned too."""
+
+    def monotonic(self) -> float:
+        return self.elapsed()
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """Within, the kernel gives out no file descriptor, and so no inotify instance either."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_where_the_kernel_refuses_polling_has_to_do_and_watching_is_tried_again_later(
+    tmp_path: Path, hint: threading.Event
+) -> None:
+    clock = TurnedClock()
+    watcher = Watcher(hint.set, clock)
+    places = [Watched(path=tmp_path, recursive=True)]
+    with no_descriptor_left():
+        watcher.arm(places)
+    assert "fs.inotify.max_user_instances" in str(watcher.problem)
+    assert "fs.inotify.max_user_instances" in str(armed(watcher, places).problem)
+    clock.turn(timedelta(seconds=RETRY_SECONDS))
+    assert armed(watcher, places).problem is None
+    (tmp_path / "a.yaml").write_text("1", encoding="utf-8")
+    assert hint.wait(WITHIN_SECONDS)
+    watcher.close()
+
+
+def test_a_failure_to_watch_leaves_no_thread_behind(tmp_path: Path, watcher: Watcher) -> None:
+    before = set(threading.enumerate())
+    with no_descriptor_left():
+        watcher.arm([Watched(path=tmp_path, recursive=True)])
+    assert watcher.problem is not None
+    assert set(threading.enumerate()) <= before
+
+
+def test_a_receiver_that_fails_ends_no_thread_and_is_told(tmp_path: Path) -> None:
+    called = threading.Event()
+    clock = TurnedClock()
+
+    def fail() -> None:
+        called.set()
+        raise ValueError("not today")
+
+    watcher = Watcher(fail, clock)
+    places = [Watched(path=tmp_path, recursive=True)]
+    watcher.arm(places)
+    (tmp_path / "a.yaml").write_text("1", encoding="utf-8")
+    assert called.wait(WITHIN_SECONDS)
+    wait_until(lambda: armed(watcher, places).problem == "a change could not be passed on: not today")
+    clock.turn(timedelta(seconds=RETRY_SECONDS))
+    assert armed(watcher, places).problem is None
+    called.clear()
+    (tmp_path / "a.yaml").write_text("2", encoding="utf-8")
+    assert called.wait(WITHIN_SECONDS)
+    watcher.close()
+
+
+def test_a_watch_whose_thread_has_ended_is_replaced(tmp_path: Path, watcher: Watcher, hint: threading.Event) -> None:
+    places = [Watched(path=tmp_path, recursive=True)]
+    watcher.arm(places)
+    assert watcher._observer is not None
+    for emitter in watcher._observer.emitters:
+        emitter.stop()
+        emitter.join(WITHIN_SECONDS)
+    watcher.arm(places)
+    assert watcher.problem is None
+    (tmp_path / "a.yaml").write_text("1", encoding="utf-8")
+    assert hint.wait(WITHIN_SECONDS)
+
+
+def test_after_a_new_directory_the_whole_tree_is_watched_anew_so_that_a_limit_is_noticed(
+    tmp_path: Path, watcher: Watcher
+) -> None:
+    places = [Watched(path=tmp_path, recursive=True)]
+    watcher.arm(places)
+    before = watcher._observer
+    assert before is not None
+    (tmp_path / "new").mkdir()
+    wait_until(lambda: armed(watcher, places)._observer is not before)
+    assert watcher.problem is None
+
+
+def test_the_limit_that_is_reached_is_named() -> None:
+    assert "max_user_watches" in _reason(OSError(errno.ENOSPC, "inotify watch limit reached"))
+    assert "max_user_instances" in _reason(OSError(errno.EMFILE, "inotify instance limit reached"))
+    assert _reason(PermissionError(errno.EACCES, "Permission denied", "/r/.git")) == "/r/.git: Permission denied"
+    assert _reason(RuntimeError("can't start new thread")) == "can't start new thread"

@@ -28,5 +28,19 @@ def test_a_git_that_will_not_do_is_told(
     program.write_text(f"#!/bin/sh\necho '{said}'\n", encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    found = {check.name: check for check in checks(StateDirectory(tmp_path / "state"), lambda: "sha1:0")}
+    found = {check.name: check for check in checks(StateDirectory(tmp_path / "state"), lambda: "sha1:0", lambda: None)}
     assert found["git"].status == status
+
+
+@pytest.mark.parametrize(
+    ("problem", "status", "message"),
+    [
+        (None, "ok", "changes are noticed at once where they can be watched for"),
+        ("no inotify watch is left", "warning", "changes are noticed by polling only: no inotify watch is left"),
+    ],
+)
+def test_changes_that_can_only_be_polled_for_are_a_warning(
+    tmp_path: Path, problem: str | None, status: str, message: str
+) -> None:
+    found = {check.name: check for check in checks(StateDirectory(tmp_path / "state"), lambda: "", lambda: problem)}
+    assert (found["watching"].status, found["watching"].message) == (status, message)

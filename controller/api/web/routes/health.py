@@ -28,7 +28,7 @@ async def healthz() -> Response:
 
 @router.get("/readyz", tags=["health"], summary="Is the state readable and a first pass done?")
 def readyz(request: Request) -> Response:
-    """503 until the first pass over the source is done, and while the state can't be read or written to."""
+    """503 until the first pass over the source is done, while one does not end, and while the state is unusable."""
     parts = parts_of(request)
     try:
         with parts.store.read() as tx:
@@ -39,6 +39,9 @@ def readyz(request: Request) -> Response:
         return problem(503, told.reason, told.message)
     if status is None:
         return problem(503, "NotReady", "No pass over the source is done yet.")
+    if status.overdue_since is not None:
+        since = f"{status.overdue_since:%Y-%m-%d %H:%M:%SZ}"
+        return problem(503, "PassOverdue", f"The pass that began at {since} has not ended; schedules go on.")
     return answer(request, {"ready": True, "revision": status.last_applied_revision})
 
 

@@ -1,0 +1,104 @@
+"""After a restart what is recorded fires before the source has been read, what fires often first."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from controller.manifests import build_deployment
+from controller.model.deployments import Deployment
+from controller.reconcile.reconciler import RESTORED_AT_ONCE
+from controller.store import inventory, sources
+from tests.unit.reconcile.conftest import World
+
+
+def declare(world: World, count: int) -> None:
+    schedule = "schedule: {cron: '0 3 * * *'}"
+    world.put(**{f"d{number}": f"name: d{number}\ncommand: ['true']\n{schedule}\n" for number in range(count)})
+    world.projected.clear()
+
+
+def test_recorded_deployments_have_jobs_though_the_source_was_not_looked_at(world: World) -> None:
+    declare(world, 3)
+    shutil.rmtree(world.root)
+    world.restart()
+    world.reconciler.restore()
+    assert world.projected.keys() == {"d0", "d1", "d2"}
+    assert world.reconciler.run_pass().error is not None
+    assert world.projected.keys() == {"d0", "d1", "d2"}
+
+
+def test_suspended_ones_and_those_that_a_python_spec_declares_have_none(world: World) -> None:
+    declare(world, 2)
+    world.put(d1="name: d1\ncommand: ['true']\nsuspend: true\nschedule: {cron: '0 3 * * *'}\n")
+    with world.store.write() as tx:
+        inventory.put(tx, [replace(inventory.entries(tx)["d0"], name="spec", file="deployments/spec.py")])
+    world.restart()
+    world.projected.clear()
+    world.reconciler.restore()
+    assert world.projected.keys() == {"d0"}
+
+
+def test_what_fired_last_is_built_first_and_fires_before_the_rest_is_built(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(world, 3 * RESTORED_AT_ONCE)
+    often = "d77"
+    with world.store.write() as tx:
+        inventory.advance(tx, often, world.clock.turn(timedelta(seconds=1)))
+    built: list[str] = []
+
+    def build(document: Mapping[str, Any], file: str, line: int) -> Deployment:
+        built.append(str(document["name"]))
+        return build_deployment(document, file, line)
+
+    monkeypatch.setattr("controller.reconcile.reconciler.build_deployment", build)
+    world.restart()
+    world.reconciler.restore(lambda: bool(world.projected))
+    assert built[0] == often
+    assert often in world.projected
+    assert len(built) == len(world.projected) == RESTORED_AT_ONCE
+
+
+def test_cursors_are_those_that_the_clock_was_put_right_with(world: World) -> None:
+    declare(world, 1)
+    with world.store.write() as tx:
+        inventory.advance(tx, "d0", world.clock.now() + timedelta(days=3))
+    world.restart()
+    with world.store.write() as tx:
+        inventory.rewind(tx, world.clock.now(), world.clock.now())
+    world.reconciler.restore()
+    assert world.projected["d0"].after == world.clock.now()
+
+
+@pytest.mark.parametrize("recorded", ["elsewhere", None])
+def test_nothing_that_was_applied_from_elsewhere_fires_until_a_pass_has_applied(
+    world: World, recorded: str | None
+) -> None:
+    declare(world, 1)
+    with world.store.write() as tx:
+        status = sources.find(tx)
+        assert status is not None
+        sources.put(tx, replace(status, followed=recorded, repo="/another"))
+    deployments = world.root / "deployments"
+    deployments.rename(world.root / "away")
+    world.restart()
+    world.reconciler.restore()
+    assert world.reconciler.run_pass().error is not None
+    assert world.projected == {}
+    (world.root / "away").rename(deployments)
+    world.reconciler.run_pass()
+    assert world.projected.keys() == {"d0"}
+
+
+def test_one_that_can_not_be_read_keeps_no_other_from_firing(world: World) -> None:
+    declare(world, 2)
+    with world.store.write() as tx:
+        entry = inventory.entries(tx)["d0"]
+        inventory.put(tx, [replace(entry, document={"name": "d0"})])
+    world.restart()
+    world.reconciler.restore()
+    assert world.projected.keys() == {"d1"}

@@ -1,0 +1,79 @@
+"""A clock that is set while a flow runs changes nothing about how long it took, and no duration is negative."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from controller.model.runs import Run, RunState
+from controller.runs.endings import ending, ending_of
+from controller.runs.verdict import Ended, Lost, judge
+from controller.tui import words
+from tests.conftest import NOW
+from tests.unit.runs.conftest import NONCE, Supervise, World
+from tests.unit.runs.test_queueing import account, hourly
+
+DAYS = timedelta(days=3)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def run(world: World) -> Run:
+    world.declare(a=hourly())
+    world.clock.turn(timedelta(hours=1))
+    [made] = account(world, "a")
+    return replace(made, state=RunState.RUNNING, started_at=NOW, attempt=1)
+
+
+def ended(finished_at: datetime | None, seconds: float | None) -> Ended:
+    return Ended(
+        state=RunState.SUCCEEDED,
+        reason=None,
+        exit_code=0,
+        signal=None,
+        started_at=NOW,
+        finished_at=finished_at,
+        result=None,
+        seconds=seconds,
+    )
+
+
+@pytest.mark.parametrize("step", [-DAYS, DAYS, timedelta(0)])
+def test_the_measured_duration_counts_where_the_clock_was_set(run: Run, step: timedelta) -> None:
+    found = ending_of(run, ended(NOW + 7 * SECOND + step, 7.0), NOW + DAYS)
+    assert found.finished_at == NOW + 7 * SECOND
+
+
+def test_without_a_measured_duration_a_run_ends_no_sooner_than_it_started(run: Run) -> None:
+    assert ending_of(run, ended(NOW - DAYS, None), NOW).finished_at == NOW
+    assert ending_of(run, ended(NOW + DAYS, None), NOW).finished_at == NOW + DAYS
+    assert ending(run, RunState.CRASHED, "lost", NOW - DAYS).finished_at == NOW
+
+
+def test_a_supervisor_measures_how_long_the_flow_took(supervise: Supervise) -> None:
+    one = supervise(["true"])
+    one.say(b"GO\n")
+    one.wait()
+    found = judge(one.directory, NONCE, same_boot=True)
+    assert isinstance(found, Ended)
+    assert found.seconds is not None
+    assert found.seconds >= 0
+
+
+@pytest.mark.parametrize("seconds", ["-1", "1e300", "NaN", '"7"', "[]"])
+def test_a_duration_that_no_supervisor_writes_is_not_believed(supervise: Supervise, seconds: str) -> None:
+    one = supervise(["true"])
+    one.say(b"GO\n")
+    one.wait()
+    mark = f'{{"nonce": "{NONCE}", "outcome": "succeeded", "exit_code": 0, "seconds": {seconds}}}'
+    (one.directory / "exit").write_text(mark, encoding="utf-8")
+    assert isinstance(judge(one.directory, NONCE, same_boot=True), Lost)
+
+
+def test_what_has_happened_is_never_shown_as_to_come() -> None:
+    assert words.past(NOW - DAYS, NOW).plain == "3d ago"
+    assert words.past(NOW + SECOND, NOW).plain == "0s ago"
+    assert words.past(NOW + DAYS, NOW).plain == words.local(NOW + DAYS).plain
+    assert words.past(None, NOW).plain == "-"
+    assert words.ago(NOW + DAYS, NOW).plain == "in 3d"
+    assert words.span(-DAYS) == "0s"
