@@ -14,11 +14,12 @@ from types import MappingProxyType
 from controller.errors import UsageError
 from controller.manifests.build import Built
 from controller.manifests.flows import Flows, Modules
-from controller.manifests.load import Loaded, load
+from controller.manifests.load import Loaded
 from controller.manifests.nodes import Place, Problem
 from controller.manifests.overlays import View, build_in, declared_environments
+from controller.manifests.parsed import ParsedFiles, load_file
 from controller.manifests.project import Project, read_project, unknown_environment
-from controller.manifests.rendered import NOT_RENDERED, load_rendered
+from controller.manifests.rendered import NOT_RENDERED
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity, by_place
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, is_python, is_spec
@@ -48,6 +49,11 @@ class DesiredState:
     file_count: int = 0
     document_count: int = 0
 
+    @property
+    def lacks_environment(self) -> bool:
+        """Whether nothing declares the environment that was asked for."""
+        return any(finding.code == "UnknownEnvironment" for finding in self.findings)
+
     def check_environment(self) -> None:
         """Raises UsageError if nothing declares the environment that was asked for."""
         for finding in self.findings:
@@ -72,7 +78,8 @@ class ManifestReader:
 
     Documents are as they are in `environment`; None is outside of all. `all_environments` checks them in every other
     one too. `is_whole` False: the files are only some of the repository, and others may declare the environment.
-    `parsed` counts the files that were parsed. Not for use by two threads at once.
+    `parsed` counts the files that were read anew; with `files`, several readers parse each of them only once. Not for
+    use by two threads at once.
     """
 
     def __init__(
@@ -82,15 +89,17 @@ class ManifestReader:
         all_environments: bool = False,
         is_whole: bool = True,
         is_rooted: bool = True,
+        files: ParsedFiles | None = None,
     ) -> None:
         self.parsed = 0
+        self._load = load_file if files is None else files.load
         self._environment = environment
         self._all_environments = all_environments
         self._is_whole = is_whole
         self._is_rooted = is_rooted
         self._project_file: ManifestFile | RefusedFile | None = None
         self._project = Project()
-        self._modules = Modules()
+        self._modules = Modules() if files is None else files.modules
         self._files: dict[str, _Read] = {}
         self._unread: list[str] = []
         self._state = self._combine({}, [])
@@ -173,7 +182,7 @@ class ManifestReader:
         if known is not None and known.digest == file.digest and (flows is None or flows.are(known.code)):
             return known
         self.parsed += 1
-        loaded = _load(file)
+        loaded = self._load(file)
         built = tuple(build_in(document, file.path, now, view) for document in loaded.documents)
         findings = tuple(_findings(file.path, loaded, built))
         return _Read(
@@ -184,12 +193,6 @@ class ManifestReader:
             is_broken=any(one.severity is Severity.ERROR or one.code == NOT_RENDERED for one in findings),
             code={} if flows is None else flows.take(),
         )
-
-
-def _load(file: ManifestFile) -> Loaded:
-    if is_python(file.path):
-        return load_rendered(file.content)
-    return load(file.content, json=file.path.endswith(".json"))
 
 
 def _findings(file: str, loaded: Loaded, built: tuple[Built, ...]) -> Iterator[Finding]:

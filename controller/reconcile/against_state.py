@@ -19,6 +19,5 @@ def plan_against_state(store: Store, source: Source, environment: str | None, no
     desired.check_environment()
     applied = None if status is None else status.last_applied_revision
     approved = None if status is None else status.approved
-    return preview(
-        make_plan(snapshot, desired, recorded, approved=approved), base=applied, now=now, in_flight=in_flight
-    )
+    plan = make_plan(snapshot, desired, recorded, approved=approved)
+    return preview(plan, base=applied, now=now, in_flight=in_flight, environment=environment)

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from itertools import accumulate
 from typing import Any
 
 from controller.model.findings import Finding, Severity
-from controller.reconcile.preview import Change, Preview
+from controller.reconcile.preview import Change, EnvironmentPlan, Preview
 from controller.reports.characters import visible
 
 _SIGNS = {"delete": "-", "update": "~", "create": "+"}
@@ -18,36 +19,102 @@ _MOST_ROWS, _MOST_DETAILS, _MOST_NOTES = 25_000, 25_000, 10_000
 
 
 def as_text(view: Preview) -> str:
-    """One block for each change, deletions first, then what is wrong, then the sum."""
-    lines: list[str] = []
-    for change in view.changes:
-        lines.append(f"{_SIGNS[change.action]} {change.action} {_title(change)}  ({change.file}:{change.line})")
-        lines += [f"    {line}" for line in _details(change)]
-    lines += _notes(view)
+    """One block for each change, deletions first, then what is wrong, each environment that differs, and the sum."""
+    lines = [*_changes(view), *_notes(view)]
+    for names, found in _environments(view):
+        lines += ["", f"{_named(names)}: {_environment_counts(view, found)}"]
+        own = _own_part(view, found)
+        lines += [f"  {line}" for line in (*_changes(own), *_notes(own), *_as_above(found, own))]
+        lines += [f"  Digest {found.digest}", *(f"  {line}" for line in _withheld(found, names))]
     if lines:
         lines.append("")
-    return "\n".join(visible(line) for line in (*lines, *_sum(view)))
+    return "\n".join(visible(line) for line in (*lines, *_sum(view))).lstrip("\n")
 
 
 def as_markdown(view: Preview) -> str:
-    """A heading, the sum, a table of all changes, and the details folded away."""
-    lines = [f"### Plan: {_counts(view)}", ""]
+    """A heading, the sum, a table of all changes, and the details folded away; then each environment that differs."""
+    groups = _environments(view)
+    share = 1 + len(groups)
+    lines = [f"### Plan: {_all_counts(view)}", ""]
     lines += [f"`{_short(view.base)}` → `{_short(view.head)}`", ""]
-    if view.withheld is not None:
-        lines += [f"> **Deletions will be withheld:** {view.withheld.reason}.", ""]
-        lines += [f"> To release them: `controller approve {view.withheld.digest}`", ""]
-    if view.changes:
-        lines += ["| | deployment | declared in | next fire times |", "|---|---|---|---|"]
-        rows = _fitting(map(_row, view.changes), _MOST_ROWS)
-        lines += [*rows, ""]
-        if len(rows) < len(view.changes):
-            lines += [f"… and {len(view.changes) - len(rows)} more changes: `controller plan -o json`", ""]
-        lines += _fitting(filter(None, map(_folded, view.changes)), _MOST_DETAILS)
-    notes = _fitting((f"- {_cell(note)}" for note in _notes(view)), _MOST_NOTES)
-    if notes:
-        lines += ["**Findings**", "", *notes, ""]
-    lines.append(f"Digest `{view.digest}`")
+    lines += [*_warned(view, _own(view)), *_table(view, share), f"Digest `{view.digest}`"]
+    for names, found in groups:
+        lines += ["", f"#### {_named(names)}: {_environment_counts(view, found)}", ""]
+        own = _own_part(view, found)
+        lines += [*_warned(found, names), *_table(own, share)]
+        lines += [text for line in _as_above(found, own) for text in (line, "")]
+        lines.append(f"Digest `{found.digest}`")
     return "\n".join(lines)
+
+
+def _environments(view: Preview) -> list[tuple[list[str], EnvironmentPlan]]:
+    """The environments whose plans are not the one above, those with the same plan together."""
+    usual = view.as_environment("")
+    found: list[tuple[list[str], EnvironmentPlan]] = []
+    for one in view.environments:
+        anonymous = replace(one, name="")
+        if anonymous == usual:
+            continue
+        names = next((names for names, other in found if replace(other, name="") == anonymous), None)
+        if names is None:
+            found.append(([one.name], one))
+        else:
+            names.append(one.name)
+    return found
+
+
+def _own_part(view: Preview, found: EnvironmentPlan) -> EnvironmentPlan:
+    """What differs in the environment from what is said above."""
+    usual = {(change.action, change.deployment): change for change in view.changes}
+    return replace(
+        found,
+        changes=tuple(change for change in found.changes if usual.get((change.action, change.deployment)) != change),
+        findings=tuple(finding for finding in found.findings if finding not in view.findings),
+        kept=tuple(one for one in found.kept if one not in view.kept),
+    )
+
+
+def _as_above(found: EnvironmentPlan, own: EnvironmentPlan) -> Iterator[str]:
+    count = len(found.changes) - len(own.changes)
+    if count and own.changes:
+        yield f"{count} more {'change' if count == 1 else 'changes'} as above"
+
+
+def _named(names: list[str]) -> str:
+    return f"Environment {names[0]}" if len(names) == 1 else f"Environments {', '.join(names)}"
+
+
+def _environment_counts(view: Preview, found: EnvironmentPlan) -> str:
+    is_same = found.summary == view.summary and not _own_part(view, found).changes
+    return "the same changes" if is_same else _counts(found)
+
+
+def _warned(view: Preview | EnvironmentPlan, names: Iterable[str]) -> list[str]:
+    """What is withheld, as a quotation in Markdown."""
+    if view.withheld is None:
+        return []
+    command = f"`controller approve {view.withheld.digest}`"
+    return [f"> **Deletions will be withheld:** {view.withheld.reason}.", "", f"> {_release(names)}: {command}", ""]
+
+
+def _table(view: Preview | EnvironmentPlan, share: int) -> Iterator[str]:
+    """All changes, the details of each, and what is wrong, in the part of a comment that is one of `share`."""
+    if view.changes:
+        yield from ("| | deployment | declared in | next fire times |", "|---|---|---|---|")
+        rows = _fitting(map(_row, view.changes), _MOST_ROWS // share)
+        yield from (*rows, "")
+        if len(rows) < len(view.changes):
+            yield from (f"… and {len(view.changes) - len(rows)} more changes: `controller plan -o json`", "")
+        yield from _fitting(filter(None, map(_folded, view.changes)), _MOST_DETAILS // share)
+    notes = _fitting((f"- {_cell(note)}" for note in _notes(view)), _MOST_NOTES // share)
+    if notes:
+        yield from ("**Findings**", "", *notes, "")
+
+
+def _changes(view: Preview | EnvironmentPlan) -> Iterator[str]:
+    for change in view.changes:
+        yield f"{_SIGNS[change.action]} {change.action} {_title(change)}  ({change.file}:{change.line})"
+        yield from (f"    {line}" for line in _details(change))
 
 
 def _folded(change: Change) -> str:
@@ -96,17 +163,38 @@ def _title(change: Change) -> str:
 
 
 def _sum(view: Preview) -> Iterator[str]:
-    yield f"Plan: {_counts(view)}."
+    where = "" if view.environment is None else f" in environment {view.environment}"
+    yield f"Plan{where}: {_all_counts(view)}."
     yield f"From {view.base or 'nothing'} to {view.head}."
     yield f"Digest {view.digest}"
+    yield from _withheld(view, _own(view))
+
+
+def _own(view: Preview) -> tuple[str, ...]:
+    return () if view.environment is None else (view.environment,)
+
+
+def _withheld(view: Preview | EnvironmentPlan, names: Iterable[str]) -> Iterator[str]:
     if view.withheld is not None:
         yield f"Deletions will be withheld: {view.withheld.reason}."
-        yield f"To release them: controller approve {view.withheld.digest}"
+        yield f"{_release(names)}: controller approve {view.withheld.digest}"
 
 
-def _counts(view: Preview) -> str:
+def _release(names: Iterable[str]) -> str:
+    """Where the command has to be given: a digest holds for one environment."""
+    where = " or ".join(names)
+    return f"To release them in {where}" if where else "To release them"
+
+
+def _all_counts(view: Preview) -> str:
+    """The counts, and those of each environment that differs."""
+    others = [f"in {', '.join(names)}: {_environment_counts(view, found)}" for names, found in _environments(view)]
+    return "; ".join([_counts(view), *others])
+
+
+def _counts(view: Preview | EnvironmentPlan) -> str:
     found = view.summary
-    if view.is_empty:
+    if not view.changes and not found.invalid:
         return f"no changes, {found.unchanged} unchanged"
     parts = (("delete", found.delete), ("update", found.update), ("create", found.create))
     words = [f"{count} to {word}" for word, count in parts if count]
@@ -114,7 +202,7 @@ def _counts(view: Preview) -> str:
     return ", ".join([*words, *([f"{found.invalid} invalid"] if found.invalid else [])])
 
 
-def _notes(view: Preview) -> Iterator[str]:
+def _notes(view: Preview | EnvironmentPlan) -> Iterator[str]:
     """What is wrong, and what stays because of that, or because it says so."""
     errors = [finding for finding in view.findings if finding.severity is Severity.ERROR]
     yield from (f"! {_finding(finding)}" for finding in errors[:_MOST_FINDINGS])

@@ -75,8 +75,24 @@ class Withheld(TypedDict):
     plan_digest: str
 
 
+class EnvironmentPlan(TypedDict):
+    """What the same commit changes where the controller runs with `--environment` and this name."""
+
+    name: str
+    digest: str
+    summary: Summary
+    changes: list[Change]
+    withheld: Withheld | None
+    findings: list[Finding]
+    kept: list[Stays]
+
+
 class Plan(TypedDict):
-    """The contract of `controller plan -o json`: deletions come first, then updates, then creations."""
+    """The contract of `controller plan -o json`: deletions come first, then updates, then creations.
+
+    `environment` is the one that was planned, None outside of all. `environments` are the declared ones in which the
+    commit changes something, where all were asked for.
+    """
 
     base: str | None
     head: str
@@ -86,6 +102,8 @@ class Plan(TypedDict):
     withheld: Withheld | None
     findings: list[Finding]
     kept: list[Stays]
+    environment: str | None
+    environments: list[EnvironmentPlan]
 
 
 class Source(TypedDict):

@@ -1,0 +1,112 @@
+"""What does one commit change of another, in each environment? For `controller plan --base`; it changes nothing.
+
+Both commits are read once. Each environment has a reader of its own, which reads again only what differs between them.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from controller.errors import PathNotFoundError
+from controller.manifests import DesiredState, ManifestReader, ParsedFiles
+from controller.model.snapshots import Code, Snapshot
+from controller.model.status import InventoryEntry
+from controller.reconcile.plan import make_plan
+from controller.reconcile.preview import EnvironmentPlan, Preview, preview
+from controller.sources.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    """What one side holds; `snapshot` is None where it has no deployments path, and so declares nothing."""
+
+    revision: str
+    snapshot: Snapshot | None
+    code: Code
+
+
+def plan_between(base: Source, head: Source, environment: str | None, now: datetime) -> Preview:
+    """From one commit to another: in `environment` alone, or outside of all and in every one that is declared.
+
+    Raises SourceError, and UsageError for an environment that nothing declares.
+    """
+    commits = _Commits(_read_base(base), _read(head), now)
+    chosen = commits.plan(environment)
+    if environment is not None:
+        return chosen
+    return replace(chosen, environments=tuple(commits.environments()))
+
+
+class _Commits:
+    """Two commits, compared in one environment after the other."""
+
+    def __init__(self, base: _Commit, head: _Commit, now: datetime) -> None:
+        self._base = base
+        self._head = head
+        self._now = now
+        self._files = ParsedFiles()
+        self._declared: frozenset[str] = frozenset()
+
+    def plan(self, environment: str | None) -> Preview:
+        """The plan in this environment. Raises UsageError if the head does not declare it."""
+        before, after = self._desired(environment)
+        after.check_environment()
+        self._declared = before.environments | after.environments
+        return self._preview(before, after, environment)
+
+    def environments(self) -> Iterator[EnvironmentPlan]:
+        """Of each environment that either commit declares, the plan, if it changes anything there."""
+        for name in sorted(self._declared):
+            before, after = self._desired(name)
+            found = self._preview(before, after, name)
+            if not found.is_empty:
+                yield found.as_environment(name)
+
+    def _desired(self, environment: str | None) -> tuple[DesiredState, DesiredState]:
+        """What the two declare; before an environment is declared, it has no overlays."""
+        reader = ManifestReader(environment, files=self._files)
+        before = self._read(reader, self._base)
+        if before.lacks_environment:
+            before = self._read(ManifestReader(environment, is_whole=False, files=self._files), self._base)
+        return before, self._read(reader, self._head)
+
+    def _read(self, reader: ManifestReader, commit: _Commit) -> DesiredState:
+        snapshot = commit.snapshot
+        if snapshot is None:
+            return DesiredState()
+        return reader.read(snapshot.files, self._now, snapshot.project, commit.code)
+
+    def _preview(self, before: DesiredState, after: DesiredState, environment: str | None) -> Preview:
+        assert self._head.snapshot is not None
+        plan = make_plan(self._head.snapshot, after, _recorded(before, self._base.revision, self._now))
+        return preview(plan, base=self._base.revision, now=self._now, environment=environment)
+
+
+def _read(source: Source) -> _Commit:
+    revision = source.observe()
+    return _Commit(revision, source.read(revision), source.code(revision))
+
+
+def _read_base(source: Source) -> _Commit:
+    """A base without the deployments path declares nothing."""
+    revision = source.observe()
+    try:
+        return _Commit(revision, source.read(revision), source.code(revision))
+    except PathNotFoundError:
+        return _Commit(revision, None, source.code(revision))
+
+
+def _recorded(desired: DesiredState, revision: str, now: datetime) -> Mapping[str, InventoryEntry]:
+    """What the base alone would apply."""
+    return {
+        name: InventoryEntry(
+            name=name,
+            file=found.file,
+            line=found.line,
+            document=found.document,
+            spec_digest=found.spec_digest,
+            revision=revision,
+            cursor=now,
+        )
+        for name, found in desired.deployments.items()
+    }
