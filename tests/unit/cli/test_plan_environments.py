@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -28,8 +29,8 @@ def plan(command: Command, repository: GitRepository) -> Callable[..., tuple[int
 Plan = Callable[..., tuple[int, str]]
 
 
-def as_json(command: Command, repository: GitRepository, *arguments: str) -> dict[str, object]:
-    found: dict[str, object] = command(
+def as_json(command: Command, repository: GitRepository, *arguments: str) -> dict[str, Any]:
+    found: dict[str, Any] = command(
         "plan", "--repo", str(repository.path), "--base", "HEAD~1", "-o", "json", *arguments
     ).json
     return found
@@ -48,7 +49,7 @@ def test_a_commit_that_changes_only_one_environment_changes_something(
     assert "#### Environment prod: 1 to update" in plan("-o", "markdown")[1]
     found = as_json(command, repository)
     assert (found["environment"], found["changes"]) == (None, [])
-    [prod] = found["environments"]  # type: ignore[misc]
+    [prod] = found["environments"]
     assert (prod["name"], [change["deployment"] for change in prod["changes"]]) == ("prod", ["a"])
     chosen = as_json(command, repository, "--environment", "prod")
     assert (chosen["environment"], chosen["environments"]) == ("prod", [])
@@ -157,10 +158,10 @@ def test_a_printed_digest_is_approved_by_the_controller_of_that_environment(
             (repository.path / f"deployments/{name}.yaml").unlink()
         repository.commit()
         found = as_json(command, repository)
-        [prod] = found["environments"]  # type: ignore[misc]
-        assert prod["withheld"]["digest"] != found["withheld"]["digest"]  # type: ignore[index]
+        [prod] = found["environments"]
+        assert prod["withheld"]["digest"] != found["withheld"]["digest"]
         command("reconcile", "--wait", *where)
-        assert command("approve", found["withheld"]["digest"], *where).code == 2  # type: ignore[index]
+        assert command("approve", found["withheld"]["digest"], *where).code == 2
         assert command("approve", prod["withheld"]["digest"], *where).code == 0
         rows = command("deployments", "list", "-o", "json", *where).json
         assert [row["name"] for row in rows] == ["d7"]
