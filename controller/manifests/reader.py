@@ -35,14 +35,16 @@ class DesiredState:
     """What a revision declares.
 
     `deployments` holds the valid ones by name. `broken_files` are those with an error (or beyond the limit of
-    files): what was known from them stays as it was. `declared_names` are all names seen, valid or not, and
-    `environments` those of the project and of all documents. `limits` are those of the queues; None where the project
+    files): what was known from them stays as it was. `unclear_files` are those of them that may declare names which
+    nobody can read, each with what is the matter. `declared_names` are all names seen, valid or not, and `environments`
+    those of the project and of all documents. `limits` are those of the queues; None where the project
     is broken.
     """
 
     deployments: Mapping[str, Deployment] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     broken_files: frozenset[str] = frozenset()
+    unclear_files: Mapping[str, str] = field(default_factory=dict)
     declared_names: frozenset[str] = frozenset()
     environments: frozenset[str] = frozenset()
     limits: Mapping[str, int] | None = None
@@ -63,13 +65,18 @@ class DesiredState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    """What one version of one file says, taken alone; `code` has the digests of the flows that it was held against."""
+    """What one version of one file says, taken alone; `code` has the digests of the flows that it was held against.
+
+    `unclear` says why it may declare names that nobody can read.
+    """
 
     digest: str
     built: tuple[Built, ...]
     findings: tuple[Finding, ...]
     environments: frozenset[str]
     is_broken: bool
+    only_name: str | None
+    unclear: str | None
     code: Mapping[str, str | None]
 
 
@@ -171,7 +178,13 @@ class ManifestReader:
             broken_files=frozenset(path for path, read in reads.items() if read.is_broken).union(
                 (finding.file for finding in findings if finding.code in _ACROSS_FILES), unread
             ),
-            declared_names=frozenset(one.name for one in built if one.name is not None),
+            unclear_files={
+                **{path: read.unclear for path, read in reads.items() if read.unclear is not None},
+                **dict.fromkeys(unread, "was not read"),
+            },
+            declared_names=frozenset(one.name for one in built if one.name is not None).union(
+                read.only_name for read in reads.values() if read.only_name is not None
+            ),
             file_count=len(reads) + len(unread),
             document_count=len(built),
         )
@@ -191,12 +204,22 @@ class ManifestReader:
             findings=findings,
             environments=frozenset(e for one in loaded.documents for e in declared_environments(one.root)),
             is_broken=any(one.severity is Severity.ERROR or one.code == NOT_RENDERED for one in findings),
+            only_name=loaded.only_name,
+            unclear=_unclear(loaded, built),
             code={} if flows is None else flows.take(),
         )
 
 
+def _unclear(loaded: Loaded, built: Iterable[Built]) -> str | None:
+    """Why nobody can say which names the file declares; None where all of them can be read."""
+    errors = {problem.code for problem in loaded.problems if problem.is_error}
+    if errors and loaded.only_name is None:
+        return "cannot be executed" if "PythonSpecFailed" in errors else "cannot be parsed"
+    return "declares a deployment without a valid name" if any(one.identity is None for one in built) else None
+
+
 def _findings(file: str, loaded: Loaded, built: tuple[Built, ...]) -> Iterator[Finding]:
-    found = [problem.finding(file, None) for problem in loaded.problems]
+    found = [problem.finding(file, loaded.only_name) for problem in loaded.problems]
     found += [problem.finding(file, one.identity) for one in built for problem in one.problems]
     if not found and not built:
         yield Problem(
