@@ -11,6 +11,7 @@ from controller.manifests.canonical import digest
 from controller.manifests.dump import as_yaml
 from controller.manifests.excerpts import Excerpt, excerpt
 from controller.manifests.parsed import ParsedFiles
+from controller.manifests.project import project_document
 from controller.manifests.reader import DesiredState, ManifestReader
 from controller.manifests.rules import looks_secret
 from controller.manifests.schema import deployment_schema_text, schema_text
@@ -31,5 +32,6 @@ __all__ = [
     "excerpt",
     "field_places",
     "looks_secret",
+    "project_document",
     "schema_text",
 ]

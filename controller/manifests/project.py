@@ -64,6 +64,22 @@ def read_project(file: ManifestFile | RefusedFile | None, now: datetime) -> Proj
     return _project(root, problems, now)
 
 
+def project_document(file: ManifestFile | RefusedFile | None) -> Mapping[str, Any] | None:
+    """What the file says, as plain data; empty without a file, None where it has not the shape of a project."""
+    if file is None:
+        return {}
+    if isinstance(file, RefusedFile):
+        return None
+    loaded = load(file.content)
+    if loaded.problems or len(loaded.documents) > 1:
+        return None
+    if not loaded.documents:
+        return {}
+    [document] = loaded.documents
+    is_wrong = document.problems or not isinstance(document.root.value, dict)
+    return None if is_wrong or any(True for _ in check_shape(document.root, PROJECT)) else document.root.value
+
+
 def mark(problem: Problem) -> Mark:
     """The same for the same fault, from whichever side it is found."""
     return (problem.code, *problem.place[:3], problem.message)

@@ -9,10 +9,13 @@ from datetime import datetime
 
 from controller.errors import PathNotFoundError
 from controller.manifests import DesiredState, ManifestReader, ParsedFiles
-from controller.model.snapshots import Code, Snapshot
+from controller.model.deployments import Deployment
+from controller.model.snapshots import Code, ManifestFile, RefusedFile, Snapshot
 from controller.model.status import InventoryEntry
+from controller.reconcile.changed_code import code_changes
 from controller.reconcile.plan import make_plan
 from controller.reconcile.preview import EnvironmentPlan, Preview, preview
+from controller.reconcile.project_changes import declared_queues, project_changes, queue_changes
 from controller.sources.source import Source
 
 
@@ -24,17 +27,32 @@ class _Commit:
     snapshot: Snapshot | None
     code: Code
 
+    @property
+    def project(self) -> ManifestFile | RefusedFile | None:
+        """The project file."""
+        return None if self.snapshot is None else self.snapshot.project
+
 
 def plan_between(base: Source, head: Source, environment: str | None, now: datetime) -> Preview:
     """From one commit to another: in `environment` alone, or outside of all and in every one that is declared.
 
     Raises SourceError, and UsageError for an environment that nothing declares.
     """
-    commits = _Commits(_read_base(base), _read(head), now)
+    before, after = _read_base(base), _read(head)
+    commits = _Commits(before, after, now)
     chosen = commits.plan(environment)
-    if environment is not None:
-        return chosen
-    return replace(chosen, environments=tuple(commits.environments()))
+    environments = tuple(commits.environments()) if environment is None else ()
+    code = code_changes(head, after.code, head=after.revision, base=before.revision, deployments=commits.staying)
+    old, new = before.project, after.project
+    queues = (declared_queues(old), declared_queues(new))
+    return replace(
+        chosen,
+        environments=environments,
+        queues=() if queues[0] is None or queues[1] is None else queue_changes(queues[0], queues[1]),
+        project=project_changes(old, new),
+        code=code.deployments,
+        unread=code.unread,
+    )
 
 
 class _Commits:
@@ -46,6 +64,8 @@ class _Commits:
         self._now = now
         self._files = ParsedFiles()
         self._declared: frozenset[str] = frozenset()
+        self.staying: list[Deployment] = []
+        """Those that both commits declare, as the head declares them, in each environment that was planned."""
 
     def plan(self, environment: str | None) -> Preview:
         """The plan in this environment. Raises UsageError if the head does not declare it."""
@@ -78,6 +98,7 @@ class _Commits:
 
     def _preview(self, before: DesiredState, after: DesiredState, environment: str | None) -> Preview:
         assert self._head.snapshot is not None
+        self.staying += [one for name, one in after.deployments.items() if name in before.deployments]
         plan = make_plan(self._head.snapshot, after, _recorded(before, self._base.revision, self._now))
         return preview(plan, base=self._base.revision, now=self._now, environment=environment)
 

@@ -14,8 +14,10 @@ from controller.manifests import build_deployment
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
 from controller.model.status import WITHHELD, InventoryEntry, Withheld
+from controller.reconcile.changed_code import CodeChange, Unread
 from controller.reconcile.differences import MOST, FieldChange, differences, shown
 from controller.reconcile.plan import Plan, Update
+from controller.reconcile.project_changes import QueueChange
 
 SHOWN_TIMES = 5
 
@@ -85,7 +87,8 @@ class Preview:
     """The contract of `controller plan -o json`: deletions come first, then updates, then creations.
 
     `environment` is the one that was planned, None outside of all. `environments` are the declared ones in which the
-    commit changes something, where all were asked for.
+    commit changes something, where all were asked for. `queues` and `project` are what changes in controller.yaml,
+    `code` the deployments that run changed files, and `unread` the files whose imports could not be followed.
     """
 
     base: str | None
@@ -98,11 +101,16 @@ class Preview:
     kept: tuple[Stays, ...]
     environment: str | None = None
     environments: tuple[EnvironmentPlan, ...] = ()
+    queues: tuple[QueueChange, ...] = ()
+    project: tuple[FieldChange, ...] = ()
+    code: tuple[CodeChange, ...] = ()
+    unread: tuple[Unread, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether applying it would change nothing in any environment, and nothing is invalid."""
-        return not (self.changes or self.summary.invalid or self.environments)
+        found = (self.changes, self.summary.invalid, self.environments, self.queues, self.project, self.code)
+        return not any(found)
 
     def as_environment(self, name: str) -> EnvironmentPlan:
         """The same, as the plan of one of several environments."""

@@ -8,19 +8,22 @@ from itertools import accumulate
 from typing import Any
 
 from controller.model.findings import Finding, Severity
+from controller.model.snapshots import PROJECT_FILE
 from controller.reconcile.preview import Change, EnvironmentPlan, Preview
+from controller.reconcile.project_changes import QueueChange
 from controller.reports.characters import visible
 
 _SIGNS = {"delete": "-", "update": "~", "create": "+"}
 _LONGEST = 120
 _MOST_FINDINGS = 50
+_MOST_NAMES = 10
 _MOST_ROWS, _MOST_DETAILS, _MOST_NOTES = 25_000, 25_000, 10_000
 """Characters of each part in Markdown: GitHub takes 65,536 as a comment."""
 
 
 def as_text(view: Preview) -> str:
     """One block for each change, deletions first, then what is wrong, each environment that differs, and the sum."""
-    lines = [*_changes(view), *_notes(view)]
+    lines = [*_changes(view), *_others(view), *_notes(view)]
     for names, found in _environments(view):
         lines += ["", f"{_named(names)}: {_environment_counts(view, found)}"]
         own = _own_part(view, found)
@@ -37,7 +40,10 @@ def as_markdown(view: Preview) -> str:
     share = 1 + len(groups)
     lines = [f"### Plan: {_all_counts(view)}", ""]
     lines += [f"`{_short(view.base)}` → `{_short(view.head)}`", ""]
-    lines += [*_warned(view, _own(view)), *_table(view, share), f"Digest `{view.digest}`"]
+    lines += [*_warned(view, _own(view)), *_table(view, share)]
+    others = _fitting((f"- {_cell(line)}" for line in _others(view)), _MOST_NOTES)
+    lines += [*others, ""] if others else []
+    lines += [f"Digest `{view.digest}`"]
     for names, found in groups:
         lines += ["", f"#### {_named(names)}: {_environment_counts(view, found)}", ""]
         own = _own_part(view, found)
@@ -109,6 +115,33 @@ def _table(view: Preview | EnvironmentPlan, share: int) -> Iterator[str]:
     notes = _fitting((f"- {_cell(note)}" for note in _notes(view)), _MOST_NOTES // share)
     if notes:
         yield from ("**Findings**", "", *notes, "")
+
+
+def _others(view: Preview) -> Iterator[str]:
+    """What changes beside the documents: queues, the project, code."""
+    for queue in view.queues:
+        yield f"~ queue {queue.queue}: {_limits(queue)}"
+    for field in view.project:
+        yield f"~ {PROJECT_FILE} {field.path}: {_value(field.before)} -> {_value(field.after)}"
+    together: dict[tuple[str, ...], list[str]] = {}
+    for change in view.code:
+        together.setdefault(change.files, []).append(change.deployment)
+    for files, names in together.items():
+        yield f"~ code of {_several(names)} changed: {', '.join(files)}"
+    yield from (f"! the imports of {one.file} were not followed: {one.reason}" for one in view.unread)
+
+
+def _limits(queue: QueueChange) -> str:
+    before, after = ("no limit" if limit is None else str(limit) for limit in (queue.before, queue.after))
+    if queue.action == "changed":
+        return f"{before} → {after}"
+    limit = "no limit" if queue.after is None else f"limit {queue.after}"
+    return f"added, {limit}" if queue.action == "added" else "removed"
+
+
+def _several(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names) if more <= 1 else f"{', '.join(names[:_MOST_NAMES])} and {more} more"
 
 
 def _changes(view: Preview | EnvironmentPlan) -> Iterator[str]:
@@ -187,9 +220,21 @@ def _release(names: Iterable[str]) -> str:
 
 
 def _all_counts(view: Preview) -> str:
-    """The counts, and those of each environment that differs."""
-    others = [f"in {', '.join(names)}: {_environment_counts(view, found)}" for names, found in _environments(view)]
-    return "; ".join([_counts(view), *others])
+    """The counts, those of what changes beside the documents, and those of each environment that differs."""
+    many = ((len(view.queues), "queue"), (len(view.code), "deployment's code"), (len(view.project), "project field"))
+    words = ("queues", "deployments' code", "project fields")
+    others = [
+        f"{count} {one if count == 1 else more} changed"
+        for (count, one), more in zip(many, words, strict=True)
+        if count
+    ]
+    environments = [
+        f"in {', '.join(names)}: {_environment_counts(view, found)}" for names, found in _environments(view)
+    ]
+    counts = _counts(view)
+    if others and not view.changes and not view.summary.invalid:
+        counts = counts.removeprefix("no changes, ")
+    return "; ".join([", ".join([*others, counts]), *environments])
 
 
 def _counts(view: Preview | EnvironmentPlan) -> str:
@@ -206,9 +251,9 @@ def _notes(view: Preview | EnvironmentPlan) -> Iterator[str]:
     """What is wrong, and what stays because of that, or because it says so."""
     errors = [finding for finding in view.findings if finding.severity is Severity.ERROR]
     yield from (f"! {_finding(finding)}" for finding in errors[:_MOST_FINDINGS])
-    yield from (f"= keep {one.deployment}: {one.message}" for one in view.kept[:_MOST_FINDINGS])
+    yield from (f"= {one.deployment} stays active: {one.message}" for one in view.kept[:_MOST_FINDINGS])
     if len(view.kept) > _MOST_FINDINGS:
-        yield f"= keep {len(view.kept) - _MOST_FINDINGS} more"
+        yield f"= {len(view.kept) - _MOST_FINDINGS} more stay active: `controller plan -o json`"
 
 
 def _finding(finding: Finding) -> str:

@@ -76,6 +76,9 @@ class MemorySource:
         """There is no code."""
         return Path("/nowhere/tree")
 
+    def files_with_words(self, revision: str, words: Collection[str]) -> list[str]:  # noqa: ARG002
+        return []
+
     def has_checkout(self, revision: str) -> bool:  # noqa: ARG002
         """Always at hand."""
         return True

@@ -6,6 +6,7 @@ may have more fields in a later version, never fewer.
 
 from controller.client.shapes.deployments import (
     Backfilled,
+    CodeChange,
     Condition,
     Deployment,
     DeploymentDetail,
@@ -41,10 +42,12 @@ from controller.client.shapes.source import (
     NumberedEvent,
     Pass,
     Plan,
+    QueueChange,
     Source,
     Status,
     Stays,
     Summary,
+    Unread,
     Withheld,
 )
 
@@ -54,6 +57,7 @@ __all__ = [
     "Attempt",
     "Backfilled",
     "Change",
+    "CodeChange",
     "Condition",
     "Controller",
     "Deployment",
@@ -75,6 +79,7 @@ __all__ = [
     "Occurrence",
     "Pass",
     "Plan",
+    "QueueChange",
     "Run",
     "RunCounts",
     "RunDetail",
@@ -85,5 +90,6 @@ __all__ = [
     "Summary",
     "TaskRun",
     "Triggered",
+    "Unread",
     "Withheld",
 ]

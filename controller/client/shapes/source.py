@@ -87,11 +87,35 @@ class EnvironmentPlan(TypedDict):
     kept: list[Stays]
 
 
+class QueueChange(TypedDict):
+    """A queue that is `added`, `removed` or `changed`. The limits are None where there is no limit, or no queue."""
+
+    action: str
+    queue: str
+    before: int | None
+    after: int | None
+
+
+class CodeChange(TypedDict):
+    """A deployment whose code changes: `files` are the changed ones among those that its run would load."""
+
+    deployment: str
+    files: list[str]
+
+
+class Unread(TypedDict):
+    """A file whose imports could not be followed, and why."""
+
+    file: str
+    reason: str
+
+
 class Plan(TypedDict):
     """The contract of `controller plan -o json`: deletions come first, then updates, then creations.
 
     `environment` is the one that was planned, None outside of all. `environments` are the declared ones in which the
-    commit changes something, where all were asked for.
+    commit changes something, where all were asked for. `queues` and `project` are what changes in controller.yaml,
+    `code` the deployments that run changed files, and `unread` the files whose imports could not be followed.
     """
 
     base: str | None
@@ -104,6 +128,10 @@ class Plan(TypedDict):
     kept: list[Stays]
     environment: str | None
     environments: list[EnvironmentPlan]
+    queues: list[QueueChange]
+    project: list[FieldChange]
+    code: list[CodeChange]
+    unread: list[Unread]
 
 
 class Source(TypedDict):
