@@ -39,7 +39,8 @@ def as_markdown(view: Preview) -> str:
     groups = _environments(view)
     share = 1 + len(groups)
     lines = [f"### Plan: {_all_counts(view)}", ""]
-    lines += [f"`{_short(view.base)}` → `{_short(view.head)}`", ""]
+    base, head = _short(view.base), _short(view.head)
+    lines += [f"`{head}` is the last applied revision" if view.base == view.head else f"`{base}` → `{head}`", ""]
     lines += [*_warned(view, _own(view)), *_table(view, share)]
     others = _fitting((f"- {_cell(line)}" for line in _others(view)), _MOST_NOTES)
     lines += [*others, ""] if others else []
@@ -198,7 +199,10 @@ def _title(change: Change) -> str:
 def _sum(view: Preview) -> Iterator[str]:
     where = "" if view.environment is None else f" in environment {view.environment}"
     yield f"Plan{where}: {_all_counts(view)}."
-    yield f"From {view.base or 'nothing'} to {view.head}."
+    if view.base == view.head:
+        yield f"{view.head} is the last applied revision."
+    else:
+        yield f"From {view.base or 'nothing'} to {view.head}."
     yield f"Digest {view.digest}"
     yield from _withheld(view, _own(view))
 
