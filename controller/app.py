@@ -201,7 +201,13 @@ class Controller:
         location = self._settings.location
         log.info(
             "Controller started",
-            extra={"version": __version__, "repo": str(location.repo), "path": location.path, "ref": location.ref},
+            extra={
+                "version": __version__,
+                "repo": str(location.repo),
+                "path": location.path,
+                "ref": location.ref,
+                "environment": location.environment,
+            },
         )
         self._timetable.start()
         self._engine.start()
@@ -276,6 +282,7 @@ def _first_status(location: Location) -> SourceStatus:
     return SourceStatus(
         repo=str(location.repo),
         ref=location.ref,
+        environment=location.environment,
         revision=None,
         last_attempted_revision=None,
         last_applied_revision=None,

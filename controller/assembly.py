@@ -5,7 +5,7 @@
 
 import logging
 
-from controller.errors import UsageError
+from controller.errors import ControllerError, UsageError
 from controller.remotes import RemoteUrl
 from controller.rendering import Renderer
 from controller.runs.users import FlowUser
@@ -18,6 +18,7 @@ from controller.settings import (
 from controller.sources.directory import DirectorySource
 from controller.sources.git import GitSource, RemoteSource
 from controller.sources.source import Source
+from controller.store import Store, sources
 from controller.store.directory import StateDirectory
 from controller.views.health import Check, checks
 
@@ -62,4 +63,23 @@ def make_renderer(user: FlowUser | None = None) -> Renderer:
 def examine(location: Location) -> list[Check]:
     """What `controller doctor` shows."""
     state = StateDirectory(location.state_dir)
-    return checks(state, lambda: make_source(location, state, working_tree=False).observe())
+    environment = _environment(location, state)
+    return checks(state, lambda: make_source(location, state, working_tree=False).observe(), environment)
+
+
+def _environment(location: Location, state: StateDirectory) -> str | None:
+    """The environment that was applied last; that of the command line where nothing was applied or can be read."""
+    try:
+        store = Store.look_if_any(state.database)
+    except ControllerError:
+        return location.environment
+    if store is None:
+        return location.environment
+    try:
+        with store.read() as tx:
+            status = sources.find(tx)
+    except ControllerError:
+        status = None
+    finally:
+        store.close()
+    return location.environment if status is None else status.environment

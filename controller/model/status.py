@@ -101,7 +101,8 @@ class PassRecord:
 class SourceStatus:
     """What the last pass found. `last_applied_revision` lags behind when a pass could not apply.
 
-    `approved` is the digest of deletions that somebody has released.
+    `approved` is the digest of deletions that somebody has released. `environment` is the one whose overlays are
+    applied, None where none are.
     """
 
     repo: str
@@ -113,6 +114,7 @@ class SourceStatus:
     findings: tuple[Finding, ...] = ()
     withheld: Withheld | None = None
     approved: str | None = None
+    environment: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,15 @@ from controller.store import Store, inventory, queues, runs, sources
 
 
 def plan_against_state(store: Store, source: Source, environment: str | None, now: datetime) -> Preview:
-    """From what is applied to the present revision of `source`. Raises SourceError, UsageError."""
+    """From what is applied to the present revision of `source`. Raises SourceError, UsageError.
+
+    Without an `environment` it is the one that is applied.
+    """
     with store.read() as tx:
         status, recorded, in_flight = sources.find(tx), inventory.entries(tx), runs.active_counts(tx)
         limits = {name: limit for name, limit in queues.limits(tx).items() if name != EVERYTHING}
+    if environment is None and status is not None:
+        environment = status.environment
     revision = source.observe()
     snapshot = source.read(revision)
     desired = ManifestReader(environment).read(snapshot.files, now, snapshot.project, source.code(revision))

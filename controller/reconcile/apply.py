@@ -71,6 +71,7 @@ def _status(plan: Plan, before: SourceStatus, now: datetime) -> SourceStatus:
         conditions=status.applied(plan, now, before.conditions),
         findings=plan.findings[: status.MAX_FINDINGS],
         withheld=_withheld(plan, before),
+        environment=before.environment,
     )
 
 

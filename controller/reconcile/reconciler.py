@@ -267,4 +267,4 @@ def _record(
 
 def _follow(known: SourceStatus, initial: SourceStatus) -> SourceStatus:
     """What was known of the source, under the location that it is followed at now."""
-    return replace(known, repo=initial.repo, ref=initial.ref)
+    return replace(known, repo=initial.repo, ref=initial.ref, environment=initial.environment)

@@ -17,7 +17,7 @@ from sqlalchemy.pool import QueuePool
 
 from controller.errors import StateError
 
-SCHEMA_HEAD = "0007"
+SCHEMA_HEAD = "0008"
 
 # What goes wrong arrives as a StateError; SQLAlchemy would also print a traceback where no logging is set up.
 logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())

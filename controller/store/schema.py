@@ -65,6 +65,7 @@ source = Table(
     Column("findings", JSON, nullable=False),
     Column("withheld", JSON(none_as_null=True)),
     Column("approved", Text),
+    Column("environment", Text),
 )
 
 inventory = Table(

@@ -26,6 +26,7 @@ def find(tx: Transaction) -> SourceStatus | None:
         findings=conditions.findings_from_json(row.findings),
         withheld=row.withheld and Withheld(**{**row.withheld, "deployments": tuple(row.withheld["deployments"])}),
         approved=row.approved,
+        environment=row.environment,
     )
 
 
@@ -42,6 +43,7 @@ def put(tx: Transaction, status: SourceStatus) -> None:
         "conditions": conditions.to_json(status.conditions),
         "findings": conditions.findings_to_json(status.findings),
         "withheld": None if status.withheld is None else asdict(status.withheld),
+        "environment": status.environment,
         "approved": case((source.c.approved == digest, source.c.approved), else_=None),
     }
     done = tx.connection.execute(update(source).where(source.c.project == tx.project).values(**values))

@@ -53,6 +53,7 @@ def _head(view: StatusView, now: datetime) -> RenderableType:
         running = Text("not running", style="yellow")
     grid.add_row("controller", running)
     grid.add_row("source", words.plain(view.source.repo) + Text("  ") + words.revision(view.source.revision))
+    grid.add_row("environment", words.plain(view.source.environment or "none"))
     for condition in view.source.conditions:
         is_good = condition.type == "Ready" and condition.status == "True"
         style = "green" if is_good else "bold red" if condition.type == "Ready" else "yellow"

@@ -31,9 +31,12 @@ class Check:
     hint: str | None = None
 
 
-def checks(state: StateDirectory, observe: Callable[[], str]) -> list[Check]:
-    """All checks; `observe` gives the present revision of the source, or raises ControllerError."""
-    found = [_python(), _git(), _sqlite(), _zones(), _source(observe), _user()]
+def checks(state: StateDirectory, observe: Callable[[], str], environment: str | None = None) -> list[Check]:
+    """All checks; `observe` gives the present revision of the source, or raises ControllerError.
+
+    `environment` is the one whose overlays are applied, None where none are.
+    """
+    found = [_python(), _git(), _sqlite(), _zones(), _source(observe), _environment(environment), _user()]
     return [*found, *_state(state)]
 
 
@@ -67,6 +70,10 @@ def _source(observe: Callable[[], str]) -> Check:
         return Check(name="source", status="ok", message=observe())
     except ControllerError as error:
         return Check(name="source", status="error", message=error.message, hint=error.hint)
+
+
+def _environment(name: str | None) -> Check:
+    return Check(name="environment", status="ok", message=name or "none: no overlays are applied")
 
 
 def _user() -> Check:

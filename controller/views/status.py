@@ -32,7 +32,7 @@ class ControllerView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceView:
-    """What the last pass found."""
+    """What the last pass found. `environment` is the one whose overlays are applied, None where none are."""
 
     repo: str
     ref: str | None
@@ -41,6 +41,7 @@ class SourceView:
     last_applied_revision: str | None
     conditions: tuple[ConditionView, ...]
     findings: tuple[Finding, ...]
+    environment: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +138,7 @@ def source_view(status: SourceStatus | None, location: Location) -> SourceView:
         last_applied_revision=None if status is None else status.last_applied_revision,
         conditions=() if status is None else condition_views(status.conditions),
         findings=() if status is None else status.findings,
+        environment=location.environment if status is None else status.environment,
     )
 
 

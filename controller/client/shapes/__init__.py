@@ -6,7 +6,6 @@ may have more fields in a later version, never fewer.
 
 from controller.client.shapes.deployments import (
     Backfilled,
-    CodeChange,
     Condition,
     Deployment,
     DeploymentDetail,
@@ -33,6 +32,7 @@ from controller.client.shapes.runs import (
 from controller.client.shapes.source import (
     Approved,
     Change,
+    CodeChange,
     Controller,
     EnvironmentPlan,
     Event,

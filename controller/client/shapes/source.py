@@ -135,7 +135,7 @@ class Plan(TypedDict):
 
 
 class Source(TypedDict):
-    """What the last pass found."""
+    """What the last pass found. `environment` is the one whose overlays are applied, None where none are."""
 
     repo: str
     ref: str | None
@@ -144,6 +144,7 @@ class Source(TypedDict):
     last_applied_revision: str | None
     conditions: list[Condition]
     findings: list[Finding]
+    environment: str | None
 
 
 class Event(TypedDict):
