@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from controller import signatures
 from controller.model.deployments import Deployment, FlowTarget
 from controller.model.snapshots import Code
-from controller.sources.source import Source, visible
+from controller.sources.source import Change, Source, visible
 
 MOST_FILES = 2000
 """Files that are parsed for one plan."""
@@ -59,6 +59,11 @@ def code_changes(source: Source, code: Code, *, head: str, base: str, deployment
     if not changed:
         return CodeChanges()
     entries = [(one.name, entry) for one in deployments for entry in _entries(one)]
+    files = {entry.file for _, entry in entries}
+    # Not through `code`, which reads ahead of what it finds: nearly none of these files will be read.
+    after, before = source.code(head).find(files), source.code(base).find(files)
+    # A link to a changed file is no changed file of git's.
+    changed = dict(changed) | {file: Change.CHANGED for file in files if after.get(file) != before.get(file)}
     imports = _Imports(source, code, head, {entry for _, entry in entries})
     importing = imports.reaching({path for path in changed if path.endswith(".py")})
     found: dict[str, set[str]] = {}

@@ -17,7 +17,7 @@ _SIGNS = {"delete": "-", "update": "~", "create": "+"}
 _LONGEST = 120
 _MOST_FINDINGS = 50
 _MOST_NAMES = 10
-_MOST_ROWS, _MOST_DETAILS, _MOST_NOTES = 25_000, 25_000, 10_000
+_MOST_ROWS, _MOST_DETAILS, _MOST_NOTES, _MOST_OTHERS = 23_000, 23_000, 8_000, 4_000
 """Characters of each part in Markdown: GitHub takes 65,536 as a comment."""
 
 
@@ -28,7 +28,7 @@ def as_text(view: Preview) -> str:
         lines += ["", f"{_named(names)}: {_environment_counts(view, found)}"]
         own = _own_part(view, found)
         lines += [f"  {line}" for line in (*_changes(own), *_notes(own), *_as_above(found, own))]
-        lines += [f"  Digest {found.digest}", *(f"  {line}" for line in _withheld(found, names))]
+        lines += [f"  Digest {found.digest}", *(f"  {line}" for line in _withheld(found, _in(names)))]
     if lines:
         lines.append("")
     return "\n".join(visible(line) for line in (*lines, *_sum(view))).lstrip("\n")
@@ -42,13 +42,13 @@ def as_markdown(view: Preview) -> str:
     base, head = _short(view.base), _short(view.head)
     lines += [f"`{head}` is the last applied revision" if view.base == view.head else f"`{base}` → `{head}`", ""]
     lines += [*_warned(view, _own(view)), *_table(view, share)]
-    others = _fitting((f"- {_cell(line)}" for line in _others(view)), _MOST_NOTES)
+    others = _fitting((f"- {_cell(line)}" for line in _others(view)), _MOST_OTHERS)
     lines += [*others, ""] if others else []
     lines += [f"Digest `{view.digest}`"]
     for names, found in groups:
         lines += ["", f"#### {_named(names)}: {_environment_counts(view, found)}", ""]
         own = _own_part(view, found)
-        lines += [*_warned(found, names), *_table(own, share)]
+        lines += [*_warned(found, _in(names)), *_table(own, share)]
         lines += [text for line in _as_above(found, own) for text in (line, "")]
         lines.append(f"Digest `{found.digest}`")
     return "\n".join(lines)
@@ -96,12 +96,21 @@ def _environment_counts(view: Preview, found: EnvironmentPlan) -> str:
     return "the same changes" if is_same else _counts(found)
 
 
-def _warned(view: Preview | EnvironmentPlan, names: Iterable[str]) -> list[str]:
+def _in(names: list[str]) -> str:
+    return f" in {' or '.join(names)}"
+
+
+def _warned(view: Preview | EnvironmentPlan, where: str) -> list[str]:
     """What is withheld, as a quotation in Markdown."""
     if view.withheld is None:
         return []
     command = f"`controller approve {view.withheld.digest}`"
-    return [f"> **Deletions will be withheld:** {view.withheld.reason}.", "", f"> {_release(names)}: {command}", ""]
+    return [
+        f"> **Deletions will be withheld:** {view.withheld.reason}.",
+        "",
+        f"> To release them{where}: {command}",
+        "",
+    ]
 
 
 def _table(view: Preview | EnvironmentPlan, share: int) -> Iterator[str]:
@@ -207,38 +216,36 @@ def _sum(view: Preview) -> Iterator[str]:
     yield from _withheld(view, _own(view))
 
 
-def _own(view: Preview) -> tuple[str, ...]:
-    return () if view.environment is None else (view.environment,)
+def _own(view: Preview) -> str:
+    """Where the plan at the top holds."""
+    if view.environment is not None:
+        return f" in {view.environment}"
+    return " outside of all environments" if _environments(view) else ""
 
 
-def _withheld(view: Preview | EnvironmentPlan, names: Iterable[str]) -> Iterator[str]:
+def _withheld(view: Preview | EnvironmentPlan, where: str) -> Iterator[str]:
+    """What is withheld, and how to release it: a digest holds only `where` the plan does."""
     if view.withheld is not None:
         yield f"Deletions will be withheld: {view.withheld.reason}."
-        yield f"{_release(names)}: controller approve {view.withheld.digest}"
-
-
-def _release(names: Iterable[str]) -> str:
-    """Where the command has to be given: a digest holds for one environment."""
-    where = " or ".join(names)
-    return f"To release them in {where}" if where else "To release them"
+        yield f"To release them{where}: controller approve {view.withheld.digest}"
 
 
 def _all_counts(view: Preview) -> str:
     """The counts, those of what changes beside the documents, and those of each environment that differs."""
-    many = ((len(view.queues), "queue"), (len(view.code), "deployment's code"), (len(view.project), "project field"))
-    words = ("queues", "deployments' code", "project fields")
     others = [
-        f"{count} {one if count == 1 else more} changed"
-        for (count, one), more in zip(many, words, strict=True)
-        if count
-    ]
-    environments = [
-        f"in {', '.join(names)}: {_environment_counts(view, found)}" for names, found in _environments(view)
+        f"{len(found)} {one if len(found) == 1 else several} changed"
+        for found, one, several in (
+            (view.queues, "queue", "queues"),
+            (view.project, "project field", "project fields"),
+            (view.code, "deployment's code", "deployments' code"),
+        )
+        if found
     ]
     counts = _counts(view)
-    if others and not view.changes and not view.summary.invalid:
+    if others and not view.changes:
         counts = counts.removeprefix("no changes, ")
-    return "; ".join([", ".join([*others, counts]), *environments])
+    found = [f"in {', '.join(names)}: {_environment_counts(view, plan)}" for names, plan in _environments(view)]
+    return "; ".join([", ".join([*others, counts]), *found])
 
 
 def _counts(view: Preview | EnvironmentPlan) -> str:

@@ -124,6 +124,15 @@ def test_the_files_that_a_command_names_are_its_code(repository: GitRepository) 
     }
 
 
+def test_a_flow_that_is_a_link_to_a_changed_file_changes(repository: GitRepository) -> None:
+    repository.commit({"lib/load.py": "X = 1\n"})
+    repository.write("flows/x", "")
+    (repository.path / "flows/load.py").symlink_to("../lib/load.py")
+    repository.commit()
+    repository.commit({"lib/load.py": "X = 2\n"})
+    assert found(repository, flow("load-orders", "flows/load.py")) == {"load-orders": ("flows/load.py",)}
+
+
 def test_a_file_that_is_not_python_is_said_where_it_may_matter(repository: GitRepository) -> None:
     repository.commit({"flows/load.py": "import heavy\n", "heavy.py": "X = 1\n", "old.py": "print 'heavy'\n"})
     repository.commit({"heavy.py": "X = 2\n"})
