@@ -108,8 +108,14 @@ class ManifestReader:
         self._project = Project()
         self._modules = Modules() if files is None else files.modules
         self._files: dict[str, _Read] = {}
-        self._unread: list[str] = []
+        self._unread: list[str] | None = []
         self._state = self._combine({}, [])
+
+    def borrow(self, other: "ManifestReader", paths: Iterable[str]) -> None:
+        """Begin with what another reader found in these files: what this one would find there does not matter."""
+        self._project_file, self._project = other._project_file, other._project
+        self._files = {path: other._files[path] for path in paths if path in other._files}
+        self._unread = None
 
     def read(
         self,

@@ -45,7 +45,10 @@ def _with_code(
     """With what differs in git from the applied revision, if git still has that."""
     staying = [one for name, one in desired.deployments.items() if name in recorded]
     try:
-        code = code_changes(source, source.code(found.head), head=found.head, base=applied, deployments=staying)
+        changed = None if found.head == applied else source.changed_files(found.head, applied)
+        code = code_changes(
+            source, source.code(found.head), changed, head=found.head, base=applied, deployments=staying
+        )
         project = project_changes(source.read_project(applied), source.read_project(found.head))
     except SourceError:
         return found

@@ -3,7 +3,7 @@
 Both commits are read once. Each environment has a reader of its own, which reads again only what differs between them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -17,6 +17,9 @@ from controller.reconcile.plan import make_plan
 from controller.reconcile.preview import EnvironmentPlan, Preview, preview
 from controller.reconcile.project_changes import declared_queues, project_changes, queue_changes
 from controller.sources.source import Source
+
+MOST_CHANGED = 1000
+"""Changed files whose names are looked for in every manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +42,14 @@ def plan_between(base: Source, head: Source, environment: str | None, now: datet
     Raises SourceError, and UsageError for an environment that nothing declares.
     """
     before, after = _read_base(base), _read(head)
-    commits = _Commits(before, after, now)
+    is_same = before.revision.rpartition(":")[2] == after.revision.rpartition(":")[2]
+    changed = {} if is_same else head.changed_files(after.revision, before.revision)
+    commits = _Commits(before, after, changed, now)
     chosen = commits.plan(environment)
     environments = tuple(commits.environments()) if environment is None else ()
-    code = code_changes(head, after.code, head=after.revision, base=before.revision, deployments=commits.staying)
+    code = code_changes(
+        head, after.code, changed, head=after.revision, base=before.revision, deployments=commits.staying
+    )
     old, new = before.project, after.project
     queues = (declared_queues(old), declared_queues(new))
     return replace(
@@ -56,13 +63,19 @@ def plan_between(base: Source, head: Source, environment: str | None, now: datet
 
 
 class _Commits:
-    """Two commits, compared in one environment after the other."""
+    """Two commits, compared in one environment after the other; `changed` are the files that differ, None if unknown.
 
-    def __init__(self, base: _Commit, head: _Commit, now: datetime) -> None:
+    In the environments after the first, only the manifests that the commit can change are read again. The others stand
+    for themselves as they were read first: they are the same on both sides.
+    """
+
+    def __init__(self, base: _Commit, head: _Commit, changed: Collection[str] | None, now: datetime) -> None:
         self._base = base
         self._head = head
         self._now = now
         self._files = ParsedFiles()
+        self._first: ManifestReader | None = None
+        self._same = _same_files(base, head, changed)
         self._declared: frozenset[str] = frozenset()
         self.staying: list[Deployment] = []
         """Those that both commits declare, as the head declares them, in each environment that was planned."""
@@ -84,11 +97,19 @@ class _Commits:
 
     def _desired(self, environment: str | None) -> tuple[DesiredState, DesiredState]:
         """What the two declare; before an environment is declared, it has no overlays."""
-        reader = ManifestReader(environment, files=self._files)
+        reader = self._reader(environment)
         before = self._read(reader, self._base)
         if before.lacks_environment:
-            before = self._read(ManifestReader(environment, is_whole=False, files=self._files), self._base)
-        return before, self._read(reader, self._head)
+            before = self._read(self._reader(environment, is_whole=False), self._base)
+        after = self._read(reader, self._head)
+        self._first = self._first or reader
+        return before, after
+
+    def _reader(self, environment: str | None, *, is_whole: bool = True) -> ManifestReader:
+        reader = ManifestReader(environment, is_whole=is_whole, files=self._files)
+        if self._first is not None:
+            reader.borrow(self._first, self._same)
+        return reader
 
     def _read(self, reader: ManifestReader, commit: _Commit) -> DesiredState:
         snapshot = commit.snapshot
@@ -101,6 +122,22 @@ class _Commits:
         self.staying += [one for name, one in after.deployments.items() if name in before.deployments]
         plan = make_plan(self._head.snapshot, after, _recorded(before, self._base.revision, self._now))
         return preview(plan, base=self._base.revision, now=self._now, environment=environment)
+
+
+def _same_files(base: _Commit, head: _Commit, changed: Collection[str] | None) -> frozenset[str]:
+    """The manifests that declare the same at both commits, whatever the environment.
+
+    Neither they nor the project differ, and they name no changed file: an overlay may name a flow of its own.
+    """
+    if changed is None or len(changed) > MOST_CHANGED or base.project != head.project:
+        return frozenset()
+    names = [name for path in changed if (name := path.rpartition("/")[2].encode("utf-8", "surrogateescape"))]
+    before = {} if base.snapshot is None else {file.path: file.digest for file in base.snapshot.files}
+    return frozenset(
+        file.path
+        for file in (() if head.snapshot is None else head.snapshot.files)
+        if before.get(file.path) == file.digest and not any(name in file.content for name in names)
+    )
 
 
 def _read(source: Source) -> _Commit:

@@ -50,12 +50,20 @@ class _Entry:
     folders: tuple[str, ...]
 
 
-def code_changes(source: Source, code: Code, *, head: str, base: str, deployments: Iterable[Deployment]) -> CodeChanges:
+def code_changes(
+    source: Source,
+    code: Code,
+    changed: Mapping[str, Change] | None,
+    *,
+    head: str,
+    base: str,
+    deployments: Iterable[Deployment],
+) -> CodeChanges:
     """What changes from `base` to `head` of the code of these deployments, as they are at `head`.
 
-    Raises SourceError. Where the source can't compare the two, nothing changes.
+    `changed` are the files that differ; None where the source can't compare the two, and nothing is said. Raises
+    SourceError.
     """
-    changed = None if head == base else source.changed_files(head, base)
     if not changed:
         return CodeChanges()
     entries = [(one.name, entry) for one in deployments for entry in _entries(one)]
@@ -159,6 +167,8 @@ class _Imports:
     def _parse(self, paths: Iterable[str]) -> None:
         wanted = [path for path in paths if path not in self._known]
         found: Mapping[str, object] = self._code.find(wanted) if wanted else {}
+        if len(found) > 1:
+            self._code.read_ahead(found)
         for path in wanted:
             self._known[path] = frozenset()
             if path not in found:

@@ -262,9 +262,18 @@ def _notes(view: Preview | EnvironmentPlan) -> Iterator[str]:
     """What is wrong, and what stays because of that, or because it says so."""
     errors = [finding for finding in view.findings if finding.severity is Severity.ERROR]
     yield from (f"! {_finding(finding)}" for finding in errors[:_MOST_FINDINGS])
-    yield from (f"= {one.deployment} stays active: {one.message}" for one in view.kept[:_MOST_FINDINGS])
-    if len(view.kept) > _MOST_FINDINGS:
-        yield f"= {len(view.kept) - _MOST_FINDINGS} more stay active: `controller plan -o json`"
+    reasons: dict[str, list[str]] = {}
+    for one in view.kept:
+        reasons.setdefault(one.message, []).append(one.deployment)
+    shown = list(reasons.items())[:_MOST_FINDINGS]
+    for message, names in shown:
+        if len(names) > _MOST_NAMES:
+            yield f"= {_several(names)} stay active: {message}"
+        else:
+            yield from (f"= {name} stays active: {message}" for name in names)
+    more = len(view.kept) - sum(len(names) for _, names in shown)
+    if more:
+        yield f"= {more} more stay active: `controller plan -o json`"
 
 
 def _finding(finding: Finding) -> str:

@@ -7,7 +7,7 @@ comes from one seed: the same seed is the same history.
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -103,6 +103,9 @@ class MemorySource:
 
 
 class _NoCode:
+    def read_ahead(self, paths: Iterable[str]) -> None:
+        """Nothing is gained by it."""
+
     def find(self, paths: Any) -> dict[str, Any]:  # noqa: ARG002
         return {}
 

@@ -23,7 +23,9 @@ def changes(repository: GitRepository, *deployments: Deployment) -> CodeChanges:
     head, base = (NamedCommit(repository.path, name, path="deployments") for name in ("HEAD", "HEAD~1"))
     revision = head.observe()
     code = head.code(revision)
-    return code_changes(head, code, head=revision, base=base.observe(), deployments=deployments)
+    before = base.observe()
+    changed = head.changed_files(revision, before)
+    return code_changes(head, code, changed, head=revision, base=before, deployments=deployments)
 
 
 def found(repository: GitRepository, *deployments: Deployment) -> dict[str, tuple[str, ...]]:
@@ -157,6 +159,7 @@ def test_only_what_depends_on_a_change_is_read(repository: GitRepository) -> Non
     revision, base = head.observe(), NamedCommit(repository.path, "HEAD~1", path="deployments").observe()
     before = head.work.blobs
     deployments = [flow(name, f"flows/{name}.py") for name in names]
-    answer = code_changes(head, head.code(revision), head=revision, base=base, deployments=deployments)
+    changed = head.changed_files(revision, base)
+    answer = code_changes(head, head.code(revision), changed, head=revision, base=base, deployments=deployments)
     assert [one.deployment for one in answer.deployments] == names[:2]
     assert head.work.blobs - before == 3  # the two, and the changed file for what it imports
