@@ -170,3 +170,14 @@ def test_a_printed_digest_is_approved_by_the_controller_of_that_environment(
         assert [row["name"] for row in rows] == ["d7"]
     finally:
         controller.stop()
+
+
+def test_a_flow_that_only_an_overlay_names_is_missed_there_when_it_goes(repository: GitRepository, plan: Plan) -> None:
+    flow = "def main():\n    pass\n"
+    text = "name: a\nflow: flows/a.py:main\nenvironments: {prod: {flow: 'flows/live.py:main'}}\n"
+    repository.commit({"deployments/a.yaml": text, "flows/a.py": flow, "flows/live.py": flow})
+    (repository.path / "flows/live.py").unlink()
+    repository.commit()
+    code, said = plan()
+    assert (code, "Environment prod: 0 unchanged, 1 invalid" in said) == (1, True)
+    assert "there is no file flows/live.py" in said
