@@ -254,6 +254,7 @@ class Controller:
                 "path": location.path,
                 "ref": location.ref,
                 "state": str(self.state.path),
+                "environment": location.environment,
             },
         )
         self._say_what_is_not_enforced()
@@ -370,6 +371,7 @@ def _first_status(settings: Settings) -> SourceStatus:
     return SourceStatus(
         repo=str(location.repo),
         ref=location.ref,
+        environment=location.environment,
         revision=None,
         last_attempted_revision=None,
         last_applied_revision=None,

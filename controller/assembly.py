@@ -5,7 +5,7 @@
 
 import logging
 
-from controller.errors import UsageError
+from controller.errors import ControllerError, UsageError
 from controller.remotes import RemoteUrl
 from controller.rendering import Renderer
 from controller.runs.protection import Protection, find_protection
@@ -20,6 +20,7 @@ from controller.settings import (
 from controller.sources.directory import DirectorySource
 from controller.sources.git import GitSource, RemoteSource
 from controller.sources.source import Source
+from controller.store import Store, sources
 from controller.store.directory import StateDirectory
 from controller.views.health import Check, checks
 
@@ -68,7 +69,8 @@ def examine(location: Location, max_running: int | None = None) -> list[Check]:
         state,
         lambda: make_source(location, state, working_tree=False).observe(),
         lambda: _watch_problem(make_source(location, state, working_tree=False)),
-        max_running or DEFAULT_MAX_RUNNING,
+        max_running=max_running or DEFAULT_MAX_RUNNING,
+        environment=_environment(location, state),
     )
     is_exported = isinstance(location.repo, RemoteUrl) or is_git_repository(location.repo)
     return [*found, _exports()] if is_exported else found
@@ -101,3 +103,21 @@ def _exports() -> Check:
         message = "read-only by its permissions; controller compares it before each run"
         return Check(name="exports", status="ok", message=message)
     return Check(name="exports", status="ok", message="mounted read-only for each run, also for root")
+
+
+def _environment(location: Location, state: StateDirectory) -> str | None:
+    """The environment that was applied last; that of the command line where nothing was applied or can be read."""
+    try:
+        store = Store.look_if_any(state.database)
+    except ControllerError:
+        return location.environment
+    if store is None:
+        return location.environment
+    try:
+        with store.read() as tx:
+            status = sources.find(tx)
+    except ControllerError:
+        status = None
+    finally:
+        store.close()
+    return location.environment if status is None else status.environment

@@ -14,6 +14,9 @@ class WrittenCode:
         self.files = {path: text.encode() if isinstance(text, str) else text for path, text in files.items()}
         self.was_read: list[str] = []
 
+    def read_ahead(self, paths: Iterable[str]) -> None:
+        """Nothing is gained by it."""
+
     def find(self, paths: Iterable[str]) -> Mapping[str, CodeFile]:
         wanted = list(paths)
         directories = [

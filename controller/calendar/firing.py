@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 
 from controller.calendar import cron, intervals, rrules
+from controller.calendar.precedence import by_precedence
 from controller.calendar.times import zone
 from controller.calendar.walltime import (
     EARLIEST,
@@ -48,12 +49,13 @@ def fire_times(schedule: Schedule, after: datetime) -> Iterator[datetime]:
 def next_fire_times(schedules: Sequence[Schedule], after: datetime, n: int) -> list[tuple[datetime, Schedule]]:
     """The next `n` fire times of several schedules after the aware `after`, fewer when they end.
 
-    Suspended schedules are left out. Where two fire at one instant there is one entry, of the one declared first.
+    Suspended schedules are left out. Where several fire at one instant there is one entry, of the one that
+    `precedence` puts first.
 
     Raises:
         ScheduleError: a schedule can't be understood.
     """
-    active = [schedule for schedule in schedules if not schedule.suspend]
+    active = by_precedence(schedule for schedule in schedules if not schedule.suspend)
     found: list[tuple[datetime, Schedule]] = []
     if n <= 0:
         return found

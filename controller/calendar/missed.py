@@ -12,6 +12,7 @@ from itertools import islice, takewhile
 
 from controller.calendar import intervals
 from controller.calendar.firing import fire_times, window
+from controller.calendar.precedence import by_precedence
 from controller.calendar.times import zone
 from controller.model.schedules import Interval, Schedule
 
@@ -45,12 +46,13 @@ class _Part:
 def due(schedules: Sequence[Schedule], after: datetime, until: datetime, limit: int) -> DueTimes:
     """The last `limit` fire times in (after, until] of all schedules together, both bounds aware.
 
-    Suspended schedules are left out. Where two fire at one instant there is one entry, of the one declared first.
+    Suspended schedules are left out. Where several fire at one instant there is one entry, of the one that
+    `precedence` puts first.
 
     Raises:
         ScheduleError: a schedule can't be understood.
     """
-    active = [schedule for schedule in schedules if not schedule.suspend]
+    active = by_precedence(schedule for schedule in schedules if not schedule.suspend)
     owners: dict[datetime, Schedule] = {}
     before = 0
     firsts = []
@@ -78,7 +80,7 @@ def due_if_few(
         ScheduleError: a schedule can't be understood.
     """
     owners: dict[datetime, Schedule] = {}
-    for schedule in schedules:
+    for schedule in by_precedence(schedules):
         times = [] if schedule.suspend else _between(schedule, after, until, most + 1)
         for instant in times:
             owners.setdefault(instant, schedule)

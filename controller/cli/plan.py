@@ -3,20 +3,16 @@
 With `--base` it needs only a repository, no state and no network; without it compares with what is applied.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from controller.cli import options
-from controller.errors import PathNotFoundError, StateError, UsageError
+from controller.errors import StateError, UsageError
 from controller.settings import Location
 
 if TYPE_CHECKING:
-    from controller.manifests import DesiredState
-    from controller.model.snapshots import Snapshot
-    from controller.model.status import InventoryEntry
     from controller.reconcile.preview import Preview
     from controller.sources.source import Source
 
@@ -36,7 +32,8 @@ if TYPE_CHECKING:
 def plan(location: Location, base: str | None, head: str | None, output: str) -> int:
     """Show what a commit changes: deployments, fields, fire times. Exit 1 if anything, 0 if nothing.
 
-    Deletions come first. Invalid documents are named, and count as a change.
+    Deletions come first. Invalid documents are named, and count as a change. With --base, every declared environment
+    is planned as well, unless --environment names one.
     """
     from controller.clock import SystemClock
 
@@ -55,13 +52,10 @@ def plan(location: Location, base: str | None, head: str | None, output: str) ->
 
 def _between(location: Location, base: str, head: str | None, now: datetime) -> "Preview":
     """From one commit of the repository to another."""
-    from controller.reconcile.plan import make_plan
-    from controller.reconcile.preview import preview
+    from controller.reconcile.between import plan_between
 
-    before, recorded = _recorded(location, base, now)
-    snapshot, desired = _declared(_commit(location, head or location.ref or "HEAD"), location, now)
-    desired.check_environment()
-    return preview(make_plan(snapshot, desired, recorded), base=before, now=now)
+    after = _commit(location, head or location.ref or "HEAD")
+    return plan_between(_commit(location, base), after, location.environment, now)
 
 
 def _against_state(location: Location, head: str | None, now: datetime) -> "Preview":
@@ -99,36 +93,3 @@ def _commit(location: Location, name: str | None) -> "Source":
     if name is not None:
         return NamedCommit(location.directory, name, path=location.path)
     return GitSource(location.directory, ref=location.ref, path=location.path, exports=location.state_dir / "exports")
-
-
-def _declared(source: "Source", location: Location, now: datetime) -> "tuple[Snapshot, DesiredState]":
-    from controller.manifests import ManifestReader
-
-    revision = source.observe()
-    snapshot = source.read(revision)
-    desired = ManifestReader(location.environment).read(snapshot.files, now, snapshot.project, source.code(revision))
-    return snapshot, desired
-
-
-def _recorded(location: Location, base: str, now: datetime) -> "tuple[str, Mapping[str, InventoryEntry]]":
-    """What the base alone would bring into force. A base without the deployments path declares nothing."""
-    from controller.model.status import InventoryEntry
-
-    source = _commit(location, base)
-    revision = source.observe()
-    try:
-        _, desired = _declared(source, location, now)
-    except PathNotFoundError:
-        return revision, {}
-    return revision, {
-        name: InventoryEntry(
-            name=name,
-            file=found.file,
-            line=found.line,
-            document=found.document,
-            spec_digest=found.spec_digest,
-            revision=revision,
-            cursor=now,
-        )
-        for name, found in desired.deployments.items()
-    }

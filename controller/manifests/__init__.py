@@ -10,6 +10,8 @@ from controller.manifests.build import build_deployment
 from controller.manifests.canonical import digest
 from controller.manifests.dump import as_yaml
 from controller.manifests.excerpts import Excerpt, excerpt
+from controller.manifests.parsed import ParsedFiles
+from controller.manifests.project import project_document
 from controller.manifests.reader import DesiredState, ManifestReader
 from controller.manifests.rules import looks_secret
 from controller.manifests.schema import deployment_schema_text, schema_text
@@ -21,6 +23,7 @@ __all__ = [
     "DesiredState",
     "Excerpt",
     "ManifestReader",
+    "ParsedFiles",
     "Whereabouts",
     "as_yaml",
     "build_deployment",
@@ -29,5 +32,6 @@ __all__ = [
     "excerpt",
     "field_places",
     "looks_secret",
+    "project_document",
     "schema_text",
 ]

@@ -32,14 +32,21 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\
 _BREAKS = "\x85\u2028\u2029"
 """Line breaks to libyaml, but not to YAML 1.2, nor to editors and reviewers: a key could hide behind a comment."""
 _SURROGATE_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+_NAME_LINE = re.compile(r"""^["']?name["']?[ \t]*:""", re.MULTILINE)
+_OTHER_DOCUMENT = re.compile(r"---|\.\.\.")
+_UNFINISHED_MERGE = re.compile(r"^(<<<<<<<|=======|>>>>>>>)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """What a file holds. With an error in `problems` the file as a whole is unusable: no documents then."""
+    """What a file holds. With an error in `problems` the file as a whole is unusable: no documents then.
+
+    `only_name` is the one name that such a file can declare; None where nobody can say which names it declares.
+    """
 
     documents: tuple[Document, ...] = ()
     problems: tuple[Problem, ...] = ()
+    only_name: str | None = None
 
 
 def load(content: bytes, *, json: bool = False) -> Loaded:
@@ -49,12 +56,13 @@ def load(content: bytes, *, json: bool = False) -> Loaded:
         return Loaded(problems=(text,))
     if json:
         text = _SURROGATE_PAIR.sub(_join_surrogates, text)
+    builders: list[TreeBuilder] = []
     try:
-        documents = tuple(document for builder in _builders(text) for document in _documents(builder))
+        documents = tuple(document for builder in _builders(text, builders) for document in _documents(builder))
     except LimitError as over:
         return Loaded(problems=(over.problem,))
     except yaml.YAMLError as error:
-        return Loaded(problems=(explain(error, text),))
+        return Loaded(problems=(explain(error, text),), only_name=_only_name(error, text, builders))
     return Loaded(documents=documents)
 
 
@@ -102,17 +110,34 @@ def _join_surrogates(match: re.Match[str]) -> str:
     return f"{match[1]}\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08x}"
 
 
-def _builders(text: str) -> Iterator[TreeBuilder]:
-    """One finished builder per YAML document. Raises LimitError and yaml.YAMLError."""
+def _builders(text: str, begun: list[TreeBuilder]) -> Iterator[TreeBuilder]:
+    """One finished builder per YAML document; `begun` gets all of them. Raises LimitError and yaml.YAMLError."""
     builder = TreeBuilder()
     next_event = _LOADER(text).get_event
     while (kind := type(event := next_event())) is not yaml.StreamEndEvent:
         if kind is yaml.DocumentStartEvent:
             builder = TreeBuilder(nodes_before=builder.nodes, text_before=builder.text)
+            begun.append(builder)
         elif kind is yaml.DocumentEndEvent:
             yield builder
         else:
             builder.feed(event)
+
+
+def _only_name(error: yaml.YAMLError, text: str, begun: list[TreeBuilder]) -> str | None:
+    """The name of a file's one document, read before the error; None if the file may declare any other name.
+
+    It may where it may have been cut off, or where another document or another name begins after the error.
+    """
+    mark = getattr(error, "problem_mark", None)
+    if mark is None or len(begun) != 1:
+        return None
+    rest = text.split("\n")[mark.line :]
+    is_cut_off = not "".join((rest[0][mark.column :], *rest[1:])).strip() if rest else True
+    is_ambiguous = len(_NAME_LINE.findall(text)) > 1 or _UNFINISHED_MERGE.search(text)
+    if is_cut_off or is_ambiguous or any(_OTHER_DOCUMENT.match(line) for line in rest):
+        return None
+    return begun[0].open_name()
 
 
 def _documents(builder: TreeBuilder) -> Iterator[Document]:

@@ -3,7 +3,7 @@
 `overlays` and `project` call it. It knows no key of the format, reports nothing, and changes no node.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from controller.manifests.nodes import Node, Place
 
@@ -42,6 +42,35 @@ def default(defaults: Node, document: Node) -> Node:
         else:
             fields[name] = default(usual, said)
     return _mapping(fields, keys, document.place, gone)
+
+
+def united(first: Node, second: Node) -> Node:
+    """A mapping with every key of either, at every level; for asking what is declared, not for what it says."""
+    if not isinstance(first.value, dict) or not isinstance(second.value, dict):
+        return first if isinstance(first.value, dict) else second
+    fields, keys = {**second.fields, **first.fields}, {**second.keys, **first.keys}
+    for name in first.fields.keys() & second.fields.keys():
+        fields[name] = united(first.fields[name], second.fields[name])
+    return _mapping(fields, keys, first.place, {})
+
+
+def removed(declared: Node, document: Node, *, values: Collection[str] = (), is_nested: bool = False) -> Node:
+    """The document without the nulls that remove a key which `declared` has, whether there is anything to remove.
+
+    Within a mapping that `declared` has too, every null removes. Below the keys `values`, a null for a key that it does
+    not have is a value.
+    """
+    if not isinstance(document.value, dict) or not isinstance(declared.value, dict):
+        return document
+    fields, keys, gone = dict(document.fields), dict(document.keys), dict(document.gone)
+    for name, said in document.fields.items():
+        known = declared.fields.get(name)
+        if said.value is None and (known is not None or is_nested):
+            gone[name] = keys.pop(name)
+            del fields[name]
+        elif known is not None:
+            fields[name] = removed(known, said, is_nested=name not in values)
+    return _mapping(fields, keys, document.place, gone) if fields != document.fields else document
 
 
 def without(node: Node, *names: str) -> Node:

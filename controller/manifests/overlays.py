@@ -10,13 +10,15 @@ from datetime import datetime
 
 from controller.manifests.build import Built, build
 from controller.manifests.flows import Flows
-from controller.manifests.merging import default, overlay, relocate, without
+from controller.manifests.merging import default, overlay, relocate, removed, without
 from controller.manifests.nodes import Document, Node, Problem
 from controller.manifests.project import Project, mark
 from controller.model.findings import Severity
 
 ENVIRONMENTS = "environments"
 _FIXED = ("name", ENVIRONMENTS)
+_VALUES = ("parameters",)
+"""Keys below which null is a value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,8 @@ def render(root: Node, project: Project, environment: str | None) -> Node:
     declared = root.fields.get(ENVIRONMENTS)
     defaults = project.defaults_in(environment)
     found = root if defaults is None else default(defaults, root)
+    if project.removable is not None:
+        found = removed(project.removable, found, values=_VALUES)
     patch = declared.fields.get(environment) if declared and environment is not None else None
     if environment is not None and patch is not None and isinstance(patch.value, dict):
         found = overlay(found, without(relocate(patch, within=(ENVIRONMENTS, environment)), *_FIXED))

@@ -11,7 +11,7 @@ from typing import Any
 
 from controller.manifests.build import check_parts
 from controller.manifests.load import load
-from controller.manifests.merging import overlay, relocate
+from controller.manifests.merging import overlay, relocate, united
 from controller.manifests.nodes import Node, Place, Problem
 from controller.manifests.schema import PROJECT, check_shape
 from controller.manifests.wording import did_you_mean
@@ -20,6 +20,7 @@ from controller.model.policies import DEFAULT_QUEUE
 from controller.model.snapshots import PROJECT_FILE, ManifestFile, RefusedFile
 
 Mark = tuple[str, int, int, str, str]
+_NOTHING = Node({}, Place(1, 1, PROJECT_FILE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +28,15 @@ class Project:
     """The project of a repository; without the file, one that says nothing.
 
     `limits` are those of the queues that have one. `environments` are the declared ones, each with the defaults that
-    hold in it; `defaults` hold where none is chosen.
+    hold in it; `defaults` hold where none is chosen. `removable` has every key that any defaults have: a document may
+    say null for it in every environment.
     """
 
     queues: frozenset[str] = frozenset({DEFAULT_QUEUE})
     limits: Mapping[str, int] = field(default_factory=dict)
     defaults: Node | None = None
     environments: Mapping[str, Node | None] = field(default_factory=dict)
+    removable: Node | None = None
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -64,6 +67,22 @@ def read_project(file: ManifestFile | RefusedFile | None, now: datetime) -> Proj
     return _project(root, problems, now)
 
 
+def project_document(file: ManifestFile | RefusedFile | None) -> Mapping[str, Any] | None:
+    """What the file says, as plain data; empty without a file, None where it has not the shape of a project."""
+    if file is None:
+        return {}
+    if isinstance(file, RefusedFile):
+        return None
+    loaded = load(file.content)
+    if loaded.problems or len(loaded.documents) > 1:
+        return None
+    if not loaded.documents:
+        return {}
+    [document] = loaded.documents
+    is_wrong = document.problems or not isinstance(document.root.value, dict)
+    return None if is_wrong or any(True for _ in check_shape(document.root, PROJECT)) else document.root.value
+
+
 def mark(problem: Problem) -> Mark:
     """The same for the same fault, from whichever side it is found."""
     return (problem.code, *problem.place[:3], problem.message)
@@ -83,16 +102,25 @@ def _project(root: Node, problems: list[Problem], now: datetime) -> Project:
         name: int(limit) for name, queue in said.items() if isinstance(limit := _mapping(queue).get("limit"), int)
     }
     own = _part(root, "defaults")
+    removable = own
     environments: dict[str, Node | None] = {}
     for name in _mapping(root.value.get("environments")):
         patch = _part(root, "environments", name, "defaults")
-        environments[name] = patch if own is None else own if patch is None else overlay(own, patch)
+        environments[name] = own if patch is None else overlay(own or _NOTHING, patch)
+        removable = patch if removable is None else removable if patch is None else united(removable, patch)
     for defaults in (own, *environments.values()):
         if defaults is not None:
             problems += check_defaults(defaults, queues, now)
     once = {mark(problem): problem for problem in reversed(problems)}
     problems = list(once.values())[::-1]
-    return Project(queues=queues, limits=limits, defaults=own, environments=environments, problems=tuple(problems))
+    return Project(
+        queues=queues,
+        limits=limits,
+        defaults=own,
+        environments=environments,
+        removable=removable,
+        problems=tuple(problems),
+    )
 
 
 def check_defaults(defaults: Node, queues: frozenset[str], now: datetime) -> Iterator[Problem]:

@@ -14,11 +14,12 @@ from types import MappingProxyType
 from controller.errors import UsageError
 from controller.manifests.build import Built
 from controller.manifests.flows import Flows, Modules
-from controller.manifests.load import Loaded, load
+from controller.manifests.load import Loaded
 from controller.manifests.nodes import Place, Problem
 from controller.manifests.overlays import View, build_in, declared_environments
+from controller.manifests.parsed import ParsedFiles, load_file
 from controller.manifests.project import Project, read_project, unknown_environment
-from controller.manifests.rendered import NOT_RENDERED, load_rendered
+from controller.manifests.rendered import NOT_RENDERED
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity, by_place
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, is_python, is_spec
@@ -34,19 +35,26 @@ class DesiredState:
     """What a revision declares.
 
     `deployments` holds the valid ones by name. `broken_files` are those with an error (or beyond the limit of
-    files): what was known from them stays as it was. `declared_names` are all names seen, valid or not, and
-    `environments` those of the project and of all documents. `limits` are those of the queues; None where the project
+    files): what was known from them stays as it was. `unclear_files` are those of them that may declare names which
+    nobody can read, each with what is the matter. `declared_names` are all names seen, valid or not, and `environments`
+    those of the project and of all documents. `limits` are those of the queues; None where the project
     is broken.
     """
 
     deployments: Mapping[str, Deployment] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     broken_files: frozenset[str] = frozenset()
+    unclear_files: Mapping[str, str] = field(default_factory=dict)
     declared_names: frozenset[str] = frozenset()
     environments: frozenset[str] = frozenset()
     limits: Mapping[str, int] | None = None
     file_count: int = 0
     document_count: int = 0
+
+    @property
+    def lacks_environment(self) -> bool:
+        """Whether nothing declares the environment that was asked for."""
+        return any(finding.code == "UnknownEnvironment" for finding in self.findings)
 
     def check_environment(self) -> None:
         """Raises UsageError if nothing declares the environment that was asked for."""
@@ -57,13 +65,18 @@ class DesiredState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    """What one version of one file says, taken alone; `code` has the digests of the flows that it was held against."""
+    """What one version of one file says, taken alone; `code` has the digests of the flows that it was held against.
+
+    `unclear` says why it may declare names that nobody can read.
+    """
 
     digest: str
     built: tuple[Built, ...]
     findings: tuple[Finding, ...]
     environments: frozenset[str]
     is_broken: bool
+    only_name: str | None
+    unclear: str | None
     code: Mapping[str, str | None]
 
 
@@ -72,7 +85,8 @@ class ManifestReader:
 
     Documents are as they are in `environment`; None is outside of all. `all_environments` checks them in every other
     one too. `is_whole` False: the files are only some of the repository, and others may declare the environment.
-    `parsed` counts the files that were parsed. Not for use by two threads at once.
+    `parsed` counts the files that were read anew; with `files`, several readers parse each of them only once. Not for
+    use by two threads at once.
     """
 
     def __init__(
@@ -82,18 +96,26 @@ class ManifestReader:
         all_environments: bool = False,
         is_whole: bool = True,
         is_rooted: bool = True,
+        files: ParsedFiles | None = None,
     ) -> None:
         self.parsed = 0
+        self._load = load_file if files is None else files.load
         self._environment = environment
         self._all_environments = all_environments
         self._is_whole = is_whole
         self._is_rooted = is_rooted
         self._project_file: ManifestFile | RefusedFile | None = None
         self._project = Project()
-        self._modules = Modules()
+        self._modules = Modules() if files is None else files.modules
         self._files: dict[str, _Read] = {}
-        self._unread: list[str] = []
+        self._unread: list[str] | None = []
         self._state = self._combine({}, [])
+
+    def borrow(self, other: "ManifestReader", paths: Iterable[str]) -> None:
+        """Begin with what another reader found in these files: what this one would find there does not matter."""
+        self._project_file, self._project = other._project_file, other._project
+        self._files = {path: other._files[path] for path in paths if path in other._files}
+        self._unread = None
 
     def read(
         self,
@@ -162,7 +184,13 @@ class ManifestReader:
             broken_files=frozenset(path for path, read in reads.items() if read.is_broken).union(
                 (finding.file for finding in findings if finding.code in _ACROSS_FILES), unread
             ),
-            declared_names=frozenset(one.name for one in built if one.name is not None),
+            unclear_files={
+                **{path: read.unclear for path, read in reads.items() if read.unclear is not None},
+                **dict.fromkeys(unread, "was not read"),
+            },
+            declared_names=frozenset(one.name for one in built if one.name is not None).union(
+                read.only_name for read in reads.values() if read.only_name is not None
+            ),
             file_count=len(reads) + len(unread),
             document_count=len(built),
         )
@@ -173,7 +201,7 @@ class ManifestReader:
         if known is not None and known.digest == file.digest and (flows is None or flows.are(known.code)):
             return known
         self.parsed += 1
-        loaded = _load(file)
+        loaded = self._load(file)
         built = tuple(build_in(document, file.path, now, view) for document in loaded.documents)
         findings = tuple(_findings(file.path, loaded, built))
         return _Read(
@@ -182,18 +210,22 @@ class ManifestReader:
             findings=findings,
             environments=frozenset(e for one in loaded.documents for e in declared_environments(one.root)),
             is_broken=any(one.severity is Severity.ERROR or one.code == NOT_RENDERED for one in findings),
+            only_name=loaded.only_name,
+            unclear=_unclear(loaded, built),
             code={} if flows is None else flows.take(),
         )
 
 
-def _load(file: ManifestFile) -> Loaded:
-    if is_python(file.path):
-        return load_rendered(file.content)
-    return load(file.content, json=file.path.endswith(".json"))
+def _unclear(loaded: Loaded, built: Iterable[Built]) -> str | None:
+    """Why nobody can say which names the file declares; None where all of them can be read."""
+    errors = {problem.code for problem in loaded.problems if problem.is_error}
+    if errors and loaded.only_name is None:
+        return "cannot be executed" if "PythonSpecFailed" in errors else "cannot be parsed"
+    return "declares a deployment without a valid name" if any(one.identity is None for one in built) else None
 
 
 def _findings(file: str, loaded: Loaded, built: tuple[Built, ...]) -> Iterator[Finding]:
-    found = [problem.finding(file, None) for problem in loaded.problems]
+    found = [problem.finding(file, loaded.only_name) for problem in loaded.problems]
     found += [problem.finding(file, one.identity) for one in built for problem in one.problems]
     if not found and not built:
         yield Problem(

@@ -110,6 +110,13 @@ class TreeBuilder:
         if take is not None:
             take(self, event)
 
+    def open_name(self) -> str | None:
+        """The `name` of the mapping that the document is, where its events end early; None if it is not known."""
+        if not self._frames or any(problem.path == ("name",) for problem in self.problems):
+            return None
+        found = self._frames[0].fields.get("name")
+        return found.value if found is not None and isinstance(found.value, str) else None
+
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         place, faults = place_of(event), len(self.problems)
         # Keys and most values are those of a thousand other documents, and each is to be in memory once.

@@ -69,6 +69,10 @@ class Code(Protocol):
         """The content of a file that `find` has found."""
         ...
 
+    def read_ahead(self, paths: Iterable[str]) -> None:
+        """All of these will be read, if they are found: they may be read together."""
+        ...
+
 
 RENDERED = b"\0rendered\n"
 """Begins the content of a Python spec that was rendered to documents. No Python file has a NUL."""

@@ -102,9 +102,10 @@ class PassRecord:
 class SourceStatus:
     """What the last pass found. `last_applied_revision` lags behind when a pass could not apply.
 
-    `approved` is the digest of deletions that somebody has released. `followed` says what the inventory was applied
-    from (location, path, environment); None if an earlier version applied it. `watch_problem` says why changes are only
-    polled for, and `overdue_since` when a pass began that has not ended in time.
+    `approved` is the digest of deletions that somebody has released. `environment` is the one whose overlays are
+    applied, None where none are. `followed` says what the inventory was applied from (location, path, environment);
+    None if an earlier version applied it. `watch_problem` says why changes are only polled for, and `overdue_since`
+    when a pass began that has not ended in time.
     """
 
     repo: str
@@ -119,6 +120,7 @@ class SourceStatus:
     followed: str | None = None
     watch_problem: str | None = None
     overdue_since: datetime | None = None
+    environment: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

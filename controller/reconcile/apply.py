@@ -73,6 +73,7 @@ def _status(plan: Plan, before: SourceStatus, now: datetime) -> SourceStatus:
         withheld=_withheld(plan, before),
         followed=before.followed,
         watch_problem=before.watch_problem,
+        environment=before.environment,
     )
 
 

@@ -1,6 +1,6 @@
 """Has a deployment that is not declared (well) any more really left the repository? Pure. `plan` asks.
 
-Invalid is not absent: what may only have moved into a file that can't be read is kept.
+Invalid is not absent: what may only have moved into a file whose names can't all be read is kept.
 """
 
 import re
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from controller.manifests import DesiredState
 from controller.model.findings import Finding, Severity
-from controller.model.snapshots import Snapshot
+from controller.model.snapshots import PROJECT_FILE, Snapshot
 from controller.model.status import INVALID, InventoryEntry
 
 
@@ -22,37 +22,64 @@ class Doubt:
         findings: Iterable[Finding],
         recorded: Mapping[str, InventoryEntry],
     ) -> None:
-        errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+        every = list(findings)
+        errors = [finding for finding in every if finding.severity is Severity.ERROR]
         self._declared = desired.declared_names
         self._by_name = {finding.deployment: finding for finding in reversed(errors) if finding.deployment}
-        self._by_file = {finding.file: finding for finding in reversed(errors)}
-        self._broken = desired.broken_files
+        self._by_file = {finding.file: finding for finding in reversed((*errors, *every))}
+        self._broken = desired.broken_files | {file.path for file in snapshot.refused}
+        self._unclear = {
+            **{path: f"which {why}" for path, why in desired.unclear_files.items()},
+            **{file.path: "which cannot be read" for file in snapshot.refused},
+        }
         self._present = {file.path for file in snapshot.files}
         known = {entry.file for entry in recorded.values()}
-        # A bad file that nothing is known of may be where a vanished deployment has moved to.
-        self._strangers = [finding for file, finding in self._by_file.items() if file not in known]
-        self._errors = errors
+        # A file of unclear names that nothing is known of may be where a vanished deployment has moved to.
+        self._has_strangers = any(path not in known for path in self._unclear)
+        is_nothing_applied = desired.limits is None or desired.lacks_environment
+        self._project = next((one for one in errors if one.file == PROJECT_FILE), None) if is_nothing_applied else None
         self._texts = {file.path: file.content for file in snapshot.files if file.path in desired.broken_files}
 
     def about(self, entry: InventoryEntry) -> str | None:
         """Why it must be kept; None if it is gone for certain."""
-        finding = self._by_name.get(entry.name) or self._by_file.get(entry.file)
-        if finding is None and entry.file in self._broken:
-            # What broke it stands in another file: in controller.yaml, or it is a file too many.
-            finding = next(iter(self._errors), None)
-        if finding is None and entry.name not in self._declared and entry.file not in self._present:
-            # Once in doubt, always in doubt while there is an error: its stranger may be known by now. The first error
-            # is named, so that looking at the same revision again gives the same words.
-            is_doubtful = entry.reason == INVALID or self._strangers
-            finding = next(iter(self._errors), None) if is_doubtful else None
-        if finding is None and entry.name not in self._declared:
-            finding = self._mentioned(entry.name)
+        finding = self._by_name.get(entry.name) or self._project
         if finding is not None:
-            return f"{finding.file}:{finding.line}:{finding.column}: {finding.message}"
-        return "Its newest document is not valid." if entry.name in self._declared else None
+            return _where(finding)
+        if entry.file in self._broken:
+            return self._about_own_file(entry)
+        if entry.name in self._declared:
+            return "Its newest document is not valid."
+        path = self._mentioned(entry.name)
+        if path is None and entry.file not in self._present:
+            # Once in doubt, always in doubt while names are unclear: its stranger may be known by now. The first file
+            # is named, so that looking at the same revision again gives the same words.
+            is_doubtful = entry.reason == INVALID or self._has_strangers
+            path = next(iter(sorted(self._unclear)), None) if is_doubtful else None
+        if path is None:
+            return None
+        return f"it may have moved into {path}, {self._unclear.get(path, 'which has errors')}"
 
-    def _mentioned(self, name: str) -> Finding | None:
-        """The fault of a bad file that has the name somewhere in its text: the deployment may have moved there."""
-        word = re.compile(rb"(?<![\w-])" + name.encode() + rb"(?![\w-])")
-        found = (self._by_file.get(path) for path, text in self._texts.items() if word.search(text))
-        return next((finding for finding in found if finding is not None), None)
+    def _about_own_file(self, entry: InventoryEntry) -> str:
+        """It was declared in this file: what is wrong there may have hidden it."""
+        finding = self._by_file.get(entry.file)
+        if finding is not None and (entry.file in self._unclear or finding.deployment is None):
+            return _where(finding)
+        return f"it was declared in {entry.file}, which has errors"
+
+    def _mentioned(self, name: str) -> str | None:
+        """The broken file that has the name in its text: the deployment may have moved there.
+
+        Where all names of the file can be read, only what is written like the declaration of the name counts.
+        """
+        word = rb"(?<![\w-])" + name.encode() + rb"(?![\w-])"
+        anywhere, declared = re.compile(word), re.compile(rb"""(?<![\w-])name["']?\s*:\s*["']?""" + word)
+        found = (
+            path
+            for path, text in self._texts.items()
+            if (anywhere if path in self._unclear else declared).search(text) is not None
+        )
+        return next(found, None)
+
+
+def _where(finding: Finding) -> str:
+    return f"{finding.file}:{finding.line}:{finding.column}: {finding.message}"

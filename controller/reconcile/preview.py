@@ -14,8 +14,10 @@ from controller.manifests import build_deployment
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
 from controller.model.status import WITHHELD, InventoryEntry, Withheld
+from controller.reconcile.changed_code import CodeChange, Unread
 from controller.reconcile.differences import MOST, FieldChange, differences, shown
 from controller.reconcile.plan import Plan, Update
+from controller.reconcile.project_changes import QueueChange
 
 SHOWN_TIMES = 5
 
@@ -68,8 +70,26 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentPlan:
+    """What the same commit changes where the controller runs with `--environment` and this name."""
+
+    name: str
+    digest: str
+    summary: Summary
+    changes: tuple[Change, ...]
+    withheld: Withheld | None
+    findings: tuple[Finding, ...]
+    kept: tuple[Stays, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """The contract of `controller plan -o json`: deletions come first, then updates, then creations."""
+    """The contract of `controller plan -o json`: deletions come first, then updates, then creations.
+
+    `environment` is the one that was planned, None outside of all. `environments` are the declared ones in which the
+    commit changes something, where all were asked for. `queues` and `project` are what changes in controller.yaml,
+    `code` the deployments that run changed files, and `unread` the files whose imports could not be followed.
+    """
 
     base: str | None
     head: str
@@ -79,15 +99,41 @@ class Preview:
     withheld: Withheld | None
     findings: tuple[Finding, ...]
     kept: tuple[Stays, ...]
+    environment: str | None = None
+    environments: tuple[EnvironmentPlan, ...] = ()
+    queues: tuple[QueueChange, ...] = ()
+    project: tuple[FieldChange, ...] = ()
+    code: tuple[CodeChange, ...] = ()
+    unread: tuple[Unread, ...] = ()
 
     @property
     def is_empty(self) -> bool:
-        """Whether applying it would change nothing, and nothing is bad."""
-        return not self.changes and not self.summary.invalid
+        """Whether applying it would change nothing in any environment, and nothing is invalid."""
+        found = (self.changes, self.summary.invalid, self.environments, self.queues, self.project, self.code)
+        return not any(found)
+
+    def as_environment(self, name: str) -> EnvironmentPlan:
+        """The same, as the plan of one of several environments."""
+        return EnvironmentPlan(
+            name=name,
+            digest=self.digest,
+            summary=self.summary,
+            changes=self.changes,
+            withheld=self.withheld,
+            findings=self.findings,
+            kept=self.kept,
+        )
 
 
-def preview(plan: Plan, *, base: str | None, now: datetime, in_flight: Mapping[str, int] | None = None) -> Preview:
-    """Describe this plan; fire times are those after `now`."""
+def preview(
+    plan: Plan,
+    *,
+    base: str | None,
+    now: datetime,
+    in_flight: Mapping[str, int] | None = None,
+    environment: str | None = None,
+) -> Preview:
+    """Describe this plan, made for `environment`; fire times are those after `now`."""
     describe = _Describer(plan, now, in_flight or {})
     withheld = [one.entry for one in plan.keep if one.reason == WITHHELD]
     updates = [update for update in plan.update if update.is_real]
@@ -113,6 +159,7 @@ def preview(plan: Plan, *, base: str | None, now: datetime, in_flight: Mapping[s
             for one in sorted(plan.keep, key=lambda one: one.entry.name)
             if one.reason != WITHHELD
         ),
+        environment=environment,
     )
 
 

@@ -351,4 +351,4 @@ def _is_same(known: SourceStatus, initial: SourceStatus) -> bool:
 
 def _follow(known: SourceStatus, initial: SourceStatus) -> SourceStatus:
     """What was known of the source, under the location that it is followed at now."""
-    return replace(known, repo=initial.repo, ref=initial.ref)
+    return replace(known, repo=initial.repo, ref=initial.ref, environment=initial.environment)

@@ -84,6 +84,10 @@ class RenderedSource:
         """The paths that differ between these two revisions."""
         return self._source.changed_files(revision, earlier)
 
+    def files_with_words(self, revision: str, words: Collection[str]) -> list[str]:
+        """The Python files of this revision in which one of these words stands."""
+        return self._source.files_with_words(revision, words)
+
     def has_checkout(self, revision: str) -> bool:
         """Whether `checkout` would return at once."""
         return self._source.has_checkout(revision)

@@ -2,52 +2,162 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from itertools import accumulate
 from typing import Any
 
 from controller.model.findings import Finding, Severity
-from controller.reconcile.preview import Change, Preview
+from controller.model.snapshots import PROJECT_FILE
+from controller.reconcile.preview import Change, EnvironmentPlan, Preview
+from controller.reconcile.project_changes import QueueChange
 from controller.reports.characters import visible
 
 _SIGNS = {"delete": "-", "update": "~", "create": "+"}
 _LONGEST = 120
 _MOST_FINDINGS = 50
-_MOST_ROWS, _MOST_DETAILS, _MOST_NOTES = 25_000, 25_000, 10_000
+_MOST_NAMES = 10
+_MOST_ROWS, _MOST_DETAILS, _MOST_NOTES, _MOST_OTHERS = 23_000, 23_000, 8_000, 4_000
 """Characters of each part in Markdown: GitHub takes 65,536 as a comment."""
 
 
 def as_text(view: Preview) -> str:
-    """One block for each change, deletions first, then what is wrong, then the sum."""
-    lines: list[str] = []
-    for change in view.changes:
-        lines.append(f"{_SIGNS[change.action]} {change.action} {_title(change)}  ({change.file}:{change.line})")
-        lines += [f"    {line}" for line in _details(change)]
-    lines += _notes(view)
+    """One block for each change, deletions first, then what is wrong, each environment that differs, and the sum."""
+    lines = [*_changes(view), *_others(view), *_notes(view)]
+    for names, found in _environments(view):
+        lines += ["", f"{_named(names)}: {_environment_counts(view, found)}"]
+        own = _own_part(view, found)
+        lines += [f"  {line}" for line in (*_changes(own), *_notes(own), *_as_above(found, own))]
+        lines += [f"  Digest {found.digest}", *(f"  {line}" for line in _withheld(found, _in(names)))]
     if lines:
         lines.append("")
-    return "\n".join(visible(line) for line in (*lines, *_sum(view)))
+    return "\n".join(visible(line) for line in (*lines, *_sum(view))).lstrip("\n")
 
 
 def as_markdown(view: Preview) -> str:
-    """A heading, the sum, a table of all changes, and the details folded away."""
-    lines = [f"### Plan: {_counts(view)}", ""]
-    lines += [f"`{_short(view.base)}` → `{_short(view.head)}`", ""]
-    if view.withheld is not None:
-        lines += [f"> **Deletions will be withheld:** {view.withheld.reason}.", ""]
-        lines += [f"> To release them: `controller approve {view.withheld.digest}`", ""]
-    if view.changes:
-        lines += ["| | deployment | declared in | next fire times |", "|---|---|---|---|"]
-        rows = _fitting(map(_row, view.changes), _MOST_ROWS)
-        lines += [*rows, ""]
-        if len(rows) < len(view.changes):
-            lines += [f"… and {len(view.changes) - len(rows)} more changes: `controller plan -o json`", ""]
-        lines += _fitting(filter(None, map(_folded, view.changes)), _MOST_DETAILS)
-    notes = _fitting((f"- {_cell(note)}" for note in _notes(view)), _MOST_NOTES)
-    if notes:
-        lines += ["**Findings**", "", *notes, ""]
-    lines.append(f"Digest `{view.digest}`")
+    """A heading, the sum, a table of all changes, and the details folded away; then each environment that differs."""
+    groups = _environments(view)
+    share = 1 + len(groups)
+    lines = [f"### Plan: {_all_counts(view)}", ""]
+    base, head = _short(view.base), _short(view.head)
+    lines += [f"`{head}` is the last applied revision" if view.base == view.head else f"`{base}` → `{head}`", ""]
+    lines += [*_warned(view, _own(view)), *_table(view, share)]
+    others = _fitting((f"- {_cell(line)}" for line in _others(view)), _MOST_OTHERS)
+    lines += [*others, ""] if others else []
+    lines += [f"Digest `{view.digest}`"]
+    for names, found in groups:
+        lines += ["", f"#### {_named(names)}: {_environment_counts(view, found)}", ""]
+        own = _own_part(view, found)
+        lines += [*_warned(found, _in(names)), *_table(own, share)]
+        lines += [text for line in _as_above(found, own) for text in (line, "")]
+        lines.append(f"Digest `{found.digest}`")
     return "\n".join(lines)
+
+
+def _environments(view: Preview) -> list[tuple[list[str], EnvironmentPlan]]:
+    """The environments whose plans are not the one above, those with the same plan together."""
+    usual = view.as_environment("")
+    found: list[tuple[list[str], EnvironmentPlan]] = []
+    for one in view.environments:
+        anonymous = replace(one, name="")
+        if anonymous == usual:
+            continue
+        names = next((names for names, other in found if replace(other, name="") == anonymous), None)
+        if names is None:
+            found.append(([one.name], one))
+        else:
+            names.append(one.name)
+    return found
+
+
+def _own_part(view: Preview, found: EnvironmentPlan) -> EnvironmentPlan:
+    """What differs in the environment from what is said above."""
+    usual = {(change.action, change.deployment): change for change in view.changes}
+    return replace(
+        found,
+        changes=tuple(change for change in found.changes if usual.get((change.action, change.deployment)) != change),
+        findings=tuple(finding for finding in found.findings if finding not in view.findings),
+        kept=tuple(one for one in found.kept if one not in view.kept),
+    )
+
+
+def _as_above(found: EnvironmentPlan, own: EnvironmentPlan) -> Iterator[str]:
+    count = len(found.changes) - len(own.changes)
+    if count and own.changes:
+        yield f"{count} more {'change' if count == 1 else 'changes'} as above"
+
+
+def _named(names: list[str]) -> str:
+    return f"Environment {names[0]}" if len(names) == 1 else f"Environments {', '.join(names)}"
+
+
+def _environment_counts(view: Preview, found: EnvironmentPlan) -> str:
+    is_same = found.summary == view.summary and not _own_part(view, found).changes
+    return "the same changes" if is_same else _counts(found)
+
+
+def _in(names: list[str]) -> str:
+    return f" in {' or '.join(names)}"
+
+
+def _warned(view: Preview | EnvironmentPlan, where: str) -> list[str]:
+    """What is withheld, as a quotation in Markdown."""
+    if view.withheld is None:
+        return []
+    command = f"`controller approve {view.withheld.digest}`"
+    return [
+        f"> **Deletions will be withheld:** {view.withheld.reason}.",
+        "",
+        f"> To release them{where}: {command}",
+        "",
+    ]
+
+
+def _table(view: Preview | EnvironmentPlan, share: int) -> Iterator[str]:
+    """All changes, the details of each, and what is wrong, in the part of a comment that is one of `share`."""
+    if view.changes:
+        yield from ("| | deployment | declared in | next fire times |", "|---|---|---|---|")
+        rows = _fitting(map(_row, view.changes), _MOST_ROWS // share)
+        yield from (*rows, "")
+        if len(rows) < len(view.changes):
+            yield from (f"… and {len(view.changes) - len(rows)} more changes: `controller plan -o json`", "")
+        yield from _fitting(filter(None, map(_folded, view.changes)), _MOST_DETAILS // share)
+    notes = _fitting((f"- {_cell(note)}" for note in _notes(view)), _MOST_NOTES // share)
+    if notes:
+        yield from ("**Findings**", "", *notes, "")
+
+
+def _others(view: Preview) -> Iterator[str]:
+    """What changes beside the documents: queues, the project, code."""
+    for queue in view.queues:
+        yield f"~ queue {queue.queue}: {_limits(queue)}"
+    for field in view.project:
+        yield f"~ {PROJECT_FILE} {field.path}: {_value(field.before)} -> {_value(field.after)}"
+    together: dict[tuple[str, ...], list[str]] = {}
+    for change in view.code:
+        together.setdefault(change.files, []).append(change.deployment)
+    for files, names in together.items():
+        yield f"~ code of {_several(names)} changed: {', '.join(files)}"
+    yield from (f"! the imports of {one.file} were not followed: {one.reason}" for one in view.unread)
+
+
+def _limits(queue: QueueChange) -> str:
+    before, after = ("no limit" if limit is None else str(limit) for limit in (queue.before, queue.after))
+    if queue.action == "changed":
+        return f"{before} → {after}"
+    limit = "no limit" if queue.after is None else f"limit {queue.after}"
+    return f"added, {limit}" if queue.action == "added" else "removed"
+
+
+def _several(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names) if more <= 1 else f"{', '.join(names[:_MOST_NAMES])} and {more} more"
+
+
+def _changes(view: Preview | EnvironmentPlan) -> Iterator[str]:
+    for change in view.changes:
+        yield f"{_SIGNS[change.action]} {change.action} {_title(change)}  ({change.file}:{change.line})"
+        yield from (f"    {line}" for line in _details(change))
 
 
 def _folded(change: Change) -> str:
@@ -96,17 +206,51 @@ def _title(change: Change) -> str:
 
 
 def _sum(view: Preview) -> Iterator[str]:
-    yield f"Plan: {_counts(view)}."
-    yield f"From {view.base or 'nothing'} to {view.head}."
+    where = "" if view.environment is None else f" in environment {view.environment}"
+    yield f"Plan{where}: {_all_counts(view)}."
+    if view.base == view.head:
+        yield f"{view.head} is the last applied revision."
+    else:
+        yield f"From {view.base or 'nothing'} to {view.head}."
     yield f"Digest {view.digest}"
+    yield from _withheld(view, _own(view))
+
+
+def _own(view: Preview) -> str:
+    """Where the plan at the top holds."""
+    if view.environment is not None:
+        return f" in {view.environment}"
+    return " outside of all environments" if _environments(view) else ""
+
+
+def _withheld(view: Preview | EnvironmentPlan, where: str) -> Iterator[str]:
+    """What is withheld, and how to release it: a digest holds only `where` the plan does."""
     if view.withheld is not None:
         yield f"Deletions will be withheld: {view.withheld.reason}."
-        yield f"To release them: controller approve {view.withheld.digest}"
+        yield f"To release them{where}: controller approve {view.withheld.digest}"
 
 
-def _counts(view: Preview) -> str:
+def _all_counts(view: Preview) -> str:
+    """The counts, those of what changes beside the documents, and those of each environment that differs."""
+    others = [
+        f"{len(found)} {one if len(found) == 1 else several} changed"
+        for found, one, several in (
+            (view.queues, "queue", "queues"),
+            (view.project, "project field", "project fields"),
+            (view.code, "deployment's code", "deployments' code"),
+        )
+        if found
+    ]
+    counts = _counts(view)
+    if others and not view.changes:
+        counts = counts.removeprefix("no changes, ")
+    found = [f"in {', '.join(names)}: {_environment_counts(view, plan)}" for names, plan in _environments(view)]
+    return "; ".join([", ".join([*others, counts]), *found])
+
+
+def _counts(view: Preview | EnvironmentPlan) -> str:
     found = view.summary
-    if view.is_empty:
+    if not view.changes and not found.invalid:
         return f"no changes, {found.unchanged} unchanged"
     parts = (("delete", found.delete), ("update", found.update), ("create", found.create))
     words = [f"{count} to {word}" for word, count in parts if count]
@@ -114,13 +258,22 @@ def _counts(view: Preview) -> str:
     return ", ".join([*words, *([f"{found.invalid} invalid"] if found.invalid else [])])
 
 
-def _notes(view: Preview) -> Iterator[str]:
+def _notes(view: Preview | EnvironmentPlan) -> Iterator[str]:
     """What is wrong, and what stays because of that, or because it says so."""
     errors = [finding for finding in view.findings if finding.severity is Severity.ERROR]
     yield from (f"! {_finding(finding)}" for finding in errors[:_MOST_FINDINGS])
-    yield from (f"= keep {one.deployment}: {one.message}" for one in view.kept[:_MOST_FINDINGS])
-    if len(view.kept) > _MOST_FINDINGS:
-        yield f"= keep {len(view.kept) - _MOST_FINDINGS} more"
+    reasons: dict[str, list[str]] = {}
+    for one in view.kept:
+        reasons.setdefault(one.message, []).append(one.deployment)
+    shown = list(reasons.items())[:_MOST_FINDINGS]
+    for message, names in shown:
+        if len(names) > _MOST_NAMES:
+            yield f"= {_several(names)} stay active: {message}"
+        else:
+            yield from (f"= {name} stays active: {message}" for name in names)
+    more = len(view.kept) - sum(len(names) for _, names in shown)
+    if more:
+        yield f"= {more} more stay active: `controller plan -o json`"
 
 
 def _finding(finding: Finding) -> str:

@@ -9,6 +9,7 @@ raises. What can't be known for sure is not talked about: silence may be wrong, 
 """
 
 from controller.signatures.checking import check
+from controller.signatures.imports import Import, candidates, module_name, read_imports
 from controller.signatures.module import Module, read_module, refused_module, unread_module
 from controller.signatures.parameters import Flow
 from controller.signatures.problems import ParameterCode, ParameterProblem, Problem
@@ -17,11 +18,15 @@ from controller.signatures.reading import MAX_BYTES
 __all__ = [
     "MAX_BYTES",
     "Flow",
+    "Import",
     "Module",
     "ParameterCode",
     "ParameterProblem",
     "Problem",
+    "candidates",
     "check",
+    "module_name",
+    "read_imports",
     "read_module",
     "refused_module",
     "unread_module",

@@ -97,6 +97,10 @@ class DirectorySource:
         """Earlier files are not kept."""
         return None
 
+    def files_with_words(self, revision: str, words: Collection[str]) -> list[str]:  # noqa: ARG002
+        """Earlier files are not kept, so nobody asks for what depends on their changes."""
+        return []
+
     def has_checkout(self, revision: str) -> bool:  # noqa: ARG002
         """Always."""
         return True

@@ -47,6 +47,9 @@ class DirectoryCode:
         except OSError as error:
             raise SourceError(f"{path} can't be read: {error.strerror}.") from error
 
+    def read_ahead(self, paths: Iterable[str]) -> None:
+        """Nothing is gained by it on disk."""
+
     def look(self) -> bool:
         """Look again at all that was asked for; whether any of it has changed."""
         now = {path: "" if (file := self._file(path)) is None else file.digest for path in self.asked}

@@ -67,6 +67,10 @@ class Source(Protocol):
         """The paths that differ between these two revisions, sorted, and how; None where it can't be told."""
         ...
 
+    def files_with_words(self, revision: str, words: Collection[str]) -> list[str]:
+        """The Python files of this revision in which one of these words stands; none where there is no history."""
+        ...
+
     def has_checkout(self, revision: str) -> bool:
         """Whether `checkout` would return at once."""
         ...

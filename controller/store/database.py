@@ -20,7 +20,7 @@ from controller.errors import StateError, StorageFullError
 
 READERS = 4
 """How many reading connections the surfaces keep open; at most twice as many at once."""
-SCHEMA_HEAD = "0009"
+SCHEMA_HEAD = "0010"
 
 # What goes wrong arrives as a StateError; SQLAlchemy would also print a traceback where no logging is set up.
 logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())

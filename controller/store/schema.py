@@ -68,6 +68,7 @@ source = Table(
     Column("followed", Text),
     Column("watch_problem", Text),
     Column("overdue_since", Instant),
+    Column("environment", Text),
 )
 
 inventory = Table(

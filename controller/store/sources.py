@@ -30,6 +30,7 @@ def find(tx: Transaction) -> SourceStatus | None:
         followed=row.followed,
         watch_problem=row.watch_problem,
         overdue_since=row.overdue_since,
+        environment=row.environment,
     )
 
 
@@ -49,6 +50,7 @@ def put(tx: Transaction, status: SourceStatus) -> None:
         "watch_problem": status.watch_problem,
         "overdue_since": status.overdue_since,
         "withheld": None if status.withheld is None else asdict(status.withheld),
+        "environment": status.environment,
         "approved": case((source.c.approved == digest, source.c.approved), else_=None),
     }
     done = tx.connection.execute(update(source).where(source.c.project == tx.project).values(**values))

@@ -45,6 +45,7 @@ def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
         ("tags", words.plain(", ".join(view.tags) or "-")),
         ("version", words.plain(view.version or "-")),
         ("revision", words.revision(view.revision)),
+        ("environment", words.plain(view.environment or "none")),
         ("sync", words.state(view.sync)),
         ("health", words.state(view.health)),
         ("parameters", words.parameters(view.parameters)),

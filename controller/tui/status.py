@@ -53,6 +53,7 @@ def _head(view: StatusView, now: datetime) -> RenderableType:
         running = Text("not running", style="yellow")
     grid.add_row("controller", running)
     grid.add_row("source", words.plain(view.source.repo) + Text("  ") + words.revision(view.source.revision))
+    grid.add_row("environment", words.plain(view.source.environment or "none"))
     if view.source.watch_problem is not None:
         grid.add_row("", Text("polling only: ", style="yellow") + words.plain(view.source.watch_problem))
     for condition in view.source.conditions:

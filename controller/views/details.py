@@ -1,7 +1,7 @@
 """One deployment, whole: its fields, schedules in words, findings, and when it fires."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -38,7 +38,10 @@ class ScheduleView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentDetail(DeploymentView):
-    """Everything about one deployment. `revision` is what its next run would execute."""
+    """Everything about one deployment. `revision` is what its next run would execute.
+
+    `environment` is the one whose overlays are applied, None where none are.
+    """
 
     revision: str | None
     spec_digest: str | None
@@ -47,6 +50,7 @@ class DeploymentDetail(DeploymentView):
     timeout_seconds: float | None
     env: Mapping[str, str]
     findings: tuple[Finding, ...]
+    environment: str | None = None
 
 
 def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDetail:
@@ -59,9 +63,12 @@ def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDeta
         raise unknown_deployment(name, [*inventory.entries(tx), *unknown])
     findings = tuple(finding for finding in (source.findings if source else ()) if finding.deployment == name)
     if entry is None:
-        return _detail(never_valid(unknown[name]), None, None, findings, now)
-    revision = entry.pinned or (source and source.last_applied_revision) or entry.revision
-    return _detail(row_of(in_force(entry), last_runs.of(tx, name), moment), built(entry), revision, findings, now)
+        found = _detail(never_valid(unknown[name]), None, None, findings, now)
+    else:
+        revision = entry.pinned or (source and source.last_applied_revision) or entry.revision
+        row = row_of(in_force(entry), last_runs.of(tx, name), moment)
+        found = _detail(row, built(entry), revision, findings, now)
+    return replace(found, environment=None if source is None else source.environment)
 
 
 def fire_times(tx: Transaction, name: str, after: datetime, count: int) -> list[datetime]:

@@ -39,14 +39,17 @@ def checks(
     state: StateDirectory,
     observe: Callable[[], str],
     watch: Callable[[], str | None],
+    *,
     max_running: int | None = None,
+    environment: str | None = None,
 ) -> list[Check]:
     """All checks. `observe` gives the present revision of the source, or raises ControllerError.
 
     `watch` says why its changes can't be watched for; None if they can. `max_running`: how many flows are to run at
-    once.
+    once. `environment` is the one whose overlays are applied, None where none are.
     """
-    found = [_python(), _git(), _sqlite(), _zones(), _source(observe), _watching(watch), _user()]
+    found = [_python(), _git(), _sqlite(), _zones(), _source(observe), _environment(environment), _watching(watch)]
+    found.append(_user())
     if max_running is not None:
         found.append(_open_files(max_running))
     return [*found, *_state(state)]
@@ -82,6 +85,10 @@ def _source(observe: Callable[[], str]) -> Check:
         return Check(name="source", status="ok", message=observe())
     except ControllerError as error:
         return Check(name="source", status="error", message=error.message, hint=error.hint)
+
+
+def _environment(name: str | None) -> Check:
+    return Check(name="environment", status="ok", message=name or "none: no overlays are applied")
 
 
 def _watching(watch: Callable[[], str | None]) -> Check:

@@ -34,7 +34,10 @@ class ControllerView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceView:
-    """What the last pass found. `watch_problem` says why changes are only polled for; None if they are watched for."""
+    """What the last pass found. `environment` is the one whose overlays are applied, None where none are.
+
+    `watch_problem` says why changes are only polled for; None if they are watched for.
+    """
 
     repo: str
     ref: str | None
@@ -44,6 +47,7 @@ class SourceView:
     conditions: tuple[ConditionView, ...]
     findings: tuple[Finding, ...]
     watch_problem: str | None
+    environment: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +165,7 @@ def source_view(status: SourceStatus | None, location: Location) -> SourceView:
         conditions=() if status is None else source_conditions(status.conditions, status.overdue_since),
         findings=() if status is None else status.findings,
         watch_problem=None if status is None else status.watch_problem,
+        environment=location.environment if status is None else status.environment,
     )
 
 

@@ -7,7 +7,7 @@ comes from one seed: the same seed is the same history.
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -76,6 +76,9 @@ class MemorySource:
         """There is no code."""
         return Path("/nowhere/tree")
 
+    def files_with_words(self, revision: str, words: Collection[str]) -> list[str]:  # noqa: ARG002
+        return []
+
     def has_checkout(self, revision: str) -> bool:  # noqa: ARG002
         """Always at hand."""
         return True
@@ -100,6 +103,9 @@ class MemorySource:
 
 
 class _NoCode:
+    def read_ahead(self, paths: Iterable[str]) -> None:
+        """Nothing is gained by it."""
+
     def find(self, paths: Any) -> dict[str, Any]:  # noqa: ARG002
         return {}
 

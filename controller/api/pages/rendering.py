@@ -66,6 +66,7 @@ def render(
         "ready": ready,
         "bad_files": len(bad_files),
         "repo": str(parts.location.repo),
+        "environment": parts.location.environment,
         "zones": zones,
         "zone": zones.get(zone_of),
     }

@@ -88,7 +88,10 @@ class Finding(TypedDict):
 
 
 class DeploymentDetail(Deployment):
-    """Everything about one deployment. `revision` is what its next run would execute."""
+    """Everything about one deployment. `revision` is what its next run would execute.
+
+    `environment` is the one whose overlays are applied, None where none are.
+    """
 
     revision: str | None
     spec_digest: str | None
@@ -97,6 +100,7 @@ class DeploymentDetail(Deployment):
     timeout_seconds: float | None
     env: dict[str, str]
     findings: list[Finding]
+    environment: str | None
 
 
 class Document(TypedDict):

@@ -75,8 +75,48 @@ class Withheld(TypedDict):
     plan_digest: str
 
 
+class EnvironmentPlan(TypedDict):
+    """What the same commit changes where the controller runs with `--environment` and this name."""
+
+    name: str
+    digest: str
+    summary: Summary
+    changes: list[Change]
+    withheld: Withheld | None
+    findings: list[Finding]
+    kept: list[Stays]
+
+
+class QueueChange(TypedDict):
+    """A queue that is `added`, `removed` or `changed`. The limits are None where there is no limit, or no queue."""
+
+    action: str
+    queue: str
+    before: int | None
+    after: int | None
+
+
+class CodeChange(TypedDict):
+    """A deployment whose code changes: `files` are the changed ones among those that its run would load."""
+
+    deployment: str
+    files: list[str]
+
+
+class Unread(TypedDict):
+    """A file whose imports could not be followed, and why."""
+
+    file: str
+    reason: str
+
+
 class Plan(TypedDict):
-    """The contract of `controller plan -o json`: deletions come first, then updates, then creations."""
+    """The contract of `controller plan -o json`: deletions come first, then updates, then creations.
+
+    `environment` is the one that was planned, None outside of all. `environments` are the declared ones in which the
+    commit changes something, where all were asked for. `queues` and `project` are what changes in controller.yaml,
+    `code` the deployments that run changed files, and `unread` the files whose imports could not be followed.
+    """
 
     base: str | None
     head: str
@@ -86,10 +126,16 @@ class Plan(TypedDict):
     withheld: Withheld | None
     findings: list[Finding]
     kept: list[Stays]
+    environment: str | None
+    environments: list[EnvironmentPlan]
+    queues: list[QueueChange]
+    project: list[FieldChange]
+    code: list[CodeChange]
+    unread: list[Unread]
 
 
 class Source(TypedDict):
-    """What the last pass found."""
+    """What the last pass found. `environment` is the one whose overlays are applied, None where none are."""
 
     repo: str
     ref: str | None
@@ -99,6 +145,7 @@ class Source(TypedDict):
     conditions: list[Condition]
     findings: list[Finding]
     watch_problem: str | None
+    environment: str | None
 
 
 class Event(TypedDict):

@@ -128,6 +128,11 @@ class GitCode:
         self._ahead |= {object_id: size for object_id, size in new.items() if size <= _AHEAD_BYTES}
         return found
 
+    def read_ahead(self, paths: Iterable[str]) -> None:
+        """Read these with as few processes as fit into memory, once the first of them is asked for."""
+        found = self.find(paths).values()
+        self._ahead |= {file.digest: file.size for file in found if file.size <= _AHEAD_BYTES}
+
     def read(self, path: str) -> bytes:
         """The content of one of them."""
         found = self.find([path]).get(path)

@@ -15,7 +15,7 @@ from controller.sources.git.flow_code import CodeIndex, GitCode
 from controller.sources.git.manifests import ManifestTree, judge
 from controller.sources.git.objects import contents, in_chunks
 from controller.sources.git.process import Git, GitError, GitTimeoutError, Look, Work
-from controller.sources.git.trees import MODES, Difference, Entry, list_changes, list_tree
+from controller.sources.git.trees import MODES, Difference, Entry, find_words, list_changes, list_tree
 from controller.sources.source import Change
 
 
@@ -106,6 +106,12 @@ class CommitReader:
         if found is None:
             return None
         return {one.path: _kind(one) for one in sorted(found, key=lambda one: one.path)}
+
+    def files_with_words(self, revision: str, words: Collection[str]) -> list[str]:
+        """The Python files of this commit in which one of these words stands; git looks, and nothing is read here."""
+        commit = commit_of(revision)
+        with self._look(commit) as look:
+            return find_words(look, commit, words)
 
     def has_checkout(self, revision: str) -> bool:
         """Whether the export is there, and known to be as it was written."""

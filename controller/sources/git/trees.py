@@ -1,6 +1,6 @@
 """What a commit contains: all of it, or only what differs from another commit. Names are text with surrogates."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from controller.sources.exports import Kind
@@ -65,6 +65,21 @@ def list_changes(look: Look, old: str, new: str, *paths: str) -> list[Difference
         found.append(Difference(path, None if status == "D" else Entry(path, mode, object_id), status == "A"))
     look.work.entries += len(found)
     return found
+
+
+def find_words(look: Look, commit: str, words: Iterable[str]) -> list[str]:
+    """The regular Python files of the commit in which one of these words stands, sorted. Raises GitError."""
+    wanted = [part for word in sorted(set(words)) for part in ("-e", word)]
+    if not wanted:
+        return []
+    options = ("-l", "-z", "-F", "-w", "--text", "--full-name", "--no-recurse-submodules", "--no-textconv")
+    try:
+        listing = look.run("grep", *options, *wanted, commit, "--", "*.py")
+    except GitError as error:
+        if error.status == 1 and not error.text:  # nothing found
+            return []
+        raise
+    return sorted(_text(name.partition(b":")[2]) for name in listing.split(b"\0") if name)
 
 
 def parse_tree(content: bytes, id_length: int) -> Mapping[str, Entry]:

@@ -92,8 +92,9 @@ def test_what_is_kept_though_it_is_not_declared_any_more_is_told(command: Comman
         ("kept", "InvalidManifest"),
     ]
     assert "deployments/bad.yaml" in kept[0]["message"]
-    assert "= keep b: deployments/bad.yaml:2:1" in command("plan", *location).out
-    assert "keep b: " in command("plan", *location, "-o", "markdown").out
+    said = "b stays active: it may have moved into deployments/bad.yaml, which cannot be parsed"
+    assert f"= {said}\n" in command("plan", *location).out
+    assert said in command("plan", *location, "-o", "markdown").out
     (repository.path / "deployments/bad.yaml").unlink()
     repository.commit()
     answer = command("plan", *location[:2], "--base", "HEAD~2", "-o", "json")
@@ -111,3 +112,17 @@ def test_a_plan_of_a_thousand_changes_still_is_a_comment(command: Command, repos
     assert 0 < shown < 1000
     assert f"{1000 - shown} more changes" in text
     assert text.count("<details>") == text.count("</details>")
+
+
+def test_each_deployment_is_kept_for_a_reason_of_its_own(command: Command, repository: GitRepository) -> None:
+    names = [f"d{number}" for number in range(8)]
+    repository.commit({f"deployments/{name}.yaml": hourly(name) for name in names})
+    for name in names[:6]:
+        (repository.path / f"deployments/{name}.yaml").unlink()
+    repository.commit()
+    repository.commit({"deployments/clicks.yaml": "schedul: {}\n" + hourly("clicks")})
+    location = ("--repo", str(repository.path), "--base", "HEAD~2")
+    found = command("plan", *location, "-o", "json").json
+    assert [change["deployment"] for change in found["changes"]] == names[:6]
+    assert (found["kept"], found["summary"]["invalid"]) == ([], 1)
+    assert found["withheld"]["deployments"] == names[:6]

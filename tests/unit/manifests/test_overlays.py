@@ -96,6 +96,51 @@ def test_null_in_a_document_removes_a_default_and_is_a_value_elsewhere() -> None
     assert found["parameters"] == {"other": None, "verbose": True}
 
 
+PROD_ONLY = "environments:\n  prod: {defaults: {retries: {limit: 3}, parameters: {a: 1}, schedule: {interval: 1h}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "outside", "in_prod"),
+    [
+        ("retries: null", {}, {"parameters": {"a": 1}, "schedule": {"interval": "1h"}}),
+        ("retries: {limit: null}", {"retries": {}}, {"parameters": {"a": 1}, "schedule": {"interval": "1h"}}),
+        ("retries: {delay: null}", {"retries": {}}, {"retries": {"limit": 3}}),
+        ("schedule: null", {}, {"retries": {"limit": 3}, "parameters": {"a": 1}}),
+        ("schedule: {interval: 2h, start: null}", {"schedule": {"interval": "2h"}}, {"retries": {"limit": 3}}),
+        ("parameters: {a: null, b: null}", {"parameters": {"b": None}}, {"parameters": {"b": None}}),
+        ("environments: {prod: {timeout: null, retries: {delay: null}}}", {}, {"retries": {"limit": 3}}),
+    ],
+)
+def test_null_for_what_only_one_environment_has_a_default_for_is_valid_in_all(
+    said: str, outside: dict[str, Any], in_prod: dict[str, Any]
+) -> None:
+    text = f"name: a\nflow: f.py:m\n{said}\n"
+    assert read(text, project=PROD_ONLY, every=True).findings == ()
+    plain = document(read(text, project=PROD_ONLY), "a")
+    assert {key: value for key, value in plain.items() if key not in ("name", "flow")} == outside
+    assert document(read(text, project=PROD_ONLY, environment="prod"), "a").items() >= in_prod.items()
+
+
+def test_null_in_the_defaults_of_an_environment_removes_nothing_where_there_is_nothing() -> None:
+    project = "environments: {prod: {defaults: {timeout: null, retries: {delay: null, limit: 2}}}}\n"
+    assert read("name: a\nflow: f.py:m\n", project=project, every=True).findings == ()
+    found = document(read("name: a\nflow: f.py:m\n", project=project, environment="prod"), "a")
+    assert found == {"name": "a", "flow": "f.py:m", "retries": {"limit": 2}}
+
+
+def test_null_for_what_no_default_says_is_an_error_in_every_environment() -> None:
+    for environment in (None, "prod"):
+        state = read("name: a\nflow: f.py:m\ntimeout: null\n", project=PROD_ONLY, environment=environment)
+        assert [finding.code for finding in state.findings] == ["WrongType"]
+
+
+def test_what_is_missing_after_a_removal_is_missed_at_the_null() -> None:
+    project = "environments: {prod: {defaults: {flow: 'f.py:m'}}}\n"
+    for environment in (None, "prod"):
+        (finding,) = read("name: a\nflow: null\n", project=project, environment=environment).findings
+        assert at(finding)[:4] == ("MissingKey", "deployments/0.yaml", 2, 1)
+
+
 def test_a_finding_in_an_overlay_points_into_the_overlay() -> None:
     text = NIGHTLY.replace("0 3 * * *", "61 3 * * *")
     state = read(text, environment="prod")

@@ -132,6 +132,9 @@ def test_nothing_is_deleted_in_doubt(before: dict[str, str | None], after: dict[
     for name in names(plan)["delete"] | withheld:
         assert name not in desired.declared_names
         assert recorded[name].file not in bad
+    if not (desired.unclear_files or snapshot.refused):
+        for name in names(plan)["keep"] - withheld:
+            assert name in desired.declared_names or recorded[name].file in bad
     if not bad:
         assert names(plan)["keep"] == withheld
         assert names(plan)["delete"] | withheld == recorded.keys() - desired.deployments.keys()

@@ -148,13 +148,60 @@ def test_a_deletion_is_withheld_while_a_new_file_can_not_be_read(world: World) -
 
 def test_a_withheld_deletion_stays_withheld_while_the_doubt_lasts(world: World) -> None:
     world.put(gone=hourly("gone"))
-    world.put(gone=None, moved=hourly("new") + "---\nname: b\ncommand: 5\n")
-    assert "gone" in world.entries()
+    world.put(gone=None, moved=hourly("new") + "---\ncommand: ['true']\n")
+    message = "it may have moved into deployments/moved.yaml, which declares a deployment without a valid name"
+    assert ready(world, "gone").message == message
     world.restart()
     world.put(other=hourly("other"))
     assert "gone" in world.entries()
     world.put(moved=hourly("new"))
     assert "gone" not in world.entries()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("name: weekly\ncommand: 5\n", id="a wrong type"),
+        pytest.param("name: weekly\ncommand: [forecast]\nschedul: {}\n", id="an unknown key, and the name elsewhere"),
+        pytest.param(hourly("weekly") + "---\nname: daily\ncommand: 5\n", id="two documents, both with a name"),
+        pytest.param("name: weekly\ncommand: [a]\ndescription: a: b\ntimeout: 1h\n", id="no YAML after the name"),
+        pytest.param('{"name": "weekly", "command" ["a"]}\n', id="no JSON after the name"),
+        pytest.param("name: weekly\ncommand: [a, b\ntimeout: 1h\npriority: 1\n", id="a list that is not closed"),
+    ],
+)
+def test_a_broken_file_whose_names_can_be_read_keeps_only_those(world: World, text: str) -> None:
+    world.put(forecast=hourly("forecast"), weekly=hourly("weekly"))
+    world.put(forecast=None, weekly=None, moved=text)
+    assert list(world.entries()) == ["weekly"]
+    assert "deployments/moved.yaml:" in ready(world, "weekly").message
+    world.put()
+    assert list(world.entries()) == ["weekly"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        pytest.param("name: [\n", "which cannot be parsed", id="broken from the start"),
+        pytest.param("name: weekly\ncommand: [a, b\n", "which cannot be parsed", id="cut off"),
+        pytest.param('name: weekly\ndescription: "x\n', "which cannot be parsed", id="a quote that is never closed"),
+        pytest.param("name: weekly\na: b: c\n---\nx: 1\n", "which cannot be parsed", id="more documents"),
+        pytest.param("name: weekly\n---\na: b: c\nx: 1\n", "which cannot be parsed", id="broken in the second"),
+        pytest.param("- name: weekly\n  a: b: c\n- x: 1\n", "which cannot be parsed", id="a list"),
+        pytest.param("name: weekly\n<<<<<<< a\nx: 1\n", "which cannot be parsed", id="an unfinished merge"),
+        pytest.param("name: weekly\na: b: c\nname: daily\n", "which cannot be parsed", id="two names"),
+        pytest.param("command: [a]\n", "which declares a deployment without a valid name", id="no name"),
+        pytest.param("name: For ecast\ncommand: [a]\n", "which declares a deployment without a valid name", id="bad"),
+        pytest.param("name: a\nname: b\n", "which declares a deployment without a valid name", id="a name twice"),
+        pytest.param("name: a\nenv: {}\nx:\n  name: forecast\n", "which has errors", id="declared further in"),
+    ],
+)
+def test_a_deletion_waits_while_the_names_of_a_broken_file_are_not_all_known(world: World, text: str, why: str) -> None:
+    world.put(forecast=hourly("forecast"), other=hourly("other"))
+    for _ in range(2):
+        world.put(**({"forecast": None} if (world.root / "deployments/forecast.yaml").exists() else {}), moved=text)
+        assert ready(world, "forecast").message == f"it may have moved into deployments/moved.yaml, {why}"
+    world.put(moved=None)
+    assert list(world.entries()) == ["other"]
 
 
 def test_a_document_removed_from_a_good_file_is_pruned_though_another_file_is_broken(world: World) -> None:

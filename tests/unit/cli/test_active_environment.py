@@ -1,0 +1,51 @@
+"""Which environment is applied is said wherever somebody looks: status, a deployment, doctor, the log, and in plans."""
+
+import pytest
+
+from tests.conftest import GitRepository
+from tests.unit.cli.conftest import Command
+
+FILES = {
+    "deployments/a.yaml": (
+        "name: a\ncommand: ['true']\nschedule: {cron: '0 * * * *'}\nenvironments: {prod: {description: live}}\n"
+    )
+}
+
+
+@pytest.fixture
+def where(repository: GitRepository) -> tuple[str, str]:
+    repository.commit(FILES)
+    return "--repo", str(repository.path)
+
+
+@pytest.mark.parametrize("name", ["prod", None])
+def test_the_active_environment_is_shown(command: Command, where: tuple[str, str], name: str | None) -> None:
+    chosen = ("--environment", name) if name else ()
+    assert command("run", "--once", *where, *chosen).code == 0
+    assert command("status", "-o", "json", *where).json["source"]["environment"] == name
+    assert f"environment  {name or 'none'}" in command("status", *where).out
+    assert command("deployments", "show", "a", "-o", "json", *where).json["environment"] == name
+    assert f"environment  {name or 'none'}" in command("deployments", "show", "a", *where).out
+    checks = {one["name"]: one for one in command("doctor", "-o", "json", *where).json}
+    assert checks["environment"]["status"] == "ok"
+    assert checks["environment"]["message"] == (name or "none: no overlays are applied")
+
+
+def test_before_the_first_pass_it_is_the_one_that_would_be_applied(command: Command, where: tuple[str, str]) -> None:
+    answer = command("status", "-o", "json", *where, "--environment", "prod")
+    assert answer.json["source"]["environment"] == "prod"
+
+
+def test_without_a_base_a_plan_is_made_for_the_active_environment(command: Command, where: tuple[str, str]) -> None:
+    assert command("run", "--once", *where, "--environment", "prod").code == 0
+    answer = command("plan", *where, "-o", "json")
+    assert (answer.code, answer.json["environment"], answer.json["changes"]) == (0, "prod", [])
+    text = command("plan", *where).out
+    assert text.startswith("Plan in environment prod: no changes, 1 unchanged.\nmain@sha1:")
+    assert "is the last applied revision." in text
+
+
+def test_another_environment_is_applied_and_shown_after_a_restart(command: Command, where: tuple[str, str]) -> None:
+    assert command("run", "--once", *where, "--environment", "prod").code == 0
+    assert command("run", "--once", *where).code == 0
+    assert command("status", "-o", "json", *where).json["source"]["environment"] is None
