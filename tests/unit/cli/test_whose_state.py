@@ -6,7 +6,6 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -163,7 +162,7 @@ def test_different_repositories_are_different(one: str, other: str) -> None:
 
 
 @pytest.fixture
-def used(followed: Followed) -> Iterator[Followed]:
+def used(followed: Followed) -> Followed:
     """A state with one run, as a controller leaves it that was killed: with a write-ahead log."""
     assert followed("trigger", "sums", "--wait").code == 0
     return followed
