@@ -118,14 +118,14 @@ def walls_between(rule: Cron, low: datetime, high: datetime) -> Iterator[datetim
 
 
 def follows_real_time(rule: Cron) -> bool:
-    """Whether the rule runs through the hours instead of naming clock times.
+    """Whether the rule follows real time instead of naming clock times: its hour field begins with `*`.
 
-    That is so when its hour field starts with `*`, has a step, or names all 24 hours. Such a rule fires whenever the
-    clock shows a time it names: never for one left out, twice for one shown twice. So `0 * * * *` is every real hour,
-    and `0 */2 * * *` is the even hours that the clock shows: after a change three hours or one may lie between two.
+    This is the rule of Vixie cron, but for one thing: there a minute field that begins with `*` is enough. Such a
+    rule fires whenever the clock shows a time it names: never for one left out, twice for one shown twice. So
+    `0 * * * *` is every real hour, and `0 */2 * * *` is the even hours that the clock shows: after a change three
+    hours or one may lie between two. Every other hour field, `0-23` and `2-23/24` too, names clock times.
     """
-    hour = fields(rule)[1]
-    return hour.startswith("*") or "/" in hour or len(compiled(rule).hours) == 24
+    return fields(rule)[1].startswith("*")
 
 
 def fields(rule: Cron) -> list[str]:
