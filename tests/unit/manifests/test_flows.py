@@ -76,7 +76,7 @@ def test_findings_point_into_the_list_that_holds_the_bad_item() -> None:
 
 
 def test_what_every_schedule_lacks_is_missing_once_in_the_parameters() -> None:
-    schedules = "schedules:\n  - interval: 1h\n  - interval: 2h\n"
+    schedules = "schedules:\n  - interval: 2h\n  - interval: 3h\n"
     assert found(f"name: a\nflow: flows/etl.py:main\nparameters:\n  region: eu\n{schedules}") == [
         ("MissingParameter", 4, 3, "$.parameters")
     ]
@@ -86,14 +86,14 @@ def test_what_every_schedule_lacks_is_missing_once_in_the_parameters() -> None:
 def test_what_one_schedule_lacks_is_missing_there() -> None:
     assert found(
         "name: a\nflow: flows/etl.py:main\nschedules:\n"
-        "  - {interval: 1h, parameters: {nums: [1]}}\n  - {interval: 2h, parameters: {region: us}}\n"
+        "  - {interval: 2h, parameters: {nums: [1]}}\n  - {interval: 3h, parameters: {region: us}}\n"
     ) == [("MissingParameter", 5, 5, "$.schedules[1]")]
 
 
 def test_a_bad_value_is_told_where_it_is_written_and_only_once() -> None:
     assert found(
-        "name: a\nflow: flows/etl.py:main\nparameters: {nums: 1}\nschedules:\n  - interval: 1h\n"
-        "  - {interval: 2h, parameters: {nums: [a]}}\n  - interval: 3h\n"
+        "name: a\nflow: flows/etl.py:main\nparameters: {nums: 1}\nschedules:\n  - interval: 2h\n"
+        "  - {interval: 3h, parameters: {nums: [a]}}\n  - interval: 5h\n"
     ) == [
         ("WrongParameterType", 3, 20, "$.parameters.nums"),
         ("WrongParameterType", 6, 40, "$.schedules[1].parameters.nums[0]"),
