@@ -74,7 +74,7 @@ def _of_aws(text: str, kind: str, inner: str) -> ScheduleError:
     if kind.lower() == "rate":
         return _of_interval(text, inner)
     parts = inner.split()
-    hint = _FIVE
+    hint: str | None = _FIVE
     if len(parts) == 6:
         hint = _written([*_stars(parts[:4]), _weekdays(parts[4])], "leave out `cron( )` and the year") or _FIVE
     return ScheduleError(f"cron {quoted(text)} is written for AWS", hint=hint)
@@ -91,8 +91,8 @@ def _of_fields(text: str) -> ScheduleError | None:
         if re.match(r"[a-z_/.]\w", parts[5]) and parts[5].lower()[:3] not in _DAYS:
             hint = f'write cron: "{" ".join(parts[:5])}", and the program under command'
             return ScheduleError(message, hint=hint)
-    hint = _of_six_or_seven(parts)
-    return ScheduleError(message, hint=hint) if hint else None
+    found = _of_six_or_seven(parts)
+    return ScheduleError(message, hint=found) if found else None
 
 
 def _of_six_or_seven(parts: list[str]) -> str | None:

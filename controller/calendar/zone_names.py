@@ -108,7 +108,8 @@ def zone_hint(name: str, known: Collection[str]) -> str | None:
     if place := _PLACES.get(text.upper()) or _WINDOWS.get(text.lower()):
         return f"write {place}" if place in known else None
     if offset := _OFFSET.fullmatch(text):
-        return _of_offset(*offset.groups(default="0"), known)
+        sign, hours, minutes = offset.groups(default="0")
+        return _of_offset(sign, hours, minutes, known)
     wanted = text.casefold().replace(" ", "_")
     same = [zone for zone in known if wanted in (zone.casefold(), zone.casefold().rpartition("/")[2])]
     return f"write {min(same, key=lambda zone: (zone.casefold() != wanted, zone))}" if same else None

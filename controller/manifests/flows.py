@@ -67,6 +67,12 @@ class Flows:
             self._found[target] = None if file is None else self._read(target.path, file).find(target.name)
         return self._found[target]
 
+    def has(self, path: str) -> bool:
+        """Whether there is a file at `path`. Raises SourceError."""
+        file = self._file(path)
+        self._asked[path] = _digest(file)
+        return file is not None
+
     def take(self) -> Mapping[str, str | None]:
         """Which files were asked for since the last time, with their digests."""
         taken, self._asked = self._asked, {}

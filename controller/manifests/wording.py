@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
+from controller.manifests.commands import as_list, yaml_word
 from controller.manifests.nodes import Node, Path, Place, Problem, kind_of, shorten
 
 _NEAR = 0.6
@@ -154,7 +155,7 @@ def _type(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
         message=f"{_label(path)} must be {expected}, this is {shown}",
         place=node.place,
         path=path,
-        hint=_SECRET if _is_secret(path) else _type_hint(fault.instance, node.text, allowed),
+        hint=_SECRET if _is_secret(path) else _type_hint(fault.instance, node.text, allowed, path),
     )
 
 
@@ -163,16 +164,26 @@ def _is_secret(path: Path) -> bool:
     return len(path) > 1 and path[-2] == "secrets"
 
 
-def _type_hint(value: Any, text: str, allowed: list[str]) -> str | None:
+def _type_hint(value: Any, text: str, allowed: list[str], path: Path) -> str | None:
     if "string" in allowed and isinstance(value, bool | int | float):
         return f'write it in quotes: "{shorten(text)}"'
     if "boolean" in allowed and isinstance(value, str) and value.lower() in ("yes", "no", "on", "off"):
         return f"write {'true' if value.lower() in ('yes', 'on') else 'false'}"
     if "array" in allowed and isinstance(value, str):
-        return f"write it as a list: [{shorten(value)}]"
+        return _list_hint(value, path)
     if value is None and text == "":
         return "write a value, or remove the key"
     return None
+
+
+def _list_hint(value: str, path: Path) -> str | None:
+    """The list to write instead of a text: the words of a command, or what commas part."""
+    if path[-1:] == ("command",):
+        written = as_list(value)
+        return f"write it as a list: {written}" if written else "write each word of the command as an item of a list"
+    items = [item.strip() for item in value.split(",")] if len(value) <= 200 else []
+    written = ", ".join(yaml_word(item) for item in items if item)
+    return f"write it as a list: [{written}]" if written else None
 
 
 def _pattern(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:

@@ -111,6 +111,8 @@ def test_every_code_of_this_version_is_a_rule_that_explains_itself() -> None:
         "PythonNotRendered",
         "PlainSecret",
         "ClockChange",
+        "ShellCommand",
+        "CommandFileMissing",
         "ScheduleEnded",
         "ShadowedSchedule",
         "UnevenSteps",
