@@ -88,7 +88,7 @@ def _missing_key(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
 
 
 def _exactly_one(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
-    choices = [branch["required"][0] for branch in fault.rule]
+    choices = [branch["required"][0] for branch in fault.rule if "required" in branch]
     yield from _choice(choices, f"exactly one of {_or(choices)}", fault, root, path)
 
 
