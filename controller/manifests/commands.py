@@ -33,11 +33,15 @@ def as_list(text: str) -> str | None:
 
     A shell runs it where it needs one: for pipes, redirections, variables, patterns, and what only a shell can do.
     """
-    words = _words(text)
-    if words is None:
-        words = ["sh", "-c", text.strip()]
+    words = command_words(text)
     written = f"[{', '.join(map(yaml_word, words))}]"
     return written if words and len(written) <= _LONGEST_HINT else None
+
+
+def command_words(text: str) -> list[str]:
+    """The program and its arguments for the command line `text`, which may be the shell's."""
+    words = _words(text)
+    return ["sh", "-c", text.strip()] if words is None else words
 
 
 def yaml_word(word: str) -> str:

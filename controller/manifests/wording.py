@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from controller.manifests.commands import as_list, yaml_word
+from controller.manifests.foreign_keys import foreign_key_hint, foreign_type_hint, stands_for
 from controller.manifests.nodes import Node, Path, Place, Problem, kind_of, shorten
 
 _NEAR = 0.6
@@ -68,8 +69,14 @@ def _unknown_keys(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
             message=f"there is no key {shown} here",
             place=place,
             path=(*path, key),
-            hint=did_you_mean(key, known) or f"known keys: {', '.join(sorted(known))}",
+            hint=_key_hint(key, fault, root, path),
         )
+
+
+def _key_hint(key: str, fault: Fault, root: Node, path: Path) -> str:
+    known = fault.properties
+    foreign = None if _plain(key) in known else foreign_key_hint(path, key, fault.instance[key], root.value)
+    return foreign or did_you_mean(key, known) or f"known keys: {', '.join(sorted(known))}"
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str | None:
@@ -121,7 +128,9 @@ def _rank(place: Place) -> tuple[int, Place]:
 def _misspelt(fault: Fault, choices: Collection[str]) -> bool:
     """Whether an unknown key looks like one of `choices`: it gets its own finding, this one would be noise."""
     known = fault.properties
-    unknown = islice((key for key in fault.instance if key not in known), 20)
+    unknown = list(islice((key for key in fault.instance if key not in known), 20))
+    if not fault.path and any(stands_for(key) in choices or key == "deployments" for key in unknown):
+        return True
     return any(len(key) <= 40 and get_close_matches(_plain(key), choices, n=1, cutoff=_NEAR) for key in unknown)
 
 
@@ -155,7 +164,9 @@ def _type(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
         message=f"{_label(path)} must be {expected}, this is {shown}",
         place=node.place,
         path=path,
-        hint=_SECRET if _is_secret(path) else _type_hint(fault.instance, node.text, allowed, path),
+        hint=_SECRET
+        if _is_secret(path)
+        else foreign_type_hint(path, fault.instance) or _type_hint(fault.instance, node.text, allowed, path),
     )
 
 
