@@ -116,7 +116,7 @@ def _into_schedule(word: str, value: Any, document: Any) -> str | None:
 def _entry(key: str, builder: Builder, value: Any) -> str | None:
     try:
         inner = builder(value)
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError, KeyError):
         return None
     return None if inner is None else _within(f"write {key}: {_flow(inner)}")
 

@@ -103,11 +103,11 @@ def _instead_of(draft: Draft, name: str, value: object) -> str:
         return "choose another name: the controller sets these variables itself"
     if name == "PATH":
         return "write the path of the program in command: [/opt/tools/bin/tool, …]"
-    command = draft.get("command")
-    if command is not None and isinstance(value, str) and len(value) <= _SHOWN:
-        words = ["env", f"{name}={value}", *command]
+    command = draft.value.get("command")
+    if isinstance(command, list) and isinstance(value, str) and len(value) <= _SHOWN:
+        words = [word for word in ("env", f"{name}={value}", *command[:_SHOWN]) if isinstance(word, str)]
         written = ", ".join(map(yaml_word, words))
-        if all(isinstance(word, str) for word in words) and len(written) <= 2 * _SHOWN:
+        if len(words) == len(command) + 2 and len(written) <= 2 * _SHOWN:
             return f"write command: [{written}]"
     if name == "PYTHONPATH" and isinstance(value, str) and len(value) <= _SHOWN:
         folder = json.dumps(value.split(":")[0] or ".", ensure_ascii=False)
