@@ -15,6 +15,7 @@ from controller.calendar.durations import parse_duration
 from controller.calendar.firing import check, fire_times, next_fire_times
 from controller.calendar.jitter import jitter_offset
 from controller.calendar.missed import DueTimes, due, due_if_few
+from controller.calendar.moments import parse_moment
 from controller.calendar.shadowing import shadowed
 from controller.calendar.times import parse_time, zone
 from controller.calendar.zone_names import FIXED as FIXED_ZONES
@@ -37,6 +38,7 @@ __all__ = [
     "next_fire_times",
     "odd_steps",
     "parse_duration",
+    "parse_moment",
     "parse_time",
     "shadowed",
     "zone",
