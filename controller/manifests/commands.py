@@ -14,6 +14,7 @@ from controller.manifests.nodes import shorten
 from controller.manifests.scalars import plain_scalar
 from controller.model.deployments import CommandTarget
 from controller.model.findings import Severity
+from controller.signatures import cause_of
 
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_./+=@%^-]|:(?=[^\s\]]))+", re.ASCII)
 _SHELL = re.compile(r"[|&;<>()$`*?\[\]~#!{}\\\n]")
@@ -93,6 +94,22 @@ def check_command_files(draft: Draft, target: CommandTarget, directory: str, flo
             message = f"{shorten(word)} is looked up on PATH, although the repository has a file of this name"
             hint = f"write ./{word}"
             draft.add("CommandFileMissing", message, ("command", index), hint=hint, severity=Severity.WARNING)
+        else:
+            _check_content(draft, index, path, flows.content(path))
+
+
+def _check_content(draft: Draft, index: int, path: str, content: bytes) -> None:
+    """Add a warning where the file can't be started: its content is no script, or names no interpreter."""
+    cause = cause_of(content)
+    first = content.partition(b"\n")[0]
+    if cause is not None and not content.startswith(b"\x7fELF"):
+        message, hint = f"{shorten(path, 200)}:{cause.line}: {cause.message}", cause.hint
+    elif index == 0 and first.startswith(b"#!") and first.endswith(b"\r"):
+        message = f"{shorten(path, 200)}:1: the line #! ends with CRLF, so that no such interpreter is found"
+        hint = "save the file with LF line endings; `*.sh text eol=lf` in .gitattributes keeps them"
+    else:
+        return
+    draft.add("CommandFileInvalid", message, ("command", index), hint=hint, severity=Severity.WARNING)
 
 
 def _file_words(argv: tuple[str, ...]) -> list[int]:

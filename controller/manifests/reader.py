@@ -21,7 +21,7 @@ from controller.manifests.project import Project, read_project, unknown_environm
 from controller.manifests.rendered import NOT_RENDERED, load_rendered
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity, by_place
-from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, is_python, is_spec
+from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, is_json, is_python, is_spec
 
 MAX_FILES = 10_000
 MAX_FINDINGS_PER_FILE = 200
@@ -149,6 +149,7 @@ class ManifestReader:
     def _documents(self, reads: Mapping[str, _Read], unread: list[str]) -> DesiredState:
         findings = [finding for read in reads.values() for finding in read.findings]
         findings += _duplicates(reads)
+        findings += _same_but_for_case(reads)
         findings += _not_renamed(reads)
         findings += _renamed_twice(reads)
         if unread:
@@ -189,7 +190,7 @@ class ManifestReader:
 def _load(file: ManifestFile) -> Loaded:
     if is_python(file.path):
         return load_rendered(file.content)
-    return load(file.content, json=file.path.endswith(".json"))
+    return load(file.content, json=is_json(file.path))
 
 
 def _findings(file: str, loaded: Loaded, built: tuple[Built, ...]) -> Iterator[Finding]:
@@ -206,6 +207,21 @@ def _findings(file: str, loaded: Loaded, built: tuple[Built, ...]) -> Iterator[F
         place = Place(last.line, last.column)
         message = f"{more} more findings from here on are not shown"
         yield Problem(code="TooManyFindings", message=message, place=place).finding(file, None)
+
+
+def _same_but_for_case(reads: Mapping[str, _Read]) -> Iterator[Finding]:
+    """A warning for each file whose path another one has, but for upper and lower case: some machines keep one."""
+    first: dict[str, str] = {}
+    for path in reads:
+        other = first.setdefault(path.casefold(), path)
+        if other != path:
+            yield Problem(
+                code="PathClash",
+                message=f"{other} has the same path but for upper and lower case",
+                place=Place(1, 1),
+                hint="rename one of them: on macOS and Windows a checkout keeps only one",
+                severity=Severity.WARNING,
+            ).finding(path, None)
 
 
 def _duplicates(reads: Mapping[str, _Read]) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ raises. What can't be known for sure is not talked about: silence may be wrong, 
 """
 
 from controller.signatures.checking import check
+from controller.signatures.contents import Cause, cause_of
 from controller.signatures.module import Module, read_module, refused_module, unread_module
 from controller.signatures.parameters import Flow
 from controller.signatures.problems import ParameterCode, ParameterProblem, Problem
@@ -16,11 +17,13 @@ from controller.signatures.reading import MAX_BYTES
 
 __all__ = [
     "MAX_BYTES",
+    "Cause",
     "Flow",
     "Module",
     "ParameterCode",
     "ParameterProblem",
     "Problem",
+    "cause_of",
     "check",
     "read_module",
     "refused_module",

@@ -140,6 +140,15 @@ WHAT_RUNS = (
         right="name: backup\ncommand: [python, -m, backup]\n",
     ),
     Explanation(
+        code="CommandFileInvalid",
+        summary="a program or script that can't be started",
+        severity=Severity.WARNING,
+        meaning="A warning: the program or script of the command is in the repository, and can't be "
+        "started as it is there: its line `#!` ends with CRLF, it has an unresolved merge "
+        "conflict, or it is encrypted, a Git LFS pointer or not text.",
+        remedy="Do what the hint says, and commit the file.",
+    ),
+    Explanation(
         code="InvalidVariable",
         summary="no usable name of an environment variable",
         meaning="This can't be the name of an environment variable.",

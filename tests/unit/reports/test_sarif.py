@@ -113,6 +113,8 @@ def test_every_code_of_this_version_is_a_rule_that_explains_itself() -> None:
         "ClockChange",
         "ShellCommand",
         "CommandFileMissing",
+        "CommandFileInvalid",
+        "PathClash",
         "ScheduleEnded",
         "ShadowedSchedule",
         "UnevenSteps",
