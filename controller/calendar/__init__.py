@@ -6,19 +6,27 @@ not look at the clock, the environment or any file but the time zone database, a
 See docs/schedules.md.
 """
 
+from controller.calendar.ambiguities import ambiguities
 from controller.calendar.changes import MOST as MOST_CHANGES
 from controller.calendar.changes import ClockChange, clock_changes, describe_change
+from controller.calendar.cron_steps import OddStep, odd_steps
 from controller.calendar.describing import describe
 from controller.calendar.durations import parse_duration
 from controller.calendar.firing import check, fire_times, next_fire_times
 from controller.calendar.jitter import jitter_offset
 from controller.calendar.missed import DueTimes, due, due_if_few
+from controller.calendar.moments import parse_moment
+from controller.calendar.shadowing import shadowed
 from controller.calendar.times import parse_time, zone
+from controller.calendar.zone_names import FIXED as FIXED_ZONES
 
 __all__ = [
+    "FIXED_ZONES",
     "MOST_CHANGES",
     "ClockChange",
     "DueTimes",
+    "OddStep",
+    "ambiguities",
     "check",
     "clock_changes",
     "describe",
@@ -28,7 +36,10 @@ __all__ = [
     "fire_times",
     "jitter_offset",
     "next_fire_times",
+    "odd_steps",
     "parse_duration",
+    "parse_moment",
     "parse_time",
+    "shadowed",
     "zone",
 ]

@@ -55,7 +55,7 @@ def clock_changes(schedule: Schedule, after: datetime, until: datetime) -> list[
     """The clock changes in (after, until] that meet a fixed local time of `schedule`, in order; at most `MOST`.
 
     One counts at the first instant at which it fires, and at the change itself when it does not. Rules that follow
-    real time (absolute intervals, a cron whose hour is a wildcard or a step, HOURLY and MINUTELY) and times with an
+    real time (absolute intervals, a cron whose hour field begins with `*`, HOURLY and MINUTELY) and times with an
     offset meet none. `start` and `end` are honoured, `suspend` is not.
 
     Raises:

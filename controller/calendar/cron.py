@@ -5,6 +5,7 @@ Called by `firing`, `changes` and `cron_words`. Fields mean what cronsim says (c
 only: clock changes are `walltime`'s.
 """
 
+import re
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from controller.calendar.foreign_crons import explain_foreign, foreign_field
 from controller.calendar.words import did_you_mean, quoted
 from controller.errors import ScheduleError
 from controller.model.schedules import Cron
@@ -29,6 +31,8 @@ ALIASES = {
     "@annually": "0 0 1 1 *",
 }
 _LONGEST = 1000
+_TO_SUNDAY = re.compile(r"(?<![\w#/])(MON|TUE|WED|THU|FRI|SAT|[1-6])-(?:SUN|0)(?![\w#])", re.ASCII | re.IGNORECASE)
+_WRAPPING = re.compile(r"(\w+)-(\w+)(/\d+)?", re.ASCII)
 _FIELDS = ("minute", "hour", "day-of-month", "month", "day-of-week")
 _HINTS = (
     "0-59, such as 0, */15 or 5,35",
@@ -37,6 +41,7 @@ _HINTS = (
     "1-12 or jan-dec",
     "0-7 (Sunday is 0 and 7) or sun-sat, such as mon-fri, 5#2 (second Friday) or 5L; ranges may not wrap",
 )
+_FIRST_AND_LAST = (("0", "59"), ("0", "23"), ("1", "31"), ("jan", "dec"), ("sun", "sat"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +123,14 @@ def walls_between(rule: Cron, low: datetime, high: datetime) -> Iterator[datetim
 
 
 def follows_real_time(rule: Cron) -> bool:
-    """Whether the rule runs through the hours instead of naming clock times.
+    """Whether the rule follows real time instead of naming clock times: its hour field begins with `*`.
 
-    That is so when its hour field starts with `*`, has a step, or names all 24 hours. Such a rule fires whenever the
-    clock shows a time it names: never for one left out, twice for one shown twice. So `0 * * * *` is every real hour,
-    and `0 */2 * * *` is the even hours that the clock shows: after a change three hours or one may lie between two.
+    This is the rule of Vixie cron, but for one thing: there a minute field that begins with `*` is enough. Such a
+    rule fires whenever the clock shows a time it names: never for one left out, twice for one shown twice. So
+    `0 * * * *` is every real hour, and `0 */2 * * *` is the even hours that the clock shows: after a change three
+    hours or one may lie between two. Every other hour field, `0-23` and `2-23/24` too, names clock times.
     """
-    hour = fields(rule)[1]
-    return hour.startswith("*") or "/" in hour or len(compiled(rule).hours) == 24
+    return fields(rule)[1].startswith("*")
 
 
 def fields(rule: Cron) -> list[str]:
@@ -137,19 +142,19 @@ def fields(rule: Cron) -> list[str]:
     text = rule.expression.strip()
     if len(text) > _LONGEST:
         raise ScheduleError(f"a cron expression of {len(text)} characters is too long", hint="at most 1000")
+    known = ALIASES.get(text.lower())
+    parts = (known or text).split()
+    if len(parts) == len(_FIELDS) and not text.startswith("@") and "=" not in text and "(" not in text:
+        return parts
+    if known is not None:
+        return parts
+    if (foreign := explain_foreign(text) if text else None) is not None:
+        raise foreign
     if text.startswith("@"):
-        known = ALIASES.get(text.lower())
-        if known is None:
-            hint = did_you_mean(text, ALIASES) or f"known are {', '.join(ALIASES)}"
-            raise ScheduleError(f"unknown cron name {quoted(text)}", hint=hint)
-        return known.split()
-    parts = text.split()
-    if len(parts) != len(_FIELDS):
-        hint = "write minute, hour, day of month, month and weekday, such as '30 2 * * mon-fri'"
-        if len(parts) == len(_FIELDS) + 1:
-            hint = "leave out the seconds (or the year); for fire times below a minute use `interval: 30s`"
-        raise ScheduleError(f"cron {quoted(text)} has {len(parts)} fields, not 5", hint=hint)
-    return parts
+        hint = did_you_mean(text, ALIASES) or f"known are {', '.join(ALIASES)}"
+        raise ScheduleError(f"unknown cron name {quoted(text)}", hint=hint)
+    hint = "write minute, hour, day of month, month and weekday, such as '30 2 * * mon-fri'"
+    raise ScheduleError(f"cron {quoted(text)} has {len(parts)} fields, not 5", hint=hint)
 
 
 @lru_cache(maxsize=2048)
@@ -164,7 +169,7 @@ def compiled(rule: Cron) -> "CronSim":
     parts = fields(rule)
     moment = datetime(2020, 1, 1)  # noqa: DTZ001 - a local time has no zone
     try:
-        simulation = CronSim(" ".join(parts), moment)
+        simulation = CronSim(" ".join([*parts[:-1], _TO_SUNDAY.sub(r"\1-7", parts[-1])]), moment)
     except (CronSimError, ValueError, OverflowError, AssertionError) as error:
         raise _error(rule, parts) from error
     if not rule.day_or:
@@ -183,8 +188,27 @@ def _error(rule: Cron, parts: list[str]) -> ScheduleError:
             CronSim(" ".join(alone), datetime(2020, 1, 1))  # noqa: DTZ001 - a local time has no zone
         except (CronSimError, ValueError, OverflowError, AssertionError):
             message = f"cron {quoted(rule.expression)}: bad {_FIELDS[index]} {quoted(part)}"
-            return ScheduleError(message, hint=f"{_FIELDS[index]} is {_HINTS[index]}")
+            return ScheduleError(message, hint=foreign_field(parts) or _wrapped(parts, index) or _hint(index))
     return ScheduleError(
         f"cron {quoted(rule.expression)} never fires: no such day in month {quoted(parts[3])}",
         hint="for the last day of a month write L as the day of month",
     )
+
+
+def _hint(index: int) -> str:
+    return f"{_FIELDS[index]} is {_HINTS[index]}"
+
+
+def _wrapped(parts: list[str], index: int) -> str | None:
+    """The hint for a range that wraps, such as `22-2` or `fri-mon`: the same as two ranges."""
+    found = _WRAPPING.fullmatch(parts[index])
+    if found is None or found[3]:
+        return None
+    first, last = _FIRST_AND_LAST[index]
+    field = f"{found[1]}-{last},{first}-{found[2]}"
+    expression = " ".join([*parts[:index], field, *parts[index + 1 :]])
+    try:
+        compiled(Cron(expression=expression))
+    except ScheduleError:
+        return None
+    return f'a range may not wrap: write cron: "{expression}"'

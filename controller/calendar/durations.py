@@ -22,8 +22,10 @@ _UNITS = re.compile(
     rf"(?:{_NUMBER}w)?\s*(?:{_NUMBER}d)?\s*(?:{_NUMBER}h)?\s*(?:{_NUMBER}m)?\s*(?:{_NUMBER}s)?",
     re.ASCII | re.IGNORECASE,
 )
+_ISO_NUMBER = r"(\d+(?:[.,]\d+)?)"
 _ISO = re.compile(
-    rf"P(?:{_NUMBER}W)?(?:{_NUMBER}D)?(?:T(?=\d)(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?",
+    rf"P(?:{_ISO_NUMBER}W)?(?:{_ISO_NUMBER}D)?"
+    rf"(?:T(?=\d)(?:{_ISO_NUMBER}H)?(?:{_ISO_NUMBER}M)?(?:{_ISO_NUMBER}S)?)?",
     re.ASCII | re.IGNORECASE,
 )
 _CLOCK = re.compile(r"()()(\d{1,4}):([0-5]\d):([0-5]\d(?:\.\d{1,6})?)", re.ASCII)
@@ -62,6 +64,7 @@ def _seconds(value: str | int | float) -> float:
             found = pattern.fullmatch(text)
             if found and any(found.groups()):
                 return math.fsum(
-                    float(part or 0) * factor for part, factor in zip(found.groups(), _FACTORS, strict=True)
+                    float((part or "0").replace(",", ".")) * factor
+                    for part, factor in zip(found.groups(), _FACTORS, strict=True)
                 )
     raise ScheduleError(f"{quoted(value)} is not a duration", hint=_HINT)

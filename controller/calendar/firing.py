@@ -67,8 +67,8 @@ def next_fire_times(schedules: Sequence[Schedule], after: datetime, n: int) -> l
     return found
 
 
-def check(schedule: Schedule, after: datetime) -> None:
-    """Refuse a schedule that can't be understood or never fires.
+def check(schedule: Schedule, after: datetime) -> bool:
+    """Whether it fires after the aware `after`; refuse a schedule that can't be understood or never fires.
 
     One that has ended (`at`, `end`, UNTIL or COUNT in the past) is fine: a file must not become invalid because
     time goes by.
@@ -77,7 +77,7 @@ def check(schedule: Schedule, after: datetime) -> None:
         ScheduleError: what is wrong, with a hint what to do.
     """
     if next(fire_times(schedule, after), None) is not None:
-        return
+        return True
     rule = schedule.rule
     begin = EARLIEST
     if schedule.start is None and isinstance(rule, Cron | Interval):  # these have no beginning: look on from here
@@ -86,6 +86,7 @@ def check(schedule: Schedule, after: datetime) -> None:
     if next(fire_times(bounded, begin), None) is None:
         message, hint = _never(schedule)
         raise ScheduleError(message, hint=hint)
+    return False
 
 
 def window(schedule: Schedule, after: datetime) -> tuple[datetime, datetime]:

@@ -162,7 +162,7 @@ def _week(day: date, week_start: int) -> tuple[int, int]:
 
 def _times(rule: Recurrence, days: list[date], begin: datetime) -> Iterator[datetime]:
     """The local times of one period; those of hours before `begin` may be left out."""
-    if rule.positions:
+    if rule.positions and rule.frequency <= Frequency.DAILY:
         yield from _positioned(rule, days)
         return
     for day in days:
@@ -172,6 +172,8 @@ def _times(rule: Recurrence, days: list[date], begin: datetime) -> Iterator[date
             clock: Iterator[tuple[int, int, int]] = itertools.product(hours, rule.minutes, rule.seconds)
         else:
             clock = _phased(rule, day, from_hour)
+            if rule.positions:
+                clock = _picked(rule, clock)
         for hour, minute, second in clock:
             yield datetime.combine(day, time(hour, minute, second))
 
@@ -188,6 +190,16 @@ def _phased(rule: Recurrence, day: date, from_hour: int) -> Iterator[tuple[int, 
             phased = range((rule.start.minute - (passed + hour) * 60) % rule.interval, 60, rule.interval)
             minutes = tuple(minute for minute in phased if minute in rule.minutes) if rule.minutes else phased
         yield from ((hour, minute, second) for minute in minutes for second in rule.seconds)
+
+
+def _picked(rule: Recurrence, clock: Iterator[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
+    """BYSETPOS of HOURLY and MINUTELY: the n-th times of each hour, or of each minute."""
+    length = 1 if rule.frequency is Frequency.HOURLY else 2
+    for _, group in itertools.groupby(clock, key=lambda moment: moment[:length]):
+        times = list(group)
+        for index in sorted({n - 1 if n > 0 else len(times) + n for n in rule.positions}):
+            if 0 <= index < len(times):
+                yield times[index]
 
 
 def _positioned(rule: Recurrence, days: list[date]) -> Iterator[datetime]:

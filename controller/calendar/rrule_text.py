@@ -30,6 +30,8 @@ _LISTS = {
 _SINGLES = {"INTERVAL": (1, 10_000), "COUNT": (1, 10_000)}
 _WORDS = ("FREQ", "UNTIL", "WKST", "BYDAY")
 _BASIC_TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)(\d\d)(Z)?)?", re.ASCII | re.IGNORECASE)
+_BLANKS = re.compile(r"[ \t]*([,;=:])[ \t]*(?!(?:DTSTART|RRULE|RDATE|EXDATE|EXRULE)\b)", re.IGNORECASE)
+"""Blanks that people put around the punctuation of a rule, as in `BYDAY=MO, WE`; a line may follow on a blank."""
 _NUMBER = re.compile(r"[+-]?\d{1,5}", re.ASCII)
 _WEEKDAY = re.compile(r"([+-]?\d{1,2})?(MO|TU|WE|TH|FR|SA|SU)", re.ASCII)
 
@@ -54,7 +56,8 @@ def read(text: str) -> Lines:
     if len(text) > LONGEST:
         raise ScheduleError(f"an rrule of {len(text)} characters is too long", hint=f"at most {LONGEST}")
     lines = Lines()
-    for line in re.sub(r"\r?\n[ \t](?=\S)", "", text.strip()).split():
+    unfolded = re.sub(r"\r?\n[ \t](?=\S)", "", text.strip())
+    for line in _BLANKS.sub(r"\1", unfolded).split():
         head, colon, value = line.partition(":")
         name, *parameters = head.split(";") if colon else ["RRULE"]
         _read_line(lines, name.upper(), parameters, value if colon else line)

@@ -141,7 +141,19 @@ def _recurrence(parts: dict[str, str], lines: Lines, zone: ZoneInfo) -> Recurren
         seconds=numbers(parts, "BYSECOND") or (start.second,),
         positions=frozenset(numbers(parts, "BYSETPOS")),
     )
+    _refuse_positions(recurrence)
     return _counted(recurrence, numbers(parts, "COUNT"))
+
+
+def _refuse_positions(rule: Recurrence) -> None:
+    """Raise ScheduleError if BYSETPOS names none of the times of an hour or a minute."""
+    if rule.positions and rule.frequency > Frequency.DAILY:
+        is_hourly = rule.frequency is Frequency.HOURLY
+        times = len(rule.seconds) * (len(rule.minutes) if is_hourly else 1)
+        if all(abs(number) > times for number in rule.positions):
+            what = f"BYSETPOS beyond the {times} times of {'an hour' if is_hourly else 'a minute'}"
+            hint = "write BYSETPOS=1 for the first or -1 for the last of them"
+            raise ScheduleError(f"the rrule has {what}", hint=hint)
 
 
 def _counted(rule: Recurrence, count: tuple[int, ...]) -> Recurrence:
@@ -178,11 +190,6 @@ def _refuse(parts: dict[str, str], frequency: Frequency, *, has_start: bool) -> 
         ("COUNT" in parts and not has_start, "COUNT without DTSTART", "add a DTSTART line, or use UNTIL or `end`"),
         ("COUNT" in parts and "UNTIL" in parts, "COUNT and UNTIL together", "leave out one of them"),
         ("BYSETPOS" in parts and not others, "BYSETPOS without another BY part", "add BYDAY=MO,TU,WE,TH,FR, say"),
-        (
-            "BYSETPOS" in parts and frequency > Frequency.DAILY,
-            f"BYSETPOS with FREQ={frequency.name}",
-            "use FREQ=DAILY with BYHOUR and BYMINUTE",
-        ),
         (
             "BYWEEKNO" in parts and frequency is not Frequency.YEARLY,
             f"BYWEEKNO with FREQ={frequency.name}",

@@ -10,6 +10,7 @@ from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from controller.calendar.words import did_you_mean, quoted
+from controller.calendar.zone_names import zone_hint
 from controller.errors import ScheduleError
 
 _TIME_HINT = "write a date or date-time such as 2026-01-31, 2026-01-31T09:00 or 2026-01-31T09:00:00+02:00"
@@ -54,7 +55,7 @@ def zone(name: str) -> ZoneInfo:
             return ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a directory such as `America`
             pass
-    hint = did_you_mean(name, _names()) or _ZONE_HINT
+    hint = zone_hint(name, _names()) or did_you_mean(name, _names()) or _ZONE_HINT
     raise ScheduleError(f"unknown time zone {quoted(name)}", hint=hint)
 
 

@@ -8,8 +8,10 @@ from controller.settings import Location
 
 @click.command()
 @click.argument("name")
-@click.option("--from", "since", metavar="TIME", required=True, help="The first time: a date-time, or an age like 2d.")
-@click.option("--to", "until", metavar="TIME", required=True, help="The last time: a date-time, or an age.")
+@click.option(
+    "--from", "since", metavar="TIME", required=True, help="The first time: yesterday, 2h, a date or date-time."
+)
+@click.option("--to", "until", metavar="TIME", required=True, help="The last time: now, 2h, a date or date-time.")
 @click.option("--max", "most", type=click.IntRange(1, 1000), default=100, show_default=True, help="The last so many.")
 @click.option("--dry-run", is_flag=True, help="Only say which times it would be.")
 @options.output
@@ -18,11 +20,11 @@ def backfill(location: Location, name: str, since: str, until: str, most: int, d
     """Run every due time between two times that has no run yet, one after another, when nothing else is to be run."""
     from controller.cli import state
     from controller.cli.output import utc
-    from controller.cli.stored import instant
+    from controller.cli.stored import instant, zone_of
     from controller.clock import SystemClock
 
-    now = SystemClock().now()
-    first, last = utc(instant("--from", since, now)), utc(instant("--to", until, now))
+    now, zone = SystemClock().now(), zone_of(location, name)
+    first, last = utc(instant("--from", since, now, zone)), utc(instant("--to", until, now, zone))
     with state.asking(location) as client:
         answer = client.backfill(name, first, last, most=most, dry_run=dry_run)
     if output == "json":

@@ -119,7 +119,7 @@ def _content(manifest: "ManifestFile", folder: str, made: "list[Any]") -> str:
     """What is written: the same text with other locations, or the documents where there is no such text."""
     from controller.manifests import as_yaml
     from controller.manifests.load import load
-    from controller.model.snapshots import is_python
+    from controller.model.snapshots import is_json, is_python
 
     own_folder = posixpath.dirname(manifest.path)
 
@@ -128,7 +128,7 @@ def _content(manifest: "ManifestFile", folder: str, made: "list[Any]") -> str:
 
     if not is_python(manifest.path):
         text = manifest.content.decode()
-        roots = [one.root for one in load(manifest.content, json=manifest.path.endswith(".json")).documents]
+        roots = [one.root for one in load(manifest.content, json=is_json(manifest.path)).documents]
         wanted = [node for root in roots if (node := root.fields.get("flow_location")) is not None]
         written = _rewritten(text, wanted, moved)
         if written is not None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli import options, state
-from controller.errors import UsageError
 from controller.settings import Location
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("name")
 @click.option("--reason", metavar="TEXT", required=True, help="Why; shown wherever the deployment is.")
-@click.option("--until", metavar="TIME", help="When it ends by itself: a date-time, or a duration like 2h.")
+@click.option("--until", metavar="TIME", help="When it ends by itself: tomorrow, 2h, a date or date-time.")
 @options.output
 @options.location
 def hold(location: Location, name: str, reason: str, until: str | None, output: str) -> None:
@@ -24,9 +23,12 @@ def hold(location: Location, name: str, reason: str, until: str | None, output: 
 
     Runs that are under way finish, and `controller trigger` still works.
     """
+    from controller.cli.stored import instant, zone_of
     from controller.clock import SystemClock
 
-    end = None if until is None else _end(until, SystemClock().now())
+    end = None
+    if until is not None:
+        end = instant("--until", until, SystemClock().now(), zone_of(location, name), sign=1)
     limit = None if end is None else end.isoformat()
     with state.asking(location) as client:
         found = client.hold(name, reason, limit)
@@ -57,18 +59,3 @@ def _show(found: "DeploymentDetail", output: str) -> None:
     else:
         until = datetime.fromisoformat(hold["until"]).astimezone()
         click.echo(f"{found['name']} is held until {until.isoformat(sep=' ', timespec='seconds')}.")
-
-
-def _end(text: str, now: datetime) -> datetime:
-    from controller.calendar import parse_duration, parse_time
-    from controller.clock import in_utc
-    from controller.errors import ScheduleError
-
-    try:
-        return now + parse_duration(text)
-    except (ScheduleError, OverflowError):
-        pass
-    try:
-        return in_utc(parse_time(text))
-    except ScheduleError as error:
-        raise UsageError(f"--until {text!r} is neither a date-time nor a duration like 2h.") from error

@@ -17,7 +17,7 @@ def hello(name: str, excited: bool = False) -> str:
     return greeting
 '''
 
-_DEPLOYMENT = """\
+DEPLOYMENT = """\
 # yaml-language-server: $schema=../schemas/deployment.v1.schema.json
 name: hello
 flow: flows/hello.py:hello
@@ -25,10 +25,10 @@ description: Says hello; change me and commit.
 tags: [example]
 parameters: {name: world}
 schedules:
-  - interval: 30s
   - cron: "0 9 * * mon-fri"
     timezone: Europe/Berlin
     parameters: {excited: true}
+  - interval: 30s  # at 09:00 the cron above counts: one run, and an excited one
 """
 
 _WORKFLOW = """\
@@ -57,7 +57,7 @@ def init(directory: Path, output: str) -> None:
 
     files = {
         "flows/hello.py": _FLOW,
-        "deployments/hello.yaml": _DEPLOYMENT,
+        "deployments/hello.yaml": DEPLOYMENT,
         ".github/workflows/validate.yml": _WORKFLOW,
         "schemas/deployment.v1.schema.json": deployment_schema_text(),
     }

@@ -1,10 +1,11 @@
 """`controller next`: when does it fire? Of a deployment or of an expression; needs no running controller."""
 
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from controller.cli import options, state
 from controller.errors import NoStateError, UsageError
@@ -23,26 +24,25 @@ from controller.settings import Location
 @click.option("--gap", type=click.Choice(["next_valid", "skip", "shift"]), default="next_valid", show_default=True)
 @click.option("--repeat", type=click.Choice(["first", "second", "both"]), default="first", show_default=True)
 @click.option("-n", "count", type=click.IntRange(1, 10000), default=10, show_default=True, help="How many.")
-@click.option("--after", metavar="TIME", help="Fire times strictly after this. [default: now]")
+@click.option(
+    "--after",
+    metavar="TIME",
+    help="Fire times strictly after this: now, tomorrow, 2h ago, a date, a date-time. [default: now]",
+)
 @options.output
 @options.location
 def next_(location: Location, name: str | None, count: int, after: str | None, output: str, **expression: Any) -> None:
     """Print the next fire times of a deployment, or of one of --cron, --interval, --rrule, --at."""
-    from controller.calendar import parse_time, zone
-    from controller.clock import SystemClock
-
-    local = zone(expression["timezone"])
-    instant = SystemClock().now() if after is None else parse_time(after)
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=local)
     given = [kind for kind in ("cron", "interval", "rrule", "at") if expression[kind] not in (None, ())]
     if (name is not None) + len(given) != 1:
         raise UsageError("Name a deployment, or give exactly one of --cron, --interval, --rrule, --at.")
     _refuse_idle(given, expression)
     if name is None:
-        times = _of_expression(given[0], expression, instant, count)
+        times = _of_expression(given[0], expression, after, count)
     else:
-        times = _of_deployment(location, name, instant, count)
+        asked = click.get_current_context().get_parameter_source("timezone")
+        named = expression["timezone"] if asked is not ParameterSource.DEFAULT else None
+        times = _of_deployment(location, name, after, named, count)
     _print(times, output)
 
 
@@ -57,20 +57,36 @@ def _refuse_idle(given: list[str], expression: dict[str, Any]) -> None:
             raise UsageError(f"--{option} goes with an expression: a deployment says it in the file, under dst.")
 
 
-def _of_deployment(location: Location, name: str, after: datetime, count: int) -> list[datetime]:
-    """What is in force comes first; where no controller has run yet, or where one is named, what is declared there."""
-    from controller.cli.files import Target, read_targets
-    from controller.views.details import declared_fire_times, fire_times
+def _of_deployment(location: Location, name: str, after: str | None, named: str | None, count: int) -> list[datetime]:
+    """What is in force comes first; where no controller has run yet, or where one is named, what is declared there.
 
+    A local time in `after` is one of the zone `named`, else of the schedules' one zone, else UTC.
+    """
+    from controller.calendar import zone
+    from controller.cli.files import Target, read_targets
+    from controller.views.details import common_zone, declared_fire_times, fire_times, zone_of
+
+    asked = None if named is None else zone(named)
     if location.ref is None and location.environment is None:
         with suppress(NoStateError), state.looking_if_any(location) as tx:
             if tx is not None:
-                return fire_times(tx, name, after, count)
-    return declared_fire_times(read_targets([Target(location.directory, location.path)], location), name, after, count)
+                return fire_times(tx, name, _instant(after, asked or zone_of(tx, name)), count)
+    desired = read_targets([Target(location.directory, location.path)], location)
+    found = desired.deployments.get(name)
+    local = asked or (None if found is None else common_zone(found))
+    return declared_fire_times(desired, name, _instant(after, local), count)
 
 
-def _of_expression(kind: str, expression: dict[str, Any], after: datetime, count: int) -> list[datetime]:
-    from controller.calendar import check, next_fire_times, parse_duration, parse_time
+def _instant(after: str | None, local: tzinfo | None) -> datetime:
+    from controller.cli.stored import instant
+    from controller.clock import SystemClock
+
+    now = SystemClock().now()
+    return now if after is None else instant("--after", after, now, local or UTC)
+
+
+def _of_expression(kind: str, expression: dict[str, Any], given: str | None, count: int) -> list[datetime]:
+    from controller.calendar import check, next_fire_times, parse_duration, parse_time, zone
     from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
 
     def rule() -> Rule:
@@ -84,6 +100,7 @@ def _of_expression(kind: str, expression: dict[str, Any], after: datetime, count
             return RRule(text=expression["rrule"].replace("\\n", "\n"))
         return At(times=tuple(parse_time(text) for text in expression["at"]))
 
+    after = _instant(given, zone(expression["timezone"]))
     dst = Dst(gap=Gap(expression["gap"]), repeat=Repeat(expression["repeat"]))
     schedule = Schedule(id="expression", rule=rule(), timezone=expression["timezone"], dst=dst)
     check(schedule, after)

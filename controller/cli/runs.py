@@ -11,7 +11,7 @@ import click
 
 from controller.cli import options, run_actions
 from controller.cli.log_output import LogWriter
-from controller.cli.stored import find, instant, reading
+from controller.cli.stored import find, instant, reading, zone_of
 from controller.settings import Location, wants_colours
 
 FOLLOW_SECONDS = 0.2
@@ -41,8 +41,8 @@ def runs() -> None:
 @click.option("--tag", metavar="TAG", help="Only with this tag.")
 @click.option("--trigger", type=click.Choice(_TRIGGERS), help="Only of this cause.")
 @click.option("--revision", metavar="COMMIT", help="Only of this commit; the beginning of its id will do.")
-@click.option("--since", metavar="TIME", help="Only made since: a date-time, or an age like 2h.")
-@click.option("--until", metavar="TIME", help="Only made until: a date-time, or an age.")
+@click.option("--since", metavar="TIME", help="Only made since: yesterday, 2h, a date or date-time.")
+@click.option("--until", metavar="TIME", help="Only made until: now, 2h, a date or date-time.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="The newest so many.")
 @options.output
 @options.location
@@ -64,15 +64,15 @@ def list_(  # noqa: PLR0913
     from controller.store.run_search import RunFilter
     from controller.views.runs import list_runs, stored
 
-    now = SystemClock().now()
+    now, zone = SystemClock().now(), zone_of(location, deployment)
     wanted = RunFilter(
         deployment=deployment,
         states=None if state is None else stored(RunState(state)),
         tag=tag,
         trigger=trigger,
         revision=revision,
-        since=None if since is None else instant("--since", since, now),
-        until=None if until is None else instant("--until", until, now),
+        since=None if since is None else instant("--since", since, now, zone),
+        until=None if until is None else instant("--until", until, now, zone),
     )
     with reading(location) as (tx, _):
         found = [] if tx is None else list_runs(tx, wanted, now, limit=limit)

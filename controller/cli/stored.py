@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +34,30 @@ def find(location: Location, run_id: str) -> tuple[Any, Path]:
         return find_run(tx, run_id, SystemClock().now(), directory=state.runs), state.runs
 
 
-def instant(option: str, text: str, now: Any) -> Any:
-    """A date-time, local where it has no zone, or an age. Raises UsageError."""
-    from controller.calendar import parse_duration, parse_time
-    from controller.clock import in_utc
+def instant(option: str, text: str, now: datetime, zone: tzinfo | None = None, *, sign: int = -1) -> datetime:
+    """What an option says as text, as an instant: `now`, `yesterday`, an age (or with `sign` 1 a time to come), a date.
+
+    Local times are those of `zone`, None is the machine's. Raises UsageError.
+    """
+    from controller.calendar import parse_moment
     from controller.errors import ScheduleError
 
     try:
-        return now - parse_duration(text)
-    except (ScheduleError, OverflowError):
-        pass
-    try:
-        return in_utc(parse_time(text))
+        return parse_moment(text, now, zone, sign=sign)
     except ScheduleError as error:
-        raise UsageError(f"{option} {text!r} is neither a date-time nor an age like 2h.") from error
+        length = "an age" if sign < 0 else "a duration"
+        message = f"{option} {text!r} is neither a date-time nor {length} like 2h."
+        raise UsageError(message, hint=error.hint) from error
+
+
+def zone_of(location: Location, name: str | None) -> tzinfo | None:
+    """The time zone of the schedules of this deployment; None where they have none or more than one."""
+    from controller.views.details import zone_of as stored_zone
+
+    if name is None:
+        return None
+    with reading(location) as (tx, _):
+        return None if tx is None else stored_zone(tx, name)
 
 
 def follow(state: Any, run_id: str, on_change: Callable[[Any], None] | None = None) -> Any:

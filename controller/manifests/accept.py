@@ -19,15 +19,25 @@ class Compiler:
     """Compiles the parts of one schema; `definitions` are what its references point at."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
+        self._schema = schema
         self._definitions: Mapping[str, Any] = schema.get("definitions", {})
+        self._whole: Check | None = None
 
     def compile(self, schema: Mapping[str, Any]) -> Check:
         """The check of `schema`. Raises ValueError for a keyword that is not known here."""
+        if schema.get("$ref") == "#":
+            return self._again
         if reference := schema.get("$ref"):
             return self.compile(self._definitions[reference.removeprefix("#/definitions/")])
         parts = [self._keyword(key, rule, schema) for key, rule in schema.items() if key not in _ANNOTATIONS]
         checks = tuple(part for part in parts if part is not None)
         return checks[0] if len(checks) == 1 else _every(checks)
+
+    def _again(self, value: Any) -> bool:
+        """The check of the whole schema, of a value inside."""
+        if self._whole is None:
+            self._whole = self.compile(self._schema)
+        return self._whole(value)
 
     def _keyword(self, key: str, rule: Any, schema: Mapping[str, Any]) -> Check | None:
         if key == "additionalProperties" and "properties" in schema:
@@ -36,7 +46,7 @@ class Compiler:
             return self._fields(schema)
         if key in _SIMPLE:
             return _SIMPLE[key](rule)
-        if key in ("oneOf", "not", "items", "propertyNames"):
+        if key in ("oneOf", "allOf", "not", "items", "propertyNames"):
             return self._nested(key, rule)
         raise ValueError(f"the schema uses {key}, which is not known here")
 
@@ -58,6 +68,8 @@ class Compiler:
         if key == "oneOf":
             branches = [self.compile(branch) for branch in rule]
             return lambda value: sum(branch(value) for branch in branches) == 1
+        if key == "allOf":
+            return _every(tuple(self.compile(branch) for branch in rule))
         inner = self.compile(rule)
         if key == "not":
             return lambda value: not inner(value)

@@ -11,6 +11,7 @@ from typing import Any
 
 from controller.errors import StateError
 from controller.manifests.canonical import digest
+from controller.manifests.commands import check_command_files
 from controller.manifests.drafts import Draft
 from controller.manifests.flows import Flows, check_flow, check_working_directory
 from controller.manifests.nodes import Document, Node, Place, Problem, shorten
@@ -19,7 +20,7 @@ from controller.manifests.rules import check_rules
 from controller.manifests.schedules import read_duration, read_schedules
 from controller.manifests.schema import check_shape
 from controller.manifests.targets import read_target, read_working_directory
-from controller.model.deployments import Deployment, FlowTarget, Target
+from controller.model.deployments import CommandTarget, Deployment, FlowTarget, Target
 from controller.model.findings import Severity
 
 
@@ -111,6 +112,8 @@ def _deployment(draft: Draft, file: str, now: datetime | None, flows: Flows | No
     target, parts = _parts(draft, file, now)
     if flows is not None and isinstance(target, FlowTarget):
         check_flow(draft, target, flows)
+    elif flows is not None and isinstance(target, CommandTarget):
+        check_command_files(draft, target, parts["working_directory"], flows)
     if flows is not None:
         check_working_directory(draft, parts["working_directory"], flows)
     if target is None or any(problem.severity is Severity.ERROR for problem in draft.problems):

@@ -73,6 +73,19 @@ class Flows:
         self._asked[f"{path}/"] = _digest(found)
         return found is not None
 
+    def has(self, path: str) -> bool:
+        """Whether there is a file at `path`. Raises SourceError."""
+        file = self._file(path)
+        self._asked[path] = _digest(file)
+        return file is not None
+
+    def content(self, path: str) -> bytes:
+        """The content of a file that is there; nothing of one that is too large. Raises SourceError."""
+        file = self._file(path)
+        if file is None or file.refusal or file.size > signatures.MAX_BYTES:
+            return b""
+        return self._code.read(path)
+
     def take(self) -> Mapping[str, str | None]:
         """Which files were asked for since the last time, with their digests."""
         taken, self._asked = self._asked, {}

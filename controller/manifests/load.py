@@ -15,6 +15,7 @@ import yaml
 from controller.manifests.nodes import Document, Place, Problem
 from controller.manifests.syntax import explain
 from controller.manifests.tree import LimitError, TreeBuilder
+from controller.signatures import Cause, cause_of
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_TAG_DIRECTIVES = 16
@@ -70,6 +71,8 @@ def _decode(content: bytes) -> str | Problem:
     if len(content) > MAX_FILE_BYTES:
         message = f"{len(content)} bytes; a file may have {MAX_FILE_BYTES}"
         return Problem(code="FileTooLarge", message=message, place=Place(1, 1))
+    if (cause := cause_of(content)) is not None:
+        return _unusable(cause)
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
@@ -80,6 +83,13 @@ def _decode(content: bytes) -> str | Problem:
     if bad := _FORBIDDEN.search(text):
         return _refuse(bad.group(), _end_of(text[: bad.start()]))
     return _check_directives(text)
+
+
+def _unusable(cause: Cause) -> Problem:
+    place = Place(cause.line, 1)
+    if cause.is_encoding:
+        return Problem(code="NotUtf8", message=cause.message, place=place, hint=cause.hint)
+    return Problem(code="NotAManifest", message=cause.message, place=place, hint=cause.hint)
 
 
 def _refuse(character: str, place: Place) -> Problem:

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from controller.manifests.flows import Modules
 from controller.manifests.load import Loaded, load
 from controller.manifests.rendered import load_rendered
-from controller.model.snapshots import ManifestFile, is_python
+from controller.model.snapshots import ManifestFile, is_json, is_python
 
 MAX_BYTES = 4 << 20
 """Of the files as they are written: in memory they are many times larger."""
@@ -45,4 +45,4 @@ def load_file(file: ManifestFile) -> Loaded:
     """What the file holds; of a Python spec, what it was rendered to."""
     if is_python(file.path):
         return load_rendered(file.content)
-    return load(file.content, json=file.path.endswith(".json"))
+    return load(file.content, json=is_json(file.path))

@@ -171,6 +171,7 @@ class ManifestReader:
     def _documents(self, reads: Mapping[str, _Read], unread: list[str]) -> DesiredState:
         findings = [finding for read in reads.values() for finding in read.findings]
         findings += _duplicates(reads)
+        findings += _same_but_for_case(reads)
         findings += _not_renamed(reads)
         findings += _renamed_twice(reads)
         if unread:
@@ -238,6 +239,21 @@ def _findings(file: str, loaded: Loaded, built: tuple[Built, ...]) -> Iterator[F
         place = Place(last.line, last.column)
         message = f"{more} more findings from here on are not shown"
         yield Problem(code="TooManyFindings", message=message, place=place).finding(file, None)
+
+
+def _same_but_for_case(reads: Mapping[str, _Read]) -> Iterator[Finding]:
+    """A warning for each file whose path another one has, but for upper and lower case: some machines keep one."""
+    first: dict[str, str] = {}
+    for path in reads:
+        other = first.setdefault(path.casefold(), path)
+        if other != path:
+            yield Problem(
+                code="PathClash",
+                message=f"{other} has the same path but for upper and lower case",
+                place=Place(1, 1),
+                hint="rename one of them: on macOS and Windows a checkout keeps only one",
+                severity=Severity.WARNING,
+            ).finding(path, None)
 
 
 def _duplicates(reads: Mapping[str, _Read]) -> Iterator[Finding]:

@@ -5,8 +5,10 @@ because documents go through the same builder; places are those of the Python fi
 """
 
 import json
+import re
 from typing import Any
 
+from controller.manifests.foreign_keys import foreign_key_hint
 from controller.manifests.load import Loaded, load
 from controller.manifests.nodes import Document, Node, Place, Problem
 from controller.model.findings import Severity
@@ -33,12 +35,23 @@ def load_rendered(content: bytes) -> Loaded:
     error = said.get("error")
     if error is not None:
         message = f"it could not be executed: {error['message']}"
-        return Loaded(problems=(Problem(code="PythonSpecFailed", message=message, place=Place(error["line"], 1)),))
+        problem = Problem(
+            code="PythonSpecFailed", message=message, place=Place(error["line"], 1), hint=_hint(error["message"])
+        )
+        return Loaded(problems=(problem,))
     loaded = [_document(one) for one in said["documents"]]
     return Loaded(
         documents=tuple(document for one in loaded for document in one.documents),
         problems=tuple(problem for one in loaded for problem in one.problems),
     )
+
+
+def _hint(message: str) -> str | None:
+    """What to write in place of what another program has."""
+    if re.search(r"No module named '(prefect|airflow|dagster)\b", message):
+        return "write: from controller import DeploymentSpec, CronSchedule, IntervalSchedule, RRuleSchedule, flow, task"
+    wrong = re.match(r"TypeError: (\w+): .* can't be written down", message)
+    return foreign_key_hint((), wrong[1], None, {}) if wrong else None
 
 
 def _document(said: dict[str, Any]) -> Loaded:

@@ -3,15 +3,19 @@
 `build` calls `check_rules`. Parts with a problem already are left alone; nothing is read but the document.
 """
 
+import json
 import re
 import unicodedata
 
+from controller.manifests.commands import yaml_word
 from controller.manifests.drafts import Draft
 from controller.manifests.nodes import shorten
 from controller.model.findings import Severity
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORBIDDEN = re.compile(r"PATH|PYTHONPATH|PYTHONHOME|LD_.*|GIT_.*|CONTROLLER_.*")
+
+_SHOWN = 100
 
 _SECRET_NAME = re.compile(
     r"(?i)(?:.*[_-])?(?:password|passwd|passphrase|secret|token|credentials?|(?:api|access|private|secret)[_-]?key)"
@@ -21,6 +25,18 @@ _SECRET_VALUE = re.compile(
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*|\w[\w+.-]*://[^/\s:@]*:[^/\s:@]+@\S*"
 )
 """Beginnings that the makers of these keys chose for being recognised, and a password in a URL."""
+
+
+_REFERENCE = re.compile(
+    r"[A-Za-z]+(?:_[A-Za-z]+)*_[A-Za-z]+\d{0,2}"  # database_key, SALES_DB_PASSWORD
+    r"|[a-z]+(?:[-.][a-z0-9]+)*[-.](?:secret|secrets|password|passwd|token|key|keys|credentials?|cert|ref|name|id)"
+    r"|(?:secrets?|vault|env|ssm|keyring|keychain)[-.:/][\w./:#-]+"
+    r"|(?:arn|projects|op|vault|ssm|awssm|gsm|sm|gcp|azure|aws|file|env|secret|sops|bws)(?::|/|://)[\w./:#@+=-]+"
+    r"|[a-z][\w.-]*(?:/[a-z][\w.#-]*)+"  # team/service/password
+    r"|%\([\w.]+\)s|%\w+%|\[\[.+\]\]",
+    re.ASCII,
+)
+"""Names of variables and of secrets, paths in a vault, and places of a template."""
 
 
 def check_rules(draft: Draft) -> None:
@@ -38,7 +54,7 @@ def check_rules(draft: Draft) -> None:
     for key in ("env", "parameters"):
         said = draft.value.get(key)
         for name, value in said.items() if isinstance(said, dict) else ():
-            if isinstance(value, str) and looks_secret(name, value):
+            if isinstance(value, str) and looks_secret(name, value) and not names_a_secret(value):
                 message = f"{shorten(name)} looks like a secret, and everybody who reads the repository can read it"
                 hint = "change it, and name where it comes from under secrets"
                 draft.add("PlainSecret", message, (key, name), hint=hint, severity=Severity.WARNING)
@@ -50,6 +66,11 @@ def looks_secret(name: str, value: str) -> bool:
         return True
     is_reference = value.startswith(("/", "$", "{", "<")) or len(value) < 4
     return len(name) <= 100 and not is_reference and _SECRET_NAME.fullmatch(name) is not None
+
+
+def names_a_secret(value: str) -> bool:
+    """Whether a text looks like the name of a secret, or like a reference to where it is kept, and not like one."""
+    return _SECRET_VALUE.fullmatch(value) is None and _REFERENCE.fullmatch(value) is not None
 
 
 def _check_secrets(draft: Draft) -> None:
@@ -70,10 +91,31 @@ def _check_variable(draft: Draft, path: tuple[str, str], value: object) -> None:
         draft.add("InvalidVariable", message, path, hint=hint, at_key=True)
     elif _FORBIDDEN.fullmatch(name):
         message = f"{shorten(name)} decides which code runs, and is not taken from the repository"
-        hint = "the operator sets it where the controller is started"
+        hint = _instead_of(draft, name, value)
         draft.add("ForbiddenEnvironment", message, path, hint=hint, at_key=True)
     elif isinstance(value, str) and "\0" in value:
         draft.add("ControlCharacter", "an environment variable can't contain the character U+0000", path)
+
+
+def _instead_of(draft: Draft, name: str, value: object) -> str:
+    """What has the effect of a variable that is not taken."""
+    if name.startswith("CONTROLLER_"):
+        return "choose another name: the controller sets these variables itself"
+    if name == "PATH":
+        return "write the path of the program in command: [/opt/tools/bin/tool, …]"
+    command = draft.value.get("command")
+    if isinstance(command, list) and isinstance(value, str) and len(value) <= _SHOWN:
+        words = [word for word in ("env", f"{name}={value}", *command[:_SHOWN]) if isinstance(word, str)]
+        written = ", ".join(map(yaml_word, words))
+        if len(words) == len(command) + 2 and len(written) <= 2 * _SHOWN:
+            return f"write command: [{written}]"
+    if name == "PYTHONPATH" and isinstance(value, str) and len(value) <= _SHOWN:
+        folder = json.dumps(value.split(":")[0] or ".", ensure_ascii=False)
+        return (
+            "move the modules beside the flow or to the repository root: both can be imported; or begin the flow's "
+            f"file with: import sys; sys.path.insert(0, {folder})"
+        )
+    return f"let a command set it: [env, {name}=…, program, argument]"
 
 
 def has_control(text: str) -> bool:

@@ -3,6 +3,7 @@
 `tree` calls it for every unquoted scalar. It must not raise for any text.
 """
 
+import json
 import math
 import re
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+_SHOWN = 60
 _NUMBER_START = frozenset("+-.0123456789")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
@@ -50,6 +52,21 @@ def plain_scalar(text: str) -> Scalar:
         number = float(text)
         return number if math.isfinite(number) else _not_finite(text)
     return text
+
+
+def untagged(tag: str, text: str) -> str:
+    """The hint for a scalar `text` under a tag: what to write so that the value stays the same."""
+    truth = {"!!bool": {"yes": "true", "on": "true", "no": "false", "off": "false"}}
+    if word := truth.get(tag, {}).get(text.lower()):
+        return f"write {word}"
+    value = plain_scalar(text)
+    if tag == "!!float" and isinstance(value, int) and not isinstance(value, bool):
+        return f"write {value}.0"
+    if tag in ("!!int", "!!float", "!!bool", "!!null") and not isinstance(value, str | BadNumber):
+        return f"write {text or 'null'}"
+    if tag.startswith("!!") and len(text) <= _SHOWN:
+        return f"write it in quotes: {json.dumps(text, ensure_ascii=False)}"
+    return "write it in quotes, without the tag" if tag.startswith("!!") else "write the plain value"
 
 
 def _integer(text: str, *, base: int) -> int | BadNumber:

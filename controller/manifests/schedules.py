@@ -15,6 +15,7 @@ from controller.manifests.canonical import canonical_json
 from controller.manifests.clocks import warn_of_clock_changes
 from controller.manifests.drafts import Draft
 from controller.manifests.nodes import Path
+from controller.manifests.schedule_warnings import warn_of_an_end, warn_of_oddities, warn_of_shadowed
 from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
 
 Parsed = TypeVar("Parsed")
@@ -26,6 +27,7 @@ _RULES = ("cron", "interval", "rrule", "at")
 def read_schedules(draft: Draft, now: datetime | None) -> tuple[Schedule, ...]:
     """The sound schedules of the document; `now` None leaves out whether they fire after it."""
     found: list[Schedule] = []
+    places: dict[str, Path] = {}
     taken: set[str] = set()
     for path, said in _declared(draft):
         sound = {key: value for key, value in said.items() if draft.clean((*path, key))}
@@ -35,10 +37,14 @@ def read_schedules(draft: Draft, now: datetime | None) -> tuple[Schedule, ...]:
             _duplicate(draft, path, said, name)
         elif schedule is not None:
             found.append(schedule)
+            places[schedule.id] = path
             if now is not None:
+                warn_of_oddities(draft, path, _rule_key(said), schedule)
                 warn_of_clock_changes(draft, (*path, _rule_key(said)), schedule, sound.get("dst", {}), now)
         if name is not None:
             taken.add(name)
+    if now is not None and len(found) > 1:
+        warn_of_shadowed(draft, places, tuple(found), now)
     return tuple(found)
 
 
@@ -82,7 +88,7 @@ def _schedule(draft: Draft, path: Path, said: dict[str, Any], now: datetime | No
     place = (*path, _rule_key(said))
     if not draft.clean(path):
         if draft.clean(place):
-            _check(draft, place, Schedule(id="", rule=rule, timezone=zone.key if zone else "UTC"), now)
+            _is_alive(draft, place, Schedule(id="", rule=rule, timezone=zone.key if zone else "UTC"), now)
         return None
     dst = said.get("dst", {})
     schedule = Schedule(
@@ -96,16 +102,18 @@ def _schedule(draft: Draft, path: Path, said: dict[str, Any], now: datetime | No
         suspend=said.get("suspend", False),
         parameters=said.get("parameters", {}),
     )
-    _check(draft, place, schedule, now)
+    if not _is_alive(draft, place, schedule, now) and draft.clean(place):
+        warn_of_an_end(draft, path, _rule_key(said), schedule)
     return schedule if draft.clean(place) else None
 
 
-def _check(draft: Draft, path: Path, schedule: Schedule, now: datetime | None) -> None:
+def _is_alive(draft: Draft, path: Path, schedule: Schedule, now: datetime | None) -> bool:
+    """Whether it still fires, as far as `now` lets that be known; add an error if it never does."""
     try:
-        if now is not None:
-            calendar.check(schedule, now)
+        return now is None or calendar.check(schedule, now)
     except ScheduleError as error:
         draft.add_error("InvalidSchedule", error, path)
+        return False
 
 
 def _rule_key(said: dict[str, Any]) -> str:

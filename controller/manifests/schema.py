@@ -48,8 +48,26 @@ def check_shape(root: Node, which: str = DEPLOYMENT) -> tuple[Problem, ...]:
 
 
 @cache
+def _of_one(which: str) -> dict[str, Any]:
+    """The schema of one document, a mapping. What durations, times and sizes look like is for editors: left out."""
+    schema: dict[str, Any] = _without_forms(json.loads(schema_text(which)))
+    for branch in (*schema.get("oneOf", ()), schema.get("not", {})):
+        if branch.pop("type", "object") == "array":
+            schema["oneOf"].remove(branch)
+    return {key: rule for key, rule in schema.items() if key not in ("items", "minItems")} | {"type": "object"}
+
+
+def _without_forms(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_without_forms(item) for item in part]
+    if isinstance(part, dict):
+        return {key: _without_forms(rule) for key, rule in part.items() if key != "allOf"}
+    return part
+
+
+@cache
 def _accepts(which: str) -> Check:
-    schema = json.loads(schema_text(which))
+    schema = _of_one(which)
     return Compiler(schema).compile(schema)
 
 
@@ -89,4 +107,4 @@ def _validator(which: str) -> "Draft7Validator":
             yield ValidationError(f"does not match {expression!r}")
 
     strict: type[Draft7Validator] = extend(Draft7Validator, {"pattern": pattern})  # type: ignore[no-untyped-call]
-    return strict(json.loads(schema_text(which)), registry=Registry())
+    return strict(_of_one(which), registry=Registry())

@@ -10,6 +10,8 @@ import yaml
 from controller.manifests.nodes import Place, Problem, shorten
 
 _RESERVED = re.compile(r"(?P<key>[\w-]+:[ \t]+|-[ \t]+)(?P<value>[*&@`%!|>].*?)\s*$")
+_BRACKETS = re.compile(r"[\[\]{}]")
+_QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|(?:^|\s)#.*")
 _TAB = re.compile(r"[ ]*\t")
 
 
@@ -35,10 +37,45 @@ def explain(error: yaml.YAMLError, text: str) -> Problem:
             "write a value that contains `: ` in quotes, and give all keys of a mapping the same indentation",
         )
     if "while parsing a flow" in (error.context or ""):
-        kind = "mapping { }" if "mapping" in (error.context or "") else "list [ ]"
-        return _problem(place, f"the {kind} that begins in line {(start or place).line} is not finished here", None)
+        return _collection(text, place, what)
     context = f"{error.context}, " if error.context else ""
     return _problem(place, f"{context}{what}", "check the indentation and the punctuation above this place")
+
+
+def _collection(text: str, place: Place, what: str) -> Problem:
+    """A list or mapping in brackets that can't be read on at `place`."""
+    opened = _innermost(text, place)
+    kind, close = ("list [ ]", "]") if opened and opened[0] == "[" else ("mapping { }", "}")
+    begin = opened[1] if opened else place.line
+    rest = _line(text, place.line)[place.column - 1 :]
+    value = re.match(r"[^\s,\]}]*", rest)
+    if "node content" in what and value and value[0]:
+        where = f"in the {kind} that begins in line {begin}"
+        return _problem(
+            place,
+            f"a value {where} can't begin with {value[0][0]}",
+            f'write it in quotes: "{shorten(value[0].rstrip(":") or value[0])}"',
+        )
+    hint = f"close it with {close}"
+    if rest.startswith(":"):
+        hint = "write a value that contains `: ` in quotes"
+    elif rest and rest[0] not in "]}":
+        hint = "put a comma between two items, and the whole of a value in quotes"
+    return _problem(place, f"the {kind} that begins in line {begin} is not finished here", hint)
+
+
+def _innermost(text: str, place: Place) -> tuple[str, int] | None:
+    """The bracket that is open at `place` and its line; what stands in quotes counts as text."""
+    lines = text.split("\n", place.line)[: place.line]
+    lines[-1] = lines[-1][: place.column - 1]
+    opened: list[tuple[str, int]] = []
+    for number, line in enumerate(lines, start=1):
+        for sign in _BRACKETS.findall(_QUOTED.sub("", line)):
+            if sign in "[{":
+                opened.append((sign, number))
+            elif opened:
+                opened.pop()
+    return opened[-1] if opened else None
 
 
 def _reserved(line: str, place: Place) -> Problem | None:

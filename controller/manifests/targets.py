@@ -5,6 +5,7 @@
 
 import posixpath
 
+from controller.manifests.commands import check_words
 from controller.manifests.drafts import Draft
 from controller.manifests.rules import has_control
 from controller.model.deployments import CommandTarget, FlowTarget, Target
@@ -37,7 +38,10 @@ def _command(draft: Draft, command: list[str]) -> CommandTarget | None:
     for index, word in enumerate(command):
         if "\0" in word:
             draft.add("ControlCharacter", "an argument can't contain the character U+0000", ("command", index))
-    return CommandTarget(argv=tuple(command)) if draft.clean(("command",)) else None
+    if not draft.clean(("command",)):
+        return None
+    check_words(draft, command)
+    return CommandTarget(argv=tuple(command))
 
 
 def _flow(draft: Draft, key: str, path: str | None, name: str | None) -> FlowTarget | None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from controller.manifests.nodes import Node, Path, Place, Problem, kind_of, shorten
-from controller.manifests.scalars import BadNumber, plain_scalar
+from controller.manifests.scalars import BadNumber, plain_scalar, untagged
 
 MAX_DEPTH = 32
 MAX_NODES = 20_000
@@ -122,7 +122,7 @@ class TreeBuilder:
         # Keys and most values are those of a thousand other documents, and each is to be in memory once.
         text = sys.intern(event.value)
         if event.tag is not None:
-            self._refuse_tag(event.tag, place)
+            self._refuse_tag(event.tag, place, text)
         ascii_only = text.isascii()
         size = len(text) if ascii_only else len(text.encode(errors="surrogatepass"))
         if size > MAX_SCALAR_BYTES:
@@ -236,9 +236,10 @@ class TreeBuilder:
         elif not key.drop:
             frame.fields[key.name] = node
 
-    def _refuse_tag(self, tag: str, place: Place) -> None:
+    def _refuse_tag(self, tag: str, place: Place, text: str | None = None) -> None:
         shown = shorten(tag.replace("tag:yaml.org,2002:", "!!"))
-        self._problem("TagNotAllowed", f"the tag {shown} is not allowed", place, hint="write the plain value")
+        hint = "write the plain value" if text is None else untagged(shown, text)
+        self._problem("TagNotAllowed", f"the tag {shown} is not allowed", place, hint=hint)
 
     def _check_depth(self, more: int, place: Place) -> None:
         if len(self._frames) + more > MAX_DEPTH:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from controller.manifests.load import load
 from controller.manifests.overlays import render
 from controller.manifests.project import read_project
-from controller.model.snapshots import ManifestFile, RefusedFile
+from controller.model.snapshots import ManifestFile, RefusedFile, is_json
 
 _OTHER_NAMES = {"flow": ("flow_location", "flow_name"), "schedules": ("schedule",)}
 """Fields of a document as it is in force, and by which keys else they may be written."""
@@ -34,7 +34,7 @@ def field_places(
 ) -> Mapping[str, Whereabouts]:
     """The places of the fields of the document of this name in `file`; empty if it has none. Never raises."""
     settings = read_project(project, now)
-    for document in load(content, json=file.endswith(".json")).documents:
+    for document in load(content, json=is_json(file)).documents:
         value = document.root.value
         if isinstance(value, dict) and value.get("name") == name:
             keys = render(document.root, settings, environment).keys

@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
+from controller.manifests.commands import as_list, yaml_word
+from controller.manifests.foreign_keys import foreign_key_hint, foreign_type_hint, stands_for
 from controller.manifests.nodes import Node, Path, Place, Problem, kind_of, shorten
 
 _NEAR = 0.6
@@ -67,8 +69,14 @@ def _unknown_keys(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
             message=f"there is no key {shown} here",
             place=place,
             path=(*path, key),
-            hint=did_you_mean(key, known) or f"known keys: {', '.join(sorted(known))}",
+            hint=_key_hint(key, fault, root, path),
         )
+
+
+def _key_hint(key: str, fault: Fault, root: Node, path: Path) -> str:
+    known = fault.properties
+    foreign = None if _plain(key) in known else foreign_key_hint(path, key, fault.instance[key], root.value)
+    return foreign or did_you_mean(key, known) or f"known keys: {', '.join(sorted(known))}"
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str | None:
@@ -87,7 +95,7 @@ def _missing_key(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
 
 
 def _exactly_one(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
-    choices = [branch["required"][0] for branch in fault.rule]
+    choices = [branch["required"][0] for branch in fault.rule if "required" in branch]
     yield from _choice(choices, f"exactly one of {_or(choices)}", fault, root, path)
 
 
@@ -120,7 +128,9 @@ def _rank(place: Place) -> tuple[int, Place]:
 def _misspelt(fault: Fault, choices: Collection[str]) -> bool:
     """Whether an unknown key looks like one of `choices`: it gets its own finding, this one would be noise."""
     known = fault.properties
-    unknown = islice((key for key in fault.instance if key not in known), 20)
+    unknown = list(islice((key for key in fault.instance if key not in known), 20))
+    if not fault.path and any(stands_for(key) in choices or key == "deployments" for key in unknown):
+        return True
     return any(len(key) <= 40 and get_close_matches(_plain(key), choices, n=1, cutoff=_NEAR) for key in unknown)
 
 
@@ -154,7 +164,9 @@ def _type(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:
         message=f"{_label(path)} must be {expected}, this is {shown}",
         place=node.place,
         path=path,
-        hint=_SECRET if _is_secret(path) else _type_hint(fault.instance, node.text, allowed),
+        hint=_SECRET
+        if _is_secret(path)
+        else foreign_type_hint(path, fault.instance) or _type_hint(fault.instance, node.text, allowed, path),
     )
 
 
@@ -163,16 +175,26 @@ def _is_secret(path: Path) -> bool:
     return len(path) > 1 and path[-2] == "secrets"
 
 
-def _type_hint(value: Any, text: str, allowed: list[str]) -> str | None:
+def _type_hint(value: Any, text: str, allowed: list[str], path: Path) -> str | None:
     if "string" in allowed and isinstance(value, bool | int | float):
         return f'write it in quotes: "{shorten(text)}"'
     if "boolean" in allowed and isinstance(value, str) and value.lower() in ("yes", "no", "on", "off"):
         return f"write {'true' if value.lower() in ('yes', 'on') else 'false'}"
     if "array" in allowed and isinstance(value, str):
-        return f"write it as a list: [{shorten(value)}]"
+        return _list_hint(value, path)
     if value is None and text == "":
         return "write a value, or remove the key"
     return None
+
+
+def _list_hint(value: str, path: Path) -> str | None:
+    """The list to write instead of a text: the words of a command, or what commas part."""
+    if path[-1:] == ("command",):
+        written = as_list(value)
+        return f"write it as a list: {written}" if written else "write each word of the command as an item of a list"
+    items = [item.strip() for item in value.split(",")] if len(value) <= 200 else []
+    written = ", ".join(yaml_word(item) for item in items if item)
+    return f"write it as a list: [{written}]" if written else None
 
 
 def _pattern(fault: Fault, root: Node, path: Path) -> Iterator[Problem]:

@@ -81,12 +81,17 @@ RENDERED = b"\0rendered\n"
 def is_manifest(path: str) -> bool:
     """Whether the file at `path` (with `/`) is read as deployments: YAML, JSON or Python, no part of it hidden."""
     hidden = any(part.startswith(".") for part in path.split("/"))
-    return path.endswith((".yaml", ".yml", ".json", ".py")) and not hidden
+    return path.lower().endswith((".yaml", ".yml", ".json", ".py")) and not hidden
+
+
+def is_json(path: str) -> bool:
+    """Whether the manifest at `path` is JSON; upper case and lower case are the same."""
+    return path.lower().endswith(".json")
 
 
 def is_python(path: str) -> bool:
     """Whether the file may be a Python spec, as it may be a flow or any other module."""
-    return path.endswith(".py")
+    return path.lower().endswith(".py")
 
 
 def is_spec(path: str, content: bytes) -> bool:

@@ -9,6 +9,7 @@ raises. What can't be known for sure is not talked about: silence may be wrong, 
 """
 
 from controller.signatures.checking import check
+from controller.signatures.contents import Cause, cause_of
 from controller.signatures.imports import Import, candidates, module_name, read_imports
 from controller.signatures.module import Module, read_module, refused_module, unread_module
 from controller.signatures.parameters import Flow
@@ -17,6 +18,7 @@ from controller.signatures.reading import MAX_BYTES
 
 __all__ = [
     "MAX_BYTES",
+    "Cause",
     "Flow",
     "Import",
     "Module",
@@ -24,6 +26,7 @@ __all__ = [
     "ParameterProblem",
     "Problem",
     "candidates",
+    "cause_of",
     "check",
     "module_name",
     "read_imports",

@@ -6,6 +6,7 @@ It must not judge parameters. A module is a value that may be kept, by the id of
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from controller.signatures.contents import cause_of
 from controller.signatures.decorators import Role
 from controller.signatures.entries import Entry, entries_of
 from controller.signatures.names import Function, Namespace
@@ -89,7 +90,11 @@ def read_module(source: bytes) -> Module:
             return unread_module()
         names = read_namespace(read_tree(text), text)
     except UnreadableError as error:
-        return Module(problem=error.problem)
+        cause = cause_of(source)
+        if cause is None:
+            return Module(problem=error.problem)
+        problem = Problem(code=FlowCode.FILE_INVALID, message=cause.message, line=cause.line, hint=cause.hint)
+        return Module(problem=problem)
     return Module(names=names, entries=tuple(entries_of(names)), problem=wrong_option(names))
 
 

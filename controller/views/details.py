@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
-from controller.calendar import describe, next_fire_times
+from controller.calendar import describe, next_fire_times, zone
 from controller.errors import UsageError, unknown_deployment
 from controller.manifests import DesiredState
 from controller.model.deployments import Deployment
@@ -82,6 +82,19 @@ def fire_times(tx: Transaction, name: str, after: datetime, count: int) -> list[
         show_deployment(tx, name, after)
         return []
     return [] if deployment.suspend else [time for time, _ in next_fire_times(deployment.schedules, after, count)]
+
+
+def zone_of(tx: Transaction, name: str) -> tzinfo | None:
+    """The time zone of the schedules of a deployment in force; None where they have none, or more than one."""
+    entry = inventory.find(tx, name)
+    deployment = None if entry is None else built(entry)
+    return None if deployment is None else common_zone(deployment)
+
+
+def common_zone(deployment: Deployment) -> tzinfo | None:
+    """The one time zone of all its schedules; None where they have none, or more than one."""
+    names = {schedule.timezone for schedule in deployment.schedules}
+    return zone(names.pop()) if len(names) == 1 else None
 
 
 def coming_fire_times(tx: Transaction, name: str, now: datetime, *, after: datetime, count: int) -> list[datetime]:

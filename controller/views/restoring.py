@@ -6,6 +6,7 @@ from typing import Any
 
 from controller.errors import SourceError, unknown_deployment
 from controller.manifests import Excerpt, as_yaml, excerpt
+from controller.model.snapshots import is_json
 from controller.model.status import InventoryEntry
 from controller.sources.source import Source
 from controller.store import Transaction, events, inventory
@@ -50,4 +51,4 @@ def last_document(entry: InventoryEntry, source: Source) -> Excerpt:
         content = source.read_file(entry.revision, entry.file)
     except SourceError:
         return recorded
-    return excerpt(content, entry.name, json=entry.file.endswith(".json")) or recorded
+    return excerpt(content, entry.name, json=is_json(entry.file)) or recorded

@@ -1,10 +1,15 @@
 """What a stranger starts with: the repository that `init` writes, and the examples of this repository."""
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from controller.calendar import next_fire_times
+from controller.cli.init import DEPLOYMENT
+from controller.manifests import ManifestReader
+from controller.model.snapshots import ManifestFile
 from tests.acceptance.conftest import Start
 from tests.acceptance.harness import Machine, Repository, until
 
@@ -23,7 +28,8 @@ def test_init_gives_a_repository_that_works_and_overwrites_nothing(
     assert machine.run("git", "log", "--oneline", cwd=root).out.count("\n") == 1
     assert "controller validate" in (root / ".github" / "workflows" / "validate.yml").read_text()
     assert (root / "deployments" / "hello.yaml").read_text().startswith("# yaml-language-server: $schema=../schemas/")
-    assert machine.controller("validate", cwd=root).code == 0
+    checked = machine.controller("validate", cwd=root)
+    assert (checked.code, "warning:" in checked.out) == (0, False)
 
     again = machine.controller("init", "demo")
     assert (again.code, again.out) == (2, "")
@@ -41,6 +47,15 @@ def test_init_gives_a_repository_that_works_and_overwrites_nothing(
     run = demo.trigger("hello", "--param", "name=you", "--param", "excited=true")
     assert run["result"] == "Hello, you!"
     assert len(demo.tell("next", "hello", "-n", "3")["fire_times"]) == 3
+
+
+def test_at_nine_the_cron_of_the_first_deployment_counts_and_not_its_interval() -> None:
+    file = ManifestFile(path="deployments/hello.yaml", content=DEPLOYMENT.encode(), digest="1")
+    desired = ManifestReader().read([file], datetime(2026, 6, 1, 6, tzinfo=UTC))
+    assert desired.findings == ()
+    schedules = desired.deployments["hello"].schedules
+    ((due, counts),) = next_fire_times(schedules, datetime(2026, 6, 1, 6, 59, 59, tzinfo=UTC), 1)
+    assert (due, counts.parameters) == (datetime(2026, 6, 1, 7, tzinfo=UTC), {"excited": True})
 
 
 def test_init_in_a_repository_leaves_the_commit_to_its_user(repository: Repository) -> None:

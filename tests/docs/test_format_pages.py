@@ -85,4 +85,4 @@ def test_the_table_of_clock_changes_is_what_is_computed(schedule: str, dst: str,
 
 
 def test_there_are_as_many_rows_as_there_should_be() -> None:
-    assert len(rows_around_the_clock_changes()) == 10
+    assert len(rows_around_the_clock_changes()) == 14

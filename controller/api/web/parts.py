@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, cast, overload
 
 from fastapi import Header, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 from starlette.responses import Response
 
 from controller.api.operations import MAX_KEY, MAX_REASON, Operations
@@ -122,6 +122,26 @@ def is_known(request: Request, headers: Mapping[str, str]) -> bool:
     """Whether the asker has what these headers belong to."""
     known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
     return headers["etag"] in known or "*" in known
+
+
+def _worded(value: object) -> object:
+    """The instant of a text such as `now`, `yesterday` or `2h ago`, in UTC; any other value as it is."""
+    from datetime import UTC
+
+    from controller.calendar import parse_moment
+    from controller.clock import SystemClock
+    from controller.errors import ScheduleError
+
+    if not isinstance(value, str) or value[:4].isdigit():
+        return value
+    try:
+        return parse_moment(value, SystemClock().now(), UTC)
+    except ScheduleError:
+        return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_worded)]
+"""A time of a request: a date-time, or a word such as `now` or `yesterday`. A local one is in UTC."""
 
 
 @overload

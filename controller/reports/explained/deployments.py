@@ -117,6 +117,38 @@ WHAT_RUNS = (
         right="name: nightly\nflow: 'flows/etl.py:main'\n",
     ),
     Explanation(
+        code="ShellCommand",
+        summary="a command that would need a shell",
+        severity=Severity.WARNING,
+        meaning="A warning: the command is a list of a program and its arguments, and starts without a "
+        "shell. This one has blanks or characters for a shell in its program, or hands an "
+        "operator such as `|` or `>` to the program as an argument.",
+        remedy='Write each word as an item of its own, or let a shell run the line: `[sh, -c, "a | b"]`.',
+        wrong="name: backup\ncommand: [pg_dump x | gzip > y]\n",
+        right='name: backup\ncommand: [sh, -c, "pg_dump x | gzip > y"]\n',
+    ),
+    Explanation(
+        code="CommandFileMissing",
+        summary="a program or script that is not in the repository",
+        severity=Severity.WARNING,
+        meaning="A warning: the program of the command, or the script that an interpreter gets, is a "
+        "relative path, and the repository has no such file at this revision. Or it is the name "
+        "of a file of the repository without its folder, and is looked up on `PATH`.",
+        remedy="Commit the file, or correct the path: it counts from `working_directory`, by default "
+        "the repository root.",
+        wrong="name: backup\ncommand: [python, scripts/backup.py]\n",
+        right="name: backup\ncommand: [python, -m, backup]\n",
+    ),
+    Explanation(
+        code="CommandFileInvalid",
+        summary="a program or script that can't be started",
+        severity=Severity.WARNING,
+        meaning="A warning: the program or script of the command is in the repository, and can't be "
+        "started as it is there: its line `#!` ends with CRLF, it has an unresolved merge "
+        "conflict, or it is encrypted, a Git LFS pointer or not text.",
+        remedy="Do what the hint says, and commit the file.",
+    ),
+    Explanation(
         code="InvalidVariable",
         summary="no usable name of an environment variable",
         meaning="This can't be the name of an environment variable.",

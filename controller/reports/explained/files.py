@@ -20,6 +20,16 @@ FILES = (
         remedy="Save the file as UTF-8. A byte order mark and Windows line ends are fine.",
     ),
     Explanation(
+        code="NotAManifest",
+        summary="something else than a manifest",
+        meaning="The file has the name of a manifest and holds something else: an unresolved merge "
+        "conflict, a Git LFS pointer, an encrypted file, or data that is not text.",
+        remedy="Do what the hint says, and commit the file.",
+        wrong="name: nightly\n<<<<<<< HEAD\nflow: flows/etl.py:main\n"
+        "=======\nflow: flows/report.py:main\n>>>>>>> other\n",
+        right="name: nightly\nflow: flows/etl.py:main\n",
+    ),
+    Explanation(
         code="InvalidCharacter",
         summary="a control character in the file",
         meaning="A control character stands in the file, or half of a surrogate pair in an escape; or `U+0085`, "
@@ -88,6 +98,14 @@ FILES = (
         remedy="Remove it.",
         wrong="# nothing but a comment\n",
         right=NIGHTLY,
+    ),
+    Explanation(
+        code="PathClash",
+        summary="two paths that differ in case only",
+        severity=Severity.WARNING,
+        meaning="A warning: another manifest has the same path but for upper and lower case. Both are "
+        "read here; a checkout on macOS or Windows keeps only one.",
+        remedy="Rename one of them.",
     ),
     Explanation(
         code="PythonNotRendered",

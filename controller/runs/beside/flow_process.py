@@ -203,7 +203,8 @@ def load(path: str, name: str) -> types.ModuleType:
     dotted = name.removesuffix(".py").replace("/", ".")
     if dotted in sys.stdlib_module_names:
         dotted += "_"  # a flow in `queue.py` is not the `queue` that others import
-    spec = importlib.util.spec_from_file_location(dotted, path)
+    loader = importlib.machinery.SourceFileLoader(dotted, path) if path.lower().endswith(".py") else None
+    spec = importlib.util.spec_from_file_location(dotted, path, loader=loader)
     if spec is None or spec.loader is None:
         raise FlowNotFoundError(f"{name} is not a Python file.")
     module = importlib.util.module_from_spec(spec)

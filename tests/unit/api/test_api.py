@@ -115,6 +115,7 @@ def test_events_and_runs_come_in_pages(fresh: Served) -> None:
     commit = fresh.repository.head()
     assert len(list(client.runs(revision=commit[:10]))) == 5
     assert list(client.runs(revision="abcdef")) == list(client.runs(tag="none")) == []
+    assert list(client.runs(since="tomorrow")) == list(client.runs(until="2020-01-01")) == []
     assert list(client.runs(trigger="schedule")) == list(client.runs(until="2020-01-01T00:00:00Z")) == []
 
 

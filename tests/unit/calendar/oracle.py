@@ -17,7 +17,20 @@ MINUTE = timedelta(minutes=1)
 REACH = timedelta(hours=27)
 POLICIES = [Dst(gap=gap, repeat=repeat) for gap, repeat in product(Gap, Repeat)]
 REAL_TIME = Dst(gap=Gap.SKIP, repeat=Repeat.BOTH)
-TIMES = [("30", "1"), ("0,10,59", "0-3"), ("*/7", "22-23"), ("0", "2,3"), ("45", "*"), ("*/20", "*/2"), ("5", "0-22")]
+TIMES = [
+    ("30", "1"),
+    ("0,10,59", "0-3"),
+    ("*/7", "22-23"),
+    ("0", "2,3"),
+    ("45", "*"),
+    ("*/20", "*/2"),
+    ("5", "0-22"),
+    ("4", "2-23/24"),
+    ("15", "1-23/2"),
+    ("30", "0-23"),
+    ("*/30", "0-3/3,23"),
+    ("59", "*/24"),
+]
 """Minute and hour fields; those whose hour begins with `*` follow real time."""
 
 
@@ -84,10 +97,13 @@ def stretch(name: str, change: datetime) -> Stretch:
 
 
 def numbers(field: str, size: int) -> set[int]:
-    if field.startswith("*"):
-        return set(range(0, size, int(field[2:] or 1)))
-    bounds = [[int(end) for end in part.split("-")] for part in field.split(",")]
-    return {number for low, *high in bounds for number in range(low, (high or [low])[0] + 1)}
+    return {number for part in field.split(",") for number in range(size) if _names(part, number, size)}
+
+
+def _names(part: str, number: int, size: int) -> bool:
+    span, _, step = part.partition("/")
+    low, _, high = ("0", "-", str(size - 1)) if span == "*" else span.partition("-")
+    return int(low) <= number <= int(high or low) and (number - int(low)) % int(step or 1) == 0
 
 
 def of_repeat(instants: list[datetime], repeat: Repeat) -> list[datetime]:

@@ -48,6 +48,8 @@ def test_a_change_is_one_sentence_with_its_date(dst: Dst, repeat: str, gap: str)
     [
         Cron(expression="30 2 * * *"),
         Cron(expression="30 1,2 * * sun"),
+        Cron(expression="30 2-23/24 * * *"),
+        Cron(expression="30 0-23 * * *"),
         Interval(every=DAYS, anchor=datetime(2020, 1, 1, 2, 30)),
         Interval(every=DAYS, anchor=datetime(2020, 1, 1, 1, 30, tzinfo=UTC)),
         RRule(text="FREQ=MONTHLY;BYDAY=-1SU;BYHOUR=2;BYMINUTE=30"),
@@ -65,7 +67,7 @@ def test_every_kind_of_fixed_time_meets_both(rule: Rule) -> None:
     [
         Cron(expression="30 * * * *"),
         Cron(expression="30 */2 * * *"),
-        Cron(expression="30 0-23 * * *"),
+        Cron(expression="30 *,2 * * *"),
         Cron(expression="30 3 * * *"),
         Cron(expression="30 2 * * mon-sat"),
         Interval(every=DAYS / 48),

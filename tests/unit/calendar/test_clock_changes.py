@@ -2,10 +2,13 @@
 """Fire times around clock changes: against a scan of every minute, and against themselves."""
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, takewhile
+from zoneinfo import ZoneInfo
 
 import pytest
+from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +47,20 @@ def test_every_minute_around_the_odd_changes_of_other_years(name: str, change: d
     for number, dst in enumerate(POLICIES):
         minute, hour = TIMES[(number + change.month) % len(TIMES)]
         assert list(oracle.disagreements(around, minute, hour, dst)) == []
+
+
+@pytest.mark.parametrize("name", ["America/New_York", "Europe/Berlin", "Africa/Cairo"])
+@pytest.mark.parametrize(("minute", "hour"), [times for times in TIMES if not times[0].startswith("*")])
+def test_around_a_change_a_cron_fires_when_cronsim_says(name: str, minute: str, hour: str) -> None:
+    for change in oracle.changes(name, 2026):
+        begin, end = change - timedelta(hours=30), change + timedelta(hours=30)
+        simulated = CronSim(f"{minute} {hour} * * *", begin.astimezone(ZoneInfo(name)))
+        schedule = Schedule(id="x", rule=Cron(expression=f"{minute} {hour} * * *"), timezone=name)
+        assert until(end, fire_times(schedule, begin)) == sorted(set(until(end, simulated)))
+
+
+def until(end: datetime, moments: Iterator[datetime]) -> list[datetime]:
+    return [moment.astimezone(UTC) for moment in takewhile(lambda moment: moment <= end, moments)]
 
 
 def test_the_scan_meets_gaps_and_repeats_under_every_policy() -> None:

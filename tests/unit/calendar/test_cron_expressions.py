@@ -1,6 +1,7 @@
 # ruff: noqa: DTZ001 - naive local times are what is tested here
 """Cron fields: the same as cronsim in UTC, and clear words for what is wrong."""
 
+import re
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -9,7 +10,7 @@ from cronsim import CronSim, CronSimError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.calendar import check, fire_times
+from controller.calendar import check, fire_times, odd_steps, parse_duration
 from controller.errors import ScheduleError
 from controller.model.schedules import Cron, Schedule
 
@@ -71,14 +72,14 @@ def test_with_day_or_off_both_day_fields_must_match(expression: str) -> None:
         ("61 * * * *", "minute '61'", "0-59"),
         ("0 24 * * *", "hour '24'", "0-23"),
         ("0 9 * * mno", "day-of-week 'mno'", "Sunday is 0 and 7"),
-        ("0 9 * * mon-sun", "day-of-week", "may not wrap"),
+        ("0 9 * * mon#9", "day-of-week", "may not wrap"),
         ("0 9 * foo *", "month 'foo'", "jan-dec"),
         ("0 9 32 * *", "day-of-month '32'", "1-31"),
         ("*/0 * * * *", "minute '*/0'", "0-59"),
         (f"{'9' * 900} * * * *", "minute", "0-59"),
         ("0 " * 600, "too long", "1000"),
         ("@dialy", "unknown cron name", "@daily"),
-        ("@reboot", "unknown cron name", "@hourly"),
+        ("@reboot", "starts with the machine", "controller trigger NAME"),
         ("0 0 30 2 *", "never fires", "L"),
         ("0 0 31 2,4,6,9,11 *", "never fires", "L"),
     ],
@@ -105,3 +106,99 @@ def test_any_text_either_fires_or_is_refused(expression: str) -> None:
     except ScheduleError as error:
         refusal = error
     assert refusal is None or refusal.hint
+
+
+@pytest.mark.parametrize(
+    ("expression", "hint"),
+    [
+        ("CRON_TZ=Europe/Berlin 0 9 * * *", 'write timezone: Europe/Berlin and cron: "0 9 * * *"'),
+        ("TZ=Asia/Tokyo @daily", 'write timezone: Asia/Tokyo and cron: "@daily"'),
+        ("TZ=UTC 0 0 12 * * ?", 'write timezone: UTC and cron: "0 12 * * *"'),
+        ("0 9 * * * Europe/Berlin", 'write timezone: Europe/Berlin and cron: "0 9 * * *"'),
+        ("0 9 * * ?", '`?` is `*` here: write cron: "0 9 * * *"'),
+        ("0 9 ? * mon-fri", '`?` is `*` here: write cron: "0 9 * * mon-fri"'),
+        ("0 0 12 * * ?", 'leave out the seconds: write cron: "0 12 * * *"'),
+        ("0 0 12 ? * 2-6", 'leave out the seconds: write cron: "0 12 * * mon-fri"'),
+        ("0 15 10 ? * 6L", 'leave out the seconds: write cron: "15 10 * * 5L"'),
+        ("0 15 10 ? * 6#3 *", 'leave out the seconds: write cron: "15 10 * * 5#3"'),
+        ("0 30 9 * * 1-5", 'leave out the seconds: write cron: "30 9 * * 1-5"'),
+        ("cron(15 10 ? * 6L *)", 'leave out `cron( )` and the year: write cron: "15 10 * * 5L"'),
+        ("0 9 * * * root /usr/bin/backup", 'write cron: "0 9 * * *", and the program under command'),
+        ("0 9 * * fri-mon", 'a range may not wrap: write cron: "0 9 * * fri-sat,sun-mon"'),
+        ("0 22-2 * * *", 'a range may not wrap: write cron: "0 22-23,0-2 * * *"'),
+        ("0 9 * * monday-friday", 'names have three letters: write cron: "0 9 * * mon-fri"'),
+        ("H/15 * * * *", 'there is no `H`: write cron: "*/15 * * * *" and jitter: 10m to spread the starts'),
+        ("0 0 9 * * * 2027", 'write cron: "0 9 * * *", with start: 2027-01-01 and end: 2027-12-31T23:59:59'),
+    ],
+)
+def test_the_cron_in_a_hint_for_a_foreign_notation_is_one_that_fires(expression: str, hint: str) -> None:
+    with pytest.raises(ScheduleError) as raised:
+        check(Schedule(id="x", rule=Cron(expression=expression)), NOW)
+    assert hint in (raised.value.hint or "")
+    (written,) = re.findall(r'cron: "([^"]+)"', hint)
+    assert check(Schedule(id="x", rule=Cron(expression=written)), NOW)
+
+
+@pytest.mark.parametrize(
+    ("expression", "interval"),
+    [
+        ("@every 1h30m", "1h30m"),
+        ("@every 5 minutes", "5m"),
+        ("every 10 seconds", "10s"),
+        ("rate(1 hour)", "1h"),
+        ("*/15 * * * * *", "15s"),
+        ("* * * * * *", "1s"),
+    ],
+)
+def test_what_is_no_clock_time_becomes_an_interval(expression: str, interval: str) -> None:
+    with pytest.raises(ScheduleError) as raised:
+        check(Schedule(id="x", rule=Cron(expression=expression)), NOW)
+    assert f"write interval: {interval} instead of cron" in (raised.value.hint or "")
+    assert parse_duration(interval)
+
+
+@pytest.mark.parametrize(
+    ("written", "same"),
+    [("sat-sun", "0,6"), ("fri-0", "5,6,0"), ("mon-sun", "*"), ("sat-sun/2", "6"), ("tue-0,mon", "*")],
+)
+def test_a_range_of_weekdays_may_end_on_sunday(written: str, same: str) -> None:
+    found, wanted = (
+        list(islice(fire_times(Schedule(id="x", rule=Cron(expression=f"0 9 * * {days}")), NOW), 20))
+        for days in (written, same)
+    )
+    assert found == wanted
+
+
+@pytest.mark.parametrize(
+    ("expression", "message", "hint"),
+    [
+        ("*/70 * * * *", "minute 0 only", "interval: 70m"),
+        ("0 */24 * * *", "hour 0 only", 'cron: "0 0 * * *"'),
+        ("0-59/60 * * * *", "minute 0 only", 'cron: "0 * * * *"'),
+        ("40/30 * * * *", "minute 40 only", 'cron: "40 * * * *"'),
+        ("*/7 * * * *", "again after 4, not 7", "interval: 7m"),
+        ("0 */5 * * *", "again after 4, not 5", "interval: 5h"),
+        ("30 2 */2 * *", "again after 1 in the longest months", "interval: 2d and anchor_date: 2020-01-01T02:30"),
+        ("0 9 * * */2", "again after 1, not 2", "interval: 2d and anchor_date: 2020-01-01T09:00"),
+        ("0 0 1 */5 *", "again after 2, not 5", 'cron: "0 0 1 1,6,11 *"'),
+        ("*/7 9-17 * * *", "again after 4, not 7", 'cron: "0,7,14,21,28,35,42,49,56 9-17 * * *"'),
+    ],
+)
+def test_an_odd_step_is_named_and_the_expression_in_its_hint_has_none(expression: str, message: str, hint: str) -> None:
+    (found,) = odd_steps(Cron(expression=expression))
+    assert message in found.message
+    assert hint in found.hint
+    (written,) = re.findall(r'cron: "([^"]+)"', found.hint)
+    assert odd_steps(Cron(expression=written)) == []
+    wanted, same = (
+        list(islice(fire_times(Schedule(id="x", rule=Cron(expression=text)), NOW), 20))
+        for text in (expression, written)
+    )
+    assert same == wanted
+
+
+@pytest.mark.parametrize(
+    "expression", ["*/15 * * * *", "0 */6 * * *", "4 2-23/24 * * *", "5/15 * * * *", "0 16 */2 * sat", "@daily"]
+)
+def test_even_steps_and_ranges_that_say_what_they_mean_are_left_alone(expression: str) -> None:
+    assert odd_steps(Cron(expression=expression)) == []

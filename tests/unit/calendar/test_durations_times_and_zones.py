@@ -1,6 +1,7 @@
 # ruff: noqa: DTZ001 - naive local times are what is tested here
 """Durations, moments and zone names as people write them."""
 
+import re
 import zoneinfo
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -30,6 +31,8 @@ from controller.errors import ScheduleError
         ("PT15M", 900),
         ("P1DT2H", 93_600),
         ("P2W", 1_209_600),
+        ("PT1,5H", 5400),
+        ("PT0.5S", 0.5),
         ("01:30:00", 5400),
         (" 5m ", 300),
         ("36h", 129_600),
@@ -167,3 +170,29 @@ def test_zones_come_from_the_package_when_the_system_has_none() -> None:
         zoneinfo.reset_tzpath()
         zoneinfo.ZoneInfo.clear_cache()
         cached_zone.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("PST", "America/Los_Angeles"),
+        ("EDT", "America/New_York"),
+        ("CST", "America/Chicago"),
+        ("CEST", "Europe/Berlin"),
+        ("Pacific Standard Time", "America/Los_Angeles"),
+        ("UTC+2", "Europe/Athens"),
+        ("UTC+2", "Etc/GMT-2"),
+        ("GMT+1", "Europe/Berlin"),
+        ("GMT-5", "Etc/GMT+5"),
+        ("+05:30", "Asia/Kolkata"),
+        ("Berlin", "Europe/Berlin"),
+        ("new york", "America/New_York"),
+        ("europe/berlin", "Europe/Berlin"),
+        ("utc", "UTC"),
+    ],
+)
+def test_the_hint_for_an_abbreviation_or_an_offset_names_a_zone_that_exists(name: str, written: str) -> None:
+    with pytest.raises(ScheduleError) as raised:
+        zone(name)
+    assert re.search(rf"\b{re.escape(written)}\b", raised.value.hint or "")
+    assert zone(written).key == written

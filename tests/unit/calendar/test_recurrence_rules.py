@@ -77,6 +77,38 @@ def test_a_rule_is_what_dateutil_says(text: str, start: datetime) -> None:
     assert list(islice(fire_times(ours, late), 3)) == found[len(found) // 2 + 1 :][:3] or len(found) < 5
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FREQ=HOURLY;BYMINUTE=0,15,30,45;BYSETPOS=-1",
+        "FREQ=HOURLY;INTERVAL=3;BYMINUTE=5,10,50;BYSETPOS=1,-1",
+        "FREQ=HOURLY;BYHOUR=9,10;BYMINUTE=5,10;BYSETPOS=2",
+        "FREQ=MINUTELY;INTERVAL=7;BYSECOND=0,20,40;BYSETPOS=2",
+    ],
+)
+def test_positions_of_an_hour_or_a_minute_are_those_of_dateutil(text: str) -> None:
+    begin = "DTSTART:20260101T000000"
+    wanted = list(islice(iter(rrulestr(f"{begin}\nRRULE:{text}")), 40))
+    found = islice(fire_times(schedule(f"{begin}\nRRULE:{text}"), datetime(2025, 12, 31, tzinfo=UTC)), 40)
+    assert [instant.replace(tzinfo=None) for instant in found] == wanted
+
+
+@pytest.mark.parametrize(
+    ("spaced", "same"),
+    [
+        ("FREQ=WEEKLY;BYDAY=MO, WE", "FREQ=WEEKLY;BYDAY=MO,WE"),
+        ("FREQ = WEEKLY ; BYDAY = MO , WE", "FREQ=WEEKLY;BYDAY=MO,WE"),
+        ("RRULE: FREQ=DAILY; BYHOUR=9", "RRULE:FREQ=DAILY;BYHOUR=9"),
+        (
+            "DTSTART:20260101T090000 RRULE:FREQ=DAILY; EXDATE:20260506",
+            "DTSTART:20260101T090000\nRRULE:FREQ=DAILY\nEXDATE:20260506",
+        ),
+    ],
+)
+def test_blanks_around_the_punctuation_of_a_rule_change_nothing(spaced: str, same: str) -> None:
+    assert fires(spaced) == fires(same) != []
+
+
 @pytest.mark.parametrize("week_start", ["MO", "SU", "TH"])
 @pytest.mark.parametrize("weeks", ["1", "20", "1,30"])
 def test_week_numbers_are_what_dateutil_says(week_start: str, weeks: str) -> None:
@@ -150,7 +182,7 @@ def test_an_impossible_rule_ends_within_its_steps(text: str, monkeypatch: pytest
         ("FREQ=DAILY;INTERVAL=0", "INTERVAL '0'", "1 to 10000"),
         ("FREQ=SECONDLY", "SECONDLY", "interval"),
         ("FREQ=DAILY;BYSETPOS=2", "BYSETPOS without", "BYDAY"),
-        ("FREQ=HOURLY;BYMINUTE=0,5;BYSETPOS=1", "BYSETPOS with FREQ=HOURLY", "DAILY"),
+        ("FREQ=HOURLY;BYMINUTE=0,5;BYSETPOS=3", "BYSETPOS beyond the 2 times", "BYSETPOS=1"),
         ("FREQ=DAILY;COUNT=3", "COUNT without DTSTART", "DTSTART"),
         ("DTSTART:20260101T000000\nRRULE:FREQ=DAILY;COUNT=3;UNTIL=20270101", "COUNT and UNTIL", "one of them"),
         ("FREQ=WEEKLY;BYDAY=MNO", "BYDAY 'MNO'", "MO, TU"),

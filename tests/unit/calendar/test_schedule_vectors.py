@@ -32,7 +32,7 @@ AUTUMN_HOURS = ["2021-11-07T04:00", "2021-11-07T05:00", "2021-11-07T06:00", "202
         Interval(every=timedelta(hours=1)),
         cron("0 * * * *"),
         cron("@hourly"),
-        cron("0 0-23 * * *"),
+        cron("0 *,5 * * *"),
         cron("0 */1 * * *"),
         RRule(text="FREQ=HOURLY"),
         RRule(text="FREQ=MINUTELY;INTERVAL=60"),
@@ -46,6 +46,23 @@ def test_no_real_hour_is_lost_or_doubled_in_autumn(rule: Rule) -> None:
 def test_no_real_hour_is_lost_or_doubled_in_spring(rule: Rule) -> None:
     expected = ["2021-03-14T06:00", "2021-03-14T07:00", "2021-03-14T08:00"]
     assert fires(rule, NEW_YORK, "2021-03-14T05:00", 3) == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "after", "expected"),
+    [
+        ("4 2-23/24 * * *", "2026-03-08T00:00", ["2026-03-08T07:00", "2026-03-09T06:04"]),
+        ("15 1-23/24 * * *", "2026-11-01T00:00", ["2026-11-01T05:15", "2026-11-02T06:15"]),
+        ("0 0-23 * * *", "2026-11-01T04:30", ["2026-11-01T05:00", "2026-11-01T07:00"]),
+        ("30 1-23/2 * * *", "2026-11-01T04:30", ["2026-11-01T05:30", "2026-11-01T08:30"]),
+        ("30 2,14 * * *", "2026-03-08T05:00", ["2026-03-08T07:00", "2026-03-08T18:30"]),
+        ("*/30 2 * * *", "2026-03-08T05:00", ["2026-03-08T07:00", "2026-03-09T06:00"]),
+    ],
+)
+def test_only_an_hour_field_that_begins_with_a_star_follows_real_time(
+    expression: str, after: str, expected: list[str]
+) -> None:
+    assert fires(cron(expression), NEW_YORK, after, 2) == expected
 
 
 def test_a_daily_interval_keeps_its_local_clock_time() -> None:

@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
+
+import pytest
 
 from tests.conftest import GitRepository
 from tests.unit.cli.conftest import FILES, Command, Followed
@@ -162,6 +165,30 @@ def test_next_needs_no_controller(repository: GitRepository, command: Command) -
     assert command("next", "--at", "2026-06-05T00:00:00Z", *after).json == {"fire_times": ["2026-06-05T00:00:00Z"]}
     rule = command("next", "--rrule", "FREQ=DAILY;BYHOUR=6;BYMINUTE=0;BYSECOND=0", *after).json
     assert rule["fire_times"][0] == "2026-06-02T06:00:00Z"
+
+
+def test_a_local_time_is_one_of_the_zone_of_the_deployment(repository: GitRepository, command: Command) -> None:
+    schedule = "schedule: {cron: '0 9 * * *', timezone: Asia/Tokyo}"
+    repository.commit({"deployments/tokyo.yaml": f"name: tokyo\ncommand: [cat]\n{schedule}\n"})
+    asked = ("next", "tokyo", "-n", "1", "--repo", str(repository.path), "-o", "json", "--after")
+    assert command(*asked, "2026-06-01T08:59").json["fire_times"] == ["2026-06-01T00:00:00Z"]
+    assert command(*asked, "2026-06-01T08:59", "--timezone", "UTC").json["fire_times"] == ["2026-06-02T00:00:00Z"]
+    tomorrow, today = (command(*asked, word).json["fire_times"][0] for word in ("tomorrow", "today"))
+    assert datetime.fromisoformat(tomorrow) - datetime.fromisoformat(today) == timedelta(days=1)
+    assert command(*asked, "now").code == 0
+
+
+@pytest.mark.parametrize("word", ["now", "today", "yesterday", "tomorrow", "2h", "2h ago", "2026-03-01"])
+def test_every_option_that_takes_a_time_takes_words(followed: Followed, word: str) -> None:
+    for arguments in (
+        ("runs", "list", "--deployment", "sums", "--since", word, "--until", word),
+        ("occurrences", "sums", "--since", word, "--until", word),
+        ("next", "sums", "--after", word),
+        ("backfill", "sums", "--dry-run", "--from", "2026-01-01", "--to", word),
+    ):
+        answer = followed(*arguments, "-o", "json")
+        assert answer.code == 0 or ("--to" in arguments and word == "tomorrow")
+    assert followed("hold", "sums", "--reason", "x", "--until", "tomorrow").code == 0
 
 
 def test_next_of_a_deployment_in_force_and_of_one_that_is_suspended(followed: Followed) -> None:

@@ -76,7 +76,7 @@ def test_findings_point_into_the_list_that_holds_the_bad_item() -> None:
 
 
 def test_what_every_schedule_lacks_is_missing_once_in_the_parameters() -> None:
-    schedules = "schedules:\n  - interval: 1h\n  - interval: 2h\n"
+    schedules = "schedules:\n  - interval: 2h\n  - interval: 3h\n"
     assert found(f"name: a\nflow: flows/etl.py:main\nparameters:\n  region: eu\n{schedules}") == [
         ("MissingParameter", 4, 3, "$.parameters")
     ]
@@ -86,14 +86,14 @@ def test_what_every_schedule_lacks_is_missing_once_in_the_parameters() -> None:
 def test_what_one_schedule_lacks_is_missing_there() -> None:
     assert found(
         "name: a\nflow: flows/etl.py:main\nschedules:\n"
-        "  - {interval: 1h, parameters: {nums: [1]}}\n  - {interval: 2h, parameters: {region: us}}\n"
+        "  - {interval: 2h, parameters: {nums: [1]}}\n  - {interval: 3h, parameters: {region: us}}\n"
     ) == [("MissingParameter", 5, 5, "$.schedules[1]")]
 
 
 def test_a_bad_value_is_told_where_it_is_written_and_only_once() -> None:
     assert found(
-        "name: a\nflow: flows/etl.py:main\nparameters: {nums: 1}\nschedules:\n  - interval: 1h\n"
-        "  - {interval: 2h, parameters: {nums: [a]}}\n  - interval: 3h\n"
+        "name: a\nflow: flows/etl.py:main\nparameters: {nums: 1}\nschedules:\n  - interval: 2h\n"
+        "  - {interval: 3h, parameters: {nums: [a]}}\n  - interval: 5h\n"
     ) == [
         ("WrongParameterType", 3, 20, "$.parameters.nums"),
         ("WrongParameterType", 6, 40, "$.schedules[1].parameters.nums[0]"),
@@ -191,19 +191,37 @@ def test_code_that_can_t_be_read_is_no_verdict_on_any_manifest() -> None:
         ("env: {X: AKIAABCDEFGHIJKLMNOP}", "$.env.X"),
         ("parameters: {url: 'postgres://me:hunter2@db/x'}", "$.parameters.url"),
         ("parameters: {api_key: abcdefgh}", "$.parameters.api_key"),
+        ("parameters: {password: aB3_xK9_qq}", "$.parameters.password"),
+        ("parameters: {secret_key: wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLE}", "$.parameters.secret_key"),
+        ("parameters: {token: 5f2b-77aa-91c0}", "$.parameters.token"),
+        ("parameters: {password: hunter2}", "$.parameters.password"),
     ],
 )
 def test_a_plain_secret_is_a_warning_that_does_not_repeat_it(text: str, path: str) -> None:
     state = read(f"name: a\ncommand: [x]\n{text}\n")
     (finding,) = state.findings
     assert (finding.code, finding.severity, finding.path) == ("PlainSecret", Severity.WARNING, path)
-    assert not any(part in finding.message for part in ("horse", "AKIA", "hunter2", "abcdefgh"))
+    assert not any(part in finding.message for part in ("horse", "AKIA", "hunter2", "abcdefgh", "xK9", "wJal", "77aa"))
     assert set(state.deployments) == {"a"}
 
 
 @pytest.mark.parametrize(
     "text",
-    ["env: {TOKEN_FILE: /run/x}", "env: {TOKEN: $OTHER}", "parameters: {tokens: 12345}", "env: {KEYBOARD: dvorak}"],
+    [
+        "env: {TOKEN_FILE: /run/x}",
+        "env: {TOKEN: $OTHER}",
+        "parameters: {tokens: 12345}",
+        "env: {KEYBOARD: dvorak}",
+        "parameters: {database_secret_key: name_of_a_key}",
+        "parameters: {db_password: SALES_DB_PASSWORD}",
+        "parameters: {secret: prod-db-secret}",
+        "parameters: {api_key: 'op://team/service/key'}",
+        "parameters: {secret: 'arn:aws:secretsmanager:eu-west-1:1234:secret:sales'}",
+        "parameters: {secret: projects/sales/secrets/db}",
+        "parameters: {token: 'vault:secret/data/sales#token'}",
+        "parameters: {password: '{{ db_password }}'}",
+        "parameters: {password: 'env:DB_PASSWORD'}",
+    ],
 )
 def test_what_only_names_a_secret_is_none(text: str) -> None:
     assert read(f"name: a\ncommand: [x]\n{text}\n").findings == ()
@@ -241,3 +259,20 @@ def test_a_working_directory_that_appears_or_goes_is_noticed_though_no_manifest_
     without, with_it = WrittenCode({"flows/etl.py": FLOW}), WrittenCode({"reports/keep": ""})
     codes = [[one.code for one in reader.read(files, NOW, code=code).findings] for code in (without, with_it, without)]
     assert codes == [["WorkingDirectoryMissing"], [], ["WorkingDirectoryMissing"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("command: [python, x.py]\nenv: {PYTHONPATH: src}", "write command: [env, PYTHONPATH=src, python, x.py]"),
+        ("command: [cat]\nenv: {LD_LIBRARY_PATH: 'a b'}", 'write command: [env, "LD_LIBRARY_PATH=a b", cat]'),
+        ("flow: f.py:m\nenv: {PYTHONPATH: src}", 'file with: import sys; sys.path.insert(0, "src")'),
+        ("flow: f.py:m\nenv: {CONTROLLER_X: a}", "choose another name"),
+        ("flow: f.py:m\nenv: {PATH: /opt/bin}", "the path of the program in command"),
+    ],
+)
+def test_a_variable_that_is_not_taken_has_a_hint_with_the_same_effect(text: str, hint: str) -> None:
+    [finding] = [one for one in read(f"name: a\n{text}\n").findings if one.code == "ForbiddenEnvironment"]
+    assert hint in (finding.hint or "")
+    if hint.startswith("write command"):
+        assert set(read(f"name: a\n{hint.removeprefix('write ')}\n").deployments) == {"a"}

@@ -271,3 +271,43 @@ def test_any_mixture_of_signs_gives_documents_or_problems(text: str, as_json: bo
     for problem in problems(load(text.encode(), json=as_json)):
         assert 1 <= problem.place.line <= lines
         assert problem.place.column >= 1
+
+
+@pytest.mark.parametrize(
+    ("tagged", "hint"),
+    [
+        ("!!str 017", 'write it in quotes: "017"'),
+        ("!!str no", 'write it in quotes: "no"'),
+        ("!!str 2026-01-01", 'write it in quotes: "2026-01-01"'),
+        ('!!int "3"', "write 3"),
+        ("!!float 1", "write 1.0"),
+        ("!!bool yes", "write true"),
+        ("!Ref x", "write the plain value"),
+    ],
+)
+def test_the_hint_for_a_tag_keeps_the_value(tagged: str, hint: str) -> None:
+    (problem,) = load(f"a: {tagged}".encode()).documents[0].problems
+    assert problem.hint == hint
+    written = hint.removeprefix("write ").removeprefix("it in quotes: ")
+    if "plain" not in hint:
+        value = load(f"a: {written}".encode()).documents[0].root.value["a"]
+        assert value == {"!!int": 3, "!!float": 1.0, "!!bool": True}.get(tagged.split()[0], tagged.split()[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "hint"),
+    [
+        ("a: {x: :y}", "the mapping { } that begins in line 1 can't begin with :", 'write it in quotes: ":y"'),
+        ("a: {:x: y}", "the mapping { } that begins in line 1", 'write it in quotes: ":x"'),
+        ("a: [:y]", "the list [ ] that begins in line 1 can't begin with :", 'write it in quotes: ":y"'),
+        ("a: {x: [:y]}", "the list [ ] that begins in line 1", 'write it in quotes: ":y"'),
+        ("a: [1, {x: ?}]", "the mapping { } that begins in line 1", 'write it in quotes: "?"'),
+        ("a: {x: [b]\n", "the mapping { } that begins in line 1 is not finished", "close it with }"),
+        ("a: {x: b: c}", "the mapping { } that begins in line 1", "write a value that contains `: ` in quotes"),
+        ("a:\n  [b,\n  'c'd]", "the list [ ] that begins in line 2", "put a comma between two items"),
+    ],
+)
+def test_what_breaks_a_list_or_a_mapping_names_the_one_that_it_stands_in(text: str, says: str, hint: str) -> None:
+    (problem,) = load(text.encode()).problems
+    assert says in problem.message
+    assert (problem.hint or "").startswith(hint)

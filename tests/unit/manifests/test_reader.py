@@ -208,7 +208,7 @@ def test_a_schedule_keeps_its_default_id_while_it_says_the_same(read: Read) -> N
         ("a.yaml", True),
         ("a/b.yml", True),
         ("a/b.json", True),
-        ("a/b.YAML", False),
+        ("a/b.YAML", True),
         ("a.py", True),
         ("a.pyc", False),
         (".a.yaml", False),

@@ -3,14 +3,22 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from controller.manifests import DesiredState, deployment_schema_text, schema_text
+from controller.manifests import DesiredState, ManifestReader, deployment_schema_text, schema_text
 from controller.manifests.accept import Compiler
+from controller.manifests.load import load
 from controller.manifests.wording import did_you_mean
+from controller.model.findings import Severity
+from controller.model.snapshots import ManifestFile
+from tests.docs.pages import ROOT, code_blocks
+from tests.unit.manifests.conftest import NOW
 
 Read = Callable[..., DesiredState]
 SCHEMA: dict[str, Any] = json.loads(deployment_schema_text())
@@ -136,3 +144,81 @@ def test_the_quick_check_knows_the_schema_of_a_project() -> None:
     accepts = Compiler(project).compile(project)
     assert accepts({"project": "a", "defaults": {"timeout": "1h"}, "queues": {"a": {"limit": 1}}})
     assert not accepts({"queues": {"A": {"limit": 1}}})
+
+
+def accepts(document: Any) -> bool:
+    return Draft7Validator(SCHEMA).is_valid(document)
+
+
+def test_the_schema_takes_a_list_of_deployments_as_a_file_does() -> None:
+    good, bad = {"name": "a", "flow": "f.py:m"}, {"name": "a", "flow": "f.py:m", "x": 1}
+    assert accepts([good, {"name": "b", "command": ["cat"], "schedules": [{"interval": "1h"}]}])
+    for wrong in ([good, bad], [good, "b"], [[good]], [], [{"name": "a"}], [good | {"command": ["cat"]}]):
+        assert not accepts(wrong)
+
+
+BLANK = st.sampled_from(["", " ", "\t", "\u00a0"])
+WRITTEN = {
+    "interval": st.sampled_from(["90", "1.5", ".5", "5.", "90s", "1h30m", "1w 2d", "PT1,5H", "P1D", "1:30", "01:30:00"])
+    | st.from_regex(r"[0-9wdhmsPTDHMS:., -]{1,9}", fullmatch=True),
+    "start": st.sampled_from(["2026-01-31", "2026-01-31 09:00", "2026-01-31T09:00:00.5+0200", "2026-01-31t09:00z", "x"])
+    | st.from_regex(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}[T ]?[0-9:.,]{0,9} ?[Z+-]?[0-9:]{0,5}", fullmatch=True),
+    "memory": st.sampled_from(["512MiB", "1 GiB", "2GB", "1.5GiB", "4194304", "1 gig", "9kB"])
+    | st.from_regex(r"[0-9]{6,9}(\.[0-9])? ?[kKMGT]?i?B?", fullmatch=True),
+}
+FOUND_IN = {
+    "interval": lambda text: f"schedule: {{interval: {json.dumps(text)}}}",
+    "start": lambda text: f"schedule: {{interval: 1h, start: {json.dumps(text)}}}",
+    "memory": lambda text: f"resources: {{memory: {json.dumps(text)}}}",
+}
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), key=st.sampled_from(sorted(WRITTEN)), before=BLANK, after=BLANK)
+def test_the_schema_accepts_every_duration_time_and_size_that_the_controller_accepts(
+    data: st.DataObject, key: str, before: str, after: str
+) -> None:
+    written = FOUND_IN[key](before + data.draw(WRITTEN[key]) + after)
+    file = ManifestFile(path="deployments/a.yaml", content=f"{GOOD}{written}\n".encode(), digest=written)
+    state = ManifestReader().read([file], NOW)
+    if not any(finding.severity is Severity.ERROR for finding in state.findings):
+        assert accepts(state.deployments["a"].document)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"timeout": "2 hours"},
+        {"start_deadline": "soon"},
+        {"retries": {"delay": "30 s"}},
+        {"catchup": {"window": "-1h"}},
+        {"resources": {"memory": "1 gig"}},
+        {"schedule": {"interval": "15 minutes"}},
+        {"schedule": {"at": "tomorrow"}},
+        {"schedule": {"at": ["2026-01-31", "tomorrow"]}},
+        {"schedule": {"cron": "@daily", "start": "31.01.2026"}},
+    ],
+)
+def test_an_editor_sees_a_duration_a_time_or_a_size_that_is_none(part: dict[str, Any]) -> None:
+    assert not accepts({"name": "a", "flow": "f.py:m", **part})
+
+
+def every_example() -> list[Path]:
+    folders = (ROOT / "tests" / "examples", ROOT / "deployments")
+    return [path for folder in folders for path in sorted(folder.rglob("*.yaml")) if path.name != "controller.yaml"]
+
+
+def files_as_editors_see_them() -> list[str]:
+    blocks = [block for page in sorted((ROOT / "docs").glob("*.md")) for block in code_blocks(page.read_text(), "yaml")]
+    return [*(path.read_bytes().decode("utf-8", "replace") for path in every_example()), *blocks]
+
+
+@pytest.mark.parametrize("text", files_as_editors_see_them())
+def test_no_file_that_the_controller_accepts_is_refused_by_the_schema(text: str) -> None:
+    loaded = load(text.encode())
+    file = ManifestFile(path="deployments/a.yaml", content=text.encode(), digest=text)
+    state = ManifestReader().read([file], NOW)
+    if loaded.documents and not any(finding.severity is Severity.ERROR for finding in state.findings):
+        values = [document.root.value for document in loaded.documents]
+        assert all(map(accepts, values))
+        assert accepts(values)

@@ -145,6 +145,21 @@ def test_what_can_not_be_executed_says_where_and_why(root: Path, text: str, line
     assert found.broken_files == {"deployments/spec.py"}
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("from prefect.deployments import DeploymentSpec\n", "write: from controller import DeploymentSpec"),
+        ("import prefect\n", "write: from controller import DeploymentSpec"),
+        ("DeploymentSpec(name='a', flow='f.py:m', flow_runner=object())\n", "remove it: runs are processes"),
+        ("DeploymentSpec(name='a', flow='f.py:m', flow_runner='universal')\n", "remove it: runs are processes"),
+        ("DeploymentSpec(name='a', flow='f.py:m', retries=3)\n", "write retries: {limit: 3}"),
+    ],
+)
+def test_what_a_spec_of_prefect_says_gets_the_right_form(root: Path, text: str, hint: str) -> None:
+    hints = [finding.hint or "" for finding in declared(root, text).findings]
+    assert any(found.startswith(hint) for found in hints)
+
+
 def ended(pid: str) -> bool:
     status = Path(f"/proc/{pid}/stat")
     try:

@@ -106,7 +106,21 @@ def test_every_code_of_this_version_is_a_rule_that_explains_itself() -> None:
         assert rule["help"]["text"]
     levels = {rule["id"]: rule["defaultConfiguration"]["level"] for rule in rules}
     warnings = {code for code, level in levels.items() if level == "warning"}
-    assert warnings == {"EmptyFile", "PythonNotRendered", "PlainSecret", "ClockChange"}
+    assert warnings == {
+        "EmptyFile",
+        "PythonNotRendered",
+        "PlainSecret",
+        "ClockChange",
+        "ShellCommand",
+        "CommandFileMissing",
+        "CommandFileInvalid",
+        "PathClash",
+        "ScheduleEnded",
+        "ShadowedSchedule",
+        "UnevenSteps",
+        "StepBeyondField",
+        "AmbiguousSchedule",
+    }
 
 
 def test_a_result_points_at_its_rule_even_if_nobody_knows_the_code() -> None:

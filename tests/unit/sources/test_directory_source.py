@@ -54,7 +54,7 @@ def test_dot_files_and_other_endings_are_not_manifests(tmp_path: Path) -> None:
             "deployments/.git/x.yaml": "1",
             "deployments/readme.md": "1",
             "deployments/a.yaml~": "1",
-            "deployments/a.YAML": "1",
+            "deployments/a.YAMLX": "1",
         },
     )
     source = source_of(tmp_path)

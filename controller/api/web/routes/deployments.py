@@ -14,6 +14,7 @@ from controller.api.web.lists import Cursor, Limit, Page, begin, page, text_like
 from controller.api.web.parts import (
     LINE,
     IdempotencyKey,
+    Moment,
     Triggered,
     answer,
     answers,
@@ -61,15 +62,15 @@ class HoldRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     reason: str = Field(json_schema_extra=LINE)
-    until: datetime | None = None
+    until: Moment | None = None
 
 
 class BackfillRequest(BaseModel):
     """The due times of this range that have no run; the last `max` of them. `dry_run`: only say which."""
 
     model_config = ConfigDict(extra="forbid")
-    since: datetime
-    until: datetime
+    since: Moment
+    until: Moment
     max: int = Field(default=100, ge=1, le=1000)
     dry_run: bool = False
 
@@ -155,7 +156,7 @@ def upcoming(
     request: Request,
     name: Name,
     limit: Annotated[int, Query(ge=1, le=1000)] = 10,
-    after: datetime | None = None,
+    after: Moment | None = None,
 ) -> Response:
     """Strictly after `after`, by default now, and after the end of its hold; none while it is suspended."""
     parts = parts_of(request)

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
@@ -21,6 +20,7 @@ from controller.api.web.lists import Cursor, Limit, Page, begin, following, text
 from controller.api.web.parts import (
     LINE,
     IdempotencyKey,
+    Moment,
     Parts,
     Triggered,
     answer,
@@ -74,8 +74,8 @@ def runs(  # noqa: PLR0913
     tag: Annotated[str | None, Query(max_length=200)] = None,
     trigger: Trigger | None = None,
     revision: Annotated[str | None, Query(min_length=1, max_length=250, pattern=r"^[\x21-\x7e]+$")] = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:

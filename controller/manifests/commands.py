@@ -1,0 +1,141 @@
+"""Is the command of a document one that can be started without a shell, and are its files in the repository?
+
+`wording` asks for the list to write instead of a command line, `targets` for the words and `build` for the files.
+"""
+
+import json
+import posixpath
+import re
+import shlex
+
+from controller.manifests.drafts import Draft
+from controller.manifests.flows import Flows
+from controller.manifests.nodes import shorten
+from controller.manifests.scalars import plain_scalar
+from controller.model.deployments import CommandTarget
+from controller.model.findings import Severity
+from controller.signatures import cause_of
+
+_PLAIN = re.compile(r"(?:[A-Za-z0-9_./+=@%^-]|:(?=[^\s\]]))+", re.ASCII)
+_SHELL = re.compile(r"[|&;<>()$`*?\[\]~#!{}\\\n]")
+_BUILT_IN = frozenset(
+    {"cd", "source", ".", "export", "set", "unset", "ulimit", "umask", "exec", "eval", "trap", "alias"}
+)
+_OPERATORS = frozenset({"|", "||", "&&", "&", ">", ">>", "<", "<<", "2>", "2>>", "2>&1", "&>", "|&"})
+_TAKES_OPERATORS = frozenset({"expr", "test", "[", "sh", "bash", "dash", "zsh", "ksh", "find", "echo", "printf"})
+_INTERPRETER = re.compile(r"(?:python|pypy)[\d.]*|sh|bash|dash|zsh|ksh|node|ruby|perl|php|Rscript|julia|lua")
+_SCRIPT = re.compile(r"[^\s$*?{}]+\.(?:py|sh|bash|zsh|js|mjs|cjs|rb|pl|php|R|r|jl|lua)")
+_INLINE = frozenset({"-c", "-m", "-e", "-", "-s", "-r", "-E", "-p"})
+_LONGEST_HINT = 1000
+
+
+def as_list(text: str) -> str | None:
+    """The command line `text` as a YAML list that does the same; None for one that is too long to be shown.
+
+    A shell runs it where it needs one: for pipes, redirections, variables, patterns, and what only a shell can do.
+    """
+    words = command_words(text)
+    written = f"[{', '.join(map(yaml_word, words))}]"
+    return written if words and len(written) <= _LONGEST_HINT else None
+
+
+def command_words(text: str) -> list[str]:
+    """The program and its arguments for the command line `text`, which may be the shell's."""
+    words = _words(text)
+    return ["sh", "-c", text.strip()] if words is None else words
+
+
+def yaml_word(word: str) -> str:
+    """`word` as an item of a YAML list in brackets that is read as this text, in double quotes where it must be."""
+    if _PLAIN.fullmatch(word) and word[0] not in "@%=" and plain_scalar(word) == word and word != "-":
+        return word
+    characters = (json.dumps(c, ensure_ascii=False)[1:-1] if c.isprintable() else f"\\U{ord(c):08x}" for c in word)
+    return f'"{"".join(characters)}"'
+
+
+def check_words(draft: Draft, command: list[str]) -> None:
+    """Add a warning where the words of the command look like a command line for a shell."""
+    program = command[0].strip()
+    if program != "[" and (_SHELL.search(program) or len(program.split()) > 1):
+        written = as_list(program if len(command) == 1 else f"{program} {shlex.join(command[1:])}")
+        message = f"there is no program {shorten(program)}: the first word is a program, and no shell takes it apart"
+        hint = f"write command: {written}" if written else "write each word as an item of its own"
+        draft.add("ShellCommand", message, ("command", 0), hint=hint, severity=Severity.WARNING)
+        return
+    found = [index for index, word in enumerate(command) if index and word in _OPERATORS]
+    if found and posixpath.basename(program) not in _TAKES_OPERATORS:
+        line = " ".join(word if word in _OPERATORS else shlex.quote(word) for word in command)
+        written = as_list(line)
+        message = f"{command[found[0]]} is an argument like any other: no shell runs the command"
+        hint = f"write command: {written}" if written else "write command: [sh, -c, …]"
+        draft.add("ShellCommand", message, ("command", found[0]), hint=hint, severity=Severity.WARNING)
+
+
+def check_command_files(draft: Draft, target: CommandTarget, directory: str, flows: Flows) -> None:
+    """Add a warning where the program, or the script that an interpreter gets, is not in the repository.
+
+    Only paths that count from `directory`, where the command starts, can be in it.
+    """
+    if not flows.is_whole:
+        return
+    for index in _file_words(target.argv):
+        word = target.argv[index]
+        path = posixpath.normpath(posixpath.join(directory, word))
+        if path.startswith("../"):
+            continue
+        if not flows.has(path):
+            if index == 0 and "/" not in word:
+                continue
+            where = f"from {directory}" if directory else "from the repository root"
+            message = f"there is no file {shorten(path, 200)}"
+            hint = f"commit it, or correct the path: it counts {where}"
+            draft.add("CommandFileMissing", message, ("command", index), hint=hint, severity=Severity.WARNING)
+        elif index == 0 and "/" not in word:
+            message = f"{shorten(word)} is looked up on PATH, although the repository has a file of this name"
+            hint = f"write ./{word}"
+            draft.add("CommandFileMissing", message, ("command", index), hint=hint, severity=Severity.WARNING)
+        else:
+            _check_content(draft, index, path, flows.content(path))
+
+
+def _check_content(draft: Draft, index: int, path: str, content: bytes) -> None:
+    """Add a warning where the file can't be started: its content is no script, or names no interpreter."""
+    cause = cause_of(content)
+    first = content.partition(b"\n")[0]
+    if cause is not None and not content.startswith(b"\x7fELF"):
+        message, hint = f"{shorten(path, 200)}:{cause.line}: {cause.message}", cause.hint
+    elif index == 0 and first.startswith(b"#!") and first.endswith(b"\r"):
+        message = f"{shorten(path, 200)}:1: the line #! ends with CRLF, so that no such interpreter is found"
+        hint = "save the file with LF line endings; `*.sh text eol=lf` in .gitattributes keeps them"
+    else:
+        return
+    draft.add("CommandFileInvalid", message, ("command", index), hint=hint, severity=Severity.WARNING)
+
+
+def _file_words(argv: tuple[str, ...]) -> list[int]:
+    """Which words are paths of files that may be in the repository."""
+    program = argv[0]
+    if program.startswith("/") or "\\" in program:
+        is_ours: list[int] = []
+    else:
+        is_ours = [0] if "/" in program or _SCRIPT.fullmatch(program) else []
+    if not _INTERPRETER.fullmatch(posixpath.basename(program)):
+        return is_ours
+    for index, word in enumerate(argv[1:], start=1):
+        if word in _INLINE:
+            break
+        if not word.startswith("-"):
+            is_script = _SCRIPT.fullmatch(word) is not None and not word.startswith(("/", "~"))
+            return [*is_ours, index] if is_script else is_ours
+    return is_ours
+
+
+def _words(text: str) -> list[str] | None:
+    """The words of a command line that needs no shell; None if it needs one."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return None
+    if not words or _SHELL.search(text) or "=" in words[0] or words[0] in _BUILT_IN:
+        return None if text.strip() else []
+    return words

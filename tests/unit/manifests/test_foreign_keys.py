@@ -1,0 +1,158 @@
+"""What users of other programs type first gets the right form by name, and that form is valid where it is written."""
+
+import pytest
+import yaml
+
+from controller.manifests import foreign_keys
+from controller.model.findings import Severity
+from tests.unit.manifests.conftest import Read
+
+BASE = "name: a\nflow: f.py:m\n"
+
+
+def hint_of(read: Read, text: str, key: str) -> str:
+    """The hint at the key or value `key`, whatever else is found."""
+    hints = [finding.hint for finding in read(text).findings if f".{key}" in finding.path or f"'{key}'" in finding.path]
+    assert len(hints) >= 1
+    return hints[0] or ""
+
+
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [
+        ('schedule: "0 2 * * *"', 'schedule: {cron: "0 2 * * *"}'),
+        ('schedule: "@daily"', 'schedule: {cron: "@daily"}'),
+        ("schedule: daily", 'schedule: {cron: "@daily"}'),
+        ("schedule: 15m", "schedule: {interval: 15m}"),
+        ("schedule: 3600", "schedule: {interval: 3600}"),
+        ('schedule: ["0 2 * * *"]', 'schedule: {cron: "0 2 * * *"}'),
+        ("schedule: [{cron: 0 2 * * *}]", 'schedule: {cron: "0 2 * * *"}'),
+        ('schedules: "0 2 * * *"', 'schedules: [{cron: "0 2 * * *"}]'),
+        ('schedule_interval: "0 2 * * *"', 'schedule: {cron: "0 2 * * *"}'),
+        ('cron: "0 2 * * *"', 'schedule: {cron: "0 2 * * *"}'),
+        ("interval: 1h", "schedule: {interval: 1h}"),
+        ("every: 1h", "schedule: {interval: 1h}"),
+        ("rrule: FREQ=DAILY", "schedule: {rrule: FREQ=DAILY}"),
+        ("retries: 3", "retries: {limit: 3}"),
+        ('retries: "3"', "retries: {limit: 3}"),
+        ("retry: 3", "retries: {limit: 3}"),
+        ("max_retries: 3", "retries: {limit: 3}"),
+        ("retry_policy: {limit: 3, interval_sec: 60}", "retries: {limit: 3, delay: 60}"),
+        ("retry_delay: 60", "retries: {limit: 1, delay: 60}"),
+        ("retry_delay_seconds: 60", "retries: {limit: 1, delay: 60}"),
+        ("backoffLimit: 4", "retries: {limit: 4}"),
+        ("timeout_seconds: 90", "timeout: 90s"),
+        ("timeout-minutes: 5", "timeout: 5m"),
+        ("activeDeadlineSeconds: 90", "timeout: 90s"),
+        ("startingDeadlineSeconds: 200", "start_deadline: 200s"),
+        ("catchup: false", "catchup: {policy: none}"),
+        ("catchup: true", "catchup: {policy: all}"),
+        ("catchup: none", "catchup: {policy: none}"),
+        ("concurrency_limit: 1", "overlap: queue"),
+        ("concurrencyPolicy: Forbid", "overlap: skip"),
+        ("concurrencyPolicy: Replace", "overlap: replace"),
+        ("max_active_runs: 1", "overlap: queue"),
+        ("concurrency: {group: a, cancel-in-progress: true}", "overlap: replace"),
+        ("params: {x: 1}", "parameters: {x: 1}"),
+        ("parameters: [{name: x, value: 1}]", "parameters: {x: 1}"),
+        ("parameters: [{x: 1}, {y: a b}]", 'parameters: {x: 1, y: "a b"}'),
+        ("paused: true", "suspend: true"),
+        ("is_paused_upon_creation: false", "suspend: false"),
+        ("enabled: false", "suspend: true"),
+        ("environment: {A: b, N: 1}", 'env: {A: b, N: "1"}'),
+        ('environment: ["A=b c"]', 'env: {A: "b c"}'),
+        ("env: [{name: A, value: b}]", "env: {A: b}"),
+        ("secret: API_TOKEN", "secrets: {API_TOKEN: {env: API_TOKEN}}"),
+        ("secrets: [API_TOKEN]", "secrets: {API_TOKEN: {env: API_TOKEN}}"),
+        ("labels: {team: data}", "tags: [team=data]"),
+        ("labels: [a, b]", "tags: [a, b]"),
+        ("tags: {team: data}", "tags: [team=data]"),
+        ("workdir: reports", "working_directory: reports"),
+        ("restart: always", "retries: {limit: 3, on: [failed, crashed]}"),
+        ("retention: 30", "retention: {runs: 30}"),
+        ("schedule: {cron: '0 2 * * *', tz: Europe/Paris}", "timezone: Europe/Paris"),
+    ],
+)
+def test_a_form_of_another_program_gets_the_right_one_and_it_is_valid(read: Read, written: str, right: str) -> None:
+    key = "tz" if "tz:" in written else written.partition(":")[0]
+    assert f"write {right}" in hint_of(read, f"{BASE}{written}\n", key)
+    fixed = f"schedule: {{cron: '0 4 * * *', {right}}}" if "tz:" in written else right
+    state = read(f"{BASE}{fixed}\n")
+    assert [one for one in state.findings if one.severity is Severity.ERROR] == []
+    assert yaml.safe_load(fixed).keys() <= state.deployments["a"].document.keys()
+
+
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [
+        ("entrypoint: flows/etl.py:main", "flow: flows/etl.py:main"),
+        ("run: python etl.py --day 1", 'command: [python, etl.py, --day, "1"]'),
+        ("script: etl.py", "command: [python, etl.py]"),
+        ("run: pg_dump x | gzip > y", 'command: [sh, -c, "pg_dump x | gzip > y"]'),
+    ],
+)
+def test_what_runs_elsewhere_becomes_what_runs_here(read: Read, written: str, right: str) -> None:
+    assert hint_of(read, f"name: a\n{written}\n", written.partition(":")[0]) == f"write {right}"
+    assert set(read(f"name: a\n{right}\n").deployments) == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [
+        (
+            "timezone: Europe/Berlin\nschedule: {cron: 0 9 * * *}",
+            'schedule: {cron: "0 9 * * *", timezone: Europe/Berlin}',
+        ),
+        ("tz: Europe/Berlin\nschedule: {interval: 1d}", "schedule: {interval: 1d, timezone: Europe/Berlin}"),
+        ("start_date: 2026-01-01\nschedule: {cron: 0 9 * * *}", 'schedule: {cron: "0 9 * * *", start: 2026-01-01}'),
+        ("end_date: 2027-01-01\nschedule: 0 9 * * *", 'schedule: {cron: "0 9 * * *", end: 2027-01-01}'),
+        ("timezone: Europe/Berlin\ncron: 0 9 * * *", "timezone: Europe/Berlin"),
+    ],
+)
+def test_a_key_beside_the_schedule_belongs_into_it(read: Read, written: str, right: str) -> None:
+    hint = hint_of(read, f"{BASE}{written}\n", written.partition(":")[0])
+    assert f"it belongs to a schedule: write {right}" in hint
+    if right.startswith("schedule"):
+        assert read(f"{BASE}{right}\n").findings == ()
+
+
+def test_a_cron_at_the_top_takes_the_time_zone_beside_it(read: Read) -> None:
+    hint = hint_of(read, f"{BASE}timezone: Europe/Berlin\ncron: 0 9 * * *\n", "cron")
+    assert hint == 'write schedule: {cron: "0 9 * * *", timezone: Europe/Berlin}'
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("requirements", "Python environment"),
+        ("flow_runner", "processes on the controller's machine"),
+        ("image", "processes on the controller's machine"),
+        ("work_pool", "queue: NAME"),
+        ("steps", "one flow or one command"),
+        ("depends_on", "one flow or one command"),
+        ("depends", "one flow or one command"),
+        ("storage", "comes from git"),
+        ("spec", "at the top"),
+    ],
+)
+def test_what_has_no_form_here_says_so(read: Read, key: str, says: str) -> None:
+    hint = hint_of(read, f"{BASE}{key}: x\n", key)
+    assert "remove it" in hint
+    assert says in hint
+
+
+def test_a_list_below_deployments_is_the_list_itself(read: Read) -> None:
+    (finding,) = read("deployments:\n  - {name: a, flow: f.py:m}\n").findings
+    assert finding.hint is not None
+    assert finding.hint.startswith("leave out deployments: and write the list itself")
+
+
+def test_the_name_of_a_dag_becomes_a_name(read: Read) -> None:
+    assert hint_of(read, "flow: f.py:m\ndag_id: Nightly Sales_2\n", "dag_id") == "write name: nightly-sales-2"
+
+
+@pytest.mark.parametrize("value", ["[[[]]]", "{a: {b: []}}", "null", "1e9", "[]", "{}", "'x'", "true", "-5"])
+def test_any_value_of_a_foreign_key_is_answered(read: Read, value: str) -> None:
+    tables = (foreign_keys._TOP, foreign_keys._TYPES, foreign_keys._GONE_BY_KEY, foreign_keys._INSIDE["schedule"])
+    for key in (*(key for table in tables for key in table), "cron", "retry_delay", "schedule_interval"):
+        assert read(f"{BASE}{key}: {value}\nx{key}: 1\n").findings
