@@ -1,8 +1,8 @@
 """Which schedule of a deployment can never be the one that counts?
 
 Called by `manifests` for warnings. Where two schedules fire at the same instant, one run starts, by the more specific
-schedule: `at` before `rrule` before `cron` before `interval`, and of two of one kind the one declared first. It looks
-at fire times of a whole year, some at each of many moments, and never walks all of them.
+schedule (`precedence`). This module looks at fire times of a whole year, some at each of many moments, and never walks
+all of them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from controller.calendar.firing import fire_times
-from controller.model.schedules import At, Cron, Interval, RRule, Schedule
+from controller.calendar.precedence import by_precedence
+from controller.model.schedules import Schedule
 
-_ORDER: tuple[type[At | RRule | Cron | Interval], ...] = (At, RRule, Cron, Interval)
 _APART = timedelta(hours=149, minutes=37)
 """Between two moments that are looked at: they meet every weekday and most times of a day within a year."""
 _MOMENTS = 60
@@ -30,7 +30,7 @@ def shadowed(schedules: Sequence[Schedule], after: datetime) -> Iterator[tuple[S
         ScheduleError: a schedule can't be understood.
     """
     active = [schedule for schedule in schedules if not schedule.suspend][:_MOST]
-    ordered = sorted(active, key=lambda schedule: _ORDER.index(type(schedule.rule)))
+    ordered = by_precedence(active)
     for index, schedule in enumerate(ordered):
         if index and (other := _cover(schedule, ordered[:index], after)) is not None:
             yield schedule, other

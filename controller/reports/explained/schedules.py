@@ -71,9 +71,9 @@ SCHEDULES = (
         summary="a schedule that never counts",
         severity=Severity.WARNING,
         meaning="A warning: the schedule only fires when another one of the same deployment does, and "
-        "that one takes precedence: `at` before `rrule` before `cron` before `interval`, and of "
-        "two of one kind the one declared first. One run starts at that time, with the "
-        "parameters of the other schedule.",
+        "that one takes precedence: `at` before `rrule` before `cron` before `interval`. Of two of "
+        "one kind, one with `parameters` of its own comes first, then the one declared first. One "
+        "run starts at that time, with the parameters of the other schedule.",
         remedy="Remove the schedule, or give it other times.",
         wrong=NIGHTLY + 'schedules:\n  - interval: 1h\n  - cron: "0 * * * *"\n',
         right=NIGHTLY + 'schedules:\n  - interval: 10m\n  - cron: "0 9 * * *"\n',
