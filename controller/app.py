@@ -16,7 +16,7 @@ from controller.api.parameters import Parameters
 from controller.api.serving import Web
 from controller.assembly import make_renderer, make_source
 from controller.clock import Clock, SystemClock
-from controller.errors import SourceError, StoppingError, UsageError
+from controller.errors import GitUnavailableError, SourceError, StoppingError, UsageError
 from controller.manifests import ManifestReader
 from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
@@ -43,6 +43,7 @@ from controller.settings import (
     flow_environment,
     secret_variables,
 )
+from controller.sources.git import find_git
 from controller.store import Store
 from controller.store.directory import StateDirectory
 from controller.views.forms import Forms
@@ -173,20 +174,25 @@ class Controller:
         )
 
     def check(self) -> None:
-        """Raises UsageError for an environment that nothing declares; a source that can't be read may say it later."""
+        """Raises UsageError for an environment that nothing declares, and GitUnavailableError if git is needed.
+
+        A source that cannot be read otherwise may say it later.
+        """
         environment = self._settings.location.environment
         try:
+            if self._source.is_pinned:
+                find_git()
             if environment is not None:
                 with self._ending_early():
                     revision = self._source.observe()
                 snapshot = self._source.read(revision)
                 desired = ManifestReader(environment).read(snapshot.files, self._clock.now(), snapshot.project)
                 desired.check_environment()
-        except SourceError:
-            return
-        except (UsageError, StoppingError):
+        except (GitUnavailableError, UsageError, StoppingError):
             self._close()
             raise
+        except SourceError:
+            return
 
     def run_once(self) -> PassResult:
         """One pass, no runs."""

@@ -3,11 +3,12 @@
 The command line fills `Settings`; every part gets the few values it needs from `app`.
 """
 
+import contextlib
 import ipaddress
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -231,6 +232,22 @@ def forget_git_environment() -> None:
     """Drop what a calling git (a hook, an alias) has set: it would send us to another repository."""
     for name in [name for name in os.environ if name.startswith("GIT_")]:
         del os.environ[name]
+
+
+@contextlib.contextmanager
+def hidden_git() -> Iterator[None]:
+    """Within, GitPython finds no git and does not mind: importing it starts no process then."""
+    wanted = {"GIT_PYTHON_REFRESH": "quiet", "GIT_PYTHON_GIT_EXECUTABLE": os.devnull}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def flow_environment() -> Mapping[str, str]:

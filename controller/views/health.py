@@ -4,9 +4,7 @@ Each check is a value; none changes anything, and a check that fails does not ke
 """
 
 import os
-import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,10 +12,10 @@ from importlib.metadata import version
 from zoneinfo import ZoneInfo
 
 from controller.errors import ControllerError
+from controller.sources.git import find_git
 from controller.store.directory import StateDirectory
 from controller.store.inspection import SQLITE_VERSION, inspect
 
-LEAST_GIT = (2, 31)
 LEAST_FREE_BYTES = 100 * 2**20
 
 
@@ -42,15 +40,10 @@ def _python() -> Check:
 
 
 def _git() -> Check:
-    program = shutil.which("git")
-    if program is None:
-        return Check(name="git", status="error", message="there is no git", hint="install git")
-    text = subprocess.run([program, "version"], capture_output=True, text=True, check=False).stdout.strip()
-    numbers = re.search(r"\b(\d+)\.(\d+)", text)
-    if numbers is None or (int(numbers[1]), int(numbers[2])) < LEAST_GIT:
-        least = ".".join(map(str, LEAST_GIT))
-        return Check(name="git", status="error", message=f"{text} will not do", hint=f"install git {least} or newer")
-    return Check(name="git", status="ok", message=f"{text} at {program}")
+    try:
+        return Check(name="git", status="ok", message=find_git())
+    except ControllerError as error:
+        return Check(name="git", status="error", message=error.message, hint=error.hint)
 
 
 def _sqlite() -> Check:

@@ -1,15 +1,15 @@
 """A local git repository, followed at its committed state and never written to."""
 
+import configparser
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-import git
-
-from controller.errors import EmptyRepositoryError, RefNotFoundError, SourceError
+from controller.errors import EmptyRepositoryError, GitUnavailableError, RefNotFoundError, SourceError
 from controller.sources.git.commits import COMMIT, check_ref, revision_of
-from controller.sources.git.process import GitError, GitTimeoutError, Look, reason
+from controller.sources.git.process import GitError, GitTimeoutError, Look, find_git, hardened, reason, stderr_of
+from controller.sources.git.program import git
 from controller.sources.git.reader import CommitReader
 from controller.sources.git.refs import Layout, Trace, holds, layout_of, trace
 from controller.sources.source import Watched
@@ -117,12 +117,18 @@ def start_repository(directory: Path, files: Collection[str], *, message: str) -
     The commit is by git's configured user, or by `controller` where none is configured.
     """
     try:
-        with git.Repo.init(directory, initial_branch="main") as repo:
-            repo.index.add([str(file) for file in files])
+        find_git()
+        with git.Repo.init(directory, initial_branch="main", env=hardened()) as repo:
+            repo.git.update_environment(**hardened())
             with repo.config_reader() as config:
                 name = config.get_value("user", "name", "controller")
                 email = config.get_value("user", "email", "controller@localhost")
+            repo.index.add([str(file) for file in files])
             author = git.Actor(str(name), str(email))
             repo.index.commit(message, author=author, committer=author, skip_hooks=True)
-    except (git.GitError, OSError) as error:
+    except GitUnavailableError:
+        raise
+    except git.GitCommandError as error:
+        raise SourceError(f"git could not start a repository in {directory}: {stderr_of(error)}.") from error
+    except (git.GitError, configparser.Error, OSError, ValueError) as error:
         raise SourceError(f"git could not start a repository in {directory}: {reason(error)}.") from error

@@ -5,8 +5,6 @@ that the repository's own configuration says is executed. Whoever calls must hav
 """
 
 import configparser
-import contextlib
-import os
 import signal
 import subprocess
 import threading
@@ -16,12 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import git
-
 from controller.errors import RepositoryNotFoundError, SourceError, SourceTimeoutError, StoppingError
+from controller.sources.git.program import check_git, finish, git, kill, start
 
 TIMEOUT_SECONDS = 60.0
-_GRACE_SECONDS = 5.0
 _SHOWN = 300
 
 # What GitPython lets through includes a configuration that it can't read.
@@ -85,6 +81,7 @@ class Git:
     def look(self, settings: Mapping[str, str] | None = None) -> Iterator["Look"]:
         """Open the repository, with `settings` of git on top of the hardened ones. Raises SourceError."""
         repo = self.repo
+        check_git(_HARDENED)
         try:
             with git.Repo(repo, expand_vars=False) as opened:
                 git_dir = Path(opened.git_dir).absolute()
@@ -111,7 +108,7 @@ class Git:
         with self._lock:
             self._is_interrupted = True
             for process in self._running:
-                _kill(process)
+                kill(process)
 
     def run(self, command: git.Git, arguments: tuple[str, ...], stdin: bytes, timeout: float, **more: Any) -> bytes:
         """What this command prints. Raises GitError, StoppingError."""
@@ -119,23 +116,13 @@ class Git:
         with self._lock:
             if self._is_interrupted:
                 raise StoppingError
-            started = command.execute(
-                ["git", *arguments],
-                istream=subprocess.PIPE if stdin else None,
-                as_process=True,
-                start_new_session=True,
-                **more,
-            )
-            process = started.proc
-            assert process is not None
+            process = start(command, arguments, has_input=bool(stdin), **more)
             self._running.add(process)
         try:
-            output, said = process.communicate(stdin or None, timeout)
+            output, said = finish(process, stdin, timeout)
         except subprocess.TimeoutExpired as error:
             raise GitTimeoutError(-signal.SIGKILL, f"no answer within {timeout:g} seconds") from error
         finally:
-            if process.returncode is None:
-                _end(process)
             with self._lock:
                 self._running.discard(process)
         if self._is_interrupted:
@@ -170,6 +157,11 @@ class Look:
         return self._owner.run(self._repo.git, arguments, stdin, timeout, env=environment)
 
 
+def find_git() -> str:
+    """Return the version and place of git. Raises GitUnavailableError if there is none that will do."""
+    return check_git(_HARDENED)
+
+
 def hardened(settings: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of every git that we start."""
     return {**_HARDENED, **_as_environment({**_SETTINGS, **(settings or {})})}
@@ -178,6 +170,11 @@ def hardened(settings: Mapping[str, str] | None = None) -> dict[str, str]:
 def reason(error: Exception) -> str:
     """Why git or the system refused, as one line without a full stop."""
     return "; ".join(str(error).splitlines()).rstrip(".")
+
+
+def stderr_of(error: git.GitCommandError) -> str:
+    """What git wrote to stderr, without what GitPython puts around it."""
+    return shown(str(error.stderr).strip().removeprefix("stderr: ").strip("'").encode())
 
 
 def shown(said: bytes) -> str:
@@ -192,18 +189,3 @@ def _as_environment(settings: Mapping[str, str]) -> dict[str, str]:
     for number, (key, value) in enumerate(settings.items()):
         found |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     return found
-
-
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the process and everything in its group, and give its pipes back."""
-    _kill(process)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.communicate(timeout=_GRACE_SECONDS)
-    for stream in (process.stdin, process.stdout, process.stderr):
-        if stream is not None:
-            stream.close()
