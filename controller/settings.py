@@ -149,6 +149,7 @@ def locate(
         return _locate_remote(parse_url(repo), path, ref, state_dir, environment or None)
     root = Path(repo).absolute() if repo is not None else enclosing_repository(Path.cwd())
     root = Path(os.path.normpath(root))
+    _check_text(root, state_dir, path, ref, environment)
     if not root.is_dir():
         raise UsageError(f"--repo {root}: there is no such directory.")
     return Location(
@@ -182,7 +183,8 @@ def _locate_remote(
     url: RemoteUrl, path: str, ref: str | None, state_dir: str | None, environment: str | None
 ) -> Location:
     home = os.environ.get("XDG_STATE_HOME", "")
-    states = Path(home) if Path(home).is_absolute() else Path("~/.local/state").expanduser()
+    _check_text(path, ref, state_dir, environment)
+    states = Path(home) if Path(home).is_absolute() else _home() / ".local/state"
     return Location(
         repo=url,
         path=_relative(path, url),
@@ -255,11 +257,27 @@ def flow_environment() -> Mapping[str, str]:
     kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {
         "LANG": "C.UTF-8",
-        "HOME": str(Path("~").expanduser()),
+        "HOME": str(_home()),
         "PYTHONUNBUFFERED": "1",
         **kept,
         "PATH": f"{Path(sys.executable).parent}:{_SYSTEM_PATH}",
     }
+
+
+def _home() -> Path:
+    """The user's home directory; `/` where neither HOME nor the system names one."""
+    try:
+        return Path("~").expanduser()
+    except RuntimeError:
+        return Path("/")
+
+
+def _check_text(*given: Path | str | None) -> None:
+    """Raises UsageError for what is not UTF-8: the database and JSON could not express it."""
+    for value in given:
+        if value is not None and any("\ud800" <= char <= "\udfff" for char in str(value)):
+            shown = str(value).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            raise UsageError(f"{shown} is not UTF-8.", hint="Use a directory whose name is UTF-8.")
 
 
 def _relative(path: str, root: Path | RemoteUrl) -> str:

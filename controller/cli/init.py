@@ -62,6 +62,7 @@ def init(directory: Path, output: str) -> None:
         ".github/workflows/validate.yml": _WORKFLOW,
         "schemas/deployment.v1.schema.json": deployment_schema_text(),
     }
+    Path.cwd()  # git cannot be started in a directory that was deleted
     there = [name for name in files if (directory / name).exists()]
     if there:
         raise UsageError(f"{directory / there[0]} exists already; nothing was written.", hint="Choose a new directory.")

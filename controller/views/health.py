@@ -32,7 +32,12 @@ class Check:
 def checks(state: StateDirectory, observe: Callable[[], str]) -> list[Check]:
     """All checks; `observe` gives the present revision of the source, or raises ControllerError."""
     found = [_python(), _git(), _sqlite(), _zones(), _source(observe), _user()]
-    return [*found, *_state(state)]
+    try:
+        found += _state(state)
+    except OSError as error:
+        place = error.filename or state.path
+        found.append(Check(name="state", status="error", message=f"{place} can't be read: {error.strerror}"))
+    return found
 
 
 def _python() -> Check:

@@ -169,6 +169,8 @@ def hardened(settings: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def reason(error: Exception) -> str:
     """Why git or the system refused, as one line without a full stop."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return "; ".join(str(error).splitlines()).rstrip(".")
 
 
