@@ -8,7 +8,7 @@ import io
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -73,7 +73,7 @@ class _Errors(io.FileIO):
             return len(memoryview(data).cast("B"))
 
 
-def _through(raw: type[io.FileIO], stream: TextIO) -> TextIO:
+def _through(raw: type[io.FileIO], stream: Any) -> TextIO:
     """The same stream, written to through `raw`."""
     stream.flush()
     return io.TextIOWrapper(

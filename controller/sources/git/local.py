@@ -8,7 +8,16 @@ from pathlib import Path
 
 from controller.errors import EmptyRepositoryError, GitUnavailableError, RefNotFoundError, SourceError
 from controller.sources.git.commits import COMMIT, check_ref, revision_of
-from controller.sources.git.process import GitError, GitTimeoutError, Look, find_git, hardened, reason, stderr_of
+from controller.sources.git.process import (
+    GitError,
+    GitTimeoutError,
+    Look,
+    find_git,
+    hardened,
+    reason,
+    repair_hint,
+    stderr_of,
+)
 from controller.sources.git.program import git
 from controller.sources.git.reader import CommitReader
 from controller.sources.git.refs import Layout, Trace, holds, layout_of, trace
@@ -84,6 +93,9 @@ class GitSource(CommitReader):
         except GitTimeoutError:
             raise
         except GitError as error:
+            name = _unborn(look)
+            if name is None:
+                raise
             raise EmptyRepositoryError(
                 f"The checked-out branch of {self._repo} has no commit yet.", hint="Commit a deployment."
             ) from error
@@ -97,9 +109,18 @@ class GitSource(CommitReader):
             object_id, commit = found[0].decode(), peeled[0].decode()
             if COMMIT.fullmatch(commit) and peeled[1] == b"commit":
                 return _Tip("" if name == ref else ref, "" if name == ref else name, object_id, commit)
+        if look.is_broken(*names[:2]):
+            raise SourceError(f"git could not read {self._repo}: {ref} is damaged.", hint=repair_hint(self._repo))
         raise RefNotFoundError(
             f"{self._repo} has no branch, tag or commit {ref}.", hint="Check --ref; see `git branch` and `git tag`."
         )
+
+
+def _unborn(look: Look) -> str | None:
+    """The branch that HEAD names, if nothing was ever committed to it. Raises GitError where git can't read it."""
+    name = look.run("symbolic-ref", "--quiet", "HEAD").decode().strip()
+    has_commit = bool(look.run("for-each-ref", "--count=1", "--format=%(refname)", name))
+    return None if has_commit or look.is_broken(name) else name
 
 
 def _agrees(traces: tuple[Trace, ...], tip: _Tip, ref: str | None) -> bool:

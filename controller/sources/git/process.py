@@ -5,6 +5,8 @@ that the repository's own configuration says is executed. Whoever calls must hav
 """
 
 import configparser
+import os
+import shlex
 import signal
 import subprocess
 import threading
@@ -16,6 +18,7 @@ from typing import Any
 
 from controller.errors import RepositoryNotFoundError, SourceError, SourceTimeoutError, StoppingError
 from controller.sources.git.program import check_git, finish, git, kill, start
+from controller.sources.git.refs import layout_of, trace
 
 TIMEOUT_SECONDS = 60.0
 _SHOWN = 300
@@ -90,7 +93,7 @@ class Git:
                 with opened.git.custom_environment(**environment):
                     yield Look(self, opened, git_dir)
         except (git.InvalidGitRepositoryError, git.NoSuchPathError) as error:
-            raise RepositoryNotFoundError(f"{repo} is not a readable git repository.") from error
+            raise self._no_repository() from error
         except GitTimeoutError as error:
             raise SourceTimeoutError(f"git could not read {repo}: {reason(error)}.") from error
         except (
@@ -101,7 +104,20 @@ class Git:
             OSError,
             ValueError,
         ) as error:
-            raise SourceError(f"git could not read {repo}: {reason(error)}.") from error
+            raise SourceError(f"git could not read {repo}: {reason(error)}.", hint=_hint(repo, error)) from error
+
+    def _no_repository(self) -> SourceError:
+        """Nothing is there, or something that git does not take for a repository: then git says why."""
+        repo = self.repo
+        git_dir = repo / ".git"
+        if not os.path.lexists(git_dir):
+            return RepositoryNotFoundError(f"{repo} is not a readable git repository.")
+        arguments = ("rev-parse", "--verify", "--git-dir")
+        try:
+            self.run(git.Git(repo), arguments, b"", TIMEOUT_SECONDS, env={**hardened(), "GIT_DIR": str(git_dir)})
+        except (GitError, git.GitCommandNotFound, OSError) as error:
+            return SourceError(f"git could not read {repo}: {reason(error)}.", hint=repair_hint(repo))
+        return RepositoryNotFoundError(f"{repo} is not a readable git repository.")
 
     def interrupt(self) -> None:
         """End what is running; it and all that is asked from now on raises StoppingError. Called from any thread."""
@@ -146,6 +162,18 @@ class Look:
         """Where the refs are; that of a linked worktree is its main repository's."""
         return Path(self._repo.common_dir).absolute()
 
+    def check(self) -> None:
+        """Raises GitError if git can't read the repository at all, for its configuration or its format."""
+        self.run("for-each-ref", "--count=1", "--format=%(refname)")
+
+    def is_broken(self, *names: str) -> bool:
+        """Whether something is stored under one of these full names of refs that is not an object's id."""
+        layout = layout_of(self.git_dir, self.git_dir, self.common_dir)
+        if (self.common_dir / "reftable").exists():
+            return False
+        found = [trace(layout, name) for name in names]
+        return any(one is None or one.object_id is not None for one in found)
+
     def run(
         self,
         *arguments: str,
@@ -174,6 +202,33 @@ def reason(error: Exception) -> str:
     return "; ".join(str(error).splitlines()).rstrip(".")
 
 
+def repair_hint(repo: Path) -> str:
+    """What to do about a repository that git can't read."""
+    return f"See what is wrong with it: git -C {shlex.quote(str(repo))} fsck"
+
+
+def _hint(repo: Path, error: Exception) -> str | None:
+    if "repository extension" in str(error) or "git repo version" in str(error):
+        return f"It needs a newer git than the {find_git()}."
+    if not isinstance(error, GitError):
+        return None
+    return _partial_hint(repo) if _is_partial(repo) else repair_hint(repo)
+
+
+def _is_partial(repo: Path) -> bool:
+    """Whether objects may be left at a server. They are never fetched from here: a read opens no connection."""
+    packs = (repo / part / "objects/pack" for part in (".git", "."))
+    return any(next(directory.glob("*.promisor"), None) is not None for directory in packs)
+
+
+def _partial_hint(repo: Path) -> str:
+    command = f"git -C {shlex.quote(str(repo))}"
+    return (
+        "This partial clone lacks objects. Follow its remote with --repo URL, or fetch them:"
+        f" {command} config --unset remote.origin.partialclonefilter && {command} fetch --refetch"
+    )
+
+
 def stderr_of(error: git.GitCommandError) -> str:
     """What git wrote to stderr, without what GitPython puts around it."""
     return shown(str(error.stderr).strip().removeprefix("stderr: ").strip("'").encode())
@@ -182,7 +237,8 @@ def stderr_of(error: git.GitCommandError) -> str:
 def shown(said: bytes) -> str:
     """What git or a server wrote to stderr, as one line that does no harm on a terminal."""
     lines = said.decode("utf-8", "replace").splitlines()
-    text = "; ".join(line.strip().removeprefix("fatal: ").removeprefix("error: ") for line in lines if line.strip())
+    found = (line.strip().removeprefix("fatal: ").removeprefix("error: ") for line in lines if line.strip())
+    text = "; ".join(dict.fromkeys(found)).replace(":; ", ": ")
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 

@@ -59,7 +59,7 @@ def start(command: git.Git, arguments: tuple[str, ...], *, has_input: bool, **mo
         start_new_session=True,
         **more,
     )
-    process = started.proc
+    process: subprocess.Popen[bytes] | None = started.proc
     assert process is not None
     # It would end the process when it is collected.
     started.proc = None
