@@ -20,7 +20,7 @@ MANIFEST = "name: a\ncommand: ['true']\n"
         ("nowhere", "symbolic link to nowhere, "),
         ("real/a.yaml", "use --path real/a.yaml."),
         ("/etc", "leads out of the repository"),
-        ("../elsewhere", "leads out of the repository"),
+        ("../elsewhere", "symbolic link to ../elsewhere, "),
     ],
 )
 def test_a_linked_deployments_path_is_one_finding(
