@@ -55,6 +55,8 @@ LONGEST_RETRY = timedelta(minutes=15)
 """After many failures in a row; a server that is down is not to be hammered on."""
 
 _LOOK_SECONDS = 0.1
+_OF_THE_TERMINAL = frozenset({signal.SIGTSTP, signal.SIGCONT})
+"""Signals that the live view handles: the interpreter writes their numbers to our pipe too."""
 
 
 class Ending:
@@ -62,6 +64,7 @@ class Ending:
 
     def __init__(self, *numbers: signal.Signals) -> None:
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._is_asked = False
         for number in numbers:
             # What was ignored when we were started stays so: that is how nohup works.
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -77,11 +80,18 @@ class Ending:
             os.write(self._write, b"e")
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until somebody asks; False after `timeout` seconds without that."""
-        return bool(ready([self._read], timeout))
+        """Wait until somebody asks; False after `timeout` seconds without that, or when the terminal came back."""
+        if self._is_asked:
+            return True
+        if not ready([self._read], timeout):
+            return False
+        with contextlib.suppress(BlockingIOError):
+            self._is_asked = bool(set(os.read(self._read, 64)) - _OF_THE_TERMINAL)
+        return self._is_asked
 
     def forget(self) -> None:
         """Be asked anew."""
+        self._is_asked = False
         with contextlib.suppress(BlockingIOError):
             while os.read(self._read, 64):
                 pass

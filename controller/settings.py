@@ -207,6 +207,11 @@ def is_git_repository(root: Path) -> bool:
     return (root / ".git").exists() or all((root / part).exists() for part in ("HEAD", "objects", "refs"))
 
 
+def has_screen() -> bool:
+    """Whether the terminal can be drawn on: without TERM, or with TERM=dumb, it takes lines only."""
+    return os.environ.get("TERM", "") not in ("", "dumb", "unknown")
+
+
 def boot_id() -> str:
     """The kernel's name for this boot of the machine; empty where it has none."""
     try:
