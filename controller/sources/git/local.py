@@ -93,8 +93,7 @@ class GitSource(CommitReader):
         except GitTimeoutError:
             raise
         except GitError as error:
-            name = _unborn(look)
-            if name is None:
+            if _unborn(look) is None:
                 raise
             raise EmptyRepositoryError(
                 f"The checked-out branch of {self._repo} has no commit yet.", hint="Commit a deployment."
