@@ -17,7 +17,7 @@ from controller.api.parameters import Parameters
 from controller.api.serving import Web
 from controller.assembly import make_renderer, make_source
 from controller.clock import Clock, SystemClock
-from controller.errors import SourceError, StoppingError, UsageError
+from controller.errors import GitUnavailableError, SourceError, StoppingError, UsageError
 from controller.manifests import ManifestReader
 from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
@@ -49,6 +49,7 @@ from controller.settings import (
     secret_variables,
     temporary_bases,
 )
+from controller.sources.git import find_git
 from controller.store import Store, runs
 from controller.store.directory import StateDirectory
 from controller.store.history import check_history
@@ -68,6 +69,8 @@ FETCH_DEADLINE = timedelta(minutes=20)
 """The same for a remote repository, whose first fetch may take 15 minutes."""
 
 _LOOK_SECONDS = 0.1
+_OF_THE_TERMINAL = frozenset({signal.SIGTSTP, signal.SIGCONT})
+"""Signals that the live view handles: the interpreter writes their numbers to our pipe too."""
 
 
 class Ending:
@@ -75,6 +78,7 @@ class Ending:
 
     def __init__(self, *numbers: signal.Signals) -> None:
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._is_asked = False
         for number in numbers:
             # What was ignored when we were started stays so: that is how nohup works.
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -90,11 +94,18 @@ class Ending:
             os.write(self._write, b"e")
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until somebody asks; False after `timeout` seconds without that."""
-        return bool(ready([self._read], timeout))
+        """Wait until somebody asks; False after `timeout` seconds without that, or when the terminal came back."""
+        if self._is_asked:
+            return True
+        if not ready([self._read], timeout):
+            return False
+        with contextlib.suppress(BlockingIOError):
+            self._is_asked = bool(set(os.read(self._read, 64)) - _OF_THE_TERMINAL)
+        return self._is_asked
 
     def forget(self) -> None:
         """Be asked anew."""
+        self._is_asked = False
         with contextlib.suppress(BlockingIOError):
             while os.read(self._read, 64):
                 pass
@@ -220,20 +231,25 @@ class Controller:
         )
 
     def check(self) -> None:
-        """Raises UsageError for an environment that nothing declares; a source that can't be read may say it later."""
+        """Raises UsageError for an environment that nothing declares, and GitUnavailableError if git is needed.
+
+        A source that cannot be read otherwise may say it later.
+        """
         environment = self._settings.location.environment
         try:
+            if self._source.is_pinned:
+                find_git()
             if environment is not None:
                 with self._ending_early():
                     revision = self._source.observe()
                 snapshot = self._source.read(revision)
                 desired = ManifestReader(environment).read(snapshot.files, self._clock.now(), snapshot.project)
                 desired.check_environment()
-        except SourceError:
-            return
-        except (UsageError, StoppingError):
+        except (GitUnavailableError, UsageError, StoppingError):
             self._close()
             raise
+        except SourceError:
+            return
 
     def run_once(self) -> PassResult:
         """One pass, no runs."""

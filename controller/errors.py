@@ -47,6 +47,10 @@ class SourceError(ControllerError):
     needs_change = False
 
 
+class GitUnavailableError(SourceError):
+    """The program git is missing, too old, or does not work."""
+
+
 class RepositoryNotFoundError(SourceError):
     """There is no repository at that place, or the server says so to those whom it does not let in."""
 

@@ -1,5 +1,6 @@
 """The controller's own log lines: constant message, fields after it; text for people or one JSON object a line."""
 
+import codecs
 import json
 import logging
 import sys
@@ -18,8 +19,9 @@ def configure(style: Format, *, to: Path | None = None, with_tracebacks: bool = 
     A logged exception shows as its type and message, with its traceback only if that is asked for. So does one that
     ends a thread of a library.
     """
-    handler: logging.Handler = logging.StreamHandler(sys.stdout) if to is None else logging.FileHandler(to)
-    handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
+    handler: logging.Handler = _to_output() if to is None else _to_file(to)
+    is_utf8 = to is not None or codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
+    handler.setFormatter(_JsonFormatter(is_utf8=is_utf8) if style == "json" else _TextFormatter())
     if not with_tracebacks:
         handler.addFilter(_shorten)
     # A log that nobody reads any more (a closed pipe) must not disturb the work.
@@ -35,6 +37,14 @@ def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:
     error = failure.exc_value or failure.exc_type()
     name = None if failure.thread is None else failure.thread.name
     logging.getLogger(__name__).error("A thread failed", exc_info=error, extra={"thread_name": name})
+
+
+def _to_output() -> logging.Handler:
+    return logging.StreamHandler(sys.stdout)
+
+
+def _to_file(path: Path) -> logging.Handler:
+    return logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
 
 
 def _shorten(record: logging.LogRecord) -> bool:
@@ -64,6 +74,10 @@ class _TextFormatter(logging.Formatter):
 
 
 class _JsonFormatter(logging.Formatter):
+    def __init__(self, *, is_utf8: bool) -> None:
+        super().__init__()
+        self._is_utf8 = is_utf8
+
     def format(self, record: logging.LogRecord) -> str:
         from datetime import UTC, datetime
 
@@ -71,4 +85,5 @@ class _JsonFormatter(logging.Formatter):
         line = {"time": time, "level": record.levelname.lower(), "message": record.getMessage(), **_fields(record)}
         if record.exc_info is not None:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        text = json.dumps(line, default=str, ensure_ascii=not self._is_utf8)
+        return text.encode("utf-8", "backslashreplace").decode()

@@ -3,11 +3,12 @@
 The command line fills `Settings`; every part gets the few values it needs from `app`.
 """
 
+import contextlib
 import ipaddress
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -158,6 +159,7 @@ def locate(
         return _locate_remote(parse_url(repo), path, ref, state_dir, environment or None)
     root = Path(repo).absolute() if repo is not None else enclosing_repository(Path.cwd())
     root = Path(os.path.normpath(root))
+    _check_text(root, state_dir, path, ref, environment)
     if not root.is_dir():
         raise UsageError(f"--repo {root}: there is no such directory.")
     return Location(
@@ -191,7 +193,8 @@ def _locate_remote(
     url: RemoteUrl, path: str, ref: str | None, state_dir: str | None, environment: str | None
 ) -> Location:
     home = os.environ.get("XDG_STATE_HOME", "")
-    states = Path(home) if Path(home).is_absolute() else Path("~/.local/state").expanduser()
+    _check_text(path, ref, state_dir, environment)
+    states = Path(home) if Path(home).is_absolute() else _home() / ".local/state"
     return Location(
         repo=url,
         path=_relative(path, url),
@@ -266,6 +269,11 @@ def _is_writable(directory: Path) -> bool:
     return os.access(directory, os.W_OK | os.X_OK)
 
 
+def has_screen() -> bool:
+    """Whether the terminal can be drawn on: without TERM, or with TERM=dumb, it takes lines only."""
+    return os.environ.get("TERM", "") not in ("", "dumb", "unknown")
+
+
 def boot_id() -> str:
     """The kernel's name for this boot of the machine; empty where it has none."""
     try:
@@ -300,12 +308,28 @@ def forget_git_environment() -> None:
         del os.environ[name]
 
 
+@contextlib.contextmanager
+def hidden_git() -> Iterator[None]:
+    """Within, GitPython finds no git and does not mind: importing it starts no process then."""
+    wanted = {"GIT_PYTHON_REFRESH": "quiet", "GIT_PYTHON_GIT_EXECUTABLE": os.devnull}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def flow_environment() -> Mapping[str, str]:
     """What a flow gets of the controller's environment: a sane PATH, and where and in which language it is."""
     kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {
         "LANG": "C.UTF-8",
-        "HOME": str(Path("~").expanduser()),
+        "HOME": str(_home()),
         "PYTHONUNBUFFERED": "1",
         **kept,
         "PATH": f"{Path(sys.executable).parent}:{_SYSTEM_PATH}",
@@ -319,6 +343,22 @@ def temporary_bases() -> list[str]:
     """
     given = (os.environ.get("TMPDIR", ""), "/tmp", os.environ.get("XDG_RUNTIME_DIR", ""), "/var/tmp")
     return list(dict.fromkeys(os.path.normpath(path) for path in given if path.startswith("/")))
+
+
+def _home() -> Path:
+    """The user's home directory; `/` where neither HOME nor the system names one."""
+    try:
+        return Path("~").expanduser()
+    except RuntimeError:
+        return Path("/")
+
+
+def _check_text(*given: Path | str | None) -> None:
+    """Raises UsageError for what is not UTF-8: the database and JSON could not express it."""
+    for value in given:
+        if value is not None and any("\ud800" <= char <= "\udfff" for char in str(value)):
+            shown = str(value).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            raise UsageError(f"{shown} is not UTF-8.", hint="Use a directory whose name is UTF-8.")
 
 
 def _relative(path: str, root: Path | RemoteUrl) -> str:

@@ -84,9 +84,7 @@ def _declared(location: Location, name: str, render_python: bool) -> "Deployment
 
 
 def _print(ending: "Ending", output: str) -> None:
-    import json
-
-    from controller.cli.output import visible
+    from controller.cli.output import json_text, visible
 
     if output == "json":
         from controller.cli.output import print_json
@@ -94,7 +92,7 @@ def _print(ending: "Ending", output: str) -> None:
         print_json(ending)
         return
     if ending.result is not None:
-        click.echo(json.dumps(ending.result, ensure_ascii=False))
+        click.echo(json_text(ending.result))
     reason: Any = ending.error
     if ending.timed_out:
         reason = "it ran longer than its timeout"

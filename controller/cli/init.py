@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from controller.cli import options
-from controller.errors import UsageError
+from controller.errors import SourceError, UsageError
 
 _FLOW = '''\
 """A flow is a plain function. Its parameters come from the deployment."""
@@ -45,6 +45,7 @@ jobs:
       - run: pip install flow-controller
       - run: controller validate
 """
+_MESSAGE = "Start with one flow and one deployment"
 
 
 @click.command()
@@ -61,6 +62,7 @@ def init(directory: Path, output: str) -> None:
         ".github/workflows/validate.yml": _WORKFLOW,
         "schemas/deployment.v1.schema.json": deployment_schema_text(),
     }
+    Path.cwd()  # git cannot be started in a directory that was deleted
     there = [name for name in files if (directory / name).exists()]
     if there:
         raise UsageError(f"{directory / there[0]} exists already; nothing was written.", hint="Choose a new directory.")
@@ -72,10 +74,26 @@ def init(directory: Path, output: str) -> None:
         raise UsageError(f"{error.filename} can't be written: {error.strerror}.") from error
     is_new = not is_git_repository(enclosing_repository(directory.absolute()))
     if is_new:
-        from controller.sources.git import start_repository
-
-        start_repository(directory, list(files), message="Start with one flow and one deployment")
+        _start_repository(directory, list(files))
     _tell(directory, list(files), output, is_committed=is_new)
+
+
+def _start_repository(directory: Path, files: list[str]) -> None:
+    """Commit the files to a new repository. Raises SourceError, with what is left to do; the files stay."""
+    import shlex
+
+    from controller.settings import forget_git_environment
+    from controller.sources.git import start_repository
+
+    forget_git_environment()
+    try:
+        start_repository(directory, files, message=_MESSAGE)
+    except SourceError as error:
+        git = f"git -C {shlex.quote(str(directory))}"
+        raise SourceError(
+            f"The files are written to {directory}, but not committed: {error.message}",
+            hint=f"Correct that, then: {git} init && {git} add . && {git} commit -m {shlex.quote(_MESSAGE)}",
+        ) from error
 
 
 def _tell(directory: Path, files: list[str], output: str, *, is_committed: bool) -> None:

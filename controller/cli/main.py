@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import click
 
 from controller import __version__
+from controller.cli import streams
 from controller.errors import ControllerError, UsageError
 
 COMMANDS = {
@@ -72,9 +73,7 @@ def cli() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line; returns its exit code. No traceback ever gets out, unless CONTROLLER_DEBUG is set."""
-    if sys.stdout is None or sys.stderr is None:
-        # Somebody closed them; a file opened later must not take their place.
-        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    streams.prepare()
     try:
         _check(arguments)
         code = cli.main(args=list(arguments), prog_name="controller", standalone_mode=False)
@@ -88,12 +87,11 @@ def run(arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        # Whoever read our output has seen enough. Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has seen enough.
+        streams.discard_output()
         return 128 + signal.SIGPIPE
     except OSError as error:
-        _complain(f"{error.filename or 'The output'}: {error.strerror}.", None)
-        return 2
+        return _refused_by_system(error, arguments)
     except Exception as error:  # noqa: BLE001
         return _internal(error)
     return code if isinstance(code, int) else 0
@@ -103,6 +101,31 @@ def _check(arguments: Sequence[str]) -> None:
     for argument in arguments:
         if any("\ud800" <= char <= "\udfff" for char in argument):
             raise UsageError(f"The argument {argument!r} is not UTF-8.")
+
+
+def _refused_by_system(error: OSError, arguments: Sequence[str]) -> int:
+    """Say what the system refused while which command did its work."""
+    command = next((argument for argument in arguments if not argument.startswith("-")), "")
+    if error.filename == streams.STANDARD_OUTPUT:
+        streams.discard_output()
+        _complain(f"standard output can't be written to: {error.strerror}.", None)
+    elif _has_lost_directory():
+        _complain(
+            f"controller {command} can't find its current directory: it was deleted.",
+            "Change to a directory that exists: cd /",
+        )
+    else:
+        place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        _complain(f"controller {command} failed: {place}{error.strerror or error}.", None)
+    return 2
+
+
+def _has_lost_directory() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError:
+        return True
+    return False
 
 
 def _complain(message: str, hint: str | None) -> None:

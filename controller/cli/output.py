@@ -1,20 +1,27 @@
 """How values become text and JSON: UTC ISO 8601 with `Z` in JSON, local time with its offset for people."""
 
 import json
+import sys
 from typing import Any
 
 import click
 
+from controller.cli.streams import is_utf8
 from controller.views.plain import to_json, utc
 
-__all__ = ["counted", "print_json", "to_json", "utc", "visible"]
+__all__ = ["counted", "json_text", "print_json", "to_json", "utc", "visible"]
 
 
 def print_json(value: Any) -> None:
     """Print a view as JSON."""
-    text = json.dumps(to_json(value), indent=2, ensure_ascii=False)
+    click.echo(json_text(value, indent=2))
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """A view as JSON that standard output can express: UTF-8 as it is, every other encoding with escapes."""
+    text = json.dumps(to_json(value), indent=indent, ensure_ascii=not is_utf8(sys.stdout))
     # A lone surrogate is no UTF-8, but the JSON escape of it is.
-    click.echo(text.encode("utf-8", "backslashreplace").decode())
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def counted(count: int, noun: str) -> str:

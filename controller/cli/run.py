@@ -93,11 +93,11 @@ def run(location: Location, once: bool, log_format: Any, **chosen: Any) -> int:
     from controller import logs
     from controller.app import Controller, Ending
     from controller.runs.reaping import leave_reaper_behind
-    from controller.settings import forget_git_environment, is_debugging
+    from controller.settings import forget_git_environment, has_screen, is_debugging
 
     leave_reaper_behind()
     forget_git_environment()
-    is_live = sys.stdout.isatty() and log_format is None and not once
+    is_live = sys.stdout.isatty() and has_screen() and log_format is None and not once
     ending = Ending(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     controller = Controller(_settings(location, chosen), ending)
     log_file = controller.state.log if is_live else None

@@ -26,10 +26,11 @@ WATCH_SECONDS = 1.0
 def status(location: Location, watch: bool, output: str) -> None:
     """Show the source, the deployments (problems first), runs and events."""
     from controller.clock import SystemClock
+    from controller.settings import has_screen
     from controller.views.status import look
 
     clock = SystemClock()
-    if watch and output == "text" and sys.stdout.isatty():
+    if watch and output == "text" and sys.stdout.isatty() and has_screen():
         from controller.tui.live import watch as watch_live
 
         watch_live(lambda: look(location, clock.now()), clock)

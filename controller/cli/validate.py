@@ -119,7 +119,10 @@ def _from_here(file: str, base: Path | None) -> str:
     if base is None:
         return file
     full = base / file
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        return str(full)
     return str(full.relative_to(here) if full.is_relative_to(here) else full)
 
 

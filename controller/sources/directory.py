@@ -16,6 +16,7 @@ from controller.errors import SourceError, shortage
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot, is_manifest, is_python
 from controller.sources.directory_code import DirectoryCode
 from controller.sources.files import Files, TooLargeError, UnstableError
+from controller.sources.links import link_message
 from controller.sources.source import (
     MAX_CODE_BYTES,
     MAX_MANIFEST_BYTES,
@@ -126,6 +127,10 @@ class DirectorySource:
 
     def _scan(self) -> tuple[Snapshot, str]:
         top = self._root / self._path
+        link = None if self._follow_links else self._link()
+        if link is not None:
+            snapshot = Snapshot(revision="", files=(), refused=(link,), project=self._project())
+            return snapshot, _digest(snapshot)
         if not top.exists():
             raise SourceError(f"There is no directory {top}.", hint="Create it, or name another with --path.")
         try:
@@ -140,6 +145,18 @@ class DirectorySource:
         self._files.keep(set(self._manifests))
         snapshot = Snapshot(revision="", files=files, refused=refused, project=project)
         return snapshot, _digest(snapshot)
+
+    def _link(self) -> RefusedFile | None:
+        """The first part of the deployments path that is a link, refused."""
+        parts = self._path.split("/")
+        for end in range(1, len(parts) + 1):
+            path = "/".join(parts[:end])
+            if path and not is_manifest(path) and (self._root / path).is_symlink():
+                target = str((self._root / path).readlink())
+                if not (self._root / path).exists():
+                    return RefusedFile(path=path, message=f"{path} is a symbolic link to {target}, which is not there.")
+                return RefusedFile(path=path, message=link_message(self._path, path, target))
+        return None
 
     def _project(self) -> ManifestFile | RefusedFile | None:
         return self._manifest(PROJECT_FILE) if os.path.lexists(self._root / PROJECT_FILE) else None

@@ -4,10 +4,8 @@ Each check is a value; none changes anything, and a check that fails does not ke
 """
 
 import os
-import re
 import resource
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,11 +13,11 @@ from importlib.metadata import version
 from zoneinfo import ZoneInfo
 
 from controller.errors import ControllerError, StateError
+from controller.sources.git import find_git
 from controller.store.directory import StateDirectory
 from controller.store.history import check_presence
 from controller.store.inspection import SQLITE_VERSION, inspect
 
-LEAST_GIT = (2, 31)
 LEAST_FREE_BYTES = 100 * 2**20
 NEEDED_DESCRIPTORS = 90
 """What a controller needs besides one descriptor for each flow that runs."""
@@ -52,7 +50,12 @@ def checks(
     found.append(_user())
     if max_running is not None:
         found.append(_open_files(max_running))
-    return [*found, *_state(state)]
+    try:
+        found += _state(state)
+    except OSError as error:
+        place = error.filename or state.path
+        found.append(Check(name="state", status="error", message=f"{place} can't be read: {error.strerror}"))
+    return found
 
 
 def _python() -> Check:
@@ -60,15 +63,10 @@ def _python() -> Check:
 
 
 def _git() -> Check:
-    program = shutil.which("git")
-    if program is None:
-        return Check(name="git", status="error", message="there is no git", hint="install git")
-    text = subprocess.run([program, "version"], capture_output=True, text=True, check=False).stdout.strip()
-    numbers = re.search(r"\b(\d+)\.(\d+)", text)
-    if numbers is None or (int(numbers[1]), int(numbers[2])) < LEAST_GIT:
-        least = ".".join(map(str, LEAST_GIT))
-        return Check(name="git", status="error", message=f"{text} will not do", hint=f"install git {least} or newer")
-    return Check(name="git", status="ok", message=f"{text} at {program}")
+    try:
+        return Check(name="git", status="ok", message=find_git())
+    except ControllerError as error:
+        return Check(name="git", status="error", message=error.message, hint=error.hint)
 
 
 def _sqlite() -> Check:

@@ -130,7 +130,9 @@ class Gate:
         elif site is None:
             caller = self._caller(scope, headers)
             is_by_session = caller is not None and caller.is_session
-            is_foreign = is_by_session or "authorization" not in headers
+            # A program that sends nothing of a browser is no page of another site: it is asked for its token.
+            is_browser = "cookie" in headers or scope["path"] in PUBLIC
+            is_foreign = is_by_session or (is_browser and "authorization" not in headers)
         if is_foreign:
             return problem(403, "CrossSite", "Changes are not taken from other sites.")
         return None

@@ -7,6 +7,7 @@ comes when there are too many; we don't.
 import asyncio
 import socket
 import struct
+from typing import Any
 
 import h11
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -37,6 +38,19 @@ KEEP_ALIVE_SECONDS = 15
 SEND_SECONDS = 20.0
 
 
+class _Connection(h11.Connection):
+    """Refuses a head that is too large however it comes; h11 measures only one that is not complete yet."""
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """The next event. Raises RemoteProtocolError."""
+        before = len(self._receive_buffer)
+        event = super().next_event()
+        is_head = isinstance(event, h11.Request | h11.EndOfMessage)
+        if is_head and before - len(self._receive_buffer) > MAX_HEAD_BYTES:
+            raise h11.RemoteProtocolError("the head of the request is too large", error_status_hint=431)
+        return event
+
+
 class PatientProtocol(H11Protocol):
     """HTTP/1.1 with an end to its patience: for the head of a request, and for a peer that does not read.
 
@@ -50,6 +64,10 @@ class PatientProtocol(H11Protocol):
     _since = 0.0
     head_seconds = HEAD_SECONDS
     send_seconds = SEND_SECONDS
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.conn = _Connection(h11.SERVER, MAX_HEAD_BYTES)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request, not for ever."""

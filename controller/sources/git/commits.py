@@ -5,7 +5,7 @@ import re
 from controller.errors import SourceError
 
 COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@-]*")
+_NOT_IN_REFS = re.compile(r"[\0-\x20\x7f~^:?*\[\\\ud800-\udfff]|\.\.|@\{|//")
 
 
 def commit_of(revision: str) -> str:
@@ -24,6 +24,24 @@ def revision_of(label: str, commit: str) -> str:
 
 def check_ref(ref: str | None) -> str | None:
     """The same, if it can be the name of a branch, a tag or a commit. Raises SourceError before git sees it."""
-    if ref is not None and (not _REF.fullmatch(ref) or ".." in ref or "@{" in ref):
-        raise SourceError(f"--ref {ref!r} is not the name of a branch, a tag or a commit.")
+    if ref is not None and not is_ref_name(ref):
+        raise SourceError(
+            f"--ref {ref!r} can't be the name of a branch, a tag or a commit.",
+            hint="Which names are allowed: `git help check-ref-format`.",
+        )
     return ref
+
+
+def is_ref_name(name: str) -> bool:
+    """Whether `git check-ref-format --branch` takes this name, without what it expands (`@{-1}`).
+
+    Such a name is never an option, a URL or an expression. See gitcheckrefformat(1).
+    """
+    parts = name.split("/")
+    return (
+        name not in ("", "@")
+        and not name.startswith("-")
+        and not name.endswith(".")
+        and _NOT_IN_REFS.search(name) is None
+        and all(part and not part.startswith(".") and not part.endswith(".lock") for part in parts)
+    )

@@ -1,16 +1,25 @@
 """A local git repository, followed at its committed state and never written to."""
 
+import configparser
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-import git
-
-from controller.errors import EmptyRepositoryError, RefNotFoundError, SourceError
+from controller.errors import EmptyRepositoryError, GitUnavailableError, RefNotFoundError, SourceError
 from controller.sources.git.commits import COMMIT, check_ref, revision_of
 from controller.sources.git.opening import check_files
-from controller.sources.git.process import GitError, GitTimeoutError, Look, reason
+from controller.sources.git.process import (
+    GitError,
+    GitTimeoutError,
+    Look,
+    find_git,
+    hardened,
+    reason,
+    repair_hint,
+    stderr_of,
+)
+from controller.sources.git.program import git
 from controller.sources.git.reader import CommitReader
 from controller.sources.git.refs import Layout, Trace, holds, layout_of, trace
 from controller.sources.source import Watched
@@ -87,6 +96,8 @@ class GitSource(CommitReader):
         except GitTimeoutError:
             raise
         except GitError as error:
+            if _unborn(look) is None:
+                raise
             raise EmptyRepositoryError(
                 f"The checked-out branch of {self._repo} has no commit yet.", hint="Commit a deployment."
             ) from error
@@ -100,9 +111,18 @@ class GitSource(CommitReader):
             object_id, commit = found[0].decode(), peeled[0].decode()
             if COMMIT.fullmatch(commit) and peeled[1] == b"commit":
                 return _Tip("" if name == ref else ref, "" if name == ref else name, object_id, commit)
+        if look.is_broken(*names[:2]):
+            raise SourceError(f"git could not read {self._repo}: {ref} is damaged.", hint=repair_hint(self._repo))
         raise RefNotFoundError(
             f"{self._repo} has no branch, tag or commit {ref}.", hint="Check --ref; see `git branch` and `git tag`."
         )
+
+
+def _unborn(look: Look) -> str | None:
+    """The branch that HEAD names, if nothing was ever committed to it. Raises GitError where git can't read it."""
+    name = look.run("symbolic-ref", "--quiet", "HEAD").decode().strip()
+    has_commit = bool(look.run("for-each-ref", "--count=1", "--format=%(refname)", name))
+    return None if has_commit or look.is_broken(name) else name
 
 
 def _agrees(traces: tuple[Trace, ...], tip: _Tip, ref: str | None) -> bool:
@@ -120,12 +140,18 @@ def start_repository(directory: Path, files: Collection[str], *, message: str) -
     The commit is by git's configured user, or by `controller` where none is configured.
     """
     try:
-        with git.Repo.init(directory, initial_branch="main") as repo:
-            repo.index.add([str(file) for file in files])
+        find_git()
+        with git.Repo.init(directory, initial_branch="main", env=hardened()) as repo:
+            repo.git.update_environment(**hardened())
             with repo.config_reader() as config:
                 name = config.get_value("user", "name", "controller")
                 email = config.get_value("user", "email", "controller@localhost")
+            repo.index.add([str(file) for file in files])
             author = git.Actor(str(name), str(email))
             repo.index.commit(message, author=author, committer=author, skip_hooks=True)
-    except (git.GitError, OSError) as error:
+    except GitUnavailableError:
+        raise
+    except git.GitCommandError as error:
+        raise SourceError(f"git could not start a repository in {directory}: {stderr_of(error)}.") from error
+    except (git.GitError, configparser.Error, OSError, ValueError) as error:
         raise SourceError(f"git could not start a repository in {directory}: {reason(error)}.") from error

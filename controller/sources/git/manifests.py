@@ -18,7 +18,8 @@ from controller.model.snapshots import (
 )
 from controller.sources.git.objects import contents, in_chunks, sizes
 from controller.sources.git.process import Look
-from controller.sources.git.trees import Difference, Entry, list_changes, list_tree
+from controller.sources.git.trees import LINK, Difference, Entry, list_changes, list_tree
+from controller.sources.links import link_message
 from controller.sources.source import MAX_MANIFEST_BYTES, is_text, visible
 
 Found = ManifestFile | RefusedFile
@@ -81,10 +82,19 @@ class ManifestTree:
 
     def _check_path(self, look: Look, commit: str) -> None:
         """Tell a path that was emptied on purpose from one that never was there: a slip must not prune anything."""
+        self._check_links(look, commit)
         if self._path and not look.run("rev-list", "-1", commit, "--", f":(literal){self._path}"):
             raise PathNotFoundError(
                 f"No commit of {commit[:12]} has {self._path}/.", hint="Commit a manifest below it, or check --path."
             )
+
+    def _check_links(self, look: Look, commit: str) -> None:
+        """Raises PathNotFoundError if the path leads through a link."""
+        parts = self._path.split("/")
+        above = ["/".join(parts[:end]) for end in range(1, len(parts))]
+        for entry in list_tree(look, commit, *above) if above else ():
+            if entry.mode == LINK and entry.path in above:
+                raise PathNotFoundError(link_message(self._path, entry.path, _target(look, entry)))
 
 
 def judge(look: Look, entries: Iterable[Entry], known: Mapping[str, Found]) -> dict[str, Found]:
@@ -93,7 +103,7 @@ def judge(look: Look, entries: Iterable[Entry], known: Mapping[str, Found]) -> d
     found: dict[str, Found] = {}
     for entry in entries:
         before = known.get(entry.path)
-        refusal = _refusal(entry)
+        refusal = _refusal(look, entry)
         if refusal is not None:
             found[entry.path] = refusal
         elif isinstance(before, ManifestFile) and before.digest == entry.object_id:
@@ -118,9 +128,17 @@ def _kept(path: str, content: bytes) -> bytes:
     return b"" if is_python(path) and not is_spec(path, content) else content
 
 
-def _refusal(entry: Entry) -> RefusedFile | None:
+def _target(look: Look, entry: Entry) -> str:
+    return contents(look, [entry.object_id])[entry.object_id].decode("utf-8", "backslashreplace")
+
+
+def _refusal(look: Look, entry: Entry) -> RefusedFile | None:
     if not is_text(entry.path):
         return RefusedFile(path=visible(entry.path), message="The name of a manifest must be UTF-8.")
+    if not is_manifest(entry.path) and entry.mode == LINK:
+        return RefusedFile(path=entry.path, message=link_message(entry.path, entry.path, _target(look, entry)))
+    if not is_manifest(entry.path) and not entry.is_regular:
+        return RefusedFile(path=entry.path, message="The deployments path is a submodule, and those are not read.")
     if not entry.is_regular:
         return RefusedFile(path=entry.path, message="A manifest must be a regular file, not a link or a submodule.")
     if not is_manifest(entry.path):

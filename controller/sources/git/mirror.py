@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import git
-
 from controller.errors import SourceError
 from controller.sources.durable import sync, sync_file_system
-from controller.sources.git.process import GitError, Look, hardened, shown
+from controller.sources.git.process import GitError, Look, find_git, hardened, stderr_of
+from controller.sources.git.program import git
 
 FOLLOWED = "refs/controller/followed"
 """What was fetched last: a commit, or the tag that leads to one."""
@@ -91,12 +90,12 @@ class Mirror:
 
 
 def _make(path: Path, algorithm: str) -> None:
+    find_git()
     path.mkdir(parents=True, mode=0o700)
     options = ("--bare", "--quiet", "--template=", "--initial-branch=none", f"--object-format={algorithm}")
     try:
         git.Git(path).execute(["git", "init", *options], env=hardened())
     except git.GitCommandError as error:
-        said = shown(str(error.stderr).encode())
-        raise SourceError(f"The mirror {path} could not be made: {said}.") from error
+        raise SourceError(f"The mirror {path} could not be made: {stderr_of(error)}.") from error
     except git.GitCommandNotFound as error:
-        raise SourceError("There is no program git.") from error
+        raise SourceError(f"The mirror {path} could not be made: git is gone.") from error

@@ -11,10 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import git
-from git.config import GitConfigParser
-
 from controller.errors import SourceError
+from controller.sources.git.program import git
 
 _MAX_BYTES = 1 << 20
 _OWN = ("HEAD", "commondir", "gitdir", "config", "config.worktree")
@@ -30,13 +28,13 @@ _KINDS = {
 class Repository(git.Repo):
     """A repository whose configuration is read without waiting, and without the files that it includes."""
 
-    def _config_reader(self, config_level: Any = None, git_dir: Any = None) -> GitConfigParser:
+    def _config_reader(self, config_level: Any = None, git_dir: Any = None) -> git.GitConfigParser:
         path = Path(self._get_config_path(config_level or "repository", git_dir))
         try:
             content = _NamedBytes(read_regular(path), path)
         except FileNotFoundError:
             content = _NamedBytes(b"", path)
-        return GitConfigParser(content, read_only=True, merge_includes=False)
+        return git.GitConfigParser(content, read_only=True, merge_includes=False)
 
 
 class _NamedBytes(io.BytesIO):

@@ -5,9 +5,9 @@ that the repository's own configuration says is executed. Whoever calls must hav
 """
 
 import configparser
-import contextlib
 import errno
 import os
+import shlex
 import signal
 import subprocess
 import threading
@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import git
-
 from controller.errors import RepositoryNotFoundError, SourceError, SourceTimeoutError, StoppingError
 from controller.sources.git.opening import Repository, check_files
+from controller.sources.git.program import check_git, finish, git, kill, start
+from controller.sources.git.refs import layout_of, trace
 
 TIMEOUT_SECONDS = 60.0
-_GRACE_SECONDS = 5.0
 _SHOWN = 300
 
 # What GitPython lets through includes a configuration that it can't read.
@@ -88,6 +87,7 @@ class Git:
     def look(self, settings: Mapping[str, str] | None = None) -> Iterator["Look"]:
         """Open the repository, with `settings` of git on top of the hardened ones. Raises SourceError."""
         repo = self.repo
+        check_git(_HARDENED)
         try:
             check_files(repo)
             with Repository(repo, expand_vars=False) as opened:
@@ -98,7 +98,7 @@ class Git:
                     yield Look(self, opened, git_dir)
         except (git.InvalidGitRepositoryError, git.NoSuchPathError) as error:
             _check_descriptors(repo)
-            raise RepositoryNotFoundError(f"{repo} is not a readable git repository.") from error
+            raise self._no_repository() from error
         except GitTimeoutError as error:
             raise SourceTimeoutError(f"git could not read {repo}: {reason(error)}.") from error
         except (
@@ -109,14 +109,27 @@ class Git:
             OSError,
             ValueError,
         ) as error:
-            raise SourceError(f"git could not read {repo}: {reason(error)}.") from error
+            raise SourceError(f"git could not read {repo}: {reason(error)}.", hint=_hint(repo, error)) from error
+
+    def _no_repository(self) -> SourceError:
+        """Nothing is there, or something that git does not take for a repository: then git says why."""
+        repo = self.repo
+        git_dir = repo / ".git"
+        if not os.path.lexists(git_dir):
+            return RepositoryNotFoundError(f"{repo} is not a readable git repository.")
+        arguments = ("rev-parse", "--verify", "--git-dir")
+        try:
+            self.run(git.Git(repo), arguments, b"", TIMEOUT_SECONDS, env={**hardened(), "GIT_DIR": str(git_dir)})
+        except (GitError, git.GitCommandNotFound, OSError) as error:
+            return SourceError(f"git could not read {repo}: {reason(error)}.", hint=repair_hint(repo))
+        return RepositoryNotFoundError(f"{repo} is not a readable git repository.")
 
     def interrupt(self) -> None:
         """End what is running; it and all that is asked from now on raises StoppingError. Called from any thread."""
         with self._lock:
             self._is_interrupted = True
             for process in self._running:
-                _kill(process)
+                kill(process)
 
     def run(self, command: git.Git, arguments: tuple[str, ...], stdin: bytes, timeout: float, **more: Any) -> bytes:
         """What this command prints. Raises GitError, StoppingError."""
@@ -124,23 +137,13 @@ class Git:
         with self._lock:
             if self._is_interrupted:
                 raise StoppingError
-            started = command.execute(
-                ["git", *arguments],
-                istream=subprocess.PIPE if stdin else None,
-                as_process=True,
-                start_new_session=True,
-                **more,
-            )
-            process = started.proc
-            assert process is not None
+            process = start(command, arguments, has_input=bool(stdin), **more)
             self._running.add(process)
         try:
-            output, said = process.communicate(stdin or None, timeout)
+            output, said = finish(process, stdin, timeout)
         except subprocess.TimeoutExpired as error:
             raise GitTimeoutError(-signal.SIGKILL, f"no answer within {timeout:g} seconds") from error
         finally:
-            if process.returncode is None:
-                _end(process)
             with self._lock:
                 self._running.discard(process)
         if self._is_interrupted:
@@ -165,6 +168,18 @@ class Look:
         """Where the refs are; that of a linked worktree is its main repository's."""
         return Path(self._repo.common_dir).absolute()
 
+    def check(self) -> None:
+        """Raises GitError if git can't read the repository at all, for its configuration or its format."""
+        self.run("for-each-ref", "--count=1", "--format=%(refname)")
+
+    def is_broken(self, *names: str) -> bool:
+        """Whether something is stored under one of these full names of refs that is not an object's id."""
+        layout = layout_of(self.git_dir, self.git_dir, self.common_dir)
+        if (self.common_dir / "reftable").exists():
+            return False
+        found = [trace(layout, name) for name in names]
+        return any(one is None or one.object_id is not None for one in found)
+
     def run(
         self,
         *arguments: str,
@@ -176,6 +191,11 @@ class Look:
         return self._owner.run(self._repo.git, arguments, stdin, timeout, env=environment)
 
 
+def find_git() -> str:
+    """Return the version and place of git. Raises GitUnavailableError if there is none that will do."""
+    return check_git(_HARDENED)
+
+
 def hardened(settings: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of every git that we start."""
     return {**_HARDENED, **_as_environment({**_SETTINGS, **(settings or {})})}
@@ -183,13 +203,48 @@ def hardened(settings: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def reason(error: Exception) -> str:
     """Why git or the system refused, as one line without a full stop."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return "; ".join(str(error).splitlines()).rstrip(".")
+
+
+def repair_hint(repo: Path) -> str:
+    """What to do about a repository that git can't read."""
+    return f"See what is wrong with it: git -C {shlex.quote(str(repo))} fsck"
+
+
+def _hint(repo: Path, error: Exception) -> str | None:
+    if "repository extension" in str(error) or "git repo version" in str(error):
+        return f"It needs a newer git than the {find_git()}."
+    if not isinstance(error, GitError):
+        return None
+    return _partial_hint(repo) if _is_partial(repo) else repair_hint(repo)
+
+
+def _is_partial(repo: Path) -> bool:
+    """Whether objects may be left at a server. They are never fetched from here: a read opens no connection."""
+    packs = (repo / part / "objects/pack" for part in (".git", "."))
+    return any(next(directory.glob("*.promisor"), None) is not None for directory in packs)
+
+
+def _partial_hint(repo: Path) -> str:
+    command = f"git -C {shlex.quote(str(repo))}"
+    return (
+        "This partial clone lacks objects. Follow its remote with --repo URL, or fetch them:"
+        f" {command} config --unset remote.origin.partialclonefilter && {command} fetch --refetch"
+    )
+
+
+def stderr_of(error: git.GitCommandError) -> str:
+    """What git wrote to stderr, without what GitPython puts around it."""
+    return shown(str(error.stderr).strip().removeprefix("stderr: ").strip("'").encode())
 
 
 def shown(said: bytes) -> str:
     """What git or a server wrote to stderr, as one line that does no harm on a terminal."""
     lines = said.decode("utf-8", "replace").splitlines()
-    text = "; ".join(line.strip().removeprefix("fatal: ").removeprefix("error: ") for line in lines if line.strip())
+    found = (line.strip().removeprefix("fatal: ").removeprefix("error: ") for line in lines if line.strip())
+    text = "; ".join(dict.fromkeys(found)).replace(":; ", ": ")
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
@@ -215,18 +270,3 @@ def _as_environment(settings: Mapping[str, str]) -> dict[str, str]:
     for number, (key, value) in enumerate(settings.items()):
         found |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     return found
-
-
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the process and everything in its group, and give its pipes back."""
-    _kill(process)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.communicate(timeout=_GRACE_SECONDS)
-    for stream in (process.stdin, process.stdout, process.stderr):
-        if stream is not None:
-            stream.close()

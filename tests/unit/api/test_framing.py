@@ -86,3 +86,32 @@ def test_a_target_may_be_a_whole_url_whose_host_counts(served: Served) -> None:
         (f"{here}//evil.example/", b"404"),
     ):
         assert exchange(served, close, "{}", path=url)[0].split()[1] == status, url
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "x-large: " + "a" * 60_000,
+        "\r\n".join(f"x-{number}: {'a' * 90}" for number in range(600)),
+        "x-large: " + "a" * 33_000,
+    ],
+    ids=["one header", "many headers", "just above the limit"],
+)
+def test_a_head_that_is_too_large_is_refused_in_one_packet_too(served: Served, head: str) -> None:
+    first = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
+    assert _status_of(served, f"{first}{head}\r\n\r\n") == b"400"
+    assert (
+        _status_of(served, f"GET /healthz?{'a' * 40_000} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n\r\n") == b"400"
+    )
+
+
+def test_a_head_within_the_limit_is_taken(served: Served) -> None:
+    first = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nConnection: close\r\n"
+    assert _status_of(served, f"{first}x-large: {'a' * 30_000}\r\n\r\n") == b"200"
+
+
+def _status_of(served: Served, request: str) -> bytes:
+    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as connection:
+        connection.sendall(request.encode())
+        with connection.makefile("rb") as answer:
+            return answer.readline().split()[1]

@@ -98,6 +98,14 @@ def test_no_other_site_can_change_anything(served: Served, method: str, path: st
     assert served.ask(method, filled(path), b"{}", plain, token=None).status == 403
 
 
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+def test_a_program_without_a_token_is_asked_for_one(served: Served, method: str, path: str) -> None:
+    if path == "/login":
+        return
+    answer = served.ask(method, filled(path), b"{}", {"Content-Type": "application/json"}, token=None)
+    assert (answer.status, answer.json()["reason"]) == (401, "Unauthorized")
+
+
 def test_a_session_works_from_its_own_pages(served: Served) -> None:
     cookie = served.log_in()
     headers = {"Cookie": cookie, "Sec-Fetch-Site": "same-origin", "Origin": served.url}

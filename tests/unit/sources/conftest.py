@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from controller.sources.git import GitSource
+from controller.sources.source import Source
 from tests.conftest import GitRepository
 
 Follow = Callable[..., GitSource]
@@ -21,5 +22,5 @@ def follow(tmp_path: Path, repository: GitRepository) -> Follow:
     return make
 
 
-def paths(source: GitSource) -> list[str]:
+def paths(source: Source) -> list[str]:
     return [file.path for file in source.read(source.observe()).files]

@@ -1,0 +1,79 @@
+"""Which names of branches and commits are taken: those that git takes, but nothing that could be an option."""
+
+import subprocess
+
+import pytest
+
+from controller.errors import RefNotFoundError, SourceError
+from controller.sources.git import NamedCommit
+from controller.sources.git.commits import is_ref_name
+from tests.conftest import GitRepository
+from tests.unit.sources.conftest import Follow
+
+FILES = {"deployments/a.yaml": "name: a\ncommand: ['true']\n"}
+NAMES = [
+    "main",
+    "feat/żółć",
+    "fix(scope)",
+    "a#b",
+    "it's",
+    "a@b",
+    "@x",
+    "+x",
+    "x,y;z&w",
+    "v1.0",
+    "a-",
+    "中/文",
+    "ab!",
+    "%x",
+]
+OTHERS = ["", "@", "-x", "--upload-pack=x", "a..b", "a.lock", "a.lock/b", ".a", "a/.b", "a.", "a//b", "/a", "a/", "a b"]
+OTHERS += ["a~1", "a^", "a:b", "ext::sh", "a?", "a*", "a[", "a\\b", "a\x7f", "a\nb", "x@{1}", "a\udcff"]
+
+
+@pytest.mark.parametrize("name", [*NAMES, *OTHERS])
+def test_a_ref_is_what_git_takes_for_the_name_of_a_branch(name: str) -> None:
+    if name not in ("@", "a\udcff"):  # git expands the one to HEAD, and takes the bytes of the other
+        asked = ["git", "check-ref-format", "--branch", name]
+        said = subprocess.run(asked, capture_output=True, check=False).returncode == 0
+        assert is_ref_name(name) is said
+    assert is_ref_name(name) is (name in NAMES)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "main"])
+def test_every_name_of_a_branch_is_followed(repository: GitRepository, follow: Follow, name: str) -> None:
+    commit = repository.commit(FILES)
+    repository.git("branch", name)
+    assert follow(ref=name).observe() == f"{name}@sha1:{commit}"
+    assert NamedCommit(repository.path, name, path="deployments").observe() == f"{name}@sha1:{commit}"
+    repository.git("pack-refs", "--all")
+    assert follow(ref=name).observe() == f"{name}@sha1:{commit}"
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_no_other_name_is_followed(repository: GitRepository, follow: Follow, name: str) -> None:
+    repository.commit(FILES)
+    with pytest.raises(SourceError, match="can't be the name of a branch"):
+        follow(ref=name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["HEAD^", "HEAD~1", "@~1", "main@{1}", "v1.0^{commit}", "v1.0~0", "fix(scope)", "fix(scope)^{}", "HEAD^{/one}"],
+)
+def test_a_commit_is_named_as_people_name_it_to_git(repository: GitRepository, name: str) -> None:
+    first = repository.commit(FILES, message="one")
+    repository.git("tag", "--annotate", "--message=x", "v1.0")
+    repository.git("branch", "fix(scope)")
+    repository.commit({"b": "b"}, message="two")
+    assert NamedCommit(repository.path, name, path="deployments").observe().endswith(f"sha1:{first}")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "-x", "--output=x", "HEAD..main", "^HEAD", ":/one", "HEAD:deployments", "ext::sh", "a\0b", "HEAD^{tree}"],
+)
+def test_what_is_no_single_commit_is_refused(repository: GitRepository, name: str) -> None:
+    repository.commit(FILES, message="one")
+    with pytest.raises(RefNotFoundError):
+        NamedCommit(repository.path, name, path="deployments").observe()
