@@ -15,6 +15,9 @@ from controller.errors import ScheduleError
 _DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
 _WORDED = re.compile(r"(yesterday|today|tomorrow)(?:[ T](\d{1,2}:\d{2}(?::\d{2})?))?", re.ASCII)
 _SIGNED = re.compile(r"(?:now)?\s*([+-])\s*(.+)|(.+) ago|in (.+)", re.ASCII)
+_FIRST = datetime.min.replace(tzinfo=UTC) + timedelta(days=2)
+_LAST = datetime.max.replace(tzinfo=UTC) - timedelta(days=2)
+"""Between these, an instant has a local time in every time zone."""
 _HINT = "write now, today, yesterday, tomorrow, 2h, 2026-01-31 or 2026-01-31T09:00"
 
 
@@ -43,7 +46,9 @@ def parse_moment(text: str, now: datetime, zone: tzinfo | None, *, sign: int = -
         if (length := _length(said, sign)) is not None:
             return (now + length).astimezone(UTC)
         return _instant(parse_time(text), zone)
-    except (ScheduleError, OverflowError) as error:
+    except OverflowError as error:
+        raise ScheduleError(f"{quoted(text)} is out of range", hint=_HINT) from error
+    except ScheduleError as error:
         raise ScheduleError(f"{quoted(text)} is not a time", hint=_HINT) from error
 
 
@@ -61,4 +66,7 @@ def _length(said: str, sign: int) -> timedelta | None:
 def _instant(moment: datetime, zone: tzinfo | None) -> datetime:
     if moment.tzinfo is None and zone is not None:
         moment = moment.replace(tzinfo=zone)
-    return moment.astimezone(UTC)
+    found = moment.astimezone(UTC)
+    if not _FIRST <= found <= _LAST:
+        raise OverflowError
+    return found

@@ -10,6 +10,7 @@ import click
 
 from controller.cli import options
 from controller.cli.state import looking_if_any
+from controller.errors import NoStateError
 from controller.settings import Location
 
 if TYPE_CHECKING:
@@ -28,9 +29,15 @@ def events(location: Location, about: str | None, *, follow: bool, limit: int, o
     """Show what happened: what was applied, withheld, held, what failed and what recovered."""
     from controller.store import events as journal
 
-    with looking_if_any(location) as tx:
-        found = [] if tx is None else journal.latest(tx, limit, about=about)[::-1]
-        last = 0 if tx is None else journal.last_number(tx)
+    found, last = [], 0
+    try:
+        with looking_if_any(location) as tx:
+            if tx is not None:
+                found, last = journal.latest(tx, limit, about=about)[::-1], journal.last_number(tx)
+    except NoStateError as error:
+        if not follow:
+            raise
+        click.echo(f"{error.message} Waiting for the first.", err=True)
     if not follow:
         _print_all(found, output)
         return
@@ -47,9 +54,11 @@ def _follow(location: Location, about: str | None, last: int, output: str) -> No
     while True:
         sys.stdout.flush()
         pause.wait(_FOLLOW_SECONDS)
-        with looking_if_any(location) as tx:
-            found = [] if tx is None else journal.after(tx, last, about=about)
-            last = 0 if tx is None else max([last, *(number for number, _ in found)])
+        found = []
+        with suppress(NoStateError), looking_if_any(location) as tx:
+            if tx is not None:
+                found = journal.after(tx, last, about=about)
+                last = max([last, *(number for number, _ in found)])
         _print_each([event for _, event in found], output)
 
 
