@@ -1,6 +1,8 @@
 """Which concrete source is this location's, and what it is asked for: the other half of the composition root.
 
-`app` calls it, and the commands that need a source without a controller. It starts nothing and keeps nothing.
+`app` calls it, and so do `controller doctor` and `controller restore`. Commands that read files or one commit make a
+source of their own (`cli.files`, `cli.plan`, `cli.creating`), and so does the API for a plan (`api.serving`).
+It starts nothing and keeps nothing.
 """
 
 import logging
