@@ -75,7 +75,7 @@ def named(text: str) -> Iterator[str]:
 
 def is_there(name: str) -> bool:
     if "/" in name:
-        return (ROOT / name).exists() or name.startswith("docs/adr/") and any(ROOT.glob(f"{name}-*.md"))
+        return (ROOT / name).exists() or (name.startswith("docs/adr/") and any(ROOT.glob(f"{name}-*.md")))
     return name in FILES_OF_USERS or exists(name)
 
 
