@@ -92,7 +92,7 @@ def list_(  # noqa: PLR0913
 @options.output
 @options.location
 def show_(location: Location, run_id: str, output: str) -> None:
-    """Everything about one run. An unambiguous part of its id will do."""
+    """Everything about one run. A beginning or an end of its id that no other run has will do."""
     from controller.clock import SystemClock
 
     found = find(location, run_id)[0]
