@@ -35,20 +35,11 @@ def test_the_threads_are_those_of_the_code() -> None:
 
 def test_the_files_of_the_state_directory_are_named() -> None:
     table = PAGE.partition("## The state directory")[2]
-    parts = ("directory.py", "notices.py"), ("credentials.py",)
-    folders = PACKAGE / "store", PACKAGE / "api" / "web"
-    texts = [
-        (folder / name).read_text(encoding="utf-8")
-        for folder, names in zip(folders, parts, strict=True)
-        for name in names
-    ]
-    named = {
-        name
-        for text in texts
-        for name in re.findall(r"(?:path|directory) / \"([\w.]+)\"|NOTICES = \"([\w.]+)\"", text)
-        for name in name
-        if name
-    }
+    named: set[str] = set()
+    for file in ("store/directory.py", "store/notices.py", "api/web/credentials.py"):
+        text = (PACKAGE / file).read_text(encoding="utf-8")
+        named |= set(re.findall(r"(?:path|directory) / \"([\w.]+)\"", text))
+        named |= set(re.findall(r"NOTICES = \"([\w.]+)\"", text))
     assert named >= {"state.db", "exports", "notices.json", "token"}
     assert {name for name in named if f"`{name}`" not in table and f"`{name}/`" not in table} == set()
 
