@@ -177,7 +177,7 @@ def test_no_more_run_at_once_than_allowed_and_all_get_their_turn(world: World) -
     wanted = [world.trigger("a") for _ in range(5)]
     assert {world.wait(run).state for run in wanted} == {RunState.SUCCEEDED}
     written = (world.state / "out").read_text(encoding="utf-8").split()
-    assert written == [word for run in wanted for word in (run, "-")]
+    assert written == [word for run in wanted for word in (run.id, "-")]
 
 
 def test_the_same_key_runs_once(world: World) -> None:

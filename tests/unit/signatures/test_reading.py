@@ -35,10 +35,10 @@ def found_in(source: bytes) -> Flow | Problem:
 
 @pytest.mark.parametrize("source", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_file_is_refused_or_not_looked_into(source: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     found = found_in(source.encode())
     assert found.code == "FlowFileInvalid" if isinstance(found, Problem) else found.parameters is None
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 @pytest.mark.parametrize("rest", ["#" * MAX_BYTES, "x = [" + "1, " * MAX_TOKENS + "]"], ids=["bytes", "words"])
@@ -117,14 +117,14 @@ EXPANDING = {
 
 @pytest.mark.parametrize("source", EXPANDING.values(), ids=EXPANDING)
 def test_hints_that_grow_without_end_are_cut_off(source: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     found = found_in(f"{source}\ndef main(x: X, *more: X, **rest: X): ...\n".encode())
     assert isinstance(found, Flow)
     nested: object = 1
     for _ in range(300):
         nested = [nested]
     check(found, {"x": nested, "y": {"a": 1}, "z": [[1, "x"]] * 100})
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 @given(st.binary(max_size=300))
