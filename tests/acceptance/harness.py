@@ -150,7 +150,7 @@ class Folder:
     def runs(self, name: str, state: str | None = None) -> list[Any]:
         """The runs of a deployment, oldest first."""
         only = [] if state is None else ["--state", state]
-        return list(reversed(self.tell("runs", "list", "--deployment", name, *only)))
+        return list(reversed(self.tell("runs", "list", "--deployment", name, "--limit", "1000", *only)))
 
     def wait_for_run(self, name: str, state: str = "succeeded", more: int | None = None) -> Any:
         """The newest run in this state, once there is one; or once there are so many more than now."""

