@@ -72,18 +72,13 @@ def mixed(repository: Repository) -> Repository:
     return repository
 
 
-def test_without_a_state_everything_can_be_asked(mixed: Repository) -> None:
-    status = mixed.status()
-    assert status["controller"] == {"running": False, "pid": None, "started_at": None, "version": None}
-    assert status["deployments"] == []
-    assert status["runs"] == {"running": 0, "pending": 0, "retrying": 0}
-    assert status["withheld"] is None
-    assert mixed.tell("runs") == mixed.tell("deployments") == []
-    assert mixed.ask("status").code == mixed.ask("runs").code == mixed.ask("deployments").code == 0
-    for arguments in ("deployments", "show", "nightly"), ("runs", "show", "1"), ("runs", "logs", "1"):
+def test_where_no_controller_has_ever_run_every_command_that_looks_says_so(mixed: Repository) -> None:
+    looks = ["status"], ["status", "--watch"], ["deployments"], ["runs"], ["events"], ["occurrences", "nightly"]
+    for arguments in (*looks, ["deployments", "show", "nightly"], ["runs", "show", "1"], ["runs", "logs", "1"]):
         answer = mixed.ask(*arguments)
-        assert (answer.code, answer.out) == (2, "")
-        assert answer.err.startswith("error: There is no ")
+        assert (answer.code, answer.out) == (2, ""), arguments
+        assert answer.err.startswith("error: No controller has ever run for "), arguments
+    assert mixed.ask("next", "nightly").code == 0
     assert not mixed.state.exists()
 
 
