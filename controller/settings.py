@@ -227,6 +227,8 @@ def git_directory(root: Path) -> Path | None:
         return dot_git
     if not dot_git.exists():
         return root if is_git_repository(root) else None
+    if not dot_git.is_file():
+        return None  # a FIFO would be waited for
     try:
         with dot_git.open(encoding="utf-8", errors="surrogateescape") as stream:
             said = stream.read(_MOST_LINK_BYTES)

@@ -63,6 +63,8 @@ class Stop:
         else:
             self._begin(number)
             if cancel_main_task():
+                if runs_forever(frame):
+                    stop_loop()
                 return
         raise KeyboardInterrupt if self.number == signal.SIGINT else RunStopped("the run was stopped")
 
@@ -128,6 +130,24 @@ def cancel_main_task() -> bool:
         loop._default_executor = None  # or asyncio.run would wait for its threads
     loop.call_soon_threadsafe(lambda: None)  # wakes the loop
     return True
+
+
+def runs_forever(frame: types.FrameType | None) -> bool:
+    """Whether a loop runs here that does not end with a main task: `run_forever`."""
+    found = set()
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "asyncio.base_events":
+            found.add(frame.f_code.co_name)
+        frame = frame.f_back
+    return "run_forever" in found and "run_until_complete" not in found
+
+
+def stop_loop() -> None:
+    """Stop the running event loop once all of its tasks have ended."""
+    asyncio = sys.modules["asyncio"]
+    loop = asyncio.get_running_loop()
+    ended = asyncio.gather(*asyncio.all_tasks(loop), return_exceptions=True)
+    ended.add_done_callback(lambda _: loop.stop())
 
 
 def forget_stop(error: BaseException) -> None:

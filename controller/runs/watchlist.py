@@ -282,6 +282,7 @@ class Watchlist:
                 watched.ended_by_itself = True  # it was told GO
             if not isinstance(verdict, Ended):
                 self._clean_up(watched)
+            temporary.remove_left_behind(str(watched.directory))
             decided.append((watched, verdict))
         return decided
 
@@ -304,9 +305,6 @@ class Watchlist:
             killed = 0
         if killed:
             log.warning("Processes of a lost run were killed", extra={"run": watched.run.id, "count": killed})
-        private = temporary.find(str(watched.directory))
-        if private is not None:
-            temporary.remove(private, str(watched.directory), is_left_behind=True)
 
     def _settle(self, tx: Transaction, decided: Sequence[Decided], now: datetime) -> list[Run]:
         """Record what became of these; returns the runs as they are now."""

@@ -1,9 +1,11 @@
 """The state directory: what is where in it, and who holds it. Only one controller at a time may."""
 
+import errno
 import fcntl
 import json
 import os
 import socket
+import stat
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -54,7 +56,10 @@ class StateDirectory:
             ignore = self.path / ".gitignore"
             if not ignore.exists():
                 ignore.write_text("*\n", encoding="utf-8")
-            descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.close(descriptor)
+                raise OSError(errno.EINVAL, f"{self._lock_file.name} is not a regular file")
         except OSError as error:
             raise StateError(
                 f"The state directory {self.path} can't be used: {error.strerror}.",
@@ -129,7 +134,7 @@ class StateDirectory:
     def holder(self) -> Holder | None:
         """The running controller, None if there is none."""
         try:
-            descriptor = os.open(self._lock_file, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(self._lock_file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return None
         try:

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from controller.model.queues import SHORTAGE
 from controller.tui import words
 from controller.tui.artifacts import artifact_list
 from controller.tui.tables import CompactTable
@@ -88,7 +89,8 @@ def _took(run: RunView, now: datetime) -> str:
 def _remark(run: RunView) -> str:
     """What there is to say in one line: what it waits for, why it ended so, or what came of it."""
     if run.waiting is not None:
-        return f"waits: {run.waiting}" + (f" ({run.reason})" if run.reason else "")
+        is_said = run.reason is None or run.reason == f"{SHORTAGE}{run.waiting}"
+        return f"waits: {run.waiting}" + ("" if is_said else f" ({run.reason})")
     return run.reason if run.reason is not None else _result(run)
 
 

@@ -1,8 +1,8 @@
 """The private temporary directory of one attempt: where it is, whose it is, and how it is removed.
 
 The supervisor creates and removes it. The controller removes that of a supervisor that was killed: a record in the
-attempt's directory says where it is. The path is short, because sockets are created below it: the address of one has
-at most 107 bytes (unix(7)), and `multiprocessing` adds 32 to TMPDIR.
+attempt's directory says where it is. What the flow has mounted in it is left alone. The path is short, because sockets
+are created below it: the address of one has at most 107 bytes (unix(7)), and `multiprocessing` adds 32 to TMPDIR.
 """
 
 import contextlib
@@ -65,6 +65,13 @@ def find(directory: str) -> Temporary | None:
         return None
     is_own = name == _FALLBACK and parent == os.path.realpath(directory)
     return found if os.path.isabs(parent) and (is_own or _NAME.fullmatch(name)) else None
+
+
+def remove_left_behind(directory: str) -> None:
+    """Remove what a supervisor that has ended could not: it was killed, or its flow had mounted something in there."""
+    found = find(directory)
+    if found is not None:
+        remove(found, directory, is_left_behind=True)
 
 
 def remove(temporary: Temporary, directory: str, *, is_left_behind: bool = False) -> None:
@@ -208,12 +215,17 @@ def _dissolve(name: str, top: int) -> bool:
 
 
 def _open(name: str, parent: int) -> int:
-    """A subdirectory, opened after its owner was allowed everything in it; -1 if that is not possible."""
+    """A subdirectory, opened after its owner was allowed everything in it; -1 if that is not possible.
+
+    Also -1 for one that a file system is mounted on: what is in there is somebody else's.
+    """
     try:
         handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     except OSError:
         return -1
     try:
+        if _mount_of(handle) != _mount_of(parent):
+            return -1
         with contextlib.suppress(OSError):
             os.chmod(f"/proc/self/fd/{handle}", 0o700)
         return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=handle)
@@ -221,3 +233,9 @@ def _open(name: str, parent: int) -> int:
         return -1
     finally:
         os.close(handle)
+
+
+def _mount_of(descriptor: int) -> bytes:
+    """The number of the mount that it was opened on (proc_pid_fdinfo(5)); the device does not tell a bind mount."""
+    with open(f"/proc/self/fdinfo/{descriptor}", "rb", 0) as stream:
+        return next((line for line in stream.read(1 << 12).splitlines() if line.startswith(b"mnt_id:")), b"")

@@ -65,3 +65,8 @@ def test_a_read_only_git_directory_leaves_it_beside_the_files() -> None:
                 os.setuid(65534)  # root may write everywhere
             os._exit(0 if default_state_directory(root) == root / ".controller" else 1)
         assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_a_fifo_in_place_of_the_git_directory_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".git")
+    assert default_state_directory(tmp_path) == tmp_path / ".controller"

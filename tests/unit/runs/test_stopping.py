@@ -122,6 +122,19 @@ def test_a_flow_cleans_up_wherever_it_waits(stop: Stop, way: str) -> None:
     assert stop(WAYS[way]) == (ENDED, CLEANED)
 
 
+@pytest.mark.parametrize("tasks", ["loop.create_task(waits())", "loop.call_soon(say, 'up')"])
+def test_a_loop_that_runs_forever_is_stopped_when_its_tasks_have_ended(stop: Stop, tasks: str) -> None:
+    code = (
+        "def f():\n    loop = asyncio.new_event_loop()\n"
+        f"    {tasks}\n"
+        "    try:\n        loop.run_forever()\n    finally:\n        loop.close()\n        say('closed')\n"
+    )
+    ending, lines = stop(code)
+    assert (ending["outcome"], ending["exit_code"]) == ("cancelled", 0)
+    assert lines[-2:] == ["closed", "atexit"]
+    assert ("cleaned up" in lines) is ("waits" in tasks)
+
+
 def test_a_flow_whose_threads_go_on_after_it_has_returned_is_ended(stop: Stop) -> None:
     code = "def f():\n    threading.Thread(target=time.sleep, args=(600,)).start()\n"
     code += "    threading.Timer(0.2, say, ['up']).start()\n"

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -114,6 +115,39 @@ def test_everything_in_it_is_removed_however_deep_and_closed(tmp_path: Path, sup
     assert not os.path.lexists(one.log().strip())
     assert not (one.directory / temporary.RECORD).exists()
     assert (tmp_path / "precious" / "file").exists()
+
+
+MOUNTING = """
+import os, subprocess, sys
+from controller.runs.beside import temporary
+own, precious = sys.argv[1:]
+made = temporary.make([own], own)
+for name in ("here", "deep/down"):
+    os.makedirs(f"{made.path}/{name}")
+    subprocess.run(["mount", "--bind", precious, f"{made.path}/{name}"], check=True)
+temporary.remove(made, own)
+print(made.path)
+"""
+
+
+def test_what_a_flow_has_mounted_in_it_loses_nothing(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    (precious / "in").mkdir(parents=True)
+    for file in ("file", "in/file"):
+        (precious / file).touch()
+    (precious / "in").chmod(0o750)
+    (tmp_path / "own").mkdir()
+    command = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", MOUNTING]
+    done = subprocess.run([*command, f"{tmp_path}/own", precious], capture_output=True, text=True, check=False)
+    assert sorted(str(path.relative_to(precious)) for path in precious.rglob("*")) == ["file", "in", "in/file"]
+    assert (precious / "in").stat().st_mode & 0o777 == 0o750
+    if done.returncode == 0:  # the system allows it such mounts, which ended with it
+        left = temporary.find(f"{tmp_path}/own")
+        assert left is not None
+        assert left.path == done.stdout.strip()
+        temporary.remove_left_behind(f"{tmp_path}/own")
+        assert not Path(left.path).exists()
+        assert temporary.find(f"{tmp_path}/own") is None
 
 
 def test_it_is_removed_when_supervisor_and_controller_were_killed(world: World) -> None:

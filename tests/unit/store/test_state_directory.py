@@ -55,6 +55,15 @@ def test_a_second_holder_is_refused_and_told_who_holds_it(tmp_path: Path, holder
     assert (found.pid, found.version) == (holder.pid, "7")
 
 
+def test_a_lock_that_is_no_regular_file_is_refused_and_blocks_nobody(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    os.mkfifo(tmp_path / "state" / "controller.lock")
+    directory = StateDirectory(tmp_path / "state")
+    assert directory.holder() is None
+    with pytest.raises(StateError, match=r"controller\.lock is not a regular file"):
+        hold(directory)
+
+
 def test_the_same_process_can_not_hold_it_twice(tmp_path: Path) -> None:
     first, second = StateDirectory(tmp_path / "state"), StateDirectory(tmp_path / "state")
     hold(first)
