@@ -27,8 +27,11 @@ _FOLLOW_SECONDS = 0.2
 def events(location: Location, about: str | None, *, follow: bool, limit: int, output: str) -> None:
     """Show what happened: what was applied, withheld, held, what failed and what recovered."""
     from controller.store import events as journal
+    from controller.store.names import check_subject
 
     with looking_if_any(location) as tx:
+        if tx is not None and about is not None:
+            check_subject(tx, about)
         found = [] if tx is None else journal.latest(tx, limit, about=about)[::-1]
         last = 0 if tx is None else journal.last_number(tx)
     if not follow:

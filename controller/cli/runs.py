@@ -37,9 +37,9 @@ def runs() -> None:
 
 @runs.command(name="list")
 @click.option("--deployment", metavar="NAME", help="Only of this deployment.")
-@click.option("--state", type=click.Choice(_STATES), help="Only in this state.")
+@click.option("--state", type=options.NearChoice(_STATES), help="Only in this state.")
 @click.option("--tag", metavar="TAG", help="Only with this tag.")
-@click.option("--trigger", type=click.Choice(_TRIGGERS), help="Only of this cause.")
+@click.option("--trigger", type=options.NearChoice(_TRIGGERS), help="Only of this cause.")
 @click.option("--revision", metavar="COMMIT", help="Only of this commit; the beginning of its id will do.")
 @click.option("--since", metavar="TIME", help="Only made since: yesterday, 2h, a date or date-time.")
 @click.option("--until", metavar="TIME", help="Only made until: now, 2h, a date or date-time.")
@@ -76,6 +76,8 @@ def list_(  # noqa: PLR0913
     )
     with reading(location) as (tx, _):
         found = [] if tx is None else list_runs(tx, wanted, now, limit=limit)
+        if tx is not None and not found:
+            _check_names(tx, deployment, tag)
     if output == "json":
         from controller.cli.output import print_json
 
@@ -85,6 +87,16 @@ def list_(  # noqa: PLR0913
     from controller.tui.runs import run_table
 
     show(run_table(found, now, is_filtered=any((deployment, state, tag, trigger, revision, since, until))))
+
+
+def _check_names(tx: Any, deployment: str | None, tag: str | None) -> None:
+    """Raises NotFoundError for a name or tag that explains why no run was found: nothing recorded has it."""
+    from controller.store.names import check_recorded, check_tag
+
+    if deployment is not None:
+        check_recorded(tx, deployment)
+    if tag is not None:
+        check_tag(tx, tag)
 
 
 @runs.command(name="show")

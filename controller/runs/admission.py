@@ -13,10 +13,9 @@ from typing import Any
 
 from controller.calendar import due
 from controller.clock import Clock
-from controller.errors import NotFoundError, UsageError, unknown_deployment
+from controller.errors import UsageError
 from controller.manifests import build_deployment
 from controller.model.deployments import Deployment
-from controller.model.findings import Severity
 from controller.model.policies import Overlap
 from controller.model.runs import ACTIVE, Occurrence, Outcome, Run, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
@@ -24,6 +23,7 @@ from controller.runs.decisions import REPLACED, Decision, Standing, decide, refu
 from controller.runs.endings import cancel, skip
 from controller.runs.ids import RunIds
 from controller.store import Transaction, events, holds, inventory, occurrences, queues, runs, sources
+from controller.store.names import not_active
 from controller.store.run_search import RunFilter, select_all
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class Admission:
         """A new run that was asked for. Raises NotFoundError for an unknown deployment."""
         entry = inventory.find(tx, request.deployment)
         if entry is None:
-            raise _not_in_force(tx, request.deployment)
+            raise not_active(tx, request.deployment)
         deployment = self.deployment(entry)
         run = self._run(
             tx,
@@ -191,16 +191,6 @@ def foreign_key(known: Run, why: str) -> UsageError:
     """The error for an idempotency key that was used for something else."""
     message = f"The idempotency key {known.idempotency_key} belongs to run {known.id}."
     return UsageError(message, hint=f"{why}; choose a new key for a new run.")
-
-
-def _not_in_force(tx: Transaction, name: str) -> NotFoundError:
-    """There is none of this name; or there is, and it was never valid."""
-    source = sources.find(tx)
-    for finding in source.findings if source is not None else ():
-        if finding.deployment == name and finding.severity is Severity.ERROR:
-            where = f"{finding.file}:{finding.line}:{finding.column}"
-            return NotFoundError(f"{name} is not in force: {where}: {finding.message}.", hint=finding.hint)
-    return unknown_deployment(name, inventory.entries(tx))
 
 
 def occurrence(name: str, decision: Decision, run: Run | None) -> Occurrence:

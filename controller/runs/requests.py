@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from controller.calendar import due_if_few
 from controller.clock import Clock
-from controller.errors import ConflictError, NotFoundError, UsageError, unknown_deployment
+from controller.errors import ConflictError, NotFoundError, UsageError
 from controller.model.policies import Overlap
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
@@ -19,6 +19,7 @@ from controller.runs.admission import Admission, Request, foreign_key, occurrenc
 from controller.runs.decisions import Decision, DueTime
 from controller.runs.endings import cancel
 from controller.store import Store, Transaction, events, inventory, occurrences, runs
+from controller.store.names import not_active
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +143,7 @@ class Requests:
     def _in_force(self, tx: Transaction, wanted: Backfill) -> InventoryEntry:
         entry = inventory.find(tx, wanted.deployment)
         if entry is None:
-            raise unknown_deployment(wanted.deployment, inventory.entries(tx))
+            raise not_active(tx, wanted.deployment)
         if not wanted.since <= wanted.until <= self._clock.now():
             raise UsageError("A backfill is of a past range: from, then to, not after now.")
         return entry

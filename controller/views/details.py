@@ -12,6 +12,7 @@ from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
 from controller.model.schedules import Schedule
 from controller.store import Transaction, inventory, last_runs
+from controller.store.names import not_active
 from controller.views.deployments import (
     DeploymentView,
     built,
@@ -60,7 +61,7 @@ def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDeta
     source = moment.source
     unknown = unknown_names(source, () if entry is None else (name,))
     if entry is None and name not in unknown:
-        raise unknown_deployment(name, [*inventory.entries(tx), *unknown])
+        raise not_active(tx, name)
     findings = tuple(finding for finding in (source.findings if source else ()) if finding.deployment == name)
     if entry is None:
         found = _detail(never_valid(unknown[name]), None, None, findings, now)
