@@ -6,21 +6,20 @@ The clock is not read here.
 from datetime import UTC, datetime, tzinfo
 
 
-def shown(moment: datetime, zone: tzinfo | None, *, is_exact: bool = False) -> str:
+def shown(moment: datetime, zone: tzinfo | None, *, timespec: str = "seconds") -> str:
     """Return `2026-01-31 09:00:00+01:00`, or `2026-01-31 09:00:00 UTC` where the zone is UTC.
 
     Args:
         moment: an aware instant.
         zone: the zone that it is shown in, None for that of the machine. Near the ends of the calendar, where the
             instant has no date in that zone, it is shown in UTC.
-        is_exact: add microseconds where there are any.
+        timespec: as that of `datetime.isoformat`; `auto` adds microseconds where there are any.
     """
     try:
         local = moment.astimezone(zone)
     except (OverflowError, ValueError, OSError):
         local = moment.astimezone(UTC)
-    has_fraction = is_exact and local.microsecond
-    text = local.isoformat(sep=" ", timespec="microseconds" if has_fraction else "seconds")
+    text = local.isoformat(sep=" ", timespec=timespec)
     return f"{text[:-6]} UTC" if local.tzname() == "UTC" and text.endswith("+00:00") else text
 
 

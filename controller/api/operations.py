@@ -19,6 +19,7 @@ from controller.runs.admission import Request
 from controller.runs.requests import Backfill, Backfilled, Requests
 from controller.store import Store, Transaction, events, holds, inventory, sources
 from controller.store.names import not_active
+from controller.times import in_utc
 
 MAX_REASON = 500
 MAX_KEY = 200
@@ -90,7 +91,7 @@ class Operations:
         with self._store.write() as tx:
             _check_known(tx, name)
             holds.put(tx, hold)
-            limit = "" if until is None else f" until {until:%Y-%m-%d %H:%M:%SZ}"
+            limit = "" if until is None else f" until {in_utc(until)}"
             self._tell(tx, "Held", f"{author} holds its schedules{limit}: {words}", name, EventSeverity.WARNING)
 
     def resume(self, name: str, *, author: str) -> None:

@@ -13,7 +13,11 @@ from controller.cli.state import looking_if_any
 from controller.settings import Location
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import tzinfo
+
     from controller.model.status import Event
+    from controller.store import Transaction
 
 _FOLLOW_SECONDS = 0.2
 
@@ -34,10 +38,15 @@ def events(location: Location, about: str | None, *, follow: bool, limit: int, o
             check_subject(tx, about)
         found = [] if tx is None else journal.latest(tx, limit, about=about)[::-1]
         last = 0 if tx is None else journal.last_number(tx)
-    if not follow:
-        _print_all(found, output)
+        zones = _zones(tx, found)
+    if output == "json" and not follow:
+        from controller.cli.output import print_json
+
+        print_json(found)
         return
-    _print_each(found, output)
+    _print_each(found, zones, output)
+    if not follow:
+        return
     with suppress(KeyboardInterrupt):
         _follow(location, about, last, output)
 
@@ -53,24 +62,27 @@ def _follow(location: Location, about: str | None, last: int, output: str) -> No
         with looking_if_any(location) as tx:
             found = [] if tx is None else journal.after(tx, last, about=about)
             last = 0 if tx is None else max([last, *(number for number, _ in found)])
-        _print_each([event for _, event in found], output)
+            new = [event for _, event in found]
+            zones = _zones(tx, new)
+        _print_each(new, zones, output)
 
 
-def _print_all(found: "list[Event]", output: str) -> None:
-    if output == "json":
-        from controller.cli.output import print_json
+def _zones(tx: "Transaction | None", found: "list[Event]") -> "dict[str, tzinfo | None]":
+    """The time zones of what these events are about."""
+    if tx is None or not found:
+        return {}
+    from controller.views.details import zone_of
 
-        print_json(found)
-    else:
-        _print_each(found, output)
+    return {about: zone_of(tx, about) for about in {event.about for event in found}}
 
 
-def _print_each(found: "list[Event]", output: str) -> None:
+def _print_each(found: "list[Event]", zones: "Mapping[str, tzinfo | None]", output: str) -> None:
     from controller.cli.output import to_json, visible
+    from controller.times import shown
 
     for event in found:
         if output == "json":
             click.echo(json.dumps(to_json(event)))
         else:
-            time = event.time.astimezone().isoformat(sep=" ", timespec="seconds")
+            time = shown(event.time, zones.get(event.about))
             click.echo(visible(f"{time}  {event.severity:7}  {event.about}  {event.reason}: {event.message}"))

@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ def show_(location: Location, run_id: str, output: str) -> None:
     from controller.tui.console import show
     from controller.tui.runs import run_detail
 
-    show(run_detail(found, SystemClock().now()))
+    show(run_detail(found, SystemClock().now(), zone_of(location, found.deployment)))
 
 
 @runs.command(name="logs")
@@ -132,7 +133,7 @@ def logs(location: Location, run_id: str, follow: bool, tail: int | None) -> Non
     """
     run, directory = find(location, run_id)
     writer = LogWriter(sys.stdout.buffer, with_colours=wants_colours())
-    printer = _LogPrinter(directory, run.id, tail, writer)
+    printer = _LogPrinter(directory, run.id, tail, writer, zone_of(location, run.deployment))
     try:
         printer.print_logs(is_ended=_ended(location, run.id) if follow else None)
     finally:
@@ -146,12 +147,13 @@ for action in (run_actions.cancel, run_actions.retry, run_actions.watch):
 class _LogPrinter:
     """Prints the logs of a run's attempts one after the other."""
 
-    def __init__(self, directory: Path, run_id: str, tail: int | None, writer: LogWriter) -> None:
+    def __init__(self, directory: Path, run_id: str, tail: int | None, writer: LogWriter, zone: tzinfo | None) -> None:
         self._directory = directory
         self._run_id = run_id
         self._tail = tail
         self._offsets: dict[Path, int] = {}
         self._writer = writer
+        self._zone = zone
 
     def print_logs(self, is_ended: Callable[[], bool] | None) -> None:
         """Print what is there; with `is_ended`, go on until it says so."""
@@ -171,7 +173,7 @@ class _LogPrinter:
         for path in log_files(self._directory, self._run_id):
             start = self._offsets.get(path)
             if start is None and before is not None:
-                self._writer.write(separator(before, path))
+                self._writer.write(separator(before, path, self._zone))
             before = path
             with path.open("rb") as stream:
                 if start is None:

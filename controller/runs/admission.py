@@ -25,6 +25,7 @@ from controller.runs.ids import RunIds
 from controller.store import Transaction, events, holds, inventory, occurrences, queues, runs, sources
 from controller.store.names import not_active
 from controller.store.run_search import RunFilter, select_all
+from controller.times import in_utc
 
 log = logging.getLogger(__name__)
 
@@ -221,7 +222,7 @@ def _report(tx: Transaction, now: datetime, ledger: list[Occurrence], dropped: i
         fields = {"deployment": last.deployment, "reason": last.reason, "count": missed}
         tx.after_commit(partial(log.info, "Skipped", extra=fields))
         if dropped or any(one.reason == "catch-up" for one in skipped):
-            message = f"{missed} missed since {first or ledger[0].scheduled_for:%Y-%m-%d %H:%M:%SZ} and not run"
+            message = f"{missed} missed since {in_utc(first or ledger[0].scheduled_for)} and not run"
             message += f"; {dropped} of them are not in the ledger." if dropped else "."
             event = Event(
                 time=now, severity=EventSeverity.WARNING, reason="MissedTimes", message=message, about=last.deployment

@@ -20,6 +20,7 @@ from controller.runs.decisions import Decision, DueTime
 from controller.runs.endings import cancel
 from controller.store import Store, Transaction, events, inventory, occurrences, runs
 from controller.store.names import not_active
+from controller.times import in_utc
 
 log = logging.getLogger(__name__)
 
@@ -167,8 +168,9 @@ class Requests:
             have = occurrences.with_runs(tx, entry.name, kept[0][0], kept[-1][0])
             made = tuple(self._fill(tx, entry, time) for time in kept if time[0] not in have)
             if made:
-                first, last = (f"{run.scheduled_for:%Y-%m-%d %H:%M:%SZ}" for run in (made[0], made[-1]))
-                message = f"{author} asked for {len(made)} runs, of the times from {first} to {last}."
+                times = [run.scheduled_for for run in made if run.scheduled_for is not None]
+                span = f"from {in_utc(times[0])} to {in_utc(times[-1])}"
+                message = f"{author} asked for {len(made)} runs, of the times {span}."
                 self._tell(tx, "Backfill", message, entry.name)
         return made
 
