@@ -4,11 +4,14 @@
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import tzinfo
+from typing import Any
 
 from sqlalchemy import exists, select
 
-from controller.errors import NotFoundError, unknown_deployment
+from controller.calendar import one_zone
+from controller.errors import NotFoundError, ScheduleError, unknown_deployment
 from controller.model.findings import Finding, Severity
 from controller.store import events, inventory, sources
 from controller.store.run_search import run_tags
@@ -68,13 +71,13 @@ def not_active(tx: Transaction, name: str, *, others: Iterable[str] = ()) -> Not
     if finding is not None:
         where = f"{finding.file}:{finding.line}:{finding.column}"
         return NotFoundError(f"{name} is not in force: {where}: {finding.message}.", hint=finding.hint)
-    removed = inventory.removed_at(tx, name)
-    if removed is None:
+    removed, entry = inventory.removed_at(tx, name), inventory.find_removed(tx, name)
+    if removed is None or entry is None:
         return _misspelt(tx, name, others)
     revision = deleted_by(tx, name)
     commit = "" if revision is None else f" by {revision}"
     return NotFoundError(
-        f"There is no deployment {name!r}: it was deleted at {shown(removed, None)}{commit}.",
+        f"There is no deployment {name!r}: it was deleted at {shown(removed, _zone(entry.document))}{commit}.",
         hint=f"`controller restore {name}` prints its last document. Commit that to have the deployment again.",
     )
 
@@ -83,6 +86,15 @@ def deleted_by(tx: Transaction, name: str) -> str | None:
     """The revision that deleted this deployment, if that is still recorded."""
     about = events.latest(tx, _EVENTS_READ, about=name)
     return next((event.revision for event in about if event.reason == "Pruned"), None)
+
+
+def _zone(document: Mapping[str, Any]) -> tzinfo | None:
+    """The one time zone of the schedules in this document, None for several and for none."""
+    schedules = document.get("schedules") or [document.get("schedule")]
+    try:
+        return one_zone(one.get("timezone", "UTC") for one in schedules if isinstance(one, Mapping))
+    except (ScheduleError, TypeError):
+        return None
 
 
 def _finding(tx: Transaction, name: str) -> Finding | None:

@@ -1,5 +1,7 @@
 """What the commands say of a name that no deployment has: what was probably meant, or when it was deleted."""
 
+import re
+
 import pytest
 
 from tests.conftest import wait_until
@@ -50,7 +52,7 @@ def test_a_deleted_deployment_is_named_with_its_end_and_the_way_back(followed: F
         answer = followed(*arguments)
         assert (answer.code, answer.out) == (2, ""), arguments
         assert "There is no deployment 'sums': it was deleted at 20" in answer.err
-        assert commit in answer.err
+        assert re.search(rf":\d\d\+0[12]:00 by \S+{commit}", answer.err), answer.err
         assert "`controller restore sums`" in answer.err
     restored = followed("restore", "sums")
     assert (restored.code, "name: sums" in restored.out) == (0, True)
