@@ -134,7 +134,7 @@ BAD = [
     (["--interval", ""], "not a duration"),
     (["--rrule", ""], "rrule"),
     (["--at", "9999-12-31T23:59", "--timezone", NEW_YORK], "never fires"),
-    (["--cron", "0 0 * * *", "--after", "9999-12-31T23:59", "--timezone", NEW_YORK], "never fires"),
+    (["--cron", "0 0 * * *", "--after", "9999-12-31T23:59", "--timezone", NEW_YORK], "out of range"),
     (["--cron", "0 0 * * *", "--anchor-date", "2026-01-01"], "--anchor-date goes with --interval"),
     (["--interval", "1h", "--no-day-or"], "--no-day-or goes with --cron"),
     (["a-name", "--gap", "skip"], "--gap goes with an expression"),
