@@ -1,4 +1,4 @@
-"""The composition root: the only place that names concrete parts, and the order in which they start and stop."""
+"""The composition root: which concrete parts a controller has, and the order in which they start and stop."""
 
 import contextlib
 import json

@@ -1,9 +1,13 @@
 """Which concrete source is this location's, and what it is asked for: the other half of the composition root.
 
-`app` calls it, and the commands that need a source without a controller. It starts nothing and keeps nothing.
+`app` calls it, and so do `controller doctor` and `controller restore`. Commands that read files or one commit make a
+source of their own (`cli.files`, `cli.plan`, `cli.creating`), and so does the API for a plan (`api.serving`).
+It starts nothing and keeps nothing.
 """
 
 import logging
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from controller.errors import ControllerError, UsageError
 from controller.remotes import RemoteUrl
@@ -42,7 +46,7 @@ def make_source(location: Location, state: StateDirectory, *, working_tree: bool
     return DirectorySource(repo, path=location.path, follow_links=not is_git)
 
 
-def _remote_source(url: RemoteUrl, location: Location, state: StateDirectory) -> Source:
+def _remote_source(url: RemoteUrl, location: Location, state: StateDirectory) -> RemoteSource:
     access = git_access()
     if url.is_readable_on_the_way:
         if access.password is not None or access.password_file is not None:
@@ -67,13 +71,21 @@ def examine(location: Location, max_running: int | None = None) -> list[Check]:
     state = StateDirectory(location.state_dir)
     found = checks(
         state,
-        lambda: make_source(location, state, working_tree=False).observe(),
+        lambda: _revision(location, state),
         lambda: _watch_problem(make_source(location, state, working_tree=False)),
         max_running=max_running or DEFAULT_MAX_RUNNING,
         environment=_environment(location, state),
     )
     is_exported = isinstance(location.repo, RemoteUrl) or is_git_repository(location.repo)
     return [*found, _exports()] if is_exported else found
+
+
+def _revision(location: Location, state: StateDirectory) -> str:
+    """Where the followed ref leads to. A server is asked from an empty mirror: the state may be a controller's."""
+    if not isinstance(location.repo, RemoteUrl):
+        return make_source(location, state, working_tree=False).observe()
+    with TemporaryDirectory(prefix="controller-doctor-") as place:
+        return _remote_source(location.repo, location, StateDirectory(Path(place))).advertised()
 
 
 def _watch_problem(source: Source) -> str | None:

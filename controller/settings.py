@@ -1,4 +1,4 @@
-"""What the operator decided, and the only place that reads the environment.
+"""What the operator decided, and the only place of the controller that reads the environment (click reads options).
 
 The command line fills `Settings`; every part gets the few values it needs from `app`.
 """

@@ -1,7 +1,8 @@
 # ruff: noqa: A005 - imports are absolute everywhere, so the standard library's calendar stays reachable
 """When does a schedule fire? Pure functions from rules and instants to instants.
 
-Called by `manifests` (parsing and checking), `scheduling` (next and missed fire times) and `views` (previews). It must
+Called by `manifests` (parsing and checking), `scheduling` (next fire times), `runs` (missed ones), `reconcile` and
+`views` (previews), and by `cli` and `api` for times that somebody types. It must
 not look at the clock, the environment or any file but the time zone database, and materialises nothing.
 See docs/schedules.md.
 """

@@ -17,6 +17,9 @@ _WORDED = re.compile(r"(yesterday|today|tomorrow)(?:[ T](\d{1,2}:\d{2}(?::\d{2})
 _SIGNED = re.compile(r"(?:now)?\s*([+-])\s*(.+)|(.+) ago|in (.+)", re.ASCII)
 _UTC = re.compile(r"(.*\d) ?utc", re.ASCII | re.IGNORECASE)
 """How the controller writes a time in UTC; ISO 8601 says `Z`."""
+_FIRST = datetime.min.replace(tzinfo=UTC) + timedelta(days=2)
+_LAST = datetime.max.replace(tzinfo=UTC) - timedelta(days=2)
+"""Between these, an instant has a local time in every time zone."""
 _HINT = "write now, today, yesterday, tomorrow, 2h, 2026-01-31 or 2026-01-31T09:00"
 _RANGE_HINT = "write a year from 2 to 9998"
 
@@ -64,8 +67,9 @@ def _length(said: str, sign: int) -> timedelta | None:
 
 
 def _instant(moment: datetime, zone: tzinfo | None) -> datetime:
-    if not 1 < moment.year < 9999:
-        raise OverflowError(moment.year)
     if moment.tzinfo is None and zone is not None:
         moment = moment.replace(tzinfo=zone)
-    return moment.astimezone(UTC)
+    found = moment.astimezone(UTC)
+    if not _FIRST <= found <= _LAST:
+        raise OverflowError
+    return found

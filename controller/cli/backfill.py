@@ -19,7 +19,10 @@ from controller.settings import Location
 @options.output
 @options.location
 def backfill(location: Location, name: str, since: str, until: str, most: int, dry_run: bool, output: str) -> int:
-    """Run every due time between two times that has no run yet, one after another, when nothing else is to be run."""
+    """Run every due time between two times that has no run yet, after everything else that waits.
+
+    They run one after another, unless the deployment says `overlap: allow`.
+    """
     from controller.cli import state
     from controller.cli.output import utc
     from controller.cli.stored import instant, zone_of

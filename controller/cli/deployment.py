@@ -41,7 +41,7 @@ def deployment() -> None:
 @click.option("--replace", is_flag=True, help="Write it also where a file of that name is.")
 @options.location
 def create(location: Location, file: Path, *, replace: bool) -> int:
-    """Check a YAML or Python spec, and write it into the deployments of the working tree, to be committed.
+    """Check a YAML, JSON or Python spec, and write it into the deployments of the working tree, to be committed.
 
     A Python spec is executed for that, and written as YAML. Exit 1 if it is not valid; then nothing is written.
     """

@@ -17,7 +17,7 @@ from controller.settings import Location
 @options.output
 @options.location
 def doctor(location: Location, output: str, max_running: int | None) -> int:
-    """Check git, the database, time zone data, the repository, the state directory and its permissions.
+    """Check what a controller needs: git, time zone data, the source, open files, the state and its permissions.
 
     Exit 1 if anything is wrong, 0 with warnings only.
     """

@@ -10,6 +10,7 @@ import click
 
 from controller.cli import options
 from controller.cli.state import looking_if_any
+from controller.errors import NoStateError
 from controller.settings import Location
 
 if TYPE_CHECKING:
@@ -33,12 +34,18 @@ def events(location: Location, about: str | None, *, follow: bool, limit: int, o
     from controller.store import events as journal
     from controller.store.names import check_subject
 
-    with looking_if_any(location) as tx:
-        if tx is not None and about is not None:
-            check_subject(tx, about)
-        found = [] if tx is None else journal.latest(tx, limit, about=about)[::-1]
-        last = 0 if tx is None else journal.last_number(tx)
-        zones = _zones(tx, found)
+    found, last, zones = [], 0, {}
+    try:
+        with looking_if_any(location) as tx:
+            if tx is not None:
+                if about is not None:
+                    check_subject(tx, about)
+                found, last = journal.latest(tx, limit, about=about)[::-1], journal.last_number(tx)
+                zones = _zones(tx, found)
+    except NoStateError as error:
+        if not follow:
+            raise
+        click.echo(f"{error.message} Waiting for the first.", err=True)
     if output == "json" and not follow:
         from controller.cli.output import print_json
 
@@ -59,18 +66,19 @@ def _follow(location: Location, about: str | None, last: int, output: str) -> No
     while True:
         sys.stdout.flush()
         pause.wait(_FOLLOW_SECONDS)
-        with looking_if_any(location) as tx:
-            found = [] if tx is None else journal.after(tx, last, about=about)
-            last = 0 if tx is None else max([last, *(number for number, _ in found)])
-            new = [event for _, event in found]
-            zones = _zones(tx, new)
+        new: list[Event] = []
+        zones: dict[str, tzinfo | None] = {}
+        with suppress(NoStateError), looking_if_any(location) as tx:
+            if tx is not None:
+                found = journal.after(tx, last, about=about)
+                last = max([last, *(number for number, _ in found)])
+                new = [event for _, event in found]
+                zones = _zones(tx, new)
         _print_each(new, zones, output)
 
 
-def _zones(tx: "Transaction | None", found: "list[Event]") -> "dict[str, tzinfo | None]":
+def _zones(tx: "Transaction", found: "list[Event]") -> "dict[str, tzinfo | None]":
     """The time zones of what these events are about."""
-    if tx is None or not found:
-        return {}
     from controller.views.details import zone_of
 
     return {about: zone_of(tx, about) for about in {event.about for event in found}}

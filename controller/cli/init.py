@@ -52,7 +52,7 @@ _MESSAGE = "Start with one flow and one deployment"
 @click.argument("directory", metavar="[DIR]", default=".", type=click.Path(path_type=Path, file_okay=False))
 @options.output
 def init(directory: Path, output: str) -> None:
-    """Write a small working repository: a flow, its deployment, a CI workflow. Nothing is overwritten."""
+    """Write a small working repository: a flow, its deployment, a CI workflow, the schema. Nothing is overwritten."""
     from controller.manifests import deployment_schema_text
     from controller.settings import enclosing_repository, is_git_repository
 

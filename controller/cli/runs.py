@@ -105,7 +105,7 @@ def _check_names(tx: Any, deployment: str | None, tag: str | None) -> None:
 @options.output
 @options.location
 def show_(location: Location, run_id: str, output: str) -> None:
-    """Everything about one run. An unambiguous part of its id will do."""
+    """Everything about one run. A beginning or an end of its id that no other run has will do."""
     from controller.clock import SystemClock
 
     found = find(location, run_id)[0]
@@ -150,10 +150,25 @@ class _LogPrinter:
     def __init__(self, directory: Path, run_id: str, tail: int | None, writer: LogWriter, zone: tzinfo | None) -> None:
         self._directory = directory
         self._run_id = run_id
-        self._tail = tail
+        self._begins: dict[Path, int] = {}
+        self._without_line: set[Path] = set()
         self._offsets: dict[Path, int] = {}
         self._writer = writer
         self._zone = zone
+        if tail is not None:
+            self._skip_all_but(tail)
+
+    def _skip_all_but(self, lines: int) -> None:
+        """See to it that only the last so many lines are printed; those between attempts count, too."""
+        from controller.runs.logs import log_files
+
+        for path in reversed(log_files(self._directory, self._run_id)):
+            with path.open("rb") as stream:
+                self._begins[path], found = _tail_start(stream, lines)
+            lines -= found
+            if lines <= 0:
+                self._without_line.add(path)
+            lines = max(0, lines - 1)
 
     def print_logs(self, is_ended: Callable[[], bool] | None) -> None:
         """Print what is there; with `is_ended`, go on until it says so."""
@@ -161,7 +176,6 @@ class _LogPrinter:
         while True:
             last = is_ended is None or is_ended()
             self._print_new()
-            self._tail = None  # what comes from now on is printed whole
             if last:
                 return
             pause.wait(FOLLOW_SECONDS)
@@ -171,24 +185,22 @@ class _LogPrinter:
 
         before: Path | None = None
         for path in log_files(self._directory, self._run_id):
-            start = self._offsets.get(path)
-            if start is None and before is not None:
+            is_new = path not in self._offsets
+            if is_new and before is not None and path not in self._without_line:
                 self._writer.write(separator(before, path, self._zone))
             before = path
             with path.open("rb") as stream:
-                if start is None:
-                    start = _tail_start(stream, self._tail)
-                stream.seek(start)
+                stream.seek(self._begins.get(path, 0) if is_new else self._offsets[path])
                 while chunk := stream.read(1 << 16):
                     self._writer.write(chunk)
                 self._offsets[path] = stream.tell()
 
 
-def _tail_start(stream: Any, lines: int | None) -> int:
-    """The offset at which the last so many lines begin."""
-    if lines is None:
-        return 0
+def _tail_start(stream: Any, lines: int) -> tuple[int, int]:
+    """The offset at which the last so many lines begin, and how many there are."""
     end = stream.seek(0, os.SEEK_END)
+    if lines == 0 or end == 0:
+        return int(end), 0
     position, found, is_first = end, 0, True
     while position > 0:
         step = min(1 << 16, position)
@@ -197,14 +209,12 @@ def _tail_start(stream: Any, lines: int | None) -> int:
         block = stream.read(step)
         stop = len(block) - 1 if is_first and block.endswith(b"\n") else len(block)
         is_first = False
-        if lines == 0:
-            return int(end)
         while (index := block.rfind(b"\n", 0, stop)) >= 0:
             found += 1
             if found == lines:
-                return int(position + index + 1)
+                return int(position + index + 1), lines
             stop = index
-    return 0
+    return 0, found + 1
 
 
 def _ended(location: Location, run_id: str) -> Callable[[], bool]:

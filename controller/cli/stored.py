@@ -49,6 +49,8 @@ def instant(option: str, text: str, now: datetime, zone: tzinfo | None = None, *
             raise UsageError(f"{option} {error.message}.", hint=error.hint) from error
         length = "an age" if sign < 0 else "a duration"
         message = f"{option} {text!r} is neither a date-time nor {length} like 2h."
+        if isinstance(error.__cause__, OverflowError):
+            message = f"{option} {text!r} is out of range."
         raise UsageError(message, hint=error.hint) from error
 
 

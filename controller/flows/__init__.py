@@ -5,5 +5,5 @@ only, and little of that at import; nothing of the controller. It works in plain
 controller, and only there, `reporting` tells the supervisor what becomes of each task.
 
 The way of a call: `task` or `flow` -> `live` (which run is this, below which) -> `attempts` (retries, timeouts) -> the
-function; `futures` and `pool` for what is submitted. See docs/flows.md.
+function; `futures` and `scope` for what is submitted. See docs/flows.md.
 """

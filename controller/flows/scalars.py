@@ -1,7 +1,7 @@
 """What an `int`, a `date`, a `Path` … is made of: the coercion table of docs/format.md, as conversions.
 
-`coercion` looks rules up by the dotted name of the type; the types themselves are loaded only by those who use them. A
-rule gets a value that is not of its type yet, and raises one of `REFUSALS` for what it refuses.
+`converting` looks rules up by the dotted name of the type; the types themselves are loaded only by those who use them.
+A rule gets a value that is not of its type yet, and raises one of `REFUSALS` for what it refuses.
 `controller.signatures` asks the same rules about what is written in a manifest.
 """
 

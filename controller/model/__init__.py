@@ -1,4 +1,5 @@
 """The words that two or more parts share: deployments, schedules, findings, runs, conditions, events.
 
-Values only: frozen, slotted, keyword-only dataclasses and closed sets. Nothing here reads, writes or waits.
+Frozen, slotted, keyword-only dataclasses and closed sets, and pure functions of them: which run is next (`queues`), and
+what lines of a flow mean (`task_runs`, `artifacts`). Nothing here reads, writes or waits.
 """

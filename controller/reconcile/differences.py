@@ -1,4 +1,4 @@
-"""In which fields do two documents differ? Pure. `preview` asks."""
+"""In which fields do two documents differ? Pure. `preview` and `project_changes` ask."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""May these deletions be carried out, or does somebody have to look first? Pure. The reconciler and `plan` ask.
+"""May these deletions be carried out, or does somebody have to look first? Pure. `plan` asks.
 
 Git can say "delete nearly everything" by a slip: a moved folder, a wrong `--path`, a bad merge. Such deletions are
 withheld until their digest is approved. All else of the revision is applied.

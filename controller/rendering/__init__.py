@@ -2,8 +2,8 @@
 
 `driver` runs in a process of its own and executes one file; `guard` is the process around that, which leaves nothing of
 it behind; `process` starts both, with a timeout and limits; `source` puts the result in place of the file, so that
-everything after reads documents. `app` wraps the followed source with it, `controller validate` only if it is asked to.
-See docs/format.md, "Python specs".
+everything after reads documents. `app` wraps the followed source with it, `controller validate` only if it is asked
+to; `controller deployment create` renders the one file that it is given. See docs/format.md, "Python specs".
 """
 
 from controller.rendering.process import Renderer

@@ -1,7 +1,7 @@
 """How a run, or one attempt of it, ends in the record: final for ever, or another attempt follows.
 
-Called in a transaction by whoever ends runs, and after it to tell: the watchlist with verdicts, the queue at a
-deadline, a request to cancel. Nothing here knows processes.
+Called in a transaction by what ends runs, and after it to log: `watchlist` with verdicts, `waiting` at a deadline,
+`admission` when a later run replaces an earlier one, `requests` to cancel one. Nothing here knows processes.
 """
 
 import logging

@@ -1,6 +1,7 @@
 """What became of a run that was being launched or running, from what stands in its directory alone.
 
-The decision table of docs/runs.md. Called by the engine when a supervisor ended, and for every such run at start-up.
+The decision table of docs/runs.md. Called by `watchlist` when a supervisor ended, every 10 seconds, and for every such
+run at start-up.
 """
 
 import contextlib

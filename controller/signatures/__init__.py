@@ -4,8 +4,9 @@ The way of the data: `reading` (bytes to syntax) -> `namespace` (what the top le
 (what of it can be called, with `decorators` and `options`) -> `module` (which one is meant) -> `parameters` (its
 signature, with `resolving`, `known` and `classes` for the hints) -> `checking` (with `judging`, `scalars`, `wording`).
 
-Called by `manifests`. Nothing here imports or runs user code, or touches a file, the clock or the environment; no input
-raises. What can't be known for sure is not talked about: silence may be wrong, a problem never is. See docs/format.md.
+Called by `manifests`, `reconcile.changed_code` and `views.forms`. Nothing here imports or runs user code, or touches a
+file, the clock or the environment; no input raises. What can't be known for sure is not talked about: silence may be
+wrong, a problem never is. See docs/format.md.
 """
 
 from controller.signatures.checking import check

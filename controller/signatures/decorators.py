@@ -1,4 +1,4 @@
-"""What a decorator does to a function, as far as that is known. `entries` calls it.
+"""What a decorator does to a function, as far as that is known. `entries` and `module` call it.
 
 It must not guess: a decorator that nobody listed here may change the signature.
 """

@@ -1,4 +1,4 @@
-"""Bytes of a Python file to a syntax tree, whatever the bytes are. `module` and `resolving` call it.
+"""Bytes of a Python file to a syntax tree, whatever the bytes are. `module`, `classes` and `resolving` call it.
 
 It must raise nothing but `UnreadableError`, and must stay small: a megabyte of `a;` would become a gigabyte of syntax
 tree, so what is too much is not parsed: it may well be Python, and nothing is said about it. The limits are those of

@@ -1,4 +1,4 @@
-"""Problems in words: what came, what was expected, what to do. `checking` and `module` call it.
+"""Problems in words: what came, what was expected, what to do. `checking`, `module` and `options` call it.
 
 It must not judge, but asks `judging` whether what it is about to recommend would be accepted. Everything it says is on
 one line, printable and short, whatever the names and values are.

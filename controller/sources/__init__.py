@@ -6,6 +6,6 @@
     code = source.code(revision)       # the files of its flows: find(paths), read(path)
     root = source.checkout(revision)   # the code that its runs execute
 
-`reconcile` drives it, `app` chooses which one: a repository on disk or behind a URL (`git`), or a directory. Errors of
-the outside arrive as `SourceError`, each kind with a reason of its own.
+`reconcile` drives it, `assembly` chooses which one: a repository on disk or behind a URL (`git`), or a directory.
+Errors of the outside arrive as `SourceError`, each kind with a reason of its own.
 """

@@ -2,7 +2,7 @@
 
 store = Store.open(state_dir / "state.db", project="default")
 with store.write() as tx:          # one transaction, on disk when the block ends
-    runs.insert(tx, run)
+    runs.insert_all(tx, [run])
 with store.read() as tx:
     runs.find(tx, run.id)
 """

@@ -1,7 +1,7 @@
 """What one turn of the run engine writes, for many runs at once: claims, starts, ends. Each is a compare-and-set.
 
 The statements are made once, and each is executed for all rows in one go: a turn of many runs costs little more than a
-turn of one. Called by `runs.watchlist` only; a single run is moved with `store.runs`.
+turn of one. Called by `runs.watchlist` and `runs.endings`; elsewhere a single run is moved with `store.runs`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -59,6 +59,7 @@ def test_each_environment_runs_what_is_declared_for_it(repository: Repository, r
 def test_validate_checks_every_environment_and_points_into_the_overlay(repository: Repository) -> None:
     repository.write("controller.yaml", PROJECT)
     repository.write("deployments/stage.yaml", STAGE + "  test: {timeout: soon}\n")
+    repository.write("reports/README", "here\n")
     answer = repository.machine.controller("validate", cwd=repository.root)
     assert answer.code == 1
     assert answer.out.startswith("deployments/stage.yaml:8:19: error: ")
@@ -76,6 +77,7 @@ def test_validate_checks_every_environment_and_points_into_the_overlay(repositor
 def test_render_prints_what_would_be_in_force(repository: Repository) -> None:
     repository.write("controller.yaml", PROJECT)
     repository.write("deployments/stage.yaml", STAGE)
+    repository.write("reports/README", "here\n")
     repository.write("deployments/tail.yaml", "name: tail\ncommand: ['true']\nenvironments: {prod: {env: null}}\n")
     documents = repository.tell("render", "--environment", "prod")
     assert [document["name"] for document in documents] == ["stage", "tail"]
@@ -100,6 +102,7 @@ def test_render_prints_what_would_be_in_force(repository: Repository) -> None:
 @pytest.mark.parametrize("command", [("validate",), ("render",), ("next", "stage"), ("run", "--once")])
 def test_an_environment_that_nothing_declares_is_a_mistake(repository: Repository, command: tuple[str, ...]) -> None:
     repository.write("controller.yaml", PROJECT)
+    repository.write("reports/README", "here\n")
     repository.write("deployments/stage.yaml", STAGE)
     repository.commit()
     answer = repository.ask(*command, "--environment", "stagin")

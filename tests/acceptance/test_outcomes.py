@@ -115,7 +115,7 @@ def test_a_flow_over_its_timeout_is_ended_with_its_children(outcomes: Repository
     assert (run["state"], run["code"]) == ("timed_out", 1)
     assert "timeout" in run["reason"]
     until(lambda: not processes((f"CONTROLLER_RUN_ID={run['id']}",)), "the flow and its child to be gone")
-    assert outcomes.ask("runs", "logs", run["id"]).out == "started\n"
+    assert outcomes.ask("runs", "logs", run["id"]).out == "started\n[controller: stopping the flow (SIGTERM)]\n"
 
 
 def test_commands_run_without_a_shell_and_keep_their_exit_code(outcomes: Repository, running: Start) -> None:

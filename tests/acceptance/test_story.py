@@ -189,7 +189,7 @@ def test_plan_needs_only_a_clone(repository: Repository) -> None:
     assert "| update | a |" in ask("plan", "--base", "HEAD~1", "-o", "markdown", cwd=clone).out
     assert ask("plan", "--base", "HEAD", cwd=clone).code == 1  # what is bad stays bad
     assert ask("plan", "--base", "HEAD~1", "--head", "HEAD~1", cwd=clone).code == 0
-    for name in ("--help=x", "nothing", "HEAD..main", "-x", "@{u}", "a b"):
+    for name in ("--help=x", "nothing", "HEAD..main", "-x", "@{push", "a b"):
         answer = ask("plan", f"--base={name}", cwd=clone)
         assert (answer.code, answer.out) == (2, "")
     assert ask("plan", cwd=clone).code == 2

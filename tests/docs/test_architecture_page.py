@@ -21,6 +21,29 @@ def test_no_folder_is_named_that_does_not_exist() -> None:
     assert [name for name in re.findall(r"`(controller/[\w/.]+)`", PAGE) if not (ROOT / name).exists()] == []
 
 
+def test_the_threads_are_those_of_the_code() -> None:
+    table = PAGE.partition("## Threads")[2].partition("\n## ")[0]
+    of_flows = PACKAGE / "flows"
+    code = [path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py") if of_flows not in path.parents]
+    started = {name for text in code for name in re.findall(r"Thread\(.*name=\"([\w ]+)\"", text)}
+    started |= {name for text in code for name in re.findall(r"thread_name_prefix=\"([\w ]+)\"", text)}
+    assert {"runs", "reconcile", "exports", "http"} < started
+    assert {name for name in started if f"| `{name}` |" not in table} == set()
+    starters = re.findall(r"\| `([\w.]+)` \|$", table, re.MULTILINE)
+    assert [name for name in starters if not list(PACKAGE.glob(f"{name.replace('.', '/')}*"))] == []
+
+
+def test_the_files_of_the_state_directory_are_named() -> None:
+    table = PAGE.partition("## The state directory")[2]
+    named: set[str] = set()
+    for file in ("store/directory.py", "store/notices.py", "api/web/credentials.py"):
+        text = (PACKAGE / file).read_text(encoding="utf-8")
+        named |= set(re.findall(r"(?:path|directory) / \"([\w.]+)\"", text))
+        named |= set(re.findall(r"NOTICES = \"([\w.]+)\"", text))
+    assert named >= {"state.db", "exports", "notices.json", "token"}
+    assert {name for name in named if f"`{name}`" not in table and f"`{name}/`" not in table} == set()
+
+
 def test_every_table_of_the_database_is_named() -> None:
     assert [name for name in metadata.tables if f"`{name}`" not in PAGE] == []
 

@@ -49,7 +49,7 @@ class PlainFolder:
         self._folders = folders
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> Any:  # noqa: ARG002
-        """The module `controller.something`, if the folders have it."""
+        """The module of this name directly below `controller`, if the folders have it."""
         is_direct = name.startswith("controller.") and name.count(".") == 1
         return importlib.machinery.PathFinder.find_spec(name, self._folders) if is_direct else None
 

@@ -37,6 +37,10 @@ class NamedCommit(CommitReader):
         """A commit does not change."""
         return ()
 
+    def _refs(self) -> tuple[str, ...]:
+        """The refs that the name can stand for, in full."""
+        return ("HEAD",) if self._name == "HEAD" else (f"refs/heads/{self._name}", f"refs/tags/{self._name}")
+
     def _not_found(self, look: Look) -> SourceError:
         """The name is unknown, or what it leads to is missing or damaged."""
         object_id = _parse(look, self._name)
@@ -44,7 +48,7 @@ class NamedCommit(CommitReader):
             # Says what is wrong with the object, if anything is.
             look.run("cat-file", "-e", object_id)
             look.run("cat-file", "-e", f"{object_id}^{{}}")
-        elif is_ref_name(self._name) and look.is_broken("HEAD", f"refs/heads/{self._name}", f"refs/tags/{self._name}"):
+        elif is_ref_name(self._name) and look.is_broken(*self._refs()):
             return SourceError(
                 f"git could not read {self._repo}: {self._name} is damaged.", hint=repair_hint(self._repo)
             )

@@ -5,7 +5,6 @@ that the repository's own configuration says is executed. Whoever calls must hav
 """
 
 import configparser
-import errno
 import os
 import shlex
 import signal
@@ -19,7 +18,7 @@ from typing import Any
 
 from controller.errors import RepositoryNotFoundError, SourceError, SourceTimeoutError, StoppingError
 from controller.sources.git.opening import Repository, check_files
-from controller.sources.git.program import check_git, finish, git, kill, start
+from controller.sources.git.program import check_git, check_shortage, finish, git, kill, start
 from controller.sources.git.refs import layout_of, trace
 
 TIMEOUT_SECONDS = 60.0
@@ -27,7 +26,6 @@ _SHOWN = 300
 
 # What GitPython lets through includes a configuration that it can't read.
 _FAILURES = (git.GitError, configparser.Error, OSError, ValueError)
-_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
 _SETTINGS = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
@@ -149,7 +147,7 @@ class Git:
         if self._is_interrupted:
             raise StoppingError
         if process.returncode != 0:
-            _check_shortage(said)
+            check_shortage(said)
             raise GitError(process.returncode, shown(said))
         return bytes(output)
 
@@ -254,15 +252,6 @@ def _check_descriptors(repo: Path) -> None:
         os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
     except OSError as error:
         raise SourceError(f"git could not read {repo}: {reason(error)}.") from error
-
-
-def _check_shortage(said: bytes) -> None:
-    """Raise OSError if git ended because this machine is short of something: nothing is absent for that."""
-    lines = [line for line in said.splitlines() if not line.startswith(b"remote:")]
-    for number in _SHORTAGES:
-        words = os.strerror(number)
-        if any(line.endswith(words.encode()) for line in lines):
-            raise OSError(number, words)
 
 
 def _as_environment(settings: Mapping[str, str]) -> dict[str, str]:

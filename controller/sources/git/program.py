@@ -6,6 +6,7 @@ git works is asked here instead, at each use and with a deadline, so that comman
 """
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -21,11 +22,12 @@ from controller.settings import hidden_git
 with hidden_git():
     import git
 
-__all__ = ["LEAST_VERSION", "check_git", "finish", "git", "kill", "start"]
+__all__ = ["LEAST_VERSION", "check_git", "check_shortage", "finish", "git", "kill", "start"]
 
 LEAST_VERSION = (2, 31)
 """The first version that takes configuration from GIT_CONFIG_COUNT, which all hardening of ours depends on."""
 
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
 _VERSION_SECONDS = 10.0
 _GRACE_SECONDS = 5.0
 _NEEDED = f"git {'.'.join(map(str, LEAST_VERSION))} or newer is required"
@@ -81,6 +83,15 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
+def check_shortage(said: bytes) -> None:
+    """Raise OSError if git ended because this machine is short of something: nothing is absent for that."""
+    lines = [line for line in said.splitlines() if not line.startswith(b"remote:")]
+    for number in _SHORTAGES:
+        words = os.strerror(number)
+        if any(line.endswith(words.encode()) for line in lines):
+            raise OSError(number, words)
+
+
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """End the process and everything in its group, and give its pipes back."""
     kill(process)
@@ -101,6 +112,7 @@ def _version(program: str, environment: Mapping[str, str]) -> str:
         raise _broken(program, "the interpreter that it names does not exist") from error
     text = output.decode("utf-8", "replace").strip()
     if process.returncode != 0:
+        check_shortage(said)
         why = said.decode("utf-8", "replace").strip() or f"`git version` ended with {process.returncode}"
         raise _broken(program, "; ".join(why.splitlines()))
     numbers = re.search(r"\b(\d+)\.(\d+)", text)

@@ -5,6 +5,7 @@ the same as they did when they agreed with git's answer, that answer holds. They
 Where it is not plain how git reads them (another way of storing refs, links, odd contents) the answer is None.
 """
 
+import errno
 import os
 import re
 import stat
@@ -88,6 +89,10 @@ def _loose(layout: Layout, name: str) -> str | None:
         content = _read((layout.git_dir if name == "HEAD" else layout.common_dir) / name)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return None
+        raise
     return content.decode().strip()
 
 

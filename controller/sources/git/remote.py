@@ -85,6 +85,12 @@ class RemoteSource(CommitReader):
         self._is_suspect = False
         return known.revision
 
+    def advertised(self) -> str:
+        """Return the followed ref as the server has it, as `observe` words it. Nothing is fetched."""
+        self._mirror.ensure()
+        found = self._ask()
+        return revision_of(found.label, found.object_id)
+
     def watched(self) -> tuple[Watched, ...]:
         """Nothing on this machine tells of a change."""
         return ()

@@ -31,11 +31,6 @@ def test_the_active_environment_is_shown(command: Command, where: tuple[str, str
     assert checks["environment"]["message"] == (name or "none: no overlays are applied")
 
 
-def test_before_the_first_pass_it_is_the_one_that_would_be_applied(command: Command, where: tuple[str, str]) -> None:
-    answer = command("status", "-o", "json", *where, "--environment", "prod")
-    assert answer.json["source"]["environment"] == "prod"
-
-
 def test_without_a_base_a_plan_is_made_for_the_active_environment(command: Command, where: tuple[str, str]) -> None:
     assert command("run", "--once", *where, "--environment", "prod").code == 0
     answer = command("plan", *where, "-o", "json")

@@ -28,11 +28,13 @@ def last_lines(content: bytes, count: int) -> bytes:
     return b"".join(ended[max(0, len(ended) - count) :]) if count else b""
 
 
-@given(lines=LINES, is_ended=st.booleans(), count=st.none() | st.integers(0, 8))
-def test_the_last_lines_are_the_last_lines(lines: list[bytes], is_ended: bool, count: int | None) -> None:
+@given(lines=LINES, is_ended=st.booleans(), count=st.integers(0, 8))
+def test_the_last_lines_are_the_last_lines(lines: list[bytes], is_ended: bool, count: int) -> None:
     content = b"\n".join(lines) + (b"\n" if is_ended and lines else b"")
-    start = _tail_start(io.BytesIO(content), count)
-    assert content[start:] == (content if count is None else last_lines(content, count))
+    start, found = _tail_start(io.BytesIO(content), count)
+    assert content[start:] == last_lines(content, count)
+    shown = content[start:]
+    assert found == shown.count(b"\n") + (shown[-1:] not in (b"", b"\n"))
 
 
 def test_a_log_is_printed_whole_or_in_part(followed: Followed) -> None:
@@ -41,6 +43,18 @@ def test_a_log_is_printed_whole_or_in_part(followed: Followed) -> None:
     assert followed("runs", "logs", run[-6:], "--tail", "2").out == "4\n5\n"
     assert followed("runs", "logs", run, "--tail", "0").out == ""
     assert followed("runs", "logs", run, "--tail", "99").out == "1\n2\n3\n4\n5\n"
+
+
+def test_the_last_lines_are_those_of_all_attempts_together(followed: Followed) -> None:
+    document = "name: again\ncommand: [sh, -c, 'seq 3; exit 1']\nretries: {limit: 1, delay: 1s, jitter: 0}\n"
+    followed.repository.commit({"deployments/again.yaml": document})
+    wait_until(lambda: followed("deployments", "show", "again").code == 0)
+    run = followed("trigger", "again", "--wait", "-o", "json").json["run_id"]
+    whole = followed("runs", "logs", run).out
+    assert len(whole.splitlines()) == 7
+    for count in range(9):
+        last = whole.splitlines(keepends=True)[max(0, 7 - count) :] if count else []
+        assert followed("runs", "logs", run, "--tail", str(count)).out == "".join(last), count
 
 
 def test_bytes_are_passed_on_as_they_are(followed: Followed) -> None:

@@ -84,7 +84,7 @@ def test_commands_that_need_no_git_work_without_it(with_git: Run) -> None:
     controller = with_git(None)
     for arguments in NEED_NONE:
         answer = controller(*arguments)
-        assert b"git" not in answer.stderr, (arguments, answer.stderr)
+        assert b"git " not in answer.stderr, (arguments, answer.stderr)
         assert b"internal error" not in answer.stderr
 
 

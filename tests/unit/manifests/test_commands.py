@@ -127,7 +127,7 @@ def test_a_script_that_is_not_in_the_repository_is_a_warning(command: str, path:
 
 def test_a_script_is_sought_where_the_command_starts() -> None:
     assert files_named("[python, report.py]", directory="reports", reports__report_py="") == ()
-    (finding,) = files_named("[python, report.py]", directory="reports", report_py="")
+    (finding,) = files_named("[python, report.py]", directory="reports", report_py="", reports__other_py="")
     assert finding.message == "there is no file reports/report.py"
     assert finding.hint == "commit it, or correct the path: it counts from reports"
 

@@ -39,7 +39,7 @@ def test_a_list_of_times_of_which_one_is_left_is_fine(read: Read) -> None:
     [
         ("[{interval: 1h}, {cron: 0 * * * *}]", 0),
         ("[{cron: 0 * * * *}, {cron: 0 9 * * *}]", 1),
-        ("[{cron: 0 9 * * *}, {cron: 0 * * * *, parameters: {x: 1}}]", None),
+        ("[{cron: 0 9 * * *}, {cron: 0 * * * *, parameters: {x: 1}}]", 0),
         ("[{interval: 30s}, {cron: 0 9 * * *}]", None),
         ("[{interval: 2h}, {interval: 1h}]", None),
         ("[{interval: 1h}, {interval: 2h}]", 1),

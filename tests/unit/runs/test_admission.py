@@ -252,15 +252,15 @@ def test_what_changes_while_it_is_held_runs_nothing_and_leaves_no_gap(world: Wor
     assert reasons(world) == ["held", "held"]
 
 
-def test_two_schedules_at_one_instant_give_one_run_of_the_first(world: World) -> None:
+def test_two_schedules_at_one_instant_give_one_run_of_the_more_specific(world: World) -> None:
     world.declare(
         a="name: a\ncommand: ['true']\nparameters: {n: 0, keep: true}\nschedules:\n"
-        "- {id: x, cron: '0 * * * *', parameters: {n: 1}}\n- {id: y, interval: 1h, parameters: {n: 2}}\n"
+        "- {id: y, interval: 30m, parameters: {n: 2}}\n- {id: x, cron: '0 * * * *', parameters: {n: 1}}\n"
     )
     world.clock.turn(HOUR)
     [run] = account(world, "a")
     assert run.parameters == {"n": 1, "keep": True}
-    assert [found.schedule for found in ledger(world)] == ["x"]
+    assert [(found.schedule, found.outcome) for found in ledger(world)] == [("y", Outcome.SKIPPED), ("x", Outcome.RUN)]
 
 
 def test_of_a_thousand_that_are_due_each_has_its_own_run(world: World) -> None:

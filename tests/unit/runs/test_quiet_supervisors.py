@@ -70,6 +70,7 @@ def test_a_directory_that_is_gone_is_told_in_one_line_or_not_at_all(supervise: S
 
 def test_what_can_not_be_written_is_told_in_one_line(supervise: Supervise) -> None:
     one = supervise(["true"])
+    (one.directory / "exit.tmp").unlink()
     (one.directory / "exit.tmp").mkdir()
     one.say(b"GO\n")
     one.wait()

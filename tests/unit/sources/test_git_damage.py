@@ -84,6 +84,13 @@ def test_a_branch_without_a_commit_is_empty(repository: GitRepository, follow: F
         NamedCommit(repository.path, "HEAD", path="").observe()
 
 
+@pytest.mark.parametrize("name", ["nope", "deadbeef", "0" * 40, "a" * 40, "0" * 239, "HEAD~9", "v1^{commit}"])
+def test_a_name_that_nothing_has_is_not_found_and_nothing_is_damaged(repository: GitRepository, name: str) -> None:
+    repository.commit(FILES)
+    with pytest.raises(RefNotFoundError, match="has no branch, tag or commit"):
+        NamedCommit(repository.path, name, path="deployments").observe()
+
+
 def test_a_partial_clone_is_refused_with_a_hint_that_works(
     repository: GitRepository, follow: Follow, tmp_path: Path
 ) -> None:

@@ -224,7 +224,7 @@ def trigger(
 
 @router.post("/{name}/backfill", response_model=Backfilled, summary="Run the due times of a past range")
 def backfill(request: Request, name: Name, asked: BackfillRequest) -> Response:
-    """One after another, when nothing else is to be run."""
+    """After everything else that waits; one after another, unless `overlap` is `allow`."""
     wanted = Backfill(
         deployment=name, since=aware(asked.since), until=aware(asked.until), most=asked.max, dry_run=asked.dry_run
     )

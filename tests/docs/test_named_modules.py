@@ -1,0 +1,180 @@
+"""Modules, files and callers that docstrings and pages name are there, and callers do call."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from controller.cli.main import cli
+from tests.docs.pages import PAGES, ROOT
+
+PACKAGE = ROOT / "controller"
+FILES_OF_USERS = {"controller.yaml", "controller.log", "controller.lock"}
+_CODE = re.compile(r"`([^`\n]+)`")
+_NAMES = r"((?:`[\w.]+`(?:, and |, | and )?)+)"
+_CALLED_BY = re.compile(rf"\b(?:[Cc]alled|[Uu]sed|[Rr]ead|[Aa]sked|[Mm]ade)(?: only)? by {_NAMES}")
+_CALLS = re.compile(rf"{_NAMES} (?:(?:asks?|calls?|uses?)\b|reads? (?:it|these)\b)")
+
+
+def module_name(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(file): file for file in sorted(PACKAGE.rglob("*.py"))}
+TREES = {name: ast.parse(file.read_text(encoding="utf-8")) for name, file in MODULES.items()}
+DOCSTRINGS = {
+    name: [
+        re.sub(r"\s+", " ", text)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and (text := ast.get_docstring(node))
+    ]
+    for name, tree in TREES.items()
+}
+
+
+def package_of(module: str) -> str:
+    return module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
+
+
+def resolve(name: str, module: str) -> str | None:
+    """The module that is meant by a name in the docstring of `module`: its neighbour first, then those above."""
+    package = package_of(module)
+    while package:
+        if (found := f"{package}.{name}") in MODULES:
+            return found
+        package = package.rpartition(".")[0]
+    return name if name in MODULES else None
+
+
+def exists(dotted: str) -> bool:
+    """Whether this is a module of ours, or something that one defines."""
+    parts = dotted.split(".")
+    for end in range(len(parts), 0, -1):
+        if (module := ".".join(parts[:end])) in MODULES:
+            value: object = import_module(module) if end < len(parts) else None
+            for part in parts[end:]:
+                if not hasattr(value, part):
+                    return False
+                value = getattr(value, part)
+            return True
+    return False
+
+
+def named(text: str) -> Iterator[str]:
+    """The dotted names and the paths of this repository that stand in this text."""
+    yield from re.findall(r"(?<![\w./-])controller(?:\.[a-z_]\w*)+(?![\w/-]|\.\w)", text)
+    yield from re.findall(r"(?<![\w./-])(?:controller|tests|docs|schemas|benchmarks|requirements)/[\w/.-]*\w", text)
+
+
+def is_there(name: str) -> bool:
+    if "/" in name:
+        return (ROOT / name).exists() or (name.startswith("docs/adr/") and any(ROOT.glob(f"{name}-*.md")))
+    return name in FILES_OF_USERS or exists(name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_module_and_file_of_ours_that_a_page_names_exists(page: Path) -> None:
+    code = " ".join(_CODE.findall(page.read_text(encoding="utf-8")))
+    assert [name for name in named(code) if not is_there(name)] == []
+
+
+def test_every_module_and_file_of_ours_that_a_docstring_names_exists() -> None:
+    texts = [(module, text) for module, all_texts in DOCSTRINGS.items() for text in all_texts]
+    assert [(module, name) for module, text in texts for name in named(text) if not is_there(name)] == []
+
+
+def test_every_dotted_name_in_a_docstring_that_begins_with_a_package_of_ours_exists() -> None:
+    tops = {name.split(".")[1] for name, file in MODULES.items() if file.name == "__init__.py" and "." in name}
+    missing = []
+    for module, texts in DOCSTRINGS.items():
+        if ".versions." in module:
+            continue  # what they name are tables and columns
+        for name in re.findall(r"`((?:[a-z_]+\.)+[A-Za-z_]\w*)[(`]", " ".join(texts)):
+            above = f"{package_of(module)}.{name}"
+            if name.split(".")[0] in tops and not exists(f"controller.{name}") and not exists(above):
+                missing.append((module, name))
+    assert missing == []
+
+
+def test_every_module_that_the_docstring_of_a_package_names_exists() -> None:
+    known = set(cli.commands) | set(sys.stdlib_module_names)
+    missing = []
+    for module, file in MODULES.items():
+        if file.name != "__init__.py":
+            continue
+        text = ast.get_docstring(TREES[module]) or ""
+        body = file.read_text(encoding="utf-8").replace(text, "")
+        for name in re.findall(r"`([a-z_]+)`", text):
+            if resolve(name, module) is None and name not in known and not re.search(rf"\b{name}\b", body):
+                missing.append((module, name))
+    assert missing == []
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
+    """What a module imports, names that a package hands on as those of the module that defines them."""
+    found: set[str] = set()
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            names = {alias.name for alias in node.names}
+            found |= {origin for name, origin in handed_on(node.module) if name in names}
+            found |= {origin for name in names for _, origin in handed_on(f"{node.module}.{name}")}
+    return frozenset(found)
+
+
+@cache
+def handed_on(package: str) -> frozenset[tuple[str, str]]:
+    """The names that the `__init__` of a package imports from its modules; nothing for all else."""
+    if package not in MODULES or MODULES[package].name != "__init__.py":
+        return frozenset()
+    return frozenset(
+        (alias.asname or alias.name, node.module)
+        for node in TREES[package].body
+        if isinstance(node, ast.ImportFrom) and node.module is not None
+        for alias in node.names
+    )
+
+
+def calls(caller: str, module: str) -> bool:
+    """Whether the caller, or a module in it, imports this module or starts it by its name."""
+    last = module.rpartition(".")[2]
+    for name, file in MODULES.items():
+        if name == caller or name.startswith(f"{caller}."):
+            if any(one == module or one.startswith(f"{module}.") for one in imports(name)):
+                return True
+            if re.search(rf'["/.]{last}(?:\.py)?"', file.read_text(encoding="utf-8")):
+                return True
+    return False
+
+
+def claims(pattern: re.Pattern[str]) -> list[tuple[str, str]]:
+    """Each module, and a caller that its docstring names."""
+    found = []
+    for module, tree in TREES.items():
+        text = re.sub(r"\s+", " ", ast.get_docstring(tree) or "")
+        for names in pattern.findall(text):
+            callers = (resolve(name, module) for name in _CODE.findall(names))
+            found += [(module, caller) for caller in callers if caller not in (None, module)]
+    return found
+
+
+def test_the_callers_that_docstrings_name_do_call() -> None:
+    callers = claims(_CALLED_BY)
+    assert len(callers) > 40
+    assert [(module, caller) for module, caller in callers if not calls(caller, module)] == []
+
+
+def test_modules_that_ask_another_by_their_docstrings_know_each_other() -> None:
+    pairs = claims(_CALLS)
+    assert len(pairs) > 40
+    assert [(one, other) for one, other in pairs if not calls(other, one) and not calls(one, other)] == []
