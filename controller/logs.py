@@ -8,6 +8,8 @@ import threading
 from pathlib import Path
 from typing import Any, Literal
 
+from controller.times import shown
+
 Format = Literal["text", "json"]
 
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
@@ -67,9 +69,11 @@ def _visible(value: Any) -> str:
 
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        time = self.formatTime(record, "%Y-%m-%d %H:%M:%S")
+        from datetime import UTC, datetime
+
+        time = shown(datetime.fromtimestamp(record.created, UTC), None, timespec="milliseconds")
         fields = "".join(f"  {key}={_visible(value)}" for key, value in _fields(record).items())
-        line = f"{time},{int(record.msecs):03d} {record.levelname:<7} {record.getMessage()}{fields}"
+        line = f"{time} {record.levelname:<7} {record.getMessage()}{fields}"
         return line if record.exc_info is None else f"{line}\n{self.formatException(record.exc_info)}"
 
 

@@ -11,16 +11,21 @@ from datetime import datetime
 from typing import Any
 
 from controller.clock import Clock
-from controller.errors import ConflictError, NotFoundError, UsageError, unknown_deployment
+from controller.errors import ConflictError, NotFoundError, UsageError
 from controller.model.runs import Run
 from controller.model.status import Event, EventSeverity, Hold, Withheld
 from controller.reconcile import PassResult
 from controller.runs.admission import Request
 from controller.runs.requests import Backfill, Backfilled, Requests
 from controller.store import Store, Transaction, events, holds, inventory, sources
+from controller.store.names import not_active
+from controller.times import in_utc
 
 MAX_REASON = 500
 MAX_KEY = 200
+MIN_DIGEST = 12
+"""How many characters of a digest are enough to approve it, if no other one begins with them."""
+_ALGORITHM = "sha256:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +91,7 @@ class Operations:
         with self._store.write() as tx:
             _check_known(tx, name)
             holds.put(tx, hold)
-            limit = "" if until is None else f" until {until:%Y-%m-%d %H:%M:%SZ}"
+            limit = "" if until is None else f" until {in_utc(until)}"
             self._tell(tx, "Held", f"{author} holds its schedules{limit}: {words}", name, EventSeverity.WARNING)
 
     def resume(self, name: str, *, author: str) -> None:
@@ -101,17 +106,16 @@ class Operations:
         self._look_at(name)
 
     def approve(self, digest: str, *, author: str) -> tuple[Withheld, Future[PassResult]]:
-        """Release the withheld deletions of this digest. After the pass that is asked for, `approval` says more."""
+        """Release the withheld deletions of this digest, or of the only one that begins so.
+
+        After the pass that is asked for, `approval` says more.
+        """
         with self._store.write() as tx:
             status = sources.find(tx)
             withheld = None if status is None else status.withheld
             if withheld is None:
                 raise NotFoundError("No deletions are withheld.", hint="See `controller status`.")
-            if digest not in (withheld.digest, withheld.plan_digest):
-                raise NotFoundError(
-                    f"No deletions are withheld under {digest}.",
-                    hint=f"Those that are have the digest {withheld.digest}. Look at them before you approve them.",
-                )
+            _check_digest(digest, withheld)
             sources.approve(tx, withheld.digest)
             names = ", ".join(withheld.deployments)
             self._tell(tx, "PruneApproved", f"{author} approved {withheld.digest}: {names}"[:1000], "source")
@@ -154,9 +158,28 @@ class Operations:
         events.append(tx, [event])
 
 
+def _check_digest(given: str, withheld: Withheld) -> None:
+    """Raises UsageError if this is too short to name one digest, and NotFoundError if it names another one."""
+    begins = given.strip().lower().removeprefix(_ALGORITHM)
+    known = {one.removeprefix(_ALGORITHM) for one in (withheld.digest, withheld.plan_digest)}
+    if begins in known:
+        return
+    review = f"The digest of what is withheld is {withheld.digest}. Review it with `controller status`."
+    if len(begins) < MIN_DIGEST:
+        raise UsageError(
+            f"{given!r} is too short for a digest: at least {MIN_DIGEST} characters after {_ALGORITHM} are needed.",
+            hint=review,
+        )
+    found = [one for one in known if one.startswith(begins)]
+    if len(found) > 1:
+        raise UsageError(f"More than one digest begins with {given}.", hint=review)
+    if not found:
+        raise NotFoundError(f"No deletions are withheld under {given}.", hint=review)
+
+
 def _check_known(tx: Transaction, name: str) -> None:
     if inventory.find(tx, name) is None:
-        raise unknown_deployment(name, inventory.entries(tx))
+        raise not_active(tx, name)
 
 
 def _reason_of(text: str) -> str:

@@ -18,7 +18,7 @@ from controller.calendar.jitter import jitter_offset
 from controller.calendar.missed import DueTimes, due, due_if_few
 from controller.calendar.moments import parse_moment
 from controller.calendar.shadowing import shadowed
-from controller.calendar.times import parse_time, zone
+from controller.calendar.times import one_zone, parse_time, zone
 from controller.calendar.zone_names import FIXED as FIXED_ZONES
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "jitter_offset",
     "next_fire_times",
     "odd_steps",
+    "one_zone",
     "parse_duration",
     "parse_moment",
     "parse_time",

@@ -15,10 +15,13 @@ from controller.errors import ScheduleError
 _DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
 _WORDED = re.compile(r"(yesterday|today|tomorrow)(?:[ T](\d{1,2}:\d{2}(?::\d{2})?))?", re.ASCII)
 _SIGNED = re.compile(r"(?:now)?\s*([+-])\s*(.+)|(.+) ago|in (.+)", re.ASCII)
+_UTC = re.compile(r"(.*\d) ?utc", re.ASCII | re.IGNORECASE)
+"""How the controller writes a time in UTC; ISO 8601 says `Z`."""
 _FIRST = datetime.min.replace(tzinfo=UTC) + timedelta(days=2)
 _LAST = datetime.max.replace(tzinfo=UTC) - timedelta(days=2)
 """Between these, an instant has a local time in every time zone."""
 _HINT = "write now, today, yesterday, tomorrow, 2h, 2026-01-31 or 2026-01-31T09:00"
+_RANGE_HINT = "write a year from 2 to 9998"
 
 
 def parse_moment(text: str, now: datetime, zone: tzinfo | None, *, sign: int = -1) -> datetime:
@@ -27,7 +30,7 @@ def parse_moment(text: str, now: datetime, zone: tzinfo | None, *, sign: int = -
     Args:
         text: `now`; `today`, `yesterday` or `tomorrow` (midnight, or with a clock time as in `today 09:00`); a
             duration before `now`, or after it if `sign` is 1; one with a sign of its own, such as `+2h`, `-2h`,
-            `2h ago` or `in 2h`; a date; a date-time.
+            `2h ago` or `in 2h`; a date; a date-time, also as the controller writes it.
         now: the present instant, aware.
         zone: where dates and times without an offset are local; None is the zone of the machine.
         sign: -1 if a bare duration is an age, 1 if it is a time to come.
@@ -45,9 +48,9 @@ def parse_moment(text: str, now: datetime, zone: tzinfo | None, *, sign: int = -
             return _instant(parse_time(f"{day.isoformat()}T{clock}"), zone)
         if (length := _length(said, sign)) is not None:
             return (now + length).astimezone(UTC)
-        return _instant(parse_time(text), zone)
+        return _instant(parse_time(_UTC.sub(r"\1Z", text.strip()) if said else text), zone)
     except OverflowError as error:
-        raise ScheduleError(f"{quoted(text)} is out of range", hint=_HINT) from error
+        raise ScheduleError(f"{quoted(text)} is out of range", hint=_RANGE_HINT) from error
     except ScheduleError as error:
         raise ScheduleError(f"{quoted(text)} is not a time", hint=_HINT) from error
 

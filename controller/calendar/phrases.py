@@ -179,4 +179,4 @@ def _clock(hour: int, minute: int, second: int = 0) -> str:
 
 def moment(at: datetime) -> str:
     """`2026-01-31 09:00`, with its offset when it has one."""
-    return at.isoformat(" ", "seconds" if at.second else "minutes").replace("+00:00", "Z")
+    return at.isoformat(" ", "seconds" if at.second else "minutes").replace("+00:00", " UTC")

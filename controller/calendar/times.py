@@ -5,6 +5,7 @@ the host's own zone or at any file outside the time zone database.
 """
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -57,6 +58,12 @@ def zone(name: str) -> ZoneInfo:
             pass
     hint = zone_hint(name, _names()) or did_you_mean(name, _names()) or _ZONE_HINT
     raise ScheduleError(f"unknown time zone {quoted(name)}", hint=hint)
+
+
+def one_zone(names: Iterable[str]) -> ZoneInfo | None:
+    """The time zone, if all these are names of the same one; None for several and for none. Raises ScheduleError."""
+    found = set(names)
+    return zone(found.pop()) if len(found) == 1 else None
 
 
 @cache

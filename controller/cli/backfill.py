@@ -1,5 +1,7 @@
 """`controller backfill`: the due times of a past range that were not run. The running controller does it."""
 
+from datetime import datetime
+
 import click
 
 from controller.cli import options
@@ -35,7 +37,10 @@ def backfill(location: Location, name: str, since: str, until: str, most: int, d
 
         print_json(answer)
     else:
-        for line in answer["times"] if dry_run else answer["run_ids"]:
+        from controller.times import shown
+
+        times = (shown(datetime.fromisoformat(time), zone, timespec="auto") for time in answer["times"])
+        for line in times if dry_run else answer["run_ids"]:
             click.echo(line)
     if answer["already_run"] or answer["left_out"]:
         said = f"{answer['already_run']} have a run already; {answer['left_out']} earlier ones were left out"

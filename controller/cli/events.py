@@ -14,7 +14,11 @@ from controller.errors import NoStateError
 from controller.settings import Location
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import tzinfo
+
     from controller.model.status import Event
+    from controller.store import Transaction
 
 _FOLLOW_SECONDS = 0.2
 
@@ -28,20 +32,28 @@ _FOLLOW_SECONDS = 0.2
 def events(location: Location, about: str | None, *, follow: bool, limit: int, output: str) -> None:
     """Show what happened: what was applied, withheld, held, what failed and what recovered."""
     from controller.store import events as journal
+    from controller.store.names import check_subject
 
-    found, last = [], 0
+    found, last, zones = [], 0, {}
     try:
         with looking_if_any(location) as tx:
             if tx is not None:
+                if about is not None:
+                    check_subject(tx, about)
                 found, last = journal.latest(tx, limit, about=about)[::-1], journal.last_number(tx)
+                zones = _zones(tx, found)
     except NoStateError as error:
         if not follow:
             raise
         click.echo(f"{error.message} Waiting for the first.", err=True)
-    if not follow:
-        _print_all(found, output)
+    if output == "json" and not follow:
+        from controller.cli.output import print_json
+
+        print_json(found)
         return
-    _print_each(found, output)
+    _print_each(found, zones, output)
+    if not follow:
+        return
     with suppress(KeyboardInterrupt):
         _follow(location, about, last, output)
 
@@ -54,29 +66,31 @@ def _follow(location: Location, about: str | None, last: int, output: str) -> No
     while True:
         sys.stdout.flush()
         pause.wait(_FOLLOW_SECONDS)
-        found = []
+        new: list[Event] = []
+        zones: dict[str, tzinfo | None] = {}
         with suppress(NoStateError), looking_if_any(location) as tx:
             if tx is not None:
                 found = journal.after(tx, last, about=about)
                 last = max([last, *(number for number, _ in found)])
-        _print_each([event for _, event in found], output)
+                new = [event for _, event in found]
+                zones = _zones(tx, new)
+        _print_each(new, zones, output)
 
 
-def _print_all(found: "list[Event]", output: str) -> None:
-    if output == "json":
-        from controller.cli.output import print_json
+def _zones(tx: "Transaction", found: "list[Event]") -> "dict[str, tzinfo | None]":
+    """The time zones of what these events are about."""
+    from controller.views.details import zone_of
 
-        print_json(found)
-    else:
-        _print_each(found, output)
+    return {about: zone_of(tx, about) for about in {event.about for event in found}}
 
 
-def _print_each(found: "list[Event]", output: str) -> None:
+def _print_each(found: "list[Event]", zones: "Mapping[str, tzinfo | None]", output: str) -> None:
     from controller.cli.output import to_json, visible
+    from controller.times import shown
 
     for event in found:
         if output == "json":
             click.echo(json.dumps(to_json(event)))
         else:
-            time = event.time.astimezone().isoformat(sep=" ", timespec="seconds")
+            time = shown(event.time, zones.get(event.about))
             click.echo(visible(f"{time}  {event.severity:7}  {event.about}  {event.reason}: {event.message}"))

@@ -57,5 +57,8 @@ def _show(found: "DeploymentDetail", output: str) -> None:
     elif hold["until"] is None:
         click.echo(f"{found['name']} is held.")
     else:
-        until = datetime.fromisoformat(hold["until"]).astimezone()
-        click.echo(f"{found['name']} is held until {until.isoformat(sep=' ', timespec='seconds')}.")
+        from controller.calendar import one_zone
+        from controller.times import shown
+
+        zone = one_zone(schedule["timezone"] for schedule in found["schedules"])
+        click.echo(f"{found['name']} is held until {shown(datetime.fromisoformat(hold['until']), zone)}.")

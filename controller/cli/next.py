@@ -38,12 +38,11 @@ def next_(location: Location, name: str | None, count: int, after: str | None, o
         raise UsageError("Name a deployment, or give exactly one of --cron, --interval, --rrule, --at.")
     _refuse_idle(given, expression)
     if name is None:
-        times = _of_expression(given[0], expression, after, count)
+        _print(*_of_expression(given[0], expression, after, count), output)
     else:
         asked = click.get_current_context().get_parameter_source("timezone")
         named = expression["timezone"] if asked is not ParameterSource.DEFAULT else None
-        times = _of_deployment(location, name, after, named, count)
-    _print(times, output)
+        _print(*_of_deployment(location, name, after, named, count), output)
 
 
 def _refuse_idle(given: list[str], expression: dict[str, Any]) -> None:
@@ -57,10 +56,13 @@ def _refuse_idle(given: list[str], expression: dict[str, Any]) -> None:
             raise UsageError(f"--{option} goes with an expression: a deployment says it in the file, under dst.")
 
 
-def _of_deployment(location: Location, name: str, after: str | None, named: str | None, count: int) -> list[datetime]:
+def _of_deployment(
+    location: Location, name: str, after: str | None, named: str | None, count: int
+) -> tuple[list[datetime], tzinfo | None]:
     """What is in force comes first; where no controller has run yet, or where one is named, what is declared there.
 
-    A local time in `after` is one of the zone `named`, else of the schedules' one zone, else UTC.
+    The times are shown in the zone `named`, else in the schedules' one zone, else in the machine's. A local time in
+    `after` is one of the first two, else UTC.
     """
     from controller.calendar import zone
     from controller.cli.files import Target, read_targets
@@ -70,11 +72,12 @@ def _of_deployment(location: Location, name: str, after: str | None, named: str 
     if location.ref is None and location.environment is None:
         with suppress(NoStateError), state.looking_if_any(location) as tx:
             if tx is not None:
-                return fire_times(tx, name, _instant(after, asked or zone_of(tx, name)), count)
+                local = asked or zone_of(tx, name)
+                return fire_times(tx, name, _instant(after, local), count), local
     desired = read_targets([Target(location.directory, location.path)], location)
     found = desired.deployments.get(name)
     local = asked or (None if found is None else common_zone(found))
-    return declared_fire_times(desired, name, _instant(after, local), count)
+    return declared_fire_times(desired, name, _instant(after, local), count), local
 
 
 def _instant(after: str | None, local: tzinfo | None) -> datetime:
@@ -85,7 +88,9 @@ def _instant(after: str | None, local: tzinfo | None) -> datetime:
     return now if after is None else instant("--after", after, now, local or UTC)
 
 
-def _of_expression(kind: str, expression: dict[str, Any], given: str | None, count: int) -> list[datetime]:
+def _of_expression(
+    kind: str, expression: dict[str, Any], given: str | None, count: int
+) -> tuple[list[datetime], tzinfo]:
     from controller.calendar import check, next_fire_times, parse_duration, parse_time, zone
     from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
 
@@ -100,20 +105,23 @@ def _of_expression(kind: str, expression: dict[str, Any], given: str | None, cou
             return RRule(text=expression["rrule"].replace("\\n", "\n"))
         return At(times=tuple(parse_time(text) for text in expression["at"]))
 
-    after = _instant(given, zone(expression["timezone"]))
+    local = zone(expression["timezone"])
+    after = _instant(given, local)
     dst = Dst(gap=Gap(expression["gap"]), repeat=Repeat(expression["repeat"]))
     schedule = Schedule(id="expression", rule=rule(), timezone=expression["timezone"], dst=dst)
     check(schedule, after)
-    return [time for time, _ in next_fire_times([schedule], after, count)]
+    return [time for time, _ in next_fire_times([schedule], after, count)], local
 
 
-def _print(times: list[datetime], output: str) -> None:
+def _print(times: list[datetime], zone: tzinfo | None, output: str) -> None:
     if output == "json":
         from controller.cli.output import print_json
 
         print_json({"fire_times": times})
         return
+    from controller.times import shown
+
     for time in times:
-        click.echo(time.astimezone().isoformat(sep=" "))
+        click.echo(shown(time, zone, timespec="auto"))
     if not times:
         click.echo("It does not fire any more.", err=True)

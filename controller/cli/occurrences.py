@@ -36,4 +36,4 @@ def occurrences(location: Location, name: str, since: str | None, until: str | N
     from controller.tui.console import show
     from controller.tui.occurrences import occurrence_table
 
-    show(occurrence_table(found))
+    show(occurrence_table(found, zone))

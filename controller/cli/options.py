@@ -15,6 +15,22 @@ output = click.option(
 )
 
 
+class NearChoice(click.Choice[str]):
+    """One of these words; for another one the error also names the nearest of them."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The word. Raises BadParameter."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            from difflib import get_close_matches
+
+            near = get_close_matches(str(value), [str(one) for one in self.choices], 1, 0.5)
+            if not near:
+                raise
+            raise click.BadParameter(f"{error.message} Did you mean {near[0]!r}?", ctx, param) from error
+
+
 class ListByDefault(click.Group):
     """A group whose subcommand `list` may be left out, with and without options."""
 
@@ -66,4 +82,4 @@ def location(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_location
 
 
-__all__ = ["ListByDefault", "Location", "location", "output"]
+__all__ = ["ListByDefault", "Location", "NearChoice", "location", "output"]

@@ -36,7 +36,10 @@ def reconcile(location: Location, *, wait: bool, output: str) -> int:
 @options.output
 @options.location
 def approve(location: Location, digest: str, output: str) -> int:
-    """Release withheld deletions: exactly those of this digest, as `controller status` names it."""
+    """Release withheld deletions: exactly those of this digest, as `controller status` and `plan` print it.
+
+    Its first 12 characters, with or without `sha256:`, are enough if no other digest begins with them.
+    """
     with state.asking(location) as client:
         done = client.approve(digest)
     if output == "json":

@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,9 @@ def runs() -> None:
 
 @runs.command(name="list")
 @click.option("--deployment", metavar="NAME", help="Only of this deployment.")
-@click.option("--state", type=click.Choice(_STATES), help="Only in this state.")
+@click.option("--state", type=options.NearChoice(_STATES), help="Only in this state.")
 @click.option("--tag", metavar="TAG", help="Only with this tag.")
-@click.option("--trigger", type=click.Choice(_TRIGGERS), help="Only of this cause.")
+@click.option("--trigger", type=options.NearChoice(_TRIGGERS), help="Only of this cause.")
 @click.option("--revision", metavar="COMMIT", help="Only of this commit; the beginning of its id will do.")
 @click.option("--since", metavar="TIME", help="Only made since: yesterday, 2h, a date or date-time.")
 @click.option("--until", metavar="TIME", help="Only made until: now, 2h, a date or date-time.")
@@ -76,6 +77,8 @@ def list_(  # noqa: PLR0913
     )
     with reading(location) as (tx, _):
         found = [] if tx is None else list_runs(tx, wanted, now, limit=limit)
+        if tx is not None and not found:
+            _check_names(tx, deployment, tag)
     if output == "json":
         from controller.cli.output import print_json
 
@@ -85,6 +88,16 @@ def list_(  # noqa: PLR0913
     from controller.tui.runs import run_table
 
     show(run_table(found, now, is_filtered=any((deployment, state, tag, trigger, revision, since, until))))
+
+
+def _check_names(tx: Any, deployment: str | None, tag: str | None) -> None:
+    """Raises NotFoundError for a name or tag that explains why no run was found: nothing recorded has it."""
+    from controller.store.names import check_recorded, check_tag
+
+    if deployment is not None:
+        check_recorded(tx, deployment)
+    if tag is not None:
+        check_tag(tx, tag)
 
 
 @runs.command(name="show")
@@ -104,7 +117,7 @@ def show_(location: Location, run_id: str, output: str) -> None:
     from controller.tui.console import show
     from controller.tui.runs import run_detail
 
-    show(run_detail(found, SystemClock().now()))
+    show(run_detail(found, SystemClock().now(), zone_of(location, found.deployment)))
 
 
 @runs.command(name="logs")
@@ -120,7 +133,7 @@ def logs(location: Location, run_id: str, follow: bool, tail: int | None) -> Non
     """
     run, directory = find(location, run_id)
     writer = LogWriter(sys.stdout.buffer, with_colours=wants_colours())
-    printer = _LogPrinter(directory, run.id, tail, writer)
+    printer = _LogPrinter(directory, run.id, tail, writer, zone_of(location, run.deployment))
     try:
         printer.print_logs(is_ended=_ended(location, run.id) if follow else None)
     finally:
@@ -134,13 +147,14 @@ for action in (run_actions.cancel, run_actions.retry, run_actions.watch):
 class _LogPrinter:
     """Prints the logs of a run's attempts one after the other."""
 
-    def __init__(self, directory: Path, run_id: str, tail: int | None, writer: LogWriter) -> None:
+    def __init__(self, directory: Path, run_id: str, tail: int | None, writer: LogWriter, zone: tzinfo | None) -> None:
         self._directory = directory
         self._run_id = run_id
         self._begins: dict[Path, int] = {}
         self._without_line: set[Path] = set()
         self._offsets: dict[Path, int] = {}
         self._writer = writer
+        self._zone = zone
         if tail is not None:
             self._skip_all_but(tail)
 
@@ -173,7 +187,7 @@ class _LogPrinter:
         for path in log_files(self._directory, self._run_id):
             is_new = path not in self._offsets
             if is_new and before is not None and path not in self._without_line:
-                self._writer.write(separator(before, path))
+                self._writer.write(separator(before, path, self._zone))
             before = path
             with path.open("rb") as stream:
                 stream.seek(self._begins.get(path, 0) if is_new else self._offsets[path])

@@ -45,6 +45,8 @@ def instant(option: str, text: str, now: datetime, zone: tzinfo | None = None, *
     try:
         return parse_moment(text, now, zone, sign=sign)
     except ScheduleError as error:
+        if isinstance(error.__cause__, OverflowError):
+            raise UsageError(f"{option} {error.message}.", hint=error.hint) from error
         length = "an age" if sign < 0 else "a duration"
         message = f"{option} {text!r} is neither a date-time nor {length} like 2h."
         if isinstance(error.__cause__, OverflowError):

@@ -52,7 +52,7 @@ def trigger(
 def _follow(location: Location, run_id: str, output: str, *, logs: bool) -> int:
     from controller.cli.log_output import LogWriter
     from controller.cli.output import visible
-    from controller.cli.stored import follow
+    from controller.cli.stored import follow, zone_of
     from controller.model.runs import RunState
     from controller.runs.logs import log_pieces
     from controller.settings import wants_colours
@@ -63,7 +63,7 @@ def _follow(location: Location, run_id: str, output: str, *, logs: bool) -> int:
     if logs:
         stream = sys.stderr if output == "json" else sys.stdout
         writer = LogWriter(stream.buffer, with_colours=wants_colours())
-        for piece in log_pieces(directory.runs, run_id):
+        for piece in log_pieces(directory.runs, run_id, zone_of(location, run.deployment)):
             writer.write(piece if isinstance(piece, bytes) else piece.read_bytes())
         writer.close()
     if output == "json":

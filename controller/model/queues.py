@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from controller.model.runs import RunId, RunState, Trigger
+from controller.times import in_utc
 
 EVERYTHING = "*"
 """The name under which the limit of the whole controller stands among those of the queues."""
@@ -80,7 +81,7 @@ def _obstacle(
     one: Waiting, load: Load, running: Mapping[str, int], busy: Mapping[str, RunId], now: datetime
 ) -> str | None:
     if one.not_before is not None and one.not_before > now:
-        time = f"{one.not_before:%Y-%m-%dT%H:%M:%SZ}"
+        time = in_utc(one.not_before)
         is_retry = one.state is RunState.RETRYING
         return f"attempt {one.attempt + 1} of {one.attempts} starts at {time}" if is_retry else f"it starts at {time}"
     if one.deployment in load.held and one.trigger is Trigger.SCHEDULE and not one.attempt:

@@ -14,6 +14,7 @@ from controller.clock import Clock
 from controller.errors import StateError
 from controller.model.status import Event, EventSeverity
 from controller.store import Store, events, sources
+from controller.times import in_utc
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Overdue:
             seconds = self._clock.monotonic() - began
             if seconds <= self._deadline.total_seconds():
                 return
-            message = f"The pass that began at {since:%Y-%m-%d %H:%M:%SZ} has not ended; schedules go on."
+            message = f"The pass that began at {in_utc(since)} has not ended; schedules go on."
             event = Event(
                 time=self._clock.now(),
                 severity=EventSeverity.ERROR,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from controller.calendar import next_fire_times
+from controller.calendar import next_fire_times, zone
 from controller.manifests import build_deployment
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
@@ -215,7 +215,8 @@ class _Describer:
     def _times(self, deployment: Deployment) -> tuple[datetime, ...]:
         if deployment.suspend:
             return ()
-        return tuple(time for time, _ in next_fire_times(deployment.schedules, self._now, SHOWN_TIMES))
+        found = next_fire_times(deployment.schedules, self._now, SHOWN_TIMES)
+        return tuple(time.astimezone(zone(schedule.timezone)) for time, schedule in found)
 
 
 def _given(new: Deployment) -> Iterator[FieldChange]:

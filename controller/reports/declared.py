@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
+from controller.calendar import zone
 from controller.reports.characters import visible
+from controller.times import shown
 from controller.views.declared import DeclaredSchedule, DeclaredView
 
 
 def render(views: Sequence[DeclaredView]) -> str:
-    """One line for each deployment and each of its schedules, times in local time; no newline at the end."""
+    """One line for each deployment and each of its schedules, times in its time zone; no newline at the end."""
     return "\n".join(line for view in views for line in _lines(view))
 
 
@@ -21,5 +23,5 @@ def _lines(view: DeclaredView) -> Iterator[str]:
 
 def _next(schedule: DeclaredSchedule, *, asleep: bool) -> str:
     if schedule.next_fire_time is not None:
-        return f"; next at {schedule.next_fire_time.astimezone().isoformat(sep=' ')}"
+        return f"; next at {shown(schedule.next_fire_time, zone(schedule.timezone))}"
     return "" if asleep else "; does not fire any more"

@@ -12,6 +12,7 @@ from controller.model.snapshots import PROJECT_FILE
 from controller.reconcile.preview import Change, EnvironmentPlan, Preview
 from controller.reconcile.project_changes import QueueChange
 from controller.reports.characters import visible
+from controller.times import shown
 
 _SIGNS = {"delete": "-", "update": "~", "create": "+"}
 _LONGEST = 120
@@ -281,7 +282,7 @@ def _finding(finding: Finding) -> str:
 
 
 def _times(times: tuple[datetime, ...]) -> str:
-    return ", ".join(f"{time:%Y-%m-%d %H:%M:%S}Z".replace(":00Z", "Z") for time in times) or "never"
+    return ", ".join(shown(time, time.tzinfo) for time in times) or "never"
 
 
 def _value(value: Any) -> str:

@@ -13,10 +13,9 @@ from typing import Any
 
 from controller.calendar import due
 from controller.clock import Clock
-from controller.errors import NotFoundError, UsageError, unknown_deployment
+from controller.errors import UsageError
 from controller.manifests import build_deployment
 from controller.model.deployments import Deployment
-from controller.model.findings import Severity
 from controller.model.policies import Overlap
 from controller.model.runs import ACTIVE, Occurrence, Outcome, Run, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
@@ -24,7 +23,9 @@ from controller.runs.decisions import REPLACED, Decision, Standing, decide, refu
 from controller.runs.endings import cancel, skip
 from controller.runs.ids import RunIds
 from controller.store import Transaction, events, holds, inventory, occurrences, queues, runs, sources
+from controller.store.names import not_active
 from controller.store.run_search import RunFilter, select_all
+from controller.times import in_utc
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ class Admission:
         """A new run that was asked for. Raises NotFoundError for an unknown deployment."""
         entry = inventory.find(tx, request.deployment)
         if entry is None:
-            raise _not_in_force(tx, request.deployment)
+            raise not_active(tx, request.deployment)
         deployment = self.deployment(entry)
         run = self._run(
             tx,
@@ -193,16 +194,6 @@ def foreign_key(known: Run, why: str) -> UsageError:
     return UsageError(message, hint=f"{why}; choose a new key for a new run.")
 
 
-def _not_in_force(tx: Transaction, name: str) -> NotFoundError:
-    """There is none of this name; or there is, and it was never valid."""
-    source = sources.find(tx)
-    for finding in source.findings if source is not None else ():
-        if finding.deployment == name and finding.severity is Severity.ERROR:
-            where = f"{finding.file}:{finding.line}:{finding.column}"
-            return NotFoundError(f"{name} is not in force: {where}: {finding.message}.", hint=finding.hint)
-    return unknown_deployment(name, inventory.entries(tx))
-
-
 def occurrence(name: str, decision: Decision, run: Run | None) -> Occurrence:
     """The row of the ledger for this decision."""
     return Occurrence(
@@ -231,7 +222,7 @@ def _report(tx: Transaction, now: datetime, ledger: list[Occurrence], dropped: i
         fields = {"deployment": last.deployment, "reason": last.reason, "count": missed}
         tx.after_commit(partial(log.info, "Skipped", extra=fields))
         if dropped or any(one.reason == "catch-up" for one in skipped):
-            message = f"{missed} missed since {first or ledger[0].scheduled_for:%Y-%m-%d %H:%M:%SZ} and not run"
+            message = f"{missed} missed since {in_utc(first or ledger[0].scheduled_for)} and not run"
             message += f"; {dropped} of them are not in the ledger." if dropped else "."
             event = Event(
                 time=now, severity=EventSeverity.WARNING, reason="MissedTimes", message=message, about=last.deployment

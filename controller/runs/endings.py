@@ -15,6 +15,7 @@ from controller.runs.retries import next_start
 from controller.runs.verdict import Ended
 from controller.store import Transaction, events, occurrences, runs, turns
 from controller.store.turns import Ending
+from controller.times import in_utc
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +159,8 @@ def _retry(tx: Transaction, one: Ending, again: datetime) -> Run | None:
 
 def _event(run: Run, state: RunState, now: datetime) -> Event:
     if run.state is RunState.RETRYING:
-        message = f"Run {run.id}: {run.reason}; the next starts at {run.not_before:%Y-%m-%d %H:%M:%SZ}"
+        again = "" if run.not_before is None else f"; the next starts at {in_utc(run.not_before)}"
+        message = f"Run {run.id}: {run.reason}{again}"
         severity, word = EventSeverity.WARNING, RunState.RETRYING.value
     else:
         message = f"Run {run.id} {_words(state)}" + (f": {run.reason}" if run.reason else "")

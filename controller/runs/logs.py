@@ -3,11 +3,12 @@
 import os
 import re
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from stat import S_ISREG
 
 from controller.runs.verdict import read_mark
+from controller.times import shown
 
 _OUTCOMES = ("succeeded", "failed", "timed_out", "cancelled")
 _ATTEMPT = re.compile(r"([0-9]+)-.*")
@@ -30,29 +31,30 @@ def log_files(runs_directory: Path, run_id: str) -> list[Path]:
     return [path for _, _, path in sorted(found)]
 
 
-def log_pieces(runs_directory: Path, run_id: str) -> list[Path | bytes]:
+def log_pieces(runs_directory: Path, run_id: str, zone: tzinfo | None = UTC) -> list[Path | bytes]:
     """The logs of a run's attempts, with a line between each two that says which attempt begins, when, and why.
 
-    What has been printed stays where it is when another attempt follows.
+    What has been printed stays where it is when another attempt follows. Whoever counts bytes gives no `zone`: it is
+    that of the times in these lines, and another one may make them longer.
     """
     pieces: list[Path | bytes] = []
     before: Path | None = None
     for path in log_files(runs_directory, run_id):
         if before is not None:
-            pieces.append(separator(before, path))
+            pieces.append(separator(before, path, zone))
         pieces.append(path)
         before = path
     return pieces
 
 
-def separator(before: Path, path: Path) -> bytes:
-    """The line between the logs of two attempts."""
+def separator(before: Path, path: Path, zone: tzinfo | None) -> bytes:
+    """The line between the logs of two attempts, its time in `zone`."""
     number, _, nonce = path.parent.name.partition("-")
     words = [f"attempt {number}"]
     started = (read_mark(path.parent / "started", nonce) or {}).get("at")
     if isinstance(started, int | float):
         with suppress(ValueError, OverflowError, OSError):
-            words.append(f"started {datetime.fromtimestamp(started, UTC):%Y-%m-%d %H:%M:%S} UTC")
+            words.append(f"started {shown(datetime.fromtimestamp(started, UTC), zone)}")
     earlier, _, nonce = before.parent.name.partition("-")
     outcome = (read_mark(before.parent / "exit", nonce) or {}).get("outcome")
     state = outcome if outcome in _OUTCOMES else "crashed"

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from controller.calendar import due_if_few
 from controller.clock import Clock
-from controller.errors import ConflictError, NotFoundError, UsageError, unknown_deployment
+from controller.errors import ConflictError, NotFoundError, UsageError
 from controller.model.policies import Overlap
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
@@ -19,6 +19,8 @@ from controller.runs.admission import Admission, Request, foreign_key, occurrenc
 from controller.runs.decisions import Decision, DueTime
 from controller.runs.endings import cancel
 from controller.store import Store, Transaction, events, inventory, occurrences, runs
+from controller.store.names import not_active
+from controller.times import in_utc
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +144,7 @@ class Requests:
     def _in_force(self, tx: Transaction, wanted: Backfill) -> InventoryEntry:
         entry = inventory.find(tx, wanted.deployment)
         if entry is None:
-            raise unknown_deployment(wanted.deployment, inventory.entries(tx))
+            raise not_active(tx, wanted.deployment)
         if not wanted.since <= wanted.until <= self._clock.now():
             raise UsageError("A backfill is of a past range: from, then to, not after now.")
         return entry
@@ -166,8 +168,9 @@ class Requests:
             have = occurrences.with_runs(tx, entry.name, kept[0][0], kept[-1][0])
             made = tuple(self._fill(tx, entry, time) for time in kept if time[0] not in have)
             if made:
-                first, last = (f"{run.scheduled_for:%Y-%m-%d %H:%M:%SZ}" for run in (made[0], made[-1]))
-                message = f"{author} asked for {len(made)} runs, of the times from {first} to {last}."
+                times = [run.scheduled_for for run in made if run.scheduled_for is not None]
+                span = f"from {in_utc(times[0])} to {in_utc(times[-1])}"
+                message = f"{author} asked for {len(made)} runs, of the times {span}."
                 self._tell(tx, "Backfill", message, entry.name)
         return made
 

@@ -12,6 +12,7 @@ from controller.model.runs import Run, RunState
 from controller.model.status import Event, EventSeverity
 from controller.runs.retries import delay
 from controller.store import Store, events, inventory, occurrences, runs
+from controller.times import in_utc
 
 log = logging.getLogger(__name__)
 
@@ -105,5 +106,5 @@ def _latest_deadline(run: Run, now: datetime) -> datetime | None:
 def _event(now: datetime, jump: timedelta) -> Event:
     seconds = jump.total_seconds()
     way = "forward" if seconds > 0 else "back"
-    message = f"The clock was set {way} by {abs(seconds):.0f} s, to {now:%Y-%m-%d %H:%M:%SZ}."
+    message = f"The clock was set {way} by {abs(seconds):.0f} s, to {in_utc(now)}."
     return Event(time=now, severity=EventSeverity.WARNING, reason="ClockJumped", message=message, about="controller")

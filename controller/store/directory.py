@@ -13,6 +13,7 @@ from typing import Any
 
 from controller.errors import AlreadyRunningError, StateError, StateLostError
 from controller.settings import STATE_NAMES
+from controller.times import shown
 
 _LOCK_TRIES = 20
 _LOCK_PAUSE_SECONDS = 0.05
@@ -149,7 +150,7 @@ class StateDirectory:
 
     def _held(self) -> AlreadyRunningError:
         holder = self.holder()
-        who = "" if holder is None else f": pid {holder.pid} on {holder.host}, since {holder.started_at:%Y-%m-%d %H:%M}"
+        who = "" if holder is None else f": pid {holder.pid} on {holder.host}, since {shown(holder.started_at, None)}"
         return AlreadyRunningError(
             f"Another controller holds {self.path}{who}.", hint="Stop it, or choose another --state-dir."
         )

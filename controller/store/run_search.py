@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, select
+from sqlalchemy import ColumnElement, Select, exists, func, select, true
 
 from controller.model.runs import ACTIVE, Run, RunState, first_id
 from controller.store.runs import from_row
@@ -49,6 +49,18 @@ def select_all(tx: Transaction, wanted: RunFilter, limit: int | None = None) -> 
     """The runs that match, newest first; at most `limit`."""
     found = (_matching(wanted, indexed, None).limit(limit) for indexed in _branches(tx, wanted))
     return _newest((_runs(tx, query) for query in found), limit)
+
+
+def run_tags(tx: Transaction) -> set[str]:
+    """Every tag that a run has. It reads all runs."""
+    tag = func.json_each(runs.c.tags).table_valued("value")
+    query = (
+        select(tag.c.value)
+        .select_from(runs.join(tag, true()))
+        .where(unindexed(runs.c.project) == tx.project)
+        .distinct()
+    )
+    return set(tx.connection.execute(query).scalars())
 
 
 def runs_page(

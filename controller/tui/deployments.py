@@ -1,12 +1,13 @@
 """Deployments on the terminal: a table of all, a page for one."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from controller.calendar import one_zone, zone
 from controller.model.status import Hold
 from controller.tui import words
 from controller.tui.tables import CompactTable
@@ -53,21 +54,21 @@ def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
         ("last run", _last_run(view, now)),
     ]
     if view.hold is not None:
-        rows.append(("held", _hold(view.hold)))
+        rows.append(("held", _hold(view.hold, one_zone(one.timezone for one in view.schedules))))
     rows += [("condition", words.plain(f"{c.type}={c.status} {c.reason}: {c.message}")) for c in view.conditions]
     rows += [("finding", words.plain(f"{f.file}:{f.line}:{f.column}: {f.message}")) for f in view.findings]
     for schedule in view.schedules:
         suffix = " (suspended)" if schedule.suspended or view.suspended else ""
         rows.append(("schedule", words.plain(f"{schedule.id}: {schedule.text}{suffix}")))
-        rows += [("", words.local(time)) for time in schedule.fire_times]
+        rows += [("", words.local(time, zone(schedule.timezone))) for time in schedule.fire_times]
     for title, value in rows:
         grid.add_row(title, value)
     return Group(grid)
 
 
-def _hold(hold: Hold) -> Text:
-    limit = Text() if hold.until is None else Text(" until ") + words.local(hold.until)
-    said = words.plain(f"by {hold.author} since ") + words.local(hold.since) + limit
+def _hold(hold: Hold, zone: tzinfo | None) -> Text:
+    limit = Text() if hold.until is None else Text(" until ") + words.local(hold.until, zone)
+    said = words.plain(f"by {hold.author} since ") + words.local(hold.since, zone) + limit
     return said + Text(": ") + words.plain(hold.reason)
 
 

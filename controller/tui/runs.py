@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -37,8 +37,8 @@ def run_table(runs: Sequence[RunView], now: datetime, *, is_filtered: bool = Fal
     return CompactTable(titles, rows, flexible=(1, 6))
 
 
-def run_detail(run: RunView, now: datetime) -> RenderableType:
-    """Everything about one."""
+def run_detail(run: RunView, now: datetime, zone: tzinfo | None) -> RenderableType:
+    """Everything about one, with times in `zone`; None is the machine's."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="bold")
     grid.add_column()
@@ -51,12 +51,12 @@ def run_detail(run: RunView, now: datetime) -> RenderableType:
         ("reason", words.plain(run.reason or "-")),
         ("result", words.plain(_result(run) or "-")),
         ("trigger", words.plain(run.trigger)),
-        ("scheduled for", words.local(run.scheduled_for)),
-        ("not before", words.local(run.not_before)),
-        ("start by", words.local(run.start_by)),
-        ("created", words.local(run.created_at)),
-        ("started", words.local(run.started_at)),
-        ("finished", words.local(run.finished_at)),
+        ("scheduled for", words.local(run.scheduled_for, zone)),
+        ("not before", words.local(run.not_before, zone)),
+        ("start by", words.local(run.start_by, zone)),
+        ("created", words.local(run.created_at, zone)),
+        ("started", words.local(run.started_at, zone)),
+        ("finished", words.local(run.finished_at, zone)),
         ("took", words.plain(_took(run, now))),
         ("attempt", words.plain(f"{run.attempt} of {run.attempts}")),
         ("queue", words.plain(f"{run.queue}, priority {run.priority}")),

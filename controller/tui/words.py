@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from rich.text import Text
+
+from controller.times import shown
 
 _STYLES = {
     "Synced": "green",
@@ -47,9 +49,9 @@ def plain(value: object) -> Text:
     return Text("".join(char if char.isprintable() else repr(char)[1:-1] for char in text))
 
 
-def local(instant: datetime | None) -> Text:
-    """Local time with its offset."""
-    return Text("-" if instant is None else instant.astimezone().isoformat(sep=" ", timespec="seconds"))
+def local(instant: datetime | None, zone: tzinfo | None = None) -> Text:
+    """A time in `zone`, None is that of the machine."""
+    return Text("-" if instant is None else shown(instant, zone))
 
 
 def ago(instant: datetime | None, now: datetime) -> Text:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controller.model.status import Condition, ConditionType
+from controller.times import in_utc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ def source_conditions(conditions: Iterable[Condition], overdue_since: datetime |
         type=ConditionType.READY.value,
         status="Unknown",
         reason="PassOverdue",
-        message=f"The pass that began at {overdue_since:%Y-%m-%d %H:%M:%SZ} has not ended; schedules go on.",
+        message=f"The pass that began at {in_utc(overdue_since)} has not ended; schedules go on.",
         last_transition_time=overdue_since,
     )
     return (unknown, *(view for view in views if view.type != unknown.type))

@@ -5,13 +5,14 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime, tzinfo
 from typing import Any
 
-from controller.calendar import describe, next_fire_times, zone
+from controller.calendar import describe, next_fire_times, one_zone
 from controller.errors import UsageError, unknown_deployment
 from controller.manifests import DesiredState
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
 from controller.model.schedules import Schedule
 from controller.store import Transaction, inventory, last_runs
+from controller.store.names import not_active
 from controller.views.deployments import (
     DeploymentView,
     built,
@@ -60,7 +61,7 @@ def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDeta
     source = moment.source
     unknown = unknown_names(source, () if entry is None else (name,))
     if entry is None and name not in unknown:
-        raise unknown_deployment(name, [*inventory.entries(tx), *unknown])
+        raise not_active(tx, name)
     findings = tuple(finding for finding in (source.findings if source else ()) if finding.deployment == name)
     if entry is None:
         found = _detail(never_valid(unknown[name]), None, None, findings, now)
@@ -85,16 +86,15 @@ def fire_times(tx: Transaction, name: str, after: datetime, count: int) -> list[
 
 
 def zone_of(tx: Transaction, name: str) -> tzinfo | None:
-    """The time zone of the schedules of a deployment in force; None where they have none, or more than one."""
-    entry = inventory.find(tx, name)
+    """The time zone of a deployment's schedules, also of a deleted one; None where they have none, or more than one."""
+    entry = inventory.find(tx, name) or inventory.find_removed(tx, name)
     deployment = None if entry is None else built(entry)
     return None if deployment is None else common_zone(deployment)
 
 
 def common_zone(deployment: Deployment) -> tzinfo | None:
     """The one time zone of all its schedules; None where they have none, or more than one."""
-    names = {schedule.timezone for schedule in deployment.schedules}
-    return zone(names.pop()) if len(names) == 1 else None
+    return one_zone(schedule.timezone for schedule in deployment.schedules)
 
 
 def coming_fire_times(tx: Transaction, name: str, now: datetime, *, after: datetime, count: int) -> list[datetime]:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from controller.errors import unknown_deployment
-from controller.store import Transaction, inventory, occurrences
+from controller.store import Transaction, occurrences
+from controller.store.names import is_recorded, not_active
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +24,8 @@ def list_occurrences(
 ) -> list[OccurrenceView]:
     """The newest `limit` due times in [since, until], newest first. Raises NotFoundError for an unknown name."""
     found = occurrences.of(tx, name, limit, since=since, until=until)
-    if not found and not inventory.is_known(tx, name):
-        raise unknown_deployment(name, inventory.entries(tx))
+    if not found and not is_recorded(tx, name):
+        raise not_active(tx, name)
     return [
         OccurrenceView(
             deployment=one.deployment,

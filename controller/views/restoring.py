@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from controller.errors import SourceError, unknown_deployment
+from controller.errors import SourceError
 from controller.manifests import Excerpt, as_yaml, excerpt
 from controller.model.snapshots import is_json
 from controller.model.status import InventoryEntry
 from controller.sources.source import Source
-from controller.store import Transaction, events, inventory
+from controller.store import Transaction, inventory
+from controller.store.names import deleted_by, not_active
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,18 +27,14 @@ def find_gone(tx: Transaction, name: str) -> Gone | None:
     entry = inventory.find_removed(tx, name)
     if entry is None:
         return None
-    told = (event.revision for event in events.latest(tx, _LOOKED_AT, about=name) if event.reason == "Pruned")
-    return Gone(entry=entry, at=inventory.removed_at(tx, name), revision=next(told, None))
-
-
-_LOOKED_AT = 20
+    return Gone(entry=entry, at=inventory.removed_at(tx, name), revision=deleted_by(tx, name))
 
 
 def last_entry(tx: Transaction, name: str) -> InventoryEntry:
     """What is in force under this name, or was until it left the repository. Raises NotFoundError."""
     found = inventory.find_removed(tx, name) or inventory.find(tx, name)
     if found is None:
-        raise unknown_deployment(name, [*inventory.removed_names(tx), *inventory.entries(tx)])
+        raise not_active(tx, name, others=inventory.removed_names(tx))
     return found
 
 

@@ -10,6 +10,7 @@ from statistics import median
 
 from controller.api.pages.words import seconds, tone
 from controller.store.figures import FAILED
+from controller.times import in_utc
 from controller.views.runs import RunView
 
 HEIGHT = 110
@@ -92,7 +93,7 @@ def _bar(run: RunView, lasted: float, x: int, highest: float) -> RunBar:
         y=round(HEIGHT - tall, 1),
         height=tall,
         tone=tone(run.state),
-        title=f"{state}, {seconds(lasted)}, {run.created_at:%Y-%m-%d %H:%M} UTC",
+        title=f"{state}, {seconds(lasted)}, {in_utc(run.created_at)}",
         mark=run.state in _FAILED,
     )
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
+from controller.times import shown
 from controller.views.plain import to_json, utc
 
 _TONES = {
@@ -29,10 +30,10 @@ _ALL_CHARACTERS, _ALL_LINES, _BRIEF = 20_000, 200, 500
 
 
 def when(moment: datetime | None, zone: str | None = None, empty: str = "-") -> Markup:
-    """A time for a browser, which shows it in its own zone; with `zone` it also tells that of the deployment."""
+    """A time in the deployment's `zone`, or in UTC. A browser that runs scripts shows it in its own zone instead."""
     if moment is None:
         return Markup("<span class=muted>{}</span>").format(empty)
-    text = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    text = shown(moment, ZoneInfo(zone) if zone else UTC)
     return Markup('<time datetime="{}" data-zone="{}">{}</time>').format(utc(moment), zone or "", text)
 
 

@@ -81,11 +81,18 @@ def test_the_plan_of_a_ref_and_the_approval_of_what_is_withheld(fresh: Served) -
     with pytest.raises(ProblemError) as caught:
         client.approve("sha256:" + "0" * 64)
     assert caught.value.status == 404
-    assert len(client.approve(withheld["digest"])["deleted"]) == 10
+    short = withheld["digest"].removeprefix("sha256:")
+    with pytest.raises(ProblemError, match="at least 12 characters") as caught:
+        client.approve(short[:11])
+    assert (caught.value.status, withheld["digest"] in str(caught.value.hint)) == (422, True)
+    assert len(client.approve(short[:12])["deleted"]) == 10
     assert client.status()["withheld"] is None
     found = fresh.get("/api/v1/deployments/m3/document", Accept="text/yaml")
     assert found.text == "name: m3\ncommand: [echo]\n"
     assert fresh.get("/api/v1/deployments/m3/document").json()["document"]["name"] == "m3"
+    gone = fresh.get("/api/v1/deployments/m3")
+    assert (gone.status, gone.json()["reason"], "it was deleted at" in gone.json()["detail"]) == (404, "NotFound", True)
+    assert "`controller restore m3`" in gone.json()["hint"]
 
 
 def test_a_pass_that_was_asked_for_is_made(fresh: Served) -> None:

@@ -123,7 +123,7 @@ TABLE: list[tuple[Rule, str]] = [
     (every(1.5), "every 1 hour 30 minutes"),
     (every(36), "every 36 hours, Europe/Berlin, counted from 2020-01-01 00:00"),
     (every(2, datetime(2026, 1, 1, 9, 5)), "every 2 hours, Europe/Berlin, counted from 2026-01-01 09:05"),
-    (every(2, datetime(2026, 1, 1, 9, 5, tzinfo=UTC)), "every 2 hours, counted from 2026-01-01 09:05Z"),
+    (every(2, datetime(2026, 1, 1, 9, 5, tzinfo=UTC)), "every 2 hours, counted from 2026-01-01 09:05 UTC"),
     (every(24, datetime(2020, 1, 1, 9)), "every day at 09:00, Europe/Berlin"),
     (every(48), "every 2 days at 00:00, Europe/Berlin, counted from 2020-01-01"),
     (every(24 * 7), "every week on Wednesday at 00:00, Europe/Berlin"),
@@ -133,7 +133,7 @@ TABLE: list[tuple[Rule, str]] = [
     ),
     (every(0), "interval 0:00:00, Europe/Berlin"),
     (At(times=(datetime(2026, 1, 1, 9),)), "once at 2026-01-01 09:00, Europe/Berlin"),
-    (At(times=(datetime(2026, 1, 1, 9, tzinfo=UTC),)), "once at 2026-01-01 09:00Z"),
+    (At(times=(datetime(2026, 1, 1, 9, tzinfo=UTC),)), "once at 2026-01-01 09:00 UTC"),
     (
         At(times=tuple(datetime(2026, 1, day) for day in range(1, 9))),
         "once each at 2026-01-01 00:00, 2026-01-02 00:00 and 6 more, Europe/Berlin",

@@ -95,6 +95,6 @@ def test_what_waits_for_a_time_names_it() -> None:
     later = NOW + timedelta(minutes=5)
     waiting = [one(1, not_before=later), one(2, not_before=later, state=RunState.RETRYING, attempt=1, attempts=4)]
     assert reasons(waiting, Load()) == [
-        "it starts at 2026-06-01T12:05:00Z",
-        "attempt 2 of 4 starts at 2026-06-01T12:05:00Z",
+        "it starts at 2026-06-01 12:05:00 UTC",
+        "attempt 2 of 4 starts at 2026-06-01 12:05:00 UTC",
     ]

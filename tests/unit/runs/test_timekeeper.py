@@ -51,8 +51,8 @@ def test_a_jump_is_an_event_with_its_amount(world: World) -> None:
     world.clock.step(-HOUR)
     assert time.look(is_tick=False)
     assert jumps(world) == [
-        "The clock was set forward by 30 s, to 2026-06-01 12:00:30Z.",
-        "The clock was set back by 3600 s, to 2026-06-01 11:00:30Z.",
+        "The clock was set forward by 30 s, to 2026-06-01 12:00:30 UTC.",
+        "The clock was set back by 3600 s, to 2026-06-01 11:00:30 UTC.",
     ]
 
 
@@ -123,7 +123,7 @@ def test_a_start_with_a_clock_that_was_set_back_is_an_event_with_its_amount(worl
     with world.store.write() as tx:
         inventory.advance(tx, "a", NOW + timedelta(days=3))
     keeper(world)
-    assert jumps(world) == ["The clock was set back by 259200 s, to 2026-06-01 12:00:00Z."]
+    assert jumps(world) == ["The clock was set back by 259200 s, to 2026-06-01 12:00:00 UTC."]
     keeper(world)
     assert len(jumps(world)) == 1
 

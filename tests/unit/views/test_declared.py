@@ -57,15 +57,12 @@ def test_only_what_fires_has_a_next_fire_time_and_it_is_without_jitter() -> None
 
 
 def test_it_reads_like_this() -> None:
-    def local(hour: int, minute: int, day: int = 1) -> str:
-        return NOW.replace(day=day, hour=hour, minute=minute).astimezone().isoformat(sep=" ")
-
     assert render(declared()).splitlines() == [
         "deployments/a.yaml:1: zebra",
         "    no schedule",
         "deployments/b.yaml:1: nightly",
-        f"    at 04:30, Monday to Friday, Europe/Berlin; next at {local(2, 30, 2)}",
-        f"    every 6 hours, up to 5 minutes later; next at {local(18, 0)}",
+        "    at 04:30, Monday to Friday, Europe/Berlin; next at 2026-06-02 04:30:00+02:00",
+        "    every 6 hours, up to 5 minutes later; next at 2026-06-01 18:00:00 UTC",
         "    once at 2026-01-01 09:00, UTC; does not fire any more",
         "    every hour (suspended)",
         "deployments/b.yaml:9: asleep (suspended)",

@@ -25,11 +25,11 @@ from controller.api.web.parts import (
     tagged,
     triggered,
 )
-from controller.errors import UsageError, unknown_deployment
+from controller.errors import UsageError
 from controller.model.runs import Occurrence
 from controller.runs.requests import Backfill
-from controller.store import inventory
 from controller.store import occurrences as ledger
+from controller.store.names import is_recorded, not_active
 from controller.views.deployments import DeploymentView, Health, Sync, weight
 from controller.views.details import DeploymentDetail, coming_fire_times, show_deployment
 from controller.views.forms import FormView, ParameterFault
@@ -172,8 +172,8 @@ def occurrences(request: Request, name: Name, limit: Limit = 100, cursor: Cursor
     last = aware(begin(request, cursor, datetime.fromisoformat))
     with parts_of(request).store.read() as tx:
         found = ledger.of(tx, name, limit + 1, before=last)
-        if not found and not inventory.is_known(tx, name):
-            raise unknown_deployment(name, inventory.entries(tx))
+        if not found and not is_recorded(tx, name):
+            raise not_active(tx, name)
     return answer(request, page(request, found, limit, lambda one: utc(one.scheduled_for)))
 
 

@@ -14,6 +14,7 @@ from controller.model.runs import RunState
 from controller.model.status import ConditionType
 from controller.store import figures, sources
 from controller.store.notices import NOTICES, read_notices
+from controller.times import in_utc
 from controller.views.deployments import Health, Sync
 from controller.views.runs import shown
 
@@ -40,7 +41,7 @@ def readyz(request: Request) -> Response:
     if status is None:
         return problem(503, "NotReady", "No pass over the source is done yet.")
     if status.overdue_since is not None:
-        since = f"{status.overdue_since:%Y-%m-%d %H:%M:%SZ}"
+        since = in_utc(status.overdue_since)
         return problem(503, "PassOverdue", f"The pass that began at {since} has not ended; schedules go on.")
     return answer(request, {"ready": True, "revision": status.last_applied_revision})
 

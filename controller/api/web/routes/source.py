@@ -32,7 +32,7 @@ class Look(BaseModel):
 
 
 class Approval(BaseModel):
-    """`digest` is what `withheld` of the status, or the plan, names."""
+    """`digest` is what `withheld` of the status, or the plan, names; its first 12 characters are enough."""
 
     model_config = ConfigDict(extra="forbid")
     digest: Digest

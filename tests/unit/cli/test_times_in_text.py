@@ -1,0 +1,104 @@
+"""Text shows times in the zone of the deployment's schedules, or else the machine's; JSON has UTC."""
+
+import re
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from controller.clock import SystemClock
+from controller.times import shown
+from tests.unit.cli.conftest import Command, Followed
+
+TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?:\.\d+)?( UTC|Z|[+-]\d\d:\d\d)?")
+BERLIN = {"+01:00", "+02:00"}
+TOKYO = {"+09:00"}
+
+
+@pytest.fixture(autouse=True)
+def _in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The machine's zone is that of Tokyo."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def zones(text: str) -> set[str]:
+    """What follows the times in this text."""
+    found = {match[1] for match in TIME.finditer(text)}
+    assert found, text
+    return found
+
+
+def test_times_of_one_deployment_are_in_the_zone_of_its_schedules(followed: Followed) -> None:
+    run = followed("trigger", "sums", "--wait", "-o", "json").json
+    days = ("--from", "2026-06-01", "--to", "2026-06-03 23:00:00+02:00")
+    assert followed("backfill", "sums", *days, "--dry-run").out.splitlines() == [
+        "2026-06-01 02:00:00+02:00",
+        "2026-06-02 02:00:00+02:00",
+        "2026-06-03 02:00:00+02:00",
+    ]
+    made = followed("backfill", "sums", *days, "-o", "json").json
+    for run_id in made["run_ids"]:
+        followed("runs", "watch", run_id)
+    assert "2026-06-03 02:00:00+02:00" in followed("occurrences", "sums").out
+    end = shown(SystemClock().now() + timedelta(days=3), None)
+    held = followed("hold", "sums", "--reason", "moving", "--until", end)
+    assert held.out.startswith("sums is held until ")
+    for arguments in (
+        ("deployments", "show", "sums"),
+        ("runs", "show", run["id"]),
+        ("runs", "show", made["run_ids"][0]),
+        ("occurrences", "sums"),
+        ("next", "sums", "-n", "3"),
+    ):
+        answer = followed(*arguments)
+        assert (answer.code, zones(answer.out) <= BERLIN) == (0, True), answer.out
+    assert zones(held.out) <= BERLIN
+    assert zones(followed("events", "--for", "sums").out) <= {*BERLIN, " UTC"}
+    assert followed("resume", "sums").code == 0
+
+
+def test_times_without_a_zone_of_their_own_are_in_that_of_the_machine(followed: Followed) -> None:
+    run = followed("trigger", "fails", "--wait", "-o", "json").json
+    assert zones(followed("runs", "show", run["id"]).out) == TOKYO
+    assert zones(followed("events", "--for", "fails").out) == TOKYO
+    assert zones(followed("events", "--for", "source").out) == TOKYO
+    assert zones(followed("run", "--once").err) == TOKYO
+
+
+def test_json_has_utc(followed: Followed) -> None:
+    for arguments in (("next", "sums"), ("events",), ("deployments", "show", "sums"), ("status",)):
+        assert zones(followed(*arguments, "-o", "json").out) <= {"Z"}
+
+
+def test_the_times_of_an_expression_are_in_its_zone(command: Command) -> None:
+    arguments = ("next", "--cron", "0 9 * * *", "--after", "2026-11-23", "-n", "1")
+    assert command(*arguments, "--timezone", "Europe/Berlin").out == "2026-11-23 09:00:00+01:00\n"
+    assert command(*arguments).out == "2026-11-23 09:00:00 UTC\n"
+
+
+def test_a_plan_shows_each_time_in_the_zone_of_its_schedule(followed: Followed) -> None:
+    path = followed.repository.path / "deployments/sums.yaml"
+    path.write_text(path.read_text().replace("0 2 * * *", "0 3 * * *").replace("Europe/Berlin", "America/New_York"))
+    followed.repository.commit({})
+    answer = followed("plan", "--base", "HEAD~1", "--head", "HEAD")
+    before, after = (
+        next(line for line in answer.out.splitlines() if f"fires {word}:" in line) for word in ("before", "after")
+    )
+    assert (zones(before) <= BERLIN, zones(after) <= {"-04:00", "-05:00"}) == (True, True), answer.out
+    assert zones(followed("plan", "--base", "HEAD~1", "--head", "HEAD", "-o", "markdown").out) <= {
+        *BERLIN,
+        "-04:00",
+        "-05:00",
+    }
+    times = followed("plan", "--base", "HEAD~1", "--head", "HEAD", "-o", "json").json["changes"][0]["fire_times"]
+    assert all(time.endswith("Z") for time in (*times["before"], *times["after"]))
+
+
+def test_what_is_declared_fires_in_the_zone_of_its_schedule(followed: Followed) -> None:
+    answer = followed("validate", "--verbose", str(followed.repository.path / "deployments/sums.yaml"))
+    assert zones(answer.out) <= BERLIN
