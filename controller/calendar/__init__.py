@@ -18,6 +18,7 @@ from controller.calendar.jitter import jitter_offset
 from controller.calendar.missed import DueTimes, due, due_if_few
 from controller.calendar.moments import parse_moment
 from controller.calendar.shadowing import shadowed
+from controller.calendar.spoken import spoken_length, spoken_schedule
 from controller.calendar.times import one_zone, parse_time, zone
 from controller.calendar.zone_names import FIXED as FIXED_ZONES
 
@@ -43,5 +44,7 @@ __all__ = [
     "parse_moment",
     "parse_time",
     "shadowed",
+    "spoken_length",
+    "spoken_schedule",
     "zone",
 ]

@@ -150,11 +150,14 @@ def fields(rule: Cron) -> list[str]:
         return parts
     if (foreign := explain_foreign(text) if text else None) is not None:
         raise foreign
+    if len(parts) == len(_FIELDS):
+        return parts
     if text.startswith("@"):
         hint = did_you_mean(text, ALIASES) or f"known are {', '.join(ALIASES)}"
         raise ScheduleError(f"unknown cron name {quoted(text)}", hint=hint)
     hint = "write minute, hour, day of month, month and weekday, such as '30 2 * * mon-fri'"
-    raise ScheduleError(f"cron {quoted(text)} has {len(parts)} fields, not 5", hint=hint)
+    counted = "1 field" if len(parts) == 1 else f"{len(parts)} fields"
+    raise ScheduleError(f"cron {quoted(text)} has {counted}, not 5", hint=hint)
 
 
 @lru_cache(maxsize=2048)

@@ -8,6 +8,7 @@ import math
 import re
 from datetime import timedelta
 
+from controller.calendar.spoken import spoken_length
 from controller.calendar.words import quoted
 from controller.errors import ScheduleError
 
@@ -67,4 +68,5 @@ def _seconds(value: str | int | float) -> float:
                     float((part or "0").replace(",", ".")) * factor
                     for part, factor in zip(found.groups(), _FACTORS, strict=True)
                 )
-    raise ScheduleError(f"{quoted(value)} is not a duration", hint=_HINT)
+    named = spoken_length(text) if len(text) <= _LONGEST_TEXT else None
+    raise ScheduleError(f"{quoted(value)} is not a duration", hint=f"write {named}" if named else _HINT)

@@ -8,6 +8,8 @@ import re
 from datetime import datetime
 
 from controller.calendar.durations import parse_duration
+from controller.calendar.spoken import Written, spoken_schedule
+from controller.calendar.times import zone as known_zone
 from controller.calendar.words import quoted
 from controller.errors import ScheduleError
 
@@ -19,7 +21,7 @@ _YEAR = re.compile(r"\d{4}", re.ASCII)
 _STEP = re.compile(r"(?:\*|0/)/?(\d{0,2})", re.ASCII)
 _QUARTZ_DAY = re.compile(r"(?<![#/\d])[1-7](?![\d])", re.ASCII)
 _NAMED_LAST = re.compile(r"(SUN|MON|TUE|WED|THU|FRI|SAT)L", re.ASCII | re.IGNORECASE)
-_HASHED = re.compile(r"H(/\d+)?", re.ASCII)
+_HASHED = re.compile(r"H(?:\((\d+)-(\d+)\))?(/\d+)?", re.ASCII)
 _LONG_NAME = re.compile(
     r"(?:sun|mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?)(?:day)?s?"
     r"|january|february|march|april|june|july|august|sept(?:ember)?|october|november|december",
@@ -35,7 +37,7 @@ def explain_foreign(text: str) -> ScheduleError | None:
     """Why a text that does not have five fields, or that begins with `@`, is no cron here; None if nothing is known."""
     if zoned := _ZONED.fullmatch(text):
         zone, rest = zoned.groups()
-        written = f'cron: "{_translated(rest) or rest}"'
+        zone, written = _zone(zone), f'cron: "{_translated(rest) or rest}"'
         return ScheduleError(
             f"cron {quoted(text)}: the time zone has a key of its own", hint=f"write timezone: {zone} and {written}"
         )
@@ -45,7 +47,10 @@ def explain_foreign(text: str) -> ScheduleError | None:
         return _of_aws(text, *call.groups())
     if every := _EVERY.fullmatch(text):
         return _of_interval(text, every[1])
-    return _of_fields(text)
+    bare, mark, _ = text.partition(" #")
+    if mark and _is_cron(bare.split()):
+        return ScheduleError(f"cron {quoted(text)} has a comment", hint=f'write cron: "{" ".join(bare.split())}"')
+    return _of_fields(text) or _of_words(text)
 
 
 def foreign_field(parts: list[str]) -> str | None:
@@ -54,10 +59,48 @@ def foreign_field(parts: list[str]) -> str | None:
     if "?" in parts:
         return _written(plain, "`?` is `*` here")
     if any(_HASHED.fullmatch(part) for part in parts):
-        numbers = [f"*{part[1:]}" if part[1:2] == "/" else "0" if part == "H" else part for part in plain]
+        numbers = [_unhashed(part, index) for index, part in enumerate(plain)]
         hint = _written(numbers, "there is no `H`")
         return hint and f"{hint} and jitter: 10m to spread the starts"
     return _written(plain, "names have three letters")
+
+
+def _unhashed(part: str, index: int) -> str:
+    """A field with the `H` of Jenkins as the first of the values that it may stand for."""
+    found = _HASHED.fullmatch(part)
+    if found is None:
+        return part
+    first, last, step = found.groups()
+    if step:
+        return f"{first}-{last}{step}" if first else f"*{step}"
+    return first or ("1" if index in (2, 3) else "0")
+
+
+def _zone(name: str) -> str:
+    """The zone of the database that `name` stands for, where there is one name only."""
+    try:
+        known_zone(name)
+    except ScheduleError as error:
+        found = re.fullmatch(r"write ([\w/+-]+)", error.hint or "")
+        return found[1] if found else name
+    return name
+
+
+def _of_words(text: str) -> ScheduleError | None:
+    said = spoken_schedule(text)
+    return None if said is None else ScheduleError(f"{quoted(text)} is not a cron expression", hint=_keys(said))
+
+
+def _keys(said: Written) -> str:
+    """The hint that says to write these keys of a schedule instead of the cron expression."""
+    shown = [f"{key}: {_shown(value)}" for key, value in said.items()]
+    return f"write {' and '.join(shown)}{'' if 'cron' in said else ' instead of cron'}"
+
+
+def _shown(value: str | bool) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if re.fullmatch(r"[\w/+-]+", value) else f'"{value}"'
 
 
 def _of_interval(text: str, length: str) -> ScheduleError:
@@ -66,7 +109,9 @@ def _of_interval(text: str, length: str) -> ScheduleError:
     try:
         parse_duration(short)
     except ScheduleError:
-        return ScheduleError(f"{quoted(text)} is not a cron expression", hint="write interval: 1h30m instead of cron")
+        said = spoken_schedule(text)
+        hint = "write a cron expression, or an interval such as 1h30m" if said is None else _keys(said)
+        return ScheduleError(f"{quoted(text)} is not a cron expression", hint=hint)
     return ScheduleError(f"{quoted(text)} is an interval", hint=f"write interval: {short} instead of cron")
 
 
@@ -87,7 +132,7 @@ def _of_fields(text: str) -> ScheduleError | None:
         return None
     if _is_cron(parts[:5]) and len(parts) > 5:
         if re.fullmatch(r"[A-Z]\w+(/[\w+-]+)+|UTC|GMT", parts[5], re.ASCII) and len(parts) == 6:
-            return ScheduleError(message, hint=f'write timezone: {parts[5]} and cron: "{" ".join(parts[:5])}"')
+            return ScheduleError(message, hint=f'write timezone: {_zone(parts[5])} and cron: "{" ".join(parts[:5])}"')
         if re.match(r"[a-z_/.]\w", parts[5]) and parts[5].lower()[:3] not in _DAYS:
             hint = f'write cron: "{" ".join(parts[:5])}", and the program under command'
             return ScheduleError(message, hint=hint)

@@ -13,6 +13,7 @@ from controller.manifests.excerpts import Excerpt, excerpt
 from controller.manifests.parsed import ParsedFiles
 from controller.manifests.project import project_document
 from controller.manifests.reader import DesiredState, ManifestReader
+from controller.manifests.rendered import NOT_RENDERED
 from controller.manifests.rules import looks_secret
 from controller.manifests.schema import deployment_schema_text, schema_text
 from controller.manifests.tree import MAX_DEPTH
@@ -20,6 +21,7 @@ from controller.manifests.whereabouts import Whereabouts, field_places
 
 __all__ = [
     "MAX_DEPTH",
+    "NOT_RENDERED",
     "DesiredState",
     "Excerpt",
     "ManifestReader",

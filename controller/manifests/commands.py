@@ -21,11 +21,20 @@ _SHELL = re.compile(r"[|&;<>()$`*?\[\]~#!{}\\\n]")
 _BUILT_IN = frozenset(
     {"cd", "source", ".", "export", "set", "unset", "ulimit", "umask", "exec", "eval", "trap", "alias"}
 )
-_OPERATORS = frozenset({"|", "||", "&&", "&", ">", ">>", "<", "<<", "2>", "2>>", "2>&1", "&>", "|&"})
-_TAKES_OPERATORS = frozenset({"expr", "test", "[", "sh", "bash", "dash", "zsh", "ksh", "find", "echo", "printf"})
+_BETWEEN = frozenset({"|", "||", "&&", "|&", ";"})
+_BEFORE_FILE = frozenset({">", ">>", "<", "2>", "2>>", "&>"})
+_JOINED = re.compile(r"(?:[12&]?>>?)(?:&[12]|/dev/null|[\w./-]+\.\w+)", re.ASCII)
+_PROGRAM = re.compile(r"[\w./~$\"'{(\[]")
+_DELIMITER = re.compile(r"-[dtsF]|--?[\w-]*(?:sep|delim|op|char|quote)[\w-]*", re.IGNORECASE)
+"""Options whose value may be a character that is an operator of a shell elsewhere."""
+_TAKES_OPERATORS = frozenset({"expr", "test", "[", "sh", "bash", "dash", "zsh", "ksh", "find", "echo", "printf", "tr"})
 _INTERPRETER = re.compile(r"(?:python|pypy)[\d.]*|sh|bash|dash|zsh|ksh|node|ruby|perl|php|Rscript|julia|lua")
 _SCRIPT = re.compile(r"[^\s$*?{}]+\.(?:py|sh|bash|zsh|js|mjs|cjs|rb|pl|php|R|r|jl|lua)")
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh"})
 _INLINE = frozenset({"-c", "-m", "-e", "-", "-s", "-r", "-E", "-p"})
+_INLINE_OF_SHELLS = re.compile(r"-[A-Za-z]*[cs][A-Za-z]*|-")
+"""`-c` and `-s`, also among other letters: what follows is no file. `-e` is an option like any other there."""
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
 _LONGEST_HINT = 1000
 
 
@@ -49,7 +58,9 @@ def yaml_word(word: str) -> str:
     """`word` as an item of a YAML list in brackets that is read as this text, in double quotes where it must be."""
     if _PLAIN.fullmatch(word) and word[0] not in "@%=" and plain_scalar(word) == word and word != "-":
         return word
-    characters = (json.dumps(c, ensure_ascii=False)[1:-1] if c.isprintable() else f"\\U{ord(c):08x}" for c in word)
+    characters = (
+        json.dumps(c, ensure_ascii=False)[1:-1] if c.isprintable() or c in "\n\t" else f"\\U{ord(c):08x}" for c in word
+    )
     return f'"{"".join(characters)}"'
 
 
@@ -62,13 +73,44 @@ def check_words(draft: Draft, command: list[str]) -> None:
         hint = f"write command: {written}" if written else "write each word as an item of its own"
         draft.add("ShellCommand", message, ("command", 0), hint=hint, severity=Severity.WARNING)
         return
-    found = [index for index, word in enumerate(command) if index and word in _OPERATORS]
+    if program in _BUILT_IN or _ASSIGNMENT.match(program):
+        _warn_of_a_shell_word(draft, program, command)
+        return
+    found = [index for index in range(1, len(command)) if _is_operator(command, index)]
     if found and posixpath.basename(program) not in _TAKES_OPERATORS:
-        line = " ".join(word if word in _OPERATORS else shlex.quote(word) for word in command)
+        words = enumerate(command)
+        line = " ".join(word if index and _is_operator(command, index) else shlex.quote(word) for index, word in words)
         written = as_list(line)
         message = f"{command[found[0]]} is an argument like any other: no shell runs the command"
         hint = f"write command: {written}" if written else "write command: [sh, -c, …]"
         draft.add("ShellCommand", message, ("command", found[0]), hint=hint, severity=Severity.WARNING)
+
+
+def _is_operator(command: list[str], index: int) -> bool:
+    """Whether the word is meant for a shell: it stands where an operator does, and is no option's value."""
+    word, before = command[index], command[index - 1]
+    after = command[index + 1] if index + 1 < len(command) else None
+    if _DELIMITER.fullmatch(before):
+        return False
+    if word in _BETWEEN:
+        return after is not None and _PROGRAM.match(after) is not None
+    if word in _BEFORE_FILE:
+        return after is not None
+    return (word == "&" and after is None and not before.startswith("-")) or _JOINED.fullmatch(word) is not None
+
+
+def _warn_of_a_shell_word(draft: Draft, program: str, command: list[str]) -> None:
+    """Add a warning for a first word that only a shell understands: `cd`, `source`, `NAME=value`."""
+    message = f"there is no program {shorten(program)}: it is a word of the shell, and no shell runs the command"
+    if program == "cd":
+        hint = "write working_directory: and the directory, and the program as the first word"
+    elif _ASSIGNMENT.match(program):
+        name, _, value = program.partition("=")
+        rest = f", and command: [{', '.join(map(yaml_word, command[1:]))}]" if len(command) > 1 else ""
+        hint = f"write env: {{{name}: {yaml_word(value)}}}{rest}"
+    else:
+        hint = f"write command: {as_list(shlex.join(command)) or '[sh, -c, …]'}"
+    draft.add("ShellCommand", message, ("command", 0), hint=hint, severity=Severity.WARNING)
 
 
 def check_command_files(draft: Draft, target: CommandTarget, directory: str, flows: Flows) -> None:
@@ -115,14 +157,15 @@ def _check_content(draft: Draft, index: int, path: str, content: bytes) -> None:
 def _file_words(argv: tuple[str, ...]) -> list[int]:
     """Which words are paths of files that may be in the repository."""
     program = argv[0]
-    if program.startswith("/") or "\\" in program:
+    if program.startswith("/") or _SHELL.search(program) or len(program.split()) > 1:
         is_ours: list[int] = []
     else:
         is_ours = [0] if "/" in program or _SCRIPT.fullmatch(program) else []
     if not _INTERPRETER.fullmatch(posixpath.basename(program)):
         return is_ours
+    is_shell = posixpath.basename(program) in _SHELLS
     for index, word in enumerate(argv[1:], start=1):
-        if word in _INLINE:
+        if _INLINE_OF_SHELLS.fullmatch(word) if is_shell else word in _INLINE:
             break
         if not word.startswith("-"):
             is_script = _SCRIPT.fullmatch(word) is not None and not word.startswith(("/", "~"))

@@ -5,22 +5,39 @@ to write, on one line of YAML that is valid where the key stood.
 """
 
 import json
-import re
-from collections.abc import Callable, Mapping
 from typing import Any
 
-from controller.calendar import parse_duration
-from controller.errors import ScheduleError
-from controller.manifests.commands import command_words, yaml_word
+from controller.calendar import spoken_schedule
+from controller.manifests.commands import yaml_word
+from controller.manifests.foreign_values import (
+    NO_SCHEDULE,
+    RULES,
+    SCHEDULE_KEYS,
+    Builder,
+    catchup_of,
+    command_of,
+    count_of,
+    delay_of,
+    directory_of,
+    duration_in,
+    duration_of,
+    flow_of,
+    name_of,
+    overlap_of,
+    parameters_of,
+    plain_key,
+    restart_of,
+    retries_of,
+    schedule_of,
+    schedules_of,
+    secrets_of,
+    suspend_when,
+    tags_of,
+    variables_of,
+)
 from controller.manifests.nodes import Path
 
 _LONGEST = 300
-_LEAST_SECONDS = 60
-"""A smaller number in place of a schedule may mean minutes or hours."""
-_NAME = re.compile(r"[^a-z0-9]+")
-_SCHEDULE_KEYS = {"timezone", "start", "end", "jitter", "anchor_date", "day_or", "dst"}
-_RULES = ("cron", "interval", "rrule", "at")
-_OVERLAPS = {"forbid": "skip", "replace": "replace", "allow": "allow", "enqueue": "queue", "cancel_new": "skip"}
 _PROCESS = "runs are processes on the controller's machine"
 _GONE = {
     "flow_runner infrastructure infra_overrides job_variables runner container docker image executor runs_on "
@@ -38,20 +55,29 @@ _GONE = {
     "depends_on_past wait_for_downstream": "remove it: overlap says what becomes of a time while an earlier run goes "
     "on",
     "env_file envfrom": "remove it, and write each variable under env, or under secrets",
-    "on_failure on_success on_retry email email_on_failure notify notifications webhook": "remove it: the operator "
-    "decides who is told about runs",
-    "restart": "write retries: {limit: 3, on: [failed, crashed]}",
+    "on_failure on_success on_retry on_failure_callback on_success_callback on_retry_callback alerts alert email "
+    "email_on_failure notify notifications webhook": "remove it: the operator decides who is told about runs",
+    "default_args": "remove it, and write retries, timeout and parameters at the top",
+    "triggers trigger events event preconditions precondition": "remove it: a deployment runs by its schedule, or when "
+    "it is triggered",
+    "python python_version interpreter venv virtualenv uv poetry": "remove it: flows run in the Python environment "
+    "that the controller runs in",
+    "args arguments argv": "remove it: write arguments of a program as items of command, and those of a flow as "
+    "parameters: {name: value}",
+    "user group run_as_user permissions": "remove it: the operator decides which user runs the flows",
+    "on_boot_sec on_startup_sec": "remove it: nothing starts with the machine; a schedule names times",
+    "persistent": "remove it, or write catchup: {policy: latest}",
+    "accuracy_sec": "remove it: a run starts at its time",
     "prefect_version definitions": "remove it",
+    "shell": "remove it: no shell runs a command; where one is needed, write command: [bash, -c, …]",
+    "cwd workdir working_dir dir": "remove it, or write working_directory: and a path from the repository root",
 }
-_GONE_BY_KEY = {key: hint for keys, hint in _GONE.items() for key in keys.split()}
-
-Builder = Callable[[Any], Any]
-"""From the value that was written to the one to write; None where there is none."""
+_GONE_BY_KEY = {key.replace("_", ""): hint for keys, hint in _GONE.items() for key in keys.split()}
 
 
 def foreign_key_hint(path: Path, key: str, value: Any, document: Any) -> str | None:
     """The hint for a key that is unknown at `path`; None if nobody is known to write it there."""
-    word = _plain(key)
+    word = plain_key(key)
     place = path[-1] if path and isinstance(path[-1], str) else path[-2] if len(path) > 1 else ""
     if not path:
         return _of_deployment(word, value, document)
@@ -62,14 +88,25 @@ def foreign_key_hint(path: Path, key: str, value: Any, document: Any) -> str | N
 
 def stands_for(key: str) -> str | None:
     """The key of a deployment that an unknown top-level key is meant to be."""
-    return _TOP.get(_plain(key), (None,))[0]
+    return _TOP.get(plain_key(key), (None,))[0]
 
 
 def foreign_type_hint(path: Path, value: Any) -> str | None:
     """The hint for a value of the wrong type at `path`; None if it is like nothing that is known."""
     if len(path) == 2 and path[0] == "schedules":
-        inner = _rule_of(value)
+        inner = schedule_of(value)
         return f"write {_flow(inner)}" if inner else None
+    if path == ("schedule",) and (value is None or str(value).strip().lower() in NO_SCHEDULE):
+        return "remove it: a deployment without a schedule runs when it is triggered"
+    if path == ("schedule", "cron") and isinstance(value, list):
+        rules = schedules_of(value)
+        return _within(f"instead of schedule, write {_several(rules)}") if rules else None
+    if path in (("schedule",), ("schedules",)) and isinstance(value, list | dict):
+        rules = schedules_of(value)
+        written = _several(rules) if path == ("schedule",) and rules else f"schedules: {_flow(rules)}"
+        return _within(f"write {written}") if rules else None
+    if path[-1:] in (("interval",), ("timeout",), ("start_deadline",), ("delay",), ("max_delay",), ("jitter",)):
+        return _entry(str(path[-1]), duration_of, value)
     builder = _TYPES.get(str(path[-1])) if len(path) == 1 else None
     return None if builder is None else _entry(str(path[0]), builder, value)
 
@@ -77,23 +114,47 @@ def foreign_type_hint(path: Path, value: Any) -> str | None:
 def _of_deployment(word: str, value: Any, document: Any) -> str | None:
     if word == "deployments" and isinstance(value, list):
         return "leave out deployments: and write the list itself; a file holds one deployment or a list of them"
-    if word in _RULES or word in _SCHEDULE_WORDS:
+    if word in RULES or word in _SCHEDULE_WORDS:
         return _schedule_hint(word, value, document)
-    if word in _SCHEDULE_KEYS or word in _INSIDE["schedule"]:
-        return _into_schedule(word, value, document)
-    if word in ("retry_delay", "retry_delay_seconds", "retrydelay"):
-        return _entry("retries", lambda said: {"limit": _limit_beside(document), "delay": said}, value)
+    if word in ("retrydelay", "retrydelayseconds"):
+        return _entry("retries", lambda said: {"limit": _limit_beside(document), **delay_of(said)}, value)
     found = _TOP.get(word)
     if found is not None:
-        return _entry(*found, value)
+        return _beside(found[0], _entry(*found, value), document) or _GONE_BY_KEY.get(word)
+    if word == "on":
+        return _of_github(value)
+    if word in SCHEDULE_KEYS or (word in _INSIDE["schedule"] and word not in _GONE_BY_KEY):
+        return _into_schedule(word, value, document)
     return _GONE_BY_KEY.get(word)
 
 
+def _beside(key: str, hint: str | None, document: Any) -> str | None:
+    """The hint for a key whose right form is `key`, which the document may have already."""
+    if hint is None or not isinstance(document, dict) or key not in document:
+        return hint
+    return f"remove it: the deployment has {key} already"
+
+
+def _of_github(value: Any) -> str | None:
+    """The hint for `on:` of a GitHub workflow, as far as it holds a schedule."""
+    rules = schedules_of(value.get("schedule")) if isinstance(value, dict) else []
+    if not rules:
+        return "remove it: a deployment runs by its schedule, or when it is triggered"
+    return _within(f"write {_several(rules)}")
+
+
+def _several(rules: list[dict[str, Any]]) -> str:
+    return f"schedule: {_flow(rules[0])}" if len(rules) == 1 else f"schedules: {_flow(rules)}"
+
+
 def _schedule_hint(word: str, value: Any, document: Any) -> str | None:
-    rule = {word: value} if word in _RULES and isinstance(value, str | int | float | list) else _rule_of(value)
+    if word == "oncalendar" and isinstance(value, str):
+        rule: dict[str, Any] = dict(spoken_schedule(value, systemd=True) or {})
+    else:
+        rule = {word: value} if word in RULES and isinstance(value, str | int | float | list) else schedule_of(value)
     if not rule:
         return "remove it: a deployment without a schedule runs when it is triggered" if value is None else None
-    zone = next((said for key, said in _items(document) if _plain(key) in ("timezone", "tz")), None)
+    zone = next((said for key, said in _items(document) if plain_key(key) in ("timezone", "tz")), None)
     if isinstance(zone, str):
         rule = {**rule, "timezone": zone}
     return f"write schedule: {_flow(rule)}"
@@ -101,11 +162,16 @@ def _schedule_hint(word: str, value: Any, document: Any) -> str | None:
 
 def _into_schedule(word: str, value: Any, document: Any) -> str | None:
     """A key of a schedule that stands beside it."""
-    key, builder = _INSIDE["schedule"].get(word, (word, _same))
-    inner = builder(value)
+    key, builder = _INSIDE["schedule"].get(word, (SCHEDULE_KEYS.get(word, word), _same))
+    try:
+        inner = builder(value)
+    except ValueError:
+        return None
     said = document.get("schedule") if isinstance(document, dict) else None
-    rule = dict(said) if isinstance(said, dict) else _rule_of(said)
-    rule = rule or next((_rule_of(found) for name, found in _items(document) if _plain(name) in _SCHEDULE_WORDS), {})
+    rule = dict(said) if isinstance(said, dict) else schedule_of(said)
+    rule = rule or next(
+        (schedule_of(found) for name, found in _items(document) if plain_key(name) in _SCHEDULE_WORDS), {}
+    )
     if inner is None:
         return None
     if rule and key not in rule:
@@ -134,10 +200,6 @@ def _flow(value: Any) -> str:
     return yaml_word(value) if isinstance(value, str) else json.dumps(value)
 
 
-def _plain(word: str) -> str:
-    return word.replace("-", "_").lower()
-
-
 def _items(document: Any) -> list[tuple[str, Any]]:
     return [(str(key), value) for key, value in document.items()] if isinstance(document, dict) else []
 
@@ -146,177 +208,65 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _rule_of(value: Any) -> dict[str, Any]:
-    """The schedule that a short form means: an expression, a length of time, a mapping of the two."""
-    if isinstance(value, list) and value and isinstance(value[0], str | dict):
-        value = value[0]
-    if isinstance(value, dict):
-        inner = next((value[key] for key in ("cron", "expression", "interval", "every") if key in value), None)
-        return {} if inner is None or isinstance(inner, dict) else _rule_of(inner)
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return {}
-    try:
-        parse_duration(value)
-    except ScheduleError:
-        text = str(value).strip()
-        if text.startswith("@") or len(text.split()) == 5:
-            return {"cron": text}
-        if re.match(r"(?i)(RRULE|DTSTART|FREQ)\b", text):
-            return {"rrule": text}
-        if re.match(r"\d{4}-\d\d-\d\d", text):
-            return {"at": text}
-        named = {"hourly", "daily", "midnight", "weekly", "monthly", "yearly"} & {text.lower()}
-        return {"cron": f"@{named.pop()}"} if named else {}
-    return {"interval": value} if isinstance(value, str) or value >= _LEAST_SECONDS else {}
-
-
-def _count(value: Any) -> int | None:
-    """How many more attempts: a number, or what a mapping of another program says."""
-    if isinstance(value, dict):
-        value = next(
-            (value[key] for key in ("limit", "max", "attempts", "max_attempts", "max_retries") if key in value), 3
-        )
-    return int(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
-
-
-def _retries(value: Any) -> dict[str, Any] | None:
-    count = _count(value)
-    if count is None or count < 0:
-        return None
-    found: dict[str, Any] = {"limit": min(count, 100)}
-    if isinstance(value, dict):
-        delay = next(
-            (value[key] for key in ("delay", "interval_sec", "delay_seconds", "interval") if key in value), None
-        )
-        found |= {} if delay is None or isinstance(delay, dict | list) else {"delay": delay}
-    return found
-
-
 def _limit_beside(document: Any) -> int:
-    counts = [_count(said) for key, said in _items(document) if _TOP.get(_plain(key), ("",))[0] == "retries"]
+    counts = [count_of(said) for key, said in _items(document) if _TOP.get(plain_key(key), ("",))[0] == "retries"]
     own = dict(_items(document)).get("retries")
-    return next((count for count in [*counts, _count(own) if own is not None else None] if count), 1)
-
-
-def _length(unit: str) -> Builder:
-    return lambda value: f"{value:g}{unit}" if isinstance(value, int | float) else value
-
-
-def _overlap(value: Any) -> str | None:
-    if isinstance(value, dict):
-        return "replace" if value.get("cancel-in-progress") is True else "queue"
-    if isinstance(value, str):
-        return _OVERLAPS.get(_plain(value))
-    return "queue" if isinstance(value, int) and value == 1 else "allow"
-
-
-def _named(value: Any) -> str | None:
-    return _NAME.sub("-", value.lower()).strip("-")[:63].strip("-") or None
-
-
-def _flow_path(value: Any) -> str | None:
-    return value if re.fullmatch(r"[^:]+\.py:[^:]+", value) else None
-
-
-def _command(value: Any) -> Any:
-    if isinstance(value, list):
-        return [str(word) for word in value] or None
-    if re.fullmatch(r"\S+\.py", value):
-        return ["python", value]
-    return command_words(value) or None
-
-
-def _variables(value: Any) -> dict[str, str] | None:
-    """Variables as a mapping, from the `NAME=value` items of compose or the name and value of Kubernetes."""
-    if isinstance(value, list):
-        pairs = [item.partition("=")[::2] if isinstance(item, str) else (item["name"], item["value"]) for item in value]
-        value = dict(pairs)
-    return {str(key): item if isinstance(item, str) else json.dumps(item) for key, item in value.items()} or None
-
-
-def _secrets(value: Any) -> dict[str, Any] | None:
-    names = [value] if isinstance(value, str) else [str(name) for name in value]
-    names = [name for name in names if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII)]
-    return {name: {"env": name} for name in names} or None
-
-
-def _parameters(value: Any) -> dict[str, Any] | None:
-    if isinstance(value, list):
-        mappings = [item for item in value if isinstance(item, dict) and len(item) == 1]
-        named = {
-            item["name"]: item.get("value", item.get("default"))
-            for item in value
-            if isinstance(item, dict) and "name" in item
-        }
-        return named or {key: said for item in mappings for key, said in item.items()} or None
-    return value if isinstance(value, dict) else None
-
-
-def _tags(value: Any) -> list[str] | None:
-    if isinstance(value, Mapping):
-        return [f"{key}={item}" for key, item in value.items()] or None
-    if isinstance(value, str):
-        return [item.strip() for item in value.split(",") if item.strip()] or None
-    return [str(item) for item in value] or None
-
-
-def _catchup(value: Any) -> dict[str, str] | None:
-    words = {False: "none", True: "all", "false": "none", "true": "all", "off": "none", "on": "all"}
-    word = words.get(value.lower() if isinstance(value, str) else value)
-    return {"policy": word or value} if word or value in ("latest", "all", "none") else None
-
-
-def _suspend(*, when: bool) -> Builder:
-    return lambda value: value is when if isinstance(value, bool) else None
+    return next((count for count in [*counts, count_of(own) if own is not None else None] if count), 1)
 
 
 _SCHEDULE_WORDS = frozenset(
-    {"schedule_interval", "crontab", "cron_expression", "cron_schedule", "every", "frequency", "rrules"}
+    {"scheduleinterval", "crontab", "cronexpression", "cronschedule", "every", "frequency", "rrules", "oncalendar"}
 )
 _WORDS: tuple[tuple[str, str, Builder], ...] = (
-    ("entrypoint entry_point flow_path flow_file", "flow", _flow_path),
-    ("run script cmd exec program shell bash_command", "command", _command),
-    ("dag_id id title deployment_name workflow job_name", "name", _named),
-    ("max_retries maxretries retry retry_policy retrypolicy backofflimit attempts retry_limit", "retries", _retries),
-    ("timeout_seconds timeout_sec timeoutseconds timeoutsec activedeadlineseconds", "timeout", _length("s")),
-    ("timeout_minutes", "timeout", _length("m")),
-    ("execution_timeout dagrun_timeout max_duration max_run_time", "timeout", _length("s")),
-    ("startingdeadlineseconds misfire_grace_time", "start_deadline", _length("s")),
+    ("entrypoint entry_point flow_path flow_file", "flow", flow_of),
+    ("run script cmd exec program bash_command exec_start", "command", command_of),
+    ("shell", "command", lambda value: command_of(value) if " " in value else None),
+    ("dag_id id title deployment_name workflow job_name", "name", name_of),
+    ("max_retries maxretries retry retry_policy retrypolicy backofflimit attempts retry_limit", "retries", retries_of),
+    (
+        "timeout_seconds timeout_sec activedeadlineseconds runtime_max_sec timeout_start_sec",
+        "timeout",
+        duration_in("s"),
+    ),
+    ("timeout_minutes", "timeout", duration_in("m")),
+    ("execution_timeout dagrun_timeout max_duration max_run_time", "timeout", duration_in("s")),
+    ("startingdeadlineseconds misfire_grace_time", "start_deadline", duration_in("s")),
     (
         "concurrency_limit concurrency concurrencypolicy overlap_policy max_active_runs maxactiveruns",
         "overlap",
-        _overlap,
+        overlap_of,
     ),
-    ("params default_args kwargs op_kwargs inputs with conf", "parameters", _parameters),
-    ("paused is_paused is_paused_upon_creation disabled disable", "suspend", _suspend(when=True)),
-    ("enabled active is_schedule_active is_active", "suspend", _suspend(when=False)),
-    ("environment env_vars envs environment_variables variables", "env", _variables),
-    ("secret", "secrets", _secrets),
-    ("labels label keywords annotations", "tags", _tags),
+    ("params kwargs op_kwargs inputs with conf", "parameters", parameters_of),
+    ("paused is_paused is_paused_upon_creation disabled disable", "suspend", suspend_when(when=True)),
+    ("enabled active is_schedule_active is_active", "suspend", suspend_when(when=False)),
+    ("environment env_vars envs environment_variables variables", "env", variables_of),
+    ("secret", "secrets", secrets_of),
+    ("labels label keywords annotations", "tags", tags_of),
     ("doc doc_md docs comment summary owner", "description", lambda value: value if isinstance(value, str) else None),
-    ("cwd workdir working_dir workingdir dir", "working_directory", _same),
+    ("cwd workdir working_dir dir", "working_directory", directory_of),
+    ("restart restart_policy", "retries", restart_of),
     ("weight priority_weight", "priority", _same),
     ("memory mem mem_limit memory_limit", "resources", lambda value: {"memory": value}),
     ("history_limit hist_retention_days histretentiondays", "retention", lambda value: {"days": value}),
     ("successfuljobshistorylimit", "retention", lambda value: {"runs": value}),
 )
-_TOP = {word: (key, builder) for words, key, builder in _WORDS for word in words.split()}
+_TOP = {plain_key(word): (key, builder) for words, key, builder in _WORDS for word in words.split()}
 _SCHEDULE = (
     ("expression crontab schedule cron_expression cron_schedule schedule_interval", "cron", _same),
     ("tz time_zone timezone_name zone", "timezone", _same),
     ("every frequency", "interval", _same),
-    ("seconds", "interval", _length("s")),
-    ("minutes", "interval", _length("m")),
-    ("hours", "interval", _length("h")),
-    ("days", "interval", _length("d")),
+    ("seconds", "interval", duration_in("s")),
+    ("minutes", "interval", duration_in("m")),
+    ("hours", "interval", duration_in("h")),
+    ("days", "interval", duration_in("d")),
     ("start_date startdate start_time starts_at begin", "start", _same),
     ("end_date enddate end_time ends_at until", "end", _same),
     ("date run_at time datetime when once", "at", _same),
     ("name slug key", "id", _same),
     ("anchor", "anchor_date", _same),
-    ("params inputs args kwargs", "parameters", _parameters),
-    ("paused disabled", "suspend", _suspend(when=True)),
-    ("enabled active", "suspend", _suspend(when=False)),
+    ("params inputs args kwargs", "parameters", parameters_of),
+    ("paused disabled", "suspend", suspend_when(when=True)),
+    ("enabled active", "suspend", suspend_when(when=False)),
 )
 _ATTEMPTS = (
     ("max count attempts max_attempts max_retries maximum number", "limit", _same),
@@ -325,23 +275,26 @@ _ATTEMPTS = (
     ("max_interval max_delay_seconds", "max_delay", _same),
 )
 _INSIDE = {
-    place: {word: (key, builder) for words, key, builder in rows for word in words.split()}
+    place: {plain_key(word): (key, builder) for words, key, builder in rows for word in words.split()}
     for place, rows in (("schedule", _SCHEDULE), ("schedules", _SCHEDULE), ("retries", _ATTEMPTS))
 }
 _INSIDE["resources"] = {
-    **dict.fromkeys(("mem", "memory_limit", "ram"), ("memory", _same)),
+    **dict.fromkeys(("mem", "memorylimit", "ram"), ("memory", _same)),
 }
 _INSIDE["catchup"] = {"enabled": ("policy", lambda value: "all" if value is True else "none")}
 _INSIDE["retention"] = {"count": ("runs", _same), "keep": ("runs", _same)}
 _TYPES = {
-    "schedule": lambda value: _rule_of(value) or None,
-    "schedules": lambda value: [_rule_of(value)] if _rule_of(value) else None,
-    "retries": _retries,
-    "catchup": _catchup,
+    "schedule": lambda value: schedule_of(value) or None,
+    "schedules": lambda value: [schedule_of(value)] if schedule_of(value) else None,
+    "retries": retries_of,
+    "catchup": catchup_of,
     "retention": lambda value: {"runs": value} if isinstance(value, int) else None,
     "resources": lambda value: {"memory": value} if isinstance(value, str) else None,
-    "env": lambda value: _variables(value) if isinstance(value, list) else None,
-    "secrets": _secrets,
-    "parameters": _parameters,
-    "tags": lambda value: _tags(value) if isinstance(value, dict) else None,
+    "env": lambda value: variables_of(value) if isinstance(value, list) else None,
+    "secrets": secrets_of,
+    "parameters": parameters_of,
+    "tags": lambda value: tags_of(value) if isinstance(value, dict) else None,
+    "prune": lambda value: {True: "enabled", False: "disabled"}.get(value) if isinstance(value, bool) else None,
+    "overlap": lambda value: {True: "allow", False: "skip"}.get(value) if isinstance(value, bool) else None,
+    "suspend": suspend_when(when=True),
 }

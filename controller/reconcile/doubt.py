@@ -4,12 +4,15 @@ Invalid is not absent: what may only have moved into a file whose names can't al
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from controller.manifests import DesiredState
+from controller.manifests import NOT_RENDERED, DesiredState
 from controller.model.findings import Finding, Severity
 from controller.model.snapshots import PROJECT_FILE, Snapshot
 from controller.model.status import INVALID, InventoryEntry
+
+_NO_TEXT = frozenset({"NotUtf8", "NotAManifest"})
+"""Findings of files that are encoded, encrypted or stored elsewhere: a name can't be searched for in them."""
 
 
 class Doubt:
@@ -32,13 +35,15 @@ class Doubt:
             **{path: f"which {why}" for path, why in desired.unclear_files.items()},
             **{file.path: "which cannot be read" for file in snapshot.refused},
         }
+        self._unexecuted = {finding.file for finding in every if finding.code == NOT_RENDERED}
         self._present = {file.path for file in snapshot.files}
         known = {entry.file for entry in recorded.values()}
-        # A file of unclear names that nothing is known of may be where a vanished deployment has moved to.
-        self._has_strangers = any(path not in known for path in self._unclear)
+        self._texts = {file.path: file.content for file in snapshot.files if file.path in desired.broken_files}
+        # A deployment that vanished may have moved into a file of unclear names that is new, or whose text is hidden.
+        hidden = {finding.file for finding in errors if finding.code in _NO_TEXT}
+        self._has_strangers = any(path not in known or self._hides(path, hidden) for path in self._unclear)
         is_nothing_applied = desired.limits is None or desired.lacks_environment
         self._project = next((one for one in errors if one.file == PROJECT_FILE), None) if is_nothing_applied else None
-        self._texts = {file.path: file.content for file in snapshot.files if file.path in desired.broken_files}
 
     def about(self, entry: InventoryEntry) -> str | None:
         """Why it must be kept; None if it is gone for certain."""
@@ -57,7 +62,8 @@ class Doubt:
             path = next(iter(sorted(self._unclear)), None) if is_doubtful else None
         if path is None:
             return None
-        return f"it may have moved into {path}, {self._unclear.get(path, 'which has errors')}"
+        why = self._unclear.get(path) or ("which was not executed" if path in self._unexecuted else "which has errors")
+        return f"it may have moved into {path}, {why}"
 
     def _about_own_file(self, entry: InventoryEntry) -> str:
         """It was declared in this file: what is wrong there may have hidden it."""
@@ -66,13 +72,19 @@ class Doubt:
             return _where(finding)
         return f"it was declared in {entry.file}, which has errors"
 
+    def _hides(self, path: str, hidden: Collection[str]) -> bool:
+        """Whether the text of the file does not show every name that the file may declare."""
+        text = self._texts.get(path)
+        return text is None or path.endswith(".py") or (path in hidden and b"<<<<<<<" not in text)
+
     def _mentioned(self, name: str) -> str | None:
         """The broken file that has the name in its text: the deployment may have moved there.
 
         Where all names of the file can be read, only what is written like the declaration of the name counts.
         """
         word = rb"(?<![\w-])" + name.encode() + rb"(?![\w-])"
-        anywhere, declared = re.compile(word), re.compile(rb"""(?<![\w-])name["']?\s*:\s*["']?""" + word)
+        anywhere = re.compile(word, re.IGNORECASE)
+        declared = re.compile(rb"""(?<![\w-])name["']?\s*[:=]\s*["']?""" + word)
         found = (
             path
             for path, text in self._texts.items()

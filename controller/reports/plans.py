@@ -41,7 +41,10 @@ def as_markdown(view: Preview) -> str:
     share = 1 + len(groups)
     lines = [f"### Plan: {_all_counts(view)}", ""]
     base, head = _short(view.base), _short(view.head)
-    lines += [f"`{head}` is the last applied revision" if view.base == view.head else f"`{base}` → `{head}`", ""]
+    lines += [
+        f"Base and head are the same revision: `{head}`" if view.base == view.head else f"`{base}` → `{head}`",
+        "",
+    ]
     lines += [*_warned(view, _own(view)), *_table(view, share)]
     others = _fitting((f"- {_cell(line)}" for line in _others(view)), _MOST_OTHERS)
     lines += [*others, ""] if others else []
@@ -210,7 +213,7 @@ def _sum(view: Preview) -> Iterator[str]:
     where = "" if view.environment is None else f" in environment {view.environment}"
     yield f"Plan{where}: {_all_counts(view)}."
     if view.base == view.head:
-        yield f"{view.head} is the last applied revision."
+        yield f"Base and head are the same revision: {view.head}."
     else:
         yield f"From {view.base or 'nothing'} to {view.head}."
     yield f"Digest {view.digest}"

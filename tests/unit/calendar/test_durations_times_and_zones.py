@@ -56,7 +56,6 @@ def test_a_duration_is_read(value: str | float, seconds: float) -> None:
         "1:30",
         "1h30",
         "30m1h",
-        "5 minutes",
         "P1M",
         "P1Y",
         "1e3",
@@ -196,3 +195,23 @@ def test_the_hint_for_an_abbreviation_or_an_offset_names_a_zone_that_exists(name
         zone(name)
     assert re.search(rf"\b{re.escape(written)}\b", raised.value.hint or "")
     assert zone(written).key == written
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("5 minutes", "5m"),
+        ("10 min", "10m"),
+        ("1 hour", "1h"),
+        ("1 hour and 30 minutes", "1h30m"),
+        ("30 minutes 2 days", "2d30m"),
+        ("timedelta(hours=1)", "1h"),
+        ("datetime.timedelta(minutes=5, seconds=2)", "5m2s"),
+        ("1 h", "1h"),
+    ],
+)
+def test_a_duration_in_words_gets_its_short_form_as_a_hint(said: str, written: str) -> None:
+    with pytest.raises(ScheduleError) as raised:
+        parse_duration(said)
+    assert raised.value.hint == f"write {written}"
+    assert parse_duration(written)

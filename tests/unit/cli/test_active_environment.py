@@ -36,8 +36,8 @@ def test_without_a_base_a_plan_is_made_for_the_active_environment(command: Comma
     answer = command("plan", *where, "-o", "json")
     assert (answer.code, answer.json["environment"], answer.json["changes"]) == (0, "prod", [])
     text = command("plan", *where).out
-    assert text.startswith("Plan in environment prod: no changes, 1 unchanged.\nmain@sha1:")
-    assert "is the last applied revision." in text
+    assert text.startswith("Plan in environment prod: no changes, 1 unchanged.\n")
+    assert "Base and head are the same revision: main@sha1:" in text
 
 
 def test_another_environment_is_applied_and_shown_after_a_restart(command: Command, where: tuple[str, str]) -> None:

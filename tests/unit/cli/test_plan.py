@@ -126,3 +126,15 @@ def test_each_deployment_is_kept_for_a_reason_of_its_own(command: Command, repos
     assert [change["deployment"] for change in found["changes"]] == names[:6]
     assert (found["kept"], found["summary"]["invalid"]) == ([], 1)
     assert found["withheld"]["deployments"] == names[:6]
+
+
+def test_a_deployment_that_moved_into_a_python_spec_is_not_planned_as_deleted(
+    command: Command, repository: GitRepository
+) -> None:
+    spec = 'from controller import DeploymentSpec\nDeploymentSpec(name="b", flow_location="../f.py")\n'
+    (repository.path / "deployments/b.yaml").unlink()
+    repository.commit({"deployments/spec.py": spec})
+    answer = command("plan", "--repo", str(repository.path), "--base", "HEAD~1")
+    assert "= b stays active: it may have moved into deployments/spec.py, which was not executed" in answer.out
+    repository.commit({"deployments/spec.py": spec.replace('"b"', '"c"')})
+    assert changes(command, repository.path, "--base", "HEAD~2") == [("delete", "b")]

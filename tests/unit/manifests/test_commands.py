@@ -109,7 +109,9 @@ def files_named(command: str, *, directory: str = "", **files: str) -> tuple[Fin
         ("[bin/run, x]", "[0]"),
         ("[python, report.py, --all]", "[1]"),
         ("[python3.11, -u, report.py]", "[2]"),
-        ("[bash, -e, job.sh]", None),
+        ("[bash, -e, job.sh]", "[2]"),
+        ("[bash, -lc, job.sh]", None),
+        ("[sh, -ec, job.sh]", None),
         ("[sh, job.sh]", "[1]"),
         ("[/bin/sh, scripts/job.sh]", "[1]"),
         ("[python, -m, report]", None),
@@ -136,3 +138,43 @@ def test_a_script_of_the_repository_that_is_named_as_a_program_needs_its_folder(
     (finding,) = files_named("[run.sh]", run_sh="")
     assert finding.hint == "write ./run.sh"
     assert files_named("[./run.sh]", run_sh="") == ()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "[cut, -d, '|', -f, '1']",
+        "[sort, -t, '|', sorted]",
+        "[column, -s, '|', -t]",
+        "[tr, '|', ',']",
+        "[paste, -d, '&', a]",
+        "[export-table, --separator, '|', sales]",
+        "[compare, --op, '>', 5]",
+        "[filter, '>']",
+        "[bash, -lc, 'a && b']",
+        "[dbt, run, --select, 'tag:x']",
+    ],
+)
+def test_a_delimiter_that_is_an_operator_of_a_shell_is_an_ordinary_argument(read: Read, command: str) -> None:
+    assert [one.code for one in read(f"name: a\ncommand: {command}\n").findings if one.code == "ShellCommand"] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        ("[report, '2>/dev/null']", 'write command: [sh, -c, "report 2>/dev/null"]'),
+        ("[report, '>out.log']", 'write command: [sh, -c, "report >out.log"]'),
+        ("[a, ;, b]", 'write command: [sh, -c, "a ; b"]'),
+        ("[A=b, report, x]", "write env: {A: b}, and command: [report, x]"),
+        ("[source, env.sh]", 'write command: [sh, -c, "source env.sh"]'),
+        ("[cd, reports]", "write working_directory: and the directory, and the program as the first word"),
+    ],
+)
+def test_words_for_a_shell_that_are_not_its_operators_are_found_too(read: Read, command: str, hint: str) -> None:
+    (finding,) = read(f"name: a\ncommand: {command}\n").findings
+    assert (finding.code, finding.hint) == ("ShellCommand", hint)
+
+
+def test_the_lines_of_a_script_stay_lines_in_the_hint(read: Read) -> None:
+    (finding,) = read("name: a\ncommand: |\n  a\n  b\n").findings
+    assert finding.hint == 'write it as a list: [sh, -c, "a\\nb"]'

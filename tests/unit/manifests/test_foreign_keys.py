@@ -70,11 +70,33 @@ def hint_of(read: Read, text: str, key: str) -> str:
         ("workdir: reports", "working_directory: reports"),
         ("restart: always", "retries: {limit: 3, on: [failed, crashed]}"),
         ("retention: 30", "retention: {runs: 30}"),
+        ('schedule: ["0 2 * * *", "@daily"]', 'schedules: [{cron: "0 2 * * *"}, {cron: "@daily"}]'),
+        ("schedules: {early: {cron: 0 2 * * *}}", 'schedules: [{id: early, cron: "0 2 * * *"}]'),
+        ("schedule: {cron: ['0 2 * * *', '0 4 * * *']}", 'schedules: [{cron: "0 2 * * *"}, {cron: "0 4 * * *"}]'),
+        ("schedule: timedelta(days=1)", "schedule: {interval: 1d}"),
+        ("schedule: Mon..Fri 09:00", 'schedule: {cron: "0 9 * * mon-fri"}'),
+        ("schedule: 0 0 9 ? * MON", 'schedule: {cron: "0 9 * * MON"}'),
+        ("schedule: CRON_TZ=PST 0 9 * * *", 'schedule: {timezone: America/Los_Angeles, cron: "0 9 * * *"}'),
+        ("on: {schedule: [{cron: 0 9 * * *}]}", 'schedule: {cron: "0 9 * * *"}'),
+        ("OnCalendar: '*-*-* 04:00:00'", 'schedule: {cron: "0 4 * * *"}'),
+        ("OnCalendar: weekly", 'schedule: {cron: "0 0 * * mon"}'),
+        ("RuntimeMaxSec: 10min", "timeout: 10m"),
+        ("timeout: {minutes: 10}", "timeout: 10m"),
+        ("execution_timeout: timedelta(minutes=5)", "timeout: 5m"),
+        ("retryPolicy: {limit: 3, intervalSec: 5}", "retries: {limit: 3, delay: 5}"),
+        ("retry_delay_seconds: [10, 20, 40]", "retries: {limit: 1, delay: 10, backoff: 2}"),
+        ("restart: 'no'", "retries: {limit: 0}"),
+        ("concurrency_policy: Forbid", "overlap: skip"),
+        ("concurrency_limit: {limit: 1, collision_strategy: CANCEL_NEW}", "overlap: skip"),
+        ("overlap: false", "overlap: skip"),
+        ("prune: true", "prune: enabled"),
+        ("prune: false", "prune: disabled"),
+        ("suspend: 'true'", "suspend: true"),
         ("schedule: {cron: '0 2 * * *', tz: Europe/Paris}", "timezone: Europe/Paris"),
     ],
 )
 def test_a_form_of_another_program_gets_the_right_one_and_it_is_valid(read: Read, written: str, right: str) -> None:
-    key = "tz" if "tz:" in written else written.partition(":")[0]
+    key = "tz" if "tz:" in written else "cron" if "cron: [" in written else written.partition(":")[0]
     assert f"write {right}" in hint_of(read, f"{BASE}{written}\n", key)
     fixed = f"schedule: {{cron: '0 4 * * *', {right}}}" if "tz:" in written else right
     state = read(f"{BASE}{fixed}\n")
@@ -133,6 +155,14 @@ def test_a_cron_at_the_top_takes_the_time_zone_beside_it(read: Read) -> None:
         ("depends", "one flow or one command"),
         ("storage", "comes from git"),
         ("spec", "at the top"),
+        ("default_args", "at the top"),
+        ("python_version", "Python environment"),
+        ("venv", "Python environment"),
+        ("args", "items of command"),
+        ("shell", "no shell"),
+        ("triggers", "by its schedule"),
+        ("on", "by its schedule"),
+        ("user", "the operator decides"),
     ],
 )
 def test_what_has_no_form_here_says_so(read: Read, key: str, says: str) -> None:
@@ -156,3 +186,22 @@ def test_any_value_of_a_foreign_key_is_answered(read: Read, value: str) -> None:
     tables = (foreign_keys._TOP, foreign_keys._TYPES, foreign_keys._GONE_BY_KEY, foreign_keys._INSIDE["schedule"])
     for key in (*(key for table in tables for key in table), "cron", "retry_delay", "schedule_interval"):
         assert read(f"{BASE}{key}: {value}\nx{key}: 1\n").findings
+
+
+@pytest.mark.parametrize(
+    "written", ["schedule: null", "schedule: none", "schedule: '@once'", "schedule_interval: null"]
+)
+def test_no_schedule_is_said_by_leaving_it_out(read: Read, written: str) -> None:
+    key = written.partition(":")[0]
+    assert hint_of(read, f"{BASE}{written}\n", key).startswith("remove it: a deployment without a schedule runs when")
+
+
+@pytest.mark.parametrize("key", ["params", "inputs", "paused", "enabled", "active"])
+def test_a_key_of_a_deployment_is_not_sent_into_the_schedule(read: Read, key: str) -> None:
+    value = "{x: 1}" if key in ("params", "inputs") else "true"
+    hint = hint_of(read, f"{BASE}{key}: {value}\n", key)
+    assert hint.startswith(("write parameters: {x: 1}", "write suspend: "))
+
+
+def test_a_hint_does_not_add_a_key_that_is_there_already(read: Read) -> None:
+    assert hint_of(read, f"{BASE}id: b\n", "id") == "remove it: the deployment has name already"

@@ -220,6 +220,29 @@ def test_what_may_have_moved_into_a_broken_file_is_kept(world: World) -> None:
     assert all(entry.is_valid for entry in world.entries().values())
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param((hourly("b") + "---\n" + hourly("forecast")).encode("utf-16"), id="UTF-16"),
+        pytest.param(b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1\n", id="an LFS pointer"),
+        pytest.param(f"{hourly('b')}---\n{hourly('forecast')}{'# x' * 400_000}\n".encode(), id="too large"),
+        pytest.param(None, id="a link"),
+        pytest.param((hourly("b") + "---\n" + hourly("Forecast")).encode(), id="a name in upper case"),
+    ],
+)
+def test_a_deletion_waits_while_a_known_file_hides_what_it_declares(world: World, content: bytes | None) -> None:
+    world.put(b=hourly("b"), forecast=hourly("forecast"))
+    path = world.root / "deployments/b.yaml"
+    if content is None:
+        path.unlink()
+        path.symlink_to("elsewhere.yaml")
+    else:
+        path.write_bytes(content)
+    world.put(forecast=None)
+    assert list(world.entries()) == ["b", "forecast"]
+    assert str(ready(world, "forecast").message).startswith("it may have moved into deployments/b.yaml, which ")
+
+
 def test_a_document_removed_from_a_file_that_has_errors_is_kept(world: World) -> None:
     world.put(a=hourly("a") + "---\n" + hourly("b"))
     world.put(a="name: a\ncommand: 5\n")
