@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from controller.clock import Clock
-from controller.errors import ControllerError, ResourceError, StateError, StateLostError, shortage
+from controller.errors import ControllerError, ResourceError, StateError, StateLostError, StoppingError, shortage
 from controller.model.runs import Run
 from controller.runs.admission import Admission
 from controller.runs.backoff import Backoff
@@ -346,7 +346,9 @@ class Engine:
         return None
 
     def _cannot(self, run: Run, error: BaseException, message: str) -> None:
-        """It waits if the machine is short of something, else it can't be launched at all."""
+        """It waits if the machine is short of something, or the controller stops; else it can't be launched at all."""
+        if isinstance(error, StoppingError):
+            return
         if (want := shortage(error)) is not None:
             self._watchlist.want = want
         else:

@@ -37,7 +37,8 @@ class CommitReader:
         return self._git.work
 
     def interrupt(self) -> None:
-        """What is read from disk ends soon enough."""
+        """End what git reads now; nothing more is read."""
+        self._git.interrupt()
 
     def read(self, revision: str) -> Snapshot:
         """The manifests below the deployments path, and the project; only what changed since the last is read."""

@@ -96,8 +96,9 @@ class RemoteSource(CommitReader):
         return ()
 
     def interrupt(self) -> None:
-        """Wait for the server no longer."""
+        """Wait for the server no longer, nor for the mirror."""
         self._server.interrupt()
+        super().interrupt()
 
     @contextmanager
     def _look(self, commit: str | None = None) -> Iterator[Look]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from controller.sources.exports import Kind
-from controller.sources.git.process import GitError, Look
+from controller.sources.git.process import GitError, GitTimeoutError, Look
 from controller.sources.source import native
 
 MODES = {"100644": Kind.FILE, "100664": Kind.FILE, "100755": Kind.EXECUTABLE, "120000": Kind.LINK}
@@ -55,6 +55,8 @@ def list_changes(look: Look, old: str, new: str, *paths: str) -> list[Difference
     options = ("-r", "-z", "--raw", "--no-abbrev", "--no-renames", "--ignore-submodules=none")
     try:
         listing = look.run("diff-tree", *options, "--end-of-options", old, new, "--", *literal)
+    except GitTimeoutError:
+        raise
     except GitError:
         return None
     parts = listing.split(b"\0")[:-1]

@@ -2,15 +2,17 @@
 
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from controller.errors import SourceError
+from controller.errors import SourceError, StoppingError
 from controller.sources.git import GitSource
 from controller.sources.git.named import NamedCommit
 from controller.sources.git.opening import Repository, read_regular
-from tests.conftest import GitRepository
+from tests.conftest import GitRepository, wait_until
+from tests.leftovers import children
 
 READ = ["HEAD", "refs/heads/main", "packed-refs", "config", "config.worktree", "commondir", "objects/info/alternates"]
 
@@ -91,3 +93,20 @@ def test_what_is_no_regular_file_or_too_large_is_not_read(tmp_path: Path) -> Non
             read_regular(tmp_path / name)
     with pytest.raises(FileNotFoundError):
         read_regular(tmp_path / "missing")
+
+
+def test_git_that_waits_for_a_fifo_ends_with_an_interrupt(repository: GitRepository) -> None:
+    repository.commit({"deployments/a.yaml": "name: a"})
+    source = source_of(repository)
+    revision = source.observe()
+    commit = revision.rpartition(":")[2]
+    replace_with_fifo(repository.path / f".git/objects/{commit[:2]}/{commit[2:]}")
+
+    before = children()
+    asked = source.work.processes
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(source.read, revision)
+        wait_until(lambda: source.work.processes > asked and children() - before)
+        source.interrupt()
+        assert isinstance(reading.exception(60), StoppingError)
+    assert children() <= before
