@@ -73,4 +73,5 @@ def _path(line: bytes) -> bytes:
 
 
 def _shown(line: bytes) -> str:
-    return visible(_path(line).decode("utf-8", "surrogateescape"))
+    path = _path(line)
+    return "the top directory" if path == b"." else visible(path.decode("utf-8", "surrogateescape"))

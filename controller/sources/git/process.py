@@ -24,8 +24,6 @@ from controller.sources.git.refs import layout_of, trace
 TIMEOUT_SECONDS = 60.0
 _SHOWN = 300
 
-# What GitPython lets through includes a configuration that it can't read.
-_FAILURES = (git.GitError, configparser.Error, OSError, ValueError)
 _SETTINGS = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
