@@ -64,7 +64,6 @@ BAD = [
     (["status", "--watch"], "No controller has ever run for"),
     (["runs"], "No controller has ever run for"),
     (["events"], "No controller has ever run for"),
-    (["events", "--follow"], "No controller has ever run for"),
     (["occurrences", "x"], "No controller has ever run for"),
     (["hold", "x", "--reason", "y"], "No controller has ever run for"),
     (["restore", "x"], "No controller has ever run for"),
