@@ -45,7 +45,8 @@ def events(location: Location, about: str | None, *, follow: bool, limit: int, o
     except NoStateError as error:
         if not follow:
             raise
-        click.echo(f"{error.message} Waiting for the first.", err=True)
+        if sys.stderr.isatty():  # a script that starts before the controller has nothing to be warned of
+            click.echo(f"{error.message} Waiting for the first.", err=True)
     if output == "json" and not follow:
         from controller.cli.output import print_json
 

@@ -118,6 +118,7 @@ def test_a_controller_ends_when_a_part_of_its_state_is_removed(
     repository.wait_for_revision(None)
     run = repository.ask("trigger", "resting", "-o", "json").json()["run_id"]
     until(lambda: repository.count_runs("resting", "running"), "the flow to run")
+    until(lambda: any((repository.state / "runs" / run).glob("*/started")), "the mark that the flow may have started")
     holder = next((repository.state / "runs" / run).glob("*/lock")).read_text(encoding="ascii")
     removed = repository.root.parent / "removed"
     (repository.state / what).rename(removed)  # at once: the controller goes on to write there

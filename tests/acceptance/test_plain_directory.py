@@ -3,7 +3,7 @@
 import pytest
 
 from tests.acceptance.conftest import Start
-from tests.acceptance.harness import Folder
+from tests.acceptance.harness import Folder, Repository
 
 pytestmark = pytest.mark.acceptance
 
@@ -79,10 +79,10 @@ def test_a_missing_deployments_directory_prunes_nothing(plain: Folder, running: 
 
 
 def test_the_working_tree_of_a_repository_is_followed_when_asked(plain: Folder, running: Start) -> None:
-    plain.machine.run("git", "init", "-q", "-b", "main", cwd=plain.root)
-    running(plain, *ONLY_HINTS, "--working-tree")
-    assert plain.wait_for_run("work")["revision"].startswith("dir@")
-    plain.write("deployments/work.yaml", GOOD + "description: uncommitted\n")
-    plain.wait_for_status(
-        lambda: plain.deployment("work")["description"] == "uncommitted", "the uncommitted edit to be in force"
+    tree = Repository(plain.root, plain.machine)
+    running(tree, *ONLY_HINTS, "--working-tree")
+    assert tree.wait_for_run("work")["revision"].startswith("dir@")
+    tree.write("deployments/work.yaml", GOOD + "description: uncommitted\n")
+    tree.wait_for_status(
+        lambda: tree.deployment("work")["description"] == "uncommitted", "the uncommitted edit to be in force"
     )

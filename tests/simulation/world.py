@@ -120,6 +120,10 @@ class FragileStore:
         self._store = store
         self._fault = fault
 
+    def check(self) -> None:
+        """Nothing is removed here."""
+        self._store.check()
+
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """One transaction, whole or not at all."""

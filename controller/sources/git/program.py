@@ -97,6 +97,8 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     kill(process)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.communicate(timeout=_GRACE_SECONDS)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_GRACE_SECONDS)  # where somebody else holds its pipes open, the above has not reaped it
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
             stream.close()

@@ -17,6 +17,8 @@ from tests.unit.runs.conftest import PATH, Supervised, World
 pytestmark = pytest.mark.integration
 
 CATCHABLE = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+OWN = sum(1 << number - 1 for number in signal.valid_signals())
+"""Without 32 and 33, which belong to the C library: no program can set them."""
 PYTHON_IGNORES = 1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1
 READ = "def f():\n    lines = open('/proc/self/status').read().splitlines()\n"
 READ += "    return [line.split()[1] for line in lines if line.startswith(('SigBlk', 'SigIgn'))]\n"
@@ -42,7 +44,7 @@ def test_a_command_has_the_default_of_every_signal_and_blocks_none(tmp_path: Pat
     one.say(b"GO\n")
     assert one.end()["outcome"] == "succeeded"
     one.close()
-    assert [int(line.split()[1], 16) for line in one.log().splitlines()] == [0, 0]
+    assert [int(line.split()[1], 16) & OWN for line in one.log().splitlines()] == [0, 0]
     if server is not None:
         server.stop()
 
@@ -54,7 +56,7 @@ def test_a_flow_of_python_has_what_a_new_interpreter_has(world: World) -> None:
     world.start()
     result = world.run("a").result
     assert isinstance(result, list)
-    assert [int(mask, 16) for mask in result] == [0, PYTHON_IGNORES]
+    assert [int(mask, 16) & OWN for mask in result] == [0, PYTHON_IGNORES]
 
 
 @pytest.mark.usefixtures("careless")
