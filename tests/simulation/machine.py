@@ -87,6 +87,8 @@ class SimulatedWatchlist:
         self._machine = machine
         self._fault = fault
         self._seen: dict[str, Seen] = {}
+        self.want: str | None = None
+        """Nothing is ever short here."""
 
     def __len__(self) -> int:
         return len(self._seen)
