@@ -20,10 +20,10 @@ from controller.model.status import SourceStatus
 from controller.reconcile import Reconciler
 from controller.runs.admission import Admission, Request
 from controller.runs.engine import Engine
+from controller.runs.executors.local.fork_server_client import ForkServer
+from controller.runs.executors.local.launcher import Launcher
 from controller.runs.ids import RunIds
-from controller.runs.launcher import Launcher
-from controller.runs.specification import Specifications
-from controller.runs.warm import ForkServer
+from controller.runs.pinned_deployments import PinnedDeployments
 from controller.settings import flow_environment
 from controller.sources.git import GitSource
 from controller.store import Store, runs
@@ -48,7 +48,7 @@ def main(kind: str, count: int, work: Path) -> None:
     environment = flow_environment()
     engine = Engine(
         store=store,
-        specifications=Specifications(source, store),
+        specifications=PinnedDeployments(source, store),
         clock=clock,
         admission=admission,
         launcher=Launcher(

@@ -1,49 +1,49 @@
 """GitOps for Python flows: commit a YAML file, and the flow runs on time, pinned to the commit.
 
-Importing this package loads nothing but itself; `from controller import flow` loads what user code needs of `flows`.
+Importing this package loads nothing but itself; `from controller import flow` loads what user code needs of `sdk`.
 The way of the data is the order of the folders:
-`sources` -> `manifests` -> `reconcile` -> `scheduling` -> `runs` -> `store` -> `views` -> `cli`, `tui`, `api`.
+`sources` -> `manifests` -> `reconcile` -> `scheduler` -> `runs` -> `store` -> `queries` -> `cli`, `api`.
 See docs/architecture.md.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from controller.flows.artifacts import link as link
-    from controller.flows.artifacts import markdown as markdown
-    from controller.flows.artifacts import table as table
-    from controller.flows.caching import task_input_hash as task_input_hash
-    from controller.flows.context import get_run_context as get_run_context
-    from controller.flows.flow import flow as flow
-    from controller.flows.live import tags as tags
-    from controller.flows.logs import get_run_logger as get_run_logger
-    from controller.flows.options import ConcurrencyLimit as ConcurrencyLimit
-    from controller.flows.specs import CronSchedule as CronSchedule
-    from controller.flows.specs import DeploymentSpec as DeploymentSpec
-    from controller.flows.specs import IntervalSchedule as IntervalSchedule
-    from controller.flows.specs import RRuleSchedule as RRuleSchedule
-    from controller.flows.task import task as task
-    from controller.flows.task import unmapped as unmapped
+    from controller.sdk.artifacts import link as link
+    from controller.sdk.artifacts import markdown as markdown
+    from controller.sdk.artifacts import table as table
+    from controller.sdk.context import get_run_context as get_run_context
+    from controller.sdk.deployment_specs import CronSchedule as CronSchedule
+    from controller.sdk.deployment_specs import DeploymentSpec as DeploymentSpec
+    from controller.sdk.deployment_specs import IntervalSchedule as IntervalSchedule
+    from controller.sdk.deployment_specs import RRuleSchedule as RRuleSchedule
+    from controller.sdk.flow import flow as flow
+    from controller.sdk.flow_options import ConcurrencyLimit as ConcurrencyLimit
+    from controller.sdk.run_context import tags as tags
+    from controller.sdk.run_logger import get_run_logger as get_run_logger
+    from controller.sdk.task import task as task
+    from controller.sdk.task import unmapped as unmapped
+    from controller.sdk.task_cache import task_input_hash as task_input_hash
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "ConcurrencyLimit": "options",
-    "CronSchedule": "specs",
-    "DeploymentSpec": "specs",
-    "IntervalSchedule": "specs",
-    "RRuleSchedule": "specs",
+    "ConcurrencyLimit": "flow_options",
+    "CronSchedule": "deployment_specs",
+    "DeploymentSpec": "deployment_specs",
+    "IntervalSchedule": "deployment_specs",
+    "RRuleSchedule": "deployment_specs",
     "flow": "flow",
     "get_run_context": "context",
-    "get_run_logger": "logs",
+    "get_run_logger": "run_logger",
     "link": "artifacts",
     "markdown": "artifacts",
     "table": "artifacts",
-    "tags": "live",
+    "tags": "run_context",
     "task": "task",
-    "task_input_hash": "caching",
+    "task_input_hash": "task_cache",
     "unmapped": "task",
 }
-"""What user code imports from here, and in which file of `flows` it is."""
+"""What user code imports from here, and in which file of `sdk` it is."""
 
 
 if not TYPE_CHECKING:  # a type checker sees the names above, and no others
@@ -53,7 +53,7 @@ if not TYPE_CHECKING:  # a type checker sees the names above, and no others
         home = _PUBLIC.get(name)
         if home is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        found = getattr(__import__(f"{__name__}.flows.{home}", fromlist=[name]), name)
+        found = getattr(__import__(f"{__name__}.sdk.{home}", fromlist=[name]), name)
         globals()[name] = found
         return found
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from controller import __version__
 from controller.api.operations import Operations
-from controller.api.parameters import Parameters
+from controller.api.parameter_check import Parameters
 from controller.api.serving import Web
 from controller.assembly import make_renderer, make_source
 from controller.clock import Clock, SystemClock
@@ -21,42 +21,36 @@ from controller.errors import GitUnavailableError, SourceError, StoppingError, U
 from controller.manifests import ManifestReader
 from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
+from controller.python_specs import RenderedSource
+from controller.queries.parameter_form import Forms
+from controller.queries.status import StatusView, current_status
 from controller.reconcile import Loop, Overdue, PassResult, Reconciler
 from controller.remotes import RemoteUrl
-from controller.rendering import RenderedSource
-from controller.runs import descriptors
+from controller.runs import file_descriptors
 from controller.runs.admission import Admission
-from controller.runs.beside import flow_process
-from controller.runs.beside.waiting import ready
-from controller.runs.cgroups import own_group
 from controller.runs.engine import Engine
-from controller.runs.environment import usable_bases
+from controller.runs.executors.local.cgroups import own_group
+from controller.runs.executors.local.fork_server_client import ForkServer
+from controller.runs.executors.local.launcher import Launcher
+from controller.runs.executors.local.supervisor import flow_main
+from controller.runs.executors.local.supervisor.poll import ready
+from controller.runs.executors.local.users import FlowUser, check_ways, find_user, let_pass
+from controller.runs.export_protection import Protection, find_protection
+from controller.runs.flow_environment import usable_bases
 from controller.runs.ids import RunIds
-from controller.runs.launcher import Launcher
 from controller.runs.lost_output import mark_lost_output
-from controller.runs.protection import Protection, find_protection
-from controller.runs.requests import Requests
+from controller.runs.operations import RunOperations
+from controller.runs.pinned_deployments import PinnedDeployments
 from controller.runs.retention import Sweeper
-from controller.runs.specification import Specifications
-from controller.runs.storage import Storage
-from controller.runs.users import FlowUser, check_ways, find_user, let_pass
-from controller.runs.warm import ForkServer
-from controller.scheduling import Timetable
-from controller.settings import (
-    PROJECT,
-    Settings,
-    flow_environment,
-    secret_variables,
-    temporary_bases,
-)
+from controller.runs.storage_check import Storage
+from controller.scheduler import Timetable
+from controller.settings import PROJECT, Settings, flow_environment, secret_variables, temporary_bases
 from controller.sources.git import find_git
 from controller.store import Store, runs
-from controller.store.directory import StateDirectory
-from controller.store.history import check_history
-from controller.store.notices import NOTICES, Notices
+from controller.store.condition_file import NOTICES, Notices
+from controller.store.history_check import check_history
 from controller.store.ownership import claim
-from controller.views.forms import Forms
-from controller.views.status import StatusView, look_in
+from controller.store.state_directory import StateDirectory
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +67,7 @@ _OF_THE_TERMINAL = frozenset({signal.SIGTSTP, signal.SIGCONT})
 """Signals that the live view handles: the interpreter writes their numbers to our pipe too."""
 
 
-class Ending:
+class StopSignal:
     """The one reason to end: a signal, or a part that can't go on. Made before anything else."""
 
     def __init__(self, *numbers: signal.Signals) -> None:
@@ -114,8 +108,8 @@ class Ending:
 class Controller:
     """The controller, to be run until `ending`; `failure` says whether that was its own idea."""
 
-    def __init__(self, settings: Settings, ending: Ending, clock: Clock | None = None) -> None:
-        self._open_files = descriptors.raise_limit()
+    def __init__(self, settings: Settings, ending: StopSignal, clock: Clock | None = None) -> None:
+        self._open_files = file_descriptors.raise_limit()
         self._settings = settings
         self._ending = ending
         self._clock = clock or SystemClock()
@@ -134,7 +128,7 @@ class Controller:
         self._timetable = Timetable(lambda name: self._engine.look_at(name), self._clock)
         self._engine = Engine(
             store=self._engine_store,
-            specifications=Specifications(self._source, self._engine_store, location.environment),
+            specifications=PinnedDeployments(self._source, self._engine_store, location.environment),
             clock=self._clock,
             admission=admission,
             launcher=self._launcher(user),
@@ -196,7 +190,7 @@ class Controller:
         self._operations = Operations(
             store=self._store,
             clock=self._clock,
-            runs=Requests(self._store, admission, self._clock, self._engine.wake),
+            runs=RunOperations(self._store, admission, self._clock, self._engine.wake),
             look_at=self._engine.look_at,
             reconcile=self._loop.ask,
             check=parameters.check,
@@ -216,7 +210,7 @@ class Controller:
         if user is not None:
             environment = {**environment, **user.environment}
             code = [] if self._source.is_pinned else [self._settings.location.directory / "any"]
-            check_ways(user, self.state.path, Path(sys.executable).resolve(), Path(flow_process.__file__), *code)
+            check_ways(user, self.state.path, Path(sys.executable).resolve(), Path(flow_main.__file__), *code)
             let_pass(user, self.state.path, self.state.runs)
         return Launcher(
             directory=self.state.runs,
@@ -293,7 +287,7 @@ class Controller:
 
     def look(self) -> StatusView:
         """The picture that `controller status` shows."""
-        return look_in(self._store, self.state, self._settings.location, self._clock.now())
+        return current_status(self._store, self.state, self._settings.location, self._clock.now())
 
     @property
     def failure(self) -> BaseException | None:

@@ -1,8 +1,8 @@
 """Which concrete source is this location's, and what it is asked for: the other half of the composition root.
 
 `app` calls it, and so do `controller doctor` and `controller restore`. Commands that read files or one commit make a
-source of their own (`cli.files`, `cli.plan`, `cli.creating`), and so does the API for a plan (`api.serving`).
-It starts nothing and keeps nothing.
+source of their own (`cli.manifest_files`, `cli.plan`, `cli.deployment_create`), and so does the API for a plan
+(`api.serving`). It starts nothing and keeps nothing.
 """
 
 import logging
@@ -10,23 +10,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from controller.errors import ControllerError, UsageError
+from controller.python_specs import Renderer
+from controller.queries.doctor import Check, checks
 from controller.remotes import RemoteUrl
-from controller.rendering import Renderer
-from controller.runs.protection import Protection, find_protection
-from controller.runs.users import FlowUser
-from controller.settings import (
-    DEFAULT_MAX_RUNNING,
-    Location,
-    flow_environment,
-    git_access,
-    is_git_repository,
-)
-from controller.sources.directory import DirectorySource
+from controller.runs.executors.local.users import FlowUser
+from controller.runs.export_protection import Protection, find_protection
+from controller.settings import DEFAULT_MAX_RUNNING, Location, flow_environment, git_access, is_git_repository
+from controller.sources.directory.source import DirectorySource
 from controller.sources.git import GitSource, RemoteSource
 from controller.sources.source import Source
-from controller.store import Store, sources
-from controller.store.directory import StateDirectory
-from controller.views.health import Check, checks
+from controller.store import Store, source_status
+from controller.store.state_directory import StateDirectory
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +121,7 @@ def _environment(location: Location, state: StateDirectory) -> str | None:
         return location.environment
     try:
         with store.read() as tx:
-            status = sources.find(tx)
+            status = source_status.find(tx)
     except ControllerError:
         status = None
     finally:

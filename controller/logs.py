@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any, Literal
 
-from controller.times import shown
+from controller.time_format import shown
 
 Format = Literal["text", "json"]
 

@@ -16,10 +16,10 @@ from controller.model.runs import Run
 from controller.model.status import Event, EventSeverity, Hold, Withheld
 from controller.reconcile import PassResult
 from controller.runs.admission import Request
-from controller.runs.requests import Backfill, Backfilled, Requests
-from controller.store import Store, Transaction, events, holds, inventory, sources
-from controller.store.names import not_active
-from controller.times import in_utc
+from controller.runs.operations import Backfill, Backfilled, RunOperations
+from controller.store import Store, Transaction, events, holds, inventory, source_status
+from controller.store.name_lookup import not_active
+from controller.time_format import in_utc
 
 MAX_REASON = 500
 MAX_KEY = 200
@@ -51,7 +51,7 @@ class Operations:
         *,
         store: Store,
         clock: Clock,
-        runs: Requests,
+        runs: RunOperations,
         look_at: Callable[[str], None],
         reconcile: Callable[[], Future[PassResult]],
         check: Callable[[str, Mapping[str, Any]], None] = lambda _name, _parameters: None,
@@ -111,12 +111,12 @@ class Operations:
         After the pass that is asked for, `approval` says more.
         """
         with self._store.write() as tx:
-            status = sources.find(tx)
+            status = source_status.find(tx)
             withheld = None if status is None else status.withheld
             if withheld is None:
                 raise NotFoundError("No deletions are withheld.", hint="See `controller status`.")
             _check_digest(digest, withheld)
-            sources.approve(tx, withheld.digest)
+            source_status.approve(tx, withheld.digest)
             names = ", ".join(withheld.deployments)
             self._tell(tx, "PruneApproved", f"{author} approved {withheld.digest}: {names}"[:1000], "source")
         return withheld, self.reconcile()
@@ -125,7 +125,7 @@ class Operations:
         """What became of deletions that were approved, after a pass; None if that did not come to its end."""
         with self._store.read() as tx:
             remaining = tuple(name for name in withheld.deployments if inventory.find(tx, name) is not None)
-            pending = (known := sources.find(tx)) is not None and known.approved == withheld.digest
+            pending = (known := source_status.find(tx)) is not None and known.approved == withheld.digest
         return Approved(
             digest=withheld.digest,
             deleted=tuple(name for name in withheld.deployments if name not in remaining),

@@ -7,23 +7,23 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from controller.api.operations import Operations
-from controller.api.parameters import Parameters
+from controller.api.parameter_check import Parameters
 from controller.clock import Clock
 from controller.errors import SourceError, UsageError
-from controller.reconcile.against_state import plan_against_state
+from controller.queries.restore import last_document
 from controller.reconcile.preview import Preview
+from controller.reconcile.state_comparison import plan_against_state
 from controller.remotes import RemoteUrl
 from controller.settings import Settings
-from controller.sources.directory import DirectorySource
+from controller.sources.directory.source import DirectorySource
 from controller.sources.git import GitSource, NamedCommit
 from controller.sources.source import Source
 from controller.store import Store
-from controller.store.changes import Changes
-from controller.store.directory import StateDirectory
-from controller.views.restoring import last_document
+from controller.store.commit_counter import CommitCounter
+from controller.store.state_directory import StateDirectory
 
 if TYPE_CHECKING:
-    from controller.api.web.server import HttpServer
+    from controller.api.http.server import HttpServer
 
 
 class Web:
@@ -51,8 +51,8 @@ class Web:
 
     def start(self) -> None:
         """Bind and serve. Raises UsageError for an address that was asked for and can't be had."""
-        from controller.api.web.credentials import Credentials
-        from controller.api.web.server import HttpServer
+        from controller.api.http.credentials import Credentials
+        from controller.api.http.server import HttpServer
 
         credentials = Credentials(self._state.path, self._clock)
         self._server = HttpServer(
@@ -99,26 +99,26 @@ class Web:
 
     def _followed(self) -> str:
         """The commit of a remote repository that was seen last."""
-        from controller.store import sources
+        from controller.store import source_status
 
         with self._store.read() as tx:
-            status = sources.find(tx)
+            status = source_status.find(tx)
         if status is None or status.revision is None:
             raise SourceError("The source has not been read yet.")
         return status.revision.rpartition(":")[2]
 
     def _application(self, server: "HttpServer", credentials: Any) -> Any:
-        from controller.api.web.application import make_application
-        from controller.api.web.feed import Feed
-        from controller.api.web.parts import Parts
-        from controller.api.web.streams import Streams
-        from controller.views.board import Board
-        from controller.views.comparison import code_changes
-        from controller.views.fields import Fields
+        from controller.api.http.application import make_application
+        from controller.api.http.event_feed import EventFeed
+        from controller.api.http.responses import Dependencies
+        from controller.api.http.sse import Streams
+        from controller.queries.deployment_cache import DeploymentCache
+        from controller.queries.field_locations import Fields
+        from controller.queries.run_diff import code_changes
 
         streams = Streams()
         server.on_close = streams.closing.set
-        parts = Parts(
+        parts = Dependencies(
             store=self._store,
             state=self._state,
             location=self._settings.location,
@@ -126,7 +126,7 @@ class Web:
             operations=self._operations,
             parameters=self._parameters,
             credentials=credentials,
-            feed=Feed(self._store, Changes(self._state.database), streams),
+            feed=EventFeed(self._store, CommitCounter(self._state.database), streams),
             streams=streams,
             fields=Fields(self._source, self._settings.location.environment, self._clock),
             plan=self.plan,
@@ -136,5 +136,5 @@ class Web:
             cookie=server.cookie,
             is_secure=server.is_secure,
         )
-        board = Board(self._store, Changes(self._state.database), self._clock)
+        board = DeploymentCache(self._store, CommitCounter(self._state.database), self._clock)
         return make_application(parts, board, server.hosts)

@@ -23,21 +23,21 @@ def backfill(location: Location, name: str, since: str, until: str, most: int, d
 
     They run one after another, unless the deployment says `overlap: allow`.
     """
-    from controller.cli import state
-    from controller.cli.output import utc
-    from controller.cli.stored import instant, zone_of
+    from controller.cli import state_access
+    from controller.cli.json_output import utc
+    from controller.cli.state_reading import instant, zone_of
     from controller.clock import SystemClock
 
     now, zone = SystemClock().now(), zone_of(location, name)
     first, last = utc(instant("--from", since, now, zone)), utc(instant("--to", until, now, zone))
-    with state.asking(location) as client:
+    with state_access.connected_client(location) as client:
         answer = client.backfill(name, first, last, most=most, dry_run=dry_run)
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json(answer)
     else:
-        from controller.times import shown
+        from controller.time_format import shown
 
         times = (shown(datetime.fromisoformat(time), zone, timespec="auto") for time in answer["times"])
         for line in times if dry_run else answer["run_ids"]:

@@ -45,7 +45,7 @@ def create(location: Location, file: Path, *, replace: bool) -> int:
 
     A Python spec is executed for that, and written as YAML. Exit 1 if it is not valid; then nothing is written.
     """
-    from controller.cli.creating import create as make
+    from controller.cli.deployment_create import create as make
 
     return make(location, file, replace=replace)
 

@@ -2,7 +2,7 @@
 
 import click
 
-from controller.cli import options, state
+from controller.cli import options, state_access
 from controller.settings import Location
 
 
@@ -17,17 +17,17 @@ def deployments() -> None:
 def list_(location: Location, output: str) -> None:
     """One row for each deployment, problems first."""
     from controller.clock import SystemClock
-    from controller.views.status import look
+    from controller.queries.status import read_status
 
     now = SystemClock().now()
-    found = look(location, now).deployments
+    found = read_status(location, now).deployments
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json(found)
         return
-    from controller.tui.console import show
-    from controller.tui.deployments import deployment_table
+    from controller.cli.terminal.console import show
+    from controller.cli.terminal.deployment_tables import deployment_table
 
     show(deployment_table(found, now))
 
@@ -39,17 +39,17 @@ def list_(location: Location, output: str) -> None:
 def show_(location: Location, name: str, output: str) -> None:
     """Everything about one deployment."""
     from controller.clock import SystemClock
-    from controller.views.details import show_deployment
+    from controller.queries.deployment_details import show_deployment
 
     now = SystemClock().now()
-    with state.looking(location) as tx:
+    with state_access.read_state(location) as tx:
         found = show_deployment(tx, name, now)
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json(found)
         return
-    from controller.tui.console import show
-    from controller.tui.deployments import deployment_detail
+    from controller.cli.terminal.console import show
+    from controller.cli.terminal.deployment_tables import deployment_detail
 
     show(deployment_detail(found, now))

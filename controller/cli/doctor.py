@@ -25,11 +25,11 @@ def doctor(location: Location, output: str, max_running: int | None) -> int:
 
     found = examine(location, max_running)
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json(found)
     else:
-        from controller.cli.output import visible
+        from controller.cli.json_output import visible
 
         for check in found:
             click.echo(visible(f"{check.status:7}  {check.name}: {check.message}"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli import options
-from controller.cli.state import looking_if_any
+from controller.cli.state_access import read_state_if_any
 from controller.errors import NoStateError
 from controller.settings import Location
 
@@ -32,11 +32,11 @@ _FOLLOW_SECONDS = 0.2
 def events(location: Location, about: str | None, *, follow: bool, limit: int, output: str) -> None:
     """Show what happened: what was applied, withheld, held, what failed and what recovered."""
     from controller.store import events as journal
-    from controller.store.names import check_subject
+    from controller.store.name_lookup import check_subject
 
     found, last, zones = [], 0, {}
     try:
-        with looking_if_any(location) as tx:
+        with read_state_if_any(location) as tx:
             if tx is not None:
                 if about is not None:
                     check_subject(tx, about)
@@ -48,7 +48,7 @@ def events(location: Location, about: str | None, *, follow: bool, limit: int, o
         if sys.stderr.isatty():  # a script that starts before the controller has nothing to be warned of
             click.echo(f"{error.message} Waiting for the first.", err=True)
     if output == "json" and not follow:
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json(found)
         return
@@ -69,7 +69,7 @@ def _follow(location: Location, about: str | None, last: int, output: str) -> No
         pause.wait(_FOLLOW_SECONDS)
         new: list[Event] = []
         zones: dict[str, tzinfo | None] = {}
-        with suppress(NoStateError), looking_if_any(location) as tx:
+        with suppress(NoStateError), read_state_if_any(location) as tx:
             if tx is not None:
                 found = journal.after(tx, last, about=about)
                 last = max([last, *(number for number, _ in found)])
@@ -80,14 +80,14 @@ def _follow(location: Location, about: str | None, last: int, output: str) -> No
 
 def _zones(tx: "Transaction", found: "list[Event]") -> "dict[str, tzinfo | None]":
     """The time zones of what these events are about."""
-    from controller.views.details import zone_of
+    from controller.queries.deployment_details import zone_of
 
     return {about: zone_of(tx, about) for about in {event.about for event in found}}
 
 
 def _print_each(found: "list[Event]", zones: "Mapping[str, tzinfo | None]", output: str) -> None:
-    from controller.cli.output import to_json, visible
-    from controller.times import shown
+    from controller.cli.json_output import to_json, visible
+    from controller.time_format import shown
 
     for event in found:
         if output == "json":

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from controller.cli import options
-from controller.cli.parameters import read_parameters
+from controller.cli.parameter_arguments import read_parameters
 from controller.errors import UsageError, unknown_deployment
 from controller.settings import Location
 
 if TYPE_CHECKING:
     from controller.model.deployments import Deployment
-    from controller.runs.foreground import Ending
+    from controller.runs.execute import FlowResult
 
 
 @click.command()
@@ -31,7 +31,7 @@ def execute(
     What the flow prints goes to standard error, its result to standard output. Exit 0 if it succeeded, else 1.
     """
     from controller.clock import SystemClock
-    from controller.runs.foreground import execute as run
+    from controller.runs.execute import execute as run
     from controller.settings import flow_environment, temporary_bases
 
     if location.ref is not None:
@@ -68,7 +68,7 @@ def _flow(location: Location, flow: str) -> "Deployment":
 
 
 def _declared(location: Location, name: str, render_python: bool) -> "Deployment":
-    from controller.cli.files import Target, read
+    from controller.cli.manifest_files import Target, read
     from controller.cli.validate import rendered
 
     wanted = [Target(location.directory, location.path)]
@@ -83,11 +83,11 @@ def _declared(location: Location, name: str, render_python: bool) -> "Deployment
     raise UsageError(f"{name} is not valid{where}.", hint="See `controller validate`.")
 
 
-def _print(ending: "Ending", output: str) -> None:
-    from controller.cli.output import json_text, visible
+def _print(ending: "FlowResult", output: str) -> None:
+    from controller.cli.json_output import json_text, visible
 
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json(ending)
         return

@@ -8,7 +8,7 @@ from controller.cli import options
 from controller.errors import UsageError
 
 if TYPE_CHECKING:
-    from controller.reports.explanations import Explanation
+    from controller.cli.formats.explanations import Explanation
 
 
 @click.command()
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @options.output
 def explain(code: str | None, output: str) -> None:
     """Explain a finding's code; without one, list them all."""
-    from controller.reports import explanations
+    from controller.cli.formats import explanations
 
     if code is None:
         found = [explanations.explain(each) for each in explanations.codes()]
@@ -26,7 +26,7 @@ def explain(code: str | None, output: str) -> None:
     if explanation is None:
         raise _unknown(code)
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json(explanation)
     else:
@@ -35,7 +35,7 @@ def explain(code: str | None, output: str) -> None:
 
 def _print_all(found: "list[Explanation]", output: str) -> None:
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json(found)
         return
@@ -46,7 +46,7 @@ def _print_all(found: "list[Explanation]", output: str) -> None:
 def _unknown(code: str) -> UsageError:
     from difflib import get_close_matches
 
-    from controller.reports.explanations import codes
+    from controller.cli.formats.explanations import codes
 
     by_lower = {each.lower(): each for each in codes()}
     near = get_close_matches(code[:60].lower(), by_lower, 1)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli import options, state
+from controller.cli import options, state_access
 from controller.settings import Location
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ def hold(location: Location, name: str, reason: str, until: str | None, output: 
 
     Runs that are under way finish, and `controller trigger` still works.
     """
-    from controller.cli.stored import instant, zone_of
+    from controller.cli.state_reading import instant, zone_of
     from controller.clock import SystemClock
 
     end = None
     if until is not None:
         end = instant("--until", until, SystemClock().now(), zone_of(location, name), sign=1)
     limit = None if end is None else end.isoformat()
-    with state.asking(location) as client:
+    with state_access.connected_client(location) as client:
         found = client.hold(name, reason, limit)
     _show(found, output)
 
@@ -41,7 +41,7 @@ def hold(location: Location, name: str, reason: str, until: str | None, output: 
 @options.location
 def resume(location: Location, name: str, output: str) -> None:
     """End the hold of a deployment. What fell due meanwhile follows its catch-up policy."""
-    with state.asking(location) as client:
+    with state_access.connected_client(location) as client:
         found = client.resume(name)
     _show(found, output)
 
@@ -49,7 +49,7 @@ def resume(location: Location, name: str, output: str) -> None:
 def _show(found: "DeploymentDetail", output: str) -> None:
     hold = found["hold"]
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json(found)
     elif hold is None:
@@ -57,8 +57,8 @@ def _show(found: "DeploymentDetail", output: str) -> None:
     elif hold["until"] is None:
         click.echo(f"{found['name']} is held.")
     else:
-        from controller.calendar import one_zone
-        from controller.times import shown
+        from controller.schedules import one_zone
+        from controller.time_format import shown
 
         zone = one_zone(schedule["timezone"] for schedule in found["schedules"])
         click.echo(f"{found['name']} is held until {shown(datetime.fromisoformat(hold['until']), zone)}.")

@@ -98,7 +98,7 @@ def _start_repository(directory: Path, files: list[str]) -> None:
 
 def _tell(directory: Path, files: list[str], output: str, *, is_committed: bool) -> None:
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json({"directory": str(directory), "files": files, "committed": is_committed})
         return

@@ -2,7 +2,7 @@
 
 import click
 
-from controller.cli import options, state
+from controller.cli import options, state_access
 from controller.settings import Location
 
 
@@ -11,10 +11,10 @@ from controller.settings import Location
 @options.location
 def login(location: Location, output: str) -> None:
     """Print a link that opens the dashboard in a browser. It works once, within ten minutes."""
-    with state.asking(location) as client:
+    with state_access.connected_client(location) as client:
         url = client.login_link()
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json({"url": url})
     else:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from controller import __version__
-from controller.cli import streams
+from controller.cli import standard_streams
 from controller.errors import ControllerError, UsageError
 
 COMMANDS = {
@@ -73,7 +73,7 @@ def cli() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line; returns its exit code. No traceback ever gets out, unless CONTROLLER_DEBUG is set."""
-    streams.prepare()
+    standard_streams.prepare()
     try:
         _check(arguments)
         code = cli.main(args=list(arguments), prog_name="controller", standalone_mode=False)
@@ -88,7 +88,7 @@ def run(arguments: Sequence[str]) -> int:
         return 128 + signal.SIGINT
     except BrokenPipeError:
         # Whoever read our output has seen enough.
-        streams.discard_output()
+        standard_streams.discard_output()
         return 128 + signal.SIGPIPE
     except OSError as error:
         return _refused_by_system(error, arguments)
@@ -106,8 +106,8 @@ def _check(arguments: Sequence[str]) -> None:
 def _refused_by_system(error: OSError, arguments: Sequence[str]) -> int:
     """Say what the system refused while which command did its work."""
     command = next((argument for argument in arguments if not argument.startswith("-")), "")
-    if error.filename == streams.STANDARD_OUTPUT:
-        streams.discard_output()
+    if error.filename == standard_streams.STANDARD_OUTPUT:
+        standard_streams.discard_output()
         _complain(f"standard output can't be written to: {error.strerror}.", None)
     elif _has_lost_directory():
         _complain(
@@ -129,7 +129,7 @@ def _has_lost_directory() -> bool:
 
 
 def _complain(message: str, hint: str | None) -> None:
-    from controller.cli.output import visible
+    from controller.cli.json_output import visible
 
     click.echo(visible(f"error: {message}"), err=True)
     if hint is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from controller.cli import options, state
+from controller.cli import options, state_access
 from controller.errors import NoStateError, UsageError
 from controller.settings import Location
 
@@ -64,13 +64,13 @@ def _of_deployment(
     The times are shown in the zone `named`, else in the schedules' one zone, else in the machine's. A local time in
     `after` is one of the first two, else UTC.
     """
-    from controller.calendar import zone
-    from controller.cli.files import Target, read_targets
-    from controller.views.details import common_zone, declared_fire_times, fire_times, zone_of
+    from controller.cli.manifest_files import Target, read_targets
+    from controller.queries.deployment_details import common_zone, declared_fire_times, fire_times, zone_of
+    from controller.schedules import zone
 
     asked = None if named is None else zone(named)
     if location.ref is None and location.environment is None:
-        with suppress(NoStateError), state.looking_if_any(location) as tx:
+        with suppress(NoStateError), state_access.read_state_if_any(location) as tx:
             if tx is not None:
                 local = asked or zone_of(tx, name)
                 return fire_times(tx, name, _instant(after, local), count), local
@@ -81,7 +81,7 @@ def _of_deployment(
 
 
 def _instant(after: str | None, local: tzinfo | None) -> datetime:
-    from controller.cli.stored import instant
+    from controller.cli.state_reading import instant
     from controller.clock import SystemClock
 
     now = SystemClock().now()
@@ -91,8 +91,8 @@ def _instant(after: str | None, local: tzinfo | None) -> datetime:
 def _of_expression(
     kind: str, expression: dict[str, Any], given: str | None, count: int
 ) -> tuple[list[datetime], tzinfo]:
-    from controller.calendar import check, next_fire_times, parse_duration, parse_time, zone
     from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
+    from controller.schedules import check, next_fire_times, parse_duration, parse_time, zone
 
     def rule() -> Rule:
         if kind == "cron":
@@ -115,11 +115,11 @@ def _of_expression(
 
 def _print(times: list[datetime], zone: tzinfo | None, output: str) -> None:
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json({"fire_times": times})
         return
-    from controller.times import shown
+    from controller.time_format import shown
 
     for time in times:
         click.echo(shown(time, zone, timespec="auto"))

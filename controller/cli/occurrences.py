@@ -16,9 +16,9 @@ from controller.settings import Location
 @options.location
 def occurrences(location: Location, name: str, since: str | None, until: str | None, limit: int, output: str) -> None:
     """The due times of a deployment, newest first: which run each became, or why it was skipped."""
-    from controller.cli.stored import instant, reading, zone_of
+    from controller.cli.state_reading import instant, reading, zone_of
     from controller.clock import SystemClock
-    from controller.views.occurrences import list_occurrences
+    from controller.queries.occurrences import list_occurrences
 
     now = SystemClock().now()
     zone = zone_of(location, name)
@@ -29,11 +29,11 @@ def occurrences(location: Location, name: str, since: str | None, until: str | N
             raise unknown_deployment(name, ())
         found = list_occurrences(tx, name, limit, since=first, until=last)
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json(found)
         return
-    from controller.tui.console import show
-    from controller.tui.occurrences import occurrence_table
+    from controller.cli.terminal.console import show
+    from controller.cli.terminal.occurrence_table import occurrence_table
 
     show(occurrence_table(found, zone))

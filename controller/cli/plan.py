@@ -40,19 +40,19 @@ def plan(location: Location, base: str | None, head: str | None, output: str) ->
     now = SystemClock().now()
     view = _against_state(location, head, now) if base is None else _between(location, base, head, now)
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json(view)
     else:
-        from controller.reports import plans
+        from controller.cli.formats import plan_report
 
-        click.echo(plans.as_markdown(view) if output == "markdown" else plans.as_text(view))
+        click.echo(plan_report.as_markdown(view) if output == "markdown" else plan_report.as_text(view))
     return 0 if view.is_empty else 1
 
 
 def _between(location: Location, base: str, head: str | None, now: datetime) -> "Preview":
     """From one commit of the repository to another."""
-    from controller.reconcile.between import plan_between
+    from controller.reconcile.commit_comparison import plan_between
 
     after = _commit(location, head or location.ref or "HEAD")
     return plan_between(_commit(location, base), after, location.environment, now)
@@ -61,8 +61,8 @@ def _between(location: Location, base: str, head: str | None, now: datetime) -> 
 def _against_state(location: Location, head: str | None, now: datetime) -> "Preview":
     """From what a controller has applied to a commit, or to a directory as it is."""
     from controller.errors import NoStateError
-    from controller.reconcile.against_state import plan_against_state
-    from controller.store.opening import open_to_look
+    from controller.reconcile.state_comparison import plan_against_state
+    from controller.store.open_state import open_to_look
 
     try:
         store = open_to_look(location)
@@ -87,7 +87,7 @@ def _commit(location: Location, name: str | None) -> "Source":
     if not is_git_repository(location.directory):
         if name is not None:
             raise UsageError(f"{location.repo} is not a git repository: it has no commit {name}.")
-        from controller.sources.directory import DirectorySource
+        from controller.sources.directory.source import DirectorySource
 
         return DirectorySource(location.directory, path=location.path)
     if name is not None:

@@ -2,7 +2,7 @@
 
 import click
 
-from controller.cli import options, state
+from controller.cli import options, state_access
 from controller.settings import Location
 
 
@@ -12,17 +12,17 @@ from controller.settings import Location
 @options.location
 def reconcile(location: Location, *, wait: bool, output: str) -> int:
     """Look at the source now, without waiting for the next interval."""
-    with state.asking(location) as client:
+    with state_access.connected_client(location) as client:
         client.reconcile(wait=wait)
         source = client.source()
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json({"revision": source["revision"], "conditions": source["conditions"]})
     elif not wait:
         click.echo("It looks now.")
     else:
-        from controller.cli.output import visible
+        from controller.cli.json_output import visible
 
         click.echo(f"revision {source['revision']}")
         for found in source["conditions"]:
@@ -40,10 +40,10 @@ def approve(location: Location, digest: str, output: str) -> int:
 
     Its first 12 characters, with or without `sha256:`, are enough if no other digest begins with them.
     """
-    with state.asking(location) as client:
+    with state_access.connected_client(location) as client:
         done = client.approve(digest)
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json(done)
     else:

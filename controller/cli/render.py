@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @options.location
 def render(location: Location, name: str | None, output: str) -> int:
     """Print the documents after defaults and overlay: all, or the one of this name. Exit 1 if any is bad."""
-    from controller.cli.files import Target, read_targets
+    from controller.cli.manifest_files import Target, read_targets
     from controller.model.findings import Severity
 
     desired = read_targets([Target(location.directory, location.path)], location)
@@ -51,7 +51,7 @@ def _chosen(desired: "DesiredState", name: str | None) -> "tuple[list[Deployment
 def _print(found: "Sequence[Deployment]", output: str, *, is_single: bool) -> None:
     documents = [deployment.document for deployment in found]
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json(documents[0] if is_single else documents)
         return
@@ -61,7 +61,7 @@ def _print(found: "Sequence[Deployment]", output: str, *, is_single: bool) -> No
 
 
 def _complain(finding: "Finding") -> None:
-    from controller.cli.output import visible
+    from controller.cli.json_output import visible
 
     place = f"{finding.file}:{finding.line}:{finding.column}"
     click.echo(visible(f"{place}: {finding.severity}: {finding.message} [{finding.code}]"), err=True)

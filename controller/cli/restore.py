@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli import options, state
+from controller.cli import options, state_access
 from controller.errors import UsageError
 from controller.settings import Location
 
@@ -28,7 +28,7 @@ def restore(location: Location, name: str, *, write: bool, output: str) -> None:
     found = _excerpt(location, entry)
     target = _write(location, entry, found) if write else None
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json(found.document)
     elif target is None:
@@ -38,16 +38,16 @@ def restore(location: Location, name: str, *, write: bool, output: str) -> None:
 
 
 def _entry(location: Location, name: str) -> "InventoryEntry":
-    from controller.views.restoring import last_entry
+    from controller.queries.restore import last_entry
 
-    with state.looking(location) as tx:
+    with state_access.read_state(location) as tx:
         return last_entry(tx, name)
 
 
 def _excerpt(location: Location, entry: "InventoryEntry") -> "Excerpt":
     from controller.assembly import make_source
-    from controller.store.directory import StateDirectory
-    from controller.views.restoring import last_document
+    from controller.queries.restore import last_document
+    from controller.store.state_directory import StateDirectory
 
     return last_document(entry, make_source(location, StateDirectory(location.state_dir), working_tree=False))
 

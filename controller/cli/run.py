@@ -10,7 +10,7 @@ from controller.cli import options
 from controller.settings import Location
 
 if TYPE_CHECKING:
-    from controller.app import Controller, Ending
+    from controller.app import Controller, StopSignal
 
 LIVE_SECONDS = 1.0
 STOP_SECONDS = 9.0
@@ -91,14 +91,14 @@ def run(location: Location, once: bool, log_format: Any, **chosen: Any) -> int:
     Ctrl-C or SIGTERM ends it; flows that run go on, and the next controller takes them over.
     """
     from controller import logs
-    from controller.app import Controller, Ending
-    from controller.runs.reaping import leave_reaper_behind
+    from controller.app import Controller, StopSignal
+    from controller.runs.orphan_reaper import leave_reaper_behind
     from controller.settings import forget_git_environment, has_screen, is_debugging
 
     leave_reaper_behind()
     forget_git_environment()
     is_live = sys.stdout.isatty() and has_screen() and log_format is None and not once
-    ending = Ending(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    ending = StopSignal(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     controller = Controller(_settings(location, chosen), ending)
     log_file = controller.state.log if is_live else None
     logs.configure(log_format or "text", to=log_file, with_tracebacks=is_debugging())
@@ -119,7 +119,7 @@ def run(location: Location, once: bool, log_format: Any, **chosen: Any) -> int:
 
 
 def _settings(location: Location, chosen: dict[str, Any]) -> Any:
-    from controller.calendar import parse_duration
+    from controller.schedules import parse_duration
     from controller.settings import Settings, parse_listen
 
     given = {"max_running": chosen["max_running"]} if chosen["max_running"] is not None else {}
@@ -149,8 +149,8 @@ def _once(controller: "Controller") -> int:
     return 1 if any(condition.status is False for condition in result.status.conditions) else 0
 
 
-def _live(controller: "Controller", ending: "Ending") -> None:
+def _live(controller: "Controller", ending: "StopSignal") -> None:
+    from controller.cli.terminal.live_view import live
     from controller.clock import SystemClock
-    from controller.tui.live import live
 
     live(controller.look, SystemClock(), lambda: ending.wait(LIVE_SECONDS))

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from controller.cli import options, state
+from controller.cli import options, state_access
 from controller.settings import Location
 
 
@@ -18,7 +18,7 @@ def cancel(location: Location, run_id: str, reason: str | None, output: str) -> 
     """End a run: at once if it waits, else its flow is ended first (SIGTERM, then SIGKILL)."""
     said = reason or "cancelled by request"
     whole = _whole(location, run_id)
-    with state.asking(location) as client:
+    with state_access.connected_client(location) as client:
         answer = client.cancel(whole, said)
     print_answer(answer, output)
     return 0
@@ -34,7 +34,7 @@ def retry(location: Location, run_id: str, wait: bool, output: str) -> int:
     import secrets
 
     old = _whole(location, run_id)
-    with state.asking(location) as client:
+    with state_access.connected_client(location) as client:
         answer = client.retry(old, idempotency_key=secrets.token_hex(16))
     if not wait:
         print_answer(answer, output)
@@ -54,7 +54,7 @@ def watch(location: Location, run_id: str, output: str) -> int:
 def print_answer(answer: Mapping[str, Any], output: str) -> None:
     """Print the run that an answer names, and its state."""
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json(answer)
     else:
@@ -62,13 +62,13 @@ def print_answer(answer: Mapping[str, Any], output: str) -> None:
 
 
 def _watch(location: Location, run_id: str, output: str, *, is_told: bool) -> int:
-    from controller.cli import stored
+    from controller.cli import state_reading
     from controller.model.runs import RunState
-    from controller.store.directory import StateDirectory
+    from controller.store.state_directory import StateDirectory
 
-    run = stored.follow(StateDirectory(location.state_dir), run_id, _tell if is_told else None)
+    run = state_reading.follow(StateDirectory(location.state_dir), run_id, _tell if is_told else None)
     if output == "json":
-        from controller.cli.output import print_json, to_json
+        from controller.cli.json_output import print_json, to_json
 
         print_json({"run_id": run.id, **to_json(run)})
     elif not is_told:
@@ -77,7 +77,7 @@ def _watch(location: Location, run_id: str, output: str, *, is_told: bool) -> in
 
 
 def _tell(run: Any) -> None:
-    from controller.cli.output import visible
+    from controller.cli.json_output import visible
 
     remark = f"waits: {run.waiting}" if run.waiting is not None else run.reason
     attempt = f" (attempt {run.attempt} of {run.attempts})" if run.attempts > 1 and run.attempt else ""
@@ -86,6 +86,6 @@ def _tell(run: Any) -> None:
 
 def _whole(location: Location, run_id: str) -> str:
     """The whole id of a run of which a part was given. Raises NotFoundError."""
-    from controller.cli import stored
+    from controller.cli import state_reading
 
-    return str(stored.find(location, run_id)[0].id)
+    return str(state_reading.find(location, run_id)[0].id)

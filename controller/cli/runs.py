@@ -12,7 +12,7 @@ import click
 
 from controller.cli import options, run_actions
 from controller.cli.log_output import LogWriter
-from controller.cli.stored import find, instant, reading, zone_of
+from controller.cli.state_reading import find, instant, reading, zone_of
 from controller.settings import Location, wants_colours
 
 FOLLOW_SECONDS = 0.2
@@ -62,8 +62,8 @@ def list_(  # noqa: PLR0913
     """Runs, newest first."""
     from controller.clock import SystemClock
     from controller.model.runs import RunState
+    from controller.queries.runs import list_runs, stored
     from controller.store.run_search import RunFilter
-    from controller.views.runs import list_runs, stored
 
     now, zone = SystemClock().now(), zone_of(location, deployment)
     wanted = RunFilter(
@@ -80,19 +80,19 @@ def list_(  # noqa: PLR0913
         if tx is not None and not found:
             _check_names(tx, deployment, tag)
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json(found)
         return
-    from controller.tui.console import show
-    from controller.tui.runs import run_table
+    from controller.cli.terminal.console import show
+    from controller.cli.terminal.run_tables import run_table
 
     show(run_table(found, now, is_filtered=any((deployment, state, tag, trigger, revision, since, until))))
 
 
 def _check_names(tx: Any, deployment: str | None, tag: str | None) -> None:
     """Raises NotFoundError for a name or tag that explains why no run was found: nothing recorded has it."""
-    from controller.store.names import check_recorded, check_tag
+    from controller.store.name_lookup import check_recorded, check_tag
 
     if deployment is not None:
         check_recorded(tx, deployment)
@@ -110,12 +110,12 @@ def show_(location: Location, run_id: str, output: str) -> None:
 
     found = find(location, run_id)[0]
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json(found)
         return
-    from controller.tui.console import show
-    from controller.tui.runs import run_detail
+    from controller.cli.terminal.console import show
+    from controller.cli.terminal.run_tables import run_detail
 
     show(run_detail(found, SystemClock().now(), zone_of(location, found.deployment)))
 
@@ -160,7 +160,7 @@ class _LogPrinter:
 
     def _skip_all_but(self, lines: int) -> None:
         """See to it that only the last so many lines are printed; those between attempts count, too."""
-        from controller.runs.logs import log_files
+        from controller.runs.log_files import log_files
 
         for path in reversed(log_files(self._directory, self._run_id)):
             with path.open("rb") as stream:
@@ -181,7 +181,7 @@ class _LogPrinter:
             pause.wait(FOLLOW_SECONDS)
 
     def _print_new(self) -> None:
-        from controller.runs.logs import log_files, separator
+        from controller.runs.log_files import log_files, separator
 
         before: Path | None = None
         for path in log_files(self._directory, self._run_id):
@@ -219,7 +219,7 @@ def _tail_start(stream: Any, lines: int) -> tuple[int, int]:
 
 def _ended(location: Location, run_id: str) -> Callable[[], bool]:
     from controller.model.runs import RunState
-    from controller.views.runs import find_run
+    from controller.queries.runs import find_run
 
     def is_ended() -> bool:
         with reading(location) as (tx, _):

@@ -14,7 +14,7 @@ from controller.settings import Location
 
 if TYPE_CHECKING:
     from controller.clock import Clock
-    from controller.views.status import StatusView
+    from controller.queries.status import StatusView
 
 WATCH_SECONDS = 1.0
 
@@ -26,40 +26,40 @@ WATCH_SECONDS = 1.0
 def status(location: Location, watch: bool, output: str) -> None:
     """Show the source, the deployments (problems first), runs and events."""
     from controller.clock import SystemClock
+    from controller.queries.status import read_status
     from controller.settings import has_screen
-    from controller.views.status import look
 
     clock = SystemClock()
     if watch and output == "text" and sys.stdout.isatty() and has_screen():
-        from controller.tui.live import watch as watch_live
+        from controller.cli.terminal.live_view import watch as watch_live
 
-        watch_live(lambda: look(location, clock.now()), clock)
+        watch_live(lambda: read_status(location, clock.now()), clock)
         return
     if watch:
-        _print_changes(lambda: look(location, clock.now()), clock, output)
+        _print_changes(lambda: read_status(location, clock.now()), clock, output)
         return
-    view = look(location, clock.now())
+    view = read_status(location, clock.now())
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json(view)
         return
-    from controller.tui.console import show
-    from controller.tui.status import render_status
+    from controller.cli.terminal.console import show
+    from controller.cli.terminal.status_view import render_status
 
     show(render_status(view, clock.now()))
 
 
-def _print_changes(look: "Callable[[], StatusView]", clock: "Clock", output: str) -> None:
+def _print_changes(read_status: "Callable[[], StatusView]", clock: "Clock", output: str) -> None:
     """Without a terminal: the picture whenever it has changed; as JSON, one object a line."""
-    from controller.cli.output import to_json
-    from controller.tui.console import show
-    from controller.tui.status import render_status
+    from controller.cli.json_output import to_json
+    from controller.cli.terminal.console import show
+    from controller.cli.terminal.status_view import render_status
 
     before, pause = "", threading.Event()
     with suppress(KeyboardInterrupt):
         while True:
-            view = look()
+            view = read_status()
             now = json.dumps(to_json(view))
             if now != before and output == "json":
                 click.echo(now)

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from controller.cli import options, state
-from controller.cli.parameters import read_parameters
+from controller.cli import options, state_access
+from controller.cli.parameter_arguments import read_parameters
 from controller.cli.run_actions import print_answer
 from controller.settings import Location
 
@@ -41,7 +41,7 @@ def trigger(
 
     parameters = read_parameters(pairs, params)
     key = secrets.token_hex(16) if idempotency_key is None else idempotency_key
-    with state.asking(location) as client:
+    with state_access.connected_client(location) as client:
         answer = client.trigger(name, parameters, idempotency_key=key)
     if not (wait or logs):
         print_answer(answer, output)
@@ -50,13 +50,13 @@ def trigger(
 
 
 def _follow(location: Location, run_id: str, output: str, *, logs: bool) -> int:
+    from controller.cli.json_output import visible
     from controller.cli.log_output import LogWriter
-    from controller.cli.output import visible
-    from controller.cli.stored import follow, zone_of
+    from controller.cli.state_reading import follow, zone_of
     from controller.model.runs import RunState
-    from controller.runs.logs import log_pieces
+    from controller.runs.log_files import log_pieces
     from controller.settings import wants_colours
-    from controller.store.directory import StateDirectory
+    from controller.store.state_directory import StateDirectory
 
     directory = StateDirectory(location.state_dir)
     run = follow(directory, run_id)
@@ -67,7 +67,7 @@ def _follow(location: Location, run_id: str, output: str, *, logs: bool) -> int:
             writer.write(piece if isinstance(piece, bytes) else piece.read_bytes())
         writer.close()
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json({"run_id": run.id, **_as_dict(run)})
     else:
@@ -80,7 +80,7 @@ def _follow(location: Location, run_id: str, output: str, *, logs: bool) -> int:
 
 
 def _as_dict(run: Any) -> dict[str, Any]:
-    from controller.cli.output import to_json
+    from controller.cli.json_output import to_json
 
     found: dict[str, Any] = to_json(run)
     return found

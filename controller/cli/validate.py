@@ -15,10 +15,10 @@ from controller.errors import UsageError
 from controller.settings import Location
 
 if TYPE_CHECKING:
-    from controller.cli.files import Reading
+    from controller.cli.manifest_files import Reading
     from controller.model.findings import Finding
+    from controller.queries.declared_deployments import DeclaredView
     from controller.sources.source import Source
-    from controller.views.declared import DeclaredView
 
 _FORMATS = ["text", "json", "github", "sarif"]
 _PIPED_WIDTH = 120
@@ -35,7 +35,7 @@ def validate(location: Location, paths: tuple[Path, ...], output: str, *, verbos
 
     Every environment is checked, or only the one of --environment.
     """
-    from controller.cli.files import Target, read, targets
+    from controller.cli.manifest_files import Target, read, targets
     from controller.model.findings import Severity
 
     if verbose and output in ("github", "sarif"):
@@ -51,15 +51,15 @@ def validate(location: Location, paths: tuple[Path, ...], output: str, *, verbos
     counts = {"files": reading.desired.file_count, "deployments": len(reading.desired.deployments)}
     if output == "sarif":
         from controller import __version__
-        from controller.reports import sarif
+        from controller.cli.formats import sarif
 
         click.echo(sarif.render(findings, version=__version__))
     elif output == "github":
-        from controller.reports import github
+        from controller.cli.formats import github
 
         _print(github.render(findings), findings, counts)
     elif output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         shown = {"valid": is_valid, **counts, "findings": [_shown(finding, base) for finding in findings]}
         print_json({**shown, "declared": _declared(reading, base)} if verbose else shown)
@@ -70,7 +70,7 @@ def validate(location: Location, paths: tuple[Path, ...], output: str, *, verbos
 
 def rendered(source: "Source") -> "Source":
     """The source with its Python specs executed, as the controller executes them."""
-    from controller.rendering import RenderedSource, Renderer
+    from controller.python_specs import RenderedSource, Renderer
     from controller.settings import flow_environment
 
     return RenderedSource(source, Renderer(environment=flow_environment()))
@@ -82,8 +82,8 @@ def _text(reading: "Reading", base: Path | None) -> str:
     import shutil
     import sys
 
-    from controller.reports import text
-    from controller.reports.sources import source_lines
+    from controller.cli.formats import text
+    from controller.cli.formats.source_lines import source_lines
 
     contents = {_from_here(path, base): content for path, content in reading.contents.items()}
     findings = [replace(finding, file=_from_here(finding.file, base)) for finding in reading.desired.findings]
@@ -94,7 +94,7 @@ def _text(reading: "Reading", base: Path | None) -> str:
 
 def _declared(reading: "Reading", base: Path | None) -> "list[DeclaredView]":
     from controller.clock import SystemClock
-    from controller.views.declared import declared_views
+    from controller.queries.declared_deployments import declared_views
 
     views = declared_views(reading.desired, SystemClock().now())
     return [replace(view, file=_from_here(view.file, base)) for view in views]
@@ -129,12 +129,12 @@ def _from_here(file: str, base: Path | None) -> str:
 def _print(
     text: str, findings: "Iterable[Finding]", counts: dict[str, int], declared: "Sequence[DeclaredView]" = ()
 ) -> None:
-    from controller.cli.output import counted
+    from controller.cli.json_output import counted
 
     if text:
         click.echo(text)
     if declared:
-        from controller.reports.declared import render
+        from controller.cli.formats.declared_list import render
 
         click.echo(render(declared))
     severities = [finding.severity.value for finding in findings]

@@ -23,7 +23,7 @@ def version(output: str) -> None:
         except PackageNotFoundError:
             continue
     if output == "json":
-        from controller.cli.output import print_json
+        from controller.cli.json_output import print_json
 
         print_json(found)
         return

@@ -1,23 +1,23 @@
 """Bytes of manifests to documents, findings and the desired state: the only package that knows YAML and JSON Schema.
 
-The way of the data: `load` (with `tree`, `scalars`, `syntax`) -> `overlays` (with `merging`, `project`) -> `schema`
-(with `accept`, `wording`) -> `build` (with `targets`, `rules`, `schedules`, `policies`) -> `reader`. Called by the
-reconciler, by runs, and by the commands that look at files. Nothing here reads files, the clock, the environment or the
-network, and no bad input raises.
+The way of the data: `yaml` -> `overlays` (with `merge`, `project_file`)
+-> `schema_validation` (with `fast_schema`, `schema_messages`) -> `build` (with `run_targets`, `field_rules`,
+`schedule_fields`, `policy_fields`) -> `reader`. Called by the reconciler, by runs, and by the commands that look at
+files. Nothing here reads files, the clock, the environment or the network, and no bad input raises.
 """
 
 from controller.manifests.build import build_deployment
-from controller.manifests.canonical import digest
-from controller.manifests.dump import as_yaml
-from controller.manifests.excerpts import Excerpt, excerpt
-from controller.manifests.parsed import ParsedFiles
-from controller.manifests.project import project_document
+from controller.manifests.canonical_json import digest
+from controller.manifests.extract import Excerpt, excerpt
+from controller.manifests.field_locations import SourceLocation, field_places
+from controller.manifests.field_rules import looks_secret
+from controller.manifests.parse_cache import ParsedFiles
+from controller.manifests.project_file import project_document
 from controller.manifests.reader import DesiredState, ManifestReader
-from controller.manifests.rendered import NOT_RENDERED
-from controller.manifests.rules import looks_secret
-from controller.manifests.schema import deployment_schema_text, schema_text
-from controller.manifests.tree import MAX_DEPTH
-from controller.manifests.whereabouts import Whereabouts, field_places
+from controller.manifests.rendered_specs import NOT_RENDERED
+from controller.manifests.schema_validation import deployment_schema_text, schema_text
+from controller.manifests.yaml.builder import MAX_DEPTH
+from controller.manifests.yaml.dump import as_yaml
 
 __all__ = [
     "MAX_DEPTH",
@@ -26,7 +26,7 @@ __all__ = [
     "Excerpt",
     "ManifestReader",
     "ParsedFiles",
-    "Whereabouts",
+    "SourceLocation",
     "as_yaml",
     "build_deployment",
     "deployment_schema_text",

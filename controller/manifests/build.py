@@ -10,16 +10,16 @@ from datetime import datetime
 from typing import Any
 
 from controller.errors import StateError
-from controller.manifests.canonical import digest
-from controller.manifests.commands import check_command_files
-from controller.manifests.drafts import Draft
-from controller.manifests.flows import Flows, check_flow, check_working_directory
-from controller.manifests.nodes import Document, Node, Place, Problem, shorten
-from controller.manifests.policies import check_queue, read_policies
-from controller.manifests.rules import check_rules
-from controller.manifests.schedules import read_duration, read_schedules
-from controller.manifests.schema import check_shape
-from controller.manifests.targets import read_target, read_working_directory
+from controller.manifests.canonical_json import digest
+from controller.manifests.command_checks import check_command_files
+from controller.manifests.field_rules import check_rules
+from controller.manifests.flow_references import Flows, check_flow, check_working_directory
+from controller.manifests.policy_fields import check_queue, read_policies
+from controller.manifests.run_targets import read_target, read_working_directory
+from controller.manifests.schedule_fields import read_duration, read_schedules
+from controller.manifests.schema_validation import check_shape
+from controller.manifests.validation_context import ValidationContext
+from controller.manifests.yaml.nodes import Document, Node, Position, Problem, shorten
 from controller.model.deployments import CommandTarget, Deployment, FlowTarget, Target
 from controller.model.findings import Severity
 
@@ -34,8 +34,8 @@ class Built:
 
     name: str | None
     identity: str | None
-    place: Place
-    renamed: Place
+    place: Position
+    renamed: Position
     deployment: Deployment | None
     problems: tuple[Problem, ...]
 
@@ -54,7 +54,7 @@ def build(
     whether the flow is there and takes the parameters.
     """
     root = document.root
-    draft = Draft(root, ())
+    draft = ValidationContext(root, ())
     known = {problem.place[:3] for problem in document.problems}
     shape = (problem for problem in check_shape(root) if problem.place[:3] not in known)
     draft.problems += [*document.problems, *shape]
@@ -75,7 +75,7 @@ def build(
 
 def build_deployment(document: Mapping[str, Any], file: str, line: int) -> Deployment:
     """The deployment that a stored document describes. Raises StateError if it is not valid (any more)."""
-    built = build(Document(root=Node(dict(document), Place(line, 1))), file, None)
+    built = build(Document(root=Node(dict(document), Position(line, 1))), file, None)
     if built.deployment is None:
         first = next(problem for problem in built.problems if problem.severity is Severity.ERROR)
         name = shorten(built.name or "without a name")
@@ -90,13 +90,13 @@ def check_parts(
     root: Node, problems: Iterable[Problem], queues: Collection[str], now: datetime | None
 ) -> tuple[Problem, ...]:
     """Everything that is wrong with a partial deployment, beginning with these problems of its shape."""
-    draft = Draft(root, tuple(problems))
+    draft = ValidationContext(root, tuple(problems))
     check_queue(draft, queues)
     _parts(draft, "", now)
     return tuple(draft.problems)
 
 
-def _parts(draft: Draft, file: str, now: datetime | None) -> tuple[Target | None, dict[str, Any]]:
+def _parts(draft: ValidationContext, file: str, now: datetime | None) -> tuple[Target | None, dict[str, Any]]:
     """What it runs, and the other fields of a Deployment that are more than copied."""
     target = read_target(draft, file)
     check_rules(draft)
@@ -108,7 +108,7 @@ def _parts(draft: Draft, file: str, now: datetime | None) -> tuple[Target | None
     return target, {"schedules": schedules, "timeout": timeout, "working_directory": directory, **policies}
 
 
-def _deployment(draft: Draft, file: str, now: datetime | None, flows: Flows | None) -> Deployment | None:
+def _deployment(draft: ValidationContext, file: str, now: datetime | None, flows: Flows | None) -> Deployment | None:
     target, parts = _parts(draft, file, now)
     if flows is not None and isinstance(target, FlowTarget):
         check_flow(draft, target, flows)

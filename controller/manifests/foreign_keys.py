@@ -1,14 +1,13 @@
 """What did somebody mean who wrote a key of Prefect, Airflow, Dagu, Kubernetes, GitHub Actions, crontab or compose?
 
-`wording` asks for keys that the format does not have, and for values of another type than a key takes. A hint says what
-to write, on one line of YAML that is valid where the key stood.
+`schema_messages` asks for keys that the format does not have, and for values of another type than a key takes. A hint
+says what to write, on one line of YAML that is valid where the key stood.
 """
 
 import json
 from typing import Any
 
-from controller.calendar import spoken_schedule
-from controller.manifests.commands import yaml_word
+from controller.manifests.command_checks import yaml_word
 from controller.manifests.foreign_values import (
     NO_SCHEDULE,
     RULES,
@@ -35,7 +34,8 @@ from controller.manifests.foreign_values import (
     tags_of,
     variables_of,
 )
-from controller.manifests.nodes import Path
+from controller.manifests.yaml.nodes import Path
+from controller.schedules import spoken_schedule
 
 _LONGEST = 300
 _PROCESS = "runs are processes on the controller's machine"

@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from controller.calendar import odd_steps, parse_duration, spoken_length, spoken_schedule
 from controller.errors import ScheduleError
-from controller.manifests.commands import command_words
+from controller.manifests.command_checks import command_words
 from controller.model.schedules import Cron
+from controller.schedules import odd_steps, parse_duration, spoken_length, spoken_schedule
 
 _LEAST_SECONDS = 60
 """A smaller number in place of a schedule may mean minutes or hours."""

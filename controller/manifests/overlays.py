@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from controller.manifests.build import Built, build
-from controller.manifests.flows import Flows
-from controller.manifests.merging import default, overlay, relocate, removed, without
-from controller.manifests.nodes import Document, Node, Problem
-from controller.manifests.project import Project, mark
+from controller.manifests.flow_references import Flows
+from controller.manifests.merge import default, overlay, relocate, removed, without
+from controller.manifests.project_file import Project, mark
+from controller.manifests.yaml.nodes import Document, Node, Problem
 from controller.model.findings import Severity
 
 ENVIRONMENTS = "environments"

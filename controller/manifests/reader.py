@@ -13,13 +13,13 @@ from types import MappingProxyType
 
 from controller.errors import UsageError
 from controller.manifests.build import Built
-from controller.manifests.flows import Flows, Modules
-from controller.manifests.load import Loaded
-from controller.manifests.nodes import Place, Problem
+from controller.manifests.flow_references import Flows, Modules
 from controller.manifests.overlays import View, build_in, declared_environments
-from controller.manifests.parsed import ParsedFiles, load_file
-from controller.manifests.project import Project, read_project, unknown_environment
-from controller.manifests.rendered import NOT_RENDERED
+from controller.manifests.parse_cache import ParsedFiles, load_file
+from controller.manifests.project_file import Project, read_project, unknown_environment
+from controller.manifests.rendered_specs import NOT_RENDERED
+from controller.manifests.yaml.loader import Loaded
+from controller.manifests.yaml.nodes import Position, Problem
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity, by_place
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, is_python, is_spec
@@ -230,13 +230,13 @@ def _findings(file: str, loaded: Loaded, built: tuple[Built, ...]) -> Iterator[F
     found += [problem.finding(file, one.identity) for one in built for problem in one.problems]
     if not found and not built:
         yield Problem(
-            code="EmptyFile", message="declares nothing", place=Place(1, 1), severity=Severity.WARNING
+            code="EmptyFile", message="declares nothing", place=Position(1, 1), severity=Severity.WARNING
         ).finding(file, None)
     found.sort(key=by_place)
     yield from found[:MAX_FINDINGS_PER_FILE]
     if len(found) > MAX_FINDINGS_PER_FILE:
         last, more = found[MAX_FINDINGS_PER_FILE], len(found) - MAX_FINDINGS_PER_FILE
-        place = Place(last.line, last.column)
+        place = Position(last.line, last.column)
         message = f"{more} more findings from here on are not shown"
         yield Problem(code="TooManyFindings", message=message, place=place).finding(file, None)
 
@@ -250,7 +250,7 @@ def _same_but_for_case(reads: Mapping[str, _Read]) -> Iterator[Finding]:
             yield Problem(
                 code="PathClash",
                 message=f"{other} has the same path but for upper and lower case",
-                place=Place(1, 1),
+                place=Position(1, 1),
                 hint="rename one of them: on macOS and Windows a checkout keeps only one",
                 severity=Severity.WARNING,
             ).finding(path, None)
@@ -310,4 +310,4 @@ def _renamed_twice(reads: Mapping[str, _Read]) -> Iterator[Finding]:
 
 def _too_many(path: str, count: int) -> Finding:
     message = f"{count} files, and at most {MAX_FILES} are read: this one and all after it were not"
-    return Problem(code="TooManyFiles", message=message, place=Place(1, 1)).finding(path, None)
+    return Problem(code="TooManyFiles", message=message, place=Position(1, 1)).finding(path, None)

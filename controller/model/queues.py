@@ -1,4 +1,4 @@
-"""Which waiting run is next, and what do the others wait for? Pure: `runs` acts on it, `views` tell it.
+"""Which waiting run is next, and what do the others wait for? Pure: `runs` acts on it, `queries` tell it.
 
 The order: priority first; among equals the deployments take turns, and within one the run that was made first.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from controller.model.runs import RunId, RunState, Trigger
-from controller.times import in_utc
+from controller.time_format import in_utc
 
 EVERYTHING = "*"
 """The name under which the limit of the whole controller stands among those of the queues."""
@@ -19,7 +19,7 @@ SHORTAGE = "waiting: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class QueuedRun:
     """What matters of a run that is pending or retrying. See `Run` for the fields."""
 
     id: RunId
@@ -49,9 +49,9 @@ class Load:
     held: Mapping[str, str] = field(default_factory=dict)
 
 
-def judged(
-    waiting: Iterable[Waiting], load: Load, now: datetime, turns: Mapping[str, int] | None = None
-) -> Iterator[tuple[Waiting, str | None]]:
+def schedule_queue(
+    waiting: Iterable[QueuedRun], load: Load, now: datetime, turns: Mapping[str, int] | None = None
+) -> Iterator[tuple[QueuedRun, str | None]]:
     """Each in its order, with what it waits for; None where it can start, and it is then counted as started.
 
     `turns` says when each deployment had its last turn, by a number that grows; whoever never had one is first.
@@ -65,7 +65,7 @@ def judged(
         yield one, reason
 
 
-def in_order(waiting: Iterable[Waiting], turns: Mapping[str, int]) -> list[Waiting]:
+def in_order(waiting: Iterable[QueuedRun], turns: Mapping[str, int]) -> list[QueuedRun]:
     """By priority; then everybody's first, everybody's second, and so on, who has waited longest for a turn first."""
     seen: Counter[tuple[str, int]] = Counter()
     ranked = []
@@ -78,7 +78,7 @@ def in_order(waiting: Iterable[Waiting], turns: Mapping[str, int]) -> list[Waiti
 
 
 def _obstacle(
-    one: Waiting, load: Load, running: Mapping[str, int], busy: Mapping[str, RunId], now: datetime
+    one: QueuedRun, load: Load, running: Mapping[str, int], busy: Mapping[str, RunId], now: datetime
 ) -> str | None:
     if one.not_before is not None and one.not_before > now:
         time = in_utc(one.not_before)
@@ -95,7 +95,7 @@ def _obstacle(
     return None
 
 
-def wanted(one: Waiting) -> str | None:
+def wanted(one: QueuedRun) -> str | None:
     """What the machine is short of, so that this run waits though it has a place; None if nothing is known of that."""
     is_short = one.reason is not None and one.reason.startswith(SHORTAGE)
     return one.reason.removeprefix(SHORTAGE) if is_short and one.reason is not None else None

@@ -1,4 +1,4 @@
-"""One execution of a deployment and the due times that lead to it, as values. `store` keeps them, `views` show them."""
+"""Runs, and the due times that lead to them, as values. `store` keeps them, `queries` returns them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a schedule says, as data. `manifests` builds it, `calendar` computes its fire times.
+"""What a schedule says, as data. `manifests` builds it, `schedules` computes its fire times.
 
 One `Schedule` has exactly one rule: `Cron`, `Interval`, `RRule` or `At`. See docs/schedules.md for the meaning.
 """

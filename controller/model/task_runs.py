@@ -1,6 +1,6 @@
 """What a flow has said of its tasks and subflows, as values, and how lines of `events.jsonl` become them.
 
-`store.task_files` reads the lines, `store.task_trees` keeps what they come to, `views` shows it. The lines are a
+`store.task_reports` reads the lines, `store.task_trees` keeps what they come to, `queries` shows it. The lines are a
 flow's own words: what is no such line is left out, and what comes out is a tree of bounded size whatever they say.
 """
 

@@ -8,7 +8,7 @@ absent, unreachable is not empty: neither ever prunes anything.
 """
 
 from controller.reconcile.loop import Loop
-from controller.reconcile.overdue import Overdue
+from controller.reconcile.pass_deadline import Overdue
 from controller.reconcile.reconciler import PassResult, Reconciler
 
 __all__ = ["Loop", "Overdue", "PassResult", "Reconciler"]

@@ -9,7 +9,7 @@ from controller.model.deployments import Deployment
 from controller.model.status import Condition, InventoryEntry, SourceStatus, Withheld
 from controller.reconcile import status
 from controller.reconcile.plan import Kept, Plan, Update
-from controller.store import Transaction, events, inventory, sources
+from controller.store import Transaction, events, inventory, source_status
 
 TOMBSTONES = timedelta(days=30)
 """How long what left the repository can be restored."""
@@ -51,7 +51,7 @@ def apply(tx: Transaction, plan: Plan, before: SourceStatus, now: datetime, sett
     new = _status(plan, before, now)
     events.append(tx, status.plan_events(plan, now))
     events.append(tx, status.source_events(before.conditions, new.conditions, plan.revision, now))
-    sources.put(tx, new)
+    source_status.put(tx, new)
     return Applied(
         status=new,
         written={entry.name: entry for entry in (*counted_from_now, *counted_on, *kept)},

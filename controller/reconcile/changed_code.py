@@ -8,10 +8,10 @@ import posixpath
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from controller import signatures
+from controller import flow_analysis
 from controller.model.deployments import Deployment, FlowTarget
 from controller.model.snapshots import Code
-from controller.sources.source import Change, Source, visible
+from controller.sources.source import Change, Source, printable
 
 MOST_FILES = 2000
 """Files that are parsed for one plan."""
@@ -80,7 +80,7 @@ def code_changes(
             found.setdefault(name, set()).update(imports.loaded(entry, importing) & changed.keys())
     return CodeChanges(
         deployments=tuple(
-            CodeChange(deployment=name, files=tuple(visible(file) for file in sorted(files)[:MOST_SHOWN]))
+            CodeChange(deployment=name, files=tuple(printable(file) for file in sorted(files)[:MOST_SHOWN]))
             for name, files in sorted(found.items())
             if files
         ),
@@ -111,7 +111,7 @@ class _Imports:
         self._revision = revision
         self._folders = tuple(dict.fromkeys(folder for entry in entries for folder in entry.folders))
         self._entry_files = {entry.file for entry in entries if entry.folders}
-        self._known: dict[str, frozenset[signatures.Import]] = {}
+        self._known: dict[str, frozenset[flow_analysis.Import]] = {}
         self._problems: dict[str, str] = {}
         self._is_there: dict[str, bool] = {}
 
@@ -119,7 +119,7 @@ class _Imports:
         """The files that import one of the `changed` ones, directly or not, with those; perhaps too many."""
         reached, new = set(changed), set(changed)
         while new:
-            words = {signatures.module_name(path) for path in new}
+            words = {flow_analysis.module_name(path) for path in new}
             named = self._source.files_with_words(self._revision, words)
             packages = {posixpath.dirname(path) for path in new if posixpath.basename(path) == "__init__.py"}
             beside = [file for file in self._entry_files if posixpath.dirname(file) in packages]
@@ -136,7 +136,7 @@ class _Imports:
             file = waiting.pop()
             self._parse([file])
             for one in self._known.get(file, ()):
-                new = self._imported(list(signatures.candidates(one, file, entry.folders)), within) - found
+                new = self._imported(list(flow_analysis.candidates(one, file, entry.folders)), within) - found
                 found |= new
                 waiting += new
         return found
@@ -153,10 +153,10 @@ class _Imports:
     def unread(self) -> Iterator[Unread]:
         """The files that could not be parsed."""
         for file, reason in sorted(self._problems.items())[:MOST_SHOWN]:
-            yield Unread(file=visible(file), reason=reason)
+            yield Unread(file=printable(file), reason=reason)
 
     def _may_load(self, file: str, folders: Iterable[str]) -> set[str]:
-        groups = (signatures.candidates(one, file, folders) for one in self._known.get(file, ()))
+        groups = (flow_analysis.candidates(one, file, folders) for one in self._known.get(file, ()))
         return {path for group in groups for paths in group for path in paths}
 
     def _exists(self, path: str) -> bool:
@@ -182,10 +182,10 @@ class _Imports:
         if len(self._known) > MOST_FILES:
             return f"more than {MOST_FILES} files would have to be read"
         file = self._code.find([path])[path]
-        if file.refusal or file.size > signatures.MAX_BYTES:
-            return file.refusal or f"it has {file.size} bytes, and at most {signatures.MAX_BYTES} are read"
+        if file.refusal or file.size > flow_analysis.MAX_BYTES:
+            return file.refusal or f"it has {file.size} bytes, and at most {flow_analysis.MAX_BYTES} are read"
         try:
-            self._known[path] = signatures.read_imports(self._code.read(path))
+            self._known[path] = flow_analysis.read_imports(self._code.read(path))
         except ValueError as error:
             return str(error)
         return None

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from controller.clock import Clock
 from controller.errors import ControllerError, ResourceError, StateLostError, StoppingError
-from controller.reconcile.overdue import Overdue
+from controller.reconcile.pass_deadline import Overdue
 from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.sources.source import Source
 from controller.sources.watch import Watcher

@@ -10,8 +10,8 @@ from controller.model.policies import Prune
 from controller.model.schedules import Schedule
 from controller.model.snapshots import Snapshot
 from controller.model.status import INVALID, KEPT, WITHHELD, InventoryEntry, Withheld
-from controller.reconcile.doubt import Doubt
-from controller.reconcile.guard import judge, plan_digest
+from controller.reconcile.deletion_guard import guard_deletions, plan_digest
+from controller.reconcile.prune_safety import PruneSafety
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ def make_plan(
     """
     refused = tuple(refusal_finding(file) for file in snapshot.refused)
     findings = (*desired.findings, *refused)
-    doubt = Doubt(snapshot, desired, findings, recorded)
+    doubt = PruneSafety(snapshot, desired, findings, recorded)
     create, update = _compare(desired, recorded)
     moved = {change.before.name for change in update}
     keep, delete = _absent(
@@ -104,7 +104,7 @@ def make_plan(
     )
     digest = plan_digest(create, [(change.before, change.after) for change in update if change.is_real], delete)
     remaining = len(recorded) + len(create) - len(delete)
-    withheld = judge(delete, in_force=len(recorded), remaining=remaining, plan_digest=digest)
+    withheld = guard_deletions(delete, in_force=len(recorded), remaining=remaining, plan_digest=digest)
     is_blocked = is_atomic and any(finding.severity is Severity.ERROR for finding in findings)
     if withheld is not None and (is_blocked or approved not in (withheld.digest, digest)):
         message = f"git does not declare it any more; its deletion waits for: controller approve {withheld.digest}"
@@ -155,7 +155,7 @@ def _compare(desired: DesiredState, recorded: Mapping[str, InventoryEntry]) -> t
     return create, update
 
 
-def _absent(entries: Iterable[InventoryEntry], doubt: Doubt) -> tuple[list[Kept], list[InventoryEntry]]:
+def _absent(entries: Iterable[InventoryEntry], doubt: PruneSafety) -> tuple[list[Kept], list[InventoryEntry]]:
     """Of what is not declared (any more, or not well): what is kept, and what goes."""
     keep, delete = [], []
     for entry in entries:

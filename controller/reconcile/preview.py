@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from controller.calendar import next_fire_times, zone
 from controller.manifests import build_deployment
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
 from controller.model.status import WITHHELD, InventoryEntry, Withheld
 from controller.reconcile.changed_code import CodeChange, Unread
-from controller.reconcile.differences import MOST, FieldChange, differences, shown
+from controller.reconcile.diff import MOST, FieldChange, differences, shown
 from controller.reconcile.plan import Plan, Update
 from controller.reconcile.project_changes import QueueChange
+from controller.schedules import next_fire_times, zone
 
 SHOWN_TIMES = 5
 
@@ -31,7 +31,7 @@ class FireTimes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class DeploymentChange:
     """One deployment that is to be created, updated or deleted; `file` and `line` are those of its document.
 
     `renamed_from` is the name whose history it takes over. `warnings` are those of its document, `runs_in_flight` how
@@ -50,7 +50,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stays:
+class KeptDeployment:
     """A deployment that stays in force though git does not declare it (well) any more, and why."""
 
     deployment: str
@@ -76,10 +76,10 @@ class EnvironmentPlan:
     name: str
     digest: str
     summary: Summary
-    changes: tuple[Change, ...]
+    changes: tuple[DeploymentChange, ...]
     withheld: Withheld | None
     findings: tuple[Finding, ...]
-    kept: tuple[Stays, ...]
+    kept: tuple[KeptDeployment, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +95,10 @@ class Preview:
     head: str
     digest: str
     summary: Summary
-    changes: tuple[Change, ...]
+    changes: tuple[DeploymentChange, ...]
     withheld: Withheld | None
     findings: tuple[Finding, ...]
-    kept: tuple[Stays, ...]
+    kept: tuple[KeptDeployment, ...]
     environment: str | None = None
     environments: tuple[EnvironmentPlan, ...] = ()
     queues: tuple[QueueChange, ...] = ()
@@ -155,7 +155,7 @@ def preview(
         withheld=plan.withheld,
         findings=plan.findings,
         kept=tuple(
-            Stays(deployment=one.entry.name, reason=one.reason, message=one.message)
+            KeptDeployment(deployment=one.entry.name, reason=one.reason, message=one.message)
             for one in sorted(plan.keep, key=lambda one: one.entry.name)
             if one.reason != WITHHELD
         ),
@@ -174,9 +174,9 @@ class _Describer:
             if finding.severity is Severity.WARNING:
                 self._warnings.setdefault(finding.deployment, []).append(finding.message)
 
-    def deleted(self, entry: InventoryEntry) -> Change:
+    def deleted(self, entry: InventoryEntry) -> DeploymentChange:
         before = build_deployment(entry.document, entry.file, entry.line)
-        return Change(
+        return DeploymentChange(
             action="delete",
             deployment=entry.name,
             file=entry.file,
@@ -186,10 +186,10 @@ class _Describer:
             runs_in_flight=self._in_flight.get(entry.name, 0),
         )
 
-    def updated(self, update: Update) -> Change:
+    def updated(self, update: Update) -> DeploymentChange:
         entry, after = update.before, update.after
         before = build_deployment(entry.document, entry.file, entry.line)
-        return Change(
+        return DeploymentChange(
             action="update",
             deployment=after.name,
             file=after.file,
@@ -201,8 +201,8 @@ class _Describer:
             runs_in_flight=self._in_flight.get(entry.name, 0),
         )
 
-    def created(self, new: Deployment) -> Change:
-        return Change(
+    def created(self, new: Deployment) -> DeploymentChange:
+        return DeploymentChange(
             action="create",
             deployment=new.name,
             file=new.file,

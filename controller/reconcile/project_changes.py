@@ -7,7 +7,7 @@ from typing import Any
 
 from controller.manifests import project_document
 from controller.model.snapshots import ManifestFile, RefusedFile
-from controller.reconcile.differences import MOST, FieldChange, differences
+from controller.reconcile.diff import MOST, FieldChange, differences
 
 ProjectFile = ManifestFile | RefusedFile | None
 

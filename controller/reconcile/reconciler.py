@@ -20,10 +20,10 @@ from controller.model.snapshots import is_python
 from controller.model.status import Event, EventSeverity, InventoryEntry, PassRecord, SourceStatus
 from controller.reconcile import status
 from controller.reconcile.apply import Applied, Settle, apply
+from controller.reconcile.pass_timings import PassTimings
 from controller.reconcile.plan import Plan, active_schedules, make_plan
-from controller.reconcile.stages import Stages
 from controller.sources.source import Source
-from controller.store import Store, Transaction, events, inventory, passes, queues, runs, sources
+from controller.store import Store, Transaction, events, inventory, passes, queues, runs, source_status
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Reconciler:
         self._is_fresh = True
         self._is_unavailable = False
         with store.read() as tx:
-            known = sources.find(tx)
+            known = source_status.find(tx)
             self._recorded = inventory.entries(tx)
         self._followed = initial.followed
         self._is_foreign = known is not None and not _is_same(known, initial)
@@ -113,7 +113,7 @@ class Reconciler:
 
         `is_asked`: somebody wants it, and what is known is looked at again though nothing is new.
         """
-        stages = Stages(self._clock)
+        stages = PassTimings(self._clock)
         started_at = self._clock.now()
         try:
             revision = self._source.observe()
@@ -141,7 +141,7 @@ class Reconciler:
             message = f"The source can't be understood: {type(error).__name__}: {error}."
             return self._unavailable(SourceError(message, hint="This is a fault of controller. Please report it."))
         with self._store.read() as tx:
-            approved = known.approved if (known := sources.find(tx)) is not None else None
+            approved = known.approved if (known := source_status.find(tx)) is not None else None
         plan = make_plan(snapshot, desired, self._recorded, approved=approved, is_atomic=self._is_atomic)
         stages.done("plan")
         before = self._status
@@ -246,7 +246,7 @@ class Reconciler:
         if conditions != before.conditions:
             found = replace(before, conditions=conditions)
             with self._store.write() as tx:
-                sources.put(tx, found)
+                source_status.put(tx, found)
                 events.append(tx, status.source_events(before.conditions, conditions, before.revision, now))
                 passes.append(tx, _record(error.reason, error.message, now, before.revision, {}, {}))
             self._status = found
@@ -274,7 +274,7 @@ class Reconciler:
             event = self._event("Watching", "Changes are watched for again.", "source", EventSeverity.INFO)
             log.info("Changes are watched for again")
         with self._store.write() as tx:
-            sources.mark_watching(tx, problem)
+            source_status.mark_watching(tx, problem)
             events.append(tx, [event])
         self._status = replace(self._status, watch_problem=problem)
 
@@ -307,7 +307,7 @@ class Reconciler:
         except (SourceError, OSError) as error:
             log.warning("What is not needed any more can't be removed", extra={"error": str(error)})
 
-    def _tell(self, plan: Plan, started_at: datetime, stages: Stages, *, is_new: bool) -> None:
+    def _tell(self, plan: Plan, started_at: datetime, stages: PassTimings, *, is_new: bool) -> None:
         for finding in plan.findings:
             log.warning("Finding", extra={"at": status.where(finding), "code": finding.code, "hint": finding.hint})
         if plan.withheld is not None:

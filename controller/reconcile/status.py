@@ -6,15 +6,7 @@ from datetime import datetime
 from controller.errors import SourceError
 from controller.model.findings import Finding
 from controller.model.snapshots import PROJECT_FILE
-from controller.model.status import (
-    INVALID,
-    KEPT,
-    WITHHELD,
-    Condition,
-    ConditionType,
-    Event,
-    EventSeverity,
-)
+from controller.model.status import INVALID, KEPT, WITHHELD, Condition, ConditionType, Event, EventSeverity
 from controller.reconcile.plan import Kept, Plan
 
 MAX_FINDINGS = 1000

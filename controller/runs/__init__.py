@@ -5,6 +5,6 @@
     engine.look_at("nightly")                      # it may be due
     Requests(...).trigger(Request(...))            # somebody asked for it
 
-What stands in a run's directory decides what became of it (`verdict`); processes and signals are only hints.
-This file imports nothing: the processes of `runs.beside` come through here and need none of the rest.
+What stands in a run's directory decides what became of it (`recovery`); processes and signals are only hints. This
+file imports nothing: the processes of `runs.executors.local.supervisor` come through here and need none of the rest.
 """

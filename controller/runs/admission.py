@@ -11,7 +11,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from controller.calendar import due
 from controller.clock import Clock
 from controller.errors import UsageError
 from controller.manifests import build_deployment
@@ -19,13 +18,14 @@ from controller.model.deployments import Deployment
 from controller.model.policies import Overlap
 from controller.model.runs import ACTIVE, Occurrence, Outcome, Run, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
-from controller.runs.decisions import REPLACED, Decision, Standing, decide, refuse, start_by
-from controller.runs.endings import cancel, skip
+from controller.runs.admission_policy import REPLACED, ActiveRuns, Decision, decide, refuse, start_by
 from controller.runs.ids import RunIds
-from controller.store import Transaction, events, holds, inventory, occurrences, queues, runs, sources
-from controller.store.names import not_active
+from controller.runs.outcomes import cancel, skip
+from controller.schedules import due
+from controller.store import Transaction, events, holds, inventory, occurrences, queues, runs, source_status
+from controller.store.name_lookup import not_active
 from controller.store.run_search import RunFilter, select_all
-from controller.times import in_utc
+from controller.time_format import in_utc
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Admission:
             if entry is None or entry.cursor >= now:
                 continue
             active, waiting = standing.get(name, (0, 0))
-            made += self._account_one(tx, entry, now, Standing(active=active, waiting=waiting), refusals.get(name))
+            made += self._account_one(tx, entry, now, ActiveRuns(active=active, waiting=waiting), refusals.get(name))
         runs.insert_all(tx, made)
         return made
 
@@ -119,7 +119,7 @@ class Admission:
         return run
 
     def _account_one(
-        self, tx: Transaction, entry: InventoryEntry, now: datetime, standing: Standing, refusal: str | None
+        self, tx: Transaction, entry: InventoryEntry, now: datetime, standing: ActiveRuns, refusal: str | None
     ) -> list[Run]:
         deployment = self.deployment(entry)
         found = due(deployment.schedules, entry.cursor, now, max(RECORDED, deployment.catchup.max))
@@ -161,7 +161,7 @@ class Admission:
         """A pending run of what is in force; `more` are fields of a Run."""
         deployment = self.deployment(entry)
         now = self._clock.now()
-        source = sources.find(tx)
+        source = source_status.find(tx)
         applied = None if source is None else source.last_applied_revision
         values: dict[str, Any] = {
             "id": self.ids.new(now),

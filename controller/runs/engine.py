@@ -1,8 +1,8 @@
 """The thread that carries runs from due to done. It alone starts supervisors and commits outcomes.
 
 Woken by the timetable, by requests and by supervisors; it never waits longer than 10 seconds, nor past the time at
-which a waiting run may start. Each turn: account for what is due, settle what ended, launch what has a place. `verdict`
-decides from the disk; a wake-up is only a hint.
+which a waiting run may start. Each turn: account for what is due, settle what ended, launch what has a place.
+`recovery` decides from the disk; a wake-up is only a hint.
 """
 
 import contextlib
@@ -19,16 +19,16 @@ from pathlib import Path
 from controller.clock import Clock
 from controller.errors import ControllerError, ResourceError, StateError, StateLostError, StoppingError, shortage
 from controller.model.runs import Run
+from controller.runs.active_run import ActiveRun
 from controller.runs.admission import Admission
 from controller.runs.backoff import Backoff
-from controller.runs.descriptors import limit, room_for_launches
-from controller.runs.launcher import Launcher
-from controller.runs.specification import Specifications
-from controller.runs.storage import Storage
-from controller.runs.timekeeper import Timekeeper
-from controller.runs.waiting import Queue
-from controller.runs.watched import Watched
-from controller.runs.watchlist import LISTENING_SECONDS, Launchable, Watchlist
+from controller.runs.clock_skew import ClockMonitor
+from controller.runs.executors.local.launcher import Launcher
+from controller.runs.file_descriptors import limit, room_for_launches
+from controller.runs.monitor import LISTENING_SECONDS, Launchable, RunMonitor
+from controller.runs.pinned_deployments import PinnedDeployments
+from controller.runs.queue import Queue
+from controller.runs.storage_check import Storage
 from controller.store import Store, inventory, queues, runs
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Engine:
         self,
         *,
         store: Store,
-        specifications: Specifications,
+        specifications: PinnedDeployments,
         clock: Clock,
         admission: Admission,
         launcher: Launcher,
@@ -66,8 +66,8 @@ class Engine:
         self._on_tick = on_tick
         self._on_failure = on_failure
         self._specifications = specifications
-        self._watchlist = Watchlist(store, clock, launcher)
-        self._timekeeper = Timekeeper(store, clock)
+        self._watchlist = RunMonitor(store, clock, launcher)
+        self._timekeeper = ClockMonitor(store, clock)
         self._queue = Queue(store, clock, max_running)
         self.storage = Storage(store, clock)
         self._turns = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
@@ -164,7 +164,7 @@ class Engine:
             seconds = min(seconds, LISTENING_SECONDS)
         return max(0.0, seconds)
 
-    def _turn(self, ready: Sequence[Watched], *, is_tick: bool) -> None:
+    def _turn(self, ready: Sequence[ActiveRun], *, is_tick: bool) -> None:
         try:
             self._store.check()
             self._take_turn(ready, is_tick=is_tick)
@@ -187,7 +187,7 @@ class Engine:
             if self._turns.succeed():
                 log.info("Runs go on")
 
-    def _take_turn(self, ready: Sequence[Watched], *, is_tick: bool) -> None:
+    def _take_turn(self, ready: Sequence[ActiveRun], *, is_tick: bool) -> None:
         if is_tick:
             self._due.extend(self._released())
         if self._timekeeper.look(is_tick=is_tick):

@@ -31,9 +31,9 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 from controller.errors import SourceError
-from controller.sources import listing
-from controller.sources.durable import exchange, sync, sync_file_system
-from controller.sources.source import native, visible
+from controller.sources import export_listing
+from controller.sources.durability import exchange, sync, sync_file_system
+from controller.sources.source import native, printable
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class Exports:
                     if not self.is_ready(commit):
                         self._install(work, commit)
         except OSError as error:
-            where = visible(os.fspath(self._directory))
+            where = printable(os.fspath(self._directory))
             raise SourceError(
                 f"The code of {commit[:12]} could not be exported to {where}: {error.strerror}."
             ) from error
@@ -160,16 +160,16 @@ class Exports:
     def _fault(self, folder: Path) -> str | None:
         """What is wrong with the tree of this folder, None if it is as its list says."""
         try:
-            recorded = listing.decode((folder / _COMPLETE).read_bytes())
+            recorded = export_listing.decode((folder / _COMPLETE).read_bytes())
             if recorded is None:
                 return "its list of files is damaged"
-            return listing.first_difference(recorded, self._counted(folder / "tree"))
+            return export_listing.first_difference(recorded, self._counted(folder / "tree"))
         except OSError as error:
             name = Path(os.fsdecode(error.filename)).name if error.filename else folder.name
             return f"{name}: {error.strerror}"
 
     def _counted(self, tree: Path) -> Iterator[bytes]:
-        for line in listing.list_tree(os.fsencode(tree)):
+        for line in export_listing.list_tree(os.fsencode(tree)):
             self.compared += 1
             yield line
 
@@ -252,7 +252,7 @@ def _complete(work: Path) -> None:
     """Record what is in the tree, once it is on disk; the record is on disk afterwards too."""
     (work / _LOCK).touch(0o600)
     sync_file_system(work)
-    content = listing.encode(list(listing.list_tree(os.fsencode(work / "tree"))))
+    content = export_listing.encode(list(export_listing.list_tree(os.fsencode(work / "tree"))))
     (work / _COMPLETE).write_bytes(content)
     sync(work / _COMPLETE)
     sync(work)
@@ -261,7 +261,7 @@ def _complete(work: Path) -> None:
 def _write(root: Path, entry: Entry) -> None:
     parts = PurePosixPath(entry.path).parts
     if not parts or entry.path.startswith("/") or any(part in ("..", ".git") for part in parts):
-        raise SourceError(f"{visible(entry.path)!r} can't be exported: the path leaves the tree.")
+        raise SourceError(f"{printable(entry.path)!r} can't be exported: the path leaves the tree.")
     target = root.joinpath(*map(native, parts))
     target.parent.mkdir(parents=True, exist_ok=True)
     if entry.kind is Kind.LINK:

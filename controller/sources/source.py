@@ -14,7 +14,7 @@ MAX_CODE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
+class WatchedPath:
     """A directory in which a change means: look again."""
 
     path: Path
@@ -83,7 +83,7 @@ class Source(Protocol):
         """End an `observe` that may wait long, and let none begin: both raise StoppingError. From any thread."""
         ...
 
-    def watched(self) -> tuple[Watched, ...]:
+    def watched(self) -> tuple[WatchedPath, ...]:
         """Where a change would show first."""
         ...
 
@@ -93,7 +93,7 @@ def is_text(path: str) -> bool:
     return not any("\ud800" <= char <= "\udfff" for char in path)
 
 
-def visible(path: str) -> str:
+def printable(path: str) -> str:
     """A file name that is not UTF-8, as text."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 

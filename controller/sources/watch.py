@@ -31,7 +31,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 from controller.clock import Clock, SystemClock
-from controller.sources.source import Watched
+from controller.sources.source import WatchedPath
 
 _FILTER: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
@@ -79,11 +79,11 @@ class Watcher:
         self._clock = clock or SystemClock()
         self._observer: BaseObserver | None = None
         self._hint = _Hint(look)
-        self._armed: tuple[tuple[Watched, int, int], ...] = ()
+        self._armed: tuple[tuple[WatchedPath, int, int], ...] = ()
         self._next_try = 0.0
         self.problem: str | None = None
 
-    def arm(self, places: Sequence[Watched]) -> None:
+    def arm(self, places: Sequence[WatchedPath]) -> None:
         """Watch these places; does nothing while they are the same directories as before, and watched.
 
         Called at every pass: a directory that was replaced has another inode, and the old watch is deaf. Whatever
@@ -106,7 +106,7 @@ class Watcher:
             _end(self._observer)
         self._observer, self._armed, self._hint = None, (), _Hint(self._look)
 
-    def _begin(self, places: Sequence[Watched]) -> str | None:
+    def _begin(self, places: Sequence[WatchedPath]) -> str | None:
         """Start watching these; why that is not possible."""
         observer: BaseObserver | None = None
         try:
@@ -154,7 +154,7 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _identify(place: Watched) -> tuple[Watched, int, int] | None:
+def _identify(place: WatchedPath) -> tuple[WatchedPath, int, int] | None:
     try:
         found = place.path.stat()
     except OSError:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row, Text, bindparam, delete, exists, func, insert, select, type_coerce, update
 
 from controller.model.status import Condition, InventoryEntry
-from controller.store import conditions
+from controller.store import json_columns
 from controller.store.schema import events, holds, inventory, occurrences, runs
 from controller.store.store import Transaction
 
@@ -154,7 +154,7 @@ def mark(tx: Transaction, name: str, *, pinned: str | None, status: Iterable[Con
     tx.connection.execute(
         update(inventory)
         .where(inventory.c.project == tx.project, inventory.c.name == name)
-        .values(pinned=pinned, conditions=conditions.to_json(status))
+        .values(pinned=pinned, conditions=json_columns.to_json(status))
     )
 
 
@@ -212,7 +212,7 @@ def _to_row(tx: Transaction, entry: InventoryEntry) -> dict[str, Any]:
         "revision": entry.revision,
         "pinned": entry.pinned,
         "cursor": entry.cursor,
-        "conditions": conditions.to_json(entry.conditions),
+        "conditions": json_columns.to_json(entry.conditions),
         "generation": entry.generation,
     }
 
@@ -227,6 +227,6 @@ def _from_row(row: Row[Any]) -> InventoryEntry:
         revision=row.revision,
         pinned=row.pinned,
         cursor=row.cursor,
-        conditions=conditions.from_json(row.conditions),
+        conditions=json_columns.from_json(row.conditions),
         generation=row.generation,
     )

@@ -12,7 +12,7 @@ from controller.errors import UsageError
 from controller.model.status import Event, EventSeverity
 from controller.remotes import RemoteUrl, canonical, local_path
 from controller.settings import STATE_BESIDE, STATE_IN_GIT, Location, git_directory
-from controller.store import events, sources
+from controller.store import events, source_status
 from controller.store.store import Transaction
 
 
@@ -30,7 +30,7 @@ def claim(tx: Transaction, location: Location, now: datetime, *, is_adopted: boo
     reason = "StateMoved" if has_moved else "StateAdopted"
     what = "The repository has moved" if has_moved else "The state was adopted"
     message = f"{what}: it was {owner}, and is {location.repo} now."
-    sources.set_repository(tx, str(location.repo))
+    source_status.set_repository(tx, str(location.repo))
     event = Event(time=now, severity=EventSeverity.WARNING, reason=reason, message=message, about="controller")
     events.append(tx, [event])
 
@@ -46,7 +46,7 @@ def check_to_look(tx: Transaction, location: Location) -> None:
 
 
 def _other_owner(tx: Transaction, location: Location) -> str | None:
-    known = sources.find(tx)
+    known = source_status.find(tx)
     if known is None or canonical(known.repo) == canonical(str(location.repo)):
         return None
     return known.repo

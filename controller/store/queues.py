@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
 
-from controller.model.queues import EVERYTHING, SHORTAGE, Load, Waiting
+from controller.model.queues import EVERYTHING, SHORTAGE, Load, QueuedRun
 from controller.model.runs import RunId, RunState, Trigger
 from controller.store import holds
 from controller.store.schema import queues, runs
@@ -66,7 +66,7 @@ def load(tx: Transaction, now: datetime) -> Load:
     return Load(limits=limits(tx), running=running, busy=busy, held=held)
 
 
-def waiting(tx: Transaction, now: datetime | None = None) -> list[Waiting]:
+def waiting(tx: Transaction, now: datetime | None = None) -> list[QueuedRun]:
     """All that wait, in no order; with `now` only those that wait for nothing but a place."""
     query = select(
         runs.c.id,
@@ -87,7 +87,7 @@ def waiting(tx: Transaction, now: datetime | None = None) -> list[Waiting]:
         may_start = or_(runs.c.not_before.is_(None), runs.c.not_before <= now)
         query = query.where(runs.c.state == RunState.PENDING.value, may_start)
     return [
-        Waiting(
+        QueuedRun(
             id=RunId(row.id),
             deployment=row.deployment,
             state=RunState(row.state),

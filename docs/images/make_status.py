@@ -19,13 +19,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from controller.tui.status import render_status
+from controller.views.status import StatusView, look
 from rich.console import Console
 
 from controller.clock import SystemClock
 from controller.errors import StateError
 from controller.settings import locate
-from controller.tui.status import render_status
-from controller.views.status import StatusView, look
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from controller.calendar import next_fire_times
 from controller.cli.init import DEPLOYMENT
 from controller.manifests import ManifestReader
 from controller.model.snapshots import ManifestFile
+from controller.schedules import next_fire_times
 from tests.acceptance.conftest import Start
 from tests.acceptance.harness import Machine, Repository, until
 

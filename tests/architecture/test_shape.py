@@ -34,7 +34,7 @@ def test_a_module_is_small_and_says_what_it_answers(path: Path) -> None:
     assert long == [] or path.parent.name == "versions"
 
 
-BESIDE = sorted((ROOT / "controller" / "runs" / "beside").glob("*.py"))
+BESIDE = sorted((ROOT / "controller" / "runs" / "executors" / "local" / "supervisor").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", BESIDE, ids=lambda path: path.name)
@@ -42,21 +42,27 @@ def test_what_runs_beside_a_flow_imports_the_standard_library_and_itself_only(pa
     tree = ast.parse(path.read_text(encoding="utf-8"))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module or "." for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    foreign = {name for name in imported if not name.startswith("controller.runs.beside")}
+    foreign = {name for name in imported if not name.startswith("controller.runs.executors.local.supervisor")}
     assert {module.partition(".")[0] for module in foreign} <= sys.stdlib_module_names
-    if path.name == "flow_process.py":
+    if path.name == "flow_main.py":
         assert foreign == imported, "it is started as a file, alone"
 
 
 def test_what_comes_before_it_imports_nothing() -> None:
-    for package in ("controller", "controller/runs", "controller/runs/beside"):
+    for package in (
+        "controller",
+        "controller/runs",
+        "controller/runs/executors",
+        "controller/runs/executors/local",
+        "controller/runs/executors/local/supervisor",
+    ):
         tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
         executed = [node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node))]
         imports = [node for part in executed for node in ast.walk(part)]
         assert not [node for node in imports if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
-FLOWS = sorted((ROOT / "controller" / "flows").glob("*.py"))
+FLOWS = sorted((ROOT / "controller" / "sdk").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", FLOWS, ids=lambda path: path.name)
@@ -64,13 +70,11 @@ def test_what_user_code_imports_needs_the_standard_library_only(path: Path) -> N
     tree = ast.parse(path.read_text(encoding="utf-8"))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module or "." for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    foreign = {name for name in imported if not name.startswith("controller.flows")}
+    foreign = {name for name in imported if not name.startswith("controller.sdk")}
     assert {module.partition(".")[0] for module in foreign} <= sys.stdlib_module_names
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in BESIDE if path.name != "flow_process.py"], ids=lambda path: path.name
-)
+@pytest.mark.parametrize("path", [path for path in BESIDE if path.name != "flow_main.py"], ids=lambda path: path.name)
 def test_the_supervisor_imports_everything_before_ready(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     inside = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.api.web.application import API, make_routes
+from controller.api.http.application import API, make_routes
 from controller.client import Client
 from tests.conftest import new_repository
 from tests.docs.pages import DOCS, ROOT, code_blocks

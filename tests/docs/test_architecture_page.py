@@ -3,7 +3,7 @@
 import re
 import tomllib
 
-from controller.runs.launcher import Launcher
+from controller.runs.executors.local.launcher import Launcher
 from controller.store.schema import metadata
 from tests.docs.pages import DOCS, ROOT
 
@@ -23,7 +23,7 @@ def test_no_folder_is_named_that_does_not_exist() -> None:
 
 def test_the_threads_are_those_of_the_code() -> None:
     table = PAGE.partition("## Threads")[2].partition("\n## ")[0]
-    of_flows = PACKAGE / "flows"
+    of_flows = PACKAGE / "sdk"
     code = [path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py") if of_flows not in path.parents]
     started = {name for text in code for name in re.findall(r"Thread\(.*name=\"([\w ]+)\"", text)}
     started |= {name for text in code for name in re.findall(r"thread_name_prefix=\"([\w ]+)\"", text)}
@@ -36,7 +36,7 @@ def test_the_threads_are_those_of_the_code() -> None:
 def test_the_files_of_the_state_directory_are_named() -> None:
     table = PAGE.partition("## The state directory")[2]
     named: set[str] = set()
-    for file in ("store/directory.py", "store/notices.py", "api/web/credentials.py"):
+    for file in ("store/state_directory.py", "store/condition_file.py", "api/http/credentials.py"):
         text = (PACKAGE / file).read_text(encoding="utf-8")
         named |= set(re.findall(r"(?:path|directory) / \"([\w.]+)\"", text))
         named |= set(re.findall(r"NOTICES = \"([\w.]+)\"", text))
@@ -56,8 +56,8 @@ def test_the_layers_of_the_decision_are_the_layers_that_are_enforced() -> None:
 
 
 def test_every_variable_that_a_flow_gets_is_documented() -> None:
-    parts = ("launcher.py", "beside/supervisor.py")
-    text = "".join((PACKAGE / "runs" / name).read_text(encoding="utf-8") for name in parts)
+    parts = ("launcher.py", "supervisor/supervise.py")
+    text = "".join((PACKAGE / "runs" / "executors" / "local" / name).read_text(encoding="utf-8") for name in parts)
     assert Launcher.__name__ in text
     page = (DOCS / "runs.md").read_text(encoding="utf-8")
     given = set(re.findall(r'"(CONTROLLER_[A-Z_]+|TMPDIR)"(?::|\] =)', text))

@@ -8,11 +8,11 @@ import click
 import pytest
 
 from controller.cli.main import cli
-from controller.views.conditions import ConditionView
-from controller.views.deployments import LastRun
-from controller.views.details import DeploymentDetail, ScheduleView
-from controller.views.runs import RunView
-from controller.views.status import ControllerView, RunCounts, SourceView, StatusView
+from controller.queries.condition_view import ConditionView
+from controller.queries.deployment_details import DeploymentDetail, ScheduleView
+from controller.queries.deployments import LastRun
+from controller.queries.runs import RunView
+from controller.queries.status import ControllerView, RunCounts, SourceView, StatusView
 from tests.docs.pages import DOCS, Section, first_cells, sections
 
 PAGE = DOCS / "cli.md"

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from controller.flow_analysis.flow_problems import FlowCode, ParameterCode
 from controller.manifests import ManifestReader
 from controller.model.snapshots import ManifestFile
-from controller.signatures.problems import FlowCode, ParameterCode
 from tests.docs.pages import DOCS, ROOT, Section, code_blocks, sections
 from tests.written_code import code_of
 

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from controller.calendar import next_fire_times, parse_duration, parse_time
 from controller.manifests import ManifestReader, deployment_schema_text
 from controller.model.schedules import Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
 from controller.model.snapshots import ManifestFile
+from controller.schedules import next_fire_times, parse_duration, parse_time
 from tests.docs.pages import DOCS, ROOT, code_blocks
 
 NOW = datetime.fromisoformat("2026-06-01T12:00:00+00:00")

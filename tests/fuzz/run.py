@@ -11,7 +11,7 @@ import sys
 
 import atheris  # type: ignore[import-untyped]
 
-with atheris.instrument_imports(include=["controller.calendar", "controller.manifests", "cronsim", "yaml"]):
+with atheris.instrument_imports(include=["controller.schedules", "controller.manifests", "cronsim", "yaml"]):
     from tests.fuzz import targets
 
 

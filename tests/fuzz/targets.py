@@ -8,7 +8,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 
-from controller.calendar import (
+from controller.errors import ScheduleError
+from controller.manifests import ManifestReader
+from controller.model.findings import Severity
+from controller.model.schedules import At, Cron, Interval, RRule, Rule, Schedule
+from controller.model.snapshots import ManifestFile
+from controller.schedules import (
     check,
     clock_changes,
     describe,
@@ -18,11 +23,6 @@ from controller.calendar import (
     parse_duration,
     parse_time,
 )
-from controller.errors import ScheduleError
-from controller.manifests import ManifestReader
-from controller.model.findings import Severity
-from controller.model.schedules import At, Cron, Interval, RRule, Rule, Schedule
-from controller.model.snapshots import ManifestFile
 
 NOW = datetime(2026, 5, 5, 10, tzinfo=UTC)
 YEAR = timedelta(days=365)

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
-from controller.calendar import due
 from controller.manifests import build_deployment
 from controller.model.runs import ACTIVE, Outcome, Run, RunId, RunState, Trigger
+from controller.schedules import due
 from controller.store import inventory, occurrences, runs
 from controller.store.run_search import RunFilter, select_all
 from tests.simulation.machine import Machine

@@ -8,7 +8,7 @@ from typing import Any
 from controller.errors import ControllerError
 from controller.model.status import Hold
 from controller.runs.admission import Request
-from controller.runs.requests import Backfill
+from controller.runs.operations import Backfill
 from controller.store import holds, inventory, runs
 from controller.store.run_search import RunFilter, select_all
 from tests.simulation.checks import Checker

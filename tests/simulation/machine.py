@@ -14,9 +14,9 @@ from typing import Any
 from controller.model.deployments import Deployment
 from controller.model.queues import EVERYTHING
 from controller.model.runs import Attempt, Run, RunState
-from controller.runs.endings import ending, ending_of, record
-from controller.runs.verdict import Ended
-from controller.runs.watchlist import Waiting
+from controller.runs.monitor import NextRuns
+from controller.runs.outcomes import outcome_of, record_outcomes, unreported_outcome
+from controller.runs.recovery import Finished
 from controller.store import Store, queues, runs
 from controller.store.run_search import RunFilter, select_all
 from tests.conftest import ManualClock
@@ -97,7 +97,7 @@ class SimulatedWatchlist:
         """Take over what a controller before us left."""
         self.take_turn([], lambda _: [], everything=True)
 
-    def take_turn(self, _ready: Sequence[Any], waiting: Waiting, *, everything: bool) -> bool:
+    def take_turn(self, _ready: Sequence[Any], waiting: NextRuns, *, everything: bool) -> bool:
         """Hear every supervisor that ended, then launch what has a place. Whether any has ended."""
         if everything:
             self._take_over()
@@ -153,7 +153,7 @@ class SimulatedWatchlist:
         """It can't be launched."""
         now = self._clock.now()
         with self._store.write() as tx:
-            record(tx, [ending(run, RunState.FAILED, f"not launched: {reason}", now)], now)
+            record_outcomes(tx, [unreported_outcome(run, RunState.FAILED, f"not launched: {reason}", now)], now)
 
     def end(self, run_id: str) -> None:
         """Ask its supervisor to end it."""
@@ -171,19 +171,19 @@ class SimulatedWatchlist:
             run = runs.find(tx, seen.run.id)
             assert run is not None
             if flow is None and run.cancel_reason is not None:
-                record(tx, [ending(run, RunState.CANCELLED, run.cancel_reason, now)], now)
+                record_outcomes(tx, [unreported_outcome(run, RunState.CANCELLED, run.cancel_reason, now)], now)
             elif flow is None:
                 runs.move(tx, run.id, expect=run.state, to=RunState.PENDING, started_at=None)
             elif flow.is_lost:
-                record(tx, [ending(run, RunState.CRASHED, "outcome unknown", now)], now)
+                record_outcomes(tx, [unreported_outcome(run, RunState.CRASHED, "outcome unknown", now)], now)
             else:
-                record(tx, [ending_of(run, _ended(flow, now), now)], now)
+                record_outcomes(tx, [outcome_of(run, _ended(flow, now), now)], now)
         del self._seen[seen.run.id]
 
 
-def _ended(flow: Flow, now: datetime) -> Ended:
+def _ended(flow: Flow, now: datetime) -> Finished:
     code = 0 if flow.outcome is RunState.SUCCEEDED else 1
-    return Ended(
+    return Finished(
         state=flow.outcome,
         reason=flow.outcome.value,
         exit_code=code,

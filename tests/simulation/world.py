@@ -19,13 +19,13 @@ from controller.model.status import SourceStatus
 from controller.reconcile import Reconciler
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
+from controller.runs.executors.local.launcher import Launcher
 from controller.runs.ids import RunIds
-from controller.runs.launcher import Launcher
-from controller.runs.requests import Requests
+from controller.runs.monitor import RunMonitor
+from controller.runs.operations import RunOperations
+from controller.runs.pinned_deployments import PinnedDeployments
 from controller.runs.retention import Sweeper
-from controller.runs.specification import Specifications
-from controller.runs.watchlist import Watchlist
-from controller.sources.source import Change, Watched
+from controller.sources.source import Change, WatchedPath
 from controller.store import Store, Transaction
 from tests.conftest import ManualClock
 from tests.simulation.machine import Machine, SimulatedWatchlist
@@ -97,7 +97,7 @@ class MemorySource:
     def collect(self, keep: Collection[str]) -> None:
         """Nothing is forgotten."""
 
-    def watched(self) -> tuple[Watched, ...]:
+    def watched(self) -> tuple[WatchedPath, ...]:
         """Nothing to watch."""
         return ()
 
@@ -169,7 +169,7 @@ class World:
         admission = Admission(self.clock, self._ids)
         self.engine = Engine(
             store=self.store,
-            specifications=Specifications(self.source, self.store),
+            specifications=PinnedDeployments(self.source, self.store),
             clock=self.clock,
             admission=admission,
             launcher=cast("Launcher", None),
@@ -179,8 +179,8 @@ class World:
         )
         self._closing = [self.engine._wake_read, self.engine._wake_write]
         watchlist = SimulatedWatchlist(self.store, self.clock, self.machine, self.fault)
-        self.engine._watchlist = cast("Watchlist", watchlist)
-        self.requests = Requests(self.store, admission, self.clock, lambda: None)
+        self.engine._watchlist = cast("RunMonitor", watchlist)
+        self.requests = RunOperations(self.store, admission, self.clock, lambda: None)
         self.sweeper = Sweeper(self.store, self.clock, admission, self._path.parent)
         nobody = SourceStatus(
             repo="/r", ref=None, revision=None, last_attempted_revision=None, last_applied_revision=None

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from controller.calendar import parse_moment
-from controller.times import in_utc, shown
+from controller.schedules import parse_moment
+from controller.time_format import in_utc, shown
 
 WINTER = datetime(2026, 1, 31, 8, 0, 0, 250_000, tzinfo=UTC)
 

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 
 from controller.errors import SourceError
 from controller.model.snapshots import DIRECTORY, CodeFile
-from controller.sources.git.objects import contents, in_chunks, sizes
-from controller.sources.git.process import Look
-from controller.sources.git.resolving import Place, resolve
-from controller.sources.git.trees import Difference, list_changes
+from controller.sources.git.cat_file import contents, in_chunks, sizes
+from controller.sources.git.commands import OpenRepository
+from controller.sources.git.symlinks import TreePath, resolve
+from controller.sources.git.tree_diff import Difference, list_changes
 from controller.sources.source import MAX_CODE_BYTES
 
 _AHEAD = 256
 _AHEAD_BYTES = 1 << 20
 
-Open = Callable[[], AbstractContextManager[Look]]
+Open = Callable[[], AbstractContextManager[OpenRepository]]
 
 
 @dataclass(slots=True)
@@ -27,12 +27,12 @@ class _Known:
     """What was found out at one commit. `asked` leads back from an entry to the paths that went through it."""
 
     commit: str
-    places: dict[str, Place] = field(default_factory=dict)
+    places: dict[str, TreePath] = field(default_factory=dict)
     files: dict[str, CodeFile] = field(default_factory=dict)
     asked: dict[str, set[str]] = field(default_factory=dict)
     directories: set[str] = field(default_factory=set)
 
-    def add(self, path: str, place: Place) -> None:
+    def add(self, path: str, place: TreePath) -> None:
         self.places[path] = place
         if place.is_directory and path.endswith("/"):
             self.files[path] = DIRECTORY
@@ -58,7 +58,7 @@ class _Known:
             self.files.pop(path, None)
             is_plain = place is not None and place.visited == (path,) and path == change.path
             if is_plain and (change.now is None or change.now.is_regular):
-                self.places[path] = Place(None if change.now is None else change.now.object_id, (path,))
+                self.places[path] = TreePath(None if change.now is None else change.now.object_id, (path,))
         return True
 
 
@@ -85,7 +85,7 @@ class CodeIndex:
                 known.files |= {path: CodeFile(digest=found, size=new[found]) for path, found in unsized.items()}
             return {path: known.files[path] for path in wanted if path in known.files}, new
 
-    def _look(self, look: Look, commit: str, wanted: Iterable[str]) -> _Known:
+    def _look(self, look: OpenRepository, commit: str, wanted: Iterable[str]) -> _Known:
         known = self._moved(look, commit)
         missing = [path for path in wanted if path not in known.places]
         if missing:
@@ -93,7 +93,7 @@ class CodeIndex:
                 known.add(path, place)
         return known
 
-    def _moved(self, look: Look, commit: str) -> _Known:
+    def _moved(self, look: OpenRepository, commit: str) -> _Known:
         known = self._known
         if known is None or known.commit == commit:
             return known or _Known(commit)

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.errors import EmptyRepositoryError, GitUnavailableError, RefNotFoundError, SourceError
-from controller.sources.git.commits import COMMIT, check_ref, revision_of
-from controller.sources.git.opening import check_files
-from controller.sources.git.process import (
+from controller.sources.git.commands import (
     GitError,
     GitTimeoutError,
-    Look,
+    OpenRepository,
     find_git,
     hardened,
     reason,
@@ -21,8 +19,10 @@ from controller.sources.git.process import (
 )
 from controller.sources.git.program import git
 from controller.sources.git.reader import CommitReader
-from controller.sources.git.refs import Layout, Trace, holds, layout_of, trace
-from controller.sources.source import Watched
+from controller.sources.git.ref_files import Layout, Trace, holds, layout_of, trace
+from controller.sources.git.repository import check_files
+from controller.sources.git.revisions import COMMIT, check_ref, revision_of
+from controller.sources.source import WatchedPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +69,16 @@ class GitSource(CommitReader):
         self._answer = _Answer(traces, revision) if agrees and traces is not None else None
         return revision
 
-    def watched(self) -> tuple[Watched, ...]:
+    def watched(self) -> tuple[WatchedPath, ...]:
         """Where git writes when a ref or HEAD moves."""
         layout = self._layout
         if layout is None or not holds(layout, self._repo):
             with self._look() as look:
                 layout = self._layout = layout_of(self._repo, look.git_dir, look.common_dir)
         own, common = layout.git_dir, layout.common_dir
-        places = [Watched(path=own, recursive=False), Watched(path=common / "refs", recursive=True)]
+        places = [WatchedPath(path=own, recursive=False), WatchedPath(path=common / "refs", recursive=True)]
         if common != own:
-            places.append(Watched(path=common, recursive=False))
+            places.append(WatchedPath(path=common, recursive=False))
         return tuple(places)
 
     def _traces(self) -> tuple[Trace, ...] | None:
@@ -90,7 +90,7 @@ class GitSource(CommitReader):
         sure = tuple(one for one in found if one is not None)
         return sure if len(sure) == len(found) else None
 
-    def _head(self, look: Look) -> _Tip:
+    def _head(self, look: OpenRepository) -> _Tip:
         try:
             commit, name = look.run("rev-parse", "HEAD", "--symbolic-full-name", "HEAD").decode().split()
         except GitTimeoutError:
@@ -103,7 +103,7 @@ class GitSource(CommitReader):
             ) from error
         return _Tip("" if name == "HEAD" else name.removeprefix("refs/heads/"), name, commit, commit)
 
-    def _resolve(self, look: Look, ref: str) -> _Tip:
+    def _resolve(self, look: OpenRepository, ref: str) -> _Tip:
         names = [f"refs/heads/{ref}", f"refs/tags/{ref}", *([ref] if re.fullmatch(r"[0-9a-f]{7,64}", ref) else [])]
         asked = "".join(f"{name}\n{name}^{{commit}}\n" for name in names)
         said = [line.split(b" ") for line in look.run("cat-file", "--batch-check", stdin=asked.encode()).splitlines()]
@@ -118,7 +118,7 @@ class GitSource(CommitReader):
         )
 
 
-def _unborn(look: Look) -> str | None:
+def _unborn(look: OpenRepository) -> str | None:
     """The branch that HEAD names, if nothing was ever committed to it. Raises GitError where git can't read it."""
     name = look.run("symbolic-ref", "--quiet", "HEAD").decode().strip()
     has_commit = bool(look.run("for-each-ref", "--count=1", "--format=%(refname)", name))

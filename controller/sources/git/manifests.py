@@ -16,11 +16,11 @@ from controller.model.snapshots import (
     is_python,
     is_spec,
 )
-from controller.sources.git.objects import contents, in_chunks, sizes
-from controller.sources.git.process import Look
-from controller.sources.git.trees import LINK, Difference, Entry, list_changes, list_tree
-from controller.sources.links import link_message
-from controller.sources.source import MAX_MANIFEST_BYTES, is_text, visible
+from controller.sources.git.cat_file import contents, in_chunks, sizes
+from controller.sources.git.commands import OpenRepository
+from controller.sources.git.tree_diff import LINK, Difference, Entry, list_changes, list_tree
+from controller.sources.source import MAX_MANIFEST_BYTES, is_text, printable
+from controller.sources.symlink_messages import link_message
 
 Found = ManifestFile | RefusedFile
 
@@ -34,7 +34,7 @@ class ManifestTree:
         self._found: dict[str, Found] = {}
         self._order: list[str] = []
 
-    def read(self, look: Look, commit: str, revision: str) -> Snapshot:
+    def read(self, look: OpenRepository, commit: str, revision: str) -> Snapshot:
         """All of it at this commit. Raises GitError, PathNotFoundError; then it is as it was."""
         self._move(look, commit)
         if not self._order:
@@ -47,22 +47,22 @@ class ManifestTree:
             project=self._found.get(PROJECT_FILE),
         )
 
-    def _move(self, look: Look, commit: str) -> None:
+    def _move(self, look: OpenRepository, commit: str) -> None:
         if commit == self._commit:
             return
         places = (self._path, PROJECT_FILE) if self._path else ()
         changes = None if self._commit is None else list_changes(look, self._commit, commit, *places)
         if changes is None:
             entries = [entry for entry in list_tree(look, commit, *places) if self._is_wanted(entry.path)]
-            found = judge(look, entries, self._found)
+            found = read_or_refuse(look, entries, self._found)
             self._found, self._order = found, sorted(found.keys() - {PROJECT_FILE})
         else:
             self._apply(look, [change for change in changes if self._is_wanted(change.path)])
         self._commit = commit
 
-    def _apply(self, look: Look, changes: Iterable[Difference]) -> None:
+    def _apply(self, look: OpenRepository, changes: Iterable[Difference]) -> None:
         gone = [change.path for change in changes if change.now is None]
-        found = judge(look, [change.now for change in changes if change.now is not None], self._found)
+        found = read_or_refuse(look, [change.now for change in changes if change.now is not None], self._found)
         for path in gone:
             if self._found.pop(path, None) is not None and path != PROJECT_FILE:
                 del self._order[bisect_left(self._order, path)]
@@ -80,7 +80,7 @@ class ManifestTree:
         below = not self._path or path == self._path or path.startswith(f"{self._path}/")
         return below and is_manifest(path)
 
-    def _check_path(self, look: Look, commit: str) -> None:
+    def _check_path(self, look: OpenRepository, commit: str) -> None:
         """Tell a path that was emptied on purpose from one that never was there: a slip must not prune anything."""
         self._check_links(look, commit)
         if self._path and not look.run("rev-list", "-1", commit, "--", f":(literal){self._path}"):
@@ -88,7 +88,7 @@ class ManifestTree:
                 f"No commit of {commit[:12]} has {self._path}/.", hint="Commit a manifest below it, or check --path."
             )
 
-    def _check_links(self, look: Look, commit: str) -> None:
+    def _check_links(self, look: OpenRepository, commit: str) -> None:
         """Raises PathNotFoundError if the path leads through a link."""
         parts = self._path.split("/")
         above = ["/".join(parts[:end]) for end in range(1, len(parts))]
@@ -97,7 +97,7 @@ class ManifestTree:
                 raise PathNotFoundError(link_message(self._path, entry.path, _target(look, entry)))
 
 
-def judge(look: Look, entries: Iterable[Entry], known: Mapping[str, Found]) -> dict[str, Found]:
+def read_or_refuse(look: OpenRepository, entries: Iterable[Entry], known: Mapping[str, Found]) -> dict[str, Found]:
     """Each entry read or refused, by its path as people see it; what is known with the same content is kept."""
     wanted: dict[str, Entry] = {}
     found: dict[str, Found] = {}
@@ -128,13 +128,13 @@ def _kept(path: str, content: bytes) -> bytes:
     return b"" if is_python(path) and not is_spec(path, content) else content
 
 
-def _target(look: Look, entry: Entry) -> str:
+def _target(look: OpenRepository, entry: Entry) -> str:
     return contents(look, [entry.object_id])[entry.object_id].decode("utf-8", "backslashreplace")
 
 
-def _refusal(look: Look, entry: Entry) -> RefusedFile | None:
+def _refusal(look: OpenRepository, entry: Entry) -> RefusedFile | None:
     if not is_text(entry.path):
-        return RefusedFile(path=visible(entry.path), message="The name of a manifest must be UTF-8.")
+        return RefusedFile(path=printable(entry.path), message="The name of a manifest must be UTF-8.")
     if not is_manifest(entry.path) and entry.mode == LINK:
         return RefusedFile(path=entry.path, message=link_message(entry.path, entry.path, _target(look, entry)))
     if not is_manifest(entry.path) and not entry.is_regular:

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from controller.errors import SourceError
-from controller.sources.durable import sync, sync_file_system
-from controller.sources.git.process import GitError, Look, find_git, hardened, stderr_of
+from controller.sources.durability import sync, sync_file_system
+from controller.sources.git.commands import GitError, OpenRepository, find_git, hardened, stderr_of
 from controller.sources.git.program import git
 
 FOLLOWED = "refs/controller/followed"
@@ -72,7 +72,7 @@ class Mirror:
             else:
                 path.unlink(missing_ok=True)
 
-    def compact(self, look: Look) -> None:
+    def compact(self, look: OpenRepository) -> None:
         """Make one pack of many; what no ref leads to any more is kept, a run may need it."""
         if len(list((self.path / "objects" / "pack").glob("*.pack"))) <= _MAX_PACKS:
             return
@@ -80,7 +80,7 @@ class Mirror:
             look.run("repack", "-a", "-d", "-k", "-q", timeout=_REPACK_SECONDS)
 
     @staticmethod
-    def followed(look: Look) -> tuple[str, str] | None:
+    def followed(look: OpenRepository) -> tuple[str, str] | None:
         """The id of what was fetched last, and of the commit that it leads to; None if there is nothing."""
         asked = f"{FOLLOWED}\n{FOLLOWED}^{{commit}}\n".encode()
         lines = [line.split(b" ") for line in look.run("cat-file", "--batch-check", stdin=asked).splitlines()]

@@ -10,12 +10,12 @@ from controller.errors import SourceError
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot
 from controller.sources.exports import Entry as Export
 from controller.sources.exports import Exports
-from controller.sources.git.commits import commit_of
+from controller.sources.git.cat_file import contents, in_chunks
+from controller.sources.git.commands import Git, GitError, GitTimeoutError, OpenRepository, Work
 from controller.sources.git.flow_code import CodeIndex, GitCode
-from controller.sources.git.manifests import ManifestTree, judge
-from controller.sources.git.objects import contents, in_chunks
-from controller.sources.git.process import Git, GitError, GitTimeoutError, Look, Work
-from controller.sources.git.trees import MODES, Difference, Entry, find_words, list_changes, list_tree
+from controller.sources.git.manifests import ManifestTree, read_or_refuse
+from controller.sources.git.revisions import commit_of
+from controller.sources.git.tree_diff import MODES, Difference, Entry, find_words, list_changes, list_tree
 from controller.sources.source import Change
 
 
@@ -74,7 +74,7 @@ class CommitReader:
             return ManifestFile(path=PROJECT_FILE, content=content, digest=commit)
         with self._look(commit) as look:
             entries = [entry for entry in list_tree(look, commit, PROJECT_FILE) if entry.path == PROJECT_FILE]
-            return judge(look, entries, {}).get(PROJECT_FILE)
+            return read_or_refuse(look, entries, {}).get(PROJECT_FILE)
 
     def checkout(self, revision: str) -> Path:
         """An immutable export of the commit, written once, and again if it is not as it was written."""
@@ -122,7 +122,7 @@ class CommitReader:
         """Remove the exports of all other commits."""
         self._exports.collect({commit_of(revision) for revision in keep})
 
-    def _look(self, commit: str | None = None) -> AbstractContextManager[Look]:  # noqa: ARG002
+    def _look(self, commit: str | None = None) -> AbstractContextManager[OpenRepository]:  # noqa: ARG002
         """Open the repository, to read this commit if it is known which."""
         return self._git.look()
 
@@ -133,7 +133,7 @@ def _kind(difference: Difference) -> Change:
     return Change.ADDED if difference.is_new else Change.CHANGED
 
 
-def _with_contents(look: Look, entries: Collection[Entry]) -> Iterator[Export]:
+def _with_contents(look: OpenRepository, entries: Collection[Entry]) -> Iterator[Export]:
     """Each entry with its content, a bounded part of them in memory at a time."""
     size_of = {entry.object_id: entry.size or 0 for entry in entries}
     at: dict[str, list[Entry]] = {}

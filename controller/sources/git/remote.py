@@ -13,13 +13,13 @@ from pathlib import Path
 
 from controller.errors import EmptyRepositoryError, RefNotFoundError, RepositoryNotFoundError, SourceError
 from controller.remotes import Access, RemoteUrl
-from controller.sources.git.commits import COMMIT, check_ref, commit_of, revision_of
+from controller.sources.git.commands import Git, GitError, OpenRepository
 from controller.sources.git.mirror import FOLLOWED, Mirror
-from controller.sources.git.process import Git, GitError, Look
 from controller.sources.git.reader import CommitReader
-from controller.sources.git.refs import is_plain
+from controller.sources.git.ref_files import is_plain
+from controller.sources.git.revisions import COMMIT, check_ref, commit_of, revision_of
 from controller.sources.git.transport import Patience, environment, refusal, settings
-from controller.sources.source import Watched
+from controller.sources.source import WatchedPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class RemoteSource(CommitReader):
         found = self._ask()
         return revision_of(found.label, found.object_id)
 
-    def watched(self) -> tuple[Watched, ...]:
+    def watched(self) -> tuple[WatchedPath, ...]:
         """Nothing on this machine tells of a change."""
         return ()
 
@@ -101,7 +101,7 @@ class RemoteSource(CommitReader):
         super().interrupt()
 
     @contextmanager
-    def _look(self, commit: str | None = None) -> Iterator[Look]:
+    def _look(self, commit: str | None = None) -> Iterator[OpenRepository]:
         """If it is the followed commit that can't be read, the mirror may be at fault; others may well be gone."""
         try:
             with self._git.look() as look:

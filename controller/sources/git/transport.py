@@ -17,7 +17,7 @@ from controller.errors import (
     UnreachableError,
 )
 from controller.remotes import Access, RemoteUrl
-from controller.sources.git.process import GitError, GitTimeoutError, reason
+from controller.sources.git.commands import GitError, GitTimeoutError, reason
 
 _SSH = (
     "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from controller.app import Controller, Ending
+from controller.app import Controller, StopSignal
 from controller.settings import Settings, locate, parse_listen
 from tests.conftest import GitRepository, new_repository, wait_until
 
@@ -161,7 +161,7 @@ def serve(repository: GitRepository, state: Path) -> Served:
     settings = Settings(
         location=locate(str(repository.path), "deployments", None, str(state)), listen=parse_listen("127.0.0.1:0")
     )
-    controller = Controller(settings, Ending())
+    controller = Controller(settings, StopSignal())
     controller.start()
     link = controller._web.login_link()
     token = (state / "token").read_text().strip()

@@ -9,7 +9,7 @@ import pytest
 from controller.client import Client, ProblemError
 from controller.model.runs import RunState
 from controller.model.status import ConditionType
-from controller.views.deployments import Health, Sync
+from controller.queries.deployments import Health, Sync
 from tests.conftest import wait_until
 from tests.unit.api.conftest import DEPLOYMENTS, Served, messages
 
@@ -25,7 +25,7 @@ def test_health_needs_no_token_and_readiness_does(served: Served) -> None:
 
 
 def test_the_status_is_what_the_command_line_says(served: Served) -> None:
-    from controller.views.plain import to_json
+    from controller.queries.serialization import to_json
 
     told = served.get("/api/v1/status").json()
     assert told == to_json(served.controller.look())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.api.web.limits import MAX_PAGE_BYTES
+from controller.api.http.protocol import MAX_PAGE_BYTES
 from controller.client import Client
 from tests.unit.api.conftest import Served
 

@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints, is_typedd
 
 import pytest
 
-from controller.api.web.application import make_routes
-from controller.app import Controller, Ending
+from controller.api.http.application import make_routes
+from controller.app import Controller, StopSignal
 from controller.client import Client, NoAnswerError, ProblemError
 from controller.client.connection import Endpoint
 from controller.client.shapes import (
@@ -160,7 +160,7 @@ def test_without_an_address_the_socket_answers_also_below_a_long_path(
     repository.commit({"deployments/a.yaml": "name: a\ncommand: [echo]\n"})
     state = tmp_path / ("long" * 30) / "state"
     settings = Settings(location=locate(str(repository.path), "deployments", None, str(state)), listen=None)
-    controller = Controller(settings, Ending())
+    controller = Controller(settings, StopSignal())
     controller.start()
     try:
         client = Client.of_state(state)
@@ -248,7 +248,7 @@ def test_a_page_is_not_given_to_a_browser_that_is_forwarded(served: Served) -> N
 def test_many_ask_a_controller_that_has_just_started(repository: GitRepository, tmp_path: Path) -> None:
     repository.commit({"deployments/a.yaml": "name: a\ncommand: [echo]\n"})
     location = locate(str(repository.path), "deployments", None, str(tmp_path / "state"))
-    controller = Controller(Settings(location=location, listen=None), Ending())
+    controller = Controller(Settings(location=location, listen=None), StopSignal())
     controller.start()
     try:
         client = Client.of_state(tmp_path / "state")

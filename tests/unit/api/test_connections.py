@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from controller.api.web import limits
-from controller.api.web.credentials import Credentials
-from controller.api.web.gate import Gate
-from controller.api.web.limits import MAX_CONNECTIONS, PatientProtocol
-from controller.api.web.server import HttpServer
+from controller.api.http import protocol
+from controller.api.http.credentials import Credentials
+from controller.api.http.protocol import MAX_CONNECTIONS, PatientProtocol
+from controller.api.http.security_middleware import SecurityMiddleware
+from controller.api.http.server import HttpServer
 from controller.client import Client
 from controller.settings import parse_listen
 from tests.conftest import ManualClock, wait_until
@@ -30,7 +30,7 @@ CERTIFICATE = Path(__file__).parents[2] / "localhost.pem"
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing in this file is ended because it is late."""
     monkeypatch.setattr(PatientProtocol, "head_seconds", 600.0)
-    monkeypatch.setattr(Gate, "body_seconds", 600.0)
+    monkeypatch.setattr(SecurityMiddleware, "body_seconds", 600.0)
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_when_everybody_is_known_and_busy_one_more_is_told_so(fresh: Served, sta
 def test_a_handshake_that_does_not_come_is_not_waited_for(
     tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
     listen = parse_listen("127.0.0.1:0", certificate=str(CERTIFICATE), key=str(CERTIFICATE))
     assert listen is not None
 

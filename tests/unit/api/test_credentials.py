@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.api.web.credentials import CODE_LIFE, SESSION_LIFE, Credentials
+from controller.api.http.credentials import CODE_LIFE, SESSION_LIFE, Credentials
 from controller.errors import StateError, UsageError
 from controller.settings import parse_listen
 from tests.conftest import ManualClock

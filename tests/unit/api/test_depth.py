@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from controller.cli.state import asking
+from controller.cli.state_access import connected_client
 from controller.errors import UsageError
 from controller.model.runs import RunId
+from controller.queries.serialization import depth, to_json
 from controller.store import runs
-from controller.views.plain import depth, to_json
 from tests.unit.api.conftest import Served
 
 PAGES = ("/api/v1/runs", "/api/v1/status", "/api/v1/runs/{}", "/runs/{}", "/runs", "/", "/deployments/add")
@@ -68,7 +68,7 @@ def test_a_flow_that_returns_what_is_nested_deeply_is_shown(fresh: Served) -> No
 
 def test_the_command_line_refuses_what_is_nested_too_deeply(served: Served) -> None:
     location = served.controller._settings.location
-    with pytest.raises(UsageError, match="nested deeper than 32 levels"), asking(location) as client:
+    with pytest.raises(UsageError, match="nested deeper than 32 levels"), connected_client(location) as client:
         client.trigger("far", {"path": nested(500)})
 
 

@@ -5,7 +5,7 @@ import tracemalloc
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection, HTTPResponse
 
-from controller.runs.logs import log_files
+from controller.runs.log_files import log_files
 from tests.conftest import wait_until
 from tests.unit.api.conftest import Served
 

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import delete
 
 from controller.model.runs import Run, RunId, RunState
-from controller.runs.logs import log_files
+from controller.queries.run_logs import log_chunk, measured, part, tail_offset
+from controller.runs.log_files import log_files
 from controller.store import runs, schema
-from controller.views.output import measured, part, stretch, tail_offset
 from tests.unit.api.conftest import Served, messages
 
 OLD = RunId("01a20a24-34e0-7000-97e2-82f65b2a00a9")
@@ -50,7 +50,7 @@ def test_a_log_may_be_forgotten_at_any_moment_while_it_is_read(tmp_path: Path) -
             for _ in range(3000):
                 files = log_files(tmp_path, "run")
                 assert [path.parent.name for path in files] == sorted(path.parent.name for path in files)
-                found = stretch(files, 0, 1000)
+                found = log_chunk(files, 0, 1000)
                 assert found.next_offset <= found.size
                 tail_offset(files, 3)
         finally:

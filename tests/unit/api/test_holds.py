@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from controller.clock import SystemClock
-from controller.views.plain import utc
+from controller.queries.serialization import utc
 from tests.unit.api.conftest import Served
 
 OFTEN = "name: often\ncommand: [echo]\nschedules: [{cron: '*/5 * * * *'}]\n"

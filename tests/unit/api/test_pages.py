@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 import pytest
 
 from benchmarks.history import write_history
-from controller.api.pages.charts import strip_chart, timeline
-from controller.api.pages.words import seconds, short
+from controller.api.dashboard.charts import strip_chart, timeline
+from controller.api.dashboard.template_filters import seconds, short
 from controller.model.runs import RunState
-from controller.store.figures import Bar
+from controller.queries.overview import Slot
 from controller.store.run_search import LOOKED_AT
-from controller.views.overview import Slot
+from controller.store.run_statistics import Bar
 from tests.conftest import NOW, new_repository
 from tests.unit.api.conftest import DEPLOYMENTS, FLOWS, Served, serve
 
@@ -258,7 +258,7 @@ def test_a_restart_opens_no_session_that_was_ended(tmp_path: Path) -> None:
 
 
 def test_no_file_of_the_pages_names_another_host() -> None:
-    import controller.api.pages as pages
+    import controller.api.dashboard as pages
 
     files = [path for path in Path(pages.__file__).parent.rglob("*") if path.suffix in (".js", ".css", ".html", ".svg")]
     assert len(files) > 15

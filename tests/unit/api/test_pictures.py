@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from controller.api.pages.artifacts import markdown
-from controller.api.pages.attention import grouped
-from controller.api.pages.charts import stage_bars
-from controller.api.pages.durations import history_chart
-from controller.api.pages.gantt import MOST_ROWS, ROW, WIDTH, gantt
-from controller.api.pages.steps import steps
-from controller.api.pages.words import glyph, linked, pretty
+from controller.api.dashboard.artifact_views import markdown
+from controller.api.dashboard.attention_items import grouped
+from controller.api.dashboard.charts import stage_bars
+from controller.api.dashboard.gantt import MOST_ROWS, ROW, WIDTH, gantt
+from controller.api.dashboard.run_history_chart import history_chart
+from controller.api.dashboard.run_timeline import steps
+from controller.api.dashboard.template_filters import glyph, linked, pretty
 from controller.model.runs import RunState
 from controller.model.task_runs import TaskRun
-from controller.views.journal import AttemptView, RunDetail
-from controller.views.overview import Attention
-from controller.views.runs import RunView
+from controller.queries.events import AttemptView, RunDetail
+from controller.queries.overview import Attention
+from controller.queries.runs import RunView
 from tests.conftest import NOW
 
 SECOND = timedelta(seconds=1)

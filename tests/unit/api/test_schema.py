@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from controller.api.web.application import make_routes
+from controller.api.http.application import make_routes
 from tests.unit.api.conftest import Served
 
 schema = schemathesis.openapi.from_dict(make_routes(None, None).openapi())

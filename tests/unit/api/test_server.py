@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.api.web.credentials import Credentials
-from controller.api.web.server import HttpServer
+from controller.api.http.credentials import Credentials
+from controller.api.http.server import HttpServer
 from controller.client import Client, NoAnswerError, NotReachedError, ProblemError
 from controller.errors import UsageError
 from controller.settings import Listen, parse_listen
@@ -94,10 +94,10 @@ def test_nothing_of_the_web_is_loaded_before_somebody_asks(tmp_path: Path) -> No
     program = f"""
 import sys
 from pathlib import Path
-from controller.app import Controller, Ending
+from controller.app import Controller, StopSignal
 from controller.settings import Settings, locate, parse_listen
 location = locate({str(tmp_path)!r}, "deployments", None, None)
-controller = Controller(Settings(location=location, listen=parse_listen("127.0.0.1:0")), Ending())
+controller = Controller(Settings(location=location, listen=parse_listen("127.0.0.1:0")), StopSignal())
 controller.start()
 assert "/login#" in controller._web.login_link()
 controller.stop()

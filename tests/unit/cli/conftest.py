@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from controller.app import Controller, Ending
+from controller.app import Controller, StopSignal
 from controller.cli.main import run
 from controller.settings import Location, Settings, default_state_directory
 from tests.conftest import GitRepository, wait_until
@@ -105,7 +105,7 @@ def followed(repository: GitRepository, command: Command) -> Iterator[Followed]:
     location = Location(
         repo=repository.path, path="deployments", ref=None, state_dir=default_state_directory(repository.path)
     )
-    controller = Controller(Settings(location=location, grace=timedelta(seconds=0.3)), Ending())
+    controller = Controller(Settings(location=location, grace=timedelta(seconds=0.3)), StopSignal())
     controller.start()
     found = Followed(repository, command, controller)
     wait_until(lambda: found("deployments", "show", "sums").code == 0)

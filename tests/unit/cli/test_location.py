@@ -69,7 +69,7 @@ def test_what_lets_us_in_comes_from_the_environment(tmp_path: Path, monkeypatch:
 
 def test_a_password_is_not_sent_where_others_can_read_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from controller.assembly import make_source
-    from controller.store.directory import StateDirectory
+    from controller.store.state_directory import StateDirectory
 
     monkeypatch.setenv("CONTROLLER_GIT_PASSWORD", "secret")
     state = StateDirectory(tmp_path)

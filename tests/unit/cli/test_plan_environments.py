@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controller.app import Controller, Ending
+from controller.app import Controller, StopSignal
 from controller.settings import Location, Settings
 from tests.conftest import GitRepository, wait_until
 from tests.unit.cli.conftest import Command
@@ -149,7 +149,7 @@ def test_a_printed_digest_is_approved_by_the_controller_of_that_environment(
         state_dir=repository.path / ".controller",
         environment="prod",
     )
-    controller = Controller(Settings(location=location, grace=timedelta(seconds=0.3)), Ending())
+    controller = Controller(Settings(location=location, grace=timedelta(seconds=0.3)), StopSignal())
     controller.start()
     try:
         where = ("--repo", str(repository.path))

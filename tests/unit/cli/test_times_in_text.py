@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from controller.clock import SystemClock
-from controller.times import shown
+from controller.time_format import shown
 from tests.unit.cli.conftest import Command, Followed
 
 TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?:\.\d+)?( UTC|Z|[+-]\d\d:\d\d)?")

@@ -9,7 +9,7 @@ import pytest
 
 from controller.manifests import DesiredState, ManifestReader
 from controller.model.findings import Severity
-from controller.sources.directory import DirectorySource
+from controller.sources.directory.source import DirectorySource
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 REPOSITORIES = sorted(path for path in (Path(__file__).parents[2] / "examples" / "repositories").iterdir())

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from controller.manifests import DesiredState, ManifestReader, deployment_schema_text
-from controller.manifests.load import load
+from controller.manifests.yaml.loader import load
 from controller.model.snapshots import ManifestFile
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.manifests import DesiredState, ManifestReader
-from controller.manifests.load import load
-from controller.manifests.merging import overlay
+from controller.manifests.merge import overlay
+from controller.manifests.yaml.loader import load
 from controller.model.findings import Finding
 from controller.model.snapshots import ManifestFile, RefusedFile
 from tests.unit.manifests.conftest import manifest

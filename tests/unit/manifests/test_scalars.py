@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.manifests.scalars import BadNumber, plain_scalar
+from controller.manifests.yaml.scalars import BadNumber, plain_scalar
 
 TABLE = [
     ("", None),

@@ -3,13 +3,13 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from controller.model.queues import EVERYTHING, Load, Waiting, in_order, judged
+from controller.model.queues import EVERYTHING, Load, QueuedRun, in_order, schedule_queue
 from controller.model.runs import RunId, RunState, Trigger
 from tests.conftest import NOW
 
 
-def one(number: int, deployment: str = "a", **more: object) -> Waiting:
-    waiting = Waiting(
+def one(number: int, deployment: str = "a", **more: object) -> QueuedRun:
+    waiting = QueuedRun(
         id=RunId(f"run-{number:012}"),
         deployment=deployment,
         state=RunState.PENDING,
@@ -24,12 +24,12 @@ def one(number: int, deployment: str = "a", **more: object) -> Waiting:
     return replace(waiting, **more)  # type: ignore[arg-type]
 
 
-def numbers(waiting: list[Waiting]) -> list[int]:
+def numbers(waiting: list[QueuedRun]) -> list[int]:
     return [int(found.id[4:]) for found in waiting]
 
 
-def reasons(waiting: list[Waiting], load: Load) -> list[str | None]:
-    return [reason for _, reason in judged(waiting, load, NOW)]
+def reasons(waiting: list[QueuedRun], load: Load) -> list[str | None]:
+    return [reason for _, reason in schedule_queue(waiting, load, NOW)]
 
 
 def test_a_higher_priority_is_first_and_then_who_was_made_first() -> None:

@@ -13,7 +13,7 @@ from controller.reconcile import PassResult, Reconciler
 from controller.reconcile.apply import Settle
 from controller.runs.admission import Admission
 from controller.runs.ids import RunIds
-from controller.sources.directory import DirectorySource
+from controller.sources.directory.source import DirectorySource
 from controller.sources.source import Source
 from controller.store import Store, Transaction, events, inventory
 from tests.conftest import ManualClock

@@ -15,9 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from controller.model.schedules import Agenda
 from controller.model.status import Condition, ConditionType, Hold, SourceStatus
-from controller.scheduling import Timetable
-from controller.store import Store, holds, inventory, sources
-from controller.views.deployments import Sync, list_deployments
+from controller.queries.deployments import Sync, list_deployments
+from controller.scheduler import Timetable
+from controller.store import Store, holds, inventory, source_status
 from tests.conftest import ManualClock
 from tests.unit.reconcile.conftest import World
 
@@ -89,7 +89,7 @@ class Life(RuleBasedStateMachine):
         status = self.status()
         if status is not None and status.withheld is not None:
             with self.store.write() as tx:
-                sources.approve(tx, status.withheld.digest)
+                source_status.approve(tx, status.withheld.digest)
             self.look(is_asked=True)
             assert not self.world.entries().keys() & set(status.withheld.deployments) or self.is_doubtful()
 
@@ -182,7 +182,7 @@ class Life(RuleBasedStateMachine):
 
     def status(self) -> SourceStatus | None:
         with self.store.read() as tx:
-            return sources.find(tx)
+            return source_status.find(tx)
 
     def conditions(self) -> dict[ConditionType, Condition]:
         status = self.status()

@@ -12,8 +12,8 @@ import pytest
 from controller.errors import SourceError, StateError
 from controller.model.status import Condition, ConditionType
 from controller.reconcile import PassResult
-from controller.sources.directory import DirectorySource
-from controller.store import Store, inventory, occurrences, passes, sources
+from controller.sources.directory.source import DirectorySource
+from controller.store import Store, inventory, occurrences, passes, source_status
 from tests.conftest import NOW
 from tests.unit.reconcile.conftest import World, hourly
 
@@ -380,7 +380,7 @@ def test_what_could_not_be_written_of_a_loss_is_written_later(world: World, stor
     assert world.reconciler.run_pass().error is not None
     assert ("source", "SourceUnavailable") in world.told()
     with store.read() as tx:
-        known = sources.find(tx)
+        known = source_status.find(tx)
     assert known is not None
     assert known.conditions[0].reason == "SourceUnavailable"
 
@@ -410,7 +410,7 @@ def test_a_recovery_is_in_the_history(world: World) -> None:
 def test_what_a_pass_found_is_there_for_whoever_looks(world: World) -> None:
     result = world.put(a=BROKEN)
     with world.store.read() as tx:
-        assert sources.find(tx) == result.status
+        assert source_status.find(tx) == result.status
         assert inventory.entries(tx) == {}
     assert [finding.file for finding in result.status.findings] == ["deployments/a.yaml"]
 

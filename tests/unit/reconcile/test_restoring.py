@@ -11,7 +11,7 @@ import pytest
 from controller.manifests import build_deployment
 from controller.model.deployments import Deployment
 from controller.reconcile.reconciler import RESTORED_AT_ONCE
-from controller.store import inventory, sources
+from controller.store import inventory, source_status
 from tests.unit.reconcile.conftest import World
 
 
@@ -80,9 +80,9 @@ def test_nothing_that_was_applied_from_elsewhere_fires_until_a_pass_has_applied(
 ) -> None:
     declare(world, 1)
     with world.store.write() as tx:
-        status = sources.find(tx)
+        status = source_status.find(tx)
         assert status is not None
-        sources.put(tx, replace(status, followed=recorded, repo="/another"))
+        source_status.put(tx, replace(status, followed=recorded, repo="/another"))
     deployments = world.root / "deployments"
     deployments.rename(world.root / "away")
     world.restart()

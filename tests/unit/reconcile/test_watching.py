@@ -1,12 +1,12 @@
 """Whether changes are watched for or only polled for is told once each time that it changes."""
 
-from controller.store import sources
+from controller.store import source_status
 from tests.unit.reconcile.conftest import World, hourly
 
 
 def problem(world: World) -> str | None:
     with world.store.read() as tx:
-        status = sources.find(tx)
+        status = source_status.find(tx)
     assert status is not None
     return status.watch_problem
 
@@ -34,6 +34,6 @@ def test_polling_is_told_once_and_so_is_watching_again(world: World) -> None:
 def test_what_is_told_before_the_first_pass_is_recorded_with_it(world: World) -> None:
     world.reconciler.note_watching("no inotify watch is left")
     with world.store.read() as tx:
-        assert sources.find(tx) is None
+        assert source_status.find(tx) is None
     world.put(a=hourly("a"))
     assert problem(world) == "no inotify watch is left"

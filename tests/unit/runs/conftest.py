@@ -19,15 +19,15 @@ from controller.model.runs import Attempt, Run, RunState
 from controller.model.status import Event, SourceStatus
 from controller.reconcile import Reconciler
 from controller.runs.admission import Admission, Request
-from controller.runs.beside import flow_process
 from controller.runs.engine import Engine
+from controller.runs.executors.local.fork_server_client import ForkServer
+from controller.runs.executors.local.launcher import Launch, Launcher, sweep
+from controller.runs.executors.local.supervisor import flow_main
 from controller.runs.ids import RunIds
-from controller.runs.launcher import Launch, Launcher, sweep
-from controller.runs.logs import log_files
-from controller.runs.requests import Requests
-from controller.runs.specification import Specifications
-from controller.runs.warm import ForkServer
-from controller.sources.directory import DirectorySource
+from controller.runs.log_files import log_files
+from controller.runs.operations import RunOperations
+from controller.runs.pinned_deployments import PinnedDeployments
+from controller.sources.directory.source import DirectorySource
 from controller.sources.source import Source
 from controller.store import Store, events, runs
 from controller.store.run_search import RunFilter, select_all
@@ -174,7 +174,7 @@ def run_flow(tmp_path: Path, supervise: Supervise) -> RunFlow:
             (root / path).write_text(text, encoding="utf-8")
         path, _, name = flow.partition(":")
         call = {"root": str(root), "path": path, "name": name or None, "parameters": parameters, "pycache": None}
-        one = supervise([sys.executable, "-P", flow_process.__file__], cwd=root, call=call, **(spec or {}))
+        one = supervise([sys.executable, "-P", flow_main.__file__], cwd=root, call=call, **(spec or {}))
         one.say(b"GO\n")
         return one.end(), one.log()
 
@@ -200,9 +200,9 @@ class World:
         return Admission(self.clock, self.ids)
 
     @property
-    def requests(self) -> Requests:
+    def requests(self) -> RunOperations:
         wake = (lambda: None) if self.engine is None else self.engine.wake
-        return Requests(self.store, self.admission, self.clock, wake)
+        return RunOperations(self.store, self.admission, self.clock, wake)
 
     @property
     def runs_directory(self) -> Path:
@@ -238,7 +238,7 @@ class World:
         launcher = Launcher(directory=self.runs_directory, environment=environment, grace=GRACE, server=server, **more)
         self.engine = Engine(
             store=self.store,
-            specifications=Specifications(self.source, self.store),
+            specifications=PinnedDeployments(self.source, self.store),
             clock=self.clock,
             admission=self.admission,
             launcher=launcher,

@@ -15,7 +15,7 @@ from typing import Any
 
 from controller.model.runs import RunId
 from controller.runs.admission import Request
-from controller.sources.directory import DirectorySource
+from controller.sources.directory.source import DirectorySource
 from controller.store import Store
 from controller.store.run_search import RunFilter, select_all
 from tests.conftest import ManualClock, wait_until

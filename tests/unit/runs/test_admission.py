@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from controller.calendar import jitter_offset
 from controller.errors import NotFoundError, UsageError
 from controller.model.runs import Occurrence, Outcome, Run, RunId, RunState, Trigger
 from controller.model.status import Hold
 from controller.runs.admission import Request
+from controller.schedules import jitter_offset
 from controller.store import holds, inventory, occurrences, runs
 from tests.conftest import NOW
 from tests.unit.runs.conftest import World

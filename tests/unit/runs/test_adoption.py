@@ -10,7 +10,7 @@ import pytest
 
 from controller.model.runs import Attempt, Run, RunId, RunState
 from controller.runs.admission import Request
-from controller.runs.cgroups import own_group
+from controller.runs.executors.local.cgroups import own_group
 from controller.settings import boot_id
 from controller.store import occurrences, runs
 from tests.conftest import wait_until

@@ -7,7 +7,7 @@ import pytest
 
 from controller.model.artifacts import MAX_ARTIFACTS, MAX_BYTES, Artifact, replay_artifacts, replay_name
 from controller.model.runs import RunState
-from controller.views.runs import RunView, find_run
+from controller.queries.runs import RunView, find_run
 from tests.conftest import wait_until
 from tests.unit.runs.conftest import World
 

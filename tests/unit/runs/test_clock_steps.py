@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from controller.cli.terminal import text_format
 from controller.model.runs import Run, RunState
-from controller.runs.endings import ending, ending_of
-from controller.runs.verdict import Ended, Lost, judge
-from controller.tui import words
+from controller.runs.outcomes import outcome_of, unreported_outcome
+from controller.runs.recovery import Finished, Lost, recover
 from tests.conftest import NOW
 from tests.unit.runs.conftest import NONCE, Supervise, World
 from tests.unit.runs.test_queueing import account, hourly
@@ -25,8 +25,8 @@ def run(world: World) -> Run:
     return replace(made, state=RunState.RUNNING, started_at=NOW, attempt=1)
 
 
-def ended(finished_at: datetime | None, seconds: float | None) -> Ended:
-    return Ended(
+def ended(finished_at: datetime | None, seconds: float | None) -> Finished:
+    return Finished(
         state=RunState.SUCCEEDED,
         reason=None,
         exit_code=0,
@@ -40,22 +40,22 @@ def ended(finished_at: datetime | None, seconds: float | None) -> Ended:
 
 @pytest.mark.parametrize("step", [-DAYS, DAYS, timedelta(0)])
 def test_the_measured_duration_counts_where_the_clock_was_set(run: Run, step: timedelta) -> None:
-    found = ending_of(run, ended(NOW + 7 * SECOND + step, 7.0), NOW + DAYS)
+    found = outcome_of(run, ended(NOW + 7 * SECOND + step, 7.0), NOW + DAYS)
     assert found.finished_at == NOW + 7 * SECOND
 
 
 def test_without_a_measured_duration_a_run_ends_no_sooner_than_it_started(run: Run) -> None:
-    assert ending_of(run, ended(NOW - DAYS, None), NOW).finished_at == NOW
-    assert ending_of(run, ended(NOW + DAYS, None), NOW).finished_at == NOW + DAYS
-    assert ending(run, RunState.CRASHED, "lost", NOW - DAYS).finished_at == NOW
+    assert outcome_of(run, ended(NOW - DAYS, None), NOW).finished_at == NOW
+    assert outcome_of(run, ended(NOW + DAYS, None), NOW).finished_at == NOW + DAYS
+    assert unreported_outcome(run, RunState.CRASHED, "lost", NOW - DAYS).finished_at == NOW
 
 
 def test_a_supervisor_measures_how_long_the_flow_took(supervise: Supervise) -> None:
     one = supervise(["true"])
     one.say(b"GO\n")
     one.wait()
-    found = judge(one.directory, NONCE, same_boot=True)
-    assert isinstance(found, Ended)
+    found = recover(one.directory, NONCE, same_boot=True)
+    assert isinstance(found, Finished)
     assert found.seconds is not None
     assert found.seconds >= 0
 
@@ -67,13 +67,13 @@ def test_a_duration_that_no_supervisor_writes_is_not_believed(supervise: Supervi
     one.wait()
     mark = f'{{"nonce": "{NONCE}", "outcome": "succeeded", "exit_code": 0, "seconds": {seconds}}}'
     (one.directory / "exit").write_text(mark, encoding="utf-8")
-    assert isinstance(judge(one.directory, NONCE, same_boot=True), Lost)
+    assert isinstance(recover(one.directory, NONCE, same_boot=True), Lost)
 
 
 def test_what_has_happened_is_never_shown_as_to_come() -> None:
-    assert words.past(NOW - DAYS, NOW).plain == "3d ago"
-    assert words.past(NOW + SECOND, NOW).plain == "0s ago"
-    assert words.past(NOW + DAYS, NOW).plain == words.local(NOW + DAYS).plain
-    assert words.past(None, NOW).plain == "-"
-    assert words.ago(NOW + DAYS, NOW).plain == "in 3d"
-    assert words.span(-DAYS) == "0s"
+    assert text_format.past(NOW - DAYS, NOW).plain == "3d ago"
+    assert text_format.past(NOW + SECOND, NOW).plain == "0s ago"
+    assert text_format.past(NOW + DAYS, NOW).plain == text_format.local(NOW + DAYS).plain
+    assert text_format.past(None, NOW).plain == "-"
+    assert text_format.ago(NOW + DAYS, NOW).plain == "in 3d"
+    assert text_format.span(-DAYS) == "0s"

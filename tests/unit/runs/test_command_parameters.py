@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from controller.model.runs import RunState
-from controller.runs.users import find_user, let_pass
+from controller.runs.executors.local.users import find_user, let_pass
 from tests.unit.runs.conftest import World
 from tests.unit.runs.test_users import NOBODY, needs_root
 from tests.unit.runs.test_users import tmp_path as tmp_path  # one that another user can get to

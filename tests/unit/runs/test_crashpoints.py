@@ -69,5 +69,5 @@ def test_every_point_in_the_code_is_named_and_every_name_is_a_point() -> None:
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("reach", "crashpoints.reach"):
                 [name, *_] = node.args
                 assert isinstance(name, ast.Constant)
-                found["beside" in path.parts].add(str(name.value))
+                found["supervisor" in path.parts].add(str(name.value))
     assert found == {True: set(SUPERVISOR), False: set(CONTROLLER)}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from controller.calendar import jitter_offset
 from controller.model.runs import Run, RunState
-from controller.runs import endings
+from controller.runs import outcomes
 from controller.runs.admission import Request
+from controller.schedules import jitter_offset
 from controller.settings import boot_id
 from controller.sources.git import GitSource
 from controller.store import inventory, runs
@@ -333,7 +333,7 @@ def cancel(world: World, run: Run) -> None:
     with world.store.write() as tx:
         found = runs.find(tx, run.id)
         assert found is not None
-        endings.cancel(tx, found, "cancelled by ada", world.clock.now())
+        outcomes.cancel(tx, found, "cancelled by ada", world.clock.now())
     assert world.engine is not None
     world.engine.wake()
 
@@ -356,7 +356,7 @@ def test_a_request_to_end_it_survives_a_restart(world: World) -> None:
     pid = world.supervisor_pid(run)
     world.stop()
     with world.store.write() as tx:
-        endings.cancel(tx, world.find(run), "cancelled by ada", world.clock.now())
+        outcomes.cancel(tx, world.find(run), "cancelled by ada", world.clock.now())
     world.start()
     reap(pid)
     ended = world.wait(run)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from controller.model.runs import RunState
-from controller.runs.protection import Protection, find_protection
+from controller.runs.export_protection import Protection, find_protection
 from controller.sources.git import GitSource
 from tests.conftest import GitRepository
 from tests.unit.runs.conftest import PATH, Supervise, World, command
@@ -157,7 +157,7 @@ def test_the_machine_does_not_see_the_mounts_of_a_run(supervise: Supervise, tmp_
 
 SEAL = """
 import json, os, sys
-from controller.runs.beside.export import seal
+from controller.runs.executors.local.supervisor.export_mount import seal
 place = sys.argv[1]
 before = os.statvfs(place).f_flag
 is_sealed = seal(place + "/exports/commit")

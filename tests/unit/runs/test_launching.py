@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from controller.model.runs import RunState
-from controller.runs.beside.waiting import ready
+from controller.runs.executors.local.supervisor.poll import ready
 from tests.unit.runs.conftest import World, command
 
 pytestmark = pytest.mark.integration

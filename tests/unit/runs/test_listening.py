@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from controller.model.runs import RunState
-from controller.runs import launcher
 from controller.runs.admission import Request
-from controller.runs.launcher import Launch, Launcher
-from controller.runs.specification import Specifications
-from controller.runs.watchlist import MAX_LAUNCHES, READY_SECONDS, Launchable, Watchlist
+from controller.runs.executors.local import launcher
+from controller.runs.executors.local.launcher import Launch, Launcher
+from controller.runs.monitor import MAX_LAUNCHES, READY_SECONDS, Launchable, RunMonitor
+from controller.runs.pinned_deployments import PinnedDeployments
 from tests.conftest import PATIENCE_SECONDS, wait_until
 from tests.unit.runs.conftest import GRACE, PATH, World, command
 from tests.unit.runs.test_queueing import account, hourly
@@ -31,7 +31,7 @@ class Claimed:
         world.declare(a=command("a", "exit 0"))
         made = Launcher(directory=world.runs_directory, environment={"PATH": PATH}, grace=GRACE)
         self.world = world
-        self.watchlist = Watchlist(world.store, world.clock, made)
+        self.watchlist = RunMonitor(world.store, world.clock, made)
         self.selector = selectors.DefaultSelector()
         self.watchlist.attach(self.selector)
         with world.store.write() as tx:
@@ -39,7 +39,7 @@ class Claimed:
 
     def claim(self) -> None:
         found = self.world.find(self.run)
-        deployment = Specifications(self.world.source, self.world.store).resolve(found, self.world.clock.now())
+        deployment = PinnedDeployments(self.world.source, self.world.store).resolve(found, self.world.clock.now())
         one = Launchable(run=found, deployment=deployment, root=self.world.root, pycache=None)
         self.watchlist.take_turn([], lambda _: [one], everything=False)
 

@@ -6,12 +6,12 @@ import pytest
 
 from controller.model.runs import Outcome, Run, RunState
 from controller.model.status import Hold
+from controller.queries.runs import list_runs
 from controller.runs.admission import Request
-from controller.runs.endings import cancel
-from controller.runs.waiting import Queue
+from controller.runs.outcomes import cancel
+from controller.runs.queue import Queue
 from controller.store import holds, inventory, occurrences, runs
 from controller.store.run_search import RunFilter
-from controller.views.runs import list_runs
 from tests.unit.runs.conftest import World
 
 HOUR = timedelta(hours=1)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from controller.runs.warm import ForkServer
+from controller.runs.executors.local.fork_server_client import ForkServer
 from tests.conftest import PATIENCE_SECONDS, wait_until
 from tests.unit.runs.conftest import Supervise, Supervised
-from tests.unit.runs.test_reaping import children
+from tests.unit.runs.test_orphan_reaper import children
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,7 @@ import pytest
 
 from controller.clock import SystemClock
 from controller.model.runs import RunState
-from controller.runs.warm import ForkServer
+from controller.runs.executors.local.fork_server_client import ForkServer
 from tests.unit.runs.conftest import PATH, Supervised, World
 
 pytestmark = pytest.mark.integration

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from controller.runs.beside import flow_process
+from controller.runs.executors.local.supervisor import flow_main
 from controller.store import task_trees
 from tests.conftest import PATIENCE_SECONDS, wait_until
 from tests.unit.runs.conftest import Supervise, Supervised, World
@@ -57,7 +57,7 @@ def begin(tmp_path: Path, supervise: Supervise) -> Callable[..., Supervised]:
         root.mkdir(exist_ok=True)
         (root / "a.py").write_text(HEAD + code, encoding="utf-8")
         call: dict[str, Any] = {"root": str(root), "path": "a.py", "name": "f", "parameters": {}, "pycache": None}
-        argv = [sys.executable, "-P", flow_process.__file__]
+        argv = [sys.executable, "-P", flow_main.__file__]
         one = supervise(argv, cwd=root, call=call, env={"PYTHONUNBUFFERED": "1"}, grace=grace, **more)
         one.say(b"GO\n")
         wait_until(lambda: (one.directory / "log").exists() and "up\n" in one.log())

@@ -8,8 +8,8 @@ import pytest
 
 from controller.model.runs import RunState
 from controller.model.task_runs import MAX_TASK_RUNS, TaskRun, replay
-from controller.runs.beside.reports import MAX_FILE_BYTES
-from controller.views.runs import RunView, find_run
+from controller.queries.runs import RunView, find_run
+from controller.runs.executors.local.supervisor.flow_events import MAX_FILE_BYTES
 from tests.conftest import PATIENCE_SECONDS, wait_until
 from tests.unit.runs.conftest import RunFlow, World
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.runs.beside.tree import children_by_list
-from controller.runs.cgroups import own_group
+from controller.runs.executors.local.cgroups import own_group
+from controller.runs.executors.local.supervisor.process_tree import children_by_list
 from tests.conftest import wait_until
 from tests.unit.runs.conftest import Supervise
 from tests.unit.runs.test_supervisor import is_gone, sh

@@ -11,7 +11,7 @@ import pytest
 
 from controller.errors import UsageError
 from controller.model.runs import RunState
-from controller.runs.users import FlowUser, check_ways, find_user, let_pass
+from controller.runs.executors.local.users import FlowUser, check_ways, find_user, let_pass
 from tests.unit.runs.conftest import World
 
 NOBODY = "nobody"

@@ -11,7 +11,7 @@ import pytest
 
 from controller.errors import SourceError
 from controller.model.snapshots import Code
-from controller.sources.directory import DirectorySource
+from controller.sources.directory.source import DirectorySource
 from controller.sources.git import GitSource
 from controller.sources.source import Source
 from tests.conftest import GitRepository, new_repository

@@ -12,7 +12,7 @@ import pytest
 
 from controller.errors import SourceError
 from controller.model.snapshots import ManifestFile, RefusedFile
-from controller.sources.directory import DirectorySource
+from controller.sources.directory.source import DirectorySource
 from tests.conftest import ManualClock, wait_until
 from tests.leftovers import open_files
 

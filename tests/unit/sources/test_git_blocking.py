@@ -9,8 +9,8 @@ import pytest
 
 from controller.errors import SourceError, StoppingError
 from controller.sources.git import GitSource
-from controller.sources.git.named import NamedCommit
-from controller.sources.git.opening import Repository, read_regular
+from controller.sources.git.commit_source import NamedCommit
+from controller.sources.git.repository import Repository, read_regular
 from tests.conftest import GitRepository, wait_until
 from tests.leftovers import children
 

@@ -6,7 +6,7 @@ import pytest
 
 from controller.errors import RefNotFoundError, SourceError
 from controller.sources.git import NamedCommit
-from controller.sources.git.commits import is_ref_name
+from controller.sources.git.revisions import is_ref_name
 from tests.conftest import GitRepository
 from tests.unit.sources.conftest import Follow
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from controller.errors import EmptyRepositoryError, RepositoryNotFoundError, SourceError, shortage
-from controller.sources.directory import DirectorySource
+from controller.sources.directory.source import DirectorySource
 from controller.sources.git import GitSource
 from controller.sources.source import Source
 from tests.conftest import GitRepository

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from controller.errors import PathNotFoundError
-from controller.sources.directory import DirectorySource
+from controller.sources.directory.source import DirectorySource
 from tests.conftest import GitRepository
 from tests.unit.sources.conftest import Follow, paths
 

@@ -13,7 +13,7 @@ from tests.conftest import GitRepository
 READ = """
 import json, sys
 from pathlib import Path
-from controller.sources.directory import DirectorySource
+from controller.sources.directory.source import DirectorySource
 from controller.sources.git import GitSource
 
 repo, exports, kind = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from controller.sources.directory import DirectorySource
+from controller.sources.directory.source import DirectorySource
 from controller.sources.git import GitSource
-from controller.sources.source import Watched
+from controller.sources.source import WatchedPath
 from controller.sources.watch import RETRY_SECONDS, Watcher, _reason
 from tests.conftest import GitRepository, ManualClock, wait_until
 
@@ -34,7 +34,7 @@ def watcher(hint: threading.Event) -> Iterator[Watcher]:
 
 def test_a_changed_file_is_a_hint(tmp_path: Path, watcher: Watcher, hint: threading.Event) -> None:
     (tmp_path / "deep").mkdir()
-    watcher.arm([Watched(path=tmp_path, recursive=True)])
+    watcher.arm([WatchedPath(path=tmp_path, recursive=True)])
     (tmp_path / "deep" / "a.yaml").write_text("1", encoding="utf-8")
     assert hint.wait(WITHIN_SECONDS)
 
@@ -63,27 +63,27 @@ def test_a_commit_is_a_hint(tmp_path: Path, repository: GitRepository, watcher: 
 
 def test_reading_is_no_hint(tmp_path: Path, watcher: Watcher, hint: threading.Event) -> None:
     (tmp_path / "a.yaml").write_text("1", encoding="utf-8")
-    watcher.arm([Watched(path=tmp_path, recursive=True)])
+    watcher.arm([WatchedPath(path=tmp_path, recursive=True)])
     assert (tmp_path / "a.yaml").read_text(encoding="utf-8") == "1"
     assert not hint.wait(0.2)
 
 
 def test_arming_again_for_the_same_places_starts_nothing(tmp_path: Path, watcher: Watcher) -> None:
-    watcher.arm([Watched(path=tmp_path, recursive=True)])
+    watcher.arm([WatchedPath(path=tmp_path, recursive=True)])
     before = threading.enumerate()
-    watcher.arm([Watched(path=tmp_path, recursive=True)])
+    watcher.arm([WatchedPath(path=tmp_path, recursive=True)])
     assert threading.enumerate() == before
 
 
 def test_a_place_that_is_not_there_is_passed_over(tmp_path: Path, watcher: Watcher, hint: threading.Event) -> None:
-    watcher.arm([Watched(path=tmp_path / "missing", recursive=True), Watched(path=tmp_path, recursive=False)])
+    watcher.arm([WatchedPath(path=tmp_path / "missing", recursive=True), WatchedPath(path=tmp_path, recursive=False)])
     (tmp_path / "missing").mkdir()
     assert hint.wait(WITHIN_SECONDS)
 
 
 def test_closing_ends_its_threads(tmp_path: Path, watcher: Watcher) -> None:
     before = set(threading.enumerate())
-    watcher.arm([Watched(path=tmp_path, recursive=True)])
+    watcher.arm([WatchedPath(path=tmp_path, recursive=True)])
     watcher.close()
     watcher.close()
     assert set(threading.enumerate()) <= before
@@ -95,7 +95,7 @@ def test_where_nothing_is_to_be_watched_nothing_is_started(watcher: Watcher) -> 
     assert threading.enumerate() == before
 
 
-def armed(watcher: Watcher, places: list[Watched]) -> Watcher:
+def armed(watcher: Watcher, places: list[WatchedPath]) -> Watcher:
     """The watcher, as a pass leaves it."""
     watcher.arm(places)
     return watcher
@@ -124,7 +124,7 @@ def test_where_the_kernel_refuses_polling_has_to_do_and_watching_is_tried_again_
 ) -> None:
     clock = TurnedClock()
     watcher = Watcher(hint.set, clock)
-    places = [Watched(path=tmp_path, recursive=True)]
+    places = [WatchedPath(path=tmp_path, recursive=True)]
     with no_descriptor_left():
         watcher.arm(places)
     assert "fs.inotify.max_user_instances" in str(watcher.problem)
@@ -139,7 +139,7 @@ def test_where_the_kernel_refuses_polling_has_to_do_and_watching_is_tried_again_
 def test_a_failure_to_watch_leaves_no_thread_behind(tmp_path: Path, watcher: Watcher) -> None:
     before = set(threading.enumerate())
     with no_descriptor_left():
-        watcher.arm([Watched(path=tmp_path, recursive=True)])
+        watcher.arm([WatchedPath(path=tmp_path, recursive=True)])
     assert watcher.problem is not None
     assert set(threading.enumerate()) <= before
 
@@ -153,7 +153,7 @@ def test_a_receiver_that_fails_ends_no_thread_and_is_told(tmp_path: Path) -> Non
         raise ValueError("not today")
 
     watcher = Watcher(fail, clock)
-    places = [Watched(path=tmp_path, recursive=True)]
+    places = [WatchedPath(path=tmp_path, recursive=True)]
     watcher.arm(places)
     (tmp_path / "a.yaml").write_text("1", encoding="utf-8")
     assert called.wait(WITHIN_SECONDS)
@@ -167,7 +167,7 @@ def test_a_receiver_that_fails_ends_no_thread_and_is_told(tmp_path: Path) -> Non
 
 
 def test_a_watch_whose_thread_has_ended_is_replaced(tmp_path: Path, watcher: Watcher, hint: threading.Event) -> None:
-    places = [Watched(path=tmp_path, recursive=True)]
+    places = [WatchedPath(path=tmp_path, recursive=True)]
     watcher.arm(places)
     assert watcher._observer is not None
     for emitter in watcher._observer.emitters:
@@ -182,7 +182,7 @@ def test_a_watch_whose_thread_has_ended_is_replaced(tmp_path: Path, watcher: Wat
 def test_after_a_new_directory_the_whole_tree_is_watched_anew_so_that_a_limit_is_noticed(
     tmp_path: Path, watcher: Watcher
 ) -> None:
-    places = [Watched(path=tmp_path, recursive=True)]
+    places = [WatchedPath(path=tmp_path, recursive=True)]
     watcher.arm(places)
     before = watcher._observer
     assert before is not None

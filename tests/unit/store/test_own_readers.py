@@ -9,7 +9,7 @@ from sqlalchemy import exc
 
 from controller.errors import StateError, StorageFullError
 from controller.model.runs import Run, RunId, RunState, Trigger
-from controller.store import Store, database, figures, retention, runs
+from controller.store import Store, database, retention, run_statistics, runs
 from tests.conftest import NOW
 
 
@@ -80,7 +80,7 @@ def test_what_is_to_be_told_after_a_commit_is_told_once_and_only_then(store: Sto
 def counted(store: Store) -> dict[RunState, int]:
     """What `by_state` says, which must be what is there."""
     with store.read() as tx:
-        found = figures.by_state(tx)
+        found = run_statistics.by_state(tx)
         rows = tx.connection.exec_driver_sql(
             "SELECT state, count(*) FROM runs WHERE project = ? GROUP BY 1", (tx.project,)
         )

@@ -11,7 +11,7 @@ from controller.model.findings import Finding, Severity
 from controller.model.runs import Attempt, Occurrence, Outcome, Run, RunId, RunState, Trigger
 from controller.model.status import Condition, ConditionType, InventoryEntry, SourceStatus
 from controller.model.task_runs import TaskRun, TaskTree
-from controller.store import Store, inventory, last_runs, occurrences, queues, runs, sources, task_trees
+from controller.store import Store, inventory, last_runs, occurrences, queues, runs, source_status, task_trees
 from controller.store.run_search import RunFilter, select_all
 from tests.conftest import NOW
 
@@ -211,12 +211,12 @@ def test_conditions_and_findings_come_back_as_they_were(store: Store) -> None:
         findings=(FINDING,),
     )
     with store.write() as tx:
-        assert sources.find(tx) is None
-        sources.put(tx, replace(status, ref="main"))
-        sources.put(tx, status)
+        assert source_status.find(tx) is None
+        source_status.put(tx, replace(status, ref="main"))
+        source_status.put(tx, status)
         inventory.put(tx, [entry()])
     with store.read() as tx:
-        assert sources.find(tx) == status
+        assert source_status.find(tx) == status
         assert inventory.entries(tx) == {"nightly": entry()}
 
 

@@ -13,14 +13,14 @@ import pytest
 
 from controller.errors import AlreadyRunningError, StateError, StateLostError
 from controller.store import Store
-from controller.store.directory import StateDirectory
+from controller.store.state_directory import StateDirectory
 from tests.conftest import NOW, wait_until
 
 HOLDER = """
 import sys, threading
 from datetime import UTC, datetime
 from pathlib import Path
-from controller.store.directory import StateDirectory
+from controller.store.state_directory import StateDirectory
 StateDirectory(Path(sys.argv[1])).hold(version="7", now=datetime(2026, 6, 1, tzinfo=UTC), pause=threading.Event().wait)
 print("held", flush=True)
 sys.stdin.read()

@@ -5,12 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.errors import (
-    EmptyRepositoryError,
-    PathNotFoundError,
-    RefNotFoundError,
-    RepositoryNotFoundError,
-)
+from controller.errors import EmptyRepositoryError, PathNotFoundError, RefNotFoundError, RepositoryNotFoundError
 from tests.conftest import GitRepository
 from tests.servers import HttpServer
 from tests.unit.sources.remote.conftest import Follow, contents

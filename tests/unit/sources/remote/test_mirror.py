@@ -10,10 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.errors import (
-    AuthenticationError,
-    SourceError,
-)
+from controller.errors import AuthenticationError, SourceError
 from tests.conftest import GitRepository, new_repository
 from tests.leftovers import children, open_files
 from tests.unit.sources.remote.conftest import Follow, contents

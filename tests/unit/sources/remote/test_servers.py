@@ -8,12 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.errors import (
-    AuthenticationError,
-    SourceTimeoutError,
-    StoppingError,
-    UnreachableError,
-)
+from controller.errors import AuthenticationError, SourceTimeoutError, StoppingError, UnreachableError
 from controller.remotes import Access
 from tests.conftest import GitRepository
 from tests.leftovers import children

@@ -1,0 +1,85 @@
+"""Errors over HTTP: RFC 9457 problem details, with the same reason, message and hint that the command line prints."""
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from controller.api.parameter_check import ParametersError
+from controller.errors import (
+    ConflictError,
+    ControllerError,
+    NotFoundError,
+    NotRunningError,
+    RefNotFoundError,
+    SourceError,
+    StateError,
+    StoppingError,
+    UsageError,
+)
+from controller.queries.serialization import to_json
+
+MEDIA_TYPE = "application/problem+json"
+_STATUS: tuple[tuple[type[ControllerError], int], ...] = (
+    (NotFoundError, 404),
+    (RefNotFoundError, 404),
+    (ConflictError, 409),
+    (UsageError, 422),
+    (SourceError, 502),
+    (StateError, 503),
+    (NotRunningError, 503),
+    (StoppingError, 503),
+)
+
+
+class FieldProblem(BaseModel):
+    """One place of the request that is wrong."""
+
+    code: str
+    message: str
+    path: list[str | int]
+    hint: str | None = None
+
+
+class Problem(BaseModel):
+    """RFC 9457. `reason` is stable, `detail` is for people, `hint` says what to do."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    reason: str
+    hint: str | None = None
+    errors: list[FieldProblem] = []
+
+
+def problem(
+    status: int,
+    reason: str,
+    detail: str,
+    *,
+    hint: str | None = None,
+    errors: Sequence[Mapping[str, Any]] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The answer that says what went wrong."""
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "reason": reason,
+        "hint": hint,
+        "errors": list(errors),
+    }
+    return Response(json.dumps(body), status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def problem_of(error: ControllerError) -> Response:
+    """The answer for one of our errors."""
+    status = next((code for kind, code in _STATUS if isinstance(error, kind)), 503)
+    errors = to_json(error.faults) if isinstance(error, ParametersError) else ()
+    return problem(status, error.reason, error.message, hint=error.hint, errors=errors)

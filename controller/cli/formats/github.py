@@ -1,0 +1,33 @@
+"""Findings as workflow commands, which GitHub Actions shows as annotations in a pull request. `cli` calls it.
+
+Source: docs.github.com, "Workflow commands for GitHub Actions", and `toolkit/packages/core/src/command.ts`.
+"""
+
+from collections.abc import Sequence
+
+from controller.cli.formats.printable import visible
+from controller.model.findings import Finding
+
+_BREAKS = "\r\n"
+
+
+def render(findings: Sequence[Finding]) -> str:
+    """One command a line, without a newline at the end. The files must be named from the root of the repository."""
+    return "\n".join(_command(finding) for finding in findings)
+
+
+def _command(finding: Finding) -> str:
+    properties = {"line": str(max(finding.line, 1)), "col": str(max(finding.column, 1)), "title": finding.code}
+    if finding.file:
+        properties = {"file": finding.file, **properties}
+    said = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+    message = finding.message if not finding.hint else f"{finding.message}\nhint: {finding.hint}"
+    return f"::{finding.severity} {said}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    return visible(text, keep=_BREAKS).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

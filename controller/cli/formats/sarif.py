@@ -1,0 +1,118 @@
+"""Findings as a SARIF 2.1.0 log, which code scanning services and editors read. `cli` calls it.
+
+Source: OASIS, "Static Analysis Results Interchange Format (SARIF) Version 2.1.0", whose sections are named below.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from controller.cli.formats.explanations import Explanation, as_markdown, as_text, codes, explain
+from controller.cli.formats.printable import visible
+from controller.model.findings import Finding, Severity
+
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_FINGERPRINT = "finding/v1"
+
+
+def render(findings: Sequence[Finding], *, version: str, information_uri: str | None = None) -> str:
+    """The log as ASCII JSON, without a newline at the end. `version` is the controller's.
+
+    The files must be named from the root of the repository: that is what a service resolves a relative URI against.
+    """
+    rules = _rules(findings)
+    driver: dict[str, Any] = {"name": "controller", "version": version}
+    if information_uri is not None:
+        driver["informationUri"] = information_uri
+    driver["rules"] = [_rule(code) for code in rules]
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "results": _results(findings, rules),
+    }
+    log = {"version": "2.1.0", "$schema": _SCHEMA, "runs": [run]}
+    # JSON leaves DEL as it is; a terminal does not. It can only stand within a string.
+    return json.dumps(log, indent=2).replace("\x7f", "\\u007f")
+
+
+def _rules(findings: Sequence[Finding]) -> dict[str, int]:
+    """Every code that can be found, and those that were, each with its index."""
+    known = codes()
+    others = sorted({finding.code for finding in findings} - set(known))
+    return {code: index for index, code in enumerate((*known, *others))}
+
+
+def _rule(code: str) -> dict[str, Any]:
+    explanation = explain(code)
+    if explanation is None:
+        return {"id": visible(code)}
+    return {
+        "id": code,
+        "shortDescription": {"text": f"{explanation.summary[0].upper()}{explanation.summary[1:]}."},
+        "fullDescription": {"text": explanation.meaning},
+        "help": {"text": _help(explanation), "markdown": as_markdown(explanation)},
+        "defaultConfiguration": {"level": _level(explanation.severity)},
+    }
+
+
+def _help(explanation: Explanation) -> str:
+    return as_text(explanation).partition("\n\n")[2]
+
+
+def _level(severity: Severity) -> str:
+    return "error" if severity is Severity.ERROR else "warning"
+
+
+def _results(findings: Sequence[Finding], rules: dict[str, int]) -> list[dict[str, Any]]:
+    seen: Counter[str] = Counter()
+    results = []
+    for finding in findings:
+        key = _identity(finding)
+        results.append(_result(finding, rules[finding.code], f"{key}:{seen[key]}"))
+        seen[key] += 1
+    return results
+
+
+def _result(finding: Finding, rule: int, key: str) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "ruleId": visible(finding.code),
+        "ruleIndex": rule,
+        "level": _level(finding.severity),
+        "message": {"text": _message(finding)},
+        "locations": [_location(finding)],
+        "partialFingerprints": {_FINGERPRINT: hashlib.sha256(key.encode()).hexdigest()[:32]},
+    }
+    if finding.deployment is not None:
+        result["properties"] = {"deployment": visible(finding.deployment)}
+    return result
+
+
+def _location(finding: Finding) -> dict[str, Any]:
+    location: dict[str, Any] = {"logicalLocations": [{"fullyQualifiedName": visible(finding.path)}]}
+    if finding.file:
+        region = {"startLine": max(finding.line, 1), "startColumn": max(finding.column, 1)}
+        location["physicalLocation"] = {"artifactLocation": {"uri": _uri(finding.file)}, "region": region}
+    return location
+
+
+def _identity(finding: Finding) -> str:
+    """What stays when lines move, wordings change or the file is renamed; ASCII, whatever the parts hold."""
+    where = ["deployment", finding.deployment] if finding.deployment else ["file", finding.file]
+    return json.dumps([finding.code, *where, finding.path])
+
+
+def _message(finding: Finding) -> str:
+    text = (
+        visible(finding.message) if not finding.hint else f"{visible(finding.message)}\nhint: {visible(finding.hint)}"
+    )
+    # 3.11.5: braces are placeholders, doubled braces are braces. 3.11.6: `[text](target)` would become a link.
+    return text.replace("{", "{{").replace("}", "}}").replace("](", "\\](") or "?"
+
+
+def _uri(file: str) -> str:
+    # A colon is encoded too: before the first slash it would make a scheme of what stands before it.
+    path = quote(file, safe="/", errors="backslashreplace")
+    return f"file://{path}" if path.startswith("/") else path

@@ -1,0 +1,84 @@
+"""Deployments on the terminal: a table of all, a page for one."""
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from controller.cli.terminal import text_format
+from controller.cli.terminal.tables import CompactTable
+from controller.model.status import Hold
+from controller.queries.deployment_details import DeploymentDetail
+from controller.queries.deployments import DeploymentView
+from controller.schedules import one_zone, zone
+
+
+def deployment_table(deployments: Sequence[DeploymentView], now: datetime) -> RenderableType:
+    """One row each."""
+    if not deployments:
+        return Text("No deployments. Commit a file below deployments/, or see `controller init`.", style="dim")
+    rows = [
+        (
+            text_format.plain(view.name),
+            text_format.state(view.sync),
+            text_format.state(view.health),
+            Text("held", style="yellow") if view.held else text_format.ago(view.next_fire_time, now),
+            _last_run(view, now),
+            text_format.plain(view.flow or " ".join(view.command or ()) or "-"),
+        )
+        for view in deployments
+    ]
+    return CompactTable(("DEPLOYMENT", "SYNC", "HEALTH", "NEXT", "LAST RUN", "FLOW"), rows, flexible=(0, 5, 4))
+
+
+def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
+    """Everything about one."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="bold")
+    grid.add_column()
+    rows: list[tuple[str, RenderableType]] = [
+        ("name", text_format.plain(view.name)),
+        ("declared in", text_format.plain(f"{view.file}:{view.line}")),
+        ("flow" if view.flow else "command", text_format.plain(view.flow or " ".join(view.command or ()) or "-")),
+        ("description", text_format.plain(view.description or "-")),
+        ("tags", text_format.plain(", ".join(view.tags) or "-")),
+        ("version", text_format.plain(view.version or "-")),
+        ("revision", text_format.revision(view.revision)),
+        ("environment", text_format.plain(view.environment or "none")),
+        ("sync", text_format.state(view.sync)),
+        ("health", text_format.state(view.health)),
+        ("parameters", text_format.parameters(view.parameters)),
+        ("timeout", text_format.plain("-" if view.timeout_seconds is None else f"{view.timeout_seconds:g}s")),
+        ("last run", _last_run(view, now)),
+    ]
+    if view.hold is not None:
+        rows.append(("held", _hold(view.hold, one_zone(one.timezone for one in view.schedules))))
+    rows += [("condition", text_format.plain(f"{c.type}={c.status} {c.reason}: {c.message}")) for c in view.conditions]
+    rows += [("finding", text_format.plain(f"{f.file}:{f.line}:{f.column}: {f.message}")) for f in view.findings]
+    for schedule in view.schedules:
+        suffix = " (suspended)" if schedule.suspended or view.suspended else ""
+        rows.append(("schedule", text_format.plain(f"{schedule.id}: {schedule.text}{suffix}")))
+        rows += [("", text_format.local(time, zone(schedule.timezone))) for time in schedule.fire_times]
+    for title, value in rows:
+        grid.add_row(title, value)
+    return Group(grid)
+
+
+def _hold(hold: Hold, zone: tzinfo | None) -> Text:
+    limit = Text() if hold.until is None else Text(" until ") + text_format.local(hold.until, zone)
+    said = text_format.plain(f"by {hold.author} since ") + text_format.local(hold.since, zone) + limit
+    return said + Text(": ") + text_format.plain(hold.reason)
+
+
+def _last_run(view: DeploymentView, now: datetime) -> Text:
+    run = view.last_run
+    if run is None:
+        return Text("-", style="dim")
+    text = (
+        text_format.state(run.state)
+        + Text(" ")
+        + text_format.past(run.finished_at or run.started_at or run.created_at, now)
+    )
+    return text if run.reason is None else text + Text(" ") + text_format.plain(run.reason)

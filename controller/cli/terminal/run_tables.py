@@ -1,0 +1,98 @@
+"""Runs on the terminal: a table of many, a page for one."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta, tzinfo
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from controller.cli.terminal import text_format
+from controller.cli.terminal.artifact_view import artifact_list
+from controller.cli.terminal.tables import CompactTable
+from controller.cli.terminal.task_tree import task_tree
+from controller.model.queues import SHORTAGE
+from controller.queries.runs import RunView
+
+
+def run_table(runs: Sequence[RunView], now: datetime, *, is_filtered: bool = False) -> RenderableType:
+    """One row each, newest first."""
+    if not runs:
+        return Text("No run is like that." if is_filtered else "No runs yet.", style="dim")
+    titles = ("RUN", "DEPLOYMENT", "STATE", "TRIGGER", "STARTED", "TOOK", "REASON OR RESULT")
+    rows = [
+        (
+            # The end of the id is its random part: short, and enough to name the run.
+            text_format.plain(run.id[-12:]),
+            text_format.plain(run.deployment),
+            text_format.state(run.state),
+            text_format.plain(run.trigger),
+            text_format.past(run.started_at or run.created_at, now),
+            text_format.plain(_took(run, now)),
+            text_format.plain(_remark(run)),
+        )
+        for run in runs
+    ]
+    return CompactTable(titles, rows, flexible=(1, 6))
+
+
+def run_detail(run: RunView, now: datetime, zone: tzinfo | None) -> RenderableType:
+    """Everything about one, with times in `zone`; None is the machine's."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="bold")
+    grid.add_column()
+    rows: list[tuple[str, RenderableType]] = [
+        ("run", text_format.plain(run.id)),
+        ("name", text_format.plain(run.name or "-")),
+        ("deployment", text_format.plain(run.deployment)),
+        ("state", text_format.state(run.state)),
+        ("waiting", text_format.plain(run.waiting or "-")),
+        ("reason", text_format.plain(run.reason or "-")),
+        ("result", text_format.plain(_result(run) or "-")),
+        ("trigger", text_format.plain(run.trigger)),
+        ("scheduled for", text_format.local(run.scheduled_for, zone)),
+        ("not before", text_format.local(run.not_before, zone)),
+        ("start by", text_format.local(run.start_by, zone)),
+        ("created", text_format.local(run.created_at, zone)),
+        ("started", text_format.local(run.started_at, zone)),
+        ("finished", text_format.local(run.finished_at, zone)),
+        ("took", text_format.plain(_took(run, now))),
+        ("attempt", text_format.plain(f"{run.attempt} of {run.attempts}")),
+        ("queue", text_format.plain(f"{run.queue}, priority {run.priority}")),
+        ("retry of", text_format.plain(run.retry_of or "-")),
+        ("exit code", text_format.plain("-" if run.exit_code is None else run.exit_code)),
+        ("signal", text_format.plain("-" if run.signal is None else run.signal)),
+        ("revision", text_format.plain(run.revision)),
+        ("spec", text_format.plain(run.spec_digest)),
+        ("version", text_format.plain(run.version or "-")),
+        ("tags", text_format.plain(", ".join(run.tags) or "-")),
+        ("parameters", text_format.parameters(run.parameters)),
+    ]
+    for title, value in rows:
+        grid.add_row(title, value)
+    parts: list[RenderableType] = [grid]
+    if run.tasks:
+        parts += [Text(""), task_tree(run.tasks, now)]
+    if run.artifacts:
+        parts += [Text(""), artifact_list(run.artifacts)]
+    return Group(*parts)
+
+
+def _took(run: RunView, now: datetime) -> str:
+    if run.started_at is None:
+        return "-"
+    lasted = max((run.finished_at or now) - run.started_at, timedelta(0))
+    return f"{lasted.total_seconds():.2f}s" if lasted < timedelta(seconds=10) else text_format.span(lasted)
+
+
+def _remark(run: RunView) -> str:
+    """What there is to say in one line: what it waits for, why it ended so, or what came of it."""
+    if run.waiting is not None:
+        is_said = run.reason is None or run.reason == f"{SHORTAGE}{run.waiting}"
+        return f"waits: {run.waiting}" + ("" if is_said else f" ({run.reason})")
+    return run.reason if run.reason is not None else _result(run)
+
+
+def _result(run: RunView) -> str:
+    return "" if run.result is None else json.dumps(run.result, ensure_ascii=False)

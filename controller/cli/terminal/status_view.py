@@ -1,0 +1,96 @@
+"""The status view: what the source says, deployments with problems first, runs, events. Once or as a live frame."""
+
+from datetime import datetime
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from controller.cli.terminal import text_format
+from controller.cli.terminal.deployment_tables import deployment_table
+from controller.cli.terminal.run_tables import run_table
+from controller.cli.terminal.tables import CompactTable
+from controller.queries.status import StatusView
+
+
+def render_status(view: StatusView, now: datetime, *, rows: int | None = None) -> RenderableType:
+    """The whole picture, or as much of it as fits `rows` lines of a screen."""
+    shown = view.deployments
+    room = None if rows is None else max(3, rows - 24)
+    if room is not None and len(shown) > room:
+        shown = shown[:room]
+    parts: list[RenderableType] = [_head(view, now), *_findings(view)]
+    parts += [_Heading(f"Deployments ({len(view.deployments)})"), deployment_table(shown, now)]
+    if len(shown) < len(view.deployments):
+        parts.append(Text(f"… and {len(view.deployments) - len(shown)} more", style="dim"))
+    counts = f"running {view.runs.running}, pending {view.runs.pending}"
+    parts += [_Heading(f"Runs ({counts})"), run_table(view.recent_runs, now)]
+    parts += [_Heading("Events"), _events(view, now)]
+    return Group(*parts)
+
+
+class _Heading:
+    """A title: ruled across a terminal, bare in a pipe."""
+
+    def __init__(self, title: str) -> None:
+        self._title = Text(title, style="bold")
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Rule(self._title, align="left", style="dim") if console.is_terminal else Text("\n") + self._title
+
+
+def _head(view: StatusView, now: datetime) -> RenderableType:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="bold")
+    grid.add_column(overflow="fold")
+    controller = view.controller
+    if controller.running and controller.started_at is not None:
+        running = Text("running", style="green") + Text(
+            f", pid {controller.pid}, version {controller.version}, up {text_format.span(now - controller.started_at)}"
+        )
+    else:
+        running = Text("not running", style="yellow")
+    grid.add_row("controller", running)
+    grid.add_row(
+        "source", text_format.plain(view.source.repo) + Text("  ") + text_format.revision(view.source.revision)
+    )
+    grid.add_row("environment", text_format.plain(view.source.environment or "none"))
+    if view.source.watch_problem is not None:
+        grid.add_row("", Text("polling only: ", style="yellow") + text_format.plain(view.source.watch_problem))
+    for condition in view.source.conditions:
+        is_good = condition.type == "Ready" and condition.status == "True"
+        style = "green" if is_good else "bold red" if condition.type == "Ready" else "yellow"
+        answer = Text(f"{condition.type}={condition.status} {condition.reason}", style=style)
+        since = text_format.span(now - condition.last_transition_time)
+        message = Text() if is_good else Text(": ") + text_format.plain(condition.message)
+        grid.add_row("", answer + Text(f" for {since}") + message)
+    return grid
+
+
+def _findings(view: StatusView) -> list[RenderableType]:
+    if not view.source.findings:
+        return []
+    lines = [
+        text_format.state(finding.severity)
+        + Text(" ")
+        + text_format.plain(f"{finding.file}:{finding.line}:{finding.column}: {finding.message}")
+        for finding in view.source.findings[:5]
+    ]
+    more = len(view.source.findings) - len(lines)
+    return [_Heading("Findings"), *lines, *([Text(f"… and {more} more", style="dim")] if more else [])]
+
+
+def _events(view: StatusView, now: datetime) -> RenderableType:
+    if not view.events:
+        return Text("Nothing has happened yet.", style="dim")
+    rows = [
+        (
+            text_format.past(event.time, now),
+            text_format.plain(event.about),
+            Text(event.reason, style=text_format.state(event.severity).style),
+            text_format.plain(event.message),
+        )
+        for event in view.events
+    ]
+    return CompactTable(("", "", "", ""), rows, flexible=(1, 3))

@@ -1,0 +1,77 @@
+"""What a decorator does to a function, as far as that is known. `callables` and `module` call it.
+
+It must not guess: a decorator that nobody listed here may change the signature.
+"""
+
+import ast
+from dataclasses import dataclass
+from enum import Enum
+
+from controller.flow_analysis.bindings import Namespace
+from controller.flow_analysis.constants import is_constant
+
+_TRUE = ast.Constant(value=True)
+_HOMES = ("controller", "prefect")
+_KEEPING = frozenset(
+    (
+        *("functools.cache", "functools.lru_cache", "typing.final", "typing.override", "typing.deprecated"),
+        *("warnings.deprecated", "atexit.register", "builtins.staticmethod"),
+    )
+)
+
+
+class Role(Enum):
+    """What becomes of the function."""
+
+    FLOW = "flow"
+    TASK = "task"
+    SAME = "same"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoration:
+    """`keeps`: the signature stays. `title`: the name it gives the flow; `hidden`: it gives one that can't be read.
+
+    `validates`: the type hints are checked when the flow is called.
+    """
+
+    role: Role
+    keeps: bool
+    title: str | None = None
+    hidden: bool = False
+    validates: bool = True
+
+
+def decoration(expression: ast.expr, names: Namespace) -> Decoration:
+    """What `@expression` does; also for the `expression` of `expression(function)`."""
+    call = expression if isinstance(expression, ast.Call) else None
+    path = names.path_of(call.func if call else expression)
+    root, _, last = (path or "").rpartition(".")
+    ours = root.partition(".")[0] in _HOMES
+    if last in ("flow", "task") and path != f"builtins.{last}":
+        role = Role.FLOW if last == "flow" else Role.TASK
+        keeps = ours
+    else:
+        role = Role.SAME if path in _KEEPING else Role.OTHER
+        keeps = path in _KEEPING
+    options = {keyword.arg: keyword.value for keyword in call.keywords} if call else {}
+    title, hidden = _title(options)
+    return Decoration(
+        role=role,
+        keeps=keeps and not (call and call.args and role is not Role.SAME),
+        title=title,
+        hidden=hidden and role is Role.FLOW,
+        validates=None not in options and is_constant(options.get("validate_parameters", _TRUE), True),
+    )
+
+
+def _title(options: dict[str | None, ast.expr]) -> tuple[str | None, bool]:
+    match options.get("name"):
+        case None:
+            return None, None in options  # `**options` may hold a name
+        case ast.Constant(value=str() as title):
+            return title, False
+        case ast.Constant(value=None):
+            return None, False
+    return None, True

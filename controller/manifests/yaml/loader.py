@@ -1,0 +1,167 @@
+"""Any bytes to documents and problems: the only place that knows the YAML parser.
+
+`reader` calls it for every changed file, JSON included (YAML 1.2 contains it). It must never raise and never take
+long, whatever the bytes are: sizes are checked first, and building stops at the first limit that is passed.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import yaml
+
+from controller.flow_analysis import Cause, cause_of
+from controller.manifests.yaml.builder import LimitError, TreeBuilder
+from controller.manifests.yaml.nodes import Document, Position, Problem
+from controller.manifests.yaml.syntax_errors import explain
+
+MAX_FILE_BYTES = 1024 * 1024
+MAX_TAG_DIRECTIVES = 16
+"""libyaml compares every %TAG line with all before it: a file full of them takes minutes."""
+
+
+class _Parser(Protocol):
+    """What libyaml's loader and the pure-Python one have in common: the next event, or yaml.YAMLError."""
+
+    def get_event(self) -> yaml.Event: ...
+
+
+_LOADER: Callable[[str], _Parser] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_BREAKS = "\x85\u2028\u2029"
+"""Line breaks to libyaml, but not to YAML 1.2, nor to editors and reviewers: a key could hide behind a comment."""
+_SURROGATE_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+_NAME_LINE = re.compile(r"""^["']?name["']?[ \t]*:""", re.MULTILINE)
+_OTHER_DOCUMENT = re.compile(r"---|\.\.\.")
+_UNFINISHED_MERGE = re.compile(r"^(<<<<<<<|=======|>>>>>>>)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What a file holds. With an error in `problems` the file as a whole is unusable: no documents then.
+
+    `only_name` is the one name that such a file can declare; None where nobody can say which names it declares.
+    """
+
+    documents: tuple[Document, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    only_name: str | None = None
+
+
+def load(content: bytes, *, json: bool = False) -> Loaded:
+    """The documents of a file; `json` allows for what JSON writes differently (characters as two escapes)."""
+    text = _decode(content)
+    if isinstance(text, Problem):
+        return Loaded(problems=(text,))
+    if json:
+        text = _SURROGATE_PAIR.sub(_join_surrogates, text)
+    builders: list[TreeBuilder] = []
+    try:
+        documents = tuple(document for builder in _builders(text, builders) for document in _documents(builder))
+    except LimitError as over:
+        return Loaded(problems=(over.problem,))
+    except yaml.YAMLError as error:
+        return Loaded(problems=(explain(error, text),), only_name=_only_name(error, text, builders))
+    return Loaded(documents=documents)
+
+
+def _decode(content: bytes) -> str | Problem:
+    if len(content) > MAX_FILE_BYTES:
+        message = f"{len(content)} bytes; a file may have {MAX_FILE_BYTES}"
+        return Problem(code="FileTooLarge", message=message, place=Position(1, 1))
+    if (cause := cause_of(content)) is not None:
+        return _unusable(cause)
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode()
+        message = f"byte 0x{content[error.start]:02x} is not UTF-8"
+        return Problem(code="NotUtf8", message=message, place=_end_of(before), hint="save the file as UTF-8")
+    text = text.removeprefix("\ufeff")
+    if bad := _FORBIDDEN.search(text):
+        return _refuse(bad.group(), _end_of(text[: bad.start()]))
+    return _check_directives(text)
+
+
+def _unusable(cause: Cause) -> Problem:
+    place = Position(cause.line, 1)
+    if cause.is_encoding:
+        return Problem(code="NotUtf8", message=cause.message, place=place, hint=cause.hint)
+    return Problem(code="NotAManifest", message=cause.message, place=place, hint=cause.hint)
+
+
+def _refuse(character: str, place: Position) -> Problem:
+    code = f"{ord(character):04X}"
+    if character in _BREAKS:
+        message, hint = f"the line break U+{code} is not allowed", f'write it as "\\u{code}", in double quotes'
+    else:
+        message = f"the control character U+{code} is not allowed"
+        hint = "save the file as UTF-8" if character == "\0" else "remove it"
+    return Problem(code="InvalidCharacter", message=message, place=place, hint=hint)
+
+
+def _check_directives(text: str) -> str | Problem:
+    for count, match in enumerate(re.finditer(r"^%TAG", text, re.MULTILINE)):
+        if count == MAX_TAG_DIRECTIVES:
+            place = _end_of(text[: match.start()])
+            return Problem(code="TagNotAllowed", message="tags are not allowed, nor so many %TAG lines", place=place)
+    return text
+
+
+def _end_of(before: str) -> Position:
+    lines = re.split("\r\n|\r|\n", before)
+    return Position(len(lines), len(lines[-1]) + 1)
+
+
+def _join_surrogates(match: re.Match[str]) -> str:
+    high, low = int(match[2], 16), int(match[3], 16)
+    return f"{match[1]}\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08x}"
+
+
+def _builders(text: str, begun: list[TreeBuilder]) -> Iterator[TreeBuilder]:
+    """One finished builder per YAML document; `begun` gets all of them. Raises LimitError and yaml.YAMLError."""
+    builder = TreeBuilder()
+    next_event = _LOADER(text).get_event
+    while (kind := type(event := next_event())) is not yaml.StreamEndEvent:
+        if kind is yaml.DocumentStartEvent:
+            builder = TreeBuilder(nodes_before=builder.nodes, text_before=builder.text)
+            begun.append(builder)
+        elif kind is yaml.DocumentEndEvent:
+            yield builder
+        else:
+            builder.feed(event)
+
+
+def _only_name(error: yaml.YAMLError, text: str, begun: list[TreeBuilder]) -> str | None:
+    """The name of a file's one document, read before the error; None if the file may declare any other name.
+
+    It may where it may have been cut off, or where another document or another name begins after the error.
+    """
+    mark = getattr(error, "problem_mark", None)
+    if mark is None or len(begun) != 1:
+        return None
+    rest = text.split("\n")[mark.line :]
+    is_cut_off = not "".join((rest[0][mark.column :], *rest[1:])).strip() if rest else True
+    is_ambiguous = len(_NAME_LINE.findall(text)) > 1 or _UNFINISHED_MERGE.search(text)
+    if is_cut_off or is_ambiguous or any(_OTHER_DOCUMENT.match(line) for line in rest):
+        return None
+    return begun[0].open_name()
+
+
+def _documents(builder: TreeBuilder) -> Iterator[Document]:
+    """The document itself, or the items of a list, each with the problems inside it; nothing for an empty one."""
+    root, problems = builder.root, tuple(builder.problems)
+    if root is None or (root.value is None and not problems):
+        return
+    if not isinstance(root.value, list):
+        yield Document(root=root, problems=problems)
+        return
+    shared = tuple(problem for problem in problems if not problem.path)  # of the list itself: everybody's
+    inside: defaultdict[str | int, list[Problem]] = defaultdict(list)
+    for problem in problems:
+        if problem.path:
+            inside[problem.path[0]].append(replace(problem, path=problem.path[1:]))
+    for index, item in enumerate(root.items):
+        yield Document(root=item, problems=(*shared, *inside[index]))

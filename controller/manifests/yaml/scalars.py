@@ -1,0 +1,91 @@
+"""Which value a plain YAML scalar is, after the core schema of YAML 1.2 (section 10.3.2): no dates, no `yes`.
+
+`builder` calls it for every unquoted scalar. It must not raise for any text.
+"""
+
+import json
+import math
+import re
+from dataclasses import dataclass
+
+MAX_INTEGER = 2**53
+"""Beyond this, JSON readers (browsers, jq) silently change an integer; in quotes it is safe."""
+
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_SHOWN = 60
+_NUMBER_START = frozenset("+-.0123456789")
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadNumber:
+    """A number that is refused: the code of the finding and its words."""
+
+    code: str
+    message: str
+    hint: str
+
+
+Scalar = None | bool | int | float | str | BadNumber
+
+
+def plain_scalar(text: str) -> Scalar:
+    """The value of the unquoted scalar `text`."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in _NUMBER_START:
+        return text
+    if _INTEGER.fullmatch(text):
+        return _integer(text, base=10)
+    if _BASED.fullmatch(text):
+        return _integer(text, base=8 if text[1] == "o" else 16)
+    if _NOT_FINITE.fullmatch(text):
+        return _not_finite(text)
+    if _FLOAT.fullmatch(text):
+        number = float(text)
+        return number if math.isfinite(number) else _not_finite(text)
+    return text
+
+
+def untagged(tag: str, text: str) -> str:
+    """The hint for a scalar `text` under a tag: what to write so that the value stays the same."""
+    truth = {"!!bool": {"yes": "true", "on": "true", "no": "false", "off": "false"}}
+    if word := truth.get(tag, {}).get(text.lower()):
+        return f"write {word}"
+    value = plain_scalar(text)
+    if tag == "!!float" and isinstance(value, int) and not isinstance(value, bool):
+        return f"write {value}.0"
+    if tag in ("!!int", "!!float", "!!bool", "!!null") and not isinstance(value, str | BadNumber):
+        return f"write {text or 'null'}"
+    if tag.startswith("!!") and len(text) <= _SHOWN:
+        return f"write it in quotes: {json.dumps(text, ensure_ascii=False)}"
+    return "write it in quotes, without the tag" if tag.startswith("!!") else "write the plain value"
+
+
+def _integer(text: str, *, base: int) -> int | BadNumber:
+    digits = text.lstrip("+-") if base == 10 else text[2:]
+    significant = digits.lstrip("0") or "0"
+    if len(significant) <= 18:  # never int() a number of thousands of digits: Python refuses it
+        number = int(significant, base) * (-1 if text[0] == "-" else 1)
+        if abs(number) <= MAX_INTEGER:
+            return number
+    shown = text if len(text) <= 24 else text[:23] + "…"
+    return BadNumber(
+        code="IntegerTooLarge",
+        message=f"{shown} is beyond ±2^53: other readers of JSON would change it silently",
+        hint="write it in quotes, as text",
+    )
+
+
+def _not_finite(text: str) -> BadNumber:
+    shown = text if len(text) <= 24 else text[:23] + "…"
+    return BadNumber(
+        code="NotFinite", message=f"{shown} is not a finite number", hint="write it in quotes if it is text"
+    )

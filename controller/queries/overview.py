@@ -1,0 +1,159 @@
+"""What a person has to know in ten seconds: what asks for attention, what runs, what failed, what is next.
+
+The timeline has half hours: runs of the last 24 hours by how they ended, fire times of the next 24.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from controller.model.findings import Severity
+from controller.model.runs import ACTIVE, RunState
+from controller.model.status import INVALID, WITHHELD, ConditionType, SourceStatus
+from controller.queries.deployments import DeploymentView, Health, Sync, unknown_names
+from controller.queries.fire_timeline import DAY, SLOT, floor
+from controller.queries.runs import RunView, list_runs
+from controller.store import Transaction, run_statistics, source_status
+from controller.store.run_search import RunFilter
+from controller.store.run_statistics import FAILED, Failures
+
+MOST_ATTENTION = 20
+MOST_ROWS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attention:
+    """One thing that somebody should look at. `kind` is `error` or `warning`; the rest says where to look."""
+
+    kind: str
+    title: str
+    message: str
+    deployment: str | None = None
+    run_id: str | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """Half an hour: how its runs stand, and about how many fire times are in it."""
+
+    start: datetime
+    succeeded: int
+    failed: int
+    other: int
+    upcoming: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """Everything on the first page."""
+
+    attention: tuple[Attention, ...]
+    more_attention: int
+    running: tuple[RunView, ...]
+    next_fires: tuple[DeploymentView, ...]
+    failures: tuple[Failures, ...]
+    slots: tuple[Slot, ...]
+    now: datetime
+    succeeded: int
+    failed: int
+    deployments: int
+
+
+def overview(tx: Transaction, views: list[DeploymentView], now: datetime, future: Mapping[datetime, float]) -> Overview:
+    """Look at everything once. `future` are the fire times of the next day by half hours."""
+    found = list(_attention(source_status.find(tx), views))
+    slots = tuple(_slots(tx, future, now))
+    fires = heapq.nsmallest(MOST_ROWS, (view for view in views if view.next_fire_time is not None), key=_next_fire)
+    return Overview(
+        attention=tuple(found[:MOST_ATTENTION]),
+        more_attention=max(0, len(found) - MOST_ATTENTION),
+        running=tuple(list_runs(tx, RunFilter(states=ACTIVE), now, limit=MOST_ROWS)),
+        next_fires=tuple(fires),
+        failures=tuple(run_statistics.failures(tx, now - DAY, MOST_ROWS)),
+        slots=slots,
+        now=now,
+        succeeded=sum(slot.succeeded for slot in slots),
+        failed=sum(slot.failed for slot in slots),
+        deployments=len(views),
+    )
+
+
+def _attention(source: SourceStatus | None, views: Iterable[DeploymentView]) -> Iterator[Attention]:
+    yield from _source(source)
+    unknown = unknown_names(source, ())
+    for view in views:
+        if view.sync is Sync.INVALID:
+            finding = unknown.get(view.name)
+            first = "never was valid" if finding is None else f"{finding.file}:{finding.line}: {finding.message}"
+            message = next((one.message for one in view.conditions if one.type == "Ready"), "") or first
+            yield Attention(kind="error", title=f"{view.name} is not valid", message=message, deployment=view.name)
+        elif view.health is Health.DEGRADED and view.last_run is not None:
+            run = view.last_run
+            yield Attention(
+                kind="error",
+                title=f"{view.name}: the last run {run.state.replace('_', ' ')}",
+                message=run.reason or "",
+                deployment=view.name,
+                run_id=run.id,
+                since=run.finished_at,
+            )
+    for view in views:
+        if view.hold is not None:
+            said = f"{view.hold.author}: {view.hold.reason}"
+            yield Attention(
+                kind="warning",
+                title=f"{view.name} is held",
+                message=said,
+                deployment=view.name,
+                since=view.hold.since,
+            )
+
+
+def _source(source: SourceStatus | None) -> Iterator[Attention]:
+    if source is None:
+        return
+    since = {condition.type: condition.last_transition_time for condition in source.conditions}
+    if source.withheld is not None:
+        yield Attention(
+            kind="warning",
+            title="Deletions wait for approval",
+            message=f"{source.withheld.reason[:1].upper()}{source.withheld.reason[1:]}.",
+            since=since.get(ConditionType.PRUNE_WITHHELD),
+        )
+    for condition in source.conditions:
+        is_ready = condition.type is ConditionType.READY
+        is_bad = not condition.status if is_ready else condition.type is ConditionType.STALLED and condition.status
+        if is_bad and condition.reason not in (WITHHELD, INVALID):
+            yield Attention(
+                kind="error",
+                title=f"Source: {condition.reason}",
+                message=condition.message,
+            )
+    unnamed = [one for one in source.findings if one.severity is Severity.ERROR and one.deployment is None]
+    for finding in unnamed:
+        title = f"{finding.file}:{finding.line} can't be applied"
+        yield Attention(kind="error", title=title, message=finding.message)
+
+
+def _next_fire(view: DeploymentView) -> tuple[datetime, str]:
+    assert view.next_fire_time is not None
+    return view.next_fire_time, view.name
+
+
+def _slots(tx: Transaction, future: Mapping[datetime, float], now: datetime) -> Iterator[Slot]:
+    first = floor(now - DAY)
+    past = run_statistics.by_slot(tx, first, SLOT)
+    for index in range(int(2 * DAY / SLOT) + 1):
+        start = first + index * SLOT
+        ended = Counter({state: past.get((start, state), 0) for state in RunState})
+        succeeded, failed = ended[RunState.SUCCEEDED], sum(ended[state] for state in FAILED)
+        yield Slot(
+            start=start,
+            succeeded=succeeded,
+            failed=failed,
+            other=ended.total() - succeeded - failed - ended[RunState.SKIPPED],
+            upcoming=round(future.get(start, 0)),
+        )

@@ -1,0 +1,182 @@
+"""The whole picture: is a controller running, what does the source say, how do the deployments do, what runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from controller.model.findings import Finding
+from controller.model.runs import RunState
+from controller.model.status import ConditionType, Event, PassRecord, SourceStatus, Withheld
+from controller.queries.condition_view import ConditionView, source_conditions
+from controller.queries.deployments import DeploymentView, Health, list_deployments
+from controller.queries.runs import RunView, list_runs
+from controller.settings import Location
+from controller.store import Store, Transaction, events, passes, runs, source_status
+from controller.store.condition_file import NOTICES, read_notices
+from controller.store.open_state import open_to_look
+from controller.store.run_search import RunFilter
+from controller.store.state_directory import StateDirectory
+
+RECENT_RUNS = 8
+RECENT_EVENTS = 8
+RECENT_PASSES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerView:
+    """The process that follows this repository."""
+
+    running: bool
+    pid: int | None
+    started_at: datetime | None
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceView:
+    """What the last pass found. `environment` is the one whose overlays are applied, None where none are.
+
+    `watch_problem` says why changes are only polled for; None if they are watched for.
+    """
+
+    repo: str
+    ref: str | None
+    revision: str | None
+    last_attempted_revision: str | None
+    last_applied_revision: str | None
+    conditions: tuple[ConditionView, ...]
+    findings: tuple[Finding, ...]
+    watch_problem: str | None
+    environment: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCounts:
+    """How many runs are not final."""
+
+    running: int
+    pending: int
+    retrying: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusView:
+    """The contract of `controller status -o json`. `withheld` is None while nothing is; the newest pass comes first."""
+
+    controller: ControllerView
+    source: SourceView
+    deployments: tuple[DeploymentView, ...]
+    runs: RunCounts
+    withheld: Withheld | None
+    recent_runs: tuple[RunView, ...]
+    events: tuple[Event, ...]
+    passes: tuple[PassRecord, ...]
+
+
+def read_status(location: Location, now: datetime) -> StatusView:
+    """Read everything; while the first controller is only just starting, the picture is empty.
+
+    Raises StateError, UsageError: see `open_to_look`.
+    """
+    state = StateDirectory(location.state_dir)
+    store = open_to_look(location)
+    if store is None:
+        return _empty(_controller(state), location)
+    try:
+        return current_status(store, state, location, now)
+    finally:
+        store.close()
+
+
+def current_status(
+    store: Store,
+    state: StateDirectory,
+    location: Location,
+    now: datetime,
+    *,
+    deployments: Sequence[DeploymentView] | None = None,
+) -> StatusView:
+    """The same from a store that is open anyway; with the rows of `deployments`, where they are known."""
+    with store.read() as tx:
+        views = list_deployments(tx, now) if deployments is None else deployments
+        found = _status(tx, _controller(state), location, now, views)
+    told = read_notices(state.path / NOTICES) if found.controller.running else ()
+    return _with_notices(found, source_conditions(told, None))
+
+
+def _controller(state: StateDirectory) -> ControllerView:
+    holder = state.holder()
+    return ControllerView(
+        running=holder is not None,
+        pid=None if holder is None else holder.pid,
+        started_at=None if holder is None else holder.started_at,
+        version=None if holder is None else holder.version,
+    )
+
+
+def _with_notices(view: StatusView, told: tuple[ConditionView, ...]) -> StatusView:
+    """Nothing is ready or healthy while the controller can't record anything; the database could not say so."""
+    if not told:
+        return view
+    others = tuple(one for one in view.source.conditions if one.type != ConditionType.READY)
+    unready = replace(told[0], type=ConditionType.READY.value, status="False")
+    return replace(
+        view,
+        source=replace(view.source, conditions=(unready, *others, *told)),
+        deployments=tuple(
+            replace(one, health=Health.DEGRADED) if one.health is Health.HEALTHY else one for one in view.deployments
+        ),
+    )
+
+
+def _status(
+    tx: Transaction,
+    controller: ControllerView,
+    location: Location,
+    now: datetime,
+    deployments: Sequence[DeploymentView],
+) -> StatusView:
+    counts = runs.counts(tx)
+    source = source_status.find(tx)
+    return StatusView(
+        controller=controller,
+        source=source_view(source, location),
+        deployments=tuple(deployments),
+        runs=RunCounts(
+            running=counts.get(RunState.RUNNING, 0),
+            pending=counts.get(RunState.PENDING, 0) + counts.get(RunState.LAUNCHING, 0),
+            retrying=counts.get(RunState.RETRYING, 0),
+        ),
+        withheld=None if source is None else source.withheld,
+        recent_runs=tuple(list_runs(tx, RunFilter(), now, limit=RECENT_RUNS)),
+        events=tuple(events.latest(tx, RECENT_EVENTS)),
+        passes=tuple(passes.latest(tx, RECENT_PASSES)),
+    )
+
+
+def source_view(status: SourceStatus | None, location: Location) -> SourceView:
+    """Show what the last pass found; before the first one, what is followed."""
+    return SourceView(
+        repo=str(location.repo) if status is None else status.repo,
+        ref=location.ref if status is None else status.ref,
+        revision=None if status is None else status.revision,
+        last_attempted_revision=None if status is None else status.last_attempted_revision,
+        last_applied_revision=None if status is None else status.last_applied_revision,
+        conditions=() if status is None else source_conditions(status.conditions, status.overdue_since),
+        findings=() if status is None else status.findings,
+        watch_problem=None if status is None else status.watch_problem,
+        environment=location.environment if status is None else status.environment,
+    )
+
+
+def _empty(controller: ControllerView, location: Location) -> StatusView:
+    return StatusView(
+        controller=controller,
+        source=source_view(None, location),
+        deployments=(),
+        runs=RunCounts(running=0, pending=0, retrying=0),
+        withheld=None,
+        recent_runs=(),
+        events=(),
+        passes=(),
+    )

@@ -1,0 +1,172 @@
+"""One flow here and now, for `controller execute`: no queue, no record, no supervisor.
+
+Its output goes to standard error. What it sees is what it sees in a run. Called from a process with one thread.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from controller.clock import Clock
+from controller.errors import UsageError
+from controller.model.deployments import CommandTarget, Deployment
+from controller.runs.executors.local.launcher import write_parameters
+from controller.runs.executors.local.supervisor import flow_main, temporary_directory
+from controller.runs.executors.local.supervisor.flow_events import UNREPORTED
+from controller.runs.executors.local.supervisor.poll import ready
+from controller.runs.executors.local.supervisor.spawn import PARAMETERS_FD
+from controller.runs.flow_environment import declared_environment, has_own_bytecode, has_own_temporary
+from controller.sources.source import as_text, native
+
+MAX_REPORT_BYTES = 1 << 18
+GRACE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowResult:
+    """How it ended: the exit code, negative for a signal; what it returned, or the error in one line."""
+
+    exit_code: int
+    result: Any = None
+    error: str | None = None
+    timed_out: bool = False
+
+
+def execute(
+    deployment: Deployment,
+    parameters: Mapping[str, Any],
+    root: Path,
+    environment: Mapping[str, str],
+    clock: Clock,
+    bases: Sequence[str] = ("/tmp",),
+) -> FlowResult:
+    """Run it to its end. Its TMPDIR is below one of `bases`. Raises UsageError for a program that is not there."""
+    with ExitStack() as ending:
+        directory = ending.enter_context(tempfile.TemporaryDirectory(prefix="controller-"))
+        env = {
+            **declared_environment(environment, deployment),
+            **{name: native(value) for name, value in deployment.env.items()},
+            "CONTROLLER_DEPLOYMENT": deployment.name,
+        }
+        if not has_own_temporary(deployment):
+            private = temporary_directory.make(bases, directory)
+            ending.callback(temporary_directory.remove, private, directory)
+            env["TMPDIR"] = private.path
+        argv, call = _call(deployment, parameters, root, directory)
+        program = shutil.which(argv[0], path=env["PATH"])
+        if program is None:
+            raise UsageError(f"There is no program {argv[0]}.", hint="It is looked for in the PATH of a run.")
+        said = Path(directory) / "call.json"
+        said.write_text(json.dumps(call), encoding="utf-8")
+        given = None
+        if isinstance(deployment.target, CommandTarget):
+            given = write_parameters(parameters, Path(directory), None)
+            env |= {"CONTROLLER_PARAMETERS_FILE": str(given), "CONTROLLER_PARAMETERS_FD": str(PARAMETERS_FD)}
+        read, write = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(read, False)
+        pid = os.fork()
+        if pid == 0:
+            sources = {flow_main.CALL_FD: said} | ({} if given is None else {PARAMETERS_FD: given})
+            _become(program, argv, env, root / native(deployment.working_directory), sources, write)
+        os.close(write)
+        seconds = None if deployment.timeout is None else deployment.timeout.total_seconds()
+        try:
+            status, late, received = _attend(pid, read, None if seconds is None else clock.monotonic() + seconds, clock)
+        finally:
+            os.close(read)
+    reported = _reported(received)
+    if status == 0 and "path" in call and "result" not in reported:
+        return FlowResult(exit_code=1, error=reported.get("error", UNREPORTED), timed_out=late)
+    return FlowResult(exit_code=status, timed_out=late, **reported)
+
+
+def _call(
+    deployment: Deployment, parameters: Mapping[str, Any], root: Path, directory: str
+) -> tuple[list[str], dict[str, Any]]:
+    target = deployment.target
+    if isinstance(target, CommandTarget):
+        return [native(word) for word in target.argv], {"parameters": dict(parameters)}
+    pycache = None if has_own_bytecode(deployment) else f"{as_text(directory)}/pycache"
+    call: dict[str, Any] = {"root": as_text(root), "path": target.path, "name": target.name, "pycache": pycache}
+    call |= {"parameters": dict(parameters), "is_interactive": True}
+    return [sys.executable, "-P", flow_main.__file__], call
+
+
+def _become(
+    program: str, argv: list[str], env: Mapping[str, str], cwd: Path, files: Mapping[int, Path], events: int
+) -> None:
+    """Turn this forked process into the flow; it never returns."""
+    try:
+        os.chdir(cwd)
+        sources = {
+            0: os.open(os.devnull, os.O_RDONLY),
+            1: 2,
+            flow_main.EVENTS_FD: events,
+            **{number: os.open(file, os.O_RDONLY) for number, file in files.items()},
+        }
+        high = {target: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, 64) for target, source in sources.items()}
+        for target, source in high.items():
+            os.dup2(source, target)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them; all others are as the shell gave them
+            signal.signal(number, signal.SIG_DFL)
+        os.execve(program, argv, dict(env))
+    except OSError as error:
+        os.write(2, f"{error.filename or program}: {error.strerror}\n".encode())
+    finally:
+        os._exit(127)
+
+
+def _attend(pid: int, events: int, deadline: float | None, clock: Clock) -> tuple[int, bool, bytes]:
+    """Wait for its end; end it when it is late or somebody has enough. Status, whether it was late, its reports."""
+    handle = os.pidfd_open(pid)
+    received, open_ends, warnings = b"", [events], 0
+    try:
+        while not ready([handle], 0):
+            left = None if deadline is None else max(0.0, deadline - clock.monotonic())
+            readable = ready([handle, *open_ends], left)
+            if events in readable:
+                heard = os.read(events, MAX_REPORT_BYTES)
+                open_ends = [events] if heard else []
+                received = (received + heard)[-MAX_REPORT_BYTES:]  # the result comes last
+            if not readable:
+                os.kill(pid, signal.SIGKILL if warnings else signal.SIGTERM)
+                warnings, deadline = warnings + 1, clock.monotonic() + GRACE_SECONDS
+    except KeyboardInterrupt:
+        _end(pid, handle)
+        raise
+    finally:
+        os.close(handle)
+    with suppress(BlockingIOError):
+        received += os.read(events, MAX_REPORT_BYTES)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return status, warnings > 0, received
+
+
+def _end(pid: int, handle: int) -> None:
+    """Have it end, and see to it after the grace, or when somebody interrupts again."""
+    with suppress(KeyboardInterrupt):
+        os.kill(pid, signal.SIGTERM)
+        ready([handle], GRACE_SECONDS)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def _reported(received: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for line in received.splitlines():
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(event, dict) and event.keys() <= {"result", "error"}:
+            found.update(event)
+    return found

@@ -1,0 +1,1 @@
+"""Where the process of a run lives. There is one executor: this machine."""

@@ -1,0 +1,273 @@
+"""What became of a run that was being launched or running, from what stands in its directory alone.
+
+The decision table of docs/runs.md. Called by `monitor` when a supervisor ended, every 10 seconds, and for every such
+run at start-up.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import signal
+import stat
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from controller.errors import ResourceError, shortage
+from controller.model.runs import RunState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alive:
+    """A supervisor holds the lock. `started`: its flow has been, or is about to be, started."""
+
+    pid: int | None
+    started: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The flow ended and its supervisor wrote down how.
+
+    `left_behind`: processes that were killed after the main one had ended. `dropped_bytes`: of output, above the cap.
+    `unenforced`: limits that nothing on this machine sees to. `seconds`: how long it took, whatever was done to the
+    clock meanwhile; None if an earlier version supervised it.
+    """
+
+    state: RunState
+    reason: str | None
+    exit_code: int | None
+    signal: int | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    result: Any
+    left_behind: int = 0
+    dropped_bytes: int = 0
+    unenforced: tuple[str, ...] = ()
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """The flow was started, and nobody knows how it ended."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotStarted:
+    """Proven: no code of this attempt has run."""
+
+
+Verdict = Alive | Finished | Lost | NotStarted
+
+
+_MAX_PID = 1 << 22
+_OUTCOMES = [state.value for state in (RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.CANCELLED)]
+MAX_MARK_BYTES = 1 << 20
+MAX_SPECIFICATION_BYTES = 1 << 24
+COPIED = "outcome unknown: this state directory is a copy, and the flow was started from the original"
+_NOT_A_FILE = "it is not a regular file"
+
+
+def recover(directory: Path, nonce: str, *, same_boot: bool) -> Verdict:
+    """Read the directory of one attempt. The lock is asked first: while it is held, nothing else is final.
+
+    Whatever is in the directory, there is a verdict. Raises ResourceError only: this process could not look for now.
+    """
+    try:
+        lock = _lock_holder(directory / "lock")
+        if lock is not None:
+            # A copy made of hard links shares the lock's file: what holds it is the original's.
+            if _is_copy(directory):
+                return Lost(reason=COPIED)
+            return Alive(pid=lock.pid, started=_may_have_started(directory, nonce))
+        started = _mark(directory / "started", nonce)
+        ending = _mark(directory / "exit", nonce)
+    except (OSError, ValueError) as error:
+        return Lost(reason=f"outcome unknown: {_unreadable(error)}")
+    if ending is not None:
+        # A flow of the same user can write there. It spoils its own outcome, and nothing else.
+        try:
+            _check(ending)
+            return _ended(ending)
+        except (TypeError, ValueError, OverflowError, OSError, RecursionError):
+            return Lost(reason="outcome unknown: what stands in its directory was not written by its supervisor")
+    if _is_copy(directory):
+        return Lost(reason=COPIED)
+    if started is not None:
+        reason = "the supervisor was killed" if same_boot else "the machine was restarted"
+        return Lost(reason=f"outcome unknown: {reason} while the flow ran")
+    return NotStarted()
+
+
+def _is_copy(directory: Path) -> bool:
+    """Whether the attempt was launched in another state directory, of which this is a copy.
+
+    A copied directory has another inode; one that was moved keeps it, also on another day when devices are numbered
+    anew.
+    """
+    with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):
+        with os.fdopen(_open_regular(directory / "run.json"), "rb") as stream:
+            said = json.loads(stream.read(MAX_SPECIFICATION_BYTES)).get("state")
+        here = f"{directory.parents[1].stat().st_ino:x}"
+        return isinstance(said, str) and said.rpartition("-")[2] != here
+    return False
+
+
+def why_unprepared(directory: Path) -> str | None:
+    """Why this directory of an attempt does not prove that nothing ran; None if what was prepared is still there.
+
+    Raises ResourceError.
+    """
+    try:
+        found = os.lstat(directory / "run.json")
+    except (FileNotFoundError, NotADirectoryError):
+        return "the directory of the run is gone"
+    except (OSError, ValueError) as error:
+        return _unreadable(error)
+    return None if stat.S_ISREG(found.st_mode) else "run.json in the directory of the run is not a regular file"
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    pid: int | None
+
+
+def _lock_holder(path: Path) -> _Holder | None:
+    """Who holds the lock. Raises OSError for a lock that is not a file, or can't be opened."""
+    try:
+        descriptor = _open_regular(path)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.read(descriptor, 32)
+        pid = int(text) if text.isdigit() else 0
+        return _Holder(pid if 0 < pid <= _MAX_PID else None)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _may_have_started(directory: Path, nonce: str) -> bool:
+    """Whether the mark is there, or can't be read."""
+    try:
+        return _mark(directory / "started", nonce) is not None
+    except OSError:
+        return True
+
+
+def read_mark(path: Path, nonce: str) -> dict[str, Any] | None:
+    """What this mark of an attempt says; None if it is not there, can't be read, or is not of this attempt."""
+    with contextlib.suppress(OSError, ValueError):
+        return _mark(path, nonce)
+    return None
+
+
+def _mark(path: Path, nonce: str) -> dict[str, Any] | None:
+    """What this mark of this attempt says; None for one that is not there, or is torn. Raises OSError for any other."""
+    try:
+        descriptor = _open_regular(path)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(descriptor, "rb") as stream:
+        content = stream.read(MAX_MARK_BYTES)
+    with contextlib.suppress(ValueError, RecursionError):
+        said = json.loads(content)
+        if isinstance(said, dict) and said.get("nonce") == nonce:
+            return said
+    return None
+
+
+def _open_regular(path: Path) -> int:
+    """Open a regular file to read; a flow could have put something there that blocks, or has no end. Raises OSError."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise OSError(error.errno, _NOT_A_FILE, str(path)) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, _NOT_A_FILE, str(path))
+    return descriptor
+
+
+def _unreadable(error: OSError | ValueError) -> str:
+    """Which file of the directory of a run can't be read, and why. Raises ResourceError if that is our own want."""
+    if (want := shortage(error, with_disk=False)) is not None:
+        raise ResourceError(want) from error
+    if not isinstance(error, OSError):
+        return f"the directory of the run can't be read: {error}"
+    name = "" if error.filename is None else f"{Path(os.fsdecode(error.filename)).name} in "
+    return f"{name}the directory of the run can't be read: {error.strerror}"
+
+
+def _check(ending: dict[str, Any]) -> None:
+    """Raise ValueError for what no supervisor writes."""
+    numbers = (ending.get(name, 0) for name in ("left_behind", "dropped_bytes"))
+    codes = (ending.get(name) or 0 for name in ("exit_code", "signal"))
+    if ending.get("outcome") not in _OUTCOMES or any(
+        not isinstance(number, int) or abs(number) >= 1 << 62 for number in (*numbers, *codes)
+    ):
+        raise ValueError("no supervisor wrote this")
+
+
+def _ended(ending: dict[str, Any]) -> Finished:
+    state = RunState(ending["outcome"])
+    return Finished(
+        state=state,
+        reason=_reason(state, ending),
+        exit_code=ending.get("exit_code"),
+        signal=ending.get("signal"),
+        started_at=_instant(ending.get("started_at")),
+        finished_at=_instant(ending.get("finished_at")),
+        result=ending.get("result") if state is RunState.SUCCEEDED else None,
+        left_behind=ending.get("left_behind", 0),
+        dropped_bytes=ending.get("dropped_bytes", 0),
+        unenforced=tuple(ending.get("unenforced", ())),
+        seconds=_duration(ending.get("seconds")),
+    )
+
+
+def _reason(state: RunState, ending: dict[str, Any]) -> str | None:
+    if state is RunState.TIMED_OUT:
+        return "it ran longer than its timeout"
+    if state is RunState.CANCELLED:
+        return "its supervisor was asked to end it"
+    if state is not RunState.FAILED:
+        return None
+    if ending.get("reason"):
+        return str(ending["reason"]).encode("utf-8", "backslashreplace").decode()
+    if ending.get("error"):
+        # A flow's message may hold lone surrogates, which no database takes.
+        return str(ending["error"]).encode("utf-8", "backslashreplace").decode()
+    if ending.get("signal") is not None:
+        return f"ended by {_name(ending['signal'])} (signal {ending['signal']})"
+    return f"exit code {ending.get('exit_code')}"
+
+
+def _name(number: int) -> str:
+    """What a signal is called: `SIGSEGV`, or `SIGRTMIN+3`."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
+
+
+def _instant(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _duration(seconds: float | None) -> float | None:
+    """A length of time that a calendar can hold; raises ValueError for anything else."""
+    if seconds is None:
+        return None
+    if not 0 <= seconds <= timedelta.max.total_seconds():
+        raise ValueError("no supervisor wrote this")
+    return float(seconds)

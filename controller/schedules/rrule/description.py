@@ -1,0 +1,164 @@
+"""What does a recurrence rule say, in English?
+
+Called by `describe`. It reads the parsed rule with its defaults filled in, and from the text only what parsing leaves
+out (COUNT, and whether there is a DTSTART).
+"""
+
+from datetime import time
+
+from controller.model.schedules import RRule
+from controller.schedules import english
+from controller.schedules.rrule import ruleset
+from controller.schedules.rrule.expand import Frequency, Recurrence
+from controller.schedules.rrule.parser import Lines, numbers, read
+
+_HEADS = {
+    Frequency.YEARLY: ("yearly", "years"),
+    Frequency.MONTHLY: ("monthly", "months"),
+    Frequency.WEEKLY: ("weekly", "weeks"),
+    Frequency.DAILY: ("every day", "days"),
+    Frequency.HOURLY: ("every hour", "hours"),
+    Frequency.MINUTELY: ("every minute", "minutes"),
+}
+_A_DAY = {Frequency.HOURLY: 24, Frequency.MINUTELY: 1440}
+_PERIODS = ("year", "month", "week", "day")
+_WORKDAYS = frozenset((day, 0) for day in range(5))
+_LISTED = 3
+
+
+def in_words(rule: RRule, timezone: str) -> str:
+    """Such as `weekly on Monday and Friday at 09:00, Europe/Berlin, until 2026-12-31`.
+
+    Raises:
+        ScheduleError: it can't be understood.
+    """
+    found, lines = ruleset.compiled(rule, timezone), read(rule.text)
+    rules = [(_main(one), _bounds(one, parts, lines)) for one, parts in zip(found.rules, lines.rules, strict=True)]
+    if len(rules) == 1:
+        main, bounds = rules[0]
+        text = f"{main}, {found.zone.key}{bounds}"
+    elif rules:
+        more = f"; and {len(rules) - _LISTED} more rules" if len(rules) > _LISTED else ""
+        text = "; also ".join(main + bounds for main, bounds in rules[:_LISTED]) + f"{more}, {found.zone.key}"
+    else:
+        text = f"{english.once_at(found.added, _LISTED)}, {found.zone.key}"
+    if rules and found.added:
+        text += f", also {english.once_at(found.added, _LISTED)}"
+    excluded = [str(day) for day in sorted(found.excluded_days)] + [english.moment(at) for at in sorted(found.excluded)]
+    return f"{text}, but not on {english.listed(excluded, _LISTED)}" if excluded else text
+
+
+def _main(rule: Recurrence) -> str:
+    head, unit = _HEADS[rule.frequency]
+    if rule.interval > 1:
+        head = f"every {rule.interval} {unit}"
+    days = _days(rule)
+    if rule.frequency > Frequency.DAILY:
+        return head + _within(rule) + (f", {days}" if days else "")
+    times = english.clock_times(rule.hours, rule.minutes, rule.seconds)
+    text = _joined(rule, head, days, times)
+    if rule.positions and not _is_workday(rule):
+        text += f", only the {_nths(rule.positions)} of each {_PERIODS[rule.frequency]}"
+    return text
+
+
+def _joined(rule: Recurrence, head: str, days: str, times: str) -> str:
+    pause = ", " if "but only" in days else " "
+    if rule.frequency is Frequency.DAILY:
+        if rule.interval > 1:
+            return f"{head}, but only {days}, {times}" if days else f"{head} {times}"
+        if days.startswith(("in ", "from ")) or not days:
+            return english.every_day(times, f" {days}".rstrip())
+    if rule.interval == 1 and _speaks_for_itself(rule):
+        return f"{days}{pause}{times}" if days.startswith("on ") else f"{times}, {days}"
+    if days.startswith(("on ", "in ")):
+        return f"{head} {days}{pause}{times}"
+    return f"{head}, {days}, {times}"
+
+
+def _speaks_for_itself(rule: Recurrence) -> bool:
+    """Whether the days say how often they come: `on the last Friday of the month` needs no `monthly`."""
+    if rule.frequency is not Frequency.YEARLY:
+        return rule.frequency in (Frequency.MONTHLY, Frequency.DAILY)
+    return any(not n for _, n in rule.weekdays) and not (rule.month_days or rule.year_days or rule.week_numbers)
+
+
+def _days(rule: Recurrence) -> str:
+    """Everything that restricts the day: the first as it is, the others as `but only …`."""
+    of_month = bool(rule.month_days) or any(n for _, n in rule.weekdays) or _is_workday(rule)
+    of = english.of_months(rule.months) if of_month else "of the month"
+    parts = []
+    if rule.year_days:
+        parts.append(f"on {_counted(rule.year_days, 'day')} of the year")
+    if rule.month_days:
+        parts.append(_month_days(rule, of))
+    if _is_workday(rule):
+        parts.append(f"on the {_nths(rule.positions)} weekday {of}")
+    elif rule.weekdays:
+        monthly = rule.frequency is Frequency.MONTHLY or rule.months
+        parts.append(english.on_weekdays(rule.weekdays, of if monthly else "of the year"))
+    text = ", but only ".join(parts)
+    if rule.week_numbers:
+        of_year = " of the year" if min(rule.week_numbers) < 0 else ""
+        text = f"in {_counted(rule.week_numbers, 'week')}{of_year}{'' if text.startswith('on ') else ','} {text}"
+    return text.strip(" ,") if of_month else (text + english.in_months(rule.months)).strip(" ,")
+
+
+def _month_days(rule: Recurrence, of: str) -> str:
+    days = _from_both_ends(rule.month_days)
+    if len(rule.months) == 1 and len(days) == 1 and days[0] > 0:
+        return f"on {days[0]} {english.month_names(rule.months)}"
+    return english.on_days(days, of)
+
+
+def _is_workday(rule: Recurrence) -> bool:
+    """Whether positions pick among Monday to Friday of a month: the usual way to say `the last weekday`."""
+    single = len(rule.hours) * len(rule.minutes) * len(rule.seconds) == 1
+    only = not (rule.month_days or rule.year_days or rule.week_numbers)
+    return (
+        bool(rule.positions) and rule.frequency is Frequency.MONTHLY and rule.weekdays == _WORKDAYS and single and only
+    )
+
+
+def _within(rule: Recurrence) -> str:
+    """What restricts the seconds, minutes and hours of an HOURLY or MINUTELY rule."""
+    text = ""
+    if rule.minutes and (rule.frequency is Frequency.MINUTELY or rule.minutes != (0,)):
+        text += f" at {english.counted('minute', rule.minutes)}"
+    if rule.seconds != (0,):
+        text += f" at {english.counted('second', rule.seconds)}"
+    if rule.hours and len(rule.hours) < 24:
+        text += f" in {english.counted('hour', rule.hours)}"
+    return text
+
+
+def _bounds(rule: Recurrence, parts: dict[str, str], lines: Lines) -> str:
+    text = ""
+    if lines.start is not None:
+        text = f", from {english.moment(rule.start)}"
+    elif rule.interval > 1 and _A_DAY.get(rule.frequency, 1) % rule.interval:
+        text = f", counted from {rule.start.date()}"
+    if "COUNT" in parts:
+        (count,) = numbers(parts, "COUNT")
+        return f"{text}, {count} times" if count > 1 else f"{text}, once"
+    if rule.until is None:
+        return text
+    whole_day = rule.until.time() == time.max
+    return f"{text}, until {rule.until.date() if whole_day else english.moment(rule.until)}"
+
+
+def _from_both_ends(found: frozenset[int]) -> list[int]:
+    """The numbers that count from the front, ascending, then those that count from the back: 1, 15, -2, -1."""
+    return sorted(found, key=lambda number: (number < 0, number))
+
+
+def _nths(found: frozenset[int]) -> str:
+    return english.listed([english.nth(number) for number in _from_both_ends(found)])
+
+
+def _counted(found: frozenset[int], what: str) -> str:
+    """`day 100 and the last day`."""
+    ends = _from_both_ends(found)
+    forward = english.spans([number for number in ends if number > 0])
+    backward = [f"the {english.ordinal(number)} {what}" for number in ends if number < 0]
+    return english.listed([*(f"{what} {text}" for text in forward), *backward])

@@ -1,0 +1,62 @@
+"""How a hint, a value and a place in a value are called in messages. `argument_coercion` asks."""
+
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+_MAX_TEXT = 40
+_MAX_HINT = 80
+
+
+def spell(hint: Any) -> str:
+    """The hint as Python spells it."""
+    text = _spelled(hint)
+    return text if len(text) <= _MAX_HINT else text[:_MAX_HINT] + "…"
+
+
+def _spelled(hint: Any) -> str:
+    if hint is None or hint is type(None):
+        return "None"
+    origin = typing.get_origin(hint)
+    if origin is typing.Union or origin is types.UnionType:
+        return " | ".join(_spelled(branch) for branch in typing.get_args(hint))
+    if origin is typing.Annotated:
+        return _spelled(typing.get_args(hint)[0])
+    if origin is typing.Literal:
+        return f"Literal[{', '.join(repr(choice) for choice in typing.get_args(hint))}]"
+    if isinstance(hint, str | typing.ForwardRef):
+        return hint if isinstance(hint, str) else hint.__forward_arg__
+    if hint is ...:
+        return "..."
+    name = getattr(origin or hint, "__name__", None) or str(hint).removeprefix("typing.")
+    args = typing.get_args(hint)
+    return f"{name}[{', '.join(_spelled(arg) for arg in args)}]" if args else name
+
+
+def shown(value: Any) -> str:
+    """What came, as the one who wrote it would call it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return f"the number {value}" if abs(value) < 10**60 or isinstance(value, float) else "a very large number"
+    if isinstance(value, str):
+        return f'the string "{shorten(value)}"'
+    if isinstance(value, Mapping):
+        return "a mapping"
+    return "a list" if isinstance(value, list | tuple) else f"a {type(value).__name__}"
+
+
+def label(path: tuple[str | int, ...]) -> str:
+    """`("nums", 2)` as `nums[2]`."""
+    first, *steps = path
+    inside = "".join(f"[{step}]" if isinstance(step, int) else f".{shorten(str(step))}" for step in steps)
+    return f"{first}{inside}"
+
+
+def shorten(text: str) -> str:
+    """On one line, printable, and not long."""
+    clean = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[: _MAX_TEXT + 1])
+    return clean if len(clean) <= _MAX_TEXT else clean[:_MAX_TEXT] + "…"

@@ -1,0 +1,151 @@
+"""What an `int`, a `date`, a `Path` … is made of: the coercion table of docs/format.md, as conversions.
+
+`value_conversion` looks rules up by the dotted name of the type; the types themselves are loaded only by those who use
+them. A rule gets a value that is not of its type yet, and raises one of `REFUSALS` for what it refuses.
+`controller.flow_analysis` asks the same rules about what is written in a manifest.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+REFUSALS = (ValueError, ArithmeticError, TypeError, AttributeError, OSError)
+"""What a rule raises for a value that it refuses."""
+
+_MAX_DIGITS = 4300
+_WHOLE = r"([+-]?[0-9]+(?:_[0-9]+)*)(?:\.0*)?"
+_TRUE = frozenset(("true", "t", "yes", "y", "on", "1"))
+_FALSE = frozenset(("false", "f", "no", "n", "off", "0"))
+_ISO_DURATION = (
+    r"([+-])?P(?=[0-9T])(?:([0-9.]+)Y)?(?:([0-9.]+)M)?(?:([0-9.]+)W)?(?:([0-9.]+)D)?"
+    r"(?:T(?:([0-9.]+)H)?(?:([0-9.]+)M)?(?:([0-9.]+)S)?)?"
+)
+_ISO_SECONDS = (365 * 86400, 30 * 86400, 7 * 86400, 86400, 3600, 60, 1)
+_CLOCK_DURATION = r"([+-])?(?:([0-9]+) ?(?:d|days?)?,? )?([0-9]+):([0-9]{2})(?::([0-9]{2}(?:\.[0-9]+)?))?"
+_MILLISECONDS_FROM = 2e10
+"""Unix times beyond are taken for milliseconds, as Pydantic does."""
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _int(value: Any, _: Any) -> int:
+    if isinstance(value, str):
+        found = re.fullmatch(_WHOLE, value.strip())
+        if found is None or len(value) > _MAX_DIGITS:
+            raise ValueError
+        return int(found[1])
+    if isinstance(value, int):
+        return int(value)  # true is 1
+    if isinstance(value, float):
+        if not value.is_integer():
+            raise ValueError
+        return int(value)
+    return int(value.__index__())  # what counts as a whole number in Python: NumPy's
+
+
+def _float(value: Any, _: Any) -> Any:
+    if isinstance(value, str):
+        if not value.isascii():
+            raise ValueError
+        return float(value)
+    try:
+        return float(value.__float__())
+    except OverflowError:
+        return value
+
+
+def _str(value: Any, _: Any) -> str:
+    return str(_number(value))
+
+
+def _bool(value: Any, _: Any) -> bool:
+    if isinstance(value, str):
+        if value.lower() in _TRUE:
+            return True
+        if value.lower() in _FALSE:
+            return False
+        raise ValueError
+    if _number(value) not in (0, 1):
+        raise ValueError
+    return bool(value)
+
+
+def _bytes(value: Any, _: Any) -> bytes:
+    return _text(value).encode()
+
+
+def _date(value: Any, hint: Any) -> Any:
+    try:
+        return hint.fromisoformat(_text(value).strip())
+    except ValueError:
+        found = _module("datetime").datetime.fromisoformat(value.strip().upper())
+        if found.time() != _module("datetime").time():
+            raise
+        return found.date()
+
+
+def _datetime(value: Any, hint: Any) -> Any:
+    if isinstance(value, str):
+        return hint.fromisoformat(value.strip().upper())
+    seconds = _number(value)
+    if abs(seconds) > _MILLISECONDS_FROM:
+        seconds = seconds / 1000
+    return hint.fromtimestamp(seconds, _module("datetime").UTC)
+
+
+def _time(value: Any, hint: Any) -> Any:
+    return hint.fromisoformat(_text(value).strip().upper())
+
+
+def _timedelta(value: Any, hint: Any) -> Any:
+    if not isinstance(value, str):
+        return hint(seconds=_number(value))
+    if found := re.fullmatch(_ISO_DURATION, value, re.IGNORECASE):
+        parts = zip(found.groups()[1:], _ISO_SECONDS, strict=True)
+        seconds = sum(float(part) * unit for part, unit in parts if part is not None)
+    elif found := re.fullmatch(_CLOCK_DURATION, value):
+        _, days, hours, minutes, rest = found.groups()
+        seconds = int(days or 0) * 86400 + int(hours) * 3600 + int(minutes) * 60 + float(rest or 0)
+    else:
+        raise ValueError
+    return hint(seconds=-seconds if found[1] == "-" else seconds)
+
+
+def _made_of_text(value: Any, hint: Any) -> Any:
+    return hint(_text(value))
+
+
+def _decimal(value: Any, hint: Any) -> Any:
+    return hint(value.strip()) if isinstance(value, str) else hint(str(_number(value)))
+
+
+def _module(name: str) -> Any:
+    """Whoever has a type of it in a hint has loaded it."""
+    return sys.modules[name]
+
+
+RULES: dict[str, Callable[[Any, Any], Any]] = {
+    "builtins.int": _int,
+    "builtins.float": _float,
+    "builtins.str": _str,
+    "builtins.bool": _bool,
+    "builtins.bytes": _bytes,
+    "datetime.date": _date,
+    "datetime.datetime": _datetime,
+    "datetime.time": _time,
+    "datetime.timedelta": _timedelta,
+    **dict.fromkeys((f"pathlib.{name}" for name in ("Path", "PurePath", "PosixPath", "PurePosixPath")), _made_of_text),
+    "uuid.UUID": _made_of_text,
+    "decimal.Decimal": _decimal,
+}

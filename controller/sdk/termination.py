@@ -1,0 +1,161 @@
+"""How a flow's process is stopped: SIGTERM becomes an exception, so that the flow can clean up within the grace.
+
+`flow_main` imports it before the flow's own modules. `Stop` is the signal handler; it sets `is_stopped` in the module
+that `event_writer` reads.
+"""
+
+import os
+import signal
+import sys
+import types
+from typing import Any
+
+
+class RunStopped(BaseException):
+    """The run was cancelled, or it ran longer than its timeout. Raised once, in the flow's main thread."""
+
+
+class Stop:
+    """What SIGTERM does in a flow's process: it raises RunStopped, or cancels the main task of a running event loop.
+
+    So `finally`, `with` and atexit do their work. Threads are not waited for afterwards: they end with the process.
+    Processes that the flow forks have the default again, and a handler that the flow installs takes its place.
+    """
+
+    def __init__(self, mark: types.ModuleType) -> None:
+        self._mark = mark
+        self.is_asked = self.is_over = self._was_lost = False
+        self._pid = os.getpid()
+        self.number = signal.SIGTERM
+        self._hook = sys.unraisablehook
+        self._before: dict[int, Any] = {}
+
+    def __repr__(self) -> str:
+        return "<stops the run>"
+
+    @property
+    def reason(self) -> str:
+        """What has ended the flow, as it is said of a process that a signal has ended."""
+        return f"ended by {self.number.name} (signal {int(self.number)})"
+
+    def install(self, *, is_interactive: bool) -> None:
+        """Be the handler of SIGTERM, and of SIGINT where the flow is run by hand; not where they are ignored."""
+        for number in (signal.SIGTERM, signal.SIGINT) if is_interactive else (signal.SIGTERM,):
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                self._before[number] = signal.signal(number, self)
+        os.register_at_fork(after_in_child=self._uninstall)
+
+    def _uninstall(self) -> None:
+        for number, before in self._before.items():
+            if signal.getsignal(number) is self:
+                signal.signal(number, before)
+
+    def __call__(self, number: int, frame: types.FrameType | None) -> None:
+        """The signal has come."""
+        if os.getpid() != self._pid:  # a fork that has not come to `_uninstall`
+            self._uninstall()
+            os.kill(os.getpid(), number)
+            return
+        if self._was_lost:
+            self._was_lost = False
+        elif self.is_asked or (self.is_over and not waits_for_threads(frame)):
+            return  # it is cleaning up
+        else:
+            self._begin(number)
+            if cancel_main_task():
+                if runs_forever(frame):
+                    stop_loop()
+                return
+        raise KeyboardInterrupt if self.number == signal.SIGINT else RunStopped("the run was stopped")
+
+    def _begin(self, number: int) -> None:
+        self.is_asked = True
+        self.number = signal.Signals(number)
+        vars(self._mark)["is_stopped"] = True
+        if "threading" in sys.modules:
+            vars(sys.modules["threading"])["_shutdown"] = lambda: None
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._lose
+        try:
+            os.write(2, b"[controller: stopping the flow (%s)]\n" % self.number.name.encode())
+        except OSError:
+            return
+
+    def _lose(self, unraisable: Any) -> None:
+        """Python drops an exception that comes up in a finalizer or a callback: have it raised again, elsewhere."""
+        if not isinstance(unraisable.exc_value, RunStopped | KeyboardInterrupt):
+            self._hook(unraisable)
+        elif not self.is_over:
+            import _thread
+
+            self._was_lost = True
+            _thread.start_new_thread(self._repeat, ())
+
+    def _repeat(self) -> None:
+        import time
+
+        while self._was_lost and not self.is_over:
+            time.sleep(0.01)
+            os.kill(self._pid, self.number)
+
+    def has_raised(self, error: BaseException) -> bool:
+        """Whether the flow ended with this because of the signal, and not by an error of its own."""
+        asyncio = sys.modules.get("asyncio")
+        kinds = (RunStopped, KeyboardInterrupt, *([asyncio.CancelledError] if asyncio else []))
+        return self.is_asked and isinstance(error, kinds)
+
+
+def waits_for_threads(frame: types.FrameType | None) -> bool:
+    """Whether the interpreter is at its end and waits for threads."""
+    while frame is not None:
+        if frame.f_code.co_name == "_shutdown" and frame.f_globals.get("__name__") == "threading":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def cancel_main_task() -> bool:
+    """Cancel the task that the running event loop was started for; False if no loop runs in this thread.
+
+    An exception in the middle of a loop would end whatever task or callback just runs, and not the flow.
+    """
+    events = sys.modules.get("asyncio.events")
+    loop = None if events is None else events._get_running_loop()
+    if loop is None:
+        return False
+    tasks = [task for task in sys.modules["asyncio"].all_tasks(loop) if not task.done()]
+    main = [task for task in tasks if "_run_until_complete_cb" in repr(getattr(task, "_callbacks", None))]
+    for task in main or tasks:
+        task.cancel()
+    if getattr(loop, "_default_executor", None) is not None:
+        loop._default_executor = None  # or asyncio.run would wait for its threads
+    loop.call_soon_threadsafe(lambda: None)  # wakes the loop
+    return True
+
+
+def runs_forever(frame: types.FrameType | None) -> bool:
+    """Whether a loop runs here that does not end with a main task: `run_forever`."""
+    found = set()
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "asyncio.base_events":
+            found.add(frame.f_code.co_name)
+        frame = frame.f_back
+    return "run_forever" in found and "run_until_complete" not in found
+
+
+def stop_loop() -> None:
+    """Stop the running event loop once all of its tasks have ended."""
+    asyncio = sys.modules["asyncio"]
+    loop = asyncio.get_running_loop()
+    ended = asyncio.gather(*asyncio.all_tasks(loop), return_exceptions=True)
+    ended.add_done_callback(lambda _: loop.stop())
+
+
+def forget_stop(error: BaseException) -> None:
+    """What was raised while the flow cleaned up is told without what made it clean up."""
+    link: BaseException | None = error
+    for _ in range(100):
+        if link is None or isinstance(link.__context__, RunStopped):
+            break
+        link = link.__context__
+    if link is not None:
+        link.__context__ = None

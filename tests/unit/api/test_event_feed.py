@@ -1,0 +1,143 @@
+"""Those who listen to events: all are told the same, from where each of them was, by one look at the state."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from controller.api.http import event_feed as feeds
+from controller.api.http import sse
+from controller.api.http.event_feed import EventFeed
+from controller.api.http.sse import Streams
+from controller.model.status import Event, EventSeverity
+from controller.store import Store, events
+from controller.store.commit_counter import CommitCounter
+from tests.conftest import NOW
+
+PATIENCE = 20.0
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "LOOK_SECONDS", 0.01)
+
+
+def write(store: Store, *messages: str) -> None:
+    with store.write() as tx:
+        told = [
+            Event(time=NOW, severity=EventSeverity.INFO, reason="Told", message=one, about="source") for one in messages
+        ]
+        events.append(tx, told)
+
+
+async def told(listener: AsyncGenerator[bytes], count: int) -> list[str]:
+    """The next so many events that it is told, by their messages."""
+    found: list[str] = []
+    async with asyncio.timeout(PATIENCE):
+        while len(found) < count:
+            body = (await anext(listener)).decode()
+            found += [body.partition('"message": "')[2].partition('"')[0]] if "event: event" in body else []
+    return found
+
+
+async def first_change(listener: AsyncGenerator[bytes]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while b"event: change" not in await anext(listener):
+            pass
+
+
+def play(store: Store, path: Path, story: Any) -> None:
+    """Run this story with a feed of the store's events."""
+
+    async def played() -> None:
+        changes = CommitCounter(path / "state.db")
+        places = Streams()
+        feed = EventFeed(store, changes, places)
+        story_of: Coroutine[Any, Any, None] = story(feed)
+        await story_of
+        places.closing.set()
+        changes.close()
+
+    asyncio.run(played())
+
+
+def test_a_hundred_who_listen_cost_one_look(store: Store, tmp_path: Path) -> None:
+    asked: list[str] = []
+    with store.read() as tx:
+        engine = tx.connection.engine
+    event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+
+    async def story(feed: EventFeed) -> None:
+        listeners = [feed.listen(None) for _ in range(100)]
+        for listener in listeners:
+            await first_change(listener)
+        before = len(asked)
+        write(store, "a", "b")
+        for listener in listeners:
+            assert await told(listener, 2) == ["a", "b"]
+        assert sum("SELECT" in statement for statement in asked[before:]) == 2
+        for listener in listeners:
+            await listener.aclose()
+
+    play(store, tmp_path, story)
+
+
+def test_each_goes_on_from_where_it_was(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "_REMEMBERED", 3)
+    write(store, *"abcde")
+
+    async def story(feed: EventFeed) -> None:
+        whole, late, newest = feed.listen(0), feed.listen(3), feed.listen(None)
+        assert await told(whole, 5) == [*"abcde"]
+        assert await told(late, 2) == [*"de"]
+        await first_change(newest)
+        write(store, *"fghijkl")
+        assert await told(newest, 7) == [*"fghijkl"]
+        write(store, "m")
+        for listener in (whole, late):
+            assert await told(listener, 8) == [*"fghijklm"]
+        assert await told(feed.listen(4), 9) == [*"efghijklm"]
+
+    play(store, tmp_path, story)
+
+
+def test_what_is_written_already_comes_before_the_first_change(store: Store, tmp_path: Path) -> None:
+    async def story(feed: EventFeed) -> None:
+        watched = feed.listen(None)
+        await first_change(watched)
+        write(store, "a")
+        assert b'"message": "a"' in await anext(feed.listen(0))
+
+    play(store, tmp_path, story)
+
+
+def test_a_number_of_another_state_is_the_newest(store: Store, tmp_path: Path) -> None:
+    write(store, "a")
+
+    async def story(feed: EventFeed) -> None:
+        listener = feed.listen(1_000_000)
+        await first_change(listener)
+        write(store, "b")
+        assert await told(listener, 1) == ["b"]
+
+    play(store, tmp_path, story)
+
+
+def test_all_end_with_the_server_and_somebody_may_listen_again_after_everybody_has_gone(
+    store: Store, tmp_path: Path
+) -> None:
+    async def story(feed: EventFeed) -> None:
+        first = feed.listen(None)
+        await first_change(first)
+        await first.aclose()
+        write(store, "a")
+        again = feed.listen(0)
+        assert await told(again, 1) == ["a"]
+        feed._streams.closing.set()
+        async with asyncio.timeout(PATIENCE):
+            assert not [body async for body in again if b"event: event" in body]
+
+    play(store, tmp_path, story)

@@ -1,0 +1,54 @@
+"""What the table of runs says about runs that wait."""
+
+import pytest
+from rich.console import Console
+
+from controller.cli.terminal.run_tables import run_table
+from controller.model.queues import SHORTAGE
+from controller.queries.runs import RunView
+from tests.conftest import NOW
+
+
+def view(waiting: str, reason: str | None) -> RunView:
+    return RunView(
+        id="01a22515-efee-7000-a21d-6c325a35c8e4",
+        deployment="nightly",
+        state="pending",
+        reason=reason,
+        trigger="manual",
+        scheduled_for=None,
+        not_before=None,
+        created_at=NOW,
+        started_at=None,
+        finished_at=None,
+        attempt=0,
+        attempts=1,
+        exit_code=None,
+        signal=None,
+        revision="main@sha1:1",
+        spec_digest="sha256:1",
+        version=None,
+        tags=(),
+        parameters={},
+        result=None,
+        waiting=waiting,
+        queue="default",
+        priority=0,
+        start_by=None,
+        retry_of=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("waiting", "reason", "shown"),
+    [
+        ("no memory", f"{SHORTAGE}no memory", "waits: no memory"),
+        ("attempt 2 of 2 starts at 10:00", "exit code 7", "waits: attempt 2 of 2 starts at 10:00 (exit code 7)"),
+        ("its turn", None, "waits: its turn"),
+    ],
+)
+def test_a_run_that_waits_says_why_once(waiting: str, reason: str | None, shown: str) -> None:
+    console = Console(width=200, record=True, color_system=None)
+    console.print(run_table([view(waiting, reason)], NOW))
+    row = console.export_text().splitlines()[-1].rstrip()
+    assert row.partition("waits:")[2] == shown.removeprefix("waits:")

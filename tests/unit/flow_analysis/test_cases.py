@@ -1,0 +1,46 @@
+"""Every value of the table fits or does not fit its hint, as the table says."""
+
+import pytest
+
+from controller.flow_analysis import Flow, check, read_module
+from controller.flow_analysis.type_check import check_type
+from tests.unit.flow_analysis.cases import CASES, Case
+
+
+def flow_of(case: Case) -> Flow:
+    flow = read_module(case.source()).find("main")
+    assert isinstance(flow, Flow)
+    return flow
+
+
+def name_of(case: Case) -> str:
+    return f"{case.hint}-{str(case.value)[:30]}-{case.accepted}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_a_value_fits_its_hint_as_the_table_says(case: Case) -> None:
+    flow = flow_of(case)
+    assert flow.parameters is not None
+    assert check_type(flow.parameters[0].hint, case.value).accepted is case.accepted
+
+
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_only_what_is_refused_is_talked_about(case: Case) -> None:
+    problems = check(flow_of(case), {"value": case.value})
+    assert bool(problems) is (case.accepted is False)
+    for problem in problems:
+        assert problem.path[0] == "value"
+        assert problem.message.startswith("value")
+        assert problem.message.isprintable()
+        assert problem.hint is None or problem.hint.isprintable()
+
+
+def test_strings_of_hints_mean_the_same_with_postponed_evaluation() -> None:
+    for case in CASES:
+        postponed = Case(
+            hint=case.hint,
+            value=case.value,
+            accepted=case.accepted,
+            setup=f"from __future__ import annotations\n{case.setup}",
+        )
+        assert bool(check(flow_of(postponed), {"value": case.value})) is (case.accepted is False)

@@ -1,0 +1,180 @@
+"""Commands: the hint for a command line does what the line did, and what needs a shell is a warning."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.manifests import ManifestReader
+from controller.manifests.command_checks import as_list, yaml_word
+from controller.model.findings import Finding
+from tests.unit.manifests.conftest import NOW, Read, manifest
+from tests.written_code import WrittenCode
+
+
+def hinted(read: Read, line: str) -> list[str]:
+    """The command that the hint for the text `line` names, as the controller reads it."""
+    (finding,) = read(f"name: a\ncommand: {yaml.safe_dump(line, default_style=chr(34), width=10_000)}").findings
+    assert (finding.code, finding.path) == ("WrongType", "$.command")
+    written = (finding.hint or "").removeprefix("write it as a list: ")
+    state = read(f"name: a\ncommand: {written}\n")
+    assert state.findings == ()
+    command: list[str] = state.deployments["a"].document["command"]
+    return command
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("pg_dump x | gzip > y", ["sh", "-c", "pg_dump x | gzip > y"]),
+        ("echo \"a: b\" && echo 'c' # d", ["sh", "-c", "echo \"a: b\" && echo 'c' # d"]),
+        ("python report.py --day 1", ["python", "report.py", "--day", "1"]),
+        ("python report.py --title 'a, b: c'", ["python", "report.py", "--title", "a, b: c"]),
+        ("TZ=UTC date", ["sh", "-c", "TZ=UTC date"]),
+        ("cd reports", ["sh", "-c", "cd reports"]),
+        ("echo $HOME", ["sh", "-c", "echo $HOME"]),
+        ("echo 'it''s", ["sh", "-c", "echo 'it''s"]),
+        ("true", ["true"]),
+        ("ls no 1.5 null ~x", ["sh", "-c", "ls no 1.5 null ~x"]),
+    ],
+)
+def test_the_hint_for_a_command_line_is_a_list_that_does_the_same(read: Read, line: str, command: list[str]) -> None:
+    assert hinted(read, line) == command
+
+
+def test_a_pipe_works_when_the_hint_is_followed(read: Read, tmp_path: Path) -> None:
+    command = hinted(read, "printf 'b\\na\\n' | sort > sorted")
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert (tmp_path / "sorted").read_text() == "a\nb\n"
+
+
+@given(words=st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"])), min_size=1))
+def test_any_word_is_read_back_as_it_is(words: list[str]) -> None:
+    written = f"name: a\nparameters: {{x: [{', '.join(map(yaml_word, words))}]}}\ncommand: [cat]\n"
+    state = ManifestReader().read([manifest("deployments/a.yaml", written)], NOW)
+    assert state.deployments["a"].parameters == {"x": words}
+
+
+def test_a_text_in_place_of_tags_becomes_its_items(read: Read) -> None:
+    (finding,) = read('name: a\ncommand: [cat]\ntags: "etl, 1, a: b"\n').findings
+    assert finding.hint == 'write it as a list: [etl, "1", "a: b"]'
+
+
+def test_a_command_line_without_an_end_has_a_short_hint(read: Read) -> None:
+    assert as_list("x " * 2000) is None
+    (finding,) = read(f"name: a\ncommand: {'x ' * 2000}\n").findings
+    assert finding.hint == "write each word of the command as an item of a list"
+
+
+@pytest.mark.parametrize(
+    ("command", "path", "hint"),
+    [
+        ("[pg_dump x | gzip > y]", "[0]", 'write command: [sh, -c, "pg_dump x | gzip > y"]'),
+        ("[python report.py]", "[0]", "write command: [python, report.py]"),
+        ("[python report.py, --all]", "[0]", "write command: [python, report.py, --all]"),
+        ("[cat $FILE]", "[0]", 'write command: [sh, -c, "cat $FILE"]'),
+        ('[pg_dump, x, "|", gzip]', "[2]", 'write command: [sh, -c, "pg_dump x | gzip"]'),
+        ('[date, ">", y z]', "[1]", "write command: [sh, -c, \"date > 'y z'\"]"),
+    ],
+)
+def test_a_command_that_needs_a_shell_is_a_warning_whose_hint_has_none(
+    read: Read, command: str, path: str, hint: str
+) -> None:
+    (finding,) = read(f"name: a\ncommand: {command}\n").findings
+    assert (finding.code, finding.path, finding.hint) == ("ShellCommand", f"$.command{path}", hint)
+    assert read(f"name: a\n{hint.removeprefix('write ')}\n").findings == ()
+
+
+@pytest.mark.parametrize(
+    "command", ['[sh, -c, "a | b > c"]', '["[", a, "=", b, "]"]', '[expr, "1", ">", "2"]', "[echo, a b, $X]"]
+)
+def test_arguments_may_hold_what_they_like(read: Read, command: str) -> None:
+    assert read(f"name: a\ncommand: {command}\n").findings == ()
+
+
+def files_named(command: str, *, directory: str = "", **files: str) -> tuple[Finding, ...]:
+    where = f"working_directory: {directory}\n" if directory else ""
+    file = manifest("deployments/a.yaml", f"name: a\ncommand: {command}\n{where}")
+    code = WrittenCode({name.replace("__", "/").replace("_", "."): text for name, text in files.items()})
+    return ManifestReader().read([file], NOW, code=code).findings
+
+
+@pytest.mark.parametrize(
+    ("command", "path"),
+    [
+        ("[./run.sh]", "[0]"),
+        ("[bin/run, x]", "[0]"),
+        ("[python, report.py, --all]", "[1]"),
+        ("[python3.11, -u, report.py]", "[2]"),
+        ("[bash, -e, job.sh]", "[2]"),
+        ("[bash, -lc, job.sh]", None),
+        ("[sh, -ec, job.sh]", None),
+        ("[sh, job.sh]", "[1]"),
+        ("[/bin/sh, scripts/job.sh]", "[1]"),
+        ("[python, -m, report]", None),
+        ("[python, -c, report.py]", None),
+        ("[cat, report.py]", None),
+        ("[python, /opt/report.py]", None),
+        ("[/opt/run.sh]", None),
+        ("[run.sh]", None),
+    ],
+)
+def test_a_script_that_is_not_in_the_repository_is_a_warning(command: str, path: str | None) -> None:
+    found = [(finding.code, finding.path) for finding in files_named(command)]
+    assert found == ([] if path is None else [("CommandFileMissing", f"$.command{path}")])
+
+
+def test_a_script_is_sought_where_the_command_starts() -> None:
+    assert files_named("[python, report.py]", directory="reports", reports__report_py="") == ()
+    (finding,) = files_named("[python, report.py]", directory="reports", report_py="", reports__other_py="")
+    assert finding.message == "there is no file reports/report.py"
+    assert finding.hint == "commit it, or correct the path: it counts from reports"
+
+
+def test_a_script_of_the_repository_that_is_named_as_a_program_needs_its_folder() -> None:
+    (finding,) = files_named("[run.sh]", run_sh="")
+    assert finding.hint == "write ./run.sh"
+    assert files_named("[./run.sh]", run_sh="") == ()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "[cut, -d, '|', -f, '1']",
+        "[sort, -t, '|', sorted]",
+        "[column, -s, '|', -t]",
+        "[tr, '|', ',']",
+        "[paste, -d, '&', a]",
+        "[export-table, --separator, '|', sales]",
+        "[compare, --op, '>', 5]",
+        "[filter, '>']",
+        "[bash, -lc, 'a && b']",
+        "[dbt, run, --select, 'tag:x']",
+    ],
+)
+def test_a_delimiter_that_is_an_operator_of_a_shell_is_an_ordinary_argument(read: Read, command: str) -> None:
+    assert [one.code for one in read(f"name: a\ncommand: {command}\n").findings if one.code == "ShellCommand"] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        ("[report, '2>/dev/null']", 'write command: [sh, -c, "report 2>/dev/null"]'),
+        ("[report, '>out.log']", 'write command: [sh, -c, "report >out.log"]'),
+        ("[a, ;, b]", 'write command: [sh, -c, "a ; b"]'),
+        ("[A=b, report, x]", "write env: {A: b}, and command: [report, x]"),
+        ("[source, env.sh]", 'write command: [sh, -c, "source env.sh"]'),
+        ("[cd, reports]", "write working_directory: and the directory, and the program as the first word"),
+    ],
+)
+def test_words_for_a_shell_that_are_not_its_operators_are_found_too(read: Read, command: str, hint: str) -> None:
+    (finding,) = read(f"name: a\ncommand: {command}\n").findings
+    assert (finding.code, finding.hint) == ("ShellCommand", hint)
+
+
+def test_the_lines_of_a_script_stay_lines_in_the_hint(read: Read) -> None:
+    (finding,) = read("name: a\ncommand: |\n  a\n  b\n").findings
+    assert finding.hint == 'write it as a list: [sh, -c, "a\\nb"]'

@@ -1,0 +1,72 @@
+"""What is declared, in the order of the files: schedules in words, and the next fire time of those that fire."""
+
+from datetime import timedelta
+
+from controller.cli.formats.declared_list import render
+from controller.manifests import ManifestReader
+from controller.model.snapshots import ManifestFile
+from controller.queries.declared_deployments import DeclaredView, declared_views
+from tests.conftest import NOW
+
+FILE = """\
+name: nightly
+command: ['true']
+schedules:
+- {id: a, cron: "30 4 * * mon-fri", timezone: Europe/Berlin}
+- {id: b, interval: 6h, jitter: 5m}
+- {id: c, at: 2026-01-01T09:00}
+- {id: d, interval: 1h, suspend: true}
+---
+name: asleep
+command: ['true']
+schedule: {id: e, interval: 5m}
+suspend: true
+---
+name: bad
+command: 5
+---
+name: by-hand
+command: ['true']
+"""
+
+
+def declared() -> list[DeclaredView]:
+    texts = {"deployments/b.yaml": FILE, "deployments/a.yaml": "name: zebra\ncommand: ['true']\n"}
+    files = [ManifestFile(path=path, content=text.encode(), digest=path) for path, text in texts.items()]
+    return declared_views(ManifestReader().read(files, NOW), NOW)
+
+
+def test_valid_deployments_are_listed_by_file_and_line() -> None:
+    assert [(view.file, view.line, view.name) for view in declared()] == [
+        ("deployments/a.yaml", 1, "zebra"),
+        ("deployments/b.yaml", 1, "nightly"),
+        ("deployments/b.yaml", 9, "asleep"),
+        ("deployments/b.yaml", 17, "by-hand"),
+    ]
+
+
+def test_only_what_fires_has_a_next_fire_time_and_it_is_without_jitter() -> None:
+    nightly, asleep = declared()[1:3]
+    assert [(one.id, one.suspended, one.next_fire_time) for one in nightly.schedules] == [
+        ("a", False, NOW.replace(day=2, hour=2, minute=30)),
+        ("b", False, NOW + timedelta(hours=6)),
+        ("c", False, None),
+        ("d", True, None),
+    ]
+    assert [(one.suspended, one.next_fire_time) for one in asleep.schedules] == [(False, None)]
+
+
+def test_it_reads_like_this() -> None:
+    assert render(declared()).splitlines() == [
+        "deployments/a.yaml:1: zebra",
+        "    no schedule",
+        "deployments/b.yaml:1: nightly",
+        "    at 04:30, Monday to Friday, Europe/Berlin; next at 2026-06-02 04:30:00+02:00",
+        "    every 6 hours, up to 5 minutes later; next at 2026-06-01 18:00:00 UTC",
+        "    once at 2026-01-01 09:00, UTC; does not fire any more",
+        "    every hour (suspended)",
+        "deployments/b.yaml:9: asleep (suspended)",
+        "    every 5 minutes",
+        "deployments/b.yaml:17: by-hand",
+        "    no schedule",
+    ]

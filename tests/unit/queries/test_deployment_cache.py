@@ -1,0 +1,273 @@
+"""The board gives what reading everything gives, whatever happened between two looks, and reads little for it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from sqlalchemy import event
+
+from controller.model.findings import Finding
+from controller.model.runs import Run, RunId, RunState, Trigger
+from controller.model.status import Condition, ConditionType, Hold, InventoryEntry, PassRecord, SourceStatus
+from controller.queries.deployment_cache import DeploymentCache
+from controller.queries.deployments import built, list_deployments
+from controller.queries.fire_timeline import count
+from controller.runs.ids import RunIds
+from controller.store import Store, Transaction, holds, inventory, passes, runs, source_status
+from controller.store.commit_counter import CommitCounter
+from tests.conftest import NOW, ManualClock
+
+NAMES = st.sampled_from(["a", "b", "c", "d"])
+SCHEDULES = st.sampled_from([[], [{"interval": "20s"}], [{"cron": "*/5 * * * *"}], [{"at": "2026-06-01T12:01:00Z"}]])
+SOON = st.integers(1, 400).map(lambda seconds: timedelta(seconds=seconds))
+
+
+def entry(name: str, *, reason: str = "Applied", generation: int = 1, **document: object) -> InventoryEntry:
+    ready = Condition(
+        type=ConditionType.READY,
+        status=reason == "Applied",
+        reason=reason,
+        message="",
+        last_transition_time=NOW,
+    )
+    return InventoryEntry(
+        name=name,
+        file=f"deployments/{name}.yaml",
+        line=1,
+        document={"name": name, "command": ["true"], **document},
+        spec_digest="sha256:1",
+        revision="r1",
+        cursor=NOW,
+        conditions=(ready,),
+        generation=generation,
+    )
+
+
+@cache
+def empty_state() -> bytes:
+    """A database with all its tables: making them takes longer than all that a test does with them."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "state.db"
+        Store.open(path).close()
+        return path.read_bytes()
+
+
+class World:
+    """A store, as the controller writes it, and a board that looks at it."""
+
+    def __init__(self, path: Path) -> None:
+        self.clock = ManualClock()
+        self.ids = RunIds()
+        (path / "state.db").write_bytes(empty_state())
+        self.store = Store.open(path / "state.db")
+        self.board = DeploymentCache(self.store, CommitCounter(path / "state.db"), self.clock)
+        self.source = SourceStatus(
+            repo="/r", ref=None, revision="r1", last_attempted_revision="r1", last_applied_revision="r1"
+        )
+
+    def close(self) -> None:
+        self.board.close()
+        self.store.close()
+
+    @contextmanager
+    def a_pass(self, **changes: object) -> Iterator[Transaction]:
+        """One transaction of a pass, which leaves its record."""
+        self.source = replace(self.source, **changes)  # type: ignore[arg-type]
+        with self.store.write() as tx:
+            yield tx
+            source_status.put(tx, self.source)
+            passes.append(
+                tx,
+                PassRecord(
+                    started_at=self.clock.now(), revision="r", reason="Applied", message="", counts={}, stages={}
+                ),
+            )
+
+    def new_run(self, name: str, state: RunState) -> RunId:
+        now = self.clock.now()
+        made = Run(
+            id=self.ids.new(now),
+            deployment=name,
+            state=state,
+            trigger=Trigger.MANUAL,
+            created_at=now,
+            revision="r1",
+            file="f",
+            spec_digest="sha256:1",
+        )
+        with self.store.write() as tx:
+            runs.insert_all(tx, [made])
+        return made.id
+
+
+class Looks(RuleBasedStateMachine):
+    """Anything may happen between two looks, and no look is made after some of it."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.directory = TemporaryDirectory()
+        self.world = World(Path(self.directory.name))
+        self.active: list[RunId] = []
+        self.generation = 1
+
+    def teardown(self) -> None:
+        self.world.close()
+        self.directory.cleanup()
+
+    @rule(name=NAMES, schedules=SCHEDULES, suspend=st.booleans(), reason=st.sampled_from(["Applied", "PruneWithheld"]))
+    def declare(self, name: str, schedules: list[object], suspend: bool, reason: str) -> None:
+        self.generation += 1
+        made = entry(name, reason=reason, generation=self.generation, schedules=schedules, suspend=suspend)
+        with self.world.a_pass() as tx:
+            inventory.put(tx, [made])
+
+    @rule(name=NAMES)
+    def break_it(self, name: str) -> None:
+        broken = entry(name, reason="InvalidManifest")
+        with self.world.a_pass() as tx:
+            inventory.mark(tx, name, pinned="r0", status=broken.conditions)
+
+    @rule(name=NAMES)
+    def remove(self, name: str) -> None:
+        with self.world.a_pass() as tx:
+            inventory.remove(tx, [name], NOW)
+
+    @rule(old=NAMES, new=NAMES)
+    def rename(self, old: str, new: str) -> None:
+        with self.world.a_pass() as tx:
+            if old != new and inventory.find(tx, old) is not None and inventory.find(tx, new) is None:
+                inventory.rename(tx, old, new)
+
+    @rule(attempted=st.sampled_from(["r1", "r2"]), broken=st.sets(NAMES))
+    def find_errors(self, attempted: str, broken: set[str]) -> None:
+        found = tuple(Finding(code="X", message="?", file="f", line=1, column=1, deployment=one) for one in broken)
+        with self.world.a_pass(last_attempted_revision=attempted, findings=found):
+            pass
+
+    @rule(name=NAMES, until=st.none() | SOON)
+    def hold(self, name: str, until: timedelta | None) -> None:
+        now = self.world.clock.now()
+        with self.world.store.write() as tx:
+            end = None if until is None else now + until
+            holds.put(tx, Hold(deployment=name, reason="r", author="t", since=now, until=end))
+
+    @rule(name=NAMES)
+    def resume(self, name: str) -> None:
+        with self.world.store.write() as tx:
+            holds.remove(tx, name)
+
+    @rule(name=NAMES, state=st.sampled_from([RunState.PENDING, RunState.RUNNING, RunState.FAILED, RunState.SKIPPED]))
+    def run_it(self, name: str, state: RunState) -> None:
+        made = self.world.new_run(name, state)
+        if not state.is_terminal:
+            self.active.append(made)
+
+    @precondition(lambda self: self.active)
+    @rule(which=st.integers(0, 100), to=st.sampled_from([RunState.SUCCEEDED, RunState.FAILED]))
+    def end_one(self, which: int, to: RunState) -> None:
+        run_id = self.active.pop(which % len(self.active))
+        with self.world.store.write() as tx:
+            run = runs.find(tx, run_id)
+            assert run is not None
+            assert runs.move(tx, run_id, expect=run.state, to=to, finished_at=self.world.clock.now())
+
+    @rule(by=SOON)
+    def time_passes(self, by: timedelta) -> None:
+        self.world.clock.turn(by)
+
+    @rule(by=SOON)
+    def the_clock_steps_back(self, by: timedelta) -> None:
+        self.world.clock.step(-by)
+
+    @invariant()
+    def the_board_shows_what_there_is(self) -> None:
+        with self.world.store.read() as tx:
+            expected = list_deployments(tx, self.world.clock.now())
+        assert self.world.board.deployments() == expected
+
+
+TestLooks = Looks.TestCase
+TestLooks.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+def test_a_look_reads_what_has_changed_and_not_the_rest(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with world.a_pass() as tx:
+        inventory.put(tx, [entry(f"d{number:03}", schedules=[{"interval": "1h"}]) for number in range(300)])
+    world.board.deployments()
+    rows: list[str] = []
+    documents: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        rows.append(statement)
+        documents.extend([statement] if "document" in statement else [])
+
+    with world.store.read() as tx:
+        engine = tx.connection.engine
+    event.listen(engine, "before_cursor_execute", note)
+
+    world.board.deployments()
+    assert rows == []
+
+    world.new_run("d007", RunState.FAILED)
+    [changed] = [view for view in world.board.deployments() if view.last_run is not None]
+    assert changed.name == "d007"
+    assert documents == []
+    assert len(rows) <= 8
+
+    with world.a_pass(revision="r2") as tx:
+        inventory.revise(tx, [entry("d008", generation=2, schedules=[{"interval": "2h"}])])
+    world.board.deployments()
+    assert len(documents) == 1
+    world.close()
+
+
+def test_the_coming_day_is_counted_over_what_is_awake(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with world.a_pass() as tx:
+        inventory.put(
+            tx,
+            [
+                entry("hourly", schedules=[{"interval": "1h"}]),
+                entry("often", schedules=[{"interval": "1m"}]),
+                entry("asleep", schedules=[{"interval": "1m"}], suspend=True),
+            ],
+        )
+    found = world.board.upcoming()
+    assert round(sum(found.values())) == 24 + 24 * 60
+    with world.store.write() as tx:
+        holds.put(tx, Hold(deployment="often", reason="r", author="t", since=NOW))
+    assert round(sum(world.board.upcoming().values())) == 24
+    for hours, left in ((18, 6 * 60), (48, 0)):
+        with world.store.write() as tx:
+            until = NOW + timedelta(hours=hours)
+            holds.put(tx, Hold(deployment="often", reason="r", author="t", since=NOW, until=until))
+        assert round(sum(world.board.upcoming().values())) == 24 + left
+    world.close()
+
+
+def test_many_schedules_are_counted_anew_while_the_last_count_is_shown(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with world.a_pass() as tx:
+        inventory.put(tx, [entry(f"d{number:03}", schedules=[{"interval": "12h"}]) for number in range(600)])
+    found = world.board.upcoming()
+    schedules = [(world.board.schedules(view.name), None) for view in world.board.deployments()]
+    assert found == count(schedules, NOW)
+    assert sum(found.values()) == 1200
+    assert world.board.upcoming() == found
+    world.close()
+
+
+def test_very_many_schedules_are_estimated_and_none_is_left_out() -> None:
+    hourly = built(entry("hourly", schedules=[{"interval": "1h"}]))
+    assert hourly is not None
+    found = count([(hourly.schedules, None)] * 3000, NOW)
+    assert sum(found.values()) == pytest.approx(3000 * 24, rel=0.02)

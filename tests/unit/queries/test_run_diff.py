@@ -1,0 +1,112 @@
+"""What differs from the last run that went well: of parameters, and of files, whatever they hold."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.model.runs import Run, RunId, RunState, Trigger
+from controller.queries.run_diff import MOST_BYTES, MOST_FILES, MOST_LINES, CodeChanges, code_changes, diff_runs
+from controller.queries.runs import run_view
+from controller.sources.directory.source import DirectorySource
+from controller.sources.git import GitSource
+from controller.store import Store, runs
+from tests.conftest import NOW, GitRepository, new_repository
+
+
+def run(number: int, value: Any) -> Run:
+    return Run(
+        id=RunId(f"0000-{number:04}"),
+        deployment="a",
+        state=RunState.SUCCEEDED,
+        trigger=Trigger.MANUAL,
+        created_at=NOW,
+        revision="r1",
+        file="f",
+        spec_digest="sha256:1",
+        parameters={"x": value},
+    )
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> GitRepository:
+    return new_repository(tmp_path / "repo")
+
+
+def changes(repository: GitRepository, tmp_path: Path, old: str, new: str) -> CodeChanges:
+    source = GitSource(repository.path, ref=None, path="deployments", exports=tmp_path / "exports")
+    return code_changes(source, f"main@sha1:{new}", f"main@sha1:{old}")
+
+
+def test_lines_that_were_added_and_removed_are_told_with_those_around_them(
+    repository: GitRepository, tmp_path: Path
+) -> None:
+    old = repository.commit({"deployments/a.yaml": "name: a\n", "flows/f.py": "one\ntwo\nthree\n"})
+    new = repository.commit({"flows/f.py": "one\n2\nthree\n", "flows/new.py": "hello\n"})
+    found = changes(repository, tmp_path, old, new)
+    assert [(file.path, file.kind) for file in found.files] == [("flows/f.py", "changed"), ("flows/new.py", "added")]
+    changed, added = found.files
+    assert [(line.kind, line.text) for line in changed.lines[1:]] == [
+        ("same", "one"),
+        ("del", "two"),
+        ("add", "2"),
+        ("same", "three"),
+    ]
+    assert [(line.kind, line.text) for line in added.lines[1:]] == [("add", "hello")]
+    back = changes(repository, tmp_path, new, old)
+    assert [file.kind for file in back.files] == ["changed", "removed"]
+
+
+def test_what_is_no_text_or_large_or_very_much_is_named_only(repository: GitRepository, tmp_path: Path) -> None:
+    old = repository.commit({"deployments/a.yaml": "name: a\n"})
+    many = {f"many/{number:03}.txt": "x\n" for number in range(MOST_FILES)}
+    new = repository.commit(
+        {"a.bin": "\0\1", "b.txt": "x" * (MOST_BYTES + 1), "c.txt": "x\n" * (MOST_LINES + 10), **many}
+    )
+    found = changes(repository, tmp_path, old, new)
+    assert [bool(file.lines) for file in found.files[:3]] == [False, False, True]
+    assert found.files[0].note == found.files[1].note == "it is large, or no text"
+    assert len(found.files[2].lines) == MOST_LINES
+    assert (len(found.files), found.left_out) == (MOST_FILES, 3)
+
+
+def test_an_earlier_commit_that_is_gone_is_said_so(repository: GitRepository, tmp_path: Path) -> None:
+    new = repository.commit({"deployments/a.yaml": "name: a\n"})
+    found = changes(repository, tmp_path, "0" * 40, new)
+    assert found.problem == "The repository does not have the earlier version any more."
+    folder = DirectorySource(repository.path, path="deployments")
+    assert code_changes(folder, "dir@sha256:1", "dir@sha256:2").problem == found.problem
+
+
+def test_what_became_of_a_link_is_what_git_says(repository: GitRepository, tmp_path: Path) -> None:
+    link = repository.path / "link"
+    commits = [repository.commit({"a.txt": "a\n", "b.txt": "b\n"})]
+    for target in ("a.txt", "b.txt", None):
+        link.unlink(missing_ok=True)
+        if target is not None:
+            link.symlink_to(target)
+        commits.append(repository.commit())
+    for (old, new), kind in zip(pairwise(commits), ("added", "changed", "removed"), strict=True):
+        [found] = changes(repository, tmp_path, old, new).files
+        assert (found.path, found.kind) == ("link", kind)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "differ"),
+    [
+        ([1], [True], True),
+        ({"a": [0]}, {"a": [False]}, True),
+        ([1], [1.0], True),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, False),
+        (None, None, False),
+    ],
+)
+def test_parameters_differ_where_their_json_does(store: Store, before: Any, after: Any, differ: bool) -> None:
+    runs_of = [run(1, before), run(2, after)]
+    with store.write() as tx:
+        runs.insert_all(tx, runs_of)
+    with store.read() as tx:
+        found = diff_runs(tx, run_view(runs_of[1]))
+    assert found is not None
+    assert bool(found.parameters) is differ

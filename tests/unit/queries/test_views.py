@@ -1,0 +1,169 @@
+"""Read models: one word for what git and the state say, one for how it goes; problems first."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from controller.errors import NotFoundError
+from controller.model.findings import Finding
+from controller.model.runs import Run, RunId, RunState, Trigger
+from controller.model.status import Condition, ConditionType, InventoryEntry, SourceStatus
+from controller.queries.deployment_details import show_deployment
+from controller.queries.deployments import Health, Sync, list_deployments
+from controller.queries.runs import find_run, list_runs, run_view, shown, stored
+from controller.store import Store, inventory, runs, source_status
+from controller.store.run_search import RunFilter
+from tests.conftest import NOW
+
+HOUR = timedelta(hours=1)
+
+
+def condition(status: bool, reason: str = "Applied") -> Condition:
+    return Condition(type=ConditionType.READY, status=status, reason=reason, message="", last_transition_time=NOW)
+
+
+def entry(name: str, *, is_valid: bool = True, **document: object) -> InventoryEntry:
+    return InventoryEntry(
+        name=name,
+        file=f"deployments/{name}.yaml",
+        line=1,
+        document={"name": name, "command": ["true"], **document},
+        spec_digest="sha256:1",
+        revision="r1",
+        cursor=NOW,
+        conditions=(condition(is_valid, "Applied" if is_valid else "InvalidManifest"),),
+    )
+
+
+def source(**changes: object) -> SourceStatus:
+    status = SourceStatus(
+        repo="/r",
+        ref=None,
+        revision="r1",
+        last_attempted_revision="r1",
+        last_applied_revision="r1",
+        conditions=(condition(True),),
+    )
+    return replace(status, **changes)  # type: ignore[arg-type]
+
+
+def run(number: int, deployment: str, state: RunState) -> Run:
+    return Run(
+        id=RunId(f"0000-{number:04}"),
+        deployment=deployment,
+        state=state,
+        trigger=Trigger.MANUAL,
+        created_at=NOW,
+        revision="r1",
+        file="f",
+        spec_digest="sha256:1",
+    )
+
+
+def views(store: Store) -> dict[str, tuple[Sync, Health]]:
+    with store.read() as tx:
+        return {view.name: (view.sync, view.health) for view in list_deployments(tx, NOW)}
+
+
+HEALTH = {
+    RunState.PENDING: Health.RUNNING,
+    RunState.LAUNCHING: Health.RUNNING,
+    RunState.RUNNING: Health.RUNNING,
+    RunState.SUCCEEDED: Health.HEALTHY,
+    RunState.FAILED: Health.DEGRADED,
+    RunState.TIMED_OUT: Health.DEGRADED,
+    RunState.CRASHED: Health.DEGRADED,
+    RunState.CANCELLED: Health.HEALTHY,
+}
+
+
+@pytest.mark.parametrize(("state", "health"), HEALTH.items())
+def test_health_is_how_the_last_run_went(store: Store, state: RunState, health: Health) -> None:
+    with store.write() as tx:
+        source_status.put(tx, source())
+        inventory.put(tx, [entry("a")])
+        runs.insert_all(tx, [run(1, "a", RunState.FAILED), run(2, "a", state)])
+    assert views(store) == {"a": (Sync.SYNCED, health)}
+
+
+def test_problems_come_first_then_what_runs_then_the_rest(store: Store) -> None:
+    finding = Finding(code="X", message="bad", file="f.yaml", line=3, column=1, deployment="never")
+    with store.write() as tx:
+        source_status.put(tx, source(findings=(finding,)))
+        inventory.put(
+            tx,
+            [entry("good"), entry("bad", is_valid=False), entry("failed"), entry("busy"), entry("off", suspend=True)],
+        )
+        runs.insert_all(tx, [run(1, "failed", RunState.FAILED), run(2, "busy", RunState.RUNNING)])
+    assert list(views(store).items()) == [
+        ("bad", (Sync.INVALID, Health.HEALTHY)),
+        ("never", (Sync.INVALID, Health.UNKNOWN)),
+        ("failed", (Sync.SYNCED, Health.DEGRADED)),
+        ("busy", (Sync.SYNCED, Health.RUNNING)),
+        ("good", (Sync.SYNCED, Health.HEALTHY)),
+        ("off", (Sync.SYNCED, Health.SUSPENDED)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sync"),
+    [
+        ({}, Sync.SYNCED),
+        ({"last_attempted_revision": "r2"}, Sync.OUT_OF_SYNC),
+        ({"conditions": (condition(False, "SourceUnavailable"),)}, Sync.UNKNOWN),
+        ({"conditions": (condition(False, "InvalidManifest"),)}, Sync.SYNCED),
+    ],
+)
+def test_sync_is_whether_what_is_in_force_is_what_git_says(
+    store: Store, changes: dict[str, object], sync: Sync
+) -> None:
+    with store.write() as tx:
+        source_status.put(tx, source(**changes))
+        inventory.put(tx, [entry("a")])
+    assert views(store)["a"][0] is sync
+
+
+def test_a_deployment_says_when_it_fires_next(store: Store) -> None:
+    schedules = [{"id": "x", "cron": "0 * * * *"}, {"id": "y", "cron": "30 * * * *", "suspend": True}]
+    with store.write() as tx:
+        source_status.put(tx, source())
+        inventory.put(tx, [replace(entry("a", schedules=schedules), pinned="r0"), entry("b", suspend=True)])
+    with store.read() as tx:
+        detail = show_deployment(tx, "a", NOW)
+        assert show_deployment(tx, "b", NOW).next_fire_time is None
+    assert detail.next_fire_time == NOW + HOUR
+    assert detail.revision == "r0"
+    assert [(one.id, len(one.fire_times)) for one in detail.schedules] == [("x", 5), ("y", 0)]
+
+
+def test_a_document_that_can_not_be_read_any_more_still_has_a_row(store: Store) -> None:
+    with store.write() as tx:
+        source_status.put(tx, source())
+        inventory.put(tx, [entry("a", command=5)])
+    with store.read() as tx:
+        assert [view.name for view in list_deployments(tx, NOW)] == ["a"]
+        assert show_deployment(tx, "a", NOW).schedules == ()
+
+
+def test_an_unknown_deployment_is_not_found(store: Store) -> None:
+    with store.read() as tx, pytest.raises(NotFoundError, match="'x'"):
+        show_deployment(tx, "x", NOW)
+
+
+def test_a_run_is_found_by_a_part_of_its_id_that_no_other_has(store: Store) -> None:
+    with store.write() as tx:
+        runs.insert_all(tx, [run(1, "a", RunState.FAILED), run(2, "a", RunState.LAUNCHING)])
+    with store.read() as tx:
+        assert find_run(tx, "0002") == run_view(run(2, "a", RunState.LAUNCHING))
+        assert find_run(tx, "0000-0001").state == "failed"
+        for part in ("0000", "", "%", "9"):
+            with pytest.raises(NotFoundError):
+                find_run(tx, part)
+        assert [view.state for view in list_runs(tx, RunFilter(), NOW)] == ["pending", "failed"]
+
+
+def test_launching_is_shown_as_pending_and_asked_for_with_it() -> None:
+    assert {state for state in RunState if shown(state) is not state} == {RunState.LAUNCHING}
+    for state in RunState:
+        assert state in stored(shown(state))

@@ -1,0 +1,67 @@
+"""A pass that does not end in time is told once, and so is its end."""
+
+from datetime import timedelta
+
+from controller.queries.condition_view import source_conditions
+from controller.reconcile import Overdue
+from controller.store import source_status
+from tests.conftest import ManualClock
+from tests.unit.reconcile.conftest import World, hourly
+
+DEADLINE = timedelta(minutes=2)
+
+
+class TurnedClock(ManualClock):
+    """One whose monotonic time is turned too."""
+
+    def monotonic(self) -> float:
+        return self.elapsed()
+
+
+def ready(world: World) -> tuple[str, str]:
+    with world.store.read() as tx:
+        status = source_status.find(tx)
+    assert status is not None
+    [found] = [one for one in source_conditions(status.conditions, status.overdue_since) if one.type == "Ready"]
+    return found.status, found.reason
+
+
+def told(world: World) -> list[str]:
+    return [event.reason for event in world.events() if event.reason == "PassOverdue"]
+
+
+def test_a_pass_beyond_its_deadline_makes_the_source_unknown_until_it_ends(world: World) -> None:
+    world.put(a=hourly("a"))
+    clock = TurnedClock()
+    overdue = Overdue(world.store, clock, DEADLINE)
+    with overdue.passing():
+        clock.turn(DEADLINE)
+        overdue.check()
+        assert ready(world) == ("True", "Applied")
+        clock.turn(timedelta(seconds=1))
+        for _ in range(3):
+            overdue.check()
+        assert ready(world) == ("Unknown", "PassOverdue")
+    assert ready(world) == ("True", "Applied")
+    assert told(world) == ["PassOverdue"]
+
+
+def test_a_pass_that_the_controller_did_not_survive_is_forgotten_with_the_next_one(world: World) -> None:
+    world.put(a=hourly("a"))
+    with world.store.write() as tx:
+        source_status.mark_overdue(tx, world.clock.now())
+    assert ready(world) == ("Unknown", "PassOverdue")
+    with Overdue(world.store, TurnedClock(), DEADLINE).passing():
+        pass
+    assert ready(world) == ("True", "Applied")
+
+
+def test_between_passes_nothing_is_overdue(world: World) -> None:
+    world.put(a=hourly("a"))
+    clock = TurnedClock()
+    overdue = Overdue(world.store, clock, DEADLINE)
+    with overdue.passing():
+        pass
+    clock.turn(10 * DEADLINE)
+    overdue.check()
+    assert told(world) == []

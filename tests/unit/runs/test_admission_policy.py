@@ -1,0 +1,98 @@
+"""Which due times are run under each policy: catch-up first, then the deadline, then the overlap."""
+
+from datetime import timedelta
+
+import pytest
+
+from controller.manifests import build_deployment
+from controller.runs.admission_policy import ActiveRuns, decide, start_by
+from tests.conftest import NOW
+
+MINUTE = timedelta(minutes=1)
+IDLE, BUSY = ActiveRuns(), ActiveRuns(active=1)
+
+
+def decisions(
+    said: dict[str, object], *ages: timedelta, standing: ActiveRuns = IDLE
+) -> list[tuple[str | None, bool | None]]:
+    """The reason of each due time that is so old, and whether its run is serial."""
+    document = {"name": "a", "command": ["true"], "schedules": [{"id": "x", "interval": "1m"}], **said}
+    deployment = build_deployment(document, "a.yaml", 1)
+    times = [(NOW - age, deployment.schedules[0]) for age in ages]
+    found = decide(times, deployment, NOW, standing)
+    return [(one.reason, one.serial if one.reason is None else None) for one in found]
+
+
+RUN, SERIAL = (None, False), (None, True)
+MISSED, OVERLAP, LATE = ("catch-up", None), ("overlap", None), ("deadline", None)
+LATEST, ALL, NONE = ({"catchup": {"policy": word}} for word in ("latest", "all", "none"))
+QUEUE, REPLACE, ALLOW = ({"overlap": word} for word in ("queue", "replace", "allow"))
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (LATEST, [MISSED, MISSED, RUN]),
+        (ALL, [SERIAL, SERIAL, SERIAL]),
+        (NONE, [MISSED, MISSED, MISSED]),
+        ({"catchup": {"policy": "all", "max": 2}}, [MISSED, SERIAL, SERIAL]),
+        ({"catchup": {"policy": "all", "window": "12m"}}, [MISSED, SERIAL, SERIAL]),
+        ({"catchup": {"window": "4m"}}, [MISSED, MISSED, MISSED]),
+        ({**ALL, **QUEUE}, [SERIAL, SERIAL, SERIAL]),
+        ({**ALL, **ALLOW}, [RUN, RUN, RUN]),
+        ({**ALL, **REPLACE}, [OVERLAP, OVERLAP, SERIAL]),
+        (QUEUE, [MISSED, MISSED, SERIAL]),
+        (ALLOW, [MISSED, MISSED, RUN]),
+    ],
+)
+def test_what_was_missed_follows_the_catch_up_policy(said: dict[str, object], expected: list[object]) -> None:
+    assert decisions(said, 15 * MINUTE, 10 * MINUTE, 5 * MINUTE) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (LATEST, [MISSED, RUN]),
+        (NONE, [MISSED, RUN]),
+        (QUEUE, [SERIAL, SERIAL]),
+        (ALLOW, [RUN, RUN]),
+        ({**NONE, **ALLOW}, [RUN, RUN]),
+        (REPLACE, [MISSED, SERIAL]),
+    ],
+)
+def test_what_comes_due_within_one_look_was_not_missed(said: dict[str, object], expected: list[object]) -> None:
+    assert decisions(said, timedelta(seconds=20), timedelta(seconds=5)) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [(LATEST, [OVERLAP]), (ALL, [OVERLAP]), (QUEUE, [SERIAL]), (REPLACE, [SERIAL]), (ALLOW, [RUN])],
+)
+def test_while_another_run_is_not_over_the_overlap_policy_decides(
+    said: dict[str, object], expected: list[object]
+) -> None:
+    assert decisions(said, MINUTE, standing=BUSY) == expected
+
+
+def test_no_more_wait_in_line_than_catch_up_would_have() -> None:
+    said: dict[str, object] = {"overlap": "queue", "catchup": {"policy": "all", "max": 3}}
+    assert decisions(said, 2 * MINUTE, MINUTE, standing=ActiveRuns(active=3, waiting=2)) == [SERIAL, OVERLAP]
+
+
+@pytest.mark.parametrize(("deadline", "expected"), [("5m", RUN), ("4m59s", LATE)])
+def test_what_is_past_its_start_deadline_is_not_run(deadline: str, expected: object) -> None:
+    assert decisions({"start_deadline": deadline}, 5 * MINUTE) == [expected]
+
+
+def test_the_deadline_counts_from_when_its_jitter_lets_it_start() -> None:
+    document = {
+        "name": "a",
+        "command": ["true"],
+        "start_deadline": "1m",
+        "schedules": [{"id": "x", "interval": "1h", "jitter": "30m"}],
+    }
+    deployment = build_deployment(document, "a.yaml", 1)
+    [found] = decide([(NOW - 2 * MINUTE, deployment.schedules[0])], deployment, NOW, IDLE)
+    assert found.reason is None
+    assert found.delay > MINUTE
+    assert start_by(found, deployment) == NOW - 2 * MINUTE + found.delay + MINUTE

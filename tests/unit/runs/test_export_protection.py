@@ -1,0 +1,30 @@
+"""What `doctor` and the log say about the protection of exported code is what the system does."""
+
+import os
+
+import pytest
+
+from controller import assembly
+from controller.runs import export_protection
+from controller.runs.export_protection import Protection, find_protection
+from controller.settings import locate
+from tests.conftest import GitRepository
+
+
+def test_doctor_says_how_the_code_of_a_repository_is_protected(
+    repository: GitRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location = locate(str(repository.path), "deployments", None, None)
+    (check,) = [one for one in assembly.examine(location) if one.name == "exports"]
+    assert check.status == ("warning" if find_protection() is Protection.COMPARISON else "ok")
+    # A system that refuses: the interpreter that tries it ends with an error.
+    monkeypatch.setattr(export_protection, "_SEAL", "import sys; sys.exit(3)")
+    (check,) = [one for one in assembly.examine(location) if one.name == "exports"]
+    assert check.status == ("warning" if os.geteuid() == 0 else "ok")
+    assert "compares it before each run" in check.message
+
+
+def test_a_plain_directory_has_no_exports_to_protect(repository: GitRepository) -> None:
+    plain = repository.path.parent / "plain"
+    plain.mkdir()
+    assert "exports" not in [one.name for one in assembly.examine(locate(str(plain), "deployments", None, None))]

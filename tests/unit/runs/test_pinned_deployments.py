@@ -1,0 +1,98 @@
+"""What a run executes is read from git at its commit; a file is parsed once, however many runs it declares."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from controller.errors import SourceError
+from controller.manifests import ManifestReader
+from controller.model.deployments import Deployment
+from controller.model.runs import Run, RunId, RunState, Trigger
+from controller.runs.pinned_deployments import PinnedDeployments
+from controller.sources.git import GitSource
+from controller.store import Store
+from tests.conftest import NOW, GitRepository
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A followed repository, and what its runs execute."""
+
+    repository: GitRepository
+    source: GitSource
+    specifications: PinnedDeployments
+
+    def declared(self) -> dict[str, Deployment]:
+        snapshot = self.source.read(self.source.observe())
+        return dict(ManifestReader().read(snapshot.files, NOW, snapshot.project).deployments)
+
+    def resolve(self, deployment: Deployment, *, digest: str | None = None) -> Deployment:
+        """What a run of this deployment executes that was made at the present commit."""
+        run = Run(
+            id=RunId("0" * 32),
+            deployment=deployment.name,
+            trigger=Trigger.SCHEDULE,
+            state=RunState.PENDING,
+            revision=self.source.observe(),
+            spec_digest=digest or deployment.spec_digest,
+            file=deployment.file,
+            created_at=NOW,
+            scheduled_for=NOW,
+        )
+        return self.specifications.resolve(run, NOW + timedelta(days=1))
+
+
+@pytest.fixture
+def world(repository: GitRepository, store: Store) -> World:
+    source = GitSource(repository.path, ref=None, path="deployments", exports=repository.path / ".controller/exports")
+    return World(repository, source, PinnedDeployments(source, store))
+
+
+def documents(first: int, count: int, change: Callable[[str], str] = str) -> str:
+    return "---\n".join(change(f"name: d{n}\ncommand: ['true', '{n}']\n") for n in range(first, first + count))
+
+
+def test_a_file_is_parsed_once_for_all_the_runs_that_it_declares(world: World) -> None:
+    world.repository.commit({"deployments/a.yaml": documents(0, 500), "deployments/b.yaml": documents(500, 500)})
+    declared = world.declared()
+    assert len(declared) == 1000
+    for name in sorted(declared):  # the files by turns
+        assert world.resolve(declared[name]) == declared[name]
+    assert world.specifications.parsed == 2
+    processes = world.source.work.processes
+    for deployment in declared.values():
+        world.resolve(deployment)
+    assert world.source.work.processes == processes
+
+
+def test_an_unrelated_commit_parses_nothing_again(world: World) -> None:
+    world.repository.commit({"deployments/a.yaml": documents(0, 3), "deployments/b.yaml": documents(3, 3)})
+    for deployment in world.declared().values():
+        world.resolve(deployment)
+    world.repository.commit({"README": "new\n", "deployments/c.yaml": documents(6, 1)})
+    for deployment in [one for one in world.declared().values() if one.file != "deployments/c.yaml"]:
+        world.resolve(deployment)
+    assert world.specifications.parsed == 2
+
+
+def test_a_change_of_the_file_or_of_the_project_is_parsed(world: World) -> None:
+    world.repository.commit({"deployments/a.yaml": documents(0, 2)})
+    before = world.declared()["d0"]
+    world.resolve(before)
+    world.repository.commit({"deployments/a.yaml": documents(0, 2, lambda text: text + "priority: 5\n")})
+    assert world.resolve(world.declared()["d0"]).priority == 5
+    world.repository.commit({"controller.yaml": "defaults: {timeout: 1h}\n"})
+    assert world.resolve(world.declared()["d0"]).timeout == timedelta(hours=1)
+    assert world.specifications.parsed == 3
+    with pytest.raises(SourceError, match="does not declare d0"):
+        world.resolve(before)
+
+
+def test_what_git_does_not_declare_is_not_executed_although_the_file_is_known(world: World) -> None:
+    world.repository.commit({"deployments/a.yaml": documents(0, 2)})
+    deployment = world.declared()["d0"]
+    world.resolve(deployment)
+    with pytest.raises(SourceError, match="does not declare d0"):
+        world.resolve(deployment, digest="sha256:0")

@@ -1,0 +1,200 @@
+"""The decision table: what a run's directory says became of it, with real locks."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.model.runs import RunState
+from controller.runs.recovery import COPIED, Alive, Finished, Lost, NotStarted, Verdict, recover
+
+NONCE = "aa"
+OURS = json.dumps({"nonce": NONCE, "outcome": "succeeded", "exit_code": 0})
+OTHER = json.dumps({"nonce": "bb", "outcome": "succeeded"})
+MARKS = {"none": None, "ours": OURS, "other": OTHER, "torn": OURS[:10], "empty": "", "list": "[]", "null": "null"}
+NOT_OURS = sorted(MARKS.keys() - {"ours"})
+
+
+@contextmanager
+def lock(directory: Path, how: str) -> Iterator[None]:
+    if how == "none":
+        yield
+        return
+    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT)
+    os.write(descriptor, b"4711")
+    if how == "held":
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def judged(directory: Path, how: str, started: str, ending: str, *, same_boot: bool = True) -> Verdict:
+    for name, kind in (("started", started), ("exit", ending)):
+        content = MARKS[kind]
+        if content is not None:
+            (directory / name).write_text(content, encoding="utf-8")
+    with lock(directory, how):
+        return recover(directory, NONCE, same_boot=same_boot)
+
+
+@pytest.mark.parametrize("ending", MARKS)
+@pytest.mark.parametrize("started", MARKS)
+def test_while_the_lock_is_held_the_supervisor_is_alive_and_nothing_is_final(
+    tmp_path: Path, started: str, ending: str
+) -> None:
+    assert judged(tmp_path, "held", started, ending) == Alive(pid=4711, started=started == "ours")
+
+
+@pytest.mark.parametrize("how", ["none", "free"])
+@pytest.mark.parametrize("started", MARKS)
+@pytest.mark.parametrize("same_boot", [True, False])
+def test_what_the_supervisor_wrote_down_is_the_outcome(tmp_path: Path, how: str, started: str, same_boot: bool) -> None:
+    found = judged(tmp_path, how, started, "ours", same_boot=same_boot)
+    assert isinstance(found, Finished)
+    assert (found.state, found.exit_code) == (RunState.SUCCEEDED, 0)
+
+
+@pytest.mark.parametrize("how", ["none", "free"])
+@pytest.mark.parametrize("ending", NOT_OURS)
+@pytest.mark.parametrize(
+    ("same_boot", "words"), [(True, "the supervisor was killed"), (False, "the machine was restarted")]
+)
+def test_started_without_an_end_is_lost_and_never_a_success(
+    tmp_path: Path, how: str, ending: str, same_boot: bool, words: str
+) -> None:
+    found = judged(tmp_path, how, "ours", ending, same_boot=same_boot)
+    assert found == Lost(reason=f"outcome unknown: {words} while the flow ran")
+
+
+@pytest.mark.parametrize("how", ["none", "free"])
+@pytest.mark.parametrize("ending", NOT_OURS)
+@pytest.mark.parametrize("started", NOT_OURS)
+@pytest.mark.parametrize("same_boot", [True, False])
+def test_without_a_mark_of_this_attempt_nothing_has_started(
+    tmp_path: Path, how: str, started: str, ending: str, same_boot: bool
+) -> None:
+    assert judged(tmp_path, how, started, ending, same_boot=same_boot) == NotStarted()
+
+
+def test_a_directory_that_is_not_there_has_not_started(tmp_path: Path) -> None:
+    assert recover(tmp_path / "none", NONCE, same_boot=True) == NotStarted()
+
+
+def test_judging_leaves_the_lock_as_it_was(tmp_path: Path) -> None:
+    judged(tmp_path, "free", "none", "none")
+    with (tmp_path / "lock").open("rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.parametrize(
+    ("ending", "state", "reason", "result"),
+    [
+        ({"outcome": "succeeded", "exit_code": 0, "result": [1]}, RunState.SUCCEEDED, None, [1]),
+        ({"outcome": "failed", "exit_code": 3}, RunState.FAILED, "exit code 3", None),
+        ({"outcome": "failed", "exit_code": 1, "result": 5}, RunState.FAILED, "exit code 1", None),
+        ({"outcome": "failed", "signal": 9, "exit_code": None}, RunState.FAILED, "ended by SIGKILL (signal 9)", None),
+        ({"outcome": "failed", "exit_code": 1, "error": "ValueError: x"}, RunState.FAILED, "ValueError: x", None),
+        (
+            {"outcome": "failed", "reason": "could not be started: no"},
+            RunState.FAILED,
+            "could not be started: no",
+            None,
+        ),
+        ({"outcome": "timed_out", "signal": 9}, RunState.TIMED_OUT, "it ran longer than its timeout", None),
+        ({"outcome": "cancelled", "signal": 15}, RunState.CANCELLED, "its supervisor was asked to end it", None),
+    ],
+)
+def test_an_outcome_says_why(
+    tmp_path: Path, ending: dict[str, object], state: RunState, reason: str | None, result: object
+) -> None:
+    mark = {"nonce": NONCE, "started_at": 1_780_000_000.25, "finished_at": 1_780_000_001.5, **ending}
+    (tmp_path / "exit").write_text(json.dumps(mark), encoding="utf-8")
+    found = recover(tmp_path, NONCE, same_boot=True)
+    assert isinstance(found, Finished)
+    assert (found.state, found.reason, found.result) == (state, reason, result)
+    assert found.started_at == datetime.fromtimestamp(1_780_000_000.25, UTC)
+    assert found.finished_at == datetime.fromtimestamp(1_780_000_001.5, UTC)
+
+
+def test_a_reason_that_is_no_text_a_database_takes_is_spelled_out(tmp_path: Path) -> None:
+    mark = {"nonce": NONCE, "outcome": "failed", "error": "ValueError: \ud800"}
+    (tmp_path / "exit").write_text(json.dumps(mark), encoding="utf-8")
+    found = recover(tmp_path, NONCE, same_boot=True)
+    assert isinstance(found, Finished)
+    assert found.reason == "ValueError: \\ud800"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"outcome": "bogus"},
+        {"outcome": "running"},
+        {"outcome": None},
+        {"outcome": ["failed"]},
+        {"exit_code": "0"},
+        {"exit_code": 1 << 70},
+        {"signal": 1 << 70},
+        {"signal": "x"},
+        {"started_at": "now"},
+        {"finished_at": 1e300},
+        {"finished_at": float("nan")},
+        {"left_behind": "many"},
+        {"dropped_bytes": None},
+        {"unenforced": 3},
+    ],
+)
+def test_an_ending_that_no_supervisor_writes_is_none(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    ending = {"nonce": NONCE, "outcome": "succeeded", "exit_code": 0, **wrong}
+    (tmp_path / "exit").write_text(json.dumps(ending), encoding="utf-8")
+    found = recover(tmp_path, NONCE, same_boot=True)
+    assert found == Lost(reason="outcome unknown: what stands in its directory was not written by its supervisor")
+
+
+@pytest.mark.parametrize("said", ["0", "9" * 31])
+def test_a_lock_that_names_no_process_is_held_by_somebody(tmp_path: Path, said: str) -> None:
+    descriptor = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    os.write(descriptor, said.encode())
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    assert recover(tmp_path, NONCE, same_boot=True) == Alive(pid=None, started=False)
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link", "endless"])
+def test_what_is_no_file_of_a_supervisor_is_no_mark_and_keeps_nobody_waiting(tmp_path: Path, kind: str) -> None:
+    judged(tmp_path, "free", "ours", "none")
+    place = tmp_path / "exit"
+    if kind == "fifo":
+        os.mkfifo(place)
+    else:
+        place.symlink_to("/dev/zero" if kind == "endless" else "started")
+    assert isinstance(recover(tmp_path, NONCE, same_boot=True), Lost)
+
+
+@pytest.mark.parametrize("how", ["none", "free", "held"])
+@pytest.mark.parametrize("started", ["none", "ours"])
+@pytest.mark.parametrize("same_boot", [True, False])
+def test_an_attempt_of_the_original_is_not_alive_in_a_copy(
+    tmp_path: Path, how: str, started: str, same_boot: bool
+) -> None:
+    directory = tmp_path / "runs" / "r" / "1-aa"
+    directory.mkdir(parents=True)
+    inode = (tmp_path / "runs").stat().st_ino
+    (directory / "run.json").write_text(json.dumps({"state": f"fd01-{inode + 1:x}"}), encoding="utf-8")
+    assert judged(directory, how, started, "none", same_boot=same_boot) == Lost(reason=COPIED)
+    (directory / "run.json").write_text(json.dumps({"state": f"fd02-{inode:x}"}), encoding="utf-8")
+    assert judged(directory, how, started, "none", same_boot=same_boot) != Lost(reason=COPIED)
+
+
+def test_an_outcome_that_was_copied_is_the_outcome(tmp_path: Path) -> None:
+    directory = tmp_path / "runs" / "r" / "1-aa"
+    directory.mkdir(parents=True)
+    (directory / "run.json").write_text(json.dumps({"state": "fd01-0"}), encoding="utf-8")
+    assert isinstance(judged(directory, "free", "ours", "ours"), Finished)

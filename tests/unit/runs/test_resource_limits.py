@@ -1,0 +1,130 @@
+"""What a run may use, and what its reason says when it used more; how signals are called."""
+
+import os
+import sys
+from typing import Any
+
+import pytest
+
+from controller.runs.executors.local.supervisor.resource_limits import Limits, size
+from tests.unit.runs.conftest import RunFlow, Supervise, World
+from tests.unit.runs.test_supervisor import sh
+
+MIB = 1 << 20
+GREEDY = "def f():\n    print('begin', flush=True)\n    return len(bytearray(600 * 1024 * 1024))\n"
+BUSY = "import os\nwhile True: os.getpid()"
+
+integration = pytest.mark.integration
+
+
+@integration
+def test_a_flow_that_wants_more_memory_than_it_may_says_so(run_flow: RunFlow) -> None:
+    ending, log = run_flow({"a.py": GREEDY}, "a.py:f", spec={"resources": {"memory": 400 * MIB}})
+    assert (ending["outcome"], ending["reason"]) == ("failed", "ran out of memory (limit 400MiB)")
+    assert log.startswith("begin\nTraceback")
+    assert "MemoryError" in log
+
+
+@integration
+def test_enough_memory_is_enough(run_flow: RunFlow) -> None:
+    ending, _ = run_flow({"a.py": GREEDY}, "a.py:f", spec={"resources": {"memory": 2048 * MIB}})
+    assert ending["outcome"] == "succeeded"
+
+
+@integration
+def test_a_memory_error_without_a_limit_is_the_flows_own(run_flow: RunFlow) -> None:
+    ending, _ = run_flow({"a.py": "def f():\n    raise MemoryError('mine')\n"}, "a.py:f")
+    assert "reason" not in ending
+    assert ending["error"] == "MemoryError"
+
+
+@integration
+@pytest.mark.parametrize("deaf", ["", "import signal; signal.signal(signal.SIGXCPU, signal.SIG_IGN)\n"])
+def test_a_flow_that_used_up_its_processor_time_is_ended_and_says_so(supervise: Supervise, deaf: str) -> None:
+    one = supervise([sys.executable, "-I", "-S", "-c", deaf + BUSY], resources={"cpu_seconds": 0.5})
+    one.say(b"GO\n")
+    ending = one.end()
+    assert (ending["outcome"], ending["reason"]) == ("failed", "used up its processor time (limit 1 s)")
+
+
+@integration
+def test_a_limit_that_nothing_sees_to_is_written_down(supervise: Supervise) -> None:
+    one = supervise(sh("exit 0"), resources={"processes": 50})
+    one.say(b"GO\n")
+    assert one.end().get("unenforced") == (["processes"] if os.getuid() == 0 else None)
+
+
+@integration
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("kill -SEGV $$", "ended by SIGSEGV (signal 11)"),
+        ("kill -ABRT $$", "ended by SIGABRT (signal 6)"),
+        ("kill -40 $$", "ended by SIGRTMIN+6 (signal 40)"),
+    ],
+)
+@pytest.mark.parametrize("start", ["cold"])
+def test_the_reason_names_the_signal(world: World, script: str, reason: str) -> None:
+    world.declare(a=f"name: a\ncommand: [sh, -c, '{script}']\n")
+    world.start()
+    assert world.run("a").reason == reason
+
+
+@integration
+def test_declared_limits_reach_the_flow_and_its_reason_the_record(world: World) -> None:
+    world.write("a.py", GREEDY)
+    world.declare(a="name: a\nflow: a.py:f\nresources: {memory: 400MiB, cpu_seconds: 90}\n")
+    world.start()
+    assert world.run("a").reason == "ran out of memory (limit 400MiB)"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(MIB, "1MiB"), (1536 * MIB, "1.5GiB"), (1 << 30, "1GiB"), (10**9, "1000000000 bytes"), (1 << 40, "1TiB")],
+)
+def test_a_size_is_spelled_as_people_do(count: int, text: str) -> None:
+    assert size(count) == text
+
+
+class Counted:
+    """A control group whose kernel counted so many kills for want of memory."""
+
+    def __init__(self, *controlled: str, kills: int = 0) -> None:
+        self._controlled = controlled
+        self._kills = kills
+
+    def controls(self, file: str) -> bool:
+        return file in self._controlled
+
+    def ran_out_of_memory(self) -> bool:
+        return self._kills > 0
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "seconds", "error", "kills", "reason"),
+    [
+        ({"memory": 1 << 30}, -9, 0.1, None, 1, "ran out of memory (limit 1GiB)"),
+        ({"memory": 1 << 30}, 1, 0.1, None, 1, "ran out of memory (limit 1GiB)"),
+        ({"memory": 1 << 30}, 0, 0.1, None, 1, None),
+        ({"memory": 1 << 30}, -9, 0.1, None, 0, None),
+        ({"memory": 1 << 30}, 1, 0.1, "MemoryErrors", 0, None),
+        ({"cpu_seconds": 2}, -9, 1.9, None, 0, None),
+        ({"cpu_seconds": 2}, -9, 2.0, None, 0, "used up its processor time (limit 2 s)"),
+        ({"cpu_seconds": 2}, 1, 5.0, None, 0, None),
+        ({}, -24, 5.0, None, 0, None),
+    ],
+)
+def test_an_end_is_laid_to_a_limit_only_if_it_was_that(
+    said: dict[str, Any], status: int, seconds: float, error: object, kills: int, reason: str | None
+) -> None:
+    group: Any = Counted("memory.max", kills=kills)
+    assert Limits(said, 1.0).broken(status, seconds, error, group) == reason
+
+
+def test_what_a_control_group_sees_to_is_not_limited_twice() -> None:
+    limits = Limits({"memory": 1 << 30, "processes": 5}, 1.0)
+    assert limits.of_group() == {"memory.max": 1 << 30, "pids.max": 5}
+    both: Any = Counted("memory.max", "pids.max")
+    assert limits.unenforced(both, 0) == []
+    assert limits.unenforced(None, 0) == ["processes"]
+    assert limits.unenforced(None, 1000) == []

@@ -1,0 +1,252 @@
+"""A run's private temporary directory: short, of its own, found again and removed, and never somebody else's."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from controller.manifests import build_deployment
+from controller.model.deployments import Deployment
+from controller.model.runs import RunState
+from controller.runs.executors.local.supervisor import temporary_directory
+from controller.runs.executors.local.users import find_user
+from controller.runs.flow_environment import declared_environment, usable_bases
+from tests.conftest import wait_until
+from tests.unit.runs.conftest import Supervise, World, reap
+from tests.unit.runs.test_users import needs_root
+
+pytestmark = pytest.mark.integration
+
+SOCKETS = """
+import multiprocessing, os, socket, tempfile
+def f():
+    with multiprocessing.Manager() as manager:
+        shared = manager.dict(a=1)
+        context = multiprocessing.get_context("forkserver")
+        queue = context.Queue()
+        process = context.Process(target=queue.put, args=(2,))
+        process.start()
+        got = queue.get()
+        process.join()
+        with socket.socket(socket.AF_UNIX) as own:
+            own.bind(os.path.join(tempfile.gettempdir(), "own.sock"))
+        return [shared["a"], got, tempfile.gettempdir()]
+"""
+
+
+def test_sockets_of_a_flow_work_however_long_the_state_directory_is(world: World) -> None:
+    deep = world.state / "runs" / ("d" * 120)
+    deep.mkdir()
+    world.state = deep
+    (deep / "runs").mkdir()
+    world.write("flows/mp.py", SOCKETS)
+    world.declare(a="name: a\nflow: flows/mp.py:f\n")
+    world.start()
+    run = world.run("a")
+    assert run.state is RunState.SUCCEEDED, world.log(run)
+    assert isinstance(run.result, list)
+    assert run.result[:2] == [1, 2]
+    assert not Path(run.result[2]).exists()
+
+
+def test_the_address_of_a_socket_fits_below_the_longest_base(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        base = short + "/" + "x" * (temporary_directory.MAX_BASE_BYTES - len(short) - 1)
+        for name in (base, f"{base}x"):
+            Path(name).mkdir()
+        made = temporary_directory.make([f"{base}x", base], str(tmp_path))
+        assert made.path.startswith(f"{base}/")
+    assert len(made.path) + len("/pymp-01234567/listener-01234567") == 107
+
+
+@pytest.mark.parametrize("name", temporary_directory.VARIABLES)
+def test_a_temporary_directory_that_is_declared_is_used_and_not_removed(
+    world: World, tmp_path: Path, name: str
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    script = 'python -c "import tempfile; print(tempfile.mkstemp()[1])"; env | grep -E "^(TMPDIR|TEMP|TMP)="'
+    world.declare(a=f"name: a\ncommand: [sh, -c, {json.dumps(script)}]\nenv: {{{name}: '{own}'}}\n")
+    world.start()
+    path, *variables = world.log(world.run("a")).splitlines()
+    assert Path(path).parent == own
+    assert Path(path).exists()
+    assert variables == [f"{name}={own}"]
+
+
+def test_a_base_that_can_not_be_used_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    own = tmp_path / "attempt"
+    own.mkdir()
+    made = temporary_directory.make([f"{tmp_path}/none", f"{tmp_path}/file"], str(own))
+    assert made.path == f"{own}/tmp"
+    temporary_directory.remove(made, str(own))
+    assert os.listdir(own) == []  # noqa: PTH208
+
+
+def test_it_is_private_and_recorded(tmp_path: Path) -> None:
+    made = temporary_directory.make([str(tmp_path)], str(tmp_path))
+    assert os.stat(made.path).st_mode & 0o777 == 0o700  # noqa: PTH116
+    assert temporary_directory.find(str(tmp_path)) == made
+
+
+def test_everything_in_it_is_removed_however_deep_and_closed(tmp_path: Path, supervise: Supervise) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").touch()
+    script = (
+        "import os\n"
+        "top = os.environ['TMPDIR']\n"
+        "os.chdir(top)\n"
+        f"os.symlink('{tmp_path}/precious', 'link')\n"
+        "for i in range(3000):\n"
+        "    os.mkdir('d' * 20); os.symlink('..', 'up'); open('f', 'w').close(); os.chdir('d' * 20)\n"
+        "os.chdir(top); os.mkdir('shut'); os.mkdir('shut/in'); os.chmod('shut/in', 0); os.chmod('shut', 0o500)\n"
+        "os.chmod(top, 0)\n"
+        "print(top)\n"
+    )
+    one = supervise([sys.executable, "-c", script])
+    one.say(b"GO\n")
+    assert one.end()["outcome"] == "succeeded", one.log()
+    assert not os.path.lexists(one.log().strip())
+    assert not (one.directory / temporary_directory.RECORD).exists()
+    assert (tmp_path / "precious" / "file").exists()
+
+
+MOUNTING = """
+import os, subprocess, sys
+from controller.runs.executors.local.supervisor import temporary
+own, precious = sys.argv[1:]
+made = temporary.make([own], own)
+for name in ("here", "deep/down"):
+    os.makedirs(f"{made.path}/{name}")
+    subprocess.run(["mount", "--bind", precious, f"{made.path}/{name}"], check=True)
+temporary.remove(made, own)
+print(made.path)
+"""
+
+
+def test_what_a_flow_has_mounted_in_it_loses_nothing(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    (precious / "in").mkdir(parents=True)
+    for file in ("file", "in/file"):
+        (precious / file).touch()
+    (precious / "in").chmod(0o750)
+    (tmp_path / "own").mkdir()
+    command = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", MOUNTING]
+    done = subprocess.run([*command, f"{tmp_path}/own", precious], capture_output=True, text=True, check=False)
+    assert sorted(str(path.relative_to(precious)) for path in precious.rglob("*")) == ["file", "in", "in/file"]
+    assert (precious / "in").stat().st_mode & 0o777 == 0o750
+    if done.returncode == 0:  # the system allows it such mounts, which ended with it
+        left = temporary_directory.find(f"{tmp_path}/own")
+        assert left is not None
+        assert left.path == done.stdout.strip()
+        temporary_directory.remove_left_behind(f"{tmp_path}/own")
+        assert not Path(left.path).exists()
+        assert temporary_directory.find(f"{tmp_path}/own") is None
+
+
+def test_it_is_removed_when_supervisor_and_controller_were_killed(world: World) -> None:
+    world.declare(a="name: a\ncommand: [sh, -c, 'touch $TMPDIR/x; echo $TMPDIR; sleep 600']\n")
+    world.start()
+    run = world.trigger("a")
+    wait_until(lambda: world.log(run).endswith("\n"))
+    pid = world.supervisor_pid(run)
+    world.stop()
+    os.kill(pid, signal.SIGKILL)
+    reap(pid)
+    path = Path(world.log(run).strip())
+    assert (path / "x").exists()
+    world.start()
+    assert world.wait(run).state is RunState.CRASHED
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("point", ["locked", "ready", "go", "started", "forked", "ended", "exited"])
+def test_nothing_is_left_of_a_supervisor_that_dies_at_any_point(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    monkeypatch.setenv("CONTROLLER_CRASHPOINT", f"supervisor:{point}")
+    world.declare(a="name: a\ncommand: [sh, -c, 'touch $TMPDIR/x']\n")
+    world.start(temporary_bases=[str(base)])
+    world.run("a")
+    assert list(base.iterdir()) == []
+
+
+def test_what_took_its_place_is_not_removed(tmp_path: Path) -> None:
+    made = temporary_directory.make([str(tmp_path)], str(tmp_path))
+    os.rename(made.path, tmp_path / "moved")  # noqa: PTH104
+    place = Path(made.path)
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").touch()
+    place.symlink_to(tmp_path / "precious")
+    temporary_directory.remove(made, str(tmp_path))
+    assert place.is_symlink()
+    place.unlink()
+    (tmp_path / "precious").rename(place)
+    temporary_directory.remove(made, str(tmp_path))
+    assert (place / "file").exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"path": 1, "inode": 1, "uid": 0}', "[" * 100_000])
+def test_a_record_that_nobody_here_wrote_is_left_alone(tmp_path: Path, content: str) -> None:
+    (tmp_path / temporary_directory.RECORD).write_text(content)
+    assert temporary_directory.find(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize("path", ["/etc", "ctl-0123456789ab", "/tmp/../ctl-0123456789abc", "/elsewhere/tmp"])
+def test_a_record_of_a_directory_of_another_name_is_left_alone(tmp_path: Path, path: str) -> None:
+    said = {"path": path, "inode": os.stat("/etc").st_ino, "uid": os.geteuid()}  # noqa: PTH116
+    (tmp_path / temporary_directory.RECORD).write_text(json.dumps(said))
+    assert temporary_directory.find(str(tmp_path)) is None
+
+
+def test_a_directory_whose_creation_was_not_recorded_to_the_end_goes_only_if_it_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "ctl-0123456789ab"
+    (path / "in").mkdir(parents=True)
+    begun = temporary_directory.Temporary(str(path), None, os.geteuid())
+    temporary_directory.remove(begun, str(tmp_path))
+    assert (path / "in").exists()
+    (path / "in").rmdir()
+    temporary_directory.remove(begun, str(tmp_path))
+    assert not path.exists()
+
+
+@needs_root
+def test_with_another_user_it_is_below_a_base_that_this_user_can_pass(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o700)
+    assert usable_bases([f"{tmp_path}/closed", "/tmp", "/no/such"], find_user("nobody")) == ["/tmp"]
+    assert usable_bases([f"{tmp_path}/closed"], None) == [f"{tmp_path}/closed"]
+
+
+def declaring(name: str) -> Deployment:
+    return build_deployment({"name": "a", "command": ["true"], "env": {name: "other"}}, "a.yaml", 1)
+
+
+BASE = {"LC_ALL": "C.UTF-8", "LANG": "C.UTF-8", "HOME": "/h", "TZ": "UTC", "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.mark.parametrize("name", ["HOME", "TZ", "PYTHONUNBUFFERED", "LC_ALL", "USER"])
+def test_what_is_declared_applies(name: str) -> None:
+    found = declared_environment(BASE, declaring(name))
+    assert found == {**BASE, name: "other"}
+
+
+@pytest.mark.parametrize("name", ["LANG", "LC_TIME", "LANGUAGE"])
+def test_a_declared_locale_is_not_hidden_by_that_of_the_controller(name: str) -> None:
+    found = declared_environment(BASE, declaring(name))
+    expected = {key: value for key, value in BASE.items() if key != "LC_ALL"}
+    assert found == {**expected, name: "other"}
+
+
+def test_a_declared_directory_for_bytecode_is_used(world: World, tmp_path: Path) -> None:
+    world.write("flows/a.py", "import sys\ndef f():\n    return sys.pycache_prefix\n")
+    world.declare(a=f"name: a\nflow: flows/a.py:f\nenv: {{PYTHONPYCACHEPREFIX: '{tmp_path}/here'}}\n")
+    world.start()
+    assert world.run("a").result == f"{tmp_path}/here"

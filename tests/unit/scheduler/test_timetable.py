@@ -1,0 +1,277 @@
+"""The timetable is a projection: what is wanted has a job and fires on time, the rest is gone."""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from controller.clock import SystemClock
+from controller.model.schedules import Agenda, At, Cron, Interval, RRule, Rule, Schedule
+from controller.scheduler import Timetable
+from controller.scheduler.trigger import CalendarTrigger
+from tests.conftest import NOW, ManualClock, wait_until
+
+PAST = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+LATER = datetime(2099, 1, 1, tzinfo=UTC)
+
+
+def schedule(rule: Rule, *, number: int = 0, suspend: bool = False) -> Schedule:
+    return Schedule(id=str(number), rule=rule, suspend=suspend)
+
+
+def agenda(rule: Rule, after: datetime = NOW) -> Agenda:
+    return Agenda(schedules=(schedule(rule),), after=after)
+
+
+def every(seconds: int) -> Interval:
+    return Interval(every=timedelta(seconds=seconds))
+
+
+class Heard:
+    """Who was called, how often, and when."""
+
+    def __init__(self) -> None:
+        self.count: Counter[str] = Counter()
+        self.times: list[float] = []
+        self.threads: set[str] = set()
+
+    def __call__(self, name: str) -> None:
+        self.count[name] += 1
+        self.times.append(time.monotonic())
+        self.threads.add(threading.current_thread().name)
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def timetable(heard: Heard) -> Iterator[Timetable]:
+    made = Timetable(heard)
+    made.start()
+    yield made
+    made.close()
+
+
+def test_projecting_again_changes_nothing(timetable: Timetable) -> None:
+    wanted = {"a": agenda(every(3600)), "b": agenda(Cron(expression="0 9 * * *")), "c": agenda(At(times=(PAST,)))}
+    assert timetable.project(wanted).changed == 3
+    assert timetable.project(wanted).changed == 0
+    assert timetable.names() == {"a", "b"}
+
+
+def test_a_later_cursor_alone_changes_nothing(timetable: Timetable) -> None:
+    timetable.project({"a": agenda(every(3600))})
+    assert timetable.project({"a": agenda(every(3600), NOW + timedelta(days=1))}).changed == 0
+
+
+def test_what_is_not_wanted_any_more_has_no_job(timetable: Timetable) -> None:
+    timetable.project({"a": agenda(every(3600)), "b": agenda(every(3600))})
+    assert timetable.project({"b": agenda(every(3600))}).changed == 1
+    assert timetable.names() == {"b"}
+    assert timetable.project({}).changed == 1
+    assert timetable.names() == frozenset()
+
+
+def test_a_changed_schedule_replaces_the_job(timetable: Timetable) -> None:
+    timetable.project({"a": agenda(every(3600))})
+    assert timetable.project({"a": agenda(every(60))}).changed == 1
+    assert timetable.names() == {"a"}
+    assert timetable.project({"a": agenda(At(times=(PAST,)))}).changed == 1
+    assert timetable.names() == frozenset()
+    assert timetable.project({"a": agenda(every(60))}).changed == 1
+    assert timetable.names() == {"a"}
+
+
+def test_a_calendar_that_has_ended_has_no_job(timetable: Timetable) -> None:
+    ended = {
+        "at": agenda(At(times=(PAST,))),
+        "until": agenda(RRule(text="DTSTART:20200101T000000Z\nRRULE:FREQ=DAILY;COUNT=3")),
+        "none": Agenda(schedules=(), after=NOW),
+    }
+    assert timetable.project(ended).changed == 3
+    assert timetable.project(ended).changed == 0
+    assert timetable.names() == frozenset()
+    assert timetable.project({}).changed == 3
+
+
+def test_it_fires_on_time_again_and_again(timetable: Timetable, heard: Heard) -> None:
+    timetable.project({"tick": agenda(every(1), SystemClock().now())})
+    wait_until(lambda: heard.count["tick"] >= 3)
+    gaps = [after - before for before, after in zip(heard.times, heard.times[1:], strict=False)]
+    assert max(gaps[:2]) < 1.9
+    assert heard.threads != {threading.current_thread().name}
+
+
+def test_what_was_removed_does_not_fire(timetable: Timetable, heard: Heard) -> None:
+    timetable.project({"a": agenda(every(1), SystemClock().now()), "b": agenda(every(1), SystemClock().now())})
+    timetable.project({"b": agenda(every(1), SystemClock().now())})
+    wait_until(lambda: heard.count["b"] >= 1)
+    assert heard.count["a"] == 0
+
+
+def test_a_missed_time_fires_at_once_and_once(timetable: Timetable, heard: Heard) -> None:
+    timetable.project({"late": agenda(Interval(every=timedelta(days=1)), SystemClock().now() - timedelta(days=30))})
+    wait_until(lambda: heard.count["late"])
+    assert heard.count["late"] == 1
+    assert timetable.names() == {"late"}
+
+
+def test_a_time_that_is_the_last_fires_and_the_job_is_gone(timetable: Timetable, heard: Heard) -> None:
+    soon = SystemClock().now() + timedelta(seconds=0.2)
+    wanted = {"once": agenda(At(times=(soon,)), SystemClock().now())}
+    timetable.project(wanted)
+    wait_until(lambda: heard.count["once"] and not timetable.names())
+    assert heard.count["once"] == 1
+    assert timetable.project(wanted).changed == 0
+    assert timetable.project({}).changed == 1
+
+
+def test_ten_thousand_that_are_due_at_once_are_announced_once_each(timetable: Timetable, heard: Heard) -> None:
+    many = {f"d{number}": agenda(Interval(every=timedelta(days=1)), PAST) for number in range(10_000)}
+    assert timetable.project(many).changed == 10_000
+    wait_until(lambda: len(heard.count) == 10_000)
+    assert set(heard.count.values()) == {1}
+    assert timetable.project(many).changed == 0
+
+
+def test_a_timetable_that_never_started_can_be_closed_and_projected_onto(heard: Heard) -> None:
+    made = Timetable(heard)
+    assert made.project({"a": agenda(every(1))}).changed == 1
+    assert made.project({"a": agenda(every(1))}).changed == 0
+    assert made.project({}).changed == 1
+    made.close()
+
+
+def test_of_one_deployment_each_schedule_fires_and_a_suspended_one_does_not() -> None:
+    trigger = CalendarTrigger(
+        [
+            schedule(At(times=(NOW + timedelta(hours=2),)), number=0),
+            schedule(At(times=(NOW + timedelta(hours=1),)), number=1, suspend=True),
+            schedule(At(times=(NOW + timedelta(hours=3),)), number=2),
+        ],
+        NOW,
+    )
+    first = trigger.get_next_fire_time(None, NOW)
+    assert first == NOW + timedelta(hours=2)
+    second = trigger.get_next_fire_time(first, NOW)
+    assert second == NOW + timedelta(hours=3)
+    assert trigger.get_next_fire_time(second, NOW) is None
+
+
+def test_a_backlog_is_not_walked_one_by_one() -> None:
+    trigger = CalendarTrigger([schedule(every(1))], PAST)
+    first = trigger.get_next_fire_time(None, NOW)
+    assert first == PAST + timedelta(seconds=1)
+    assert trigger.get_next_fire_time(first, NOW) == NOW + timedelta(seconds=1)
+
+
+def test_a_schedule_that_can_not_be_computed_does_not_fire_and_does_not_raise(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.ERROR, logger="controller.scheduler.trigger"):
+        trigger = CalendarTrigger([schedule(Cron(expression="never ever"))], NOW)
+        assert trigger.get_next_fire_time(None, NOW) is None
+    assert "could not be computed" in caplog.text
+
+
+@pytest.mark.parametrize("how", ["removed", "foreign", "rescheduled", "paused"])
+def test_a_job_that_somebody_else_changed_is_repaired_and_named(timetable: Timetable, how: str) -> None:
+    wanted = {name: agenda(At(times=(LATER,))) for name in "ab"}
+    timetable.project(wanted)
+    scheduler = timetable._scheduler
+    due = scheduler.get_job("a").next_run_time
+    match how:
+        case "removed":
+            scheduler.remove_job("a")
+        case "foreign":
+            scheduler.add_job(print, "interval", seconds=1, id="stranger")
+        case "rescheduled":
+            scheduler.reschedule_job("a", trigger="interval", seconds=5)
+        case "paused":
+            scheduler.pause_job("a")
+    found = timetable.project(wanted)
+    assert found.drifted == (("stranger",) if how == "foreign" else ("a",))
+    assert timetable.names() == {"a", "b"}
+    assert (scheduler.get_job("a").next_run_time, scheduler.get_job("a").name) == (due, "a")
+    assert timetable.project(wanted).drifted == ()
+
+
+def test_a_change_of_some_sees_to_no_others(timetable: Timetable) -> None:
+    timetable.project({name: agenda(every(3600)) for name in "abc"})
+    assert timetable.project({"b": agenda(every(60))}, gone=["c", "never-there"]).changed == 3
+    assert timetable.names() == {"a", "b"}
+
+
+def test_a_calendar_that_has_ended_is_no_drift(timetable: Timetable) -> None:
+    wanted = {"ended": agenda(At(times=(PAST,)))}
+    timetable.project(wanted)
+    assert timetable.project(wanted).drifted == ()
+
+
+def test_a_deployment_that_is_accounted_for_past_now_fires_at_its_next_due_time(timetable: Timetable) -> None:
+    now = SystemClock().now()
+    timetable.project({"a": agenda(every(3600), now + timedelta(days=3))})
+    [job] = timetable._scheduler.get_jobs()
+    assert job.next_run_time <= now + timedelta(hours=1)
+
+
+def test_a_job_that_waits_past_its_next_due_time_is_repaired_and_named(timetable: Timetable) -> None:
+    wanted = {"a": agenda(every(3600), SystemClock().now())}
+    timetable.project(wanted)
+    due = timetable._scheduler.get_job("a").next_run_time
+    timetable._scheduler.modify_job("a", next_run_time=due + timedelta(days=3))
+    assert timetable.project(wanted).drifted == ("a",)
+    assert timetable._scheduler.get_job("a").next_run_time == due
+    assert timetable.project(wanted).drifted == ()
+
+
+def test_the_comparison_asks_the_calendar_only_where_the_clock_was_set_back() -> None:
+    asked: list[datetime] = []
+
+    class Counting(CalendarTrigger):
+        def first_after(self, after: datetime) -> datetime | None:
+            asked.append(after)
+            return super().first_after(after)
+
+    trigger = Counting([schedule(every(3600))], NOW)
+    due = trigger.get_next_fire_time(None, NOW)
+    assert due is not None
+    assert not trigger.passes_over(due, NOW + timedelta(minutes=30))
+    assert not trigger.passes_over(due, due + timedelta(minutes=30))
+    assert asked == [NOW]
+    assert trigger.passes_over(due, NOW - timedelta(days=3))
+    assert asked == [NOW, NOW - timedelta(days=3)]
+
+
+@pytest.mark.parametrize("back", [timedelta(seconds=4), timedelta(hours=1), timedelta(days=3650)])
+def test_a_clock_that_is_set_back_leaves_no_job_beyond_its_next_due_time(heard: Heard, back: timedelta) -> None:
+    clock = ManualClock(SystemClock().now() + back)
+    made = Timetable(heard, clock)
+    made.start()
+    try:
+        made.project({"a": agenda(every(3600), clock.now()), "b": agenda(every(7), clock.now())})
+        now = clock.step(-back)
+        made.wake(now)
+        waits = {job.id: job.next_run_time - now for job in made._scheduler.get_jobs()}
+        assert waits["a"] <= timedelta(hours=1)
+        assert waits["b"] <= timedelta(seconds=7)
+    finally:
+        made.close()
+
+
+def test_after_the_clock_was_set_back_jobs_count_from_then(timetable: Timetable, heard: Heard) -> None:
+    now = SystemClock().now()
+    timetable.wake(now + timedelta(days=3650))
+    timetable.project({"a": agenda(every(3600), now + timedelta(days=3650))})
+    assert heard.count["a"] == 0
+    timetable.wake(now)
+    [job] = timetable._scheduler.get_jobs()
+    assert job.next_run_time <= now + timedelta(hours=1)

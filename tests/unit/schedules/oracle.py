@@ -1,0 +1,176 @@
+"""What fires around a clock change, found by looking at every minute: slow, and too simple to be wrong.
+
+It asks `zoneinfo` one thing only: what the clock shows at a UTC instant. It uses nothing of the calendar.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import pairwise, product, takewhile
+from zoneinfo import ZoneInfo, available_timezones
+
+from controller.model.schedules import Cron, Dst, Gap, Repeat, Schedule
+from controller.schedules import DstTransition, clock_changes, fire_times
+
+MINUTE = timedelta(minutes=1)
+REACH = timedelta(hours=27)
+POLICIES = [Dst(gap=gap, repeat=repeat) for gap, repeat in product(Gap, Repeat)]
+REAL_TIME = Dst(gap=Gap.SKIP, repeat=Repeat.BOTH)
+TIMES = [
+    ("30", "1"),
+    ("0,10,59", "0-3"),
+    ("*/7", "22-23"),
+    ("0", "2,3"),
+    ("45", "*"),
+    ("*/20", "*/2"),
+    ("5", "0-22"),
+    ("4", "2-23/24"),
+    ("15", "1-23/2"),
+    ("30", "0-23"),
+    ("*/30", "0-3/3,23"),
+    ("59", "*/24"),
+]
+"""Minute and hour fields; those whose hour begins with `*` follow real time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """A local time that the clock leaves out, the first instant after it, and it by the offset before the change."""
+
+    wall: datetime
+    after: datetime
+    shifted: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Some days around `change`: at which instants the clock shows each local minute, and which it leaves out."""
+
+    zone: str
+    change: datetime
+    shown: dict[datetime, list[datetime]]
+    missing: list[Missing]
+
+    @property
+    def begin(self) -> datetime:
+        """The first instant that is sure: a shifted time may come from a day before."""
+        return self.change - REACH
+
+    @property
+    def end(self) -> datetime:
+        return self.change + REACH
+
+
+def offset(instant: datetime, zone: ZoneInfo) -> timedelta:
+    return instant.astimezone(zone).utcoffset() or timedelta()
+
+
+@cache
+def changes(name: str, year: int) -> tuple[datetime, ...]:
+    """The first whole minutes with a new offset."""
+    zone, found = ZoneInfo(name), []
+    day = datetime(year, 1, 1, tzinfo=UTC)
+    while day.year == year:
+        if offset(day, zone) != offset(day + timedelta(days=1), zone):
+            minutes = (day + number * MINUTE for number in range(1441))
+            found += [later for earlier, later in pairwise(minutes) if offset(earlier, zone) != offset(later, zone)]
+        day += timedelta(days=1)
+    return tuple(found)
+
+
+@cache
+def stretch(name: str, change: datetime) -> Stretch:
+    zone = ZoneInfo(name)
+    shown: dict[datetime, list[datetime]] = {}
+    missing = []
+    previous: datetime | None = None
+    instant = change - REACH - timedelta(hours=25)
+    while instant <= change + REACH + timedelta(hours=25):
+        wall = instant.astimezone(zone).replace(tzinfo=None, fold=0)
+        shown.setdefault(wall, []).append(instant)
+        absent = wall if previous is None else previous + MINUTE
+        for number in range((wall - absent) // MINUTE):
+            missing.append(Missing(wall=absent + number * MINUTE, after=instant, shifted=instant + number * MINUTE))
+        previous, instant = wall, instant + MINUTE
+    return Stretch(zone=name, change=change, shown=shown, missing=missing)
+
+
+def numbers(field: str, size: int) -> set[int]:
+    return {number for part in field.split(",") for number in range(size) if _names(part, number, size)}
+
+
+def _names(part: str, number: int, size: int) -> bool:
+    span, _, step = part.partition("/")
+    low, _, high = ("0", "-", str(size - 1)) if span == "*" else span.partition("-")
+    return int(low) <= number <= int(high or low) and (number - int(low)) % int(step or 1) == 0
+
+
+def of_repeat(instants: list[datetime], repeat: Repeat) -> list[datetime]:
+    return {Repeat.FIRST: instants[:1], Repeat.SECOND: instants[-1:], Repeat.BOTH: instants}[repeat]
+
+
+def of_gap(missing: Missing, gap: Gap) -> list[datetime]:
+    return {Gap.NEXT_VALID: [missing.after], Gap.SHIFT: [missing.shifted], Gap.SKIP: []}[gap]
+
+
+def expected_fires(around: Stretch, minute: str, hour: str, dst: Dst) -> list[datetime]:
+    """What `minute hour * * *` fires in the stretch, ascending."""
+    minutes, hours = numbers(minute, 60), numbers(hour, 24)
+    policy = REAL_TIME if hour.startswith("*") else dst
+    found = {
+        instant
+        for wall, instants in around.shown.items()
+        if wall.minute in minutes and wall.hour in hours
+        for instant in of_repeat(instants, policy.repeat)
+    }
+    for missing in around.missing:
+        if missing.wall.minute in minutes and missing.wall.hour in hours:
+            found.update(of_gap(missing, policy.gap))
+    return sorted(found)
+
+
+def expected_changes(around: Stretch, minute: str, hour: str, dst: Dst) -> list[DstTransition]:
+    """The declared local times of `minute hour * * *` that the stretch leaves out or shows twice."""
+    minutes, hours = numbers(minute, 60), numbers(hour, 24)
+    found = [
+        DstTransition(kind="gap", local=missing.wall, fires=tuple(of_gap(missing, dst.gap)), zone=around.zone)
+        for missing in around.missing
+    ]
+    found += [
+        DstTransition(kind="repeat", local=wall, fires=tuple(of_repeat(instants, dst.repeat)), zone=around.zone)
+        for wall, instants in around.shown.items()
+        if len(instants) > 1
+    ]
+    found = [change for change in found if change.local.minute in minutes and change.local.hour in hours]
+    return sorted(found, key=lambda change: change.local)
+
+
+def disagreements(around: Stretch, minute: str, hour: str, dst: Dst) -> Iterator[str]:
+    """Where the calendar says something else than the scan, asked from before, amid and after the change."""
+    schedule = Schedule(id="x", rule=Cron(expression=f"{minute} {hour} * * *"), timezone=around.zone, dst=dst)
+    asked = f"{minute} {hour} in {around.zone} around {around.change:%F %R}, {dst.gap} {dst.repeat}"
+    wanted = expected_fires(around, minute, hour, dst)
+    for after in (around.begin, *(around.change + number * 22 * MINUTE for number in range(-3, 4, 2))):
+        found = list(takewhile(lambda instant: instant <= around.end, fire_times(schedule, after)))
+        if found != [instant for instant in wanted if after < instant <= around.end]:
+            yield f"{asked}: fire times after {after:%F %R}"
+    if not hour.startswith("*"):
+        warned = clock_changes(schedule, around.begin, around.end)
+        if sorted(warned, key=lambda change: change.local) != expected_changes(around, minute, hour, dst):
+            yield f"{asked}: clock changes"
+
+
+def zones(year: int) -> list[str]:
+    """Every zone of the database whose clocks change in that year."""
+    return sorted(name for name in available_timezones() if changes(name, year))
+
+
+def one_of_each(names: Iterable[str], year: int) -> list[str]:
+    """One zone, the first by name, of all whose clocks change at the same instants by the same amounts."""
+    found: dict[tuple[tuple[datetime, timedelta, timedelta], ...], str] = {}
+    for name in names:
+        zone = ZoneInfo(name)
+        turns = changes(name, year)
+        found.setdefault(tuple((turn, offset(turn - MINUTE, zone), offset(turn, zone)) for turn in turns), name)
+    return list(found.values())

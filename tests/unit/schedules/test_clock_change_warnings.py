@@ -1,0 +1,209 @@
+# ruff: noqa: DTZ001 - naive local times are what is tested here
+"""Which declared local times a clock change leaves out or repeats, and the sentence that says so."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.errors import ScheduleError
+from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
+from controller.schedules import DstTransition, clock_changes, cron, describe_change, dst_transitions, fire_times
+from tests.unit.schedules import oracle
+
+BERLIN = "Europe/Berlin"
+NOW = datetime(2026, 5, 5, 10, tzinfo=UTC)
+YEAR = timedelta(days=365)
+DAYS = timedelta(days=1)
+
+
+def schedule(rule: Rule, zone: str = BERLIN, dst: Dst | None = None) -> Schedule:
+    return Schedule(id="x", rule=rule, timezone=zone, dst=dst or Dst())
+
+
+def said(rule: Rule, zone: str = BERLIN, dst: Dst | None = None, after: datetime = NOW) -> list[str]:
+    return [describe_change(change) for change in clock_changes(schedule(rule, zone, dst), after, after + YEAR)]
+
+
+GAP = "2027-03-28 02:30 does not exist in Europe/Berlin: it "
+REPEAT = "2026-10-25 02:30 happens twice in Europe/Berlin: it fires at "
+
+
+@pytest.mark.parametrize(
+    ("dst", "repeat", "gap"),
+    [
+        (Dst(), "the first, 02:30+02:00", "fires at 03:00+02:00"),
+        (Dst(gap=Gap.SKIP, repeat=Repeat.SECOND), "the second, 02:30+01:00", "does not fire"),
+        (Dst(gap=Gap.SHIFT, repeat=Repeat.BOTH), "both, 02:30+02:00 and 02:30+01:00", "fires at 03:30+02:00"),
+    ],
+)
+def test_a_change_is_one_sentence_with_its_date(dst: Dst, repeat: str, gap: str) -> None:
+    assert said(Cron(expression="30 2 * * *"), dst=dst) == [REPEAT + repeat, GAP + gap]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Cron(expression="30 2 * * *"),
+        Cron(expression="30 1,2 * * sun"),
+        Cron(expression="30 2-23/24 * * *"),
+        Cron(expression="30 0-23 * * *"),
+        Interval(every=DAYS, anchor=datetime(2020, 1, 1, 2, 30)),
+        Interval(every=DAYS, anchor=datetime(2020, 1, 1, 1, 30, tzinfo=UTC)),
+        RRule(text="FREQ=MONTHLY;BYDAY=-1SU;BYHOUR=2;BYMINUTE=30"),
+        RRule(text="DTSTART:20260101T023000\nRRULE:FREQ=DAILY\nRRULE:FREQ=WEEKLY;BYDAY=SU"),
+        RRule(text="RDATE:20261025T023000,20270328T023000"),
+        At(times=(datetime(2027, 3, 28, 2, 30), datetime(2026, 10, 25, 2, 30), datetime(2026, 10, 25, 2, 30))),
+    ],
+)
+def test_every_kind_of_fixed_time_meets_both(rule: Rule) -> None:
+    assert said(rule) == [f"{REPEAT}the first, 02:30+02:00", f"{GAP}fires at 03:00+02:00"]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Cron(expression="30 * * * *"),
+        Cron(expression="30 */2 * * *"),
+        Cron(expression="30 *,2 * * *"),
+        Cron(expression="30 3 * * *"),
+        Cron(expression="30 2 * * mon-sat"),
+        Interval(every=DAYS / 48),
+        Interval(every=DAYS * 1.5, anchor=datetime(2020, 1, 1, 2, 30)),
+        RRule(text="FREQ=HOURLY;BYMINUTE=30"),
+        RRule(text="FREQ=MINUTELY;BYHOUR=2"),
+        RRule(text="FREQ=DAILY;BYHOUR=2;BYMINUTE=30\nEXDATE:20261025,20270328T023000"),
+        RRule(text="FREQ=DAILY;BYHOUR=2;UNTIL=20261024"),
+        At(times=(datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 24, 2, 30))),
+    ],
+)
+def test_real_time_and_other_times_meet_none(rule: Rule) -> None:
+    assert said(rule) == []
+    assert said(Cron(expression="30 2 * * *"), "UTC") == []
+
+
+def test_a_change_counts_when_it_fires_after_the_one_bound_and_until_the_other() -> None:
+    daily = schedule(Cron(expression="30 2 * * *"))
+    (first,) = clock_changes(daily, NOW, NOW + YEAR / 2)
+    fires = first.fires[0]
+    assert fires == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    assert clock_changes(daily, fires - timedelta.resolution, fires) == [first]
+    assert clock_changes(daily, fires, NOW + YEAR / 2) == []
+    assert clock_changes(daily, NOW, fires - timedelta.resolution) == []
+
+
+def test_a_skipped_time_counts_at_the_change() -> None:
+    turn = datetime(2027, 3, 28, 1, tzinfo=UTC)
+    skipping = schedule(Cron(expression="30 2 * * *"), dst=Dst(gap=Gap.SKIP))
+    (skipped,) = clock_changes(skipping, turn - timedelta.resolution, turn)
+    assert skipped == DstTransition(kind="gap", local=datetime(2027, 3, 28, 2, 30), fires=(), zone=BERLIN)
+    assert clock_changes(skipping, turn, turn + DAYS) == []
+
+
+def test_nothing_is_said_of_times_outside_of_start_and_end() -> None:
+    rule = Cron(expression="30 2 * * *")
+    winter = Schedule(id="x", rule=rule, timezone=BERLIN, start=datetime(2026, 11, 1), end=datetime(2027, 3, 28, 1, 59))
+    assert clock_changes(winter, NOW, NOW + YEAR) == []
+    late = Schedule(id="x", rule=rule, timezone=BERLIN, dst=Dst(repeat=Repeat.BOTH), end=datetime(2026, 10, 25, 2, 30))
+    assert [len(change.fires) for change in clock_changes(late, NOW, NOW + YEAR)] == [2]
+
+
+def test_the_zone_is_the_one_of_dtstart() -> None:
+    text = "DTSTART;TZID=America/New_York:20260101T013000\nRRULE:FREQ=DAILY"
+    assert said(RRule(text=text), "UTC") == [
+        "2026-11-01 01:30 happens twice in America/New_York: it fires at the first, 01:30-04:00"
+    ]
+
+
+def test_a_whole_day_that_is_left_out_names_the_day_it_fires_on() -> None:
+    assert said(Cron(expression="0 9 * * *"), "Pacific/Apia", after=datetime(2011, 5, 1, tzinfo=UTC)) == [
+        "2011-12-30 09:00 does not exist in Pacific/Apia: it fires at 2011-12-31 00:00+14:00"
+    ]
+
+
+def test_seconds_are_shown_where_there_are_some() -> None:
+    found = said(RRule(text="FREQ=DAILY;BYHOUR=2;BYSECOND=5"))
+    assert found[0] == "2026-10-25 02:00:05 happens twice in Europe/Berlin: it fires at the first, 02:00:05+02:00"
+
+
+def test_an_answer_is_bounded() -> None:
+    every = ",".join(str(number) for number in range(60))
+    for rule in (
+        Cron(expression="* 2 * * *"),
+        RRule(text=f"FREQ=DAILY;BYHOUR=1,2,3;BYMINUTE={every};BYSECOND={every}"),
+    ):
+        found = clock_changes(schedule(rule), NOW, NOW + YEAR)
+        assert len(found) == dst_transitions.MOST
+        assert found[0].local == datetime(2026, 10, 25, 2, 0)
+
+
+def test_no_fire_time_is_walked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    def walks(*_: object) -> None:
+        raise AssertionError("walked")
+
+    monkeypatch.setattr(cron, "walls", walks)
+    monkeypatch.setattr("controller.schedules.fire_time_search.resolve", walks)
+    found = clock_changes(schedule(Cron(expression="30 2 29 2 *")), NOW, NOW + 100 * YEAR)
+    assert found == []
+    assert len(clock_changes(schedule(Cron(expression="30 2 25 10 *")), NOW, NOW + 40 * YEAR)) == 6
+
+
+def test_the_ends_of_time_are_within_bounds() -> None:
+    daily = schedule(Cron(expression="30 2 * * *"), "America/New_York")
+    assert clock_changes(daily, datetime.min.replace(tzinfo=UTC), datetime(3, 1, 1, tzinfo=UTC)) == []
+    assert len(clock_changes(daily, datetime(9980, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC))) > 5
+
+
+@pytest.mark.parametrize("rule", [Cron(expression="61 2 * * *"), RRule(text="FREQ=DAILYY"), Interval(every=0 * DAYS)])
+def test_what_can_not_be_understood_is_refused(rule: Rule) -> None:
+    with pytest.raises(ScheduleError):
+        clock_changes(schedule(rule), NOW, NOW + YEAR)
+    with pytest.raises(ScheduleError, match="unknown time zone"):
+        clock_changes(schedule(Cron(expression="0 0 * * *"), "Nowhere"), NOW, NOW + YEAR)
+
+
+def test_a_naive_bound_is_refused() -> None:
+    daily = schedule(Cron(expression="30 2 * * *"))
+    for after, until in ((NOW.replace(tzinfo=None), NOW), (NOW, NOW.replace(tzinfo=None))):
+        with pytest.raises(ValueError, match="aware"):
+            clock_changes(daily, after, until)
+
+
+ZONES = [BERLIN, "America/New_York", "Australia/Lord_Howe", "Antarctica/Troll", "Africa/Cairo"]
+HOURS = st.lists(st.integers(0, 3), min_size=1, max_size=3, unique=True).map(lambda hours: ",".join(map(str, hours)))
+MINUTES = st.sampled_from(["0", "30", "0,15,59", "45"])
+FIXED: st.SearchStrategy[Rule] = st.one_of(
+    st.tuples(MINUTES, HOURS, st.sampled_from(["* * *", "* * sun", "25-31 * 6,0", "* 3,10 5#1", "L * *"])).map(
+        lambda parts: Cron(expression=" ".join(parts))
+    ),
+    st.tuples(
+        st.sampled_from(
+            ["DAILY", "DAILY;INTERVAL=2", "WEEKLY;BYDAY=SA,SU", "MONTHLY;BYDAY=-1SU,1FR", "YEARLY;BYDAY=SU"]
+        ),
+        HOURS,
+        MINUTES,
+    ).map(lambda parts: RRule(text=f"FREQ={parts[0]};BYHOUR={parts[1]};BYMINUTE={parts[2]}")),
+    st.builds(
+        Interval,
+        every=st.sampled_from([DAYS, 2 * DAYS, 3 * DAYS]),
+        anchor=st.integers(0, 240).map(lambda minutes: datetime(2020, 1, 1) + minutes * oracle.MINUTE),
+    ),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rule=FIXED, zone=st.sampled_from(ZONES), dst=st.sampled_from(oracle.POLICIES))
+def test_they_are_what_a_scan_of_all_minutes_finds(rule: Rule, zone: str, dst: Dst) -> None:
+    begin, end = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 12, 30, tzinfo=UTC)
+    in_utc = takewhile(lambda wall: wall <= end + DAYS, fire_times(schedule(rule, "UTC"), begin - DAYS))
+    declared = {wall.replace(tzinfo=None) for wall in in_utc}
+    wanted = [
+        change
+        for turn in oracle.changes(zone, 2026)
+        for change in oracle.expected_changes(oracle.stretch(zone, turn), "*", "*", dst)
+        if change.local in declared
+    ]
+    found = clock_changes(schedule(rule, zone, dst), begin, end)
+    assert sorted(found, key=lambda change: change.local) == wanted

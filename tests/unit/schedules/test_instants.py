@@ -1,0 +1,54 @@
+"""Times as people type them: words, ages, dates and date-times, in the zone that is meant."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.errors import ScheduleError
+from controller.schedules import parse_moment
+
+NOW = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("now", "2026-03-01T23:30"),
+        (" NOW ", "2026-03-01T23:30"),
+        ("today", "2026-03-01T23:00"),
+        ("yesterday", "2026-02-28T23:00"),
+        ("tomorrow", "2026-03-02T23:00"),
+        ("tomorrow 09:00", "2026-03-03T08:00"),
+        ("today 9:30", "2026-03-02T08:30"),
+        ("2h", "2026-03-01T21:30"),
+        ("2h ago", "2026-03-01T21:30"),
+        ("-2h", "2026-03-01T21:30"),
+        ("now-2h", "2026-03-01T21:30"),
+        ("+1d", "2026-03-02T23:30"),
+        ("now + 1d", "2026-03-02T23:30"),
+        ("in 90s", "2026-03-01T23:31:30"),
+        ("2026-03-01", "2026-02-28T23:00"),
+        ("2026-03-01T09:00", "2026-03-01T08:00"),
+        ("2026-03-01T09:00Z", "2026-03-01T09:00"),
+        ("2026-03-01 09:00 +05:00", "2026-03-01T04:00"),
+    ],
+)
+def test_a_time_is_read_in_the_zone_that_is_meant(text: str, instant: str) -> None:
+    assert parse_moment(text, NOW, BERLIN) == datetime.fromisoformat(instant).replace(tzinfo=UTC)
+
+
+def test_a_bare_duration_lies_before_now_or_after_it_as_the_option_says() -> None:
+    assert parse_moment("30m", NOW, UTC, sign=1) > NOW > parse_moment("30m", NOW, UTC)
+    assert parse_moment("30m ago", NOW, UTC, sign=1) < NOW < parse_moment("in 30m", NOW, UTC)
+
+
+@given(st.text("nowtday+- 0123456789:hms", max_size=20) | st.text(max_size=20))
+def test_any_text_is_an_instant_or_is_refused_with_a_hint(text: str) -> None:
+    try:
+        assert parse_moment(text, NOW, BERLIN).tzinfo is UTC
+    except ScheduleError as error:
+        assert error.hint  # noqa: PT017

@@ -1,0 +1,160 @@
+"""Values become what the hints of a function say, and are refused where the static check refuses them."""
+
+import collections
+import contextlib
+import datetime
+import decimal
+import functools
+import pathlib
+import sys
+import types
+import typing
+from typing import Any
+
+import pytest
+
+from controller.sdk.argument_coercion import ParameterError, coerce_call
+from tests.unit.flow_analysis.cases import CASES, CLASSES, SHADOWED, Case
+
+RUNNABLE = [case for case in CASES if (case.setup, case.hint) not in SHADOWED]
+
+
+class Anything:
+    """What the table's files leave undefined: `Field`, `DataFrame` and the like."""
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+
+def function_of(hint: str, setup: str, default: str = "") -> Any:
+    module = sys.modules["case"] = types.ModuleType("case")
+    for name in ("Field", "BeforeValidator", "parse", "DataFrame", "pandas"):
+        vars(module)[name] = Anything
+    text = f"from __future__ import annotations\n{setup}\ndef main(value: {hint}{default}): return value\n"
+    exec(compile(text, "case.py", "exec", dont_inherit=True), vars(module))
+    return vars(module)["main"]
+
+
+def coerced(hint: str, value: Any, setup: str = CLASSES, default: str = "") -> Any:
+    return coerce_call(function_of(hint, setup, default), (), {"value": value})[1]["value"]
+
+
+def name_of(case: Case) -> str:
+    return f"{case.hint}-{str(case.value)[:30]}-{case.accepted}"
+
+
+@pytest.mark.parametrize("case", RUNNABLE, ids=name_of)
+def test_a_value_fits_its_hint_as_the_table_says(case: Case) -> None:
+    if case.accepted is False:
+        with pytest.raises(ParameterError, match=r"^parameter value"):
+            coerced(case.hint, case.value, case.setup)
+    elif case.accepted:
+        coerced(case.hint, case.value, case.setup)
+    else:
+        with contextlib.suppress(ParameterError):
+            coerced(case.hint, case.value, case.setup)
+
+
+def test_hints_that_are_no_strings_mean_the_same() -> None:
+    def main(nums: typing.List[int], more: typing.Optional["list[str]"] = None) -> None: ...  # noqa: UP006
+
+    assert coerce_call(main, (["1", 2],), {"more": [5]}) == (([1, 2],), {"more": ["5"]})
+    with pytest.raises(
+        ParameterError, match=r"^parameter nums: expected list\[int\], got the string \"\[1, 2, 3, 4\]\"$"
+    ):
+        coerce_call(main, (), {"nums": "[1, 2, 3, 4]"})
+
+
+def test_all_parameters_that_do_not_fit_are_named_with_their_place() -> None:
+    with pytest.raises(ParameterError) as caught:
+        coerce_call(function_of("dict[str, list[int]]", CLASSES), (), {"value": {"a": [1, "x"]}})
+    assert str(caught.value) == 'parameter value.a[1]: expected int, got the string "x"'
+
+    def two(a: int, *rest: int, b: bool = True, **more: "list[str]") -> None: ...
+
+    with pytest.raises(ParameterError) as caught:
+        coerce_call(two, ("x", "y"), {"b": "maybe", "c": 5})
+    assert str(caught.value).split("; ") == [
+        'parameter a: expected int, got the string "x"',
+        'parameter rest: expected int, got the string "y"',
+        'parameter b: expected bool, got the string "maybe"',
+        "parameter c: expected list[str], got the number 5",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "expected"),
+    [
+        ("int", "1_000", 1000),
+        ("int", True, 1),
+        ("int | str", "5", "5"),
+        ("int | None", "5", 5),
+        ("bool", "off", False),
+        ("str", 100, "100"),
+        ("bytes", "é", "é".encode()),
+        ("date", "2026-01-31T00:00:00", datetime.date(2026, 1, 31)),
+        ("dt.datetime", "2026-01-31t10:00:00z", datetime.datetime(2026, 1, 31, 10, tzinfo=datetime.UTC)),
+        ("timedelta", "PT1H30M", datetime.timedelta(hours=1.5)),
+        ("timedelta", "-01:30", datetime.timedelta(hours=-1.5)),
+        ("timedelta", 90, datetime.timedelta(seconds=90)),
+        ("Decimal", 1.1, decimal.Decimal("1.1")),
+        ("Path", "a/b", pathlib.Path("a/b")),
+        ("frozenset[int]", ["1", 1], frozenset([1])),
+        ("tuple[int, ...]", ["1", 2], (1, 2)),
+        ("Dict[int, str]", {"1": "a"}, {1: "a"}),
+        ("t.Deque[int]", ["1"], collections.deque([1])),
+        ("Any", {"a": ["1"]}, {"a": ["1"]}),
+    ],
+)
+def test_values_become_what_the_hint_says(hint: str, value: Any, expected: Any) -> None:
+    found = coerced(hint, value)
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+@pytest.mark.parametrize("seconds", [-1e14, 1e20, 1e300, float("inf"), float("nan")])
+def test_a_number_that_is_no_moment_is_refused_by_name(seconds: float) -> None:
+    with pytest.raises(ParameterError, match="parameter value: expected datetime, got"):
+        coerced("dt.datetime", seconds)
+
+
+def test_classes_of_the_file_are_made_of_mappings() -> None:
+    options = coerced("Options", {"days": "1", "limits": ["2"], "parent": {"days": 3}})
+    assert (options.days, options.limits, options.parent.days, options.region) == (1, [2], 3, "eu")
+    assert coerced("Color", "red").name == coerced("Color", "RED").name == "RED"
+    assert coerced("Query", {"table": "a", "limit": "3"}) == {"table": "a", "limit": 3}
+
+
+def test_what_fits_already_is_the_same_object() -> None:
+    given = [1, 2, 3]
+    assert coerced("list[int]", given) is given
+    assert coerced("dict[str, list[int]]", {"a": given})["a"] is given
+
+
+def test_null_is_fine_where_it_is_the_default() -> None:
+    assert coerced("int", None, default=" = None") is None
+
+
+def test_behind_an_unknown_decorator_nothing_is_changed() -> None:
+    @functools.wraps(function_of("int", CLASSES))
+    def wrapper(value: Any) -> None: ...
+
+    assert coerce_call(wrapper, (), {"value": "5"}) == ((), {"value": "5"})
+    cached = functools.cache(function_of("int", CLASSES))
+    assert coerce_call(cached, (), {"value": "5"}) == ((), {"value": 5})
+
+
+def test_what_python_says_itself_is_left_to_python() -> None:
+    def main(value: int) -> None: ...
+
+    assert coerce_call(main, (), {"valeu": "5"}) == ((), {"valeu": "5"})
+
+
+def test_numbers_of_others_are_numbers() -> None:
+    class Whole:
+        def __index__(self) -> int:
+            return 5
+
+        def __float__(self) -> float:
+            return 5.0
+
+    assert (coerced("int", Whole()), coerced("float", Whole())) == (5, 5.0)

@@ -1,0 +1,367 @@
+"""Tasks: called, submitted, mapped, retried, timed out, cached; in threads and on a loop."""
+
+import asyncio
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from controller import flow, get_run_context, tags, task, task_input_hash, unmapped
+from controller.sdk.futures import Future
+from controller.sdk.run_states import MissingContextError, TasksFailedError, TimedOutError, UpstreamFailedError
+
+
+@task
+def double(x: int) -> int:
+    return 2 * x
+
+
+@task
+def fail(x: Any = None) -> None:
+    raise ValueError(f"no {x}")
+
+
+@task
+async def later(x: int) -> int:
+    await asyncio.sleep(0)
+    return x
+
+
+def test_a_task_that_is_called_returns_its_value_or_raises() -> None:
+    @flow
+    def main() -> int:
+        with pytest.raises(ValueError, match="no 5"):
+            fail(5)
+        return double(2) + double.fn(3)
+
+    assert main() == 10
+    assert double(4) == 8
+
+
+def test_a_submitted_task_is_a_future() -> None:
+    @flow
+    def main() -> list[Any]:
+        first = double.submit(1)
+        second = double.submit(first)
+        both = double.submit(second, wait_for=[first])
+        assert both.wait()
+        assert both.state.is_completed()
+        return [first, {"second": second}, both.result()]
+
+    assert main() == [2, {"second": 4}, 8]
+
+
+def test_mapping_goes_through_iterables_and_keeps_the_rest() -> None:
+    @task
+    def add(x: int, y: int, more: list[int]) -> int:
+        return x + y + sum(more)
+
+    @flow
+    def main() -> list[int]:
+        return add.map(double.map(range(3)), [10, 20, 30], more=unmapped([100])).result()
+
+    assert main() == [110, 122, 134]
+    with pytest.raises(ValueError, match="different lengths"):
+        flow(lambda: add.map([1], [1, 2], 3))()
+    with pytest.raises(ValueError, match="no argument to go through"):
+        flow(lambda: double.map(5))()
+
+
+def test_a_task_whose_upstream_failed_is_not_run() -> None:
+    @flow
+    def main() -> tuple[str, str | None]:
+        failed = fail.submit(1)
+        after = double.submit(failed)
+        last = double.submit(after)
+        assert isinstance(last.result(raise_on_failure=False), UpstreamFailedError)
+        return last.state
+
+    state = main()
+    assert state[0] == "skipped"
+    assert "which it needs, was skipped" in str(state[1])
+
+
+def test_a_failure_that_nobody_looked_at_fails_the_flow() -> None:
+    @flow
+    def main() -> str:
+        double.submit(fail.submit(7))
+        double.submit(1)
+        return "done"
+
+    with pytest.raises(TasksFailedError, match=r"^2 of 3 tasks did not succeed: fail-\d+: ValueError: no 7$"):
+        main()
+
+
+def test_a_failing_flow_cancels_what_has_not_begun() -> None:
+    begun = threading.Event()
+    end = threading.Event()
+    futures: list[Future[Any]] = []
+
+    @task
+    def block() -> None:
+        begun.set()
+        end.wait()
+
+    @flow(concurrency=1)
+    def main() -> None:
+        futures.extend([block.submit(), double.submit(1)])
+        begun.wait()
+        threading.Timer(0, end.set).start()
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        main()
+    assert [future.state.name for future in futures] in (["succeeded", "cancelled"], ["succeeded", "succeeded"])
+
+
+def test_at_most_so_many_run_at_once_also_when_tasks_submit_tasks() -> None:
+    lock = threading.Lock()
+    running: list[int] = []
+    most = [0]
+
+    @task
+    def count() -> int:
+        with lock:
+            running.append(1)
+            most[0] = max(most[0], len(running))
+        with lock:
+            running.pop()
+        return 1
+
+    @task
+    def outer() -> int:
+        return sum(count.submit().result() for _ in range(3))
+
+    @flow(concurrency=2)
+    def main() -> list[int]:
+        return [outer.submit() for _ in range(5)]  # type: ignore[misc]
+
+    assert main() == [3] * 5
+    assert most[0] <= 2
+
+
+def test_retries_have_delays_and_a_condition() -> None:
+    seen: list[int] = []
+    delays: list[int] = []
+
+    def make(retries: int) -> list[float]:
+        delays.append(retries)
+        return [0.0, 0.001]
+
+    @task(retries=3, retry_delay_seconds=make, retry_jitter_factor=0.5)
+    def flaky() -> int:
+        seen.append(get_run_context().attempt)
+        if len(seen) < 3:
+            raise OSError("away")
+        return len(seen)
+
+    assert flaky() == 3
+    assert seen == [1, 2, 3]
+    assert delays == [3, 3]
+    seen.clear()
+    strict = flaky.with_options(retry_condition_fn=lambda *given: "away" not in str(given[2].message))
+    with pytest.raises(OSError, match="away"):
+        strict()
+    assert seen == [1]
+
+
+def test_a_timeout_ends_the_main_thread_and_others() -> None:
+    never = threading.Event()
+
+    @task(timeout_seconds=0.05)
+    def endless() -> None:
+        while not never.wait(0.001):
+            pass
+
+    @flow
+    def main() -> str:
+        with pytest.raises(TimedOutError, match=r"ran longer than its timeout of 0.05 s"):
+            endless()
+        future = endless.submit()
+        future.wait()
+        return future.state.name
+
+    assert main() == "timed_out"
+
+
+def test_a_result_is_kept_for_equal_input_until_it_expires() -> None:
+    calls: list[int] = []
+
+    @task(cache_key_fn=task_input_hash)
+    def once(x: int) -> int:
+        calls.append(x)
+        return x
+
+    assert [once(1), once(1), once(2)] == [1, 1, 2]
+    assert calls == [1, 2]
+    expired = once.with_options(cache_key_fn=lambda *_: "key", cache_expiration=timedelta(0))
+    assert [expired(1), expired(1)] == [1, 1]
+    assert calls == [1, 2, 1, 1]
+
+
+def test_async_tasks_run_on_the_loop_of_an_async_flow() -> None:
+    @flow(concurrency=1)
+    async def main(n: int) -> list[Any]:
+        futures = [later.submit(index) for index in range(n)]
+        doubled = double.submit(futures[2])
+        with pytest.raises(ValueError, match="no 1"):
+            await fail.submit(futures[1])
+        with pytest.raises(RuntimeError, match="await it"):
+            later.submit(1).result()
+        return [await later(7), await doubled, futures]
+
+    assert asyncio.run(main(3)) == [7, 4, [0, 1, 2]]
+
+
+def test_what_needs_the_running_loop_is_not_waited_for_on_it() -> None:
+    @flow
+    async def main() -> int:
+        first = later.submit(1)
+        last = double.submit(double.submit(first))
+        with pytest.raises(RuntimeError, match=r"^later-\d+ runs on this very loop: await it$"):
+            first.wait()
+        with pytest.raises(RuntimeError, match=r"^later-\d+ runs on this very loop: await double-\d+$"):
+            last.result()
+        return await last
+
+    assert asyncio.run(main()) == 4
+
+
+@pytest.mark.parametrize("threads", [1, 32])
+def test_tasks_that_wait_for_each_other_too_deep_fail_and_keep_nobody_waiting(threads: int) -> None:
+    @task
+    def down(n: int) -> int:
+        result: int = down.submit(n - 1).result() if n else 0
+        return 1 + result
+
+    @flow(concurrency=threads)
+    def main(n: int) -> int:
+        return down.submit(n).result()
+
+    assert main(50) == 51
+    with pytest.raises(RecursionError, match="is waited for by too many tasks"):
+        main(600)
+
+
+def test_an_async_task_of_a_plain_flow_runs_in_a_thread() -> None:
+    @flow
+    def main() -> list[Any]:
+        return [later.submit(1), asyncio.run(later(2))]
+
+    assert main() == [1, 2]
+
+
+def test_an_async_task_that_takes_too_long_is_timed_out() -> None:
+    @task(timeout_seconds=0.02)
+    async def endless() -> None:
+        await asyncio.Event().wait()
+
+    @flow
+    async def main() -> str:
+        future = endless.submit()
+        with pytest.raises(TimedOutError):
+            await future
+        return future.state.name
+
+    assert asyncio.run(main()) == "timed_out"
+
+
+def test_an_async_task_that_never_awaits_is_timed_out_once_it_is_done() -> None:
+    @task(timeout_seconds=0.01)
+    async def busy() -> int:
+        end = asyncio.get_running_loop().time() + 0.02
+        while asyncio.get_running_loop().time() < end:
+            pass
+        return 1
+
+    @flow
+    async def main() -> int:
+        return await busy()
+
+    with pytest.raises(TimedOutError, match=r"ran longer than its timeout of 0\.01 s"):
+        asyncio.run(main())
+
+
+def test_tags_are_those_of_the_task_and_of_what_is_around_it() -> None:
+    @task(tags=["own"])
+    def mine() -> tuple[str, ...]:
+        return get_run_context().tags
+
+    with tags("a", "b"), tags("b", "c"):
+        assert mine() == ("a", "b", "c", "own")
+    assert mine() == ("own",)
+
+
+def test_submitting_outside_of_a_flow_says_why_not() -> None:
+    with pytest.raises(MissingContextError, match="for use in a flow"):
+        double.submit(1)
+
+
+def test_a_task_may_be_a_method() -> None:
+    class Client:
+        base = 10
+
+        @task
+        def get(self, x: int) -> int:
+            return self.base + x
+
+    assert Client().get(1) == 11
+
+
+def test_an_option_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(TypeError, match="a task has no option 'retriez'"):
+        task(retriez=1)  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="timeout_seconds is a number of seconds above 0"):
+        task(timeout_seconds=-1)(print)
+
+
+def test_labels_are_numbered_without_a_gap_or_a_repeat_also_in_threads() -> None:
+    @task(name="labelled")
+    def label() -> str:
+        return get_run_context().name
+
+    @flow(concurrency=8)
+    def main() -> list[str]:
+        return [label.submit() for _ in range(200)]  # type: ignore[misc]
+
+    numbers = sorted(int(name.removeprefix("labelled-")) for name in main())
+    assert numbers == list(range(1, 201))
+
+
+def test_an_argument_without_futures_is_the_very_same_object() -> None:
+    @task
+    def extend(values: list[int]) -> None:
+        values.append(1)
+
+    @flow
+    def main() -> list[int]:
+        double.submit(1)
+        values: list[int] = []
+        extend(values)
+        extend.submit(values).result()
+        return values
+
+    assert main() == [1, 1]
+
+
+def test_what_contains_itself_may_be_given_to_a_task_unless_futures_are_in_it() -> None:
+    @task
+    def length(items: list[Any]) -> int:
+        return len(items)
+
+    @flow
+    def main() -> list[int]:
+        round_: list[Any] = [1]
+        round_.append(round_)
+        found = [length.submit(round_).result(), length(round_)]
+        round_.append(length.submit([]))
+        future = length.submit(round_)
+        with pytest.raises(ValueError, match="a collection that contains itself can't have futures in it"):
+            future.result()
+        assert future.state.name == "failed"
+        with pytest.raises(ValueError, match="a collection that contains itself can't have futures in it"):
+            length(round_)
+        return found
+
+    assert main() == [2, 2]
