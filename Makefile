@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
-.PHONY: help run test check format prefect faults bench simulate lock clean browser
+.PHONY: help run test check format generate prefect faults bench simulate lock clean browser
 help:  ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -41,6 +41,9 @@ check: $(VENV)/dev.stamp  ## formatting, lint, types, import contracts
 format: $(VENV)/dev.stamp  ## put the code in its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+generate: $(VENV)/dev.stamp  ## write the files that are generated from the code (a test checks that they are current)
+	$(BIN)/python -m tests.generated
 
 prefect: $(VENV)/dev.stamp  ## install Prefect into .venv-prefect, and run its own flows with us
 	test -x .venv-prefect/bin/python || $(PYTHON) -m venv .venv-prefect

@@ -1,0 +1,539 @@
+# Generated from the OpenAPI document by `make generate`. Do not edit.
+"""The answers of the HTTP API as types: JSON objects by the names of their fields.
+
+Times are ISO 8601 strings in UTC with `Z`. A later version may add fields to an answer and removes none.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+__all__ = [
+    "Approved",
+    "Artifact",
+    "Attempt",
+    "Backfilled",
+    "Change",
+    "CodeChange",
+    "Condition",
+    "Controller",
+    "Deployment",
+    "DeploymentDetail",
+    "Document",
+    "EnvironmentPlan",
+    "Event",
+    "Fault",
+    "FieldChange",
+    "Finding",
+    "FireTimeChange",
+    "Form",
+    "FormField",
+    "Hold",
+    "LastRun",
+    "LogPart",
+    "NextFire",
+    "NumberedEvent",
+    "Occurrence",
+    "Pass",
+    "Plan",
+    "QueueChange",
+    "Run",
+    "RunCounts",
+    "RunDetail",
+    "Schedule",
+    "Source",
+    "Status",
+    "Stays",
+    "Summary",
+    "TaskRun",
+    "Triggered",
+    "Unread",
+    "Withheld",
+]
+
+
+class Approved(TypedDict):
+    """What became of the deletions that were approved. `pending`: they go as soon as a revision can be applied."""
+
+    digest: str
+    deleted: list[str]
+    remaining: list[str]
+    pending: bool
+    revision: str | None
+
+
+class Artifact(TypedDict):
+    """`data`: a text for `markdown`, `url` and `text` for a `link`, `columns` (or None) and `rows` for a `table`."""
+
+    key: str | None
+    kind: str
+    data: Any
+
+
+class Attempt(TypedDict):
+    """One try of a run."""
+
+    number: int
+    state: str
+    started_at: str | None
+    finished_at: str | None
+    exit_code: int | None
+    signal: int | None
+    reason: str | None
+
+
+class Backfilled(TypedDict):
+    """What was queued, for which times; how many had a run already, and how many earlier ones were left out."""
+
+    run_ids: list[str]
+    times: list[str]
+    already_run: int
+    left_out: int
+
+
+class Change(TypedDict):
+    """One deployment that is to be created, updated or deleted; `file` and `line` are those of its document.
+
+    `renamed_from` is the name whose history it takes over. `warnings` are those of its document, `runs_in_flight`
+    how many of its runs are not final where a state is known.
+    """
+
+    action: str
+    deployment: str
+    file: str
+    line: int
+    fields: list[FieldChange]
+    fire_times: FireTimeChange
+    renamed_from: str | None
+    warnings: list[str]
+    runs_in_flight: int
+
+
+class CodeChange(TypedDict):
+    """A deployment whose code changes: `files` are the changed ones among those that its run would load."""
+
+    deployment: str
+    files: list[str]
+
+
+class Condition(TypedDict):
+    """One answer, and since when it holds."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    last_transition_time: str
+
+
+class Controller(TypedDict):
+    """The process that follows this repository."""
+
+    running: bool
+    pid: int | None
+    started_at: str | None
+    version: str | None
+
+
+class Deployment(TypedDict):
+    """One row. `file` (from the repository root) and `line` say where it is declared; `flow` is None for a command.
+
+    `generation` counts the documents that git gave; while the newest is not in force `observed_generation` is
+    behind.
+    """
+
+    name: str
+    flow: str | None
+    command: list[str] | None
+    description: str
+    file: str
+    line: int
+    tags: list[str]
+    version: str | None
+    sync: Literal["Synced", "OutOfSync", "Invalid", "Unknown"]
+    health: Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
+    suspended: bool
+    held: bool
+    hold: Hold | None
+    generation: int
+    observed_generation: int
+    next_fire_time: str | None
+    last_run: LastRun | None
+    conditions: list[Condition]
+
+
+class Document(TypedDict):
+    """The last good document: as a mapping, and as its author wrote it if `is_whole`."""
+
+    document: dict[str, Any]
+    text: str
+    is_whole: bool
+    file: str
+    revision: str
+
+
+class EnvironmentPlan(TypedDict):
+    """What the same commit changes where the controller runs with `--environment` and this name."""
+
+    name: str
+    digest: str
+    summary: Summary
+    changes: list[Change]
+    withheld: Withheld | None
+    findings: list[Finding]
+    kept: list[Stays]
+
+
+class Event(TypedDict):
+    """One recorded fact about `about`: a deployment's name, `run/<id>`, `source`, or `controller`."""
+
+    time: str
+    severity: Literal["info", "warning", "error"]
+    reason: str
+    message: str
+    about: str
+    revision: str | None
+
+
+class Fault(TypedDict):
+    """One thing that is wrong with given parameters; `path` leads to it, and begins with the parameter's name."""
+
+    code: str
+    message: str
+    path: list[str | int]
+    hint: str | None
+
+
+class FieldChange(TypedDict):
+    """One field by its JSON path, such as `$.schedules[0].cron`; None is where it is not there."""
+
+    path: str
+    before: Any
+    after: Any
+
+
+class Finding(TypedDict):
+    """One thing that is wrong in one place of one file.
+
+    `line` and `column` count from 1. `path` is the JSON path of the offending node inside its document, like
+    `$.schedules[0].cron`. `code` is PascalCase and stable. `deployment` is the name in whose document it lies, None
+    where the document has no usable name.
+    """
+
+    code: str
+    message: str
+    file: str
+    line: int
+    column: int
+    severity: Literal["error", "warning"]
+    hint: str | None
+    path: str
+    deployment: str | None
+
+
+class FireTimeChange(TypedDict):
+    """The next few instants at which it fires, before and after the change."""
+
+    before: list[str]
+    after: list[str]
+
+
+class Form(TypedDict):
+    """The parameters of one deployment; with `is_open` it takes others too.
+
+    `passed_as` is `arguments` for a flow of Python, and `file` for a command.
+    """
+
+    deployment: str
+    fields: list[FormField]
+    is_open: bool
+    passed_as: str
+
+
+class FormField(TypedDict):
+    """One parameter. `kind` is `text`, `integer`, `number`, `boolean`, `choice` or `json`.
+
+    `type` and `default` are as Python spells them. `value` is what git gives, if `is_given`.
+    """
+
+    name: str
+    kind: str
+    type: str | None
+    required: bool
+    nullable: bool
+    default: str | None
+    choices: list[Any]
+    is_given: bool
+    value: Any
+
+
+class Hold(TypedDict):
+    """An operator's word that the schedules of a deployment do not fire: who said it, why, and until when."""
+
+    deployment: str
+    reason: str
+    author: str
+    since: str
+    until: str | None
+
+
+class LastRun(TypedDict):
+    """The newest run of a deployment, in short."""
+
+    id: str
+    state: str
+    reason: str | None
+    scheduled_for: str | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+
+
+class LogPart(TypedDict):
+    """A part of the output: `text` is what lies between `offset` and `next_offset`, of `size` bytes so far."""
+
+    offset: int
+    next_offset: int
+    size: int
+    text: str
+
+
+class NextFire(TypedDict):
+    """When a deployment fires next."""
+
+    deployment: str
+    fire_time: str
+
+
+class Occurrence(TypedDict):
+    """One due time of one deployment. There is at most one for each (deployment, instant), for ever."""
+
+    deployment: str
+    scheduled_for: str
+    schedule: str
+    outcome: Literal["run", "skipped"]
+    run_id: str | None
+    reason: str | None
+
+
+class Pass(TypedDict):
+    """One pass that found something new or failed. `stages` are milliseconds by the name of the stage."""
+
+    started_at: str
+    revision: str | None
+    reason: str
+    message: str
+    counts: dict[str, int]
+    stages: dict[str, float]
+
+
+class Plan(TypedDict):
+    """The contract of `controller plan -o json`: deletions come first, then updates, then creations.
+
+    `environment` is the one that was planned, None outside of all. `environments` are the declared ones in which the
+    commit changes something, where all were asked for. `queues` and `project` are what changes in controller.yaml,
+    `code` the deployments that run changed files, and `unread` the files whose imports could not be followed.
+    """
+
+    base: str | None
+    head: str
+    digest: str
+    summary: Summary
+    changes: list[Change]
+    withheld: Withheld | None
+    findings: list[Finding]
+    kept: list[Stays]
+    environment: str | None
+    environments: list[EnvironmentPlan]
+    queues: list[QueueChange]
+    project: list[FieldChange]
+    code: list[CodeChange]
+    unread: list[Unread]
+
+
+class QueueChange(TypedDict):
+    """A queue that is `added`, `removed` or `changed`. The limits are None where there is no limit, or no queue."""
+
+    action: str
+    queue: str
+    before: int | None
+    after: int | None
+
+
+class Run(TypedDict):
+    """One run. `attempt` of `attempts` at most.
+
+    `name`, `tasks` and `artifacts` are what its flow told, if it told any; lists leave them out.
+    """
+
+    id: str
+    deployment: str
+    state: str
+    reason: str | None
+    trigger: str
+    scheduled_for: str | None
+    not_before: str | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    attempt: int
+    attempts: int
+    exit_code: int | None
+    signal: int | None
+    revision: str
+    spec_digest: str
+    version: str | None
+    tags: list[str]
+    parameters: dict[str, Any]
+    result: Any
+    name: str | None
+    tasks: list[TaskRun]
+    artifacts: list[Artifact]
+    waiting: str | None
+    queue: str
+    priority: int
+    start_by: str | None
+    retry_of: str | None
+
+
+class RunCounts(TypedDict):
+    """How many runs are not final."""
+
+    running: int
+    pending: int
+    retrying: int
+
+
+class Schedule(TypedDict):
+    """One schedule: as declared, in words, and its next fire times; while its deployment is held those after that."""
+
+    id: str
+    text: str
+    timezone: str
+    suspended: bool
+    parameters: dict[str, Any]
+    fire_times: list[str]
+
+
+class Source(TypedDict):
+    """What the last pass found. `environment` is the one whose overlays are applied, None where none are.
+
+    `watch_problem` says why changes are only polled for; None if they are watched for.
+    """
+
+    repo: str
+    ref: str | None
+    revision: str | None
+    last_attempted_revision: str | None
+    last_applied_revision: str | None
+    conditions: list[Condition]
+    findings: list[Finding]
+    watch_problem: str | None
+    environment: str | None
+
+
+class Status(TypedDict):
+    """The contract of `controller status -o json`. `withheld` is None while nothing is; the newest pass comes first."""
+
+    controller: Controller
+    source: Source
+    deployments: list[Deployment]
+    runs: RunCounts
+    withheld: Withheld | None
+    recent_runs: list[Run]
+    events: list[Event]
+    passes: list[Pass]
+
+
+class Stays(TypedDict):
+    """A deployment that stays in force though git does not declare it (well) any more, and why."""
+
+    deployment: str
+    reason: str
+    message: str
+
+
+class Summary(TypedDict):
+    """How many of each; `invalid` are the documents and files that can't be applied."""
+
+    create: int
+    update: int
+    delete: int
+    unchanged: int
+    invalid: int
+
+
+class TaskRun(TypedDict):
+    """One call of a task or flow. `id` counts within the attempt of its run; `parent` is what called it.
+
+    `label` is its name with a number, as in the log. `needs` are the earlier calls whose futures it was given.
+    `attempt` counts its own tries. All times are aware UTC instants.
+    """
+
+    id: int
+    parent: int | None
+    kind: str
+    name: str
+    label: str
+    state: str
+    attempt: int
+    started_at: str | None
+    finished_at: str | None
+    cached: bool
+    reason: str | None
+    tags: list[str]
+    needs: list[int]
+
+
+class Triggered(TypedDict):
+    """The run that was made."""
+
+    run_id: str
+    state: str
+
+
+class Unread(TypedDict):
+    """A file whose imports could not be followed, and why."""
+
+    file: str
+    reason: str
+
+
+class Withheld(TypedDict):
+    """Deletions that git asks for and that nobody has approved: their names, and the digest that approves them.
+
+    `plan_digest` is that of the plan that they were part of first, which approves them as well.
+    """
+
+    reason: str
+    digest: str
+    deployments: list[str]
+    plan_digest: str
+
+
+class DeploymentDetail(Deployment):
+    """Everything about one deployment. `revision` is what its next run would execute.
+
+    `environment` is the one whose overlays are applied, None where none are.
+    """
+
+    revision: str | None
+    spec_digest: str | None
+    parameters: dict[str, Any]
+    schedules: list[Schedule]
+    timeout_seconds: float | None
+    env: dict[str, str]
+    findings: list[Finding]
+    environment: str | None
+
+
+class NumberedEvent(Event):
+    """One recorded fact; a later one has a higher `id`."""
+
+    id: int
+
+
+class RunDetail(Run):
+    """Everything about one run; `history` are its attempts so far, oldest first."""
+
+    history: list[Attempt]

@@ -1,0 +1,18 @@
+"""Write the generated files: `python -m tests.generated`."""
+
+from pathlib import Path
+
+from tests.generated import client_shapes
+
+ROOT = Path(__file__).parents[2]
+GENERATORS = (client_shapes,)
+
+
+def main() -> None:
+    """Write each file."""
+    for generator in GENERATORS:
+        (ROOT / generator.FILE).write_text(generator.generate(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

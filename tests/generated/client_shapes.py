@@ -1,0 +1,130 @@
+"""Generate `controller/client/shapes.py`: a TypedDict for each object that the HTTP API returns.
+
+The source is the OpenAPI document of the application, which describes the values that `queries` returns. So a field is
+declared once, in the value, and reaches the JSON, the OpenAPI document and the client's types from there.
+"""
+
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from controller.api.http.application import make_routes
+
+FILE = "controller/client/shapes.py"
+NAMES = {
+    "AttemptView": "Attempt",
+    "ConditionView": "Condition",
+    "ControllerView": "Controller",
+    "DeploymentChange": "Change",
+    "DeploymentView": "Deployment",
+    "EventView": "NumberedEvent",
+    "FormView": "Form",
+    "KeptDeployment": "Stays",
+    "LogChunk": "LogPart",
+    "ParameterFault": "Fault",
+    "PassRecord": "Pass",
+    "Preview": "Plan",
+    "RunView": "Run",
+    "ScheduleView": "Schedule",
+    "SourceView": "Source",
+    "StatusView": "Status",
+    "controller__reconcile__preview__FireTimes": "FireTimeChange",
+}
+"""Public names of shapes whose component in the OpenAPI document has another name."""
+BASES = {"DeploymentDetail": "Deployment", "NumberedEvent": "Event", "RunDetail": "Run"}
+"""Shapes that extend another one."""
+WRAPPED = frozenset({"Faults", "LoginLink", "ReconcileAnswer", "controller__api__http__routes__deployments__FireTimes"})
+"""Answers of which the client returns the only field."""
+_SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
+_HEADER = '''# Generated from the OpenAPI document by `make generate`. Do not edit.
+"""The answers of the HTTP API as types: JSON objects by the names of their fields.
+
+Times are ISO 8601 strings in UTC with `Z`. A later version may add fields to an answer and removes none.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+'''
+
+
+def generate() -> str:
+    """Return the text of the module, formatted as ruff formats it."""
+    document = make_routes(None, None).openapi()
+    schemas: dict[str, Any] = document["components"]["schemas"]
+    shapes = {NAMES.get(component, component): schemas[component] for component in _answers(document)}
+    bases_first = sorted(shapes, key=lambda name: (name in BASES, name))
+    exported = "".join(f'    "{name}",\n' for name in sorted(shapes))
+    classes = (_class_of(name, shapes, schemas) for name in bases_first)
+    return f"{_HEADER}\n__all__ = [\n{exported}]\n\n\n" + "\n\n".join(classes)
+
+
+def _answers(document: dict[str, Any]) -> list[str]:
+    """The components that successful answers consist of, without pages, wrappers and enumerations."""
+    schemas: dict[str, Any] = document["components"]["schemas"]
+    operations = [operation for item in document["paths"].values() for operation in item.values()]
+    waiting: list[Any] = [
+        response
+        for operation in operations
+        for status, response in operation["responses"].items()
+        if status.startswith("2")
+    ]
+    reached: set[str] = set()
+    while waiting:
+        new = set(_references(waiting.pop())) - reached
+        reached |= new
+        waiting += [schemas[component] for component in new]
+    return sorted(
+        component
+        for component in reached - WRAPPED
+        if "properties" in schemas[component] and not component.startswith("Page_")
+    )
+
+
+def _references(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        if isinstance(reference := part.get("$ref"), str):
+            yield reference.rpartition("/")[2]
+        for value in part.values():
+            yield from _references(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _references(value)
+
+
+def _class_of(name: str, shapes: dict[str, Any], schemas: dict[str, Any]) -> str:
+    shape, base = shapes[name], BASES.get(name)
+    fields: dict[str, Any] = shape["properties"]
+    if base is not None:
+        inherited = shapes[base]["properties"]
+        assert inherited.items() <= fields.items(), f"{name} has other fields than {base}"
+        fields = {key: value for key, value in fields.items() if key not in inherited}
+    lines = [f"class {name}({base or 'TypedDict'}):", *_docstring(shape["description"]), ""]
+    return "\n".join([*lines, *(f"    {key}: {_type_of(value, schemas)}" for key, value in fields.items())]) + "\n"
+
+
+def _docstring(text: str) -> list[str]:
+    first, *others = (" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n"))
+    if not others and len(first) <= 110:
+        return [f'    """{first}"""']
+    wrapped = [textwrap.wrap(paragraph, 113, break_on_hyphens=False) for paragraph in (first, *others)]
+    lines = [line for paragraph in wrapped for line in ("", *paragraph)][1:]
+    return [f'    """{lines[0]}', *(f"    {line}" if line else "" for line in lines[1:]), '    """']
+
+
+def _type_of(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        component = schema["$ref"].rpartition("/")[2]
+        if "enum" in schemas[component]:
+            return _type_of(schemas[component], schemas)
+        return NAMES.get(component, component)
+    if "anyOf" in schema:
+        return " | ".join(_type_of(option, schemas) for option in schema["anyOf"])
+    if "enum" in schema:
+        return "Literal[" + ", ".join(f'"{value}"' for value in schema["enum"]) + "]"
+    if schema.get("type") == "array":
+        return f"list[{_type_of(schema['items'], schemas)}]"
+    if schema.get("type") == "object":
+        values = schema.get("additionalProperties", True)
+        return f"dict[str, {'Any' if values is True else _type_of(values, schemas)}]"
+    return _SIMPLE.get(str(schema.get("type")), "Any")
