@@ -114,7 +114,7 @@ def _docstring(text: str) -> list[str]:
 
 def _type_of(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
     if "$ref" in schema:
-        component = schema["$ref"].rpartition("/")[2]
+        component = str(schema["$ref"]).rpartition("/")[2]
         if "enum" in schemas[component]:
             return _type_of(schemas[component], schemas)
         return NAMES.get(component, component)
