@@ -125,7 +125,7 @@ class Controller:
             make_source(location, self.state, working_tree=settings.working_tree), make_renderer(user)
         )
         admission = Admission(self._clock, self._run_ids())
-        self._timetable = Timetable(lambda name: self._engine.look_at(name), self._clock)
+        self._timetable = Timetable(lambda name: self._engine.notify_due(name), self._clock)
         self._engine = Engine(
             store=self._engine_store,
             specifications=PinnedDeployments(self._source, self._engine_store, location.environment),
@@ -191,7 +191,7 @@ class Controller:
             store=self._store,
             clock=self._clock,
             runs=RunOperations(self._store, admission, self._clock, self._engine.wake),
-            look_at=self._engine.look_at,
+            notify_due=self._engine.notify_due,
             reconcile=self._loop.ask,
             check=parameters.check,
         )

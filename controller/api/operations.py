@@ -42,7 +42,7 @@ class Approved:
 class Operations:
     """Carries out requests. Safe to use from several threads; none waits for a pass.
 
-    `runs` grants the wishes about runs, and `look_at` tells the engine that a deployment may have something due.
+    `runs` grants the wishes about runs, and `notify_due` tells the engine that a deployment may have something due.
     `reconcile` asks for a pass. `check` raises for parameters that the flow of a deployment can't be called with.
     """
 
@@ -52,14 +52,14 @@ class Operations:
         store: Store,
         clock: Clock,
         runs: RunOperations,
-        look_at: Callable[[str], None],
+        notify_due: Callable[[str], None],
         reconcile: Callable[[], Future[PassResult]],
         check: Callable[[str, Mapping[str, Any]], None] = lambda _name, _parameters: None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._runs = runs
-        self._look_at = look_at
+        self._look_at = notify_due
         self._check = check
         self.reconcile = reconcile
 

@@ -2,7 +2,7 @@
 
     engine = Engine(store=..., specifications=..., clock=..., admission=..., launcher=..., ...)
     engine.start()
-    engine.look_at("nightly")                      # it may be due
+    engine.notify_due("nightly")                      # it may be due
     Requests(...).trigger(Request(...))            # somebody asked for it
 
 What stands in a run's directory decides what became of it (`recovery`); processes and signals are only hints. This

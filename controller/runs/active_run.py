@@ -1,4 +1,4 @@
-"""One run with a supervisor, as the watchlist keeps it: which descriptor to wait for, and whether it has ended."""
+"""One run with a supervisor, as the monitor keeps it: its descriptor, and whether the supervisor has ended."""
 
 import os
 import selectors
@@ -14,10 +14,11 @@ from controller.runs.executors.local.supervisor.poll import ready
 
 @dataclass(slots=True, kw_only=True)
 class ActiveRun:
-    """`launch` is None for a supervisor that another controller started, or that this one has given up.
+    """A run that is being launched or running.
 
-    `handle` is a pidfd of such a one, once it is known. `ready_by` is when a launch is given up, in seconds of
-    listening. `ended_by_itself`: its supervisor had all that it needs, nobody ended it, and it ended.
+    `launch` is None for a supervisor that another controller started or that this one has given up; `handle` is then
+    its pidfd, once known. `ready_by` is when a launch is given up, in seconds of listening. `ended_by_itself`: the
+    supervisor exited although it lacked nothing and was not stopped.
     """
 
     run: Run
@@ -36,7 +37,7 @@ class ActiveRun:
 
     @property
     def is_going(self) -> bool:
-        """Whether nothing more is to be said to it: only its end is waited for."""
+        """Whether it needs no more messages: the monitor only waits for its end."""
         return self.launch is None or self._is_going
 
     @is_going.setter
@@ -44,17 +45,17 @@ class ActiveRun:
         self._is_going = value
 
     def is_alive(self) -> bool:
-        """Whether its supervisor is known to live."""
+        """Whether its supervisor is known to be running."""
         if self.launch is not None and self.launch.handle is not None:
             return not self.launch.has_ended()
         return self.handle is not None and not ready([self.handle], 0)
 
     def ask_to_end(self) -> None:
-        """Have the supervisor end its flow, as cancelled."""
+        """Ask the supervisor to stop its flow, as cancelled."""
         self._signal(self.handle if self.launch is None else self.launch.handle, signal.SIGTERM)
 
     def kill(self) -> None:
-        """End a supervisor that does not end by itself."""
+        """Kill a supervisor that does not exit on its own."""
         self._signal(self.handle, signal.SIGKILL)
 
     @staticmethod
@@ -64,20 +65,20 @@ class ActiveRun:
                 signal.pidfd_send_signal(handle, number)
 
     def register(self, selector: selectors.BaseSelector | None) -> None:
-        """Have the selector wait for READY, or for the end of the supervisor."""
+        """Register for READY, or for the end of the supervisor."""
         descriptor = self._descriptor()
         if selector is not None and descriptor is not None:
             selector.register(descriptor, selectors.EVENT_READ, self)
 
     def unregister(self, selector: selectors.BaseSelector | None) -> None:
-        """Undo `register`, before the descriptor is another one or closed."""
+        """Undo `register`, before the descriptor changes or is closed."""
         descriptor = self._descriptor()
         if selector is not None and descriptor is not None:
             with suppress(KeyError, ValueError):
                 selector.unregister(descriptor)
 
     def release(self) -> None:
-        """Close what is open of it; a process that was let go goes on."""
+        """Close its descriptors; a process that received GO keeps running."""
         if self.launch is not None:
             self.launch.release()
         if self.handle is not None:

@@ -1,8 +1,9 @@
-"""The thread that carries runs from due to done. It alone starts supervisors and commits outcomes.
+"""The thread that takes runs from their due time to their outcome. Only it starts supervisors and commits outcomes.
 
-Woken by the timetable, by requests and by supervisors; it never waits longer than 10 seconds, nor past the time at
-which a waiting run may start. Each turn: account for what is due, settle what ended, launch what has a place.
-`recovery` decides from the disk; a wake-up is only a hint.
+The timetable, requests and supervisors wake it. It never waits longer than 10 seconds, nor past the time at which a
+waiting run may start. Each turn processes the due times, records the runs that have ended, and launches the next ones:
+the engine asks the queue and passes the runs to the monitor. A wake-up carries no information: `recovery` reads the
+disk.
 """
 
 import contextlib
@@ -39,10 +40,10 @@ LONGEST_RETRY_SECONDS = 10.0
 
 
 class Engine:
-    """Runs what is due. `look_at` and `wake` may be called from any thread.
+    """Runs deployments that are due. `notify_due` and `wake` may be called from any thread.
 
-    `on_tick` is called every 10 seconds, `on_failure` once if the thread has to give up; both on its thread. `storage`
-    may be replaced before it is started.
+    The engine's thread calls `on_tick` every 10 seconds, and `on_failure` once if it has to stop. `storage` may be
+    replaced before `start`.
     """
 
     def __init__(
@@ -66,8 +67,8 @@ class Engine:
         self._on_tick = on_tick
         self._on_failure = on_failure
         self._specifications = specifications
-        self._watchlist = RunMonitor(store, clock, launcher)
-        self._timekeeper = ClockMonitor(store, clock)
+        self._monitor = RunMonitor(store, clock, launcher)
+        self._clock_monitor = ClockMonitor(store, clock)
         self._queue = Queue(store, clock, max_running)
         self.storage = Storage(store, clock)
         self._turns = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
@@ -85,38 +86,38 @@ class Engine:
         self.failure: BaseException | None = None
 
     def start(self) -> None:
-        """Take over the runs of a controller before us, then begin."""
+        """Take over the runs of an earlier controller, then start the thread."""
         self.launcher.open()
-        self._timekeeper.begin()
+        self._clock_monitor.begin()
         self._queue.open()
-        with contextlib.suppress(ResourceError):  # each turn tries it again
-            self._watchlist.recover()
+        with contextlib.suppress(ResourceError):  # each turn retries it
+            self._monitor.recover()
         self.wake()
         self._thread.start()
 
     def drain(self, seconds: float) -> bool:
-        """Launch nothing more, and wait so many seconds for what runs to end; whether nothing is under way now."""
+        """Launch nothing more and wait up to `seconds` for running flows; return whether all have ended."""
         self._draining.set()
         self.wake()
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def stop(self) -> None:
-        """Launch nothing more and return when the thread has ended. Running flows live on."""
+        """Launch nothing more and return when the thread has ended. Running flows continue."""
         self._stopping.set()
         self.wake()
         if self._thread.ident is not None:
             self._thread.join()
         self._exporter.shutdown(cancel_futures=True)
-        self._watchlist.release()
+        self._monitor.release()
 
     def wake(self) -> None:
-        """Take a turn now."""
+        """Start a turn now."""
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_write, b"w")
 
-    def look_at(self, name: str) -> None:
-        """This deployment may have something due."""
+    def notify_due(self, name: str) -> None:
+        """Record that this deployment may be due, and wake the thread."""
         self._due.append(name)
         self.wake()
 
@@ -124,7 +125,7 @@ class Engine:
         try:
             with selectors.DefaultSelector() as selector:
                 selector.register(self._wake_read, selectors.EVENT_READ)
-                self._watchlist.attach(selector)
+                self._monitor.attach(selector)
                 next_tick = self._clock.monotonic() + TICK_SECONDS
                 while not self._stopping.is_set() and not self._is_drained():
                     ready = self._listen(selector, next_tick)
@@ -144,23 +145,23 @@ class Engine:
         self._on_failure()
 
     def _listen(self, selector: selectors.BaseSelector, next_tick: float) -> list[tuple[selectors.SelectorKey, int]]:
-        """Wait for somebody. So long supervisors could be heard; what a turn takes is not theirs to answer for."""
+        """Wait for a wake-up. Only this time counts against supervisors, not the time that a turn takes."""
         began = self._clock.monotonic()
         ready = selector.select(self._pause(next_tick))
-        self._watchlist.listened(self._clock.monotonic() - began)
+        self._monitor.listened(self._clock.monotonic() - began)
         return ready
 
     def _is_drained(self) -> bool:
-        return self._draining.is_set() and not len(self._watchlist)
+        return self._draining.is_set() and not len(self._monitor)
 
     def _pause(self, next_tick: float) -> float:
-        """How many seconds to wait for somebody: until the next tick, or until a run may start."""
+        """Seconds to wait for a wake-up: until the next tick, or until a run may start."""
         seconds = next_tick - self._clock.monotonic()
         if self._next_start is not None:
             seconds = min(seconds, (self._next_start - self._clock.now()).total_seconds())
         if self._launches.left:
             seconds = min(seconds, self._launches.left)
-        if self._watchlist.is_launching:
+        if self._monitor.is_launching:
             seconds = min(seconds, LISTENING_SECONDS)
         return max(0.0, seconds)
 
@@ -172,59 +173,60 @@ class Engine:
         except StateLostError:
             raise
         except (ControllerError, OSError) as error:
-            want = shortage(error) or "StateUnavailable"
-            reason, message = (
-                (error.reason, error.message) if isinstance(error, ControllerError) else (want, str(error))
-            )
+            reason, message = shortage(error) or "StateUnavailable", str(error)
+            if isinstance(error, ControllerError):
+                reason, message = error.reason, error.message
             if self._turns.fail(message):
                 fields = {"reason": reason, "error": message, "retry_in": self._turns.seconds}
-                log.error("Runs can't go on for now", extra=fields)
+                log.error("Runs are suspended for now", extra=fields)
             self.storage.failed(error)
-            # What woke us is still there to be dealt with, and would wake us again at once.
+            # The cause of the wake-up remains and would wake the thread again immediately.
             self._stopping.wait(self._turns.seconds)
             self.wake()
         else:
             if self._turns.succeed():
-                log.info("Runs go on")
+                log.info("Runs continue")
 
     def _take_turn(self, ready: Sequence[ActiveRun], *, is_tick: bool) -> None:
         if is_tick:
             self._due.extend(self._released())
-        if self._timekeeper.look(is_tick=is_tick):
+        if self._clock_monitor.look(is_tick=is_tick):
             self._account()
             self._queue.settle()
         if is_tick:
             self._tick()
-        if self._watchlist.take_turn(ready, self._waiting, everything=is_tick):
-            self._may_wait = True  # somebody has made room, or waits again
+        ended = self._monitor.find_ended(ready, everything=is_tick)
+        self._monitor.commit(ended, self._next_launches(len(self._monitor) - len(ended)))
+        if ended:
+            self._may_wait = True  # a slot is free, or a run waits again
             self.wake()
-        self._note_wants()
+        self._note_shortage()
         self._end_cancelled()
 
     def _tick(self) -> None:
-        """Also what is done now and then. What goes wrong in it keeps no run waiting."""
+        """Do the periodic work. A failure in it delays no run."""
         self._may_wait = True
         try:
             self._on_tick()
         except ControllerError:
             raise
         except Exception:
-            log.exception("What is done every ten seconds failed; it is tried again")
+            log.exception("The periodic work failed; it will be retried")
 
-    def _note_wants(self) -> None:
-        """If launches lacked something, let those that wait say so, and launch nothing for a while."""
-        want = self._watchlist.want
-        if want is not None:
-            self._watchlist.want = None
+    def _note_shortage(self) -> None:
+        """If launches met a shortage, record it on the waiting runs and launch nothing for a while."""
+        lacking = self._monitor.shortage
+        if lacking is not None:
+            self._monitor.shortage = None
             self._may_wait = True
-            if self._launches.fail(want):
-                fields = {"reason": ResourceError.reason, "waiting": want, "retry_in": self._launches.seconds}
-                log.warning("Runs wait: they can't be launched for now", extra=fields)
+            if self._launches.fail(lacking):
+                fields = {"reason": ResourceError.reason, "waiting": lacking, "retry_in": self._launches.seconds}
+                log.warning("Runs wait: they cannot be launched for now", extra=fields)
             with self._store.write() as tx:
-                queues.note_shortage(tx, want)
+                queues.note_shortage(tx, lacking)
         elif self._has_launched and self._launches.failures:
             self._launches.succeed()
-            log.info("Runs are launched again")
+            log.info("Launching runs again")
             with self._store.write() as tx:
                 queues.note_shortage(tx, None)
         self._has_launched = False
@@ -235,7 +237,7 @@ class Engine:
                 self._may_wait = True
 
     def _released(self) -> list[str]:
-        """No schedule says that a hold has come to its end."""
+        """Names of deployments whose hold has ended: no fire time announces that."""
         with self._store.read() as tx:
             return inventory.released(tx, self._clock.now())
 
@@ -251,7 +253,7 @@ class Engine:
             self._due.extendleft(names)
             raise
         except Exception:
-            log.exception("Due times could not be accounted for together; each deployment is tried alone")
+            log.exception("Due times could not be processed together; trying each deployment alone")
             for name in dict.fromkeys(names):
                 self._account_alone(name)
 
@@ -260,29 +262,29 @@ class Engine:
             self._admission.account(tx, names, self._clock.now())
 
     def _account_alone(self, name: str) -> None:
-        """What is wrong with one deployment does not keep the others from running."""
+        """Process one deployment, so that a fault in it does not affect others."""
         try:
             self._account_all([name])
         except Exception:
-            log.exception("The due times of a deployment can't be accounted for", extra={"deployment": name})
+            log.exception("The due times of a deployment cannot be processed", extra={"deployment": name})
 
     def _end_cancelled(self) -> None:
-        """Ask every supervisor to end whose run somebody wants to end: now, and again after a restart."""
+        """Ask the supervisors of cancelled runs to stop: now, and again after a restart."""
         with self._store.read() as tx:
             cancelled = runs.cancelled(tx)
         for run_id in cancelled:
-            self._watchlist.end(run_id)
+            self._monitor.end(run_id)
 
-    def _waiting(self, used: int) -> list[Launchable]:
-        """The runs that can be launched now, while so many places are taken."""
+    def _next_launches(self, used: int) -> list[Launchable]:
+        """Return the runs to launch now, while `used` slots are in use."""
         exported = [revision for revision, future in self._exports.items() if future.done()]
         try:
-            return self._take_waiting(used)
+            return self._take_from_queue(used)
         finally:
-            for revision in exported:  # what was compared for this turn is looked at again in the next
+            for revision in exported:  # the next turn checks it again
                 del self._exports[revision]
 
-    def _take_waiting(self, used: int) -> list[Launchable]:
+    def _take_from_queue(self, used: int) -> list[Launchable]:
         now = self._clock.now()
         is_time = self._next_start is not None and self._next_start <= now
         self._may_wait |= is_time
@@ -290,24 +292,24 @@ class Engine:
         if self._launches.left:
             return []
         if free <= 0 and is_time:
-            self._next_start = None  # the end of a run is what to wait for
+            self._next_start = None  # wait for the end of a run
         if free <= 0 or not self._may_wait or self._draining.is_set():
             return []
         room = room_for_launches()
         waiting, self._next_start = self._queue.take(min(free, max(1, room)))
         if waiting and not room:
-            self._watchlist.want = f"no file descriptors (the limit is {limit()})"
+            self._monitor.shortage = f"no file descriptors (the limit is {limit()})"
             return []
         free = min(free, room)
         self._has_launched = bool(waiting)
-        # Fewer than there are places: until something new comes, there is nothing to look for.
+        # Fewer runs than free slots: until something changes, no other run can start.
         self._may_wait = len(waiting) == free
         prepared = [self._prepare(run) for run in waiting]
         self._may_wait |= None in prepared
         return [one for one in prepared if one is not None]
 
     def _prepare(self, run: Run) -> Launchable | None:
-        """The run with its code; None while it has to wait for that, or can't have it."""
+        """Return the run with its code; None while the code is being exported, or if it is unavailable."""
         try:
             root = self._root(run)
             if root is None:
@@ -316,20 +318,20 @@ class Engine:
         except StateError:
             raise
         except ControllerError as error:
-            self._cannot(run, error, error.message)
+            self._postpone_or_refuse(run, error, error.message)
             return None
         except OSError as error:
-            self._cannot(run, error, f"its code can't be read: {error}")
+            self._postpone_or_refuse(run, error, f"its code cannot be read: {error}")
             return None
         except Exception as error:
-            log.exception("A run can't be prepared", extra={"deployment": run.deployment, "run": run.id})
-            self._cannot(run, error, f"{type(error).__name__}: {error}")
+            log.exception("A run cannot be prepared", extra={"deployment": run.deployment, "run": run.id})
+            self._postpone_or_refuse(run, error, f"{type(error).__name__}: {error}")
             return None
         pycache = root.parent / "pycache" if self._source.is_pinned else None
         return Launchable(run=run, deployment=deployment, root=root, pycache=pycache)
 
     def _root(self, run: Run) -> Path | None:
-        """The code of a run's revision; None while it is being exported or compared, beside this thread."""
+        """Return the code of a run's revision; None while the exporter thread exports or compares it."""
         future = self._exports.get(run.revision)
         if future is None:
             if self._source.has_checkout(run.revision):
@@ -338,23 +340,23 @@ class Engine:
             future.add_done_callback(lambda _: self.wake())
         if not future.done():
             return None
-        # It serves all runs of this turn: what began meanwhile may already be a reason to compare it again.
+        # The result serves all runs of this turn; a run that has started since may require another comparison.
         error = future.exception()
         if error is None:
             return future.result()
-        self._cannot(run, error, error.message if isinstance(error, ControllerError) else str(error))
+        self._postpone_or_refuse(run, error, error.message if isinstance(error, ControllerError) else str(error))
         return None
 
-    def _cannot(self, run: Run, error: BaseException, message: str) -> None:
-        """It waits if the machine is short of something, or the controller stops; else it can't be launched at all."""
+    def _postpone_or_refuse(self, run: Run, error: BaseException, message: str) -> None:
+        """Let the run wait if there is a shortage or the controller stops; otherwise record it as failed."""
         if isinstance(error, StoppingError):
             return
-        if (want := shortage(error)) is not None:
-            self._watchlist.want = want
+        if (lacking := shortage(error)) is not None:
+            self._monitor.shortage = lacking
         else:
             self._refuse(run, message)
 
     def _refuse(self, run: Run, reason: str) -> None:
-        """It can't be launched, and so its place is free for another one."""
-        self._watchlist.refuse(run, reason)
+        """Record the run as failed; its slot is free for another one."""
+        self._monitor.refuse(run, reason)
         self.wake()

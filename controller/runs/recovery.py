@@ -1,7 +1,7 @@
-"""What became of a run that was being launched or running, from what stands in its directory alone.
+"""Recover how an attempt ended, or that it still runs, from the files in its directory alone.
 
-The decision table of docs/runs.md. Called by `monitor` when a supervisor ended, every 10 seconds, and for every such
-run at start-up.
+This is the decision table of docs/runs.md. `monitor` calls it when a supervisor ends, every 10 seconds, and for every
+unfinished run at start.
 """
 
 import contextlib
@@ -30,11 +30,11 @@ class Alive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """The flow ended and its supervisor wrote down how.
+    """The flow ended, and its supervisor recorded how.
 
-    `left_behind`: processes that were killed after the main one had ended. `dropped_bytes`: of output, above the cap.
-    `unenforced`: limits that nothing on this machine sees to. `seconds`: how long it took, whatever was done to the
-    clock meanwhile; None if an earlier version supervised it.
+    `left_behind`: number of processes killed after the main one had ended. `dropped_bytes`: output above the log cap.
+    `unenforced`: limits that this machine cannot enforce. `seconds`: the duration by the monotonic clock; None if an
+    earlier version supervised the run.
     """
 
     state: RunState
@@ -52,7 +52,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """The flow was started, and nobody knows how it ended."""
+    """The flow was started, and its outcome is unknown."""
 
     reason: str
 
@@ -62,7 +62,7 @@ class NotStarted:
     """Proven: no code of this attempt has run."""
 
 
-Verdict = Alive | Finished | Lost | NotStarted
+Recovery = Alive | Finished | Lost | NotStarted
 
 
 _MAX_PID = 1 << 22
@@ -73,15 +73,15 @@ COPIED = "outcome unknown: this state directory is a copy, and the flow was star
 _NOT_A_FILE = "it is not a regular file"
 
 
-def recover(directory: Path, nonce: str, *, same_boot: bool) -> Verdict:
-    """Read the directory of one attempt. The lock is asked first: while it is held, nothing else is final.
+def recover(directory: Path, nonce: str, *, same_boot: bool) -> Recovery:
+    """Read the directory of one attempt. The lock comes first: while a supervisor holds it, nothing else is final.
 
-    Whatever is in the directory, there is a verdict. Raises ResourceError only: this process could not look for now.
+    Any content of the directory gives a result. Raises only ResourceError: this process lacks what it needs to read.
     """
     try:
         lock = _lock_holder(directory / "lock")
         if lock is not None:
-            # A copy made of hard links shares the lock's file: what holds it is the original's.
+            # A copy made with hard links shares the lock file, so the holder belongs to the original.
             if _is_copy(directory):
                 return Lost(reason=COPIED)
             return Alive(pid=lock.pid, started=_may_have_started(directory, nonce))
@@ -90,12 +90,12 @@ def recover(directory: Path, nonce: str, *, same_boot: bool) -> Verdict:
     except (OSError, ValueError) as error:
         return Lost(reason=f"outcome unknown: {_unreadable(error)}")
     if ending is not None:
-        # A flow of the same user can write there. It spoils its own outcome, and nothing else.
+        # A flow of the same user can write there, but it can only falsify its own outcome.
         try:
             _check(ending)
             return _ended(ending)
         except (TypeError, ValueError, OverflowError, OSError, RecursionError):
-            return Lost(reason="outcome unknown: what stands in its directory was not written by its supervisor")
+            return Lost(reason="outcome unknown: its exit file is not valid")
     if _is_copy(directory):
         return Lost(reason=COPIED)
     if started is not None:
@@ -107,8 +107,7 @@ def recover(directory: Path, nonce: str, *, same_boot: bool) -> Verdict:
 def _is_copy(directory: Path) -> bool:
     """Whether the attempt was launched in another state directory, of which this is a copy.
 
-    A copied directory has another inode; one that was moved keeps it, also on another day when devices are numbered
-    anew.
+    A copied directory has another inode. A moved directory keeps its inode, also when device numbers change.
     """
     with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):
         with os.fdopen(_open_regular(directory / "run.json"), "rb") as stream:
@@ -119,7 +118,7 @@ def _is_copy(directory: Path) -> bool:
 
 
 def why_unprepared(directory: Path) -> str | None:
-    """Why this directory of an attempt does not prove that nothing ran; None if what was prepared is still there.
+    """Return why this directory does not prove that nothing ran; None if its prepared files still exist.
 
     Raises ResourceError.
     """
@@ -138,7 +137,7 @@ class _Holder:
 
 
 def _lock_holder(path: Path) -> _Holder | None:
-    """Who holds the lock. Raises OSError for a lock that is not a file, or can't be opened."""
+    """Return the holder of the lock. Raises OSError if the lock is not a file or cannot be opened."""
     try:
         descriptor = _open_regular(path)
     except FileNotFoundError:
@@ -155,7 +154,7 @@ def _lock_holder(path: Path) -> _Holder | None:
 
 
 def _may_have_started(directory: Path, nonce: str) -> bool:
-    """Whether the mark is there, or can't be read."""
+    """Whether `started` exists or cannot be read."""
     try:
         return _mark(directory / "started", nonce) is not None
     except OSError:
@@ -163,14 +162,14 @@ def _may_have_started(directory: Path, nonce: str) -> bool:
 
 
 def read_mark(path: Path, nonce: str) -> dict[str, Any] | None:
-    """What this mark of an attempt says; None if it is not there, can't be read, or is not of this attempt."""
+    """Read `started` or `exit`; None if it is missing, unreadable, or of another attempt."""
     with contextlib.suppress(OSError, ValueError):
         return _mark(path, nonce)
     return None
 
 
 def _mark(path: Path, nonce: str) -> dict[str, Any] | None:
-    """What this mark of this attempt says; None for one that is not there, or is torn. Raises OSError for any other."""
+    """Read `started` or `exit` of this attempt; None if it is missing or incomplete. Raises OSError otherwise."""
     try:
         descriptor = _open_regular(path)
     except FileNotFoundError:
@@ -185,7 +184,7 @@ def _mark(path: Path, nonce: str) -> dict[str, Any] | None:
 
 
 def _open_regular(path: Path) -> int:
-    """Open a regular file to read; a flow could have put something there that blocks, or has no end. Raises OSError."""
+    """Open a regular file; a flow could have put a FIFO or a device there. Raises OSError."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
@@ -199,17 +198,17 @@ def _open_regular(path: Path) -> int:
 
 
 def _unreadable(error: OSError | ValueError) -> str:
-    """Which file of the directory of a run can't be read, and why. Raises ResourceError if that is our own want."""
+    """Name the unreadable file in the directory of a run, and why. Raises ResourceError for a shortage of ours."""
     if (want := shortage(error, with_disk=False)) is not None:
         raise ResourceError(want) from error
     if not isinstance(error, OSError):
-        return f"the directory of the run can't be read: {error}"
+        return f"the directory of the run cannot be read: {error}"
     name = "" if error.filename is None else f"{Path(os.fsdecode(error.filename)).name} in "
-    return f"{name}the directory of the run can't be read: {error.strerror}"
+    return f"{name}the directory of the run cannot be read: {error.strerror}"
 
 
 def _check(ending: dict[str, Any]) -> None:
-    """Raise ValueError for what no supervisor writes."""
+    """Raise ValueError for an `exit` that no supervisor can have written."""
     numbers = (ending.get(name, 0) for name in ("left_behind", "dropped_bytes"))
     codes = (ending.get(name) or 0 for name in ("exit_code", "signal"))
     if ending.get("outcome") not in _OUTCOMES or any(
@@ -239,13 +238,13 @@ def _reason(state: RunState, ending: dict[str, Any]) -> str | None:
     if state is RunState.TIMED_OUT:
         return "it ran longer than its timeout"
     if state is RunState.CANCELLED:
-        return "its supervisor was asked to end it"
+        return "its supervisor received SIGTERM"
     if state is not RunState.FAILED:
         return None
     if ending.get("reason"):
         return str(ending["reason"]).encode("utf-8", "backslashreplace").decode()
     if ending.get("error"):
-        # A flow's message may hold lone surrogates, which no database takes.
+        # A flow's message may contain lone surrogates, which the database rejects.
         return str(ending["error"]).encode("utf-8", "backslashreplace").decode()
     if ending.get("signal") is not None:
         return f"ended by {_name(ending['signal'])} (signal {ending['signal']})"
@@ -253,7 +252,7 @@ def _reason(state: RunState, ending: dict[str, Any]) -> str | None:
 
 
 def _name(number: int) -> str:
-    """What a signal is called: `SIGSEGV`, or `SIGRTMIN+3`."""
+    """Return the name of a signal: `SIGSEGV`, or `SIGRTMIN+3`."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -265,7 +264,7 @@ def _instant(seconds: float | None) -> datetime | None:
 
 
 def _duration(seconds: float | None) -> float | None:
-    """A length of time that a calendar can hold; raises ValueError for anything else."""
+    """Return a duration that a timedelta can hold; raises ValueError otherwise."""
     if seconds is None:
         return None
     if not 0 <= seconds <= timedelta.max.total_seconds():

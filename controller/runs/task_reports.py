@@ -9,7 +9,7 @@ from pathlib import Path
 
 from controller.model.runs import Run
 from controller.model.task_runs import TaskTree
-from controller.runs.recovery import Finished, Lost, Verdict
+from controller.runs.recovery import Finished, Lost, Recovery
 from controller.store import Transaction, task_trees
 from controller.store.task_reports import read_tree
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 Trees = Mapping[tuple[str, int], TaskTree]
 
 
-def read_trees(ended: Iterable[tuple[Run, Path, Verdict]]) -> Trees:
+def read_trees(ended: Iterable[tuple[Run, Path, Recovery]]) -> Trees:
     """The trees of these by run and attempt: of those that ran and told of tasks."""
     found: dict[tuple[str, int], TaskTree] = {}
     for run, directory, verdict in ended:

@@ -100,7 +100,7 @@ def test_a_lock_that_can_not_be_read_ends_its_run_and_nothing_else(
     found = folder.wait_for_end(trigger(folder, "a"))
     assert (found["state"], found["reason"]) == (
         "crashed",
-        "outcome unknown: lock in the directory of the run can't be read: Input/output error",
+        "outcome unknown: lock in the directory of the run cannot be read: Input/output error",
     )
     gate.unlink()
     assert folder.trigger("a")["state"] == "succeeded"
@@ -129,7 +129,7 @@ def test_a_full_disk_is_a_condition_until_there_is_space(
     assert said["Ready"] == ("False", "StorageFull")
     assert said["StorageFull"] == ("True", "StorageFull")
     assert status["deployments"][0]["health"] != "Healthy"
-    until(lambda: controller.output.count("Runs can't go on for now") >= 2, "a second try")
+    until(lambda: controller.output.count("Runs are suspended for now") >= 2, "a second try")
     gate.unlink()
     folder.wait_for_run("a", more=1)
     until(lambda: "StorageFull" not in conditions(folder.status()), "the condition to go")

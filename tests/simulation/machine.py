@@ -14,7 +14,7 @@ from typing import Any
 from controller.model.deployments import Deployment
 from controller.model.queues import EVERYTHING
 from controller.model.runs import Attempt, Run, RunState
-from controller.runs.monitor import NextRuns
+from controller.runs.monitor import Launchable
 from controller.runs.outcomes import outcome_of, record_outcomes, unreported_outcome
 from controller.runs.recovery import Finished
 from controller.store import Store, queues, runs
@@ -78,7 +78,7 @@ class Seen:
     attempt: Attempt
 
 
-class SimulatedWatchlist:
+class SimulatedMonitor:
     """The runs under way. `check` is called with every run that is about to start."""
 
     def __init__(self, store: Store, clock: ManualClock, machine: Machine, fault: Callable[[], None]) -> None:
@@ -87,27 +87,32 @@ class SimulatedWatchlist:
         self._machine = machine
         self._fault = fault
         self._seen: dict[str, Seen] = {}
-        self.want: str | None = None
+        self._ended: list[Run] = []
+        self.shortage: str | None = None
         """Nothing is ever short here."""
 
     def __len__(self) -> int:
-        return len(self._seen)
+        return len(self._seen) + len(self._ended)
 
     def recover(self) -> None:
         """Take over what a controller before us left."""
-        self.take_turn([], lambda _: [], everything=True)
+        self.find_ended([], everything=True)
 
-    def take_turn(self, _ready: Sequence[Any], waiting: NextRuns, *, everything: bool) -> bool:
-        """Hear every supervisor that ended, then launch what has a place. Whether any has ended."""
+    def find_ended(self, _ready: Sequence[Any], *, everything: bool) -> list[Run]:
+        """Record every run whose supervisor has ended; return those."""
         if everything:
             self._take_over()
         before = list(self._seen.values())
         for seen in before:
             self._judge(seen)
-        settled = len(before) > len(self._seen)
-        for one in waiting(len(self._seen)):
-            self._launch(one.run, one.deployment)
-        return settled
+        self._ended = [seen.run for seen in before if seen.run.id not in self._seen]
+        return self._ended
+
+    def commit(self, _ended: Sequence[Run], batch: Sequence[Launchable]) -> None:
+        """Launch these runs."""
+        self._ended = []
+        for launchable in batch:
+            self._launch(launchable.run, launchable.deployment)
 
     def _take_over(self) -> None:
         with self._store.read() as tx:

@@ -48,7 +48,7 @@ def test_an_adopted_run_still_takes_a_place_and_overlaps(world: World) -> None:
     world.stop()
     engine = world.start(max_running=1)
     world.clock.turn(timedelta(hours=1))
-    engine.look_at("slow")
+    engine.notify_due("slow")
 
     def skipped() -> list[str | None]:
         with world.store.read() as tx:
@@ -159,7 +159,7 @@ def test_a_record_that_goes_while_its_flow_runs_holds_up_nothing_else(world: Wor
     run = world.trigger("slow")
     wait_until(lambda: world.log(run))
     shutil.rmtree(world.runs_directory / run.id)
-    engine.look_at("slow")
+    engine.notify_due("slow")
     assert world.run("other").state is RunState.SUCCEEDED
     assert world.find(run).state is RunState.RUNNING
     gate.touch()

@@ -40,11 +40,11 @@ def test_a_due_time_is_run_once(world: World) -> None:
     engine = world.start()
     world.clock.turn(timedelta(hours=1))
     for _ in range(5):
-        engine.look_at("a")
+        engine.notify_due("a")
     wait_until(world.all_runs)
     [run] = world.all_runs()
     assert world.wait(run).state is RunState.SUCCEEDED
-    engine.look_at("a")
+    engine.notify_due("a")
     assert world.run("a").state is RunState.SUCCEEDED
     assert len(world.all_runs()) == 2
     assert world.log(run) == "2026-06-01T13:00:00Z\n"
@@ -58,7 +58,7 @@ def waits(world: World) -> Run:
     world.declare(a=command("a", "echo $CONTROLLER_SCHEDULED_FOR", LATER), b=command("b", "exit 0"))
     engine = world.start()
     world.clock.turn(timedelta(hours=1))
-    engine.look_at("a")
+    engine.notify_due("a")
     wait_until(world.all_runs)
     [run] = world.all_runs()
     assert run.not_before == world.clock.now() + jitter_offset("a", "x", timedelta(minutes=30))
@@ -367,12 +367,12 @@ def test_a_flow_is_replaced_by_its_next_time(world: World) -> None:
     gate = gated(world, "schedules: [{cron: '0 * * * *'}]\noverlap: replace\n")
     engine = world.start()
     world.clock.turn(timedelta(hours=1))
-    engine.look_at("slow")
+    engine.notify_due("slow")
     wait_until(world.all_runs)
     [first] = world.all_runs()
     wait_until(lambda: world.log(first))
     world.clock.turn(timedelta(hours=1))
-    engine.look_at("slow")
+    engine.notify_due("slow")
     wait_until(lambda: len(world.all_runs()) == 2)
     second = world.all_runs()[1]
     wait_until(lambda: world.log(second))

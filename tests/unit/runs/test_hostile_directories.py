@@ -53,7 +53,7 @@ def replace_attempt_by_loop(path: Path) -> None:
 
 
 Spoil = Callable[[Path], None]
-NOT_A_FILE = "can't be read: it is not a regular file"
+NOT_A_FILE = "cannot be read: it is not a regular file"
 STATES: dict[str, tuple[str, Spoil, str]] = {
     "lock is a directory": ("lock", replace_by_directory, f"lock in the directory of the run {NOT_A_FILE}"),
     "lock is a FIFO": ("lock", replace_by_fifo, f"lock in the directory of the run {NOT_A_FILE}"),
@@ -62,9 +62,9 @@ STATES: dict[str, tuple[str, Spoil, str]] = {
     "started is a directory": ("started", replace_by_directory, f"started in the directory of the run {NOT_A_FILE}"),
     "exit is a FIFO": ("exit", replace_by_fifo, f"exit in the directory of the run {NOT_A_FILE}"),
     "exit is a link to a device": ("exit", replace_by_link, f"exit in the directory of the run {NOT_A_FILE}"),
-    "the attempt is a file": ("lock", replace_attempt_by_file, "can't be read: Not a directory"),
-    "the attempt is a link to itself": ("lock", replace_attempt_by_loop, "can't be read: "),
-    "the run is a file": ("lock", replace_run_by_file, "can't be read: Not a directory"),
+    "the attempt is a file": ("lock", replace_attempt_by_file, "cannot be read: Not a directory"),
+    "the attempt is a link to itself": ("lock", replace_attempt_by_loop, "cannot be read: "),
+    "the run is a file": ("lock", replace_run_by_file, "cannot be read: Not a directory"),
 }
 
 
@@ -91,7 +91,7 @@ def test_a_directory_that_is_spoiled_while_its_flow_runs_spoils_nothing_else(wor
     wait_until(lambda: world.log(run))
     [lock] = (world.runs_directory / run.id).glob("*/lock")
     spoil(lock.with_name(file))
-    engine.look_at("slow")
+    engine.notify_due("slow")
     assert world.run("good").state is RunState.SUCCEEDED
     gate.touch()
     found = world.wait(run)

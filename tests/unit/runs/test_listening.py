@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from controller.model.runs import RunState
+from controller.runs.active_run import ActiveRun
 from controller.runs.admission import Request
 from controller.runs.executors.local import launcher
 from controller.runs.executors.local.launcher import Launch, Launcher
@@ -25,15 +26,15 @@ pytestmark = [pytest.mark.integration, pytest.mark.parametrize("start", ["cold"]
 
 
 class Claimed:
-    """One claimed run with a real supervisor, and the watchlist that waits for its READY."""
+    """One claimed run with a real supervisor, and the monitor that waits for its READY."""
 
     def __init__(self, world: World) -> None:
         world.declare(a=command("a", "exit 0"))
         made = Launcher(directory=world.runs_directory, environment={"PATH": PATH}, grace=GRACE)
         self.world = world
-        self.watchlist = RunMonitor(world.store, world.clock, made)
+        self.monitor = RunMonitor(world.store, world.clock, made)
         self.selector = selectors.DefaultSelector()
-        self.watchlist.attach(self.selector)
+        self.monitor.attach(self.selector)
         with world.store.write() as tx:
             self.run = world.admission.request(tx, Request(deployment="a", parameters={}))
 
@@ -41,15 +42,18 @@ class Claimed:
         found = self.world.find(self.run)
         deployment = PinnedDeployments(self.world.source, self.world.store).resolve(found, self.world.clock.now())
         one = Launchable(run=found, deployment=deployment, root=self.world.root, pycache=None)
-        self.watchlist.take_turn([], lambda _: [one], everything=False)
+        self.take_turn([], [one], everything=False)
+
+    def take_turn(self, ready: list[ActiveRun], batch: list[Launchable], *, everything: bool) -> None:
+        self.monitor.commit(self.monitor.find_ended(ready, everything=everything), batch)
 
     def turn(self, *, everything: bool, seconds: float = PATIENCE_SECONDS) -> None:
         ready = self.selector.select(seconds)
-        self.watchlist.take_turn([key.data for key, _ in ready], lambda _: [], everything=everything)
+        self.take_turn([key.data for key, _ in ready], [], everything=everything)
 
     @property
     def launch(self) -> Launch:
-        [watched] = self.watchlist._watched.values()
+        [watched] = self.monitor._watched.values()
         assert watched.launch is not None
         return watched.launch
 
@@ -58,7 +62,7 @@ class Claimed:
 def claimed(world: World) -> Iterator[Claimed]:
     found = Claimed(world)
     yield found
-    found.watchlist.release()
+    found.monitor.release()
     found.selector.close()
 
 
@@ -74,16 +78,16 @@ def test_ready_that_lies_unread_is_read_before_a_supervisor_is_given_up(claimed:
     claimed.claim()
     assert claimed.selector.select(PATIENCE_SECONDS)
     for _ in range(100):
-        claimed.watchlist.listened(READY_SECONDS)
-    claimed.watchlist.take_turn([], lambda _: [], everything=True)
+        claimed.monitor.listened(READY_SECONDS)
+    claimed.take_turn([], [], everything=True)
     assert claimed.world.find(claimed.run).state is RunState.RUNNING
 
 
 def test_a_stall_counts_as_one_look(claimed: Claimed) -> None:
     claimed.claim()
     os.kill(claimed.launch.process.pid, signal.SIGSTOP)  # type: ignore[union-attr]
-    claimed.watchlist.listened(3600.0)
-    claimed.watchlist.take_turn([], lambda _: [], everything=True)
+    claimed.monitor.listened(3600.0)
+    claimed.take_turn([], [], everything=True)
     os.kill(claimed.launch.process.pid, signal.SIGCONT)  # type: ignore[union-attr]
     claimed.turn(everything=False)
     assert claimed.world.find(claimed.run).state is RunState.RUNNING
@@ -97,9 +101,9 @@ def test_a_supervisor_that_we_give_up_is_never_counted_against_its_run(
     for _ in range(MAX_LAUNCHES + 2):
         claimed.claim()
         for _ in range(20):
-            claimed.watchlist.listened(1.0)
-        claimed.watchlist.take_turn([], lambda _: [], everything=True)
-        claimed.watchlist.take_turn([], lambda _: [], everything=True)
+            claimed.monitor.listened(1.0)
+        claimed.take_turn([], [], everything=True)
+        claimed.take_turn([], [], everything=True)
         found = claimed.world.find(claimed.run)
         assert (found.state, found.reason) == (RunState.PENDING, None)
     monkeypatch.undo()
@@ -115,7 +119,7 @@ def test_a_supervisor_that_ends_by_itself_five_times_is_the_end_of_its_run(
     for _ in range(MAX_LAUNCHES):
         assert claimed.world.find(claimed.run).state is RunState.PENDING
         claimed.claim()
-        while len(claimed.watchlist):
+        while len(claimed.monitor):
             claimed.turn(everything=False)
     found = claimed.world.find(claimed.run)
     assert (found.state, found.reason) == (RunState.FAILED, "not launched: its supervisor ended 5 times")
@@ -131,8 +135,8 @@ def test_skips_are_logged_once_and_after_their_commit(world: World, caplog: pyte
         )
     engine = world.start()
     world.clock.turn(timedelta(hours=1))
-    engine.look_at("a")
-    wait_until(lambda: "Runs can't go on for now" in caplog.messages)
+    engine.notify_due("a")
+    wait_until(lambda: "Runs are suspended for now" in caplog.messages)
     assert "Skipped" not in caplog.messages
     with world.store.write() as tx:
         tx.connection.exec_driver_sql("DROP TRIGGER refuse")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from controller.model.runs import RunState
-from controller.runs.recovery import COPIED, Alive, Finished, Lost, NotStarted, Verdict, recover
+from controller.runs.recovery import COPIED, Alive, Finished, Lost, NotStarted, Recovery, recover
 
 NONCE = "aa"
 OURS = json.dumps({"nonce": NONCE, "outcome": "succeeded", "exit_code": 0})
@@ -36,7 +36,7 @@ def lock(directory: Path, how: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def judged(directory: Path, how: str, started: str, ending: str, *, same_boot: bool = True) -> Verdict:
+def judged(directory: Path, how: str, started: str, ending: str, *, same_boot: bool = True) -> Recovery:
     for name, kind in (("started", started), ("exit", ending)):
         content = MARKS[kind]
         if content is not None:
@@ -155,7 +155,7 @@ def test_an_ending_that_no_supervisor_writes_is_none(tmp_path: Path, wrong: dict
     ending = {"nonce": NONCE, "outcome": "succeeded", "exit_code": 0, **wrong}
     (tmp_path / "exit").write_text(json.dumps(ending), encoding="utf-8")
     found = recover(tmp_path, NONCE, same_boot=True)
-    assert found == Lost(reason="outcome unknown: what stands in its directory was not written by its supervisor")
+    assert found == Lost(reason="outcome unknown: its exit file is not valid")
 
 
 @pytest.mark.parametrize("said", ["0", "9" * 31])
