@@ -66,7 +66,7 @@ def test_a_text_in_place_of_tags_becomes_its_items(read: Read) -> None:
 def test_a_command_line_without_an_end_has_a_short_hint(read: Read) -> None:
     assert as_list("x " * 2000) is None
     (finding,) = read(f"name: a\ncommand: {'x ' * 2000}\n").findings
-    assert finding.hint == "write each word of the command as an item of a list"
+    assert finding.hint == "write the command as a list, with one item per word"
 
 
 @pytest.mark.parametrize(
@@ -130,8 +130,8 @@ def test_a_script_that_is_not_in_the_repository_is_a_warning(command: str, path:
 def test_a_script_is_sought_where_the_command_starts() -> None:
     assert files_named("[python, report.py]", directory="reports", reports__report_py="") == ()
     (finding,) = files_named("[python, report.py]", directory="reports", report_py="", reports__other_py="")
-    assert finding.message == "there is no file reports/report.py"
-    assert finding.hint == "commit it, or correct the path: it counts from reports"
+    assert finding.message == "file reports/report.py does not exist"
+    assert finding.hint == "commit it, or correct the path, which is relative to the working directory reports"
 
 
 def test_a_script_of_the_repository_that_is_named_as_a_program_needs_its_folder() -> None:
@@ -167,7 +167,7 @@ def test_a_delimiter_that_is_an_operator_of_a_shell_is_an_ordinary_argument(read
         ("[a, ;, b]", 'write command: [sh, -c, "a ; b"]'),
         ("[A=b, report, x]", "write env: {A: b}, and command: [report, x]"),
         ("[source, env.sh]", 'write command: [sh, -c, "source env.sh"]'),
-        ("[cd, reports]", "write working_directory: and the directory, and the program as the first word"),
+        ("[cd, reports]", "set working_directory to the directory, and start the command with the program"),
     ],
 )
 def test_words_for_a_shell_that_are_not_its_operators_are_found_too(read: Read, command: str, hint: str) -> None:

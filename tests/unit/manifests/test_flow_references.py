@@ -233,7 +233,7 @@ def test_a_working_directory_that_is_not_in_the_revision_is_a_finding_at_its_val
         (finding,) = read(f"name: a\n{target}\nworking_directory: nope\n").findings
         line = 3 + target.count("\n")
         assert at(finding) == ("WorkingDirectoryMissing", line, 20, "$.working_directory")
-        assert finding.message == "there is no directory nope"
+        assert finding.message == "directory nope does not exist"
         assert not found(f"name: a\n{target}\nworking_directory: flows\n")
     assert [code for code, *_ in found("name: a\ncommand: [ls]\nworking_directory: flows/etl.py\n")] == [
         "WorkingDirectoryMissing"
@@ -268,7 +268,7 @@ def test_a_working_directory_that_appears_or_goes_is_noticed_though_no_manifest_
         ("command: [cat]\nenv: {LD_LIBRARY_PATH: 'a b'}", 'write command: [env, "LD_LIBRARY_PATH=a b", cat]'),
         ("flow: f.py:m\nenv: {PYTHONPATH: src}", 'file with: import sys; sys.path.insert(0, "src")'),
         ("flow: f.py:m\nenv: {CONTROLLER_X: a}", "choose another name"),
-        ("flow: f.py:m\nenv: {PATH: /opt/bin}", "the path of the program in command"),
+        ("flow: f.py:m\nenv: {PATH: /opt/bin}", "the full path of the program in command"),
     ],
 )
 def test_a_variable_that_is_not_taken_has_a_hint_with_the_same_effect(text: str, hint: str) -> None:

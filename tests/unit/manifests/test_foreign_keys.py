@@ -133,7 +133,7 @@ def test_what_runs_elsewhere_becomes_what_runs_here(read: Read, written: str, ri
 )
 def test_a_key_beside_the_schedule_belongs_into_it(read: Read, written: str, right: str) -> None:
     hint = hint_of(read, f"{BASE}{written}\n", written.partition(":")[0])
-    assert f"it belongs to a schedule: write {right}" in hint
+    assert f"it belongs in a schedule: write {right}" in hint
     if right.startswith("schedule"):
         assert read(f"{BASE}{right}\n").findings == ()
 
@@ -174,7 +174,7 @@ def test_what_has_no_form_here_says_so(read: Read, key: str, says: str) -> None:
 def test_a_list_below_deployments_is_the_list_itself(read: Read) -> None:
     (finding,) = read("deployments:\n  - {name: a, flow: f.py:m}\n").findings
     assert finding.hint is not None
-    assert finding.hint.startswith("leave out deployments: and write the list itself")
+    assert finding.hint.startswith("remove deployments: and write the list itself")
 
 
 def test_the_name_of_a_dag_becomes_a_name(read: Read) -> None:
@@ -183,7 +183,7 @@ def test_the_name_of_a_dag_becomes_a_name(read: Read) -> None:
 
 @pytest.mark.parametrize("value", ["[[[]]]", "{a: {b: []}}", "null", "1e9", "[]", "{}", "'x'", "true", "-5"])
 def test_any_value_of_a_foreign_key_is_answered(read: Read, value: str) -> None:
-    tables = (foreign_keys._TOP, foreign_keys._TYPES, foreign_keys._GONE_BY_KEY, foreign_keys._INSIDE["schedule"])
+    tables = (foreign_keys._TOP, foreign_keys._TYPES, foreign_keys._REMOVAL_HINT_BY_KEY, foreign_keys._INSIDE["schedule"])
     for key in (*(key for table in tables for key in table), "cron", "retry_delay", "schedule_interval"):
         assert read(f"{BASE}{key}: {value}\nx{key}: 1\n").findings
 
@@ -204,4 +204,4 @@ def test_a_key_of_a_deployment_is_not_sent_into_the_schedule(read: Read, key: st
 
 
 def test_a_hint_does_not_add_a_key_that_is_there_already(read: Read) -> None:
-    assert hint_of(read, f"{BASE}id: b\n", "id") == "remove it: the deployment has name already"
+    assert hint_of(read, f"{BASE}id: b\n", "id") == "remove it: name is already set"

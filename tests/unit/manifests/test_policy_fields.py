@@ -86,7 +86,7 @@ def test_a_secret_is_never_a_value_and_never_repeated(read: Read) -> None:
     state = read(f"{GOOD}secrets: {{PASSWORD: hunter2}}")
     (finding,) = state.findings
     assert finding.code == "WrongType"
-    assert finding.hint == "name where the value comes from: {env: NAME} or {file: /path}"
+    assert finding.hint == "write where the value comes from: {env: NAME} or {file: /path}"
     assert "hunter2" not in finding.message
     assert not state.deployments
 
@@ -129,11 +129,11 @@ def test_a_fault_in_one_part_of_a_policy_hides_none_in_another(read: Read) -> No
         ("overlap: skp", 'overlap must be skip, queue, replace or allow, not "skp"', "did you mean skip?"),
         ("priority: 5000", "priority must be at most 1000", None),
         ("retries: {limit: -1}", "limit must be at least 0", None),
-        ("retries: {limit: x}", "limit must be a whole number, this is text (x)", None),
-        ("retries: {limits: 1}", "there is no key limits here", "did you mean limit?"),
-        ("retries: {delay: 1h, max_delay: 1m}", "max_delay is shorter than delay", None),
-        ("secrets: {A: {vault: x}}", "needs exactly one of env or file", None),
-        ("working_directory: ../x", "../x lies outside the repository", None),
+        ("retries: {limit: x}", "limit must be a whole number, not a string (x)", None),
+        ("retries: {limits: 1}", "unknown key `limits`", "did you mean limit?"),
+        ("retries: {delay: 1h, max_delay: 1m}", "max_delay must not be shorter than delay", None),
+        ("secrets: {A: {vault: x}}", "exactly one of env or file is required", None),
+        ("working_directory: ../x", "../x is outside the repository", None),
     ],
 )
 def test_a_wrong_policy_says_what_is_expected(read: Read, text: str, message: str, hint: str | None) -> None:

@@ -107,7 +107,7 @@ def test_only_the_first_was_renamed_from_what_two_say_that_they_were(read: Read)
     assert set(state.deployments) == {"a", "c"}
     [finding] = state.findings
     assert (finding.code, finding.file, finding.deployment) == ("RenamedTwice", "deployments/b.yaml", "b")
-    assert finding.message.startswith("old was renamed in deployments/a.yaml:")
+    assert finding.message.startswith("the history of old already goes to the deployment at deployments/a.yaml:")
 
 
 def test_a_name_is_taken_by_an_invalid_document_too(read: Read) -> None:

@@ -93,7 +93,7 @@ def test_a_fixed_time_that_meets_clock_changes_is_a_warning_with_the_dates(read:
     found = warning(read, NIGHTLY)
     assert found.message == f"{REPEAT}; {GAP}"
     assert (found.line, found.column, found.path) == (3, 18, "$.schedule.cron")
-    assert found.hint == "choose another time, or say what is meant under dst.gap and dst.repeat"
+    assert found.hint == "choose another time, or set dst.gap and dst.repeat"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_kind_that_is_declared_is_decided(read: Read) -> None:
     only_gap = warning(read, f"{NIGHTLY}, dst: {{repeat: first}}")
     assert only_gap.message == GAP
     assert only_gap.hint is not None
-    assert only_gap.hint.endswith("under dst.gap")
+    assert only_gap.hint.endswith("or set dst.gap")
     assert read(document(f"{NIGHTLY}, dst: {{gap: skip, repeat: both}}")).findings == ()
 
 

@@ -70,7 +70,7 @@ def test_the_cause_of_a_flow_that_is_none_is_said_by_name(content: bytes, says: 
 @pytest.mark.parametrize(
     ("command", "content", "says"),
     [
-        ("[./run.sh]", b"#!/bin/sh\r\necho\r\n", "run.sh:1: the line #! ends with CRLF"),
+        ("[./run.sh]", b"#!/bin/sh\r\necho\r\n", "run.sh:1: the #! line ends with CRLF"),
         ("[./run.sh]", POINTER, "run.sh:1: this is a Git LFS pointer"),
         ("[sh, run.sh]", CONFLICT, "run.sh:2: an unresolved merge conflict"),
         ("[./run.sh]", b"#!/bin/sh\necho\n", None),

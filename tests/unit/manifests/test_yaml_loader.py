@@ -138,7 +138,7 @@ def test_no_key_hides_behind_a_comment_that_ends_where_no_editor_ends_a_line(cha
     (problem,) = load(f"a: 1\n# just a comment{character}b: 2\n".encode()).problems
     assert (problem.code, problem.place) == ("InvalidCharacter", Position(2, 17))
     escape = f"\\u{ord(character):04X}"
-    assert problem.hint == f'write it as "{escape}", in double quotes'
+    assert problem.hint == f'write it as an escape in double quotes: "{escape}"'
     assert values(f'a: "{escape}"') == [{"a": character}]
 
 
@@ -282,7 +282,7 @@ def test_any_mixture_of_signs_gives_documents_or_problems(text: str, as_json: bo
         ('!!int "3"', "write 3"),
         ("!!float 1", "write 1.0"),
         ("!!bool yes", "write true"),
-        ("!Ref x", "write the plain value"),
+        ("!Ref x", "write a plain value without the tag"),
     ],
 )
 def test_the_hint_for_a_tag_keeps_the_value(tagged: str, hint: str) -> None:
@@ -297,14 +297,14 @@ def test_the_hint_for_a_tag_keeps_the_value(tagged: str, hint: str) -> None:
 @pytest.mark.parametrize(
     ("text", "says", "hint"),
     [
-        ("a: {x: :y}", "the mapping { } that begins in line 1 can't begin with :", 'write it in quotes: ":y"'),
-        ("a: {:x: y}", "the mapping { } that begins in line 1", 'write it in quotes: ":x"'),
-        ("a: [:y]", "the list [ ] that begins in line 1 can't begin with :", 'write it in quotes: ":y"'),
-        ("a: {x: [:y]}", "the list [ ] that begins in line 1", 'write it in quotes: ":y"'),
-        ("a: [1, {x: ?}]", "the mapping { } that begins in line 1", 'write it in quotes: "?"'),
-        ("a: {x: [b]\n", "the mapping { } that begins in line 1 is not finished", "close it with }"),
-        ("a: {x: b: c}", "the mapping { } that begins in line 1", "write a value that contains `: ` in quotes"),
-        ("a:\n  [b,\n  'c'd]", "the list [ ] that begins in line 2", "put a comma between two items"),
+        ("a: {x: :y}", "the mapping { } that starts on line 1 can't begin with :", 'write it in quotes: ":y"'),
+        ("a: {:x: y}", "the mapping { } that starts on line 1", 'write it in quotes: ":x"'),
+        ("a: [:y]", "the list [ ] that starts on line 1 can't begin with :", 'write it in quotes: ":y"'),
+        ("a: {x: [:y]}", "the list [ ] that starts on line 1", 'write it in quotes: ":y"'),
+        ("a: [1, {x: ?}]", "the mapping { } that starts on line 1", 'write it in quotes: "?"'),
+        ("a: {x: [b]\n", "the mapping { } that starts on line 1 is not finished", "close it with }"),
+        ("a: {x: b: c}", "the mapping { } that starts on line 1", "put a value that contains `: ` in quotes"),
+        ("a:\n  [b,\n  'c'd]", "the list [ ] that starts on line 2", "separate items with commas"),
     ],
 )
 def test_what_breaks_a_list_or_a_mapping_names_the_one_that_it_stands_in(text: str, says: str, hint: str) -> None:
