@@ -53,7 +53,7 @@ _REMOVAL_HINTS = {
     "spec metadata apiversion jobtemplate template": "remove it, and write the keys of the deployment at the top: "
     "name, flow or command, schedule",
     "depends_on_past wait_for_downstream": "remove it: overlap says what happens to a due time while an earlier run "
-    "is active",
+    "has not finished",
     "env_file envfrom": "remove it, and write each variable under env, or under secrets",
     "on_failure on_success on_retry on_failure_callback on_success_callback on_retry_callback alerts alert email "
     "email_on_failure notify notifications webhook": "remove it: the operator decides who is notified about runs",
