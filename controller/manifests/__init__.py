@@ -3,7 +3,7 @@
 This is the only package that knows YAML and JSON Schema. Data flows from `yaml` through `overlays` (with `merge` and
 `project_file`), `schema_validation` (with `fast_schema` and `schema_messages`) and `build` (with `run_targets`,
 `field_rules`, `schedule_fields` and `policy_fields`) to `reader`. The reconciler, the `runs` package and the commands
-that read manifests use it. Nothing here reads files, the clock, the environment or the network, and bad input never
+that read manifests use it. Nothing here reads files, the clock, the environment or the network, and invalid input never
 raises.
 """
 

@@ -2,7 +2,7 @@
 
 `overlays` calls `build` for documents of manifests. Code that reads deployments back from the state calls
 `build_deployment`, which raises for an invalid document, because it was valid when it was stored. Nothing else here
-raises for bad input.
+raises for invalid input.
 """
 
 from collections.abc import Collection, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Compiles our JSON Schema to plain functions that tell quickly whether a document is valid.
+"""Compiles our JSON Schema to plain functions that quickly check whether a document is valid.
 
 `schema_validation` calls this first, and needs the JSON Schema library only to explain why a document is invalid. Valid
 documents, nearly all of them, take microseconds, and a repository without errors never loads the library. Only the

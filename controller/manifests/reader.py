@@ -1,8 +1,8 @@
 """Reads all manifests of one revision into the desired state that they declare together.
 
 The reconciler and `controller validate` call it. `ManifestReader` has state, but only as a cache. It does not access
-the disk, the clock or the network: files come with their content, and the time is an argument. It never raises for bad
-input.
+the disk, the clock or the network: files come with their content, and the time is an argument. It never raises for
+invalid input.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,7 +1,7 @@
 """Reads the bytes of a manifest into documents and problems. Only this package uses the YAML parser.
 
-`reader` calls it for every changed file, including JSON (YAML 1.2 is a superset). Loading never raises and never takes
-long, whatever the bytes are: sizes are checked first, and building stops as soon as a limit is exceeded.
+`parse_cache` calls it for every changed file, including JSON (YAML 1.2 is a superset). Loading never raises and never
+takes long, whatever the bytes are: sizes are checked first, and building stops as soon as a limit is exceeded.
 """
 
 import re
@@ -51,7 +51,7 @@ class Loaded:
 
 
 def load(content: bytes, *, json: bool = False) -> Loaded:
-    """Return the documents of a file. `json` also accepts JSON's notation of a character as two escapes."""
+    """Return the documents of a file. With `json`, a surrogate pair of escapes is one character, as in JSON."""
     text = _decode(content)
     if isinstance(text, Problem):
         return Loaded(problems=(text,))
@@ -162,7 +162,8 @@ def _documents(builder: TreeBuilder) -> Iterator[Document]:
     if not isinstance(root.value, list):
         yield Document(root=root, problems=problems)
         return
-    shared = tuple(problem for problem in problems if not problem.path)  # of the list itself: they apply to every item
+    # Problems of the list itself apply to every item.
+    shared = tuple(problem for problem in problems if not problem.path)
     by_item: defaultdict[str | int, list[Problem]] = defaultdict(list)
     for problem in problems:
         if problem.path:

@@ -1,6 +1,6 @@
 """Resolves plain (unquoted) YAML scalars with the core schema of YAML 1.2 (section 10.3.2): no dates, no `yes`.
 
-`builder` calls it for every unquoted scalar. It raises for no text.
+`builder` calls it for every unquoted scalar. It never raises.
 """
 
 import json
