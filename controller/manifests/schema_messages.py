@@ -59,9 +59,9 @@ def problems_of(fault: SchemaFault, root: Node) -> Iterator[Problem]:
 
 
 def _unknown_keys(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
-    known = fault.properties
+    allowed_keys = fault.properties
     for key in fault.instance:
-        if key in known:
+        if key in allowed_keys:
             continue
         place = root.key_place((*path, key))
         yield Problem(
@@ -74,16 +74,16 @@ def _unknown_keys(fault: SchemaFault, root: Node, path: Path) -> Iterator[Proble
 
 
 def _key_hint(key: str, fault: SchemaFault, root: Node, path: Path) -> str:
-    known = fault.properties
-    foreign = None if _plain(key) in known else foreign_key_hint(path, key, fault.instance[key], root.value)
-    return foreign or did_you_mean(key, known) or f"valid keys: {', '.join(sorted(known))}"
+    allowed_keys = fault.properties
+    foreign = None if _plain(key) in allowed_keys else foreign_key_hint(path, key, fault.instance[key], root.value)
+    return foreign or did_you_mean(key, allowed_keys) or f"valid keys: {', '.join(sorted(allowed_keys))}"
 
 
-def did_you_mean(word: str, known: Collection[str]) -> str | None:
-    """Return a hint with the word of `known` that resembles `word` most; None if none does."""
+def did_you_mean(word: str, candidates: Collection[str]) -> str | None:
+    """Return a hint with the word of `candidates` that resembles `word` most; None if none does."""
     if len(word) > 40:
         return None
-    near = get_close_matches(_plain(word), known, n=1, cutoff=_NEAR)
+    near = get_close_matches(_plain(word), candidates, n=1, cutoff=_NEAR)
     return f"did you mean {near[0]}?" if near else None
 
 
@@ -127,8 +127,8 @@ def _rank(place: Position) -> tuple[int, Position]:
 
 def _misspelt(fault: SchemaFault, choices: Collection[str]) -> bool:
     """Return whether an unknown key resembles one of `choices`: its own finding suffices, a second would be noise."""
-    known = fault.properties
-    unknown = list(islice((key for key in fault.instance if key not in known), 20))
+    allowed_keys = fault.properties
+    unknown = list(islice((key for key in fault.instance if key not in allowed_keys), 20))
     if not fault.path and any(stands_for(key) in choices or key == "deployments" for key in unknown):
         return True
     return any(len(key) <= 40 and get_close_matches(_plain(key), choices, n=1, cutoff=_NEAR) for key in unknown)
