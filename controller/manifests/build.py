@@ -1,7 +1,8 @@
-"""One document to one deployment, or to everything that is wrong with it.
+"""Builds a deployment from one document, or reports everything that is wrong with the document.
 
-`reader` calls `build` for what was loaded from files; whoever reads back the state calls `build_deployment`.
-Nothing here raises for a bad document but `build_deployment`, whose documents were good once.
+`overlays` calls `build` for documents of manifests. Code that reads deployments back from the state calls
+`build_deployment`, which raises for an invalid document, because it was valid when it was stored. Nothing else here
+raises for invalid input.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -25,11 +26,11 @@ from controller.model.findings import Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
-    """What became of a document: a deployment, unless there is an error in `problems`.
+class BuildResult:
+    """The result for one document: a deployment, unless `problems` has an error.
 
-    `name` is what it calls itself, `identity` the same if nothing is wrong with that name. `place` is where the name
-    is written, or where the document begins; `renamed` the same for `renamed_from`.
+    `name` is the declared name, `identity` the same if that name is valid. `place` is the position of the name, or of
+    the document if it has none; `renamed` likewise for `renamed_from`.
     """
 
     name: str | None
@@ -47,41 +48,41 @@ def build(
     *,
     queues: Collection[str] | None = None,
     flows: Flows | None = None,
-) -> Built:
-    """Check everything that can be checked in one document.
+) -> BuildResult:
+    """Check everything that can be checked in one document, and build its deployment.
 
-    `now` None leaves out whether schedules ever fire, `queues` None whether the queue is one of them, `flows` None
-    whether the flow is there and takes the parameters.
+    Without `now`, schedules that never fire are not reported; without `queues`, unknown queues are not; without
+    `flows`, missing flows and wrong parameters are not.
     """
     root = document.root
-    draft = ValidationContext(root, ())
-    known = {problem.place[:3] for problem in document.problems}
-    shape = (problem for problem in check_shape(root) if problem.place[:3] not in known)
-    draft.problems += [*document.problems, *shape]
+    context = ValidationContext(root, ())
+    reported = {problem.place[:3] for problem in document.problems}
+    shape = (problem for problem in check_shape(root) if problem.place[:3] not in reported)
+    context.problems += [*document.problems, *shape]
     if queues is not None:
-        check_queue(draft, queues)
-    deployment = _deployment(draft, file, now, flows) if isinstance(root.value, dict) else None
-    name = draft.value.get("name")
-    identity = draft.get("name")
-    return Built(
+        check_queue(context, queues)
+    deployment = _deployment(context, file, now, flows) if isinstance(root.value, dict) else None
+    name = context.value.get("name")
+    identity = context.get("name")
+    return BuildResult(
         name=name if isinstance(name, str) else None,
         identity=identity if isinstance(identity, str) else None,
         place=root.at(("name",)).place,
         renamed=root.at(("renamed_from",)).place,
         deployment=deployment,
-        problems=tuple(draft.problems),
+        problems=tuple(context.problems),
     )
 
 
 def build_deployment(document: Mapping[str, Any], file: str, line: int) -> Deployment:
-    """The deployment that a stored document describes. Raises StateError if it is not valid (any more)."""
+    """Return the deployment of a stored document. Raises StateError if the document is not valid (any more)."""
     built = build(Document(root=Node(dict(document), Position(line, 1))), file, None)
     if built.deployment is None:
         first = next(problem for problem in built.problems if problem.severity is Severity.ERROR)
         name = shorten(built.name or "without a name")
         raise StateError(
-            f"the stored deployment {name} of {file} is not valid: {first.message}",
-            hint="it was stored by another version of the controller, or damaged",
+            f"the stored deployment {name} from {file} is not valid: {first.message}",
+            hint="another version of the controller stored it, or it is damaged",
         )
     return built.deployment
 
@@ -89,41 +90,41 @@ def build_deployment(document: Mapping[str, Any], file: str, line: int) -> Deplo
 def check_parts(
     root: Node, problems: Iterable[Problem], queues: Collection[str], now: datetime | None
 ) -> tuple[Problem, ...]:
-    """Everything that is wrong with a partial deployment, beginning with these problems of its shape."""
-    draft = ValidationContext(root, tuple(problems))
-    check_queue(draft, queues)
-    _parts(draft, "", now)
-    return tuple(draft.problems)
+    """Return the problems of a partial deployment, starting with these problems of its shape."""
+    context = ValidationContext(root, tuple(problems))
+    check_queue(context, queues)
+    _read_fields(context, "", now)
+    return tuple(context.problems)
 
 
-def _parts(draft: ValidationContext, file: str, now: datetime | None) -> tuple[Target | None, dict[str, Any]]:
-    """What it runs, and the other fields of a Deployment that are more than copied."""
-    target = read_target(draft, file)
-    check_rules(draft)
-    schedules = read_schedules(draft, now)
-    said = draft.get("timeout")
-    timeout = None if said is None else read_duration(draft, ("timeout",), said)
-    policies = read_policies(draft)
-    directory = read_working_directory(draft)
+def _read_fields(context: ValidationContext, file: str, now: datetime | None) -> tuple[Target | None, dict[str, Any]]:
+    """Return the target, and the fields of a Deployment that are converted rather than copied."""
+    target = read_target(context, file)
+    check_rules(context)
+    schedules = read_schedules(context, now)
+    length = context.get("timeout")
+    timeout = None if length is None else read_duration(context, ("timeout",), length)
+    policies = read_policies(context)
+    directory = read_working_directory(context)
     return target, {"schedules": schedules, "timeout": timeout, "working_directory": directory, **policies}
 
 
-def _deployment(draft: ValidationContext, file: str, now: datetime | None, flows: Flows | None) -> Deployment | None:
-    target, parts = _parts(draft, file, now)
+def _deployment(context: ValidationContext, file: str, now: datetime | None, flows: Flows | None) -> Deployment | None:
+    target, fields = _read_fields(context, file, now)
     if flows is not None and isinstance(target, FlowTarget):
-        check_flow(draft, target, flows)
+        check_flow(context, target, flows)
     elif flows is not None and isinstance(target, CommandTarget):
-        check_command_files(draft, target, parts["working_directory"], flows)
+        check_command_files(context, target, fields["working_directory"], flows)
     if flows is not None:
-        check_working_directory(draft, parts["working_directory"], flows)
-    if target is None or any(problem.severity is Severity.ERROR for problem in draft.problems):
+        check_working_directory(context, fields["working_directory"], flows)
+    if target is None or any(problem.severity is Severity.ERROR for problem in context.problems):
         return None
-    document = {key: value for key, value in draft.value.items() if key != "environments"}
+    document = {key: value for key, value in context.value.items() if key != "environments"}
     return Deployment(
         name=document["name"],
         target=target,
         file=file,
-        line=_first_line(draft.root),
+        line=_first_line(context.root),
         document=document,
         spec_digest=digest(document),
         description=document.get("description", ""),
@@ -132,11 +133,11 @@ def _deployment(draft: ValidationContext, file: str, now: datetime | None, flows
         parameters=document.get("parameters", {}),
         suspend=document.get("suspend", False),
         env=document.get("env", {}),
-        **parts,
+        **fields,
     )
 
 
 def _first_line(root: Node) -> int:
-    """Where the document begins; what was merged into it doesn't count."""
-    own = (place.line for place in root.keys.values() if not place.file and not place.within)
-    return min(own, default=root.place.line)
+    """Return the first line of the document itself, ignoring keys that were merged into it."""
+    lines = (place.line for place in root.keys.values() if not place.file and not place.within)
+    return min(lines, default=root.place.line)

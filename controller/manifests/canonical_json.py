@@ -1,6 +1,6 @@
-"""One text per JSON value, whatever order its keys were written in: what digests are made of.
+"""Canonical JSON for digests: the same bytes for the same value, regardless of the order of its keys.
 
-`build` and `schedule_fields` call it. Changing it changes every digest, and with it makes every deployment look edited.
+`build` and `schedule_fields` call it. Any change here changes every digest, so every deployment would look edited.
 """
 
 import hashlib
@@ -9,11 +9,11 @@ from typing import Any
 
 
 def canonical_json(value: Any) -> bytes:
-    """`value` as UTF-8 JSON with sorted keys and no white space."""
+    """Return `value` as UTF-8 JSON with sorted keys and no white space."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode()
 
 
 def digest(value: Any) -> str:
-    """`sha256:…` of the canonical JSON of `value`."""
+    """Return the SHA-256 of the canonical JSON of `value`, as `sha256:…`."""
     return "sha256:" + hashlib.sha256(canonical_json(value)).hexdigest()

@@ -1,7 +1,8 @@
-"""Which schedule has a fixed time that the clocks leave out, or show twice, within a year?
+"""Warns about schedules with a fixed local time that a clock change skips or repeats within the next year.
 
-`schedule_fields` asks about every sound schedule. Whoever declares the policy for gaps or for repeats has decided, and
-is not told. Ten thousand schedules that say the same are looked at once.
+`schedule_fields` calls it for every valid schedule. It does not warn about a kind of change (`gap`,
+`repeat`) for which the document declares a policy under `dst`. Results are cached: identical schedules are evaluated
+only once.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,50 +18,51 @@ from controller.schedules import MOST_CHANGES, DstTransition, clock_changes, des
 _WARNING = Severity.WARNING
 AHEAD = timedelta(days=365)
 _NAMED = 3
-"""Dates that a message names: a zone has two a year, and a year from now may hold one more."""
+"""Dates that a message lists: a zone usually has two changes a year, and the next 365 days may include a third."""
 
 
-def warn_of_clock_changes(
-    draft: ValidationContext, path: Path, schedule: Schedule, decided: Collection[str], now: datetime
+def warn_about_clock_changes(
+    context: ValidationContext, path: Path, schedule: Schedule, decided: Collection[str], now: datetime
 ) -> None:
-    """Add one warning at the rule of the schedule, at `path`, if it meets changes in the year after `now`.
+    """Add one warning at the schedule's rule, at `path`, if clock changes affect it within a year after `now`.
 
-    `decided` are the kinds, `gap` and `repeat`, that the document declares a policy for.
+    `decided` are the kinds of change (`gap`, `repeat`) for which the document declares a policy.
     """
     if schedule.timezone == "UTC" and not isinstance(schedule.rule, RRule):
         return
-    met = _met(schedule.rule, schedule.timezone, schedule.dst, schedule.start, schedule.end, now)
-    found = [change for change in met if change.kind not in decided]
-    if found:
-        hint = f"choose another time, or say what is meant under {_keys(found)}"
-        message = _message(found, is_cut=len(met) >= MOST_CHANGES)
-        draft.add("ClockChange", message, _place(draft, path, schedule.rule, found[0]), hint=hint, severity=_WARNING)
+    rule = schedule.rule
+    affecting = _affecting_changes(rule, schedule.timezone, schedule.dst, schedule.start, schedule.end, now)
+    changes = [change for change in affecting if change.kind not in decided]
+    if changes:
+        hint = f"choose another time, or set {_keys(changes)}"
+        message = _message(changes, is_cut=len(affecting) >= MOST_CHANGES)
+        context.add("ClockChange", message, _place(context, path, rule, changes[0]), hint=hint, severity=_WARNING)
 
 
 @lru_cache(maxsize=1024)
-def _met(
+def _affecting_changes(
     rule: Rule, timezone: str, dst: Dst, start: datetime | None, end: datetime | None, now: datetime
 ) -> tuple[DstTransition, ...]:
     schedule = Schedule(id="", rule=rule, timezone=timezone, dst=dst, start=start, end=end)
     return tuple(clock_changes(schedule, now, now + AHEAD))
 
 
-def _message(found: Sequence[DstTransition], *, is_cut: bool) -> str:
-    """The first change of each date, and how many there are besides."""
-    dates = {change.local.date(): change for change in reversed(found)}
+def _message(changes: Sequence[DstTransition], *, is_cut: bool) -> str:
+    """Return the first change on each date, and the number of further changes."""
+    dates = {change.local.date(): change for change in reversed(changes)}
     named = [describe_change(change) for change in list(dates.values())[::-1][:_NAMED]]
-    more = len(found) - len(named)
+    more = len(changes) - len(named)
     if more:
         named.append(f"and {'at least ' if is_cut else ''}{more} more")
     return "; ".join(named)
 
 
-def _keys(found: Sequence[DstTransition]) -> str:
-    return " and ".join(sorted({f"dst.{change.kind}" for change in found}))
+def _keys(changes: Sequence[DstTransition]) -> str:
+    return " and ".join(sorted({f"dst.{change.kind}" for change in changes}))
 
 
-def _place(draft: ValidationContext, path: Path, rule: Rule, change: DstTransition) -> Path:
-    """The rule itself; of a list of times, the one that is meant."""
-    if isinstance(rule, At) and isinstance(draft.root.at(path).value, list):
+def _place(context: ValidationContext, path: Path, rule: Rule, change: DstTransition) -> Path:
+    """Return the path of the affected time in a list of times, or else of the rule."""
+    if isinstance(rule, At) and isinstance(context.root.at(path).value, list):
         return (*path, rule.times.index(change.local))
     return path

@@ -1,4 +1,4 @@
-"""One document out of the text of a manifest, as its author wrote it. `controller restore` calls it."""
+"""Extracts one document from the text of a manifest, as its author wrote it. Used by `controller restore`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from controller.manifests.yaml.loader import load
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excerpt:
-    """The document and its text: the whole file with its comments where the file holds nothing else (`is_whole`)."""
+    """A document and its text. If it is the only one (`is_whole`), the text is the whole file with its comments."""
 
     document: dict[str, Any]
     text: str
@@ -17,8 +17,8 @@ class Excerpt:
 
 
 def excerpt(content: bytes, name: str, *, json: bool = False) -> Excerpt | None:
-    """The document of this name; None if the file has none, or can't be read. Never raises."""
-    documents = [one.root.value for one in load(content, json=json).documents]
+    """Return the document of this name; None if the file has none or can't be read. Never raises."""
+    documents = [document.root.value for document in load(content, json=json).documents]
     for document in documents:
         if isinstance(document, dict) and document.get("name") == name:
             if len(documents) == 1:

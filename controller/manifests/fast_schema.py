@@ -1,8 +1,8 @@
-"""A quick yes or no to "does this document have the shape?": our JSON Schema compiled to plain functions.
+"""Compiles our JSON Schema to plain functions that quickly check whether a document is valid.
 
-`schema_validation` asks here first, and the JSON Schema library only for the reasons of a no: good documents, nearly
-all of them, cost microseconds, and a repository without faults never loads the library. Only the keywords that our
-schema uses are known, any other is refused; a test holds both against each other.
+`schema_validation` calls this first, and needs the JSON Schema library only to explain why a document is invalid. Valid
+documents, nearly all of them, take microseconds, and a repository without errors never loads the library. Only the
+keywords that our schemas use are supported; any other raises. A test compares the two validators.
 """
 
 import math
@@ -16,7 +16,7 @@ _ANNOTATIONS = frozenset({"$schema", "$id", "title", "description", "examples", 
 
 
 class Compiler:
-    """Compiles the parts of one schema; `definitions` are what its references point at."""
+    """Compiles the parts of one schema. References are resolved in its `definitions`."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._schema = schema
@@ -24,17 +24,17 @@ class Compiler:
         self._whole: Check | None = None
 
     def compile(self, schema: Mapping[str, Any]) -> Check:
-        """The check of `schema`. Raises ValueError for a keyword that is not known here."""
+        """Return the check for `schema`. Raises ValueError for an unsupported keyword."""
         if schema.get("$ref") == "#":
-            return self._again
+            return self._check_whole
         if reference := schema.get("$ref"):
             return self.compile(self._definitions[reference.removeprefix("#/definitions/")])
         parts = [self._keyword(key, rule, schema) for key, rule in schema.items() if key not in _ANNOTATIONS]
         checks = tuple(part for part in parts if part is not None)
         return checks[0] if len(checks) == 1 else _every(checks)
 
-    def _again(self, value: Any) -> bool:
-        """The check of the whole schema, of a value inside."""
+    def _check_whole(self, value: Any) -> bool:
+        """Check `value` against the whole schema; compiled on first use, because the reference `#` is recursive."""
         if self._whole is None:
             self._whole = self.compile(self._schema)
         return self._whole(value)
@@ -48,17 +48,17 @@ class Compiler:
             return _SIMPLE[key](rule)
         if key in ("oneOf", "allOf", "not", "items", "propertyNames"):
             return self._nested(key, rule)
-        raise ValueError(f"the schema uses {key}, which is not known here")
+        raise ValueError(f"the schema uses the unsupported keyword {key}")
 
     def _fields(self, schema: Mapping[str, Any]) -> Check:
-        known = {key: self.compile(rule) for key, rule in schema.get("properties", {}).items()}
-        others = schema.get("additionalProperties", True)
-        other: Check = (lambda _: bool(others)) if isinstance(others, bool) else self.compile(others)
+        checks = {key: self.compile(rule) for key, rule in schema.get("properties", {}).items()}
+        additional = schema.get("additionalProperties", True)
+        fallback: Check = (lambda _: bool(additional)) if isinstance(additional, bool) else self.compile(additional)
 
         def fields(value: Any) -> bool:
             if isinstance(value, dict):
                 for key, item in value.items():
-                    if not known.get(key, other)(item):
+                    if not checks.get(key, fallback)(item):
                         return False
             return True
 
@@ -106,8 +106,8 @@ def _required(rule: list[str]) -> Check:
 
 def _dependencies(rule: Mapping[str, list[str]]) -> Check:
     def complete(value: Any) -> bool:
-        present = [needed for key, needed in rule.items() if key in value] if isinstance(value, dict) else []
-        return all(other in value for needed in present for other in needed)
+        required = [keys for key, keys in rule.items() if key in value] if isinstance(value, dict) else []
+        return all(key in value for keys in required for key in keys)
 
     return complete
 

@@ -1,6 +1,6 @@
-"""Where is each field of a deployment written? In its document, in an overlay of it, or in controller.yaml.
+"""Finds where each field of a deployment is written: in its document, in an overlay, or in controller.yaml.
 
-`queries` asks for the page of a deployment. It reads what `overlays` reads, and judges nothing.
+The `queries` package calls it for the page of a deployment. It merges documents as `overlays` does, without validation.
 """
 
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from controller.manifests.project_file import read_project
 from controller.manifests.yaml.loader import load
 from controller.model.snapshots import ManifestFile, RefusedFile, is_json
 
-_OTHER_NAMES = {"flow": ("flow_location", "flow_name"), "schedules": ("schedule",)}
-"""Fields of a document as it is in force, and by which keys else they may be written."""
+_ALIASES = {"flow": ("flow_location", "flow_name"), "schedules": ("schedule",)}
+"""Fields of an applied document that may be written under other keys, with those keys."""
 
 
 class SourceLocation(NamedTuple):
-    """A line, from 1, of a file from the repository root."""
+    """A line, from 1, of a file given by its path from the repository root."""
 
     file: str
     line: int
@@ -32,15 +32,15 @@ def field_places(
     environment: str | None,
     now: datetime,
 ) -> Mapping[str, SourceLocation]:
-    """The places of the fields of the document of this name in `file`; empty if it has none. Never raises."""
+    """Return the location of each field of the document `name` in `file`; empty if it has none. Never raises."""
     settings = read_project(project, now)
     for document in load(content, json=is_json(file)).documents:
         value = document.root.value
         if isinstance(value, dict) and value.get("name") == name:
             keys = render(document.root, settings, environment).keys
-            found = {key: SourceLocation(place.file or file, place.line) for key, place in keys.items()}
-            for key, others in _OTHER_NAMES.items():
-                written = [found[other] for other in others if other in found]
-                found.update({key: written[0]} if written and key not in found else {})
-            return found
+            locations = {key: SourceLocation(place.file or file, place.line) for key, place in keys.items()}
+            for key, aliases in _ALIASES.items():
+                written = [locations[alias] for alias in aliases if alias in locations]
+                locations.update({key: written[0]} if written and key not in locations else {})
+            return locations
     return {}

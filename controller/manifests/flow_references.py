@@ -1,7 +1,7 @@
-"""Is the flow of a document there, and does it take these parameters? Asks `flow_analysis`, and places what it says.
+"""Checks that the flow of a document exists and accepts its parameters, and adds positions to the problems found.
 
-`build` calls `check_flow` for every document that names a flow, `reader` makes one `Flows` for each revision. Nothing
-is imported or run: the code is read as text, as it is at the revision of the manifests.
+`build` calls `check_flow` for every document that names a flow; `reader` creates one `Flows` per revision.
+`flow_analysis` reads the code as text, at the same revision as the manifests; nothing is imported or executed.
 """
 
 from collections import OrderedDict
@@ -15,84 +15,86 @@ from controller.model.deployments import FlowTarget
 from controller.model.findings import Severity
 from controller.model.snapshots import Code, CodeFile
 
-_REMEMBERED = 256
-_REMEMBERED_BYTES = 1 << 20
-"""Of Python files as they are on disk: in the form in which they are asked, some are two hundred times larger."""
+_MAX_CACHED = 256
+_MAX_CACHED_BYTES = 1 << 20
+"""Limit for the size of the files on disk. Analysed, some take two hundred times as much memory."""
 
 
-class Modules:
-    """The Python files that were asked for last, by digest."""
+class ModuleCache:
+    """A cache of analysed Python files by digest, which evicts the least recently used."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, tuple[flow_analysis.Module, int]] = OrderedDict()
+        self._entries: OrderedDict[str, tuple[flow_analysis.Module, int]] = OrderedDict()
         self._bytes = 0
 
     def get(self, digest: str) -> flow_analysis.Module | None:
-        """The file with this digest, if it is remembered."""
-        if digest not in self._kept:
+        """Return the file with this digest, or None if it is not cached."""
+        if digest not in self._entries:
             return None
-        self._kept.move_to_end(digest)
-        return self._kept[digest][0]
+        self._entries.move_to_end(digest)
+        return self._entries[digest][0]
 
-    def put(self, digest: str, module: flow_analysis.Module, size: int) -> None:
-        """Remember a file that was not, of `size` bytes."""
-        self._kept[digest] = module, size
+    def add(self, digest: str, module: flow_analysis.Module, size: int) -> None:
+        """Cache a file of `size` bytes that is not cached yet."""
+        self._entries[digest] = module, size
         self._bytes += size
-        while len(self._kept) > _REMEMBERED or self._bytes > _REMEMBERED_BYTES:
-            _, (_, forgotten) = self._kept.popitem(last=False)
-            self._bytes -= forgotten
+        while len(self._entries) > _MAX_CACHED or self._bytes > _MAX_CACHED_BYTES:
+            _, (_, evicted) = self._entries.popitem(last=False)
+            self._bytes -= evicted
 
 
 class Flows:
-    """The flows of one revision. `modules` outlive it: what is known of a file holds as long as its digest does.
+    """The flows and files of one revision. `modules` is keyed by digest and shared by all revisions.
 
-    `known` are paths that will be asked for, to be looked up together. `is_whole` False: it may not be the whole
-    repository, and nobody can say that a file is missing.
+    `expected` are paths that will be needed; they are looked up together. If `is_whole` is False, the code may be
+    only a part of the repository, so missing files are not reported.
     """
 
-    def __init__(self, code: Code, modules: Modules, known: Iterable[str] = (), *, is_whole: bool = True) -> None:
+    def __init__(
+        self, code: Code, modules: ModuleCache, expected: Iterable[str] = (), *, is_whole: bool = True
+    ) -> None:
         self.is_whole = is_whole
         self._code = code
         self._modules = modules
         self._files: dict[str, CodeFile | None] = {}
-        self._asked: dict[str, str | None] = {}
-        self._found: dict[FlowTarget, flow_analysis.Flow | flow_analysis.Problem | None] = {}
-        self._look_up(set(known))
+        self._dependencies: dict[str, str | None] = {}
+        self._flows: dict[FlowTarget, flow_analysis.Flow | flow_analysis.Problem | None] = {}
+        self._look_up(set(expected))
 
     def find(self, target: FlowTarget) -> flow_analysis.Flow | flow_analysis.Problem | None:
-        """The flow that is meant, or why there is none; None if there is no such file. Raises SourceError."""
+        """Return the flow of `target`, or why there is none; None if its file does not exist. Raises SourceError."""
         file = self._file(target.path)
-        self._asked[target.path] = _digest(file)
-        if target not in self._found:
-            self._found[target] = None if file is None else self._read(target.path, file).find(target.name)
-        return self._found[target]
+        self._dependencies[target.path] = _digest(file)
+        if target not in self._flows:
+            self._flows[target] = None if file is None else self._read(target.path, file).find(target.name)
+        return self._flows[target]
 
     def has_directory(self, path: str) -> bool:
-        """Whether there is such a directory. Raises SourceError."""
-        found = self._file(f"{path}/")
-        self._asked[f"{path}/"] = _digest(found)
-        return found is not None
+        """Return whether the directory `path` exists. Raises SourceError."""
+        directory = self._file(f"{path}/")
+        self._dependencies[f"{path}/"] = _digest(directory)
+        return directory is not None
 
-    def has(self, path: str) -> bool:
-        """Whether there is a file at `path`. Raises SourceError."""
+    def has_file(self, path: str) -> bool:
+        """Return whether there is a file at `path`. Raises SourceError."""
         file = self._file(path)
-        self._asked[path] = _digest(file)
+        self._dependencies[path] = _digest(file)
         return file is not None
 
     def content(self, path: str) -> bytes:
-        """The content of a file that is there; nothing of one that is too large. Raises SourceError."""
+        """Return the content of an existing file; empty if it is refused or too large. Raises SourceError."""
         file = self._file(path)
         if file is None or file.refusal or file.size > flow_analysis.MAX_BYTES:
             return b""
         return self._code.read(path)
 
-    def take(self) -> Mapping[str, str | None]:
-        """Which files were asked for since the last time, with their digests."""
-        taken, self._asked = self._asked, {}
-        return taken
+    def take_dependencies(self) -> Mapping[str, str | None]:
+        """Return the paths looked up since the last call, with their digests (None: does not exist)."""
+        dependencies, self._dependencies = self._dependencies, {}
+        return dependencies
 
-    def are(self, digests: Mapping[str, str | None]) -> bool:
-        """Whether these files still have these digests."""
+    def are_unchanged(self, digests: Mapping[str, str | None]) -> bool:
+        """Return whether all these paths still have these digests."""
         return all(_digest(self._file(path)) == digest for path, digest in digests.items())
 
     def _file(self, path: str) -> CodeFile | None:
@@ -101,105 +103,108 @@ class Flows:
         return self._files[path]
 
     def _look_up(self, paths: Iterable[str]) -> None:
-        wanted = list(paths)
-        found = self._code.find(wanted) if wanted else {}
-        self._files.update({path: found.get(path) for path in wanted})
+        missing = list(paths)
+        files = self._code.find(missing) if missing else {}
+        self._files.update({path: files.get(path) for path in missing})
 
     def _read(self, path: str, file: CodeFile) -> flow_analysis.Module:
         if file.refusal:
             return flow_analysis.refused_module(file.refusal)
         if file.size > flow_analysis.MAX_BYTES:
             return flow_analysis.unread_module()
-        known = self._modules.get(file.digest)
-        if known is None:
-            known = flow_analysis.read_module(self._code.read(path))
-            self._modules.put(file.digest, known, file.size)
-        return known
+        module = self._modules.get(file.digest)
+        if module is None:
+            module = flow_analysis.read_module(self._code.read(path))
+            self._modules.add(file.digest, module, file.size)
+        return module
 
 
-def check_flow(draft: ValidationContext, target: FlowTarget, flows: Flows) -> None:
-    """Add what is wrong with the flow and, where it is found, with the parameters that it would get."""
-    found = flows.find(target)
-    key = "flow" if "flow" in draft.value else "flow_location"
-    if found is None:
+def check_flow(context: ValidationContext, target: FlowTarget, flows: Flows) -> None:
+    """Add the problems of the flow and, if it exists, of the parameters for it."""
+    flow = flows.find(target)
+    key = "flow" if "flow" in context.value else "flow_location"
+    if flow is None:
         if flows.is_whole:
-            _missing_file(draft, target, key)
+            _missing_file(context, target, key)
         return
-    if isinstance(found, flow_analysis.Problem):
+    if isinstance(flow, flow_analysis.Problem):
         at = "flow_name" if target.name is not None and key == "flow_location" else key
-        message = f"{target.path}:{found.line}: {found.message}"
-        draft.add(found.code.value, message, (at,), hint=found.hint)
+        message = f"{target.path}:{flow.line}: {flow.message}"
+        context.add(flow.code.value, message, (at,), hint=flow.hint)
         return
-    if draft.clean(("parameters",)):
-        _check_parameters(draft, found)
+    if context.is_clean(("parameters",)):
+        _check_parameters(context, flow)
 
 
-def check_working_directory(draft: ValidationContext, directory: str, flows: Flows) -> None:
-    """Add that the working directory is not in the repository; empty is the repository itself."""
+def check_working_directory(context: ValidationContext, directory: str, flows: Flows) -> None:
+    """Add a problem if the working directory is not in the repository. An empty `directory` is the root."""
     if directory and not flows.has_directory(directory) and flows.is_whole:
-        hint = "commit a file in it, or correct the path: it counts from the repository root"
-        message = f"there is no directory {shorten(directory, 200)}"
-        draft.add("WorkingDirectoryMissing", message, ("working_directory",), hint=hint)
+        hint = "commit a file in it, or correct the path, which is relative to the repository root"
+        message = f"directory {shorten(directory, 200)} does not exist"
+        context.add("WorkingDirectoryMissing", message, ("working_directory",), hint=hint)
 
 
-def _missing_file(draft: ValidationContext, target: FlowTarget, key: str) -> None:
-    hint = "commit it, or correct the path: it counts from the repository root"
+def _missing_file(context: ValidationContext, target: FlowTarget, key: str) -> None:
+    hint = "commit it, or correct the path, which is relative to the repository root"
     if key == "flow_location":
-        hint = "commit it, or correct the path: it counts from this file"
-    draft.add("FlowFileMissing", f"there is no file {shorten(target.path, 200)}", (key,), hint=hint)
+        hint = "commit it, or correct the path, which is relative to this file"
+    context.add("FlowFileMissing", f"file {shorten(target.path, 200)} does not exist", (key,), hint=hint)
 
 
-def _check_parameters(draft: ValidationContext, flow: flow_analysis.Flow) -> None:
-    """Every schedule makes a call of its own. Without any, what is missing may still come with a trigger."""
-    own: dict[str, Any] = draft.value.get("parameters") or {}
-    calls = list(_calls(draft))
-    lacking: dict[flow_analysis.ParameterProblem, list[Path]] = {}
-    seen: set[tuple[Path, str]] = set()
-    for path, given in calls or [((), {})]:
-        for problem in flow_analysis.check(flow, {**own, **given}):
+def _check_parameters(context: ValidationContext, flow: flow_analysis.Flow) -> None:
+    """Check the parameters of each schedule's call.
+
+    Without schedules, a missing parameter is only a warning, because a trigger may supply it.
+    """
+    shared: dict[str, Any] = context.value.get("parameters") or {}
+    calls = list(_calls(context))
+    missing: dict[flow_analysis.ParameterProblem, list[Path]] = {}
+    reported: set[tuple[Path, str]] = set()
+    for path, overrides in calls or [((), {})]:
+        for problem in flow_analysis.check(flow, {**shared, **overrides}):
             if problem.code is flow_analysis.ParameterCode.MISSING:
-                lacking.setdefault(problem, []).append(path)
+                missing.setdefault(problem, []).append(path)
                 continue
-            place = (*(path if problem.path[:1] and problem.path[0] in given else ()), "parameters", *problem.path)
-            if (place, problem.message) not in seen:
-                seen.add((place, problem.message))
-                _add(draft, problem, place)
-    for problem, paths in lacking.items():
+            place = (*(path if problem.path[:1] and problem.path[0] in overrides else ()), "parameters", *problem.path)
+            if (place, problem.message) not in reported:
+                reported.add((place, problem.message))
+                _add(context, problem, place)
+    for problem, paths in missing.items():
         everywhere = len(paths) == max(len(calls), 1)
-        for path in [_mapping(draft)] if everywhere else paths:
-            _add(draft, problem, path, severity=Severity.ERROR if calls else Severity.WARNING)
+        for path in [_parameters_path(context)] if everywhere else paths:
+            _add(context, problem, path, severity=Severity.ERROR if calls else Severity.WARNING)
 
 
-def _calls(draft: ValidationContext) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    """The path of each schedule with the parameters that it gives; without those whose parameters are no mapping."""
-    listed = draft.value.get("schedules")
+def _calls(context: ValidationContext) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Yield the path of each schedule with its own parameters, except for schedules whose parameters are invalid."""
+    listed = context.value.get("schedules")
     places: list[Path] = [("schedule",)]
     places += [("schedules", index) for index in range(len(listed) if isinstance(listed, list) else 0)]
     for path in places:
-        said = draft.root.find(path)
-        if said is not None and isinstance(said.value, dict) and draft.clean((*path, "parameters")):
-            yield path, said.value.get("parameters") or {}
+        node = context.root.find(path)
+        if node is not None and isinstance(node.value, dict) and context.is_clean((*path, "parameters")):
+            yield path, node.value.get("parameters") or {}
 
 
-def _mapping(draft: ValidationContext) -> Path:
-    return ("parameters",) if "parameters" in draft.value else ()
+def _parameters_path(context: ValidationContext) -> Path:
+    return ("parameters",) if "parameters" in context.value else ()
 
 
 def _add(
-    draft: ValidationContext,
+    context: ValidationContext,
     problem: flow_analysis.ParameterProblem,
     path: Path,
     *,
     severity: Severity = Severity.ERROR,
 ) -> None:
     is_name = problem.code in (flow_analysis.ParameterCode.UNKNOWN, flow_analysis.ParameterCode.POSITIONAL_ONLY)
-    draft.add(
+    context.add(
         problem.code.value,
         problem.message,
         path,
         hint=problem.hint,
         at_key=is_name and bool(problem.path),
-        lacking=(problem.missing, "parameters") if problem.missing else (),
+        missing=(problem.missing, "parameters") if problem.missing else (),
         severity=severity,
     )
 

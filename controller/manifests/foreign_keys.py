@@ -1,7 +1,7 @@
-"""What did somebody mean who wrote a key of Prefect, Airflow, Dagu, Kubernetes, GitHub Actions, crontab or compose?
+"""Hints for keys and values from Prefect, Airflow, Dagu, Kubernetes, GitHub Actions, crontab, systemd or compose.
 
-`schema_messages` asks for keys that the format does not have, and for values of another type than a key takes. A hint
-says what to write, on one line of YAML that is valid where the key stood.
+`schema_messages` calls it for unknown keys and for values of the wrong type. A hint says what to write instead, as one
+line of YAML that is valid in the same place.
 """
 
 import json
@@ -37,9 +37,9 @@ from controller.manifests.foreign_values import (
 from controller.manifests.yaml.nodes import Path
 from controller.schedules import spoken_schedule
 
-_LONGEST = 300
+_MAX_HINT = 300
 _PROCESS = "runs are processes on the controller's machine"
-_GONE = {
+_REMOVAL_HINTS = {
     "flow_runner infrastructure infra_overrides job_variables runner container docker image executor runs_on "
     "service_account serviceaccountname build pull push": f"remove it: {_PROCESS}; see resources, env, secrets and "
     "working_directory",
@@ -47,104 +47,104 @@ _GONE = {
     "work_pool work_pool_name pool work_queue work_queue_name": "remove it, or write queue: NAME for a queue "
     "that controller.yaml declares under queues",
     "steps jobs tasks stages depends_on depends dependson needs dag upstream downstream": "remove it: a deployment "
-    "runs one flow or one command; call the steps from one flow, in their order",
+    "runs one flow or one command; call the steps in order from one flow",
     "requirements requirements_txt pip packages dependencies pip_packages conda": "remove it: install packages in "
     "the Python environment that the controller runs in",
     "spec metadata apiversion jobtemplate template": "remove it, and write the keys of the deployment at the top: "
     "name, flow or command, schedule",
-    "depends_on_past wait_for_downstream": "remove it: overlap says what becomes of a time while an earlier run goes "
-    "on",
+    "depends_on_past wait_for_downstream": "remove it: overlap says what happens to a due time while an earlier run "
+    "has not finished",
     "env_file envfrom": "remove it, and write each variable under env, or under secrets",
     "on_failure on_success on_retry on_failure_callback on_success_callback on_retry_callback alerts alert email "
-    "email_on_failure notify notifications webhook": "remove it: the operator decides who is told about runs",
+    "email_on_failure notify notifications webhook": "remove it: the operator decides who is notified about runs",
     "default_args": "remove it, and write retries, timeout and parameters at the top",
     "triggers trigger events event preconditions precondition": "remove it: a deployment runs by its schedule, or when "
     "it is triggered",
     "python python_version interpreter venv virtualenv uv poetry": "remove it: flows run in the Python environment "
     "that the controller runs in",
-    "args arguments argv": "remove it: write arguments of a program as items of command, and those of a flow as "
-    "parameters: {name: value}",
+    "args arguments argv": "remove it: write the arguments of a program as items of command, and those of a flow "
+    "as parameters: {name: value}",
     "user group run_as_user permissions": "remove it: the operator decides which user runs the flows",
-    "on_boot_sec on_startup_sec": "remove it: nothing starts with the machine; a schedule names times",
+    "on_boot_sec on_startup_sec": "remove it: runs start at the times of a schedule, not at boot",
     "persistent": "remove it, or write catchup: {policy: latest}",
-    "accuracy_sec": "remove it: a run starts at its time",
+    "accuracy_sec": "remove it: a run starts at its due time",
     "prefect_version definitions": "remove it",
-    "shell": "remove it: no shell runs a command; where one is needed, write command: [bash, -c, …]",
-    "cwd workdir working_dir dir": "remove it, or write working_directory: and a path from the repository root",
+    "shell": "remove it: no shell runs a command; if you need one, write command: [bash, -c, …]",
+    "cwd workdir working_dir dir": "remove it, or set working_directory to a path relative to the repository root",
 }
-_GONE_BY_KEY = {key.replace("_", ""): hint for keys, hint in _GONE.items() for key in keys.split()}
+_REMOVAL_HINT_BY_KEY = {key.replace("_", ""): hint for keys, hint in _REMOVAL_HINTS.items() for key in keys.split()}
 
 
 def foreign_key_hint(path: Path, key: str, value: Any, document: Any) -> str | None:
-    """The hint for a key that is unknown at `path`; None if nobody is known to write it there."""
+    """Return the hint for an unknown key below `path`; None if no other program uses that key."""
     word = plain_key(key)
     place = path[-1] if path and isinstance(path[-1], str) else path[-2] if len(path) > 1 else ""
     if not path:
-        return _of_deployment(word, value, document)
+        return _deployment_hint(word, value, document)
     table = _INSIDE.get(str(place), {})
-    found = table.get(word)
-    return None if found is None else _entry(*found, value)
+    entry = table.get(word)
+    return None if entry is None else _entry_hint(*entry, value)
 
 
 def stands_for(key: str) -> str | None:
-    """The key of a deployment that an unknown top-level key is meant to be."""
+    """Return the key of the format that corresponds to an unknown top-level key; None if there is none."""
     return _TOP.get(plain_key(key), (None,))[0]
 
 
 def foreign_type_hint(path: Path, value: Any) -> str | None:
-    """The hint for a value of the wrong type at `path`; None if it is like nothing that is known."""
+    """Return the hint for a value of the wrong type at `path`; None if its meaning is unknown."""
     if len(path) == 2 and path[0] == "schedules":
         inner = schedule_of(value)
-        return f"write {_flow(inner)}" if inner else None
+        return f"write {_yaml(inner)}" if inner else None
     if path == ("schedule",) and (value is None or str(value).strip().lower() in NO_SCHEDULE):
         return "remove it: a deployment without a schedule runs when it is triggered"
     if path == ("schedule", "cron") and isinstance(value, list):
         rules = schedules_of(value)
-        return _within(f"instead of schedule, write {_several(rules)}") if rules else None
+        return _if_short(f"instead of schedule, write {_rules_entry(rules)}") if rules else None
     if path in (("schedule",), ("schedules",)) and isinstance(value, list | dict):
         rules = schedules_of(value)
-        written = _several(rules) if path == ("schedule",) and rules else f"schedules: {_flow(rules)}"
-        return _within(f"write {written}") if rules else None
+        written = _rules_entry(rules) if path == ("schedule",) and rules else f"schedules: {_yaml(rules)}"
+        return _if_short(f"write {written}") if rules else None
     if path[-1:] in (("interval",), ("timeout",), ("start_deadline",), ("delay",), ("max_delay",), ("jitter",)):
-        return _entry(str(path[-1]), duration_of, value)
+        return _entry_hint(str(path[-1]), duration_of, value)
     builder = _TYPES.get(str(path[-1])) if len(path) == 1 else None
-    return None if builder is None else _entry(str(path[0]), builder, value)
+    return None if builder is None else _entry_hint(str(path[0]), builder, value)
 
 
-def _of_deployment(word: str, value: Any, document: Any) -> str | None:
+def _deployment_hint(word: str, value: Any, document: Any) -> str | None:
     if word == "deployments" and isinstance(value, list):
-        return "leave out deployments: and write the list itself; a file holds one deployment or a list of them"
+        return "remove deployments: and write the list itself; a file holds one deployment or a list of them"
     if word in RULES or word in _SCHEDULE_WORDS:
         return _schedule_hint(word, value, document)
     if word in ("retrydelay", "retrydelayseconds"):
-        return _entry("retries", lambda said: {"limit": _limit_beside(document), **delay_of(said)}, value)
-    found = _TOP.get(word)
-    if found is not None:
-        return _beside(found[0], _entry(*found, value), document) or _GONE_BY_KEY.get(word)
+        return _entry_hint("retries", lambda delay: {"limit": _retry_limit(document), **delay_of(delay)}, value)
+    entry = _TOP.get(word)
+    if entry is not None:
+        return _unless_set(entry[0], _entry_hint(*entry, value), document) or _REMOVAL_HINT_BY_KEY.get(word)
     if word == "on":
-        return _of_github(value)
-    if word in SCHEDULE_KEYS or (word in _INSIDE["schedule"] and word not in _GONE_BY_KEY):
-        return _into_schedule(word, value, document)
-    return _GONE_BY_KEY.get(word)
+        return _github_hint(value)
+    if word in SCHEDULE_KEYS or (word in _INSIDE["schedule"] and word not in _REMOVAL_HINT_BY_KEY):
+        return _schedule_key_hint(word, value, document)
+    return _REMOVAL_HINT_BY_KEY.get(word)
 
 
-def _beside(key: str, hint: str | None, document: Any) -> str | None:
-    """The hint for a key whose right form is `key`, which the document may have already."""
+def _unless_set(key: str, hint: str | None, document: Any) -> str | None:
+    """Return `hint`, or that the key must go if the document already has `key`, its counterpart in the format."""
     if hint is None or not isinstance(document, dict) or key not in document:
         return hint
-    return f"remove it: the deployment has {key} already"
+    return f"remove it: {key} is already set"
 
 
-def _of_github(value: Any) -> str | None:
-    """The hint for `on:` of a GitHub workflow, as far as it holds a schedule."""
+def _github_hint(value: Any) -> str | None:
+    """Return the hint for `on:` of a GitHub workflow: its schedules, if any."""
     rules = schedules_of(value.get("schedule")) if isinstance(value, dict) else []
     if not rules:
         return "remove it: a deployment runs by its schedule, or when it is triggered"
-    return _within(f"write {_several(rules)}")
+    return _if_short(f"write {_rules_entry(rules)}")
 
 
-def _several(rules: list[dict[str, Any]]) -> str:
-    return f"schedule: {_flow(rules[0])}" if len(rules) == 1 else f"schedules: {_flow(rules)}"
+def _rules_entry(rules: list[dict[str, Any]]) -> str:
+    return f"schedule: {_yaml(rules[0])}" if len(rules) == 1 else f"schedules: {_yaml(rules)}"
 
 
 def _schedule_hint(word: str, value: Any, document: Any) -> str | None:
@@ -154,49 +154,49 @@ def _schedule_hint(word: str, value: Any, document: Any) -> str | None:
         rule = {word: value} if word in RULES and isinstance(value, str | int | float | list) else schedule_of(value)
     if not rule:
         return "remove it: a deployment without a schedule runs when it is triggered" if value is None else None
-    zone = next((said for key, said in _items(document) if plain_key(key) in ("timezone", "tz")), None)
+    zone = next((value for key, value in _items(document) if plain_key(key) in ("timezone", "tz")), None)
     if isinstance(zone, str):
         rule = {**rule, "timezone": zone}
-    return f"write schedule: {_flow(rule)}"
+    return f"write schedule: {_yaml(rule)}"
 
 
-def _into_schedule(word: str, value: Any, document: Any) -> str | None:
-    """A key of a schedule that stands beside it."""
+def _schedule_key_hint(word: str, value: Any, document: Any) -> str | None:
+    """Return the hint for a key of a schedule that was written at the top level."""
     key, builder = _INSIDE["schedule"].get(word, (SCHEDULE_KEYS.get(word, word), _same))
     try:
         inner = builder(value)
     except ValueError:
         return None
-    said = document.get("schedule") if isinstance(document, dict) else None
-    rule = dict(said) if isinstance(said, dict) else schedule_of(said)
+    schedule = document.get("schedule") if isinstance(document, dict) else None
+    rule = dict(schedule) if isinstance(schedule, dict) else schedule_of(schedule)
     rule = rule or next(
-        (schedule_of(found) for name, found in _items(document) if plain_key(name) in _SCHEDULE_WORDS), {}
+        (schedule_of(entry) for name, entry in _items(document) if plain_key(name) in _SCHEDULE_WORDS), {}
     )
     if inner is None:
         return None
     if rule and key not in rule:
-        return _within(f"it belongs to a schedule: write schedule: {_flow({**rule, key: inner})}")
-    return _within(f"it belongs to a schedule: write {key}: {_flow(inner)} beside its cron, interval, rrule or at")
+        return _if_short(f"it belongs in a schedule: write schedule: {_yaml({**rule, key: inner})}")
+    return _if_short(f"it belongs in a schedule: write {key}: {_yaml(inner)} beside its cron, interval, rrule or at")
 
 
-def _entry(key: str, builder: Builder, value: Any) -> str | None:
+def _entry_hint(key: str, builder: Builder, value: Any) -> str | None:
     try:
         inner = builder(value)
     except (TypeError, ValueError, AttributeError, KeyError):
         return None
-    return None if inner is None else _within(f"write {key}: {_flow(inner)}")
+    return None if inner is None else _if_short(f"write {key}: {_yaml(inner)}")
 
 
-def _within(hint: str) -> str | None:
-    return hint if len(hint) <= _LONGEST else None
+def _if_short(hint: str) -> str | None:
+    return hint if len(hint) <= _MAX_HINT else None
 
 
-def _flow(value: Any) -> str:
-    """`value` as YAML on one line."""
+def _yaml(value: Any) -> str:
+    """Return `value` as YAML on one line."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{yaml_word(str(key))}: {_flow(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{yaml_word(str(key))}: {_yaml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_flow, value)) + "]"
+        return "[" + ", ".join(map(_yaml, value)) + "]"
     return yaml_word(value) if isinstance(value, str) else json.dumps(value)
 
 
@@ -208,8 +208,8 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _limit_beside(document: Any) -> int:
-    counts = [count_of(said) for key, said in _items(document) if _TOP.get(plain_key(key), ("",))[0] == "retries"]
+def _retry_limit(document: Any) -> int:
+    counts = [count_of(value) for key, value in _items(document) if _TOP.get(plain_key(key), ("",))[0] == "retries"]
     own = dict(_items(document)).get("retries")
     return next((count for count in [*counts, count_of(own) if own is not None else None] if count), 1)
 

@@ -1,7 +1,7 @@
-"""What does a value of another program's key stand for here: a schedule, a length of time, a number of retries?
+"""Converts values of other programs' keys to values of our format: schedules, durations, retries and so on.
 
-`foreign_keys` calls it for hints. Each function answers with the value to write, with None where nothing is known to
-be meant, or raises ValueError.
+`foreign_keys` calls these functions for its hints. Each returns the value to write, or returns None or raises
+ValueError if it can't tell what the value means.
 """
 
 import json
@@ -15,7 +15,7 @@ from controller.model.schedules import Cron
 from controller.schedules import odd_steps, parse_duration, spoken_length, spoken_schedule
 
 _LEAST_SECONDS = 60
-"""A smaller number in place of a schedule may mean minutes or hours."""
+"""A smaller number in place of a schedule is ambiguous: it may mean minutes or hours."""
 _NAME = re.compile(r"[^a-z0-9]+")
 RULES = ("cron", "interval", "rrule", "at")
 _OVERLAPS = {"forbid": "skip", "replace": "replace", "allow": "allow", "enqueue": "queue", "cancel_new": "skip"}
@@ -28,37 +28,37 @@ _COUNTS = frozenset({"limit", "max", "attempts", "maxattempts", "maxretries", "c
 _DELAYS = frozenset({"delay", "intervalsec", "delayseconds", "interval", "retrydelay", "retrydelayseconds"})
 
 Builder = Callable[[Any], Any]
-"""From the value that was written to the one to write; None where there is none."""
+"""Converts the value that was written to the value to write; None if there is none."""
 
 
 def plain_key(word: str) -> str:
-    """The key without what differs between snake_case, kebab-case and camelCase."""
+    """Return the key in a form that is the same for snake_case, kebab-case and camelCase."""
     return word.replace("-", "").replace("_", "").lower()
 
 
 def schedules_of(value: Any) -> list[dict[str, Any]]:
-    """The schedules that a list, or a mapping of names, means; none if one of them is unknown."""
+    """Return the schedules that a list, or a mapping by name, means; empty if any of them is not recognized."""
     if isinstance(value, dict):
         named = [{"id": str(key), **inner} for key, inner in value.items() if isinstance(inner, dict)]
-        if named and len(named) == len(value) and all(any(rule in one for rule in RULES) for one in named):
+        if named and len(named) == len(value) and all(any(rule in schedule for rule in RULES) for schedule in named):
             return named
         value = [value]
     if not isinstance(value, list):
         value = [value]
-    found = [_whole_rule(item) for item in value]
-    return found if all(found) else []
+    rules = [_complete_rule(item) for item in value]
+    return rules if all(rules) else []
 
 
-def _whole_rule(value: Any) -> dict[str, Any]:
-    """A schedule as it stands if it is one already, or what a short form of one means."""
+def _complete_rule(value: Any) -> dict[str, Any]:
+    """Return the schedule itself, without unknown keys, if it has a rule; otherwise the meaning of a short form."""
     if isinstance(value, dict) and any(isinstance(value.get(rule), str | int | float) for rule in RULES):
-        known = {"id", "parameters", "suspend", *RULES, *SCHEDULE_KEYS.values()}
-        return {key: item for key, item in value.items() if key in known}
+        keys = {"id", "parameters", "suspend", *RULES, *SCHEDULE_KEYS.values()}
+        return {key: item for key, item in value.items() if key in keys}
     return schedule_of(value)
 
 
 def schedule_of(value: Any) -> dict[str, Any]:
-    """The schedule that a short form means: an expression, a length of time, a mapping of the two."""
+    """Return the schedule that a short form means (an expression, a duration, or a mapping of one); empty if none."""
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str | dict):
         value = value[0]
     if isinstance(value, dict):
@@ -74,11 +74,11 @@ def schedule_of(value: Any) -> dict[str, Any]:
 
 
 def _named_schedule(text: str) -> dict[str, Any]:
-    """The schedule of a text that is no duration: an expression, a rule, a date, or words."""
+    """Return the schedule of a string that is not a duration: an expression, a rule, a date, or plain English."""
     if text.lower() in NO_SCHEDULE:
         return {}
-    if said := spoken_schedule(text):
-        return dict(said)
+    if schedule := spoken_schedule(text):
+        return dict(schedule)
     if (length := spoken_length(text)) is not None:
         return {"interval": length}
     if re.match(r"(?i)(RRULE|DTSTART|FREQ)\b", text):
@@ -89,50 +89,50 @@ def _named_schedule(text: str) -> dict[str, Any]:
 
 
 def _cron_of(text: str) -> dict[str, Any]:
-    """The schedule of a cron expression; what another program's expression means stands in the hint of its error."""
+    """Return the schedule of a cron expression. For a foreign expression, it is parsed from the hint of the error."""
     try:
         odd_steps(Cron(expression=text))
     except ScheduleError as error:
-        found = re.findall(r'(cron|interval|timezone): (?:"([^"]+)"|([\w/+.-]+))', error.hint or "")
-        said: dict[str, Any] = {}
-        for key, quoted, plain in found:
-            said.setdefault(key, quoted or plain)
-        return said if "cron" in said or "interval" in said else {}
+        matches = re.findall(r'(cron|interval|timezone): (?:"([^"]+)"|([\w/+.-]+))', error.hint or "")
+        rule: dict[str, Any] = {}
+        for key, quoted, plain in matches:
+            rule.setdefault(key, quoted or plain)
+        return rule if "cron" in rule or "interval" in rule else {}
     return {"cron": text}
 
 
 def count_of(value: Any) -> int | None:
-    """How many more attempts: a number, or what a mapping of another program says."""
+    """Return the number of retries, from a number or from a mapping of another program."""
     if isinstance(value, dict):
-        value = next((said for key, said in value.items() if plain_key(key) in _COUNTS), 3)
+        value = next((number for key, number in value.items() if plain_key(key) in _COUNTS), 3)
     return int(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
 
 
 def retries_of(value: Any) -> dict[str, Any] | None:
-    """The `retries` that a number, or a retry policy, means."""
+    """Return the `retries` that a number or a retry policy means."""
     count = count_of(value)
     if count is None or count < 0:
         return None
-    found: dict[str, Any] = {"limit": min(count, 100)}
+    retries: dict[str, Any] = {"limit": min(count, 100)}
     if isinstance(value, dict):
-        delay = next((said for key, said in value.items() if plain_key(key) in _DELAYS), None)
-        found |= {} if delay is None else delay_of(delay)
-    return found
+        delay = next((length for key, length in value.items() if plain_key(key) in _DELAYS), None)
+        retries |= {} if delay is None else delay_of(delay)
+    return retries
 
 
 def delay_of(value: Any) -> dict[str, Any]:
-    """The delay between attempts, of the seconds, the text or the list of growing delays of another program."""
+    """Return the `delay` (and `backoff`) of retries, from seconds, a string, or a list of growing delays in seconds."""
     if isinstance(value, list) and value and all(isinstance(item, int | float) for item in value):
-        grown = value[1] / value[0] if len(value) > 1 and value[0] else 1
+        factor = value[1] / value[0] if len(value) > 1 and value[0] else 1
         return {
             "delay": value[0],
-            **({"backoff": float(f"{grown:.3g}") if grown % 1 else int(grown)} if 1 < grown <= 100 else {}),
+            **({"backoff": float(f"{factor:.3g}") if factor % 1 else int(factor)} if 1 < factor <= 100 else {}),
         }
     return {"delay": duration_of(value)}
 
 
 def duration_of(value: Any) -> Any:
-    """The duration that a text, or a mapping such as {minutes: 10}, means; what can't be said here is an error."""
+    """Return the duration that a string, or a mapping such as {minutes: 10}, means. Raises ValueError if none."""
     if isinstance(value, dict):
         value = " ".join(f"{number} {unit}" for unit, number in value.items())
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -147,12 +147,12 @@ def duration_of(value: Any) -> Any:
 
 
 def duration_in(unit: str) -> Builder:
-    """From a number in `unit` to a duration; a text is a duration of its own."""
+    """Return a builder that converts a number in `unit` to a duration; a string is read as a complete duration."""
     return lambda value: f"{value:.15g}{unit}" if isinstance(value, int | float) else duration_of(value)
 
 
 def overlap_of(value: Any) -> str | None:
-    """The `overlap` that a limit of concurrent runs, or a policy for them, means."""
+    """Return the `overlap` that a limit or a policy for concurrent runs means."""
     if isinstance(value, dict):
         if str(value.get("collision_strategy", "")).lower() == "cancel_new":
             return "skip"
@@ -163,17 +163,17 @@ def overlap_of(value: Any) -> str | None:
 
 
 def name_of(value: Any) -> str | None:
-    """The name of a deployment that is nearest to a title."""
+    """Return the valid deployment name that is closest to a title."""
     return _NAME.sub("-", value.lower()).strip("-")[:63].strip("-") or None
 
 
 def flow_of(value: Any) -> str | None:
-    """The `flow` of an entry point in a file."""
+    """Return the `flow` for an entry point such as `flow.py:main`."""
     return value if re.fullmatch(r"[^:]+\.py:[^:]+", value) else None
 
 
 def command_of(value: Any) -> Any:
-    """The `command` of a command line, a script or a list of words."""
+    """Return the `command` for a command line, a Python script or a list of words."""
     if isinstance(value, list):
         return [str(word) for word in value] or None
     if re.fullmatch(r"\S+\.py", value):
@@ -182,7 +182,7 @@ def command_of(value: Any) -> Any:
 
 
 def variables_of(value: Any) -> dict[str, str] | None:
-    """Variables as a mapping, from the `NAME=value` items of compose or the name and value of Kubernetes."""
+    """Return `env` as a mapping, from compose's `NAME=value` items or Kubernetes' name and value pairs."""
     if isinstance(value, list):
         pairs = [item.partition("=")[::2] if isinstance(item, str) else (item["name"], item["value"]) for item in value]
         value = dict(pairs)
@@ -190,14 +190,14 @@ def variables_of(value: Any) -> dict[str, str] | None:
 
 
 def secrets_of(value: Any) -> dict[str, Any] | None:
-    """The `secrets` that names of variables mean."""
+    """Return the `secrets` for a name, or several names, of environment variables."""
     names = [value] if isinstance(value, str) else [str(name) for name in value]
     names = [name for name in names if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII)]
     return {name: {"env": name} for name in names} or None
 
 
 def parameters_of(value: Any) -> dict[str, Any] | None:
-    """The `parameters` of a mapping, or of a list of names and values."""
+    """Return the `parameters` for a mapping, or for a list of names and values."""
     if isinstance(value, list):
         mappings = [item for item in value if isinstance(item, dict) and len(item) == 1]
         named = {
@@ -205,12 +205,12 @@ def parameters_of(value: Any) -> dict[str, Any] | None:
             for item in value
             if isinstance(item, dict) and "name" in item
         }
-        return named or {key: said for item in mappings for key, said in item.items()} or None
+        return named or {key: inner for item in mappings for key, inner in item.items()} or None
     return value if isinstance(value, dict) else None
 
 
 def tags_of(value: Any) -> list[str] | None:
-    """The `tags` that labels, or a text with commas, mean."""
+    """Return the `tags` for labels, or for a comma-separated string."""
     if isinstance(value, Mapping):
         return [f"{key}={item}" for key, item in value.items()] or None
     if isinstance(value, str):
@@ -219,25 +219,25 @@ def tags_of(value: Any) -> list[str] | None:
 
 
 def catchup_of(value: Any) -> dict[str, str] | None:
-    """The `catchup` that true, false or the name of a policy means."""
+    """Return the `catchup` that true, false or the name of a policy means."""
     words = {False: "none", True: "all", "false": "none", "true": "all", "off": "none", "on": "all"}
     word = words.get(value.lower() if isinstance(value, str) else value)
     return {"policy": word or value} if word or value in ("latest", "all", "none") else None
 
 
 def restart_of(value: Any) -> dict[str, Any] | None:
-    """The `retries` that a restart policy means."""
+    """Return the `retries` that a restart policy means."""
     if str(value).lower() in ("no", "never", "false"):
         return {"limit": 0}
     return {"limit": 3, "on": ["failed", "crashed"]}
 
 
 def directory_of(value: Any) -> str | None:
-    """The `working_directory` that a path below the repository root means."""
+    """Return a path as `working_directory` if it is below the repository root; otherwise None."""
     return value if isinstance(value, str) and not value.startswith(("/", "~", "..")) and value != "." else None
 
 
 def suspend_when(*, when: bool) -> Builder:
-    """From true or false to `suspend`, which is true where the value is `when`."""
+    """Return a builder that converts true or false to `suspend`, which is true if the value is `when`."""
     words = {"true": True, "false": False, "yes": True, "no": False}
-    return lambda value: said is when if (said := words.get(str(value).lower())) is not None else None
+    return lambda value: word is when if (word := words.get(str(value).lower())) is not None else None

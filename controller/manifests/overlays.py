@@ -1,31 +1,31 @@
-"""One document as it is in an environment: defaults < environment defaults < document < the document's overlay.
+"""Renders a document for an environment: defaults < environment defaults < document < the document's overlay.
 
-`reader` calls it for every document. What is merged keeps its places, so that a finding points at where the value was
-written: into the overlay, or into controller.yaml.
+`reader` calls it for every document. Merged values keep their positions, so a finding points at the place where a value
+was written, in the document, its overlay or controller.yaml.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from controller.manifests.build import Built, build
+from controller.manifests.build import BuildResult, build
 from controller.manifests.flow_references import Flows
-from controller.manifests.merge import default, overlay, relocate, removed, without
-from controller.manifests.project_file import Project, mark
+from controller.manifests.merge import drop_null_keys, overlay, relocate, with_defaults, without_keys
+from controller.manifests.project_file import Project, problem_key
 from controller.manifests.yaml.nodes import Document, Node, Problem
 from controller.model.findings import Severity
 
 ENVIRONMENTS = "environments"
 _FIXED = ("name", ENVIRONMENTS)
 _VALUES = ("parameters",)
-"""Keys below which null is a value."""
+"""Keys below which null is a value unless it removes a default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """How documents are looked at: under which project, in which environment, and whether in all others too.
+class BuildOptions:
+    """How to build documents: with which project, for which environment, and whether to check all others too.
 
-    `flows` None leaves out whether their flows are there and take the parameters.
+    Without `flows`, missing flows and wrong parameters are not reported.
     """
 
     project: Project
@@ -34,69 +34,70 @@ class View:
     flows: Flows | None = None
 
 
-def build_in(document: Document, file: str, now: datetime, view: View) -> Built:
-    """What becomes of the document in the view's environment, and what is wrong with it in the others."""
-    project = view.project
-    known = {mark(problem) for problem in project.problems}
+def build_in_environments(document: Document, file: str, now: datetime, options: BuildOptions) -> BuildResult:
+    """Build the document for the chosen environment. With `all_environments`, add its problems in all others."""
+    project = options.project
+    reported = {problem_key(problem) for problem in project.problems}
 
-    def built_in(environment: str | None) -> Built:
+    def built_in(environment: str | None) -> BuildResult:
         root = render(document.root, project, environment)
-        built = build(replace(document, root=root), file, now, queues=project.queues, flows=view.flows)
-        return replace(built, problems=tuple(problem for problem in built.problems if mark(problem) not in known))
+        result = build(replace(document, root=root), file, now, queues=project.queues, flows=options.flows)
+        problems = tuple(problem for problem in result.problems if problem_key(problem) not in reported)
+        return replace(result, problems=problems)
 
-    chosen = built_in(view.environment)
-    problems = [*chosen.problems, *_misused(document.root)]
-    known |= {mark(problem) for problem in problems}
-    if view.all_environments:
+    chosen = built_in(options.environment)
+    problems = [*chosen.problems, *_invalid_overlays(document.root)]
+    reported |= {problem_key(problem) for problem in problems}
+    if options.all_environments:
         own = set(declared_environments(document.root))
         for environment in sorted({*own, *project.environments}):
             if environment not in own and project.defaults_in(environment) is project.defaults:
-                continue  # nothing differs
-            problems += (_in(problem, environment) for problem in built_in(environment).problems)
+                continue  # same as without an environment
+            problems += (_with_environment(problem, environment) for problem in built_in(environment).problems)
     return replace(chosen, problems=tuple(problems), deployment=None if _fails(problems) else chosen.deployment)
 
 
 def declared_environments(root: Node) -> Iterable[str]:
-    """The environments that the document declares an overlay for."""
-    found = root.fields.get(ENVIRONMENTS)
-    return found.fields if found else ()
+    """Return the environments for which the document declares an overlay."""
+    overlays = root.fields.get(ENVIRONMENTS)
+    return overlays.fields if overlays else ()
 
 
 def render(root: Node, project: Project, environment: str | None) -> Node:
-    """The document in this environment. It still has its `environments`, for its shape to be checked."""
+    """Return the document as it is in this environment. It keeps `environments`, so that its shape can be checked."""
     if not isinstance(root.value, dict):
         return root
-    declared = root.fields.get(ENVIRONMENTS)
+    overlays = root.fields.get(ENVIRONMENTS)
     defaults = project.defaults_in(environment)
-    found = root if defaults is None else default(defaults, root)
+    document = root if defaults is None else with_defaults(defaults, root)
     if project.removable is not None:
-        found = removed(project.removable, found, values=_VALUES)
-    patch = declared.fields.get(environment) if declared and environment is not None else None
+        document = drop_null_keys(project.removable, document, values=_VALUES)
+    patch = overlays.fields.get(environment) if overlays and environment is not None else None
     if environment is not None and patch is not None and isinstance(patch.value, dict):
-        found = overlay(found, without(relocate(patch, within=(ENVIRONMENTS, environment)), *_FIXED))
-    return found
+        document = overlay(document, without_keys(relocate(patch, within=(ENVIRONMENTS, environment)), *_FIXED))
+    return document
 
 
-def _misused(root: Node) -> Iterator[Problem]:
-    """Overlays that change what they may not."""
-    declared = root.fields.get(ENVIRONMENTS)
-    for name, patch in declared.fields.items() if declared else ():
+def _invalid_overlays(root: Node) -> Iterator[Problem]:
+    """Yield a problem for each overlay key that must be the same in every environment."""
+    overlays = root.fields.get(ENVIRONMENTS)
+    for name, patch in overlays.fields.items() if overlays else ():
         for key in _FIXED:
             if key in patch.fields:
                 yield Problem(
                     code="InvalidOverlay",
-                    message=f"{key} is the same in every environment",
+                    message=f"an overlay can't change {key}",
                     place=patch.keys[key],
                     path=(ENVIRONMENTS, name, key),
                     hint="remove it",
                 )
 
 
-def _in(problem: Problem, environment: str) -> Problem:
-    """The problem; with the environment, where its place doesn't say it."""
+def _with_environment(problem: Problem, environment: str) -> Problem:
+    """Return the problem, with the environment in its message unless its position is in an overlay."""
     if problem.place.within[:1] == (ENVIRONMENTS,):
         return problem
-    return replace(problem, message=f"{problem.message} (in the environment {environment})")
+    return replace(problem, message=f"{problem.message} (in environment {environment})")
 
 
 def _fails(problems: Iterable[Problem]) -> bool:

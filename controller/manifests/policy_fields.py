@@ -1,6 +1,6 @@
-"""The policies of a document as values: overlap, catch-up, retries, secrets, limits, retention.
+"""Reads the policies of a document: overlap, catch-up, retries, secrets, resource limits, queue and retention.
 
-`build` calls `read_policies` for the values.
+`build` calls `read_policies` and `check_queue`.
 """
 
 import re
@@ -30,7 +30,7 @@ from controller.model.policies import (
 _SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,6})?)\s*(B|[KMGT]iB|[kKMGT]B)?", re.ASCII)
 _UNITS = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _UNITS |= {"kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_SMALLEST, _LARGEST = 2**20, 2**46
+_MIN_SIZE, _MAX_SIZE = 2**20, 2**46
 
 
 class Policies(TypedDict):
@@ -49,84 +49,84 @@ class Policies(TypedDict):
     renamed_from: str | None
 
 
-def read_policies(draft: ValidationContext) -> Policies:
-    """The policies of the document; what has a problem is left at its default."""
+def read_policies(context: ValidationContext) -> Policies:
+    """Return the policies of the document. Invalid values are replaced by their defaults."""
     return Policies(
-        overlap=Overlap(draft.get("overlap") or Overlap.SKIP),
-        catchup=_catchup(draft, draft.sound("catchup")),
-        start_deadline=_length(draft, ("start_deadline",), draft.get("start_deadline")),
-        retries=_retries(draft, draft.sound("retries")),
-        secrets={name: _secret(said) for name, said in (draft.get("secrets") or {}).items()},
-        resources=_resources(draft, draft.sound("resources")),
-        queue=draft.get("queue") or DEFAULT_QUEUE,
-        priority=int(draft.get("priority") or 0),
-        prune=Prune(draft.get("prune") or Prune.ENABLED),
-        retention=_retention(draft.sound("retention")),
-        renamed_from=draft.get("renamed_from"),
+        overlap=Overlap(context.get("overlap") or Overlap.SKIP),
+        catchup=_catchup(context, context.valid_fields("catchup")),
+        start_deadline=_length(context, ("start_deadline",), context.get("start_deadline")),
+        retries=_retries(context, context.valid_fields("retries")),
+        secrets={name: _secret(source) for name, source in (context.get("secrets") or {}).items()},
+        resources=_resources(context, context.valid_fields("resources")),
+        queue=context.get("queue") or DEFAULT_QUEUE,
+        priority=int(context.get("priority") or 0),
+        prune=Prune(context.get("prune") or Prune.ENABLED),
+        retention=_retention(context.valid_fields("retention")),
+        renamed_from=context.get("renamed_from"),
     )
 
 
-def check_queue(draft: ValidationContext, queues: Collection[str]) -> None:
-    """Add what is wrong if the queue is none of these."""
-    name = draft.get("queue")
+def check_queue(context: ValidationContext, queues: Collection[str]) -> None:
+    """Add a problem if the document names a queue that is not among `queues`."""
+    name = context.get("queue")
     if name is not None and name not in queues:
         hint = did_you_mean(name, queues) or "declare it under queues in controller.yaml"
-        draft.add("UnknownQueue", f"no queue {shorten(name)} is declared", ("queue",), hint=hint)
+        context.add("UnknownQueue", f"queue {shorten(name)} is not declared", ("queue",), hint=hint)
 
 
-def _catchup(draft: ValidationContext, said: dict[str, Any]) -> Catchup:
-    usual = Catchup()
+def _catchup(context: ValidationContext, fields: dict[str, Any]) -> Catchup:
+    default = Catchup()
     return Catchup(
-        policy=CatchupPolicy(said.get("policy", usual.policy)),
-        window=_length(draft, ("catchup", "window"), said.get("window")) or usual.window,
-        max=int(said.get("max", usual.max)),
+        policy=CatchupPolicy(fields.get("policy", default.policy)),
+        window=_length(context, ("catchup", "window"), fields.get("window")) or default.window,
+        max=int(fields.get("max", default.max)),
     )
 
 
-def _retries(draft: ValidationContext, said: dict[str, Any]) -> Retries:
-    usual = Retries()
-    delay = _length(draft, ("retries", "delay"), said.get("delay")) or usual.delay
-    longest = _length(draft, ("retries", "max_delay"), said.get("max_delay")) or max(usual.max_delay, delay)
-    if longest < delay:
-        draft.add("InvalidValue", "max_delay is shorter than delay", ("retries", "max_delay"))
+def _retries(context: ValidationContext, fields: dict[str, Any]) -> Retries:
+    default = Retries()
+    delay = _length(context, ("retries", "delay"), fields.get("delay")) or default.delay
+    max_delay = _length(context, ("retries", "max_delay"), fields.get("max_delay")) or max(default.max_delay, delay)
+    if max_delay < delay:
+        context.add("InvalidValue", "max_delay must not be shorter than delay", ("retries", "max_delay"))
     return Retries(
-        limit=int(said.get("limit", usual.limit)),
+        limit=int(fields.get("limit", default.limit)),
         delay=delay,
-        backoff=float(said.get("backoff", usual.backoff)),
-        max_delay=longest,
-        jitter=float(said.get("jitter", usual.jitter)),
-        on=tuple(dict.fromkeys(RetryOn(word) for word in said.get("on", usual.on))),
+        backoff=float(fields.get("backoff", default.backoff)),
+        max_delay=max_delay,
+        jitter=float(fields.get("jitter", default.jitter)),
+        on=tuple(dict.fromkeys(RetryOn(word) for word in fields.get("on", default.on))),
     )
 
 
-def _secret(said: dict[str, str]) -> Secret:
-    return EnvSecret(env=said["env"]) if "env" in said else FileSecret(file=said["file"])
+def _secret(source: dict[str, str]) -> Secret:
+    return EnvSecret(env=source["env"]) if "env" in source else FileSecret(file=source["file"])
 
 
-def _resources(draft: ValidationContext, said: dict[str, Any]) -> Resources:
-    processes, memory = said.get("processes"), said.get("memory")
+def _resources(context: ValidationContext, fields: dict[str, Any]) -> Resources:
+    processes, memory = fields.get("processes"), fields.get("memory")
     return Resources(
-        memory=None if memory is None else _bytes(draft, ("resources", "memory"), memory),
-        cpu_seconds=said.get("cpu_seconds"),
+        memory=None if memory is None else _bytes(context, ("resources", "memory"), memory),
+        cpu_seconds=fields.get("cpu_seconds"),
         processes=None if processes is None else int(processes),
     )
 
 
-def _retention(said: dict[str, Any]) -> Retention:
-    runs = said.get("runs")
-    return Retention(runs=None if runs is None else int(runs), days=said.get("days"))
+def _retention(fields: dict[str, Any]) -> Retention:
+    runs = fields.get("runs")
+    return Retention(runs=None if runs is None else int(runs), days=fields.get("days"))
 
 
-def _length(draft: ValidationContext, path: Path, said: Any) -> timedelta | None:
-    return None if said is None else read_duration(draft, path, said)
+def _length(context: ValidationContext, path: Path, value: Any) -> timedelta | None:
+    return None if value is None else read_duration(context, path, value)
 
 
-def _bytes(draft: ValidationContext, path: Path, said: str | float) -> int | None:
-    """The size at `path` in bytes; None after a problem."""
-    found = _SIZE.fullmatch(str(said).strip())
-    size = round(float(found[1]) * _UNITS[found[2] or ""]) if found else 0
-    if _SMALLEST <= size <= _LARGEST:
+def _bytes(context: ValidationContext, path: Path, value: str | float) -> int | None:
+    """Return the size at `path` in bytes, or add a problem and return None."""
+    match = _SIZE.fullmatch(str(value).strip())
+    size = round(float(match[1]) * _UNITS[match[2] or ""]) if match else 0
+    if _MIN_SIZE <= size <= _MAX_SIZE:
         return size
-    message = f"{shorten(str(said))} is no size between 1MiB and 64TiB"
-    draft.add("InvalidSize", message, path, hint="write bytes as a number, or 512MiB, 1GiB, 2GB")
+    message = f"{shorten(str(value))} is not a size between 1MiB and 64TiB"
+    context.add("InvalidSize", message, path, hint="write a number of bytes, or a size such as 512MiB, 1GiB or 2GB")
     return None

@@ -1,7 +1,7 @@
-"""What `controller.yaml` at the root of the repository says: queues, and defaults, also by environment.
+"""Reads `controller.yaml` at the root of the repository: queues, defaults, and defaults per environment.
 
-`reader` calls `read_project` for every new version of the file; `overlays` puts the defaults under the documents. A
-project with an error is broken: nothing of the repository is applied then.
+`reader` calls `read_project` for every new version of the file; `overlays` merges the defaults under the documents. If
+the project has an error, it is broken, and nothing in the repository is applied.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from controller.manifests.build import check_parts
-from controller.manifests.merge import overlay, relocate, united
+from controller.manifests.merge import overlay, relocate, union
 from controller.manifests.schema_messages import did_you_mean
 from controller.manifests.schema_validation import PROJECT, check_shape
 from controller.manifests.yaml.loader import load
@@ -19,17 +19,17 @@ from controller.model.findings import Severity
 from controller.model.policies import DEFAULT_QUEUE
 from controller.model.snapshots import PROJECT_FILE, ManifestFile, RefusedFile
 
-Mark = tuple[str, int, int, str, str]
+ProblemKey = tuple[str, int, int, str, str]
 _NOTHING = Node({}, Position(1, 1, PROJECT_FILE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """The project of a repository; without the file, one that says nothing.
+    """The project of a repository; empty if there is no project file.
 
-    `limits` are those of the queues that have one. `environments` are the declared ones, each with the defaults that
-    hold in it; `defaults` hold where none is chosen. `removable` has every key that any defaults have: a document may
-    say null for it in every environment.
+    `limits` has the queues with a limit. `environments` has the declared environments with their effective defaults;
+    `defaults` applies if no environment is chosen. `removable` has the keys of all defaults together: a document may
+    set any of them to null, in every environment.
     """
 
     queues: frozenset[str] = frozenset({DEFAULT_QUEUE})
@@ -41,16 +41,16 @@ class Project:
 
     @property
     def is_broken(self) -> bool:
-        """Whether there is an error in it."""
+        """Whether the project has an error."""
         return any(problem.severity is Severity.ERROR for problem in self.problems)
 
     def defaults_in(self, environment: str | None) -> Node | None:
-        """What stands under every document in this environment."""
+        """Return the defaults that are merged under every document in this environment."""
         return self.defaults if environment is None else self.environments.get(environment, self.defaults)
 
 
 def read_project(file: ManifestFile | RefusedFile | None, now: datetime) -> Project:
-    """The project of this file; its problems are those of the file alone."""
+    """Return the project that this file declares, with the problems of the file."""
     if file is None:
         return Project()
     if isinstance(file, RefusedFile):
@@ -63,14 +63,14 @@ def read_project(file: ManifestFile | RefusedFile | None, now: datetime) -> Proj
     root = relocate(loaded.documents[0].root, file=PROJECT_FILE)
     if len(loaded.documents) > 1 or not isinstance(root.value, dict):
         place = loaded.documents[-1].root.place
-        message = f"{PROJECT_FILE} holds one mapping"
+        message = f"{PROJECT_FILE} must be a single mapping"
         return Project(problems=(Problem(code="NotAMapping", message=message, place=place),))
     problems = [*loaded.documents[0].problems, *check_shape(root, PROJECT)]
     return _project(root, problems, now)
 
 
 def project_document(file: ManifestFile | RefusedFile | None) -> Mapping[str, Any] | None:
-    """What the file says, as plain data; empty without a file, None where it has not the shape of a project."""
+    """Return the file as plain data: empty if there is no file, None if it does not match the schema of a project."""
     if file is None:
         return {}
     if isinstance(file, RefusedFile):
@@ -81,44 +81,45 @@ def project_document(file: ManifestFile | RefusedFile | None) -> Mapping[str, An
     if not loaded.documents:
         return {}
     [document] = loaded.documents
-    is_wrong = document.problems or not isinstance(document.root.value, dict)
-    return None if is_wrong or any(True for _ in check_shape(document.root, PROJECT)) else document.root.value
+    is_invalid = document.problems or not isinstance(document.root.value, dict)
+    return None if is_invalid or check_shape(document.root, PROJECT) else document.root.value
 
 
-def mark(problem: Problem) -> Mark:
-    """The same for the same fault, from whichever side it is found."""
+def problem_key(problem: Problem) -> ProblemKey:
+    """Return a key that is equal for equal problems, even if they were found in different environments."""
     return (problem.code, *problem.place[:3], problem.message)
 
 
-def unknown_environment(name: str, known: Collection[str]) -> Problem:
-    """The problem of an environment that nothing declares."""
-    message = f"no environment {name} is declared, in {PROJECT_FILE} or in a deployment"
-    hint = did_you_mean(name, known) or (f"known environments: {', '.join(sorted(known))}" if known else None)
+def unknown_environment(name: str, declared: Collection[str]) -> Problem:
+    """Return the problem of an environment that is not declared."""
+    message = f"environment {name} is declared neither in {PROJECT_FILE} nor in a deployment"
+    alternatives = f"declared environments: {', '.join(sorted(declared))}" if declared else None
+    hint = did_you_mean(name, declared) or alternatives
     return Problem(code="UnknownEnvironment", message=message, place=Position(1, 1, PROJECT_FILE), hint=hint)
 
 
 def _project(root: Node, problems: list[Problem], now: datetime) -> Project:
-    said = _mapping(root.value.get("queues"))
-    queues = frozenset({DEFAULT_QUEUE, *said})
+    declared = _mapping(root.value.get("queues"))
+    queues = frozenset({DEFAULT_QUEUE, *declared})
     limits = {
-        name: int(limit) for name, queue in said.items() if isinstance(limit := _mapping(queue).get("limit"), int)
+        name: int(limit) for name, queue in declared.items() if isinstance(limit := _mapping(queue).get("limit"), int)
     }
-    own = _part(root, "defaults")
-    removable = own
+    base = _part(root, "defaults")
+    removable = base
     environments: dict[str, Node | None] = {}
     for name in _mapping(root.value.get("environments")):
         patch = _part(root, "environments", name, "defaults")
-        environments[name] = own if patch is None else overlay(own or _NOTHING, patch)
-        removable = patch if removable is None else removable if patch is None else united(removable, patch)
-    for defaults in (own, *environments.values()):
+        environments[name] = base if patch is None else overlay(base or _NOTHING, patch)
+        removable = patch if removable is None else removable if patch is None else union(removable, patch)
+    for defaults in (base, *environments.values()):
         if defaults is not None:
             problems += check_defaults(defaults, queues, now)
-    once = {mark(problem): problem for problem in reversed(problems)}
-    problems = list(once.values())[::-1]
+    distinct = {problem_key(problem): problem for problem in reversed(problems)}
+    problems = list(distinct.values())[::-1]
     return Project(
         queues=queues,
         limits=limits,
-        defaults=own,
+        defaults=base,
         environments=environments,
         removable=removable,
         problems=tuple(problems),
@@ -126,14 +127,14 @@ def _project(root: Node, problems: list[Problem], now: datetime) -> Project:
 
 
 def check_defaults(defaults: Node, queues: frozenset[str], now: datetime) -> Iterator[Problem]:
-    """What is wrong with a partial deployment, taken alone."""
+    """Yield the problems of a partial deployment on its own."""
     whole = Node({"defaults": defaults.value}, defaults.place, fields={"defaults": defaults})
     shape = [replace(problem, path=problem.path[1:]) for problem in check_shape(whole, PROJECT)]
     yield from check_parts(defaults, shape, queues, now)
 
 
 def _part(root: Node, *path: str) -> Node | None:
-    """The mapping at `path`, with the places that findings in it have; None if there is none."""
+    """Return the mapping at `path`, with the positions for its findings; None if there is none."""
     node: Node | None = root
     for step in path:
         node = node and node.child(step)

@@ -1,7 +1,8 @@
-"""All manifests of one revision to what they declare together: the only stateful part, and its state is a cache.
+"""Reads all manifests of one revision into the desired state that they declare together.
 
-The reconciler and `controller validate` call it. It must not touch the disk, the clock or the network: files come
-with their content, and the time as an argument. It never raises for bad input.
+The reconciler and `controller validate` call it. `ManifestReader` has state, but only as a cache. It does not access
+the disk, the clock or the network: files come with their content, and the time is an argument. It never raises for
+invalid input.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,9 +13,9 @@ from operator import is_
 from types import MappingProxyType
 
 from controller.errors import UsageError
-from controller.manifests.build import Built
-from controller.manifests.flow_references import Flows, Modules
-from controller.manifests.overlays import View, build_in, declared_environments
+from controller.manifests.build import BuildResult
+from controller.manifests.flow_references import Flows, ModuleCache
+from controller.manifests.overlays import BuildOptions, build_in_environments, declared_environments
 from controller.manifests.parse_cache import ParsedFiles, load_file
 from controller.manifests.project_file import Project, read_project, unknown_environment
 from controller.manifests.rendered_specs import NOT_RENDERED
@@ -27,18 +28,19 @@ from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, Refused
 MAX_FILES = 10_000
 MAX_FINDINGS_PER_FILE = 200
 _ACROSS_FILES = ("DuplicateName", "RenamedFromDeclared", "RenamedTwice")
-"""What only several documents together can have."""
+"""Codes of findings that concern several documents."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredState:
-    """What a revision declares.
+    """The deployments and findings of one revision.
 
-    `deployments` holds the valid ones by name. `broken_files` are those with an error (or beyond the limit of
-    files): what was known from them stays as it was. `unclear_files` are those of them that may declare names which
-    nobody can read, each with what is the matter. `declared_names` are all names seen, valid or not, and `environments`
-    those of the project and of all documents. `limits` are those of the queues; None where the project
-    is broken.
+    - `deployments`: the valid ones, by name.
+    - `broken_files`: files with an error, or beyond the limit of files. Their deployments stay as applied before.
+    - `unclear_files`: broken files that may declare names that can't be read, each with the reason.
+    - `declared_names`: all names, of valid and invalid documents.
+    - `environments`: those of the project and of all documents.
+    - `limits`: the limits of the queues; None if the project is broken.
     """
 
     deployments: Mapping[str, Deployment] = field(default_factory=dict)
@@ -53,40 +55,41 @@ class DesiredState:
 
     @property
     def lacks_environment(self) -> bool:
-        """Whether nothing declares the environment that was asked for."""
+        """Whether the selected environment is not declared."""
         return any(finding.code == "UnknownEnvironment" for finding in self.findings)
 
     def check_environment(self) -> None:
-        """Raises UsageError if nothing declares the environment that was asked for."""
+        """Raise UsageError if the selected environment is not declared."""
         for finding in self.findings:
             if finding.code == "UnknownEnvironment":
                 raise UsageError(f"--environment: {finding.message}.", hint=finding.hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
-    """What one version of one file says, taken alone; `code` has the digests of the flows that it was held against.
+class _FileResult:
+    """The result for one version of one file on its own.
 
-    `unclear` says why it may declare names that nobody can read.
+    `dependencies` has the digests of the code files it was checked against. `unclear` is the reason why the file may
+    declare names that can't be read.
     """
 
     digest: str
-    built: tuple[Built, ...]
+    documents: tuple[BuildResult, ...]
     findings: tuple[Finding, ...]
     environments: frozenset[str]
     is_broken: bool
     only_name: str | None
     unclear: str | None
-    code: Mapping[str, str | None]
+    dependencies: Mapping[str, str | None]
 
 
 class ManifestReader:
-    """Reads revision after revision; files that did not change are not parsed again.
+    """Reads one revision after another, without parsing unchanged files again. Not thread-safe.
 
-    Documents are as they are in `environment`; None is outside of all. `all_environments` checks them in every other
-    one too. `is_whole` False: the files are only some of the repository, and others may declare the environment.
-    `parsed` counts the files that were read anew; with `files`, several readers parse each of them only once. Not for
-    use by two threads at once.
+    Documents are rendered for `environment` (None: without overlays); `all_environments` also checks them in every
+    other one. If `is_whole` is False, the files are only a part of the repository, so an undeclared environment is not
+    reported; if `is_rooted` is False, missing code files are not. `files` is a cache that several readers can share.
+    `parsed` counts the files that were not read from this reader's own cache.
     """
 
     def __init__(
@@ -106,15 +109,15 @@ class ManifestReader:
         self._is_rooted = is_rooted
         self._project_file: ManifestFile | RefusedFile | None = None
         self._project = Project()
-        self._modules = Modules() if files is None else files.modules
-        self._files: dict[str, _Read] = {}
+        self._modules = ModuleCache() if files is None else files.modules
+        self._files: dict[str, _FileResult] = {}
         self._unread: list[str] | None = []
         self._state = self._combine({}, [])
 
-    def borrow(self, other: "ManifestReader", paths: Iterable[str]) -> None:
-        """Begin with what another reader found in these files: what this one would find there does not matter."""
-        self._project_file, self._project = other._project_file, other._project
-        self._files = {path: other._files[path] for path in paths if path in other._files}
+    def reuse_results(self, reader: "ManifestReader", paths: Iterable[str]) -> None:
+        """Start with another reader's results for these files, whose results in this environment do not matter."""
+        self._project_file, self._project = reader._project_file, reader._project
+        self._files = {path: reader._files[path] for path in paths if path in reader._files}
         self._unread = None
 
     def read(
@@ -124,43 +127,43 @@ class ManifestReader:
         project: ManifestFile | RefusedFile | None = None,
         code: Code | None = None,
     ) -> DesiredState:
-        """What `files` declare together under the `project`, checked against the `code` of the same revision.
+        """Return what `files` declare together with the `project`, checked against the `code` of the same revision.
 
-        `now` (aware) matters only for schedules that never fire after it. `code` None leaves out whether flows are
-        there and take their parameters. Raises SourceError where the code can't be read.
+        `now` (aware) is needed to report schedules that never fire again. Without `code`, missing flows and wrong
+        parameters are not reported. Raises SourceError if the code can't be read.
         """
         if project != self._project_file:
             self._project_file, self._project = project, read_project(project, now)
             self._files, self._unread, self._state = {}, [], self._combine({}, [])
-        known = {path for read in self._files.values() for path in read.code}
-        view = View(
+        expected = {path for result in self._files.values() for path in result.dependencies}
+        options = BuildOptions(
             project=self._project,
             environment=self._environment,
             all_environments=self._all_environments,
-            flows=None if code is None else Flows(code, self._modules, known, is_whole=self._is_rooted),
+            flows=None if code is None else Flows(code, self._modules, expected, is_whole=self._is_rooted),
         )
         remaining = (file for file in files if not is_python(file.path) or is_spec(file.path, file.content))
-        reads = {file.path: self._read(file, now, view) for file in islice(remaining, MAX_FILES)}
+        results = {file.path: self._read_file(file, now, options) for file in islice(remaining, MAX_FILES)}
         unread = [file.path for file in remaining]
-        same = unread == self._unread and len(reads) == len(self._files)
-        if same and all(map(is_, reads.values(), self._files.values())):
+        same_paths = unread == self._unread and len(results) == len(self._files)
+        if same_paths and all(map(is_, results.values(), self._files.values())):
             return self._state
-        self._files, self._unread = reads, unread
-        self._state = self._combine(reads, unread)
+        self._files, self._unread = results, unread
+        self._state = self._combine(results, unread)
         return self._state
 
-    def _combine(self, reads: Mapping[str, _Read], unread: list[str]) -> DesiredState:
-        """The state; without deployments where it can't be known what any of them says."""
-        project, state = self._project, self._documents(reads, unread)
+    def _combine(self, results: Mapping[str, _FileResult], unread: list[str]) -> DesiredState:
+        """Return the desired state, without deployments if the project is broken or the environment is undeclared."""
+        project, state = self._project, self._combine_documents(results, unread)
         findings = [problem.finding(PROJECT_FILE, None) for problem in project.problems]
-        environments = frozenset(project.environments).union(*(read.environments for read in reads.values()))
+        environments = frozenset(project.environments).union(*(result.environments for result in results.values()))
         state = replace(state, environments=environments)
-        wanted = self._environment
-        is_unknown = self._is_whole and wanted is not None and wanted not in environments
+        selected = self._environment
+        is_unknown = self._is_whole and selected is not None and selected not in environments
         if project.is_broken or is_unknown:
-            if wanted is not None and not project.is_broken:
-                findings.append(unknown_environment(wanted, environments).finding(PROJECT_FILE, None))
-            state = replace(state, deployments={}, findings=(), broken_files=frozenset({*reads, *unread}))
+            if selected is not None and not project.is_broken:
+                findings.append(unknown_environment(selected, environments).finding(PROJECT_FILE, None))
+            state = replace(state, deployments={}, findings=(), broken_files=frozenset({*results, *unread}))
         return replace(
             state,
             limits=None if project.is_broken else project.limits,
@@ -168,146 +171,151 @@ class ManifestReader:
             file_count=state.file_count + (self._project_file is not None),
         )
 
-    def _documents(self, reads: Mapping[str, _Read], unread: list[str]) -> DesiredState:
-        findings = [finding for read in reads.values() for finding in read.findings]
-        findings += _duplicates(reads)
-        findings += _same_but_for_case(reads)
-        findings += _not_renamed(reads)
-        findings += _renamed_twice(reads)
+    def _combine_documents(self, results: Mapping[str, _FileResult], unread: list[str]) -> DesiredState:
+        findings = [finding for result in results.values() for finding in result.findings]
+        findings += _duplicate_names(results)
+        findings += _path_clashes(results)
+        findings += _not_renamed(results)
+        findings += _renamed_twice(results)
         if unread:
-            findings.append(_too_many(unread[0], len(reads) + len(unread)))
-        taken = {finding.deployment for finding in findings if finding.code in _ACROSS_FILES}
-        built = [built for read in reads.values() for built in read.built]
-        valid = [one.deployment for one in built if one.deployment and one.deployment.name not in taken]
+            findings.append(_too_many(unread[0], len(results) + len(unread)))
+        ambiguous = {finding.deployment for finding in findings if finding.code in _ACROSS_FILES}
+        documents = [document for result in results.values() for document in result.documents]
+        deployments = [document.deployment for document in documents if document.deployment]
+        valid = [deployment for deployment in deployments if deployment.name not in ambiguous]
         return DesiredState(
             deployments=MappingProxyType({deployment.name: deployment for deployment in valid}),
             findings=tuple(sorted(findings, key=by_place)),
-            broken_files=frozenset(path for path, read in reads.items() if read.is_broken).union(
+            broken_files=frozenset(path for path, result in results.items() if result.is_broken).union(
                 (finding.file for finding in findings if finding.code in _ACROSS_FILES), unread
             ),
             unclear_files={
-                **{path: read.unclear for path, read in reads.items() if read.unclear is not None},
+                **{path: result.unclear for path, result in results.items() if result.unclear is not None},
                 **dict.fromkeys(unread, "was not read"),
             },
-            declared_names=frozenset(one.name for one in built if one.name is not None).union(
-                read.only_name for read in reads.values() if read.only_name is not None
+            declared_names=frozenset(document.name for document in documents if document.name is not None).union(
+                result.only_name for result in results.values() if result.only_name is not None
             ),
-            file_count=len(reads) + len(unread),
-            document_count=len(built),
+            file_count=len(results) + len(unread),
+            document_count=len(documents),
         )
 
-    def _read(self, file: ManifestFile, now: datetime, view: View) -> _Read:
-        known = self._files.get(file.path)
-        flows = view.flows
-        if known is not None and known.digest == file.digest and (flows is None or flows.are(known.code)):
-            return known
+    def _read_file(self, file: ManifestFile, now: datetime, options: BuildOptions) -> _FileResult:
+        cached = self._files.get(file.path)
+        flows = options.flows
+        if cached is not None and cached.digest == file.digest and _is_unchanged(flows, cached):
+            return cached
         self.parsed += 1
         loaded = self._load(file)
-        built = tuple(build_in(document, file.path, now, view) for document in loaded.documents)
-        findings = tuple(_findings(file.path, loaded, built))
-        return _Read(
+        documents = tuple(build_in_environments(document, file.path, now, options) for document in loaded.documents)
+        findings = tuple(_findings(file.path, loaded, documents))
+        return _FileResult(
             digest=file.digest,
-            built=built,
+            documents=documents,
             findings=findings,
-            environments=frozenset(e for one in loaded.documents for e in declared_environments(one.root)),
-            is_broken=any(one.severity is Severity.ERROR or one.code == NOT_RENDERED for one in findings),
+            environments=frozenset(name for each in loaded.documents for name in declared_environments(each.root)),
+            is_broken=any(finding.severity is Severity.ERROR or finding.code == NOT_RENDERED for finding in findings),
             only_name=loaded.only_name,
-            unclear=_unclear(loaded, built),
-            code={} if flows is None else flows.take(),
+            unclear=_unclear_reason(loaded, documents),
+            dependencies={} if flows is None else flows.take_dependencies(),
         )
 
 
-def _unclear(loaded: Loaded, built: Iterable[Built]) -> str | None:
-    """Why nobody can say which names the file declares; None where all of them can be read."""
+def _is_unchanged(flows: Flows | None, result: _FileResult) -> bool:
+    return flows is None or flows.are_unchanged(result.dependencies)
+
+
+def _unclear_reason(loaded: Loaded, documents: Iterable[BuildResult]) -> str | None:
+    """Return why the names that the file declares are not all known; None if they are."""
     errors = {problem.code for problem in loaded.problems if problem.is_error}
     if errors and loaded.only_name is None:
         return "cannot be executed" if "PythonSpecFailed" in errors else "cannot be parsed"
-    return "declares a deployment without a valid name" if any(one.identity is None for one in built) else None
+    return "declares a deployment without a valid name" if any(each.identity is None for each in documents) else None
 
 
-def _findings(file: str, loaded: Loaded, built: tuple[Built, ...]) -> Iterator[Finding]:
-    found = [problem.finding(file, loaded.only_name) for problem in loaded.problems]
-    found += [problem.finding(file, one.identity) for one in built for problem in one.problems]
-    if not found and not built:
+def _findings(file: str, loaded: Loaded, documents: tuple[BuildResult, ...]) -> Iterator[Finding]:
+    findings = [problem.finding(file, loaded.only_name) for problem in loaded.problems]
+    findings += [problem.finding(file, document.identity) for document in documents for problem in document.problems]
+    if not findings and not documents:
         yield Problem(
-            code="EmptyFile", message="declares nothing", place=Position(1, 1), severity=Severity.WARNING
+            code="EmptyFile", message="the file declares no deployment", place=Position(1, 1), severity=Severity.WARNING
         ).finding(file, None)
-    found.sort(key=by_place)
-    yield from found[:MAX_FINDINGS_PER_FILE]
-    if len(found) > MAX_FINDINGS_PER_FILE:
-        last, more = found[MAX_FINDINGS_PER_FILE], len(found) - MAX_FINDINGS_PER_FILE
-        place = Position(last.line, last.column)
+    findings.sort(key=by_place)
+    yield from findings[:MAX_FINDINGS_PER_FILE]
+    if len(findings) > MAX_FINDINGS_PER_FILE:
+        first, more = findings[MAX_FINDINGS_PER_FILE], len(findings) - MAX_FINDINGS_PER_FILE
+        place = Position(first.line, first.column)
         message = f"{more} more findings from here on are not shown"
         yield Problem(code="TooManyFindings", message=message, place=place).finding(file, None)
 
 
-def _same_but_for_case(reads: Mapping[str, _Read]) -> Iterator[Finding]:
-    """A warning for each file whose path another one has, but for upper and lower case: some machines keep one."""
+def _path_clashes(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
+    """Yield a warning for each path that differs from an earlier one only in case: some file systems keep only one."""
     first: dict[str, str] = {}
-    for path in reads:
-        other = first.setdefault(path.casefold(), path)
-        if other != path:
+    for path in results:
+        first_path = first.setdefault(path.casefold(), path)
+        if first_path != path:
             yield Problem(
                 code="PathClash",
-                message=f"{other} has the same path but for upper and lower case",
+                message=f"the path differs from {first_path} only in upper and lower case",
                 place=Position(1, 1),
-                hint="rename one of them: on macOS and Windows a checkout keeps only one",
+                hint="rename one of them: a checkout on macOS or Windows keeps only one",
                 severity=Severity.WARNING,
             ).finding(path, None)
 
 
-def _duplicates(reads: Mapping[str, _Read]) -> Iterator[Finding]:
-    """A finding at every place of a name that is declared twice: nobody can say which one is meant."""
-    places: dict[str, list[tuple[str, Built]]] = {}
-    for path, read in reads.items():
-        for one in read.built:
-            if one.identity is not None:
-                places.setdefault(one.identity, []).append((path, one))
-    for name, found in places.items():
-        for index, (path, one) in enumerate(found if len(found) > 1 else ()):
-            other_path, other = found[1 if index == 0 else 0]
+def _duplicate_names(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
+    """Yield a finding at every declaration of a name that is declared more than once: all of them are ambiguous."""
+    places: dict[str, list[tuple[str, BuildResult]]] = {}
+    for path, result in results.items():
+        for document in result.documents:
+            if document.identity is not None:
+                places.setdefault(document.identity, []).append((path, document))
+    for name, declarations in places.items():
+        for index, (path, document) in enumerate(declarations if len(declarations) > 1 else ()):
+            second_path, second = declarations[1 if index == 0 else 0]
             yield Problem(
                 code="DuplicateName",
-                message=f"the name {name} is also declared in {other_path}:{other.place.line}",
-                place=one.place,
+                message=f"the name {name} is also declared at {second_path}:{second.place.line}",
+                place=document.place,
                 path=("name",),
                 hint="rename one of them",
             ).finding(path, name)
 
 
-def _not_renamed(reads: Mapping[str, _Read]) -> Iterator[Finding]:
-    """A finding for each that says it was renamed from what is still declared."""
-    names = {one.identity for read in reads.values() for one in read.built}
-    for path, read in reads.items():
-        for one in read.built:
-            old = one.deployment.renamed_from if one.deployment is not None else None
+def _not_renamed(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
+    """Yield a finding for each `renamed_from` that names a deployment that is still declared."""
+    names = {document.identity for result in results.values() for document in result.documents}
+    for path, result in results.items():
+        for document in result.documents:
+            old = document.deployment.renamed_from if document.deployment is not None else None
             if old is not None and old in names:
                 yield Problem(
                     code="RenamedFromDeclared",
                     message=f"{old} is still declared, so it was not renamed",
-                    place=one.renamed,
+                    place=document.renamed,
                     path=("renamed_from",),
                     hint="remove renamed_from, or the document that still has the old name",
-                ).finding(path, one.identity)
+                ).finding(path, document.identity)
 
 
-def _renamed_twice(reads: Mapping[str, _Read]) -> Iterator[Finding]:
-    """A finding for each but the first that says it was renamed from the same: one history goes to one name."""
-    first: dict[str, tuple[str, Built]] = {}
-    for path, read in reads.items():
-        for one in read.built:
-            old = one.deployment.renamed_from if one.deployment is not None else None
-            if old is not None and first.setdefault(old, (path, one))[1] is not one:
-                other_path, other = first[old]
+def _renamed_twice(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
+    """Yield a finding for each repeated `renamed_from`: only one deployment can take over a history."""
+    first: dict[str, tuple[str, BuildResult]] = {}
+    for path, result in results.items():
+        for document in result.documents:
+            old = document.deployment.renamed_from if document.deployment is not None else None
+            if old is not None and first.setdefault(old, (path, document))[1] is not document:
+                first_path, heir = first[old]
                 yield Problem(
                     code="RenamedTwice",
-                    message=f"{old} was renamed in {other_path}:{other.renamed.line} already, and has one history",
-                    place=one.renamed,
+                    message=f"the history of {old} already goes to the deployment at {first_path}:{heir.renamed.line}",
+                    place=document.renamed,
                     path=("renamed_from",),
-                    hint="remove renamed_from here, or there",
-                ).finding(path, one.identity)
+                    hint="remove renamed_from from one of them",
+                ).finding(path, document.identity)
 
 
 def _too_many(path: str, count: int) -> Finding:
-    message = f"{count} files, and at most {MAX_FILES} are read: this one and all after it were not"
+    message = f"{count} manifests; the limit is {MAX_FILES}: this file and all after it were not read"
     return Problem(code="TooManyFiles", message=message, place=Position(1, 1)).finding(path, None)

@@ -1,7 +1,7 @@
-"""Python specs that were rendered, to documents: what `python_specs` has written, read like any other content.
+"""Loads the documents of rendered Python specs, which the `python_specs` package wrote as JSON.
 
-`reader` calls it. It does not execute anything: a spec that was not rendered is one finding. Limits are those of YAML,
-because documents go through the same builder; places are those of the Python file.
+`parse_cache` calls it. It executes nothing: a spec that was not rendered gives one finding. The limits of
+YAML apply, because the documents go through the same builder. Positions are those in the Python file.
 """
 
 import json
@@ -18,58 +18,58 @@ NOT_RENDERED = "PythonNotRendered"
 
 
 def load_rendered(content: bytes) -> Loaded:
-    """The documents of a Python spec."""
+    """Return the documents of a Python spec."""
     if not content.startswith(RENDERED):
         return Loaded(
             problems=(
                 Problem(
                     code="PythonNotRendered",
-                    message="this Python spec was not executed, so nobody knows what it declares",
+                    message="this Python spec was not executed, so its deployments are unknown",
                     place=Position(1, 1),
-                    hint="--render-python executes it: only for files that you trust as you trust a program",
+                    hint="pass --render-python to execute it, if you trust it like any program that you run",
                     severity=Severity.WARNING,
                 ),
             )
         )
-    said = json.loads(content.removeprefix(RENDERED))
-    error = said.get("error")
+    rendered = json.loads(content.removeprefix(RENDERED))
+    error = rendered.get("error")
     if error is not None:
-        message = f"it could not be executed: {error['message']}"
+        message = f"the file could not be executed: {error['message']}"
         problem = Problem(
             code="PythonSpecFailed", message=message, place=Position(error["line"], 1), hint=_hint(error["message"])
         )
         return Loaded(problems=(problem,))
-    loaded = [_document(one) for one in said["documents"]]
+    parts = [_document(part) for part in rendered["documents"]]
     return Loaded(
-        documents=tuple(document for one in loaded for document in one.documents),
-        problems=tuple(problem for one in loaded for problem in one.problems),
+        documents=tuple(document for part in parts for document in part.documents),
+        problems=tuple(problem for part in parts for problem in part.problems),
     )
 
 
 def _hint(message: str) -> str | None:
-    """What to write in place of what another program has."""
+    """Return a hint if the spec was written for another program."""
     if re.search(r"No module named '(prefect|airflow|dagster)\b", message):
         return "write: from controller import DeploymentSpec, CronSchedule, IntervalSchedule, RRuleSchedule, flow, task"
-    wrong = re.match(r"TypeError: (\w+): .* can't be written down", message)
-    return foreign_key_hint((), wrong[1], None, {}) if wrong else None
+    match = re.match(r"TypeError: (\w+): .* can't be written down", message)
+    return foreign_key_hint((), match[1], None, {}) if match else None
 
 
-def _document(said: dict[str, Any]) -> Loaded:
-    """One document, through the builder that counts."""
-    top = Position(said["line"], said.get("column", 1))
-    loaded = load(json.dumps(said["value"]).encode(), json=True)
-    places = {key: Position(*place) for key, place in said.get("places", {}).items()}
+def _document(part: dict[str, Any]) -> Loaded:
+    """Return one document, loaded with the limits of YAML."""
+    top = Position(part["line"], part.get("column", 1))
+    loaded = load(json.dumps(part["value"]).encode(), json=True)
+    places = {key: Position(*place) for key, place in part.get("places", {}).items()}
     problems = (
         Problem(code=problem.code, message=problem.message, place=top, hint=problem.hint) for problem in loaded.problems
     )
     return Loaded(
-        documents=tuple(Document(root=_placed(one.root, top, places)) for one in loaded.documents),
+        documents=tuple(Document(root=_placed(document.root, top, places)) for document in loaded.documents),
         problems=tuple(problems),
     )
 
 
 def _placed(node: Node, place: Position, inside: dict[str, Position] | None = None) -> Node:
-    """The same, written at a place of the Python file; the fields at places of their own where those are known."""
+    """Return the node at a position in the Python file, and its fields at their own positions (`inside`) if known."""
     inside = inside or {}
     return node._replace(
         place=place,

@@ -1,7 +1,7 @@
-"""The schedules of a document as values, each asked of `schedule_fields` whether it can be understood and ever fires.
+"""Reads the schedules of a document, and checks that each can be parsed and will fire again.
 
-`build` calls `read_schedules`. What a schedule means stands in `schedule_fields`; here is only where each fault lies.
-A fault in one key hides no fault in another.
+`build` calls `read_schedules`. The `schedules` package interprets the values; this module reads the keys and adds
+positions to the problems. A fault in one key does not hide a fault in another.
 """
 
 import hashlib
@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from controller import schedules
 from controller.errors import ScheduleError
 from controller.manifests.canonical_json import canonical_json
-from controller.manifests.dst_warnings import warn_of_clock_changes
-from controller.manifests.schedule_warnings import warn_of_an_end, warn_of_oddities, warn_of_shadowed
+from controller.manifests.dst_warnings import warn_about_clock_changes
+from controller.manifests.schedule_warnings import warn_about_end, warn_about_shadowed, warn_about_unusual
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Path
 from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
@@ -24,147 +24,147 @@ LONGEST_JITTER = timedelta(days=1)
 _RULES = ("cron", "interval", "rrule", "at")
 
 
-def read_schedules(draft: ValidationContext, now: datetime | None) -> tuple[Schedule, ...]:
-    """The sound schedules of the document; `now` None leaves out whether they fire after it."""
-    found: list[Schedule] = []
+def read_schedules(context: ValidationContext, now: datetime | None) -> tuple[Schedule, ...]:
+    """Return the valid schedules of the document. Without `now`, it is not checked whether they fire again."""
+    valid: list[Schedule] = []
     places: dict[str, Path] = {}
-    taken: set[str] = set()
-    for path, said in _declared(draft):
-        sound = {key: value for key, value in said.items() if draft.clean((*path, key))}
-        schedule = _schedule(draft, path, sound, now)
-        name = sound.get("id") if schedule is None else schedule.id
-        if name in taken:
-            _duplicate(draft, path, said, name)
+    ids: set[str] = set()
+    for path, mapping in _declared(context):
+        fields = {key: value for key, value in mapping.items() if context.is_clean((*path, key))}
+        schedule = _schedule(context, path, fields, now)
+        identity = fields.get("id") if schedule is None else schedule.id
+        if identity in ids:
+            _duplicate(context, path, mapping, identity)
         elif schedule is not None:
-            found.append(schedule)
+            valid.append(schedule)
             places[schedule.id] = path
             if now is not None:
-                warn_of_oddities(draft, path, _rule_key(said), schedule)
-                warn_of_clock_changes(draft, (*path, _rule_key(said)), schedule, sound.get("dst", {}), now)
-        if name is not None:
-            taken.add(name)
-    if now is not None and len(found) > 1:
-        warn_of_shadowed(draft, places, tuple(found), now)
-    return tuple(found)
+                warn_about_unusual(context, path, _rule_key(mapping), schedule)
+                warn_about_clock_changes(context, (*path, _rule_key(mapping)), schedule, fields.get("dst", {}), now)
+        if identity is not None:
+            ids.add(identity)
+    if now is not None and len(valid) > 1:
+        warn_about_shadowed(context, places, tuple(valid), now)
+    return tuple(valid)
 
 
-def read_duration(draft: ValidationContext, path: Path, said: Any) -> timedelta | None:
-    """The positive duration at `path`; None after a problem."""
-    length = _parsed(draft, path, "InvalidDuration", schedules.parse_duration, said)
+def read_duration(context: ValidationContext, path: Path, value: Any) -> timedelta | None:
+    """Return the positive duration at `path`, or add a problem and return None."""
+    length = _parsed(context, path, "InvalidDuration", schedules.parse_duration, value)
     if length is not None and length <= timedelta(0):
-        draft.add("InvalidDuration", "a duration must be longer than nothing", path)
+        context.add("InvalidDuration", "a duration must be greater than zero", path)
         return None
     return length
 
 
-def schedule_id(said: dict[str, Any]) -> str:
-    """The id of a schedule that has none: the same as long as it fires at the same times with the same parameters."""
-    meaning = {key: value for key, value in said.items() if key not in ("suspend", "jitter")}
+def schedule_id(fields: dict[str, Any]) -> str:
+    """Return the id of a schedule without one: a hash that changes only with its times or parameters."""
+    meaning = {key: value for key, value in fields.items() if key not in ("suspend", "jitter")}
     return hashlib.sha256(canonical_json(meaning)).hexdigest()[:8]
 
 
-def _declared(draft: ValidationContext) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The mappings that stand where a schedule does, with their paths."""
-    document = draft.value
+def _declared(context: ValidationContext) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the mappings that declare schedules, with their paths."""
+    document = context.value
     listed = document.get("schedules")
-    if not isinstance(listed, list) or not draft.right(("schedules",)):
-        listed = []  # too many to look at each
+    if not isinstance(listed, list) or not context.is_valid_at(("schedules",)):
+        listed = []  # too many items, or not a list
     candidates: list[tuple[Path, Any]] = [(("schedule",), document.get("schedule"))]
     candidates += [(("schedules", i), item) for i, item in enumerate(listed)]
-    for path, said in candidates:
-        if isinstance(said, dict):
-            yield path, said
+    for path, candidate in candidates:
+        if isinstance(candidate, dict):
+            yield path, candidate
 
 
-def _schedule(draft: ValidationContext, path: Path, said: dict[str, Any], now: datetime | None) -> Schedule | None:
-    """The schedule at `path` by those of its keys that have no problem yet; None after any problem."""
-    timezone = said.get("timezone", "UTC")
-    zone = _parsed(draft, (*path, "timezone"), "InvalidTimezone", schedules.zone, timezone)
-    rule = _rule(draft, path, said)
-    start, end = (_time(draft, (*path, key), said.get(key)) for key in ("start", "end"))
-    jitter = _jitter(draft, (*path, "jitter"), said.get("jitter"))
+def _schedule(context: ValidationContext, path: Path, fields: dict[str, Any], now: datetime | None) -> Schedule | None:
+    """Return the schedule at `path` from those of its keys that are valid so far; None after any problem."""
+    timezone = fields.get("timezone", "UTC")
+    zone = _parsed(context, (*path, "timezone"), "InvalidTimezone", schedules.zone, timezone)
+    rule = _rule(context, path, fields)
+    start, end = (_time(context, (*path, key), fields.get(key)) for key in ("start", "end"))
+    jitter = _jitter(context, (*path, "jitter"), fields.get("jitter"))
     if rule is None:
         return None
-    place = (*path, _rule_key(said))
-    if not draft.clean(path):
-        if draft.clean(place):
-            _is_alive(draft, place, Schedule(id="", rule=rule, timezone=zone.key if zone else "UTC"), now)
+    place = (*path, _rule_key(fields))
+    if not context.is_clean(path):
+        if context.is_clean(place):
+            _will_fire(context, place, Schedule(id="", rule=rule, timezone=zone.key if zone else "UTC"), now)
         return None
-    dst = said.get("dst", {})
+    dst = fields.get("dst", {})
     schedule = Schedule(
-        id=said.get("id") or schedule_id(said),
+        id=fields.get("id") or schedule_id(fields),
         rule=rule,
         timezone=timezone,
         dst=Dst(gap=Gap(dst.get("gap", "next_valid")), repeat=Repeat(dst.get("repeat", "first"))),
         start=start,
         end=end,
         jitter=jitter,
-        suspend=said.get("suspend", False),
-        parameters=said.get("parameters", {}),
+        suspend=fields.get("suspend", False),
+        parameters=fields.get("parameters", {}),
     )
-    if not _is_alive(draft, place, schedule, now) and draft.clean(place):
-        warn_of_an_end(draft, path, _rule_key(said), schedule)
-    return schedule if draft.clean(place) else None
+    if not _will_fire(context, place, schedule, now) and context.is_clean(place):
+        warn_about_end(context, path, _rule_key(fields), schedule)
+    return schedule if context.is_clean(place) else None
 
 
-def _is_alive(draft: ValidationContext, path: Path, schedule: Schedule, now: datetime | None) -> bool:
-    """Whether it still fires, as far as `now` lets that be known; add an error if it never does."""
+def _will_fire(context: ValidationContext, path: Path, schedule: Schedule, now: datetime | None) -> bool:
+    """Return whether the schedule fires after `now` (True if that is None); add an error if it can never fire."""
     try:
         return now is None or schedules.check(schedule, now)
     except ScheduleError as error:
-        draft.add_error("InvalidSchedule", error, path)
+        context.add_error("InvalidSchedule", error, path)
         return False
 
 
-def _rule_key(said: dict[str, Any]) -> str:
-    return next(key for key in _RULES if key in said)
+def _rule_key(fields: dict[str, Any]) -> str:
+    return next(key for key in _RULES if key in fields)
 
 
-def _rule(draft: ValidationContext, path: Path, said: dict[str, Any]) -> Rule | None:
-    anchor = _time(draft, (*path, "anchor_date"), said.get("anchor_date"))
-    if "cron" in said:
-        return Cron(expression=said["cron"], day_or=said.get("day_or", True))
-    if "interval" in said:
-        every = read_duration(draft, (*path, "interval"), said["interval"])
+def _rule(context: ValidationContext, path: Path, fields: dict[str, Any]) -> Rule | None:
+    anchor = _time(context, (*path, "anchor_date"), fields.get("anchor_date"))
+    if "cron" in fields:
+        return Cron(expression=fields["cron"], day_or=fields.get("day_or", True))
+    if "interval" in fields:
+        every = read_duration(context, (*path, "interval"), fields["interval"])
         return None if every is None else Interval(every=every, anchor=anchor)
-    if "rrule" in said:
-        return RRule(text=said["rrule"])
-    return _at(draft, (*path, "at"), said["at"]) if "at" in said else None
+    if "rrule" in fields:
+        return RRule(text=fields["rrule"])
+    return _at(context, (*path, "at"), fields["at"]) if "at" in fields else None
 
 
-def _at(draft: ValidationContext, path: Path, said: str | list[str]) -> At:
-    if isinstance(said, str):
-        places: list[tuple[Path, str]] = [(path, said)]
+def _at(context: ValidationContext, path: Path, value: str | list[str]) -> At:
+    if isinstance(value, str):
+        places: list[tuple[Path, str]] = [(path, value)]
     else:
-        places = [((*path, index), item) for index, item in enumerate(said)]
-    times = [_time(draft, place, item) for place, item in places]
+        places = [((*path, index), item) for index, item in enumerate(value)]
+    times = [_time(context, place, item) for place, item in places]
     return At(times=tuple(time for time in times if time is not None))
 
 
-def _jitter(draft: ValidationContext, path: Path, said: Any) -> timedelta:
-    length = None if said is None else read_duration(draft, path, said)
+def _jitter(context: ValidationContext, path: Path, value: Any) -> timedelta:
+    length = None if value is None else read_duration(context, path, value)
     if length is not None and length > LONGEST_JITTER:
-        draft.add("InvalidDuration", "jitter is at most one day", path)
+        context.add("InvalidDuration", "jitter must be at most one day", path)
     return length or timedelta()
 
 
-def _time(draft: ValidationContext, path: Path, said: str | None) -> datetime | None:
-    return None if said is None else _parsed(draft, path, "InvalidTime", schedules.parse_time, said)
+def _time(context: ValidationContext, path: Path, value: str | None) -> datetime | None:
+    return None if value is None else _parsed(context, path, "InvalidTime", schedules.parse_time, value)
 
 
 def _parsed(
-    draft: ValidationContext, path: Path, code: str, parse: Callable[[Any], Parsed], said: Any
+    context: ValidationContext, path: Path, code: str, parse: Callable[[Any], Parsed], value: Any
 ) -> Parsed | None:
     try:
-        return parse(said)
+        return parse(value)
     except ScheduleError as error:
-        draft.add_error(code, error, path)
+        context.add_error(code, error, path)
         return None
 
 
-def _duplicate(draft: ValidationContext, path: Path, said: dict[str, Any], schedule_id: str) -> None:
-    if "id" in said:
-        draft.add("DuplicateScheduleId", f"the id {schedule_id} is taken by an earlier schedule", (*path, "id"))
+def _duplicate(context: ValidationContext, path: Path, fields: dict[str, Any], schedule_id: str) -> None:
+    if "id" in fields:
+        context.add("DuplicateScheduleId", f"id {schedule_id} is already used by an earlier schedule", (*path, "id"))
         return
-    message = "an earlier schedule says the same"
-    draft.add("DuplicateScheduleId", message, path, hint="remove one of them, or give each an id")
+    message = "this schedule is identical to an earlier one"
+    context.add("DuplicateScheduleId", message, path, hint="remove one of them, or give each an id")

@@ -1,6 +1,6 @@
-"""What is odd about a schedule that is valid: it has ended, is uneven, ambiguous, or never the one that counts.
+"""Warns about valid schedules that may be mistakes: ended, uneven, ambiguous or shadowed by another schedule.
 
-`schedule_fields` asks about every sound schedule. Warnings only: none of this keeps a document from being applied.
+`schedule_fields` calls it for every valid schedule. Warnings do not prevent a document from being applied.
 """
 
 from collections.abc import Mapping
@@ -15,45 +15,45 @@ from controller.model.schedules import Cron, RRule, Schedule
 _WARNING = Severity.WARNING
 
 
-def warn_of_oddities(draft: ValidationContext, path: Path, rule_key: str, schedule: Schedule) -> None:
-    """Add a warning for each odd step and each ambiguous part of the schedule at `path`."""
+def warn_about_unusual(context: ValidationContext, path: Path, rule_key: str, schedule: Schedule) -> None:
+    """Add a warning for each uneven step and each ambiguous part of the schedule at `path`."""
     place = (*path, rule_key)
     if isinstance(schedule.rule, Cron):
         for step in schedules.odd_steps(schedule.rule):
             if step.is_beyond:
-                draft.add("StepBeyondField", step.message, place, hint=step.hint, severity=_WARNING)
+                context.add("StepBeyondField", step.message, place, hint=step.hint, severity=_WARNING)
             else:
-                draft.add("UnevenSteps", step.message, place, hint=step.hint, severity=_WARNING)
+                context.add("UnevenSteps", step.message, place, hint=step.hint, severity=_WARNING)
     if isinstance(schedule.rule, Cron | RRule):
         for message, hint in schedules.ambiguities(schedule):
-            draft.add("AmbiguousSchedule", message, place, hint=hint, severity=_WARNING)
+            context.add("AmbiguousSchedule", message, place, hint=hint, severity=_WARNING)
     if (fixed := schedules.FIXED_ZONES.get(schedule.timezone)) is not None:
         offset, name = fixed
-        message = f"{schedule.timezone} is {offset} the whole year, without summer time"
-        hint = f"write {name} for local time there"
-        draft.add("AmbiguousSchedule", message, (*path, "timezone"), hint=hint, severity=_WARNING)
+        message = f"{schedule.timezone} is {offset} all year, without daylight saving time"
+        hint = f"write {name} for local time"
+        context.add("AmbiguousSchedule", message, (*path, "timezone"), hint=hint, severity=_WARNING)
 
 
-def warn_of_an_end(draft: ValidationContext, path: Path, rule_key: str, schedule: Schedule) -> None:
-    """Add a warning that the schedule at `path` does not fire any more."""
-    key, why = rule_key, "its last time has passed"
+def warn_about_end(context: ValidationContext, path: Path, rule_key: str, schedule: Schedule) -> None:
+    """Add a warning that the schedule at `path` will not fire again."""
+    key, reason = rule_key, "its last due time has passed"
     if schedule.end is not None:
-        key, why = "end", "`end` has passed, or nothing is due before it"
-    hint = "remove the schedule, or give it a time that is still to come"
-    message = f"the schedule does not fire any more: {why}"
-    draft.add("ScheduleEnded", message, (*path, key), hint=hint, severity=_WARNING)
+        key, reason = "end", "`end` has passed, or nothing is due before it"
+    hint = "remove the schedule, or give it a time in the future"
+    message = f"the schedule will not fire again: {reason}"
+    context.add("ScheduleEnded", message, (*path, key), hint=hint, severity=_WARNING)
 
 
-def warn_of_shadowed(
-    draft: ValidationContext, places: Mapping[str, Path], declared: tuple[Schedule, ...], now: datetime
+def warn_about_shadowed(
+    context: ValidationContext, places: Mapping[str, Path], declared: tuple[Schedule, ...], now: datetime
 ) -> None:
-    """Add a warning for each schedule that only fires together with one that takes precedence; `places` by id."""
-    for schedule, other in schedules.shadowed(declared, now):
-        line = draft.root.at(places[other.id]).place.line
-        draft.add(
+    """Add a warning for each schedule that always coincides with one that takes precedence. `places` is by id."""
+    for schedule, preferred in schedules.shadowed(declared, now):
+        line = context.root.at(places[preferred.id]).place.line
+        context.add(
             "ShadowedSchedule",
-            f"never the one that counts: the schedule in line {line} fires at all of its times and takes precedence",
+            f"this schedule never starts a run: the one on line {line} fires at all of its times and takes precedence",
             places[schedule.id],
-            hint="remove it, or give it other times",
+            hint="remove it, or change its times",
             severity=_WARNING,
         )

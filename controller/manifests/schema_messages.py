@@ -1,6 +1,6 @@
-"""Turns one error of the JSON Schema library into problems that say what was found, what is expected and where.
+"""Turns an error of the JSON Schema library into problems that say what was found, what is expected and where.
 
-`schema_validation` calls it. It reads the library's error and our nodes only; it must not validate anything itself.
+`schema_validation` calls it. It only words the library's errors, with positions from our nodes; it validates nothing.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -15,31 +15,31 @@ from controller.manifests.yaml.nodes import Node, Path, Position, Problem, kind_
 
 _NEAR = 0.6
 _TYPES = {
-    "string": "text",
+    "string": "a string",
     "number": "a number",
     "integer": "a whole number",
     "boolean": "true or false",
     "array": "a list",
     "object": "a mapping",
 }
-_SECRET = "name where the value comes from: {env: NAME} or {file: /path}"
+_SECRET = "write where the value comes from: {env: NAME} or {file: /path}"
 _PATTERNS = {
-    "env": "the name of an environment variable of the controller",
-    "file": "an absolute path on the machine of the controller",
-    "project": "a project is named with lower-case letters, digits and hyphens",
-    "queue": "a queue is named with lower-case letters, digits and hyphens, as in controller.yaml",
-    "name": "a name has lower-case letters, digits and hyphens, begins and ends without a hyphen, and has at most 63",
-    "flow": "write the Python file from the repository root, a colon, and the flow in it: flows/etl.py:main",
-    "flow_location": "write the Python file relative to this file, without the flow: ../flows/etl.py (and flow_name)",
-    "id": "an id has letters, digits, hyphens, underscores and dots, and at most 63",
+    "env": "write the name of an environment variable of the controller",
+    "file": "write an absolute path on the machine of the controller",
+    "project": "use lower-case letters, digits and hyphens",
+    "queue": "use lower-case letters, digits and hyphens, as in controller.yaml",
+    "name": "use lower-case letters, digits and hyphens, at most 63 characters, with no hyphen at either end",
+    "flow": "write the file's path from the repository root, a colon and the flow: flows/etl.py:main",
+    "flow_location": "write the file's path relative to this file (../flows/etl.py), and the flow in flow_name",
+    "id": "use letters, digits, hyphens, underscores and dots, at most 63, starting with a letter or digit",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaFault:
-    """One keyword of the schema that refused the `instance` at `path`: the library's error, typed.
+    """A schema violation, as a typed copy of the library's error: `keyword` rejected the `instance` at `path`.
 
-    `rule` is the value of the keyword, `properties` are the keys that the schema knows at this place.
+    `rule` is the value of the keyword; `properties` are the keys that the schema allows there.
     """
 
     keyword: str
@@ -50,23 +50,23 @@ class SchemaFault:
     properties: Mapping[str, Any] = field(default_factory=dict)
 
 
-Wording = Callable[[SchemaFault, Node, Path], Iterator[Problem]]
+Describer = Callable[[SchemaFault, Node, Path], Iterator[Problem]]
 
 
 def problems_of(fault: SchemaFault, root: Node) -> Iterator[Problem]:
-    """What `fault`, found in the document `root`, is in words."""
-    yield from _WORDINGS.get(fault.keyword, _other)(fault, root, fault.path)
+    """Yield the problems that describe `fault`, which was found in the document `root`."""
+    yield from _DESCRIBERS.get(fault.keyword, _other_keyword)(fault, root, fault.path)
 
 
 def _unknown_keys(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
-    known = fault.properties
+    allowed_keys = fault.properties
     for key in fault.instance:
-        if key in known:
+        if key in allowed_keys:
             continue
-        place, shown = root.key_place((*path, key)), shorten(key)
+        place = root.key_place((*path, key))
         yield Problem(
             code="UnknownKey",
-            message=f"there is no key {shown} here",
+            message=f"unknown key `{shorten(key)}`",
             place=place,
             path=(*path, key),
             hint=_key_hint(key, fault, root, path),
@@ -74,61 +74,61 @@ def _unknown_keys(fault: SchemaFault, root: Node, path: Path) -> Iterator[Proble
 
 
 def _key_hint(key: str, fault: SchemaFault, root: Node, path: Path) -> str:
-    known = fault.properties
-    foreign = None if _plain(key) in known else foreign_key_hint(path, key, fault.instance[key], root.value)
-    return foreign or did_you_mean(key, known) or f"known keys: {', '.join(sorted(known))}"
+    allowed_keys = fault.properties
+    foreign = None if _plain(key) in allowed_keys else foreign_key_hint(path, key, fault.instance[key], root.value)
+    return foreign or did_you_mean(key, allowed_keys) or f"valid keys: {', '.join(sorted(allowed_keys))}"
 
 
-def did_you_mean(word: str, known: Collection[str]) -> str | None:
-    """A hint with the word of `known` that is nearest to `word`, if one is near."""
+def did_you_mean(word: str, candidates: Collection[str]) -> str | None:
+    """Return a hint with the word of `candidates` that resembles `word` most; None if none does."""
     if len(word) > 40:
         return None
-    near = get_close_matches(_plain(word), known, n=1, cutoff=_NEAR)
+    near = get_close_matches(_plain(word), candidates, n=1, cutoff=_NEAR)
     return f"did you mean {near[0]}?" if near else None
 
 
 def _missing_key(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     for key in fault.rule:
         if key not in fault.instance and not _misspelt(fault, [key]):
-            place = root.lack_place(path, key)
-            yield Problem(code="MissingKey", message=f"the key {key} is missing", place=place, path=path)
+            place = root.removal_place(path, key)
+            yield Problem(code="MissingKey", message=f"required key `{key}` is missing", place=place, path=path)
 
 
 def _exactly_one(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     choices = [branch["required"][0] for branch in fault.rule if "required" in branch]
-    yield from _choice(choices, f"exactly one of {_or(choices)}", fault, root, path)
+    yield from _choice(choices, f"exactly one of {_join_or(choices)}", fault, root, path)
 
 
 def _not_both(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     if "required" in fault.rule:
         choices = fault.rule["required"]
-        yield from _choice(choices, f"only one of {_or(choices)}", fault, root, path)
+        yield from _choice(choices, f"only one of {_join_or(choices)}", fault, root, path)
 
 
 def _choice(choices: list[str], expected: str, fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     if not isinstance(fault.instance, dict):
         return  # the wrong type is reported on its own
-    found = (key for key in choices if key in fault.instance)
-    present = sorted(found, key=lambda key: _rank(root.key_place((*path, key))))
+    keys = (key for key in choices if key in fault.instance)
+    present = sorted(keys, key=lambda key: _rank(root.key_place((*path, key))))
     if not present and not _misspelt(fault, choices):
-        place = root.lack_place(path, *choices)
-        yield Problem(code="MissingKey", message=f"needs {expected}", place=place, path=path)
+        place = root.removal_place(path, *choices)
+        yield Problem(code="MissingKey", message=f"{expected} is required", place=place, path=path)
     for extra in present[1:]:
-        message = f"{extra} does not go with {present[0]}: {expected}"
+        message = f"{extra} conflicts with {present[0]}: use {expected}"
         yield Problem(
             code="ConflictingKeys", message=message, place=root.key_place((*path, extra)), path=(*path, extra)
         )
 
 
 def _rank(place: Position) -> tuple[int, Position]:
-    """What is laid over the other comes later, otherwise what is written later."""
+    """Sort key for positions: defaults, then the document, then its overlay; within each, in the order of the file."""
     return (0 if place.file else 2 if place.within else 1), place
 
 
 def _misspelt(fault: SchemaFault, choices: Collection[str]) -> bool:
-    """Whether an unknown key looks like one of `choices`: it gets its own finding, this one would be noise."""
-    known = fault.properties
-    unknown = list(islice((key for key in fault.instance if key not in known), 20))
+    """Return whether an unknown key resembles one of `choices`: its own finding suffices, a second would be noise."""
+    allowed_keys = fault.properties
+    unknown = list(islice((key for key in fault.instance if key not in allowed_keys), 20))
     if not fault.path and any(stands_for(key) in choices or key == "deployments" for key in unknown):
         return True
     return any(len(key) <= 40 and get_close_matches(_plain(key), choices, n=1, cutoff=_NEAR) for key in unknown)
@@ -138,12 +138,12 @@ def _plain(word: str) -> str:
     return word.lower().replace("-", "_")
 
 
-def _needs(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
+def _missing_dependency(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     for key, needed in fault.rule.items():
-        if key in fault.instance and not all(other in fault.instance for other in needed):
+        if key in fault.instance and not all(name in fault.instance for name in needed):
             yield Problem(
                 code="ConflictingKeys",
-                message=f"{key} goes with {needed[0]} only",
+                message=f"{key} requires {needed[0]}",
                 place=root.key_place((*path, key)),
                 path=(*path, key),
             )
@@ -151,17 +151,17 @@ def _needs(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
 
 def _type(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     allowed = fault.rule if isinstance(fault.rule, list) else [fault.rule]
-    expected = _or([_TYPES[name] for name in allowed])
-    node, shown = root.at(path), kind_of(fault.instance)
+    expected = _join_or([_TYPES[name] for name in allowed])
+    node, actual = root.at(path), kind_of(fault.instance)
     if node.text and not _is_secret(path):
-        shown = f"{shown} ({shorten(node.text)})"
+        actual = f"{actual} ({shorten(node.text)})"
     if not path:
-        message = f"a deployment is a mapping, this is {shown}"
+        message = f"a deployment must be a mapping, not {actual}"
         yield Problem(code="NotAMapping", message=message, place=node.place)
         return
     yield Problem(
         code="WrongType",
-        message=f"{_label(path)} must be {expected}, this is {shown}",
+        message=f"{_label(path)} must be {expected}, not {actual}",
         place=node.place,
         path=path,
         hint=_SECRET
@@ -171,7 +171,7 @@ def _type(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
 
 
 def _is_secret(path: Path) -> bool:
-    """Whether `path` is that of a secret: what stands there is never repeated."""
+    """Return whether `path` is that of a secret, whose value must never appear in a message."""
     return len(path) > 1 and path[-2] == "secrets"
 
 
@@ -188,10 +188,10 @@ def _type_hint(value: Any, text: str, allowed: list[str], path: Path) -> str | N
 
 
 def _list_hint(value: str, path: Path) -> str | None:
-    """The list to write instead of a text: the words of a command, or what commas part."""
+    """Return the list to write instead of a string: the words of a command, or the items between commas."""
     if path[-1:] == ("command",):
         written = as_list(value)
-        return f"write it as a list: {written}" if written else "write each word of the command as an item of a list"
+        return f"write it as a list: {written}" if written else "write the command as a list, with one item per word"
     items = [item.strip() for item in value.split(",")] if len(value) <= 200 else []
     written = ", ".join(yaml_word(item) for item in items if item)
     return f"write it as a list: [{written}]" if written else None
@@ -199,30 +199,30 @@ def _list_hint(value: str, path: Path) -> str | None:
 
 def _pattern(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     hint = _PATTERNS.get(str(path[-1])) if path else None
-    yield _invalid(root, path, f"{_label(path)} can't be {_quoted(fault.instance)}", hint)
+    yield _invalid(root, path, f"invalid {_label(path)}: {_quoted(fault.instance)}", hint)
 
 
-def _bad_name(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
+def _invalid_name(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     inner = (*path, fault.instance)
-    message = f"{_quoted(fault.instance)} is no name for one of {_label(path)}"
+    message = f"{_quoted(fault.instance)} is not a valid name under {_label(path)}"
     place = root.key_place(inner)
     yield Problem(code="InvalidValue", message=message, place=place, path=inner, hint=_PATTERNS["name"])
 
 
-def _one_of_words(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
+def _not_in_enum(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     if not isinstance(fault.instance, str):
         return  # the wrong type is reported on its own
     words = list(fault.rule)
     hint = did_you_mean(fault.instance, words)
-    yield _invalid(root, path, f"{_label(path)} must be {_or(words)}, not {_quoted(fault.instance)}", hint)
+    yield _invalid(root, path, f"{_label(path)} must be {_join_or(words)}, not {_quoted(fault.instance)}", hint)
 
 
 def _size(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
-    limit, what = fault.rule, "characters" if isinstance(fault.instance, str) else "items"
+    limit, unit = fault.rule, "characters" if isinstance(fault.instance, str) else "items"
     if fault.keyword.startswith("min"):
         yield _invalid(root, path, f"{_label(path)} must not be empty", None)
     else:
-        yield _invalid(root, path, f"{_label(path)} has {len(fault.instance)} {what}; at most {limit}", None)
+        yield _invalid(root, path, f"{_label(path)} has {len(fault.instance)} {unit}; the limit is {limit}", None)
 
 
 def _range(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
@@ -230,7 +230,7 @@ def _range(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     yield _invalid(root, path, f"{_label(path)} must be {bound} {fault.rule}", None)
 
 
-def _other(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
+def _other_keyword(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     yield _invalid(root, path, shorten(fault.message, 200), None)
 
 
@@ -247,20 +247,20 @@ def _quoted(value: str) -> str:
     return f'"{shorten(value)}"'
 
 
-def _or(words: list[str]) -> str:
+def _join_or(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-_WORDINGS: dict[str, Wording] = {
+_DESCRIBERS: dict[str, Describer] = {
     "additionalProperties": _unknown_keys,
     "required": _missing_key,
     "oneOf": _exactly_one,
     "not": _not_both,
-    "dependencies": _needs,
+    "dependencies": _missing_dependency,
     "type": _type,
     "pattern": _pattern,
-    "propertyNames": _bad_name,
-    "enum": _one_of_words,
+    "propertyNames": _invalid_name,
+    "enum": _not_in_enum,
     "minLength": _size,
     "maxLength": _size,
     "minItems": _size,

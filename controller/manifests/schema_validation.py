@@ -1,8 +1,8 @@
-"""Does a document have the shape of the format? Asks the packaged JSON Schema and returns problems for people.
+"""Validates documents against the packaged JSON Schemas and returns readable problems.
 
-`build` calls it first. `fast_schema` says yes quickly; after a no, the jsonschema library finds the reasons and
-`schema_messages` puts them into words. The library is imported on first use (it costs 100 ms) and never fetches
-anything: the registry is empty and the only references are inside the schema.
+`build` calls it first. `fast_schema` accepts valid documents quickly. For an invalid one, the jsonschema library finds
+the reasons and `schema_messages` words them. The library is imported on first use (which takes 100 ms) and never
+fetches anything: the registry is empty, and all references are inside the schema.
 """
 
 import json
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from jsonschema import Draft7Validator, ValidationError
 
 MAX_PROBLEMS = 50
-"""Per document: enough to work on, and nobody can make us word ten thousand."""
-
+"""Limit per document, so that a hostile file can't make us report ten thousand problems."""
 
 DEPLOYMENT = "deployment"
 PROJECT = "project"
@@ -30,68 +29,71 @@ PROJECT = "project"
 
 @cache
 def schema_text(which: str = DEPLOYMENT) -> str:
-    """The JSON Schema of a deployment or of controller.yaml, as shipped: what `controller schema` prints."""
+    """Return the JSON Schema of a deployment or of controller.yaml, as `controller schema` prints it."""
     return (files("controller") / "schemas" / f"{which}.v1.schema.json").read_text(encoding="utf-8")
 
 
 def deployment_schema_text() -> str:
-    """The JSON Schema of a deployment."""
+    """Return the JSON Schema of a deployment."""
     return schema_text(DEPLOYMENT)
 
 
 def check_shape(root: Node, which: str = DEPLOYMENT) -> tuple[Problem, ...]:
-    """Everything that is wrong with the shape of a document, at most MAX_PROBLEMS."""
+    """Return the schema violations of a document, at most MAX_PROBLEMS."""
     if _accepts(which)(root.value):
         return ()
-    found = (problem for fault in _faults(root.value, which) for problem in problems_of(fault, root))
-    return tuple(islice(_once(found), MAX_PROBLEMS))
+    problems = (problem for fault in _faults(root.value, which) for problem in problems_of(fault, root))
+    return tuple(islice(_distinct(problems), MAX_PROBLEMS))
 
 
 @cache
-def _of_one(which: str) -> dict[str, Any]:
-    """The schema of one document, a mapping. What durations, times and sizes look like is for editors: left out."""
-    schema: dict[str, Any] = _without_forms(json.loads(schema_text(which)))
+def _document_schema(which: str) -> dict[str, Any]:
+    """Return the schema of a single document, without lists of documents.
+
+    Also without the patterns of durations, times and sizes (`allOf`): those are for editors, our parsers check more.
+    """
+    schema: dict[str, Any] = _without_value_formats(json.loads(schema_text(which)))
     for branch in (*schema.get("oneOf", ()), schema.get("not", {})):
         if branch.pop("type", "object") == "array":
             schema["oneOf"].remove(branch)
     return {key: rule for key, rule in schema.items() if key not in ("items", "minItems")} | {"type": "object"}
 
 
-def _without_forms(part: Any) -> Any:
+def _without_value_formats(part: Any) -> Any:
     if isinstance(part, list):
-        return [_without_forms(item) for item in part]
+        return [_without_value_formats(item) for item in part]
     if isinstance(part, dict):
-        return {key: _without_forms(rule) for key, rule in part.items() if key != "allOf"}
+        return {key: _without_value_formats(rule) for key, rule in part.items() if key != "allOf"}
     return part
 
 
 @cache
 def _accepts(which: str) -> Check:
-    schema = _of_one(which)
+    schema = _document_schema(which)
     return Compiler(schema).compile(schema)
 
 
 def _faults(value: Any, which: str) -> Iterator[SchemaFault]:
     for error in _validator(which).iter_errors(value):
         if "propertyNames" in error.absolute_schema_path and error.absolute_path[-1] in ("env", "secrets"):
-            continue  # names of environment variables: `rules` says more about them than the schema can
-        known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
+            continue  # `field_rules` reports invalid variable names with better messages
+        properties = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
         yield SchemaFault(
             keyword="propertyNames" if "propertyNames" in error.absolute_schema_path else str(error.validator),
             rule=error.validator_value,
             instance=error.instance,
             path=tuple(error.absolute_path),
             message=error.message,
-            properties=known,
+            properties=properties,
         )
 
 
-def _once(problems: Iterator[Problem]) -> Iterator[Problem]:
-    """No problem twice: the schema sees the same fault from several sides."""
-    seen = set()
+def _distinct(problems: Iterator[Problem]) -> Iterator[Problem]:
+    """Drop repeated problems: several keywords of the schema may report the same fault."""
+    reported = set()
     for problem in problems:
-        if (mark := (problem.place, problem.path, problem.message)) not in seen:
-            seen.add(mark)
+        if (key := (problem.place, problem.path, problem.message)) not in reported:
+            reported.add(key)
             yield problem
 
 
@@ -102,9 +104,9 @@ def _validator(which: str) -> "Draft7Validator":
     from referencing import Registry
 
     def pattern(_: Any, expression: str, instance: Any, __: Any) -> "Iterator[ValidationError]":
-        """As ECMA 262 has it: `$` is the end of the text, not the place before a last line break."""
+        """Match as ECMA 262 does: `$` is the very end of the string, not the position before a final line break."""
         if isinstance(instance, str) and not re.search(expression.removesuffix("$") + r"\Z", instance):
             yield ValidationError(f"does not match {expression!r}")
 
     strict: type[Draft7Validator] = extend(Draft7Validator, {"pattern": pattern})  # type: ignore[no-untyped-call]
-    return strict(_of_one(which), registry=Registry())
+    return strict(_document_schema(which), registry=Registry())

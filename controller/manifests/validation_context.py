@@ -1,7 +1,7 @@
-"""A document while it is being checked: its nodes, and the problems found so far.
+"""The state of one document's validation: its nodes, and the problems found so far.
 
-`build` makes one per document, `run_targets`, `field_rules` and `schedule_fields` add to it. It knows no rule of its
-own.
+`build` creates one per document; `run_targets`, `field_rules`, `schedule_fields` and others add problems to it. It has
+no rules of its own.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from controller.model.findings import Severity
 
 
 class ValidationContext:
-    """Collects problems; the parts that already have one are left alone by later rules."""
+    """Collects the problems of one document. Later rules skip the parts that already have one."""
 
     def __init__(self, root: Node, problems: tuple[Problem, ...]) -> None:
         self.root = root
@@ -20,29 +20,29 @@ class ValidationContext:
 
     @property
     def value(self) -> dict[str, Any]:
-        """The document, empty if it is no mapping."""
+        """The document; empty if it is not a mapping."""
         value = self.root.value
         return value if isinstance(value, dict) else {}
 
     def get(self, key: str) -> Any:
-        """The value of a top-level key; None if it is missing or has a problem."""
-        return self.value.get(key) if self.clean((key,)) else None
+        """Return the value of a top-level key; None if it is missing or invalid."""
+        return self.value.get(key) if self.is_clean((key,)) else None
 
-    def sound(self, key: str) -> dict[str, Any]:
-        """What of the mapping at a top-level key has no problem: a fault in one part hides none in another."""
-        said = self.value.get(key)
-        if not isinstance(said, dict) or not self.right((key,)):
+    def valid_fields(self, key: str) -> dict[str, Any]:
+        """Return the valid entries of the mapping at a top-level key, so that one fault does not hide others."""
+        mapping = self.value.get(key)
+        if not isinstance(mapping, dict) or not self.is_valid_at((key,)):
             return {}
-        return {name: value for name, value in said.items() if self.clean((key, name))}
+        return {name: value for name, value in mapping.items() if self.is_clean((key, name))}
 
-    def clean(self, path: Path) -> bool:
-        """Whether no error is at `path` or below."""
-        if not self.problems:  # nearly always, and asked of every key
+    def is_clean(self, path: Path) -> bool:
+        """Return whether there is no error at `path` or below it."""
+        if not self.problems:  # the usual case, on a hot path
             return True
         return all(problem.path[: len(path)] != path or not problem.is_error for problem in self.problems)
 
-    def right(self, path: Path) -> bool:
-        """Whether no error is at `path` itself, whatever is below."""
+    def is_valid_at(self, path: Path) -> bool:
+        """Return whether there is no error at `path` itself, regardless of what is below it."""
         return all(problem.path != path or not problem.is_error for problem in self.problems)
 
     def add(
@@ -53,13 +53,17 @@ class ValidationContext:
         *,
         hint: str | None = None,
         at_key: bool = False,
-        lacking: tuple[str, ...] = (),
+        missing: tuple[str, ...] = (),
         severity: Severity = Severity.ERROR,
     ) -> None:
-        """Report the node at `path`, or its key, or where one of the keys `lacking` in it was taken away."""
-        place = self.root.key_place(path) if at_key else self.root.lack_place(path, *lacking)
+        """Report a problem at `path`.
+
+        Its position is that of the node; with `at_key`, that of its key; with `missing`, the place where an overlay or
+        the document removed one of these keys, if one did.
+        """
+        place = self.root.key_place(path) if at_key else self.root.removal_place(path, *missing)
         self.problems.append(Problem(code=code, message=message, place=place, path=path, hint=hint, severity=severity))
 
     def add_error(self, code: str, error: ScheduleError, path: Path) -> None:
-        """Report what the calendar says about the node at `path`."""
+        """Report an error of the `schedules` package at `path`."""
         self.add(code, shorten(error.message, 300), path, hint=error.hint and shorten(error.hint, 300))

@@ -108,7 +108,7 @@ class _Commits:
     def _reader(self, environment: str | None, *, is_whole: bool = True) -> ManifestReader:
         reader = ManifestReader(environment, is_whole=is_whole, files=self._files)
         if self._first is not None:
-            reader.borrow(self._first, self._same)
+            reader.reuse_results(self._first, self._same)
         return reader
 
     def _read(self, reader: ManifestReader, commit: _Commit) -> DesiredState:

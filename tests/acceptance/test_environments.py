@@ -90,7 +90,7 @@ def test_render_prints_what_would_be_in_force(repository: Repository) -> None:
     repository.write("deployments/bad.yaml", "name: bad\ncommand: [x]\ntimout: 1h\n")
     some = repository.ask("render")
     assert some.code == 1
-    assert some.err.startswith("deployments/bad.yaml:3:1: error: there is no key timout here [UnknownKey]\n")
+    assert some.err.startswith("deployments/bad.yaml:3:1: error: unknown key `timout` [UnknownKey]\n")
     assert "name: stage" in some.out
     assert repository.ask("render", "tail").code == 0
     assert (repository.ask("render", "bad").code, repository.ask("render", "bad").out) == (1, "")

@@ -1,1 +1,1 @@
-"""YAML to nodes that know their line and column: the event stream, the tree builder, the YAML 1.2 scalars."""
+"""The YAML reader: parses YAML 1.2 into nodes that know their line and column, and writes documents back as YAML."""

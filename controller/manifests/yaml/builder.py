@@ -1,8 +1,9 @@
-"""Turns the events of one YAML document into nodes, and counts while it does: nothing is built beyond the limits.
+"""Builds a tree of nodes from the parser events of one YAML document, within fixed limits.
 
-`loader` feeds it. It must not recurse, and must not raise anything but `LimitError`: every other fault becomes a
-`Problem` and the building goes on, so that all of them are seen at once. The limits are those of docs/format.md;
-aliases count as what they stand for, so no bomb of anchors or merge keys gets past.
+`loader` feeds it. The builder must not recurse, and raises nothing but `LimitError`: it reports every other fault as a
+`Problem` and continues, so that one pass finds all faults. The limits are listed in docs/format.md. An alias counts in
+full, as if the value it refers to were written out, so nested anchors and merge keys ("billion laughs") cannot exceed
+them.
 """
 
 import sys
@@ -18,11 +19,11 @@ MAX_DEPTH = 32
 MAX_NODES = 20_000
 MAX_SCALAR_BYTES = 64 * 1024
 MAX_TEXT_BYTES = 1024 * 1024
-"""Of all scalars together after alias expansion: as much as a file may hold."""
+"""Limit for all scalars of a file together, with aliases expanded; equal to the limit for the file itself."""
 
 
 class LimitError(Exception):
-    """The file is over a limit; `problem` says which, and nothing after that place was looked at."""
+    """The file exceeds a limit. `problem` says which one and where; the rest of the file was not read."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
@@ -30,7 +31,7 @@ class LimitError(Exception):
 
 
 class Weight(NamedTuple):
-    """What a node costs when written out: nodes, bytes of text, levels below and with it."""
+    """The size of a node with aliases expanded: its nodes, bytes of scalars, and levels of nesting (a scalar has 1)."""
 
     nodes: int
     text: int
@@ -38,7 +39,7 @@ class Weight(NamedTuple):
 
 
 class Frame:
-    """A collection that is still open."""
+    """A list or mapping whose end event has not arrived yet."""
 
     __slots__ = (
         "anchor",
@@ -62,17 +63,17 @@ class Frame:
         self.items: list[Node] = []
         self.merged: list[Node] = []
         self.key: Key | None = None
-        self.nodes, self.text, self.height = 1, 0, 2  # an empty collection has room for a scalar
+        self.nodes, self.text, self.height = 1, 0, 2  # an empty collection counts as one level above a scalar
         self.faults = faults
 
     def step(self) -> str | int | None:
-        """Where inside it the next value goes."""
+        """Return the key or index of the next value; None between two entries of a mapping."""
         if not self.mapping:
             return len(self.items)
         return self.key.name if self.key else None
 
     def close(self) -> Node:
-        """The finished node. Keys written in it win over merged ones, earlier merges over later ones."""
+        """Return the finished node. Its own keys win over merged ones, and earlier merges over later ones."""
         if not self.mapping:
             values = [item.value for item in self.items]
             return Node(values, self.place, items=tuple(self.items))
@@ -86,7 +87,7 @@ class Frame:
 
 
 class Key(NamedTuple):
-    """A key whose value is still to come; one with `drop` was refused, and its value is thrown away."""
+    """A mapping key whose value has not arrived yet. With `drop`, the key is invalid and its value is discarded."""
 
     name: str
     place: Position
@@ -95,7 +96,7 @@ class Key(NamedTuple):
 
 
 class TreeBuilder:
-    """Builds one document. `root` is None until its last event has come; `problems` fills up meanwhile."""
+    """Builds one document. `root` is None until the last event arrives; `problems` collects the faults found so far."""
 
     def __init__(self, *, nodes_before: int = 0, text_before: int = 0) -> None:
         self.root: Node | None = None
@@ -105,64 +106,64 @@ class TreeBuilder:
         self._anchors: dict[str, tuple[Node, Weight, bool] | Frame] = {}
 
     def feed(self, event: yaml.Event) -> None:
-        """Take the next event of the document. Raises LimitError."""
-        take = _TAKERS.get(type(event))
-        if take is not None:
-            take(self, event)
+        """Handle the next event of the document. Raises LimitError."""
+        handle = _HANDLERS.get(type(event))
+        if handle is not None:
+            handle(self, event)
 
     def open_name(self) -> str | None:
-        """The `name` of the mapping that the document is, where its events end early; None if it is not known."""
+        """Return the document's `name`, for a document that the parser could not finish; None if it was not read."""
         if not self._frames or any(problem.path == ("name",) for problem in self.problems):
             return None
-        found = self._frames[0].fields.get("name")
-        return found.value if found is not None and isinstance(found.value, str) else None
+        name = self._frames[0].fields.get("name")
+        return name.value if name is not None and isinstance(name.value, str) else None
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         place, faults = place_of(event), len(self.problems)
-        # Keys and most values are those of a thousand other documents, and each is to be in memory once.
+        # Documents share most of their keys and values; interning keeps one copy of each in memory.
         text = sys.intern(event.value)
         if event.tag is not None:
             self._refuse_tag(event.tag, place, text)
         ascii_only = text.isascii()
         size = len(text) if ascii_only else len(text.encode(errors="surrogatepass"))
         if size > MAX_SCALAR_BYTES:
-            raise self._over("ScalarTooLong", f"a text of {size} bytes; at most {MAX_SCALAR_BYTES} are allowed", place)
+            raise self._over("ScalarTooLong", f"the value has {size} bytes; the limit is {MAX_SCALAR_BYTES}", place)
         plain = event.implicit[0]
         value: Any = plain_scalar(text) if plain else text
         if value.__class__ is BadNumber:
             self._problem(value.code, value.message, place, hint=value.hint)
             value = 0
         if not plain and not ascii_only and has_surrogate(text):
-            self._problem("InvalidCharacter", "half of a surrogate pair is no character", place)
+            self._problem("InvalidCharacter", "half of a surrogate pair is not a character", place)
             value = ""
         node = Node(value, place, text)
         if event.anchor:
             self._anchors[event.anchor] = (node, Weight(1, size, 1), len(self.problems) > faults)
         self._count(1, size, place)
-        self._put(node, 1, size, 1, merge_key=plain and text == "<<")
+        self._add_node(node, 1, size, 1, merge_key=plain and text == "<<")
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         place, name = place_of(event), event.anchor or ""
-        found = self._anchors.get(name)
-        if isinstance(found, tuple):
-            node, weight, broken = found
+        anchor = self._anchors.get(name)
+        if isinstance(anchor, tuple):
+            node, weight, broken = anchor
             if broken:
-                self._problem("BrokenAlias", f"*{shorten(name)} stands for something that has an error", place)
+                self._problem("BrokenAlias", f"alias *{shorten(name)} refers to a value that has an error", place)
             self._check_depth(weight.height - 1, place)
             self._count(weight.nodes, weight.text, place)
-            self._put(node._replace(place=place), *weight)
+            self._add_node(node._replace(place=place), *weight)
             return
-        if found is None:
+        if anchor is None:
             self._problem(
                 "UnknownAlias",
-                f"*{shorten(name)} points at nothing: no &{shorten(name)} stands before it",
+                f"unknown alias *{shorten(name)}: no anchor &{shorten(name)} is defined before it",
                 place,
-                hint=f'if it is text, write it in quotes: "*{shorten(name)}"',
+                hint=f'if it is a string, write it in quotes: "*{shorten(name)}"',
             )
         else:
-            self._problem("RecursiveAlias", f"*{shorten(name)} stands inside what it points at", place)
+            self._problem("RecursiveAlias", f"alias *{shorten(name)} refers to itself", place)
         self._count(1, 0, place)
-        self._put(Node(None, place), 1, 0, 1)
+        self._add_node(Node(None, place), 1, 0, 1)
 
     def _open(self, event: yaml.CollectionStartEvent) -> None:
         place, faults = place_of(event), len(self.problems)
@@ -182,10 +183,10 @@ class TreeBuilder:
         if frame.anchor and self._anchors.get(frame.anchor) is frame:
             weight = Weight(frame.nodes, frame.text, frame.height)
             self._anchors[frame.anchor] = (node, weight, len(self.problems) > frame.faults)
-        self._put(node, frame.nodes, frame.text, frame.height)
+        self._add_node(node, frame.nodes, frame.text, frame.height)
 
-    def _put(self, node: Node, nodes: int, text: int, height: int, *, merge_key: bool = False) -> None:
-        """Give a finished, counted node to the collection that is open."""
+    def _add_node(self, node: Node, nodes: int, text: int, height: int, *, merge_key: bool = False) -> None:
+        """Add a finished node to the innermost open collection, as an item, a key or a value."""
         if not self._frames:
             self.root = node
             return
@@ -205,19 +206,19 @@ class TreeBuilder:
     def _key(self, frame: Frame, node: Node, merge_key: bool) -> Key:
         name, place = node.value, node.place
         if not isinstance(name, str):
-            shown = shorten(node.text) or "this"
+            label = shorten(node.text) or "this one"
             self._problem(
                 "KeyNotString",
-                f"a key must be text, and {shown} is {kind_of(node.value)}",
+                f"a key must be a string, and {label} is {kind_of(node.value)}",
                 place,
-                hint=f'write it in quotes: "{shown}"' if node.text else None,
+                hint=f'write it in quotes: "{label}"' if node.text else None,
             )
             return Key(node.text, place, drop=True)
         if name in frame.keys:
             first = frame.keys[name]
             self._problem(
                 "DuplicateKey",
-                f"the key {shorten(name)} stands here a second time; the first is in line {first.line}",
+                f"duplicate key `{shorten(name)}` (first defined on line {first.line})",
                 place,
                 step=name,
                 hint="remove one of them",
@@ -232,14 +233,14 @@ class TreeBuilder:
             if all(isinstance(source.value, dict) for source in sources):
                 frame.merged.extend(sources)
             else:
-                self._problem("InvalidMerge", "<< takes a mapping, or a list of mappings", node.place)
+                self._problem("InvalidMerge", "<< requires a mapping or a list of mappings", node.place)
         elif not key.drop:
             frame.fields[key.name] = node
 
     def _refuse_tag(self, tag: str, place: Position, text: str | None = None) -> None:
-        shown = shorten(tag.replace("tag:yaml.org,2002:", "!!"))
-        hint = "write the plain value" if text is None else untagged(shown, text)
-        self._problem("TagNotAllowed", f"the tag {shown} is not allowed", place, hint=hint)
+        name = shorten(tag.replace("tag:yaml.org,2002:", "!!"))
+        hint = "remove the tag" if text is None else untagged(name, text)
+        self._problem("TagNotAllowed", f"tag {name} is not allowed", place, hint=hint)
 
     def _check_depth(self, more: int, place: Position) -> None:
         if len(self._frames) + more > MAX_DEPTH:
@@ -249,9 +250,9 @@ class TreeBuilder:
         self.nodes += nodes
         self.text += text
         if self.nodes > MAX_NODES:
-            raise self._over("TooManyNodes", f"more than {MAX_NODES} values, with aliases written out", place)
+            raise self._over("TooManyNodes", f"more than {MAX_NODES} values, with aliases expanded", place)
         if self.text > MAX_TEXT_BYTES:
-            raise self._over("TooMuchText", f"more than {MAX_TEXT_BYTES} bytes, with aliases written out", place)
+            raise self._over("TooMuchText", f"more than {MAX_TEXT_BYTES} bytes of values, with aliases expanded", place)
 
     def _over(self, code: str, message: str, place: Position) -> LimitError:
         return LimitError(Problem(code=code, message=message, place=place))
@@ -267,7 +268,7 @@ class TreeBuilder:
         self.problems.append(Problem(code=code, message=message, place=place, path=path, hint=hint))
 
 
-_TAKERS: dict[type[yaml.Event], Callable[[TreeBuilder, Any], None]] = {
+_HANDLERS: dict[type[yaml.Event], Callable[[TreeBuilder, Any], None]] = {
     yaml.ScalarEvent: TreeBuilder._scalar,
     yaml.AliasEvent: TreeBuilder._alias,
     yaml.SequenceStartEvent: TreeBuilder._open,
@@ -278,11 +279,11 @@ _TAKERS: dict[type[yaml.Event], Callable[[TreeBuilder, Any], None]] = {
 
 
 def place_of(event: yaml.Event) -> Position:
-    """Where an event begins."""
+    """Return the position where an event begins."""
     mark = event.start_mark
     return Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
 
 
 def has_surrogate(text: str) -> bool:
-    """Whether `text` has half a surrogate pair: the pure-Python parser lets its escape through."""
+    """Return whether `text` has an unpaired surrogate. PyYAML's pure-Python parser accepts such escapes."""
     return any("\ud800" <= c <= "\udfff" for c in text)

@@ -1,4 +1,4 @@
-"""Documents back to YAML that `loader` reads as exactly the same values. `controller render` calls it."""
+"""Writes documents as YAML that `loader` reads back as exactly the same values. Used by `controller render`."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from controller.manifests.yaml.scalars import plain_scalar
 
 
 class _Dumper(yaml.SafeDumper):
-    """Without aliases, and with quotes around every text that YAML 1.2 would take for something else."""
+    """A dumper without aliases, which quotes every string that YAML 1.2 would read as another type."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
@@ -24,5 +24,5 @@ _Dumper.add_representer(str, _text)
 
 
 def as_yaml(documents: Iterable[Mapping[str, Any]]) -> str:
-    """The documents, with `---` between them; empty for none."""
+    """Return the documents as YAML, separated by `---`; an empty string if there are none."""
     return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)

@@ -1,7 +1,7 @@
-"""Any bytes to documents and problems: the only place that knows the YAML parser.
+"""Reads the bytes of a manifest into documents and problems. Only this package uses the YAML parser.
 
-`reader` calls it for every changed file, JSON included (YAML 1.2 contains it). It must never raise and never take
-long, whatever the bytes are: sizes are checked first, and building stops at the first limit that is passed.
+`parse_cache` calls it for every changed file, including JSON (YAML 1.2 is a superset). Loading never raises and never
+takes long, whatever the bytes are: sizes are checked first, and building stops as soon as a limit is exceeded.
 """
 
 import re
@@ -19,11 +19,11 @@ from controller.manifests.yaml.syntax_errors import explain
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_TAG_DIRECTIVES = 16
-"""libyaml compares every %TAG line with all before it: a file full of them takes minutes."""
+"""libyaml compares every %TAG line with all earlier ones, so a file full of them would take minutes."""
 
 
 class _Parser(Protocol):
-    """What libyaml's loader and the pure-Python one have in common: the next event, or yaml.YAMLError."""
+    """The common interface of libyaml's loader and the pure-Python one. `get_event` raises yaml.YAMLError."""
 
     def get_event(self) -> yaml.Event: ...
 
@@ -31,7 +31,7 @@ class _Parser(Protocol):
 _LOADER: Callable[[str], _Parser] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BREAKS = "\x85\u2028\u2029"
-"""Line breaks to libyaml, but not to YAML 1.2, nor to editors and reviewers: a key could hide behind a comment."""
+"""Line breaks for libyaml, but not for YAML 1.2, editors or reviewers: with one, a key could hide in a comment."""
 _SURROGATE_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _NAME_LINE = re.compile(r"""^["']?name["']?[ \t]*:""", re.MULTILINE)
 _OTHER_DOCUMENT = re.compile(r"---|\.\.\.")
@@ -40,9 +40,9 @@ _UNFINISHED_MERGE = re.compile(r"^(<<<<<<<|=======|>>>>>>>)", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """What a file holds. With an error in `problems` the file as a whole is unusable: no documents then.
+    """The contents of a file. If `problems` has an error, the whole file is unusable and `documents` is empty.
 
-    `only_name` is the one name that such a file can declare; None where nobody can say which names it declares.
+    `only_name` is the one name that such a file can declare; None if its names are unknown.
     """
 
     documents: tuple[Document, ...] = ()
@@ -51,7 +51,7 @@ class Loaded:
 
 
 def load(content: bytes, *, json: bool = False) -> Loaded:
-    """The documents of a file; `json` allows for what JSON writes differently (characters as two escapes)."""
+    """Return the documents of a file. With `json`, a surrogate pair of escapes is one character, as in JSON."""
     text = _decode(content)
     if isinstance(text, Problem):
         return Loaded(problems=(text,))
@@ -60,8 +60,8 @@ def load(content: bytes, *, json: bool = False) -> Loaded:
     builders: list[TreeBuilder] = []
     try:
         documents = tuple(document for builder in _builders(text, builders) for document in _documents(builder))
-    except LimitError as over:
-        return Loaded(problems=(over.problem,))
+    except LimitError as error:
+        return Loaded(problems=(error.problem,))
     except yaml.YAMLError as error:
         return Loaded(problems=(explain(error, text),), only_name=_only_name(error, text, builders))
     return Loaded(documents=documents)
@@ -69,35 +69,35 @@ def load(content: bytes, *, json: bool = False) -> Loaded:
 
 def _decode(content: bytes) -> str | Problem:
     if len(content) > MAX_FILE_BYTES:
-        message = f"{len(content)} bytes; a file may have {MAX_FILE_BYTES}"
+        message = f"the file has {len(content)} bytes; the limit is {MAX_FILE_BYTES}"
         return Problem(code="FileTooLarge", message=message, place=Position(1, 1))
     if (cause := cause_of(content)) is not None:
-        return _unusable(cause)
+        return _unusable_content(cause)
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
         before = content[: error.start].decode()
-        message = f"byte 0x{content[error.start]:02x} is not UTF-8"
+        message = f"byte 0x{content[error.start]:02x} is not valid UTF-8"
         return Problem(code="NotUtf8", message=message, place=_end_of(before), hint="save the file as UTF-8")
     text = text.removeprefix("\ufeff")
-    if bad := _FORBIDDEN.search(text):
-        return _refuse(bad.group(), _end_of(text[: bad.start()]))
+    if match := _FORBIDDEN.search(text):
+        return _forbidden_character(match.group(), _end_of(text[: match.start()]))
     return _check_directives(text)
 
 
-def _unusable(cause: Cause) -> Problem:
+def _unusable_content(cause: Cause) -> Problem:
     place = Position(cause.line, 1)
     if cause.is_encoding:
         return Problem(code="NotUtf8", message=cause.message, place=place, hint=cause.hint)
     return Problem(code="NotAManifest", message=cause.message, place=place, hint=cause.hint)
 
 
-def _refuse(character: str, place: Position) -> Problem:
+def _forbidden_character(character: str, place: Position) -> Problem:
     code = f"{ord(character):04X}"
     if character in _BREAKS:
-        message, hint = f"the line break U+{code} is not allowed", f'write it as "\\u{code}", in double quotes'
+        message, hint = f"line break U+{code} is not allowed", f'write it as an escape in double quotes: "\\u{code}"'
     else:
-        message = f"the control character U+{code} is not allowed"
+        message = f"control character U+{code} is not allowed"
         hint = "save the file as UTF-8" if character == "\0" else "remove it"
     return Problem(code="InvalidCharacter", message=message, place=place, hint=hint)
 
@@ -106,7 +106,8 @@ def _check_directives(text: str) -> str | Problem:
     for count, match in enumerate(re.finditer(r"^%TAG", text, re.MULTILINE)):
         if count == MAX_TAG_DIRECTIVES:
             place = _end_of(text[: match.start()])
-            return Problem(code="TagNotAllowed", message="tags are not allowed, nor so many %TAG lines", place=place)
+            message = f"more than {MAX_TAG_DIRECTIVES} %TAG lines; tags are not allowed"
+            return Problem(code="TagNotAllowed", message=message, place=place)
     return text
 
 
@@ -120,48 +121,52 @@ def _join_surrogates(match: re.Match[str]) -> str:
     return f"{match[1]}\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08x}"
 
 
-def _builders(text: str, begun: list[TreeBuilder]) -> Iterator[TreeBuilder]:
-    """One finished builder per YAML document; `begun` gets all of them. Raises LimitError and yaml.YAMLError."""
+def _builders(text: str, started: list[TreeBuilder]) -> Iterator[TreeBuilder]:
+    """Yield one finished builder per YAML document. Raises LimitError and yaml.YAMLError.
+
+    Every builder is appended to `started` as soon as its document begins.
+    """
     builder = TreeBuilder()
     next_event = _LOADER(text).get_event
     while (kind := type(event := next_event())) is not yaml.StreamEndEvent:
         if kind is yaml.DocumentStartEvent:
             builder = TreeBuilder(nodes_before=builder.nodes, text_before=builder.text)
-            begun.append(builder)
+            started.append(builder)
         elif kind is yaml.DocumentEndEvent:
             yield builder
         else:
             builder.feed(event)
 
 
-def _only_name(error: yaml.YAMLError, text: str, begun: list[TreeBuilder]) -> str | None:
-    """The name of a file's one document, read before the error; None if the file may declare any other name.
+def _only_name(error: yaml.YAMLError, text: str, started: list[TreeBuilder]) -> str | None:
+    """Return the name that was read before the error; None if the file may declare another name too.
 
-    It may where it may have been cut off, or where another document or another name begins after the error.
+    That is possible if the file may have been truncated, or if another document or name follows the error.
     """
     mark = getattr(error, "problem_mark", None)
-    if mark is None or len(begun) != 1:
+    if mark is None or len(started) != 1:
         return None
     rest = text.split("\n")[mark.line :]
     is_cut_off = not "".join((rest[0][mark.column :], *rest[1:])).strip() if rest else True
     is_ambiguous = len(_NAME_LINE.findall(text)) > 1 or _UNFINISHED_MERGE.search(text)
     if is_cut_off or is_ambiguous or any(_OTHER_DOCUMENT.match(line) for line in rest):
         return None
-    return begun[0].open_name()
+    return started[0].open_name()
 
 
 def _documents(builder: TreeBuilder) -> Iterator[Document]:
-    """The document itself, or the items of a list, each with the problems inside it; nothing for an empty one."""
+    """Yield the document, or each item if it is a list, with its problems. An empty document yields nothing."""
     root, problems = builder.root, tuple(builder.problems)
     if root is None or (root.value is None and not problems):
         return
     if not isinstance(root.value, list):
         yield Document(root=root, problems=problems)
         return
-    shared = tuple(problem for problem in problems if not problem.path)  # of the list itself: everybody's
-    inside: defaultdict[str | int, list[Problem]] = defaultdict(list)
+    # Problems of the list itself apply to every item.
+    shared = tuple(problem for problem in problems if not problem.path)
+    by_item: defaultdict[str | int, list[Problem]] = defaultdict(list)
     for problem in problems:
         if problem.path:
-            inside[problem.path[0]].append(replace(problem, path=problem.path[1:]))
+            by_item[problem.path[0]].append(replace(problem, path=problem.path[1:]))
     for index, item in enumerate(root.items):
-        yield Document(root=item, problems=(*shared, *inside[index]))
+        yield Document(root=item, problems=(*shared, *by_item[index]))

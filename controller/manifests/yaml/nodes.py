@@ -1,7 +1,7 @@
-"""What one YAML document says, with the place of every node, and what is wrong in it.
+"""The values that describe a YAML document: its nodes with their positions, and the problems found in it.
 
-`builder` makes these values, `schema_validation`, `field_rules` and `build` read them. Nothing here parses, judges or
-waits.
+`builder` creates them; `schema_validation`, `field_rules` and `build` read them. Plain data, without parsing or
+validation.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,10 @@ Path = tuple[str | int, ...]
 
 
 class Position(NamedTuple):
-    """A line and a column, both from 1; in another `file` than the document, or `within` these keys of the file."""
+    """A line and a column, both from 1.
+
+    `file` is set if the position is in another file than the document; `within` are the keys around it in that file.
+    """
 
     line: int
     column: int
@@ -23,11 +26,11 @@ class Position(NamedTuple):
 
 
 class Node(NamedTuple):
-    """A value and where it stands; a named tuple because a big repository has a million of them.
+    """A value and its position. A named tuple, because a large repository has a million of them.
 
-    `value` is plain JSON data. A mapping has `fields` and `keys` (the places of the keys), a sequence has `items`,
-    a scalar has its `text` as written. `gone` are the places where keys were taken away from what is merged. Aliased
-    nodes are shared: nobody may change `value`.
+    `value` is plain JSON data. A mapping has `fields` and `keys` (the positions of its keys), a list has `items`, and a
+    scalar has its `text` as written. `removed` has the positions of the nulls that removed keys during a merge. Aliased
+    nodes are shared, so `value` must not be changed.
     """
 
     value: Any
@@ -36,10 +39,10 @@ class Node(NamedTuple):
     fields: Mapping[str, "Node"] = {}
     keys: Mapping[str, Position] = {}
     items: tuple["Node", ...] = ()
-    gone: Mapping[str, Position] = {}
+    removed: Mapping[str, Position] = {}
 
     def at(self, path: Path) -> "Node":
-        """The node at `path`, or the nearest one above that exists."""
+        """Return the node at `path`, or its nearest ancestor that exists."""
         node = self
         for step in path:
             child = node.child(step)
@@ -49,33 +52,33 @@ class Node(NamedTuple):
         return node
 
     def find(self, path: Path) -> "Node | None":
-        """The node at `path`, None if there is none."""
+        """Return the node at `path`, or None if it does not exist."""
         node: Node | None = self
         for step in path:
             node = node and node.child(step)
         return node
 
     def child(self, step: str | int) -> "Node | None":
-        """The value of a key, or an item; None where there is none."""
+        """Return the value of a key, or the item at an index; None if it does not exist."""
         if isinstance(step, str):
             return self.fields.get(step)
         return self.items[step] if step < len(self.items) else None
 
     def key_place(self, path: Path) -> Position:
-        """Where the last key of `path` is written; the place of the node itself if that is an item."""
+        """Return the position of the last key of `path`, or of the node itself if it is a list item."""
         parent, last = self.at(path[:-1]), path[-1]
-        found = parent.keys.get(last) if isinstance(last, str) else None
-        return found or self.at(path).place
+        key = parent.keys.get(last) if isinstance(last, str) else None
+        return key or self.at(path).place
 
-    def lack_place(self, path: Path, *names: str) -> Position:
-        """Where one of these keys was taken away from the mapping at `path`, else where that mapping begins."""
+    def removal_place(self, path: Path, *names: str) -> Position:
+        """Return where one of these keys was removed from the mapping at `path`, or else where that mapping begins."""
         node = self.at(path)
-        return next((node.gone[name] for name in names if name in node.gone), node.place)
+        return next((node.removed[name] for name in names if name in node.removed), node.place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """A finding that does not know its file and deployment yet."""
+    """A finding before its file and deployment are known."""
 
     code: str
     message: str
@@ -86,11 +89,11 @@ class Problem:
 
     @property
     def is_error(self) -> bool:
-        """Whether it keeps its document from being applied."""
+        """Whether the problem prevents its document from being applied."""
         return self.severity is Severity.ERROR
 
     def finding(self, file: str, deployment: str | None) -> Finding:
-        """The same, as the rest of the program knows it, in `file` unless its place is in another one."""
+        """Return the problem as a `Finding` in `file`, or in the file of its position if that has one."""
         return Finding(
             code=self.code,
             message=self.message,
@@ -106,14 +109,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One declared thing: a whole YAML document, or one item of a document that is a list."""
+    """One declaration: a whole YAML document, or one item if the document is a list."""
 
     root: Node
     problems: tuple[Problem, ...] = ()
 
 
 def json_path(path: Path) -> str:
-    """`("schedules", 0, "cron")` as `$.schedules[0].cron`; keys that are no identifiers in brackets and quotes."""
+    """Return `$.schedules[0].cron` for `("schedules", 0, "cron")`; other keys than identifiers are `['quoted']`."""
     return "$" + "".join(_steps(path))
 
 
@@ -129,19 +132,19 @@ def _steps(path: Path) -> Iterator[str]:
 
 
 def shorten(text: str, limit: int = 40) -> str:
-    """`text` for a message: on one line, printable, and at most `limit` characters long."""
+    """Return `text` for a message: printable, on one line, and at most `limit` characters long."""
     clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1])
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
 def kind_of(value: Any) -> str:
-    """What people call the type of a JSON value."""
+    """Return the type of a JSON value as messages name it, such as "a number"."""
     if value is None:
-        return "empty"
+        return "null"
     if isinstance(value, bool):
         return "a boolean"
     if isinstance(value, int | float):
         return "a number"
     if isinstance(value, str):
-        return "text"
+        return "a string"
     return "a list" if isinstance(value, list) else "a mapping"

@@ -1,6 +1,6 @@
-"""Which value a plain YAML scalar is, after the core schema of YAML 1.2 (section 10.3.2): no dates, no `yes`.
+"""Resolves plain (unquoted) YAML scalars with the core schema of YAML 1.2 (section 10.3.2): no dates, no `yes`.
 
-`builder` calls it for every unquoted scalar. It must not raise for any text.
+`builder` calls it for every unquoted scalar. It never raises.
 """
 
 import json
@@ -16,7 +16,7 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-_SHOWN = 60
+_MAX_QUOTED = 60
 _NUMBER_START = frozenset("+-.0123456789")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
@@ -26,7 +26,7 @@ _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadNumber:
-    """A number that is refused: the code of the finding and its words."""
+    """A number that is not allowed, with the code, message and hint of its finding."""
 
     code: str
     message: str
@@ -37,7 +37,7 @@ Scalar = None | bool | int | float | str | BadNumber
 
 
 def plain_scalar(text: str) -> Scalar:
-    """The value of the unquoted scalar `text`."""
+    """Return the value of the unquoted scalar `text`."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in _NUMBER_START:
@@ -55,7 +55,7 @@ def plain_scalar(text: str) -> Scalar:
 
 
 def untagged(tag: str, text: str) -> str:
-    """The hint for a scalar `text` under a tag: what to write so that the value stays the same."""
+    """Return the hint for a scalar with a tag: how to write the same value without the tag."""
     truth = {"!!bool": {"yes": "true", "on": "true", "no": "false", "off": "false"}}
     if word := truth.get(tag, {}).get(text.lower()):
         return f"write {word}"
@@ -64,28 +64,28 @@ def untagged(tag: str, text: str) -> str:
         return f"write {value}.0"
     if tag in ("!!int", "!!float", "!!bool", "!!null") and not isinstance(value, str | BadNumber):
         return f"write {text or 'null'}"
-    if tag.startswith("!!") and len(text) <= _SHOWN:
+    if tag.startswith("!!") and len(text) <= _MAX_QUOTED:
         return f"write it in quotes: {json.dumps(text, ensure_ascii=False)}"
-    return "write it in quotes, without the tag" if tag.startswith("!!") else "write the plain value"
+    return "write it in quotes, without the tag" if tag.startswith("!!") else "write a plain value without the tag"
 
 
 def _integer(text: str, *, base: int) -> int | BadNumber:
     digits = text.lstrip("+-") if base == 10 else text[2:]
     significant = digits.lstrip("0") or "0"
-    if len(significant) <= 18:  # never int() a number of thousands of digits: Python refuses it
+    if len(significant) <= 18:  # int() raises ValueError beyond 4,300 digits
         number = int(significant, base) * (-1 if text[0] == "-" else 1)
         if abs(number) <= MAX_INTEGER:
             return number
-    shown = text if len(text) <= 24 else text[:23] + "…"
+    excerpt = text if len(text) <= 24 else text[:23] + "…"
     return BadNumber(
         code="IntegerTooLarge",
-        message=f"{shown} is beyond ±2^53: other readers of JSON would change it silently",
-        hint="write it in quotes, as text",
+        message=f"{excerpt} is outside ±2^53: other JSON readers would silently change it",
+        hint="write it in quotes, as a string",
     )
 
 
 def _not_finite(text: str) -> BadNumber:
-    shown = text if len(text) <= 24 else text[:23] + "…"
+    excerpt = text if len(text) <= 24 else text[:23] + "…"
     return BadNumber(
-        code="NotFinite", message=f"{shown} is not a finite number", hint="write it in quotes if it is text"
+        code="NotFinite", message=f"{excerpt} is not a finite number", hint="write it in quotes if it is a string"
     )

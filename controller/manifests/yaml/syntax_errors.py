@@ -1,6 +1,6 @@
-"""Why a file is not YAML, in words for the person who wrote it; known traps are named with the way out.
+"""Explains the parser's YAML syntax errors to the author of the file, with a hint for common mistakes.
 
-`loader` calls it with the parser's error and the text. It must not raise, and must not quote more than a line.
+`loader` calls it with the parser's error and the text. It never raises, and never quotes more than one line.
 """
 
 import re
@@ -16,41 +16,41 @@ _TAB = re.compile(r"[ ]*\t")
 
 
 def explain(error: yaml.YAMLError, text: str) -> Problem:
-    """The one problem of a file that could not be parsed."""
+    """Return the one problem of a file that could not be parsed."""
     if not isinstance(error, yaml.MarkedYAMLError):
-        return Problem(code="InvalidYaml", message="this is not YAML", place=Position(1, 1))
+        return Problem(code="InvalidYaml", message="not valid YAML", place=Position(1, 1))
     start, end = _place(error.context_mark), _place(error.problem_mark)
     place = end or start or Position(1, 1)
     line = _line(text, place.line)
-    what = error.problem or ""
-    if _TAB.match(line) and "cannot start any token" in what:
+    reason = error.problem or ""
+    if _TAB.match(line) and "cannot start any token" in reason:
         column = line.index("\t") + 1
         return _problem(Position(place.line, column), "a tab in the indentation", "indent with spaces")
     if trap := _reserved(line, place):
         return trap
-    if "unexpected end of stream" in what and "quoted scalar" in (error.context or ""):
-        return _problem(start or place, "this quote is never closed", "close it with the same quote sign")
-    if "mapping values are not allowed" in what:
+    if "unexpected end of stream" in reason and "quoted scalar" in (error.context or ""):
+        return _problem(start or place, "this quote is never closed", "close it with the same quotation mark")
+    if "mapping values are not allowed" in reason:
         return _problem(
             place,
-            "a second `: ` in one value, or a line that is indented too far",
-            "write a value that contains `: ` in quotes, and give all keys of a mapping the same indentation",
+            "a second `: ` in one value, or a line indented too far",
+            "put values that contain `: ` in quotes, and indent all keys of a mapping equally",
         )
     if "while parsing a flow" in (error.context or ""):
-        return _collection(text, place, what)
+        return _collection(text, place, reason)
     context = f"{error.context}, " if error.context else ""
-    return _problem(place, f"{context}{what}", "check the indentation and the punctuation above this place")
+    return _problem(place, f"{context}{reason}", "check the indentation and punctuation at this position and above")
 
 
-def _collection(text: str, place: Position, what: str) -> Problem:
-    """A list or mapping in brackets that can't be read on at `place`."""
+def _collection(text: str, place: Position, reason: str) -> Problem:
+    """Return the problem of a list or mapping in brackets that the parser can't continue at `place`."""
     opened = _innermost(text, place)
     kind, close = ("list [ ]", "]") if opened and opened[0] == "[" else ("mapping { }", "}")
     begin = opened[1] if opened else place.line
     rest = _line(text, place.line)[place.column - 1 :]
     value = re.match(r"[^\s,\]}]*", rest)
-    if "node content" in what and value and value[0]:
-        where = f"in the {kind} that begins in line {begin}"
+    if "node content" in reason and value and value[0]:
+        where = f"in the {kind} that starts on line {begin}"
         return _problem(
             place,
             f"a value {where} can't begin with {value[0][0]}",
@@ -58,14 +58,14 @@ def _collection(text: str, place: Position, what: str) -> Problem:
         )
     hint = f"close it with {close}"
     if rest.startswith(":"):
-        hint = "write a value that contains `: ` in quotes"
+        hint = "put a value that contains `: ` in quotes"
     elif rest and rest[0] not in "]}":
-        hint = "put a comma between two items, and the whole of a value in quotes"
-    return _problem(place, f"the {kind} that begins in line {begin} is not finished here", hint)
+        hint = "separate items with commas, and put quotes around the whole value"
+    return _problem(place, f"the {kind} that starts on line {begin} is not finished here", hint)
 
 
 def _innermost(text: str, place: Position) -> tuple[str, int] | None:
-    """The bracket that is open at `place` and its line; what stands in quotes counts as text."""
+    """Return the innermost bracket that is open at `place`, and its line. Ignores brackets in quotes and comments."""
     lines = text.split("\n", place.line)[: place.line]
     lines[-1] = lines[-1][: place.column - 1]
     opened: list[tuple[str, int]] = []
@@ -79,7 +79,7 @@ def _innermost(text: str, place: Position) -> tuple[str, int] | None:
 
 
 def _reserved(line: str, place: Position) -> Problem | None:
-    """A value that begins with a sign that means something to YAML: `*/5 * * * *`, `@daily`."""
+    """Return the problem of a value at `place` that starts with a YAML indicator (`*/5 * * * *`, `@daily`), if any."""
     for match in _RESERVED.finditer(line):
         value, column = match["value"], match.start("value") + 1
         if column <= place.column <= column + len(value):
@@ -92,8 +92,8 @@ def _reserved(line: str, place: Position) -> Problem | None:
     return None
 
 
-def _problem(place: Position, what: str, hint: str | None) -> Problem:
-    return Problem(code="InvalidYaml", message=f"not valid YAML: {what}", place=place, hint=hint)
+def _problem(place: Position, reason: str, hint: str | None) -> Problem:
+    return Problem(code="InvalidYaml", message=f"not valid YAML: {reason}", place=place, hint=hint)
 
 
 def _place(mark: object) -> Position | None:

@@ -68,7 +68,7 @@ def test_what_was_made_of_a_spec_before_it_was_renamed_is_to_be_removed(work: Pa
     (work / "work/spec.yaml").rename(work / "work/renamed.yaml")
     answer = command(*create, str(work / "work/renamed.yaml"))
     assert answer.code == 1
-    assert "the name one is also declared in deployments/spec.yaml:2" in answer.out
+    assert "the name one is also declared at deployments/spec.yaml:2" in answer.out
     assert "if that file was made of this one, before it was renamed, remove it with git rm" in answer.out
     (work / "deployments/spec.yaml").unlink()
     assert command(*create, str(work / "work/renamed.yaml")).code == 0

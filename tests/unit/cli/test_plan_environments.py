@@ -124,7 +124,7 @@ def test_an_environment_that_nothing_declares_any_more_keeps_what_it_has(reposit
     repository.commit({"deployments/a.yaml": declared("a", "{}")})
     code, text = plan()
     assert code == 1
-    assert "no environment prod is declared" in text
+    assert "environment prod is declared neither" in text
     assert "- delete" not in text
 
 
@@ -180,4 +180,4 @@ def test_a_flow_that_only_an_overlay_names_is_missed_there_when_it_goes(reposito
     repository.commit()
     code, said = plan()
     assert (code, "Environment prod: 0 unchanged, 1 invalid" in said) == (1, True)
-    assert "there is no file flows/live.py" in said
+    assert "file flows/live.py does not exist" in said

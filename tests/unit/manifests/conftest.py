@@ -1,4 +1,4 @@
-"""Short ways to read manifests from text, for the tests of this folder."""
+"""Fixtures that read manifests from strings."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

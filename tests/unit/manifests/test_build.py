@@ -1,4 +1,4 @@
-"""A stored document becomes the same deployment again, and a damaged one an error of the state."""
+"""A stored document becomes the same deployment again; a damaged one raises StateError."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "positive").iterdir(
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_what_was_stored_comes_back_the_same(read: Read, path: Path) -> None:
+def test_a_stored_document_builds_the_same_deployment(read: Read, path: Path) -> None:
     for deployment in read(**{path.name.replace(".", "_", 1): path.read_bytes()}).deployments.values():
         stored = json.loads(json.dumps(deployment.document))
         back: Deployment = build_deployment(stored, deployment.file, deployment.line)
@@ -37,13 +37,13 @@ def test_what_was_stored_comes_back_the_same(read: Read, path: Path) -> None:
         {"name": 5, "flow": None},
     ],
 )
-def test_a_damaged_document_is_an_error_of_the_state(document: dict[str, Any]) -> None:
+def test_a_damaged_stored_document_raises_state_error(document: dict[str, Any]) -> None:
     with pytest.raises(StateError) as error:
         build_deployment(document, "a.yaml", 3)
     assert "a.yaml" in error.value.message
 
 
-def test_good_documents_do_not_load_the_schema_library() -> None:
+def test_valid_documents_do_not_load_the_schema_library() -> None:
     code = (
         "import sys; from controller.manifests import build_deployment as build;"
         "build({'name': 'a', 'flow': 'x.py:f'}, 'a.yaml', 1); print('jsonschema' in sys.modules)"

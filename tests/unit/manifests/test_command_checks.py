@@ -1,4 +1,4 @@
-"""Commands: the hint for a command line does what the line did, and what needs a shell is a warning."""
+"""The hint for a command line is equivalent to that line, and commands that need a shell give a warning."""
 
 import subprocess
 from pathlib import Path
@@ -41,7 +41,7 @@ def hinted(read: Read, line: str) -> list[str]:
         ("ls no 1.5 null ~x", ["sh", "-c", "ls no 1.5 null ~x"]),
     ],
 )
-def test_the_hint_for_a_command_line_is_a_list_that_does_the_same(read: Read, line: str, command: list[str]) -> None:
+def test_the_hint_for_a_command_line_is_an_equivalent_list(read: Read, line: str, command: list[str]) -> None:
     assert hinted(read, line) == command
 
 
@@ -52,21 +52,21 @@ def test_a_pipe_works_when_the_hint_is_followed(read: Read, tmp_path: Path) -> N
 
 
 @given(words=st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"])), min_size=1))
-def test_any_word_is_read_back_as_it_is(words: list[str]) -> None:
+def test_any_word_is_read_back_unchanged(words: list[str]) -> None:
     written = f"name: a\nparameters: {{x: [{', '.join(map(yaml_word, words))}]}}\ncommand: [cat]\n"
     state = ManifestReader().read([manifest("deployments/a.yaml", written)], NOW)
     assert state.deployments["a"].parameters == {"x": words}
 
 
-def test_a_text_in_place_of_tags_becomes_its_items(read: Read) -> None:
+def test_a_string_instead_of_tags_is_split_in_the_hint(read: Read) -> None:
     (finding,) = read('name: a\ncommand: [cat]\ntags: "etl, 1, a: b"\n').findings
     assert finding.hint == 'write it as a list: [etl, "1", "a: b"]'
 
 
-def test_a_command_line_without_an_end_has_a_short_hint(read: Read) -> None:
+def test_a_very_long_command_line_has_a_short_hint(read: Read) -> None:
     assert as_list("x " * 2000) is None
     (finding,) = read(f"name: a\ncommand: {'x ' * 2000}\n").findings
-    assert finding.hint == "write each word of the command as an item of a list"
+    assert finding.hint == "write the command as a list, with one item per word"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_command_line_without_an_end_has_a_short_hint(read: Read) -> None:
         ('[date, ">", y z]', "[1]", "write command: [sh, -c, \"date > 'y z'\"]"),
     ],
 )
-def test_a_command_that_needs_a_shell_is_a_warning_whose_hint_has_none(
+def test_following_the_hint_for_a_shell_command_removes_the_warning(
     read: Read, command: str, path: str, hint: str
 ) -> None:
     (finding,) = read(f"name: a\ncommand: {command}\n").findings
@@ -91,7 +91,7 @@ def test_a_command_that_needs_a_shell_is_a_warning_whose_hint_has_none(
 @pytest.mark.parametrize(
     "command", ['[sh, -c, "a | b > c"]', '["[", a, "=", b, "]"]', '[expr, "1", ">", "2"]', "[echo, a b, $X]"]
 )
-def test_arguments_may_hold_what_they_like(read: Read, command: str) -> None:
+def test_arguments_may_contain_any_characters(read: Read, command: str) -> None:
     assert read(f"name: a\ncommand: {command}\n").findings == ()
 
 
@@ -122,19 +122,19 @@ def files_named(command: str, *, directory: str = "", **files: str) -> tuple[Fin
         ("[run.sh]", None),
     ],
 )
-def test_a_script_that_is_not_in_the_repository_is_a_warning(command: str, path: str | None) -> None:
+def test_a_script_missing_from_the_repository_gives_a_warning(command: str, path: str | None) -> None:
     found = [(finding.code, finding.path) for finding in files_named(command)]
     assert found == ([] if path is None else [("CommandFileMissing", f"$.command{path}")])
 
 
-def test_a_script_is_sought_where_the_command_starts() -> None:
+def test_a_script_path_is_relative_to_the_working_directory() -> None:
     assert files_named("[python, report.py]", directory="reports", reports__report_py="") == ()
     (finding,) = files_named("[python, report.py]", directory="reports", report_py="", reports__other_py="")
-    assert finding.message == "there is no file reports/report.py"
-    assert finding.hint == "commit it, or correct the path: it counts from reports"
+    assert finding.message == "file reports/report.py does not exist"
+    assert finding.hint == "commit it, or correct the path, which is relative to the working directory reports"
 
 
-def test_a_script_of_the_repository_that_is_named_as_a_program_needs_its_folder() -> None:
+def test_a_script_used_as_program_needs_a_path() -> None:
     (finding,) = files_named("[run.sh]", run_sh="")
     assert finding.hint == "write ./run.sh"
     assert files_named("[./run.sh]", run_sh="") == ()
@@ -155,7 +155,7 @@ def test_a_script_of_the_repository_that_is_named_as_a_program_needs_its_folder(
         "[dbt, run, --select, 'tag:x']",
     ],
 )
-def test_a_delimiter_that_is_an_operator_of_a_shell_is_an_ordinary_argument(read: Read, command: str) -> None:
+def test_a_shell_operator_as_delimiter_option_is_an_argument(read: Read, command: str) -> None:
     assert [one.code for one in read(f"name: a\ncommand: {command}\n").findings if one.code == "ShellCommand"] == []
 
 
@@ -167,14 +167,14 @@ def test_a_delimiter_that_is_an_operator_of_a_shell_is_an_ordinary_argument(read
         ("[a, ;, b]", 'write command: [sh, -c, "a ; b"]'),
         ("[A=b, report, x]", "write env: {A: b}, and command: [report, x]"),
         ("[source, env.sh]", 'write command: [sh, -c, "source env.sh"]'),
-        ("[cd, reports]", "write working_directory: and the directory, and the program as the first word"),
+        ("[cd, reports]", "set working_directory to the directory, and start the command with the program"),
     ],
 )
-def test_words_for_a_shell_that_are_not_its_operators_are_found_too(read: Read, command: str, hint: str) -> None:
+def test_shell_syntax_other_than_operators_gives_a_warning(read: Read, command: str, hint: str) -> None:
     (finding,) = read(f"name: a\ncommand: {command}\n").findings
     assert (finding.code, finding.hint) == ("ShellCommand", hint)
 
 
-def test_the_lines_of_a_script_stay_lines_in_the_hint(read: Read) -> None:
+def test_the_hint_keeps_the_lines_of_a_script(read: Read) -> None:
     (finding,) = read("name: a\ncommand: |\n  a\n  b\n").findings
     assert finding.hint == 'write it as a list: [sh, -c, "a\\nb"]'

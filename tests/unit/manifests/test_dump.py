@@ -1,4 +1,4 @@
-"""Rendered YAML is read as exactly the same values."""
+"""Rendered YAML is read back as exactly the same values."""
 
 from typing import Any
 
@@ -26,16 +26,16 @@ def back(text: str) -> list[Any]:
 
 @settings(max_examples=300)
 @given(st.lists(st.dictionaries(TEXT, VALUES, min_size=1, max_size=4), min_size=1, max_size=3))
-def test_any_document_comes_back(documents: list[dict[str, Any]]) -> None:
+def test_any_document_is_read_back_unchanged(documents: list[dict[str, Any]]) -> None:
     assert back(as_yaml(documents)) == documents
 
 
 @pytest.mark.parametrize("text", ["1e3", "0o17", "017", "no", "1:30", "2026-01-01", "~", "", ".5", "=", "<<", "0x1f"])
-def test_a_text_stays_a_text(text: str) -> None:
+def test_a_string_remains_a_string(text: str) -> None:
     assert back(as_yaml([{"a": text, text or "b": 1}])) == [{"a": text, text or "b": 1}]
 
 
-def test_it_reads_well() -> None:
+def test_rendered_yaml_is_readable() -> None:
     shared = {"region": "eu"}
     assert as_yaml([{"name": "a", "parameters": shared, "more": shared}, {"name": "b", "tags": ["x"]}]) == (
         "name: a\nparameters:\n  region: eu\nmore:\n  region: eu\n---\nname: b\ntags:\n- x\n"

@@ -1,4 +1,4 @@
-"""The repositories of tests/examples/repositories have exactly the findings noted in them, in all environments."""
+"""The repositories of tests/examples/repositories have exactly the findings listed in them, in all environments."""
 
 import json
 from datetime import UTC, datetime
@@ -44,7 +44,7 @@ def test_a_repository_has_exactly_its_findings(repository: Path) -> None:
 
 
 @pytest.mark.parametrize("repository", REPOSITORIES, ids=lambda path: path.name)
-def test_what_has_no_error_is_declared(repository: Path) -> None:
+def test_documents_without_errors_become_deployments(repository: Path) -> None:
     state = read(repository)
     wrong = {finding.deployment for finding in state.findings if finding.severity is Severity.ERROR}
     if None not in wrong:
@@ -52,6 +52,6 @@ def test_what_has_no_error_is_declared(repository: Path) -> None:
     assert not wrong & state.deployments.keys()
 
 
-def test_there_are_good_repositories_and_bad_ones() -> None:
+def test_there_are_valid_and_invalid_repositories() -> None:
     good = [repository for repository in REPOSITORIES if noted(repository) == []]
     assert 0 < len(good) < len(REPOSITORIES)

@@ -1,4 +1,4 @@
-"""The files of tests/examples are what they claim: valid, or wrong in exactly the places noted beside them."""
+"""The files of tests/examples are either valid or have exactly the findings listed next to them."""
 
 import json
 from datetime import UTC, datetime
@@ -52,12 +52,12 @@ def test_a_negative_example_has_exactly_its_findings(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", NEGATIVE, ids=lambda path: path.stem)
-def test_the_schema_refuses_what_has_the_wrong_shape(path: Path) -> None:
+def test_the_schema_rejects_the_invalid_examples(path: Path) -> None:
     if {finding.code for finding in read(path).findings} & OF_THE_SHAPE:
         assert not all(Draft7Validator(SCHEMA).is_valid(document) for document in documents(path))
 
 
-def test_every_negative_example_has_its_findings_noted() -> None:
+def test_every_negative_example_lists_its_findings() -> None:
     noted = {path.name.removesuffix(".findings.json") for path in EXAMPLES.glob("negative/*.json")}
     assert noted == {path.stem for path in NEGATIVE}
 

@@ -1,4 +1,4 @@
-"""The quick answer about a document's shape is the answer of the JSON Schema library."""
+"""The fast schema check always agrees with the JSON Schema library."""
 
 import copy
 import json
@@ -63,7 +63,7 @@ def spots(value: Any) -> list[Any]:
 
 @settings(max_examples=400, deadline=None)
 @given(st.data())
-def test_both_say_the_same_of_any_document(data: st.DataObject) -> None:
+def test_both_checks_agree_on_any_document(data: st.DataObject) -> None:
     document = copy.deepcopy(data.draw(st.sampled_from(DOCUMENTS)))
     for _ in range(data.draw(st.integers(0, 3))):
         spot = data.draw(st.sampled_from(spots(document)))
@@ -77,14 +77,14 @@ def test_both_say_the_same_of_any_document(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 1, "x", [], {}, True])
-def test_both_refuse_what_is_no_mapping(value: object) -> None:
+def test_both_checks_reject_values_that_are_not_mappings(value: object) -> None:
     assert ACCEPTS(value) is LIBRARY.is_valid(value) is False
 
 
-def test_a_line_break_at_the_end_does_not_slip_through_a_pattern() -> None:
+def test_a_pattern_does_not_match_a_trailing_line_break() -> None:
     assert not ACCEPTS({"name": "a\n", "flow": "x.py:f"})
 
 
-def test_a_keyword_that_is_not_known_is_refused() -> None:
+def test_an_unsupported_keyword_raises() -> None:
     with pytest.raises(ValueError, match="multipleOf"):
         Compiler({}).compile({"multipleOf": 2})

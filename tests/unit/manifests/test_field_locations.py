@@ -1,4 +1,4 @@
-"""Where the fields of a deployment are written: in its document, its overlay, or the project."""
+"""Each field of a deployment is located in its document, its overlay, or the project file."""
 
 from datetime import UTC, datetime
 
@@ -29,7 +29,7 @@ def places(
     return dict(field_places(content, file, name, project=project, environment=environment, now=NOW))
 
 
-def test_a_field_is_on_the_line_of_its_key_also_under_another_name() -> None:
+def test_a_field_is_located_at_its_key_or_at_an_alias() -> None:
     found = places(TEXT, "nightly")
     assert found["name"] == ("deployments/a.yaml", 4)
     assert found["flow"] == ("deployments/a.yaml", 5)
@@ -38,7 +38,7 @@ def test_a_field_is_on_the_line_of_its_key_also_under_another_name() -> None:
     assert "timeout" not in found
 
 
-def test_what_an_overlay_or_the_project_gives_is_there() -> None:
+def test_fields_from_overlays_and_the_project_are_located_there() -> None:
     project = manifest("controller.yaml", "defaults:\n  tags: [all]\n  timeout: 1h\n")
     assert places(TEXT, "nightly", project=project)["timeout"] == ("controller.yaml", 3)
     found = places(TEXT, "nightly", project=project, environment="prod")
@@ -46,7 +46,7 @@ def test_what_an_overlay_or_the_project_gives_is_there() -> None:
     assert found["tags"] == ("controller.yaml", 2)
 
 
-def test_what_is_not_there_or_broken_has_no_places() -> None:
+def test_missing_and_broken_documents_have_no_locations() -> None:
     assert places(TEXT, "nobody") == {}
     assert places("{[", "nightly") == {}
     assert places("- 5\n- [name, nightly]", "nightly") == {}

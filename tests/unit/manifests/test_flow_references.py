@@ -1,4 +1,4 @@
-"""The flow that a document names is looked up in the code of the revision, and its parameters are held against it."""
+"""A document's flow is looked up in the code of its revision, and the parameters are checked against its signature."""
 
 from datetime import UTC, datetime
 
@@ -29,7 +29,7 @@ def found(text: str, *, every: bool = False) -> list[tuple[str, int, int, str]]:
     return [at(finding) for finding in read(text, every=every).findings]
 
 
-def test_the_seed_s_string_for_a_list_is_refused_with_the_hint() -> None:
+def test_a_string_for_a_list_parameter_is_an_error_with_a_hint() -> None:
     (finding,) = read('name: a\nflow: flows/etl.py:main\nparameters:\n  nums: "[1, 2, 3, 4]"\n').findings
     assert at(finding) == ("WrongParameterType", 4, 9, "$.parameters.nums")
     assert finding.hint == "write it as a YAML list: [1, 2, 3, 4]"
@@ -37,7 +37,7 @@ def test_the_seed_s_string_for_a_list_is_refused_with_the_hint() -> None:
 
 
 @pytest.mark.parametrize("nums", ["[1, 2]", '["1", 2]', "[]"])
-def test_what_can_be_turned_into_the_hint_is_fine(nums: str) -> None:
+def test_convertible_parameters_are_accepted(nums: str) -> None:
     state = read(f"name: a\nflow: flows/etl.py:main\nparameters: {{nums: {nums}}}\n")
     assert state.findings == ()
     assert set(state.deployments) == {"a"}
@@ -54,7 +54,7 @@ def test_what_can_be_turned_into_the_hint_is_fine(nums: str) -> None:
         ("flow_location: ../flows/two.py\nflow_name: three", ("FlowNotFound", 3, 12, "$.flow_name")),
     ],
 )
-def test_a_flow_that_is_not_there_is_one_finding_at_what_names_it(
+def test_a_missing_flow_is_one_finding_at_the_key_that_names_it(
     target: str, finding: tuple[str, int, int, str]
 ) -> None:
     state = read(f"name: a\n{target}\n")
@@ -68,14 +68,14 @@ def test_a_misspelt_flow_names_the_python_line_and_the_nearest_name() -> None:
     assert finding.hint == "did you mean main? it has main"
 
 
-def test_findings_point_into_the_list_that_holds_the_bad_item() -> None:
+def test_findings_point_at_the_invalid_item_of_a_list() -> None:
     assert found("name: a\nflow: flows/etl.py:main\nparameters:\n  nums: [1, x]\n  regoin: eu\n") == [
         ("WrongParameterType", 4, 13, "$.parameters.nums[1]"),
         ("UnknownParameter", 5, 3, "$.parameters.regoin"),
     ]
 
 
-def test_what_every_schedule_lacks_is_missing_once_in_the_parameters() -> None:
+def test_a_parameter_missing_from_all_schedules_is_reported_once() -> None:
     schedules = "schedules:\n  - interval: 2h\n  - interval: 3h\n"
     assert found(f"name: a\nflow: flows/etl.py:main\nparameters:\n  region: eu\n{schedules}") == [
         ("MissingParameter", 4, 3, "$.parameters")
@@ -83,14 +83,14 @@ def test_what_every_schedule_lacks_is_missing_once_in_the_parameters() -> None:
     assert found(f"name: a\nflow: flows/etl.py:main\n{schedules}") == [("MissingParameter", 1, 1, "$")]
 
 
-def test_what_one_schedule_lacks_is_missing_there() -> None:
+def test_a_parameter_missing_from_one_schedule_is_reported_there() -> None:
     assert found(
         "name: a\nflow: flows/etl.py:main\nschedules:\n"
         "  - {interval: 2h, parameters: {nums: [1]}}\n  - {interval: 3h, parameters: {region: us}}\n"
     ) == [("MissingParameter", 5, 5, "$.schedules[1]")]
 
 
-def test_a_bad_value_is_told_where_it_is_written_and_only_once() -> None:
+def test_an_invalid_value_is_reported_once_where_it_is_written() -> None:
     assert found(
         "name: a\nflow: flows/etl.py:main\nparameters: {nums: 1}\nschedules:\n  - interval: 2h\n"
         "  - {interval: 3h, parameters: {nums: [a]}}\n  - interval: 5h\n"
@@ -100,7 +100,7 @@ def test_a_bad_value_is_told_where_it_is_written_and_only_once() -> None:
     ]
 
 
-def test_a_deployment_that_is_only_triggered_may_get_the_rest_then() -> None:
+def test_a_missing_parameter_is_a_warning_without_schedules() -> None:
     state = read("name: a\nflow: flows/etl.py:main\n")
     assert [(finding.code, finding.severity) for finding in state.findings] == [("MissingParameter", Severity.WARNING)]
     assert set(state.deployments) == {"a"}
@@ -114,9 +114,7 @@ def test_a_deployment_that_is_only_triggered_may_get_the_rest_then() -> None:
         ("{flow: flows/two.py:two}", ("MissingParameter", 4, 13, "$.parameters")),
     ],
 )
-def test_a_parameter_that_an_overlay_takes_away_is_missed_where_it_does_that(
-    overlay: str, finding: tuple[str, int, int, str]
-) -> None:
+def test_a_parameter_removed_by_an_overlay_is_reported_there(overlay: str, finding: tuple[str, int, int, str]) -> None:
     text = "name: a\nflow: flows/etl.py:main\nschedule: {interval: 1h}\nparameters: {nums: [1]}\nenvironments:\n"
     assert finding in found(f"{text}  prod: {overlay}\n", every=True)
 
@@ -127,7 +125,7 @@ def test_a_finding_of_an_environment_points_into_its_overlay() -> None:
     assert found(text) == []
 
 
-def test_other_faults_do_not_hide_those_of_the_parameters() -> None:
+def test_other_faults_do_not_hide_parameter_problems() -> None:
     assert found("name: a\nflow: flows/etl.py:main\nparameters: {nums: x}\nschedule: {cron: nope}\n") == [
         ("WrongParameterType", 3, 20, "$.parameters.nums"),
         ("InvalidSchedule", 4, 18, "$.schedule.cron"),
@@ -151,7 +149,7 @@ def test_a_file_is_read_once_for_all_deployments_and_again_when_it_changed() -> 
     assert (len(code.was_read), reader.parsed, len(second.deployments)) == (2, 20, 0)
 
 
-def test_what_is_remembered_of_python_files_is_bounded_by_their_size() -> None:
+def test_the_cache_of_python_files_is_bounded_by_their_size() -> None:
     code = WrittenCode({f"flows/{n}.py": f"def main(): ...\n# {n}" + "#" * 200_000 for n in range(6)})
     reader = ManifestReader()
     texts = [f"name: a{n}\nflow: flows/{n}.py:main\n" for n in range(6)]
@@ -168,13 +166,13 @@ def test_what_is_remembered_of_python_files_is_bounded_by_their_size() -> None:
     assert was_read() == ["flows/0.py"]
 
 
-def test_a_file_that_is_too_large_is_not_read_and_nothing_is_said_about_it() -> None:
+def test_a_file_that_is_too_large_is_skipped_silently() -> None:
     code = WrittenCode({"flows/etl.py": b"#" * (1024 * 1024 + 1)})
     assert read("name: a\nflow: flows/etl.py:main\n", code=code).findings == ()
     assert code.was_read == []
 
 
-def test_code_that_can_t_be_read_is_no_verdict_on_any_manifest() -> None:
+def test_unreadable_code_raises_source_error() -> None:
     class Unreachable(WrittenCode):
         def read(self, path: str) -> bytes:
             raise SourceError(f"{path} can't be read.")
@@ -223,17 +221,17 @@ def test_a_plain_secret_is_a_warning_that_does_not_repeat_it(text: str, path: st
         "parameters: {password: 'env:DB_PASSWORD'}",
     ],
 )
-def test_what_only_names_a_secret_is_none(text: str) -> None:
+def test_a_reference_to_a_secret_gives_no_warning(text: str) -> None:
     assert read(f"name: a\ncommand: [x]\n{text}\n").findings == ()
 
 
-def test_a_working_directory_that_is_not_in_the_revision_is_a_finding_at_its_value() -> None:
+def test_a_missing_working_directory_is_a_finding_at_its_value() -> None:
     flow = "flow: flows/etl.py:main\nparameters: {nums: [1]}"
     for target in (flow, "command: [ls]"):
         (finding,) = read(f"name: a\n{target}\nworking_directory: nope\n").findings
         line = 3 + target.count("\n")
         assert at(finding) == ("WorkingDirectoryMissing", line, 20, "$.working_directory")
-        assert finding.message == "there is no directory nope"
+        assert finding.message == "directory nope does not exist"
         assert not found(f"name: a\n{target}\nworking_directory: flows\n")
     assert [code for code, *_ in found("name: a\ncommand: [ls]\nworking_directory: flows/etl.py\n")] == [
         "WorkingDirectoryMissing"
@@ -253,7 +251,7 @@ def test_a_working_directory_is_looked_for_in_every_environment() -> None:
     assert [finding.code for finding in state.findings] == ["WorkingDirectoryMissing"]
 
 
-def test_a_working_directory_that_appears_or_goes_is_noticed_though_no_manifest_changes() -> None:
+def test_a_changed_working_directory_is_noticed_without_manifest_changes() -> None:
     reader = ManifestReader()
     files = [manifest("deployments/a.yaml", "name: a\ncommand: [ls]\nworking_directory: reports\n")]
     without, with_it = WrittenCode({"flows/etl.py": FLOW}), WrittenCode({"reports/keep": ""})
@@ -268,10 +266,10 @@ def test_a_working_directory_that_appears_or_goes_is_noticed_though_no_manifest_
         ("command: [cat]\nenv: {LD_LIBRARY_PATH: 'a b'}", 'write command: [env, "LD_LIBRARY_PATH=a b", cat]'),
         ("flow: f.py:m\nenv: {PYTHONPATH: src}", 'file with: import sys; sys.path.insert(0, "src")'),
         ("flow: f.py:m\nenv: {CONTROLLER_X: a}", "choose another name"),
-        ("flow: f.py:m\nenv: {PATH: /opt/bin}", "the path of the program in command"),
+        ("flow: f.py:m\nenv: {PATH: /opt/bin}", "the full path of the program in command"),
     ],
 )
-def test_a_variable_that_is_not_taken_has_a_hint_with_the_same_effect(text: str, hint: str) -> None:
+def test_a_forbidden_variable_has_a_hint_with_the_same_effect(text: str, hint: str) -> None:
     [finding] = [one for one in read(f"name: a\n{text}\n").findings if one.code == "ForbiddenEnvironment"]
     assert hint in (finding.hint or "")
     if hint.startswith("write command"):

@@ -1,4 +1,4 @@
-"""What users of other programs type first gets the right form by name, and that form is valid where it is written."""
+"""Keys and values of other programs get a hint with the right form, which is valid in the same place."""
 
 import pytest
 import yaml
@@ -95,7 +95,7 @@ def hint_of(read: Read, text: str, key: str) -> str:
         ("schedule: {cron: '0 2 * * *', tz: Europe/Paris}", "timezone: Europe/Paris"),
     ],
 )
-def test_a_form_of_another_program_gets_the_right_one_and_it_is_valid(read: Read, written: str, right: str) -> None:
+def test_a_foreign_key_gets_a_hint_that_is_valid(read: Read, written: str, right: str) -> None:
     key = "tz" if "tz:" in written else "cron" if "cron: [" in written else written.partition(":")[0]
     assert f"write {right}" in hint_of(read, f"{BASE}{written}\n", key)
     fixed = f"schedule: {{cron: '0 4 * * *', {right}}}" if "tz:" in written else right
@@ -113,7 +113,7 @@ def test_a_form_of_another_program_gets_the_right_one_and_it_is_valid(read: Read
         ("run: pg_dump x | gzip > y", 'command: [sh, -c, "pg_dump x | gzip > y"]'),
     ],
 )
-def test_what_runs_elsewhere_becomes_what_runs_here(read: Read, written: str, right: str) -> None:
+def test_foreign_targets_become_commands_or_flows(read: Read, written: str, right: str) -> None:
     assert hint_of(read, f"name: a\n{written}\n", written.partition(":")[0]) == f"write {right}"
     assert set(read(f"name: a\n{right}\n").deployments) == {"a"}
 
@@ -131,14 +131,14 @@ def test_what_runs_elsewhere_becomes_what_runs_here(read: Read, written: str, ri
         ("timezone: Europe/Berlin\ncron: 0 9 * * *", "timezone: Europe/Berlin"),
     ],
 )
-def test_a_key_beside_the_schedule_belongs_into_it(read: Read, written: str, right: str) -> None:
+def test_a_schedule_key_at_the_top_is_moved_into_the_schedule(read: Read, written: str, right: str) -> None:
     hint = hint_of(read, f"{BASE}{written}\n", written.partition(":")[0])
-    assert f"it belongs to a schedule: write {right}" in hint
+    assert f"it belongs in a schedule: write {right}" in hint
     if right.startswith("schedule"):
         assert read(f"{BASE}{right}\n").findings == ()
 
 
-def test_a_cron_at_the_top_takes_the_time_zone_beside_it(read: Read) -> None:
+def test_a_cron_at_the_top_takes_its_time_zone_along(read: Read) -> None:
     hint = hint_of(read, f"{BASE}timezone: Europe/Berlin\ncron: 0 9 * * *\n", "cron")
     assert hint == 'write schedule: {cron: "0 9 * * *", timezone: Europe/Berlin}'
 
@@ -165,16 +165,16 @@ def test_a_cron_at_the_top_takes_the_time_zone_beside_it(read: Read) -> None:
         ("user", "the operator decides"),
     ],
 )
-def test_what_has_no_form_here_says_so(read: Read, key: str, says: str) -> None:
+def test_a_key_without_a_counterpart_has_a_hint_to_remove_it(read: Read, key: str, says: str) -> None:
     hint = hint_of(read, f"{BASE}{key}: x\n", key)
     assert "remove it" in hint
     assert says in hint
 
 
-def test_a_list_below_deployments_is_the_list_itself(read: Read) -> None:
+def test_a_list_under_deployments_has_a_hint(read: Read) -> None:
     (finding,) = read("deployments:\n  - {name: a, flow: f.py:m}\n").findings
     assert finding.hint is not None
-    assert finding.hint.startswith("leave out deployments: and write the list itself")
+    assert finding.hint.startswith("remove deployments: and write the list itself")
 
 
 def test_the_name_of_a_dag_becomes_a_name(read: Read) -> None:
@@ -182,8 +182,9 @@ def test_the_name_of_a_dag_becomes_a_name(read: Read) -> None:
 
 
 @pytest.mark.parametrize("value", ["[[[]]]", "{a: {b: []}}", "null", "1e9", "[]", "{}", "'x'", "true", "-5"])
-def test_any_value_of_a_foreign_key_is_answered(read: Read, value: str) -> None:
-    tables = (foreign_keys._TOP, foreign_keys._TYPES, foreign_keys._GONE_BY_KEY, foreign_keys._INSIDE["schedule"])
+def test_any_value_of_a_foreign_key_gives_findings(read: Read, value: str) -> None:
+    own = (foreign_keys._TOP, foreign_keys._TYPES, foreign_keys._INSIDE["schedule"])
+    tables = (*own, foreign_keys._REMOVAL_HINT_BY_KEY)
     for key in (*(key for table in tables for key in table), "cron", "retry_delay", "schedule_interval"):
         assert read(f"{BASE}{key}: {value}\nx{key}: 1\n").findings
 
@@ -191,17 +192,17 @@ def test_any_value_of_a_foreign_key_is_answered(read: Read, value: str) -> None:
 @pytest.mark.parametrize(
     "written", ["schedule: null", "schedule: none", "schedule: '@once'", "schedule_interval: null"]
 )
-def test_no_schedule_is_said_by_leaving_it_out(read: Read, written: str) -> None:
+def test_an_empty_schedule_has_a_hint_to_remove_it(read: Read, written: str) -> None:
     key = written.partition(":")[0]
     assert hint_of(read, f"{BASE}{written}\n", key).startswith("remove it: a deployment without a schedule runs when")
 
 
 @pytest.mark.parametrize("key", ["params", "inputs", "paused", "enabled", "active"])
-def test_a_key_of_a_deployment_is_not_sent_into_the_schedule(read: Read, key: str) -> None:
+def test_a_deployment_key_is_not_moved_into_the_schedule(read: Read, key: str) -> None:
     value = "{x: 1}" if key in ("params", "inputs") else "true"
     hint = hint_of(read, f"{BASE}{key}: {value}\n", key)
     assert hint.startswith(("write parameters: {x: 1}", "write suspend: "))
 
 
-def test_a_hint_does_not_add_a_key_that_is_there_already(read: Read) -> None:
-    assert hint_of(read, f"{BASE}id: b\n", "id") == "remove it: the deployment has name already"
+def test_a_hint_does_not_add_an_existing_key(read: Read) -> None:
+    assert hint_of(read, f"{BASE}id: b\n", "id") == "remove it: name is already set"

@@ -1,4 +1,4 @@
-"""What a document is in an environment, and that a finding points at what was written."""
+"""Documents are rendered for an environment, and findings point at the place where the value was written."""
 
 import json
 from datetime import UTC, datetime
@@ -63,7 +63,7 @@ def errors(state: DesiredState) -> list[tuple[str, str, int, int, str]]:
     return [at(finding) for finding in state.findings]
 
 
-def test_without_an_environment_the_document_is_as_written_but_for_its_environments() -> None:
+def test_without_an_environment_the_document_only_loses_its_overlays() -> None:
     found = document(read(NIGHTLY))
     assert found["parameters"] == {"region": "eu", "days": 1}
     assert "environments" not in found
@@ -80,7 +80,7 @@ def test_an_overlay_merges_replaces_and_removes() -> None:
     assert (prod["timeout"], prod["schedule"]) == ("2h", {"cron": "0 3 * * *", "timezone": "Europe/Berlin"})
 
 
-def test_what_is_said_later_wins() -> None:
+def test_later_layers_win() -> None:
     plain = document(read(NIGHTLY, project=PROJECT))
     assert (plain["timeout"], plain["tags"]) == ("1h", ["sales"])
     assert plain["parameters"] == {"region": "eu", "days": 1, "verbose": True}
@@ -111,7 +111,7 @@ PROD_ONLY = "environments:\n  prod: {defaults: {retries: {limit: 3}, parameters:
         ("environments: {prod: {timeout: null, retries: {delay: null}}}", {}, {"retries": {"limit": 3}}),
     ],
 )
-def test_null_for_what_only_one_environment_has_a_default_for_is_valid_in_all(
+def test_null_for_a_default_of_one_environment_is_valid_in_all(
     said: str, outside: dict[str, Any], in_prod: dict[str, Any]
 ) -> None:
     text = f"name: a\nflow: f.py:m\n{said}\n"
@@ -121,20 +121,20 @@ def test_null_for_what_only_one_environment_has_a_default_for_is_valid_in_all(
     assert document(read(text, project=PROD_ONLY, environment="prod"), "a").items() >= in_prod.items()
 
 
-def test_null_in_the_defaults_of_an_environment_removes_nothing_where_there_is_nothing() -> None:
+def test_null_in_environment_defaults_may_remove_nothing() -> None:
     project = "environments: {prod: {defaults: {timeout: null, retries: {delay: null, limit: 2}}}}\n"
     assert read("name: a\nflow: f.py:m\n", project=project, every=True).findings == ()
     found = document(read("name: a\nflow: f.py:m\n", project=project, environment="prod"), "a")
     assert found == {"name": "a", "flow": "f.py:m", "retries": {"limit": 2}}
 
 
-def test_null_for_what_no_default_says_is_an_error_in_every_environment() -> None:
+def test_null_without_any_default_is_an_error_in_every_environment() -> None:
     for environment in (None, "prod"):
         state = read("name: a\nflow: f.py:m\ntimeout: null\n", project=PROD_ONLY, environment=environment)
         assert [finding.code for finding in state.findings] == ["WrongType"]
 
 
-def test_what_is_missing_after_a_removal_is_missed_at_the_null() -> None:
+def test_a_removed_required_key_is_reported_at_the_null() -> None:
     project = "environments: {prod: {defaults: {flow: 'f.py:m'}}}\n"
     for environment in (None, "prod"):
         (finding,) = read("name: a\nflow: null\n", project=project, environment=environment).findings
@@ -152,7 +152,7 @@ def test_a_finding_in_an_overlay_points_into_the_overlay() -> None:
     assert not read(text).findings
 
 
-def test_all_environments_are_checked_at_once_and_nothing_is_said_twice() -> None:
+def test_all_environments_are_checked_without_repeated_findings() -> None:
     text = NIGHTLY.replace("0 3 * * *", "61 3 * * *").replace("region: test", "region: test}\n    colour: {a: 1")
     state = read(text + "resources: {memory: 1GiB}\ntimout: 1h\n", every=True)
     assert [(code, line) for code, _, line, _, _ in errors(state)] == [
@@ -171,19 +171,19 @@ def test_all_environments_are_checked_at_once_and_nothing_is_said_twice() -> Non
         ("{schedule: {cron: null, day_or: null}}", 37, "$.environments.staging.schedule"),
     ],
 )
-def test_what_an_overlay_takes_away_is_missed_where_it_does_that(overlay_text: str, column: int, path: str) -> None:
+def test_a_key_removed_by_an_overlay_is_reported_in_the_overlay(overlay_text: str, column: int, path: str) -> None:
     text = f"name: a\nflow: f.py:m\nschedule: {{cron: '* * * * *'}}\nenvironments: {{staging: {overlay_text}}}\n"
     (finding,) = read(text, every=True).findings
     assert at(finding) == ("MissingKey", "deployments/0.yaml", 4, column, path)
 
 
-def test_what_the_defaults_of_an_environment_take_away_is_missed_there() -> None:
+def test_a_key_removed_by_environment_defaults_is_reported_there() -> None:
     project = "defaults: {flow: f.py:m}\nenvironments:\n  prod: {defaults: {flow: null}}\n"
     (finding,) = read("name: a\n", project=project, every=True).findings
     assert at(finding) == ("MissingKey", "controller.yaml", 3, 21, "$.environments.prod.defaults")
 
 
-def test_a_default_that_a_document_takes_away_is_missed_in_the_document() -> None:
+def test_a_default_removed_by_a_document_is_reported_in_the_document() -> None:
     (finding,) = read("name: a\nflow: null\n", project="defaults: {flow: f.py:m}").findings
     assert at(finding)[:4] == ("MissingKey", "deployments/0.yaml", 2, 1)
 
@@ -199,13 +199,15 @@ def test_a_default_that_a_document_takes_away_is_missed_in_the_document() -> Non
         ("{staging: {flow: 5, flow: 6}}", ("DuplicateKey", 3, 35, "$.environments.staging.flow")),
     ],
 )
-def test_what_is_no_overlay_is_refused_in_every_environment(overlays: str, expected: tuple[str, int, int, str]) -> None:
+def test_an_invalid_overlay_is_an_error_in_every_environment(
+    overlays: str, expected: tuple[str, int, int, str]
+) -> None:
     text = f"name: a\nflow: f.py:m\nenvironments: {overlays}\n"
     code, line, column, path = expected
     assert (code, "deployments/0.yaml", line, column, path) in errors(read(text))
 
 
-def test_an_environment_that_nothing_declares_applies_nothing() -> None:
+def test_an_undeclared_environment_applies_nothing() -> None:
     state = read(NIGHTLY, environment="stagin", project="project: sales")
     (finding,) = state.findings
     assert (finding.code, finding.file, finding.hint) == (
@@ -252,14 +254,14 @@ def test_a_broken_project_applies_nothing(text: str, expected: tuple[str, int, i
     assert state.declared_names == {"a", "b"}
 
 
-def test_a_project_that_must_not_be_read_is_broken() -> None:
+def test_a_refused_project_file_is_broken() -> None:
     refused = RefusedFile(path="controller.yaml", message="It is a link.")
     state = ManifestReader().read([manifest("a.yaml", "name: a\nflow: f.py:m\n")], NOW, refused)
     assert errors(state) == [("RefusedFile", "controller.yaml", 1, 1, "$")]
     assert state.broken_files == {"a.yaml"}
 
 
-def test_an_empty_project_says_nothing() -> None:
+def test_an_empty_project_file_is_valid() -> None:
     assert document(read(NIGHTLY, project="# nothing yet\n")) == document(read(NIGHTLY))
 
 
@@ -286,12 +288,12 @@ def test_a_default_is_reported_once_and_a_conflict_with_it_at_the_document() -> 
     ]
 
 
-def test_a_deployment_begins_at_its_own_first_line() -> None:
+def test_the_line_of_a_deployment_is_its_own_first_line() -> None:
     state = read("# comment\nname: a\nflow: f.py:m\n", project="defaults: {timeout: 1h}")
     assert state.deployments["a"].line == 2
 
 
-def test_another_project_or_none_is_noticed_and_the_same_is_not_read_again() -> None:
+def test_a_changed_project_is_read_again_and_an_unchanged_one_is_not() -> None:
     reader = ManifestReader()
     files = [manifest("a.yaml", "name: a\nflow: f.py:m\n")]
     for timeout in ("1h", "2h"):
@@ -325,7 +327,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 @given(st.dictionaries(st.sampled_from("abc"), JSON), st.dictionaries(st.sampled_from("abc"), JSON))
-def test_merging_is_that_of_the_rfc(target: dict[str, Any], patch: dict[str, Any]) -> None:
+def test_merging_follows_rfc_7396(target: dict[str, Any], patch: dict[str, Any]) -> None:
     left, right = (load(json.dumps(value).encode()).documents[0].root for value in (target, patch))
     merged = overlay(left, right)
     assert merged.value == merge_patch(target, patch)

@@ -1,4 +1,4 @@
-"""Policies become typed values, and what nothing acts on yet is said at its key."""
+"""Policies become typed values, and invalid ones are reported at their keys."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -29,7 +29,7 @@ def said(state: DesiredState) -> list[tuple[str, str, str | None]]:
     return [(finding.code, finding.message, finding.hint) for finding in state.findings]
 
 
-def test_every_policy_arrives_in_the_deployment(read: Read) -> None:
+def test_every_policy_is_read_into_the_deployment(read: Read) -> None:
     (found,) = read((EXAMPLES / "positive" / "every_key.yaml").read_bytes()).deployments.values()
     assert (found.overlap, found.prune, found.priority, found.queue) == (Overlap.QUEUE, Prune.DISABLED, -5, "default")
     assert found.catchup == Catchup(policy=CatchupPolicy.ALL, window=timedelta(days=2), max=500)
@@ -51,7 +51,7 @@ def test_every_policy_arrives_in_the_deployment(read: Read) -> None:
     assert (found.renamed_from, found.working_directory) == ("sales", "reports")
 
 
-def test_a_deployment_that_says_nothing_has_what_is_done_anyway(read: Read) -> None:
+def test_a_deployment_without_policies_has_the_defaults(read: Read) -> None:
     state = read(GOOD)
     (found,) = state.deployments.values()
     assert (found.overlap, found.catchup, found.retries.limit) == (Overlap.SKIP, Catchup(), 0)
@@ -78,15 +78,15 @@ def test_a_deployment_that_says_nothing_has_what_is_done_anyway(read: Read) -> N
         "working_directory: x",
     ],
 )
-def test_what_is_done_anyway_is_no_warning(read: Read, text: str) -> None:
+def test_explicit_defaults_give_no_warning(read: Read, text: str) -> None:
     assert read(GOOD + text).findings == ()
 
 
-def test_a_secret_is_never_a_value_and_never_repeated(read: Read) -> None:
+def test_a_literal_secret_is_an_error_that_does_not_repeat_it(read: Read) -> None:
     state = read(f"{GOOD}secrets: {{PASSWORD: hunter2}}")
     (finding,) = state.findings
     assert finding.code == "WrongType"
-    assert finding.hint == "name where the value comes from: {env: NAME} or {file: /path}"
+    assert finding.hint == "write where the value comes from: {env: NAME} or {file: /path}"
     assert "hunter2" not in finding.message
     assert not state.deployments
 
@@ -95,18 +95,18 @@ def test_a_secret_is_never_a_value_and_never_repeated(read: Read) -> None:
     ("said_size", "size"),
     [("1GiB", 2**30), ("512 MiB", 2**29), ("2GB", 2 * 10**9), ("1.5GiB", 3 * 2**29), ("1048576", 2**20)],
 )
-def test_sizes_are_bytes(read: Read, said_size: str, size: int) -> None:
+def test_sizes_are_converted_to_bytes(read: Read, said_size: str, size: int) -> None:
     (found,) = read(f"{GOOD}resources: {{memory: {said_size}}}").deployments.values()
     assert found.resources.memory == size
 
 
 @pytest.mark.parametrize("wrong", ["1 gig", "-1", "1023KiB", "65TiB", "1e300", "''", "1GiB2"])
-def test_what_is_no_size_is_refused(read: Read, wrong: str) -> None:
+def test_an_invalid_size_is_an_error(read: Read, wrong: str) -> None:
     (finding,) = read(f"{GOOD}resources: {{memory: {wrong}}}").findings
     assert (finding.code, finding.path) == ("InvalidSize", "$.resources.memory")
 
 
-def test_a_fault_in_one_part_of_a_policy_hides_none_in_another(read: Read) -> None:
+def test_a_fault_in_one_part_of_a_policy_does_not_hide_another(read: Read) -> None:
     text = (
         "retries: {limit: x, delay: y, max_delay: z}\n"
         "catchup: {policy: some, window: 0}\n"
@@ -129,11 +129,11 @@ def test_a_fault_in_one_part_of_a_policy_hides_none_in_another(read: Read) -> No
         ("overlap: skp", 'overlap must be skip, queue, replace or allow, not "skp"', "did you mean skip?"),
         ("priority: 5000", "priority must be at most 1000", None),
         ("retries: {limit: -1}", "limit must be at least 0", None),
-        ("retries: {limit: x}", "limit must be a whole number, this is text (x)", None),
-        ("retries: {limits: 1}", "there is no key limits here", "did you mean limit?"),
-        ("retries: {delay: 1h, max_delay: 1m}", "max_delay is shorter than delay", None),
-        ("secrets: {A: {vault: x}}", "needs exactly one of env or file", None),
-        ("working_directory: ../x", "../x lies outside the repository", None),
+        ("retries: {limit: x}", "limit must be a whole number, not a string (x)", None),
+        ("retries: {limits: 1}", "unknown key `limits`", "did you mean limit?"),
+        ("retries: {delay: 1h, max_delay: 1m}", "max_delay must not be shorter than delay", None),
+        ("secrets: {A: {vault: x}}", "exactly one of env or file is required", None),
+        ("working_directory: ../x", "../x is outside the repository", None),
     ],
 )
 def test_a_wrong_policy_says_what_is_expected(read: Read, text: str, message: str, hint: str | None) -> None:

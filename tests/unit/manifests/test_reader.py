@@ -1,4 +1,4 @@
-"""Manifests of a revision become the desired state, and nothing that is wrong in one spoils another."""
+"""The manifests of a revision become the desired state, and an error in one does not affect the others."""
 
 import time
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def places(state: DesiredState) -> list[tuple[str, str, int, int]]:
 GOOD = "name: {}\nflow: flows/etl.py:main\n"
 
 
-def test_every_key_arrives_in_the_deployment(read: Read) -> None:
+def test_every_key_is_read_into_the_deployment(read: Read) -> None:
     found = one(read((EXAMPLES / "positive" / "every_key.yaml").read_bytes()))
     assert (found.name, found.file, found.line) == ("nightly-sales", "deployments/a.yaml", 2)
     assert found.target == FlowTarget(path="flows/etl.py", name="main")
@@ -71,11 +71,11 @@ def test_every_key_arrives_in_the_deployment(read: Read) -> None:
         ("command: [ls, -l, '']", CommandTarget(argv=("ls", "-l", ""))),
     ],
 )
-def test_what_runs_is_found_from_the_repository_root(read: Read, said: str, target: object) -> None:
+def test_targets_are_resolved_from_the_repository_root(read: Read, said: str, target: object) -> None:
     assert one(read(f"name: a\n{said}")).target == target
 
 
-def test_one_broken_document_leaves_the_others_of_its_file(read: Read) -> None:
+def test_an_invalid_document_does_not_affect_others_in_its_file(read: Read) -> None:
     state = read(f"{GOOD.format('a')}---\nname: b\n---\n{GOOD.format('c')}")
     assert set(state.deployments) == {"a", "c"}
     assert state.declared_names == {"a", "b", "c"}
@@ -83,14 +83,14 @@ def test_one_broken_document_leaves_the_others_of_its_file(read: Read) -> None:
     assert (state.file_count, state.document_count) == (1, 3)
 
 
-def test_a_file_that_is_no_yaml_is_broken_as_a_whole(read: Read) -> None:
+def test_a_file_that_is_not_yaml_is_broken_as_a_whole(read: Read) -> None:
     state = read(f"{GOOD.format('a')}---\nname: *\n", b_yaml=GOOD.format("b"))
     assert set(state.deployments) == {"b"}
     assert state.broken_files == {"deployments/a.yaml"}
     assert (state.file_count, state.document_count) == (2, 1)
 
 
-def test_a_name_in_two_files_is_reported_at_both_and_in_force_from_neither(read: Read) -> None:
+def test_a_duplicate_name_is_reported_twice_and_applied_from_neither(read: Read) -> None:
     state = read(GOOD.format("a"), b_yaml="# c\n" + GOOD.format("a"), c_yaml=GOOD.format("c"))
     assert set(state.deployments) == {"c"}
     assert places(state) == [
@@ -101,22 +101,22 @@ def test_a_name_in_two_files_is_reported_at_both_and_in_force_from_neither(read:
     assert state.broken_files == {"deployments/a.yaml", "deployments/b.yaml"}
 
 
-def test_only_the_first_was_renamed_from_what_two_say_that_they_were(read: Read) -> None:
+def test_only_the_first_of_two_equal_renames_is_accepted(read: Read) -> None:
     renamed = "renamed_from: old\n"
     state = read(GOOD.format("a") + renamed, b_yaml="# c\n" + GOOD.format("b") + renamed, c_yaml=GOOD.format("c"))
     assert set(state.deployments) == {"a", "c"}
     [finding] = state.findings
     assert (finding.code, finding.file, finding.deployment) == ("RenamedTwice", "deployments/b.yaml", "b")
-    assert finding.message.startswith("old was renamed in deployments/a.yaml:")
+    assert finding.message.startswith("the history of old already goes to the deployment at deployments/a.yaml:")
 
 
-def test_a_name_is_taken_by_an_invalid_document_too(read: Read) -> None:
+def test_an_invalid_document_also_claims_its_name(read: Read) -> None:
     state = read(GOOD.format("a"), b_yaml="name: a\n")
     assert not state.deployments
     assert {finding.code for finding in state.findings} == {"DuplicateName", "MissingKey"}
 
 
-def test_a_name_is_free_again_when_its_other_place_is_gone(reader: ManifestReader) -> None:
+def test_a_name_is_valid_again_when_its_duplicate_is_removed(reader: ManifestReader) -> None:
     first, second = file("a.yaml", GOOD.format("a")), file("b.yaml", GOOD.format("a"))
     assert not reader.read([first, second], NOW).deployments
     assert set(reader.read([second], NOW).deployments) == {"a"}
@@ -133,7 +133,7 @@ def test_only_changed_files_are_parsed_again(reader: ManifestReader) -> None:
     assert reader.parsed == 6
 
 
-def test_a_file_that_went_away_is_forgotten(reader: ManifestReader) -> None:
+def test_a_deleted_file_is_removed_from_the_cache(reader: ManifestReader) -> None:
     only = file("a.yaml", GOOD.format("a"))
     reader.read([only], NOW)
     assert not reader.read([], NOW).declared_names
@@ -141,13 +141,13 @@ def test_a_file_that_went_away_is_forgotten(reader: ManifestReader) -> None:
     assert reader.parsed == 2
 
 
-def test_an_empty_file_is_a_warning_and_not_broken(read: Read) -> None:
+def test_an_empty_file_gives_a_warning_and_is_not_broken(read: Read) -> None:
     state = read("# nothing yet\n")
     assert [(finding.code, finding.severity) for finding in state.findings] == [("EmptyFile", Severity.WARNING)]
     assert not state.broken_files
 
 
-def test_files_beyond_the_limit_keep_what_they_said(reader: ManifestReader) -> None:
+def test_files_beyond_the_limit_count_as_broken(reader: ManifestReader) -> None:
     state = reader.read([file(f"{i:05}.yaml", "", "same") for i in range(10_002)], NOW)
     errors = [finding for finding in state.findings if finding.severity is Severity.ERROR]
     assert [(finding.code, finding.file) for finding in errors] == [("TooManyFiles", "10000.yaml")]
@@ -164,7 +164,7 @@ def test_findings_come_in_the_order_of_the_files(read: Read) -> None:
     assert [finding.line for finding in state.findings if finding.file.endswith("/a.yaml")] == [1, 2]
 
 
-def test_a_flood_of_findings_is_cut(read: Read) -> None:
+def test_many_findings_are_truncated(read: Read) -> None:
     state = read("\n".join(f"- {{name: n{i}}}" for i in range(3000)))
     assert len(state.findings) == 201
     assert state.findings[-1].code == "TooManyFindings"
@@ -177,7 +177,7 @@ def test_a_finding_carries_the_name_and_the_path(read: Read) -> None:
     assert finding.hint == 'write it in quotes: "5"'
 
 
-def test_the_digest_does_not_depend_on_how_it_is_written(read: Read) -> None:
+def test_the_digest_does_not_depend_on_formatting(read: Read) -> None:
     spellings = [
         "name: a\nflow: f.py:m\nparameters: {x: 1, y: [a]}",
         "# c\nparameters:\n  'y': [\"a\"]\n  x: 0x1\nflow: 'f.py:m'\nname: a",
@@ -187,12 +187,12 @@ def test_the_digest_does_not_depend_on_how_it_is_written(read: Read) -> None:
     assert digests == {"sha256:940d60ec3ae3db398585b11c77465e92977b41142bff43c87444a984e0eca182"}
 
 
-def test_the_digest_changes_with_what_is_said(read: Read) -> None:
+def test_the_digest_changes_with_the_values(read: Read) -> None:
     texts = [GOOD.format("a") + more for more in ("", "tags: []", "parameters: {x: 1}", "parameters: {x: '1'}")]
     assert len({one(read(text)).spec_digest for text in texts}) == 4
 
 
-def test_a_schedule_keeps_its_default_id_while_it_says_the_same(read: Read) -> None:
+def test_an_unchanged_schedule_keeps_its_default_id(read: Read) -> None:
     def ids(*said: str) -> list[str]:
         text = GOOD.format("a") + "schedules:\n" + "".join(f"- {{{schedule}}}\n" for schedule in said)
         return [schedule.id for schedule in one(read(text)).schedules]
@@ -216,7 +216,7 @@ def test_a_schedule_keeps_its_default_id_while_it_says_the_same(read: Read) -> N
         ("yaml", False),
     ],
 )
-def test_manifests_are_told_by_their_names(path: str, expected: bool) -> None:
+def test_manifests_are_recognized_by_their_names(path: str, expected: bool) -> None:
     assert is_manifest(path) is expected
 
 
@@ -229,7 +229,7 @@ anything: st.SearchStrategy[Any] = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.dictionaries(words, anything) | anything)
-def test_any_shape_gives_a_deployment_or_findings(read: Read, value: object) -> None:
+def test_any_value_gives_a_deployment_or_findings(read: Read, value: object) -> None:
     state = read(repr(value).replace("None", "null"))
     assert bool(state.findings) or bool(state.deployments) or state.document_count == 0
 
@@ -255,7 +255,7 @@ FLOODS = [
 
 
 @pytest.mark.parametrize("text", FLOODS, ids=range(len(FLOODS)))
-def test_a_flood_is_read_in_reasonable_time(read: Read, text: str) -> None:
+def test_large_inputs_are_read_in_reasonable_time(read: Read, text: str) -> None:
     began = time.process_time()
     state = read(text)
     assert state.findings

@@ -1,4 +1,4 @@
-"""Plain scalars are those of the YAML 1.2 core schema."""
+"""Plain scalars follow the YAML 1.2 core schema."""
 
 import math
 
@@ -58,7 +58,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("text", "value"), TABLE)
-def test_a_plain_scalar_has_the_value_of_the_core_schema(text: str, value: object) -> None:
+def test_a_plain_scalar_follows_the_core_schema(text: str, value: object) -> None:
     found = plain_scalar(text)
     assert (found, type(found)) == (value, type(value))
 
@@ -78,7 +78,7 @@ def test_a_plain_scalar_has_the_value_of_the_core_schema(text: str, value: objec
         ("0o" + "7" * 19, "IntegerTooLarge"),
     ],
 )
-def test_numbers_that_json_can_not_carry_are_refused(text: str, code: str) -> None:
+def test_numbers_that_json_cannot_represent_are_errors(text: str, code: str) -> None:
     found = plain_scalar(text)
     assert isinstance(found, BadNumber)
     assert found.code == code
@@ -87,6 +87,6 @@ def test_numbers_that_json_can_not_carry_are_refused(text: str, code: str) -> No
 
 @settings(deadline=None)
 @given(st.text(alphabet="0123456789+-.eExoOaAfFnNiI_~ ") | st.text())
-def test_no_text_raises_or_makes_a_number_that_is_not_finite(text: str) -> None:
+def test_no_string_raises_or_gives_an_infinite_number(text: str) -> None:
     found = plain_scalar(text)
     assert not isinstance(found, float) or math.isfinite(found)

@@ -1,4 +1,4 @@
-"""Each fault of a schedule is told, whatever else is wrong with it; and who is warned of a change of the clocks."""
+"""Every fault of a schedule is reported, independently of other faults, and clock changes give a warning."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -58,11 +58,11 @@ def built(read: Read, schedule: str) -> Schedule:
         ("rrule: FREQ=DAILYY, timezone: x", [("InvalidSchedule", ".rrule"), ("InvalidTimezone", ".timezone")]),
     ],
 )
-def test_a_fault_in_one_key_hides_none_in_another(read: Read, schedule: str, expected: list[tuple[str, str]]) -> None:
+def test_a_fault_in_one_key_does_not_hide_another(read: Read, schedule: str, expected: list[tuple[str, str]]) -> None:
     assert faults(read(document(schedule))) == expected
 
 
-def test_ids_are_compared_although_something_else_is_wrong(read: Read) -> None:
+def test_duplicate_ids_are_reported_despite_other_faults(read: Read) -> None:
     state = read("name: a\nflow: f.py:m\nschedules:\n- {id: x, interval: soon}\n- {id: x, interval: 1h}\n")
     assert [finding.code for finding in state.findings] == ["InvalidDuration", "DuplicateScheduleId"]
 
@@ -75,7 +75,7 @@ def test_a_jitter_is_read_and_bounded(read: Read) -> None:
         assert faults(read(document(f"interval: 1h, jitter: {said}"))) == [("InvalidDuration", ".jitter")]
 
 
-def test_the_id_of_a_schedule_is_the_same_with_another_jitter(read: Read) -> None:
+def test_the_default_id_does_not_depend_on_the_jitter(read: Read) -> None:
     assert built(read, "interval: 1h, jitter: 5m").id == built(read, "interval: 1h").id
     assert schedule_id({"interval": "1h", "suspend": True}) == schedule_id({"interval": "1h"})
     assert schedule_id({"interval": "1h", "start": "2026-01-01"}) != schedule_id({"interval": "1h"})
@@ -89,11 +89,11 @@ def warning(read: Read, schedule: str) -> Finding:
     return finding
 
 
-def test_a_fixed_time_that_meets_clock_changes_is_a_warning_with_the_dates(read: Read) -> None:
+def test_a_fixed_time_affected_by_clock_changes_gives_a_warning(read: Read) -> None:
     found = warning(read, NIGHTLY)
     assert found.message == f"{REPEAT}; {GAP}"
     assert (found.line, found.column, found.path) == (3, 18, "$.schedule.cron")
-    assert found.hint == "choose another time, or say what is meant under dst.gap and dst.repeat"
+    assert found.hint == "choose another time, or set dst.gap and dst.repeat"
 
 
 @pytest.mark.parametrize(
@@ -107,18 +107,18 @@ def test_a_fixed_time_that_meets_clock_changes_is_a_warning_with_the_dates(read:
         ("rrule: 'DTSTART;TZID=Europe/Berlin:20200101T023000\\nRRULE:FREQ=DAILY'", "rrule"),
     ],
 )
-def test_it_stands_at_the_rule_that_says_the_time(read: Read, schedule: str, path: str) -> None:
+def test_the_warning_is_at_the_rule_with_the_time(read: Read, schedule: str, path: str) -> None:
     found = warning(read, schedule.replace("'", '"'))
     assert found.message.startswith(REPEAT)
     assert found.path == f"$.schedule.{path}"
 
 
-def test_a_kind_that_is_declared_is_decided(read: Read) -> None:
+def test_a_declared_dst_policy_suppresses_its_warning(read: Read) -> None:
     assert warning(read, f"{NIGHTLY}, dst: {{gap: next_valid}}").message == REPEAT
     only_gap = warning(read, f"{NIGHTLY}, dst: {{repeat: first}}")
     assert only_gap.message == GAP
     assert only_gap.hint is not None
-    assert only_gap.hint.endswith("under dst.gap")
+    assert only_gap.hint.endswith("or set dst.gap")
     assert read(document(f"{NIGHTLY}, dst: {{gap: skip, repeat: both}}")).findings == ()
 
 
@@ -133,29 +133,29 @@ def test_a_kind_that_is_declared_is_decided(read: Read) -> None:
         f"{NIGHTLY}, end: 2026-10-01",
     ],
 )
-def test_other_times_are_not_warned_of(read: Read, schedule: str) -> None:
+def test_unaffected_times_give_no_warning(read: Read, schedule: str) -> None:
     assert read(document(schedule)).findings == ()
 
 
-def test_many_times_of_one_change_are_counted(read: Read) -> None:
+def test_many_times_affected_by_one_change_are_counted(read: Read) -> None:
     found = warning(read, f'cron: "0,20,40 2 * * *", {BERLIN}').message
     assert found.split("; ")[1:] == [GAP.replace("02:30 does", "02:00 does"), "and 4 more"]
     found = warning(read, f'cron: "* 2 * * *", {BERLIN}').message
     assert found.endswith("; and at least 98 more")
 
 
-def test_a_warning_hides_nothing_and_is_hidden_by_nothing_elsewhere(read: Read) -> None:
+def test_warnings_and_errors_are_reported_together(read: Read) -> None:
     text = "name: a\nflow: f.py:m\nresources: {memory: 1GiB}\nschedules:\n"
     text += f"- {{{NIGHTLY}}}\n- {{interval: 5m, jitter: 2d}}\n"
     assert [finding.code for finding in read(text).findings] == ["ClockChange", "InvalidDuration"]
 
 
-def test_what_was_stored_is_not_looked_at_again() -> None:
+def test_stored_documents_give_no_clock_change_warnings() -> None:
     stored = {"name": "a", "flow": "f.py:m", "schedule": {"cron": "30 2 * * *", "timezone": "Europe/Berlin"}}
     assert len(build_deployment(stored, "a.yaml", 1).schedules) == 1
 
 
-def test_the_year_counts_from_now() -> None:
+def test_only_changes_within_a_year_from_now_give_warnings() -> None:
     def at(now: str) -> list[str]:
         state = ManifestReader().read([manifest("a.yaml", document(NIGHTLY))], datetime.fromisoformat(now))
         return [finding.message[:10] for finding in state.findings]

@@ -1,4 +1,4 @@
-"""What is odd about a schedule that is valid is a warning, and what the hint says gives none."""
+"""Valid schedules that are probably mistakes give a warning, and following the hint removes it."""
 
 import pytest
 
@@ -26,11 +26,11 @@ def warned(read: Read, schedules: str) -> list[tuple[str, str]]:
         ("rrule: 'DTSTART:20260101T090000 RRULE:FREQ=DAILY;COUNT=3'", "rrule"),
     ],
 )
-def test_a_schedule_that_does_not_fire_any_more_is_a_warning(read: Read, schedule: str, path: str) -> None:
+def test_a_schedule_that_will_not_fire_again_gives_a_warning(read: Read, schedule: str, path: str) -> None:
     assert warned(read, f"schedule: {{{schedule}}}") == [("ScheduleEnded", f"$.schedule.{path}")]
 
 
-def test_a_list_of_times_of_which_one_is_left_is_fine(read: Read) -> None:
+def test_a_list_with_one_future_time_gives_no_warning(read: Read) -> None:
     assert warned(read, "schedule: {at: [2020-01-01, 2027-01-01]}") == []
 
 
@@ -51,7 +51,7 @@ def test_a_list_of_times_of_which_one_is_left_is_fine(read: Read) -> None:
         ("[{interval: 1h}, {cron: 0 * * * *, suspend: true}]", None),
     ],
 )
-def test_a_schedule_that_never_counts_is_a_warning(read: Read, schedules: str, index: int | None) -> None:
+def test_a_shadowed_schedule_gives_a_warning(read: Read, schedules: str, index: int | None) -> None:
     expected = [] if index is None else [("ShadowedSchedule", f"$.schedules[{index}]")]
     assert warned(read, f"schedules: {schedules}") == expected
 
@@ -71,7 +71,9 @@ def test_a_schedule_that_never_counts_is_a_warning(read: Read, schedules: str, i
         ("cron: 0 9 * * *, timezone: EST", "timezone", "America/New_York"),
     ],
 )
-def test_what_other_programs_read_differently_is_a_warning(read: Read, schedule: str, path: str, written: str) -> None:
+def test_an_expression_that_other_programs_read_differently_gives_a_warning(
+    read: Read, schedule: str, path: str, written: str
+) -> None:
     assert warned(read, f"schedule: {{{schedule}}}") == [("AmbiguousSchedule", f"$.schedule.{path}")]
     (finding,) = read(f"{CAT}schedule: {{{schedule}}}\n").findings
     assert written in (finding.hint or "")
@@ -86,12 +88,12 @@ def test_what_other_programs_read_differently_is_a_warning(read: Read, schedule:
         "cron: 0 9 * * *, timezone: CET",
     ],
 )
-def test_what_has_one_reading_is_no_warning(read: Read, schedule: str) -> None:
+def test_an_unambiguous_expression_gives_no_warning(read: Read, schedule: str) -> None:
     assert warned(read, f"schedule: {{{schedule}}}") == []
 
 
 @pytest.mark.parametrize(
     ("cron", "code"), [("*/70 * * * *", "StepBeyondField"), ("*/7 * * * *", "UnevenSteps"), ("0 */12 * * *", None)]
 )
-def test_an_odd_step_is_a_warning(read: Read, cron: str, code: str | None) -> None:
+def test_an_uneven_step_gives_a_warning(read: Read, cron: str, code: str | None) -> None:
     assert warned(read, f"schedule: {{cron: '{cron}'}}") == ([(code, "$.schedule.cron")] if code else [])

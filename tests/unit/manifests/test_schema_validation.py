@@ -1,4 +1,4 @@
-"""The shape of a document: what the schema refuses, and how that is said."""
+"""Documents that violate the schema get readable findings, and the schemas themselves are consistent."""
 
 import json
 import re
@@ -41,14 +41,14 @@ def test_the_schema_is_a_draft_7_schema() -> None:
     assert SCHEMA["$id"] == "urn:flow-controller:deployment:v1"
 
 
-def test_every_key_helps_the_editor() -> None:
+def test_every_key_has_a_title_and_a_description() -> None:
     for part in parts(SCHEMA):
         if "$ref" not in part:
             assert part["title"]
             assert part["description"]
 
 
-def test_every_mapping_of_the_format_is_closed() -> None:
+def test_every_mapping_of_the_format_rejects_unknown_keys() -> None:
     for part in parts(SCHEMA):
         assert "properties" not in part or part["additionalProperties"] is False
 
@@ -75,10 +75,10 @@ def test_every_example_in_the_schema_is_valid() -> None:
 )
 def test_a_typo_gets_a_suggestion(read: Read, written: str, meant: str) -> None:
     state = read(f"{GOOD}{written}: x")
-    assert ("UnknownKey", f"there is no key {written} here", f"did you mean {meant}?") in said(state)
+    assert ("UnknownKey", f"unknown key `{written}`", f"did you mean {meant}?") in said(state)
 
 
-def test_a_key_that_is_like_nothing_gets_the_list() -> None:
+def test_an_unrecognizable_key_gets_the_list_of_valid_keys() -> None:
     assert did_you_mean("zzz", ["flow", "name"]) is None
     assert did_you_mean("f" * 1000, ["flow", "name"]) is None
 
@@ -86,16 +86,16 @@ def test_a_key_that_is_like_nothing_gets_the_list() -> None:
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("version: 1.10", "version must be text, this is a number (1.10)", 'write it in quotes: "1.10"'),
-        ("env: {PORT: 080}", "PORT must be text, this is a number (080)", 'write it in quotes: "080"'),
-        ("suspend: off", "suspend must be true or false, this is text (off)", "write false"),
-        ("tags: etl", "tags must be a list, this is text (etl)", "write it as a list: [etl]"),
-        ("tags:", "tags must be a list, this is empty", "write a value, or remove the key"),
-        ("tags: [a, 1]", "item 2 of tags must be text, this is a number (1)", 'write it in quotes: "1"'),
-        ("timeout: [1]", "timeout must be text or a number, this is a list", None),
-        ("schedule: 5", "schedule must be a mapping, this is a number (5)", None),
-        ("schedules: []\nschedule: {at: x, cron: y}", "cron does not go with at", None),
-        ("parameters: x", "parameters must be a mapping, this is text (x)", None),
+        ("version: 1.10", "version must be a string, not a number (1.10)", 'write it in quotes: "1.10"'),
+        ("env: {PORT: 080}", "PORT must be a string, not a number (080)", 'write it in quotes: "080"'),
+        ("suspend: off", "suspend must be true or false, not a string (off)", "write false"),
+        ("tags: etl", "tags must be a list, not a string (etl)", "write it as a list: [etl]"),
+        ("tags:", "tags must be a list, not null", "write a value, or remove the key"),
+        ("tags: [a, 1]", "item 2 of tags must be a string, not a number (1)", 'write it in quotes: "1"'),
+        ("timeout: [1]", "timeout must be a string or a number, not a list", None),
+        ("schedule: 5", "schedule must be a mapping, not a number (5)", None),
+        ("schedules: []\nschedule: {at: x, cron: y}", "cron conflicts with at", None),
+        ("parameters: x", "parameters must be a mapping, not a string (x)", None),
     ],
 )
 def test_a_wrong_value_says_what_was_found_and_expected(read: Read, text: str, message: str, hint: str | None) -> None:
@@ -103,7 +103,7 @@ def test_a_wrong_value_says_what_was_found_and_expected(read: Read, text: str, m
 
 
 @pytest.mark.parametrize("name", ["A", "a_b", "-a", "a-", "a" * 64, '"a\\n"', "é", '""', "a.b"])
-def test_a_name_that_is_no_dns_label_is_refused(read: Read, name: str) -> None:
+def test_a_name_that_is_not_a_dns_label_is_an_error(read: Read, name: str) -> None:
     (finding,) = read(f"name: {name}\nflow: f.py:m").findings
     assert (finding.code, finding.path, finding.line, finding.column) == ("InvalidValue", "$.name", 1, 7)
 
@@ -113,12 +113,12 @@ def test_a_dns_label_is_a_name(read: Read, name: str) -> None:
     assert set(read(f"name: {name}\nflow: f.py:m").deployments) == {name}
 
 
-def test_no_finding_comes_twice(read: Read) -> None:
+def test_no_finding_is_repeated(read: Read) -> None:
     found = [(f.line, f.column, f.code, f.message) for f in read("nmae: a\nflow: 5\ntags: {}\nschedule: []").findings]
     assert len(found) == len(set(found)) == 4
 
 
-def test_the_defaults_of_a_project_are_the_deployment_without_what_is_its_own() -> None:
+def test_project_defaults_have_the_deployment_schema_without_identity() -> None:
     project = json.loads(schema_text("project"))
     Draft7Validator.check_schema(project)
     own = {"name", "flow_location", "flow_name", "renamed_from", "environments"}
@@ -127,7 +127,7 @@ def test_the_defaults_of_a_project_are_the_deployment_without_what_is_its_own() 
     assert {key: project["definitions"][key] for key in SCHEMA["definitions"]} == SCHEMA["definitions"]
 
 
-def test_the_schema_of_a_project_helps_the_editor_too() -> None:
+def test_every_key_of_a_project_has_a_title_and_a_description() -> None:
     project = json.loads(schema_text("project"))
     for part in parts(project):
         if "$ref" not in part:
@@ -139,7 +139,7 @@ def test_the_schema_of_a_project_helps_the_editor_too() -> None:
             Draft7Validator(inner).validate(example)
 
 
-def test_the_quick_check_knows_the_schema_of_a_project() -> None:
+def test_the_fast_check_supports_the_schema_of_a_project() -> None:
     project = json.loads(schema_text("project"))
     accepts = Compiler(project).compile(project)
     assert accepts({"project": "a", "defaults": {"timeout": "1h"}, "queues": {"a": {"limit": 1}}})
@@ -150,7 +150,7 @@ def accepts(document: Any) -> bool:
     return Draft7Validator(SCHEMA).is_valid(document)
 
 
-def test_the_schema_takes_a_list_of_deployments_as_a_file_does() -> None:
+def test_the_schema_accepts_a_list_of_deployments() -> None:
     good, bad = {"name": "a", "flow": "f.py:m"}, {"name": "a", "flow": "f.py:m", "x": 1}
     assert accepts([good, {"name": "b", "command": ["cat"], "schedules": [{"interval": "1h"}]}])
     for wrong in ([good, bad], [good, "b"], [[good]], [], [{"name": "a"}], [good | {"command": ["cat"]}]):
@@ -199,7 +199,7 @@ def test_the_schema_accepts_every_duration_time_and_size_that_the_controller_acc
         {"schedule": {"cron": "@daily", "start": "31.01.2026"}},
     ],
 )
-def test_an_editor_sees_a_duration_a_time_or_a_size_that_is_none(part: dict[str, Any]) -> None:
+def test_the_schema_rejects_invalid_durations_times_and_sizes(part: dict[str, Any]) -> None:
     assert not accepts({"name": "a", "flow": "f.py:m", **part})
 
 
@@ -214,7 +214,7 @@ def files_as_editors_see_them() -> list[str]:
 
 
 @pytest.mark.parametrize("text", files_as_editors_see_them())
-def test_no_file_that_the_controller_accepts_is_refused_by_the_schema(text: str) -> None:
+def test_the_schema_accepts_every_file_that_the_controller_accepts(text: str) -> None:
     loaded = load(text.encode())
     file = ManifestFile(path="deployments/a.yaml", content=text.encode(), digest=text)
     state = ManifestReader().read([file], NOW)

@@ -1,4 +1,4 @@
-"""Files that hold something else than they should: the cause is said by name. Names in upper case are read too."""
+"""Files with unexpected content get a finding that names the cause. Upper-case file names work too."""
 
 import pytest
 
@@ -32,7 +32,7 @@ CONFLICT = b"x = 1\n<<<<<<< HEAD\nx = 2\n=======\nx = 3\n>>>>>>> topic\n"
         (GOOD.encode("utf-16-le"), "NotUtf8", 1, "UTF-16", "UTF-8"),
     ],
 )
-def test_the_cause_of_a_manifest_that_is_none_is_said_by_name(
+def test_the_finding_for_an_unusable_manifest_names_the_cause(
     read: Read, content: bytes, code: str, line: int, says: str, hint: str
 ) -> None:
     (finding,) = read(content).findings
@@ -41,7 +41,7 @@ def test_the_cause_of_a_manifest_that_is_none_is_said_by_name(
     assert hint in (finding.hint or "")
 
 
-def test_signs_of_a_conflict_within_a_text_are_text(read: Read) -> None:
+def test_conflict_markers_inside_a_string_are_allowed(read: Read) -> None:
     assert read(f"{GOOD}description: |\n  <<<<<<< HEAD\n  =======\n  >>>>>>> x\n").findings == ()
     assert read(f"{GOOD}description: '======='\n").findings == ()
 
@@ -60,7 +60,7 @@ def findings(declared: str, **files: bytes) -> tuple[Finding, ...]:
         ("def m(): ...\n".encode("utf-16"), "f.py:1: this file is UTF-16"),
     ],
 )
-def test_the_cause_of_a_flow_that_is_none_is_said_by_name(content: bytes, says: str) -> None:
+def test_the_finding_for_an_unusable_flow_names_the_cause(content: bytes, says: str) -> None:
     (finding,) = findings("name: a\nflow: f.py:m\n", f_py=content)
     assert (finding.code, finding.severity) == ("FlowFileInvalid", Severity.ERROR)
     assert says in finding.message
@@ -70,7 +70,7 @@ def test_the_cause_of_a_flow_that_is_none_is_said_by_name(content: bytes, says: 
 @pytest.mark.parametrize(
     ("command", "content", "says"),
     [
-        ("[./run.sh]", b"#!/bin/sh\r\necho\r\n", "run.sh:1: the line #! ends with CRLF"),
+        ("[./run.sh]", b"#!/bin/sh\r\necho\r\n", "run.sh:1: the #! line ends with CRLF"),
         ("[./run.sh]", POINTER, "run.sh:1: this is a Git LFS pointer"),
         ("[sh, run.sh]", CONFLICT, "run.sh:2: an unresolved merge conflict"),
         ("[./run.sh]", b"#!/bin/sh\necho\n", None),
@@ -78,16 +78,14 @@ def test_the_cause_of_a_flow_that_is_none_is_said_by_name(content: bytes, says: 
         ("[./run.sh]", b"\x7fELF\x02\x01", None),
     ],
 )
-def test_the_cause_of_a_script_that_can_not_start_is_said_by_name(
-    command: str, content: bytes, says: str | None
-) -> None:
+def test_the_finding_for_an_unusable_script_names_the_cause(command: str, content: bytes, says: str | None) -> None:
     found = findings(f"name: a\ncommand: {command}\n", run_sh=content)
     assert [finding.code for finding in found] == ([] if says is None else ["CommandFileInvalid"])
     assert says is None or says in found[0].message
 
 
 @pytest.mark.parametrize("path", ["D.YAML", "a/b.Yml", "c.JSON", "d.PY", "e.yaml"])
-def test_a_name_in_upper_case_is_that_of_a_manifest(path: str) -> None:
+def test_an_upper_case_file_name_is_a_manifest(path: str) -> None:
     assert is_manifest(f"deployments/{path}")
     assert is_python(path) == path.lower().endswith(".py")
 

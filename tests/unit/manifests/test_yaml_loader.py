@@ -1,4 +1,4 @@
-"""Any bytes become documents or problems, quickly, each problem with its exact place."""
+"""Any bytes quickly become documents or problems, and each problem has its exact position."""
 
 import json
 import time
@@ -70,7 +70,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize(("content", "code"), HOSTILE, ids=[f"{code}-{i}" for i, (_, code) in enumerate(HOSTILE)])
-def test_a_hostile_file_is_refused_quickly(content: bytes, code: str) -> None:
+def test_a_hostile_file_is_rejected_quickly(content: bytes, code: str) -> None:
     began = time.process_time()
     found = problems(load(content))
     assert code in {problem.code for problem in found}
@@ -79,14 +79,14 @@ def test_a_hostile_file_is_refused_quickly(content: bytes, code: str) -> None:
 
 
 @pytest.mark.parametrize(("content", "code"), HOSTILE[4:16])
-def test_the_parser_without_libyaml_refuses_the_same(
+def test_the_parser_without_libyaml_rejects_the_same_files(
     content: bytes, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(load_module, "_LOADER", yaml.SafeLoader)
     assert code in {problem.code for problem in problems(load(content[:200_000]))} or len(content) > 200_000
 
 
-def test_the_parser_without_libyaml_reads_no_half_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_parser_without_libyaml_rejects_unpaired_surrogates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load_module, "_LOADER", yaml.SafeLoader)
     assert codes('a: "\\ud800"') != []
 
@@ -96,7 +96,7 @@ def test_exactly_the_depth_limit_is_allowed() -> None:
     assert codes("[" * 33 + "]" * 33) == [("TooDeep", 1, 33)]
 
 
-def test_an_alias_can_not_hide_depth() -> None:
+def test_an_alias_counts_with_its_depth() -> None:
     inner = "a: &a " + "[" * 20 + "1" + "]" * 20 + "\n"
     assert codes(inner + "b: " + "[" * 11 + "*a" + "]" * 11) == []
     assert codes(inner + "b: " + "[" * 12 + "*a" + "]" * 12) == [("TooDeep", 2, 16)]
@@ -129,16 +129,16 @@ def test_an_alias_can_not_hide_depth() -> None:
         ("- a\nb: c", [("InvalidYaml", 2, 1)]),
     ],
 )
-def test_a_problem_stands_where_the_fault_is(text: str, expected: list[tuple[str, int, int]]) -> None:
+def test_a_problem_has_the_position_of_the_fault(text: str, expected: list[tuple[str, int, int]]) -> None:
     assert codes(text) == expected
 
 
 @pytest.mark.parametrize("character", ["\x85", "\u2028", "\u2029"])
-def test_no_key_hides_behind_a_comment_that_ends_where_no_editor_ends_a_line(character: str) -> None:
+def test_unusual_line_breaks_cannot_hide_a_key_in_a_comment(character: str) -> None:
     (problem,) = load(f"a: 1\n# just a comment{character}b: 2\n".encode()).problems
     assert (problem.code, problem.place) == ("InvalidCharacter", Position(2, 17))
     escape = f"\\u{ord(character):04X}"
-    assert problem.hint == f'write it as "{escape}", in double quotes'
+    assert problem.hint == f'write it as an escape in double quotes: "{escape}"'
     assert values(f'a: "{escape}"') == [{"a": character}]
 
 
@@ -149,7 +149,7 @@ def test_a_duplicate_key_names_the_first_place() -> None:
 
 
 @pytest.mark.parametrize("value", ["*/5 * * * *", "@daily", "%x", "`x`"])
-def test_an_unquoted_value_is_shown_in_quotes(value: str) -> None:
+def test_the_hint_for_an_unquoted_value_has_quotes(value: str) -> None:
     (problem,) = problems(load(f"schedule:\n  cron: {value}  # why\n".encode()))
     assert problem.hint == f'write cron: "{value}"'
 
@@ -162,7 +162,7 @@ def test_aliases_and_merge_keys_work() -> None:
     ]
 
 
-def test_an_anchor_that_is_declared_again_means_the_later_one() -> None:
+def test_the_later_of_two_equal_anchors_applies() -> None:
     assert values("[&a 1, &a 2, *a, &a [&a 3], *a]") == [1, 2, 2, [3], 3]
 
 
@@ -175,13 +175,13 @@ def test_a_byte_order_mark_and_crlf_are_fine() -> None:
     assert values(b"\xef\xbb\xbfa: b\r\nc: |\r\n  d\r\n") == [{"a": "b", "c": "d\n"}]
 
 
-def test_a_fault_in_one_item_of_a_list_leaves_the_others() -> None:
+def test_a_fault_in_one_item_of_a_list_does_not_affect_the_others() -> None:
     loaded = load(b"- {a: 1}\n- {b: 1, b: 2}\n- {c: .nan}\n")
     assert [len(document.problems) for document in loaded.documents] == [0, 1, 1]
     assert [problem.path for problem in problems(loaded)] == [("b",), ("c",)]
 
 
-def test_what_is_wrong_behind_an_anchor_is_wrong_at_every_alias() -> None:
+def test_a_fault_in_an_anchored_value_is_reported_at_every_alias() -> None:
     loaded = load(b"- {a: &x {b: 1, b: 2}}\n- {a: *x}\n- {a: fine}")
     assert [[p.code for p in d.problems] for d in loaded.documents] == [["DuplicateKey"], ["BrokenAlias"], []]
 
@@ -210,7 +210,7 @@ def lines_of(root: Any, text: str) -> None:
         lines_of(node, text)
 
 
-def test_every_key_knows_its_place() -> None:
+def test_every_key_has_its_position() -> None:
     text = "a: 1\nbb:\n  cc: {d: 1, e: [x]}\n  'f': y\n".replace("'f'", "f")
     lines_of(load(text.encode()).documents[0].root, text)
 
@@ -266,7 +266,7 @@ fragments = st.sampled_from(
 
 @settings(deadline=None)
 @given(st.lists(fragments, max_size=60).map("".join), st.booleans())
-def test_any_mixture_of_signs_gives_documents_or_problems(text: str, as_json: bool) -> None:
+def test_any_mixture_of_characters_gives_documents_or_problems(text: str, as_json: bool) -> None:
     lines = text.count("\n") + text.count("\r") + 2
     for problem in problems(load(text.encode(), json=as_json)):
         assert 1 <= problem.place.line <= lines
@@ -282,7 +282,7 @@ def test_any_mixture_of_signs_gives_documents_or_problems(text: str, as_json: bo
         ('!!int "3"', "write 3"),
         ("!!float 1", "write 1.0"),
         ("!!bool yes", "write true"),
-        ("!Ref x", "write the plain value"),
+        ("!Ref x", "write a plain value without the tag"),
     ],
 )
 def test_the_hint_for_a_tag_keeps_the_value(tagged: str, hint: str) -> None:
@@ -297,17 +297,17 @@ def test_the_hint_for_a_tag_keeps_the_value(tagged: str, hint: str) -> None:
 @pytest.mark.parametrize(
     ("text", "says", "hint"),
     [
-        ("a: {x: :y}", "the mapping { } that begins in line 1 can't begin with :", 'write it in quotes: ":y"'),
-        ("a: {:x: y}", "the mapping { } that begins in line 1", 'write it in quotes: ":x"'),
-        ("a: [:y]", "the list [ ] that begins in line 1 can't begin with :", 'write it in quotes: ":y"'),
-        ("a: {x: [:y]}", "the list [ ] that begins in line 1", 'write it in quotes: ":y"'),
-        ("a: [1, {x: ?}]", "the mapping { } that begins in line 1", 'write it in quotes: "?"'),
-        ("a: {x: [b]\n", "the mapping { } that begins in line 1 is not finished", "close it with }"),
-        ("a: {x: b: c}", "the mapping { } that begins in line 1", "write a value that contains `: ` in quotes"),
-        ("a:\n  [b,\n  'c'd]", "the list [ ] that begins in line 2", "put a comma between two items"),
+        ("a: {x: :y}", "the mapping { } that starts on line 1 can't begin with :", 'write it in quotes: ":y"'),
+        ("a: {:x: y}", "the mapping { } that starts on line 1", 'write it in quotes: ":x"'),
+        ("a: [:y]", "the list [ ] that starts on line 1 can't begin with :", 'write it in quotes: ":y"'),
+        ("a: {x: [:y]}", "the list [ ] that starts on line 1", 'write it in quotes: ":y"'),
+        ("a: [1, {x: ?}]", "the mapping { } that starts on line 1", 'write it in quotes: "?"'),
+        ("a: {x: [b]\n", "the mapping { } that starts on line 1 is not finished", "close it with }"),
+        ("a: {x: b: c}", "the mapping { } that starts on line 1", "put a value that contains `: ` in quotes"),
+        ("a:\n  [b,\n  'c'd]", "the list [ ] that starts on line 2", "separate items with commas"),
     ],
 )
-def test_what_breaks_a_list_or_a_mapping_names_the_one_that_it_stands_in(text: str, says: str, hint: str) -> None:
+def test_a_syntax_error_names_the_list_or_mapping_around_it(text: str, says: str, hint: str) -> None:
     (problem,) = load(text.encode()).problems
     assert says in problem.message
     assert (problem.hint or "").startswith(hint)

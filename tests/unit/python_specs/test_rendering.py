@@ -113,8 +113,8 @@ def test_findings_are_at_the_line_of_the_call(root: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("\nraise RuntimeError('no luck')\n", 3, "it could not be executed: RuntimeError: no luck"),
-        ("def f(:\n", 2, "it could not be executed: SyntaxError: invalid syntax (spec.py, line 2)"),
+        ("\nraise RuntimeError('no luck')\n", 3, "the file could not be executed: RuntimeError: no luck"),
+        ("def f(:\n", 2, "the file could not be executed: SyntaxError: invalid syntax (spec.py, line 2)"),
         ("import no_such_thing\n", 2, "ModuleNotFoundError: No module named 'no_such_thing'"),
         ("import os; os._exit(0)\n", 1, "its process ended without an answer"),
         ("import os; os.kill(os.getpid(), 9)\n", 1, "its process ended with -9"),
@@ -218,7 +218,7 @@ def test_a_spec_that_does_not_end_is_ended_with_all_it_has_started(root: Path) -
     )
     found = read(source_of(root, Renderer(environment={"PATH": "/usr/bin:/bin"}, timeout=3)))
     [finding] = found.findings
-    assert (finding.message, finding.line) == ("it could not be executed: it took longer than 3 seconds", 4)
+    assert (finding.message, finding.line) == ("the file could not be executed: it took longer than 3 seconds", 4)
     assert ended((root / "pid").read_text(encoding="utf-8"))
 
 

@@ -25,7 +25,7 @@ def finding(**changes: Any) -> Finding:
     """The finding of a misspelt key, with these fields changed."""
     fields: dict[str, Any] = {
         "code": "UnknownKey",
-        "message": "there is no key schedul here",
+        "message": "unknown key `schedul`",
         "file": "deployments/nightly.yaml",
         "line": 4,
         "column": 1,

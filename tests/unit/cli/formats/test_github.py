@@ -22,14 +22,14 @@ def read_back(line: str) -> tuple[str, dict[str, str], str]:
 
 def test_a_finding_is_an_annotation_at_its_place() -> None:
     assert render([finding(hint=None)]) == (
-        "::error file=deployments/nightly.yaml,line=4,col=1,title=UnknownKey::there is no key schedul here"
+        "::error file=deployments/nightly.yaml,line=4,col=1,title=UnknownKey::unknown key `schedul`"
     )
 
 
 def test_a_warning_is_a_warning_and_the_hint_is_a_line_of_its_own() -> None:
     shown = render([finding(severity=Severity.WARNING)])
     assert shown.startswith("::warning file=")
-    assert shown.endswith("::there is no key schedul here%0Ahint: did you mean schedule?")
+    assert shown.endswith("::unknown key `schedul`%0Ahint: did you mean schedule?")
 
 
 def test_what_means_something_in_a_command_is_escaped() -> None:

@@ -83,7 +83,7 @@ def test_a_finding_is_a_result_at_its_place() -> None:
     result = result_of(line=4, column=3)
     assert result["ruleId"] == "UnknownKey"
     assert result["level"] == "error"
-    assert result["message"]["text"] == "there is no key schedul here\nhint: did you mean schedule?"
+    assert result["message"]["text"] == "unknown key `schedul`\nhint: did you mean schedule?"
     assert result["locations"] == [
         {
             "logicalLocations": [{"fullyQualifiedName": "$.schedul"}],

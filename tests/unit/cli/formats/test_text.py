@@ -48,7 +48,7 @@ def pointed_at(line: str, column: int, width: int = 80) -> str:
 def test_a_finding_is_shown_with_its_place_its_line_a_caret_and_its_hint() -> None:
     shown = render([finding(column=3)], lambda file, line: f"  schedul: {{}}  # {file}, {line}")
     assert shown.split("\n") == [
-        "deployments/nightly.yaml:4:3: error: there is no key schedul here [UnknownKey]",
+        "deployments/nightly.yaml:4:3: error: unknown key `schedul` [UnknownKey]",
         "  4 |   schedul: {}  # deployments/nightly.yaml, 4",
         "    |   ^",
         "    hint: did you mean schedule?",
@@ -58,8 +58,8 @@ def test_a_finding_is_shown_with_its_place_its_line_a_caret_and_its_hint() -> No
 def test_findings_stand_one_after_the_other_and_none_are_no_text() -> None:
     findings = [finding(hint=None), finding(hint=None, severity=Severity.WARNING, line=12345)]
     assert render(findings, every_line_is(None)).split("\n") == [
-        "deployments/nightly.yaml:4:1: error: there is no key schedul here [UnknownKey]",
-        "deployments/nightly.yaml:12345:1: warning: there is no key schedul here [UnknownKey]",
+        "deployments/nightly.yaml:4:1: error: unknown key `schedul` [UnknownKey]",
+        "deployments/nightly.yaml:12345:1: warning: unknown key `schedul` [UnknownKey]",
     ]
     assert render([], every_line_is("text")) == ""
 
