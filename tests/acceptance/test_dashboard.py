@@ -20,15 +20,15 @@ def test_a_person_logs_in_runs_a_flow_and_reads_its_log_while_it_runs(
     page: Page, repository: Repository, url: str
 ) -> None:
     page.goto(url)
-    expect(page.get_by_label("Token, or the code of a login link")).to_be_visible()
+    expect(page.get_by_label("Token or login code")).to_be_visible()
     log_in(page, repository, url)
     expect(page.locator("#live")).to_have_text("live")
     page.get_by_role("link", name="Deployments", exact=True).click()
     page.get_by_role("link", name="greet", exact=True).click()
     for odd, said in (
-        ("many", "a whole number is needed"),
-        ("0x10", "a whole number is needed"),
-        ("9007199254740993", "this number is too large for a form"),
+        ("many", "enter a whole number"),
+        ("0x10", "enter a whole number"),
+        ("9007199254740993", "number too large for this form"),
     ):
         page.get_by_label("times").fill(odd)
         page.get_by_role("button", name="Run now").click()
@@ -85,9 +85,9 @@ def test_a_person_cancels_a_run_and_asks_for_it_again(page: Page, repository: Re
     expect(page.locator("#heading .badge")).to_have_text("cancelled")
     expect(page.locator("#facts .steps")).to_contain_text("cancelled")
     expect(page).to_have_title("cancelled: run of greet · controller")
-    page.get_by_role("button", name="Run again").click()
+    page.get_by_role("button", name="Retry").click()
     page.wait_for_url(lambda address: "/runs/" in address and run not in address)
-    expect(page.locator("#facts")).to_contain_text("again after")
+    expect(page.locator("#facts")).to_contain_text("retry of")
     repository.tell("runs", "cancel", page.url.rpartition("/")[2])
 
 
@@ -97,7 +97,7 @@ def test_a_person_holds_a_deployment_and_resumes_it(page: Page, repository: Repo
     log_in(page, repository, url)
     page.goto(f"{url}/deployments/daily")
     expect(page.locator("#calendar .busy time").first).to_be_visible()
-    page.get_by_label("Hold them, because").fill("the disk is full")
+    page.get_by_label("Reason for hold").fill("the disk is full")
     page.locator("#hold-form select").select_option("1 hour")
     page.get_by_role("button", name="Hold").click()
     expect(page.locator("#heading")).to_contain_text("Held by dashboard")
@@ -168,7 +168,7 @@ def test_tasks_are_drawn_with_what_they_need_and_the_log_is_searched(
     expect(page.locator(".gantt-names .name")).to_have_text(["main-1", "load-1", "load-2", "add-1"])
     expect(page.locator(".gantt rect")).to_have_count(4)
     expect(page.locator(".gantt path")).to_have_count(2)
-    page.get_by_text("As a table").click()
+    page.get_by_text("Table: attempts").click()
     expect(page.get_by_role("row").filter(has_text="add-1")).to_contain_text("load-1, load-2")
     expect(page.locator("#artifacts h3", has_text="Loaded")).to_be_visible()
     expect(page.locator("#log .line")).to_have_count(3)
@@ -220,7 +220,7 @@ def test_a_filter_is_in_the_address_and_stays_when_the_page_is_loaded_again(
     page.get_by_label("Sync").select_option("Synced")
     page.get_by_role("button", name="Filter").click()
     page.wait_for_url(f"{url}/deployments?search=nobody&tag=&sync=Synced&health=")
-    expect(page.get_by_text("No deployment matches.")).to_be_visible()
+    expect(page.get_by_text("No deployments match.")).to_be_visible()
     page.reload()
     expect(page.get_by_label("Search")).to_have_value("nobody")
     expect(page.get_by_label("Sync")).to_have_value("Synced")
@@ -278,9 +278,9 @@ def test_a_page_says_that_its_controller_is_gone_and_goes_on_when_it_is_back(
     expect(page.locator("#live")).to_have_text("live")
     controller.stop()
     expect(page.locator("#live")).to_have_text("not connected")
-    expect(page.locator("#lost")).to_contain_text("it tries again by itself")
+    expect(page.locator("#lost")).to_contain_text("reconnects automatically")
     page.get_by_role("button", name="Run now").click()
-    expect(page.locator("#notice")).to_have_text("The controller does not answer.")
+    expect(page.locator("#notice")).to_have_text("The controller is not responding.")
     repository.write("deployments/two.yaml", "name: two\ncommand: [echo]\n")
     revision = repository.commit()
     running(repository, "--listen", url.removeprefix("http://"))
@@ -298,10 +298,10 @@ def test_without_scripts_a_page_shows_what_there_is_and_says_what_is_off(
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{url}/login")
-    page.get_by_label("Token, or the code of a login link").fill((repository.state / "token").read_text().strip())
+    page.get_by_label("Token or login code").fill((repository.state / "token").read_text().strip())
     page.get_by_role("button", name="Log in").click()
     page.goto(f"{url}/deployments/greet")
-    expect(page.get_by_text("This page needs scripts for what it does")).to_be_visible()
+    expect(page.get_by_text("This page needs JavaScript")).to_be_visible()
     expect(page.get_by_role("button", name="Run now")).to_be_disabled()
     page.get_by_label("times").press("Enter")
     assert page.url == f"{url}/deployments/greet"

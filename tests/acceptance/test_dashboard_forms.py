@@ -70,7 +70,7 @@ def test_the_login_asks_nothing_that_is_refused_and_leads_on_who_is_logged_in(
     page.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
     with page.expect_response(lambda answer: answer.request.resource_type == "fetch"):
         page.goto(f"{url}/runs")
-    expect(page.get_by_label("Token, or the code of a login link")).to_be_visible()
+    expect(page.get_by_label("Token or login code")).to_be_visible()
     log_in(page, repository, url)
     page.goto(f"{url}/login?next=/events")
     page.wait_for_url(f"{url}/events")

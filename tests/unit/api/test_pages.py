@@ -39,17 +39,17 @@ def test_a_page_opens_and_has_a_heading_and_a_title(served: Served, path: str) -
 
 def test_empty_places_say_what_to_do_next(served: Served) -> None:
     page = served.get("/runs?state=crashed", Accept="text/html").text
-    assert "No run matches" in page
-    assert "Nothing. Every deployment is in force" in served.get("/", Accept="text/html").text
+    assert "No runs match" in page
+    assert "Nothing. Every deployment is applied" in served.get("/", Accept="text/html").text
 
 
 def test_what_is_far_back_is_reached_from_page_to_page(fresh: Served) -> None:
     fresh.run("add")
     write_history(fresh.state / "state.db", LOOKED_AT + 100)
     page = fresh.get("/runs?tag=nobody", Accept="text/html").text
-    assert "none matches" in page
+    assert "No matches among the runs searched so far" in page
     further = page.partition('<a href="?')[2].partition('"')[0].replace("&amp;", "&")
-    assert "No run matches" in fresh.get(f"/runs?{further}", Accept="text/html").text
+    assert "No runs match" in fresh.get(f"/runs?{further}", Accept="text/html").text
     path = f"/api/v1/runs?trigger=manual&revision={'0' * 40}"
     first = fresh.get(path).json()
     assert first["items"] == []
@@ -117,12 +117,12 @@ def test_a_deployment_that_is_not_valid_shows_its_findings_and_its_last_good_ver
     page = fresh.get("/deployments/bad", Accept="text/html").text
     assert "deployments/bad.yaml:3:1" in page
     assert "did you mean tags" in page
-    assert "the last good version, which stays in force" in page
+    assert "the last good version, shown below, stays active" in page
     assert re.search(r"tags</th>.*?deployments/bad.yaml:3</td>", page, re.DOTALL)
     fresh.commit({"deployments/new.yaml": "name: new\ncommand: 5\n"})
     page = fresh.get("/deployments/new", Accept="text/html").text
     assert "deployments/new.yaml:2:" in page
-    assert "It can be run once a valid version of it is in force." in page
+    assert "Available once a valid version is applied." in page
 
 
 FAILS = "def main(days: int = 1):\n    raise ValueError('no')\n"
@@ -135,9 +135,9 @@ def test_a_run_is_compared_with_the_last_that_went_well(fresh: Served) -> None:
     same = fresh.run("one", days=3)
     page = fresh.get(f"/runs/{same['id']}", Accept="text/html").text
     assert f'href="/runs/{good["id"]}"' in page
-    assert "the same commit" in page
-    assert re.search(r'days</span>: <span class="muted">not given</span> → <ins class="mono">3</ins>', page)
-    assert "Both ran the same commit" in fresh.get(f"/runs/{same['id']}/diff", Accept="text/html").text
+    assert ">same commit<" in page
+    assert re.search(r'days</span>: <span class="muted">not set</span> → <ins class="mono">3</ins>', page)
+    assert "Both runs used the same commit" in fresh.get(f"/runs/{same['id']}/diff", Accept="text/html").text
     fresh.commit({"flows/one.py": FAILS})
     bad = fresh.run("one")
     page = fresh.get(f"/runs/{bad['id']}", Accept="text/html").text
@@ -157,7 +157,7 @@ def test_the_form_of_a_command_says_how_it_gets_its_parameters(served: Served) -
 def test_without_scripts_nothing_pretends_to_act(served: Served) -> None:
     for path in ("/deployments/add", "/deployments/far", "/source"):
         page = served.get(path, Accept="text/html").text
-        assert "This page needs scripts for what it does" in page
+        assert "This page needs JavaScript" in page
         for form in re.findall(r"<form[^>]*>", page):
             assert 'role="search"' in form or 'method="post"' in form or 'method="dialog"' in form, form
         for button in re.findall(r"<button[^>]*(?:data-post|primary)[^>]*>", page):
@@ -238,7 +238,7 @@ def test_a_session_begins_with_a_link_and_ends_with_logging_out(served: Served) 
     assert served.ask("GET", "/", headers=session, token=None).status == 200
     second = served.ask("POST", "/login", f"code={code}".encode(), kind, token=None)
     assert second.status == 401
-    assert "not valid any more" in second.text
+    assert "is invalid or has expired" in second.text
     assert served.ask("POST", "/logout", b"", {**session, "Origin": served.url}, token=None).status == 303
     assert served.ask("GET", "/api/v1/status", headers=session, token=None).status == 401
 
@@ -309,7 +309,7 @@ def test_a_timeline_draws_what_there_was_from_the_ground_up() -> None:
     assert [block.tone for block in column.blocks] == ["bad", "good", "next"]
     bottoms = [round(block.y + block.height) for block in column.blocks]
     assert bottoms == [96, *(round(block.y) for block in column.blocks[:-1])]
-    assert column.title == "now: 3 succeeded, 1 failed, 2 to fire"
+    assert column.title == "now: 3 succeeded, 1 failed, 2 scheduled"
 
 
 def test_a_strip_says_in_words_what_it_draws() -> None:

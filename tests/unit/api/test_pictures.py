@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from controller.api.dashboard.artifact_views import markdown
-from controller.api.dashboard.attention_items import grouped
+from controller.api.dashboard.attention_items import group_attention
 from controller.api.dashboard.charts import stage_bars
-from controller.api.dashboard.gantt import MOST_ROWS, ROW, WIDTH, gantt
+from controller.api.dashboard.gantt import MAX_ROWS, ROW, WIDTH, gantt
 from controller.api.dashboard.run_history_chart import history_chart
 from controller.api.dashboard.run_timeline import steps
 from controller.api.dashboard.template_filters import glyph, linked, pretty
@@ -82,8 +82,8 @@ def test_tasks_lie_on_a_common_time_and_lines_lead_from_what_was_needed() -> Non
     assert [row.depth for row in found.rows] == [0, 1, 1, 1]
     assert found.paths == (f"M250 {ROW * 1.5:g}V{ROW * 2.5:g}H250", f"M1000 {ROW * 2.5:g}V{ROW * 3.5:g}H1000")
     assert found.ticks == ("0 s", "1.00 s", "2.00 s", "3.00 s", "4.00 s")
-    assert found.rows[2].title == "t-3: succeeded, 3.00 s from +1.00 s; needs t-2"
-    assert found.summary == "4 tasks over 4.00 s: 3 succeeded, 1 skipped"
+    assert found.rows[2].title == "t-3: succeeded, 3.00 s, started at +1.00 s; depends on t-2"
+    assert found.summary == "4 tasks in 4.00 s: 3 succeeded, 1 skipped"
 
 
 def test_what_runs_ends_now_and_every_bar_is_seen_and_inside() -> None:
@@ -99,9 +99,9 @@ def test_what_runs_ends_now_and_every_bar_is_seen_and_inside() -> None:
 
 
 def test_very_many_tasks_are_left_to_the_table_and_none_are_no_picture() -> None:
-    found = gantt([task(number, 0, 1, parent=None) for number in range(1, MOST_ROWS + 6)], NOW)
+    found = gantt([task(number, 0, 1, parent=None) for number in range(1, MAX_ROWS + 6)], NOW)
     assert found is not None
-    assert (len(found.rows), found.left_out) == (MOST_ROWS, 5)
+    assert (len(found.rows), found.left_out) == (MAX_ROWS, 5)
     assert gantt([], NOW) is None
     assert gantt([task(1, None, None, "pending")], NOW) is None
 
@@ -135,9 +135,9 @@ def attempt(number: int, state: str, end: float | None, reason: str | None = Non
 def test_the_steps_of_a_run_are_told_in_order() -> None:
     view = run("failed", 9, attempts=2, attempt=2, reason="exit code 1")
     found = steps(detail(view, attempt(1, "failed", 2, "exit code 7"), attempt(2, "failed", 9, "exit code 1")))
-    assert [(step.words, step.state) for step in found] == [
+    assert [(step.text, step.state) for step in found] == [
         ("due", "scheduled"),
-        ("created by its schedule", "pending"),
+        ("triggered by schedule", "pending"),
         ("attempt 1 of 2 started", "running"),
         ("attempt 1 of 2 failed", "failed"),
         ("attempt 2 of 2 started", "running"),
@@ -150,9 +150,9 @@ def test_the_steps_of_a_run_are_told_in_order() -> None:
 def test_a_run_that_waits_says_for_what_and_until_when() -> None:
     view = run("pending", None, scheduled_for=None, trigger="manual", waiting="its turn", not_before=NOW + SECOND)
     found = steps(detail(view))
-    assert [(step.words, step.detail) for step in found] == [
-        ("asked for by hand", "its turn"),
-        ("starts not before", ""),
+    assert [(step.text, step.detail) for step in found] == [
+        ("triggered by user", "its turn"),
+        ("starts no earlier than", ""),
     ]
 
 
@@ -192,12 +192,12 @@ def test_one_fault_of_several_deployments_is_one_item() -> None:
     failed = Attention(kind="error", title="c: the last run failed", message="x", deployment="c", run_id="1")
     again = replace(failed, title="d: the last run failed", deployment="d")
     source = Attention(kind="error", title="Source: PathNotFound", message="x")
-    found = grouped(
+    found = group_attention(
         [source, replace(source, message="y"), fault("a", "x"), fault("b", "x"), fault("c", "z"), failed, again]
     )
     assert [one.title for one in found] == [
         "Source: PathNotFound",
-        "a and 1 more are not valid",
+        "a and 1 more are invalid",
         "c is not valid",
         "c: the last run failed",
         "d: the last run failed",
