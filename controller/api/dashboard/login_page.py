@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from controller.api.dashboard.templating import assets, bare
 from controller.api.http.credentials import SESSION_LIFE
 from controller.api.http.problem_details import problem
-from controller.api.http.responses import dependencies_of, tagged
+from controller.api.http.responses import dependencies_of, response_with_etag
 from controller.api.http.security_middleware import session_of
 
 router = APIRouter()
@@ -73,7 +73,7 @@ def static(request: Request, name: str) -> Response:
     asset = assets().get(name)
     if asset is None:
         return problem(404, "NotFound", "File not found.")
-    return tagged(request, *asset)
+    return response_with_etag(request, *asset)
 
 
 def _fields(body: bytes) -> dict[str, list[str]]:

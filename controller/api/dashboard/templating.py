@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from controller import __version__
 from controller.api.dashboard.artifact_views import markdown
 from controller.api.dashboard.template_filters import FILTERS, lasted
-from controller.api.http.responses import dependencies_of, tagged
+from controller.api.http.responses import dependencies_of, response_with_etag
 from controller.model.findings import Severity
 from controller.queries.deployment_cache import DeploymentCache
 from controller.store import source_status
@@ -81,7 +81,7 @@ def render(
     text = environment().get_template(template).render(context)
     if status != HTTPStatus.OK:
         return HTMLResponse(text.encode("utf-8", "backslashreplace"), status)
-    return tagged(request, text.encode("utf-8", "backslashreplace"), "text/html; charset=utf-8")
+    return response_with_etag(request, text.encode("utf-8", "backslashreplace"), "text/html; charset=utf-8")
 
 
 class Zones:

@@ -1,7 +1,7 @@
-"""What the API answers, as types: objects of JSON under the names of their fields.
+"""The JSON objects that the API returns, as TypedDicts.
 
-Instants are ISO 8601 texts in UTC with `Z`. A test holds these shapes against the published OpenAPI document; answers
-may have more fields in a later version, never fewer.
+Times are ISO 8601 strings in UTC with `Z`. A test compares these types with the published OpenAPI document. Later
+versions may add fields, but never remove any.
 """
 
 from controller.client.shapes.deployments import (
@@ -38,6 +38,7 @@ from controller.client.shapes.source import (
     Event,
     FieldChange,
     FireTimeChange,
+    KeptDeployment,
     NextFire,
     NumberedEvent,
     Pass,
@@ -45,7 +46,6 @@ from controller.client.shapes.source import (
     QueueChange,
     Source,
     Status,
-    Stays,
     Summary,
     Unread,
     Withheld,
@@ -72,6 +72,7 @@ __all__ = [
     "Form",
     "FormField",
     "Hold",
+    "KeptDeployment",
     "LastRun",
     "LogPart",
     "NextFire",
@@ -86,7 +87,6 @@ __all__ = [
     "Schedule",
     "Source",
     "Status",
-    "Stays",
     "Summary",
     "TaskRun",
     "Triggered",

@@ -1,4 +1,4 @@
-"""What the API says about deployments, and what it finds wrong."""
+"""JSON types of deployments, schedules, findings and parameter forms."""
 
 from typing import Any, Literal, TypedDict
 
@@ -11,7 +11,7 @@ Sync = Literal["Synced", "OutOfSync", "Invalid", "Unknown"]
 
 
 class Backfilled(TypedDict):
-    """What was queued, for which times; how many had a run already, and how many earlier ones were left out."""
+    """The queued runs and their due times. `already_run`: due times that had a run; `left_out`: those beyond `max`."""
 
     run_ids: list[str]
     times: list[str]
@@ -20,7 +20,7 @@ class Backfilled(TypedDict):
 
 
 class Condition(TypedDict):
-    """One condition of a source or deployment, and since when it holds."""
+    """One condition of the source or of a deployment, and the time of its last change."""
 
     type: str
     status: str
@@ -30,7 +30,7 @@ class Condition(TypedDict):
 
 
 class Hold(TypedDict):
-    """An operator's word that the schedules of a deployment do not fire: who said it, why, and until when."""
+    """A hold on the schedules of a deployment: its author, reason and end."""
 
     deployment: str
     reason: str
@@ -40,7 +40,10 @@ class Hold(TypedDict):
 
 
 class Deployment(TypedDict):
-    """One row. `file` (from the repository root) and `line` say where it is declared; `flow` is None for a command."""
+    """A deployment in a list. `file` (relative to the repository root) and `line`: its declaration.
+
+    `flow` is None for a command.
+    """
 
     name: str
     flow: str | None
@@ -63,7 +66,7 @@ class Deployment(TypedDict):
 
 
 class Schedule(TypedDict):
-    """One schedule: as declared, in words, and its next fire times; while its deployment is held those after that."""
+    """A schedule. `text` describes it in English; `fire_times` are its next ones, or those after a hold."""
 
     id: str
     text: str
@@ -74,7 +77,7 @@ class Schedule(TypedDict):
 
 
 class Finding(TypedDict):
-    """One thing that is wrong in one place of one file."""
+    """A problem found in a file of the repository."""
 
     code: str
     message: str
@@ -88,9 +91,9 @@ class Finding(TypedDict):
 
 
 class DeploymentDetail(Deployment):
-    """Everything about one deployment. `revision` is what its next run would execute.
+    """A deployment with all details. `revision` is the one that its next run would execute.
 
-    `environment` is the one whose overlays are applied, None where none are.
+    `environment` is the environment whose overlays are applied, or None.
     """
 
     revision: str | None
@@ -104,7 +107,7 @@ class DeploymentDetail(Deployment):
 
 
 class Document(TypedDict):
-    """The last good document: as a mapping, and as its author wrote it if `is_whole`."""
+    """The last good document: as a mapping, and as text, which is the original text if `is_whole`."""
 
     document: dict[str, Any]
     text: str
@@ -114,7 +117,7 @@ class Document(TypedDict):
 
 
 class Fault(TypedDict):
-    """One thing that is wrong with given parameters; `path` leads to it, and begins with the parameter's name."""
+    """An error in parameters. `path` leads to the value and starts with the name of the parameter."""
 
     code: str
     message: str
@@ -123,7 +126,7 @@ class Fault(TypedDict):
 
 
 class FormField(TypedDict):
-    """One parameter. `kind` is `text`, `integer`, `number`, `boolean`, `choice` or `json`."""
+    """A parameter. `kind` is `text`, `integer`, `number`, `boolean`, `choice` or `json`."""
 
     name: str
     kind: str
@@ -137,7 +140,10 @@ class FormField(TypedDict):
 
 
 class Form(TypedDict):
-    """The parameters of one deployment; with `is_open` it takes others too. `passed_as`: `arguments` or `file`."""
+    """The parameters of a deployment. With `is_open`, other parameters are allowed too.
+
+    `passed_as` is `arguments` or `file`.
+    """
 
     deployment: str
     fields: list[FormField]
@@ -146,7 +152,7 @@ class Form(TypedDict):
 
 
 class Occurrence(TypedDict):
-    """One due time of one deployment. There is at most one for each (deployment, instant), for ever."""
+    """A due time of a deployment. There is never more than one per deployment and time."""
 
     deployment: str
     scheduled_for: str

@@ -1,10 +1,13 @@
-"""What the API says about runs."""
+"""JSON types of runs, attempts, tasks, artifacts and logs."""
 
 from typing import Any, TypedDict
 
 
 class Artifact(TypedDict):
-    """`data`: a text for `markdown`, `url` and `text` for a `link`, `columns` (or None) and `rows` for a `table`."""
+    """An artifact of a run.
+
+    `data` is a string for `markdown`; `url` and `text` for a `link`; `columns` (or None) and `rows` for a `table`.
+    """
 
     key: str | None
     kind: str
@@ -12,7 +15,7 @@ class Artifact(TypedDict):
 
 
 class Attempt(TypedDict):
-    """One try of a run."""
+    """One attempt of a run."""
 
     number: int
     state: str
@@ -24,7 +27,7 @@ class Attempt(TypedDict):
 
 
 class TaskRun(TypedDict):
-    """One call of a task or flow. `id` counts within the attempt of its run; `parent` is what called it."""
+    """One call of a task or flow. `id` is unique within the attempt; `parent` is the id of the calling flow or task."""
 
     id: int
     parent: int | None
@@ -42,7 +45,7 @@ class TaskRun(TypedDict):
 
 
 class Run(TypedDict):
-    """One run. `attempt` of `attempts` at most."""
+    """A run. `attempt` is the current attempt, of at most `attempts`."""
 
     id: str
     deployment: str
@@ -75,13 +78,13 @@ class Run(TypedDict):
 
 
 class RunDetail(Run):
-    """Everything about one run; `history` are its attempts so far, oldest first."""
+    """A run with all details; `history` contains its attempts so far, oldest first."""
 
     history: list[Attempt]
 
 
 class LogPart(TypedDict):
-    """A part of the output: `text` is what lies between `offset` and `next_offset`, of `size` bytes so far."""
+    """A part of the log: the text from byte `offset` to `next_offset`. `size` is the current length in bytes."""
 
     offset: int
     next_offset: int
@@ -90,14 +93,14 @@ class LogPart(TypedDict):
 
 
 class Triggered(TypedDict):
-    """The run that was made."""
+    """The new run."""
 
     run_id: str
     state: str
 
 
 class LastRun(TypedDict):
-    """The newest run of a deployment, in short."""
+    """A summary of the newest run of a deployment."""
 
     id: str
     state: str
@@ -109,7 +112,7 @@ class LastRun(TypedDict):
 
 
 class RunCounts(TypedDict):
-    """How many runs are not final."""
+    """The number of unfinished runs, by state."""
 
     running: int
     pending: int

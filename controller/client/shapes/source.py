@@ -1,4 +1,4 @@
-"""What the API says about the source: what is applied, planned and withheld, what happened, and the whole picture."""
+"""JSON types of the source, reconcile passes, plans, withheld deletions, events, and the status."""
 
 from typing import Any, Literal, TypedDict
 
@@ -9,7 +9,7 @@ EventSeverity = Literal["info", "warning", "error"]
 
 
 class Pass(TypedDict):
-    """One pass that found something new or failed. `stages` are milliseconds by the name of the stage."""
+    """A reconcile pass that found changes or failed. `stages`: the milliseconds spent in each stage."""
 
     started_at: str
     revision: str | None
@@ -20,7 +20,7 @@ class Pass(TypedDict):
 
 
 class FieldChange(TypedDict):
-    """One field by its JSON path, such as `$.schedules[0].cron`; None is where it is not there."""
+    """A changed field, with its JSON path such as `$.schedules[0].cron`. None means that the field is missing."""
 
     path: str
     before: Any
@@ -28,14 +28,14 @@ class FieldChange(TypedDict):
 
 
 class FireTimeChange(TypedDict):
-    """The next few instants at which it fires, before and after the change."""
+    """The next few fire times before and after a change."""
 
     before: list[str]
     after: list[str]
 
 
 class Change(TypedDict):
-    """One deployment that is to be created, updated or deleted; `file` and `line` are those of its document."""
+    """A deployment that a plan creates, updates or deletes; `file` and `line` locate its document."""
 
     action: str
     deployment: str
@@ -48,8 +48,8 @@ class Change(TypedDict):
     runs_in_flight: int
 
 
-class Stays(TypedDict):
-    """A deployment that stays in force though git does not declare it (well) any more, and why."""
+class KeptDeployment(TypedDict):
+    """A deployment that stays active although git no longer declares it, or no longer validly, and the reason."""
 
     deployment: str
     reason: str
@@ -57,7 +57,7 @@ class Stays(TypedDict):
 
 
 class Summary(TypedDict):
-    """How many of each; `invalid` are the documents and files that can't be applied."""
+    """The number of changes of each kind; `invalid` is the number of documents and files that cannot be applied."""
 
     create: int
     update: int
@@ -67,7 +67,7 @@ class Summary(TypedDict):
 
 
 class Withheld(TypedDict):
-    """Deletions that wait: their names, and the digest that approves them."""
+    """Deletions that await approval: the names of the deployments, and the digest to approve."""
 
     reason: str
     digest: str
@@ -76,7 +76,7 @@ class Withheld(TypedDict):
 
 
 class EnvironmentPlan(TypedDict):
-    """What the same commit changes where the controller runs with `--environment` and this name."""
+    """The plan of the same commit for a controller that runs with `--environment` and this name."""
 
     name: str
     digest: str
@@ -84,11 +84,11 @@ class EnvironmentPlan(TypedDict):
     changes: list[Change]
     withheld: Withheld | None
     findings: list[Finding]
-    kept: list[Stays]
+    kept: list[KeptDeployment]
 
 
 class QueueChange(TypedDict):
-    """A queue that is `added`, `removed` or `changed`. The limits are None where there is no limit, or no queue."""
+    """A queue that is `added`, `removed` or `changed`. A limit is None if there is no limit or no such queue."""
 
     action: str
     queue: str
@@ -97,25 +97,25 @@ class QueueChange(TypedDict):
 
 
 class CodeChange(TypedDict):
-    """A deployment whose code changes: `files` are the changed ones among those that its run would load."""
+    """A deployment whose code changes. `files` are the changed files among those that its run would load."""
 
     deployment: str
     files: list[str]
 
 
 class Unread(TypedDict):
-    """A file whose imports could not be followed, and why."""
+    """A file whose imports could not be followed, and the reason."""
 
     file: str
     reason: str
 
 
 class Plan(TypedDict):
-    """The contract of `controller plan -o json`: deletions come first, then updates, then creations.
+    """The JSON of `controller plan -o json`: deletions come first, then updates, then creations.
 
-    `environment` is the one that was planned, None outside of all. `environments` are the declared ones in which the
-    commit changes something, where all were asked for. `queues` and `project` are what changes in controller.yaml,
-    `code` the deployments that run changed files, and `unread` the files whose imports could not be followed.
+    `environment` is the planned environment, or None. `environments` are the declared environments in which the commit
+    changes something, if all were requested. `queues` and `project` are the changes in controller.yaml, `code` the
+    deployments that run changed files, and `unread` the files whose imports could not be followed.
     """
 
     base: str | None
@@ -125,7 +125,7 @@ class Plan(TypedDict):
     changes: list[Change]
     withheld: Withheld | None
     findings: list[Finding]
-    kept: list[Stays]
+    kept: list[KeptDeployment]
     environment: str | None
     environments: list[EnvironmentPlan]
     queues: list[QueueChange]
@@ -135,7 +135,7 @@ class Plan(TypedDict):
 
 
 class Source(TypedDict):
-    """What the last pass found. `environment` is the one whose overlays are applied, None where none are."""
+    """The source after the last reconcile pass. `environment`: the one whose overlays are applied, or None."""
 
     repo: str
     ref: str | None
@@ -149,7 +149,7 @@ class Source(TypedDict):
 
 
 class Event(TypedDict):
-    """One recorded fact about `about`: a deployment's name, `run/<id>`, `source`, or `controller`."""
+    """An event. `about` is the name of a deployment, `run/<id>`, `source`, or `controller`."""
 
     time: str
     severity: EventSeverity
@@ -160,13 +160,13 @@ class Event(TypedDict):
 
 
 class NumberedEvent(Event):
-    """One recorded fact; a later one has a higher `id`."""
+    """An event with its number; later events have a higher `id`."""
 
     id: int
 
 
 class Controller(TypedDict):
-    """The process that follows this repository."""
+    """The controller process of this repository."""
 
     running: bool
     pid: int | None
@@ -175,7 +175,7 @@ class Controller(TypedDict):
 
 
 class Status(TypedDict):
-    """The contract of `controller status -o json`. `withheld` is None while nothing is; the newest pass comes first."""
+    """The JSON of `controller status -o json`. `withheld` is None if no deletions are withheld; newest pass first."""
 
     controller: Controller
     source: Source
@@ -188,7 +188,7 @@ class Status(TypedDict):
 
 
 class Approved(TypedDict):
-    """What became of approved deletions; `pending`: they go as soon as a revision can be applied."""
+    """The result of an approval. `pending`: the deletions happen as soon as a revision can be applied."""
 
     digest: str
     deleted: list[str]
@@ -198,7 +198,7 @@ class Approved(TypedDict):
 
 
 class NextFire(TypedDict):
-    """When a deployment fires next."""
+    """The next fire time of a deployment."""
 
     deployment: str
     fire_time: str

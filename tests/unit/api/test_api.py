@@ -92,7 +92,7 @@ def test_unknown_things_are_problems(client: Client, served: Served) -> None:
 def test_the_parameters_of_what_was_never_valid_can_not_be_checked(fresh: Served) -> None:
     fresh.commit({"deployments/new.yaml": "name: new\ncommand: [echo]\nodd: 1\n"})
     answer = fresh.post("/api/v1/deployments/new/check", {"parameters": {}})
-    assert (answer.status, "never valid" in answer.json()["detail"]) == (422, True)
+    assert (answer.status, "is not active: no version of it has been valid" in answer.json()["detail"]) == (422, True)
 
 
 def test_a_person_gets_a_page_for_what_is_not_there(served: Served) -> None:

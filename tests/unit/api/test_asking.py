@@ -8,7 +8,7 @@ from tests.unit.api.conftest import Served
 
 RUN = "01a20a24-34e0-7000-97e2-82f65b2a00a9"
 LISTS = ("deployments?search=a", "runs?deployment=add", "events?severity=info", "deployments/far/occurrences?limit=5")
-REFUSED = "This cursor is not one of this list."
+REFUSED = "The cursor does not belong to this list."
 
 
 @pytest.mark.parametrize("path", LISTS)
@@ -74,13 +74,13 @@ def test_a_page_of_runs_ends_early_where_their_parameters_are_large(fresh: Serve
 )
 def test_a_question_that_a_list_does_not_know_is_refused(served: Served, path: str, name: str) -> None:
     answer = served.get(f"/api/v1/{path}")
-    assert (answer.status, answer.json()["detail"]) == (422, f"There is no parameter {name!r} here.")
+    assert (answer.status, answer.json()["detail"]) == (422, f"Unknown query parameter {name!r}.")
 
 
 def test_what_can_be_asked_is_said(served: Served) -> None:
-    hint = "It takes: cursor, deployment, limit, revision, since, state, tag, trigger, until."
+    hint = "Allowed: cursor, deployment, limit, revision, since, state, tag, trigger, until."
     assert served.get("/api/v1/runs?stat=failed").json()["hint"] == hint
-    assert served.get("/api/v1/status?x=1").json()["hint"] == "It takes none."
+    assert served.get("/api/v1/status?x=1").json()["hint"] == "This endpoint has no query parameters."
     for path in ("/api/v1/deployments/add/check?x=1", "/api/v1/deployments/far/resume?x=1"):
         assert served.post(path, {}).status == 422
 

@@ -121,7 +121,7 @@ def test_a_run_is_cancelled_and_done_again(fresh: Served, tmp_path: Path) -> Non
     with pytest.raises(ProblemError, match="belongs to run") as other:
         client.retry(again["id"], idempotency_key="once")
     assert (other.value.status, other.value.reason) == (422, "Usage")
-    assert "Run again" in fresh.get(f"/runs/{run}", Accept="text/html").text
+    assert ">Retry</button>" in fresh.get(f"/runs/{run}", Accept="text/html").text
 
 
 def test_what_has_ended_can_not_be_cancelled(served: Served) -> None:
@@ -138,7 +138,7 @@ def test_a_reason_is_one_line_whatever_it_is_for(served: Served, reason: str) ->
         answer = served.post(f"/api/v1/{path}", {"reason": reason})
         assert (answer.status, answer.json()["detail"]) == (
             422,
-            "A reason is one line of 1 to 500 characters, without control characters.",
+            "The reason must be one line of 1 to 500 characters, without control characters.",
         )
     assert served.post(f"/api/v1/runs/{made}/cancel", {"reason": " no more "}).status == 200
     assert served.wait_for(made)["reason"] == "no more"

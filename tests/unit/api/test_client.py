@@ -165,7 +165,7 @@ def test_without_an_address_the_socket_answers_also_below_a_long_path(
     try:
         client = Client.of_state(state)
         wait_until(lambda: [one["name"] for one in client.deployments()] == ["a"])
-        with pytest.raises(ProblemError, match="no dashboard"):
+        with pytest.raises(ProblemError, match="does not serve the dashboard"):
             client.login_link()
     finally:
         controller.stop()
@@ -234,7 +234,7 @@ def test_what_can_not_be_asked_is_refused_like_by_the_controller(served: Served)
         assert caught.value.status == 404
     with pytest.raises(ProblemError) as caught:
         client.trigger("speak", {"text": "x" * (1 << 20)})
-    assert (caught.value.status, caught.value.hint) == (413, "Put large inputs into a file, and pass its path.")
+    assert (caught.value.status, caught.value.hint) == (413, "Write large inputs to a file and pass its path.")
     assert json.loads(json.dumps(client.check("add", {"b": "x"})))[0]["path"] == ["b"]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from controller.api.http import protocol
 from controller.api.http.credentials import Credentials
-from controller.api.http.protocol import MAX_CONNECTIONS, PatientProtocol
+from controller.api.http.protocol import MAX_CONNECTIONS, TimeoutProtocol
 from controller.api.http.security_middleware import SecurityMiddleware
 from controller.api.http.server import HttpServer
 from controller.client import Client
@@ -29,7 +29,7 @@ CERTIFICATE = Path(__file__).parents[2] / "localhost.pem"
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing in this file is ended because it is late."""
-    monkeypatch.setattr(PatientProtocol, "head_seconds", 600.0)
+    monkeypatch.setattr(TimeoutProtocol, "head_seconds", 600.0)
     monkeypatch.setattr(SecurityMiddleware, "body_seconds", 600.0)
 
 

@@ -22,7 +22,7 @@ PATIENCE = 20.0
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sse, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(sse, "POLL_SECONDS", 0.01)
 
 
 def write(store: Store, *messages: str) -> None:
@@ -71,7 +71,7 @@ def test_a_hundred_who_listen_cost_one_look(store: Store, tmp_path: Path) -> Non
     event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
 
     async def story(feed: EventFeed) -> None:
-        listeners = [feed.listen(None) for _ in range(100)]
+        listeners = [feed.subscribe(None) for _ in range(100)]
         for listener in listeners:
             await first_change(listener)
         before = len(asked)
@@ -86,11 +86,11 @@ def test_a_hundred_who_listen_cost_one_look(store: Store, tmp_path: Path) -> Non
 
 
 def test_each_goes_on_from_where_it_was(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeds, "_REMEMBERED", 3)
+    monkeypatch.setattr(feeds, "_BUFFERED", 3)
     write(store, *"abcde")
 
     async def story(feed: EventFeed) -> None:
-        whole, late, newest = feed.listen(0), feed.listen(3), feed.listen(None)
+        whole, late, newest = feed.subscribe(0), feed.subscribe(3), feed.subscribe(None)
         assert await told(whole, 5) == [*"abcde"]
         assert await told(late, 2) == [*"de"]
         await first_change(newest)
@@ -99,17 +99,17 @@ def test_each_goes_on_from_where_it_was(store: Store, tmp_path: Path, monkeypatc
         write(store, "m")
         for listener in (whole, late):
             assert await told(listener, 8) == [*"fghijklm"]
-        assert await told(feed.listen(4), 9) == [*"efghijklm"]
+        assert await told(feed.subscribe(4), 9) == [*"efghijklm"]
 
     play(store, tmp_path, story)
 
 
 def test_what_is_written_already_comes_before_the_first_change(store: Store, tmp_path: Path) -> None:
     async def story(feed: EventFeed) -> None:
-        watched = feed.listen(None)
+        watched = feed.subscribe(None)
         await first_change(watched)
         write(store, "a")
-        assert b'"message": "a"' in await anext(feed.listen(0))
+        assert b'"message": "a"' in await anext(feed.subscribe(0))
 
     play(store, tmp_path, story)
 
@@ -118,7 +118,7 @@ def test_a_number_of_another_state_is_the_newest(store: Store, tmp_path: Path) -
     write(store, "a")
 
     async def story(feed: EventFeed) -> None:
-        listener = feed.listen(1_000_000)
+        listener = feed.subscribe(1_000_000)
         await first_change(listener)
         write(store, "b")
         assert await told(listener, 1) == ["b"]
@@ -130,11 +130,11 @@ def test_all_end_with_the_server_and_somebody_may_listen_again_after_everybody_h
     store: Store, tmp_path: Path
 ) -> None:
     async def story(feed: EventFeed) -> None:
-        first = feed.listen(None)
+        first = feed.subscribe(None)
         await first_change(first)
         await first.aclose()
         write(store, "a")
-        again = feed.listen(0)
+        again = feed.subscribe(0)
         assert await told(again, 1) == ["a"]
         feed._streams.closing.set()
         async with asyncio.timeout(PATIENCE):

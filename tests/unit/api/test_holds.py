@@ -60,8 +60,8 @@ def test_what_is_held_until_it_is_resumed_has_no_fire_time_whoever_asks(fresh: S
     assert fresh.post(f"{PATH}/hold", {"reason": "it moves"}).status == 200
     assert everything(fresh) == [[]] * 5
     page = page_of(fresh)
-    assert "held: nothing fires until it is resumed" in section(page, "schedules").lower()
-    assert "Nothing fires until it is resumed." in section(page, "calendar")
+    assert "held: no schedule fires until you resume the deployment" in section(page, "schedules").lower()
+    assert "Held: no schedule fires until you resume the deployment." in section(page, "calendar")
     assert fresh.post(f"{PATH}/resume").status == 200
     assert all(everything(fresh))
 
@@ -71,5 +71,5 @@ def test_what_is_held_past_its_last_fire_time_says_that_it_fires_no_more(fresh: 
     fresh.commit({"deployments/often.yaml": f"name: often\ncommand: [echo]\nschedules: [{{at: '{soon}'}}]\n"})
     assert fresh.post(f"{PATH}/hold", {"reason": "it moves", "until": later}).status == 200
     page = page_of(fresh)
-    assert "does not fire any more" in section(page, "schedules")
-    assert "Nothing fires in the next five weeks." in section(page, "calendar")
+    assert "no more fire times" in section(page, "schedules")
+    assert "No fire times in the next five weeks." in section(page, "calendar")

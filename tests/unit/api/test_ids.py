@@ -10,7 +10,7 @@ def test_a_run_is_asked_for_by_its_whole_id(served: Served, run: str) -> None:
     for path in ("", "/logs", "/logs/raw", "/logs/stream"):
         answer = served.get(f"/api/v1/runs/{run}{path}")
         assert answer.status == 422
-        assert answer.json()["detail"] == "path run_id: a run's whole id is needed; `GET /api/v1/runs` lists them"
+        assert answer.json()["detail"] == "path run_id: not a full run id; `GET /api/v1/runs` lists them"
 
 
 @pytest.mark.parametrize("number", ["abc", "-1", "1.5", "1 2"])

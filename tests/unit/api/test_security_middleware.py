@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from controller.api.http.application import API, PAGES, make_routes
-from controller.api.http.protocol import MAX_STREAMS_OF_ONE, PatientProtocol
+from controller.api.http.protocol import MAX_STREAMS_OF_ONE, TimeoutProtocol
 from controller.api.http.security_middleware import CSP, SecurityMiddleware
 from controller.store.commit_counter import CommitCounter
 from tests.conftest import wait_until
@@ -231,7 +231,7 @@ def test_no_request_can_name_code_a_command_a_path_or_an_environment(served: Ser
 
 
 def test_who_does_not_say_what_they_want_is_cut_off(fresh: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PatientProtocol, "head_seconds", 0.2)
+    monkeypatch.setattr(TimeoutProtocol, "head_seconds", 0.2)
     with closing(socket.create_connection(("127.0.0.1", fresh.port), timeout=20)) as silent:
         assert silent.recv(100) == b""
     with closing(socket.create_connection(("127.0.0.1", fresh.port), timeout=20)) as half:
@@ -273,7 +273,7 @@ def test_streams_are_counted_and_given_back(fresh: Served) -> None:
 
 
 def test_who_does_not_read_a_stream_is_cut_off(fresh: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PatientProtocol, "send_seconds", 0.2)
+    monkeypatch.setattr(TimeoutProtocol, "send_seconds", 0.2)
     run = fresh.run("speak", text="x" * 1000 + "\n", times=20_000)
     connection = open_stream(fresh, f"/api/v1/runs/{run['id']}/logs/stream")
 

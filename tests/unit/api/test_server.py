@@ -44,7 +44,7 @@ def test_a_default_port_that_is_taken_is_said_and_done_without(
     found.start()
     [record] = [record for record in caplog.records if "another controller" in record.getMessage()]
     assert vars(record)["address"] == f"127.0.0.1:{taken}"
-    with pytest.raises(UsageError, match="serves no dashboard"):
+    with pytest.raises(UsageError, match="does not serve the dashboard"):
         found.login_link()
     found.close()
 
@@ -77,7 +77,7 @@ def test_a_certificate_that_is_none_is_refused_at_once(tmp_path: Path, clock: Ma
     (tmp_path / "c.pem").write_text("nothing")
     listen = parse_listen("127.0.0.1:0", certificate=str(tmp_path / "c.pem"), key=str(tmp_path / "c.pem"))
     assert listen is not None
-    with pytest.raises(UsageError, match="can't be used"):
+    with pytest.raises(UsageError, match="Cannot use the certificate"):
         server(listen, tmp_path, clock).start()
 
 
@@ -121,4 +121,4 @@ def test_the_client_says_what_is_wrong_with_an_address_and_an_answer(tmp_path: P
         Client(found.url, "x").status()
     with pytest.raises(NotReachedError, match="No such file"):
         Client.of_state(tmp_path).status()
-    assert str(ProblemError({}, 500)) == "The controller answered 500."
+    assert str(ProblemError({}, 500)) == "The controller returned HTTP 500."
