@@ -45,7 +45,7 @@ class Endpoint:
         connection = self._connect(seconds)
         try:
             with no_answer_errors():
-                # A server that rejects a body does not read all of it; its response says why.
+                # A server may reject a body before reading all of it; its response says why.
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                     connection.request(method, f"{self._parts.path.rstrip('/')}{_PREFIX}{path}", data, all_headers)
                 response = connection.getresponse()
