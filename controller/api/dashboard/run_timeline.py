@@ -52,7 +52,7 @@ def _readable(state: str) -> str:
 
 _CREATED = {
     "schedule": "triggered by schedule",
-    "manual": "triggered by user",
+    "manual": "triggered manually",
     "backfill": "triggered by backfill",
     "retry": "triggered by retry",
 }
