@@ -1,1 +1,1 @@
-"""How other processes talk to the running controller: one HTTP API, at its Unix socket and at an address."""
+"""The interface of the running controller to other processes: an HTTP API, served on a Unix socket and on TCP."""

@@ -1,7 +1,7 @@
-"""What a person or program may ask of the running controller: one implementation, whatever way the question came.
+"""Operations that users and programs can request from the running controller, over HTTP or the dashboard.
 
-A request names declared deployments, runs, digests and parameters; it can't carry code, a command, a path or a
-specification. Every change is recorded as an event with its author. All methods raise ControllerError.
+A request refers to declared deployments, runs, digests and parameters; it cannot contain code, commands, paths or
+specifications. Every change is recorded as an event with its author. All methods raise ControllerError.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,13 +24,13 @@ from controller.time_format import in_utc
 MAX_REASON = 500
 MAX_KEY = 200
 MIN_DIGEST = 12
-"""How many characters of a digest are enough to approve it, if no other one begins with them."""
+"""Minimum number of characters of a digest prefix that identifies withheld deletions."""
 _ALGORITHM = "sha256:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approved:
-    """What became of the deletions that were approved. `pending`: they go as soon as a revision can be applied."""
+    """The result of an approval. `pending`: the deletions happen as soon as a revision can be applied."""
 
     digest: str
     deleted: tuple[str, ...]
@@ -40,10 +40,10 @@ class Approved:
 
 
 class Operations:
-    """Carries out requests. Safe to use from several threads; none waits for a pass.
+    """Carries out requests. Thread-safe; no method waits for a reconcile pass.
 
-    `runs` grants the wishes about runs, and `notify_due` tells the engine that a deployment may have something due.
-    `reconcile` asks for a pass. `check` raises for parameters that the flow of a deployment can't be called with.
+    `runs` carries out operations on runs. `notify_due` notifies the engine that a deployment may have due runs.
+    `reconcile` requests a pass. `check` raises an error for parameters that the flow of a deployment does not accept.
     """
 
     def __init__(
@@ -64,51 +64,49 @@ class Operations:
         self.reconcile = reconcile
 
     def trigger(self, name: str, parameters: Mapping[str, Any], *, key: str | None, author: str) -> Run:
-        """Queue a run now. The same idempotency `key` gives the same run."""
+        """Queue a run now. The same idempotency `key` returns the same run."""
         self._check(name, parameters)
         request = Request(deployment=name, parameters=parameters, idempotency_key=_key_of(key))
         return self._runs.trigger(request, author=author)
 
     def cancel(self, run_id: str, reason: str, *, author: str) -> Run:
-        """End a run: at once if it waits, else as soon as its flow has ended."""
+        """Cancel a run: at once if it is waiting, else as soon as its flow has stopped."""
         return self._runs.cancel(run_id, _reason_of(reason), author=author)
 
     def retry(self, run_id: str, *, key: str | None, author: str) -> Run:
-        """Queue a new run that does the same again."""
+        """Queue a new run with the commit and parameters of a finished run."""
         return self._runs.retry(run_id, _key_of(key), author=author)
 
-    def backfill(self, wanted: Backfill, *, author: str) -> Backfilled:
-        """Queue a run for each due time of a past range that has none."""
-        return self._runs.backfill(wanted, author=author)
+    def backfill(self, due_range: Backfill, *, author: str) -> Backfilled:
+        """Queue a run for each due time of a past range that has no run."""
+        return self._runs.backfill(due_range, author=author)
 
     def hold(self, name: str, reason: str, until: datetime | None, *, author: str) -> None:
-        """Fire no schedules of this deployment until then, or until it is resumed."""
+        """Hold the schedules of a deployment until a time, or until it is resumed."""
         now = self._clock.now()
-        words = _reason_of(reason)
+        reason = _reason_of(reason)
         if until is not None and until <= now:
-            raise UsageError("The hold would have ended already.", hint="Give a time to come with --until.")
-        hold = Hold(deployment=name, reason=words, author=author, since=now, until=until)
+            raise UsageError("The end of the hold is in the past.", hint="Pass a future time as --until.")
+        hold = Hold(deployment=name, reason=reason, author=author, since=now, until=until)
         with self._store.write() as tx:
-            _check_known(tx, name)
+            _check_declared(tx, name)
             holds.put(tx, hold)
             limit = "" if until is None else f" until {in_utc(until)}"
-            self._tell(tx, "Held", f"{author} holds its schedules{limit}: {words}", name, EventSeverity.WARNING)
+            self._record(tx, "Held", f"{author} held the schedules{limit}: {reason}", name, EventSeverity.WARNING)
 
     def resume(self, name: str, *, author: str) -> None:
-        """End its hold."""
+        """End the hold of a deployment."""
         with self._store.write() as tx:
-            _check_known(tx, name)
+            _check_declared(tx, name)
             if not holds.remove(tx, name):
-                raise ConflictError(
-                    f"{name} is not held.", hint="What git suspends is resumed in git: `suspend: false`."
-                )
-            self._tell(tx, "Resumed", f"{author} ended the hold of its schedules.", name)
+                raise ConflictError(f"{name} is not held.", hint="To end a suspension in git, set `suspend: false`.")
+            self._record(tx, "Resumed", f"{author} resumed the schedules.", name)
         self._look_at(name)
 
     def approve(self, digest: str, *, author: str) -> tuple[Withheld, Future[PassResult]]:
-        """Release the withheld deletions of this digest, or of the only one that begins so.
+        """Approve the withheld deletions with this digest or digest prefix, and request a reconcile pass.
 
-        After the pass that is asked for, `approval` says more.
+        After the pass, `approval` returns the result.
         """
         with self._store.write() as tx:
             status = source_status.find(tx)
@@ -118,14 +116,14 @@ class Operations:
             _check_digest(digest, withheld)
             source_status.approve(tx, withheld.digest)
             names = ", ".join(withheld.deployments)
-            self._tell(tx, "PruneApproved", f"{author} approved {withheld.digest}: {names}"[:1000], "source")
+            self._record(tx, "PruneApproved", f"{author} approved {withheld.digest}: {names}"[:1000], "source")
         return withheld, self.reconcile()
 
     def approval(self, withheld: Withheld, result: PassResult | None) -> Approved:
-        """What became of deletions that were approved, after a pass; None if that did not come to its end."""
+        """Return the result of approved deletions after a pass; `result` is None if the pass failed."""
         with self._store.read() as tx:
             remaining = tuple(name for name in withheld.deployments if inventory.find(tx, name) is not None)
-            pending = (known := source_status.find(tx)) is not None and known.approved == withheld.digest
+            pending = (status := source_status.find(tx)) is not None and status.approved == withheld.digest
         return Approved(
             digest=withheld.digest,
             deleted=tuple(name for name in withheld.deployments if name not in remaining),
@@ -135,18 +133,18 @@ class Operations:
         )
 
     def end_holds(self) -> None:
-        """Forget the holds that have expired. What fell due meanwhile is the engine's."""
+        """Remove expired holds. The engine handles the due times that were missed during the hold."""
         now = self._clock.now()
         with self._store.read() as tx:
-            over = [name for name, hold in holds.every(tx).items() if hold.is_over(now)]
-        if not over:
+            expired = [name for name, hold in holds.every(tx).items() if hold.is_over(now)]
+        if not expired:
             return
         with self._store.write() as tx:
-            for name in over:
+            for name in expired:
                 holds.remove(tx, name)
-                self._tell(tx, "HoldExpired", "Its hold has expired: its schedules fire again.", name)
+                self._record(tx, "HoldExpired", "The hold has expired; the schedules fire again.", name)
 
-    def _tell(
+    def _record(
         self,
         tx: Transaction,
         reason: str,
@@ -158,39 +156,39 @@ class Operations:
         events.append(tx, [event])
 
 
-def _check_digest(given: str, withheld: Withheld) -> None:
-    """Raises UsageError if this is too short to name one digest, and NotFoundError if it names another one."""
-    begins = given.strip().lower().removeprefix(_ALGORITHM)
-    known = {one.removeprefix(_ALGORITHM) for one in (withheld.digest, withheld.plan_digest)}
-    if begins in known:
+def _check_digest(text: str, withheld: Withheld) -> None:
+    """Raise UsageError if the text is too short or ambiguous as a digest, NotFoundError if it is another digest."""
+    prefix = text.strip().lower().removeprefix(_ALGORITHM)
+    digests = {digest.removeprefix(_ALGORITHM) for digest in (withheld.digest, withheld.plan_digest)}
+    if prefix in digests:
         return
-    review = f"The digest of what is withheld is {withheld.digest}. Review it with `controller status`."
-    if len(begins) < MIN_DIGEST:
+    hint = f"The digest of the withheld deletions is {withheld.digest}. Review them with `controller status`."
+    if len(prefix) < MIN_DIGEST:
         raise UsageError(
-            f"{given!r} is too short for a digest: at least {MIN_DIGEST} characters after {_ALGORITHM} are needed.",
-            hint=review,
+            f"{text!r} is too short for a digest: give at least {MIN_DIGEST} characters after {_ALGORITHM}.",
+            hint=hint,
         )
-    found = [one for one in known if one.startswith(begins)]
-    if len(found) > 1:
-        raise UsageError(f"More than one digest begins with {given}.", hint=review)
-    if not found:
-        raise NotFoundError(f"No deletions are withheld under {given}.", hint=review)
+    matches = [digest for digest in digests if digest.startswith(prefix)]
+    if len(matches) > 1:
+        raise UsageError(f"More than one digest begins with {text}.", hint=hint)
+    if not matches:
+        raise NotFoundError(f"No withheld deletions have the digest {text}.", hint=hint)
 
 
-def _check_known(tx: Transaction, name: str) -> None:
+def _check_declared(tx: Transaction, name: str) -> None:
     if inventory.find(tx, name) is None:
         raise not_active(tx, name)
 
 
 def _reason_of(text: str) -> str:
-    """Why somebody wants something: one line, which logs, terminals and pages can show. Raises UsageError."""
-    words = text.strip()
-    if not words or len(words) > MAX_REASON or not words.isprintable():
-        raise UsageError(f"A reason is one line of 1 to {MAX_REASON} characters, without control characters.")
-    return words
+    """Return a reason without surrounding spaces. Raises UsageError if it is not one printable line."""
+    reason = text.strip()
+    if not reason or len(reason) > MAX_REASON or not reason.isprintable():
+        raise UsageError(f"The reason must be one line of 1 to {MAX_REASON} characters, without control characters.")
+    return reason
 
 
-def _key_of(given: str | None) -> str | None:
-    if given is not None and (not 0 < len(given.strip()) == len(given) <= MAX_KEY or not given.isprintable()):
-        raise UsageError(f"An idempotency key is a line of 1 to {MAX_KEY} characters, without spaces around it.")
-    return given
+def _key_of(key: str | None) -> str | None:
+    if key is not None and (not 0 < len(key.strip()) == len(key) <= MAX_KEY or not key.isprintable()):
+        raise UsageError(f"An idempotency key must be a line of 1 to {MAX_KEY} characters, without surrounding spaces.")
+    return key

@@ -1,6 +1,6 @@
-"""Do these parameters fit the flow? Asked before a run is made of them, whatever way the request came.
+"""Checks parameters against the signature of the flow before a run is created.
 
-`Operations` calls `check`; the HTTP API shows forms and faults from the same place.
+`Operations` calls `check`; the HTTP API uses `form` and `faults` for its form and check endpoints.
 """
 
 import json
@@ -15,11 +15,11 @@ from controller.queries.serialization import depth
 from controller.store import Store, inventory, source_status
 
 _SHOWN = 3
-_DEEP = "Give the name of a file that holds them, or JSON as a text."
+_DEEP = "Pass the name of a file that contains them, or JSON as a string."
 
 
 class ParametersError(UsageError):
-    """The flow can't be called with these parameters; `faults` says where and why."""
+    """The flow cannot be called with these parameters; `faults` lists the errors."""
 
     def __init__(self, faults: tuple[ParameterFault, ...]) -> None:
         more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
@@ -28,42 +28,42 @@ class ParametersError(UsageError):
 
 
 class Parameters:
-    """Answers for deployments in force; about others nothing is said. Safe to use from several threads."""
+    """Checks parameters and builds forms for active deployments. Thread-safe."""
 
     def __init__(self, store: Store, forms: Forms) -> None:
         self._store = store
         self._forms = forms
 
-    def check(self, name: str, given: Mapping[str, Any]) -> None:
-        """Raises ParametersError, or UsageError for what is no JSON or too deep.
+    def check(self, name: str, parameters: Mapping[str, Any]) -> None:
+        """Raise ParametersError for invalid parameters, UsageError if they are not JSON or nested too deeply.
 
-        That nothing is in force is for others to say.
+        Does nothing if the deployment is not active: the caller reports that.
         """
-        faults = self.faults(name, given)
+        faults = self.faults(name, parameters)
         if faults:
             raise ParametersError(faults)
 
-    def faults(self, name: str, given: Mapping[str, Any]) -> tuple[ParameterFault, ...] | None:
-        """What is wrong with these parameters, laid over those of git; None if the deployment is not in force.
+    def faults(self, name: str, parameters: Mapping[str, Any]) -> tuple[ParameterFault, ...] | None:
+        """Return the errors in these parameters, merged over those in git; None if the deployment is not active.
 
-        Raises UsageError for what is no JSON, or deeper than git may give it.
+        Raises UsageError if they are not JSON, or nested more deeply than manifests may be.
         """
-        if depth(given) > MAX_DEPTH:
+        if depth(parameters) > MAX_DEPTH:
             raise UsageError(f"The parameters are nested deeper than {MAX_DEPTH} levels.", hint=_DEEP)
         try:
-            json.dumps(given, allow_nan=False).encode()
+            json.dumps(parameters, allow_nan=False).encode()
         except ValueError as error:
-            raise UsageError("The parameters are not JSON: NaN and Infinity are no numbers there.") from error
-        found = self._find(name)
-        return None if found is None else self._forms.check(*found, given)
+            raise UsageError("The parameters are not JSON: NaN and Infinity are not allowed.") from error
+        active = self._find(name)
+        return None if active is None else self._forms.check(*active, parameters)
 
     def form(self, name: str) -> FormView | None:
-        """The form for a run of this deployment; None if it is not in force."""
-        found = self._find(name)
-        return None if found is None else self._forms.form(*found)
+        """Return the parameter form of a deployment; None if it is not active."""
+        active = self._find(name)
+        return None if active is None else self._forms.form(*active)
 
     def _find(self, name: str) -> tuple[InventoryEntry, str] | None:
-        """What is in force under this name, and the revision that its next run would execute."""
+        """Return the active deployment of this name and the revision that its next run would execute."""
         with self._store.read() as tx:
             entry, source = inventory.find(tx, name), source_status.find(tx)
         if entry is None:

@@ -1,6 +1,6 @@
-"""Dashboard and HTTP API as one part of the controller: made with it, imported only when they are served.
+"""The HTTP API and the dashboard as one component of the controller.
 
-`app` makes, starts and closes it. It gives the routes what they need and nothing else.
+`app` creates, starts and closes it. It passes the routes exactly what they need, and imports the web framework lazily.
 """
 
 from functools import partial
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Web:
-    """Serves while the controller runs: at its Unix socket, and at `settings.listen` if that is an address."""
+    """Serves the API and the dashboard on the Unix socket, and on `settings.listen` if that is an address."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Web:
         self._server: HttpServer | None = None
 
     def start(self) -> None:
-        """Bind and serve. Raises UsageError for an address that was asked for and can't be had."""
+        """Bind and serve. Raises UsageError if an explicit address cannot be bound."""
         from controller.api.http.credentials import Credentials
         from controller.api.http.server import HttpServer
 
@@ -64,41 +64,41 @@ class Web:
         self._server.start()
 
     def close(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         if self._server is not None:
             self._server.close()
             self._server = None
 
     def login_link(self) -> str:
-        """A link that opens one session, once. Raises UsageError while browsers are not served."""
+        """Return a link that opens one session, once. Raises UsageError if the dashboard is not served."""
         if self._server is None:
-            raise UsageError("This controller serves nothing.", hint="It starts, or ends.")
+            raise UsageError("The HTTP server is not running.", hint="The controller is starting or stopping.")
         return self._server.login_link()
 
     @property
     def url(self) -> str | None:
-        """Where browsers find it."""
+        """The URL for browsers; None if there is none."""
         return None if self._server is None else self._server.url
 
     def plan(self, ref: str | None) -> Preview:
-        """The plan of a ref against what is applied; None: of the one that is followed. It executes no Python spec."""
+        """Plan a ref against what is applied; None means the followed ref. Python specs are not executed."""
         location = self._settings.location
-        return plan_against_state(self._store, self._at(ref), location.environment, self._clock.now())
+        return plan_against_state(self._store, self._source_at(ref), location.environment, self._clock.now())
 
-    def _at(self, ref: str | None) -> Source:
-        """A source of its own: those of the controller belong to its threads."""
+    def _source_at(self, ref: str | None) -> Source:
+        """Return a new source: the controller's own one belongs to its threads."""
         location = self._settings.location
         repo = self._state.mirror if isinstance(location.repo, RemoteUrl) else location.repo
         if not self._source.is_pinned:
             if ref is not None:
-                raise UsageError("A directory has no commits.", hint="Leave `ref` out.")
+                raise UsageError("The source is a directory and has no refs.", hint="Omit `ref`.")
             return DirectorySource(repo, path=location.path, follow_links=False)
         if ref is not None or isinstance(location.repo, RemoteUrl):
-            return NamedCommit(repo, ref or self._followed(), path=location.path)
+            return NamedCommit(repo, ref or self._observed_commit(), path=location.path)
         return GitSource(repo, ref=location.ref, path=location.path, exports=self._state.exports)
 
-    def _followed(self) -> str:
-        """The commit of a remote repository that was seen last."""
+    def _observed_commit(self) -> str:
+        """Return the last observed commit of a remote repository. Raises SourceError."""
         from controller.store import source_status
 
         with self._store.read() as tx:
@@ -118,7 +118,7 @@ class Web:
 
         streams = Streams()
         server.on_close = streams.closing.set
-        parts = Dependencies(
+        dependencies = Dependencies(
             store=self._store,
             state=self._state,
             location=self._settings.location,
@@ -137,4 +137,4 @@ class Web:
             is_secure=server.is_secure,
         )
         board = DeploymentCache(self._store, CommitCounter(self._state.database), self._clock)
-        return make_application(parts, board, server.hosts)
+        return make_application(dependencies, board, server.hosts)

@@ -1,11 +1,11 @@
-"""A small client of the API for Python programs: the standard library and nothing else of ours. The CLI uses it too.
+"""A Python client for the HTTP API. It needs only the standard library; the command line uses it too.
 
-    client = Client.of_state(".git/controller")               # on the same machine, over the controller's socket
-    client = Client("https://ops.example.com", token)         # from anywhere
+    client = Client.of_state(".git/controller")               # on the same machine, over the Unix socket
+    client = Client("https://ops.example.com", token)         # over the network
     run = client.trigger("nightly", {"day": "2026-11-23"})
     print(client.wait(run["run_id"])["state"])
 
-Answers are the JSON that docs/api.md describes, typed in `controller.client.shapes`.
+Methods return the JSON described in docs/api.md, typed in `controller.client.shapes`.
 """
 
 from controller.client.client import DEFAULT_URL, Client, Message

@@ -1,4 +1,4 @@
-"""One request over one connection: HTTP over TCP, TLS, or the Unix socket of a state directory."""
+"""Sends one request per connection: HTTP over TCP, TLS, or the Unix socket of a state directory."""
 
 import contextlib
 import http.client
@@ -18,47 +18,48 @@ _PREFIX = "/api/v1"
 
 
 class Endpoint:
-    """Where a controller answers: an http:// or https:// URL with its token, or the path of its socket."""
+    """The address of a controller: an http:// or https:// URL with a token, or the path of its Unix socket."""
 
-    def __init__(self, where: str | Path, token: str = "", tls: ssl.SSLContext | None = None) -> None:
-        self.where = where
+    def __init__(self, address: str | Path, token: str = "", tls: ssl.SSLContext | None = None) -> None:
+        self.address = address
         self._token = token
         self._tls = tls
-        self._parts = urlsplit("http://localhost" if isinstance(where, Path) else where)
+        self._parts = urlsplit("http://localhost" if isinstance(address, Path) else address)
         if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
-            raise ValueError(f"{where!r} is not an http:// or https:// URL")
+            raise ValueError(f"{address!r} is not an http:// or https:// URL")
 
-    def ask(
+    def request(
         self, method: str, path: str, body: Any, headers: Mapping[str, str | bytes], seconds: float
     ) -> "http.client.HTTPResponse":
-        """Send a request and return its answer, whose end closes the connection.
+        """Send a request and return the response; closing it closes the connection.
 
-        Raises ProblemError, NotReachedError, NoAnswerError.
+        Raises ProblemError for an error response, NotReachedError if the connection fails, and NoAnswerError if there
+        is no complete response.
         """
-        sent: dict[str, str | bytes] = {"Accept": "application/json", "Connection": "close", **headers}
+        all_headers: dict[str, str | bytes] = {"Accept": "application/json", "Connection": "close", **headers}
         if self._token:
-            sent["Authorization"] = f"Bearer {self._token}"
+            all_headers["Authorization"] = f"Bearer {self._token}"
         data = None if body is None else _encoded(body)
         if data is not None:
-            sent["Content-Type"] = "application/json"
+            all_headers["Content-Type"] = "application/json"
         connection = self._connect(seconds)
         try:
-            with answering():
-                # Who refuses a body does not read it to its end; the answer says why.
+            with no_answer_errors():
+                # A server may reject a body before reading all of it; its response says why.
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    connection.request(method, f"{self._parts.path.rstrip('/')}{_PREFIX}{path}", data, sent)
-                answer = connection.getresponse()
-                if answer.status >= 300:
-                    raise ProblemError(_problem(answer.read()), answer.status)
-                return answer
+                    connection.request(method, f"{self._parts.path.rstrip('/')}{_PREFIX}{path}", data, all_headers)
+                response = connection.getresponse()
+                if response.status >= 300:
+                    raise ProblemError(_problem(response.read()), response.status)
+                return response
         except BaseException:
             connection.close()
             raise
 
     def _connect(self, seconds: float) -> http.client.HTTPConnection:
         host, port = self._parts.hostname or "", self._parts.port
-        if isinstance(self.where, Path):
-            connection: http.client.HTTPConnection = _UnixConnection(self.where, seconds)
+        if isinstance(self.address, Path):
+            connection: http.client.HTTPConnection = _UnixConnection(self.address, seconds)
         elif self._parts.scheme == "https":
             connection = http.client.HTTPSConnection(host, port, timeout=seconds, context=self._tls)
         else:
@@ -67,24 +68,24 @@ class Endpoint:
             connection.connect()
         except OSError as error:
             connection.close()
-            raise NotReachedError(f"No controller answers at {self.where}: {error.strerror or error}.") from error
+            raise NotReachedError(f"No controller is running at {self.address}: {error.strerror or error}.") from error
         return connection
 
 
 @contextlib.contextmanager
-def answering() -> Iterator[None]:
-    """Within, an answer that does not come, or that breaks off, is a NoAnswerError."""
+def no_answer_errors() -> Iterator[None]:
+    """Context manager that converts a missing or incomplete response to NoAnswerError."""
     try:
         yield
     except NoAnswerError:
         raise
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise NoAnswerError(f"The controller did not answer: {str(error) or type(error).__name__}.") from error
+        raise NoAnswerError(f"The controller did not respond: {str(error) or type(error).__name__}.") from error
 
 
 @contextlib.contextmanager
 def short_path(path: Path) -> Iterator[str]:
-    """The path of a socket by way of its open directory: the kernel takes no more than 107 bytes."""
+    """Yield a short path of a Unix socket, through /proc/self/fd: the kernel accepts at most 107 bytes."""
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{directory}/{path.name}"
@@ -98,11 +99,11 @@ class _UnixConnection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        """To the socket instead of a host."""
+        """Connect to the Unix socket."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        # A socket with a timeout would be refused at once while many wait to be accepted.
-        patience = struct.pack("ll", max(1, int(self.timeout or 0)), 0)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
+        # With a Python timeout the socket is non-blocking, and connect() fails at once if the backlog is full.
+        timeout = struct.pack("ll", max(1, int(self.timeout or 0)), 0)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
         with short_path(self._path) as address:
             self.sock.connect(address)
         self.sock.settimeout(self.timeout)
@@ -112,12 +113,12 @@ def _encoded(body: Any) -> bytes:
     try:
         return json.dumps(body, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise ProblemError({"reason": "Usage", "detail": f"This is not JSON: {error}."}, 422) from error
+        raise ProblemError({"reason": "Usage", "detail": f"The request is not valid JSON: {error}."}, 422) from error
 
 
 def _problem(body: bytes) -> Mapping[str, Any]:
     try:
-        found = json.loads(body)
+        problem = json.loads(body)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return problem if isinstance(problem, dict) else {}

@@ -1,4 +1,4 @@
-"""What goes wrong for a client: the controller refuses, does not answer, or is not there."""
+"""The errors of the client: the controller rejects a request, does not respond, or cannot be reached."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,10 +7,10 @@ from controller.client.shapes import Fault
 
 
 class ProblemError(Exception):
-    """What the controller answered instead (RFC 9457)."""
+    """The controller rejected the request, with these problem details (RFC 9457)."""
 
     def __init__(self, problem: Mapping[str, Any], status: int) -> None:
-        super().__init__(str(problem.get("detail") or f"The controller answered {status}."))
+        super().__init__(str(problem.get("detail") or f"The controller returned HTTP {status}."))
         self.status = status
         self.reason = str(problem.get("reason", "Failed"))
         self.detail = str(self)
@@ -19,8 +19,8 @@ class ProblemError(Exception):
 
 
 class NoAnswerError(ConnectionError):
-    """The controller has gone, or takes longer than the timeout: what was asked for may have been done or not."""
+    """The controller did not respond: connection closed or timed out. The request may have been carried out or not."""
 
 
 class NotReachedError(NoAnswerError):
-    """Nobody listens there: nothing was asked."""
+    """No connection to the controller: the request was not sent."""

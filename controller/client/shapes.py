@@ -29,6 +29,7 @@ __all__ = [
     "Form",
     "FormField",
     "Hold",
+    "KeptDeployment",
     "LastRun",
     "LogPart",
     "NextFire",
@@ -43,7 +44,6 @@ __all__ = [
     "Schedule",
     "Source",
     "Status",
-    "Stays",
     "Summary",
     "TaskRun",
     "Triggered",
@@ -53,7 +53,7 @@ __all__ = [
 
 
 class Approved(TypedDict):
-    """What became of the deletions that were approved. `pending`: they go as soon as a revision can be applied."""
+    """The result of an approval. `pending`: the deletions happen as soon as a revision can be applied."""
 
     digest: str
     deleted: list[str]
@@ -83,7 +83,7 @@ class Attempt(TypedDict):
 
 
 class Backfilled(TypedDict):
-    """What was queued, for which times; how many had a run already, and how many earlier ones were left out."""
+    """The queued runs and their due times. `already_run`: due times that had a run; `left_out`: those beyond `max`."""
 
     run_ids: list[str]
     times: list[str]
@@ -163,7 +163,7 @@ class Deployment(TypedDict):
 
 
 class Document(TypedDict):
-    """The last good document: as a mapping, and as its author wrote it if `is_whole`."""
+    """The last good document: as a mapping, and as text, which is the original text if `is_whole`."""
 
     document: dict[str, Any]
     text: str
@@ -181,7 +181,7 @@ class EnvironmentPlan(TypedDict):
     changes: list[Change]
     withheld: Withheld | None
     findings: list[Finding]
-    kept: list[Stays]
+    kept: list[KeptDeployment]
 
 
 class Event(TypedDict):
@@ -277,6 +277,14 @@ class Hold(TypedDict):
     until: str | None
 
 
+class KeptDeployment(TypedDict):
+    """A deployment that stays in force though git does not declare it (well) any more, and why."""
+
+    deployment: str
+    reason: str
+    message: str
+
+
 class LastRun(TypedDict):
     """The newest run of a deployment, in short."""
 
@@ -299,7 +307,7 @@ class LogPart(TypedDict):
 
 
 class NextFire(TypedDict):
-    """When a deployment fires next."""
+    """The next fire time of a deployment."""
 
     deployment: str
     fire_time: str
@@ -342,7 +350,7 @@ class Plan(TypedDict):
     changes: list[Change]
     withheld: Withheld | None
     findings: list[Finding]
-    kept: list[Stays]
+    kept: list[KeptDeployment]
     environment: str | None
     environments: list[EnvironmentPlan]
     queues: list[QueueChange]
@@ -445,14 +453,6 @@ class Status(TypedDict):
     passes: list[Pass]
 
 
-class Stays(TypedDict):
-    """A deployment that stays in force though git does not declare it (well) any more, and why."""
-
-    deployment: str
-    reason: str
-    message: str
-
-
 class Summary(TypedDict):
     """How many of each; `invalid` are the documents and files that can't be applied."""
 
@@ -486,7 +486,7 @@ class TaskRun(TypedDict):
 
 
 class Triggered(TypedDict):
-    """The run that was made."""
+    """The new run."""
 
     run_id: str
     state: str

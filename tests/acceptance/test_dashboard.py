@@ -1,4 +1,4 @@
-"""The dashboard as a person uses it, in a real browser: log in, run something, read along, approve."""
+"""The dashboard in a real browser: log in, run a flow, follow its log, approve deletions."""
 
 import re
 from datetime import datetime
@@ -16,23 +16,21 @@ from tests.acceptance.visitor import TASKS, log_in
 pytestmark = pytest.mark.acceptance
 
 
-def test_a_person_logs_in_runs_a_flow_and_reads_its_log_while_it_runs(
-    page: Page, repository: Repository, url: str
-) -> None:
+def test_log_in_run_a_flow_and_follow_its_log(page: Page, repository: Repository, url: str) -> None:
     page.goto(url)
-    expect(page.get_by_label("Token, or the code of a login link")).to_be_visible()
+    expect(page.get_by_label("Token or login code")).to_be_visible()
     log_in(page, repository, url)
     expect(page.locator("#live")).to_have_text("live")
     page.get_by_role("link", name="Deployments", exact=True).click()
     page.get_by_role("link", name="greet", exact=True).click()
-    for odd, said in (
-        ("many", "a whole number is needed"),
-        ("0x10", "a whole number is needed"),
-        ("9007199254740993", "this number is too large for a form"),
+    for text, message in (
+        ("many", "enter a whole number"),
+        ("0x10", "enter a whole number"),
+        ("9007199254740993", "number too large for this form"),
     ):
-        page.get_by_label("times").fill(odd)
+        page.get_by_label("times").fill(text)
         page.get_by_role("button", name="Run now").click()
-        expect(page.get_by_text(said)).to_be_visible()
+        expect(page.get_by_text(message)).to_be_visible()
     page.get_by_label("times").fill("3")
     signal = repository.machine.home / "go"
     page.get_by_label("until").fill(str(signal))
@@ -47,7 +45,7 @@ def test_a_person_logs_in_runs_a_flow_and_reads_its_log_while_it_runs(
     expect(page.locator("#facts")).to_contain_text('"Ada"')
 
 
-def test_a_person_approves_deletions_that_are_withheld(page: Page, repository: Repository, url: str) -> None:
+def test_approve_withheld_deletions(page: Page, repository: Repository, url: str) -> None:
     for number in range(10):
         repository.write(f"deployments/m{number}.yaml", f"name: m{number}\ncommand: [echo]\n")
     repository.wait_for_revision(repository.commit())
@@ -71,7 +69,7 @@ def test_a_person_approves_deletions_that_are_withheld(page: Page, repository: R
     assert [row["name"] for row in repository.status()["deployments"]] == ["greet"]
 
 
-def test_a_person_cancels_a_run_and_asks_for_it_again(page: Page, repository: Repository, url: str) -> None:
+def test_cancel_a_run_and_retry_it(page: Page, repository: Repository, url: str) -> None:
     gate = str(repository.machine.home / "never")
     run = repository.tell("trigger", "greet", "--param", f"until={gate}")["run_id"]
     log_in(page, repository, url)
@@ -85,19 +83,19 @@ def test_a_person_cancels_a_run_and_asks_for_it_again(page: Page, repository: Re
     expect(page.locator("#heading .badge")).to_have_text("cancelled")
     expect(page.locator("#facts .steps")).to_contain_text("cancelled")
     expect(page).to_have_title("cancelled: run of greet · controller")
-    page.get_by_role("button", name="Run again").click()
+    page.get_by_role("button", name="Retry").click()
     page.wait_for_url(lambda address: "/runs/" in address and run not in address)
-    expect(page.locator("#facts")).to_contain_text("again after")
+    expect(page.locator("#facts")).to_contain_text("retry of")
     repository.tell("runs", "cancel", page.url.rpartition("/")[2])
 
 
-def test_a_person_holds_a_deployment_and_resumes_it(page: Page, repository: Repository, url: str) -> None:
+def test_hold_a_deployment_and_resume_it(page: Page, repository: Repository, url: str) -> None:
     repository.write("deployments/daily.yaml", "name: daily\ncommand: [echo]\nschedules: [{cron: '0 9 * * *'}]\n")
     repository.wait_for_revision(repository.commit())
     log_in(page, repository, url)
     page.goto(f"{url}/deployments/daily")
     expect(page.locator("#calendar .busy time").first).to_be_visible()
-    page.get_by_label("Hold them, because").fill("the disk is full")
+    page.get_by_label("Reason for hold").fill("the disk is full")
     page.locator("#hold-form select").select_option("1 hour")
     page.get_by_role("button", name="Hold").click()
     expect(page.locator("#heading")).to_contain_text("Held by dashboard")
@@ -108,7 +106,7 @@ def test_a_person_holds_a_deployment_and_resumes_it(page: Page, repository: Repo
     assert repository.deployment("daily")["held"] is False
 
 
-def test_no_text_becomes_a_script(page: Page, repository: Repository, url: str) -> None:
+def test_no_value_is_executed_as_a_script(page: Page, repository: Repository, url: str) -> None:
     evil = "<img src=x onerror=alert(1)><script>alert(2)</script>"
     text = f"name: evil\ncommand: [echo, '{evil}']\ndescription: '{evil}'\ntags: ['{evil}']\n"
     repository.write("deployments/evil.yaml", text)
@@ -131,7 +129,7 @@ def test_no_text_becomes_a_script(page: Page, repository: Repository, url: str) 
     assert dialogs == []
 
 
-def test_a_page_is_used_by_keyboard_and_fits_a_phone(page: Page, repository: Repository, url: str) -> None:
+def test_pages_work_by_keyboard_and_fit_a_phone(page: Page, repository: Repository, url: str) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     log_in(page, repository, url)
     run = repository.trigger("greet")["run_id"]
@@ -156,7 +154,7 @@ def test_a_page_is_used_by_keyboard_and_fits_a_phone(page: Page, repository: Rep
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
 
-def test_tasks_are_drawn_with_what_they_need_and_the_log_is_searched(
+def test_tasks_are_drawn_with_their_dependencies_and_the_log_is_searched(
     page: Page, repository: Repository, url: str
 ) -> None:
     repository.write("flows/tasks.py", TASKS)
@@ -168,7 +166,7 @@ def test_tasks_are_drawn_with_what_they_need_and_the_log_is_searched(
     expect(page.locator(".gantt-names .name")).to_have_text(["main-1", "load-1", "load-2", "add-1"])
     expect(page.locator(".gantt rect")).to_have_count(4)
     expect(page.locator(".gantt path")).to_have_count(2)
-    page.get_by_text("As a table").click()
+    page.get_by_text("Table: attempts").click()
     expect(page.get_by_role("row").filter(has_text="add-1")).to_contain_text("load-1, load-2")
     expect(page.locator("#artifacts h3", has_text="Loaded")).to_be_visible()
     expect(page.locator("#log .line")).to_have_count(3)
@@ -181,7 +179,7 @@ def test_tasks_are_drawn_with_what_they_need_and_the_log_is_searched(
     expect(page.locator("#log .found")).to_have_count(0)
 
 
-def test_times_are_the_viewers_and_tell_the_deployments_on_hover(page: Page, repository: Repository, url: str) -> None:
+def test_times_are_in_the_viewers_zone_with_a_tooltip(page: Page, repository: Repository, url: str) -> None:
     document = "name: late\ncommand: [echo]\nschedules: [{cron: '30 23 * * *', timezone: America/New_York}]\n"
     repository.write("deployments/late.yaml", document)
     repository.wait_for_revision(repository.commit())
@@ -198,7 +196,7 @@ def test_times_are_the_viewers_and_tell_the_deployments_on_hover(page: Page, rep
     expect(page.locator("#heading time")).to_have_attribute("title", re.compile(r"in America/New_York$"))
 
 
-def test_a_page_changes_where_something_is_new_and_only_there(page: Page, repository: Repository, url: str) -> None:
+def test_only_the_changed_parts_of_a_page_are_replaced(page: Page, repository: Repository, url: str) -> None:
     log_in(page, repository, url)
     page.goto(f"{url}/deployments/greet")
     expect(page.locator("#live")).to_have_text("live")
@@ -211,22 +209,20 @@ def test_a_page_changes_where_something_is_new_and_only_there(page: Page, reposi
     expect(page.get_by_label("times")).to_have_value("7")
 
 
-def test_a_filter_is_in_the_address_and_stays_when_the_page_is_loaded_again(
-    page: Page, repository: Repository, url: str
-) -> None:
+def test_a_filter_is_part_of_the_url_and_survives_a_reload(page: Page, repository: Repository, url: str) -> None:
     log_in(page, repository, url)
     page.goto(f"{url}/deployments")
     page.get_by_label("Search").fill("nobody")
     page.get_by_label("Sync").select_option("Synced")
     page.get_by_role("button", name="Filter").click()
     page.wait_for_url(f"{url}/deployments?search=nobody&tag=&sync=Synced&health=")
-    expect(page.get_by_text("No deployment matches.")).to_be_visible()
+    expect(page.get_by_text("No deployments match.")).to_be_visible()
     page.reload()
     expect(page.get_by_label("Search")).to_have_value("nobody")
     expect(page.get_by_label("Sync")).to_have_value("Synced")
 
 
-def test_colours_of_a_terminal_become_classes_and_nothing_else(page: Page, repository: Repository, url: str) -> None:
+def test_terminal_colours_become_css_classes(page: Page, repository: Repository, url: str) -> None:
     log_in(page, repository, url)
     shown = """async (text) => {
         const { Style, append } = await import("/static/ansi.js");
@@ -246,7 +242,7 @@ def test_colours_of_a_terminal_become_classes_and_nothing_else(page: Page, repos
         assert page.evaluate(shown, text) == wanted, text
 
 
-def test_a_log_is_the_same_however_it_is_cut(page: Page, repository: Repository, url: str) -> None:
+def test_a_log_looks_the_same_however_it_is_split(page: Page, repository: Repository, url: str) -> None:
     log_in(page, repository, url)
     cut = """async ([text, at]) => {
         const { Pieces } = await import("/static/ansi.js");
@@ -261,7 +257,7 @@ def test_a_log_is_the_same_however_it_is_cut(page: Page, repository: Repository,
         assert not re.search(r"\x1b(\[[0-9;]*|\][^\x07]*)?$", first), (at, first)
 
 
-def test_a_page_says_that_its_controller_is_gone_and_goes_on_when_it_is_back(
+def test_a_page_reports_a_stopped_controller_and_reconnects(
     browser: Browser, repository: Repository, running: Start
 ) -> None:
     repository.write("deployments/one.yaml", "name: one\ncommand: [echo]\n")
@@ -278,9 +274,9 @@ def test_a_page_says_that_its_controller_is_gone_and_goes_on_when_it_is_back(
     expect(page.locator("#live")).to_have_text("live")
     controller.stop()
     expect(page.locator("#live")).to_have_text("not connected")
-    expect(page.locator("#lost")).to_contain_text("it tries again by itself")
+    expect(page.locator("#lost")).to_contain_text("reconnects automatically")
     page.get_by_role("button", name="Run now").click()
-    expect(page.locator("#notice")).to_have_text("The controller does not answer.")
+    expect(page.locator("#notice")).to_have_text("The controller is not responding.")
     repository.write("deployments/two.yaml", "name: two\ncommand: [echo]\n")
     revision = repository.commit()
     running(repository, "--listen", url.removeprefix("http://"))
@@ -292,16 +288,16 @@ def test_a_page_says_that_its_controller_is_gone_and_goes_on_when_it_is_back(
     context.close()
 
 
-def test_without_scripts_a_page_shows_what_there_is_and_says_what_is_off(
+def test_without_scripts_a_page_shows_its_content_and_a_notice(
     browser: Browser, repository: Repository, url: str
 ) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{url}/login")
-    page.get_by_label("Token, or the code of a login link").fill((repository.state / "token").read_text().strip())
+    page.get_by_label("Token or login code").fill((repository.state / "token").read_text().strip())
     page.get_by_role("button", name="Log in").click()
     page.goto(f"{url}/deployments/greet")
-    expect(page.get_by_text("This page needs scripts for what it does")).to_be_visible()
+    expect(page.get_by_text("This page needs JavaScript")).to_be_visible()
     expect(page.get_by_role("button", name="Run now")).to_be_disabled()
     page.get_by_label("times").press("Enter")
     assert page.url == f"{url}/deployments/greet"

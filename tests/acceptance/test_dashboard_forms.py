@@ -1,4 +1,4 @@
-"""The forms of the dashboard and what stands beside them, in a real browser: what they say is what is so."""
+"""Forms and labels of the dashboard in a real browser."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -16,9 +16,7 @@ def main(age: timedelta, since: datetime, most: timedelta | None = None) -> str:
 """
 
 
-def test_a_length_of_time_is_given_in_the_form_that_its_field_names(
-    page: Page, repository: Repository, url: str
-) -> None:
+def test_a_duration_is_accepted_in_the_documented_formats(page: Page, repository: Repository, url: str) -> None:
     repository.write("flows/ages.py", AGES)
     manifest = "name: ages\nflow: flows/ages.py:main\nparameters: {age: 90, since: 0}\n"
     repository.write("deployments/ages.yaml", manifest)
@@ -48,7 +46,7 @@ MIDDLES = """() => {
 }"""
 
 
-def test_the_run_history_says_nothing_of_runs_that_there_are_not(page: Page, repository: Repository, url: str) -> None:
+def test_a_sparse_run_history_covers_existing_runs_only(page: Page, repository: Repository, url: str) -> None:
     for _ in range(2):
         repository.wait_for_end(repository.trigger("greet")["run_id"])
     log_in(page, repository, url)
@@ -63,14 +61,14 @@ def test_the_run_history_says_nothing_of_runs_that_there_are_not(page: Page, rep
     assert page.evaluate(MIDDLES) == pytest.approx([0, 0], abs=2)
 
 
-def test_the_login_asks_nothing_that_is_refused_and_leads_on_who_is_logged_in(
+def test_the_login_page_sends_no_rejected_request_and_redirects_open_sessions(
     page: Page, repository: Repository, url: str
 ) -> None:
     refused: list[str] = []
     page.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
     with page.expect_response(lambda answer: answer.request.resource_type == "fetch"):
         page.goto(f"{url}/runs")
-    expect(page.get_by_label("Token, or the code of a login link")).to_be_visible()
+    expect(page.get_by_label("Token or login code")).to_be_visible()
     log_in(page, repository, url)
     page.goto(f"{url}/login?next=/events")
     page.wait_for_url(f"{url}/events")

@@ -1,4 +1,4 @@
-"""Where things stand on the pages of the dashboard, measured in a real browser, on a desk and on a phone."""
+"""The layout of the dashboard, measured in a real browser at desktop and phone size."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -16,10 +16,10 @@ SHARES = """([picture, labels]) => {
         return Math.round((x - whole.left) / whole.width * 1000) / 10;
     });
 }"""
-"""Where the labels of an axis stand, in hundredths of the picture: the first by its left end, the last by its right."""
+"""Positions of axis labels in percent of the chart width: left end of the first, right end of the last, else centre."""
 
 
-def test_labels_of_time_stand_where_their_time_is(page: Page, repository: Repository, url: str) -> None:
+def test_time_labels_are_aligned_with_the_time_axis(page: Page, repository: Repository, url: str) -> None:
     repository.write("flows/tasks.py", TASKS)
     repository.write("deployments/tasks.yaml", "name: tasks\nflow: flows/tasks.py:main\n")
     repository.wait_for_revision(repository.commit())
@@ -61,7 +61,7 @@ STICKING_OUT = """() => [...document.querySelectorAll("main *, .strip-bar *")].f
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_a_word_of_any_length_stays_on_the_page(page: Page, repository: Repository, url: str, width: int) -> None:
+def test_very_long_words_do_not_overflow_the_page(page: Page, repository: Repository, url: str, width: int) -> None:
     repository.write("flows/wordy.py", WORDY)
     parameters = f"parameters: {{text: {LONG}, much: [{LONG}], fail: false}}"
     schedules = f"schedules: [{{cron: '0 9 * * *', parameters: {{text: {LONG}}}}}]"
@@ -96,7 +96,7 @@ def test_a_word_of_any_length_stays_on_the_page(page: Page, repository: Reposito
     assert min(widths) > 60, "a field's name is broken into its letters"
 
 
-def test_long_values_scroll_in_a_box_that_the_keyboard_reaches(page: Page, repository: Repository, url: str) -> None:
+def test_long_values_scroll_in_a_box_accessible_by_keyboard(page: Page, repository: Repository, url: str) -> None:
     repository.write("flows/wordy.py", WORDY)
     manifest = f"name: wordy\nflow: flows/wordy.py:main\nparameters: {{text: a, much: {list(range(1000))}}}\n"
     repository.write("deployments/wordy.yaml", manifest)
@@ -114,7 +114,7 @@ def test_long_values_scroll_in_a_box_that_the_keyboard_reaches(page: Page, repos
             page.wait_for_function("one => one.scrollTop > 0", arg=box.element_handle())
 
 
-def test_a_long_reason_has_three_lines_in_a_list_and_all_of_them_on_its_page(
+def test_a_long_reason_has_three_lines_in_a_list_and_is_complete_on_the_run_page(
     page: Page, repository: Repository, url: str
 ) -> None:
     repository.write("flows/wordy.py", WORDY)
@@ -137,7 +137,7 @@ WIDER = """() => [...document.querySelectorAll(".scroll")]
     .filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.querySelector("caption").textContent)"""
 
 
-def test_on_a_phone_tables_are_lists_and_the_approval_stands_before_the_plan(
+def test_on_a_phone_tables_are_lists_and_the_approval_comes_before_the_plan(
     page: Page, repository: Repository, url: str
 ) -> None:
     repository.write("flows/wordy.py", WORDY)

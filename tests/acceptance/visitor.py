@@ -1,4 +1,4 @@
-"""A browser and who sits before it: what the stories of the dashboard share."""
+"""Fixtures of the dashboard tests: a browser, a page, and a controller."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -55,18 +55,18 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
-    """A page in which nothing goes wrong: no error of a script, no breach of the policy. Closed before `url` is."""
+    """A page; the test fails if a script raises an error or violates the security policy. It is closed before `url`."""
     assert url
     context = browser.new_context(timezone_id="Europe/Berlin")
     opened = context.new_page()
     opened.set_default_timeout(20_000)
     wrong: list[str] = []
 
-    def heard(message: ConsoleMessage) -> None:
+    def record_error(message: ConsoleMessage) -> None:
         if message.type == "error":
             wrong.append(message.text)
 
-    opened.on("console", heard)
+    opened.on("console", record_error)
     opened.on("pageerror", lambda error: wrong.append(str(error)))
     yield opened
     context.close()
@@ -75,7 +75,7 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
 
 @pytest.fixture
 def url(repository: Repository, running: Callable[..., Running]) -> str:
-    """Where a controller serves this repository."""
+    """The URL of a controller that serves this repository."""
     repository.write("flows/greet.py", FLOW)
     repository.write("deployments/greet.yaml", "name: greet\nflow: flows/greet.py:greet\nparameters: {name: Ada}\n")
     repository.commit()

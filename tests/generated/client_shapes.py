@@ -19,7 +19,6 @@ NAMES = {
     "DeploymentView": "Deployment",
     "EventView": "NumberedEvent",
     "FormView": "Form",
-    "KeptDeployment": "Stays",
     "LogChunk": "LogPart",
     "ParameterFault": "Fault",
     "PassRecord": "Pass",

@@ -1,4 +1,5 @@
-"""The dashboard: pages made on the server from the same views as everything else, with a little script for what moves.
+"""The dashboard: HTML pages rendered on the server from `controller.queries`, with small scripts for live updates.
 
-No build step, nothing from elsewhere. Every text is escaped where it is put into a page; no script or style is inline.
+There is no build step and nothing is loaded from another host. Templates escape every value; no script or style is
+inline.
 """

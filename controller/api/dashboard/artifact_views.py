@@ -1,7 +1,7 @@
-"""What a flow shows, for a page: Markdown as HTML that can't be anything but text, tables and links.
+"""Renders the Markdown artifacts of a run as safe HTML: text, tables and links only.
 
-HTML in the Markdown is shown as text, pictures are left out (the policy of the pages would not load them), and a link
-leads only to http, https, mail, or a place of its own site.
+HTML in the Markdown is shown as text. Images are dropped (the content security policy would not load them anyway).
+Links may point to http, https and mailto URLs and to relative URLs only.
 """
 
 from functools import cache
@@ -11,20 +11,20 @@ from markupsafe import Markup
 
 
 @cache
-def _reader() -> MarkdownIt:
+def _parser() -> MarkdownIt:
     return MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "html_block", "html_inline"])
 
 
 def markdown(text: str) -> Markup:
-    """This Markdown as HTML. Headings are made smaller: those of the page come first."""
-    reader = _reader()
-    tokens = reader.parse(text)
+    """Render Markdown as HTML, with headings two levels lower so that they rank below those of the page."""
+    parser = _parser()
+    tokens = parser.parse(text)
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1:]) + 2)}"
-        if token.attrGet("style") is not None:  # of a cell; the policy allows no style in an element
+        if token.attrGet("style") is not None:  # the alignment of a table cell; the policy forbids inline styles
             token.attrs = {"class": "number"} if "right" in str(token.attrGet("style")) else {}
-        for inner in token.children or ():
-            if inner.type == "link_open":
-                inner.attrSet("rel", "noopener noreferrer")
-    return Markup(reader.renderer.render(tokens, reader.options, {}))
+        for child in token.children or ():
+            if child.type == "link_open":
+                child.attrSet("rel", "noopener noreferrer")
+    return Markup(parser.renderer.render(tokens, parser.options, {}))

@@ -1,4 +1,4 @@
-"""What needs attention, for the first page: one fault of git that several deployments have is one item."""
+"""Merges the "Needs attention" items of the overview page that have the same cause."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,20 +7,20 @@ from itertools import groupby
 from controller.queries.overview import Attention
 
 
-def grouped(items: Sequence[Attention]) -> list[Attention]:
-    """The same in the same order; neighbours with the same words about git, or the same title, are one."""
-    found = []
+def group_attention(items: Sequence[Attention]) -> list[Attention]:
+    """Merge adjacent items: invalid deployments with the same message, and source items with the same title."""
+    merged = []
     for _, group in groupby(enumerate(items), key=lambda pair: _key(*pair)):
-        same = [one for _, one in group]
-        first = same[0]
-        if len(same) > 1 and first.deployment is not None:
-            first = replace(first, title=f"{first.deployment} and {len(same) - 1} more are not valid", deployment=None)
-        found.append(first)
-    return found
+        members = [item for _, item in group]
+        first = members[0]
+        if len(members) > 1 and first.deployment is not None:
+            first = replace(first, title=f"{first.deployment} and {len(members) - 1} more are invalid", deployment=None)
+        merged.append(first)
+    return merged
 
 
-def _key(index: int, one: Attention) -> str | int:
-    """What neighbours have to share; a run is always alone."""
-    if one.deployment is None:
-        return one.title
-    return one.message if one.title.endswith("is not valid") else index
+def _key(index: int, item: Attention) -> str | int:
+    """Return the value that adjacent items must share to be merged; failed runs and holds are never merged."""
+    if item.deployment is None:
+        return item.title
+    return item.message if item.title.endswith(("is not valid", "is invalid")) else index

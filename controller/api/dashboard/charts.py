@@ -1,6 +1,6 @@
-"""Geometry of the small pictures: the timeline of a day before and after now, the strip of the last runs, the stages.
+"""Geometry of the small charts: the 48-hour timeline, the strip of a deployment's last runs, the stages of a pass.
 
-Numbers only: the templates draw them, as SVG without any style of its own.
+Only coordinates and titles are computed here; the templates draw them as SVG without inline styles.
 """
 
 import math
@@ -16,14 +16,14 @@ from controller.store.run_statistics import FAILED, Bar
 
 HEIGHT = 96
 WIDTH = 10
-_LEAST = 3.0
-_BAR, _STEP, _TALL, _MARK = 6, 8, 22, 5
-_STAGES = 200
+_MIN_HEIGHT = 3.0
+_STEP, _STRIP_HEIGHT, _MARK = 8, 22, 5
+_STAGES_WIDTH = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A rectangle; `tone` is its class."""
+    """A rectangle of the timeline; `tone` is its CSS class."""
 
     x: float
     y: float
@@ -34,7 +34,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One half hour: what is drawn, and in words."""
+    """One half hour of the timeline, with its tooltip."""
 
     x: int
     title: str
@@ -43,7 +43,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """`now_x` is where the present is."""
+    """The timeline; `now_x` is the x coordinate of the current time."""
 
     width: int
     height: int
@@ -53,7 +53,7 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StripBar:
-    """One run of a strip; `mark` if it failed, so that it is told by more than its colour."""
+    """One run of a strip. `mark` is set for failed runs, so that colour is not the only difference."""
 
     id: str
     x: int
@@ -66,7 +66,7 @@ class StripBar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageBar:
-    """One stage of a pass, in two hundredths of its time."""
+    """One stage of a reconcile pass; the whole pass is 200 units wide."""
 
     x: float
     width: float
@@ -84,7 +84,7 @@ class Strip:
 
 
 def timeline(slots: Sequence[Slot], now: datetime) -> Timeline:
-    """A picture of these half hours."""
+    """Lay out the timeline of these half hours."""
     highest = max((slot.succeeded + slot.failed + slot.other + slot.upcoming for slot in slots), default=0) or 1
     columns = tuple(_column(index, slot, highest, now) for index, slot in enumerate(slots))
     now_x = (now - slots[0].start) / SLOT * WIDTH if slots else 0.0
@@ -92,21 +92,21 @@ def timeline(slots: Sequence[Slot], now: datetime) -> Timeline:
 
 
 def strip_chart(bars: Sequence[Bar]) -> Strip:
-    """A picture of these runs: the longer one took the higher it is, by magnitude."""
+    """Lay out the strip of these runs; bar heights follow the logarithm of the duration."""
     longest = max((bar.seconds or 0 for bar in bars), default=0)
-    drawn = tuple(_strip_bar(index, bar, longest) for index, bar in enumerate(bars))
+    strip_bars = tuple(_strip_bar(index, bar, longest) for index, bar in enumerate(bars))
     failed = sum(bar.state in FAILED for bar in bars)
     title = f"last {len(bars)} runs, {failed} failed" if bars else "no runs yet"
-    return Strip(width=max(len(bars) * _STEP, 1), height=_TALL + _MARK, bars=drawn, title=title)
+    return Strip(width=max(len(bars) * _STEP, 1), height=_STRIP_HEIGHT + _MARK, bars=strip_bars, title=title)
 
 
 def stage_bars(stages: Mapping[str, float]) -> tuple[StageBar, ...]:
-    """The stages of a pass (milliseconds by name) side by side, as long as they took."""
-    whole = sum(stages.values()) or 1.0
+    """Lay out the stages of a pass (milliseconds by name) side by side, with widths proportional to their duration."""
+    total = sum(stages.values()) or 1.0
     bars, x = [], 0.0
-    for name, took in stages.items():
-        width = took / whole * _STAGES
-        bars.append(StageBar(x=round(x, 1), width=round(width, 1), title=f"{name} {took:.1f} ms"))
+    for name, duration in stages.items():
+        width = duration / total * _STAGES_WIDTH
+        bars.append(StageBar(x=round(x, 1), width=round(width, 1), title=f"{name} {duration:.1f} ms"))
         x += width
     return tuple(bars)
 
@@ -116,43 +116,43 @@ def _column(index: int, slot: Slot, highest: int, now: datetime) -> Column:
     top = float(HEIGHT)
     parts = ((slot.failed, "bad"), (slot.other, "busy"), (slot.succeeded, "good"), (slot.upcoming, "next"))
     total = sum(count for count, _ in parts)
-    # By the square root: half hours with few runs are seen beside those with very many.
-    room = math.sqrt(total / highest) * (HEIGHT - 4 * _LEAST)
-    for count, name in parts:
+    # The square root keeps half hours with few runs visible beside those with very many.
+    column_height = math.sqrt(total / highest) * (HEIGHT - 4 * _MIN_HEIGHT)
+    for count, tone in parts:
         if count:
-            tall = max(_LEAST, count / total * room)
-            top -= tall
+            height = max(_MIN_HEIGHT, count / total * column_height)
+            top -= height
             blocks.append(
-                Block(x=index * WIDTH + 1, y=round(top, 1), width=WIDTH - 2, height=round(tall, 1), tone=name)
+                Block(x=index * WIDTH + 1, y=round(top, 1), width=WIDTH - 2, height=round(height, 1), tone=tone)
             )
     counts = (
         (slot.succeeded, "succeeded"),
         (slot.failed, "failed"),
-        (slot.other, "others"),
-        (slot.upcoming, "to fire"),
+        (slot.other, "other"),
+        (slot.upcoming, "scheduled"),
     )
-    said = ", ".join(f"{count} {word}" for count, word in counts if count) or "nothing"
+    summary = ", ".join(f"{count} {label}" for count, label in counts if count) or "no runs"
     away = (slot.start - now).total_seconds()
     when = (
         "now" if -SLOT.total_seconds() < away <= 0 else f"in {seconds(away)}" if away > 0 else f"{seconds(-away)} ago"
     )
-    return Column(x=index * WIDTH, title=f"{when}: {said}", blocks=tuple(blocks))
+    return Column(x=index * WIDTH, title=f"{when}: {summary}", blocks=tuple(blocks))
 
 
 def _strip_bar(index: int, bar: Bar, longest: float) -> StripBar:
     share = math.log1p(bar.seconds or 0) / math.log1p(longest) if longest > 0 else 0.0
-    tall = round(5 + share * (_TALL - 5), 1)
+    height = round(5 + share * (_STRIP_HEIGHT - 5), 1)
     state = shown(bar.state).value
-    name = {"succeeded": "good", "skipped": "plain", "cancelled": "odd"}.get(
+    tone = {"succeeded": "good", "skipped": "plain", "cancelled": "warn"}.get(
         state, "bad" if bar.state in FAILED else "busy"
     )
-    took = "" if bar.seconds is None else f", {seconds(bar.seconds)}"
+    duration = "" if bar.seconds is None else f", {seconds(bar.seconds)}"
     return StripBar(
         id=bar.id,
         x=index * _STEP,
-        y=round(_TALL - tall, 1),
-        height=tall,
-        tone=name,
-        title=f"{state.replace('_', ' ')}{took}",
+        y=round(_STRIP_HEIGHT - height, 1),
+        height=height,
+        tone=tone,
+        title=f"{state.replace('_', ' ')}{duration}",
         mark=bar.state in FAILED,
     )

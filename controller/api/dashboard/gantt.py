@@ -1,7 +1,7 @@
-"""Geometry of the tasks of a run on a common time, with lines from each to those that needed its result.
+"""Geometry of the Gantt chart of a run's tasks, with lines from each task to those that use its result.
 
-Numbers and words only: the template draws them. Lengths across are thousandths of the whole width, so that the picture
-fits every screen; rows have a fixed height in pixels, that of the list of names beside it.
+Only coordinates and texts are computed here; the template draws them. Horizontal lengths are thousandths of the total
+width, so that the chart fits every screen; rows have a fixed height in pixels, equal to that of the list of task names.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,17 +13,17 @@ from controller.model.task_runs import TaskRun
 
 ROW = 26
 WIDTH = 1000
-MOST_ROWS = 200
-MOST_LINES = 500
+MAX_ROWS = 200
+MAX_LINES = 500
 TICKS = 4
-_THICK = 14
-_LEAST = 3.0
-_DEEPEST = 4
+_BAR_HEIGHT = 14
+_MIN_WIDTH = 3.0
+_MAX_DEPTH = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One task or flow; `x` and `width` are None before it begins. `depth` is how far below the first it was called."""
+    """One task or flow. `x` and `width` are None until it starts; `depth` is its level below the outermost flow."""
 
     task: TaskRun
     depth: int
@@ -31,14 +31,18 @@ class Row:
     x: float | None
     width: float | None
     y: float
-    took: str
+    duration: str
     title: str
-    needs: tuple[str, ...]
+    depends_on: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gantt:
-    """`paths` are the lines of SVG; `ticks` the times from the beginning, evenly over the width."""
+    """A laid-out chart.
+
+    `paths` is the SVG path data of the dependency lines, `ticks` are evenly spaced labels of elapsed time,
+    and `left_out` is the number of tasks beyond `MAX_ROWS`.
+    """
 
     rows: tuple[Row, ...]
     height: int
@@ -47,91 +51,91 @@ class Gantt:
     left_out: int
 
     @property
-    def thick(self) -> int:
-        """How high a bar is."""
-        return _THICK
+    def bar_height(self) -> int:
+        """The height of a bar in pixels."""
+        return _BAR_HEIGHT
 
     @property
     def summary(self) -> str:
-        """In words, how many of them there are in which state."""
+        """The number of tasks in each state, as text for screen readers."""
         counts: dict[str, int] = {}
         for row in self.rows:
             counts[row.task.state] = counts.get(row.task.state, 0) + 1
-        said = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in counts.items())
-        return f"{len(self.rows)} tasks over {self.ticks[-1]}: {said}"
+        by_state = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in counts.items())
+        return f"{len(self.rows)} tasks in {self.ticks[-1]}: {by_state}"
 
 
 def gantt(tasks: Sequence[TaskRun], now: datetime) -> Gantt | None:
-    """A picture of these, in the order in which they were called; None if none has begun. What runs ends `now`."""
-    shown = tasks[:MOST_ROWS]
-    starts = [one.started_at for one in shown if one.started_at is not None]
+    """Lay out tasks in call order; bars of running tasks end at `now`. Return None if no task has started."""
+    drawn = tasks[:MAX_ROWS]
+    starts = [task.started_at for task in drawn if task.started_at is not None]
     if not starts:
         return None
     begin = min(starts)
-    end = max((one.finished_at or now for one in shown if one.started_at is not None), default=now)
-    whole = max(end - begin, timedelta(milliseconds=1))
-    labels = {one.id: one.label for one in tasks}
+    end = max((task.finished_at or now for task in drawn if task.started_at is not None), default=now)
+    span = max(end - begin, timedelta(milliseconds=1))
+    labels = {task.id: task.label for task in tasks}
     depths: dict[int, int] = {}
     rows = []
-    for index, one in enumerate(shown):
-        depths[one.id] = min(_DEEPEST, depths.get(one.parent or 0, -1) + 1)
-        rows.append(_row(one, index, begin=begin, whole=whole, now=now, depth=depths[one.id], labels=labels))
-    ticks = tuple(seconds(whole.total_seconds() * index / TICKS) for index in range(TICKS + 1))
+    for index, task in enumerate(drawn):
+        depths[task.id] = min(_MAX_DEPTH, depths.get(task.parent or 0, -1) + 1)
+        rows.append(_row(task, index, begin=begin, span=span, now=now, depth=depths[task.id], labels=labels))
+    ticks = tuple(seconds(span.total_seconds() * index / TICKS) for index in range(TICKS + 1))
     return Gantt(
         rows=tuple(rows),
         height=len(rows) * ROW,
-        paths=tuple(_lines(rows))[:MOST_LINES],
+        paths=tuple(_lines(rows))[:MAX_LINES],
         ticks=ticks,
-        left_out=len(tasks) - len(shown),
+        left_out=len(tasks) - len(drawn),
     )
 
 
 def _row(
-    one: TaskRun,
+    task: TaskRun,
     index: int,
     *,
     begin: datetime,
-    whole: timedelta,
+    span: timedelta,
     now: datetime,
     depth: int,
     labels: dict[int, str],
 ) -> Row:
-    needs = tuple(labels[need] for need in one.needs if need in labels)
+    depends_on = tuple(labels[number] for number in task.needs if number in labels)
     x = width = None
-    took = words = ""
-    if one.started_at is not None:
-        lasted = max((one.finished_at or now) - one.started_at, timedelta(0))
-        took = seconds(lasted.total_seconds())
-        away = one.started_at - begin
-        width = round(max(_LEAST, lasted / whole * WIDTH), 1)
-        x = round(min(away / whole * WIDTH, WIDTH - width), 1)
-        words = f", {took} from +{seconds(away.total_seconds())}"
-    title = f"{one.label}: {one.state.replace('_', ' ')}{words}"
-    if needs:
-        title += f"; needs {', '.join(needs[:10])}"
+    duration = timing = ""
+    if task.started_at is not None:
+        elapsed = max((task.finished_at or now) - task.started_at, timedelta(0))
+        duration = seconds(elapsed.total_seconds())
+        offset = task.started_at - begin
+        width = round(max(_MIN_WIDTH, elapsed / span * WIDTH), 1)
+        x = round(min(offset / span * WIDTH, WIDTH - width), 1)
+        timing = f", {duration}, started at +{seconds(offset.total_seconds())}"
+    title = f"{task.label}: {task.state.replace('_', ' ')}{timing}"
+    if depends_on:
+        title += f"; depends on {', '.join(depends_on[:10])}"
     return Row(
-        task=one,
+        task=task,
         depth=depth,
-        tone=tone(one.state),
+        tone=tone(task.state),
         x=x,
         width=width,
-        y=index * ROW + (ROW - _THICK) / 2,
-        took=took,
+        y=index * ROW + (ROW - _BAR_HEIGHT) / 2,
+        duration=duration,
         title=title,
-        needs=needs,
+        depends_on=depends_on,
     )
 
 
 def _lines(rows: Sequence[Row]) -> Iterator[str]:
-    """Down from the end of what is needed, then across to the beginning of what needed it."""
+    """Yield the dependency lines: down from the end of a task, then across to the start of a task that needs it."""
     ends = {
         row.task.id: (index, row.x + row.width) for index, row in enumerate(rows) if row.x is not None and row.width
     }
     for index, row in enumerate(rows):
-        for need in row.task.needs:
-            if need not in ends:
+        for number in row.task.needs:
+            if number not in ends:
                 continue
-            above, end = ends[need]
-            # What was skipped has no place of its own: the lines lead to the height of its name.
+            above, end = ends[number]
+            # A task that never started has no bar: its line ends straight below, in its row.
             start = end if row.x is None else row.x
             yield f"M{min(end, start):g} {above * ROW + ROW / 2:g}V{index * ROW + ROW / 2:g}H{start:g}"

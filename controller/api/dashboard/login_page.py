@@ -1,4 +1,7 @@
-"""In and out: a one-time code or the token becomes a session of a browser. And the static files: they hold no data."""
+"""Login and logout, and the static files.
+
+A one-time code or the API token is exchanged for a browser session. The static files contain no data and need no login.
+"""
 
 import re
 from urllib.parse import parse_qs
@@ -10,78 +13,80 @@ from starlette.responses import RedirectResponse, Response
 from controller.api.dashboard.templating import assets, bare
 from controller.api.http.credentials import SESSION_LIFE
 from controller.api.http.problem_details import problem
-from controller.api.http.responses import dependencies_of, tagged
+from controller.api.http.responses import dependencies_of, response_with_etag
 from controller.api.http.security_middleware import session_of
 
 router = APIRouter()
 
-# A text matches in one way only, so that none takes long. A path has no escapes; what a query says is escaped.
+# Each input can match in one way only, so matching takes linear time. The path has no escapes; the query may have them.
 _PAGE = re.compile(r"/(?:[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*/?)?(?:\?[A-Za-z0-9._~!$&'()*+,;=:@/?%-]*)?")
-_LONGEST = 1000
+_MAX_TARGET = 1000
 
 
 @router.get("/login")
 def page(request: Request, next: str = "/") -> Response:  # noqa: A002
-    """The page that takes the code out of its address, or asks for the token; it says whether a session is known."""
-    is_known = request.scope.get("caller") is not None
-    return bare("login.html", next=_inside(next), error=None, is_known=is_known)
+    """Show the login form, whose script submits the code from the URL fragment; `data-logged-in` marks a session."""
+    is_logged_in = request.scope.get("caller") is not None
+    return bare("login.html", next=_dashboard_page(next), error=None, is_logged_in=is_logged_in)
 
 
 @router.post("/login")
 async def login(request: Request) -> Response:
-    """Open a session; the code is used up by that."""
-    given = _fields(await request.body())
-    parts = dependencies_of(request)
-    target = _inside(given.get("next", ["/"])[0])
-    code = given.get("code", [""])[0].strip()
-    if not await run_in_threadpool(parts.credentials.redeem, code):
-        error = "This link or token is not valid any more. `controller login` prints a new link."
-        return bare("login.html", 401, next=target, error=error, is_known=False)
-    answer = RedirectResponse(target, 303)
-    answer.set_cookie(
-        parts.cookie,
-        parts.credentials.new_session(),
+    """Exchange the code or token for a session cookie; a code can be used once."""
+    fields = _fields(await request.body())
+    dependencies = dependencies_of(request)
+    target = _dashboard_page(fields.get("next", ["/"])[0])
+    code = fields.get("code", [""])[0].strip()
+    if not await run_in_threadpool(dependencies.credentials.redeem, code):
+        error = "The link or token is invalid or has expired. Run `controller login` to get a new link."
+        return bare("login.html", 401, next=target, error=error, is_logged_in=False)
+    response = RedirectResponse(target, 303)
+    response.set_cookie(
+        dependencies.cookie,
+        dependencies.credentials.new_session(),
         max_age=int(SESSION_LIFE.total_seconds()),
         path="/",
-        secure=parts.is_secure,
+        secure=dependencies.is_secure,
         httponly=True,
         samesite="strict",
     )
-    return answer
+    return response
 
 
 @router.post("/logout")
 def logout(request: Request) -> Response:
-    """End this session."""
-    parts = dependencies_of(request)
-    session = session_of(request.headers, parts.cookie)
+    """End the session and go to the login page."""
+    dependencies = dependencies_of(request)
+    session = session_of(request.headers, dependencies.cookie)
     if session is not None:
-        parts.credentials.end_session(session)
-    answer = RedirectResponse("/login", 303)
-    answer.delete_cookie(parts.cookie, path="/", secure=parts.is_secure, httponly=True, samesite="strict")
-    return answer
+        dependencies.credentials.end_session(session)
+    response = RedirectResponse("/login", 303)
+    response.delete_cookie(
+        dependencies.cookie, path="/", secure=dependencies.is_secure, httponly=True, samesite="strict"
+    )
+    return response
 
 
 @router.get("/static/{name}")
 def static(request: Request, name: str) -> Response:
-    """One of the files that came with this version."""
-    found = assets().get(name)
-    if found is None:
-        return problem(404, "NotFound", "There is no such file.")
-    return tagged(request, *found)
+    """Serve a static file of the dashboard."""
+    asset = assets().get(name)
+    if asset is None:
+        return problem(404, "NotFound", "File not found.")
+    return response_with_etag(request, *asset)
 
 
 def _fields(body: bytes) -> dict[str, list[str]]:
-    """What a form says; nothing, if it is not ours."""
+    """Parse a URL-encoded form; return an empty mapping for anything else."""
     try:
         return parse_qs(body.decode("ascii", "replace"), max_num_fields=5)
     except ValueError:
         return {}
 
 
-def _inside(target: str) -> str:
-    """A page of ours, or the first one."""
-    is_ours = (
-        len(target) <= _LONGEST and _PAGE.fullmatch(target) and not target.startswith(("/api/", "/login", "/logout"))
+def _dashboard_page(target: str) -> str:
+    """Return the target if it is a page of the dashboard, else the overview page."""
+    is_page = (
+        len(target) <= _MAX_TARGET and _PAGE.fullmatch(target) and not target.startswith(("/api/", "/login", "/logout"))
     )
-    return target if is_ours else "/"
+    return target if is_page else "/"

@@ -1,4 +1,4 @@
-"""The pages of the dashboard, one function each: read a view, put it into its template."""
+"""The pages of the dashboard except those of single runs. Each function runs its queries and renders a template."""
 
 from datetime import datetime
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from controller.api.dashboard.attention_items import grouped
+from controller.api.dashboard.attention_items import group_attention
 from controller.api.dashboard.charts import stage_bars, strip_chart, timeline
 from controller.api.dashboard.query_params import Filters
 from controller.api.dashboard.run_history_chart import history_chart
@@ -36,34 +36,34 @@ from controller.store.run_search import RunFilter
 router = APIRouter()
 
 ROWS = 50
-STRIP = 20
-HISTORY = 60
-LATEST = 8
-SYNCS = [one.value for one in Sync]
-HEALTHS = [one.value for one in Health]
-STATES = [one.value for one in RunState if one is not RunState.LAUNCHING]
-TRIGGERS = [one.value for one in Trigger]
-SEVERITIES = [one.value for one in EventSeverity]
+STRIP_RUNS = 20
+HISTORY_RUNS = 60
+LATEST_RUNS = 8
+SYNCS = [sync.value for sync in Sync]
+HEALTHS = [health.value for health in Health]
+STATES = [state.value for state in RunState if state is not RunState.LAUNCHING]
+TRIGGERS = [trigger.value for trigger in Trigger]
+SEVERITIES = [severity.value for severity in EventSeverity]
 Cursor = Annotated[str | None, Query(pattern="^([0-9a-f-]{36})?$")]
 
 
 @router.get("/")
 def home(request: Request) -> Response:
-    """What a person has to know in ten seconds."""
-    parts = dependencies_of(request)
-    now = parts.clock.now()
+    """The overview: what needs attention, what runs next, what is running, what failed."""
+    dependencies = dependencies_of(request)
+    now = dependencies.clock.now()
     views, future = request.app.state.board.deployments(), request.app.state.board.upcoming()
-    with parts.store.read() as tx:
-        found = overview(tx, views, now, future)
+    with dependencies.store.read() as tx:
+        view = overview(tx, views, now, future)
         counts = run_store.counts(tx)
     waiting = sum(counts.get(state, 0) for state in (RunState.PENDING, RunState.LAUNCHING, RunState.RETRYING))
     return render(
         request,
         "overview.html",
         tab="Overview",
-        view=found,
-        attention=grouped(found.attention),
-        chart=timeline(found.slots, now),
+        view=view,
+        attention=group_attention(view.attention),
+        chart=timeline(view.slots, now),
         running=counts.get(RunState.RUNNING, 0),
         waiting=waiting,
     )
@@ -80,54 +80,54 @@ def deployments(
 ) -> Response:
     """All deployments, problems first."""
     board: DeploymentCache = request.app.state.board
-    every = board.deployments()
+    views = board.deployments()
     filters = Filters(request, ("search", "tag", "sync", "health", "page"))
     sync, health = filters.one_of("sync", SYNCS, sync), filters.one_of("health", HEALTHS, health)
-    found = matching(
-        every,
+    matches = matching(
+        views,
         search=search,
         tag=tag or None,
         sync=Sync(sync) if sync else None,
         health=Health(health) if health else None,
     )
-    pages = max(1, -(-len(found) // ROWS))
+    pages = max(1, -(-len(matches) // ROWS))
     page = filters.page(page, pages)
-    shown = found[(page - 1) * ROWS : page * ROWS]
+    visible = matches[(page - 1) * ROWS : page * ROWS]
     with dependencies_of(request).store.read() as tx:
-        found_rows = [deployment_row(tx, view, board.schedules(view.name), STRIP) for view in shown]
+        rows = [deployment_row(tx, view, board.schedules(view.name), STRIP_RUNS) for view in visible]
     return render(
         request,
         "deployments.html",
         tab="Deployments",
-        rows=[(row, strip_chart(row.bars)) for row in found_rows],
-        count=len(found),
-        total=len(every),
-        tags=sorted({one for view in every for one in view.tags})[:200],
-        asked={"search": search, "tag": tag, "sync": sync, "health": health},
+        rows=[(row, strip_chart(row.bars)) for row in rows],
+        count=len(matches),
+        total=len(views),
+        tags=sorted({label for view in views for label in view.tags})[:200],
+        filters={"search": search, "tag": tag, "sync": sync, "health": health},
         syncs=SYNCS,
         healths=HEALTHS,
         page=page,
         pages=pages,
-        odd=filters.odd,
+        filter_problems=filters.problems,
     )
 
 
 @router.get("/deployments/{name}")
 def deployment(request: Request, name: Annotated[str, Path(pattern=NAME)]) -> Response:
-    """Everything about one, and the form that runs it; of one that left, how it comes back."""
-    parts = dependencies_of(request)
-    now = parts.clock.now()
-    with parts.store.read() as tx:
+    """One deployment with its Quick run form. A deleted deployment gets a page that explains how to restore it."""
+    dependencies = dependencies_of(request)
+    now = dependencies.clock.now()
+    with dependencies.store.read() as tx:
         try:
             view = show_deployment(tx, name, now)
         except NotFoundError:
-            gone = find_deleted(tx, name)
-            if gone is None:
+            deleted = find_deleted(tx, name)
+            if deleted is None:
                 raise
-            return _gone(request, gone, list_runs(tx, RunFilter(deployment=name), now, limit=LATEST))
+            return _deleted_page(request, deleted, list_runs(tx, RunFilter(deployment=name), now, limit=LATEST_RUNS))
         entry = inventory.find(tx, name)
-        history = list_runs(tx, RunFilter(deployment=name), now, limit=HISTORY)
-        ledger = occurrences.of(tx, name, 12)
+        history = list_runs(tx, RunFilter(deployment=name), now, limit=HISTORY_RUNS)
+        due_times = occurrences.of(tx, name, 12)
         events = list_events(tx, EventsWanted(limit=10, about=name))
     return render(
         request,
@@ -135,13 +135,13 @@ def deployment(request: Request, name: Annotated[str, Path(pattern=NAME)]) -> Re
         tab="Deployments",
         view=view,
         entry=entry,
-        fields=() if entry is None or view.revision is None else parts.fields.of(entry, view.revision),
-        runs=history[:LATEST],
+        fields=() if entry is None or view.revision is None else dependencies.fields.of(entry, view.revision),
+        runs=history[:LATEST_RUNS],
         chart=history_chart(history, now),
         calendar=_calendar(view, entry, now),
-        occurrences=ledger,
+        occurrences=due_times,
         events=events,
-        form=parts.parameters.form(name),
+        form=dependencies.parameters.form(name),
         zone_of=name,
     )
 
@@ -159,47 +159,47 @@ def runs(
     """Runs, newest first."""
     filters = Filters(request, ("deployment", "state", "trigger", "tag", "revision", "before"))
     state, trigger = filters.one_of("state", STATES, state), filters.one_of("trigger", TRIGGERS, trigger)
-    wanted = RunFilter(
+    run_filter = RunFilter(
         deployment=deployment or None,
         states=stored(RunState(state)) if state else None,
         trigger=trigger or None,
         tag=tag or None,
         revision=revision or None,
     )
-    parts = dependencies_of(request)
-    with parts.store.read() as tx:
-        found, older = page_of_runs(tx, wanted, parts.clock.now(), limit=ROWS, before=before or None)
-    asked = {"deployment": deployment, "state": state, "trigger": trigger, "tag": tag, "revision": revision}
+    dependencies = dependencies_of(request)
+    with dependencies.store.read() as tx:
+        views, older = page_of_runs(tx, run_filter, dependencies.clock.now(), limit=ROWS, before=before or None)
+    values = {"deployment": deployment, "state": state, "trigger": trigger, "tag": tag, "revision": revision}
     return render(
         request,
         "runs.html",
         tab="Runs",
-        runs=found,
+        runs=views,
         older=older,
         before=before,
-        asked=asked,
+        filters=values,
         triggers=TRIGGERS,
         states=STATES,
-        odd=filters.odd,
+        filter_problems=filters.problems,
     )
 
 
 @router.get("/source")
 def source(request: Request) -> Response:
-    """What git says, what is applied of it, and what waits for somebody."""
-    found = status_of(request)
-    plan, problem = (None, None) if found.withheld is None else _plan(request)
+    """The source: its revisions and conditions, findings, reconcile passes, and deletions that await approval."""
+    view = status_of(request)
+    plan, problem = (None, None) if view.withheld is None else _plan(request)
     return render(
         request,
         "source.html",
         tab="Source",
-        view=found,
-        passes=[(one, stage_bars(one.stages)) for one in found.passes],
-        total=len(found.deployments),
+        view=view,
+        passes=[(record, stage_bars(record.stages)) for record in view.passes],
+        total=len(view.deployments),
         plan=plan,
         problem=problem,
-        errors=[one for one in found.source.findings if one.severity is Severity.ERROR][:100],
-        warnings=[one for one in found.source.findings if one.severity is not Severity.ERROR][:100],
+        errors=[finding for finding in view.source.findings if finding.severity is Severity.ERROR][:100],
+        warnings=[finding for finding in view.source.findings if finding.severity is not Severity.ERROR][:100],
     )
 
 
@@ -210,34 +210,34 @@ def events(
     severity: Annotated[str, Query(max_length=20)] = "",
     before: Annotated[int | None, Query(ge=0, le=1 << 62)] = None,
 ) -> Response:
-    """What happened, newest first."""
+    """Events, newest first."""
     filters = Filters(request, ("about", "severity", "before"))
     severity = filters.one_of("severity", SEVERITIES, severity)
-    wanted = EventsWanted(
+    query = EventsWanted(
         limit=ROWS + 1,
         before=before,
         about=about or None,
         severity=EventSeverity(severity) if severity else None,
     )
     with dependencies_of(request).store.read() as tx:
-        found = list_events(tx, wanted)
+        rows = list_events(tx, query)
     return render(
         request,
         "events.html",
         tab="Events",
-        events=found[:ROWS],
-        older=found[ROWS - 1].id if len(found) > ROWS else None,
+        events=rows[:ROWS],
+        older=rows[ROWS - 1].id if len(rows) > ROWS else None,
         before=before,
-        asked={"about": about, "severity": severity},
+        filters={"about": about, "severity": severity},
         severities=SEVERITIES,
-        odd=filters.odd,
+        filter_problems=filters.problems,
     )
 
 
-def _gone(request: Request, gone: DeletedDeployment, runs: list[RunView]) -> Response:
-    """The page of a deployment that left the repository: not found, but known."""
-    document = dependencies_of(request).document(gone.entry)
-    return render(request, "gone.html", tab="Deployments", status=404, gone=gone, document=document, runs=runs)
+def _deleted_page(request: Request, deleted: DeletedDeployment, runs: list[RunView]) -> Response:
+    """Render the page of a deleted deployment, with status 404."""
+    document = dependencies_of(request).document(deleted.entry)
+    return render(request, "gone.html", tab="Deployments", status=404, deleted=deleted, document=document, runs=runs)
 
 
 def _plan(request: Request) -> tuple[Preview | None, str | None]:
@@ -248,7 +248,7 @@ def _plan(request: Request) -> tuple[Preview | None, str | None]:
 
 
 def _calendar(view: DeploymentDetail, entry: InventoryEntry | None, now: datetime) -> FireCalendar | None:
-    """When it fires; None where nothing can."""
+    """Return the calendar of fire times; None if no schedule can fire."""
     deployment = None if entry is None else built(entry)
     after = fires_after(view.hold, now)
     if deployment is None or not deployment.schedules or deployment.suspend or after is None:

@@ -1,6 +1,7 @@
-"""What a page is asked for in its address. Nothing of it is ignored in silence: what can't be meant is said.
+"""Checks the query parameters of dashboard pages.
 
-A person who typed it, or kept an old address, gets the page without that part of the filter, and is told so.
+An unknown or invalid filter, for example in an old bookmark, is not an error: the page is shown without that filter,
+with a message that says so.
 """
 
 from collections.abc import Collection, Iterable
@@ -9,23 +10,23 @@ from fastapi import Request
 
 
 class Filters:
-    """The questions of one request; `odd` has a sentence for each that was not understood."""
+    """The filters of one request; `problems` has a sentence for each filter that was ignored."""
 
-    def __init__(self, request: Request, known: Collection[str]) -> None:
-        self.odd = [
-            f"There is no filter {name!r} here." for name in dict.fromkeys(request.query_params) if name not in known
+    def __init__(self, request: Request, names: Collection[str]) -> None:
+        self.problems = [
+            f"Unknown filter {name!r}." for name in dict.fromkeys(request.query_params) if name not in names
         ]
 
-    def one_of(self, name: str, offered: Iterable[str], asked: str) -> str:
-        """What was asked for if it is offered; nothing, if it is not or if nothing was asked."""
-        values = list(offered)
-        if asked and asked not in values:
-            self.odd.append(f"There is no {name} {asked!r}, only {', '.join(values)}.")
+    def one_of(self, name: str, choices: Iterable[str], value: str) -> str:
+        """Return the value if it is one of the choices, else an empty string."""
+        allowed = list(choices)
+        if value and value not in allowed:
+            self.problems.append(f"Unknown {name} {value!r}; use one of {', '.join(allowed)}.")
             return ""
-        return asked
+        return value
 
-    def page(self, asked: int, pages: int) -> int:
-        """The page that was asked for; the last one, if there are fewer."""
-        if asked > pages:
-            self.odd.append(f"There is no page {asked}: this is the last one.")
-        return min(asked, pages)
+    def page(self, number: int, pages: int) -> int:
+        """Return the page number, or that of the last page if there are fewer pages."""
+        if number > pages:
+            self.problems.append(f"Page {number} does not exist; this is the last page.")
+        return min(number, pages)

@@ -1,6 +1,7 @@
-"""Geometry of the run history of one deployment: how long each of the last runs took, and how it ended.
+"""Geometry of the run history chart of one deployment: duration and outcome of each of its last runs.
 
-Numbers and words only: the template draws them. Lengths across are in tenths of a bar, and stretch with the screen.
+Only coordinates and texts are computed here; the template draws them. A bar takes ten horizontal units (`STEP`), which
+stretch with the screen.
 """
 
 from collections.abc import Sequence
@@ -15,15 +16,15 @@ from controller.time_format import in_utc
 
 HEIGHT = 110
 STEP = 10
-LEAST_BARS = 30
+MIN_BARS = 30
 _BAR = 7
-_LEAST = 3.0
+_MIN_HEIGHT = 3.0
 _FAILED = frozenset(state.value for state in FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunBar:
-    """One run; `mark` if it failed, so that it is told by more than its colour."""
+    """One run. `mark` is set for failed runs, so that colour is not the only difference."""
 
     id: str
     x: int
@@ -36,9 +37,9 @@ class RunBar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """Oldest first. `top` is what the full height stands for; `middle_y` is where the median is.
+    """The chart, oldest run first. `top` is the duration at full height; `middle` and `middle_y` are the median.
 
-    While it `is_sparse` they stand at the right, and the left end stands for nothing.
+    While the chart `is_sparse`, the bars are aligned to the right and the left part is empty.
     """
 
     width: int
@@ -53,24 +54,24 @@ class History:
 
     @property
     def is_sparse(self) -> bool:
-        """Whether the bars leave room before the first."""
-        return len(self.bars) < LEAST_BARS
+        """Whether there are fewer runs than the chart has room for."""
+        return len(self.bars) < MIN_BARS
 
 
 def history_chart(runs: Sequence[RunView], now: datetime) -> History | None:
-    """A picture of these runs, given newest first; None without any that has begun."""
-    begun = [run for run in reversed(runs) if run.started_at is not None]
-    if not begun:
+    """Lay out runs, given newest first. Return None if no run has started."""
+    started = [run for run in reversed(runs) if run.started_at is not None]
+    if not started:
         return None
-    took = [_took(run, now) for run in begun]
-    highest = max(*took, 0.001) if len(took) > 1 else max(took[0], 0.001)
-    middle = median(took)
-    room = max(len(begun), LEAST_BARS)
+    durations = [_duration(run, now) for run in started]
+    highest = max(0.001, *durations)
+    middle = median(durations)
+    room = max(len(started), MIN_BARS)
     bars = tuple(
-        _bar(run, lasted, (room - len(begun) + index) * STEP, highest)
-        for index, (run, lasted) in enumerate(zip(begun, took, strict=True))
+        _bar(run, duration, (room - len(started) + index) * STEP, highest)
+        for index, (run, duration) in enumerate(zip(started, durations, strict=True))
     )
-    failed = sum(run.state in _FAILED for run in begun)
+    failed = sum(run.state in _FAILED for run in started)
     return History(
         width=room * STEP,
         height=HEIGHT,
@@ -78,26 +79,26 @@ def history_chart(runs: Sequence[RunView], now: datetime) -> History | None:
         top=seconds(highest),
         middle=seconds(middle),
         middle_y=round(HEIGHT - middle / highest * HEIGHT, 1),
-        first=begun[0].created_at,
-        last=begun[-1].created_at,
-        title=f"last {len(begun)} runs, {failed} failed; the longest took {seconds(highest)}",
+        first=started[0].created_at,
+        last=started[-1].created_at,
+        title=f"last {len(started)} runs, {failed} failed; the longest took {seconds(highest)}",
     )
 
 
-def _bar(run: RunView, lasted: float, x: int, highest: float) -> RunBar:
-    tall = round(max(_LEAST, lasted / highest * HEIGHT), 1)
+def _bar(run: RunView, duration: float, x: int, highest: float) -> RunBar:
+    height = round(max(_MIN_HEIGHT, duration / highest * HEIGHT), 1)
     state = run.state.replace("_", " ")
     return RunBar(
         id=run.id,
         x=x + (STEP - _BAR) // 2,
-        y=round(HEIGHT - tall, 1),
-        height=tall,
+        y=round(HEIGHT - height, 1),
+        height=height,
         tone=tone(run.state),
-        title=f"{state}, {seconds(lasted)}, {in_utc(run.created_at)}",
+        title=f"{state}, {seconds(duration)}, {in_utc(run.created_at)}",
         mark=run.state in _FAILED,
     )
 
 
-def _took(run: RunView, now: datetime) -> float:
+def _duration(run: RunView, now: datetime) -> float:
     assert run.started_at is not None
     return max(0.0, ((run.finished_at or now) - run.started_at).total_seconds())

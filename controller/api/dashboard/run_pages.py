@@ -1,4 +1,4 @@
-"""The pages of one run: what it did, and what differs from the last one that went well."""
+"""The pages of one run: its details and log, and the code changes since the last successful run."""
 
 from typing import Annotated
 
@@ -21,11 +21,11 @@ RunIdText = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]
 
 @router.get("/runs/{run_id}")
 def run(request: Request, run_id: RunIdText) -> Response:
-    """One run and its log."""
-    parts = dependencies_of(request)
-    now = parts.clock.now()
-    with parts.store.read() as tx:
-        view = run_detail(tx, run_id, now, parts.state.runs)
+    """One run: state, details, tasks, artifacts and log."""
+    dependencies = dependencies_of(request)
+    now = dependencies.clock.now()
+    with dependencies.store.read() as tx:
+        view = run_detail(tx, run_id, now, dependencies.state.runs)
         comparison = diff_runs(tx, view)
     return render(
         request,
@@ -35,23 +35,23 @@ def run(request: Request, run_id: RunIdText) -> Response:
         is_final=RunState(view.state).is_terminal,
         steps=steps(view),
         comparison=comparison,
-        picture=gantt(view.tasks, now),
-        labels={one.id: one.label for one in view.tasks},
-        has_trouble=any(tone(one.state) == "bad" for one in view.tasks),
+        chart=gantt(view.tasks, now),
+        labels={task.id: task.label for task in view.tasks},
+        has_failed_tasks=any(tone(task.state) == "bad" for task in view.tasks),
         zone_of=view.deployment,
     )
 
 
 @router.get("/runs/{run_id}/diff")
 def difference(request: Request, run_id: RunIdText) -> Response:
-    """The files of git that differ from those of the last run before it that succeeded."""
-    parts = dependencies_of(request)
-    with parts.store.read() as tx:
-        view = run_detail(tx, run_id, parts.clock.now())
+    """The files that differ between the commits of this run and of the last successful run before it."""
+    dependencies = dependencies_of(request)
+    with dependencies.store.read() as tx:
+        view = run_detail(tx, run_id, dependencies.clock.now())
         comparison = diff_runs(tx, view)
     changes = CodeChanges()
     if comparison is not None and not comparison.same_revision:
-        changes = parts.code_changes(view.revision, comparison.earlier.revision)
+        changes = dependencies.code_changes(view.revision, comparison.earlier.revision)
     return render(
         request, "diff.html", tab="Runs", view=view, comparison=comparison, changes=changes, zone_of=view.deployment
     )

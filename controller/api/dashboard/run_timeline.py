@@ -1,4 +1,4 @@
-"""The way of a run through its states, one line each in the order of time: for its page."""
+"""The history of a run as a list of steps in time order, for the page of the run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,45 +9,50 @@ from controller.queries.events import RunDetail
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What happened when; `state` is the state that the run or its attempt was in from then on, if that is one."""
+    """One step: what happened and when. `state` is that of the run or attempt from then on; it selects the glyph."""
 
     state: str
-    words: str
+    text: str
     at: datetime | None
     detail: str = ""
 
 
 def steps(view: RunDetail) -> list[Step]:
-    """Due, created, each attempt, and the end."""
+    """Return the steps of a run: due, created, the start and end of each attempt, finished."""
     return list(_steps(view))
 
 
 def _steps(view: RunDetail) -> Iterator[Step]:
     if view.scheduled_for is not None:
-        yield Step(state="scheduled", words="due", at=view.scheduled_for)
+        yield Step(state="scheduled", text="due", at=view.scheduled_for)
     yield Step(
-        state="pending", words=_ASKED.get(view.trigger, "created"), at=view.created_at, detail=view.waiting or ""
+        state="pending", text=_CREATED.get(view.trigger, "created"), at=view.created_at, detail=view.waiting or ""
     )
-    many = view.attempts > 1
-    for one in view.history:
-        name = f"attempt {one.number} of {view.attempts} " if many else ""
-        if one.started_at is not None:
-            yield Step(state="running", words=f"{name}started", at=one.started_at)
-        if one.finished_at is not None and (many or view.finished_at is None):
-            yield Step(state=one.state, words=f"{name}{_said(one.state)}", at=one.finished_at, detail=one.reason or "")
+    has_retries = view.attempts > 1
+    for attempt in view.history:
+        name = f"attempt {attempt.number} of {view.attempts} " if has_retries else ""
+        if attempt.started_at is not None:
+            yield Step(state="running", text=f"{name}started", at=attempt.started_at)
+        if attempt.finished_at is not None and (has_retries or view.finished_at is None):
+            yield Step(
+                state=attempt.state,
+                text=f"{name}{_readable(attempt.state)}",
+                at=attempt.finished_at,
+                detail=attempt.reason or "",
+            )
     if view.finished_at is not None:
-        yield Step(state=view.state, words=_said(view.state), at=view.finished_at, detail=view.reason or "")
+        yield Step(state=view.state, text=_readable(view.state), at=view.finished_at, detail=view.reason or "")
     elif view.not_before is not None and view.state in ("pending", "retrying"):
-        yield Step(state=view.state, words="starts not before", at=view.not_before)
+        yield Step(state=view.state, text="starts no earlier than", at=view.not_before)
 
 
-def _said(state: str) -> str:
+def _readable(state: str) -> str:
     return state.replace("_", " ")
 
 
-_ASKED = {
-    "schedule": "created by its schedule",
-    "manual": "asked for by hand",
-    "backfill": "created by a backfill",
-    "retry": "asked for again",
+_CREATED = {
+    "schedule": "triggered by schedule",
+    "manual": "triggered manually",
+    "backfill": "triggered by backfill",
+    "retry": "triggered by retry",
 }

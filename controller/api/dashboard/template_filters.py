@@ -1,4 +1,4 @@
-"""How values look on a page: times, durations, revisions. Templates use these as filters."""
+"""Template filters that format values for pages: times, durations, revisions, JSON."""
 
 import json
 import re
@@ -16,7 +16,7 @@ _TONES = {
     "good": frozenset({"succeeded", "Healthy", "Synced", "True"}),
     "bad": frozenset({"failed", "timed_out", "crashed", "Degraded", "Invalid", "error", "False"}),
     "busy": frozenset({"running", "Running", "retrying", "pending"}),
-    "odd": frozenset({"OutOfSync", "warning", "cancelled", "Suspended", "held", "suspended in git"}),
+    "warn": frozenset({"OutOfSync", "warning", "cancelled", "Suspended", "held", "suspended in git"}),
 }
 _GLYPHS = {"succeeded": "✓", "running": "●", "retrying": "↻", "pending": "○", "scheduled": "○", "cancelled": "⊘"}
 _RUN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -24,13 +24,13 @@ _REVISION = re.compile(r"([\w./-]+@)sha(?:1|256):([0-9a-f]{9})[0-9a-f]{20,}")
 _REORDERS = re.compile("[\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _SHORT, _IN_TENTHS = 0.1, 10
 _LINE = 64
-_DEEPEST = 30
-_MOST_CHARACTERS, _MOST_LINES = 600, 15
-_ALL_CHARACTERS, _ALL_LINES, _BRIEF = 20_000, 200, 500
+_MAX_INDENTED_DEPTH = 30
+_LONG_CHARACTERS, _LONG_LINES = 600, 15
+_MAX_CHARACTERS, _MAX_LINES, _MAX_BRIEF = 20_000, 200, 500
 
 
 def when(moment: datetime | None, zone: str | None = None, empty: str = "-") -> Markup:
-    """A time in the deployment's `zone`, or in UTC. A browser that runs scripts shows it in its own zone instead."""
+    """Render a time in `zone`, by default UTC. With scripts enabled, browsers show it in the viewer's zone instead."""
     if moment is None:
         return Markup("<span class=muted>{}</span>").format(empty)
     text = shown(moment, ZoneInfo(zone) if zone else UTC)
@@ -38,13 +38,13 @@ def when(moment: datetime | None, zone: str | None = None, empty: str = "-") -> 
 
 
 def at(moment: datetime, zone: str) -> Markup:
-    """The same by the clock alone, for a place that says the day; in `zone` until a browser shows it in its own."""
+    """Render the time of day only, where the day is shown elsewhere. Time zones as in `when`."""
     text = f"{moment.astimezone(ZoneInfo(zone)):%H:%M}"
     return Markup('<time datetime="{}" data-zone="{}" data-clock>{}</time>').format(utc(moment), zone, text)
 
 
 def lasted(start: datetime | None, end: datetime | None) -> Markup:
-    """How long something took; while it goes on the browser counts."""
+    """Render a duration. Without an `end`, a script counts the seconds since `start`."""
     if start is None:
         return Markup("<span class=muted>-</span>")
     if end is None:
@@ -53,7 +53,7 @@ def lasted(start: datetime | None, end: datetime | None) -> Markup:
 
 
 def seconds(count: float) -> str:
-    """`0.4 ms`, `35 ms`, `0.35 s`, `12 s`, `3 min 5 s`, `2 h 4 min`, `3 d 2 h`."""
+    """Format a duration in seconds: `0.4 ms`, `35 ms`, `0.35 s`, `12 s`, `3 min 5 s`, `2 h 4 min`, `3 d 2 h`."""
     if count == 0:
         return "0 s"
     if count < _SHORT:
@@ -69,7 +69,7 @@ def seconds(count: float) -> str:
 
 
 def short(revision: str | None) -> str:
-    """`main@1a2b3c4d5` of a revision."""
+    """Shorten a revision, for example to `main@1a2b3c4d5`."""
     if not revision:
         return "-"
     label, _, commit = revision.rpartition(":")
@@ -77,76 +77,76 @@ def short(revision: str | None) -> str:
     return f"{name}@{commit[:9]}" if name else commit[:9]
 
 
-def tone(word: object) -> str:
-    """The class of a word that says how it goes."""
-    text = str(word)
-    return next((name for name, words in _TONES.items() if text in words), "plain")
+def tone(status: object) -> str:
+    """Return the CSS class for a state, sync, health, severity or condition status."""
+    text = str(status)
+    return next((name for name, statuses in _TONES.items() if text in statuses), "plain")
 
 
 def glyph(state: object) -> str:
-    """A sign for a state, so that it is told by more than its colour."""
+    """Return a symbol for a state, so that colour is not the only difference."""
     return _GLYPHS.get(str(state)) or {"bad": "✕", "good": "✓"}.get(tone(state), "-")
 
 
 def linked(text: str) -> Markup:
-    """A message with its runs as links, and its revisions in short."""
-    brief = _REVISION.sub(lambda found: f"{found[1]}{found[2]}", text)
+    """Escape a message, link the run ids in it, and shorten the revisions."""
+    brief = _REVISION.sub(lambda match: f"{match[1]}{match[2]}", text)
     return Markup(
-        _RUN.sub(lambda found: f'<a class="mono" href="/runs/{found[0]}">{found[0][-12:]}</a>', escape(brief))
+        _RUN.sub(lambda match: f'<a class="mono" href="/runs/{match[0]}">{match[0][-12:]}</a>', escape(brief))
     )
 
 
 def pretty(value: Any) -> str:
-    """JSON for people: what fits on a line is on one."""
-    return _laid_out(to_json(value), 0)
+    """Format a value as indented JSON; an object or array that fits on one line is not broken up."""
+    return _indented(to_json(value), 0)
 
 
-def _laid_out(value: Any, indent: int) -> str:
+def _indented(value: Any, indent: int) -> str:
     line = compact(value)
     if (
         len(line) + indent <= _LINE
-        or indent > 2 * _DEEPEST
+        or indent > 2 * _MAX_INDENTED_DEPTH
         or not isinstance(value, Mapping | list | tuple)
         or not value
     ):
         return line
     inner = " " * (indent + 2)
     if isinstance(value, Mapping):
-        parts = [f"{inner}{compact(key)}: {_laid_out(one, indent + 2)}" for key, one in value.items()]
+        parts = [f"{inner}{compact(key)}: {_indented(item, indent + 2)}" for key, item in value.items()]
         return "{\n" + ",\n".join(parts) + f"\n{' ' * indent}}}"
-    return "[\n" + ",\n".join(f"{inner}{_laid_out(one, indent + 2)}" for one in value) + f"\n{' ' * indent}]"
+    return "[\n" + ",\n".join(f"{inner}{_indented(item, indent + 2)}" for item in value) + f"\n{' ' * indent}]"
 
 
 def compact(value: Any) -> str:
-    """JSON on one line; what would reorder a text on a screen is escaped, as the log has it."""
+    """Format a value as JSON on one line. Bidirectional control characters are escaped, as in the log."""
     text = json.dumps(to_json(value), ensure_ascii=False)
-    return _REORDERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _REORDERS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def beginning(text: str) -> str:
-    """As much of a long text as a page shows."""
-    return "\n".join(text[:_ALL_CHARACTERS].split("\n")[:_ALL_LINES])
+    """Return the part of a long text that pages show: at most 200 lines and 20,000 characters."""
+    return "\n".join(text[:_MAX_CHARACTERS].split("\n")[:_MAX_LINES])
 
 
 def cut(text: str) -> str:
-    """In words, how much of it that is; nothing if it is the whole."""
-    shown = beginning(text)
-    if shown == text:
+    """Describe how `beginning` shortens the text; return an empty string if it does not."""
+    visible = beginning(text)
+    if visible == text:
         return ""
     lines = text.count("\n") + 1
-    if lines > _ALL_LINES:
-        return f"The first {shown.count(chr(10)) + 1:,} of {lines:,} lines"
-    return f"The first {len(shown):,} of {len(text):,} characters"
+    if lines > _MAX_LINES:
+        return f"Showing the first {visible.count(chr(10)) + 1:,} of {lines:,} lines"
+    return f"Showing the first {len(visible):,} of {len(text):,} characters"
 
 
 def brief(text: str) -> str:
-    """A text in a row of others."""
-    return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}…"
+    """Shorten a text for a list to 500 characters."""
+    return text if len(text) <= _MAX_BRIEF else f"{text[:_MAX_BRIEF]}…"
 
 
 def is_long(text: str) -> bool:
-    """Whether it is too long to be shown without a box that scrolls."""
-    return len(text) > _MOST_CHARACTERS or text.count("\n") >= _MOST_LINES
+    """Return whether a text needs a box that scrolls."""
+    return len(text) > _LONG_CHARACTERS or text.count("\n") >= _LONG_LINES
 
 
 FILTERS = {

@@ -1,4 +1,4 @@
-"""Templates to pages, and the files beside them. Everything is loaded from this folder once, by name."""
+"""Renders the Jinja templates and loads the static files. Both are read from this folder once and cached."""
 
 from functools import cache
 from http import HTTPStatus
@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from controller import __version__
 from controller.api.dashboard.artifact_views import markdown
 from controller.api.dashboard.template_filters import FILTERS, lasted
-from controller.api.http.responses import dependencies_of, tagged
+from controller.api.http.responses import dependencies_of, response_with_etag
 from controller.model.findings import Severity
 from controller.queries.deployment_cache import DeploymentCache
 from controller.store import source_status
@@ -27,8 +27,8 @@ _TYPES = {
 
 @cache
 def environment() -> Environment:
-    """Escapes everything, and knows no undefined names."""
-    made = Environment(
+    """Return the Jinja environment: all values are escaped, and undefined names are errors."""
+    jinja = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -36,14 +36,14 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters.update(FILTERS, markdown=markdown)
-    made.globals.update(lasted=lasted, version=__version__)
-    return made
+    jinja.filters.update(FILTERS, markdown=markdown)
+    jinja.globals.update(lasted=lasted, version=__version__)
+    return jinja
 
 
 @cache
 def assets() -> dict[str, tuple[bytes, str]]:
-    """The scripts, styles and pictures by their names."""
+    """Return the content and media type of each script, style sheet and image, by file name."""
     return {
         path.name: (path.read_bytes(), _TYPES[path.suffix])
         for path in (HERE / "static").iterdir()
@@ -54,19 +54,26 @@ def assets() -> dict[str, tuple[bytes, str]]:
 def render(
     request: Request, template: str, *, tab: str, zone_of: str = "", status: int = 200, **values: Any
 ) -> Response:
-    """A page of the dashboard, with an entity tag; `zone_of` is the deployment in whose zone its times are told too."""
-    parts = dependencies_of(request)
-    with parts.store.read() as tx:
+    """Render a page with the common frame, and with an ETag if the status is 200.
+
+    `zone_of` names the deployment whose time zone the tooltips of times show.
+    """
+    dependencies = dependencies_of(request)
+    with dependencies.store.read() as tx:
         source = source_status.find(tx)
-    ready = next((one for one in source.conditions if one.type.value == "Ready"), None) if source else None
+    ready = (
+        next((condition for condition in source.conditions if condition.type.value == "Ready"), None)
+        if source
+        else None
+    )
     zones = Zones(request.app.state.board)
-    bad_files = {one.file for one in source.findings if one.severity is Severity.ERROR} if source else set()
+    errors = [finding for finding in source.findings if finding.severity is Severity.ERROR] if source else []
     frame = {
         "source_status": source,
         "ready": ready,
-        "bad_files": len(bad_files),
-        "repo": str(parts.location.repo),
-        "environment": parts.location.environment,
+        "invalid_files": len({finding.file for finding in errors}),
+        "repo": str(dependencies.location.repo),
+        "environment": dependencies.location.environment,
         "zones": zones,
         "zone": zones.get(zone_of),
     }
@@ -74,22 +81,22 @@ def render(
     text = environment().get_template(template).render(context)
     if status != HTTPStatus.OK:
         return HTMLResponse(text.encode("utf-8", "backslashreplace"), status)
-    return tagged(request, text.encode("utf-8", "backslashreplace"), "text/html; charset=utf-8")
+    return response_with_etag(request, text.encode("utf-8", "backslashreplace"), "text/html; charset=utf-8")
 
 
 class Zones:
-    """The time zone of a deployment by its name: that of its first schedule; empty without one."""
+    """The time zones of deployments. The zone of a deployment is that of its first schedule."""
 
     def __init__(self, board: DeploymentCache) -> None:
         board.deployments()
         self._board = board
 
     def get(self, name: str | None) -> str:
-        """Of another name, none."""
+        """Return the time zone of a deployment; an empty string if it has no schedule or is unknown."""
         schedules = self._board.schedules(name or "")
         return schedules[0].timezone if schedules else ""
 
 
 def bare(template: str, status: int = 200, **values: Any) -> Response:
-    """A page without the frame of the dashboard."""
+    """Render a page without the common frame: login and errors."""
     return HTMLResponse(environment().get_template(template).render(values), status)

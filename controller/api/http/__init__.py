@@ -1,4 +1,4 @@
-"""The HTTP API: who may use it (`security_middleware`, `credentials`), its endpoints (`routes`), and the server.
+"""The HTTP API: access control (`security_middleware`, `credentials`), endpoints (`routes`), and the server.
 
-The only folder, with `dashboard`, that knows FastAPI and uvicorn. It is imported when it is served and not before.
+Only this package and `dashboard` use FastAPI and uvicorn. They are imported when the first connection arrives.
 """

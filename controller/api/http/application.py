@@ -1,4 +1,4 @@
-"""The application: all routes, our errors as problem details, and the document that describes them (OpenAPI 3.1)."""
+"""Builds the FastAPI application: routes, error handlers that return problem details, and the OpenAPI 3.1 document."""
 
 import logging
 from http import HTTPStatus
@@ -24,26 +24,26 @@ from controller.queries.deployment_cache import DeploymentCache
 
 log = logging.getLogger(__name__)
 
-DESCRIPTION = """What `controller` shows and does, over HTTP. JSON is that of `controller … -o json`.
+DESCRIPTION = """The HTTP API of `controller`. Its JSON is the same as that of `controller … -o json`.
 
-Send `Authorization: Bearer TOKEN`; the token is in the file `token` of the state directory. Errors are RFC 9457 problem
-details. Lists are pages: `next` is the `cursor` of the next one. Answers to GET have an `ETag`."""
+Send `Authorization: Bearer TOKEN`; the token is in the file `token` in the state directory. Errors are RFC 9457 problem
+details. Lists are paginated: pass `next` as the `cursor` of the next request. Responses to GET have an `ETag`."""
 
 STRICT = (reconcile.router, deployments.router, runs.router, events.router)
 API = (health.router, *STRICT)
 PAGES = (login_page.router, pages.router, run_pages.router)
 
 
-def make_application(parts: Dependencies, board: DeploymentCache, hosts: frozenset[str]) -> ASGIApp:
-    """Everything that is served, behind its gate."""
-    routes = HeadMiddleware(make_routes(parts, board))
+def make_application(dependencies: Dependencies, board: DeploymentCache, hosts: frozenset[str]) -> ASGIApp:
+    """Return the complete ASGI application, including the security middleware."""
+    routes = HeadMiddleware(make_routes(dependencies, board))
     return SecurityMiddleware(
-        routes, hosts=hosts, credentials=parts.credentials, cookie=parts.cookie, clock=parts.clock
+        routes, hosts=hosts, credentials=dependencies.credentials, cookie=dependencies.cookie, clock=dependencies.clock
     )
 
 
-def make_routes(parts: Dependencies | None, board: DeploymentCache | None) -> FastAPI:
-    """The routes without the gate; without parts only to be described."""
+def make_routes(dependencies: Dependencies | None, board: DeploymentCache | None) -> FastAPI:
+    """Return the routes without the middleware; without dependencies only to generate the OpenAPI document."""
     app = FastAPI(
         title="controller",
         version=__version__,
@@ -54,80 +54,80 @@ def make_routes(parts: Dependencies | None, board: DeploymentCache | None) -> Fa
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.parts, app.state.board = parts, board
+    app.state.dependencies, app.state.board = dependencies, board
     for router in API:
         app.include_router(router, dependencies=[Depends(strict_query.check)] if router in STRICT else [])
     for router in PAGES:
         app.include_router(router, include_in_schema=False)
-    app.add_exception_handler(ControllerError, _ours)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _internal)
-    plain = app.openapi
-    app.openapi = lambda: _described(app, plain)  # type: ignore[method-assign]
+    app.add_exception_handler(ControllerError, _controller_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _internal_error)
+    generate = app.openapi
+    app.openapi = lambda: _openapi(app, generate)  # type: ignore[method-assign]
     return app
 
 
-def _described(app: FastAPI, plain: Any) -> dict[str, Any]:
-    """FastAPI's description, with what the gate asks for and what every route may answer."""
+def _openapi(app: FastAPI, generate: Any) -> dict[str, Any]:
+    """Return FastAPI's document, extended by the security scheme and the problem response of every route."""
     if app.openapi_schema is None:
-        document: dict[str, Any] = plain()
-        parts = document.setdefault("components", {})
-        parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        schemas = parts.setdefault("schemas", {})
+        document: dict[str, Any] = generate()
+        components = document.setdefault("components", {})
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        schemas = components.setdefault("schemas", {})
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
-        found = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas.update(found.pop("$defs", {}))
-        schemas["Problem"] = found
+        problem_schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(problem_schema.pop("$defs", {}))
+        schemas["Problem"] = problem_schema
         document["security"] = [{"token": []}]
         reference = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
         for path, item in document["paths"].items():
             for operation in item.values():
                 operation["responses"].pop("422", None)
-                operation["responses"]["default"] = {"description": "A problem (RFC 9457)", "content": reference}
+                operation["responses"]["default"] = {"description": "Problem details (RFC 9457)", "content": reference}
                 if path == "/healthz":
                     operation["security"] = []
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _told(request: Request, answer: Response, detail: str, hint: str | None = None) -> Response:
-    """The problem, or for a person a page that says so."""
+def _error_response(request: Request, response: Response, detail: str, hint: str | None = None) -> Response:
+    """Return the problem details, or an error page if a browser requested a page."""
     is_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
     if not is_page or request.url.path.startswith("/api/"):
-        return answer
-    status = answer.status_code
+        return response
+    status = response.status_code
     return bare("error.html", status, title=f"{status} {HTTPStatus(status).phrase}", detail=detail, hint=hint)
 
 
-async def _ours(request: Request, error: Exception) -> Response:
+async def _controller_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ControllerError)
-    return _told(request, problem_of(error), error.message, error.hint)
+    return _error_response(request, problem_of(error), error.message, error.hint)
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
+async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults: list[dict[str, Any]] = [
-        {"code": str(one["type"]), "message": str(one["msg"]), "path": list(one["loc"]), "hint": None}
-        for one in error.errors()[:20]
+        {"code": str(item["type"]), "message": str(item["msg"]), "path": list(item["loc"]), "hint": None}
+        for item in error.errors()[:20]
     ]
-    first = "; ".join(f"{' '.join(map(str, one['path']))}: {one['message']}" for one in faults)
-    return _told(request, problem(422, "Usage", first[:500], errors=faults), first[:500])
+    detail = "; ".join(f"{' '.join(map(str, fault['path']))}: {fault['message']}" for fault in faults)[:500]
+    return _error_response(request, problem(422, "Usage", detail, errors=faults), detail)
 
 
-async def _http(request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     reasons = {404: "NotFound", 405: "MethodNotAllowed", 400: "BadRequest", 415: "UnsupportedMediaType", 422: "Usage"}
     allowed = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
     headers = {name: "GET, HEAD" if value == "GET" else value for name, value in allowed.items()}
     reason = reasons.get(error.status_code, "Refused")
-    answer = problem(error.status_code, reason, str(error.detail), headers=headers)
-    return _told(request, answer, str(error.detail))
+    response = problem(error.status_code, reason, str(error.detail), headers=headers)
+    return _error_response(request, response, str(error.detail))
 
 
-async def _internal(request: Request, error: Exception) -> Response:
-    log.error("A request failed", exc_info=error, extra={"path": request.url.path})
+async def _internal_error(request: Request, error: Exception) -> Response:
+    log.error("Request failed", exc_info=error, extra={"path": request.url.path})
     detail = f"internal error: {type(error).__name__}"
-    hint = "This is a fault of controller; its log says more. Please report it."
-    return _told(request, problem(500, "Internal", detail, hint=hint), detail, hint)
+    hint = "This is a bug in controller. See its log for details, and please report it."
+    return _error_response(request, problem(500, "Internal", detail, hint=hint), detail, hint)

@@ -1,8 +1,8 @@
-"""Who may use the HTTP API: the bearer of the token, and browsers that have logged in. `security_middleware` asks.
+"""Authenticates API clients by the token, and browsers by a session. Used by `security_middleware` and the login page.
 
-The token lies in the state directory for the operator; it is compared by its hash, which is kept beside it. A session
-is signed with a key that comes from the token, so that it outlives a restart and ends when the token is replaced. Those
-that were ended by hand are kept, without their signatures, until they would have expired.
+The file `token` in the state directory holds the token; the controller compares hashes, and stores the hash in
+`token.sha256`. Sessions are signed with a key derived from the token, so they survive a restart and end when the token
+is replaced. The sessions of users who logged out are recorded, without their signatures, until they would have expired.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ log = logging.getLogger(__name__)
 
 CODE_LIFE = timedelta(minutes=10)
 SESSION_LIFE = timedelta(days=7)
-_MOST_CODES = 20
+_MAX_CODES = 20
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43,256}")
 _CLAIM = re.compile(r"[0-9]{1,12}\.[A-Za-z0-9_-]{22}")
 _SESSION = re.compile(r"([0-9]{1,12})\.([A-Za-z0-9_-]{22})\.([0-9a-f]{64})")
 
 
 class Credentials:
-    """Safe to use from several threads."""
+    """The token, one-time codes and sessions. Thread-safe."""
 
     def __init__(self, directory: Path, clock: Clock) -> None:
         self._clock = clock
@@ -37,25 +37,25 @@ class Credentials:
         self._codes: dict[str, datetime] = {}
         self._digest = _load(directory / "token", directory / "token.sha256")
         self._key = hashlib.sha256(b"session:" + self._digest.encode()).digest()
-        self._kept = directory / "sessions.ended"
-        self._ended = _claims(self._kept)
+        self._ended_file = directory / "sessions.ended"
+        self._ended = _read_ended(self._ended_file)
 
     def is_token(self, text: str) -> bool:
-        """Whether this is the token; takes as long whatever it is."""
+        """Return whether this is the token, in constant time."""
         return hmac.compare_digest(_hash(text), self._digest)
 
     def new_code(self) -> str:
-        """A code that opens one session, within ten minutes."""
+        """Create a code that opens one session within ten minutes (`CODE_LIFE`)."""
         code = secrets.token_urlsafe(32)
         now = self._clock.now()
         with self._lock:
-            alive = {known: end for known, end in self._codes.items() if end > now}
-            self._codes = dict(list(alive.items())[-(_MOST_CODES - 1) :])
+            valid = {digest: end for digest, end in self._codes.items() if end > now}
+            self._codes = dict(list(valid.items())[-(_MAX_CODES - 1) :])
             self._codes[_hash(code)] = now + CODE_LIFE
         return code
 
     def redeem(self, text: str) -> bool:
-        """Whether this is the token, or a code that nobody has used yet; then it is used now."""
+        """Return whether this is the token or an unused code; a code is used up by this call."""
         if self.is_token(text):
             return True
         with self._lock:
@@ -63,20 +63,20 @@ class Credentials:
         return end is not None and end > self._clock.now()
 
     def new_session(self) -> str:
-        """The value of a session's cookie."""
+        """Return the cookie value of a new session."""
         end = int((self._clock.now() + SESSION_LIFE).timestamp())
         claim = f"{end}.{secrets.token_urlsafe(16)}"
         return f"{claim}.{self._sign(claim)}"
 
     def is_session(self, value: str) -> bool:
-        """Whether this cookie is one of ours, and neither expired nor ended."""
-        found = _SESSION.fullmatch(value)
-        if found is None or not hmac.compare_digest(self._sign(f"{found[1]}.{found[2]}"), found[3]):
+        """Return whether this cookie value is a valid session that has neither expired nor ended."""
+        match = _SESSION.fullmatch(value)
+        if match is None or not hmac.compare_digest(self._sign(f"{match[1]}.{match[2]}"), match[3]):
             return False
-        return int(found[1]) > self._clock.now().timestamp() and f"{found[1]}.{found[2]}" not in self._ended
+        return int(match[1]) > self._clock.now().timestamp() and f"{match[1]}.{match[2]}" not in self._ended
 
     def end_session(self, value: str) -> None:
-        """This cookie opens nothing any more, also after a restart."""
+        """Invalidate a session permanently, also across restarts."""
         if not self.is_session(value):
             return
         now = self._clock.now().timestamp()
@@ -84,11 +84,11 @@ class Credentials:
             claims = {*self._ended, value.rpartition(".")[0]}
             self._ended = {claim for claim in claims if int(claim.partition(".")[0]) > now}
             try:
-                _write(self._kept, "\n".join(sorted(self._ended)))
+                _write(self._ended_file, "\n".join(sorted(self._ended)))
             except OSError as error:
                 log.warning(
-                    "A logout can't be written down: it holds until the controller is restarted",
-                    extra={"file": str(self._kept), "error": error.strerror},
+                    "Cannot record a logout: the session becomes valid again when the controller restarts",
+                    extra={"file": str(self._ended_file), "error": error.strerror},
                 )
 
     def _sign(self, claim: str) -> str:
@@ -100,49 +100,52 @@ def _hash(text: str) -> str:
 
 
 def _load(token: Path, digest: Path) -> str:
-    """The hash of the token: of the file that the operator has, else as it was kept, else of a new one."""
+    """Return the hash of the token: from the token file, else from the hash file, else of a new token.
+
+    Raises StateError.
+    """
     try:
         if token.exists():
             text = token.read_text(encoding="ascii", errors="replace").strip()
             if not _TOKEN.fullmatch(text):
                 raise StateError(
-                    f"{token} holds no token.",
-                    hint="It needs 43 or more of A-Z a-z 0-9 - _; or delete it for a new one.",
+                    f"{token} does not contain a valid token.",
+                    hint="Write 43 or more characters of A-Z a-z 0-9 - _ to it, or delete it to get a new token.",
                 )
-            found = _hash(text)
+            current = _hash(text)
         elif digest.exists():
             return digest.read_text(encoding="ascii").strip()
         else:
             text = secrets.token_urlsafe(32)
-            found = _hash(text)
+            current = _hash(text)
             _write(token, text)
-        if not digest.exists() or digest.read_text(encoding="ascii").strip() != found:
-            _write(digest, found)
+        if not digest.exists() or digest.read_text(encoding="ascii").strip() != current:
+            _write(digest, current)
     except (OSError, UnicodeDecodeError) as error:
-        raise StateError(f"The token in {token.parent} can't be used: {error}.") from error
-    return found
+        raise StateError(f"Cannot use the token in {token.parent}: {error}.") from error
+    return current
 
 
-def _claims(path: Path) -> set[str]:
-    """The sessions that were ended. What stands there and is none is passed over."""
+def _read_ended(path: Path) -> set[str]:
+    """Read the sessions that were ended, ignoring invalid lines. Raises StateError."""
     try:
         lines = path.read_text(encoding="ascii", errors="replace").splitlines()
     except FileNotFoundError:
         return set()
     except OSError as error:
-        raise StateError(f"{path} can't be read: {error.strerror}.") from error
+        raise StateError(f"Cannot read {path}: {error.strerror}.") from error
     return {line for line in lines if _CLAIM.fullmatch(line)}
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all, and on disk afterwards."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    """Replace the file atomically and sync it to disk."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as stream:
         stream.write(text + "\n")
         stream.flush()
         os.fsync(stream.fileno())
-    beside.replace(path)
+    temporary.replace(path)
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(directory)

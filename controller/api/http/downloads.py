@@ -1,6 +1,6 @@
-"""A whole log as a download: read from its files piece by piece while it is sent, so that its length costs no memory.
+"""Sends a whole log as a download, read from its files in pieces, so that its length does not affect memory use.
 
-The route of raw logs answers with `download`.
+Called by the route of raw logs in `controller.api.http.routes.runs`.
 """
 
 import hashlib
@@ -13,19 +13,22 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
 
 from controller.api.http.head_middleware import is_head
-from controller.api.http.responses import entity_headers, is_known
+from controller.api.http.responses import entity_headers, is_not_modified
 from controller.queries.run_logs import measured, part
 
 PIECE_BYTES = 1 << 18
 
 
 def download(request: Request, files: list[Path], name: str) -> Response:
-    """These files in a row, as long as they are now. Reads when it is sent, in other threads than the server's."""
+    """Return a response that sends these files one after another, at their current sizes.
+
+    They are read in worker threads while the response is sent.
+    """
     sizes = measured(files)
-    # By their sizes and times: to read them for a tag would cost as much as to send them.
-    seen = repr([(path.parent.name, size, _changed(path)) for path, size in sizes]).encode()
-    headers = entity_headers(hashlib.sha256(seen))
-    if is_known(request, headers):
+    # The tag is made from sizes and times: hashing the contents would cost as much as sending them.
+    identity = repr([(path.parent.name, size, _modified(path)) for path, size in sizes]).encode()
+    headers = entity_headers(hashlib.sha256(identity))
+    if is_not_modified(request, headers):
         return Response(status_code=304, headers=headers)
     total = sum(size for _, size in sizes)
     headers |= {"content-disposition": f'attachment; filename="{name}"', "content-length": str(total)}
@@ -35,19 +38,19 @@ def download(request: Request, files: list[Path], name: str) -> Response:
 
 
 class _Download(StreamingResponse):
-    """Breaks the connection off if less comes than was announced: nobody is to take a part for the whole."""
+    """Closes the connection if the files are shorter than announced: a client must not take a part for the whole."""
 
     def __init__(self, pieces: AsyncGenerator[bytes], total: int, headers: dict[str, str]) -> None:
         super().__init__(pieces, headers=headers, media_type=_TYPE)
         self._pieces = pieces
-        self._left = total
+        self._remaining = total
 
     async def stream_response(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         async for piece in self._pieces:
-            self._left -= len(piece)
+            self._remaining -= len(piece)
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-        if not self._left:
+        if not self._remaining:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
@@ -58,10 +61,10 @@ async def _pieces(sizes: list[tuple[Path, int]]) -> AsyncGenerator[bytes]:
         yield piece
 
 
-def _changed(path: Path) -> int:
+def _modified(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
-    except OSError:  # it was forgotten just now
+    except OSError:  # it was deleted in the meantime
         return 0
 
 

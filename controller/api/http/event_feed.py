@@ -1,6 +1,6 @@
-"""What is written down, read once for all who listen: one look at the state, however many streams there are.
+"""Reads new events from the state once and distributes them to all event streams.
 
-`Streams` counts the listeners; this knows what they are told. Used on the server's thread.
+One task polls the state, however many streams are open. `Streams` limits their number. Used on the server's thread.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from itertools import takewhile
 
 from starlette.concurrency import run_in_threadpool
 
-from controller.api.http.sse import BEAT_SECONDS, Streams, message
+from controller.api.http.sse import HEARTBEAT_SECONDS, Streams, message
 from controller.errors import StateError
 from controller.queries.events import new_events
 from controller.store import Store
@@ -21,12 +21,12 @@ from controller.store.commit_counter import CommitCounter
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 100
-_REMEMBERED = 1000
+_BATCH = 100
+_BUFFERED = 1000
 
 
 class EventFeed:
-    """Events as messages, and a `change` after anything else was written down."""
+    """Events as messages, and a `change` message after every other change of the state."""
 
     def __init__(self, store: Store, changes: CommitCounter, streams: Streams) -> None:
         self._store = store
@@ -37,44 +37,44 @@ class EventFeed:
         self._is_ready = asyncio.Event()
         self._turn = asyncio.Event()
         self._turns = 0
-        self._last = self._known_after = 0
-        self._recent: deque[tuple[int, bytes]] = deque(maxlen=_REMEMBERED)
+        self._last = self._buffered_after = 0
+        self._recent: deque[tuple[int, bytes]] = deque(maxlen=_BUFFERED)
 
-    async def listen(self, last: int | None) -> AsyncGenerator[bytes]:
-        """What comes after the event of this number, by default the newest; empty ones while nothing comes.
+    async def subscribe(self, last: int | None) -> AsyncGenerator[bytes]:
+        """Yield the messages after event `last`, by default after the newest; empty ones as a heartbeat.
 
-        Ends when the server does, and when the state can't be read.
+        Ends when the server stops, and when the state cannot be read.
         """
         self._listeners += 1
         try:
-            watcher = await self._watched()
-            # A number beyond the newest is of another state: nothing that comes would be after it.
+            watcher = await self._started_watcher()
+            # A number beyond the newest comes from another state database: no event would ever follow it.
             last = self._last if last is None else min(last, self._last)
-            # What is written down already comes first, also what the watcher will find at its next look.
-            while found := await run_in_threadpool(self._read, last):
-                for number, body in found:
+            # Send the recorded events first, including those that the watcher has yet to read.
+            while messages := await run_in_threadpool(self._read, last):
+                for number, body in messages:
                     yield body
                     last = number
-            seen = None
+            last_turn = None
             while not watcher.done():
                 turn, turns = self._turn, self._turns
-                while found := await self._after(last):
-                    for number, body in found:
+                while messages := await self._after(last):
+                    for number, body in messages:
                         yield body
                         last = number
-                if seen != turns:
+                if last_turn != turns:
                     yield message({}, event="change")
-                    seen = turns
+                    last_turn = turns
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(turn.wait(), BEAT_SECONDS)
+                    await asyncio.wait_for(turn.wait(), HEARTBEAT_SECONDS)
                 yield b""
         except StateError as error:
-            log.warning("One who listens is told nothing more", extra={"error": error.message})
+            log.warning("Event stream closed: cannot read the state", extra={"error": error.message})
         finally:
             self._listeners -= 1
 
-    async def _watched(self) -> "asyncio.Task[None]":
-        """The task that looks at the state, once it has looked."""
+    async def _started_watcher(self) -> "asyncio.Task[None]":
+        """Return the task that polls the state, once it has read it for the first time."""
         if self._watcher is None or self._watcher.done():
             self._is_ready.clear()
             self._watcher = asyncio.ensure_future(self._watch())
@@ -84,41 +84,41 @@ class EventFeed:
     async def _watch(self) -> None:
         try:
             stamp = self._changes.stamp()
-            self._last = self._known_after = await run_in_threadpool(self._newest)
+            self._last = self._buffered_after = await run_in_threadpool(self._newest)
             self._recent.clear()
             self._is_ready.set()
             while self._listeners and await self._streams.pause():
                 if stamp != (stamp := self._changes.stamp()):
-                    while found := await run_in_threadpool(self._read, self._last):
-                        self._remember(found)
-                    self._tell()
+                    while messages := await run_in_threadpool(self._read, self._last):
+                        self._buffer(messages)
+                    self._notify()
         except StateError as error:
-            log.warning("Those who listen are told nothing", extra={"error": error.message})
+            log.warning("All event streams closed: cannot read the state", extra={"error": error.message})
         finally:
             self._is_ready.set()
-            self._tell()
+            self._notify()
 
-    def _tell(self) -> None:
-        told, self._turn = self._turn, asyncio.Event()
+    def _notify(self) -> None:
+        finished, self._turn = self._turn, asyncio.Event()
         self._turns += 1
-        told.set()
+        finished.set()
 
-    def _remember(self, found: list[tuple[int, bytes]]) -> None:
-        for number, body in found:
-            if len(self._recent) == _REMEMBERED:
-                self._known_after = self._recent[0][0]
+    def _buffer(self, messages: list[tuple[int, bytes]]) -> None:
+        for number, body in messages:
+            if len(self._recent) == _BUFFERED:
+                self._buffered_after = self._recent[0][0]
             self._recent.append((number, body))
             self._last = number
 
     async def _after(self, last: int) -> list[tuple[int, bytes]]:
-        if last < self._known_after:
+        if last < self._buffered_after:
             return await run_in_threadpool(self._read, last)
-        return list(takewhile(lambda one: one[0] > last, reversed(self._recent)))[::-1]
+        return list(takewhile(lambda entry: entry[0] > last, reversed(self._recent)))[::-1]
 
     def _read(self, last: int) -> list[tuple[int, bytes]]:
         with self._store.read() as tx:
-            found = new_events(tx, last, _AT_ONCE)
-        return [(event.id, message(event, event="event", number=str(event.id))) for event in found]
+            rows = new_events(tx, last, _BATCH)
+        return [(event.id, message(event, event="event", number=str(event.id))) for event in rows]
 
     def _newest(self) -> int:
         with self._store.read() as tx:

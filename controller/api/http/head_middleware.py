@@ -1,21 +1,21 @@
-"""HEAD for every route that answers GET: the same answer, of which only the head is sent (RFC 9110, 9.3.2).
+"""Adds HEAD to every GET route: the same response without its body (RFC 9110, section 9.3.2).
 
-`application` puts it before the routes. What would go on for ever, a stream, asks `is_head` and does not begin.
+`application` wraps the routes in it. Endless responses (streams) check `is_head` and send only their headers.
 """
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class HeadMiddleware:
-    """An ASGI application around another one."""
+    """ASGI middleware that handles HEAD requests as GET and drops the body."""
 
-    def __init__(self, inside: ASGIApp) -> None:
-        self._inside = inside
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Ask for the whole, and send its head."""
+        """Handle a request."""
         if scope.get("method") != "HEAD":
-            await self._inside(scope, receive, send)
+            await self._app(scope, receive, send)
             return
 
         async def without_body(message: Message) -> None:
@@ -23,9 +23,9 @@ class HeadMiddleware:
                 message = {**message, "body": b""}
             await send(message)
 
-        await self._inside({**scope, "method": "GET", "is_head": True}, receive, without_body)
+        await self._app({**scope, "method": "GET", "is_head": True}, receive, without_body)
 
 
 def is_head(scope: Scope) -> bool:
-    """Whether only the head of the answer was asked for."""
+    """Return whether this is a HEAD request."""
     return bool(scope.get("is_head"))

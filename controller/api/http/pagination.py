@@ -1,7 +1,7 @@
-"""Long lists in pages: what a page holds, and the cursor from which the next one goes on.
+"""Pagination of long lists: the items of a page, and the cursor of the next one.
 
-The routes of lists call `page` and `begin`. A cursor names the last row that was shown, and bears a mark of the list
-and the questions that it belongs to: elsewhere it would leave out rows, and nobody would see that.
+The routes of lists call `make_page` and `read_cursor`. A cursor holds the key of the last row of a page, and a checksum
+of the list and its filters: with other filters it would silently skip rows, so it is rejected.
 """
 
 import hashlib
@@ -18,48 +18,49 @@ Item = TypeVar("Item")
 Key = TypeVar("Key")
 Limit = Annotated[int, Query(ge=1, le=500)]
 Cursor = Annotated[str | None, Query(max_length=120)]
-_PLACES = ("cursor", "limit")
+_PAGING = ("cursor", "limit")
 _CURSOR = re.compile(r"(.{1,100})\.([0-9a-f]{12})")
 
 
 class Page(BaseModel, Generic[Item]):
-    """Some of a long list; `next` is the `cursor` of the page after it, null at the end."""
+    """One page of a list. `next` is the `cursor` of the next page, null on the last page."""
 
     items: list[Item]
     next: str | None
 
 
-def page(request: Request, items: Sequence[Any], limit: int, key: Callable[[Any], str]) -> dict[str, Any]:
-    """Up to `limit` items of those that were found, and where the next page begins if there are more."""
-    shown = items[:limit]
-    return {"items": shown, "next": following(request, key(shown[-1]) if len(items) > limit else None)}
+def make_page(request: Request, items: Sequence[Any], limit: int, key: Callable[[Any], str]) -> dict[str, Any]:
+    """Return a page of at most `limit` items. If more items than that are passed, the page has a `next`."""
+    visible = items[:limit]
+    return {"items": visible, "next": next_cursor(request, key(visible[-1]) if len(items) > limit else None)}
 
 
-def following(request: Request, key: str | None) -> str | None:
-    """The cursor of the page that goes on from this key; None at the end."""
-    return None if key is None else f"{key}.{_mark(request)}"
+def next_cursor(request: Request, key: str | None) -> str | None:
+    """Return the cursor of the page after the row with this key; None if there is no such page."""
+    return None if key is None else f"{key}.{_checksum(request)}"
 
 
-def begin(request: Request, cursor: str | None, parse: Callable[[str], Key]) -> Key | None:
-    """The key of the last row that is known, None at the beginning. Raises UsageError for a cursor of another list.
+def read_cursor(request: Request, cursor: str | None, parse: Callable[[str], Key]) -> Key | None:
+    """Return the key of the last row of the previous page; None without a cursor.
 
-    `parse` makes the key of its text, or raises ValueError.
+    `parse` converts the text of the key, or raises ValueError. Raises UsageError for a cursor of another list.
     """
     if cursor is None:
         return None
-    found = _CURSOR.fullmatch(cursor)
-    if found is not None and found[2] == _mark(request):
+    match = _CURSOR.fullmatch(cursor)
+    if match is not None and match[2] == _checksum(request):
         try:
-            return parse(found[1])
+            return parse(match[1])
         except ValueError:
             pass
     raise UsageError(
-        "This cursor is not one of this list.", hint="Give the `next` of the page before, and ask the same questions."
+        "The cursor does not belong to this list.",
+        hint="Pass the `next` of the previous page, with the same filters.",
     )
 
 
-def text_like(pattern: str) -> Callable[[str], str]:
-    """A parser of keys that are text of this form."""
+def text_parser(pattern: str) -> Callable[[str], str]:
+    """Return a parser of keys that match a regular expression."""
 
     def parse(text: str) -> str:
         if re.fullmatch(pattern, text) is None:
@@ -69,14 +70,14 @@ def text_like(pattern: str) -> Callable[[str], str]:
     return parse
 
 
-def number(text: str) -> int:
-    """A parser of keys that are numbers of rows."""
+def parse_number(text: str) -> int:
+    """Parse a key that is a row number. Raises ValueError."""
     if re.fullmatch(r"[0-9]{1,18}", text) is None:
         raise ValueError(text)
     return int(text)
 
 
-def _mark(request: Request) -> str:
-    asked = sorted((name, value) for name, value in request.query_params.multi_items() if name not in _PLACES)
-    told = repr((request.url.path, asked)).encode("utf-8", "backslashreplace")
-    return hashlib.sha256(told).hexdigest()[:12]
+def _checksum(request: Request) -> str:
+    filters = sorted((name, value) for name, value in request.query_params.multi_items() if name not in _PAGING)
+    text = repr((request.url.path, filters)).encode("utf-8", "backslashreplace")
+    return hashlib.sha256(text).hexdigest()[:12]

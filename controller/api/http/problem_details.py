@@ -1,4 +1,4 @@
-"""Errors over HTTP: RFC 9457 problem details, with the same reason, message and hint that the command line prints."""
+"""Problem details (RFC 9457): the errors of the API, with the reason, message and hint of the command line."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ _STATUS: tuple[tuple[type[ControllerError], int], ...] = (
 
 
 class FieldProblem(BaseModel):
-    """One place of the request that is wrong."""
+    """One error in one place of the request. `path` leads to that place."""
 
     code: str
     message: str
@@ -45,7 +45,7 @@ class FieldProblem(BaseModel):
 
 
 class Problem(BaseModel):
-    """RFC 9457. `reason` is stable, `detail` is for people, `hint` says what to do."""
+    """Problem details (RFC 9457). `reason` is a stable code, `detail` a message, and `hint` says what to do."""
 
     type: str = "about:blank"
     title: str
@@ -65,7 +65,7 @@ def problem(
     errors: Sequence[Mapping[str, Any]] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The answer that says what went wrong."""
+    """Return an error response."""
     body = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -79,7 +79,7 @@ def problem(
 
 
 def problem_of(error: ControllerError) -> Response:
-    """The answer for one of our errors."""
+    """Return the error response for a ControllerError."""
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 503)
     errors = to_json(error.faults) if isinstance(error, ParametersError) else ()
     return problem(status, error.reason, error.message, hint=error.hint, errors=errors)

@@ -1,7 +1,7 @@
-"""How long and how much a connection may take: one place for the numbers, and the protocol that holds the times.
+"""Limits of connections and requests, and the protocol class that enforces the timeouts.
 
-uvicorn waits for ever for the head of a request and for a peer that does not read (its issue 157), and turns away who
-comes when there are too many; we don't.
+uvicorn waits forever for the head of a request and for a client that stops reading (its issue 157), and rejects new
+connections when there are too many. This protocol times out instead, and closes an idle connection for a new one.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ MAX_BODY_BYTES = 1 << 20
 MAX_HEAD_BYTES = 32 << 10
 MAX_PAGE_BYTES = 1 << 20
 MAX_CONNECTIONS = connections()
-"""Of the descriptors that this process may have most are left to its work."""
+"""Limit of open connections: most file descriptors of this process are left for running flows."""
 MAX_WORKERS = 8
-"""How many requests are worked on at once; the others wait for that. Each more would take its turns from the engine's
-thread, of which only one runs at a time in this interpreter."""
+"""Number of worker threads for requests; further requests wait. Because of the GIL, every additional thread would take
+time from the engine's thread."""
 MAX_ACCEPTED = min(32, max(1, MAX_CONNECTIONS // 4))
-"""How many are accepted at one look: fewer than there is room for, so that what one has sent is read before those
-that come after it can end it."""
+"""Connections accepted per event loop iteration. Fewer than MAX_CONNECTIONS, so that the request of a new connection is
+read before later connections can evict it."""
 MAX_STREAMS = 200
 MAX_STREAMS_OF_ONE = 128
 HEAD_SECONDS = 10.0
@@ -39,10 +39,10 @@ SEND_SECONDS = 20.0
 
 
 class _Connection(h11.Connection):
-    """Refuses a head that is too large however it comes; h11 measures only one that is not complete yet."""
+    """Rejects a request head that is too large; h11 itself only limits one that is still incomplete."""
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """The next event. Raises RemoteProtocolError."""
+        """Return the next event. Raises RemoteProtocolError."""
         before = len(self._receive_buffer)
         event = super().next_event()
         is_head = isinstance(event, h11.Request | h11.EndOfMessage)
@@ -51,12 +51,12 @@ class _Connection(h11.Connection):
         return event
 
 
-class PatientProtocol(H11Protocol):
-    """HTTP/1.1 with an end to its patience: for the head of a request, and for a peer that does not read.
+class TimeoutProtocol(H11Protocol):
+    """HTTP/1.1 with timeouts for the head of a request and for clients that stop reading.
 
-    When there are too many connections one that says nothing is ended, else one that has its answer, the oldest first,
-    and not the new one turned away. What is under way for a caller who is known is left alone: `gate` puts the caller
-    into the scope of the request.
+    If there are too many connections, the oldest one that has not sent a request is closed, else the oldest one whose
+    request has been answered; the new connection is kept. Requests in progress of authenticated callers are never
+    interrupted: `SecurityMiddleware` puts the caller into the scope of the request.
     """
 
     _head_timer: asyncio.TimerHandle | None = None
@@ -70,7 +70,7 @@ class PatientProtocol(H11Protocol):
         self.conn = _Connection(h11.SERVER, MAX_HEAD_BYTES)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for the first request, not for ever."""
+        """Start the timeout for the first request; on the Unix socket, identify the peer."""
         super().connection_made(transport)
         connection = transport.get_extra_info("socket")
         if connection is not None and connection.family == socket.AF_UNIX:
@@ -78,45 +78,45 @@ class PatientProtocol(H11Protocol):
             if peer is None:
                 transport.abort()
                 return
-            self.app = _of_peer(self.app, peer)
+            self.app = _with_peer(self.app, peer)
         self._wait_for_head()
         if len(self.connections) > MAX_CONNECTIONS:
-            self._make_room()
+            self._evict()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, not for ever."""
+        """Start the timeout for the next request."""
         super().on_response_complete()
         if not self.transport.is_closing():
             self._wait_for_head()
 
     def pause_writing(self) -> None:
-        """The peer does not read; if it goes on like that it is cut off, with what is still to be sent."""
+        """The client has stopped reading: start the timeout after which the connection is reset."""
         super().pause_writing()
-        self._send_timer = self.loop.call_later(self.send_seconds, self._cut_off)
+        self._send_timer = self.loop.call_later(self.send_seconds, self._reset)
 
     def resume_writing(self) -> None:
-        """The peer reads again."""
+        """The client reads again: stop the timeout."""
         super().resume_writing()
         _cancel(self._send_timer)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """No more waiting."""
+        """Stop all timeouts."""
         _cancel(self._head_timer)
         _cancel(self._send_timer)
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """What is no HTTP is told so as every other fault; nothing is added to an answer that is under way."""
+        """Answer invalid HTTP with problem details, unless a response has already been started."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            answer = problem(400, "BadRequest", msg, headers={"connection": "close"})
-            head = h11.Response(status_code=400, headers=answer.raw_headers, reason=b"Bad Request")
-            for event in (head, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
+            response = problem(400, "BadRequest", msg, headers={"connection": "close"})
+            head = h11.Response(status_code=400, headers=response.raw_headers, reason=b"Bad Request")
+            for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
     @property
-    def _may_go(self) -> bool:
-        """Whether nobody who is known, or whom the gate has not looked at yet, waits for an answer on it."""
+    def _is_evictable(self) -> bool:
+        """Whether no request that is authenticated, or not checked yet, waits for its response on this connection."""
         cycle: RequestResponseCycle | None = self.cycle
         is_free = cycle is None or cycle.response_complete or self.scope.get("caller", self) is None
         return (
@@ -125,91 +125,93 @@ class PatientProtocol(H11Protocol):
             and not ready([self.transport.get_extra_info("socket").fileno()], 0)
         )
 
-    def _turn(self) -> tuple[int, float]:
-        """Whose turn it is to go, the lowest first: who says nothing, then who has been answered."""
+    def _eviction_order(self) -> tuple[int, float]:
+        """Return the sort key of eviction: connections without a request first, then answered ones, oldest first."""
         cycle: RequestResponseCycle | None = self.cycle
         return 0 if cycle is None or not cycle.response_complete else 1, self._since
 
-    def _make_room(self) -> None:
-        others = [one for one in self.connections if isinstance(one, PatientProtocol) and one is not self]
-        first = min((one for one in others if one._may_go), key=PatientProtocol._turn, default=None)
-        if first is None:
-            self.app = _full
+    def _evict(self) -> None:
+        others = [other for other in self.connections if isinstance(other, TimeoutProtocol) and other is not self]
+        victim = min(
+            (other for other in others if other._is_evictable), key=TimeoutProtocol._eviction_order, default=None
+        )
+        if victim is None:
+            self.app = _too_many_connections
         else:
-            self.connections.discard(first)
-            first.transport.abort()
+            self.connections.discard(victim)
+            victim.transport.abort()
 
     def _wait_for_head(self) -> None:
         self._since = self.loop.time()
         _cancel(self._head_timer)
-        self._head_timer = self.loop.call_later(self.head_seconds, self._give_up)
+        self._head_timer = self.loop.call_later(self.head_seconds, self._time_out)
 
-    def _cut_off(self) -> None:
-        """At once, and without leaving what was not taken to the kernel, which would keep it for minutes."""
+    def _reset(self) -> None:
+        """Reset the connection. Without SO_LINGER the kernel would keep the unsent data for minutes."""
         sock = self.transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
-    def _give_up(self) -> None:
+    def _time_out(self) -> None:
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete:
             self.transport.abort()
 
 
 class QuietServer(Server):
-    """Sleeps until it is to end; the original looks ten times a second whether it is."""
+    """A uvicorn server that sleeps until `end` is called; the original polls ten times a second."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self._ending = asyncio.Event()
+        self._stop = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve on these sockets. The original would wait a minute for the handshake of TLS."""
+        """Serve on these sockets, with a shorter timeout for the TLS handshake than the original's minute."""
         config, loop = self.config, asyncio.get_running_loop()
         await self.lifespan.startup()
 
         def protocol() -> asyncio.Protocol:
-            return PatientProtocol(config, self.server_state, self.lifespan.state)
+            return TimeoutProtocol(config, self.server_state, self.lifespan.state)
 
-        patience = None if config.ssl is None else HEAD_SECONDS
+        handshake_timeout = None if config.ssl is None else HEAD_SECONDS
         self.servers = []
         for sock in sockets or []:
             if sock.family == socket.AF_UNIX:
                 server = await loop.create_unix_server(protocol, sock=sock, backlog=MAX_ACCEPTED)
             else:
                 server = await loop.create_server(
-                    protocol, sock=sock, ssl=config.ssl, ssl_handshake_timeout=patience, backlog=MAX_ACCEPTED
+                    protocol, sock=sock, ssl=config.ssl, ssl_handshake_timeout=handshake_timeout, backlog=MAX_ACCEPTED
                 )
             self.servers.append(server)
             sock.listen(MAX_WAITING)
         self.started = True
 
     async def main_loop(self) -> None:
-        """Until `end`."""
+        """Run until `end` is called."""
         await self.on_tick(0)
-        await self._ending.wait()
+        await self._stop.wait()
 
     def end(self) -> None:
-        """End soon. Called on the server's thread."""
+        """Stop serving. Called on the server's thread."""
         self.should_exit = True
-        self._ending.set()
+        self._stop.set()
 
 
-def _of_peer(app: ASGIApp, peer: str) -> ASGIApp:
-    """The application, told who is at the other end of a Unix socket."""
+def _with_peer(app: ASGIApp, peer: str) -> ASGIApp:
+    """Wrap the application so that the scope of each request names the user at the other end of the Unix socket."""
 
-    async def told(scope: Scope, receive: Receive, send: Send) -> None:
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         scope["peer"] = peer
         await app(scope, receive, send)
 
-    return told
+    return wrapped
 
 
-async def _full(scope: Scope, receive: Receive, send: Send) -> None:
+async def _too_many_connections(scope: Scope, receive: Receive, send: Send) -> None:
     headers = {"connection": "close", "retry-after": "5"}
-    answer = problem(503, "TooManyConnections", "Too many requests are under way.", headers=headers)
-    await answer(scope, receive, send)
+    response = problem(503, "TooManyConnections", "Too many requests in progress.", headers=headers)
+    await response(scope, receive, send)
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

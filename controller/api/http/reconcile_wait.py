@@ -1,4 +1,4 @@
-"""How a request waits for a pass: without a thread, no longer than its client does, and not for ever."""
+"""Waits for a reconcile pass on behalf of a request, without a thread and only while the client is connected."""
 
 import asyncio
 from concurrent.futures import Future
@@ -11,19 +11,21 @@ from controller.reconcile import PassResult
 PASS_SECONDS = 600.0
 
 
-async def passed(request: Request, future: Future[PassResult]) -> PassResult:
-    """The result of the pass. Raises ControllerError: that of the pass, or that there was none in ten minutes."""
+async def wait_for_pass(request: Request, future: Future[PassResult]) -> PassResult:
+    """Return the result of the pass. Raises ControllerError if the pass fails or does not finish within 10 minutes."""
     pending = asyncio.wrap_future(future)
-    gone = asyncio.ensure_future(_disconnect(request))
+    disconnected = asyncio.ensure_future(_disconnect(request))
     try:
-        await asyncio.wait((pending, gone), timeout=PASS_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        if gone.done() and not pending.done():
+        await asyncio.wait((pending, disconnected), timeout=PASS_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if disconnected.done() and not pending.done():
             raise StoppingError
         if not pending.done():
-            raise ControllerError("There was no pass.", hint="It takes long: see `controller status`.")
+            raise ControllerError(
+                "The reconcile pass did not finish within 10 minutes.", hint="See `controller status`."
+            )
         return pending.result()
     finally:
-        gone.cancel()
+        disconnected.cancel()
         if not pending.done():
             pending.cancel()
 

@@ -1,4 +1,4 @@
-"""What the routes have at hand, and how they answer: one place for entity tags and times."""
+"""The dependencies of the routes, and helpers for responses: JSON, entity tags, and times in requests."""
 
 import hashlib
 import json
@@ -31,10 +31,10 @@ from controller.store.state_directory import StateDirectory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependencies:
-    """Of the running controller, what HTTP shows and asks.
+    """The parts of the running controller that the routes use.
 
-    `plan` gives the plan of a ref (None: the one that is followed), `code_changes` what differs between two revisions,
-    `document` the last good document of an entry.
+    `plan` returns the plan of a ref (None: the ref that the controller follows), `code_changes` the files that differ
+    between two revisions, and `document` the last good document of an inventory entry.
     """
 
     store: Store
@@ -56,76 +56,76 @@ class Dependencies:
 
 
 LINE: dict[str, Any] = {"minLength": 1, "maxLength": MAX_REASON}
-"""A reason; `Operations` says in words what is wrong with one."""
+"""JSON schema of a reason. `Operations` checks it and explains what is wrong."""
 IdempotencyKey = Annotated[str | None, Header(json_schema_extra={"minLength": 1, "maxLength": MAX_KEY})]
 
 
 class Triggered(BaseModel):
-    """The run that was made."""
+    """The new run."""
 
     run_id: str
     state: str
 
 
 def triggered(run: Run) -> dict[str, Any]:
-    """The answer that names a run."""
+    """Return the JSON of a `Triggered` response."""
     return {"run_id": run.id, "state": run.state.value}
 
 
-def in_utf8(header: str | None) -> str | None:
-    """A header that may hold more than ASCII: those who send that send UTF-8, and HTTP hands on bytes."""
+def decode_header(header: str | None) -> str | None:
+    """Decode a header as UTF-8, which is what clients send for non-ASCII characters; Starlette decodes Latin-1."""
     if header is None:
         return None
     return header.encode("latin-1").decode("utf-8", "replace")
 
 
 def dependencies_of(request: Request) -> Dependencies:
-    """The parts that this application was made with."""
-    return cast("Dependencies", request.app.state.parts)
+    """Return the dependencies that the application was created with."""
+    return cast("Dependencies", request.app.state.dependencies)
 
 
-def answers(*media_types: str) -> dict[int | str, dict[str, Any]]:
-    """What the description of a route says of answers that are no JSON."""
+def text_responses(*media_types: str) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI `responses` of a route whose response is not JSON."""
     return {200: {"content": {media_type: {"schema": {"type": "string"}} for media_type in media_types}}}
 
 
 def author_of(request: Request) -> str:
-    """Who asks, as events name them."""
+    """Return the author of a request, as recorded in events."""
     caller: Caller | None = request.scope.get("caller")
     return "unknown" if caller is None else caller.author
 
 
-def answer(request: Request, value: Any, *, status: int = 200) -> Response:
-    """The JSON of a view, as `controller … -o json` has it, with an entity tag; 304 if it is known already."""
+def json_response(request: Request, value: Any, *, status: int = 200) -> Response:
+    """Return a value as JSON, in the format of `controller … -o json`. GET responses have an ETag and may be 304."""
     from controller.queries.serialization import to_json
 
     body = json.dumps(to_json(value), ensure_ascii=False).encode("utf-8", "backslashreplace")
     if request.method != "GET":
         return Response(body, status, media_type="application/json")
-    return tagged(request, body, "application/json")
+    return response_with_etag(request, body, "application/json")
 
 
-def tagged(request: Request, body: bytes, media_type: str) -> Response:
-    """This body with its entity tag; 304 if the asker has it already."""
+def response_with_etag(request: Request, body: bytes, media_type: str) -> Response:
+    """Return the body with its ETag; 304 if the client has it already."""
     headers = entity_headers(hashlib.sha256(body))
-    if is_known(request, headers):
+    if is_not_modified(request, headers):
         return Response(status_code=304, headers=headers)
     return Response(body, media_type=media_type, headers=headers)
 
 
 def entity_headers(digest: "hashlib._Hash") -> dict[str, str]:
-    """The headers of what is known again by this digest."""
+    """Return the caching headers of a response whose content has this digest."""
     return {"etag": f'"{digest.hexdigest()[:32]}"', "cache-control": "private, no-cache"}
 
 
-def is_known(request: Request, headers: Mapping[str, str]) -> bool:
-    """Whether the asker has what these headers belong to."""
-    known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
-    return headers["etag"] in known or "*" in known
+def is_not_modified(request: Request, headers: Mapping[str, str]) -> bool:
+    """Return whether `If-None-Match` contains the ETag of these headers."""
+    tags = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    return headers["etag"] in tags or "*" in tags
 
 
-def _worded(value: object) -> object:
-    """The instant of a text such as `now`, `yesterday` or `2h ago`, in UTC; any other value as it is."""
+def _parse_relative(value: object) -> object:
+    """Convert a text such as `now`, `yesterday` or `2h ago` to a time in UTC; return other values unchanged."""
     from datetime import UTC
 
     from controller.clock import SystemClock
@@ -140,8 +140,8 @@ def _worded(value: object) -> object:
         return value
 
 
-Moment = Annotated[datetime, BeforeValidator(_worded)]
-"""A time of a request: a date-time, or a word such as `now` or `yesterday`. A local one is in UTC."""
+Moment = Annotated[datetime, BeforeValidator(_parse_relative)]
+"""A time in a request: a date-time, or an expression such as `now` or `yesterday`. Without an offset it is UTC."""
 
 
 @overload
@@ -151,7 +151,7 @@ def aware(moment: None) -> None: ...
 @overload
 def aware(moment: datetime | None) -> datetime | None: ...
 def aware(moment: datetime | None) -> datetime | None:
-    """A time that was asked for; without an offset it is UTC."""
+    """Convert a time from a request to UTC; a time without an offset is taken as UTC."""
     from datetime import UTC
 
     if moment is None:

@@ -1,8 +1,8 @@
-"""Who comes in: the one door before every route, so that no route can be forgotten.
+"""Security checks for all requests, in one middleware before every route, so that no route can miss them.
 
-In this order: where the request ends (smuggling), the host (DNS rebinding), for changes where they come from (requests
-across sites), who asks, and how large the body is and how long it takes. Every answer leaves with the same protective
-headers. See docs/api.md.
+The checks run in this order: ambiguous length (request smuggling), `Host` (DNS rebinding), origin of changes
+(cross-site requests), authentication, size and time limit of the body. All responses get the same security headers.
+See docs/api.md.
 """
 
 import asyncio
@@ -38,17 +38,17 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
-_SMALLER = "Put large inputs into a file, and pass its path."
-_FROM_BROWSERS = frozenset({"origin", "cookie", "referer", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"})
+_TOO_LARGE_HINT = "Write large inputs to a file and pass its path."
+_BROWSER_HEADERS = frozenset({"origin", "cookie", "referer", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"})
 _SOCKET_HOSTS = frozenset({"localhost"})
-_LONGEST_WANTED = 1000
-_FREE_FAILURES = 20
-_FAILURES_A_SECOND = 2.0
+_MAX_TARGET = 1000
+_MAX_FAILURES = 20
+_FAILURES_PER_SECOND = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks: the `author` that events name, and a `key` that tells callers apart."""
+    """The authenticated caller: the `author` recorded in events, and a `key` for limits per caller."""
 
     author: str
     key: str
@@ -56,85 +56,88 @@ class Caller:
 
 
 class SecurityMiddleware:
-    """An ASGI application around another one. `hosts` are the values of `Host` that are ours, in lower case."""
+    """ASGI middleware. `hosts` are the accepted values of the `Host` header, in lower case."""
 
     body_seconds = BODY_SECONDS
 
     def __init__(
-        self, inside: ASGIApp, *, hosts: frozenset[str], credentials: Credentials, cookie: str, clock: Clock
+        self, app: ASGIApp, *, hosts: frozenset[str], credentials: Credentials, cookie: str, clock: Clock
     ) -> None:
-        self._inside = inside
+        self._app = app
         self._hosts = hosts
         self._credentials = credentials
         self._cookie = cookie
         self._clock = clock
-        self._failures = _Failures(clock)
+        self._failures = _FailureLimiter(clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in, or answer it here."""
+        """Pass a request on to the application, or reject it."""
         if scope["type"] == "lifespan":
-            await self._inside(scope, receive, send)
+            await self._app(scope, receive, send)
             return
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        _take_origin_form(scope)
-        leave = self._with_headers(send)
+        _to_origin_form(scope)
+        send_with_headers = self._with_headers(send)
         headers = Headers(scope=scope)
-        answer = self._refusal(scope, headers)
-        if answer is None and "content-length" not in headers and "transfer-encoding" not in headers:
-            await self._inside(scope, receive, leave)
+        response = self._rejection(scope, headers)
+        if response is None and "content-length" not in headers and "transfer-encoding" not in headers:
+            await self._app(scope, receive, send_with_headers)
             return
-        if answer is None:
+        if response is None:
             body = await _read(receive, headers, self.body_seconds)
             if isinstance(body, bytes):
-                await self._inside(scope, _replay(body, receive), leave)
+                await self._app(scope, _replay(body, receive), send_with_headers)
                 return
-            answer = body
-        answer.headers["connection"] = "close"
-        await answer(scope, receive, leave)
+            response = body
+        response.headers["connection"] = "close"
+        await response(scope, receive, send_with_headers)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
-        if _is_in_doubt(scope, headers):
-            return problem(
-                400, "BadRequest", "Content-Length and Transfer-Encoding do not say in one way where it ends."
-            )
+    def _rejection(self, scope: Scope, headers: Headers) -> Response | None:
+        if _has_ambiguous_length(scope, headers):
+            return problem(400, "BadRequest", "Conflicting Content-Length and Transfer-Encoding.")
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts_of(scope):
-            return problem(421, "UnknownHost", "This server does not go by that name.")
+            return problem(421, "UnknownHost", "Unknown host name.", hint="See --public-host.")
         if "peer" in scope:
-            if not _FROM_BROWSERS.isdisjoint(headers.keys()):
-                return problem(403, "CrossSite", "The socket is not for browsers.", hint="See `controller login`.")
+            if not _BROWSER_HEADERS.isdisjoint(headers.keys()):
+                return problem(
+                    403,
+                    "CrossSite",
+                    "Browsers cannot use the Unix socket.",
+                    hint="Run `controller login` to get a link.",
+                )
         elif scope["method"] not in SAFE:
-            refused = self._foreign(scope, headers)
-            if refused is not None:
-                return refused
+            rejection = self._cross_site_rejection(scope, headers)
+            if rejection is not None:
+                return rejection
         path: str = scope["path"]
         caller = self._caller(scope, headers)
         scope["caller"] = caller
         if caller is not None or path in PUBLIC or path.startswith(PUBLIC_FOLDER):
             return None
-        return self._stranger(scope, headers)
+        return self._unauthenticated(scope, headers)
 
     def _hosts_of(self, scope: Scope) -> frozenset[str]:
-        """A Unix socket has no name; whoever forwards a port to it names that."""
+        """Only `localhost` on the Unix socket: another name would mean that the request was forwarded to it."""
         return _SOCKET_HOSTS if "peer" in scope else self._hosts
 
-    def _foreign(self, scope: Scope, headers: Headers) -> Response | None:
-        """A change that another site's page has asked a browser for."""
+    def _cross_site_rejection(self, scope: Scope, headers: Headers) -> Response | None:
+        """Reject a change that a browser sends on behalf of another site's page."""
         site = headers.get("sec-fetch-site")
         origin = headers.get("origin")
-        is_foreign = site is not None and site != "same-origin"
+        is_cross_site = site is not None and site != "same-origin"
         if origin is not None:
-            is_foreign = is_foreign or origin.lower().partition("://")[2] not in self._hosts
+            is_cross_site = is_cross_site or origin.lower().partition("://")[2] not in self._hosts
         elif site is None:
             caller = self._caller(scope, headers)
             is_by_session = caller is not None and caller.is_session
-            # A program that sends nothing of a browser is no page of another site: it is asked for its token.
+            # A client without any browser header cannot be the page of another site: it only needs the token.
             is_browser = "cookie" in headers or scope["path"] in PUBLIC
-            is_foreign = is_by_session or (is_browser and "authorization" not in headers)
-        if is_foreign:
-            return problem(403, "CrossSite", "Changes are not taken from other sites.")
+            is_cross_site = is_by_session or (is_browser and "authorization" not in headers)
+        if is_cross_site:
+            return problem(403, "CrossSite", "Cross-site requests are not allowed.")
         return None
 
     def _caller(self, scope: Scope, headers: Headers) -> Caller | None:
@@ -148,22 +151,24 @@ class SecurityMiddleware:
             return Caller(author="dashboard", key=session, is_session=True)
         return None
 
-    def _stranger(self, scope: Scope, headers: Headers) -> Response:
+    def _unauthenticated(self, scope: Scope, headers: Headers) -> Response:
         is_page = scope["method"] in SAFE and "text/html" in headers.get("accept", "")
         if is_page and not scope["path"].startswith("/api/"):
-            return RedirectResponse(f"/login?next={quote(_wanted(scope), safe='')}", 303)
-        if "authorization" in headers and not self._failures.may_fail():
-            return problem(429, "TooManyFailures", "Too many wrong tokens.", headers={"retry-after": "5"})
+            return RedirectResponse(f"/login?next={quote(_login_target(scope), safe='')}", 303)
+        if "authorization" in headers and not self._failures.allow_failure():
+            return problem(
+                429, "TooManyFailures", "Too many requests with an invalid token.", headers={"retry-after": "5"}
+            )
         return problem(
             401,
             "Unauthorized",
-            "A token is needed.",
-            hint="Send `Authorization: Bearer TOKEN`; the token is in the file `token` of the state directory.",
+            "A valid token is required.",
+            hint="Send `Authorization: Bearer TOKEN`; the token is in the file `token` in the state directory.",
             headers={"www-authenticate": "Bearer"},
         )
 
     def _with_headers(self, send: Send) -> Send:
-        async def leave(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
@@ -172,44 +177,44 @@ class SecurityMiddleware:
                 headers["date"] = format_datetime(self._clock.now(), usegmt=True)
             await send(message)
 
-        return leave
+        return send_with_headers
 
 
 def session_of(headers: Mapping[str, str], cookie: str) -> str | None:
-    """The session that a browser sends."""
+    """Return the session cookie of a request."""
     return cookie_parser(headers.get("cookie", "")).get(cookie)
 
 
-def _wanted(scope: Scope) -> str:
-    """Where somebody wanted to go: a path and what was asked of it. The login looks whether it is a page of ours."""
+def _login_target(scope: Scope) -> str:
+    """Return the path and query to go to after the login. The login page checks that it is a page of the dashboard."""
     path: str = scope["path"]
     query: str = scope["query_string"].decode("latin-1")
-    whole = f"{path}?{query}" if query else path
-    return next((one for one in (whole, path) if len(one) <= _LONGEST_WANTED), "/")
+    full = f"{path}?{query}" if query else path
+    return next((target for target in (full, path) if len(target) <= _MAX_TARGET), "/")
 
 
-class _Failures:
-    """A bucket of failures for everybody together: bounded memory, whoever asks from wherever."""
+class _FailureLimiter:
+    """A token bucket for failed authentications, shared by all clients so that it needs constant memory."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._left = float(_FREE_FAILURES)
-        self._at = clock.monotonic()
+        self._tokens = float(_MAX_FAILURES)
+        self._updated = clock.monotonic()
 
-    def may_fail(self) -> bool:
+    def allow_failure(self) -> bool:
         with self._lock:
             now = self._clock.monotonic()
-            self._left = min(_FREE_FAILURES, self._left + (now - self._at) * _FAILURES_A_SECOND)
-            self._at = now
-            if self._left < 1:
+            self._tokens = min(_MAX_FAILURES, self._tokens + (now - self._updated) * _FAILURES_PER_SECOND)
+            self._updated = now
+            if self._tokens < 1:
                 return False
-            self._left -= 1
+            self._tokens -= 1
             return True
 
 
-def _take_origin_form(scope: Scope) -> None:
-    """A target may be a whole URL, whose host counts instead of the header's (RFC 9112, 3.2.2)."""
+def _to_origin_form(scope: Scope) -> None:
+    """Convert an absolute-form target; its host replaces the `Host` header (RFC 9112, section 3.2.2)."""
     scheme, mark, rest = scope["raw_path"].partition(b"://")
     if mark and scheme.lower() in (b"http", b"https"):
         authority, slash, path = rest.partition(b"/")
@@ -219,10 +224,10 @@ def _take_origin_form(scope: Scope) -> None:
         scope.update(path=unquote(raw_path.decode("ascii")), raw_path=raw_path, headers=headers)
 
 
-def _is_in_doubt(scope: Scope, headers: Headers) -> bool:
-    """Whether another server before this one may see another end of the request (RFC 9112, 6.1 and 6.3).
+def _has_ambiguous_length(scope: Scope, headers: Headers) -> bool:
+    """Return whether a proxy might see the request end elsewhere (RFC 9112, sections 6.1 and 6.3).
 
-    Lengths that contradict each other do not come as far as here: the parser refuses them.
+    Contradictory Content-Length headers do not get here: the HTTP parser rejects them.
     """
     if "transfer-encoding" not in headers:
         return False
@@ -230,8 +235,8 @@ def _is_in_doubt(scope: Scope, headers: Headers) -> bool:
 
 
 async def _read(receive: Receive, headers: Headers, seconds: float) -> bytes | Response:
-    """The whole body, within its limits."""
-    too_large = problem(413, "TooLarge", "A request body has at most 1 MiB.", hint=_SMALLER)
+    """Read the whole body, or return the error response if it exceeds the limits."""
+    too_large = problem(413, "TooLarge", "The request body is larger than 1 MiB.", hint=_TOO_LARGE_HINT)
     length = headers.get("content-length", "0")
     if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
         return too_large
@@ -242,7 +247,7 @@ async def _read(receive: Receive, headers: Headers, seconds: float) -> bytes | R
             while True:
                 message = await receive()
                 if message["type"] != "http.request":
-                    return problem(400, "Disconnected", "The body has not come to its end.")
+                    return problem(400, "Disconnected", "The connection was closed before the end of the body.")
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
                 if size > MAX_BODY_BYTES:
@@ -250,17 +255,17 @@ async def _read(receive: Receive, headers: Headers, seconds: float) -> bytes | R
                 if not message.get("more_body", False):
                     return b"".join(parts)
     except TimeoutError:
-        return problem(408, "TooSlow", f"The body did not come within {seconds:.0f} seconds.")
+        return problem(408, "TooSlow", f"The body did not arrive within {seconds:.0f} seconds.")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    is_given = False
+    is_sent = False
 
-    async def again() -> Message:
-        nonlocal is_given
-        if is_given:
+    async def receive_again() -> Message:
+        nonlocal is_sent
+        if is_sent:
             return await receive()
-        is_given = True
+        is_sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return again
+    return receive_again

@@ -1,8 +1,7 @@
-"""The HTTP server: on a thread of its own, beside the work. Whether it is up or not, flows run.
+"""Runs the HTTP server on a thread of its own. Flows run whether or not it works.
 
-It answers at the Unix socket of the state directory, where the command line asks, and at an address if there is to be
-one. FastAPI and uvicorn are imported on its thread at the first connection: a controller that nobody asks does without
-the 25 MB that they take.
+The server listens on the Unix socket in the state directory, which the command line uses, and on a TCP address if one
+is configured. FastAPI and uvicorn are imported on its thread at the first connection, which saves 25 MB until then.
 """
 
 import asyncio
@@ -31,9 +30,9 @@ Build = Callable[["HttpServer"], Any]
 
 
 class HttpServer:
-    """Serves what `build` makes of it, once it is started. `build` is called on the server's thread.
+    """Serves the application that `build` returns; `build` is called on the server's thread.
 
-    `path` is that of the Unix socket; without `listen` there is no other.
+    `path` is the Unix socket. Without `listen`, the server has no TCP address.
     """
 
     def __init__(self, path: Path, listen: Listen | None, credentials: Credentials, build: Build) -> None:
@@ -52,42 +51,42 @@ class HttpServer:
 
     @property
     def port(self) -> int:
-        """The port that it is bound to, or is to be; 0 without an address."""
+        """The port that the server is bound to, or the configured one before that; 0 without an address."""
         if self._socket is not None:
             return int(self._socket.getsockname()[1])
         return 0 if self._listen is None else self._listen.port
 
     @property
     def is_secure(self) -> bool:
-        """Whether browsers reach it by https."""
+        """Whether browsers reach the server by https."""
         listen = self._listen
         return listen is not None and (listen.certificate is not None or listen.is_behind_proxy)
 
     @property
     def cookie(self) -> str:
-        """The name of the session's cookie: browsers don't tell ports apart, and there may be several of us."""
+        """The name of the session cookie, with the port in it: all ports of a host share their cookies."""
         return f"controller_{self.port}"
 
     @property
     def hosts(self) -> frozenset[str]:
-        """What the header `Host` may say: where it is bound, and what the operator says that it is called."""
+        """The accepted values of the `Host` header: the bound address and the configured public host names."""
         if self._listen is None:
             return frozenset()
         host = self._listen.host
         names = {*self._listen.public_hosts, *([] if host in ("0.0.0.0", "::") else [host])}
         if self._listen.is_loopback:
             names |= {"localhost", "127.0.0.1", "::1"}
-        found = set()
+        hosts = set()
         for name in names:
             bare = f"[{name}]" if ":" in name else name
-            found |= {f"{bare}:{self.port}".lower()}
+            hosts |= {f"{bare}:{self.port}".lower()}
             if name in self._listen.public_hosts:
-                found.add(bare.lower())
-        return frozenset(found)
+                hosts.add(bare.lower())
+        return frozenset(hosts)
 
     @property
     def url(self) -> str | None:
-        """Where a browser of this machine finds it, or one elsewhere if it has a public name; None if none does."""
+        """The URL for browsers, with the public host name if there is one; None without an address."""
         if self._listen is None:
             return None
         if self._listen.is_behind_proxy and self._listen.public_hosts:
@@ -97,14 +96,16 @@ class HttpServer:
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def login_link(self) -> str:
-        """A link that opens one session, once. Raises UsageError while nothing is served."""
+        """Return a link that opens one session, once. Raises UsageError if no TCP address is served."""
         if self._socket is None:
-            raise UsageError("This controller serves no dashboard.", hint="Start it with --listen 127.0.0.1:4200.")
-        # After the `#`, so that it reaches neither the log of a proxy nor another page.
+            raise UsageError(
+                "This controller does not serve the dashboard.", hint="Start it with --listen 127.0.0.1:4200."
+            )
+        # The code is in the fragment, so that it reaches neither the log of a proxy nor the Referer header.
         return f"{self.url}/login#{self._credentials.new_code()}"
 
     def start(self) -> None:
-        """Bind and serve. Raises UsageError for an address that was asked for and can't be had, StateError."""
+        """Bind and serve. Raises UsageError if an explicit address cannot be bound, StateError if the socket cannot."""
         if self._listen is not None:
             _check_certificate(self._listen)
             self._socket = _bind(self._listen)
@@ -113,33 +114,33 @@ class HttpServer:
         self._control_file = self._path.lstat()
         self._thread.start()
         if self._socket is not None:
-            log.info("Dashboard", extra={"url": self.url, "hint": "`controller login` prints a link that opens it"})
+            log.info("Dashboard", extra={"url": self.url, "hint": "run `controller login` to get a login link"})
 
     def close(self) -> None:
-        """Serve no more; streams end. May be called again."""
+        """Stop serving and end the streams. Does nothing if called again."""
         if self._control is None:
             return
         os.write(self._wake_write, b"e")
         if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # it has ended already
+            with contextlib.suppress(RuntimeError):  # the loop has already ended
                 self._loop.call_soon_threadsafe(self._end)
         self._thread.join(_CLOSE_SECONDS + 1)
         self._unlink()
-        for one in self._sockets:
-            one.close()
+        for listener in self._sockets:
+            listener.close()
         self._socket = self._control = None
         for descriptor in (self._wake_read, self._wake_write):
             os.close(descriptor)
 
     def _unlink(self) -> None:
-        """Remove the socket's file, unless another controller has put its own there."""
+        """Remove the socket file, unless another controller has replaced it by its own."""
         with contextlib.suppress(OSError):
             if self._control_file is not None and os.path.samestat(self._path.lstat(), self._control_file):
                 self._path.unlink()
 
     @property
     def _sockets(self) -> list[socket.socket]:
-        return [one for one in (self._control, self._socket) if one is not None]
+        return [listener for listener in (self._control, self._socket) if listener is not None]
 
     def _end(self) -> None:
         self.on_close()
@@ -148,21 +149,22 @@ class HttpServer:
 
     def _serve(self) -> None:
         try:
-            if self._is_wanted():
-                self._server = self._make()
-                asyncio.run(self._live())
+            if self._wait_for_connection():
+                self._server = self._create_server()
+                asyncio.run(self._serve_requests())
         except ControllerError as error:
-            log.error("HTTP is not served", extra={"reason": error.reason, "error": error.message})
+            log.error("The HTTP server did not start", extra={"reason": error.reason, "error": error.message})
         except Exception:
-            log.exception("The HTTP server failed; flows go on without it")
+            log.exception("The HTTP server failed; flows keep running without it")
 
-    def _is_wanted(self) -> bool:
-        """Wait for a connection; False if the end comes before."""
-        return self._wake_read not in ready([self._wake_read, *(one.fileno() for one in self._sockets)], None)
+    def _wait_for_connection(self) -> bool:
+        """Wait for a connection. Return False if the server is closed before one arrives."""
+        descriptors = [self._wake_read, *(listener.fileno() for listener in self._sockets)]
+        return self._wake_read not in ready(descriptors, None)
 
-    async def _live(self) -> None:
+    async def _serve_requests(self) -> None:
         self._loop = asyncio.get_running_loop()
-        if not self._is_wanted():
+        if not self._wait_for_connection():
             return
         assert self._server is not None
         from anyio.to_thread import current_default_thread_limiter
@@ -172,7 +174,7 @@ class HttpServer:
         current_default_thread_limiter().total_tokens = MAX_WORKERS
         await self._server.serve(sockets=self._sockets)
 
-    def _make(self) -> "QuietServer":
+    def _create_server(self) -> "QuietServer":
         import uvicorn
 
         from controller.api.http import protocol
@@ -181,7 +183,7 @@ class HttpServer:
         logging.getLogger("uvicorn").propagate = False
         config = uvicorn.Config(
             self._build(self),
-            http=protocol.PatientProtocol,
+            http=protocol.TimeoutProtocol,
             ws="none",
             loop="asyncio",
             lifespan="off",
@@ -201,7 +203,7 @@ class HttpServer:
 
 
 def _check_certificate(listen: Listen) -> None:
-    """Raises UsageError now for a certificate that could not be used later."""
+    """Raise UsageError if the certificate and key cannot be used."""
     if listen.certificate is None:
         return
     import ssl
@@ -209,19 +211,22 @@ def _check_certificate(listen: Listen) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(listen.certificate, listen.key)
     except OSError as error:  # ssl.SSLError is one
-        raise UsageError(f"{listen.certificate} and its key can't be used: {error}.") from error
+        raise UsageError(f"Cannot use the certificate {listen.certificate} and its key: {error}.") from error
 
 
 def _bind(listen: Listen) -> socket.socket | None:
-    """At this address; None, with a word in the log, if it is taken and nobody has asked for it."""
+    """Bind the TCP address. If the default address is in use, log a warning and return None.
+
+    Raises UsageError if an explicit address cannot be bound.
+    """
     try:
         return bind_address(listen.host, listen.port)
     except OSError as error:
-        where, why = f"{listen.host}:{listen.port}", error.strerror or str(error)
+        address, cause = f"{listen.host}:{listen.port}", error.strerror or str(error)
         if listen.is_explicit:
-            raise UsageError(f"--listen {where}: {why}.", hint="Choose another port, or --listen none.") from error
+            raise UsageError(f"--listen {address}: {cause}.", hint="Choose another port, or --listen none.") from error
         log.warning(
-            "No dashboard: the address is taken, perhaps by another controller",
-            extra={"address": where, "error": why, "hint": "choose another with --listen HOST:PORT"},
+            "Dashboard not available: the address is in use, perhaps by another controller",
+            extra={"address": address, "error": cause, "hint": "choose another with --listen HOST:PORT"},
         )
         return None

@@ -1,6 +1,6 @@
-"""What the server listens at: a TCP address, and the Unix socket in the private state directory.
+"""Listening sockets of the server: a TCP address, and the Unix socket in the private state directory.
 
-Whoever connects to the Unix socket is known by the kernel's word: our own user, and root. Nobody else comes in.
+The kernel identifies the user at the other end of the Unix socket. Only the controller's own user and root are allowed.
 """
 
 import os
@@ -13,42 +13,42 @@ from controller.client.connection import short_path
 from controller.errors import StateError
 
 MAX_WAITING = 1024
-"""How many the kernel keeps until they are accepted."""
+"""Backlog: connections that the kernel queues until they are accepted."""
 
 
 def bind_address(host: str, port: int) -> socket.socket:
-    """Listen at a TCP address. Raises OSError."""
+    """Listen on a TCP address. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sends at once what is written (TCP_NODELAY), and no answer waits for an ACK.
-    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    # asyncio sets TCP_NODELAY only if the protocol is given explicitly; without it, responses would wait for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        found.bind((host, port))
-        found.listen(MAX_WAITING)
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((host, port))
+        listener.listen(MAX_WAITING)
     except OSError:
-        found.close()
+        listener.close()
         raise
-    return found
+    return listener
 
 
 def bind_path(path: Path) -> socket.socket:
-    """Listen at a path, in the place of what a controller that was killed has left there. Raises StateError."""
-    found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    """Listen on a Unix socket, replacing one that a killed controller left behind. Raises StateError."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.unlink(missing_ok=True)
         with short_path(path) as address:
-            found.bind(address)
-        found.listen(MAX_WAITING)
+            listener.bind(address)
+        listener.listen(MAX_WAITING)
     except OSError as error:
-        found.close()
-        raise StateError(f"The socket {path} can't be made: {error.strerror}.") from error
-    return found
+        listener.close()
+        raise StateError(f"Cannot create the socket {path}: {error.strerror}.") from error
+    return listener
 
 
 def peer_of(connection: socket.socket) -> str | None:
-    """The name of the user at the other end of a Unix socket; None for one who has no business here."""
+    """Return the name of the user at the other end of a Unix socket; None for a user who is not allowed."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     user = int(struct.unpack("3i", credentials)[1])
     if user not in (os.getuid(), 0):

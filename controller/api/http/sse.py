@@ -1,7 +1,7 @@
-"""Server-sent events: what happens, as it happens. Bounded in number, and ended when the server is.
+"""Server-sent events: responses that stream messages, limited in number and closed when the server stops.
 
-A stream keeps no queue: it knows how far it has told, and reads on from there when the other side has taken that. Each
-message has an id, from which a reader goes on (`Last-Event-ID`).
+A stream has no queue: it remembers its position, and reads the next messages once the client has received the last
+ones. Each message has an id, so that a client can resume with `Last-Event-ID`.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ from controller.api.http.protocol import MAX_STREAMS, MAX_STREAMS_OF_ONE
 from controller.queries.serialization import to_json
 
 LastEventId = Annotated[str | None, Header(max_length=30, pattern=r"^[0-9]*$")]
-"""Where a reader was: a number that a message of the stream had as its id."""
-LOOK_SECONDS = 0.25
-BEAT_SECONDS = 15.0
-"""After so long without news a comment is sent, so that a peer that has gone is noticed."""
+"""The id of the last message that the client received."""
+POLL_SECONDS = 0.25
+HEARTBEAT_SECONDS = 15.0
+"""Interval of the comments sent on an idle stream, which detect clients that have disconnected."""
 
 
 def message(data: Any, *, event: str | None = None, number: str | None = None) -> bytes:
-    """One message of the wire format (WHATWG HTML, 9.2)."""
+    """Encode one message (WHATWG HTML, section 9.2)."""
     lines = [] if event is None else [f"event: {event}"]
     if number is not None:
         lines.append(f"id: {number}")
@@ -37,34 +37,34 @@ def message(data: Any, *, event: str | None = None, number: str | None = None) -
 
 
 class Streams:
-    """Counts the open streams, of all and of each caller. Used on the server's thread."""
+    """Limits the number of open streams, in total and per caller. Used on the server's thread."""
 
     def __init__(self) -> None:
         self._open: Counter[str] = Counter()
         self.closing = asyncio.Event()
 
-    def take(self, key: str) -> bool:
-        """Take a place for this caller, in one step; False if there is none. Whoever has one gives it back."""
+    def acquire(self, key: str) -> bool:
+        """Count a new stream of this caller; return False if a limit is reached. Pair it with `release`."""
         if self._open.total() >= MAX_STREAMS or self._open[key] >= MAX_STREAMS_OF_ONE:
             return False
         self._open[key] += 1
         return True
 
-    def give_back(self, key: str) -> None:
-        """A stream of this caller has ended."""
+    def release(self, key: str) -> None:
+        """Count a stream of this caller as ended."""
         self._open[key] -= 1
         if self._open[key] <= 0:
             del self._open[key]
 
     async def pause(self) -> bool:
-        """Wait a moment; False when the server ends."""
+        """Wait for one polling interval; return False if the server is stopping."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.closing.wait(), LOOK_SECONDS)
+            await asyncio.wait_for(self.closing.wait(), POLL_SECONDS)
         return not self.closing.is_set()
 
 
 class EventStream(Response):
-    """Sends what `messages` yields, empty ones excepted, until either side ends it; 429 without a free place."""
+    """Sends the non-empty `messages` until they end or the client disconnects; 429 if too many streams are open."""
 
     media_type = "text/event-stream"
 
@@ -76,37 +76,37 @@ class EventStream(Response):
         self._key = key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hold the stream. Its place is taken before anything is awaited, and given back however it ends."""
+        """Send the stream. It is counted before the first `await`, and released in every case."""
         if is_head(scope):
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
-        if not self._streams.take(self._key):
-            refused = problem(429, "TooManyStreams", "Too many streams are open.", headers={"retry-after": "5"})
-            await refused(scope, receive, send)
+        if not self._streams.acquire(self._key):
+            rejection = problem(429, "TooManyStreams", "Too many streams are open.", headers={"retry-after": "5"})
+            await rejection(scope, receive, send)
             return
-        telling = asyncio.ensure_future(self._tell(send))
-        gone = asyncio.ensure_future(_disconnect(receive))
+        sending = asyncio.ensure_future(self._send_messages(send))
+        disconnected = asyncio.ensure_future(_disconnect(receive))
         try:
-            await asyncio.wait((telling, gone), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((sending, disconnected), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._streams.give_back(self._key)
-            for task in (telling, gone):
+            self._streams.release(self._key)
+            for task in (sending, disconnected):
                 task.cancel()
-            await asyncio.wait((telling, gone))
-        if not telling.cancelled():
-            telling.result()
+            await asyncio.wait((sending, disconnected))
+        if not sending.cancelled():
+            sending.result()
 
-    async def _tell(self, send: Send) -> None:
+    async def _send_messages(self, send: Send) -> None:
         loop = asyncio.get_running_loop()
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": b"retry: 1000\n\n", "more_body": True})
-        told = loop.time()
+        last_sent = loop.time()
         async with contextlib.aclosing(self._messages):
             async for body in self._messages:
-                if body or loop.time() - told >= BEAT_SECONDS:
+                if body or loop.time() - last_sent >= HEARTBEAT_SECONDS:
                     await send({"type": "http.response.body", "body": body or b": still here\n\n", "more_body": True})
-                    told = loop.time()
+                    last_sent = loop.time()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -1,6 +1,6 @@
-"""How bodies are read: a key that is given twice is refused, and what can't be read is said.
+"""Strict parsing of JSON bodies: duplicate keys are rejected, and every other parsing error has a clear message.
 
-The routers of the API take `StrictRoute` for their routes.
+The routers of the API use `StrictRoute` as their route class.
 """
 
 import json
@@ -16,10 +16,10 @@ _SHOWN = 40
 
 
 class StrictRoute(APIRoute):
-    """A route whose body has one meaning."""
+    """A route that parses its JSON body strictly."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler of FastAPI, which reads the body with our eyes."""
+        """Return FastAPI's handler, wrapped so that it parses the body strictly."""
         handle = super().get_route_handler()
 
         async def strict(request: Request) -> Response:
@@ -30,25 +30,25 @@ class StrictRoute(APIRoute):
 
 class _StrictRequest(Request):
     async def json(self) -> Any:
-        """The value of the body. Raises HTTPException, and JSONDecodeError where it is no JSON, as FastAPI expects."""
+        """Parse the body. Raises HTTPException, and JSONDecodeError for invalid JSON, as FastAPI expects."""
         try:
-            return json.loads(await self.body(), object_pairs_hook=_once)
+            return json.loads(await self.body(), object_pairs_hook=_unique_keys)
         except json.JSONDecodeError:
             raise
         except UnicodeDecodeError as error:
             raise HTTPException(422, "The body is not UTF-8.") from error
         except RecursionError as error:
-            raise HTTPException(422, "The body is nested too deeply to be read.") from error
+            raise HTTPException(422, "The body is nested too deeply.") from error
         except ValueError as error:
             digits = sys.get_int_max_str_digits()
-            raise HTTPException(422, f"The body can't be read: a number has more than {digits} digits.") from error
+            raise HTTPException(422, f"Cannot parse the body: a number has more than {digits} digits.") from error
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
     for name, value in pairs:
-        if name in found:
+        if name in result:
             short = name if len(name) <= _SHOWN else name[:_SHOWN] + "…"
-            raise HTTPException(422, f"The key {short!r} is given more than once.")
-        found[name] = value
-    return found
+            raise HTTPException(422, f"Duplicate key {short!r}.")
+        result[name] = value
+    return result

@@ -1,4 +1,4 @@
-"""A real controller that serves on a port of this machine, and a client that says exactly what a test wants."""
+"""Fixtures: a controller that serves on a local port, and an HTTP client that sends exactly what a test specifies."""
 
 import http.client
 import json
@@ -61,7 +61,7 @@ schedules: [{cron: "0 0 29 2 *", timezone: Europe/Berlin}]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back."""
+    """An HTTP response."""
 
     status: int
     headers: Mapping[str, str]
@@ -77,7 +77,7 @@ class Answer:
 
 @dataclass(slots=True, kw_only=True)
 class Served:
-    """A controller that serves a repository."""
+    """A running controller, with methods that send it requests."""
 
     controller: Controller
     repository: GitRepository
@@ -98,33 +98,33 @@ class Served:
         *,
         token: str | None = "",
     ) -> Answer:
-        """Send this and nothing else: the token, unless another or None is given; bytes as they are, else JSON."""
-        sent = {"Authorization": f"Bearer {token or self.token}"} if token is not None else {}
+        """Send a request with these headers, and the token unless it is None. Bytes are sent as is, else JSON."""
+        defaults = {"Authorization": f"Bearer {token or self.token}"} if token is not None else {}
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         if data is not None and not isinstance(body, bytes):
-            sent["Content-Type"] = "application/json"
-        given = {**sent, **(headers or {})}
+            defaults["Content-Type"] = "application/json"
+        all_headers = {**defaults, **(headers or {})}
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
-            connection.putrequest(method, path, skip_host="Host" in given, skip_accept_encoding=True)
-            for name, value in given.items():
+            connection.putrequest(method, path, skip_host="Host" in all_headers, skip_accept_encoding=True)
+            for name, value in all_headers.items():
                 connection.putheader(name, value)
-            if data is not None and "Content-Length" not in given:
+            if data is not None and "Content-Length" not in all_headers:
                 connection.putheader("Content-Length", str(len(data)))
             connection.endheaders(data)
-            found = connection.getresponse()
-            return Answer(status=found.status, headers=dict(found.headers.items()), body=found.read())
+            response = connection.getresponse()
+            return Answer(status=response.status, headers=dict(response.headers.items()), body=response.read())
 
     def get(self, path: str, **headers: str) -> Answer:
-        """What is at this path, for the bearer of the token."""
+        """Send a GET request with the token."""
         return self.ask("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
     def post(self, path: str, body: Any = None, **headers: str) -> Answer:
-        """A change by the bearer of the token."""
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.ask("POST", path, {} if body is None else body, given)
+        """Send a POST request with the token."""
+        all_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.ask("POST", path, {} if body is None else body, all_headers)
 
     def log_in(self) -> str:
-        """A session: the value of the header `Cookie`."""
+        """Log in and return the session as the value of a `Cookie` header."""
         code = self.controller._web.login_link().partition("#")[2]
         form = f"code={code}".encode()
         kind = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
@@ -133,13 +133,13 @@ class Served:
         return answer.headers["set-cookie"].partition(";")[0]
 
     def run(self, name: str, **parameters: Any) -> Any:
-        """Run it and wait for its end."""
+        """Run a deployment and return the finished run."""
         made = self.post(f"/api/v1/deployments/{name}/runs", {"parameters": parameters})
         assert made.status == 201, made
         return self.wait_for(made.json()["run_id"])
 
     def wait_for(self, run_id: str) -> Any:
-        """The run, when it is final."""
+        """Wait until a run is finished, and return it."""
         last: list[Any] = [None]
 
         def is_final() -> bool:
@@ -150,14 +150,14 @@ class Served:
         return last[0]
 
     def commit(self, files: dict[str, str]) -> str:
-        """Commit, and return when that is in force."""
+        """Commit files, wait until they are applied, and return the commit."""
         commit = self.repository.commit(files)
         assert self.post("/api/v1/reconcile", {"wait": True}).status == 200
         return commit
 
 
 def serve(repository: GitRepository, state: Path) -> Served:
-    """A controller for this repository, when it is ready to be asked."""
+    """Start a controller for this repository and wait until it is ready."""
     settings = Settings(
         location=locate(str(repository.path), "deployments", None, str(state)), listen=parse_listen("127.0.0.1:0")
     )
@@ -173,37 +173,37 @@ def serve(repository: GitRepository, state: Path) -> Served:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One controller for the tests of a module."""
+    """A controller shared by the tests of a module."""
     top = tmp_path_factory.mktemp("served")
     repository = new_repository(top / "repo")
     repository.commit({"flows/all.py": FLOWS, "deployments/all.yaml": DEPLOYMENTS})
-    found = serve(repository, top / "state")
-    yield found
-    found.controller.stop()
+    instance = serve(repository, top / "state")
+    yield instance
+    instance.controller.stop()
 
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Served]:
-    """A controller for one test alone."""
+    """A controller of its own for each test."""
     repository = new_repository(tmp_path / "repo")
     repository.commit({"flows/all.py": FLOWS, "deployments/all.yaml": DEPLOYMENTS})
-    found = serve(repository, tmp_path / "state")
-    yield found
-    found.controller.stop()
+    instance = serve(repository, tmp_path / "state")
+    yield instance
+    instance.controller.stop()
 
 
 def messages(served: Served, path: str, **headers: str) -> Any:
-    """The messages of a stream, one by one, as (event, id, data)."""
+    """Yield the messages of a stream as (event, id, data)."""
     with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)) as connection:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request("GET", path, headers={"Authorization": f"Bearer {served.token}", **given})
+        extra = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request("GET", path, headers={"Authorization": f"Bearer {served.token}", **extra})
         answer = connection.getresponse()
         assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
-        found: dict[str, str] = {}
+        fields: dict[str, str] = {}
         for raw in answer:
             name, _, value = raw.decode().rstrip("\n").partition(": ")
             if name:
-                found[name] = value
-            elif "data" in found:
-                yield found.get("event"), found.get("id"), json.loads(found["data"])
-                found = {}
+                fields[name] = value
+            elif "data" in fields:
+                yield fields.get("event"), fields.get("id"), json.loads(fields["data"])
+                fields = {}

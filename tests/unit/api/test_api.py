@@ -1,4 +1,4 @@
-"""What a program gets and does over HTTP, from a real controller; the client of `controller.client` included."""
+"""Reading from the HTTP API of a real controller, directly and with `controller.client`."""
 
 import re
 import threading
@@ -19,12 +19,12 @@ def client(served: Served) -> Client:
     return Client(served.url, served.token)
 
 
-def test_health_needs_no_token_and_readiness_does(served: Served) -> None:
+def test_liveness_needs_no_token_but_readiness_does(served: Served) -> None:
     assert served.ask("GET", "/healthz", token=None).text == "ok\n"
     assert served.get("/readyz").json()["ready"] is True
 
 
-def test_the_status_is_what_the_command_line_says(served: Served) -> None:
+def test_the_status_equals_that_of_the_command_line(served: Served) -> None:
     from controller.queries.serialization import to_json
 
     told = served.get("/api/v1/status").json()
@@ -32,7 +32,7 @@ def test_the_status_is_what_the_command_line_says(served: Served) -> None:
     assert {view["name"] for view in told["deployments"]} == {"add", "speak", "wait", "far"}
 
 
-def test_what_is_known_already_is_not_sent_again(served: Served) -> None:
+def test_an_unchanged_response_is_304(served: Served) -> None:
     for path in ("/api/v1/source", "/api/v1/deployments", "/api/v1/deployments/add", "/static/dashboard.css"):
         tag = served.get(path).headers["etag"]
         again = served.get(path, If_None_Match=f'"x", {tag}')
@@ -50,18 +50,18 @@ def test_deployments_can_be_searched_and_paged(client: Client, served: Served) -
     assert len({one["name"] for one in first["items"] + rest["items"]}) == 4
 
 
-def test_a_deployment_tells_when_it_fires_in_its_own_zone(served: Served) -> None:
+def test_fire_times_follow_the_time_zone_of_the_schedule(served: Served) -> None:
     times = served.get("/api/v1/deployments/far/fire-times?limit=2&after=2027-01-01T00:00:00Z").json()
     assert times == {"fire_times": ["2028-02-28T23:00:00Z", "2032-02-28T23:00:00Z"]}
     assert [row["deployment"] for row in served.get("/api/v1/fire-times").json()] == ["far"]
     assert served.get("/api/v1/deployments/far/occurrences").json() == {"items": [], "next": None}
 
 
-def test_what_is_missing_is_said(client: Client) -> None:
+def test_missing_parameters_are_reported(client: Client) -> None:
     assert [one["path"] for one in client.check("wait", {})] == [["path"]]
 
 
-def test_a_form_tells_types_defaults_and_choices(served: Served) -> None:
+def test_a_form_has_types_defaults_and_choices(served: Served) -> None:
     form = served.get("/api/v1/deployments/add/form").json()
     found = {one["name"]: one for one in form["fields"]}
     assert [(one["name"], one["kind"], one["type"]) for one in form["fields"]] == [
@@ -78,7 +78,7 @@ def test_a_form_tells_types_defaults_and_choices(served: Served) -> None:
     assert (of_command["is_open"], of_command["passed_as"]) == (True, "file")
 
 
-def test_unknown_things_are_problems(client: Client, served: Served) -> None:
+def test_unknown_names_and_ids_are_not_found(client: Client, served: Served) -> None:
     for path in ("/deployments/ad", "/deployments/ad/form", "/deployments/ad/document", "/runs/" + "0" * 36):
         answer = served.get(f"/api/v1{path}")
         assert (answer.status, answer.json()["reason"]) == (404, "NotFound"), path
@@ -89,20 +89,20 @@ def test_unknown_things_are_problems(client: Client, served: Served) -> None:
         assert (caught.value.status, caught.value.hint) == (404, "Did you mean add?")
 
 
-def test_the_parameters_of_what_was_never_valid_can_not_be_checked(fresh: Served) -> None:
+def test_parameters_of_a_never_valid_deployment_cannot_be_checked(fresh: Served) -> None:
     fresh.commit({"deployments/new.yaml": "name: new\ncommand: [echo]\nodd: 1\n"})
     answer = fresh.post("/api/v1/deployments/new/check", {"parameters": {}})
-    assert (answer.status, "never valid" in answer.json()["detail"]) == (422, True)
+    assert (answer.status, "is not active: no version of it has been valid" in answer.json()["detail"]) == (422, True)
 
 
-def test_a_person_gets_a_page_for_what_is_not_there(served: Served) -> None:
+def test_a_browser_gets_an_error_page_for_an_unknown_name(served: Served) -> None:
     answer = served.get("/deployments/ad", Accept="text/html")
     assert answer.status == 404
     assert "There is no deployment" in answer.text
     assert answer.headers["content-type"].startswith("text/html")
 
 
-def test_events_and_runs_come_in_pages(fresh: Served) -> None:
+def test_events_and_runs_are_paginated(fresh: Served) -> None:
     for number in range(5):
         fresh.run("add", a=number)
     client = Client(fresh.url, fresh.token)
@@ -119,12 +119,12 @@ def test_events_and_runs_come_in_pages(fresh: Served) -> None:
     assert list(client.runs(trigger="schedule")) == list(client.runs(until="2020-01-01T00:00:00Z")) == []
 
 
-def test_a_ref_that_does_not_exist_or_is_an_option_is_refused(served: Served) -> None:
+def test_an_unknown_ref_or_one_that_looks_like_an_option_is_rejected(served: Served) -> None:
     for ref in ("nowhere", "--upload-pack=x", "a..b", "%0a", "ext::sh"):
         assert served.get(f"/api/v1/plan?ref={ref}").status in (404, 422), ref
 
 
-def test_a_log_is_told_while_it_is_written(fresh: Served, tmp_path: Path) -> None:
+def test_a_log_is_streamed_while_it_is_written(fresh: Served, tmp_path: Path) -> None:
     client = Client(fresh.url, fresh.token)
     run = client.trigger("wait", {"path": str(tmp_path / "go")})["run_id"]
     told = messages(fresh, f"/api/v1/runs/{run}/logs/stream")
@@ -139,20 +139,20 @@ def test_a_log_is_told_while_it_is_written(fresh: Served, tmp_path: Path) -> Non
     assert again[0][2]["text"] == "done waiting\n"
 
 
-def test_a_stream_of_a_log_begins_with_its_last_lines_where_that_is_asked_for(served: Served) -> None:
+def test_a_log_stream_with_tail_starts_with_the_last_lines(served: Served) -> None:
     run = served.run("speak", text="0123456\n", times=100_000)["id"]
     path = f"/api/v1/runs/{run}/logs/stream"
     (event, number, data), end = messages(served, f"{path}?tail=3")
     assert (event, data["text"], data["size"], number) == ("log", "0123456\n" * 3, 800_000, "800000")
     assert end[0] == "end"
     assert [one[0] for one in messages(served, f"{path}?tail=0")] == ["end"]
-    # What was told last goes before: a reader that comes again goes on from there.
+    # Last-Event-ID takes precedence over `tail`: a client that reconnects resumes there.
     again = list(messages(served, f"{path}?tail=3", Last_Event_ID="799992"))
     assert [one[2].get("text") for one in again] == ["0123456\n", None]
     assert served.get(f"{path}?tail=10001").status == 422
 
 
-def test_a_log_is_read_in_stretches_of_whole_characters(served: Served) -> None:
+def test_parts_of_a_log_never_split_a_character(served: Served) -> None:
     run = served.run("speak", text="é€𝄞\n", times=100)
     text, offset = "", 0
     while True:
@@ -187,7 +187,7 @@ def test_attempts_are_separated_in_the_text_and_not_in_the_raw_file(fresh: Serve
     assert fresh.get(f"/api/v1/runs/{run}/logs/raw").text == "éé"
 
 
-def test_events_are_told_as_they_happen_and_again_from_where_one_was(fresh: Served) -> None:
+def test_events_are_streamed_and_a_stream_resumes_after_the_last_event(fresh: Served) -> None:
     told = messages(fresh, "/api/v1/events/stream")
     assert next(told)[0] == "change"
     fresh.post("/api/v1/deployments/far/hold", {"reason": "one"})
@@ -198,7 +198,7 @@ def test_events_are_told_as_they_happen_and_again_from_where_one_was(fresh: Serv
     assert next(again)[2]["reason"] == "Resumed"
 
 
-def test_many_ask_at_once(served: Served) -> None:
+def test_simultaneous_requests_are_all_answered(served: Served) -> None:
     statuses: list[int] = []
 
     def look() -> None:
@@ -212,7 +212,7 @@ def test_many_ask_at_once(served: Served) -> None:
     assert statuses == [200] * 64
 
 
-def test_figures_are_there_for_prometheus(served: Served) -> None:
+def test_metrics_are_available_for_prometheus(served: Served) -> None:
     answer = served.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert 'controller_deployments_sync{sync="Synced"} 4' in answer.text
@@ -220,7 +220,7 @@ def test_figures_are_there_for_prometheus(served: Served) -> None:
     assert "controller_withheld_deletions 0" in answer.text
 
 
-def test_a_figure_that_is_nought_is_there_all_the_same(served: Served) -> None:
+def test_metrics_with_the_value_zero_are_present(served: Served) -> None:
     lines = served.get("/metrics").text.splitlines()
     named = {line.rpartition(" ")[0] for line in lines if not line.startswith("#")}
     states = {state.value for state in RunState} - {"launching"}
@@ -236,7 +236,7 @@ def test_a_figure_that_is_nought_is_there_all_the_same(served: Served) -> None:
     assert 'controller_deployments_sync{sync="Invalid"} 0' in lines
 
 
-def test_a_broken_manifest_is_shown_where_it_is(fresh: Served) -> None:
+def test_an_invalid_manifest_is_reported_with_its_location(fresh: Served) -> None:
     fresh.commit({"deployments/all.yaml": DEPLOYMENTS.replace("parameters: {a: 1}", "parameters: {a: 1}\ntagss: [x]")})
     view = Client(fresh.url, fresh.token).deployment("add")
     assert (view["sync"], [one["code"] for one in view["findings"]]) == ("Invalid", ["UnknownKey"])
@@ -244,7 +244,7 @@ def test_a_broken_manifest_is_shown_where_it_is(fresh: Served) -> None:
     assert "add is not valid" in page
 
 
-def test_the_api_is_described(served: Served) -> None:
+def test_the_openapi_document_describes_the_api(served: Served) -> None:
     document = served.get("/api/v1/openapi.json").json()
     assert document["openapi"].startswith("3.1")
     assert document["security"] == [{"token": []}]
@@ -256,14 +256,14 @@ def test_the_api_is_described(served: Served) -> None:
     ]
 
 
-def test_the_stop_of_a_controller_that_is_asked_is_short(fresh: Served) -> None:
+def test_a_controller_with_open_requests_stops_quickly(fresh: Served) -> None:
     stream = messages(fresh, "/api/v1/events/stream")
     next(stream)
     fresh.controller._web.close()
     wait_until(lambda: list(stream) is not None)
 
 
-def test_the_tasks_of_a_run_are_told(fresh: Served) -> None:
+def test_a_run_has_its_tasks(fresh: Served) -> None:
     flow = "from controller import flow, task\n@task\ndef one(n):\n    return n\n@flow\ndef whole():\n    one(1)\n"
     fresh.commit({"flows/tasks.py": flow, "deployments/tasks.yaml": "name: tasks\nflow: flows/tasks.py:whole\n"})
     run = fresh.run("tasks")

@@ -1,4 +1,4 @@
-"""What a flow shows is in the API's run and on its page, as text and nothing else."""
+"""Artifacts of a run appear in the API and on its page, and are never interpreted as HTML."""
 
 from tests.unit.api.conftest import Served
 
@@ -12,7 +12,7 @@ def main(n: int = 7) -> None:
 """
 
 
-def test_artifacts_are_text(served: Served) -> None:
+def test_artifacts_are_escaped(served: Served) -> None:
     served.commit({"flows/shows.py": FLOW, "deployments/shows.yaml": "name: shows\nflow: flows/shows.py:main\n"})
     run = served.run("shows")
     assert (run["name"], [one["kind"] for one in run["artifacts"]]) == ("<i>7", ["markdown", "table"])

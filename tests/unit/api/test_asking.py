@@ -1,4 +1,4 @@
-"""How lists are asked: pages that go on, and questions that make no sense, which are refused and not passed over."""
+"""Query parameters of lists: pagination works, and invalid parameters are rejected instead of ignored."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.unit.api.conftest import Served
 
 RUN = "01a20a24-34e0-7000-97e2-82f65b2a00a9"
 LISTS = ("deployments?search=a", "runs?deployment=add", "events?severity=info", "deployments/far/occurrences?limit=5")
-REFUSED = "This cursor is not one of this list."
+REFUSED = "The cursor does not belong to this list."
 
 
 @pytest.mark.parametrize("path", LISTS)
@@ -16,13 +16,13 @@ REFUSED = "This cursor is not one of this list."
     "cursor",
     ["0", "-1", "x", "", "%00", "%ff", "1" * 60, "0.add", RUN, "1.00000000", f"{RUN}.00000000", "2026-01-01T00:00:00Z"],
 )
-def test_a_cursor_that_we_have_not_made_is_refused(served: Served, path: str, cursor: str) -> None:
+def test_an_invalid_cursor_is_rejected(served: Served, path: str, cursor: str) -> None:
     answer = served.get(f"/api/v1/{path}&cursor={cursor}")
     assert (answer.status, answer.json()["detail"]) == (422, REFUSED)
     assert "`next`" in answer.json()["hint"]
 
 
-def test_a_cursor_goes_on_with_the_same_questions_only(fresh: Served) -> None:
+def test_a_cursor_is_valid_with_the_same_filters_only(fresh: Served) -> None:
     for number in range(3):
         fresh.run("add", a=number)
     found = fresh.get("/api/v1/runs?state=succeeded&state=failed&tag=sums&limit=1").json()
@@ -40,7 +40,7 @@ def test_a_cursor_goes_on_with_the_same_questions_only(fresh: Served) -> None:
         assert fresh.get(f"/api/v1/{path}?cursor={events}").status == 422, path
 
 
-def test_a_page_of_runs_ends_early_where_their_parameters_are_large(fresh: Served) -> None:
+def test_a_page_of_runs_with_large_parameters_ends_early(fresh: Served) -> None:
     client = Client(fresh.url, fresh.token)
     texts = [
         str(number) * size for number, size in enumerate((10, 400_000, 500_000, 300_000, 900_000, 20, 1_000_000, 30))
@@ -72,15 +72,15 @@ def test_a_page_of_runs_ends_early_where_their_parameters_are_large(fresh: Serve
         ("runs?" + "x" * 5000, "x" * 40 + "…"),
     ],
 )
-def test_a_question_that_a_list_does_not_know_is_refused(served: Served, path: str, name: str) -> None:
+def test_an_unknown_query_parameter_is_rejected(served: Served, path: str, name: str) -> None:
     answer = served.get(f"/api/v1/{path}")
-    assert (answer.status, answer.json()["detail"]) == (422, f"There is no parameter {name!r} here.")
+    assert (answer.status, answer.json()["detail"]) == (422, f"Unknown query parameter {name!r}.")
 
 
-def test_what_can_be_asked_is_said(served: Served) -> None:
-    hint = "It takes: cursor, deployment, limit, revision, since, state, tag, trigger, until."
+def test_the_hint_lists_the_allowed_query_parameters(served: Served) -> None:
+    hint = "Allowed: cursor, deployment, limit, revision, since, state, tag, trigger, until."
     assert served.get("/api/v1/runs?stat=failed").json()["hint"] == hint
-    assert served.get("/api/v1/status?x=1").json()["hint"] == "It takes none."
+    assert served.get("/api/v1/status?x=1").json()["hint"] == "This endpoint has no query parameters."
     for path in ("/api/v1/deployments/add/check?x=1", "/api/v1/deployments/far/resume?x=1"):
         assert served.post(path, {}).status == 422
 
@@ -88,7 +88,7 @@ def test_what_can_be_asked_is_said(served: Served) -> None:
 @pytest.mark.parametrize(
     "path", ["runs?limit=1&limit=2", "runs?deployment=add&deployment=far", "events?about=a&about=a"]
 )
-def test_what_can_be_said_once_is_not_said_twice(served: Served, path: str) -> None:
+def test_a_repeated_query_parameter_is_rejected(served: Served, path: str) -> None:
     answer = served.get(f"/api/v1/{path}")
     assert (answer.status, "more than once" in answer.json()["detail"]) == (422, True)
     assert served.get("/api/v1/runs?state=failed&state=crashed").status == 200
@@ -105,7 +105,7 @@ def test_a_limit_is_a_number_within_bounds(served: Served, path: str, limit: str
 @pytest.mark.parametrize(
     "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
 )
-def test_a_body_that_is_not_said_to_be_json_is_refused_as_such(served: Served, kind: str) -> None:
+def test_a_body_without_a_json_content_type_is_rejected(served: Served, kind: str) -> None:
     for path in ("deployments/add/check", "deployments/add/runs", "reconcile", "approvals"):
         answer = served.ask("POST", f"/api/v1/{path}", b"{}", {"Content-Type": kind})
         assert (answer.status, answer.json()["reason"]) == (415, "UnsupportedMediaType"), path
@@ -114,25 +114,25 @@ def test_a_body_that_is_not_said_to_be_json_is_refused_as_such(served: Served, k
         assert served.ask("POST", "/api/v1/deployments/add/check", b"{}", {"Content-Type": good}).status == 200
 
 
-def test_the_due_times_of_what_does_not_exist_are_not_found(served: Served) -> None:
+def test_the_due_times_of_an_unknown_deployment_are_not_found(served: Served) -> None:
     answer = served.get("/api/v1/deployments/ad/occurrences")
     assert (answer.status, answer.json()["hint"]) == (404, "Did you mean add?")
 
 
 @pytest.mark.parametrize("body", [b"&".join(b"a%d=1" % n for n in range(100)), b"%" * 100, b"&" * 1000, b"\xff=\xff"])
-def test_a_login_that_makes_no_sense_is_refused_as_a_wrong_one(served: Served, body: bytes) -> None:
+def test_an_invalid_login_form_is_rejected_like_a_wrong_token(served: Served, body: bytes) -> None:
     kind = {"Content-Type": "application/x-www-form-urlencoded", "Origin": served.url}
     assert served.ask("POST", "/login", body, kind, token=None).status == 401
 
 
-def test_all_that_is_wrong_with_a_question_is_said_in_words(served: Served) -> None:
+def test_all_invalid_query_parameters_are_reported(served: Served) -> None:
     answer = served.get("/api/v1/runs?limit=0&state=odd")
     assert (answer.status, answer.json()["reason"]) == (422, "Usage")
     assert answer.json()["detail"].startswith("query state 0: Input should be ")
     assert answer.json()["detail"].endswith("; query limit: Input should be greater than or equal to 1")
 
 
-def test_by_name_each_deployment_is_on_one_page_whatever_changes_meanwhile(fresh: Served) -> None:
+def test_in_the_order_of_names_each_deployment_is_on_one_page_despite_changes(fresh: Served) -> None:
     fresh.commit({"deployments/last.yaml": "name: zero\ncommand: ['false']\n"})
     first = fresh.get("/api/v1/deployments?order=name&limit=2").json()
     assert fresh.run("zero")["state"] == "failed"

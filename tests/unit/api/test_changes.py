@@ -1,4 +1,4 @@
-"""What a program changes over HTTP, by the client: runs, holds, passes, approvals; each once, and refused in words."""
+"""Changes over HTTP with the client: runs, holds, reconcile passes and approvals, and their error messages."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ def client(served: Served) -> Client:
     return Client(served.url, served.token)
 
 
-def test_a_run_is_made_and_followed(client: Client) -> None:
+def test_a_run_is_triggered_and_followed(client: Client) -> None:
     made = client.trigger("add", {"a": 40})
     done = client.wait(made["run_id"])
     assert (done["state"], done["result"], done["parameters"]) == ("succeeded", 42, {"a": 40})
@@ -24,7 +24,7 @@ def test_a_run_is_made_and_followed(client: Client) -> None:
     assert next(client.runs(deployment="add"))["id"] == made["run_id"]
 
 
-def test_the_same_key_gives_the_same_run(client: Client) -> None:
+def test_the_same_key_returns_the_same_run(client: Client) -> None:
     one = client.trigger("add", {"a": 2}, idempotency_key="k1")
     assert client.trigger("add", {"a": 2}, idempotency_key="k1")["run_id"] == one["run_id"]
     with pytest.raises(ProblemError, match="belongs to run") as caught:
@@ -40,7 +40,7 @@ def test_the_same_key_gives_the_same_run(client: Client) -> None:
         ({"mode": "sideways"}, ["mode"], "WrongParameterType"),
     ],
 )
-def test_parameters_that_do_not_fit_make_no_run(
+def test_invalid_parameters_create_no_run(
     client: Client, served: Served, parameters: dict[str, Any], path: list[str], code: str
 ) -> None:
     before = len(served.get("/api/v1/runs?deployment=add&limit=500").json()["items"])
@@ -65,7 +65,7 @@ def test_holding_and_resuming(fresh: Served) -> None:
     assert [one["reason"] for one in client.events(about="far")][:2] == ["Resumed", "Held"]
 
 
-def test_the_plan_of_a_ref_and_the_approval_of_what_is_withheld(fresh: Served) -> None:
+def test_plan_of_a_ref_and_approval_of_withheld_deletions(fresh: Served) -> None:
     client = Client(fresh.url, fresh.token)
     manifests = {f"deployments/m{n}.yaml": f"name: m{n}\ncommand: [echo]\n" for n in range(10)}
     fresh.commit(manifests)
@@ -95,14 +95,14 @@ def test_the_plan_of_a_ref_and_the_approval_of_what_is_withheld(fresh: Served) -
     assert "`controller restore m3`" in gone.json()["hint"]
 
 
-def test_a_pass_that_was_asked_for_is_made(fresh: Served) -> None:
+def test_a_requested_pass_is_run(fresh: Served) -> None:
     fresh.repository.commit({"deployments/new.yaml": "name: brand-new\ncommand: [echo]\n"})
     assert Client(fresh.url, fresh.token).reconcile(wait=True) is True
     assert fresh.get("/api/v1/deployments/brand-new").status == 200
     assert fresh.get("/api/v1/passes?limit=1").json()[0]["counts"]["new"] == 1
 
 
-def test_a_run_is_cancelled_and_done_again(fresh: Served, tmp_path: Path) -> None:
+def test_a_run_is_cancelled_and_retried(fresh: Served, tmp_path: Path) -> None:
     client = Client(fresh.url, fresh.token)
     run = client.trigger("wait", {"path": str(tmp_path / "go")})["run_id"]
     assert next(messages(fresh, f"/api/v1/runs/{run}/logs/stream"))[0] == "log"
@@ -121,10 +121,10 @@ def test_a_run_is_cancelled_and_done_again(fresh: Served, tmp_path: Path) -> Non
     with pytest.raises(ProblemError, match="belongs to run") as other:
         client.retry(again["id"], idempotency_key="once")
     assert (other.value.status, other.value.reason) == (422, "Usage")
-    assert "Run again" in fresh.get(f"/runs/{run}", Accept="text/html").text
+    assert ">Retry</button>" in fresh.get(f"/runs/{run}", Accept="text/html").text
 
 
-def test_what_has_ended_can_not_be_cancelled(served: Served) -> None:
+def test_a_finished_run_cannot_be_cancelled(served: Served) -> None:
     for run in (served.run("add"), served.run("speak", text=1, times=-1)):
         answer = served.post(f"/api/v1/runs/{run['id']}/cancel")
         assert (answer.status, answer.json()["reason"]) == (409, "Conflict"), run
@@ -132,20 +132,20 @@ def test_what_has_ended_can_not_be_cancelled(served: Served) -> None:
 
 
 @pytest.mark.parametrize("reason", ["two\nlines", "bell\a", "\x1b[31mred", "\u202eevil", " ", "\u2028", "\x00"])
-def test_a_reason_is_one_line_whatever_it_is_for(served: Served, reason: str) -> None:
+def test_every_reason_must_be_one_line(served: Served, reason: str) -> None:
     made = served.post("/api/v1/deployments/wait/runs", {"parameters": {"path": "/nowhere"}}).json()["run_id"]
     for path in ("deployments/far/hold", f"runs/{made}/cancel"):
         answer = served.post(f"/api/v1/{path}", {"reason": reason})
         assert (answer.status, answer.json()["detail"]) == (
             422,
-            "A reason is one line of 1 to 500 characters, without control characters.",
+            "The reason must be one line of 1 to 500 characters, without control characters.",
         )
     assert served.post(f"/api/v1/runs/{made}/cancel", {"reason": " no more "}).status == 200
     assert served.wait_for(made)["reason"] == "no more"
     assert served.get("/api/v1/deployments/far").json()["held"] is False
 
 
-def test_a_past_range_is_run(fresh: Served) -> None:
+def test_a_past_range_is_backfilled(fresh: Served) -> None:
     client = Client(fresh.url, fresh.token)
     found = client.backfill("far", "2020-01-01T00:00:00Z", "2025-01-01T00:00:00Z", dry_run=True)
     assert (found["times"], found["run_ids"]) == (["2020-02-28T23:00:00Z", "2024-02-28T23:00:00Z"], [])

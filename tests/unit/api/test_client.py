@@ -1,4 +1,4 @@
-"""The client by itself: its types are those of the API, it needs no token on the same machine, and it says who went."""
+"""The Python client: its types match the OpenAPI document, the Unix socket needs no token, errors are distinct."""
 
 import getpass
 import http.client
@@ -62,19 +62,19 @@ ANSWERS = {
     "GET /runs/{run_id}/logs": LogPart,
     "GET /events": list[NumberedEvent],
 }
-"""What the client gives, by what it asks; lists are what a page, or the one field of an answer, has."""
+"""The return type for each endpoint. Lists are the items of a page, or the only field of a response."""
 DOCUMENT: dict[str, Any] = make_routes(None, None).openapi()
 SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 
 
-def test_every_answer_of_the_api_has_a_type() -> None:
+def test_every_response_of_the_api_has_a_type() -> None:
     asked = {
         f"{method.upper()} {path.removeprefix('/api/v1')}"
         for path, item in DOCUMENT["paths"].items()
         for method in item
         if path.startswith("/api/v1/")
     }
-    # Their answers are a text, a stream, or one field that a method gives by itself.
+    # Endpoints that return text, a stream, or a single field that a method returns directly.
     by_themselves = {
         "GET /deployments/{name}/fire-times",
         "GET /runs/{run_id}/logs/raw",
@@ -99,7 +99,7 @@ def test_the_types_are_those_of_the_openapi_document(asked: str) -> None:
 
 
 def differences(hint: Any, given: dict[str, Any], where: str) -> list[str]:  # noqa: PLR0911
-    """Where a type and a schema say different things."""
+    """Return the places where a type and a schema differ."""
     schema = resolved(given)
     if hint is Any:
         return [] if "properties" not in schema else [f"{where}: Any for an object"]
@@ -127,14 +127,14 @@ def differences(hint: Any, given: dict[str, Any], where: str) -> list[str]:  # n
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:
-    """What a reference means."""
+    """Resolve a reference to a component of the document."""
     if "$ref" not in schema:
         return schema
-    found: dict[str, Any] = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    return found
+    component: dict[str, Any] = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return component
 
 
-def test_the_socket_needs_no_token_and_says_who_asks(fresh: Served) -> None:
+def test_the_socket_needs_no_token_and_identifies_the_user(fresh: Served) -> None:
     client = Client.of_state(fresh.state)
     held = client.hold("far", "it moves")
     assert held["hold"] is not None
@@ -154,9 +154,7 @@ def test_the_socket_needs_no_token_and_says_who_asks(fresh: Served) -> None:
     assert client.passes(limit=1)[0]["counts"]["new"] == 4
 
 
-def test_without_an_address_the_socket_answers_also_below_a_long_path(
-    repository: GitRepository, tmp_path: Path
-) -> None:
+def test_without_an_address_the_socket_works_even_with_a_long_path(repository: GitRepository, tmp_path: Path) -> None:
     repository.commit({"deployments/a.yaml": "name: a\ncommand: [echo]\n"})
     state = tmp_path / ("long" * 30) / "state"
     settings = Settings(location=locate(str(repository.path), "deployments", None, str(state)), listen=None)
@@ -165,7 +163,7 @@ def test_without_an_address_the_socket_answers_also_below_a_long_path(
     try:
         client = Client.of_state(state)
         wait_until(lambda: [one["name"] for one in client.deployments()] == ["a"])
-        with pytest.raises(ProblemError, match="no dashboard"):
+        with pytest.raises(ProblemError, match="does not serve the dashboard"):
             client.login_link()
     finally:
         controller.stop()
@@ -184,25 +182,25 @@ def test_without_an_address_the_socket_answers_also_below_a_long_path(
         ({"Host": "localhost", "Sec-Fetch-Site": "cross-site"}, 403),
     ],
 )
-def test_a_browser_that_is_forwarded_to_the_socket_is_refused(
+def test_a_browser_request_forwarded_to_the_socket_is_rejected(
     served: Served, headers: dict[str, str], status: int
 ) -> None:
     endpoint = Endpoint(served.state / "control.sock")
     with closing(endpoint._connect(20)) as connection:
-        with suppress(BrokenPipeError):  # who is refused by the head alone may not come to send the body
+        with suppress(BrokenPipeError):  # the server may reject the head before the body is sent
             connection.request(
                 "POST", "/api/v1/deployments/add/check", b"{}", {"Content-Type": "application/json", **headers}
             )
         assert connection.getresponse().status == status
 
 
-def test_a_peer_can_not_be_claimed_by_a_header(served: Served) -> None:
+def test_a_header_cannot_fake_the_peer_of_the_socket(served: Served) -> None:
     with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)) as connection:
         connection.request("GET", "/api/v1/status", headers={"Peer": "root", "X-Peer": "root"})
         assert connection.getresponse().status == 401
 
 
-def test_what_a_stream_tells_ends_with_a_word_when_the_controller_goes(fresh: Served, tmp_path: Path) -> None:
+def test_streams_raise_an_error_when_the_controller_stops(fresh: Served, tmp_path: Path) -> None:
     client = Client.of_state(fresh.state)
     run = client.trigger("wait", {"path": str(tmp_path / "go")})["run_id"]
     events, log = client.follow_events(last_id=0), client.follow_log(run)
@@ -215,7 +213,7 @@ def test_what_a_stream_tells_ends_with_a_word_when_the_controller_goes(fresh: Se
             list(told)
 
 
-def test_what_can_not_be_asked_is_refused_like_by_the_controller(served: Served) -> None:
+def test_requests_that_cannot_be_sent_are_rejected_like_by_the_controller(served: Served) -> None:
     client = Client.of_state(served.state)
     deep: list[Any] = []
     for _ in range(100_000):
@@ -234,18 +232,18 @@ def test_what_can_not_be_asked_is_refused_like_by_the_controller(served: Served)
         assert caught.value.status == 404
     with pytest.raises(ProblemError) as caught:
         client.trigger("speak", {"text": "x" * (1 << 20)})
-    assert (caught.value.status, caught.value.hint) == (413, "Put large inputs into a file, and pass its path.")
+    assert (caught.value.status, caught.value.hint) == (413, "Write large inputs to a file and pass its path.")
     assert json.loads(json.dumps(client.check("add", {"b": "x"})))[0]["path"] == ["b"]
 
 
-def test_a_page_is_not_given_to_a_browser_that_is_forwarded(served: Served) -> None:
+def test_a_page_request_forwarded_to_the_socket_is_rejected(served: Served) -> None:
     endpoint = Endpoint(served.state / "control.sock")
     with closing(endpoint._connect(20)) as connection:
         connection.request("GET", "/", headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
         assert connection.getresponse().status == 403
 
 
-def test_many_ask_a_controller_that_has_just_started(repository: GitRepository, tmp_path: Path) -> None:
+def test_many_clients_connect_to_a_controller_that_has_just_started(repository: GitRepository, tmp_path: Path) -> None:
     repository.commit({"deployments/a.yaml": "name: a\ncommand: [echo]\n"})
     location = locate(str(repository.path), "deployments", None, str(tmp_path / "state"))
     controller = Controller(Settings(location=location, listen=None), StopSignal())

@@ -1,4 +1,4 @@
-"""Too many connections: those that nobody is known behind make room, the oldest first, and everybody else is served."""
+"""With too many connections, the oldest idle or unauthenticated ones are closed, and all other requests are served."""
 
 import http.client
 import os
@@ -13,7 +13,7 @@ import pytest
 
 from controller.api.http import protocol
 from controller.api.http.credentials import Credentials
-from controller.api.http.protocol import MAX_CONNECTIONS, PatientProtocol
+from controller.api.http.protocol import MAX_CONNECTIONS, TimeoutProtocol
 from controller.api.http.security_middleware import SecurityMiddleware
 from controller.api.http.server import HttpServer
 from controller.client import Client
@@ -28,8 +28,8 @@ CERTIFICATE = Path(__file__).parents[2] / "localhost.pem"
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing in this file is ended because it is late."""
-    monkeypatch.setattr(PatientProtocol, "head_seconds", 600.0)
+    """Disable the timeouts in this file."""
+    monkeypatch.setattr(TimeoutProtocol, "head_seconds", 600.0)
     monkeypatch.setattr(SecurityMiddleware, "body_seconds", 600.0)
 
 
@@ -46,13 +46,13 @@ def connect(stack: ExitStack, served: Served, sent: str = "") -> socket.socket:
 
 
 def half_a_body(served: Served, path: str, token: str | None = None) -> str:
-    said = f"Host: 127.0.0.1:{served.port}\r\nOrigin: {served.url}\r\nContent-Length: 14\r\nConnection: close\r\n"
-    said += "Content-Type: application/json\r\n" + (f"Authorization: Bearer {token}\r\n" if token else "")
-    return f'POST {path} HTTP/1.1\r\n{said}\r\n{{"wait": '
+    headers = f"Host: 127.0.0.1:{served.port}\r\nOrigin: {served.url}\r\nContent-Length: 14\r\nConnection: close\r\n"
+    headers += "Content-Type: application/json\r\n" + (f"Authorization: Bearer {token}\r\n" if token else "")
+    return f'POST {path} HTTP/1.1\r\n{headers}\r\n{{"wait": '
 
 
 @pytest.mark.parametrize("kind", ["silent", "half a head", "half a body", "half a body that nobody reads"])
-def test_connections_that_say_nothing_keep_nobody_out(fresh: Served, stack: ExitStack, kind: str) -> None:
+def test_idle_connections_do_not_block_other_clients(fresh: Served, stack: ExitStack, kind: str) -> None:
     sent = {
         "silent": "",
         "half a head": HALF_A_HEAD,
@@ -66,16 +66,16 @@ def test_connections_that_say_nothing_keep_nobody_out(fresh: Served, stack: Exit
         assert fresh.get("/api/v1/source").status == 200
 
 
-def test_the_oldest_makes_room(fresh: Served, stack: ExitStack) -> None:
+def test_the_oldest_connection_is_closed_for_a_new_one(fresh: Served, stack: ExitStack) -> None:
     opened = [connect(stack, fresh) for _ in range(MAX_CONNECTIONS)]
     assert fresh.ask("GET", "/healthz", token=None).status == 200
     assert opened[0].recv(1) == b""
-    said = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{fresh.port}\r\n\r\n"
-    opened[-1].sendall(said.encode())
+    request = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{fresh.port}\r\n\r\n"
+    opened[-1].sendall(request.encode())
     assert opened[-1].recv(12) == b"HTTP/1.1 200"
 
 
-def test_what_is_under_way_for_somebody_who_is_known_goes_on(fresh: Served, stack: ExitStack) -> None:
+def test_authenticated_requests_in_progress_are_not_interrupted(fresh: Served, stack: ExitStack) -> None:
     head = f"Host: 127.0.0.1:{fresh.port}\r\nAuthorization: Bearer {fresh.token}\r\n\r\n"
     stream = connect(stack, fresh, f"GET /api/v1/events/stream HTTP/1.1\r\n{head}").makefile("rb")
     assert b"200 OK" in stream.readline()
@@ -88,7 +88,7 @@ def test_what_is_under_way_for_somebody_who_is_known_goes_on(fresh: Served, stac
     assert slow.recv(12) == b"HTTP/1.1 200"
 
 
-def test_when_everybody_is_known_and_busy_one_more_is_told_so(fresh: Served, stack: ExitStack) -> None:
+def test_a_connection_gets_503_if_all_others_are_authenticated_and_busy(fresh: Served, stack: ExitStack) -> None:
     busy = half_a_body(fresh, "/api/v1/reconcile", fresh.token).replace(
         "Content-Type", "Expect: 100-continue\r\nContent-Type"
     )
@@ -101,9 +101,7 @@ def test_when_everybody_is_known_and_busy_one_more_is_told_so(fresh: Served, sta
     wait_until(lambda: fresh.ask("GET", "/healthz", token=None).status == 200)
 
 
-def test_a_handshake_that_does_not_come_is_not_waited_for(
-    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_tls_handshake_times_out(tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
     listen = parse_listen("127.0.0.1:0", certificate=str(CERTIFICATE), key=str(CERTIFICATE))
     assert listen is not None
@@ -118,7 +116,7 @@ def test_a_handshake_that_does_not_come_is_not_waited_for(
     found.close()
 
 
-def test_an_answer_does_not_wait_for_the_acknowledgement_of_its_first_part(fresh: Served) -> None:
+def test_responses_are_sent_with_tcp_nodelay(fresh: Served) -> None:
     with closing(http.client.HTTPConnection("127.0.0.1", fresh.port, timeout=20)) as connection:
         connection.request("GET", "/healthz")
         connection.getresponse().read()
@@ -127,7 +125,7 @@ def test_an_answer_does_not_wait_for_the_acknowledgement_of_its_first_part(fresh
 
 
 def connections_of_this_process() -> Iterator[tuple[object, bool]]:
-    """Who is at the other end of each, and whether it sends at once what is written (TCP_NODELAY)."""
+    """Yield the peer of each socket of this process, and whether TCP_NODELAY is set."""
     for name in [path.name for path in Path("/proc/self/fd").iterdir()]:
         with suppress(OSError):
             if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
@@ -135,16 +133,14 @@ def connections_of_this_process() -> Iterator[tuple[object, bool]]:
                     yield copy.getpeername(), bool(copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
 
 
-def test_who_has_sent_a_request_with_a_token_gets_an_answer_however_many_there_are(
-    fresh: Served, stack: ExitStack
-) -> None:
+def test_every_authenticated_request_gets_a_response_however_many_there_are(fresh: Served, stack: ExitStack) -> None:
     head = f"Host: 127.0.0.1:{fresh.port}\r\nAuthorization: Bearer {fresh.token}\r\n\r\n"
     opened = [connect(stack, fresh, f"GET /api/v1/source HTTP/1.1\r\n{head}") for _ in range(400)]
     answers = {connection.recv(12) for connection in opened}
     assert answers <= {b"HTTP/1.1 200", b"HTTP/1.1 503"}
 
 
-def test_what_is_under_way_at_the_socket_goes_on(fresh: Served, stack: ExitStack) -> None:
+def test_requests_on_the_unix_socket_are_not_interrupted(fresh: Served, stack: ExitStack) -> None:
     pool = stack.enter_context(ThreadPoolExecutor(1))
     with fresh.controller._store.write():
         fresh.repository.commit({"deployments/new.yaml": "name: brand-new\ncommand: [echo]\n"})

@@ -1,4 +1,4 @@
-"""The token and what comes from it: made once, kept as a hash, sessions that end."""
+"""The token is created once and stored as a hash; codes and sessions expire."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ def token_of(directory: Path) -> str:
     return (directory / "token").read_text().strip()
 
 
-def test_the_token_is_made_once_for_its_user_alone(tmp_path: Path, clock: ManualClock) -> None:
+def test_the_token_is_created_once_and_readable_by_its_user_only(tmp_path: Path, clock: ManualClock) -> None:
     first = Credentials(tmp_path, clock)
     token = token_of(tmp_path)
     assert len(token) == 43
@@ -29,7 +29,7 @@ def test_the_token_is_made_once_for_its_user_alone(tmp_path: Path, clock: Manual
     assert not first.is_token("\udc80é")
 
 
-def test_the_hash_is_enough(tmp_path: Path, clock: ManualClock) -> None:
+def test_the_token_works_without_the_token_file(tmp_path: Path, clock: ManualClock) -> None:
     Credentials(tmp_path, clock)
     token = token_of(tmp_path)
     (tmp_path / "token").unlink()
@@ -37,7 +37,7 @@ def test_the_hash_is_enough(tmp_path: Path, clock: ManualClock) -> None:
     assert not (tmp_path / "token").exists()
 
 
-def test_another_token_ends_the_sessions_of_the_one_before(tmp_path: Path, clock: ManualClock) -> None:
+def test_a_new_token_ends_all_sessions(tmp_path: Path, clock: ManualClock) -> None:
     before = Credentials(tmp_path, clock)
     session = before.new_session()
     assert Credentials(tmp_path, clock).is_session(session)
@@ -48,13 +48,13 @@ def test_another_token_ends_the_sessions_of_the_one_before(tmp_path: Path, clock
 
 
 @pytest.mark.parametrize("text", ["", "short", "with blanks " * 5, "ü" * 50])
-def test_a_weak_token_is_refused(tmp_path: Path, clock: ManualClock, text: str) -> None:
+def test_a_weak_token_is_rejected(tmp_path: Path, clock: ManualClock, text: str) -> None:
     (tmp_path / "token").write_text(text, encoding="utf-8")
-    with pytest.raises(StateError, match="holds no token"):
+    with pytest.raises(StateError, match="does not contain a valid token"):
         Credentials(tmp_path, clock)
 
 
-def test_a_code_works_once_and_not_for_ever(tmp_path: Path, clock: ManualClock) -> None:
+def test_a_code_works_once_and_expires(tmp_path: Path, clock: ManualClock) -> None:
     credentials = Credentials(tmp_path, clock)
     code, late = credentials.new_code(), credentials.new_code()
     assert credentials.redeem(code)
@@ -63,13 +63,13 @@ def test_a_code_works_once_and_not_for_ever(tmp_path: Path, clock: ManualClock) 
     assert not credentials.redeem(late)
 
 
-def test_codes_that_nobody_uses_do_not_pile_up(tmp_path: Path, clock: ManualClock) -> None:
+def test_the_number_of_unused_codes_is_limited(tmp_path: Path, clock: ManualClock) -> None:
     credentials = Credentials(tmp_path, clock)
     codes = [credentials.new_code() for _ in range(100)]
     assert [credentials.redeem(code) for code in codes].count(True) == 20
 
 
-def test_a_session_ends_by_time_by_hand_and_can_not_be_made_up(tmp_path: Path, clock: ManualClock) -> None:
+def test_a_session_expires_can_be_ended_and_cannot_be_forged(tmp_path: Path, clock: ManualClock) -> None:
     credentials = Credentials(tmp_path, clock)
     one, other = credentials.new_session(), credentials.new_session()
     assert one != other
@@ -84,7 +84,7 @@ def test_a_session_ends_by_time_by_hand_and_can_not_be_made_up(tmp_path: Path, c
     assert not credentials.is_session(other)
 
 
-def test_a_session_that_was_ended_stays_so_after_a_restart(tmp_path: Path, clock: ManualClock) -> None:
+def test_an_ended_session_stays_ended_after_a_restart(tmp_path: Path, clock: ManualClock) -> None:
     credentials = Credentials(tmp_path, clock)
     ended, other = credentials.new_session(), credentials.new_session()
     credentials.end_session(ended)
@@ -97,7 +97,7 @@ def test_a_session_that_was_ended_stays_so_after_a_restart(tmp_path: Path, clock
     assert not Credentials(tmp_path, clock).is_session(ended)
 
 
-def test_ended_sessions_are_kept_until_they_had_expired_anyway(tmp_path: Path, clock: ManualClock) -> None:
+def test_ended_sessions_are_recorded_until_they_would_have_expired(tmp_path: Path, clock: ManualClock) -> None:
     credentials = Credentials(tmp_path, clock)
     for _ in range(3):
         credentials.end_session(credentials.new_session())
@@ -107,14 +107,14 @@ def test_ended_sessions_are_kept_until_they_had_expired_anyway(tmp_path: Path, c
     assert len((tmp_path / "sessions.ended").read_text().splitlines()) == 1
 
 
-def test_what_is_no_session_is_not_written_down(tmp_path: Path, clock: ManualClock) -> None:
+def test_invalid_sessions_are_not_recorded(tmp_path: Path, clock: ManualClock) -> None:
     credentials = Credentials(tmp_path, clock)
     for value in ("", "x", credentials.new_session()[:-1] + "\n", f"9{'9' * 11}.{'x' * 22}.{'0' * 64}"):
         credentials.end_session(value)
     assert not (tmp_path / "sessions.ended").exists()
 
 
-def test_a_spoilt_record_of_ended_sessions_hides_none_of_the_others(tmp_path: Path, clock: ManualClock) -> None:
+def test_an_invalid_line_in_the_ended_sessions_does_not_hide_others(tmp_path: Path, clock: ManualClock) -> None:
     credentials = Credentials(tmp_path, clock)
     session = credentials.new_session()
     credentials.end_session(session)
@@ -123,7 +123,7 @@ def test_a_spoilt_record_of_ended_sessions_hides_none_of_the_others(tmp_path: Pa
     assert not Credentials(tmp_path, clock).is_session(session)
 
 
-def test_a_logout_that_can_not_be_written_down_works_until_the_restart(
+def test_a_logout_that_cannot_be_recorded_works_until_the_restart(
     tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     credentials = Credentials(tmp_path, clock)
@@ -131,10 +131,10 @@ def test_a_logout_that_can_not_be_written_down_works_until_the_restart(
     (tmp_path / "sessions.ended").mkdir()
     credentials.end_session(session)
     assert not credentials.is_session(session)
-    assert "can't be written down" in caplog.text
+    assert "Cannot record a logout" in caplog.text
 
 
-def test_where_to_listen(tmp_path: Path) -> None:
+def test_valid_listen_addresses(tmp_path: Path) -> None:
     default = parse_listen(None)
     assert default is not None
     assert (default.host, default.port, default.is_explicit, default.is_loopback) == ("127.0.0.1", 4200, False, True)
@@ -154,6 +154,6 @@ def test_where_to_listen(tmp_path: Path) -> None:
     "address",
     ["4200", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:99999", "example.org:80", "0.0.0.0:4200", "[::]:4200"],
 )
-def test_where_not_to_listen(address: str) -> None:
+def test_invalid_listen_addresses_are_rejected(address: str) -> None:
     with pytest.raises(UsageError):
         parse_listen(address)

@@ -1,4 +1,4 @@
-"""How deep parameters and results may be nested: what no one could show is refused, what is stored already is shown."""
+"""Nesting limits of parameters and results: new values that are too deep are rejected, stored ones are shown."""
 
 import json
 from dataclasses import replace
@@ -17,7 +17,7 @@ PAGES = ("/api/v1/runs", "/api/v1/status", "/api/v1/runs/{}", "/runs/{}", "/runs
 
 
 def nested(levels: int) -> Any:
-    """A list in a list and so on, so many of them."""
+    """Return a value nested in this number of lists."""
     value: Any = 1
     for _ in range(levels):
         value = [value]
@@ -26,7 +26,7 @@ def nested(levels: int) -> Any:
 
 @pytest.mark.parametrize("levels", [32, 500, 900])
 @pytest.mark.parametrize("deployment", ["far", "wait"])
-def test_parameters_that_are_nested_too_deeply_make_no_run(served: Served, deployment: str, levels: int) -> None:
+def test_parameters_nested_too_deeply_create_no_run(served: Served, deployment: str, levels: int) -> None:
     before = served.get(f"/api/v1/runs?deployment={deployment}").json()["items"]
     body = {"parameters": {"path": nested(levels)}}
     answer = served.post(f"/api/v1/deployments/{deployment}/runs", body)
@@ -44,7 +44,7 @@ def test_parameters_may_be_nested_as_deeply_as_a_manifest(served: Served) -> Non
 
 
 @pytest.mark.parametrize("levels", [64, 500, 940])
-def test_what_is_stored_deeper_is_shown_as_far_as_it_can_be(fresh: Served, levels: int) -> None:
+def test_stored_values_that_are_too_deep_are_shown_partially(fresh: Served, levels: int) -> None:
     made = fresh.run("add", a=1)["id"]
     with fresh.controller._store.write() as tx:
         found = runs.find(tx, made)
@@ -57,7 +57,7 @@ def test_what_is_stored_deeper_is_shown_as_far_as_it_can_be(fresh: Served, level
     assert json.dumps(shown["parameters"]["a"]).startswith("[" * 60)
 
 
-def test_a_flow_that_returns_what_is_nested_deeply_is_shown(fresh: Served) -> None:
+def test_a_deeply_nested_result_is_shown(fresh: Served) -> None:
     flow = "def deep():\n    value = 1\n    for _ in range(900):\n        value = [value]\n    return value\n"
     fresh.commit({"flows/deep.py": flow, "deployments/deep.yaml": "name: deep\nflow: flows/deep.py:deep\n"})
     run = fresh.run("deep")
@@ -66,7 +66,7 @@ def test_a_flow_that_returns_what_is_nested_deeply_is_shown(fresh: Served) -> No
         assert fresh.get(page.format(run["id"])).status == 200, page
 
 
-def test_the_command_line_refuses_what_is_nested_too_deeply(served: Served) -> None:
+def test_the_command_line_rejects_parameters_nested_too_deeply(served: Served) -> None:
     location = served.controller._settings.location
     with pytest.raises(UsageError, match="nested deeper than 32 levels"), connected_client(location) as client:
         client.trigger("far", {"path": nested(500)})
@@ -78,6 +78,6 @@ def test_the_depth_of_a_value_is_that_of_its_lists_and_objects() -> None:
     assert depth({"a": nested(5000)}) == 5001
 
 
-def test_nothing_is_too_deep_for_a_view() -> None:
+def test_serialization_handles_any_depth() -> None:
     assert json.dumps(to_json(nested(199))) == "[" * 199 + "1" + "]" * 199
     assert json.dumps(to_json(nested(5000))) == "[" * 200 + '"\\u2026"' + "]" * 200

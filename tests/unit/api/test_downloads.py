@@ -1,4 +1,4 @@
-"""The whole log as a download: all of it, however long, and little of it in memory at once."""
+"""A download contains the whole log, however long, with little of it in memory at a time."""
 
 import socket
 import tracemalloc
@@ -14,7 +14,7 @@ SIZES = (17, 20, 18)
 
 
 def with_attempts(served: Served, *sizes: int) -> str:
-    """A run whose attempts have printed so many MiB."""
+    """Create a run with attempts whose logs have these sizes in MiB, and return its id."""
     run: str = served.run("speak", text="first\n")["id"]
     [first] = log_files(served.state / "runs", run)
     for number, size in enumerate(sizes, start=2):
@@ -24,20 +24,20 @@ def with_attempts(served: Served, *sizes: int) -> str:
     return run
 
 
-def taken(answer: HTTPResponse) -> tuple[int, bytes]:
-    """How long it is, and how it ends."""
+def read_all(answer: HTTPResponse) -> tuple[int, bytes]:
+    """Read a response in pieces; return its length and its last bytes."""
     size, end = 0, b""
     while part := answer.read(MIB):
         size, end = size + len(part), part[-4:]
     return size, end
 
 
-def test_all_of_a_long_log_is_sent_and_little_of_it_is_held(fresh: Served) -> None:
+def test_a_long_log_is_sent_completely_with_little_memory(fresh: Served) -> None:
     run = with_attempts(fresh, *SIZES)
     path, headers = f"/api/v1/runs/{run}/logs/raw", {"Authorization": f"Bearer {fresh.token}"}
     whole = sum(SIZES) * MIB + len("first\n")
     with ExitStack() as stack:
-        fresh.get(path)  # what is imported at the first time is not counted
+        fresh.get(path)  # the memory of lazy imports is not counted
         tracemalloc.start()
         stack.callback(tracemalloc.stop)
         answers = []
@@ -46,19 +46,19 @@ def test_all_of_a_long_log_is_sent_and_little_of_it_is_held(fresh: Served) -> No
             connection.request("GET", path, headers=headers)
             answers.append(connection.getresponse())
         for answer in answers:
-            size, end = taken(answer)
+            size, end = read_all(answer)
             assert (answer.status, size, end) == (200, whole, b"end\n")
         held = tracemalloc.get_traced_memory()[1]
     assert held < 12 * MIB
 
 
-def test_the_end_of_every_attempt_is_in_a_download(fresh: Served) -> None:
+def test_a_download_contains_the_end_of_every_attempt(fresh: Served) -> None:
     run = with_attempts(fresh, 17, 1)
     body = fresh.get(f"/api/v1/runs/{run}/logs/raw").body
     assert body == b"first\n" + b"2" * (17 * MIB - 4) + b"end\n" + b"3" * (MIB - 4) + b"end\n"
 
 
-def test_a_download_is_known_again_and_has_a_head(fresh: Served) -> None:
+def test_a_download_supports_etags_and_head(fresh: Served) -> None:
     run = with_attempts(fresh, 1)
     path = f"/api/v1/runs/{run}/logs/raw"
     first = fresh.get(path)
@@ -71,7 +71,7 @@ def test_a_download_is_known_again_and_has_a_head(fresh: Served) -> None:
     assert fresh.get(path, If_None_Match=first.headers["etag"]).body.endswith(b"end\nmore\n")
 
 
-def test_a_download_whose_reader_leaves_is_read_no_further(fresh: Served) -> None:
+def test_a_download_stops_when_the_client_disconnects(fresh: Served) -> None:
     run = with_attempts(fresh, *SIZES)
     request = f"GET /api/v1/runs/{run}/logs/raw HTTP/1.1\r\nHost: 127.0.0.1:{fresh.port}\r\n"
     with closing(socket.create_connection(("127.0.0.1", fresh.port), timeout=20)) as connection:

@@ -1,4 +1,4 @@
-"""Those who listen to events: all are told the same, from where each of them was, by one look at the state."""
+"""Event streams: all receive the same events, each from its own position, with one poll of the state."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
@@ -22,25 +22,26 @@ PATIENCE = 20.0
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sse, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(sse, "POLL_SECONDS", 0.01)
 
 
 def write(store: Store, *messages: str) -> None:
     with store.write() as tx:
-        told = [
-            Event(time=NOW, severity=EventSeverity.INFO, reason="Told", message=one, about="source") for one in messages
+        rows = [
+            Event(time=NOW, severity=EventSeverity.INFO, reason="Told", message=text, about="source")
+            for text in messages
         ]
-        events.append(tx, told)
+        events.append(tx, rows)
 
 
-async def told(listener: AsyncGenerator[bytes], count: int) -> list[str]:
-    """The next so many events that it is told, by their messages."""
-    found: list[str] = []
+async def next_events(listener: AsyncGenerator[bytes], count: int) -> list[str]:
+    """Return the texts of the next `count` events of a stream."""
+    texts: list[str] = []
     async with asyncio.timeout(PATIENCE):
-        while len(found) < count:
+        while len(texts) < count:
             body = (await anext(listener)).decode()
-            found += [body.partition('"message": "')[2].partition('"')[0]] if "event: event" in body else []
-    return found
+            texts += [body.partition('"message": "')[2].partition('"')[0]] if "event: event" in body else []
+    return texts
 
 
 async def first_change(listener: AsyncGenerator[bytes]) -> None:
@@ -50,7 +51,7 @@ async def first_change(listener: AsyncGenerator[bytes]) -> None:
 
 
 def play(store: Store, path: Path, story: Any) -> None:
-    """Run this story with a feed of the store's events."""
+    """Run a coroutine function with an event feed of the store."""
 
     async def played() -> None:
         changes = CommitCounter(path / "state.db")
@@ -64,20 +65,20 @@ def play(store: Store, path: Path, story: Any) -> None:
     asyncio.run(played())
 
 
-def test_a_hundred_who_listen_cost_one_look(store: Store, tmp_path: Path) -> None:
+def test_a_hundred_streams_share_one_query(store: Store, tmp_path: Path) -> None:
     asked: list[str] = []
     with store.read() as tx:
         engine = tx.connection.engine
     event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
 
     async def story(feed: EventFeed) -> None:
-        listeners = [feed.listen(None) for _ in range(100)]
+        listeners = [feed.subscribe(None) for _ in range(100)]
         for listener in listeners:
             await first_change(listener)
         before = len(asked)
         write(store, "a", "b")
         for listener in listeners:
-            assert await told(listener, 2) == ["a", "b"]
+            assert await next_events(listener, 2) == ["a", "b"]
         assert sum("SELECT" in statement for statement in asked[before:]) == 2
         for listener in listeners:
             await listener.aclose()
@@ -85,57 +86,55 @@ def test_a_hundred_who_listen_cost_one_look(store: Store, tmp_path: Path) -> Non
     play(store, tmp_path, story)
 
 
-def test_each_goes_on_from_where_it_was(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeds, "_REMEMBERED", 3)
+def test_each_stream_resumes_at_its_position(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "_BUFFERED", 3)
     write(store, *"abcde")
 
     async def story(feed: EventFeed) -> None:
-        whole, late, newest = feed.listen(0), feed.listen(3), feed.listen(None)
-        assert await told(whole, 5) == [*"abcde"]
-        assert await told(late, 2) == [*"de"]
+        whole, late, newest = feed.subscribe(0), feed.subscribe(3), feed.subscribe(None)
+        assert await next_events(whole, 5) == [*"abcde"]
+        assert await next_events(late, 2) == [*"de"]
         await first_change(newest)
         write(store, *"fghijkl")
-        assert await told(newest, 7) == [*"fghijkl"]
+        assert await next_events(newest, 7) == [*"fghijkl"]
         write(store, "m")
         for listener in (whole, late):
-            assert await told(listener, 8) == [*"fghijklm"]
-        assert await told(feed.listen(4), 9) == [*"efghijklm"]
+            assert await next_events(listener, 8) == [*"fghijklm"]
+        assert await next_events(feed.subscribe(4), 9) == [*"efghijklm"]
 
     play(store, tmp_path, story)
 
 
-def test_what_is_written_already_comes_before_the_first_change(store: Store, tmp_path: Path) -> None:
+def test_recorded_events_come_before_the_first_change(store: Store, tmp_path: Path) -> None:
     async def story(feed: EventFeed) -> None:
-        watched = feed.listen(None)
+        watched = feed.subscribe(None)
         await first_change(watched)
         write(store, "a")
-        assert b'"message": "a"' in await anext(feed.listen(0))
+        assert b'"message": "a"' in await anext(feed.subscribe(0))
 
     play(store, tmp_path, story)
 
 
-def test_a_number_of_another_state_is_the_newest(store: Store, tmp_path: Path) -> None:
+def test_an_event_number_from_another_state_counts_as_the_newest(store: Store, tmp_path: Path) -> None:
     write(store, "a")
 
     async def story(feed: EventFeed) -> None:
-        listener = feed.listen(1_000_000)
+        listener = feed.subscribe(1_000_000)
         await first_change(listener)
         write(store, "b")
-        assert await told(listener, 1) == ["b"]
+        assert await next_events(listener, 1) == ["b"]
 
     play(store, tmp_path, story)
 
 
-def test_all_end_with_the_server_and_somebody_may_listen_again_after_everybody_has_gone(
-    store: Store, tmp_path: Path
-) -> None:
+def test_streams_end_with_the_server_and_can_be_reopened_after_all_are_closed(store: Store, tmp_path: Path) -> None:
     async def story(feed: EventFeed) -> None:
-        first = feed.listen(None)
+        first = feed.subscribe(None)
         await first_change(first)
         await first.aclose()
         write(store, "a")
-        again = feed.listen(0)
-        assert await told(again, 1) == ["a"]
+        again = feed.subscribe(0)
+        assert await next_events(again, 1) == ["a"]
         feed._streams.closing.set()
         async with asyncio.timeout(PATIENCE):
             assert not [body async for body in again if b"event: event" in body]

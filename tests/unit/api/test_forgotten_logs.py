@@ -1,4 +1,4 @@
-"""Logs that are forgotten while they are read: an empty log, or a run that is not found, and never a fault of ours."""
+"""Logs deleted while they are read: the response is an empty log or a 404, and never an internal error."""
 
 import shutil
 import subprocess
@@ -30,7 +30,7 @@ while True:
 """
 
 
-def test_a_run_whose_log_is_forgotten_has_an_empty_one(fresh: Served) -> None:
+def test_a_run_whose_log_was_deleted_has_an_empty_log(fresh: Served) -> None:
     run = fresh.run("speak", text="hello\n")["id"]
     shutil.rmtree(fresh.state / "runs" / run)
     told = fresh.get(f"/api/v1/runs/{run}/logs").json()
@@ -41,7 +41,7 @@ def test_a_run_whose_log_is_forgotten_has_an_empty_one(fresh: Served) -> None:
     assert fresh.get(f"/runs/{run}", Accept="text/html").status == 200
 
 
-def test_a_log_may_be_forgotten_at_any_moment_while_it_is_read(tmp_path: Path) -> None:
+def test_a_log_may_be_deleted_at_any_moment_while_it_is_read(tmp_path: Path) -> None:
     command = [sys.executable, "-c", COMES_AND_GOES, str(tmp_path / "run")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
         try:
@@ -57,7 +57,7 @@ def test_a_log_may_be_forgotten_at_any_moment_while_it_is_read(tmp_path: Path) -
             other.kill()
 
 
-def test_what_is_gone_between_two_looks_is_read_as_nothing(tmp_path: Path) -> None:
+def test_a_file_deleted_between_two_reads_is_read_as_empty(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"line\n")
     sizes = measured([log])
@@ -65,7 +65,7 @@ def test_what_is_gone_between_two_looks_is_read_as_nothing(tmp_path: Path) -> No
     assert part(sizes, 0, 100) == b""
 
 
-def test_a_stream_ends_when_its_run_is_forgotten(fresh: Served, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stream_ends_when_its_run_is_deleted(fresh: Served, caplog: pytest.LogCaptureFixture) -> None:
     waits(fresh)
     told = messages(fresh, f"/api/v1/runs/{OLD}/logs/stream")
     assert next(told)[2]["text"] == "hello\n"
@@ -77,7 +77,7 @@ def test_a_stream_ends_when_its_run_is_forgotten(fresh: Served, caplog: pytest.L
 
 
 def waits(served: Served) -> Run:
-    """A run that has printed something and is tried again in a year."""
+    """Create a run with output that will be retried in a year."""
     done = served.run("speak", text="hello\n")["id"]
     shutil.copytree(served.state / "runs" / done, served.state / "runs" / OLD)
     with served.controller._store.write() as tx:

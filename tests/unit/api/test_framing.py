@@ -1,4 +1,4 @@
-"""Where a request ends: what two servers could read in two ways is refused, and the connection closed (RFC 9112, 6)."""
+"""Request framing: ambiguous requests are rejected and their connection is closed (RFC 9112, section 6)."""
 
 import json
 import socket
@@ -13,7 +13,7 @@ SMUGGLED = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def exchange(served: Served, head: str, body: str, *, path: str = "/api/v1/reconcile") -> list[bytes]:
-    """The lines of everything that comes back until the other side closes."""
+    """Return the lines of all data received until the server closes the connection."""
     first = f"Host: 127.0.0.1:{served.port}\r\nAuthorization: Bearer {served.token}\r\n"
     version, *headers = head.split("\n")
     with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as connection:
@@ -41,24 +41,24 @@ def exchange(served: Served, head: str, body: str, *, path: str = "/api/v1/recon
     ],
 )
 @pytest.mark.parametrize("path", ["/api/v1/reconcile", "/healthz", "/login"])
-def test_a_request_whose_end_is_in_doubt_is_refused(served: Served, head: str, path: str) -> None:
+def test_an_ambiguous_request_is_rejected(served: Served, head: str, path: str) -> None:
     answer = exchange(served, head, "2\r\n{}\r\n0\r\n\r\n" + SMUGGLED, path=path)
     assert answer[0].startswith(b"HTTP/1.1 400 ")
     assert [line for line in answer if line.startswith(b"HTTP/")] == answer[:1]
     assert b"connection: close" in [line.lower() for line in answer]
 
 
-def test_what_is_framed_in_one_way_is_taken(served: Served) -> None:
+def test_an_unambiguous_request_is_accepted(served: Served) -> None:
     close = "\nConnection: close\nContent-Type: application/json"
     chunked = exchange(served, f"HTTP/1.1\nTransfer-Encoding: chunked{close}", "2\r\n{}\r\n0\r\n\r\n")
     plain = exchange(served, f"HTTP/1.1\nContent-Length: 2{close}", "{}")
-    # The same length twice is one length (RFC 9110, 8.6).
+    # The same length twice is one length (RFC 9110, section 8.6).
     twice = exchange(served, f"HTTP/1.1\nContent-Length: 2\nContent-Length: 2{close}", "{}")
     assert [answer[0] for answer in (chunked, plain, twice)] == [b"HTTP/1.1 200 OK"] * 3
 
 
 @pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", b"GET /\xff HTTP/1.1\r\n\r\n", b"GET /" + b"a" * 70_000])
-def test_what_is_no_http_is_told_so_as_every_other_fault(served: Served, sent: bytes) -> None:
+def test_invalid_http_gets_problem_details(served: Served, sent: bytes) -> None:
     with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as connection:
         connection.sendall(sent)
         answer = HTTPResponse(connection)
@@ -68,7 +68,7 @@ def test_what_is_no_http_is_told_so_as_every_other_fault(served: Served, sent: b
         assert json.loads(answer.read())["reason"] == "BadRequest"
 
 
-def test_a_body_that_breaks_off_its_form_while_it_is_answered_ends_the_connection_alone(
+def test_an_invalid_chunk_during_the_response_only_closes_the_connection(
     served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
     head = "HTTP/1.1\nTransfer-Encoding: chunked\nContent-Type: application/json"
@@ -77,7 +77,7 @@ def test_a_body_that_breaks_off_its_form_while_it_is_answered_ends_the_connectio
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-def test_a_target_may_be_a_whole_url_whose_host_counts(served: Served) -> None:
+def test_the_host_of_an_absolute_target_replaces_the_header(served: Served) -> None:
     close, here = "HTTP/1.1\nConnection: close\nContent-Type: application/json\nContent-Length: 2", served.url
     for url, status in (
         (f"{here}/api/v1/deployments/add/check", b"200"),
@@ -97,7 +97,7 @@ def test_a_target_may_be_a_whole_url_whose_host_counts(served: Served) -> None:
     ],
     ids=["one header", "many headers", "just above the limit"],
 )
-def test_a_head_that_is_too_large_is_refused_in_one_packet_too(served: Served, head: str) -> None:
+def test_a_head_that_is_too_large_is_rejected_even_in_one_packet(served: Served, head: str) -> None:
     first = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
     assert _status_of(served, f"{first}{head}\r\n\r\n") == b"400"
     assert (
@@ -105,7 +105,7 @@ def test_a_head_that_is_too_large_is_refused_in_one_packet_too(served: Served, h
     )
 
 
-def test_a_head_within_the_limit_is_taken(served: Served) -> None:
+def test_a_head_within_the_limit_is_accepted(served: Served) -> None:
     first = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nConnection: close\r\n"
     assert _status_of(served, f"{first}x-large: {'a' * 30_000}\r\n\r\n") == b"200"
 

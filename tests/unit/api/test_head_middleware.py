@@ -1,4 +1,4 @@
-"""HEAD: what GET would say, without what it would send (RFC 9110, 9.3.2)."""
+"""HEAD returns the headers of GET without the body (RFC 9110, section 9.3.2)."""
 
 import socket
 from contextlib import closing
@@ -7,11 +7,11 @@ import pytest
 
 from controller.api.http.protocol import MAX_STREAMS_OF_ONE
 from tests.unit.api.conftest import Served
-from tests.unit.api.test_security_middleware import CHANGES, LOOKS, filled
+from tests.unit.api.test_security_middleware import CHANGES, READS, filled
 
 
 def received(served: Served, path: str, *headers: str, method: str = "HEAD") -> tuple[list[str], bytes]:
-    """The lines of the head, and what comes after it until the other side closes."""
+    """Return the lines of the head, and all data after it until the server closes the connection."""
     lines = (f"Host: 127.0.0.1:{served.port}", "Connection: close", *headers)
     with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as connection:
         connection.sendall("\r\n".join((f"{method} {path} HTTP/1.1", *lines, "", "")).encode())
@@ -20,9 +20,9 @@ def received(served: Served, path: str, *headers: str, method: str = "HEAD") -> 
     return head.decode().splitlines(), body
 
 
-@pytest.mark.parametrize("path", LOOKS)
+@pytest.mark.parametrize("path", READS)
 @pytest.mark.parametrize("accept", ["*/*", "text/html"])
-def test_what_can_be_looked_at_has_a_head_and_no_body(served: Served, path: str, accept: str) -> None:
+def test_every_get_route_supports_head_without_a_body(served: Served, path: str, accept: str) -> None:
     headers = (f"Authorization: Bearer {served.token}", f"Accept: {accept}")
     head, body = received(served, filled(path), *headers)
     expected, _ = received(served, filled(path), *headers, method="GET")
@@ -31,7 +31,7 @@ def test_what_can_be_looked_at_has_a_head_and_no_body(served: Served, path: str,
     assert (body, [line for line in head if line.startswith("content-length: ")] != []) == (b"", True)
 
 
-def test_the_head_says_how_long_the_body_is_and_what_it_is(served: Served) -> None:
+def test_head_returns_the_length_and_type_of_the_body(served: Served) -> None:
     for path in ("/api/v1/deployments/add", "/static/dashboard.css"):
         whole = served.get(path)
         head = served.ask("HEAD", path)
@@ -40,22 +40,22 @@ def test_the_head_says_how_long_the_body_is_and_what_it_is(served: Served) -> No
         assert served.ask("HEAD", path, headers={"If-None-Match": whole.headers["etag"]}).status == 304
 
 
-def test_the_head_of_a_stream_takes_no_place(fresh: Served) -> None:
+def test_head_of_a_stream_does_not_count_as_a_stream(fresh: Served) -> None:
     for _ in range(MAX_STREAMS_OF_ONE + 1):
         head, body = received(fresh, "/api/v1/events/stream", f"Authorization: Bearer {fresh.token}")
         assert (head[0], body) == ("HTTP/1.1 200 OK", b"")
         assert "content-type: text/event-stream; charset=utf-8" in head
 
 
-def test_a_head_needs_the_token_as_everything_does(served: Served) -> None:
+def test_head_needs_the_token(served: Served) -> None:
     head, body = received(served, "/api/v1/status")
     assert (head[0], body) == ("HTTP/1.1 401 Unauthorized", b"")
     head, body = received(served, "/runs", "Accept: text/html")
     assert (head[0], body) == ("HTTP/1.1 303 See Other", b"")
 
 
-def test_what_only_changes_has_no_head(served: Served) -> None:
-    both = set(LOOKS)
+def test_routes_without_get_reject_head(served: Served) -> None:
+    both = set(READS)
     for path in sorted({path for _, path in CHANGES} - both):
         answer = served.ask("HEAD", filled(path))
         assert (answer.status, answer.headers["allow"]) == (405, "POST"), path

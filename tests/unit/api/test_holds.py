@@ -1,4 +1,4 @@
-"""A deployment that is held, everywhere: nothing that is shown as to come comes while the hold lasts."""
+"""A held deployment: no fire time during the hold is shown anywhere."""
 
 import re
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ def times(given: list[str]) -> list[datetime]:
 
 
 def everything(served: Served) -> list[list[datetime]]:
-    """The fire times to come of `often` by each way of asking."""
+    """Return the next fire times of `often` from each source that shows them."""
     detail: Any = served.get(PATH).json()
     fires = [one["fire_time"] for one in served.get("/api/v1/fire-times").json() if one["deployment"] == "often"]
     return [
@@ -39,7 +39,7 @@ def section(page: str, name: str) -> str:
     return found[0]
 
 
-def test_what_is_held_until_an_instant_fires_after_it_whoever_asks(fresh: Served) -> None:
+def test_a_deployment_held_until_a_time_has_fire_times_after_it_everywhere(fresh: Served) -> None:
     fresh.commit({"deployments/often.yaml": OFTEN})
     until = SystemClock().now() + timedelta(days=2)
     assert fresh.post(f"{PATH}/hold", {"reason": "it moves", "until": until.isoformat()}).status == 200
@@ -55,21 +55,21 @@ def test_what_is_held_until_an_instant_fires_after_it_whoever_asks(fresh: Served
     assert utc(until) in section(page, "calendar")
 
 
-def test_what_is_held_until_it_is_resumed_has_no_fire_time_whoever_asks(fresh: Served) -> None:
+def test_a_deployment_held_without_end_has_no_fire_times_anywhere(fresh: Served) -> None:
     fresh.commit({"deployments/often.yaml": OFTEN})
     assert fresh.post(f"{PATH}/hold", {"reason": "it moves"}).status == 200
     assert everything(fresh) == [[]] * 5
     page = page_of(fresh)
-    assert "held: nothing fires until it is resumed" in section(page, "schedules").lower()
-    assert "Nothing fires until it is resumed." in section(page, "calendar")
+    assert "held: no schedule fires until you resume the deployment" in section(page, "schedules").lower()
+    assert "Held: no schedule fires until you resume the deployment." in section(page, "calendar")
     assert fresh.post(f"{PATH}/resume").status == 200
     assert all(everything(fresh))
 
 
-def test_what_is_held_past_its_last_fire_time_says_that_it_fires_no_more(fresh: Served) -> None:
+def test_a_deployment_held_past_its_last_fire_time_has_no_more_fire_times(fresh: Served) -> None:
     soon, later = (utc(SystemClock().now() + timedelta(hours=hours)) for hours in (1, 2))
     fresh.commit({"deployments/often.yaml": f"name: often\ncommand: [echo]\nschedules: [{{at: '{soon}'}}]\n"})
     assert fresh.post(f"{PATH}/hold", {"reason": "it moves", "until": later}).status == 200
     page = page_of(fresh)
-    assert "does not fire any more" in section(page, "schedules")
-    assert "Nothing fires in the next five weeks." in section(page, "calendar")
+    assert "no more fire times" in section(page, "schedules")
+    assert "No fire times in the next five weeks." in section(page, "calendar")

@@ -1,4 +1,4 @@
-"""How runs and places in streams are named: what is no name is refused in words."""
+"""Invalid run ids and stream positions are rejected with a clear message."""
 
 import pytest
 
@@ -6,15 +6,15 @@ from tests.unit.api.conftest import Served
 
 
 @pytest.mark.parametrize("run", ["01a20a24", "x", "01A20A24-34E0-7000-97E2-82F65B2A00A9"])
-def test_a_run_is_asked_for_by_its_whole_id(served: Served, run: str) -> None:
+def test_a_run_needs_its_full_id(served: Served, run: str) -> None:
     for path in ("", "/logs", "/logs/raw", "/logs/stream"):
         answer = served.get(f"/api/v1/runs/{run}{path}")
         assert answer.status == 422
-        assert answer.json()["detail"] == "path run_id: a run's whole id is needed; `GET /api/v1/runs` lists them"
+        assert answer.json()["detail"] == "path run_id: not a full run id; `GET /api/v1/runs` lists them"
 
 
 @pytest.mark.parametrize("number", ["abc", "-1", "1.5", "1 2"])
-def test_an_id_that_no_stream_has_told_is_refused(served: Served, number: str) -> None:
+def test_an_invalid_stream_position_is_rejected(served: Served, number: str) -> None:
     run = served.run("add", a=1)["id"]
     for path in (f"/api/v1/runs/{run}/logs/stream", "/api/v1/events/stream"):
         answer = served.ask("GET", path, headers={"Last-Event-ID": number})

@@ -1,4 +1,4 @@
-"""Pages that were asked for what is not there, or not any more, or can't be meant: they say what is so."""
+"""Dashboard pages for deleted or unknown objects, invalid filters and very large values."""
 
 import html
 import re
@@ -22,7 +22,7 @@ def page_of(served: Served, path: str, status: int = 200) -> str:
     return answer.text
 
 
-def test_a_deployment_that_left_says_when_and_with_which_commit_and_how_it_comes_back(fresh: Served) -> None:
+def test_the_page_of_a_deleted_deployment_shows_the_commit_and_how_to_restore_it(fresh: Served) -> None:
     text = "# as it was written\nname: left\ncommand: [echo, hello]\n"
     fresh.commit({"deployments/left.yaml": text})
     run = fresh.run("left")
@@ -38,40 +38,40 @@ def test_a_deployment_that_left_says_when_and_with_which_commit_and_how_it_comes
     assert "controller restore" not in page_of(fresh, "/deployments/left")
 
 
-def test_a_name_that_is_not_known_is_answered_with_the_nearest_one(fresh: Served) -> None:
+def test_an_unknown_name_gets_a_suggestion(fresh: Served) -> None:
     assert "Did you mean speak?" in page_of(fresh, "/deployments/speek", 404)
 
 
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("/runs?state=nonsense", "There is no state 'nonsense', only "),
-        ("/runs?trigger=nobody", "There is no trigger 'nobody'"),
-        ("/runs?stat=failed", "There is no filter 'stat' here."),
-        ("/deployments?sync=x", "There is no sync 'x', only Synced,"),
-        ("/deployments?health=x", "There is no health 'x'"),
-        ("/deployments?page=99", "There is no page 99: this is the last one."),
-        ("/events?severity=x", "There is no severity 'x'"),
+        ("/runs?state=nonsense", "Unknown state 'nonsense'; use one of "),
+        ("/runs?trigger=nobody", "Unknown trigger 'nobody'"),
+        ("/runs?stat=failed", "Unknown filter 'stat'."),
+        ("/deployments?sync=x", "Unknown sync 'x'; use one of Synced,"),
+        ("/deployments?health=x", "Unknown health 'x'"),
+        ("/deployments?page=99", "Page 99 does not exist; this is the last page."),
+        ("/events?severity=x", "Unknown severity 'x'"),
     ],
 )
-def test_a_filter_that_is_not_understood_is_said_so(served: Served, path: str, words: str) -> None:
+def test_an_invalid_filter_is_reported(served: Served, path: str, words: str) -> None:
     page = html.unescape(page_of(served, path))
-    assert re.search(rf'<p class="note odd" role="status">{re.escape(words)}', page)
-    assert 'note odd" role="status">There' not in page_of(served, path.partition("?")[0])
+    assert re.search(rf'<p class="note warn" role="status">{re.escape(words)}', page)
+    assert not re.search(r'note warn" role="status">(?:Unknown|Page)', page_of(served, path.partition("?")[0]))
 
 
-def test_a_page_after_the_last_one_is_the_last_one(served: Served) -> None:
+def test_a_page_number_beyond_the_end_shows_the_last_page(served: Served) -> None:
     page = page_of(served, "/deployments?page=99")
     assert "4 of 4" in page
     assert 'href="/deployments/add"' in page
-    assert "No deployment matches" not in page
+    assert "No deployments match" not in page
 
 
-def test_a_place_in_the_list_that_is_none_is_refused(served: Served) -> None:
+def test_an_invalid_cursor_of_a_page_is_rejected(served: Served) -> None:
     assert "before" in page_of(served, "/runs?before=odd", 422)
 
 
-def test_a_run_with_very_many_parameters_shows_the_first_and_leads_to_all_of_them(fresh: Served) -> None:
+def test_a_run_with_many_parameters_shows_the_first_and_links_to_all(fresh: Served) -> None:
     fresh.commit({"deployments/take.yaml": "name: take\nflow: flows/take.py:take\n", "flows/take.py": TAKE})
     good = fresh.run("take", go="")
     many = {f"parameter-{number}": number for number in range(40_000)}
@@ -81,8 +81,8 @@ def test_a_run_with_very_many_parameters_shows_the_first_and_leads_to_all_of_the
     wait_until(lambda: fresh.get(f"/api/v1{path}").json()["state"] == "running")
     answer = fresh.get(path, Accept="text/html")
     assert len(answer.body) < 200_000
-    assert "The first 200 of 40,003 lines" in answer.text
-    assert f'<a href="/api/v1{path}">all of it as JSON</a>' in answer.text
+    assert "Showing the first 200 of 40,003 lines" in answer.text
+    assert f'<a href="/api/v1{path}">show all as JSON</a>' in answer.text
     assert f'href="/runs/{good["id"]}"' in answer.text
     assert "and 39,801 more" in answer.text
     assert fresh.get(path, Accept="text/html", If_None_Match=answer.headers["etag"]).status == 304
@@ -90,8 +90,8 @@ def test_a_run_with_very_many_parameters_shows_the_first_and_leads_to_all_of_the
     assert fresh.wait_for(made.json()["run_id"])["state"] == "succeeded"
 
 
-def test_one_very_long_value_is_cut_too(fresh: Served) -> None:
+def test_a_very_long_value_is_shortened(fresh: Served) -> None:
     run = fresh.run("speak", text="x" * 500_000, times=0)
     answer = fresh.get(f"/runs/{run['id']}", Accept="text/html")
     assert len(answer.body) < 200_000
-    assert "The first 20,000 of 500,0" in answer.text
+    assert "Showing the first 20,000 of 500,0" in answer.text

@@ -1,4 +1,4 @@
-"""The pages: that they open, say what matters, and show every text as text, whatever it is."""
+"""The dashboard pages: they open, show the important information, and escape every value."""
 
 import html
 import re
@@ -37,26 +37,26 @@ def test_a_page_opens_and_has_a_heading_and_a_title(served: Served, path: str) -
         pytest.fail(f"a picture without words: {image}")
 
 
-def test_empty_places_say_what_to_do_next(served: Served) -> None:
+def test_empty_states_have_a_message(served: Served) -> None:
     page = served.get("/runs?state=crashed", Accept="text/html").text
-    assert "No run matches" in page
-    assert "Nothing. Every deployment is in force" in served.get("/", Accept="text/html").text
+    assert "No runs match" in page
+    assert "Nothing. Every deployment is applied" in served.get("/", Accept="text/html").text
 
 
-def test_what_is_far_back_is_reached_from_page_to_page(fresh: Served) -> None:
+def test_old_runs_are_reached_page_by_page(fresh: Served) -> None:
     fresh.run("add")
     write_history(fresh.state / "state.db", LOOKED_AT + 100)
     page = fresh.get("/runs?tag=nobody", Accept="text/html").text
-    assert "none matches" in page
+    assert "No matches among the runs searched so far" in page
     further = page.partition('<a href="?')[2].partition('"')[0].replace("&amp;", "&")
-    assert "No run matches" in fresh.get(f"/runs?{further}", Accept="text/html").text
+    assert "No runs match" in fresh.get(f"/runs?{further}", Accept="text/html").text
     path = f"/api/v1/runs?trigger=manual&revision={'0' * 40}"
     first = fresh.get(path).json()
     assert first["items"] == []
     assert fresh.get(f"{path}&cursor={first['next']}").json() == {"items": [], "next": None}
 
 
-def test_every_text_of_a_manifest_an_operator_and_a_run_is_shown_as_text(fresh: Served) -> None:
+def test_every_value_of_a_manifest_an_operator_and_a_run_is_escaped(fresh: Served) -> None:
     evil = quoted(EVIL)
     fresh.commit(
         {
@@ -83,7 +83,7 @@ schedules: [{{cron: "0 0 1 1 *", parameters: {{other: {evil}}}}}]
     assert "&lt;img" in fresh.get("/deployments/evil", Accept="text/html").text
 
 
-def test_questions_are_shown_as_text_and_odd_ones_are_none(served: Served) -> None:
+def test_filters_are_escaped_and_invalid_ones_are_ignored(served: Served) -> None:
     for path in ("/deployments?search=", "/runs?deployment=", "/runs?tag=", "/events?about=", "/login?next="):
         page = served.get(f"{path}%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E%22", Accept="text/html")
         assert page.status == 200
@@ -91,7 +91,7 @@ def test_questions_are_shown_as_text_and_odd_ones_are_none(served: Served) -> No
     assert served.get("/runs?state=odd&trigger=odd", Accept="text/html").status == 200
 
 
-def test_a_deployment_says_where_each_field_is_written_and_when_it_fires(fresh: Served) -> None:
+def test_a_deployment_page_shows_where_fields_are_defined_and_its_fire_times(fresh: Served) -> None:
     fresh.commit(
         {
             "controller.yaml": "defaults:\n  timeout: 1h\n",
@@ -111,33 +111,33 @@ schedules:
     assert page.count('data-zone="America/New_York" data-clock>09:00</time>') >= 27
 
 
-def test_a_deployment_that_is_not_valid_shows_its_findings_and_its_last_good_version(fresh: Served) -> None:
+def test_an_invalid_deployment_shows_its_findings_and_last_good_version(fresh: Served) -> None:
     fresh.commit({"deployments/bad.yaml": "name: bad\ncommand: [echo]\ntags: [a]\n"})
     fresh.commit({"deployments/bad.yaml": "name: bad\ncommand: [echo]\ntag: [a]\n"})
     page = fresh.get("/deployments/bad", Accept="text/html").text
     assert "deployments/bad.yaml:3:1" in page
     assert "did you mean tags" in page
-    assert "the last good version, which stays in force" in page
+    assert "the last good version, shown below, stays active" in page
     assert re.search(r"tags</th>.*?deployments/bad.yaml:3</td>", page, re.DOTALL)
     fresh.commit({"deployments/new.yaml": "name: new\ncommand: 5\n"})
     page = fresh.get("/deployments/new", Accept="text/html").text
     assert "deployments/new.yaml:2:" in page
-    assert "It can be run once a valid version of it is in force." in page
+    assert "Available once a valid version is applied." in page
 
 
 FAILS = "def main(days: int = 1):\n    raise ValueError('no')\n"
 
 
-def test_a_run_is_compared_with_the_last_that_went_well(fresh: Served) -> None:
+def test_a_run_is_compared_with_the_last_successful_run(fresh: Served) -> None:
     manifest = "name: one\nflow: flows/one.py:main\n"
     fresh.commit({"deployments/one.yaml": manifest, "flows/one.py": "def main(days: int = 1):\n    return days\n"})
     good = fresh.run("one")
     same = fresh.run("one", days=3)
     page = fresh.get(f"/runs/{same['id']}", Accept="text/html").text
     assert f'href="/runs/{good["id"]}"' in page
-    assert "the same commit" in page
-    assert re.search(r'days</span>: <span class="muted">not given</span> → <ins class="mono">3</ins>', page)
-    assert "Both ran the same commit" in fresh.get(f"/runs/{same['id']}/diff", Accept="text/html").text
+    assert ">same commit<" in page
+    assert re.search(r'days</span>: <span class="muted">not set</span> → <ins class="mono">3</ins>', page)
+    assert "Both runs used the same commit" in fresh.get(f"/runs/{same['id']}/diff", Accept="text/html").text
     fresh.commit({"flows/one.py": FAILS})
     bad = fresh.run("one")
     page = fresh.get(f"/runs/{bad['id']}", Accept="text/html").text
@@ -148,16 +148,16 @@ def test_a_run_is_compared_with_the_last_that_went_well(fresh: Served) -> None:
     assert fresh.get(f"/runs/{'0' * 8}-0000-7000-8000-{'0' * 12}/diff", Accept="text/html").status == 404
 
 
-def test_the_form_of_a_command_says_how_it_gets_its_parameters(served: Served) -> None:
+def test_the_form_of_a_command_explains_how_parameters_are_passed(served: Served) -> None:
     words = 'in the file <span class="mono">$CONTROLLER_PARAMETERS_FILE</span>, not as arguments'
     assert words in served.get("/deployments/far", Accept="text/html").text
     assert words not in served.get("/deployments/add", Accept="text/html").text
 
 
-def test_without_scripts_nothing_pretends_to_act(served: Served) -> None:
+def test_without_scripts_all_actions_are_disabled(served: Served) -> None:
     for path in ("/deployments/add", "/deployments/far", "/source"):
         page = served.get(path, Accept="text/html").text
-        assert "This page needs scripts for what it does" in page
+        assert "This page needs JavaScript" in page
         for form in re.findall(r"<form[^>]*>", page):
             assert 'role="search"' in form or 'method="post"' in form or 'method="dialog"' in form, form
         for button in re.findall(r"<button[^>]*(?:data-post|primary)[^>]*>", page):
@@ -199,7 +199,7 @@ ELSEWHERE = [
         "/runs?x=//y",
     ],
 )
-def test_the_login_leads_to_where_somebody_wanted_to_go(served: Served, asked: str) -> None:
+def test_the_login_redirects_to_the_requested_page(served: Served, asked: str) -> None:
     led = served.ask("GET", asked, headers={"Accept": "text/html"}, token=None)
     assert (led.status, led.headers["location"].count("?")) == (303, 1)
     page = served.ask("GET", led.headers["location"], token=None).text
@@ -211,14 +211,14 @@ def test_the_login_leads_to_where_somebody_wanted_to_go(served: Served, asked: s
 
 
 @pytest.mark.parametrize("asked", ["//evil.test?x", "/%5cevil.test?x", "/%2fevil.test", "/runs?" + "x" * 20_000])
-def test_a_browser_is_led_to_the_login_from_wherever_it_came(served: Served, asked: str) -> None:
+def test_a_browser_is_redirected_to_the_login_from_any_target(served: Served, asked: str) -> None:
     led = served.ask("GET", asked, headers={"Accept": "text/html"}, token=None)
     assert (led.status, led.headers["location"].startswith("/login?next=%2F")) == (303, True)
     assert served.ask("GET", led.headers["location"], token=None).status == 200
 
 
 @pytest.mark.parametrize("target", ELSEWHERE)
-def test_the_login_leads_to_our_own_pages_only(served: Served, target: str) -> None:
+def test_the_login_redirects_to_dashboard_pages_only(served: Served, target: str) -> None:
     sent = target.replace(" ", "+").replace("&", "%26")
     assert 'name="next" value="/"' in served.ask("GET", f"/login?next={sent}", token=None).text
     form = f"code={served.token}&next={sent}".encode()
@@ -226,7 +226,7 @@ def test_the_login_leads_to_our_own_pages_only(served: Served, target: str) -> N
     assert served.ask("POST", "/login", form, kind, token=None).headers["location"] == "/"
 
 
-def test_a_session_begins_with_a_link_and_ends_with_logging_out(served: Served) -> None:
+def test_a_session_starts_with_a_login_link_and_ends_with_logout(served: Served) -> None:
     link = served.controller._web.login_link()
     code = link.partition("#")[2]
     kind = {"Content-Type": "application/x-www-form-urlencoded", "Origin": served.url}
@@ -238,12 +238,12 @@ def test_a_session_begins_with_a_link_and_ends_with_logging_out(served: Served) 
     assert served.ask("GET", "/", headers=session, token=None).status == 200
     second = served.ask("POST", "/login", f"code={code}".encode(), kind, token=None)
     assert second.status == 401
-    assert "not valid any more" in second.text
+    assert "is invalid or has expired" in second.text
     assert served.ask("POST", "/logout", b"", {**session, "Origin": served.url}, token=None).status == 303
     assert served.ask("GET", "/api/v1/status", headers=session, token=None).status == 401
 
 
-def test_a_restart_opens_no_session_that_was_ended(tmp_path: Path) -> None:
+def test_an_ended_session_is_rejected_after_a_restart(tmp_path: Path) -> None:
     repository = new_repository(tmp_path / "repo")
     repository.commit({"deployments/all.yaml": DEPLOYMENTS, "flows/all.py": FLOWS})
     before = serve(repository, tmp_path / "state")
@@ -257,7 +257,7 @@ def test_a_restart_opens_no_session_that_was_ended(tmp_path: Path) -> None:
     after.controller.stop()
 
 
-def test_no_file_of_the_pages_names_another_host() -> None:
+def test_no_dashboard_file_refers_to_another_host() -> None:
     import controller.api.dashboard as pages
 
     files = [path for path in Path(pages.__file__).parent.rglob("*") if path.suffix in (".js", ".css", ".html", ".svg")]
@@ -285,7 +285,7 @@ def test_no_file_of_the_pages_names_another_host() -> None:
         (86400, "1 d"),
     ],
 )
-def test_durations_in_words(count: float, words: str) -> None:
+def test_durations_are_formatted(count: float, words: str) -> None:
     assert seconds(count) == words
 
 
@@ -299,20 +299,20 @@ def test_durations_in_words(count: float, words: str) -> None:
         (None, "-"),
     ],
 )
-def test_revisions_in_short(revision: str | None, words: str) -> None:
+def test_revisions_are_shortened(revision: str | None, words: str) -> None:
     assert short(revision) == words
 
 
-def test_a_timeline_draws_what_there_was_from_the_ground_up() -> None:
+def test_timeline_blocks_are_stacked_from_the_bottom() -> None:
     slots = [Slot(start=NOW, succeeded=3, failed=1, other=0, upcoming=2)]
     [column] = timeline(slots, NOW).columns
     assert [block.tone for block in column.blocks] == ["bad", "good", "next"]
     bottoms = [round(block.y + block.height) for block in column.blocks]
     assert bottoms == [96, *(round(block.y) for block in column.blocks[:-1])]
-    assert column.title == "now: 3 succeeded, 1 failed, 2 to fire"
+    assert column.title == "now: 3 succeeded, 1 failed, 2 scheduled"
 
 
-def test_a_strip_says_in_words_what_it_draws() -> None:
+def test_a_strip_has_a_text_description() -> None:
     bars = [
         Bar(id=str(n), state=state, seconds=2.0**n) for n, state in enumerate((RunState.SUCCEEDED, RunState.FAILED))
     ]

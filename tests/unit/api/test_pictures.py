@@ -1,4 +1,4 @@
-"""The pictures and words of single pages: tasks on a common time, the run history, the steps of a run, artifacts."""
+"""Charts and formatted values of the dashboard: Gantt chart, run history, steps of a run, artifacts."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from controller.api.dashboard.artifact_views import markdown
-from controller.api.dashboard.attention_items import grouped
+from controller.api.dashboard.attention_items import group_attention
 from controller.api.dashboard.charts import stage_bars
-from controller.api.dashboard.gantt import MOST_ROWS, ROW, WIDTH, gantt
+from controller.api.dashboard.gantt import MAX_ROWS, ROW, WIDTH, gantt
 from controller.api.dashboard.run_history_chart import history_chart
 from controller.api.dashboard.run_timeline import steps
 from controller.api.dashboard.template_filters import glyph, linked, pretty
@@ -69,7 +69,7 @@ def run(state: str = "succeeded", took: float | None = 1.0, **more: Any) -> RunV
     return RunView(**values)
 
 
-def test_tasks_lie_on_a_common_time_and_lines_lead_from_what_was_needed() -> None:
+def test_tasks_share_a_time_axis_and_lines_show_dependencies() -> None:
     tasks = [task(1, 0, 4), task(2, 0, 1), task(3, 1, 4, needs=(2,)), task(4, None, None, "skipped", needs=(3,))]
     found = gantt(tasks, NOW)
     assert found is not None
@@ -82,11 +82,11 @@ def test_tasks_lie_on_a_common_time_and_lines_lead_from_what_was_needed() -> Non
     assert [row.depth for row in found.rows] == [0, 1, 1, 1]
     assert found.paths == (f"M250 {ROW * 1.5:g}V{ROW * 2.5:g}H250", f"M1000 {ROW * 2.5:g}V{ROW * 3.5:g}H1000")
     assert found.ticks == ("0 s", "1.00 s", "2.00 s", "3.00 s", "4.00 s")
-    assert found.rows[2].title == "t-3: succeeded, 3.00 s from +1.00 s; needs t-2"
-    assert found.summary == "4 tasks over 4.00 s: 3 succeeded, 1 skipped"
+    assert found.rows[2].title == "t-3: succeeded, 3.00 s, started at +1.00 s; depends on t-2"
+    assert found.summary == "4 tasks in 4.00 s: 3 succeeded, 1 skipped"
 
 
-def test_what_runs_ends_now_and_every_bar_is_seen_and_inside() -> None:
+def test_running_tasks_end_now_and_every_bar_is_visible_and_inside() -> None:
     tasks = [task(1, 0, None, "running"), task(2, 9.9999, 10)]
     found = gantt(tasks, NOW + 10 * SECOND)
     assert found is not None
@@ -98,15 +98,15 @@ def test_what_runs_ends_now_and_every_bar_is_seen_and_inside() -> None:
     assert x + width <= WIDTH
 
 
-def test_very_many_tasks_are_left_to_the_table_and_none_are_no_picture() -> None:
-    found = gantt([task(number, 0, 1, parent=None) for number in range(1, MOST_ROWS + 6)], NOW)
+def test_a_chart_is_limited_to_its_rows_and_needs_a_started_task() -> None:
+    found = gantt([task(number, 0, 1, parent=None) for number in range(1, MAX_ROWS + 6)], NOW)
     assert found is not None
-    assert (len(found.rows), found.left_out) == (MOST_ROWS, 5)
+    assert (len(found.rows), found.left_out) == (MAX_ROWS, 5)
     assert gantt([], NOW) is None
     assert gantt([task(1, None, None, "pending")], NOW) is None
 
 
-def test_the_history_draws_how_long_runs_took_and_marks_those_that_failed() -> None:
+def test_the_history_chart_shows_durations_and_marks_failed_runs() -> None:
     found = history_chart([run("running", None, started_at=NOW), run("failed", 4), run("succeeded", 2)], NOW + SECOND)
     assert found is not None
     assert [(bar.tone, bar.mark) for bar in found.bars] == [("good", False), ("bad", True), ("busy", False)]
@@ -132,12 +132,12 @@ def attempt(number: int, state: str, end: float | None, reason: str | None = Non
     )
 
 
-def test_the_steps_of_a_run_are_told_in_order() -> None:
+def test_the_steps_of_a_run_are_in_time_order() -> None:
     view = run("failed", 9, attempts=2, attempt=2, reason="exit code 1")
     found = steps(detail(view, attempt(1, "failed", 2, "exit code 7"), attempt(2, "failed", 9, "exit code 1")))
-    assert [(step.words, step.state) for step in found] == [
+    assert [(step.text, step.state) for step in found] == [
         ("due", "scheduled"),
-        ("created by its schedule", "pending"),
+        ("triggered by schedule", "pending"),
         ("attempt 1 of 2 started", "running"),
         ("attempt 1 of 2 failed", "failed"),
         ("attempt 2 of 2 started", "running"),
@@ -147,12 +147,12 @@ def test_the_steps_of_a_run_are_told_in_order() -> None:
     assert found[3].detail == "exit code 7"
 
 
-def test_a_run_that_waits_says_for_what_and_until_when() -> None:
+def test_a_waiting_run_shows_the_reason_and_the_earliest_start() -> None:
     view = run("pending", None, scheduled_for=None, trigger="manual", waiting="its turn", not_before=NOW + SECOND)
     found = steps(detail(view))
-    assert [(step.words, step.detail) for step in found] == [
-        ("asked for by hand", "its turn"),
-        ("starts not before", ""),
+    assert [(step.text, step.detail) for step in found] == [
+        ("triggered manually", "its turn"),
+        ("starts no earlier than", ""),
     ]
 
 
@@ -172,50 +172,50 @@ def test_a_run_that_waits_says_for_what_and_until_when() -> None:
         '```js"onload=alert(1)\nx\n```',
     ],
 )
-def test_markdown_becomes_nothing_that_runs_or_loads(text: str) -> None:
+def test_markdown_never_becomes_active_content(text: str) -> None:
     found = str(markdown(text))
     for word in ("<script", "<img", "<b ", "style=", 'href="javascript', 'href="data', "onload=alert(1) ", '" onerror'):
         assert word not in found
 
 
-def test_markdown_is_shown_below_the_headings_of_the_page() -> None:
+def test_markdown_headings_rank_below_those_of_the_page() -> None:
     found = markdown("# Sales\n\n**12** of [all](https://example.org)\n\n|a|b|\n|-|-:|\n|x|1|\n")
     assert "<h3>Sales</h3>" in found
     assert '<a href="https://example.org" rel="noopener noreferrer">all</a>' in found
     assert '<td class="number">1</td>' in found
 
 
-def test_one_fault_of_several_deployments_is_one_item() -> None:
+def test_a_problem_shared_by_several_deployments_is_one_item() -> None:
     def fault(name: str, message: str) -> Attention:
         return Attention(kind="error", title=f"{name} is not valid", message=message, deployment=name)
 
     failed = Attention(kind="error", title="c: the last run failed", message="x", deployment="c", run_id="1")
     again = replace(failed, title="d: the last run failed", deployment="d")
     source = Attention(kind="error", title="Source: PathNotFound", message="x")
-    found = grouped(
+    found = group_attention(
         [source, replace(source, message="y"), fault("a", "x"), fault("b", "x"), fault("c", "z"), failed, again]
     )
     assert [one.title for one in found] == [
         "Source: PathNotFound",
-        "a and 1 more are not valid",
+        "a and 1 more are invalid",
         "c is not valid",
         "c: the last run failed",
         "d: the last run failed",
     ]
 
 
-def test_messages_have_runs_as_links_and_revisions_in_short_and_nothing_else() -> None:
+def test_messages_link_runs_shorten_revisions_and_are_escaped() -> None:
     identifier = "01a210f4-9b76-7000-b99e-8f8b734ca6a1"
     found = linked(f"<b> Run {identifier} of main@sha1:{'a' * 40}.")
     assert found == f'&lt;b&gt; Run <a class="mono" href="/runs/{identifier}">8f8b734ca6a1</a> of main@{"a" * 9}.'
 
 
-def test_a_digest_that_somebody_has_to_copy_is_whole() -> None:
+def test_digests_in_commands_are_not_shortened() -> None:
     message = f"to release that: controller approve sha256:{'b' * 64}"
     assert linked(message) == message
 
 
-def test_json_for_people_is_on_one_line_where_it_fits() -> None:
+def test_pretty_json_is_on_one_line_if_it_fits() -> None:
     assert pretty({"a": [1, 2]}) == '{"a": [1, 2]}'
     assert pretty({"a": "x" * 60, "b": [1, {"c": 2}]}) == '{\n  "a": "' + "x" * 60 + '",\n  "b": [1, {"c": 2}]\n}'
     assert pretty(["x" * 70]) == '[\n  "' + "x" * 70 + '"\n]'
@@ -225,18 +225,18 @@ def test_json_for_people_is_on_one_line_where_it_fits() -> None:
     assert "x" * 100 in pretty(deep)
 
 
-def test_stages_fill_their_bar_as_long_as_they_took() -> None:
+def test_stage_widths_are_proportional_to_durations() -> None:
     found = stage_bars({"read": 1.0, "apply": 3.0})
     assert [(bar.x, bar.width, bar.title) for bar in found] == [(0, 50, "read 1.0 ms"), (50, 150, "apply 3.0 ms")]
     assert stage_bars({}) == ()
 
 
-def test_every_state_has_a_sign_of_its_own_kind() -> None:
+def test_states_have_a_glyph_of_their_kind() -> None:
     signs = {state.value: glyph(state.value) for state in RunState}
     assert signs["succeeded"] == "✓"
     assert signs["failed"] == signs["timed_out"] == signs["crashed"] == "✕"
     assert signs["running"] not in (signs["pending"], signs["succeeded"], signs["failed"])
 
 
-def test_what_reorders_a_text_is_shown_as_its_escape() -> None:
+def test_bidirectional_control_characters_are_escaped() -> None:
     assert pretty({"a\u202e": ["\u2066b"]}) == '{"a\\u202e": ["\\u2066b"]}'

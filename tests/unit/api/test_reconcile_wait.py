@@ -1,4 +1,4 @@
-"""Who waits for a pass: any number, without keeping others from being answered, and no longer than they like."""
+"""Requests that wait for a reconcile pass do not block other requests, and end when their client disconnects."""
 
 import http.client
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +11,10 @@ from tests.conftest import wait_until
 from tests.unit.api.conftest import Served
 
 MANY = 60
-"""More than there are threads that answer."""
+"""More requests than worker threads."""
 
 
-def test_any_number_may_wait_for_a_pass_and_all_others_are_answered(fresh: Served) -> None:
+def test_many_requests_waiting_for_a_pass_do_not_block_others(fresh: Served) -> None:
     client = Client.of_state(fresh.state)
     with ThreadPoolExecutor(MANY) as pool:
         with fresh.controller._store.write():
@@ -27,7 +27,7 @@ def test_any_number_may_wait_for_a_pass_and_all_others_are_answered(fresh: Serve
     assert client.deployment("brand-new")["sync"] == "Synced"
 
 
-def test_who_leaves_is_not_waited_for(fresh: Served) -> None:
+def test_a_disconnected_client_no_longer_waits_for_the_pass(fresh: Served) -> None:
     with fresh.controller._store.write(), ExitStack() as stack:
         fresh.repository.commit({"deployments/new.yaml": "name: brand-new\ncommand: [echo]\n"})
         headers = {"Authorization": f"Bearer {fresh.token}", "Content-Type": "application/json"}
@@ -40,7 +40,7 @@ def test_who_leaves_is_not_waited_for(fresh: Served) -> None:
     assert Client.of_state(fresh.state).reconcile(wait=True)
 
 
-def test_what_is_approved_while_the_controller_stops_is_said_to_go_later(fresh: Served) -> None:
+def test_an_approval_while_the_controller_stops_is_reported_as_pending(fresh: Served) -> None:
     manifests = {f"deployments/m{n}.yaml": f"name: m{n}\ncommand: [echo]\n" for n in range(10)}
     fresh.commit(manifests)
     for path in manifests:

@@ -1,6 +1,6 @@
-"""The API against its own description: whatever is asked, it answers as the document says, and never with a 500.
+"""The API conforms to its OpenAPI document for generated requests, and never returns 500.
 
-Streams are left out: they do not end. Requests are made up by schemathesis from the document.
+schemathesis generates the requests from the document. Streams are excluded: they do not end.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ from tests.unit.api.conftest import Served
 schema = schemathesis.openapi.from_dict(make_routes(None, None).openapi())
 
 
-# The threads of the controller use `random` meanwhile, which hypothesis takes for a strategy that does.
+# The threads of the controller use `random` during the test; hypothesis mistakes that for use by a strategy.
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning")
 @schema.exclude(path_regex="/stream$").parametrize()
 @settings(
@@ -32,7 +32,7 @@ schema = schemathesis.openapi.from_dict(make_routes(None, None).openapi())
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-def test_every_answer_is_as_described(case: Any, served: Served) -> None:
+def test_every_response_conforms_to_the_document(case: Any, served: Served) -> None:
     case.headers.pop("Authorization", None)
     answer = case.call(base_url=served.url, headers={"Authorization": f"Bearer {served.token}"}, timeout=60)
     checks = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -40,7 +40,7 @@ def test_every_answer_is_as_described(case: Any, served: Served) -> None:
 
 
 @pytest.mark.parametrize("name", ["add", "speak", "wait", "far"])
-def test_the_answers_about_what_there_is_fit_their_schemas(served: Served, name: str) -> None:
+def test_responses_about_existing_deployments_match_their_schemas(served: Served, name: str) -> None:
     served.run("add", a=1)
     for path in ("", "/fire-times", "/occurrences", "/form", "/document"):
         operation = schema[f"/api/v1/deployments/{{name}}{path}"]["GET"]
@@ -49,7 +49,7 @@ def test_the_answers_about_what_there_is_fit_their_schemas(served: Served, name:
         case.validate_response(answer, checks=[response_schema_conformance, content_type_conformance])
 
 
-def test_what_kind_of_answer_comes_is_described_for_whatever_can_be_looked_at(served: Served) -> None:
+def test_the_media_types_of_all_get_routes_are_documented(served: Served) -> None:
     run = served.run("add", a=1)["id"]
     kinds = set()
     for path, item in make_routes(None, None).openapi()["paths"].items():

@@ -1,4 +1,4 @@
-"""The door: who comes in, from where, with how much and how slowly. Every route is tried, by enumeration."""
+"""Authentication, cross-site protection, and limits of size and time, checked for every route."""
 
 import re
 import socket
@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from controller.api.http.application import API, PAGES, make_routes
-from controller.api.http.protocol import MAX_STREAMS_OF_ONE, PatientProtocol
+from controller.api.http.protocol import MAX_STREAMS_OF_ONE, TimeoutProtocol
 from controller.api.http.security_middleware import CSP, SecurityMiddleware
 from controller.store.commit_counter import CommitCounter
 from tests.conftest import wait_until
@@ -29,9 +29,9 @@ def routes() -> Iterator[tuple[str, str]]:
 
 
 ROUTES = sorted(set(routes()))
-CLOSED = [route for route in ROUTES if route not in PUBLIC]
+PROTECTED = [route for route in ROUTES if route not in PUBLIC]
 CHANGES = [route for route in ROUTES if route[0] != "GET"]
-LOOKS = [path for method, path in ROUTES if method == "GET" and not path.endswith("/stream")]
+READS = [path for method, path in ROUTES if method == "GET" and not path.endswith("/stream")]
 
 
 def filled(path: str) -> str:
@@ -44,12 +44,12 @@ def body_of(method: str) -> bytes | None:
 
 def test_the_routes_are_found() -> None:
     assert set(ROUTES) >= PUBLIC
-    assert {("GET", "/api/v1/status"), ("POST", "/api/v1/deployments/{name}/runs"), ("GET", "/")} <= set(CLOSED)
-    assert len(CLOSED) > 25
+    assert {("GET", "/api/v1/status"), ("POST", "/api/v1/deployments/{name}/runs"), ("GET", "/")} <= set(PROTECTED)
+    assert len(PROTECTED) > 25
 
 
-@pytest.mark.parametrize(("method", "path"), CLOSED)
-def test_no_route_answers_without_the_token(served: Served, method: str, path: str) -> None:
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+def test_no_route_works_without_the_token(served: Served, method: str, path: str) -> None:
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {served.token}"}):
         answer = served.ask(method, filled(path), body_of(method), {**headers, "Origin": served.url}, token=None)
         assert answer.status in (401, 429), headers
@@ -60,20 +60,20 @@ def test_no_route_answers_without_the_token(served: Served, method: str, path: s
     assert in_query.status == 401
 
 
-@pytest.mark.parametrize("path", [path for path in LOOKS if not path.startswith("/api") and ("GET", path) in CLOSED])
-def test_a_browser_without_a_session_is_led_to_the_login(served: Served, path: str) -> None:
+@pytest.mark.parametrize("path", [path for path in READS if not path.startswith("/api") and ("GET", path) in PROTECTED])
+def test_a_browser_without_a_session_is_redirected_to_the_login(served: Served, path: str) -> None:
     answer = served.ask("GET", filled(path), headers={"Accept": "text/html"}, token=None)
     assert answer.status == 303
     assert answer.headers["location"].startswith("/login?next=")
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_every_route_is_closed_to_other_hosts(served: Served, method: str, path: str) -> None:
+def test_every_route_rejects_other_hosts(served: Served, method: str, path: str) -> None:
     for host in ("evil.test", f"evil.test:{served.port}", "127.0.0.1", f"127.0.0.1:{served.port + 1}", ""):
         assert served.ask(method, filled(path), body_of(method), {"Host": host}).status in (400, 421), host
 
 
-def test_its_own_names_are_known(served: Served) -> None:
+def test_the_names_of_the_server_are_accepted(served: Served) -> None:
     for host in ("127.0.0.1", "localhost", "LOCALHOST", "[::1]"):
         assert served.get("/healthz", Host=f"{host}:{served.port}").status == 200, host
 
@@ -99,7 +99,7 @@ def test_no_other_site_can_change_anything(served: Served, method: str, path: st
 
 
 @pytest.mark.parametrize(("method", "path"), CHANGES)
-def test_a_program_without_a_token_is_asked_for_one(served: Served, method: str, path: str) -> None:
+def test_a_program_without_a_token_gets_401(served: Served, method: str, path: str) -> None:
     if path == "/login":
         return
     answer = served.ask(method, filled(path), b"{}", {"Content-Type": "application/json"}, token=None)
@@ -113,7 +113,7 @@ def test_a_session_works_from_its_own_pages(served: Served) -> None:
     assert (answer.status, answer.json()) == (200, {"errors": []})
 
 
-def test_odd_cookies_of_others_on_the_same_host_end_no_session(served: Served) -> None:
+def test_invalid_cookies_of_other_applications_do_not_break_the_session(served: Served) -> None:
     cookie = f'a{{b}}="x y; {served.log_in()}; odd,name=[1]; ='
     assert served.ask("GET", "/api/v1/status", headers={"Cookie": cookie}, token=None).status == 200
 
@@ -125,8 +125,8 @@ def test_there_is_no_cors(served: Served) -> None:
     assert not [name for name in answer.headers if name.lower().startswith("access-control")]
 
 
-@pytest.mark.parametrize("path", LOOKS)
-def test_looking_changes_nothing(served: Served, path: str) -> None:
+@pytest.mark.parametrize("path", READS)
+def test_get_requests_change_nothing(served: Served, path: str) -> None:
     changes = CommitCounter(served.controller.state.database)
 
     def is_unchanged() -> bool:
@@ -135,13 +135,13 @@ def test_looking_changes_nothing(served: Served, path: str) -> None:
         served.get(filled(path))
         return changes.stamp() == before
 
-    # What earlier tests have set going may be written down meanwhile; a look that writes would do so each time.
+    # Earlier tests may still cause writes now and then; a GET that writes would do so every time.
     wait_until(is_unchanged)
     changes.close()
 
 
-@pytest.mark.parametrize("path", LOOKS)
-def test_every_answer_has_the_protective_headers(served: Served, path: str) -> None:
+@pytest.mark.parametrize("path", READS)
+def test_every_response_has_the_security_headers(served: Served, path: str) -> None:
     for token in ("", None):
         answer = served.ask("GET", filled(path), headers={"Accept": "text/html"}, token=token)
         assert answer.headers["content-security-policy"] == CSP
@@ -171,20 +171,20 @@ def test_every_answer_has_the_protective_headers(served: Served, path: str) -> N
         "/runs/..%2f..%2ftoken",
     ],
 )
-def test_no_path_leads_out(served: Served, path: str) -> None:
+def test_path_traversal_is_rejected(served: Served, path: str) -> None:
     answer = served.get(path)
     assert answer.status in (404, 422), answer
     assert served.token not in answer.text
 
 
 @pytest.mark.parametrize("length", [(1 << 20) + 1, 1 << 40])
-def test_a_body_that_is_said_to_be_large_is_not_read(served: Served, length: int) -> None:
+def test_a_body_announced_as_too_large_is_not_read(served: Served, length: int) -> None:
     answer = served.ask("POST", "/api/v1/reconcile", b"", {"Content-Length": str(length)})
     assert answer.status == 413
     assert answer.headers["connection"] == "close"
 
 
-def test_a_body_that_becomes_large_is_not_read_to_its_end(served: Served) -> None:
+def test_a_chunked_body_that_becomes_too_large_is_rejected(served: Served) -> None:
     piece = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     head = (
         f"POST /api/v1/reconcile HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nAuthorization: Bearer {served.token}\r\n"
@@ -199,19 +199,19 @@ def test_a_body_that_becomes_large_is_not_read_to_its_end(served: Served) -> Non
     [b"[" * 100_000, b'{"parameters": ' * 20_000, b"{", b"\xff\xfe", b'"text"', b"[]", b"null", b'{"parameters": [1]}'],
     ids=lambda body: repr(body[:20]),
 )
-def test_a_body_that_is_none_is_refused(served: Served, body: bytes) -> None:
+def test_an_invalid_body_is_rejected(served: Served, body: bytes) -> None:
     answer = served.ask("POST", "/api/v1/deployments/add/runs", body, {"Content-Type": "application/json"})
     assert answer.status in (400, 422)
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", "-Infinity"])
-def test_numbers_that_json_does_not_have_are_refused(served: Served, value: str) -> None:
+def test_non_json_numbers_are_rejected(served: Served, value: str) -> None:
     body = f'{{"parameters": {{"a": 1, "b": {value}}}}}'.encode()
     answer = served.ask("POST", "/api/v1/deployments/add/runs", body, {"Content-Type": "application/json"})
     assert answer.status == 422
 
 
-def test_no_request_can_name_code_a_command_a_path_or_an_environment(served: Served) -> None:
+def test_no_request_can_contain_code_a_command_a_path_or_an_environment(served: Served) -> None:
     for key in ("command", "flow", "path", "env", "environment", "spec", "revision"):
         answer = served.post("/api/v1/deployments/add/runs", {"parameters": {"a": 1}, key: "x"})
         assert answer.status == 422, key
@@ -230,8 +230,8 @@ def test_no_request_can_name_code_a_command_a_path_or_an_environment(served: Ser
     }
 
 
-def test_who_does_not_say_what_they_want_is_cut_off(fresh: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PatientProtocol, "head_seconds", 0.2)
+def test_a_connection_without_a_request_times_out(fresh: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TimeoutProtocol, "head_seconds", 0.2)
     with closing(socket.create_connection(("127.0.0.1", fresh.port), timeout=20)) as silent:
         assert silent.recv(100) == b""
     with closing(socket.create_connection(("127.0.0.1", fresh.port), timeout=20)) as half:
@@ -239,7 +239,7 @@ def test_who_does_not_say_what_they_want_is_cut_off(fresh: Served, monkeypatch: 
         assert half.recv(100) == b""
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(fresh: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_body_times_out(fresh: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SecurityMiddleware, "body_seconds", 0.2)
     head = f"POST /api/v1/reconcile HTTP/1.1\r\nHost: 127.0.0.1:{fresh.port}\r\nAuthorization: Bearer {fresh.token}\r\n"
     with closing(socket.create_connection(("127.0.0.1", fresh.port), timeout=20)) as slow:
@@ -257,7 +257,7 @@ def open_stream(served: Served, path: str = "/api/v1/events/stream") -> socket.s
     return connection
 
 
-def test_streams_are_counted_and_given_back(fresh: Served) -> None:
+def test_streams_are_limited_per_caller_and_released(fresh: Served) -> None:
     opened = [open_stream(fresh) for _ in range(MAX_STREAMS_OF_ONE)]
     assert all(b" 200 OK" in connection.recv(64) for connection in opened)
     with closing(open_stream(fresh)) as one_more:
@@ -272,13 +272,13 @@ def test_streams_are_counted_and_given_back(fresh: Served) -> None:
     wait_until(is_free)
 
 
-def test_who_does_not_read_a_stream_is_cut_off(fresh: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PatientProtocol, "send_seconds", 0.2)
+def test_a_client_that_stops_reading_a_stream_is_disconnected(fresh: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TimeoutProtocol, "send_seconds", 0.2)
     run = fresh.run("speak", text="x" * 1000 + "\n", times=20_000)
     connection = open_stream(fresh, f"/api/v1/runs/{run['id']}/logs/stream")
 
     def is_cut_off() -> bool:
-        # What the kernel says of the connection: anything but ESTABLISHED (1) once the other side has gone.
+        # The TCP state of the connection: anything but ESTABLISHED (1) once the server has closed it.
         return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != 1
 
     wait_until(is_cut_off)
@@ -294,20 +294,20 @@ def test_a_controller_with_open_streams_stops_at_once(fresh: Served) -> None:
     assert b"still here" not in received
 
 
-def test_wrong_tokens_are_counted_but_the_right_one_works(fresh: Served) -> None:
+def test_wrong_tokens_are_rate_limited_but_the_right_one_works(fresh: Served) -> None:
     statuses = [fresh.ask("GET", "/api/v1/status", token="x" * 43).status for _ in range(60)]
     assert set(statuses) == {401, 429}
     assert fresh.get("/api/v1/status").status == 200
 
 
-def test_nothing_on_a_page_is_inline_or_from_elsewhere(served: Served) -> None:
+def test_pages_contain_no_inline_or_external_scripts_and_styles(served: Served) -> None:
     for path in ("/", "/deployments", "/deployments/add", "/runs", "/source", "/events", "/login"):
         text = served.get(path, Accept="text/html").text
         assert not re.findall(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|javascript:", text), path
         assert not re.findall(r"(?:src|href|action)=\"(?:https?:)?//", text), path
 
 
-def test_a_session_is_none_the_better_for_an_odd_authorization(fresh: Served) -> None:
+def test_an_invalid_authorization_header_does_not_bypass_the_cross_site_check(fresh: Served) -> None:
     session = {"Cookie": fresh.log_in()}
     for odd in ("x", "Bearer", "Bearer wrong"):
         answer = fresh.ask("POST", "/api/v1/reconcile", {}, {**session, "Authorization": odd}, token=None)

@@ -1,4 +1,4 @@
-"""Where it listens: a port that is taken, TLS, and what is loaded before anybody asks."""
+"""The HTTP server: ports in use, TLS, and imports before the first connection."""
 
 import http.client
 import socket
@@ -23,7 +23,7 @@ CERTIFICATE = Path(__file__).parents[2] / "localhost.pem"
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """A port that somebody listens on."""
+    """A port that is in use."""
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
         yield int(other.getsockname()[1])
 
@@ -37,26 +37,26 @@ def server(listen: Listen, directory: Path, clock: ManualClock) -> HttpServer:
     return HttpServer(directory / "control.sock", listen, Credentials(directory, clock), lambda _: empty)
 
 
-def test_a_default_port_that_is_taken_is_said_and_done_without(
+def test_a_default_port_in_use_is_logged_and_skipped(
     tmp_path: Path, clock: ManualClock, taken: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = server(Listen(port=taken), tmp_path, clock)
     found.start()
     [record] = [record for record in caplog.records if "another controller" in record.getMessage()]
     assert vars(record)["address"] == f"127.0.0.1:{taken}"
-    with pytest.raises(UsageError, match="serves no dashboard"):
+    with pytest.raises(UsageError, match="does not serve the dashboard"):
         found.login_link()
     found.close()
 
 
-def test_a_port_that_was_asked_for_has_to_be_free(tmp_path: Path, clock: ManualClock, taken: int) -> None:
+def test_an_explicit_port_in_use_is_an_error(tmp_path: Path, clock: ManualClock, taken: int) -> None:
     listen = parse_listen(f"127.0.0.1:{taken}")
     assert listen is not None
     with pytest.raises(UsageError, match=f"--listen 127.0.0.1:{taken}: Address already in use"):
         server(listen, tmp_path, clock).start()
 
 
-def test_it_speaks_tls_and_its_cookies_stay_there(tmp_path: Path, clock: ManualClock) -> None:
+def test_tls_is_served_with_secure_cookies(tmp_path: Path, clock: ManualClock) -> None:
     listen = parse_listen("127.0.0.1:0", certificate=str(CERTIFICATE), key=str(CERTIFICATE))
     assert listen is not None
     found = server(listen, tmp_path, clock)
@@ -73,15 +73,15 @@ def test_it_speaks_tls_and_its_cookies_stay_there(tmp_path: Path, clock: ManualC
     found.close()
 
 
-def test_a_certificate_that_is_none_is_refused_at_once(tmp_path: Path, clock: ManualClock) -> None:
+def test_an_invalid_certificate_is_rejected_at_start(tmp_path: Path, clock: ManualClock) -> None:
     (tmp_path / "c.pem").write_text("nothing")
     listen = parse_listen("127.0.0.1:0", certificate=str(tmp_path / "c.pem"), key=str(tmp_path / "c.pem"))
     assert listen is not None
-    with pytest.raises(UsageError, match="can't be used"):
+    with pytest.raises(UsageError, match="Cannot use the certificate"):
         server(listen, tmp_path, clock).start()
 
 
-def test_the_names_that_it_goes_by(tmp_path: Path, clock: ManualClock) -> None:
+def test_accepted_host_names(tmp_path: Path, clock: ManualClock) -> None:
     listen = parse_listen("0.0.0.0:443", is_behind_proxy=True, public_hosts=("flows.example.org",))
     assert listen is not None
     found = server(listen, tmp_path, clock)
@@ -90,7 +90,7 @@ def test_the_names_that_it_goes_by(tmp_path: Path, clock: ManualClock) -> None:
     assert found.cookie == "controller_443"
 
 
-def test_nothing_of_the_web_is_loaded_before_somebody_asks(tmp_path: Path) -> None:
+def test_the_web_framework_is_not_imported_before_the_first_connection(tmp_path: Path) -> None:
     program = f"""
 import sys
 from pathlib import Path
@@ -107,7 +107,7 @@ print(sorted(set(sys.modules) & {{"fastapi", "uvicorn", "jinja2", "pydantic", "s
     assert done.stdout.strip().splitlines()[-1] == "[]"
 
 
-def test_the_client_says_what_is_wrong_with_an_address_and_an_answer(tmp_path: Path, clock: ManualClock) -> None:
+def test_the_client_reports_invalid_addresses_and_responses(tmp_path: Path, clock: ManualClock) -> None:
     with pytest.raises(ValueError, match="not an http"):
         Client("ftp://127.0.0.1")
     found = server(Listen(port=0), tmp_path, clock)
@@ -121,4 +121,4 @@ def test_the_client_says_what_is_wrong_with_an_address_and_an_answer(tmp_path: P
         Client(found.url, "x").status()
     with pytest.raises(NotReachedError, match="No such file"):
         Client.of_state(tmp_path).status()
-    assert str(ProblemError({}, 500)) == "The controller answered 500."
+    assert str(ProblemError({}, 500)) == "The controller returned HTTP 500."

@@ -1,4 +1,4 @@
-"""Places for streams: taken before the answer begins, however many ask at one moment, and always given back."""
+"""The limit of open streams holds for simultaneous requests, and every stream is released when it ends."""
 
 import socket
 from contextlib import ExitStack, closing
@@ -37,7 +37,7 @@ def opened_at_once(served: Served, path: str, count: int) -> list[int]:
 
 
 def take_all_places(served: Served, stack: ExitStack) -> None:
-    """Each as soon as it is free, and held until the stack ends."""
+    """Open streams, each as soon as one is available, and keep them open until the stack is closed."""
 
     def is_open() -> bool:
         connection = stack.enter_context(closing(connect(served)))
@@ -49,9 +49,7 @@ def take_all_places(served: Served, stack: ExitStack) -> None:
 
 
 @pytest.mark.parametrize("kind", ["events", "log"])
-def test_no_more_streams_are_open_than_there_are_places_however_many_ask_at_once(
-    fresh: Served, kind: str, tmp_path: Path
-) -> None:
+def test_simultaneous_requests_do_not_exceed_the_stream_limit(fresh: Served, kind: str, tmp_path: Path) -> None:
     parameters = {"path": str(tmp_path / "go")}
     made = fresh.post("/api/v1/deployments/wait/runs", {"parameters": parameters}).json()["run_id"]
     path = EVENTS if kind == "events" else f"/api/v1/runs/{made}/logs/stream"
@@ -63,7 +61,7 @@ def test_no_more_streams_are_open_than_there_are_places_however_many_ask_at_once
     (tmp_path / "go").touch()
 
 
-def test_500_who_want_streams_and_do_not_read_keep_nobody_from_working(fresh: Served) -> None:
+def test_500_unread_streams_do_not_block_other_requests(fresh: Served) -> None:
     with ExitStack() as stack:
         answers = []
         for _ in range(500):
@@ -77,7 +75,7 @@ def test_500_who_want_streams_and_do_not_read_keep_nobody_from_working(fresh: Se
     wait_until(lambda: opened_at_once(fresh, EVENTS, 1) == [200])
 
 
-def test_streams_that_end_give_their_places_back(fresh: Served) -> None:
+def test_finished_streams_are_released(fresh: Served) -> None:
     run = fresh.run("speak")["id"]
     for _ in range(MAX_STREAMS_OF_ONE + 1):
         assert fresh.get(f"/api/v1/runs/{run}/logs/stream").status == 200
@@ -86,7 +84,7 @@ def test_streams_that_end_give_their_places_back(fresh: Served) -> None:
         assert fresh.get(EVENTS).status == 429
 
 
-def test_a_refused_stream_is_a_problem_that_says_when_to_come_again(fresh: Served) -> None:
+def test_a_rejected_stream_gets_problem_details_with_retry_after(fresh: Served) -> None:
     with ExitStack() as stack:
         take_all_places(fresh, stack)
         answer = fresh.get(EVENTS)
@@ -94,7 +92,7 @@ def test_a_refused_stream_is_a_problem_that_says_when_to_come_again(fresh: Serve
     assert answer.headers["retry-after"] == "5"
 
 
-def test_an_id_beyond_every_log_is_its_end(fresh: Served) -> None:
+def test_a_position_beyond_the_log_is_its_end(fresh: Served) -> None:
     run = fresh.run("speak")["id"]
     answer = fresh.get(f"/api/v1/runs/{run}/logs/stream", Last_Event_ID="9" * 30)
     assert answer.status == 200

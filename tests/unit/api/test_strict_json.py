@@ -1,4 +1,4 @@
-"""What a body says has one meaning, and what is wrong with one is said."""
+"""JSON bodies are parsed strictly, with a clear message for every error."""
 
 import pytest
 
@@ -10,9 +10,9 @@ DIGITS = b"9" * 5000
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b'{"parameters": {"a": 1, "b": 2, "a": 3}}', "The key 'a' is given more than once."),
-        (b'{"parameters": {"a": 1}, "parameters": {"a": 2}}', "The key 'parameters' is given more than once."),
-        (b'{"parameters": {"a": [{"x\\u0079": 1, "xy": 1}]}}', "The key 'xy' is given more than once."),
+        (b'{"parameters": {"a": 1, "b": 2, "a": 3}}', "Duplicate key 'a'."),
+        (b'{"parameters": {"a": 1}, "parameters": {"a": 2}}', "Duplicate key 'parameters'."),
+        (b'{"parameters": {"a": [{"x\\u0079": 1, "xy": 1}]}}', "Duplicate key 'xy'."),
         (b'{"parameters": {"a": ' + DIGITS + b"}}", "a number has more than 4300 digits"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"parameters": ' * 20_000, "nested too deeply"),
@@ -21,7 +21,7 @@ DIGITS = b"9" * 5000
     ids=lambda value: repr(value[:30]),
 )
 @pytest.mark.parametrize("what", ["runs", "check"])
-def test_what_is_wrong_with_a_body_is_said(served: Served, what: str, body: bytes, said: str) -> None:
+def test_errors_in_a_body_are_reported(served: Served, what: str, body: bytes, said: str) -> None:
     before = served.get("/api/v1/runs?deployment=add").json()["items"]
     answer = served.ask("POST", f"/api/v1/deployments/add/{what}", body, {"Content-Type": "application/json"})
     assert (answer.status, answer.json()["reason"]) == (422, "Usage")
@@ -30,12 +30,12 @@ def test_what_is_wrong_with_a_body_is_said(served: Served, what: str, body: byte
 
 
 @pytest.mark.parametrize("path", ["/api/v1/reconcile", "/api/v1/approvals"])
-def test_a_key_is_given_once_whatever_is_asked(served: Served, path: str) -> None:
+def test_duplicate_keys_are_rejected_by_every_route(served: Served, path: str) -> None:
     body = b'{"wait": false, "wait": true, "digest": "", "digest": ""}'
     answer = served.ask("POST", path, body, {"Content-Type": "application/json"})
-    assert (answer.status, answer.json()["detail"]) == (422, "The key 'wait' is given more than once.")
+    assert (answer.status, answer.json()["detail"]) == (422, "Duplicate key 'wait'.")
 
 
-def test_a_body_that_is_cut_off_is_refused_with_its_place(served: Served) -> None:
+def test_a_truncated_body_is_rejected_with_the_position(served: Served) -> None:
     answer = served.ask("POST", "/api/v1/reconcile", b'{"wait": ', {"Content-Type": "application/json"})
     assert (answer.status, "body" in answer.json()["detail"]) == (422, True)

@@ -119,6 +119,6 @@ def test_withheld_deletions_are_approved_by_the_first_12_characters(followed: Fo
         assert (answer.code, "at least 12 characters" in answer.err) == (2, True)
         assert digest in answer.err
     other = followed("approve", digest[:18] + ("0" if digest[18] != "0" else "1"))
-    assert (other.code, "No deletions are withheld under" in other.err) == (2, True)
+    assert (other.code, "No withheld deletions have the digest" in other.err) == (2, True)
     done = followed("approve", digest.removeprefix("sha256:")[:12])
     assert (done.code, len(done.out.splitlines())) == (0, 10)

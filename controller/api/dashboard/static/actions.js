@@ -1,46 +1,46 @@
-// Buttons and small forms that change something, by the same API that programs use. Without this script they are off.
-import { ask } from "./ask.js";
+// Binds the buttons and the hold form to the HTTP API. They are disabled in the HTML until this script enables them.
+import { confirmAction } from "./ask.js";
 
 export async function post(path, body, headers = {}) {
-  const answer = await fetch(path, {
+  const response = await fetch(path, {
     method: "POST",
     headers: { "Content-Type": "application/json", ...headers },
     body: JSON.stringify(body ?? {}),
-  }).catch(() => { throw Object.assign(new Error("The controller does not answer."), { isLost: true }); });
-  const found = await answer.json().catch(() => ({}));
-  if (answer.ok) return found;
-  const error = new Error(found.detail ?? `The controller said ${answer.status}.`);
-  error.hint = found.hint;
-  error.errors = found.errors ?? [];
+  }).catch(() => { throw Object.assign(new Error("The controller is not responding."), { isLost: true }); });
+  const result = await response.json().catch(() => ({}));
+  if (response.ok) return result;
+  const error = new Error(result.detail ?? `The controller returned HTTP ${response.status}.`);
+  error.hint = result.hint;
+  error.errors = result.errors ?? [];
   throw error;
 }
 
-// `isLost`: it is true only for as long as the controller does not answer.
-export function notice(words, tone = "good", isLost = false) {
+// Show a message at the top of the page. With `isLost` it is removed once the controller responds again.
+export function notice(text, tone = "good", isLost = false) {
   const place = document.getElementById("notice");
   place.className = `note ${tone}`;
-  place.textContent = words;
+  place.textContent = text;
   place.toggleAttribute("data-lost", isLost);
   place.hidden = false;
   place.scrollIntoView({ block: "nearest" });
 }
 
-export function complain(error) {
+export function showError(error) {
   notice([error.message, error.hint].filter(Boolean).join(" "), "bad", error.isLost);
 }
 
-export function isBack() {
+export function clearLostNotice() {
   const place = document.getElementById("notice");
   if (place.hasAttribute("data-lost")) place.hidden = true;
 }
 
-async function attempt(button, act, done) {
+async function runAction(button, action, successText) {
   button.disabled = true;
   try {
-    await act();
-    notice(done);
+    await action();
+    notice(successText);
   } catch (error) {
-    complain(error);
+    showError(error);
   }
   button.disabled = false;
 }
@@ -49,10 +49,10 @@ export function bindActions(root) {
   for (const button of root.querySelectorAll("[data-post]")) {
     button.disabled = false;
     button.addEventListener("click", async () => {
-      if (button.dataset.confirm && !(await ask(button.dataset.confirm, button.dataset.yes))) return;
-      attempt(button, async () => {
-        const found = await post(button.dataset.post, JSON.parse(button.dataset.body ?? "{}"));
-        if (button.dataset.go) location.assign(button.dataset.go + found.run_id);
+      if (button.dataset.confirm && !(await confirmAction(button.dataset.confirm, button.dataset.yes))) return;
+      runAction(button, async () => {
+        const run = await post(button.dataset.post, JSON.parse(button.dataset.body ?? "{}"));
+        if (button.dataset.go) location.assign(button.dataset.go + run.run_id);
       }, button.dataset.done ?? "Done.");
     });
   }
@@ -64,7 +64,7 @@ export function bindActions(root) {
       const until = hours ? new Date(Date.now() + hours * 3600e3).toISOString() : null;
       const body = { reason: form.elements.reason.value, until };
       document.activeElement?.blur();
-      attempt(form.querySelector("button"), () => post(`/api/v1/deployments/${form.dataset.name}/hold`, body), "Held.");
+      runAction(form.querySelector("button"), () => post(`/api/v1/deployments/${form.dataset.name}/hold`, body), "Held.");
     });
   }
 }

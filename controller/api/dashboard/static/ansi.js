@@ -1,7 +1,7 @@
-// ANSI colours (ECMA-48 SGR) as classes; all other control sequences are left out, other control characters are made visible.
+// Renders ANSI colours (ECMA-48 SGR) as CSS classes. Other control sequences are dropped; other control characters are escaped.
 const sequence = /\x1b\[([0-9;:]*)([A-Za-z])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]/g;
 
-// As it is written everywhere else: `\x08`, `\u202e`.
+// Same notation as in logs and terminal output: `\x08`, `\u202e`.
 function escaped(char) {
   const code = char.charCodeAt(0);
   return code < 256 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
@@ -11,22 +11,22 @@ function visible(text) {
   return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, escaped);
 }
 
-// The nearest of the eight colours: bit by bit, what is more than half as bright as the brightest part.
+// Index of the nearest of the eight basic colours: a channel counts if it is more than half as bright as the brightest one.
 function nearest(parts) {
   const brightest = Math.max(...parts, 1);
   if (brightest < 48) return 0;
   return parts.reduce((sum, part, index) => sum + (part > brightest / 2 ? 1 << index : 0), 0);
 }
 
-// Of 256: sixteen plain ones, a cube of 6 × 6 × 6, and greys.
+// The 256-colour palette: 16 basic colours, a 6 × 6 × 6 cube, and 24 greys.
 function fromPalette(number) {
   if (number < 16) return number % 8;
   if (number > 231) return number < 240 ? 0 : 7;
   const cube = number - 16;
-  return nearest([Math.floor(cube / 36), Math.floor(cube / 6) % 6, cube % 6].map((one) => one * 51));
+  return nearest([Math.floor(cube / 36), Math.floor(cube / 6) % 6, cube % 6].map((level) => level * 51));
 }
 
-// A text that comes in pieces: what the next one may go on with, a sequence or the end of a line, is held back.
+// Text that arrives in pieces. An unfinished escape sequence or line ending at the end of a piece is held back for the next one.
 const unfinished = /(?:\r|\x1b(?:\[[0-9;:]{0,99}|\][^\x07\x1b]{0,999})?)$/;
 
 export class Pieces {
@@ -45,7 +45,7 @@ export class Style {
     return [...this.flags, this.front !== null && `f${this.front}`, this.back !== null && `g${this.back}`].filter(Boolean).join(" ");
   }
   apply(codes) {
-    const numbers = codes.split(/[;:]/).map((one) => Number(one || 0));
+    const numbers = codes.split(/[;:]/).map((number) => Number(number || 0));
     for (let i = 0; i < numbers.length; i++) {
       const code = numbers[i];
       if (code === 0) this.reset();
@@ -73,10 +73,10 @@ export class Style {
   }
 }
 
-// Adds a text to an element, piece by piece; nothing of it is ever taken for markup.
+// Append text to an element, as text nodes only: it is never interpreted as markup.
 export function append(element, text, style) {
   let from = 0;
-  const put = (part) => {
+  const appendPart = (part) => {
     if (!part) return;
     const classes = style.classes;
     if (!classes) { element.append(visible(part)); return; }
@@ -85,10 +85,10 @@ export function append(element, text, style) {
     piece.textContent = visible(part);
     element.append(piece);
   };
-  for (const found of text.matchAll(sequence)) {
-    put(text.slice(from, found.index));
-    if (found[2] === "m") style.apply(found[1]);
-    from = found.index + found[0].length;
+  for (const match of text.matchAll(sequence)) {
+    appendPart(text.slice(from, match.index));
+    if (match[2] === "m") style.apply(match[1]);
+    from = match.index + match[0].length;
   }
-  put(text.slice(from));
+  appendPart(text.slice(from));
 }

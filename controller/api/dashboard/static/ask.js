@@ -1,9 +1,9 @@
-// A question that is answered before something is done. Escape, or the focus on "No" at first, do nothing.
-export function ask(words, yes) {
+// Ask for confirmation in a modal dialog; resolves to true if the user confirms. Escape means no, and "No" has the initial focus.
+export function confirmAction(question, confirmLabel) {
   const dialog = document.getElementById("ask");
-  document.getElementById("ask-words").textContent = words;
-  document.getElementById("ask-yes").textContent = yes;
+  document.getElementById("ask-question").textContent = question;
+  document.getElementById("ask-yes").textContent = confirmLabel;
   dialog.returnValue = "no";
   dialog.showModal();
-  return new Promise((done) => dialog.addEventListener("close", () => done(dialog.returnValue === "yes"), { once: true }));
+  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
 }

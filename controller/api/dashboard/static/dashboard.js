@@ -1,15 +1,15 @@
-// Every page: times in the viewer's zone, actions, and what moves. Each part does nothing where its place is missing.
-import { showTimes, keepTime } from "./times.js";
+// Entry point of every page: local times, actions, forms, log and live updates. Each part does nothing if its element is missing.
+import { showTimes, updateTimes } from "./times.js";
 import { moveTimes } from "./calendar.js";
-import { remember, watch } from "./live.js";
+import { rememberRegions, watch } from "./live.js";
 import { bindActions } from "./actions.js";
 import { bindForm } from "./quickrun.js";
 import { bindLog } from "./log.js";
 
-remember();
+rememberRegions();
 showTimes(document);
 moveTimes(document);
-keepTime();
+updateTimes();
 bindActions(document);
 bindForm(document.getElementById("run-form"));
 bindLog(document.getElementById("log"));

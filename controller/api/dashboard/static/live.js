@@ -1,23 +1,23 @@
-// Keeps a page true: told by the server that something was written down, it asks for the page again and replaces the
-// regions (data-live) that have changed. A region in which somebody types is left alone. A broken stream is said so.
+// Keeps a page up to date: when the server reports a change, fetches the page again and replaces the regions (data-live)
+// that differ. A region with a focused input is left alone. The page says so when the event stream is disconnected.
 import { showTimes } from "./times.js";
 import { moveTimes } from "./calendar.js";
-import { bindActions, isBack } from "./actions.js";
+import { bindActions, clearLostNotice } from "./actions.js";
 import { follow } from "./stream.js";
 
-const least = 700; // milliseconds from one look to the next; longer where an answer takes long
-const share = 10;
-const often = 2500; // while something goes on of which the server does not tell (data-busy: the tasks of a run)
-const seldom = 30000; // what depends on the time alone: the next fire times
+const minPause = 700; // milliseconds between two refreshes; longer if the server is slow (see `slowdown`)
+const slowdown = 10; // pause for this many times as long as the last refresh took
+const busyInterval = 2500; // while the page shows something without change events (data-busy: the tasks of a run)
+const idleInterval = 30000; // for values that depend only on the time: the next fire times
 const raw = new Map();
 let tag = null;
 let busy = false;
 let again = false;
 let last = 0;
-let rest = least;
+let pause = minPause;
 
-// What the server has sent, before any script has changed it.
-export function remember() {
+// Remember the HTML of each region as the server sent it, before scripts change it.
+export function rememberRegions() {
   for (const region of document.querySelectorAll("[data-live]")) raw.set(region.id, region.innerHTML);
 }
 
@@ -34,10 +34,10 @@ function replace(page) {
     region.toggleAttribute("data-busy", fresh.hasAttribute("data-busy"));
     if (raw.get(fresh.id) === fresh.innerHTML || isInUse(region)) continue;
     raw.set(fresh.id, fresh.innerHTML);
-    const open = [...region.querySelectorAll("details")].map((one) => one.open);
+    const open = [...region.querySelectorAll("details")].map((details) => details.open);
     const focused = [...region.querySelectorAll("a, button, summary")].indexOf(document.activeElement);
     region.replaceChildren(...fresh.childNodes);
-    region.querySelectorAll("details").forEach((one, index) => { one.open = open[index] ?? one.open; });
+    region.querySelectorAll("details").forEach((details, index) => { details.open = open[index] ?? details.open; });
     if (focused >= 0) region.querySelectorAll("a, button, summary")[focused]?.focus({ preventScroll: true });
     showTimes(region);
     moveTimes(region);
@@ -45,49 +45,49 @@ function replace(page) {
   }
 }
 
-async function look() {
+async function refresh() {
   if (busy) { again = true; return; }
   busy = true;
   again = false;
-  await new Promise((done) => setTimeout(done, Math.max(0, last + rest - Date.now())));
+  await new Promise((resolve) => setTimeout(resolve, Math.max(0, last + pause - Date.now())));
   last = Date.now();
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html", ...(tag && { "If-None-Match": tag }) }, cache: "no-store" });
-    isBack();
-    if (answer.redirected) location.reload();
-    else if (answer.status === 200) {
-      tag = answer.headers.get("ETag");
-      replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    const response = await fetch(location.href, { headers: { Accept: "text/html", ...(tag && { "If-None-Match": tag }) }, cache: "no-store" });
+    clearLostNotice();
+    if (response.redirected) location.reload();
+    else if (response.status === 200) {
+      tag = response.headers.get("ETag");
+      replace(new DOMParser().parseFromString(await response.text(), "text/html"));
     }
-  } catch { /* the stream tells when it is back */ }
-  rest = Math.max(least, share * (Date.now() - last));
+  } catch { /* the event stream reports when the controller is back */ }
+  pause = Math.max(minPause, slowdown * (Date.now() - last));
   busy = false;
-  if (again) look();
+  if (again) refresh();
 }
 
-function say(isOn) {
-  const sign = document.getElementById("live");
-  const words = isOn ? "live" : isOn === null ? "paused" : "not connected";
-  sign.className = `live ${isOn ? "on" : isOn === null ? "" : "off"}`;
-  if (sign.textContent !== words) sign.textContent = words;
-  sign.title = isOn ? "This page changes by itself" : words;
+function showConnection(isOn) {
+  const badge = document.getElementById("live");
+  const text = isOn ? "live" : isOn === null ? "paused" : "not connected";
+  badge.className = `live ${isOn ? "on" : isOn === null ? "" : "off"}`;
+  if (badge.textContent !== text) badge.textContent = text;
+  badge.title = isOn ? "This page updates automatically" : text;
   const lost = document.getElementById("lost");
   if (isOn !== false) lost.hidden = true;
   else if (lost.hidden) {
     const since = new Date().toLocaleTimeString();
-    lost.textContent = `The controller does not answer since ${since}. This page shows what was known then; it tries again by itself.`;
+    lost.textContent = `The controller has not responded since ${since}. This page shows the last known state and reconnects automatically.`;
     lost.hidden = false;
   }
 }
 
 export function watch() {
   if (!document.getElementById("live") || !window.EventSource) return;
-  const open = () => follow(() => "/api/v1/events/stream", { change: look }, (isOn) => { say(isOn); if (isOn) look(); });
+  const open = () => follow(() => "/api/v1/events/stream", { change: refresh }, (isOn) => { showConnection(isOn); if (isOn) refresh(); });
   let end = open();
   document.addEventListener("visibilitychange", () => {
     end();
-    if (document.hidden) say(null); else end = open();
+    if (document.hidden) showConnection(null); else end = open();
   });
-  setInterval(() => { if (!document.hidden && document.querySelector("[data-busy]")) look(); }, often);
-  setInterval(() => { if (!document.hidden) look(); }, seldom);
+  setInterval(() => { if (!document.hidden && document.querySelector("[data-busy]")) refresh(); }, busyInterval);
+  setInterval(() => { if (!document.hidden) refresh(); }, idleInterval);
 }

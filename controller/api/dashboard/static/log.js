@@ -1,15 +1,15 @@
-// The output of a run, live: lines as they come, search, follow. The oldest lines go when there are very many.
+// The live log of a run: appends output as it arrives, follows the end, and searches. Only the newest lines are kept.
 import { Pieces, Style, append } from "./ansi.js";
 import { follow as stream } from "./stream.js";
 
-const most = 20000;
+const maxLines = 20000;
 
 export function bindLog(log) {
   if (!log) return;
   const follow = document.getElementById("log-follow");
   const wrap = document.getElementById("log-wrap");
   const search = document.getElementById("log-search");
-  const found = document.getElementById("log-found");
+  const matchCount = document.getElementById("log-found");
   const state = document.getElementById("log-state");
   const style = new Style();
   let line = null;
@@ -18,16 +18,16 @@ export function bindLog(log) {
   let at = -1;
   const pieces = new Pieces();
 
-  const isWanted = () => search.value.toLowerCase();
-  const mark = (one) => {
-    const wanted = isWanted();
-    one.classList.toggle("found", wanted !== "" && one.textContent.toLowerCase().includes(wanted));
+  const searchText = () => search.value.toLowerCase();
+  const highlight = (line) => {
+    const text = searchText();
+    line.classList.toggle("found", text !== "" && line.textContent.toLowerCase().includes(text));
   };
-  const toEnd = () => { if (follow.checked) log.scrollTop = log.scrollHeight; };
+  const scrollToEnd = () => { if (follow.checked) log.scrollTop = log.scrollHeight; };
   const add = (piece, isLast = false) => {
     const parts = pieces.take(piece, isLast).replaceAll("\r\n", "\n").split("\n");
     parts.forEach((part, index) => {
-      if (index > 0 && line) { mark(line); line = null; }
+      if (index > 0 && line) { highlight(line); line = null; }
       if (part === "" && index === parts.length - 1) return;
       if (!line) {
         line = document.createElement("div");
@@ -39,15 +39,15 @@ export function bindLog(log) {
       if (begin > 0) line.replaceChildren();
       append(line, part.slice(begin), style);
     });
-    while (count > most) { log.firstChild.remove(); count -= 1; isCut = true; }
-    if (line) mark(line);
-    toEnd();
+    while (count > maxLines) { log.firstChild.remove(); count -= 1; isCut = true; }
+    if (line) highlight(line);
+    scrollToEnd();
   };
-  const show = (step) => {
+  const showMatch = (step) => {
     const hits = [...log.querySelectorAll(".found")];
     log.querySelector(".here")?.classList.remove("here");
     at = hits.length ? (at + step + hits.length) % hits.length : -1;
-    found.textContent = !isWanted() ? "" : hits.length ? `${at + 1} of ${hits.length} line${hits.length === 1 ? "" : "s"}` : "no line";
+    matchCount.textContent = !searchText() ? "" : hits.length ? `${at + 1} of ${hits.length} line${hits.length === 1 ? "" : "s"}` : "no matches";
     if (at < 0) return;
     follow.checked = false;
     hits[at].classList.add("here");
@@ -56,12 +56,12 @@ export function bindLog(log) {
 
   log.classList.toggle("wrap", wrap.checked);
   wrap.addEventListener("change", () => log.classList.toggle("wrap", wrap.checked));
-  follow.addEventListener("change", toEnd);
+  follow.addEventListener("change", scrollToEnd);
   log.addEventListener("wheel", (event) => { if (event.deltaY < 0) follow.checked = false; }, { passive: true });
   log.addEventListener("keydown", (event) => { if (["ArrowUp", "PageUp", "Home"].includes(event.key)) follow.checked = false; });
-  search.addEventListener("input", () => { log.querySelectorAll(".line").forEach(mark); at = -1; show(1); });
+  search.addEventListener("input", () => { log.querySelectorAll(".line").forEach(highlight); at = -1; showMatch(1); });
   search.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") { event.preventDefault(); show(event.shiftKey ? -1 : 1); }
+    if (event.key === "Enter") { event.preventDefault(); showMatch(event.shiftKey ? -1 : 1); }
     if (event.key === "Escape") { search.value = ""; search.dispatchEvent(new Event("input")); }
   });
 
@@ -72,8 +72,8 @@ export function bindLog(log) {
       end();
       add("", true);
       log.dataset.ended = "true";
-      state.textContent = count === 0 ? "It printed nothing."
-        : isCut ? `The last ${most} lines; the download has all of them.` : `${count} line${count === 1 ? "" : "s"}`;
+      state.textContent = count === 0 ? "No output."
+        : isCut ? `Showing the last ${maxLines} lines; the download has all of them.` : `${count} line${count === 1 ? "" : "s"}`;
     },
-  }, (isOn) => { state.textContent = isOn ? "" : "Not connected: it goes on where it was."; });
+  }, (isOn) => { state.textContent = isOn ? "" : "Disconnected. The log resumes where it stopped."; });
 }

@@ -1,15 +1,15 @@
-// The form that runs a deployment: values become JSON by their kind, the controller says what is wrong before anything runs.
-import { complain, notice, post } from "./actions.js";
+// The Quick run form: converts each field to JSON by its kind, and lets the controller check the parameters before anything runs.
+import { notice, post, showError } from "./actions.js";
 
 const whole = /^[+-]?\d+$/;
 const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 const newKey = () => (crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2));
 
-// A whole number that a browser would round: it is not sent as another one.
+// Reject integers that JavaScript would round, instead of sending a different number.
 function exact(number) {
   if (Number.isInteger(number) && !Number.isSafeInteger(number) && !String(number).includes("e")) {
-    throw new Error("this number is too large for a form; use the API or controller trigger");
+    throw new Error("number too large for this form; use the API or `controller trigger`");
   }
   return number;
 }
@@ -24,14 +24,14 @@ function read(field) {
   const text = kind === "text" ? input.value : input.value.trim();
   if (text === "" && !(kind === "text" && input.dataset.touched && input.defaultValue !== "")) return undefined;
   if (kind === "text") {
-    // A number is no text where seconds are meant, nor where git gives one that nobody has changed.
+    // Send a number instead of a string for a duration in seconds, and for an unchanged value that is a number in git.
     const isNumber = "seconds" in field.dataset || ("number" in field.dataset && text === input.defaultValue);
     return isNumber && decimal.test(text.trim()) ? exact(Number(text)) : text;
   }
   if (kind === "integer" || kind === "number") {
     if (text === "null" && field.dataset.nullable === "true") return null;
     if (!(kind === "integer" ? whole : decimal).test(text) || !Number.isFinite(Number(text))) {
-      throw new Error(kind === "integer" ? "a whole number is needed" : "a number is needed");
+      throw new Error(kind === "integer" ? "enter a whole number" : "enter a number");
     }
     return exact(Number(text));
   }
@@ -39,47 +39,47 @@ function read(field) {
     return parse(text);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    throw new Error("this is not JSON; a text needs quotes");
+    throw new Error("invalid JSON; strings need double quotes");
   }
 }
 
-function tell(field, words) {
-  field.classList.toggle("wrong", Boolean(words));
-  field.querySelector("input, select, textarea").setAttribute("aria-invalid", words ? "true" : "false");
-  field.querySelector(".error").textContent = words;
+function showFieldError(field, message) {
+  field.classList.toggle("wrong", Boolean(message));
+  field.querySelector("input, select, textarea").setAttribute("aria-invalid", message ? "true" : "false");
+  field.querySelector(".error").textContent = message;
 }
 
 function collect(form) {
   const parameters = {};
-  let isGood = true;
+  let isValid = true;
   for (const field of form.querySelectorAll(".field")) {
-    tell(field, "");
+    showFieldError(field, "");
     try {
       if ("more" in field.dataset) {
         const text = field.querySelector("textarea").value.trim();
         const more = text ? parse(text) : {};
-        if (more === null || typeof more !== "object" || Array.isArray(more)) throw new Error("a JSON object is needed, like {\"days\": 3}");
+        if (more === null || typeof more !== "object" || Array.isArray(more)) throw new Error("enter a JSON object, for example {\"days\": 3}");
         Object.assign(parameters, more);
         continue;
       }
       const value = read(field);
       if (value !== undefined) parameters[field.dataset.field] = value;
-      else if (field.dataset.required === "true") throw new Error("this is needed");
+      else if (field.dataset.required === "true") throw new Error("required");
     } catch (error) {
-      tell(field, error instanceof SyntaxError ? "this is not JSON" : error.message);
-      isGood = false;
+      showFieldError(field, error instanceof SyntaxError ? "invalid JSON" : error.message);
+      isValid = false;
     }
   }
-  return isGood ? parameters : null;
+  return isValid ? parameters : null;
 }
 
-function place(form, errors) {
+function showErrors(form, errors) {
   const rest = [];
   for (const error of errors) {
-    const field = [...form.querySelectorAll(".field")].find((one) => one.dataset.field === error.path[0])
+    const field = [...form.querySelectorAll(".field")].find((field) => field.dataset.field === error.path[0])
       ?? form.querySelector("[data-more]");
-    const words = [error.message, error.hint].filter(Boolean).join("; ");
-    if (field) tell(field, words); else rest.push(words);
+    const message = [error.message, error.hint].filter(Boolean).join("; ");
+    if (field) showFieldError(field, message); else rest.push(message);
   }
   if (rest.length) notice(rest.join(" "), "bad");
   form.querySelector(".wrong input, .wrong select, .wrong textarea")?.focus();
@@ -92,7 +92,7 @@ export function bindForm(form) {
   button.disabled = false;
   let key = newKey();
   let timer = 0;
-  // Shown again from the browser's memory: it is a new wish.
+  // Restored from the back/forward cache: the next submission is a new request.
   window.addEventListener("pageshow", (event) => { if (event.persisted) { key = newKey(); button.disabled = false; } });
   form.addEventListener("input", (event) => {
     event.target.dataset.touched = "true";
@@ -101,8 +101,8 @@ export function bindForm(form) {
       const parameters = collect(form);
       if (!parameters) return;
       const active = document.activeElement;
-      const found = await post(`${base}/check`, { parameters }).catch(() => ({ errors: [] }));
-      place(form, found.errors);
+      const result = await post(`${base}/check`, { parameters }).catch(() => ({ errors: [] }));
+      showErrors(form, result.errors);
       active?.focus();
     }, 350);
   });
@@ -110,15 +110,15 @@ export function bindForm(form) {
     event.preventDefault();
     clearTimeout(timer);
     const parameters = collect(form);
-    if (!parameters) { place(form, []); return; }
+    if (!parameters) { showErrors(form, []); return; }
     button.disabled = true;
     try {
       const run = await post(`${base}/runs`, { parameters }, { "Idempotency-Key": key });
       location.assign(`/runs/${run.run_id}`);
     } catch (error) {
       key = newKey();
-      if (error.errors?.length) place(form, error.errors);
-      else complain(error);
+      if (error.errors?.length) showErrors(form, error.errors);
+      else showError(error);
       button.disabled = false;
     }
   });

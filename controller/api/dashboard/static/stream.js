@@ -1,22 +1,22 @@
-// A stream of server-sent events that comes back: the browser tries again by itself after a break, this does after a refusal.
-// `where` gives the address for the id of the last event; the returned function ends it.
+// Follow a stream of server-sent events and reconnect. The browser reconnects after a broken connection; this also retries
+// when the server refuses the stream. `urlFor` returns the URL for the id of the last event. Returns a function that stops.
 const pause = 3000; // milliseconds
 
-export function follow(where, on, state = () => {}) {
+export function follow(urlFor, handlers, onState = () => {}) {
   let stream = null;
   let timer = 0;
   let last = "";
   const open = () => {
-    stream = new EventSource(where(last));
-    stream.addEventListener("open", () => state(true));
+    stream = new EventSource(urlFor(last));
+    stream.addEventListener("open", () => onState(true));
     stream.addEventListener("error", () => {
-      state(false);
+      onState(false);
       if (stream.readyState !== EventSource.CLOSED) return;
       clearTimeout(timer);
       timer = setTimeout(open, pause);
     });
-    for (const [name, act] of Object.entries(on)) {
-      stream.addEventListener(name, (event) => { last = event.lastEventId || last; act(event); });
+    for (const [name, handle] of Object.entries(handlers)) {
+      stream.addEventListener(name, (event) => { last = event.lastEventId || last; handle(event); });
     }
   };
   open();

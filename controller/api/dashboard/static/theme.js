@@ -1,4 +1,4 @@
-// Sets the colours before anything is drawn: what was chosen, or what the system has.
+// Applies the theme before the page is drawn: the user's choice, or the system's setting.
 "use strict";
 (() => {
   const system = matchMedia("(prefers-color-scheme: dark)");
@@ -17,7 +17,7 @@
     button.disabled = false;
     button.addEventListener("click", () => {
       const next = { null: "light", light: "dark", dark: null }[chosen()];
-      try { next ? localStorage.setItem("theme", next) : localStorage.removeItem("theme"); } catch { /* not kept */ }
+      try { next ? localStorage.setItem("theme", next) : localStorage.removeItem("theme"); } catch { /* storage is not available: the theme stays Auto */ }
       apply();
     });
   });

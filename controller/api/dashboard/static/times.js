@@ -1,5 +1,5 @@
-// Times as people read them: near ones relative, others in the viewer's zone; on hover in full, and in the deployment's zone.
-const near = 22 * 3600;
+// Shows times in the viewer's time zone, relative if they are near. The tooltip has the full time, also in the deployment's time zone.
+const near = 22 * 3600; // seconds
 const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
 const short = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
 
@@ -13,7 +13,7 @@ function inZone(moment, zone) {
   }
 }
 
-export function span(seconds) {
+export function formatDuration(seconds) {
   if (seconds < 10) return `${seconds.toFixed(seconds < 1 ? 1 : 0)} s`;
   const whole = Math.round(seconds);
   for (let i = 0; i < units.length; i++) {
@@ -25,13 +25,13 @@ export function span(seconds) {
   return "0 s";
 }
 
-function tell(element) {
+function showTime(element) {
   const moment = new Date(element.dateTime);
   const away = (moment - Date.now()) / 1000;
   const distance = Math.abs(away);
   if ("clock" in element.dataset) element.textContent = clock.format(moment);
   else if (distance < 1.5) element.textContent = "now";
-  else if (distance < near) element.textContent = away > 0 ? `in ${span(distance)}` : `${span(distance)} ago`;
+  else if (distance < near) element.textContent = away > 0 ? `in ${formatDuration(distance)}` : `${formatDuration(distance)} ago`;
   else element.textContent = short.format(moment);
 }
 
@@ -41,23 +41,23 @@ export function showTimes(root) {
     if (Number.isNaN(moment.getTime())) continue;
     const zone = element.dataset.zone;
     element.title = inZone(moment, undefined) + (zone ? `\n${inZone(moment, zone)} in ${zone}` : "");
-    tell(element);
+    showTime(element);
   }
-  count(root);
+  showElapsed(root);
 }
 
-function count(root) {
+function showElapsed(root) {
   for (const element of root.querySelectorAll("[data-since]")) {
-    element.textContent = span(Math.max(0, (Date.now() - new Date(element.dataset.since)) / 1000));
+    element.textContent = formatDuration(Math.max(0, (Date.now() - new Date(element.dataset.since)) / 1000));
   }
 }
 
-export function keepTime() {
+export function updateTimes() {
   const zone = document.getElementById("zone");
   if (zone) zone.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone;
   setInterval(() => {
     if (document.hidden) return;
-    document.querySelectorAll("time[datetime]").forEach(tell);
-    count(document);
+    document.querySelectorAll("time[datetime]").forEach(showTime);
+    showElapsed(document);
   }, 1000);
 }

@@ -1,1 +1,1 @@
-"""What can be asked, one file a noun. Answers are views of `controller.queries`; changes go to `Operations`."""
+"""The endpoints of the API, one module per resource. Reads use `controller.queries`; changes use `Operations`."""

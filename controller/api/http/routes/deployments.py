@@ -1,4 +1,4 @@
-"""Deployments: all, one, when it fires, what became of its due times, what it takes; run, hold, resume, restore."""
+"""The endpoints of deployments: list, details, fire times, due times, form, document; run, backfill, hold, resume."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -9,19 +9,19 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from controller.api.http.pagination import Cursor, Limit, Page, begin, page, text_like
+from controller.api.http.pagination import Cursor, Limit, Page, make_page, read_cursor, text_parser
 from controller.api.http.responses import (
     LINE,
     IdempotencyKey,
     Moment,
     Triggered,
-    answer,
-    answers,
     author_of,
     aware,
+    decode_header,
     dependencies_of,
-    in_utf8,
-    tagged,
+    json_response,
+    response_with_etag,
+    text_responses,
     triggered,
 )
 from controller.api.http.strict_json import StrictRoute
@@ -40,25 +40,25 @@ router = APIRouter(prefix="/api/v1/deployments", tags=["deployments"], route_cla
 
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 Name = Annotated[str, Path(json_schema_extra={"pattern": NAME})]
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 
 
 class Order(StrEnum):
-    """Which deployments come first."""
+    """The order of deployments."""
 
     PROBLEMS = "problems"
     NAME = "name"
 
 
 class Call(BaseModel):
-    """Parameters, laid over those that git gives."""
+    """Parameters, merged over those in git."""
 
     model_config = ConfigDict(extra="forbid")
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
 class HoldRequest(BaseModel):
-    """Why, and until when; without `until` until somebody resumes it."""
+    """The reason and end of a hold; without `until` the hold lasts until the deployment is resumed."""
 
     model_config = ConfigDict(extra="forbid")
     reason: str = Field(json_schema_extra=LINE)
@@ -66,7 +66,7 @@ class HoldRequest(BaseModel):
 
 
 class BackfillRequest(BaseModel):
-    """The due times of this range that have no run; the last `max` of them. `dry_run`: only say which."""
+    """A range of due times; the last `max` without a run are queued. With `dry_run` they are only listed."""
 
     model_config = ConfigDict(extra="forbid")
     since: Moment
@@ -76,7 +76,7 @@ class BackfillRequest(BaseModel):
 
 
 class Backfilled(BaseModel):
-    """What was queued, for which times; how many had a run already, and how many earlier ones were left out."""
+    """The queued runs and their due times. `already_run`: due times that had a run; `left_out`: those beyond `max`."""
 
     run_ids: list[str]
     times: list[datetime]
@@ -85,19 +85,19 @@ class Backfilled(BaseModel):
 
 
 class FireTimes(BaseModel):
-    """As `controller next -o json`."""
+    """Fire times, as in `controller next -o json`."""
 
     fire_times: list[datetime]
 
 
 class Faults(BaseModel):
-    """What is wrong with parameters; nothing if the list is empty."""
+    """Errors in parameters; the list is empty if they are valid."""
 
     errors: list[ParameterFault]
 
 
 class Document(BaseModel):
-    """The last good document: as a mapping, and as its author wrote it if `is_whole`."""
+    """The last good document: as a mapping, and as text, which is the original text if `is_whole`."""
 
     document: dict[str, Any]
     text: str
@@ -106,7 +106,7 @@ class Document(BaseModel):
     revision: str
 
 
-@router.get("", response_model=Page[DeploymentView], summary="All deployments, problems first")
+@router.get("", response_model=Page[DeploymentView], summary="List deployments, problems first")
 def deployments(
     request: Request,
     search: Annotated[str, Query(max_length=200)] = "",
@@ -117,151 +117,153 @@ def deployments(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
-    """Those that match all questions; `search` is a part of name, flow, description or tag.
+    """The deployments that match all filters. `search` is a part of the name, flow, description or a tag.
 
-    By `name` each is on one page exactly; with `problems` first one that changes meanwhile may move past the pages.
+    In the order `name`, each deployment is on exactly one page. In the order `problems`, a deployment whose status
+    changes between two requests may be skipped or repeated.
     """
-    found = matching(request.app.state.board.deployments(), search=search, tag=tag, sync=sync, health=health)
-    key = _PLACES[order]
+    views = matching(request.app.state.board.deployments(), search=search, tag=tag, sync=sync, health=health)
+    key = _SORT_KEYS[order]
     if order is Order.NAME:
-        found.sort(key=key)
-    last = begin(request, cursor, text_like(r"[0-9]\..+" if order is Order.PROBLEMS else ".+"))
-    after = [view for view in found if last is None or key(view) > last]
-    return answer(request, page(request, after[: limit + 1], limit, key))
+        views.sort(key=key)
+    last = read_cursor(request, cursor, text_parser(r"[0-9]\..+" if order is Order.PROBLEMS else ".+"))
+    after = [view for view in views if last is None or key(view) > last]
+    return json_response(request, make_page(request, after[: limit + 1], limit, key))
 
 
 def matching(
     views: list[DeploymentView], *, search: str, tag: str | None, sync: Sync | None, health: Health | None
 ) -> list[DeploymentView]:
-    """The deployments that match all questions."""
-    wanted = search.strip().lower()
+    """Return the deployments that match all filters."""
+    text = search.strip().lower()
     return [
         view
         for view in views
         if (tag is None or tag in view.tags)
         and (sync is None or view.sync is sync)
         and (health is None or view.health is health)
-        and (not wanted or wanted in f"{view.name} {view.flow} {view.description} {' '.join(view.tags)}".lower())
+        and (not text or text in f"{view.name} {view.flow} {view.description} {' '.join(view.tags)}".lower())
     ]
 
 
-@router.get("/{name}", response_model=DeploymentDetail, summary="Everything about one deployment")
+@router.get("/{name}", response_model=DeploymentDetail, summary="Get a deployment")
 def deployment(request: Request, name: Name) -> Response:
-    """As `controller deployments show -o json` has it."""
+    """The output of `controller deployments show -o json`."""
     return _show(request, name)
 
 
-@router.get("/{name}/fire-times", response_model=FireTimes, summary="Its next fire times")
+@router.get("/{name}/fire-times", response_model=FireTimes, summary="List the next fire times")
 def upcoming(
     request: Request,
     name: Name,
     limit: Annotated[int, Query(ge=1, le=1000)] = 10,
     after: Moment | None = None,
 ) -> Response:
-    """Strictly after `after`, by default now, and after the end of its hold; none while it is suspended."""
-    parts = dependencies_of(request)
-    now = parts.clock.now()
-    with parts.store.read() as tx:
-        found = coming_fire_times(tx, name, now, after=aware(after) or now, count=limit)
-    return answer(request, {"fire_times": found})
+    """Fire times strictly after `after` (default: now), and after the end of a hold; none while suspended."""
+    dependencies = dependencies_of(request)
+    now = dependencies.clock.now()
+    with dependencies.store.read() as tx:
+        times = coming_fire_times(tx, name, now, after=aware(after) or now, count=limit)
+    return json_response(request, {"fire_times": times})
 
 
-@router.get("/{name}/occurrences", response_model=Page[Occurrence], summary="Its due times and what became of them")
+@router.get("/{name}/occurrences", response_model=Page[Occurrence], summary="List due times and their outcomes")
 def occurrences(request: Request, name: Name, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """Newest first."""
-    last = aware(begin(request, cursor, datetime.fromisoformat))
+    last = aware(read_cursor(request, cursor, datetime.fromisoformat))
     with dependencies_of(request).store.read() as tx:
-        found = ledger.of(tx, name, limit + 1, before=last)
-        if not found and not is_recorded(tx, name):
+        rows = ledger.of(tx, name, limit + 1, before=last)
+        if not rows and not is_recorded(tx, name):
             raise not_active(tx, name)
-    return answer(request, page(request, found, limit, lambda one: utc(one.scheduled_for)))
+    return json_response(request, make_page(request, rows, limit, lambda occurrence: utc(occurrence.scheduled_for)))
 
 
-@router.get("/{name}/form", response_model=FormView, summary="What its flow takes")
+@router.get("/{name}/form", response_model=FormView, summary="Get the parameters of the flow")
 def form(request: Request, name: Name) -> Response:
-    """Read from the signature in the text of the Python file; no code of a flow is loaded."""
-    return answer(request, _in_force(request, name, dependencies_of(request).parameters.form(name)))
+    """Names, types, defaults and choices, read from the source text of the flow; its code is not imported."""
+    return json_response(request, _require_active(request, name, dependencies_of(request).parameters.form(name)))
 
 
 @router.post("/{name}/check", response_model=Faults, summary="Check parameters without running anything")
 def check(request: Request, name: Name, call: Call) -> Response:
-    """What is wrong with these parameters, laid over those of git."""
-    return answer(
-        request, {"errors": _in_force(request, name, dependencies_of(request).parameters.faults(name, call.parameters))}
+    """Return the errors in these parameters, merged over those in git."""
+    return json_response(
+        request,
+        {"errors": _require_active(request, name, dependencies_of(request).parameters.faults(name, call.parameters))},
     )
 
 
 @router.get(
     "/{name}/document",
     response_model=Document,
-    summary="Its last good document, to be committed again",
-    responses=answers("text/yaml"),
+    summary="Get the last good document",
+    responses=text_responses("text/yaml"),
 )
 def document(request: Request, name: Name) -> Response:
-    """Also of a deployment that left the repository in the last 30 days; nothing is in force until it is committed."""
-    parts = dependencies_of(request)
-    with parts.store.read() as tx:
+    """Also for a deployment that was deleted in the last 30 days. To restore it, commit the document."""
+    dependencies = dependencies_of(request)
+    with dependencies.store.read() as tx:
         entry = last_entry(tx, name)
-    found = parts.document(entry)
+    excerpt = dependencies.document(entry)
     if "text/yaml" in request.headers.get("accept", ""):
-        return tagged(request, found.text.encode(), "text/yaml; charset=utf-8")
-    whole = {"document": found.document, "text": found.text, "is_whole": found.is_whole}
-    return answer(request, {**whole, "file": entry.file, "revision": entry.revision})
+        return response_with_etag(request, excerpt.text.encode(), "text/yaml; charset=utf-8")
+    content = {"document": excerpt.document, "text": excerpt.text, "is_whole": excerpt.is_whole}
+    return json_response(request, {**content, "file": entry.file, "revision": entry.revision})
 
 
-@router.post("/{name}/runs", response_model=Triggered, status_code=201, summary="Run it now")
+@router.post("/{name}/runs", response_model=Triggered, status_code=201, summary="Run a deployment now")
 def trigger(
     request: Request,
     name: Name,
     call: Call,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """The same `Idempotency-Key` gives the same run. 422 for parameters that the flow does not take."""
-    key, author = in_utf8(idempotency_key), author_of(request)
-    made = dependencies_of(request).operations.trigger(name, call.parameters, key=key, author=author)
-    return answer(request, triggered(made), status=201)
+    """The same `Idempotency-Key` returns the same run. 422 for parameters that the flow does not accept."""
+    key, author = decode_header(idempotency_key), author_of(request)
+    run = dependencies_of(request).operations.trigger(name, call.parameters, key=key, author=author)
+    return json_response(request, triggered(run), status=201)
 
 
 @router.post("/{name}/backfill", response_model=Backfilled, summary="Run the due times of a past range")
-def backfill(request: Request, name: Name, asked: BackfillRequest) -> Response:
-    """After everything else that waits; one after another, unless `overlap` is `allow`."""
-    wanted = Backfill(
-        deployment=name, since=aware(asked.since), until=aware(asked.until), most=asked.max, dry_run=asked.dry_run
+def backfill(request: Request, name: Name, body: BackfillRequest) -> Response:
+    """The runs start after all other waiting runs, and one after another unless `overlap` is `allow`."""
+    due_range = Backfill(
+        deployment=name, since=aware(body.since), until=aware(body.until), most=body.max, dry_run=body.dry_run
     )
-    done = dependencies_of(request).operations.backfill(wanted, author=author_of(request))
-    made = {"run_ids": [run.id for run in done.runs], "times": done.times}
-    return answer(request, {**made, "already_run": done.known, "left_out": done.left_out})
+    result = dependencies_of(request).operations.backfill(due_range, author=author_of(request))
+    queued = {"run_ids": [run.id for run in result.runs], "times": result.times}
+    return json_response(request, {**queued, "already_run": result.known, "left_out": result.left_out})
 
 
-@router.post("/{name}/hold", response_model=DeploymentDetail, summary="Hold its schedules")
-def hold(request: Request, name: Name, asked: HoldRequest) -> Response:
-    """They do not fire until it is resumed, whatever git says."""
-    dependencies_of(request).operations.hold(name, asked.reason, aware(asked.until), author=author_of(request))
+@router.post("/{name}/hold", response_model=DeploymentDetail, summary="Hold the schedules of a deployment")
+def hold(request: Request, name: Name, body: HoldRequest) -> Response:
+    """The schedules do not fire until `until` or until the deployment is resumed, regardless of git."""
+    dependencies_of(request).operations.hold(name, body.reason, aware(body.until), author=author_of(request))
     return _show(request, name)
 
 
-@router.post("/{name}/resume", response_model=DeploymentDetail, summary="End its hold")
+@router.post("/{name}/resume", response_model=DeploymentDetail, summary="Resume a deployment")
 def resume(request: Request, name: Name) -> Response:
-    """409 if it is not held."""
+    """Ends the hold. 409 if the deployment is not held."""
     dependencies_of(request).operations.resume(name, author=author_of(request))
     return _show(request, name)
 
 
 def _show(request: Request, name: str) -> Response:
-    parts = dependencies_of(request)
-    with parts.store.read() as tx:
-        return answer(request, show_deployment(tx, name, parts.clock.now()))
+    dependencies = dependencies_of(request)
+    with dependencies.store.read() as tx:
+        return json_response(request, show_deployment(tx, name, dependencies.clock.now()))
 
 
-def _in_force(request: Request, name: str, found: Found | None) -> Found:
-    if found is not None:
-        return found
+def _require_active(request: Request, name: str, value: Value | None) -> Value:
+    if value is not None:
+        return value
     with dependencies_of(request).store.read() as tx:
         show_deployment(tx, name, dependencies_of(request).clock.now())
-    raise UsageError(f"{name} is not in force: it was never valid.")
+    raise UsageError(f"{name} is not active: no version of it has been valid yet.")
 
 
-_PLACES: dict[Order, Callable[[DeploymentView], str]] = {
+_SORT_KEYS: dict[Order, Callable[[DeploymentView], str]] = {
     Order.PROBLEMS: lambda view: f"{weight(view)}.{view.name}",
     Order.NAME: lambda view: view.name,
 }

@@ -1,12 +1,12 @@
-"""Events: what happened, and what happens."""
+"""The endpoints of events: the recorded events, and the live stream."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from controller.api.http.pagination import Cursor, Limit, Page, begin, number, page
-from controller.api.http.responses import answer, answers, dependencies_of
+from controller.api.http.pagination import Cursor, Limit, Page, make_page, parse_number, read_cursor
+from controller.api.http.responses import dependencies_of, json_response, text_responses
 from controller.api.http.security_middleware import Caller
 from controller.api.http.sse import EventStream, LastEventId
 from controller.model.status import EventSeverity
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api/v1/events", tags=["events"])
 _LARGEST = (1 << 63) - 1
 
 
-@router.get("", response_model=Page[EventView], summary="What happened, newest first")
+@router.get("", response_model=Page[EventView], summary="List events, newest first")
 def events(
     request: Request,
     about: Annotated[str | None, Query(max_length=100, pattern=r"^[\x21-\x7e]+$")] = None,
@@ -26,17 +26,19 @@ def events(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
-    """About one deployment, or `source`; of one severity."""
-    wanted = EventsWanted(limit=limit + 1, before=begin(request, cursor, number), about=about, severity=severity)
+    """Filter by `about` (a deployment or `source`) and by `severity`."""
+    query = EventsWanted(
+        limit=limit + 1, before=read_cursor(request, cursor, parse_number), about=about, severity=severity
+    )
     with dependencies_of(request).store.read() as tx:
-        found = list_events(tx, wanted)
-    return answer(request, page(request, found, limit, lambda event: str(event.id)))
+        rows = list_events(tx, query)
+    return json_response(request, make_page(request, rows, limit, lambda event: str(event.id)))
 
 
-@router.get("/stream", summary="What happens, live", response_class=Response, responses=answers("text/event-stream"))
+@router.get("/stream", summary="Stream events", response_class=Response, responses=text_responses("text/event-stream"))
 async def follow_events(request: Request, last_event_id: LastEventId = None) -> Response:
-    """Server-sent events: `event` with one event, and `change` after anything else was written down."""
-    parts = dependencies_of(request)
+    """Server-sent events: `event` with an event, and `change` after every other change of the state."""
+    dependencies = dependencies_of(request)
     caller: Caller = request.scope["caller"]
     last = min(int(last_event_id), _LARGEST) if last_event_id else None
-    return EventStream(parts.feed.listen(last), parts.streams, caller.key)
+    return EventStream(dependencies.feed.subscribe(last), dependencies.streams, caller.key)

@@ -1,4 +1,4 @@
-"""The source: what git says, what is applied of it, what it would change; and what can be asked of it."""
+"""The endpoints of the source: status, passes, plan, next fire times, reconcile, approvals; and login links."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from controller.api.http.reconcile_wait import passed
-from controller.api.http.responses import answer, author_of, dependencies_of
+from controller.api.http.reconcile_wait import wait_for_pass
+from controller.api.http.responses import author_of, dependencies_of, json_response
 from controller.api.http.security_middleware import Caller
 from controller.api.http.strict_json import StrictRoute
 from controller.api.operations import Approved
@@ -25,117 +25,125 @@ Digest = Annotated[str, StringConstraints(max_length=100)]
 
 
 class ReconcileRequest(BaseModel):
-    """`wait`: answer when the pass is done."""
+    """With `wait`, the response is sent when the pass is done."""
 
     model_config = ConfigDict(extra="forbid")
     wait: bool = False
 
 
 class Approval(BaseModel):
-    """`digest` is what `withheld` of the status, or the plan, names; its first 12 characters are enough."""
+    """`digest` is that of `withheld` in the status or the plan, or at least its first 12 characters."""
 
     model_config = ConfigDict(extra="forbid")
     digest: Digest
 
 
 class ReconcileAnswer(BaseModel):
-    """Whether the pass that was asked for is done."""
+    """Whether the requested pass is done."""
 
     is_done: bool
 
 
 class LoginLink(BaseModel):
-    """Where a browser begins."""
+    """A one-time login link."""
 
     url: str
 
 
 class NextFire(BaseModel):
-    """When a deployment fires next."""
+    """The next fire time of a deployment."""
 
     deployment: str
     fire_time: datetime
 
 
 def status_of(request: Request) -> StatusView:
-    """The whole picture."""
-    parts = dependencies_of(request)
+    """Return the full status."""
+    dependencies = dependencies_of(request)
     views = request.app.state.board.deployments()
-    return current_status(parts.store, parts.state, parts.location, parts.clock.now(), deployments=views)
+    return current_status(
+        dependencies.store, dependencies.state, dependencies.location, dependencies.clock.now(), deployments=views
+    )
 
 
-@router.get("/status", response_model=StatusView, summary="The whole picture")
+@router.get("/status", response_model=StatusView, summary="Get the full status")
 def status(request: Request) -> Response:
-    """As `controller status -o json` has it."""
-    return answer(request, status_of(request))
+    """The output of `controller status -o json`."""
+    return json_response(request, status_of(request))
 
 
-@router.get("/source", response_model=SourceView, summary="The source and its conditions")
+@router.get("/source", response_model=SourceView, summary="Get the source and its conditions")
 def source(request: Request) -> Response:
-    """As in the status."""
+    """The part `source` of the status."""
     from controller.queries.status import source_view
     from controller.store import source_status
 
-    parts = dependencies_of(request)
-    with parts.store.read() as tx:
-        found = source_status.find(tx)
-    return answer(request, source_view(found, parts.location))
+    dependencies = dependencies_of(request)
+    with dependencies.store.read() as tx:
+        status = source_status.find(tx)
+    return json_response(request, source_view(status, dependencies.location))
 
 
-@router.get("/passes", response_model=list[PassRecord], summary="The history of passes, newest first")
+@router.get("/passes", response_model=list[PassRecord], summary="List reconcile passes, newest first")
 def history(request: Request, limit: Annotated[int, Query(ge=1, le=50)] = 50) -> Response:
-    """Those that found something new or failed, with the milliseconds of each stage."""
+    """The passes that found changes or failed, with the milliseconds spent in each stage."""
     with dependencies_of(request).store.read() as tx:
-        return answer(request, passes.latest(tx, limit))
+        return json_response(request, passes.latest(tx, limit))
 
 
-@router.get("/plan", response_model=Preview, summary="What a ref would change")
+@router.get("/plan", response_model=Preview, summary="Plan a ref")
 def plan(request: Request, ref: Annotated[str | None, Query(min_length=1, max_length=250)] = None) -> Response:
-    """Against what is applied, as `controller plan -o json` has it; without `ref` that of the ref which is followed."""
-    return answer(request, dependencies_of(request).plan(ref))
+    """The changes that a ref would make to what is applied, as in `controller plan -o json`.
+
+    Without `ref`: the ref that the controller follows.
+    """
+    return json_response(request, dependencies_of(request).plan(ref))
 
 
-@router.get("/fire-times", response_model=list[NextFire], summary="What fires next")
+@router.get("/fire-times", response_model=list[NextFire], summary="List next fire times")
 def fire_times(request: Request, limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Response:
-    """One row for each deployment, in the order of time."""
-    return answer(request, next_fires(request, limit))
+    """The next fire time of each deployment, earliest first."""
+    return json_response(request, next_fires(request, limit))
 
 
 def next_fires(request: Request, limit: int) -> list[dict[str, Any]]:
-    """The next fire time of each deployment, in the order of time."""
+    """Return the next fire time of each deployment, earliest first."""
     views = [view for view in request.app.state.board.deployments() if view.next_fire_time is not None]
     views.sort(key=lambda view: (view.next_fire_time, view.name))
     return [{"deployment": view.name, "fire_time": view.next_fire_time} for view in views[:limit]]
 
 
-@router.post("/reconcile", response_model=ReconcileAnswer, summary="Look at the source now")
-async def reconcile(request: Request, look: ReconcileRequest) -> Response:
-    """502 if the pass that was waited for could not read the source."""
+@router.post("/reconcile", response_model=ReconcileAnswer, summary="Sync now")
+async def reconcile(request: Request, options: ReconcileRequest) -> Response:
+    """Run a reconcile pass. With `wait`: 502 if the pass could not read the source."""
     future = dependencies_of(request).operations.reconcile()
-    if look.wait or future.done():
-        result = await passed(request, future)
+    if options.wait or future.done():
+        result = await wait_for_pass(request, future)
         if result.error is not None:
             raise result.error
-    return answer(request, {"is_done": look.wait})
+    return json_response(request, {"is_done": options.wait})
 
 
-@router.post("/approvals", response_model=Approved, summary="Release withheld deletions")
+@router.post("/approvals", response_model=Approved, summary="Approve withheld deletions")
 async def approve(request: Request, approval: Approval) -> Response:
-    """Exactly those of this digest; if git asks for others by then, nothing is deleted."""
+    """Approves exactly the deletions of this digest. If git would delete others by then, nothing is deleted."""
     operations = dependencies_of(request).operations
     withheld, future = await run_in_threadpool(operations.approve, approval.digest, author=author_of(request))
     try:
-        result = await passed(request, future)
+        result = await wait_for_pass(request, future)
     except ControllerError:
-        result = None  # the approval stands, whatever became of the pass
-    found = await run_in_threadpool(operations.approval, withheld, result)
-    return answer(request, found)
+        result = None  # the approval remains, even if the pass failed
+    approved = await run_in_threadpool(operations.approval, withheld, result)
+    return json_response(request, approved)
 
 
-@router.post("/login-links", response_model=LoginLink, status_code=201, summary="A link that opens the dashboard")
+@router.post("/login-links", response_model=LoginLink, status_code=201, summary="Create a login link")
 def login_link(request: Request) -> Response:
-    """Once, within ten minutes. A session of a browser can't make another: it would outlive its own end."""
+    """The link opens the dashboard once, within ten minutes.
+
+    A browser session cannot create one: it could extend itself beyond its expiry.
+    """
     caller: Caller = request.scope["caller"]
     if caller.is_session:
-        raise ConflictError("A session opens no other.", hint="`controller login` prints a link.")
-    return answer(request, {"url": dependencies_of(request).login_link()}, status=201)
+        raise ConflictError("A browser session cannot create a login link.", hint="Run `controller login`.")
+    return json_response(request, {"url": dependencies_of(request).login_link()}, status=201)

@@ -1,4 +1,4 @@
-"""Runs: which there were, one of them, and what it printed, also while it prints."""
+"""The endpoints of runs: list, details, logs (also live), cancel and retry."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from controller.api.http.downloads import download
-from controller.api.http.pagination import Cursor, Limit, Page, begin, following, text_like
+from controller.api.http.pagination import Cursor, Limit, Page, next_cursor, read_cursor, text_parser
 from controller.api.http.protocol import MAX_PAGE_BYTES
 from controller.api.http.responses import (
     LINE,
@@ -21,12 +21,12 @@ from controller.api.http.responses import (
     IdempotencyKey,
     Moment,
     Triggered,
-    answer,
-    answers,
     author_of,
     aware,
+    decode_header,
     dependencies_of,
-    in_utf8,
+    json_response,
+    text_responses,
     triggered,
 )
 from controller.api.http.routes.deployments import NAME
@@ -44,29 +44,29 @@ from controller.store.run_search import RunFilter, RunPage, runs_page
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"], route_class=StrictRoute)
 
-_AT_ONCE = 50
-"""How many runs are read at once, with all their parameters."""
+_BATCH = 50
+"""Number of runs read at once, with all their parameters."""
 _RUN_ID = r"^[0-9a-f-]{36}$"
 
 
-def _whole(text: str) -> str:
+def _full_id(text: str) -> str:
     if re.fullmatch(_RUN_ID, text) is None:
-        raise PydanticCustomError("run_id", "a run's whole id is needed; `GET /api/v1/runs` lists them")
+        raise PydanticCustomError("run_id", "not a full run id; `GET /api/v1/runs` lists them")
     return text
 
 
 Tail = Annotated[int | None, Query(ge=0, le=10_000)]
-RunIdText = Annotated[str, AfterValidator(_whole), Path(json_schema_extra={"pattern": _RUN_ID})]
+RunIdText = Annotated[str, AfterValidator(_full_id), Path(json_schema_extra={"pattern": _RUN_ID})]
 
 
 class Cancellation(BaseModel):
-    """Why."""
+    """The reason for a cancellation."""
 
     model_config = ConfigDict(extra="forbid")
     reason: str = Field(default="cancelled over HTTP", json_schema_extra=LINE)
 
 
-@router.get("", response_model=Page[RunView], summary="Runs, newest first")
+@router.get("", response_model=Page[RunView], summary="List runs, newest first")
 def runs(  # noqa: PLR0913
     request: Request,
     deployment: Annotated[str | None, Query(pattern=NAME)] = None,
@@ -79,51 +79,53 @@ def runs(  # noqa: PLR0913
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """Those that match all questions; `revision` may be the beginning of a commit's id."""
-    before = begin(request, cursor, text_like("[0-9a-f-]{36}"))
-    wanted = RunFilter(
+    """The runs that match all filters. `revision` may be the beginning of a commit id."""
+    before = read_cursor(request, cursor, text_parser("[0-9a-f-]{36}"))
+    run_filter = RunFilter(
         deployment=deployment,
-        states=None if state is None else [one for given in state for one in stored(given)],
+        states=None if state is None else [value for shown in state for value in stored(shown)],
         tag=tag,
         trigger=None if trigger is None else trigger.value,
         revision=revision,
         since=aware(since),
         until=aware(until),
     )
-    parts = dependencies_of(request)
-    with parts.store.read() as tx:
-        some = _some(tx, wanted, limit, before)
-        found = run_views(tx, some.runs, parts.clock.now())
-    return answer(request, {"items": found, "next": following(request, some.next)})
+    dependencies = dependencies_of(request)
+    with dependencies.store.read() as tx:
+        page = _page(tx, run_filter, limit, before)
+        views = run_views(tx, page.runs, dependencies.clock.now())
+    return json_response(request, {"items": views, "next": next_cursor(request, page.next)})
 
 
-@router.get("/{run_id}", response_model=RunDetail, summary="Everything about one run")
+@router.get("/{run_id}", response_model=RunDetail, summary="Get a run")
 def run(request: Request, run_id: RunIdText) -> Response:
-    """As `controller runs show -o json` has it, and its attempts."""
-    parts = dependencies_of(request)
-    with parts.store.read() as tx:
-        return answer(request, run_detail(tx, run_id, parts.clock.now(), parts.state.runs))
+    """The output of `controller runs show -o json`, and the attempts."""
+    dependencies = dependencies_of(request)
+    with dependencies.store.read() as tx:
+        return json_response(request, run_detail(tx, run_id, dependencies.clock.now(), dependencies.state.runs))
 
 
-@router.post("/{run_id}/cancel", response_model=Triggered, summary="End it")
-def cancel(request: Request, run_id: RunIdText, asked: Cancellation) -> Response:
-    """At once if it waits, else as soon as its flow has ended. 409 if it has ended otherwise."""
-    run = dependencies_of(request).operations.cancel(run_id, asked.reason, author=author_of(request))
-    return answer(request, triggered(run))
+@router.post("/{run_id}/cancel", response_model=Triggered, summary="Cancel a run")
+def cancel(request: Request, run_id: RunIdText, cancellation: Cancellation) -> Response:
+    """A waiting run ends at once, a running one as soon as its flow has stopped. 409 if the run has finished."""
+    run = dependencies_of(request).operations.cancel(run_id, cancellation.reason, author=author_of(request))
+    return json_response(request, triggered(run))
 
 
-@router.post("/{run_id}/retry", response_model=Triggered, status_code=201, summary="Do the same again")
+@router.post("/{run_id}/retry", response_model=Triggered, status_code=201, summary="Retry a finished run")
 def retry(
     request: Request,
     run_id: RunIdText,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """A new run at the same pin. The same `Idempotency-Key` gives the same run. 409 while it has not ended."""
-    made = dependencies_of(request).operations.retry(run_id, key=in_utf8(idempotency_key), author=author_of(request))
-    return answer(request, triggered(made), status=201)
+    """Creates a new run at the same commit. The same `Idempotency-Key` returns the same run. 409 if not finished."""
+    run = dependencies_of(request).operations.retry(
+        run_id, key=decode_header(idempotency_key), author=author_of(request)
+    )
+    return json_response(request, triggered(run), status=201)
 
 
-@router.get("/{run_id}/logs", response_model=LogChunk, summary="A stretch of what it printed")
+@router.get("/{run_id}/logs", response_model=LogChunk, summary="Get a part of the log")
 def logs(
     request: Request,
     run_id: RunIdText,
@@ -131,37 +133,37 @@ def logs(
     limit: Annotated[int, Query(ge=1, le=1 << 20)] = CHUNK_BYTES,
     tail: Tail = None,
 ) -> Response:
-    """Bytes `offset` to `next_offset` as text, of `size` bytes so far; with `tail` its last lines.
+    """The bytes from `offset` to `next_offset` as text; `size` is the current length of the log.
 
-    A line of the controller's separates the attempts.
+    With `tail`, the last lines. The controller inserts a line between attempts.
     """
-    parts = dependencies_of(request)
-    with parts.store.read() as tx:
-        found = exact_run(tx, run_id)
-    pieces = log_pieces(parts.state.runs, found.id)
+    dependencies = dependencies_of(request)
+    with dependencies.store.read() as tx:
+        run = exact_run(tx, run_id)
+    pieces = log_pieces(dependencies.state.runs, run.id)
     begin = offset if tail is None else tail_offset(pieces, tail)
-    return answer(request, log_chunk(pieces, begin, limit))
+    return json_response(request, log_chunk(pieces, begin, limit))
 
 
 @router.get(
     "/{run_id}/logs/raw",
-    summary="All that it printed, as it printed it",
+    summary="Download the log",
     response_class=Response,
-    responses=answers("application/octet-stream"),
+    responses=text_responses("application/octet-stream"),
 )
 def raw(request: Request, run_id: RunIdText) -> Response:
-    """Bytes, to be saved and not to be shown: all that the logs of its attempts hold by now."""
-    parts = dependencies_of(request)
-    with parts.store.read() as tx:
-        found = exact_run(tx, run_id)
-    return download(request, log_files(parts.state.runs, found.id), f"{found.deployment}-{found.id}.log")
+    """The current content of the logs of all attempts, as raw bytes for saving to a file."""
+    dependencies = dependencies_of(request)
+    with dependencies.store.read() as tx:
+        run = exact_run(tx, run_id)
+    return download(request, log_files(dependencies.state.runs, run.id), f"{run.deployment}-{run.id}.log")
 
 
 @router.get(
     "/{run_id}/logs/stream",
-    summary="What it prints, live",
+    summary="Stream the log",
     response_class=Response,
-    responses=answers("text/event-stream"),
+    responses=text_responses("text/event-stream"),
 )
 async def follow_log(
     request: Request,
@@ -170,63 +172,63 @@ async def follow_log(
     tail: Tail = None,
     last_event_id: LastEventId = None,
 ) -> Response:
-    """Server-sent events: `log` with a stretch, `end` with the state. An id is the offset to go on from.
+    """Server-sent events: `log` with a part of the log, and `end` with the state. The event id is the next offset.
 
-    With `tail` it begins with the last lines so far, unless a `Last-Event-ID` says from where it goes on.
+    With `tail`, the stream starts with the last lines so far, unless `Last-Event-ID` gives an offset.
     """
-    parts = dependencies_of(request)
+    dependencies = dependencies_of(request)
     caller: Caller = request.scope["caller"]
-    await run_in_threadpool(_state, parts, run_id)
+    await run_in_threadpool(_state, dependencies, run_id)
     begin = int(last_event_id) if last_event_id else offset
     if tail is not None and not last_event_id:
-        begin = await run_in_threadpool(_tail_offset, parts, run_id, tail)
-    return EventStream(_told(parts, run_id, begin), parts.streams, caller.key)
+        begin = await run_in_threadpool(_tail_offset, dependencies, run_id, tail)
+    return EventStream(_log_messages(dependencies, run_id, begin), dependencies.streams, caller.key)
 
 
-async def _told(parts: Dependencies, run_id: str, offset: int) -> AsyncGenerator[bytes]:
-    with suppress(NotFoundError):  # it was forgotten meanwhile: whoever asks again is told so
+async def _log_messages(dependencies: Dependencies, run_id: str, offset: int) -> AsyncGenerator[bytes]:
+    with suppress(NotFoundError):  # the run was deleted in the meantime: the next request gets a 404
         while True:
-            # Asked before the look: what was printed before the end is told before it.
-            state = await run_in_threadpool(_state, parts, run_id)
+            # Read the state before the log, so that all output is sent before `end`.
+            state = await run_in_threadpool(_state, dependencies, run_id)
             while True:
-                part = await run_in_threadpool(_stretch, parts, run_id, offset)
-                if not part.text:
+                chunk = await run_in_threadpool(_chunk, dependencies, run_id, offset)
+                if not chunk.text:
                     break
-                offset = part.next_offset
-                yield message({"text": part.text, "size": part.size}, event="log", number=str(offset))
+                offset = chunk.next_offset
+                yield message({"text": chunk.text, "size": chunk.size}, event="log", number=str(offset))
             if state.is_terminal:
                 yield message({"state": state.value}, event="end", number=str(offset))
                 return
             yield b""
-            if not await parts.streams.pause():
+            if not await dependencies.streams.pause():
                 return
 
 
-def _some(tx: Transaction, wanted: RunFilter, limit: int, before: str | None) -> RunPage:
-    """A page of runs. Parameters may have a megabyte each: where they are large it ends early, after one at least."""
-    found: list[Run] = []
+def _page(tx: Transaction, run_filter: RunFilter, limit: int, before: str | None) -> RunPage:
+    """Read a page of runs. It ends early, after at least one run, if parameters and results exceed 1 MiB."""
+    runs: list[Run] = []
     size = 0
     while True:
-        step = min(_AT_ONCE, limit - len(found))
-        part = runs_page(tx, wanted, limit=step, before=before)
-        for run in part.runs:
+        step = min(_BATCH, limit - len(runs))
+        batch = runs_page(tx, run_filter, limit=step, before=before)
+        for run in batch.runs:
             size += len(json.dumps([run.parameters, run.result]))
-            if found and size > MAX_PAGE_BYTES:
-                return RunPage(runs=found, next=found[-1].id)
-            found.append(run)
-        before = part.next
-        if before is None or len(part.runs) < step or len(found) == limit:
-            return RunPage(runs=found, next=before)
+            if runs and size > MAX_PAGE_BYTES:
+                return RunPage(runs=runs, next=runs[-1].id)
+            runs.append(run)
+        before = batch.next
+        if before is None or len(batch.runs) < step or len(runs) == limit:
+            return RunPage(runs=runs, next=before)
 
 
-def _stretch(parts: Dependencies, run_id: str, offset: int) -> LogChunk:
-    return log_chunk(log_pieces(parts.state.runs, run_id), offset, CHUNK_BYTES)
+def _chunk(dependencies: Dependencies, run_id: str, offset: int) -> LogChunk:
+    return log_chunk(log_pieces(dependencies.state.runs, run_id), offset, CHUNK_BYTES)
 
 
-def _tail_offset(parts: Dependencies, run_id: str, lines: int) -> int:
-    return tail_offset(log_pieces(parts.state.runs, run_id), lines)
+def _tail_offset(dependencies: Dependencies, run_id: str, lines: int) -> int:
+    return tail_offset(log_pieces(dependencies.state.runs, run_id), lines)
 
 
-def _state(parts: Dependencies, run_id: str) -> RunState:
-    with parts.store.read() as tx:
+def _state(dependencies: Dependencies, run_id: str) -> RunState:
+    with dependencies.store.read() as tx:
         return exact_run(tx, run_id).state
