@@ -12,7 +12,7 @@ from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Path
 from controller.model.findings import Severity
 from controller.model.schedules import At, Dst, RRule, Rule, Schedule
-from controller.schedules import MOST_CHANGES, DstTransition, clock_changes, describe_change
+from controller.schedules import MAX_TRANSITIONS, DstTransition, describe_transition, find_dst_transitions
 
 _WARNING = Severity.WARNING
 AHEAD = timedelta(days=365)
@@ -33,7 +33,7 @@ def warn_of_clock_changes(
     found = [change for change in met if change.kind not in decided]
     if found:
         hint = f"choose another time, or say what is meant under {_keys(found)}"
-        message = _message(found, is_cut=len(met) >= MOST_CHANGES)
+        message = _message(found, is_cut=len(met) >= MAX_TRANSITIONS)
         draft.add("ClockChange", message, _place(draft, path, schedule.rule, found[0]), hint=hint, severity=_WARNING)
 
 
@@ -42,13 +42,13 @@ def _met(
     rule: Rule, timezone: str, dst: Dst, start: datetime | None, end: datetime | None, now: datetime
 ) -> tuple[DstTransition, ...]:
     schedule = Schedule(id="", rule=rule, timezone=timezone, dst=dst, start=start, end=end)
-    return tuple(clock_changes(schedule, now, now + AHEAD))
+    return tuple(find_dst_transitions(schedule, now, now + AHEAD))
 
 
 def _message(found: Sequence[DstTransition], *, is_cut: bool) -> str:
     """The first change of each date, and how many there are besides."""
     dates = {change.local.date(): change for change in reversed(found)}
-    named = [describe_change(change) for change in list(dates.values())[::-1][:_NAMED]]
+    named = [describe_transition(change) for change in list(dates.values())[::-1][:_NAMED]]
     more = len(found) - len(named)
     if more:
         named.append(f"and {'at least ' if is_cut else ''}{more} more")

@@ -110,7 +110,7 @@ def _schedule(draft: ValidationContext, path: Path, said: dict[str, Any], now: d
 def _is_alive(draft: ValidationContext, path: Path, schedule: Schedule, now: datetime | None) -> bool:
     """Whether it still fires, as far as `now` lets that be known; add an error if it never does."""
     try:
-        return now is None or schedules.check(schedule, now)
+        return now is None or schedules.check_schedule(schedule, now)
     except ScheduleError as error:
         draft.add_error("InvalidSchedule", error, path)
         return False

@@ -19,13 +19,13 @@ def warn_of_oddities(draft: ValidationContext, path: Path, rule_key: str, schedu
     """Add a warning for each odd step and each ambiguous part of the schedule at `path`."""
     place = (*path, rule_key)
     if isinstance(schedule.rule, Cron):
-        for step in schedules.odd_steps(schedule.rule):
+        for step in schedules.find_suspicious_steps(schedule.rule):
             if step.is_beyond:
                 draft.add("StepBeyondField", step.message, place, hint=step.hint, severity=_WARNING)
             else:
                 draft.add("UnevenSteps", step.message, place, hint=step.hint, severity=_WARNING)
     if isinstance(schedule.rule, Cron | RRule):
-        for message, hint in schedules.ambiguities(schedule):
+        for message, hint in schedules.find_ambiguities(schedule):
             draft.add("AmbiguousSchedule", message, place, hint=hint, severity=_WARNING)
     if (fixed := schedules.FIXED_ZONES.get(schedule.timezone)) is not None:
         offset, name = fixed
@@ -48,7 +48,7 @@ def warn_of_shadowed(
     draft: ValidationContext, places: Mapping[str, Path], declared: tuple[Schedule, ...], now: datetime
 ) -> None:
     """Add a warning for each schedule that only fires together with one that takes precedence; `places` by id."""
-    for schedule, other in schedules.shadowed(declared, now):
+    for schedule, other in schedules.find_shadowed(declared, now):
         line = draft.root.at(places[other.id]).place.line
         draft.add(
             "ShadowedSchedule",

@@ -11,7 +11,7 @@ from itertools import pairwise, product, takewhile
 from zoneinfo import ZoneInfo, available_timezones
 
 from controller.model.schedules import Cron, Dst, Gap, Repeat, Schedule
-from controller.schedules import DstTransition, clock_changes, fire_times
+from controller.schedules import DstTransition, find_dst_transitions, fire_times
 
 MINUTE = timedelta(minutes=1)
 REACH = timedelta(hours=27)
@@ -156,7 +156,7 @@ def disagreements(around: Stretch, minute: str, hour: str, dst: Dst) -> Iterator
         if found != [instant for instant in wanted if after < instant <= around.end]:
             yield f"{asked}: fire times after {after:%F %R}"
     if not hour.startswith("*"):
-        warned = clock_changes(schedule, around.begin, around.end)
+        warned = find_dst_transitions(schedule, around.begin, around.end)
         if sorted(warned, key=lambda change: change.local) != expected_changes(around, minute, hour, dst):
             yield f"{asked}: clock changes"
 

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from controller.errors import ScheduleError
 from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
-from controller.schedules import DstTransition, clock_changes, cron, describe_change, dst_transitions, fire_times
+from controller.schedules import (
+    DstTransition,
+    cron,
+    describe_transition,
+    dst_transitions,
+    find_dst_transitions,
+    fire_times,
+)
 from tests.unit.schedules import oracle
 
 BERLIN = "Europe/Berlin"
@@ -24,7 +31,9 @@ def schedule(rule: Rule, zone: str = BERLIN, dst: Dst | None = None) -> Schedule
 
 
 def said(rule: Rule, zone: str = BERLIN, dst: Dst | None = None, after: datetime = NOW) -> list[str]:
-    return [describe_change(change) for change in clock_changes(schedule(rule, zone, dst), after, after + YEAR)]
+    return [
+        describe_transition(change) for change in find_dst_transitions(schedule(rule, zone, dst), after, after + YEAR)
+    ]
 
 
 GAP = "2027-03-28 02:30 does not exist in Europe/Berlin: it "
@@ -86,28 +95,28 @@ def test_real_time_and_other_times_meet_none(rule: Rule) -> None:
 
 def test_a_change_counts_when_it_fires_after_the_one_bound_and_until_the_other() -> None:
     daily = schedule(Cron(expression="30 2 * * *"))
-    (first,) = clock_changes(daily, NOW, NOW + YEAR / 2)
+    (first,) = find_dst_transitions(daily, NOW, NOW + YEAR / 2)
     fires = first.fires[0]
     assert fires == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
-    assert clock_changes(daily, fires - timedelta.resolution, fires) == [first]
-    assert clock_changes(daily, fires, NOW + YEAR / 2) == []
-    assert clock_changes(daily, NOW, fires - timedelta.resolution) == []
+    assert find_dst_transitions(daily, fires - timedelta.resolution, fires) == [first]
+    assert find_dst_transitions(daily, fires, NOW + YEAR / 2) == []
+    assert find_dst_transitions(daily, NOW, fires - timedelta.resolution) == []
 
 
 def test_a_skipped_time_counts_at_the_change() -> None:
     turn = datetime(2027, 3, 28, 1, tzinfo=UTC)
     skipping = schedule(Cron(expression="30 2 * * *"), dst=Dst(gap=Gap.SKIP))
-    (skipped,) = clock_changes(skipping, turn - timedelta.resolution, turn)
+    (skipped,) = find_dst_transitions(skipping, turn - timedelta.resolution, turn)
     assert skipped == DstTransition(kind="gap", local=datetime(2027, 3, 28, 2, 30), fires=(), zone=BERLIN)
-    assert clock_changes(skipping, turn, turn + DAYS) == []
+    assert find_dst_transitions(skipping, turn, turn + DAYS) == []
 
 
 def test_nothing_is_said_of_times_outside_of_start_and_end() -> None:
     rule = Cron(expression="30 2 * * *")
     winter = Schedule(id="x", rule=rule, timezone=BERLIN, start=datetime(2026, 11, 1), end=datetime(2027, 3, 28, 1, 59))
-    assert clock_changes(winter, NOW, NOW + YEAR) == []
+    assert find_dst_transitions(winter, NOW, NOW + YEAR) == []
     late = Schedule(id="x", rule=rule, timezone=BERLIN, dst=Dst(repeat=Repeat.BOTH), end=datetime(2026, 10, 25, 2, 30))
-    assert [len(change.fires) for change in clock_changes(late, NOW, NOW + YEAR)] == [2]
+    assert [len(change.fires) for change in find_dst_transitions(late, NOW, NOW + YEAR)] == [2]
 
 
 def test_the_zone_is_the_one_of_dtstart() -> None:
@@ -134,8 +143,8 @@ def test_an_answer_is_bounded() -> None:
         Cron(expression="* 2 * * *"),
         RRule(text=f"FREQ=DAILY;BYHOUR=1,2,3;BYMINUTE={every};BYSECOND={every}"),
     ):
-        found = clock_changes(schedule(rule), NOW, NOW + YEAR)
-        assert len(found) == dst_transitions.MOST
+        found = find_dst_transitions(schedule(rule), NOW, NOW + YEAR)
+        assert len(found) == dst_transitions.MAX_TRANSITIONS
         assert found[0].local == datetime(2026, 10, 25, 2, 0)
 
 
@@ -143,32 +152,32 @@ def test_no_fire_time_is_walked_to(monkeypatch: pytest.MonkeyPatch) -> None:
     def walks(*_: object) -> None:
         raise AssertionError("walked")
 
-    monkeypatch.setattr(cron, "walls", walks)
+    monkeypatch.setattr(cron, "wall_times", walks)
     monkeypatch.setattr("controller.schedules.fire_time_search.resolve", walks)
-    found = clock_changes(schedule(Cron(expression="30 2 29 2 *")), NOW, NOW + 100 * YEAR)
+    found = find_dst_transitions(schedule(Cron(expression="30 2 29 2 *")), NOW, NOW + 100 * YEAR)
     assert found == []
-    assert len(clock_changes(schedule(Cron(expression="30 2 25 10 *")), NOW, NOW + 40 * YEAR)) == 6
+    assert len(find_dst_transitions(schedule(Cron(expression="30 2 25 10 *")), NOW, NOW + 40 * YEAR)) == 6
 
 
 def test_the_ends_of_time_are_within_bounds() -> None:
     daily = schedule(Cron(expression="30 2 * * *"), "America/New_York")
-    assert clock_changes(daily, datetime.min.replace(tzinfo=UTC), datetime(3, 1, 1, tzinfo=UTC)) == []
-    assert len(clock_changes(daily, datetime(9980, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC))) > 5
+    assert find_dst_transitions(daily, datetime.min.replace(tzinfo=UTC), datetime(3, 1, 1, tzinfo=UTC)) == []
+    assert len(find_dst_transitions(daily, datetime(9980, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC))) > 5
 
 
 @pytest.mark.parametrize("rule", [Cron(expression="61 2 * * *"), RRule(text="FREQ=DAILYY"), Interval(every=0 * DAYS)])
 def test_what_can_not_be_understood_is_refused(rule: Rule) -> None:
     with pytest.raises(ScheduleError):
-        clock_changes(schedule(rule), NOW, NOW + YEAR)
+        find_dst_transitions(schedule(rule), NOW, NOW + YEAR)
     with pytest.raises(ScheduleError, match="unknown time zone"):
-        clock_changes(schedule(Cron(expression="0 0 * * *"), "Nowhere"), NOW, NOW + YEAR)
+        find_dst_transitions(schedule(Cron(expression="0 0 * * *"), "Nowhere"), NOW, NOW + YEAR)
 
 
 def test_a_naive_bound_is_refused() -> None:
     daily = schedule(Cron(expression="30 2 * * *"))
     for after, until in ((NOW.replace(tzinfo=None), NOW), (NOW, NOW.replace(tzinfo=None))):
         with pytest.raises(ValueError, match="aware"):
-            clock_changes(daily, after, until)
+            find_dst_transitions(daily, after, until)
 
 
 ZONES = [BERLIN, "America/New_York", "Australia/Lord_Howe", "Antarctica/Troll", "Africa/Cairo"]
@@ -205,5 +214,5 @@ def test_they_are_what_a_scan_of_all_minutes_finds(rule: Rule, zone: str, dst: D
         for change in oracle.expected_changes(oracle.stretch(zone, turn), "*", "*", dst)
         if change.local in declared
     ]
-    found = clock_changes(schedule(rule, zone, dst), begin, end)
+    found = find_dst_transitions(schedule(rule, zone, dst), begin, end)
     assert sorted(found, key=lambda change: change.local) == wanted

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from controller.errors import ScheduleError
 from controller.model.schedules import At, Cron, Interval, RRule, Rule, Schedule
-from controller.schedules import check, describe
+from controller.schedules import check_schedule, describe
 
 BERLIN = "Europe/Berlin"
 
@@ -249,7 +249,7 @@ def test_any_schedule_is_one_line_that_a_terminal_can_show(rule: Rule, zone: str
 def test_any_sound_rule_has_words_with_clean_punctuation(text: str) -> None:
     schedule = Schedule(id="x", rule=RRule(text=f"DTSTART:20260101T093000\nRRULE:{text}"))
     try:
-        check(schedule, datetime(2026, 1, 1, tzinfo=UTC))
+        check_schedule(schedule, datetime(2026, 1, 1, tzinfo=UTC))
     except ScheduleError:
         return
     said = describe(schedule)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from controller.errors import ScheduleError
 from controller.model.schedules import At, Cron, Dst, Gap, Interval, Rule, Schedule
-from controller.schedules import check, due, due_times, fire_time_search, next_fire_times
+from controller.schedules import check_schedule, due_times, find_due, fire_time_search, next_fire_times
 
 NOW = datetime(2026, 5, 5, 10, 0, tzinfo=UTC)
 YEAR = timedelta(days=365)
@@ -38,7 +38,7 @@ def test_a_second_missed_for_a_year_is_counted_without_walking(monkeypatch: pyte
             yield instant
 
     monkeypatch.setattr(fire_time_search, "_instants", counting)
-    found = due([schedule(every(1))], NOW - YEAR, NOW, 100)
+    found = find_due([schedule(every(1))], NOW - YEAR, NOW, 100)
     assert found.dropped == 365 * 86_400 - 100
     assert found.first == NOW - YEAR + timedelta(seconds=1)
     assert [instant for instant, _ in found.times] == [NOW - timedelta(seconds=99 - n) for n in range(100)]
@@ -46,16 +46,16 @@ def test_a_second_missed_for_a_year_is_counted_without_walking(monkeypatch: pyte
 
 
 def test_a_cron_missed_for_long_is_counted_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(due_times, "_COUNTED", 1000)
-    found = due([schedule(cron("* * * * *"))], NOW - YEAR, NOW, 5)
+    monkeypatch.setattr(due_times, "_MAX_COUNTED", 1000)
+    found = find_due([schedule(cron("* * * * *"))], NOW - YEAR, NOW, 5)
     assert [instant for instant, _ in found.times] == [NOW - timedelta(minutes=4 - n) for n in range(5)]
     assert 1000 <= found.dropped <= 365 * 1440 - 5
     assert found.first == NOW - YEAR + timedelta(minutes=1)
 
 
 def test_a_burst_long_ago_is_found_by_looking_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(due_times, "_COUNTED", 1000)
-    found = due([schedule(cron("* * * 1 *"))], NOW - YEAR, NOW, 3)
+    monkeypatch.setattr(due_times, "_MAX_COUNTED", 1000)
+    found = find_due([schedule(cron("* * * 1 *"))], NOW - YEAR, NOW, 3)
     assert [instant for instant, _ in found.times] == [datetime(2026, 1, 31, 23, 57 + n, tzinfo=UTC) for n in range(3)]
 
 
@@ -76,21 +76,21 @@ def test_due_is_the_end_of_what_a_walk_finds(seconds: int, expression: str, hour
     after = datetime(2026, 3, 28, tzinfo=UTC)
     until = after + timedelta(hours=hours)
     walked = [pair for pair in next_fire_times(schedules, after, 1500) if pair[0] <= until]
-    found = due(schedules, after, until, limit)
+    found = find_due(schedules, after, until, limit)
     assert list(found.times) == walked[max(0, len(walked) - limit) :]
     assert found.dropped == len(walked) - len(found.times)
     assert found.first == (walked[0][0] if walked else None)
 
 
 def test_nothing_due_is_empty() -> None:
-    found = due([schedule(cron("0 0 1 1 *"))], NOW, NOW + timedelta(hours=1), 10)
+    found = find_due([schedule(cron("0 0 1 1 *"))], NOW, NOW + timedelta(hours=1), 10)
     assert (found.times, found.dropped, found.first) == ((), 0, None)
-    assert due([], NOW, NOW + YEAR, 10).times == ()
+    assert find_due([], NOW, NOW + YEAR, 10).times == ()
 
 
 def test_due_honours_start_and_end() -> None:
     bounded = Schedule(id="x", rule=every(60), start=NOW, end=NOW + timedelta(minutes=3))
-    found = due([bounded], NOW - YEAR, NOW + YEAR, 10)
+    found = find_due([bounded], NOW - YEAR, NOW + YEAR, 10)
     assert [instant for instant, _ in found.times] == [NOW + timedelta(minutes=n) for n in range(4)]
     assert found.dropped == 0
 
@@ -107,7 +107,7 @@ def test_due_honours_start_and_end() -> None:
     ],
 )
 def test_time_going_by_makes_no_schedule_invalid(ended: Schedule) -> None:
-    check(ended, NOW)
+    check_schedule(ended, NOW)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_time_going_by_makes_no_schedule_invalid(ended: Schedule) -> None:
 )
 def test_what_never_fires_is_refused(wrong: Schedule, says: str) -> None:
     with pytest.raises(ScheduleError) as raised:
-        check(wrong, NOW)
+        check_schedule(wrong, NOW)
     assert says in raised.value.message
     assert raised.value.hint
 
@@ -155,7 +155,7 @@ def test_what_never_fires_is_refused(wrong: Schedule, says: str) -> None:
 def test_a_time_at_the_end_of_all_time_is_not_moved_to_where_the_calendar_ends(zone: str, time: datetime) -> None:
     for moment in (time, time.replace(tzinfo=timezone(timedelta(hours=-12))), time.replace(tzinfo=UTC)):
         with pytest.raises(ScheduleError, match="never fires"):
-            check(schedule(At(times=(moment,)), zone=zone), NOW)
+            check_schedule(schedule(At(times=(moment,)), zone=zone), NOW)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from controller.model.schedules import At, Cron, Interval, RRule, Rule, Schedule
-from controller.schedules import due, due_if_few, next_fire_times
+from controller.schedules import find_due, find_due_up_to, next_fire_times
 from controller.schedules.precedence import by_precedence
 
 NINE = datetime(2026, 6, 1, 9, tzinfo=UTC)
@@ -27,8 +27,8 @@ def winners(*schedules: Schedule) -> set[str]:
     """The schedule that counts at nine, by every way of asking."""
     asked = (
         next_fire_times(schedules, BEFORE, 1),
-        due(schedules, BEFORE, NINE, 10).times,
-        due_if_few(schedules, BEFORE, NINE, 10) or [],
+        find_due(schedules, BEFORE, NINE, 10).times,
+        find_due_up_to(schedules, BEFORE, NINE, 10) or [],
     )
     assert all([instant for instant, _ in found] == [NINE] for found in asked)
     return {found[0][1].id for found in asked}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from controller.errors import ScheduleError
 from controller.model.schedules import Dst, Gap, RRule, Schedule
-from controller.schedules import check, fire_times
+from controller.schedules import check_schedule, fire_times
 from controller.schedules.rrule import expand
 
 NOW = datetime(2026, 5, 5, 10, 0, tzinfo=UTC)
@@ -174,7 +174,7 @@ def test_an_impossible_rule_ends_within_its_steps(text: str, monkeypatch: pytest
     assert next(fire_times(schedule(text), NOW), None) is None
     assert examined <= 21_000
     with pytest.raises(ScheduleError, match="never fires"):
-        check(schedule(text), NOW)
+        check_schedule(schedule(text), NOW)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_an_impossible_rule_ends_within_its_steps(text: str, monkeypatch: pytest
         ("FREQ=WEEKLY;BYDAY=2MO", "numbered weekday", "MONTHLY"),
         ("FREQ=WEKLY", "unknown FREQ", "WEEKLY"),
         ("FREQ=WEEKLY;BYDAYS=MO", "unknown part", "BYDAY"),
-        ("FREQ=DAILY;FREQ=DAILY", "twice", "commas"),
+        ("FREQ=DAILY;FREQ=DAILY", "duplicate FREQ", "commas"),
         ("BYDAY=MO", "no FREQ", "YEARLY"),
         ("", "needs an RRULE", "FREQ"),
         ("FREQ=DAILY;BYHOUR=24", "BYHOUR '24'", "0 to 23"),
@@ -208,7 +208,7 @@ def test_an_impossible_rule_ends_within_its_steps(text: str, monkeypatch: pytest
 )
 def test_what_is_wrong_is_named_with_a_hint(text: str, says: str, hint: str) -> None:
     with pytest.raises(ScheduleError) as raised:
-        check(schedule(text), NOW)
+        check_schedule(schedule(text), NOW)
     assert says in raised.value.message
     assert hint in (raised.value.hint or "")
 
@@ -223,7 +223,7 @@ def test_what_is_wrong_is_named_with_a_hint(text: str, says: str, hint: str) -> 
     ],
 )
 def test_a_rule_that_has_ended_is_fine(text: str) -> None:
-    check(schedule(text), NOW)
+    check_schedule(schedule(text), NOW)
     assert fires(text) == []
 
 
@@ -274,7 +274,7 @@ def test_dtstart_may_say_the_zone() -> None:
     assert fires(text, n=1) == ["2026-05-05T13:00"]
     assert fires(text, n=1, zone="America/New_York") == ["2026-05-05T13:00"]
     with pytest.raises(ScheduleError, match="but the schedule's timezone"):
-        check(schedule(text, "Europe/Berlin"), NOW)
+        check_schedule(schedule(text, "Europe/Berlin"), NOW)
 
 
 def test_plain_and_numbered_weekdays_are_alternatives() -> None:
@@ -287,7 +287,7 @@ def test_plain_and_numbered_weekdays_are_alternatives() -> None:
 def test_any_text_either_fires_or_is_refused(text: str) -> None:
     refusal = None
     try:
-        check(schedule(text), NOW)
+        check_schedule(schedule(text), NOW)
     except ScheduleError as error:
         refusal = error
     assert refusal is None or refusal.hint
@@ -301,4 +301,4 @@ def test_a_rule_that_only_names_missing_times_ends() -> None:
         dst=Dst(gap=Gap.SKIP),
     )
     with pytest.raises(ScheduleError, match="never fires"):
-        check(always_missing, NOW)
+        check_schedule(always_missing, NOW)
