@@ -12,7 +12,7 @@ import pytest
 from controller.clock import SystemClock
 from controller.model.schedules import Agenda, At, Cron, Interval, RRule, Rule, Schedule
 from controller.scheduler import Timetable
-from controller.scheduler.trigger import CalendarTrigger
+from controller.scheduler.trigger import ScheduleTrigger
 from tests.conftest import NOW, ManualClock, wait_until
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
@@ -151,7 +151,7 @@ def test_a_timetable_that_never_started_can_be_closed_and_projected_onto(heard: 
 
 
 def test_of_one_deployment_each_schedule_fires_and_a_suspended_one_does_not() -> None:
-    trigger = CalendarTrigger(
+    trigger = ScheduleTrigger(
         [
             schedule(At(times=(NOW + timedelta(hours=2),)), number=0),
             schedule(At(times=(NOW + timedelta(hours=1),)), number=1, suspend=True),
@@ -167,7 +167,7 @@ def test_of_one_deployment_each_schedule_fires_and_a_suspended_one_does_not() ->
 
 
 def test_a_backlog_is_not_walked_one_by_one() -> None:
-    trigger = CalendarTrigger([schedule(every(1))], PAST)
+    trigger = ScheduleTrigger([schedule(every(1))], PAST)
     first = trigger.get_next_fire_time(None, NOW)
     assert first == PAST + timedelta(seconds=1)
     assert trigger.get_next_fire_time(first, NOW) == NOW + timedelta(seconds=1)
@@ -177,9 +177,9 @@ def test_a_schedule_that_can_not_be_computed_does_not_fire_and_does_not_raise(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.ERROR, logger="controller.scheduler.trigger"):
-        trigger = CalendarTrigger([schedule(Cron(expression="never ever"))], NOW)
+        trigger = ScheduleTrigger([schedule(Cron(expression="never ever"))], NOW)
         assert trigger.get_next_fire_time(None, NOW) is None
-    assert "could not be computed" in caplog.text
+    assert "Failed to compute a schedule" in caplog.text
 
 
 @pytest.mark.parametrize("how", ["removed", "foreign", "rescheduled", "paused"])
@@ -206,7 +206,7 @@ def test_a_job_that_somebody_else_changed_is_repaired_and_named(timetable: Timet
 
 def test_a_change_of_some_sees_to_no_others(timetable: Timetable) -> None:
     timetable.project({name: agenda(every(3600)) for name in "abc"})
-    assert timetable.project({"b": agenda(every(60))}, gone=["c", "never-there"]).changed == 3
+    assert timetable.project({"b": agenda(every(60))}, removed=["c", "never-there"]).changed == 3
     assert timetable.names() == {"a", "b"}
 
 
@@ -236,7 +236,7 @@ def test_a_job_that_waits_past_its_next_due_time_is_repaired_and_named(timetable
 def test_the_comparison_asks_the_calendar_only_where_the_clock_was_set_back() -> None:
     asked: list[datetime] = []
 
-    class Counting(CalendarTrigger):
+    class Counting(ScheduleTrigger):
         def first_after(self, after: datetime) -> datetime | None:
             asked.append(after)
             return super().first_after(after)
@@ -244,10 +244,10 @@ def test_the_comparison_asks_the_calendar_only_where_the_clock_was_set_back() ->
     trigger = Counting([schedule(every(3600))], NOW)
     due = trigger.get_next_fire_time(None, NOW)
     assert due is not None
-    assert not trigger.passes_over(due, NOW + timedelta(minutes=30))
-    assert not trigger.passes_over(due, due + timedelta(minutes=30))
+    assert not trigger.would_miss(due, NOW + timedelta(minutes=30))
+    assert not trigger.would_miss(due, due + timedelta(minutes=30))
     assert asked == [NOW]
-    assert trigger.passes_over(due, NOW - timedelta(days=3))
+    assert trigger.would_miss(due, NOW - timedelta(days=3))
     assert asked == [NOW, NOW - timedelta(days=3)]
 
 
