@@ -103,7 +103,7 @@ def execute(root: str, full: str, path: str) -> None:
     sys.modules["__main__"] = types.ModuleType("__main__")
     sys.argv = [full]
     sys.dont_write_bytecode = True
-    flow_main.load(full, path)
+    flow_main.load_module(full, path)
 
 
 def to_document(spec: Any, root: str, full: str, origin: str | None, calls: dict[int, Any]) -> dict[str, Any]:

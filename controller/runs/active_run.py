@@ -79,7 +79,7 @@ class ActiveRun:
     def release(self) -> None:
         """Close what is open of it; a process that was let go goes on."""
         if self.launch is not None:
-            self.launch.release()
+            self.launch.detach()
         if self.handle is not None:
             os.close(self.handle)
             self.handle = None

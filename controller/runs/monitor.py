@@ -165,7 +165,7 @@ class RunMonitor:
         for watched in ready:
             if watched.launch is None or watched.is_going:
                 ended.append(watched)
-            elif not watched.launch.hear():
+            elif not watched.launch.receive():
                 self.want = watched.launch.want or self.want
                 watched.ended_by_itself = watched.launch.want is None
                 self._give_up(watched)
@@ -185,7 +185,7 @@ class RunMonitor:
         """Whether it has been silent for too long; what it said since we listened last is heard first."""
         if watched.launch is None or watched.is_going or watched.is_ready or self._listened < watched.ready_by:
             return False
-        return not watched.launch.hear() or not watched.is_ready
+        return not watched.launch.receive() or not watched.is_ready
 
     def _take_over(self) -> None:
         """Watch what is being launched or running and is not watched yet."""
@@ -238,8 +238,8 @@ class RunMonitor:
             try:
                 watched.register(self._selector)
             except OSError:
-                launch.end()
-                launch.release()
+                launch.terminate()
+                launch.detach()
                 raise
         except (OSError, ValueError) as error:
             if (want := shortage(error)) is None:
@@ -256,7 +256,7 @@ class RunMonitor:
             return
         assert watched.launch is not None
         watched.run = replace(watched.run, state=RunState.RUNNING, started_at=now)
-        watched.launch.go()
+        watched.launch.send_go()
         watched.is_going = True
         watched.register(self._selector)
         fields = {"deployment": watched.run.deployment, "run": watched.run.id, "revision": watched.run.revision}
@@ -266,8 +266,8 @@ class RunMonitor:
         """Its supervisor was not let go and never will be: what its directory says decides."""
         assert watched.launch is not None
         watched.unregister(self._selector)
-        watched.launch.end()
-        watched.launch.release()
+        watched.launch.terminate()
+        watched.launch.detach()
         watched.launch = None
 
     def _decide(self, some: Iterable[ActiveRun]) -> list[Decided]:
