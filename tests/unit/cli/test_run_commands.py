@@ -150,7 +150,7 @@ def test_what_fails_exits_with_1(execute: Execute, what: str, said: str) -> None
     ("what", "said"),
     [
         ("sum", "Did you mean sums?"),
-        ("flows/none.py:f", "flows/none.py does not exist"),
+        ("flows/none.py:f", "There is no file flows/none.py"),
         ("nothing", "There is no program no-such-program"),
         ("wrong", "wrong is not valid: deployments/all.yaml:"),
     ],

@@ -52,7 +52,7 @@ def test_an_exception_is_shown_from_the_users_first_frame(run_flow: RunFlow) -> 
     ending, log = run_flow({"flows/a.py": code}, "flows/a.py:f")
     assert (ending["outcome"], ending["error"]) == ("failed", "ValueError: no such table")
     assert log.startswith("Traceback")
-    assert "flow_process" not in log
+    assert "flow_main.py" not in log
     assert log.count("  File ") == 2
     assert "flows/a.py" in log
 
@@ -198,7 +198,7 @@ def test_the_users_own_controller_package_is_the_users(run_flow: RunFlow) -> Non
 def test_nothing_of_ours_is_loaded_or_importable_by_chance(run_flow: RunFlow) -> None:
     code = (
         "import sys\ndef f():\n"
-        "    return [name for name in sys.modules if name.startswith(('controller', 'flow_process', 'supervisor'))]\n"
+        "    return [name for name in sys.modules if name.startswith(('controller', 'flow_main', 'supervisor'))]\n"
     )
     ending, _ = run_flow({"a.py": code}, "a.py:f")
     assert ending["result"] == []
