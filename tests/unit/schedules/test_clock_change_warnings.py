@@ -1,5 +1,5 @@
 # ruff: noqa: DTZ001 - naive local times are what is tested here
-"""Which declared local times a clock change leaves out or repeats, and the sentence that says so."""
+"""The declared local times that a clock change skips or repeats, and their description."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -48,7 +48,7 @@ REPEAT = "2026-10-25 02:30 happens twice in Europe/Berlin: it fires at "
         (Dst(gap=Gap.SHIFT, repeat=Repeat.BOTH), "both, 02:30+02:00 and 02:30+01:00", "fires at 03:30+02:00"),
     ],
 )
-def test_a_change_is_one_sentence_with_its_date(dst: Dst, repeat: str, gap: str) -> None:
+def test_a_clock_change_is_described_in_one_sentence_with_its_date(dst: Dst, repeat: str, gap: str) -> None:
     assert said(Cron(expression="30 2 * * *"), dst=dst) == [REPEAT + repeat, GAP + gap]
 
 
@@ -67,7 +67,7 @@ def test_a_change_is_one_sentence_with_its_date(dst: Dst, repeat: str, gap: str)
         At(times=(datetime(2027, 3, 28, 2, 30), datetime(2026, 10, 25, 2, 30), datetime(2026, 10, 25, 2, 30))),
     ],
 )
-def test_every_kind_of_fixed_time_meets_both(rule: Rule) -> None:
+def test_every_kind_of_fixed_time_is_affected_by_gaps_and_repeats(rule: Rule) -> None:
     assert said(rule) == [f"{REPEAT}the first, 02:30+02:00", f"{GAP}fires at 03:00+02:00"]
 
 
@@ -88,12 +88,12 @@ def test_every_kind_of_fixed_time_meets_both(rule: Rule) -> None:
         At(times=(datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 24, 2, 30))),
     ],
 )
-def test_real_time_and_other_times_meet_none(rule: Rule) -> None:
+def test_real_time_rules_and_other_times_are_not_affected(rule: Rule) -> None:
     assert said(rule) == []
     assert said(Cron(expression="30 2 * * *"), "UTC") == []
 
 
-def test_a_change_counts_when_it_fires_after_the_one_bound_and_until_the_other() -> None:
+def test_a_change_is_included_if_it_fires_within_the_bounds() -> None:
     daily = schedule(Cron(expression="30 2 * * *"))
     (first,) = find_dst_transitions(daily, NOW, NOW + YEAR / 2)
     fires = first.fires[0]
@@ -103,7 +103,7 @@ def test_a_change_counts_when_it_fires_after_the_one_bound_and_until_the_other()
     assert find_dst_transitions(daily, NOW, fires - timedelta.resolution) == []
 
 
-def test_a_skipped_time_counts_at_the_change() -> None:
+def test_a_skipped_time_has_the_position_of_its_clock_change() -> None:
     turn = datetime(2027, 3, 28, 1, tzinfo=UTC)
     skipping = schedule(Cron(expression="30 2 * * *"), dst=Dst(gap=Gap.SKIP))
     (skipped,) = find_dst_transitions(skipping, turn - timedelta.resolution, turn)
@@ -111,7 +111,7 @@ def test_a_skipped_time_counts_at_the_change() -> None:
     assert find_dst_transitions(skipping, turn, turn + DAYS) == []
 
 
-def test_nothing_is_said_of_times_outside_of_start_and_end() -> None:
+def test_times_outside_start_and_end_cause_no_warning() -> None:
     rule = Cron(expression="30 2 * * *")
     winter = Schedule(id="x", rule=rule, timezone=BERLIN, start=datetime(2026, 11, 1), end=datetime(2027, 3, 28, 1, 59))
     assert find_dst_transitions(winter, NOW, NOW + YEAR) == []
@@ -126,18 +126,18 @@ def test_the_zone_is_the_one_of_dtstart() -> None:
     ]
 
 
-def test_a_whole_day_that_is_left_out_names_the_day_it_fires_on() -> None:
+def test_a_skipped_day_is_described_with_the_day_on_which_it_fires() -> None:
     assert said(Cron(expression="0 9 * * *"), "Pacific/Apia", after=datetime(2011, 5, 1, tzinfo=UTC)) == [
         "2011-12-30 09:00 does not exist in Pacific/Apia: it fires at 2011-12-31 00:00+14:00"
     ]
 
 
-def test_seconds_are_shown_where_there_are_some() -> None:
+def test_seconds_are_shown_only_if_there_are_any() -> None:
     found = said(RRule(text="FREQ=DAILY;BYHOUR=2;BYSECOND=5"))
     assert found[0] == "2026-10-25 02:00:05 happens twice in Europe/Berlin: it fires at the first, 02:00:05+02:00"
 
 
-def test_an_answer_is_bounded() -> None:
+def test_the_number_of_transitions_is_limited() -> None:
     every = ",".join(str(number) for number in range(60))
     for rule in (
         Cron(expression="* 2 * * *"),
@@ -148,7 +148,7 @@ def test_an_answer_is_bounded() -> None:
         assert found[0].local == datetime(2026, 10, 25, 2, 0)
 
 
-def test_no_fire_time_is_walked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transitions_are_found_without_iterating_over_fire_times(monkeypatch: pytest.MonkeyPatch) -> None:
     def walks(*_: object) -> None:
         raise AssertionError("walked")
 
@@ -166,14 +166,14 @@ def test_the_ends_of_time_are_within_bounds() -> None:
 
 
 @pytest.mark.parametrize("rule", [Cron(expression="61 2 * * *"), RRule(text="FREQ=DAILYY"), Interval(every=0 * DAYS)])
-def test_what_can_not_be_understood_is_refused(rule: Rule) -> None:
+def test_an_invalid_rule_is_rejected(rule: Rule) -> None:
     with pytest.raises(ScheduleError):
         find_dst_transitions(schedule(rule), NOW, NOW + YEAR)
     with pytest.raises(ScheduleError, match="unknown time zone"):
         find_dst_transitions(schedule(Cron(expression="0 0 * * *"), "Nowhere"), NOW, NOW + YEAR)
 
 
-def test_a_naive_bound_is_refused() -> None:
+def test_a_naive_bound_is_rejected() -> None:
     daily = schedule(Cron(expression="30 2 * * *"))
     for after, until in ((NOW.replace(tzinfo=None), NOW), (NOW, NOW.replace(tzinfo=None))):
         with pytest.raises(ValueError, match="aware"):
@@ -204,7 +204,7 @@ FIXED: st.SearchStrategy[Rule] = st.one_of(
 
 @settings(max_examples=60, deadline=None)
 @given(rule=FIXED, zone=st.sampled_from(ZONES), dst=st.sampled_from(oracle.POLICIES))
-def test_they_are_what_a_scan_of_all_minutes_finds(rule: Rule, zone: str, dst: Dst) -> None:
+def test_transitions_match_a_scan_of_all_minutes(rule: Rule, zone: str, dst: Dst) -> None:
     begin, end = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 12, 30, tzinfo=UTC)
     in_utc = takewhile(lambda wall: wall <= end + DAYS, fire_times(schedule(rule, "UTC"), begin - DAYS))
     declared = {wall.replace(tzinfo=None) for wall in in_utc}

@@ -1,5 +1,5 @@
 # ruff: noqa: DTZ001 - naive local times are what is tested here
-"""Cron fields: the same as cronsim in UTC, and clear words for what is wrong."""
+"""Cron expressions match cronsim in UTC, and errors have clear messages and working hints."""
 
 import re
 from datetime import UTC, datetime
@@ -36,7 +36,7 @@ EXPRESSIONS = st.tuples(
 
 @settings(max_examples=250, deadline=None)
 @given(expression=EXPRESSIONS, after=st.datetimes(datetime(2000, 1, 1), datetime(2060, 1, 1), timezones=st.just(UTC)))
-def test_in_utc_a_cron_is_what_cronsim_says(expression: str, after: datetime) -> None:
+def test_in_utc_a_cron_fires_as_in_cronsim(expression: str, after: datetime) -> None:
     schedule = Schedule(id="x", rule=Cron(expression=expression))
     try:
         wanted = list(islice(CronSim(expression, after), 6))
@@ -84,7 +84,7 @@ def test_with_day_or_off_both_day_fields_must_match(expression: str) -> None:
         ("0 0 31 2,4,6,9,11 *", "never fires", "L"),
     ],
 )
-def test_what_is_wrong_is_named_with_a_hint(expression: str, says: str, hint: str) -> None:
+def test_an_error_is_reported_with_a_hint(expression: str, says: str, hint: str) -> None:
     with pytest.raises(ScheduleError) as raised:
         check_schedule(Schedule(id="x", rule=Cron(expression=expression)), NOW)
     assert says in raised.value.message
@@ -92,14 +92,14 @@ def test_what_is_wrong_is_named_with_a_hint(expression: str, says: str, hint: st
 
 
 @pytest.mark.parametrize("expression", ["0 0 30 2 1", "0 0 31 * 1#1"])
-def test_days_that_never_coincide_are_refused(expression: str) -> None:
+def test_days_that_never_coincide_are_rejected(expression: str) -> None:
     with pytest.raises(ScheduleError, match="never fires"):
         check_schedule(Schedule(id="x", rule=Cron(expression=expression, day_or=False)), NOW)
 
 
 @settings(max_examples=150, deadline=None)
 @given(expression=st.text("0123456789*/-,#LW @monfri", max_size=40) | st.text(max_size=30))
-def test_any_text_either_fires_or_is_refused(expression: str) -> None:
+def test_any_text_either_fires_or_is_rejected(expression: str) -> None:
     refusal = None
     try:
         check_schedule(Schedule(id="x", rule=Cron(expression=expression)), NOW)
@@ -153,7 +153,7 @@ def test_any_text_either_fires_or_is_refused(expression: str) -> None:
         ("0 0 9 * * * 2027", 'write cron: "0 9 * * *", with start: 2027-01-01 and end: 2027-12-31T23:59:59'),
     ],
 )
-def test_the_cron_in_a_hint_for_a_foreign_notation_is_one_that_fires(expression: str, hint: str) -> None:
+def test_the_cron_in_a_hint_for_a_foreign_notation_fires(expression: str, hint: str) -> None:
     with pytest.raises(ScheduleError) as raised:
         check_schedule(Schedule(id="x", rule=Cron(expression=expression)), NOW)
     assert hint in (raised.value.hint or "")
@@ -172,7 +172,7 @@ def test_the_cron_in_a_hint_for_a_foreign_notation_is_one_that_fires(expression:
         ("* * * * * *", "1s"),
     ],
 )
-def test_what_is_no_clock_time_becomes_an_interval(expression: str, interval: str) -> None:
+def test_expressions_that_are_not_clock_times_become_intervals(expression: str, interval: str) -> None:
     with pytest.raises(ScheduleError) as raised:
         check_schedule(Schedule(id="x", rule=Cron(expression=expression)), NOW)
     assert f"write interval: {interval} instead of cron" in (raised.value.hint or "")
@@ -206,7 +206,7 @@ def test_a_range_of_weekdays_may_end_on_sunday(written: str, same: str) -> None:
         ("*/7 9-17 * * *", "again after 4, not 7", 'cron: "0,7,14,21,28,35,42,49,56 9-17 * * *"'),
     ],
 )
-def test_an_odd_step_is_named_and_the_expression_in_its_hint_has_none(expression: str, message: str, hint: str) -> None:
+def test_a_suspicious_step_is_reported_and_its_hint_has_none(expression: str, message: str, hint: str) -> None:
     (found,) = find_suspicious_steps(Cron(expression=expression))
     assert message in found.message
     assert hint in found.hint
@@ -222,5 +222,5 @@ def test_an_odd_step_is_named_and_the_expression_in_its_hint_has_none(expression
 @pytest.mark.parametrize(
     "expression", ["*/15 * * * *", "0 */6 * * *", "4 2-23/24 * * *", "5/15 * * * *", "0 16 */2 * sat", "@daily"]
 )
-def test_even_steps_and_ranges_that_say_what_they_mean_are_left_alone(expression: str) -> None:
+def test_even_steps_and_explicit_ranges_cause_no_warning(expression: str) -> None:
     assert find_suspicious_steps(Cron(expression=expression)) == []
