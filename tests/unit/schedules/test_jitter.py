@@ -29,9 +29,7 @@ def test_these_delays_never_change(name: str, schedule_id: str, jitter: timedelt
     schedule_id=st.text(max_size=20),
     jitter=st.timedeltas(timedelta.resolution, timedelta(days=3653)),
 )
-def test_the_delay_is_less_than_the_jitter(
-    name: str, schedule_id: str, jitter: timedelta
-) -> None:
+def test_the_delay_is_less_than_the_jitter(name: str, schedule_id: str, jitter: timedelta) -> None:
     found = jitter_offset(name, schedule_id, jitter)
     assert timedelta() <= found < jitter
     assert found % timedelta(milliseconds=1) == timedelta()
