@@ -34,7 +34,7 @@ from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.launcher import Launcher
 from controller.runs.executors.local.supervisor import flow_main
 from controller.runs.executors.local.supervisor.poll import ready
-from controller.runs.executors.local.users import FlowUser, check_ways, find_user, let_pass
+from controller.runs.executors.local.users import FlowUser, check_access, find_user, grant_traversal
 from controller.runs.export_protection import Protection, find_protection
 from controller.runs.flow_environment import usable_bases
 from controller.runs.ids import RunIds
@@ -210,8 +210,8 @@ class Controller:
         if user is not None:
             environment = {**environment, **user.environment}
             code = [] if self._source.is_pinned else [self._settings.location.directory / "any"]
-            check_ways(user, self.state.path, Path(sys.executable).resolve(), Path(flow_main.__file__), *code)
-            let_pass(user, self.state.path, self.state.runs)
+            check_access(user, self.state.path, Path(sys.executable).resolve(), Path(flow_main.__file__), *code)
+            grant_traversal(user, self.state.path, self.state.runs)
         return Launcher(
             directory=self.state.runs,
             environment=environment,

@@ -59,7 +59,7 @@ class Operations:
         self._store = store
         self._clock = clock
         self._runs = runs
-        self._look_at = notify_due
+        self._notify_due = notify_due
         self._check = check
         self.reconcile = reconcile
 
@@ -101,7 +101,7 @@ class Operations:
             if not holds.remove(tx, name):
                 raise ConflictError(f"{name} is not held.", hint="To end a suspension in git, set `suspend: false`.")
             self._record(tx, "Resumed", f"{author} resumed the schedules.", name)
-        self._look_at(name)
+        self._notify_due(name)
 
     def approve(self, digest: str, *, author: str) -> tuple[Withheld, Future[PassResult]]:
         """Approve the withheld deletions with this digest or digest prefix, and request a reconcile pass.

@@ -57,8 +57,8 @@ def _show(found: "DeploymentDetail", output: str) -> None:
     elif hold["until"] is None:
         click.echo(f"{found['name']} is held.")
     else:
-        from controller.schedules import one_zone
+        from controller.schedules import shared_zone
         from controller.time_format import shown
 
-        zone = one_zone(schedule["timezone"] for schedule in found["schedules"])
+        zone = shared_zone(schedule["timezone"] for schedule in found["schedules"])
         click.echo(f"{found['name']} is held until {shown(datetime.fromisoformat(hold['until']), zone)}.")

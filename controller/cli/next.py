@@ -92,7 +92,7 @@ def _of_expression(
     kind: str, expression: dict[str, Any], given: str | None, count: int
 ) -> tuple[list[datetime], tzinfo]:
     from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
-    from controller.schedules import check, next_fire_times, parse_duration, parse_time, zone
+    from controller.schedules import check_schedule, next_fire_times, parse_duration, parse_time, zone
 
     def rule() -> Rule:
         if kind == "cron":
@@ -109,7 +109,7 @@ def _of_expression(
     after = _instant(given, local)
     dst = Dst(gap=Gap(expression["gap"]), repeat=Repeat(expression["repeat"]))
     schedule = Schedule(id="expression", rule=rule(), timezone=expression["timezone"], dst=dst)
-    check(schedule, after)
+    check_schedule(schedule, after)
     return [time for time, _ in next_fire_times([schedule], after, count)], local
 
 

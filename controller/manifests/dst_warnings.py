@@ -13,7 +13,7 @@ from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Path
 from controller.model.findings import Severity
 from controller.model.schedules import At, Dst, RRule, Rule, Schedule
-from controller.schedules import MOST_CHANGES, DstTransition, clock_changes, describe_change
+from controller.schedules import MAX_TRANSITIONS, DstTransition, describe_transition, find_dst_transitions
 
 _WARNING = Severity.WARNING
 AHEAD = timedelta(days=365)
@@ -35,7 +35,7 @@ def warn_about_clock_changes(
     changes = [change for change in affecting if change.kind not in decided]
     if changes:
         hint = f"choose another time, or set {_keys(changes)}"
-        message = _message(changes, is_cut=len(affecting) >= MOST_CHANGES)
+        message = _message(changes, is_cut=len(affecting) >= MAX_TRANSITIONS)
         context.add("ClockChange", message, _place(context, path, rule, changes[0]), hint=hint, severity=_WARNING)
 
 
@@ -44,13 +44,13 @@ def _affecting_changes(
     rule: Rule, timezone: str, dst: Dst, start: datetime | None, end: datetime | None, now: datetime
 ) -> tuple[DstTransition, ...]:
     schedule = Schedule(id="", rule=rule, timezone=timezone, dst=dst, start=start, end=end)
-    return tuple(clock_changes(schedule, now, now + AHEAD))
+    return tuple(find_dst_transitions(schedule, now, now + AHEAD))
 
 
 def _message(changes: Sequence[DstTransition], *, is_cut: bool) -> str:
     """Return the first change on each date, and the number of further changes."""
     dates = {change.local.date(): change for change in reversed(changes)}
-    named = [describe_change(change) for change in list(dates.values())[::-1][:_NAMED]]
+    named = [describe_transition(change) for change in list(dates.values())[::-1][:_NAMED]]
     more = len(changes) - len(named)
     if more:
         named.append(f"and {'at least ' if is_cut else ''}{more} more")

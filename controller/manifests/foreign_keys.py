@@ -35,7 +35,7 @@ from controller.manifests.foreign_values import (
     variables_of,
 )
 from controller.manifests.yaml.nodes import Path
-from controller.schedules import spoken_schedule
+from controller.schedules import parse_natural_schedule
 
 _MAX_HINT = 300
 _PROCESS = "runs are processes on the controller's machine"
@@ -149,7 +149,7 @@ def _rules_entry(rules: list[dict[str, Any]]) -> str:
 
 def _schedule_hint(word: str, value: Any, document: Any) -> str | None:
     if word == "oncalendar" and isinstance(value, str):
-        rule: dict[str, Any] = dict(spoken_schedule(value, systemd=True) or {})
+        rule: dict[str, Any] = dict(parse_natural_schedule(value, systemd=True) or {})
     else:
         rule = {word: value} if word in RULES and isinstance(value, str | int | float | list) else schedule_of(value)
     if not rule:

@@ -12,7 +12,7 @@ from typing import Any
 from controller.errors import ScheduleError
 from controller.manifests.command_checks import command_words
 from controller.model.schedules import Cron
-from controller.schedules import odd_steps, parse_duration, spoken_length, spoken_schedule
+from controller.schedules import find_suspicious_steps, parse_duration, parse_natural_duration, parse_natural_schedule
 
 _LEAST_SECONDS = 60
 """A smaller number in place of a schedule is ambiguous: it may mean minutes or hours."""
@@ -77,9 +77,9 @@ def _named_schedule(text: str) -> dict[str, Any]:
     """Return the schedule of a string that is not a duration: an expression, a rule, a date, or plain English."""
     if text.lower() in NO_SCHEDULE:
         return {}
-    if schedule := spoken_schedule(text):
+    if schedule := parse_natural_schedule(text):
         return dict(schedule)
-    if (length := spoken_length(text)) is not None:
+    if (length := parse_natural_duration(text)) is not None:
         return {"interval": length}
     if re.match(r"(?i)(RRULE|DTSTART|FREQ)\b", text):
         return {"rrule": text}
@@ -91,7 +91,7 @@ def _named_schedule(text: str) -> dict[str, Any]:
 def _cron_of(text: str) -> dict[str, Any]:
     """Return the schedule of a cron expression. For a foreign expression, it is parsed from the hint of the error."""
     try:
-        odd_steps(Cron(expression=text))
+        find_suspicious_steps(Cron(expression=text))
     except ScheduleError as error:
         matches = re.findall(r'(cron|interval|timezone): (?:"([^"]+)"|([\w/+.-]+))', error.hint or "")
         rule: dict[str, Any] = {}
@@ -140,7 +140,7 @@ def duration_of(value: Any) -> Any:
     try:
         parse_duration(value)
     except ScheduleError:
-        if (written := spoken_length(str(value))) is None:
+        if (written := parse_natural_duration(str(value))) is None:
             raise ValueError(value) from None
         return written
     return value

@@ -110,7 +110,7 @@ def _schedule(context: ValidationContext, path: Path, fields: dict[str, Any], no
 def _will_fire(context: ValidationContext, path: Path, schedule: Schedule, now: datetime | None) -> bool:
     """Return whether the schedule fires after `now` (True if that is None); add an error if it can never fire."""
     try:
-        return now is None or schedules.check(schedule, now)
+        return now is None or schedules.check_schedule(schedule, now)
     except ScheduleError as error:
         context.add_error("InvalidSchedule", error, path)
         return False

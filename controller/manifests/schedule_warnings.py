@@ -19,13 +19,13 @@ def warn_about_unusual(context: ValidationContext, path: Path, rule_key: str, sc
     """Add a warning for each uneven step and each ambiguous part of the schedule at `path`."""
     place = (*path, rule_key)
     if isinstance(schedule.rule, Cron):
-        for step in schedules.odd_steps(schedule.rule):
+        for step in schedules.find_suspicious_steps(schedule.rule):
             if step.is_beyond:
                 context.add("StepBeyondField", step.message, place, hint=step.hint, severity=_WARNING)
             else:
                 context.add("UnevenSteps", step.message, place, hint=step.hint, severity=_WARNING)
     if isinstance(schedule.rule, Cron | RRule):
-        for message, hint in schedules.ambiguities(schedule):
+        for message, hint in schedules.find_ambiguities(schedule):
             context.add("AmbiguousSchedule", message, place, hint=hint, severity=_WARNING)
     if (fixed := schedules.FIXED_ZONES.get(schedule.timezone)) is not None:
         offset, name = fixed
@@ -48,7 +48,7 @@ def warn_about_shadowed(
     context: ValidationContext, places: Mapping[str, Path], declared: tuple[Schedule, ...], now: datetime
 ) -> None:
     """Add a warning for each schedule that always coincides with one that takes precedence. `places` is by id."""
-    for schedule, preferred in schedules.shadowed(declared, now):
+    for schedule, preferred in schedules.find_shadowed(declared, now):
         line = context.root.at(places[preferred.id]).place.line
         context.add(
             "ShadowedSchedule",

@@ -1,10 +1,10 @@
-"""Python specs to documents: the only place that executes files below the deployments path.
+"""Renders Python specs to documents. Only this package executes files below the deployments path.
 
-`driver` runs in a process of its own and executes one file; `sandbox` is the process around that, which leaves nothing
-of it behind; `render_process` starts both, with a timeout and limits; `rendered_source` puts the result in place of
-the file, so that everything after reads documents. `app` wraps the followed source with it, `controller validate` only
-if it is asked to; `controller deployment create` renders the one file that it is given. See docs/format.md, "Python
-specs".
+`driver` executes one file in its own process; `sandbox` is the parent of that process and removes everything that it
+leaves behind; `render_process` starts both, with a timeout and limits; `rendered_source` replaces the file by the
+result, so that later stages read documents only. `app` wraps the followed source in a `RenderedSource`, and
+`controller validate` does so on request; `controller deployment create` renders a single file. See docs/format.md,
+"Python specs".
 """
 
 from controller.python_specs.render_process import Renderer

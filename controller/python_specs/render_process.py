@@ -1,7 +1,7 @@
-"""Has one file executed, waits for it so long and no longer, and says what came of it.
+"""Renders one Python spec in a separate process, with a timeout, and returns the resulting documents or the error.
 
-Used by `rendered_source`. Nothing of what executes it (`sandbox`, and `driver` below that) is left at the end; it gets
-the environment that flows get, and nothing of the controller's.
+Used by `rendered_source`. No process is left at the end, neither `sandbox` nor `driver` below it. They get the
+environment that flows get, and nothing from the controller's own.
 """
 
 import contextlib
@@ -24,16 +24,17 @@ from controller.python_specs import driver, sandbox
 from controller.sources.source import as_text
 
 TIMEOUT_SECONDS = 30.0
-_GUARD_SECONDS = 10.0
-"""What `guard` may take beyond that."""
-_LOOK_SECONDS = 0.1
+_SANDBOX_SECONDS = 10.0
+"""The additional time for `sandbox` to stop everything that the spec started."""
+_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendering:
-    """What became of a file: the content that stands in its place, and the other files that it was made from.
+    """The result of rendering a file: the content that replaces it, and the other files that it depends on.
 
-    `files` is None where nobody knows. `is_passing`: it failed for a reason that may be gone though no file changes.
+    `files` is None if the dependencies are unknown. `is_passing` marks an error that may disappear without any file
+    changing.
     """
 
     content: bytes
@@ -43,9 +44,9 @@ class Rendering:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renderer:
-    """How files are executed. `user` and its groups: as whom, None for ourselves.
+    """Renders files. `user` is (uid, gid, groups) of the user who executes them; None for the controller's own.
 
-    `origin`: where the repository is worked on; absolute paths in it are taken for paths of the revision.
+    `origin` is the working copy of the repository: absolute paths below it are treated as paths of the revision.
     """
 
     environment: Mapping[str, str]
@@ -54,9 +55,9 @@ class Renderer:
     user: tuple[int, int, Sequence[int]] | None = None
 
     def render(self, root: Path, path: str, is_over: Callable[[], bool] = lambda: False) -> Rendering:
-        """Execute the file at `path` below `root`. What goes wrong in it is part of the answer.
+        """Execute the file at `path` below `root`. Errors of the file are part of the result.
 
-        Raises OSError, and StoppingError soon after `is_over` says so.
+        Raises OSError, and StoppingError soon after `is_over` returns True.
         """
         call = {
             "root": as_text(root),
@@ -67,21 +68,21 @@ class Renderer:
         with tempfile.TemporaryFile() as result:
             failure = self._run(json.dumps(call).encode(), root, result.fileno(), is_over)
             result.seek(0)
-            said = result.read(driver.MAX_RESULT_BYTES + 1)
-        found = _answer(said) if failure is None else {"error": {"line": 1, "message": failure}}
-        files = found.pop("files", None)
-        is_passing = bool(found.pop("is_passing", False))
+            output = result.read(driver.MAX_RESULT_BYTES + 1)
+        answer = _parse_answer(output) if failure is None else {"error": {"line": 1, "message": failure}}
+        files = answer.pop("files", None)
+        is_passing = bool(answer.pop("is_passing", False))
         return Rendering(
-            content=RENDERED + json.dumps(found).encode(),
+            content=RENDERED + json.dumps(answer).encode(),
             files=None if files is None else tuple(str(file) for file in files),
             is_passing=is_passing,
         )
 
     def _run(self, call: bytes, root: Path, result: int, is_over: Callable[[], bool]) -> str | None:
-        """Why there is no answer; None if there is one."""
-        as_whom: dict[str, Any] = {}
+        """Run the sandbox; return why there is no result, or None if there is one."""
+        identity: dict[str, Any] = {}
         if self.user is not None:
-            as_whom = dict(zip(("user", "group", "extra_groups"), self.user, strict=True))
+            identity = dict(zip(("user", "group", "extra_groups"), self.user, strict=True))
         with subprocess.Popen(
             [sys.executable, "-P", "-X", "utf8", sandbox.__file__, str(result)],
             stdin=subprocess.PIPE,
@@ -92,37 +93,39 @@ class Renderer:
             pass_fds=(result,),
             start_new_session=True,
             bufsize=0,
-            **as_whom,
+            **identity,
         ) as process:
             try:
-                said = _asked(process, call, self.timeout + _GUARD_SECONDS, is_over)
+                status = _wait(process, call, self.timeout + _SANDBOX_SECONDS, is_over)
             finally:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
-        if said == sandbox.LATE:
-            return f"it took longer than {self.timeout:g} seconds"
-        return None if said == "0" else f"its process ended with {said or 'the one that watches it'}"
+        if status == sandbox.LATE:
+            return f"timed out after {self.timeout:g} seconds"
+        if not status:
+            return "the sandbox process ended unexpectedly"
+        return None if status == "0" else f"the process ended with status {status}"
 
 
-def _asked(process: "subprocess.Popen[bytes]", call: bytes, seconds: float, is_over: Callable[[], bool]) -> str:
-    """What the guard says of the driver's end. Its standard input stays open: it is how it knows that we live."""
+def _wait(process: "subprocess.Popen[bytes]", call: bytes, seconds: float, is_over: Callable[[], bool]) -> str:
+    """Return the driver's exit status as the sandbox reports it. The open standard input shows it that we are alive."""
     assert process.stdin is not None
     assert process.stdout is not None
     with contextlib.suppress(BrokenPipeError):
         process.stdin.write(call + b"\n")
     poll = select.poll()
     poll.register(process.stdout, select.POLLIN)
-    for _ in range(math.ceil(seconds / _LOOK_SECONDS)):
-        if poll.poll(_LOOK_SECONDS * 1000):
+    for _ in range(math.ceil(seconds / _POLL_SECONDS)):
+        if poll.poll(_POLL_SECONDS * 1000):
             return process.stdout.read(16).decode()
         if is_over():
             raise StoppingError
     return sandbox.LATE
 
 
-def _answer(said: bytes) -> dict[str, Any]:
+def _parse_answer(output: bytes) -> dict[str, Any]:
     with contextlib.suppress(ValueError, RecursionError):
-        found = json.loads(said)
-        if isinstance(found, dict):
-            return found
-    return {"error": {"line": 1, "message": "its process ended without an answer"}}
+        answer = json.loads(output)
+        if isinstance(answer, dict):
+            return answer
+    return {"error": {"line": 1, "message": "the process ended without a result"}}

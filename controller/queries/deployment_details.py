@@ -20,7 +20,7 @@ from controller.queries.deployments import (
     row_of,
     unknown_names,
 )
-from controller.schedules import describe, next_fire_times, one_zone
+from controller.schedules import describe, next_fire_times, shared_zone
 from controller.store import Transaction, inventory, last_runs
 from controller.store.name_lookup import not_active
 
@@ -94,7 +94,7 @@ def zone_of(tx: Transaction, name: str) -> tzinfo | None:
 
 def common_zone(deployment: Deployment) -> tzinfo | None:
     """The one time zone of all its schedules; None where they have none, or more than one."""
-    return one_zone(schedule.timezone for schedule in deployment.schedules)
+    return shared_zone(schedule.timezone for schedule in deployment.schedules)
 
 
 def coming_fire_times(tx: Transaction, name: str, now: datetime, *, after: datetime, count: int) -> list[datetime]:

@@ -80,7 +80,7 @@ class ActiveRun:
     def release(self) -> None:
         """Close its descriptors; a process that received GO keeps running."""
         if self.launch is not None:
-            self.launch.release()
+            self.launch.detach()
         if self.handle is not None:
             os.close(self.handle)
             self.handle = None

@@ -21,7 +21,7 @@ from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.runs.admission_policy import REPLACED, ActiveRuns, Decision, decide, refuse, start_by
 from controller.runs.ids import RunIds
 from controller.runs.outcomes import cancel, skip
-from controller.schedules import due
+from controller.schedules import find_due
 from controller.store import Transaction, events, holds, inventory, occurrences, queues, runs, source_status
 from controller.store.name_lookup import not_active
 from controller.store.run_search import RunFilter, select_all
@@ -122,7 +122,7 @@ class Admission:
         self, tx: Transaction, entry: InventoryEntry, now: datetime, standing: ActiveRuns, refusal: str | None
     ) -> list[Run]:
         deployment = self.deployment(entry)
-        found = due(deployment.schedules, entry.cursor, now, max(RECORDED, deployment.catchup.max))
+        found = find_due(deployment.schedules, entry.cursor, now, max(RECORDED, deployment.catchup.max))
         if deployment.suspend:
             refusal = refusal or "suspended"
         inventory.advance(tx, entry.name, now)

@@ -14,8 +14,9 @@ from controller.runs.executors.local.supervisor.cold_start import IMPORT
 
 _SECONDS = 10.0
 _SEAL = (
-    IMPORT + "import os; from controller.runs.executors.local.supervisor.export_mount import seal; "
-    "sealed = seal(sys.argv[2] + '/commit') and not os.access(sys.argv[2], os.W_OK); sys.exit(0 if sealed else 3)"
+    IMPORT + "import os; from controller.runs.executors.local.supervisor.export_mount import make_read_only; "
+    "works = make_read_only(sys.argv[2] + '/commit') and not os.access(sys.argv[2], os.W_OK); "
+    "sys.exit(0 if works else 3)"
 )
 
 

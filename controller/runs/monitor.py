@@ -164,7 +164,7 @@ class RunMonitor:
         for watched in ready:
             if watched.launch is None or watched.is_going:
                 ended.append(watched)
-            elif not watched.launch.hear():
+            elif not watched.launch.receive():
                 self.shortage = watched.launch.want or self.shortage
                 watched.ended_by_itself = watched.launch.want is None
                 self._give_up(watched)
@@ -184,7 +184,7 @@ class RunMonitor:
         """Whether it has not sent READY in time, also after reading the messages that arrived meanwhile."""
         if watched.launch is None or watched.is_going or watched.is_ready or self._listened < watched.ready_by:
             return False
-        return not watched.launch.hear() or not watched.is_ready
+        return not watched.launch.receive() or not watched.is_ready
 
     def _take_over(self) -> None:
         """Add the runs that are being launched or running and are not monitored yet."""
@@ -237,8 +237,8 @@ class RunMonitor:
             try:
                 watched.register(self._selector)
             except OSError:
-                launch.end()
-                launch.release()
+                launch.terminate()
+                launch.detach()
                 raise
         except (OSError, ValueError) as error:
             if (lacking := shortage(error)) is None:
@@ -255,7 +255,7 @@ class RunMonitor:
             return
         assert watched.launch is not None
         watched.run = replace(watched.run, state=RunState.RUNNING, started_at=now)
-        watched.launch.go()
+        watched.launch.send_go()
         watched.is_going = True
         watched.register(self._selector)
         fields = {"deployment": watched.run.deployment, "run": watched.run.id, "revision": watched.run.revision}
@@ -265,8 +265,8 @@ class RunMonitor:
         """Give up a supervisor that never gets GO: its directory shows whether anything ran."""
         assert watched.launch is not None
         watched.unregister(self._selector)
-        watched.launch.end()
-        watched.launch.release()
+        watched.launch.terminate()
+        watched.launch.detach()
         watched.launch = None
 
     def _decide(self, some: Iterable[ActiveRun]) -> list[Ended]:

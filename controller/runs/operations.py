@@ -17,7 +17,7 @@ from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.runs.admission import Admission, Request, foreign_key, occurrence
 from controller.runs.admission_policy import Decision, DueTime
 from controller.runs.outcomes import cancel
-from controller.schedules import due_if_few
+from controller.schedules import find_due_up_to
 from controller.store import Store, Transaction, events, inventory, occurrences, runs
 from controller.store.name_lookup import not_active
 from controller.time_format import in_utc
@@ -153,7 +153,7 @@ class RunOperations:
         """The due times of the range, oldest first. Takes no transaction: it may take a second."""
         schedules = self._admission.deployment(entry).schedules
         after = max(wanted.since, _FIRST) - timedelta(microseconds=1)
-        found = due_if_few(schedules, after, wanted.until, _LOOKED_AT)
+        found = find_due_up_to(schedules, after, wanted.until, _LOOKED_AT)
         if found is None:
             message = f"{entry.name} has more than {_LOOKED_AT} times in this range."
             raise UsageError(message, hint="Take a shorter range.")

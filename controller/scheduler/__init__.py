@@ -1,11 +1,11 @@
-"""When is which deployment due? The only package that knows APScheduler.
+"""Wakes up when a deployment is due. This is the only package that uses APScheduler.
 
     timetable = Timetable(fire=engine.notify_due)
     timetable.start()
-    timetable.project({"nightly": Agenda(schedules=..., after=cursor)})   # what should be there; the rest goes
+    timetable.project({"nightly": Agenda(schedules=..., after=cursor)})   # removes the jobs of other deployments
 
-A job is a disposable projection of what is in force and can be rebuilt at any time. Firing says only "this
-deployment has something due": `runs` decides what, from the ledger.
+A job is a disposable projection of the applied deployments and can be rebuilt at any time. Firing only announces that
+a deployment is due: `runs` decides from the ledger which runs to start.
 """
 
 from controller.scheduler.timetable import Timetable

@@ -1,6 +1,6 @@
-"""APScheduler's trigger over our calendar: the union of a deployment's schedules.
+"""A trigger for APScheduler that fires for all schedules of a deployment.
 
-Called by APScheduler's thread, with its lock held: it must be quick and must not raise.
+APScheduler calls it on its own thread with its lock held, so it must be fast and must not raise.
 """
 
 import logging
@@ -16,11 +16,11 @@ from controller.schedules import next_fire_times
 log = logging.getLogger(__name__)
 
 
-class CalendarTrigger(BaseTrigger):  # type: ignore[misc]
-    """Fires at the first fire time after `after`, even if that is past, and then at each one to come.
+class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]
+    """Fires at the first fire time after `after`, even if that is in the past, and then at each future fire time.
 
-    One firing stands for everything that is due by then, so a backlog is never walked one by one. `has_ended`: the
-    calendar has no more. `counted_from` and `upcoming` are the last answer: nothing is due between the two.
+    One firing covers everything that is due by then, so a backlog is never processed one by one. `has_ended` is set
+    once there are no more fire times. `counted_from` and `upcoming` hold the last result: nothing is due between them.
     """
 
     def __init__(self, schedules: Sequence[Schedule], after: datetime) -> None:
@@ -31,26 +31,26 @@ class CalendarTrigger(BaseTrigger):  # type: ignore[misc]
         self.has_ended = False
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        """The next instant, or None at the calendar's end."""
+        """Return the next fire time, or None if there are no more."""
         after = self._after if previous_fire_time is None else max(previous_fire_time, now)
         self.counted_from, self.upcoming = after, self.first_after(after)
         self.has_ended = self.upcoming is None
         return self.upcoming
 
     def first_after(self, after: datetime) -> datetime | None:
-        """The first instant after this one, or None at the calendar's end."""
+        """Return the first fire time after `after`, or None if there are no more."""
         try:
-            found = next_fire_times(self._schedules, after, 1)
+            entries = next_fire_times(self._schedules, after, 1)
         except ControllerError as error:
-            log.error("A schedule could not be computed; its deployment does not fire", extra={"error": error.message})
+            log.error("Failed to compute a schedule; its deployment does not fire", extra={"error": error.message})
             return None
-        return found[0][0] if found else None
+        return entries[0][0] if entries else None
 
-    def passes_over(self, due: datetime, now: datetime) -> bool:
-        """Whether a job that waits until `due` would miss a fire time after `now`.
+    def would_miss(self, due: datetime, now: datetime) -> bool:
+        """Return whether a job that waits until `due` would miss a fire time after `now`.
 
-        The calendar is asked only where the last answer does not tell: after the clock was set back, or where
-        somebody else has moved the job.
+        Fire times are computed only if the last result is not enough: after the clock was set back, or after other
+        code moved the job.
         """
         if due <= now or (due == self.upcoming and self.counted_from <= now):
             return False

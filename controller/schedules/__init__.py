@@ -1,49 +1,52 @@
-"""When does a schedule fire? Pure functions from rules and instants to instants.
+"""Computes when schedules fire: pure functions from rules and instants to instants.
 
-Called by `manifests` (parsing and checking), `scheduler` (next fire times), `runs` (missed ones), `reconcile` and
-`queries` (previews), and by `cli` and `api` for times that somebody types. It must
-not look at the clock, the environment or any file but the time zone database, and materialises nothing.
-See docs/schedules.md.
+Called by `manifests` (parsing and validation), `scheduler` (next fire times), `runs` (missed fire times), `reconcile`
+and `queries` (previews), and by `cli` and `api` to parse times that users type. The package must not read the clock,
+the environment, or any file except the time zone database, and it stores no fire times. See docs/schedules.md.
 """
 
-from controller.schedules.ambiguities import ambiguities
-from controller.schedules.cron_steps import OddStep, odd_steps
+from controller.schedules.ambiguities import find_ambiguities
+from controller.schedules.cron_steps import SuspiciousStep, find_suspicious_steps
 from controller.schedules.describe import describe
-from controller.schedules.dst_transitions import MOST as MOST_CHANGES
-from controller.schedules.dst_transitions import DstTransition, clock_changes, describe_change
-from controller.schedules.due_times import DueTimes, due, due_if_few
+from controller.schedules.dst_transitions import (
+    MAX_TRANSITIONS,
+    DstTransition,
+    describe_transition,
+    find_dst_transitions,
+)
+from controller.schedules.due_times import DueTimes, find_due, find_due_up_to
 from controller.schedules.durations import parse_duration
-from controller.schedules.fire_time_search import check, fire_times, next_fire_times
+from controller.schedules.fire_time_search import check_schedule, fire_times, next_fire_times
 from controller.schedules.instants import parse_moment
 from controller.schedules.jitter import jitter_offset
-from controller.schedules.natural_language import spoken_length, spoken_schedule
-from controller.schedules.parsing import one_zone, parse_time, zone
-from controller.schedules.shadowing import shadowed
+from controller.schedules.natural_language import parse_natural_duration, parse_natural_schedule
+from controller.schedules.parsing import parse_time, shared_zone, zone
+from controller.schedules.shadowing import find_shadowed
 from controller.schedules.zone_names import FIXED as FIXED_ZONES
 
 __all__ = [
     "FIXED_ZONES",
-    "MOST_CHANGES",
+    "MAX_TRANSITIONS",
     "DstTransition",
     "DueTimes",
-    "OddStep",
-    "ambiguities",
-    "check",
-    "clock_changes",
+    "SuspiciousStep",
+    "check_schedule",
     "describe",
-    "describe_change",
-    "due",
-    "due_if_few",
+    "describe_transition",
+    "find_ambiguities",
+    "find_dst_transitions",
+    "find_due",
+    "find_due_up_to",
+    "find_shadowed",
+    "find_suspicious_steps",
     "fire_times",
     "jitter_offset",
     "next_fire_times",
-    "odd_steps",
-    "one_zone",
     "parse_duration",
     "parse_moment",
+    "parse_natural_duration",
+    "parse_natural_schedule",
     "parse_time",
-    "shadowed",
-    "spoken_length",
-    "spoken_schedule",
+    "shared_zone",
     "zone",
 ]

@@ -1,8 +1,8 @@
-"""Which local times does a cron expression name?
+"""Parses cron expressions and computes the local times that they match.
 
-Called by `fire_time_search`, `dst_transitions` and `cron_description`. Fields mean what cronsim says (crontab(5) with
-names, `L`, `LW` and `#`); this module adds the `@` names, insists on five fields, and says what is wrong. It yields
-naive local times only: clock changes are `dst`'s.
+Called by `fire_time_search`, `dst_transitions` and `cron_description`. cronsim defines the meaning of the fields
+(crontab(5) with names, `L`, `LW` and `#`). This module adds the `@` names, requires exactly five fields, and explains
+errors. It yields naive local times; `dst` handles clock changes.
 """
 
 import re
@@ -30,7 +30,7 @@ ALIASES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-_LONGEST = 1000
+_MAX_LENGTH = 1000
 _TO_SUNDAY = re.compile(r"(?<![\w#/])(MON|TUE|WED|THU|FRI|SAT|[1-6])-(?:SUN|0)(?![\w#])", re.ASCII | re.IGNORECASE)
 _WRAPPING = re.compile(r"(\w+)-(\w+)(/\d+)?", re.ASCII)
 _FIELDS = ("minute", "hour", "day-of-month", "month", "day-of-week")
@@ -39,18 +39,18 @@ _HINTS = (
     "0-23, such as 9, */2 or 8-18",
     "1-31, L (last day) or LW (last weekday)",
     "1-12 or jan-dec",
-    "0-7 (Sunday is 0 and 7) or sun-sat, such as mon-fri, 5#2 (second Friday) or 5L; ranges may not wrap",
+    "0-7 (Sunday is 0 or 7) or sun-sat, such as mon-fri, 5#2 (second Friday) or 5L; a range cannot wrap",
 )
 _FIRST_AND_LAST = (("0", "59"), ("0", "23"), ("1", "31"), ("jan", "dec"), ("sun", "sat"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
-    """What an expression names, whatever way it is written.
+class CronFields:
+    """The values that a cron expression matches, independent of how it is written.
 
-    `days` are days of the month, -1 the last; `last_weekday` is `LW`. `weekdays` holds (0 = Monday, n) with n = 0 for
-    every such day, otherwise the n-th of the month, -1 the last. Empty `days` or `weekdays` do not restrict. A day
-    must match both, or one of them with `either`.
+    `days` are days of the month, where -1 is the last day; `last_weekday` is `LW`. `weekdays` holds pairs
+    (0 = Monday, n): n is 0 for every such weekday, otherwise it selects the n-th of the month, and -1 the last. An
+    empty `days` or `weekdays` matches every day. A day must match both fields, or only one of them if `either` is set.
     """
 
     minutes: tuple[int, ...]
@@ -62,11 +62,13 @@ class Named:
     either: bool
 
 
-def walls(rule: Cron, start: datetime) -> Iterator[datetime]:
-    """The naive local times of `rule` after the naive `start`, ascending; ends after 50 years without one.
+def wall_times(rule: Cron, start: datetime) -> Iterator[datetime]:
+    """Yield the naive local times of `rule` after the naive `start`, in ascending order.
+
+    The iterator ends after 50 years without a match.
 
     Raises:
-        ScheduleError: it is no cron expression, on the first step.
+        ScheduleError: the expression is invalid; raised by the first `next()`.
     """
     simulation = copy(compiled(rule))
     simulation.dt = start.replace(microsecond=0)
@@ -78,38 +80,40 @@ def walls(rule: Cron, start: datetime) -> Iterator[datetime]:
         yield wall
 
 
-def named(rule: Cron) -> Named:
-    """The numbers that the expression names.
+def matched_fields(rule: Cron) -> CronFields:
+    """Return the values that the expression matches.
 
     Raises:
-        ScheduleError: it is no cron expression.
+        ScheduleError: the expression is invalid.
     """
-    found = compiled(rule)
-    last_weekday = found.LAST_WEEKDAY in found.days
-    days = {-1 if day == found.LAST else day for day in found.days if day != found.LAST_WEEKDAY}
-    pairs = ((item, 0) if isinstance(item, int) else item for item in found.weekdays)
-    weekdays = {((day - 1) % 7, -1 if n == found.LAST else n) for day, n in pairs}
+    simulation = compiled(rule)
+    last_weekday = simulation.LAST_WEEKDAY in simulation.days
+    days = {-1 if day == simulation.LAST else day for day in simulation.days if day != simulation.LAST_WEEKDAY}
+    pairs = ((item, 0) if isinstance(item, int) else item for item in simulation.weekdays)
+    weekdays = {((day - 1) % 7, -1 if n == simulation.LAST else n) for day, n in pairs}
     any_day, any_weekday = days.issuperset(range(1, 32)), weekdays.issuperset((day, 0) for day in range(7))
-    if any_day or (any_weekday and not found.day_and):
+    if any_day or (any_weekday and not simulation.day_and):
         days, last_weekday = set(), False
-    if any_weekday or (any_day and not found.day_and):
+    if any_weekday or (any_day and not simulation.day_and):
         weekdays = set()
-    return Named(
-        minutes=tuple(sorted(found.minutes)),
-        hours=tuple(sorted(found.hours)),
+    return CronFields(
+        minutes=tuple(sorted(simulation.minutes)),
+        hours=tuple(sorted(simulation.hours)),
         days=tuple(sorted(days, key=lambda day: day % 100)),
         last_weekday=last_weekday,
-        months=tuple(sorted(found.months)),
+        months=tuple(sorted(simulation.months)),
         weekdays=frozenset(weekdays),
-        either=not found.day_and,
+        either=not simulation.day_and,
     )
 
 
-def walls_between(rule: Cron, low: datetime, high: datetime) -> Iterator[datetime]:
-    """The naive local times of `rule` in [low, high), ascending; it looks at these days only, not for the next match.
+def wall_times_between(rule: Cron, low: datetime, high: datetime) -> Iterator[datetime]:
+    """Yield the naive local times of `rule` in [low, high), in ascending order.
+
+    Only the days of that range are examined: unlike `wall_times`, this does not search for the next match.
 
     Raises:
-        ScheduleError: it is no cron expression, on the first step.
+        ScheduleError: the expression is invalid; raised by the first `next()`.
     """
     simulation = compiled(rule)
     for day in map(date.fromordinal, range(low.toordinal(), (high - timedelta.resolution).toordinal() + 1)):
@@ -123,49 +127,51 @@ def walls_between(rule: Cron, low: datetime, high: datetime) -> Iterator[datetim
 
 
 def follows_real_time(rule: Cron) -> bool:
-    """Whether the rule follows real time instead of naming clock times: its hour field begins with `*`.
+    """Return whether the rule follows real time, which is the case if its hour field begins with `*`.
 
-    This is the rule of Vixie cron, but for one thing: there a minute field that begins with `*` is enough. Such a
-    rule fires whenever the clock shows a time it names: never for one left out, twice for one shown twice. So
-    `0 * * * *` is every real hour, and `0 */2 * * *` is the even hours that the clock shows: after a change three
-    hours or one may lie between two. Every other hour field, `0-23` and `2-23/24` too, names clock times.
+    Vixie cron has the same rule, except that there a minute field that begins with `*` is enough. Such a rule fires
+    whenever the clock shows a time that it matches: never for a time that is skipped, twice for one that repeats. So
+    `0 * * * *` fires every real hour. `0 */2 * * *` fires at the even hours that the clock shows; around a clock
+    change, two of them can be one or three hours apart. Any other hour field, including `0-23` and `2-23/24`,
+    specifies fixed clock times.
     """
     return fields(rule)[1].startswith("*")
 
 
 def fields(rule: Cron) -> list[str]:
-    """The five fields, `@` names expanded.
+    """Return the five fields, with `@` names expanded.
 
     Raises:
-        ScheduleError: there are not five, or the `@` name is unknown.
+        ScheduleError: there are more or fewer than five fields, or the `@` name is unknown.
     """
     text = rule.expression.strip()
-    if len(text) > _LONGEST:
-        raise ScheduleError(f"a cron expression of {len(text)} characters is too long", hint="at most 1000")
-    known = ALIASES.get(text.lower())
-    parts = (known or text).split()
+    if len(text) > _MAX_LENGTH:
+        message = f"a cron expression of {len(text)} characters is too long"
+        raise ScheduleError(message, hint=f"write at most {_MAX_LENGTH} characters")
+    alias = ALIASES.get(text.lower())
+    parts = (alias or text).split()
     if len(parts) == len(_FIELDS) and not text.startswith("@") and "=" not in text and "(" not in text:
         return parts
-    if known is not None:
+    if alias is not None:
         return parts
     if (foreign := explain_foreign(text) if text else None) is not None:
         raise foreign
     if len(parts) == len(_FIELDS):
         return parts
     if text.startswith("@"):
-        hint = did_you_mean(text, ALIASES) or f"known are {', '.join(ALIASES)}"
+        hint = did_you_mean(text, ALIASES) or f"valid names are {', '.join(ALIASES)}"
         raise ScheduleError(f"unknown cron name {quoted(text)}", hint=hint)
     hint = "write minute, hour, day of month, month and weekday, such as '30 2 * * mon-fri'"
-    counted = "1 field" if len(parts) == 1 else f"{len(parts)} fields"
-    raise ScheduleError(f"cron {quoted(text)} has {counted}, not 5", hint=hint)
+    count = "1 field" if len(parts) == 1 else f"{len(parts)} fields"
+    raise ScheduleError(f"cron {quoted(text)} has {count}, not 5", hint=hint)
 
 
 @lru_cache(maxsize=2048)
 def compiled(rule: Cron) -> "CronSim":
-    """The parsed expression, to be copied before it is advanced.
+    """Return the parsed expression. The result is cached, so callers must copy it before they advance it.
 
     Raises:
-        ScheduleError: a field is wrong, or no month has such a day.
+        ScheduleError: a field is invalid, or none of the months has such a day.
     """
     from cronsim import CronSim, CronSimError
 
@@ -181,7 +187,7 @@ def compiled(rule: Cron) -> "CronSim":
 
 
 def _error(rule: Cron, parts: list[str]) -> ScheduleError:
-    """Try each field by itself, to say which one is wrong and what it may be."""
+    """Find the invalid field by parsing each one separately, and explain what it accepts."""
     from cronsim import CronSim, CronSimError
 
     for index, part in enumerate(parts):
@@ -190,11 +196,11 @@ def _error(rule: Cron, parts: list[str]) -> ScheduleError:
         try:
             CronSim(" ".join(alone), datetime(2020, 1, 1))  # noqa: DTZ001 - a local time has no zone
         except (CronSimError, ValueError, OverflowError, AssertionError):
-            message = f"cron {quoted(rule.expression)}: bad {_FIELDS[index]} {quoted(part)}"
+            message = f"cron {quoted(rule.expression)}: invalid {_FIELDS[index]} {quoted(part)}"
             return ScheduleError(message, hint=foreign_field(parts) or _wrapped(parts, index) or _hint(index))
     return ScheduleError(
-        f"cron {quoted(rule.expression)} never fires: no such day in month {quoted(parts[3])}",
-        hint="for the last day of a month write L as the day of month",
+        f"cron {quoted(rule.expression)} never fires: month {quoted(parts[3])} has no such day",
+        hint="for the last day of a month, write L as the day of month",
     )
 
 
@@ -203,15 +209,15 @@ def _hint(index: int) -> str:
 
 
 def _wrapped(parts: list[str], index: int) -> str | None:
-    """The hint for a range that wraps, such as `22-2` or `fri-mon`: the same as two ranges."""
-    found = _WRAPPING.fullmatch(parts[index])
-    if found is None or found[3]:
+    """Return the hint that splits a wrapping range such as `22-2` or `fri-mon` into two ranges."""
+    match = _WRAPPING.fullmatch(parts[index])
+    if match is None or match[3]:
         return None
     first, last = _FIRST_AND_LAST[index]
-    field = f"{found[1]}-{last},{first}-{found[2]}"
+    field = f"{match[1]}-{last},{first}-{match[2]}"
     expression = " ".join([*parts[:index], field, *parts[index + 1 :]])
     try:
         compiled(Cron(expression=expression))
     except ScheduleError:
         return None
-    return f'a range may not wrap: write cron: "{expression}"'
+    return f'a range cannot wrap: write cron: "{expression}"'

@@ -1,7 +1,7 @@
-"""Which steps of a cron expression do something else than "every so many"?
+"""Finds cron steps that do not give even spacing.
 
-Called by `manifests` for warnings. `*/70` in the minutes is minute 0 only, and `*/7` is every 7 minutes but for the
-last 4 of each hour. A range that begins elsewhere (`2-23/24`) and a list say what they mean, and are left alone.
+Called by `manifests` for warnings. `*/70` in the minutes matches minute 0 only, and `*/7` leaves 4 instead of 7 minutes
+at the end of each hour. Ranges that begin elsewhere (`2-23/24`) and lists are explicit, so they cause no warning.
 """
 
 import re
@@ -20,30 +20,30 @@ _FIELDS = (
     (0, 6, "weekday", "d"),
 )
 _DAY, _WEEKDAY = 2, 4
-_SHOWN = 8
+_LISTED = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OddStep:
-    """A step that goes beyond its field (`is_beyond`) or does not divide it, and what to write instead."""
+class SuspiciousStep:
+    """A step that exceeds its field (`is_beyond`) or does not divide it evenly, and what to write instead."""
 
     is_beyond: bool
     message: str
     hint: str
 
 
-def odd_steps(rule: Cron) -> list[OddStep]:
-    """The odd steps of the expression, by field.
+def find_suspicious_steps(rule: Cron) -> list[SuspiciousStep]:
+    """Return the suspicious steps of the expression, in the order of its fields.
 
     Raises:
-        ScheduleError: it is no cron expression.
+        ScheduleError: the expression is invalid.
     """
     cron.compiled(rule)
     parts = cron.fields(rule)
-    return [found for index in range(len(parts)) for found in _of_field(parts, index)]
+    return [step for index in range(len(parts)) for step in _steps_in_field(parts, index)]
 
 
-def _of_field(parts: list[str], index: int) -> Iterator[OddStep]:
+def _steps_in_field(parts: list[str], index: int) -> Iterator[SuspiciousStep]:
     low, high, _, _ = _FIELDS[index]
     terms = parts[index].split(",")
     for term in terms:
@@ -54,7 +54,7 @@ def _of_field(parts: list[str], index: int) -> Iterator[OddStep]:
         last = high if match[2] is None else int(match[2])
         step = int(match[3])
         if step > high - start and (match[2] is None or start == low):
-            yield _beyond(parts, index, term, start, step)
+            yield _beyond_field(parts, index, term, start, step)
         elif match[2] is None and len(terms) == 1 and _is_alone(parts, index):
             values = list(range(start, last + 1, step))
             rest = high - low + 1 - (values[-1] - start)
@@ -63,35 +63,35 @@ def _of_field(parts: list[str], index: int) -> Iterator[OddStep]:
 
 
 def _is_alone(parts: list[str], index: int) -> bool:
-    """Whether nothing else restricts the days: a step of days beside weekdays is no spacing."""
-    other = {_DAY: _WEEKDAY, _WEEKDAY: _DAY}.get(index)
-    return other is None or parts[other] == "*"
+    """Return whether no other field restricts the days; a step of days combined with weekdays is not about spacing."""
+    sibling = {_DAY: _WEEKDAY, _WEEKDAY: _DAY}.get(index)
+    return sibling is None or parts[sibling] == "*"
 
 
-def _beyond(parts: list[str], index: int, term: str, start: int, step: int) -> OddStep:
+def _beyond_field(parts: list[str], index: int, term: str, start: int, step: int) -> SuspiciousStep:
     _, high, unit, letter = _FIELDS[index]
-    field = [str(start) if one == term else one for one in parts[index].split(",")]
-    return OddStep(
+    field = [str(start) if part == term else part for part in parts[index].split(",")]
+    return SuspiciousStep(
         is_beyond=True,
-        message=f"{term} is {unit} {start} only: {start} + {step} is beyond the last {unit}, {high}",
-        hint=_instead(parts, index, ",".join(dict.fromkeys(field)), step, letter),
+        message=f"{term} matches {unit} {start} only: {start} + {step} is beyond the last {unit}, {high}",
+        hint=_hint(parts, index, ",".join(dict.fromkeys(field)), step, letter),
     )
 
 
-def _uneven(parts: list[str], index: int, values: list[int], step: int, rest: int) -> OddStep:
+def _uneven(parts: list[str], index: int, values: list[int], step: int, rest: int) -> SuspiciousStep:
     _, _, unit, letter = _FIELDS[index]
-    shown = ", ".join(map(str, values if len(values) <= _SHOWN else [*values[:3], "…", values[-1]]))
+    listed = ", ".join(map(str, values if len(values) <= _LISTED else [*values[:3], "…", values[-1]]))
     longest = " in the longest months" if index == _DAY else ""
-    return OddStep(
+    return SuspiciousStep(
         is_beyond=False,
-        message=f"{parts[index]} is uneven: {unit}s {shown}, then {values[0]} again after {rest}{longest}, not {step}",
-        hint=_instead(parts, index, ",".join(map(str, values)), step, letter),
+        message=f"{parts[index]} is uneven: {unit}s {listed}, then {values[0]} again after {rest}{longest}, not {step}",
+        hint=_hint(parts, index, ",".join(map(str, values)), step, letter),
     )
 
 
-def _instead(parts: list[str], index: int, field: str, step: int, letter: str) -> str:
+def _hint(parts: list[str], index: int, field: str, step: int, letter: str) -> str:
     written = " ".join([*parts[:index], field, *parts[index + 1 :]])
-    exact = f'write cron: "{written}" if that is meant'
+    exact = f'write cron: "{written}" if that is intended'
     finer = parts[: min(index, _DAY)]
     is_spacing = all(part.isdigit() for part in finer) and all(
         part == "*" for number, part in enumerate(parts) if number >= len(finer) and number != index

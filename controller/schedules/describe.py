@@ -1,7 +1,7 @@
-"""What does a schedule say, in one English line?
+"""Describes a schedule in one line of English.
 
-Called by the surfaces (`controller next`, lists, the API). It must not compute fire times, and never raises: what can't
-be understood is shown as it was written. Nobody should parse the text.
+Called by `queries` for lists, details and the API. It computes no fire times and never raises: an invalid rule is
+shown as it is written. The text is for people; programs should not parse it.
 """
 
 from datetime import timedelta
@@ -16,39 +16,40 @@ from controller.schedules.rrule import description
 
 _DAY = timedelta(days=1)
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
-_LONGEST = 400
+_MAX_LENGTH = 400
 _LISTED = 3
 
 
 def describe(schedule: Schedule) -> str:
-    """One line such as `at 02:30, Monday to Friday, Europe/Berlin` or `every 15 minutes`, of at most 400 characters.
+    """Return a line such as `at 02:30, Monday to Friday, Europe/Berlin` or `every 15 minutes`.
 
-    It says what the rule means, not how it is written. The zone is named where it matters: not for an absolute interval
-    that starts anywhere in the day, nor for times that all carry an offset. A jitter is named, and added to no time.
+    The line has at most 400 characters, before ` (suspended)`. It says what the rule means, not how it is written. It
+    names the time zone where that matters: not for an absolute interval without an anchor that divides a day, nor for
+    times that all have an offset. Jitter is mentioned, but not added to any time.
     """
     bounds = [moment for moment in (schedule.start, schedule.end) if moment is not None]
     try:
-        text, zoned = _rule(schedule)
+        text, names_zone = _describe_rule(schedule)
     except ScheduleError:
-        text, zoned = f"{_verbatim(schedule)}, {schedule.timezone}", True
-    if not zoned and any(moment.tzinfo is None for moment in bounds):
+        text, names_zone = f"{_verbatim(schedule)}, {schedule.timezone}", True
+    if not names_zone and any(moment.tzinfo is None for moment in bounds):
         text += f", {schedule.timezone}"
     if schedule.jitter > timedelta():
         text += f", up to {_length(schedule.jitter)} later"
     if schedule.start is not None:
-        text += f", from {english.moment(schedule.start)}"
+        text += f", from {english.format_moment(schedule.start)}"
     if schedule.end is not None:
-        text += f", until {english.moment(schedule.end)}"
+        text += f", until {english.format_moment(schedule.end)}"
     return _line(text) + (" (suspended)" if schedule.suspend else "")
 
 
-def _rule(schedule: Schedule) -> tuple[str, bool]:
-    """The words for the rule, and whether they name the zone."""
+def _describe_rule(schedule: Schedule) -> tuple[str, bool]:
+    """Return the description of the rule, and whether it names the time zone."""
     match schedule.rule:
         case Cron() as rule:
-            return f"{cron_description.in_words(rule)}, {schedule.timezone}", True
+            return f"{cron_description.describe_cron(rule)}, {schedule.timezone}", True
         case RRule() as rule:
-            return description.in_words(rule, schedule.timezone), True
+            return description.describe_rrule(rule, schedule.timezone), True
         case Interval() as rule if intervals.keeps_clock_time(rule):
             return _days(rule, schedule.timezone), True
         case Interval() as rule:
@@ -60,7 +61,7 @@ def _rule(schedule: Schedule) -> tuple[str, bool]:
 
 
 def _days(rule: Interval, timezone: str) -> str:
-    """Whole days, at the local clock time of the anchor; whole weeks, on its weekday."""
+    """Describe an interval of whole days at the clock time of the anchor, or of whole weeks on its weekday."""
     wall = to_wall(rule.anchor or DEFAULT_ANCHOR, zone(timezone))
     days = rule.every // _DAY
     on = ""
@@ -75,17 +76,17 @@ def _days(rule: Interval, timezone: str) -> str:
 
 
 def _absolute(rule: Interval, timezone: str) -> tuple[str, bool]:
-    """Absolute time: the anchor is named when it was declared, or when the phase is not that of the day."""
+    """Describe an absolute interval, with its anchor if that is declared or if the interval does not divide a day."""
     text = f"every {_each(_length(rule.every))}"
     if rule.anchor is None and not _DAY % rule.every:
         return text, False
     anchor = rule.anchor or DEFAULT_ANCHOR
     zoned = anchor.tzinfo is None
-    return f"{text}{f', {timezone}' if zoned else ''}, counted from {english.moment(anchor)}", zoned
+    return f"{text}{f', {timezone}' if zoned else ''}, counted from {english.format_moment(anchor)}", zoned
 
 
 def _length(every: timedelta) -> str:
-    """`15 minutes`, `1 hour`, `36 hours`, `1 hour 30 minutes`: days only when nothing else is left."""
+    """Return `15 minutes`, `36 hours` or `1 hour 30 minutes`; days are used for whole days only."""
     seconds = every.total_seconds()
     if seconds % 1:
         return f"{seconds} seconds"
@@ -99,7 +100,7 @@ def _length(every: timedelta) -> str:
 
 
 def _each(length: str) -> str:
-    """As it is said after `every`: `hour`, but `1 hour 30 minutes`."""
+    """Return the length as it reads after `every`: `hour`, but `1 hour 30 minutes`."""
     return length.removeprefix("1 ") if length.count(" ") == 1 else length
 
 
@@ -116,6 +117,6 @@ def _verbatim(schedule: Schedule) -> str:
 
 
 def _line(text: str) -> str:
-    """Without line breaks and anything else that a terminal would act upon, and not too long."""
-    shown = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
+    """Replace line breaks and control characters by spaces, and cut the text to 400 characters."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return line if len(line) <= _MAX_LENGTH else f"{line[: _MAX_LENGTH - 1]}…"

@@ -1,9 +1,9 @@
-"""When, in UTC, does a clock on the wall of some zone show a given time?
+"""Converts naive local times of a time zone to UTC instants, following the DST policy of a schedule.
 
-Called by `fire_time_search` and `ruleset`. The rules of a schedule yield naive local times in ascending order; here
-they become aware UTC instants by the DST policy, ordered and de-duplicated *as instants*: two local times of one zone
-compare by their wall clock in Python (PEP 495), which is how an hour gets lost every autumn. It knows nothing of
-rules.
+Called by `fire_time_search` and `ruleset`. The rules of a schedule yield naive local times in ascending order. This
+module, which does not depend on the kind of rule, turns them into aware UTC instants, and sorts and de-duplicates them
+*as instants*: Python compares two aware times of the same zone by their wall clock (PEP 495), and code that relies on
+that loses an hour every autumn.
 """
 
 import heapq
@@ -14,25 +14,25 @@ from zoneinfo import ZoneInfo
 from controller.model.schedules import Dst, Gap, Repeat
 
 REAL_TIME = Dst(gap=Gap.SKIP, repeat=Repeat.BOTH)
-"""What rules that run through the hours follow: each local time as often as the clock shows it."""
+"""The policy of rules that follow real time: they fire as often as the clock shows a matching local time."""
 
 EARLIEST = datetime(1, 1, 5, tzinfo=UTC)
 LATEST = datetime(9989, 12, 31, tzinfo=UTC)
-"""No fire time is looked for outside of these; they leave room for offsets and for a step of any rule."""
+"""Fire times are searched for between these bounds, which leave room for offsets and for one step of any rule."""
 
-_FRUITLESS = timedelta(days=366 * 60)
-"""A rule whose local times are all skipped for this long (by `gap: skip`, say) ends."""
+_MAX_SEARCH = timedelta(days=366 * 60)
+"""A rule ends when all its local times are skipped for this long, for example by `gap: skip`."""
 
 
 def to_wall(moment: datetime, zone: ZoneInfo) -> datetime:
-    """The naive local time of `moment` in `zone`; a naive one is that already."""
+    """Return the naive local time of `moment` in `zone`; a naive `moment` is taken as local already."""
     if moment.tzinfo is None:
         return moment.replace(fold=0)
     return _clamped(moment).astimezone(zone).replace(tzinfo=None, fold=0)
 
 
 def instants_of(wall: datetime, zone: ZoneInfo, dst: Dst) -> tuple[datetime, ...]:
-    """The instants, ascending, at which the naive local time `wall` counts as reached: none, one or two."""
+    """Return the instants at which a schedule fires for the naive local time `wall`: none, one or two, ascending."""
     local = _clamped(wall.replace(tzinfo=UTC)).replace(tzinfo=zone)
     first = local.astimezone(UTC)
     second = local.replace(fold=1).astimezone(UTC)
@@ -40,78 +40,78 @@ def instants_of(wall: datetime, zone: ZoneInfo, dst: Dst) -> tuple[datetime, ...
         return (first,)
     if first < second:
         return {Repeat.FIRST: (first,), Repeat.SECOND: (second,), Repeat.BOTH: (first, second)}[dst.repeat]
-    # In a gap `fold=0` reads the wall clock by the offset before it: later by the length of the gap.
+    # Inside a gap, `fold=0` uses the offset before the change, so `first` is later by the length of the gap.
     if dst.gap is Gap.NEXT_VALID:
-        return (_change(second, first, zone),)
+        return (_transition_between(second, first, zone),)
     return (first,) if dst.gap is Gap.SHIFT else ()
 
 
 def to_instant(moment: datetime, zone: ZoneInfo, dst: Dst, *, latest: bool = False) -> datetime:
-    """One instant for a bound or an anchor: the first that the policy gives, or the `latest`.
+    """Return the single instant of a bound or an anchor: the first one under the policy, or with `latest` the last.
 
-    A bound has to be somewhere: under `gap: skip` it is the first instant after the gap.
+    A bound needs an instant even inside a gap: under `gap: skip` it is the first instant after the gap.
     """
     if moment.tzinfo is not None:
         return _clamped(moment).astimezone(UTC)
-    found = instants_of(moment, zone, dst) or instants_of(moment, zone, Dst())
-    return found[-1 if latest else 0]
+    instants = instants_of(moment, zone, dst) or instants_of(moment, zone, Dst())
+    return instants[-1 if latest else 0]
 
 
-def first_wall(after: datetime, zone: ZoneInfo, dst: Dst) -> datetime:
-    """A naive local time; every local time whose instant lies after the instant `after` is greater than it."""
+def first_wall_time(after: datetime, zone: ZoneInfo, dst: Dst) -> datetime:
+    """Return a naive local time that is smaller than every local time whose instant is later than `after`."""
     local = after.astimezone(zone)
     wall = local.replace(tzinfo=None, fold=0)
     offset = local.utcoffset() or timedelta()
     if local.fold == 0:
         repeated = offset - (local.replace(fold=1).utcoffset() or timedelta())
-        if repeated > timedelta():  # earlier local times come a second time, after `after`
+        if repeated > timedelta():  # earlier local times occur again after `after`
             return wall - repeated - timedelta(microseconds=1)
     if dst.gap is Gap.SHIFT:
         gap = offset - _offset(after - timedelta(hours=24), zone)
-        if gap > timedelta() and _offset(after - gap, zone) < offset:  # some may have been shifted past `after`
+        if gap > timedelta() and _offset(after - gap, zone) < offset:  # some may be shifted past `after`
             return wall - 2 * gap - timedelta(microseconds=1)
     return wall
 
 
 def resolve(walls: Iterable[datetime], zone: ZoneInfo, dst: Dst, after: datetime) -> Iterator[datetime]:
-    """The instants of ascending local times: aware, UTC, strictly ascending and strictly after `after`.
+    """Yield the instants of the ascending local times `walls`: aware, UTC, strictly ascending, strictly after `after`.
 
-    It reads no more of `walls` than it must, and ends when they end or are fruitless for 60 years.
+    Reads `walls` lazily. Ends when `walls` ends, or when it yields no instant for 60 years.
     """
-    waiting: list[datetime] = []
+    pending: list[datetime] = []
     last = after
-    patience: datetime | None = None
+    give_up_at: datetime | None = None
     for wall in walls:
-        if wall > (patience := patience or _patience(wall)):
+        if wall > (give_up_at := give_up_at or _search_limit(wall)):
             break
-        earliest, latest = _both(wall, zone)
-        if earliest == latest and not waiting:  # the plain case: one clock reading, one instant
+        earliest, latest = _both_readings(wall, zone)
+        if earliest == latest and not pending:  # the common case: one local time, one instant
             if earliest > last:
                 last = earliest
-                patience = _patience(last)
+                give_up_at = _search_limit(last)
                 yield last
             continue
         for instant in instants_of(wall, zone, dst):
-            heapq.heappush(waiting, instant)
-        # No later local time gives an instant before this, whatever the policy.
-        settled = earliest if earliest <= latest else _change(latest, earliest, zone)
-        while waiting and waiting[0] <= settled:
-            instant = heapq.heappop(waiting)
+            heapq.heappush(pending, instant)
+        # Under any policy, later local times give no instant before this one.
+        settled = earliest if earliest <= latest else _transition_between(latest, earliest, zone)
+        while pending and pending[0] <= settled:
+            instant = heapq.heappop(pending)
             if instant > last:
                 last = instant
-                patience = _patience(last)
+                give_up_at = _search_limit(last)
                 yield last
-    for instant in sorted(set(waiting)):
+    for instant in sorted(set(pending)):
         if instant > last:
             yield instant
 
 
-def _patience(after: datetime) -> datetime:
-    return min(after.replace(tzinfo=None), LATEST.replace(tzinfo=None) - _FRUITLESS) + _FRUITLESS
+def _search_limit(after: datetime) -> datetime:
+    return min(after.replace(tzinfo=None), LATEST.replace(tzinfo=None) - _MAX_SEARCH) + _MAX_SEARCH
 
 
-def _both(wall: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """What `wall` is in UTC by the offset before a clock change, and by the one after it."""
+def _both_readings(wall: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """Return `wall` in UTC by the offset before a clock change and by the offset after it."""
     if zone.key == "UTC":
         instant = wall.replace(tzinfo=UTC)
         return instant, instant
@@ -119,8 +119,8 @@ def _both(wall: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
     return local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
 
 
-def _change(before: datetime, since: datetime, zone: ZoneInfo) -> datetime:
-    """The instant at which the offset of `zone` changes, after `before` and not after `since`."""
+def _transition_between(before: datetime, since: datetime, zone: ZoneInfo) -> datetime:
+    """Return the instant in (before, since] at which the offset of `zone` changes."""
     old = _offset(before, zone)
     low, high = 0, -((before - since) // timedelta(seconds=1))
     while high - low > 1:
@@ -137,7 +137,7 @@ def _offset(instant: datetime, zone: ZoneInfo) -> timedelta:
 
 
 def is_in_calendar(moment: datetime) -> bool:
-    """Whether a naive or aware time is one at which anything can fire; bounds beyond are those of the calendar."""
+    """Return whether a naive or aware time is within `EARLIEST` and `LATEST`; other bounds are clamped to these."""
     return EARLIEST.replace(tzinfo=None) <= moment.replace(tzinfo=None) <= LATEST.replace(tzinfo=None)
 
 

@@ -1,8 +1,8 @@
-"""Which fire times of a deployment came due in a stretch of time?
+"""Finds the fire times of a deployment that came due in a time range.
 
-Called by `runs` whenever a deployment may be due: also after a pause, a restart or a late wake-up; and for a range that
-somebody asks for. It must not decide what to do about them (that is the catch-up policy's), and stays fast when a 1 s
-interval has been missed for a year.
+Called by `runs` whenever a deployment may be due, including after a pause, a restart or a late wake-up, and for the
+range of a backfill. The catch-up policy decides what happens to the due times, not this module. It stays fast even if
+a one-second interval has been missed for a year.
 """
 
 from collections.abc import Sequence
@@ -16,17 +16,18 @@ from controller.schedules.fire_time_search import fire_times, window
 from controller.schedules.parsing import zone
 from controller.schedules.precedence import by_precedence
 
-_COUNTED = 100_000
-"""Fire times of one deployment that are counted one by one."""
+_MAX_COUNTED = 100_000
+"""At most this many fire times of one deployment are counted one by one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueTimes:
-    """What came due: the last fire times, oldest first, each with the schedule it belongs to.
+    """The latest fire times in a range, oldest first, each with its schedule.
 
-    `dropped` is how many earlier ones were left out. It is exact for an absolute interval, and for anything else up to
-    100,000 fire times; past these it is a lower bound. Where a schedule coincides with an absolute interval that came
-    due more than 10,000 times, a coincidence counts twice. `first` is the very first one that came due.
+    `dropped` is the number of earlier fire times that were left out. It is exact for absolute intervals, and for other
+    rules up to 100,000 fire times; above that it is a lower bound. If another schedule coincides with an absolute
+    interval that came due more than 10,000 times, each coincidence is counted twice. `first` is the earliest fire time
+    in the range.
     """
 
     times: tuple[tuple[datetime, Schedule], ...]
@@ -35,49 +36,49 @@ class DueTimes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
-    """One schedule's share: its last times, and how many came due before these."""
+class _SchedulePart:
+    """The share of one schedule: its latest fire times, and how many came due before them."""
 
     first: datetime
     times: list[datetime]
     before: int
 
 
-def due(schedules: Sequence[Schedule], after: datetime, until: datetime, limit: int) -> DueTimes:
-    """The last `limit` fire times in (after, until] of all schedules together, both bounds aware.
+def find_due(schedules: Sequence[Schedule], after: datetime, until: datetime, limit: int) -> DueTimes:
+    """Return the last `limit` fire times in (after, until] of all schedules together; both bounds are aware.
 
-    Suspended schedules are left out. Where several fire at one instant there is one entry, of the one that
-    `precedence` puts first.
+    Suspended schedules are left out. If several schedules fire at the same instant, there is one entry, for the
+    schedule that takes precedence (see `precedence`).
 
     Raises:
-        ScheduleError: a schedule can't be understood.
+        ScheduleError: a schedule is invalid.
     """
     active = by_precedence(schedule for schedule in schedules if not schedule.suspend)
     owners: dict[datetime, Schedule] = {}
     before = 0
     firsts = []
     for schedule in active:
-        part = _part(schedule, after, until, limit, _COUNTED // len(active))
+        part = _due_part(schedule, after, until, limit, _MAX_COUNTED // len(active))
         if part is not None:
             firsts.append(part.first)
             before += part.before
             for instant in part.times:
                 owners.setdefault(instant, schedule)
     ordered = sorted(owners)
-    kept = ordered[max(0, len(ordered) - limit) :]
-    times = tuple((instant, owners[instant]) for instant in kept)
-    return DueTimes(times=times, dropped=before + len(ordered) - len(kept), first=min(firsts, default=None))
+    latest = ordered[max(0, len(ordered) - limit) :]
+    times = tuple((instant, owners[instant]) for instant in latest)
+    return DueTimes(times=times, dropped=before + len(ordered) - len(latest), first=min(firsts, default=None))
 
 
-def due_if_few(
+def find_due_up_to(
     schedules: Sequence[Schedule], after: datetime, until: datetime, most: int
 ) -> list[tuple[datetime, Schedule]] | None:
-    """All fire times in (after, until], oldest first, as `due` has them; None if they are more than `most`.
+    """Return all fire times in (after, until], oldest first; None if there are more than `most`.
 
-    Looks at no more than `most` of each schedule and one, however long the stretch is.
+    Entries are as for `find_due`. At most `most` + 1 fire times of each schedule are computed, however long the range.
 
     Raises:
-        ScheduleError: a schedule can't be understood.
+        ScheduleError: a schedule is invalid.
     """
     owners: dict[datetime, Schedule] = {}
     for schedule in by_precedence(schedules):
@@ -89,39 +90,39 @@ def due_if_few(
     return sorted(owners.items())
 
 
-def _part(schedule: Schedule, after: datetime, until: datetime, limit: int, share: int) -> _Part | None:
+def _due_part(schedule: Schedule, after: datetime, until: datetime, limit: int, share: int) -> _SchedulePart | None:
     first = next(fire_times(schedule, after), None)
     if first is None or first > until:
         return None
     rule = schedule.rule
     if isinstance(rule, Interval) and not intervals.keeps_clock_time(rule):
-        return _arithmetic(schedule, rule, after, until, max(limit, min(share, 10_000)))
+        return _absolute_part(schedule, rule, after, until, max(limit, min(share, 10_000)))
     times = _between(schedule, after, until, share + 1)
     if len(times) <= share:
-        return _Part(first=first, times=times, before=0)
-    times += _last(schedule, times[-1], until, limit)
-    kept = times[max(0, len(times) - limit) :]
-    return _Part(first=first, times=kept, before=len(times) - len(kept))
+        return _SchedulePart(first=first, times=times, before=0)
+    times += _last_times(schedule, times[-1], until, limit)
+    latest = times[max(0, len(times) - limit) :]
+    return _SchedulePart(first=first, times=latest, before=len(times) - len(latest))
 
 
-def _arithmetic(schedule: Schedule, rule: Interval, after: datetime, until: datetime, keep: int) -> _Part:
+def _absolute_part(schedule: Schedule, rule: Interval, after: datetime, until: datetime, keep: int) -> _SchedulePart:
     low, high = window(schedule, after)
     high = min(high, until)
     total = intervals.count(rule, zone(schedule.timezone), schedule.dst, low, high)
-    # The last `keep` of them start after the one that is `keep` intervals before the first past the end.
+    # Going back `keep` intervals from the end leaves exactly the last `keep` fire times, or all of them.
     times = _between(schedule, max(low, high - keep * rule.every), high, keep)
     first = next(fire_times(schedule, after))
-    return _Part(first=first, times=times, before=total - len(times))
+    return _SchedulePart(first=first, times=times, before=total - len(times))
 
 
 def _between(schedule: Schedule, after: datetime, until: datetime, most: int) -> list[datetime]:
     return list(islice(takewhile(lambda instant: instant <= until, fire_times(schedule, after)), most))
 
 
-def _last(schedule: Schedule, after: datetime, until: datetime, limit: int) -> list[datetime]:
-    """The last `limit` times in (after, until], where there are too many to walk through.
+def _last_times(schedule: Schedule, after: datetime, until: datetime, limit: int) -> list[datetime]:
+    """Return the last `limit` fire times in (after, until] of a range with too many to enumerate.
 
-    It looks back twice as far each time, and half-way between when that was too far.
+    Doubles the distance from the end until it holds `limit` fire times, and bisects if it then holds too many.
     """
     most = max(10_000, 10 * limit)
     too_late, too_early = until, None

@@ -1,7 +1,7 @@
-"""How long is `1h30m`? Text and numbers of a repository become a length of time.
+"""Parses durations such as `1h30m`, `PT15M` or `90`.
 
-Called by `manifests` for every typed duration (interval, timeout, window, delay). It must not know what a duration
-is for, and accepts no length that depends on a calendar (months, years).
+Called by `manifests` for every duration in a document (interval, timeout, window, delay), whatever it is used for.
+Months and years are not accepted, because their length depends on the calendar.
 """
 
 import math
@@ -10,13 +10,13 @@ from datetime import timedelta
 
 from controller.errors import ScheduleError
 from controller.schedules.messages import quoted
-from controller.schedules.natural_language import spoken_length
+from controller.schedules.natural_language import parse_natural_duration
 
 LONGEST = timedelta(days=3653)
 """Ten years."""
 
 _HINT = "write seconds as a number, or 90s, 15m, 1h30m, 2d, 1w, PT15M or 01:30:00"
-_LONGEST_TEXT = 64
+_MAX_TEXT = 64
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _SECONDS = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
 _UNITS = re.compile(
@@ -34,21 +34,21 @@ _FACTORS = (604_800, 86_400, 3_600, 60, 1)
 
 
 def parse_duration(value: str | int | float) -> timedelta:
-    """The length of time that `value` says, more than nothing and at most ten years.
+    """Parse a duration of more than zero and at most ten years.
 
     Args:
-        value: seconds as a number or a numeric string; units in falling order (`1h30m`); an ISO 8601 duration of
-            weeks, days, hours, minutes and seconds; or a clock reading `HH:MM:SS`.
+        value: seconds as a number or a numeric string; units in descending order (`1h30m`); an ISO 8601 duration of
+            weeks, days, hours, minutes and seconds; or `HH:MM:SS`.
 
     Raises:
-        ScheduleError: it is none of these, not positive, not finite, or longer than ten years.
+        ScheduleError: the value has none of these forms, or is not positive, not finite, or longer than ten years.
     """
     seconds = _seconds(value)
     if not math.isfinite(seconds) or not 0 < seconds <= LONGEST.total_seconds():
         raise ScheduleError(f"duration {quoted(value)} must be more than 0 and at most ten years", hint=_HINT)
     length = timedelta(seconds=seconds)
     if not length:
-        raise ScheduleError(f"duration {quoted(value)} is below one microsecond", hint=_HINT)
+        raise ScheduleError(f"duration {quoted(value)} is shorter than one microsecond", hint=_HINT)
     return length
 
 
@@ -58,15 +58,15 @@ def _seconds(value: str | int | float) -> float:
     if not isinstance(value, str):
         return float(value) if abs(value) < 1e15 else math.inf
     text = value.strip()
-    if len(text) <= _LONGEST_TEXT:
+    if len(text) <= _MAX_TEXT:
         if _SECONDS.fullmatch(text):
             return float(text)
         for pattern in (_UNITS, _ISO, _CLOCK):
-            found = pattern.fullmatch(text)
-            if found and any(found.groups()):
+            match = pattern.fullmatch(text)
+            if match and any(match.groups()):
                 return math.fsum(
                     float((part or "0").replace(",", ".")) * factor
-                    for part, factor in zip(found.groups(), _FACTORS, strict=True)
+                    for part, factor in zip(match.groups(), _FACTORS, strict=True)
                 )
-    named = spoken_length(text) if len(text) <= _LONGEST_TEXT else None
-    raise ScheduleError(f"{quoted(value)} is not a duration", hint=f"write {named}" if named else _HINT)
+    suggestion = parse_natural_duration(text) if len(text) <= _MAX_TEXT else None
+    raise ScheduleError(f"{quoted(value)} is not a duration", hint=f"write {suggestion}" if suggestion else _HINT)

@@ -1,7 +1,7 @@
-"""How does English name some numbers of a calendar: clock times, days, months?
+"""Builds English phrases for clock times, days and months.
 
-Called by `cron_description`, `description` and `describe`. It gets numbers that are right already, and knows no
-schedule.
+Called by `cron_description`, `description` and `describe`. The arguments must be valid already; this module does not
+know about schedules.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -18,15 +18,15 @@ _FEW = 4
 _LISTED = 12
 
 
-def listed(items: Sequence[str], most: int = _LISTED) -> str:
-    """`a`, `a and b`, `a, b and c`, or `a, b and 7 more`."""
+def join_list(items: Sequence[str], most: int = _LISTED) -> str:
+    """Return `a`, `a and b`, `a, b and c`, or `a, b and 7 more` if there are more than `most` items."""
     if len(items) > most:
         items = [*items[: most - 1], f"{len(items) - most + 1} more"]
     return " and ".join(part for part in (", ".join(items[:-1]), *items[-1:]) if part)
 
 
 def ordinal(number: int) -> str:
-    """`1st`, `22nd`; counted from the end `last`, `second to last`, `3rd to last`."""
+    """Return `1st` or `22nd`; for negative numbers `last`, `second to last` or `3rd to last`."""
     if number < 0:
         return _NTH.get(number) or f"{ordinal(-number)} to last"
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
@@ -34,12 +34,12 @@ def ordinal(number: int) -> str:
 
 
 def nth(number: int) -> str:
-    """`second`, `last`, `20th`."""
+    """Return `second`, `last` or `20th`."""
     return _NTH.get(number) or ordinal(number)
 
 
 def spans(numbers: Iterable[int], name: Callable[[int], str] = str) -> list[str]:
-    """Each number by its name; three or more in a row as `Monday to Friday`."""
+    """Name each number; three or more consecutive ones become a range such as `Monday to Friday`."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and runs[-1][-1] == number - 1:
@@ -54,17 +54,20 @@ def spans(numbers: Iterable[int], name: Callable[[int], str] = str) -> list[str]
 
 
 def on_weekdays(days: Collection[tuple[int, int]], of: str) -> str:
-    """`Monday to Friday`, `on Monday and Friday`, `on the last Friday of the month` (`of` says of what)."""
+    """Return `Monday to Friday`, `on Monday and Friday` or `on the last Friday of the month`.
+
+    `of` is the period, such as `of the month`.
+    """
     plain = spans(_from_a_gap([day for day, n in days if not n]), lambda day: WEEKDAYS[day])
     numbered = [f"{nth(n)} {WEEKDAYS[day]}" for n, day in sorted((n, day) for day, n in days if n > 0)]
     numbered += [f"{nth(n)} {WEEKDAYS[day]}" for n, day in sorted((n, day) for day, n in days if n < 0)]
     if not numbered and len(plain) == 1 and " to " in plain[0]:
         return plain[0]
-    return f"on {listed([*plain, *([f'the {listed(numbered)} {of}'] if numbered else [])])}"
+    return f"on {join_list([*plain, *([f'the {join_list(numbered)} {of}'] if numbered else [])])}"
 
 
 def _from_a_gap(days: Collection[int]) -> list[int]:
-    """Ascending from Monday; the days before it are negative when they begin a longer run that goes on on Monday."""
+    """Sort the days from Monday; days at the end of the week become negative if a longer range continues on Monday."""
     before = next((back for back in range(7) if (6 - back) not in days), 7)
     beyond = next((day for day in range(7) if day not in days), 7)
     wraps = 0 < before < 7 and beyond and before + beyond > 2
@@ -72,22 +75,22 @@ def _from_a_gap(days: Collection[int]) -> list[int]:
 
 
 def on_days(days: Sequence[int], of: str) -> str:
-    """`on the 1st and 15th of the month`, `on the last day of the month` (`of` says of what)."""
+    """Return `on the 1st and 15th of the month` or `on the last day of the month`; `of` is the period."""
     forward, backward = [day for day in days if day > 0], [day for day in days if day < 0]
     step = progression(forward) if len(forward) > _FEW else None
     if step and step > 1 and not backward:
         return f"on every {nth(step)} day from the {ordinal(forward[0])} to the {ordinal(forward[-1])} {of}"
     parts = [*spans(forward, ordinal), *(ordinal(day) for day in backward)]
-    return f"on the {listed(parts)}{' day' if backward else ''} {of}"
+    return f"on the {join_list(parts)}{' day' if backward else ''} {of}"
 
 
 def of_months(months: Sequence[int]) -> str:
-    """`of the month`, `of January and July`: what some day is one of."""
+    """Return the period that days are counted in, such as `of the month` or `of January and July`."""
     return f"of {month_names(months)}" if 0 < len(months) < 12 else "of the month"
 
 
 def in_months(months: Sequence[int]) -> str:
-    """` in January and July`, ` from June to August`, with the blank before it; nothing for the whole year."""
+    """Return ` in January and July` or ` from June to August`, with the leading space; empty for the whole year."""
     if not 0 < len(months) < 12:
         return ""
     names = spans(months, lambda month: MONTHS[month - 1])
@@ -95,39 +98,39 @@ def in_months(months: Sequence[int]) -> str:
 
 
 def month_names(months: Sequence[int]) -> str:
-    """`January, April and July`."""
-    return listed([MONTHS[month - 1] for month in months])
+    """Return a list such as `January, April and July`."""
+    return join_list([MONTHS[month - 1] for month in months])
 
 
 def once_at(moments: Sequence[datetime], most: int) -> str:
-    """`once at 2026-01-31 09:00`, `once each at …`; each with its offset when it has one."""
+    """Return `once at 2026-01-31 09:00` or `once each at …`; aware times include their offset."""
     if not moments:
         return "at no time"
-    return f"once{' each' if len(moments) > 1 else ''} at {listed([moment(at) for at in moments], most)}"
+    return f"once{' each' if len(moments) > 1 else ''} at {join_list([format_moment(at) for at in moments], most)}"
 
 
 def clock_times(hours: Sequence[int], minutes: Sequence[int], seconds: Sequence[int] = (0,)) -> str:
-    """`at 02:30`, `every 15 minutes from 09:00 to 17:45`, `every 2 hours`: the times of a day."""
+    """Return the times of a day, such as `at 02:30`, `every 2 hours` or `every 15 minutes from 09:00 to 17:45`."""
     count = len(hours) * len(minutes) * len(seconds)
     text = None if count <= _FEW else _pattern(hours, minutes)
     if text is None and count <= _LISTED:
-        return f"at {listed([_clock(*parts) for parts in product(hours, minutes, seconds)])}"
-    text = text or f"{_minutes(minutes)} of {counted('hour', hours)}"
-    return text if tuple(seconds) == (0,) else f"{text} at {counted('second', seconds)}"
+        return f"at {join_list([_clock(*parts) for parts in product(hours, minutes, seconds)])}"
+    text = text or f"{_minutes(minutes)} of {numbered('hour', hours)}"
+    return text if tuple(seconds) == (0,) else f"{text} at {numbered('second', seconds)}"
 
 
 def every_day(times: str, months: str) -> str:
-    """These times of each day of these months (` in January`, or nothing), with `every day` where it is needed."""
+    """Combine times and months (` in January`, or empty), with `every day` in front of plain clock times."""
     return f"every day{months} {times}" if times[:3] == "at " and times[3:4].isdigit() else times + months
 
 
-def counted(unit: str, numbers: Sequence[int]) -> str:
-    """`minute 5`, `hours 9 to 17`."""
-    return f"{unit}{'s' if len(numbers) > 1 else ''} {listed(spans(numbers))}"
+def numbered(unit: str, numbers: Sequence[int]) -> str:
+    """Return `minute 5` or `hours 9 to 17`."""
+    return f"{unit}{'s' if len(numbers) > 1 else ''} {join_list(spans(numbers))}"
 
 
 def _pattern(hours: Sequence[int], minutes: Sequence[int]) -> str | None:
-    """What comes evenly in some stretch of the day, in words."""
+    """Describe times that are evenly spaced over a part of the day; None if they are not."""
     if len(hours) == 24:
         return _every_hour(minutes)
     hour_step, minute_step = progression(hours), progression(minutes)
@@ -150,17 +153,17 @@ def _every_hour(minutes: Sequence[int]) -> str:
 
 
 def _minutes(minutes: Sequence[int]) -> str:
-    """`at minutes 5 and 20`, `every 15 minutes`, `every 7 minutes from minute 0 to 56`: of the hours said next."""
+    """Return `at minutes 5 and 20`, `every 15 minutes` or `every 7 minutes from minute 0 to 56`."""
     step = progression(minutes)
     if step and _fill_an_hour(minutes):
         return _every_minutes(step)
     if step and step > 1 and len(minutes) > _FEW:
         return f"{_every_minutes(step)} from minute {minutes[0]} to {minutes[-1]}"
-    return f"at {counted('minute', minutes)}"
+    return f"at {numbered('minute', minutes)}"
 
 
 def _fill_an_hour(minutes: Sequence[int]) -> bool:
-    """Whether they come evenly from hour to hour."""
+    """Return whether the spacing stays even across the hour boundary."""
     return (progression(minutes) or 0) * len(minutes) == 60
 
 
@@ -169,7 +172,7 @@ def _every_minutes(step: int) -> str:
 
 
 def progression(numbers: Sequence[int]) -> int | None:
-    """The distance between any two neighbours, if it is the same and there are two or more numbers."""
+    """Return the constant difference between consecutive numbers; None if it varies or there are fewer than two."""
     steps = {later - earlier for earlier, later in pairwise(numbers)}
     return steps.pop() if len(steps) == 1 else None
 
@@ -178,6 +181,6 @@ def _clock(hour: int, minute: int, second: int = 0) -> str:
     return f"{hour:02}:{minute:02}" + (f":{second:02}" if second else "")
 
 
-def moment(at: datetime) -> str:
-    """`2026-01-31 09:00`, with its offset when it has one."""
+def format_moment(at: datetime) -> str:
+    """Return `2026-01-31 09:00`, with its offset if the time is aware."""
     return at.isoformat(" ", "seconds" if at.second else "minutes").replace("+00:00", " UTC")

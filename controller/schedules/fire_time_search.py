@@ -1,8 +1,8 @@
-"""When does a schedule fire?
+"""Computes the fire times of schedules.
 
-Called by `scheduler`, `queries` and `manifests` through the package. Each answer is computed on demand from the
-rule and the instants it is asked about: nothing is stored, nothing depends on when a schedule was applied. It must
-not look at the clock. It knows each kind of rule, and no rule's insides.
+Called by `scheduler`, `queries` and `manifests` through the package. Fire times are computed on demand from the rule
+and the bounds of the caller: nothing is stored, and nothing depends on when a schedule was applied. This module must
+not read the clock. It dispatches on the kind of rule and leaves the details to the module of each kind.
 """
 
 import heapq
@@ -18,7 +18,7 @@ from controller.schedules.dst import (
     EARLIEST,
     LATEST,
     REAL_TIME,
-    first_wall,
+    first_wall_time,
     instants_of,
     is_in_calendar,
     resolve,
@@ -32,56 +32,58 @@ _TICK = timedelta(microseconds=1)
 
 
 def fire_times(schedule: Schedule, after: datetime) -> Iterator[datetime]:
-    """All fire times of `schedule`, lazily: aware, UTC, strictly ascending and strictly after the aware `after`.
+    """Iterate lazily over the fire times of `schedule` strictly after the aware `after`, as ascending aware UTC times.
 
-    `start` and `end` are honoured, `suspend` is not. It ends where the calendar ends: at `end`, with the rule, or
-    when nothing is found within bounds (50 to 60 years, and 20,000 steps of a recurrence rule). One step costs
-    some ten microseconds; the worst rules end after some ten milliseconds.
+    `start` and `end` are applied, `suspend` is not. The iterator ends at `end`, when the rule ends, or when nothing is
+    found within the search limits (50 to 60 years, and 20,000 steps of a recurrence rule). One step takes about ten
+    microseconds; the slowest rules end after about ten milliseconds.
 
     Raises:
-        ScheduleError: the schedule can't be understood; raised by the call, not by the iterator.
+        ScheduleError: the schedule is invalid; raised by the call, not by the iterator.
         ValueError: `after` is naive.
     """
     low, high = window(schedule, after)
-    found = _instants(schedule, low) if low < LATEST else iter(())
-    return takewhile(lambda instant: instant <= high, found) if schedule.end else found
+    instants = _instants(schedule, low) if low < LATEST else iter(())
+    return takewhile(lambda instant: instant <= high, instants) if schedule.end else instants
 
 
 def next_fire_times(schedules: Sequence[Schedule], after: datetime, n: int) -> list[tuple[datetime, Schedule]]:
-    """The next `n` fire times of several schedules after the aware `after`, fewer when they end.
+    """Return the next `n` fire times of several schedules after the aware `after`; fewer if the schedules end.
 
-    Suspended schedules are left out. Where several fire at one instant there is one entry, of the one that
-    `precedence` puts first.
+    Suspended schedules are left out. If several schedules fire at the same instant, there is one entry, for the
+    schedule that takes precedence (see `precedence`).
 
     Raises:
-        ScheduleError: a schedule can't be understood.
+        ScheduleError: a schedule is invalid.
     """
     active = by_precedence(schedule for schedule in schedules if not schedule.suspend)
-    found: list[tuple[datetime, Schedule]] = []
+    entries: list[tuple[datetime, Schedule]] = []
     if n <= 0:
-        return found
+        return entries
     for instant, index in heapq.merge(*(_tagged(schedule, after, i) for i, schedule in enumerate(active))):
-        if not found or found[-1][0] != instant:
-            found.append((instant, active[index]))
-            if len(found) >= n:
+        if not entries or entries[-1][0] != instant:
+            entries.append((instant, active[index]))
+            if len(entries) >= n:
                 break
-    return found
+    return entries
 
 
-def check(schedule: Schedule, after: datetime) -> bool:
-    """Whether it fires after the aware `after`; refuse a schedule that can't be understood or never fires.
+def check_schedule(schedule: Schedule, after: datetime) -> bool:
+    """Return whether the schedule fires after the aware `after`.
 
-    One that has ended (`at`, `end`, UNTIL or COUNT in the past) is fine: a file must not become invalid because
-    time goes by.
+    A schedule that has ended (`at`, `end`, UNTIL or COUNT in the past) returns False: a document must not become
+    invalid as time passes.
 
     Raises:
-        ScheduleError: what is wrong, with a hint what to do.
+        ScheduleError: the schedule is invalid or can never fire; the hint says what to change.
     """
     if next(fire_times(schedule, after), None) is not None:
         return True
     rule = schedule.rule
     begin = EARLIEST
-    if schedule.start is None and isinstance(rule, Cron | Interval):  # these have no beginning: look on from here
+    if schedule.start is None and isinstance(
+        rule, Cron | Interval
+    ):  # these have no beginning, so search forward from `after`
         begin = after
     bounded = replace(schedule, end=None) if begin is after else schedule
     if next(fire_times(bounded, begin), None) is None:
@@ -91,15 +93,15 @@ def check(schedule: Schedule, after: datetime) -> bool:
 
 
 def window(schedule: Schedule, after: datetime) -> tuple[datetime, datetime]:
-    """What (after, end] leaves of the calendar, `start` included: exclusive from, inclusive to; both aware UTC."""
+    """Return the bounds of the fire times after `after`, given `start` and `end`: (exclusive, inclusive), aware UTC."""
     if after.tzinfo is None:
-        raise ValueError("an aware datetime is needed")
-    zoned = zone(schedule.timezone)
-    low, high = to_instant(after, zoned, schedule.dst), LATEST
+        raise ValueError("after must be an aware datetime")
+    local_zone = zone(schedule.timezone)
+    low, high = to_instant(after, local_zone, schedule.dst), LATEST
     if schedule.start is not None:
-        low = max(low, to_instant(schedule.start, zoned, schedule.dst) - _TICK)
+        low = max(low, to_instant(schedule.start, local_zone, schedule.dst) - _TICK)
     if schedule.end is not None:
-        high = to_instant(schedule.end, zoned, schedule.dst, latest=True)
+        high = to_instant(schedule.end, local_zone, schedule.dst, latest=True)
     return low, high
 
 
@@ -108,27 +110,31 @@ def _tagged(schedule: Schedule, after: datetime, index: int) -> Iterator[tuple[d
 
 
 def _instants(schedule: Schedule, after: datetime) -> Iterator[datetime]:
-    zoned, dst = zone(schedule.timezone), schedule.dst
+    local_zone, dst = zone(schedule.timezone), schedule.dst
     match schedule.rule:
         case Cron() as rule:
             policy = REAL_TIME if cron.follows_real_time(rule) else dst
-            return resolve(cron.walls(rule, first_wall(after, zoned, policy)), zoned, policy, after)
+            return resolve(cron.wall_times(rule, first_wall_time(after, local_zone, policy)), local_zone, policy, after)
         case Interval() as rule if intervals.keeps_clock_time(rule):
-            return resolve(intervals.walls(rule, zoned, first_wall(after, zoned, dst)), zoned, dst, after)
+            return resolve(
+                intervals.wall_times(rule, local_zone, first_wall_time(after, local_zone, dst)), local_zone, dst, after
+            )
         case Interval() as rule:
-            return intervals.instants(rule, zoned, dst, after)
+            return intervals.instants(rule, local_zone, dst, after)
         case RRule() as rule:
             return _distinct(ruleset.instants(ruleset.compiled(rule, schedule.timezone), dst, after))
         case At(times=times):
-            found = {
+            distinct = {
                 instant
                 for moment in times
                 if is_in_calendar(moment)
                 for instant in (
-                    instants_of(moment, zoned, dst) if moment.tzinfo is None else [to_instant(moment, zoned, dst)]
+                    instants_of(moment, local_zone, dst)
+                    if moment.tzinfo is None
+                    else [to_instant(moment, local_zone, dst)]
                 )
             }
-            return iter(sorted(instant for instant in found if instant > after))
+            return iter(sorted(instant for instant in distinct if instant > after))
 
 
 def _distinct(instants: Iterator[datetime]) -> Iterator[datetime]:
@@ -143,11 +149,11 @@ def _never(schedule: Schedule) -> tuple[str, str]:
     if schedule.start is not None and schedule.end is not None:
         low, high = window(schedule, EARLIEST)
         if high <= low:
-            return "the schedule never fires: `end` is before `start`", "swap them"
+            return "the schedule never fires: `end` is before `start`", "swap `start` and `end`"
     hints: dict[type[object], str] = {
-        Cron: "no date matches all its fields within 50 years; for the last day of a month write L",
+        Cron: "no date within 50 years matches all its fields; for the last day of a month write L",
         Interval: "move `start` or `end`",
-        RRule: "no date matches all its parts within 55 years, or UNTIL is before DTSTART, or EXDATE leaves none",
+        RRule: "no date within 55 years matches all its parts, UNTIL is before DTSTART, or EXDATE excludes every date",
         At: "list a time that exists, between `start` and `end`",
     }
     bounded = schedule.start is not None or schedule.end is not None

@@ -1,8 +1,8 @@
-"""Which times lie a whole number of intervals from the anchor?
+"""Computes the times that are a whole number of intervals away from an anchor.
 
-Called by `fire_time_search`. Whole days keep the local clock time, any other length is absolute time. An anchor is a
-phase and not a start: there are fire times before it. Everything is arithmetic, so a year that was missed costs no
-more than a second that was.
+Called by `fire_time_search`. Whole days keep the local clock time; any other length is absolute time. The anchor sets
+the phase, not the start: there are fire times before it. All functions use arithmetic instead of iteration, so a gap
+of a year costs no more than a gap of a second.
 """
 
 from collections.abc import Iterator
@@ -19,10 +19,10 @@ _DAY = timedelta(days=1)
 
 
 def keeps_clock_time(rule: Interval) -> bool:
-    """Whether the rule counts local days; otherwise it counts absolute time.
+    """Return whether the rule counts local days rather than absolute time.
 
     Raises:
-        ScheduleError: the interval is below one second or above ten years.
+        ScheduleError: the interval is shorter than one second or longer than ten years.
     """
     if not timedelta(seconds=1) <= rule.every <= LONGEST:
         hint = "write a length such as 90s, 15m, 1h30m or 2d"
@@ -30,8 +30,8 @@ def keeps_clock_time(rule: Interval) -> bool:
     return not rule.every % _DAY
 
 
-def walls(rule: Interval, zone: ZoneInfo, start: datetime) -> Iterator[datetime]:
-    """The naive local times of a rule of whole days after the naive `start`, ascending."""
+def wall_times(rule: Interval, zone: ZoneInfo, start: datetime) -> Iterator[datetime]:
+    """Yield the naive local times of a whole-day rule after the naive `start`, in ascending order."""
     anchor = to_wall(rule.anchor or DEFAULT_ANCHOR, zone)
     wall = anchor + ((start - anchor) // rule.every + 1) * rule.every
     while wall < LATEST.replace(tzinfo=None):
@@ -40,7 +40,7 @@ def walls(rule: Interval, zone: ZoneInfo, start: datetime) -> Iterator[datetime]
 
 
 def instants(rule: Interval, zone: ZoneInfo, dst: Dst, after: datetime) -> Iterator[datetime]:
-    """The instants of an absolute rule strictly after `after`, ascending."""
+    """Yield the instants of an absolute rule strictly after `after`, in ascending order."""
     anchor = to_instant(rule.anchor or DEFAULT_ANCHOR, zone, dst)
     instant = anchor + ((after - anchor) // rule.every + 1) * rule.every
     while instant < LATEST:
@@ -49,6 +49,6 @@ def instants(rule: Interval, zone: ZoneInfo, dst: Dst, after: datetime) -> Itera
 
 
 def count(rule: Interval, zone: ZoneInfo, dst: Dst, after: datetime, until: datetime) -> int:
-    """How many instants of an absolute rule lie in (after, until]."""
+    """Return the number of instants of an absolute rule in (after, until]."""
     anchor = to_instant(rule.anchor or DEFAULT_ANCHOR, zone, dst)
     return max(0, (until - anchor) // rule.every - (after - anchor) // rule.every)

@@ -1,8 +1,8 @@
-"""How much later than its nominal time does an occurrence start, so that not everything starts on the hour?
+"""Computes how long after its due time a run starts, so that not all runs start on the hour.
 
-Called by whoever starts runs. The nominal time stays the identity of an occurrence: it is what is recorded, compared,
-caught up and shown. Jitter only delays the start, and no fire time is ever computed from it. It must use no randomness:
-the same deployment has the same phase on every machine, after every restart and in every version.
+Called by `runs` for each run that it records. The due time stays the identity of the occurrence: it is what is
+recorded, compared, caught up and displayed. Jitter only delays the start; fire times are never computed from it. It
+must not be random: a deployment has the same offset on every machine, after every restart and in every version.
 """
 
 import hashlib
@@ -12,16 +12,16 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 def jitter_offset(name: str, schedule_id: str, jitter: timedelta) -> timedelta:
-    """How long after its nominal time each occurrence of the schedule starts: the same for all of them.
+    """Return the delay of every occurrence of the schedule after its due time.
 
     Args:
-        name: the deployment's.
-        schedule_id: the schedule's, so that two schedules of one deployment need not coincide.
+        name: the name of the deployment.
+        schedule_id: the id of the schedule, so that two schedules of a deployment get different delays.
         jitter: the upper bound.
 
     Returns:
-        Whole milliseconds, at least 0 and less than `jitter`; nothing when `jitter` is not positive. A larger `jitter`
-        stretches the phases and keeps the order of the deployments.
+        Whole milliseconds, at least 0 and less than `jitter`; zero if `jitter` is not positive. A larger `jitter`
+        scales the delays and keeps the order of the deployments.
     """
     count = -(-jitter // _MILLISECOND)
     if count <= 0:

@@ -1,25 +1,25 @@
-"""How the calendar quotes what somebody wrote, and what they may have meant.
+"""Quotes user input in error messages, and suggests the closest valid spelling.
 
-Called by the parsers of this package for their error messages. It must not raise, whatever the text holds.
+Called by the parsers of this package. Nothing here raises, whatever the input contains.
 """
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-_LONGEST = 80
+_MAX_LENGTH = 80
 
 
 def quoted(text: object) -> str:
-    """The text in quotes, on one line and at most about 80 characters long."""
+    """Return the text in quotes, on one line and cut to about 80 characters."""
     try:
-        shown = str(text)
-    except ValueError:  # an int of thousands of digits
+        string = str(text)
+    except ValueError:  # an int with thousands of digits
         return f"a huge {type(text).__name__}"
-    return repr(shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…")
+    return repr(string if len(string) <= _MAX_LENGTH else f"{string[:_MAX_LENGTH]}…")
 
 
-def did_you_mean(wrong: str, known: Iterable[str]) -> str | None:
-    """A hint that names up to three close spellings, or None when nothing is close."""
-    folded = {name.casefold(): name for name in known}
-    close = get_close_matches(wrong[:_LONGEST].casefold(), folded, n=3, cutoff=0.6)
+def did_you_mean(unknown: str, valid_names: Iterable[str]) -> str | None:
+    """Return a hint that lists up to three similar valid names, or None if there are none."""
+    folded = {name.casefold(): name for name in valid_names}
+    close = get_close_matches(unknown[:_MAX_LENGTH].casefold(), folded, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(folded[name] for name in close)}?" if close else None

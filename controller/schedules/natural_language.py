@@ -1,13 +1,13 @@
-"""Which schedule is meant by `every weekday`, `@quarterly`, `timedelta(hours=1)`, `09:00` or `Mon..Fri 09:00`?
+"""Translates texts such as `every weekday`, `@quarterly`, `timedelta(hours=1)` or `Mon..Fri 09:00` into schedule keys.
 
-Called for hints by `foreign_crons` and `durations`, and by `manifests` for schedules that are no mapping. It reads
-English, the names of other programs, and the calendar events of systemd timers. The answer holds the keys to write.
+Called by `foreign_crons` and `durations` to write hints, and by `manifests` for schedules that are not mappings. It
+understands English phrases, the schedule names of other programs, and the calendar events of systemd timers.
 """
 
 import re
 
-Written = dict[str, str | bool]
-"""Keys of a schedule, and the value of each."""
+ScheduleKeys = dict[str, str | bool]
+"""The keys of a schedule with their values."""
 
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _NAMED = {
@@ -53,10 +53,10 @@ _EVENT = re.compile(
 )
 
 
-def spoken_schedule(text: str, *, systemd: bool = False) -> Written | None:
-    """The schedule that `text` names in the words of another program; None if there is none.
+def parse_natural_schedule(text: str, *, systemd: bool = False) -> ScheduleKeys | None:
+    """Return the keys of the schedule that `text` describes, or None if it is not understood.
 
-    With `systemd` the text is the value of `OnCalendar=`, where a week begins on Monday.
+    With `systemd`, the text is the value of `OnCalendar=`, where weeks begin on Monday.
     """
     plain = " ".join(text.lower().removeprefix("oncalendar=").split())
     if len(plain) > 100:
@@ -66,13 +66,14 @@ def spoken_schedule(text: str, *, systemd: bool = False) -> Written | None:
         return {"cron": _SYSTEMD[name]}
     if name in _BY_NAME:
         return {"cron": _BY_NAME[name]}
-    return _of_every(plain) or _of_clock(plain) or _of_event(" ".join(text.removeprefix("OnCalendar=").split()))
+    event = " ".join(text.removeprefix("OnCalendar=").split())
+    return _parse_every(plain) or _parse_clock(plain) or _parse_calendar_event(event)
 
 
-def spoken_length(text: str) -> str | None:
-    """The duration that `text` names, such as `10 minutes` or `timedelta(hours=1)`, as it is written here."""
+def parse_natural_duration(text: str) -> str | None:
+    """Rewrite a text such as `10 minutes` or `timedelta(hours=1)` as a duration; None if it is not understood."""
     plain = " ".join(text.lower().split())
-    found: dict[str, str] = {}
+    amounts: dict[str, str] = {}
     if delta := _DELTA.fullmatch(plain):
         pairs = [_PART.fullmatch(part) for part in delta[1].split(",") if part.strip()]
         parts = [(pair[2], pair[1]) for pair in pairs if pair]
@@ -81,17 +82,17 @@ def spoken_length(text: str) -> str | None:
         parts = _LENGTH.findall(plain)
         is_whole = _LENGTH.sub("", plain) == ""
     for number, unit in parts:
-        found[_UNITS.get(unit, "?")] = number
-    if not is_whole or not found or "?" in found or len(found) != len(parts):
+        amounts[_UNITS.get(unit, "?")] = number
+    if not is_whole or not amounts or "?" in amounts or len(amounts) != len(parts):
         return None
-    return "".join(f"{found[unit]}{unit}" for unit in _ORDER if unit in found)
+    return "".join(f"{amounts[unit]}{unit}" for unit in _ORDER if unit in amounts)
 
 
-def _of_every(text: str) -> Written | None:
-    found = _EVERY.fullmatch(text)
-    if found is None:
+def _parse_every(text: str) -> ScheduleKeys | None:
+    match = _EVERY.fullmatch(text)
+    if match is None:
         return None
-    number, word, clock = found.groups()
+    number, word, clock = match.groups()
     day = word[:3] if re.fullmatch(_WEEKDAY, word) and number is None else None
     if day or (clock and number in (None, "1") and word in ("day", "weekday", "weekend")):
         days = day or {"day": "*", "weekday": "mon-fri", "weekend": "sat,sun"}[word]
@@ -100,41 +101,41 @@ def _of_every(text: str) -> Written | None:
     return {"interval": f"{number or 1}{_UNITS[word]}"} if word in _UNITS and clock is None else None
 
 
-def _of_clock(text: str) -> Written | None:
-    """A time of day, which is every day."""
+def _parse_clock(text: str) -> ScheduleKeys | None:
+    """Read a time of day, which becomes a daily schedule."""
     clock = _DAILY.sub("", text) if _DAILY.match(text) else text
     if clock == text and not re.search(r"\d:\d\d|[ap]m|daily|every", text, re.ASCII):
         return None
-    found = _minute_and_hour(clock)
-    return {"cron": f"{found} * * *"} if found else None
+    fields = _minute_and_hour(clock)
+    return {"cron": f"{fields} * * *"} if fields else None
 
 
 def _minute_and_hour(text: str) -> str | None:
-    """The first two fields of a cron for a time of day."""
-    found = _CLOCK.fullmatch(text)
-    if found is None:
+    """Return the first two cron fields for a time of day."""
+    match = _CLOCK.fullmatch(text)
+    if match is None:
         return {"midnight": "0 0", "noon": "0 12"}.get(text)
-    hour, minute, half = int(found[1]), int(found[2] or 0), found[3]
+    hour, minute, half = int(match[1]), int(match[2] or 0), match[3]
     if half:
         hour = hour % 12 + (12 if half == "pm" else 0) if 0 < hour <= 12 else 24
     return f"{minute} {hour}" if hour < 24 and minute < 60 else None
 
 
-def _of_event(text: str) -> Written | None:
-    """A calendar event of systemd, without seconds and without a year: `Mon..Fri *-*-* 09:00:00 Europe/Berlin`."""
-    found = _EVENT.fullmatch(text)
-    if found is None or not any(found.group("days", "month", "hour")):
+def _parse_calendar_event(text: str) -> ScheduleKeys | None:
+    """Read a calendar event of systemd without seconds or a year, such as `Mon..Fri *-*-* 09:00:00 Europe/Berlin`."""
+    match = _EVENT.fullmatch(text)
+    if match is None or not any(match.group("days", "month", "hour")):
         return None
-    fields = [found[name] or ("*" if name in ("month", "day") else "0") for name in ("minute", "hour", "day", "month")]
-    days = re.sub(_WEEKDAY, lambda day: day[0][:3].lower(), found["days"] or "*", flags=re.IGNORECASE)
-    written: Written = {"cron": " ".join([*(_field(field) for field in fields), days.replace("..", "-")])}
-    if found["zone"]:
-        written["timezone"] = found["zone"]
+    fields = [match[name] or ("*" if name in ("month", "day") else "0") for name in ("minute", "hour", "day", "month")]
+    days = re.sub(_WEEKDAY, lambda day: day[0][:3].lower(), match["days"] or "*", flags=re.IGNORECASE)
+    keys: ScheduleKeys = {"cron": " ".join([*(_cron_field(field) for field in fields), days.replace("..", "-")])}
+    if match["zone"]:
+        keys["timezone"] = match["zone"]
     if days != "*" and fields[2] != "*":
-        written["day_or"] = False
-    return written
+        keys["day_or"] = False
+    return keys
 
 
-def _field(field: str) -> str:
-    """One number of a calendar event as a field of a cron: without leading zeros, ranges with a hyphen."""
+def _cron_field(field: str) -> str:
+    """Convert a number of a calendar event to a cron field: drop leading zeros, write ranges with a hyphen."""
     return re.sub(r"(?<!\d)0+(?=\d)", "", field).replace("..", "-")

@@ -1,7 +1,7 @@
-"""Which moment is `2026-01-01T09:00`, and which zone is `Europe/Berlin`?
+"""Parses ISO 8601 dates such as `2026-01-01T09:00` and time zone names such as `Europe/Berlin`.
 
-Called by `manifests` for dates and zone names, and by the rest of this package. It must not look at the clock, at
-the host's own zone or at any file outside the time zone database.
+Called by `manifests` and by the rest of this package. It must not read the clock, the host's own time zone, or any
+file outside the time zone database.
 """
 
 import re
@@ -22,19 +22,21 @@ _TIME = re.compile(
 )
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}", re.ASCII)
 _NOT_ZONES = frozenset({"localtime", "posixrules", "Factory"})
-"""Files of a time zone database that name no place: what they mean depends on the host."""
+"""Files of the time zone database that are not zones: their meaning depends on the host."""
 
 
 def parse_time(text: str) -> datetime:
-    """An ISO 8601 date (midnight) or date-time; naive without an offset, aware with `Z` or one.
+    """Parse an ISO 8601 date (read as midnight) or date-time.
+
+    The result is aware if the text ends in `Z` or an offset, otherwise naive.
 
     Raises:
-        ScheduleError: it is neither, or no such day or time exists.
+        ScheduleError: the text is neither, or the day or time does not exist.
     """
-    found = _TIME.fullmatch(text.strip()) if len(text) <= 64 else None
-    if found is None:
+    match = _TIME.fullmatch(text.strip()) if len(text) <= 64 else None
+    if match is None:
         raise ScheduleError(f"{quoted(text)} is not a date or date-time", hint=_TIME_HINT)
-    day, clock, offset = found.groups(default="")
+    day, clock, offset = match.groups(default="")
     try:
         return datetime.fromisoformat(f"{day}T{clock or '00:00'}{offset.upper()}")
     except ValueError as error:
@@ -43,11 +45,11 @@ def parse_time(text: str) -> datetime:
 
 @lru_cache(maxsize=1024)
 def zone(name: str) -> ZoneInfo:
-    """The time zone of that name, from the system or else from the `tzdata` package.
+    """Return the time zone of that name, from the system's database or else from the `tzdata` package.
 
     Raises:
-        ScheduleError: there is no such zone; the hint names the closest ones. Paths, `localtime`, and the `posix/`
-            and `right/` copies are refused, since their meaning depends on the host.
+        ScheduleError: the zone does not exist; the hint lists the closest names. Paths, `localtime`, and the copies
+            below `posix/` and `right/` are rejected, because their meaning depends on the host.
     """
     if _ZONE.fullmatch(name) and len(name) <= 64 and name not in _NOT_ZONES:
         if name.startswith(("posix/", "right/")):
@@ -56,16 +58,16 @@ def zone(name: str) -> ZoneInfo:
             return ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a directory such as `America`
             pass
-    hint = zone_hint(name, _names()) or did_you_mean(name, _names()) or _ZONE_HINT
+    hint = zone_hint(name, _zone_names()) or did_you_mean(name, _zone_names()) or _ZONE_HINT
     raise ScheduleError(f"unknown time zone {quoted(name)}", hint=hint)
 
 
-def one_zone(names: Iterable[str]) -> ZoneInfo | None:
-    """The time zone, if all these are names of the same one; None for several and for none. Raises ScheduleError."""
-    found = set(names)
-    return zone(found.pop()) if len(found) == 1 else None
+def shared_zone(names: Iterable[str]) -> ZoneInfo | None:
+    """Return the time zone that all of `names` refer to; None if they differ or are empty. Raises ScheduleError."""
+    distinct = set(names)
+    return zone(distinct.pop()) if len(distinct) == 1 else None
 
 
 @cache
-def _names() -> frozenset[str]:
+def _zone_names() -> frozenset[str]:
     return frozenset(available_timezones() - _NOT_ZONES)

@@ -1,8 +1,7 @@
-"""Which schedule of a deployment can never be the one that counts?
+"""Finds schedules that never start a run, because another schedule takes precedence whenever they fire.
 
-Called by `manifests` for warnings. Where two schedules fire at the same instant, one run starts, by the more specific
-schedule (`precedence`). This module looks at fire times of a whole year, some at each of many moments, and never walks
-all of them.
+Called by `manifests` for warnings. When two schedules fire at the same instant, the more specific one starts the run
+(`precedence`). This module samples the fire times of one year instead of computing all of them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,45 +12,45 @@ from controller.model.schedules import Schedule
 from controller.schedules.fire_time_search import fire_times
 from controller.schedules.precedence import by_precedence
 
-_APART = timedelta(hours=149, minutes=37)
-"""Between two moments that are looked at: they meet every weekday and most times of a day within a year."""
-_MOMENTS = 60
-_FIRES = 4
-_MOST = 20
-"""Schedules that are compared; a deployment has few, and no document may take long."""
+_SAMPLE_STEP = timedelta(hours=149, minutes=37)
+"""The distance between two samples: over a year they cover every weekday and most times of day."""
+_SAMPLES = 60
+_FIRES_PER_SAMPLE = 4
+_MAX_SCHEDULES = 20
+"""At most this many schedules are compared, so that a document with many of them stays fast to validate."""
 
 
-def shadowed(schedules: Sequence[Schedule], after: datetime) -> Iterator[tuple[Schedule, Schedule]]:
-    """Each schedule that fires only when another one does that takes precedence, and that other one.
+def find_shadowed(schedules: Sequence[Schedule], after: datetime) -> Iterator[tuple[Schedule, Schedule]]:
+    """Yield each schedule that fires only together with one that takes precedence, and that other schedule.
 
     Suspended schedules, and those that do not fire after the aware `after`, are left out.
 
     Raises:
-        ScheduleError: a schedule can't be understood.
+        ScheduleError: a schedule is invalid.
     """
-    active = [schedule for schedule in schedules if not schedule.suspend][:_MOST]
+    active = [schedule for schedule in schedules if not schedule.suspend][:_MAX_SCHEDULES]
     ordered = by_precedence(active)
     for index, schedule in enumerate(ordered):
-        if index and (other := _cover(schedule, ordered[:index], after)) is not None:
-            yield schedule, other
+        if index and (covering := _find_covering(schedule, ordered[:index], after)) is not None:
+            yield schedule, covering
 
 
-def _cover(schedule: Schedule, others: Sequence[Schedule], after: datetime) -> Schedule | None:
-    """The first of `others` that fires at every sampled fire time of `schedule`."""
-    left = list(others)
-    is_asked = False
-    for moment in _sampled(schedule, after):
-        is_asked = True
-        left = [other for other in left if _fires_at(other, moment)]
-        if not left:
+def _find_covering(schedule: Schedule, candidates: Sequence[Schedule], after: datetime) -> Schedule | None:
+    """Return the first candidate that fires at every sampled fire time of `schedule`; None if there is none."""
+    remaining = list(candidates)
+    has_fired = False
+    for moment in _sample(schedule, after):
+        has_fired = True
+        remaining = [candidate for candidate in remaining if _fires_at(candidate, moment)]
+        if not remaining:
             return None
-    return left[0] if is_asked else None
+    return remaining[0] if has_fired else None
 
 
-def _sampled(schedule: Schedule, after: datetime) -> Iterator[datetime]:
+def _sample(schedule: Schedule, after: datetime) -> Iterator[datetime]:
     last = after
-    for number in range(_MOMENTS):
-        for moment in islice(fire_times(schedule, max(last, after + number * _APART)), _FIRES):
+    for number in range(_SAMPLES):
+        for moment in islice(fire_times(schedule, max(last, after + number * _SAMPLE_STEP)), _FIRES_PER_SAMPLE):
             last = moment
             yield moment
 

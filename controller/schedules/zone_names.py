@@ -1,6 +1,7 @@
-"""Which zone of the IANA database did somebody mean who wrote `PST`, `UTC+2` or `Berlin`?
+"""Suggests an IANA time zone for names such as `PST`, `UTC+2` or `Berlin`.
 
-Called by `parsing` for names that are no zone, and by `manifests` for those that are one but not the one that is meant.
+Called by `parsing` for unknown names. `manifests` uses `FIXED` to warn about names that exist but are probably not
+the intended zone.
 """
 
 import re
@@ -99,30 +100,30 @@ _EXAMPLES = {
     12: "Pacific/Auckland",
 }
 FIXED = {"EST": ("-05:00", "America/New_York"), "MST": ("-07:00", "America/Denver")}
-"""Names of the database that look like a place with summer time, and are the offset of winter the whole year."""
+"""IANA names that look like zones with summer time, but keep the standard offset all year."""
 
 
-def zone_hint(name: str, known: Collection[str]) -> str | None:
-    """The hint for a name that is not in `known`, the names of the database; None if nothing is known of it."""
+def zone_hint(name: str, zone_names: Collection[str]) -> str | None:
+    """Return a hint for an unknown name, or None if there is no suggestion. `zone_names` are the IANA names."""
     text = " ".join(name.split()).removeprefix("Etc/")
     if place := _PLACES.get(text.upper()) or _WINDOWS.get(text.lower()):
-        return f"write {place}" if place in known else None
+        return f"write {place}" if place in zone_names else None
     if offset := _OFFSET.fullmatch(text):
         sign, hours, minutes = offset.groups(default="0")
-        return _of_offset(sign, hours, minutes, known)
-    wanted = text.casefold().replace(" ", "_")
-    same = [zone for zone in known if wanted in (zone.casefold(), zone.casefold().rpartition("/")[2])]
-    return f"write {min(same, key=lambda zone: (zone.casefold() != wanted, zone))}" if same else None
+        return _offset_hint(sign, hours, minutes, zone_names)
+    folded = text.casefold().replace(" ", "_")
+    matches = [zone for zone in zone_names if folded in (zone.casefold(), zone.casefold().rpartition("/")[2])]
+    return f"write {min(matches, key=lambda zone: (zone.casefold() != folded, zone))}" if matches else None
 
 
-def _of_offset(sign: str, hours: str, minutes: str, known: Collection[str]) -> str | None:
+def _offset_hint(sign: str, hours: str, minutes: str, zone_names: Collection[str]) -> str | None:
     if int(minutes):
         place = _HALVES.get(f"{sign}{int(hours)}:{minutes}")
-        return f"write {place}" if place in known else None
+        return f"write {place}" if place in zone_names else None
     ahead = int(f"{sign}{hours}")
     fixed = f"Etc/GMT{-ahead:+d}" if ahead else "UTC"
-    if fixed not in known:
+    if fixed not in zone_names:
         return None
     place = _EXAMPLES.get(ahead)
-    named = f"a place with its summer time, such as {place}, or " if place in known else ""
-    return f"write {named}{fixed}, which is {sign}{int(hours):02}:00 the whole year"
+    regional = f"a zone with summer time rules, such as {place}, or " if place in zone_names else ""
+    return f"write {regional}{fixed}, which is {sign}{int(hours):02}:00 all year"

@@ -12,7 +12,7 @@ from sqlalchemy import exists, select
 
 from controller.errors import NotFoundError, ScheduleError, unknown_deployment
 from controller.model.findings import Finding, Severity
-from controller.schedules import one_zone
+from controller.schedules import shared_zone
 from controller.store import events, inventory, source_status
 from controller.store.run_search import run_tags
 from controller.store.schema import events as events_table
@@ -92,7 +92,7 @@ def _zone(document: Mapping[str, Any]) -> tzinfo | None:
     """The one time zone of the schedules in this document, None for several and for none."""
     schedules = document.get("schedules") or [document.get("schedule")]
     try:
-        return one_zone(one.get("timezone", "UTC") for one in schedules if isinstance(one, Mapping))
+        return shared_zone(one.get("timezone", "UTC") for one in schedules if isinstance(one, Mapping))
     except (ScheduleError, TypeError):
         return None
 

@@ -89,7 +89,7 @@ def test_flows_that_end_badly_say_how(outcomes: Repository, running: Start) -> N
     assert told("raises") == ("failed", 1, None, "LookupError: no such")
     log = outcomes.ask("runs", "logs", outcomes.runs("raises")[0]["id"]).out
     assert {"to stdout", "to stderr", "LookupError: no such"} <= set(log.splitlines())
-    assert "flow_process.py" not in log
+    assert "flow_main.py" not in log
     assert told("leaves") == ("failed", 7, None, "exit code 7")
     assert told("killed") == ("failed", None, 9, "ended by SIGKILL (signal 9)")
     assert told("imports")[3] == "ModuleNotFoundError: No module named 'not_installed_anywhere'"

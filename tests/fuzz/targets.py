@@ -14,10 +14,10 @@ from controller.model.findings import Severity
 from controller.model.schedules import At, Cron, Interval, RRule, Rule, Schedule
 from controller.model.snapshots import ManifestFile
 from controller.schedules import (
-    check,
-    clock_changes,
+    check_schedule,
     describe,
-    describe_change,
+    describe_transition,
+    find_dst_transitions,
     fire_times,
     next_fire_times,
     parse_duration,
@@ -67,15 +67,15 @@ def _fires(schedules: list[Schedule]) -> None:
         assert said
         assert said.isprintable()
         try:
-            check(schedule, NOW)
+            check_schedule(schedule, NOW)
         except ScheduleError as error:
             _has_a_hint(error)
             continue
         found = list(islice(fire_times(schedule, NOW), 5))
         assert all(earlier < later for earlier, later in pairwise([NOW, *found]))
         assert [instant for instant, _ in next_fire_times([schedule], NOW, 5)] == ([] if schedule.suspend else found)
-        for change in clock_changes(schedule, NOW, NOW + YEAR):
-            assert describe_change(change).isprintable()
+        for change in find_dst_transitions(schedule, NOW, NOW + YEAR):
+            assert describe_transition(change).isprintable()
 
 
 def _has_a_hint(error: ScheduleError) -> None:

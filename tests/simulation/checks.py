@@ -6,7 +6,7 @@ from datetime import datetime
 
 from controller.manifests import build_deployment
 from controller.model.runs import ACTIVE, Outcome, Run, RunId, RunState, Trigger
-from controller.schedules import due
+from controller.schedules import find_due
 from controller.store import inventory, occurrences, runs
 from controller.store.run_search import RunFilter, select_all
 from tests.simulation.machine import Machine
@@ -62,7 +62,7 @@ class Checker:
                         assert (run_of_row.state is RunState.SKIPPED) is (row.outcome is Outcome.SKIPPED)
                 if name in stable:
                     deployment = build_deployment(entry.document, entry.file, entry.line)
-                    times = due(deployment.schedules, *span, 100_000).times
+                    times = find_due(deployment.schedules, *span, 100_000).times
                     known = {row.scheduled_for for row in rows}
                     silent = [time for time, _ in times if time not in known and not within(time, gaps)]
                     assert silent == [], f"{name} misses {silent}"

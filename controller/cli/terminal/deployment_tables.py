@@ -12,7 +12,7 @@ from controller.cli.terminal.tables import CompactTable
 from controller.model.status import Hold
 from controller.queries.deployment_details import DeploymentDetail
 from controller.queries.deployments import DeploymentView
-from controller.schedules import one_zone, zone
+from controller.schedules import shared_zone, zone
 
 
 def deployment_table(deployments: Sequence[DeploymentView], now: datetime) -> RenderableType:
@@ -54,7 +54,7 @@ def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
         ("last run", _last_run(view, now)),
     ]
     if view.hold is not None:
-        rows.append(("held", _hold(view.hold, one_zone(one.timezone for one in view.schedules))))
+        rows.append(("held", _hold(view.hold, shared_zone(one.timezone for one in view.schedules))))
     rows += [("condition", text_format.plain(f"{c.type}={c.status} {c.reason}: {c.message}")) for c in view.conditions]
     rows += [("finding", text_format.plain(f"{f.file}:{f.line}:{f.column}: {f.message}")) for f in view.findings]
     for schedule in view.schedules:

@@ -1,1 +1,1 @@
-"""Where the process of a run lives. There is one executor: this machine."""
+"""Executors run the processes of flows. There is one executor: the local machine."""

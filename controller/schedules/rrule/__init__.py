@@ -1,1 +1,1 @@
-"""RFC 5545 recurrence rules: the parser, the rule, its expansion to local times, its description in words."""
+"""RFC 5545 recurrence rules: parsing, interpretation, expansion to local times, and a description in English."""

@@ -1,7 +1,7 @@
-"""What does a recurrence rule say, in English?
+"""Describes a recurrence rule in English.
 
-Called by `describe`. It reads the parsed rule with its defaults filled in, and from the text only what parsing leaves
-out (COUNT, and whether there is a DTSTART).
+Called by `describe`. It uses the parsed rule, which has all defaults filled in. From the text it reads only what
+parsing drops: COUNT, and whether there is a DTSTART.
 """
 
 from datetime import time
@@ -10,7 +10,7 @@ from controller.model.schedules import RRule
 from controller.schedules import english
 from controller.schedules.rrule import ruleset
 from controller.schedules.rrule.expand import Frequency, Recurrence
-from controller.schedules.rrule.parser import Lines, numbers, read
+from controller.schedules.rrule.parser import Lines, numbers, parse_lines
 
 _HEADS = {
     Frequency.YEARLY: ("yearly", "years"),
@@ -26,26 +26,27 @@ _WORKDAYS = frozenset((day, 0) for day in range(5))
 _LISTED = 3
 
 
-def in_words(rule: RRule, timezone: str) -> str:
-    """Such as `weekly on Monday and Friday at 09:00, Europe/Berlin, until 2026-12-31`.
+def describe_rrule(rule: RRule, timezone: str) -> str:
+    """Return a phrase such as `weekly on Monday and Friday at 09:00, Europe/Berlin, until 2026-12-31`.
 
     Raises:
-        ScheduleError: it can't be understood.
+        ScheduleError: the rule is invalid.
     """
-    found, lines = ruleset.compiled(rule, timezone), read(rule.text)
-    rules = [(_main(one), _bounds(one, parts, lines)) for one, parts in zip(found.rules, lines.rules, strict=True)]
-    if len(rules) == 1:
-        main, bounds = rules[0]
-        text = f"{main}, {found.zone.key}{bounds}"
-    elif rules:
-        more = f"; and {len(rules) - _LISTED} more rules" if len(rules) > _LISTED else ""
-        text = "; also ".join(main + bounds for main, bounds in rules[:_LISTED]) + f"{more}, {found.zone.key}"
+    rules, lines = ruleset.compiled(rule, timezone), parse_lines(rule.text)
+    phrases = [(_main(item), _bounds(item, parts, lines)) for item, parts in zip(rules.rules, lines.rules, strict=True)]
+    if len(phrases) == 1:
+        main, bounds = phrases[0]
+        text = f"{main}, {rules.zone.key}{bounds}"
+    elif phrases:
+        more = f"; and {len(phrases) - _LISTED} more rules" if len(phrases) > _LISTED else ""
+        text = "; also ".join(main + bounds for main, bounds in phrases[:_LISTED]) + f"{more}, {rules.zone.key}"
     else:
-        text = f"{english.once_at(found.added, _LISTED)}, {found.zone.key}"
-    if rules and found.added:
-        text += f", also {english.once_at(found.added, _LISTED)}"
-    excluded = [str(day) for day in sorted(found.excluded_days)] + [english.moment(at) for at in sorted(found.excluded)]
-    return f"{text}, but not on {english.listed(excluded, _LISTED)}" if excluded else text
+        text = f"{english.once_at(rules.added, _LISTED)}, {rules.zone.key}"
+    if phrases and rules.added:
+        text += f", also {english.once_at(rules.added, _LISTED)}"
+    excluded = [str(day) for day in sorted(rules.excluded_days)]
+    excluded += [english.format_moment(at) for at in sorted(rules.excluded)]
+    return f"{text}, but not on {english.join_list(excluded, _LISTED)}" if excluded else text
 
 
 def _main(rule: Recurrence) -> str:
@@ -69,27 +70,27 @@ def _joined(rule: Recurrence, head: str, days: str, times: str) -> str:
             return f"{head}, but only {days}, {times}" if days else f"{head} {times}"
         if days.startswith(("in ", "from ")) or not days:
             return english.every_day(times, f" {days}".rstrip())
-    if rule.interval == 1 and _speaks_for_itself(rule):
+    if rule.interval == 1 and _days_imply_frequency(rule):
         return f"{days}{pause}{times}" if days.startswith("on ") else f"{times}, {days}"
     if days.startswith(("on ", "in ")):
         return f"{head} {days}{pause}{times}"
     return f"{head}, {days}, {times}"
 
 
-def _speaks_for_itself(rule: Recurrence) -> bool:
-    """Whether the days say how often they come: `on the last Friday of the month` needs no `monthly`."""
+def _days_imply_frequency(rule: Recurrence) -> bool:
+    """Return whether the days imply the frequency: `on the last Friday of the month` needs no `monthly`."""
     if rule.frequency is not Frequency.YEARLY:
         return rule.frequency in (Frequency.MONTHLY, Frequency.DAILY)
     return any(not n for _, n in rule.weekdays) and not (rule.month_days or rule.year_days or rule.week_numbers)
 
 
 def _days(rule: Recurrence) -> str:
-    """Everything that restricts the day: the first as it is, the others as `but only …`."""
+    """Describe everything that restricts the day: the first restriction as it is, the others with `but only …`."""
     of_month = bool(rule.month_days) or any(n for _, n in rule.weekdays) or _is_workday(rule)
     of = english.of_months(rule.months) if of_month else "of the month"
     parts = []
     if rule.year_days:
-        parts.append(f"on {_counted(rule.year_days, 'day')} of the year")
+        parts.append(f"on {_numbered(rule.year_days, 'day')} of the year")
     if rule.month_days:
         parts.append(_month_days(rule, of))
     if _is_workday(rule):
@@ -100,7 +101,7 @@ def _days(rule: Recurrence) -> str:
     text = ", but only ".join(parts)
     if rule.week_numbers:
         of_year = " of the year" if min(rule.week_numbers) < 0 else ""
-        text = f"in {_counted(rule.week_numbers, 'week')}{of_year}{'' if text.startswith('on ') else ','} {text}"
+        text = f"in {_numbered(rule.week_numbers, 'week')}{of_year}{'' if text.startswith('on ') else ','} {text}"
     return text.strip(" ,") if of_month else (text + english.in_months(rule.months)).strip(" ,")
 
 
@@ -112,7 +113,7 @@ def _month_days(rule: Recurrence, of: str) -> str:
 
 
 def _is_workday(rule: Recurrence) -> bool:
-    """Whether positions pick among Monday to Friday of a month: the usual way to say `the last weekday`."""
+    """Return whether BYSETPOS selects from Monday to Friday of a month, the usual way to write `the last weekday`."""
     single = len(rule.hours) * len(rule.minutes) * len(rule.seconds) == 1
     only = not (rule.month_days or rule.year_days or rule.week_numbers)
     return (
@@ -121,21 +122,21 @@ def _is_workday(rule: Recurrence) -> bool:
 
 
 def _within(rule: Recurrence) -> str:
-    """What restricts the seconds, minutes and hours of an HOURLY or MINUTELY rule."""
+    """Describe the restrictions on seconds, minutes and hours of an HOURLY or MINUTELY rule."""
     text = ""
     if rule.minutes and (rule.frequency is Frequency.MINUTELY or rule.minutes != (0,)):
-        text += f" at {english.counted('minute', rule.minutes)}"
+        text += f" at {english.numbered('minute', rule.minutes)}"
     if rule.seconds != (0,):
-        text += f" at {english.counted('second', rule.seconds)}"
+        text += f" at {english.numbered('second', rule.seconds)}"
     if rule.hours and len(rule.hours) < 24:
-        text += f" in {english.counted('hour', rule.hours)}"
+        text += f" in {english.numbered('hour', rule.hours)}"
     return text
 
 
 def _bounds(rule: Recurrence, parts: dict[str, str], lines: Lines) -> str:
     text = ""
     if lines.start is not None:
-        text = f", from {english.moment(rule.start)}"
+        text = f", from {english.format_moment(rule.start)}"
     elif rule.interval > 1 and _A_DAY.get(rule.frequency, 1) % rule.interval:
         text = f", counted from {rule.start.date()}"
     if "COUNT" in parts:
@@ -144,21 +145,21 @@ def _bounds(rule: Recurrence, parts: dict[str, str], lines: Lines) -> str:
     if rule.until is None:
         return text
     whole_day = rule.until.time() == time.max
-    return f"{text}, until {rule.until.date() if whole_day else english.moment(rule.until)}"
+    return f"{text}, until {rule.until.date() if whole_day else english.format_moment(rule.until)}"
 
 
-def _from_both_ends(found: frozenset[int]) -> list[int]:
-    """The numbers that count from the front, ascending, then those that count from the back: 1, 15, -2, -1."""
-    return sorted(found, key=lambda number: (number < 0, number))
+def _from_both_ends(values: frozenset[int]) -> list[int]:
+    """Sort numbers that count from the start before those that count from the end: 1, 15, -2, -1."""
+    return sorted(values, key=lambda number: (number < 0, number))
 
 
-def _nths(found: frozenset[int]) -> str:
-    return english.listed([english.nth(number) for number in _from_both_ends(found)])
+def _nths(values: frozenset[int]) -> str:
+    return english.join_list([english.nth(number) for number in _from_both_ends(values)])
 
 
-def _counted(found: frozenset[int], what: str) -> str:
-    """`day 100 and the last day`."""
-    ends = _from_both_ends(found)
+def _numbered(values: frozenset[int], unit: str) -> str:
+    """Return a list such as `day 100 and the last day`; `unit` is `day` or `week`."""
+    ends = _from_both_ends(values)
     forward = english.spans([number for number in ends if number > 0])
-    backward = [f"the {english.ordinal(number)} {what}" for number in ends if number < 0]
-    return english.listed([*(f"{what} {text}" for text in forward), *backward])
+    backward = [f"the {english.ordinal(number)} {unit}" for number in ends if number < 0]
+    return english.join_list([*(f"{unit} {text}" for text in forward), *backward])

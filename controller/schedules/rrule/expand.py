@@ -1,9 +1,9 @@
-"""Which local times does one RFC 5545 recurrence rule name?
+"""Expands one RFC 5545 recurrence rule to naive local times.
 
-Called by `ruleset`, which parses. It expands naive local times only; clock changes are `dst`'s. dateutil walks from
-DTSTART and tests UNTIL on matches only, so an impossible rule runs to the year 9999 inside one `next()` (dateutil#1441,
-#1393); here the first period is computed, each day examined costs a step, and steps are limited. The tests hold both
-against each other.
+Called by `ruleset`, which parses the rule; `dst` handles clock changes. dateutil iterates from DTSTART and tests UNTIL
+on matches only, so an impossible rule runs to the year 9999 inside one `next()` (dateutil#1441, #1393). Here the first
+period is computed directly, each examined day counts as a step, and the number of steps is limited. The tests compare
+the results with dateutil's.
 """
 
 import itertools
@@ -14,13 +14,13 @@ from datetime import date, datetime, time, timedelta
 from enum import IntEnum
 
 _STEPS = 20_000
-"""Days examined without a match before a rule ends; 55 years, more than between two 29 February of one weekday."""
+"""A rule ends after this many days without a match: 55 years, longer than 29 February takes to repeat a weekday."""
 
 _LAST_YEAR = 9989
 
 
 class Frequency(IntEnum):
-    """The FREQ part, coarse to fine."""
+    """The FREQ part, from coarse to fine."""
 
     YEARLY = 0
     MONTHLY = 1
@@ -32,10 +32,10 @@ class Frequency(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recurrence:
-    """One rule with every default filled in; an empty `by…` does not restrict.
+    """One rule with all defaults filled in. An empty collection does not restrict.
 
-    `weekdays` holds (0 = Monday, n) with n = 0 for every such day, otherwise the n-th of the month or year. `start` and
-    `until` are inclusive naive local times. `hours`, `minutes` and `seconds` are ascending.
+    `weekdays` holds pairs (0 = Monday, n): n is 0 for every such weekday, otherwise it selects the n-th of the month or
+    year. `start` and `until` are inclusive naive local times. `hours`, `minutes` and `seconds` are ascending.
     """
 
     frequency: Frequency
@@ -54,10 +54,10 @@ class Recurrence:
     positions: frozenset[int] = frozenset()
 
 
-def walls(rule: Recurrence, after: datetime) -> Iterator[datetime]:
-    """The naive local times of `rule` strictly after `after`, ascending.
+def wall_times(rule: Recurrence, after: datetime) -> Iterator[datetime]:
+    """Yield the naive local times of `rule` strictly after `after`, in ascending order.
 
-    Ends where the rule ends, and after 20,000 steps that found nothing.
+    The iterator ends with the rule, or after 20,000 steps without a match.
     """
     steps = 0
     begin = max(after, rule.start)
@@ -80,7 +80,7 @@ def walls(rule: Recurrence, after: datetime) -> Iterator[datetime]:
 
 
 def _periods(rule: Recurrence, begin: datetime) -> Iterator[tuple[int, int]]:
-    """The periods of the rule as proleptic day numbers (first, end), from the one that holds `begin` or before it."""
+    """Yield the periods as proleptic day numbers (first, end), from the one that contains `begin` or an earlier one."""
     start, interval = rule.start, rule.interval
     if rule.frequency is Frequency.YEARLY:
         skipped = (begin.year - start.year) // interval * interval
@@ -118,18 +118,18 @@ def _days(rule: Recurrence, first: int, end: int) -> Iterator[date]:
 def _matches(rule: Recurrence, day: date) -> bool:
     if rule.months and day.month not in rule.months:
         return False
-    if rule.month_days and not _counted(rule.month_days, day.day, _days_of_month(day)):
+    if rule.month_days and not _is_selected(rule.month_days, day.day, _days_of_month(day)):
         return False
     if rule.weekdays and not _weekday_matches(rule, day):
         return False
-    if rule.year_days and not _counted(rule.year_days, *_day_of_year(day)):
+    if rule.year_days and not _is_selected(rule.year_days, *_day_of_year(day)):
         return False
-    return not rule.week_numbers or _counted(rule.week_numbers, *_week(day, rule.week_start))
+    return not rule.week_numbers or _is_selected(rule.week_numbers, *_week(day, rule.week_start))
 
 
-def _counted(wanted: frozenset[int], number: int, of: int) -> bool:
-    """Whether the `number`-th of `of` is wanted, counted from the front or (negative) from the back."""
-    return number in wanted or number - of - 1 in wanted
+def _is_selected(selection: frozenset[int], number: int, total: int) -> bool:
+    """Return whether `selection` has the `number`-th of `total`, counted from the start or (negative) from the end."""
+    return number in selection or number - total - 1 in selection
 
 
 def _weekday_matches(rule: Recurrence, day: date) -> bool:
@@ -137,10 +137,10 @@ def _weekday_matches(rule: Recurrence, day: date) -> bool:
     if (weekday, 0) in rule.weekdays:
         return True
     if rule.frequency is Frequency.MONTHLY or rule.months:
-        number, of = day.day, _days_of_month(day)
+        number, total = day.day, _days_of_month(day)
     else:
-        number, of = _day_of_year(day)
-    front, back = (number - 1) // 7 + 1, -((of - number) // 7 + 1)
+        number, total = _day_of_year(day)
+    front, back = (number - 1) // 7 + 1, -((total - number) // 7 + 1)
     return (weekday, front) in rule.weekdays or (weekday, back) in rule.weekdays
 
 
@@ -154,14 +154,14 @@ def _day_of_year(day: date) -> tuple[int, int]:
 
 
 def _week(day: date, week_start: int) -> tuple[int, int]:
-    """The number of the day's week and the number of weeks of its year; week 1 has four days or more in its year."""
+    """Return the week of the day, and the number of weeks in its year. Week 1 has at least four days in its year."""
     fourth = day + timedelta(days=3 - (day.weekday() - week_start) % 7)
     number, length = _day_of_year(fourth)
     return (number - 1) // 7 + 1, (number - 1) // 7 + 1 + (length - number) // 7
 
 
 def _times(rule: Recurrence, days: list[date], begin: datetime) -> Iterator[datetime]:
-    """The local times of one period; those of hours before `begin` may be left out."""
+    """Yield the local times of one period; those in hours before `begin` may be left out."""
     if rule.positions and rule.frequency <= Frequency.DAILY:
         yield from _positioned(rule, days)
         return
@@ -179,7 +179,7 @@ def _times(rule: Recurrence, days: list[date], begin: datetime) -> Iterator[date
 
 
 def _phased(rule: Recurrence, day: date, from_hour: int) -> Iterator[tuple[int, int, int]]:
-    """The clock times of a day for HOURLY and MINUTELY: every `interval` hours or minutes since `start`."""
+    """Yield the clock times of a day for HOURLY and MINUTELY rules: every `interval` hours or minutes since `start`."""
     hourly = rule.frequency is Frequency.HOURLY
     passed = (day.toordinal() - rule.start.toordinal()) * 24 - rule.start.hour
     for hour in rule.hours or range(24):
@@ -193,7 +193,7 @@ def _phased(rule: Recurrence, day: date, from_hour: int) -> Iterator[tuple[int, 
 
 
 def _picked(rule: Recurrence, clock: Iterator[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
-    """BYSETPOS of HOURLY and MINUTELY: the n-th times of each hour, or of each minute."""
+    """Apply BYSETPOS of an HOURLY or MINUTELY rule: yield the n-th times of each hour or minute."""
     length = 1 if rule.frequency is Frequency.HOURLY else 2
     for _, group in itertools.groupby(clock, key=lambda moment: moment[:length]):
         times = list(group)
@@ -203,7 +203,7 @@ def _picked(rule: Recurrence, clock: Iterator[tuple[int, int, int]]) -> Iterator
 
 
 def _positioned(rule: Recurrence, days: list[date]) -> Iterator[datetime]:
-    """BYSETPOS: the n-th times of the period, counted from its front or its back."""
+    """Apply BYSETPOS: yield the n-th times of the period, counted from its start or its end."""
     per_minute = len(rule.seconds)
     per_hour = len(rule.minutes) * per_minute
     per_day = len(rule.hours) * per_hour

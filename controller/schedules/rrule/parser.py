@@ -1,7 +1,7 @@
-"""Which properties, parts and dates does the text of an `rrule` hold?
+"""Parses the text of an `rrule` into its properties, parts and dates.
 
-Called by `ruleset`, which gives them their meaning. It reads the grammar of RFC 5545 (3.1, 3.3.10, 3.8.5) and checks
-the range of each number; it must not compute any fire time.
+Called by `ruleset`, which interprets them. The grammar is that of RFC 5545 (3.1, 3.3.10, 3.8.5). This module checks
+the range of each number, but computes no fire times.
 """
 
 import re
@@ -12,8 +12,8 @@ from controller.errors import ScheduleError
 from controller.schedules.messages import did_you_mean, quoted
 from controller.schedules.parsing import parse_time, zone
 
-LONGEST = 6500
-"""Characters of one rule text."""
+MAX_LENGTH = 6500
+"""The maximum number of characters of a rule text."""
 
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _PROPERTIES = ("DTSTART", "RRULE", "RDATE", "EXDATE")
@@ -31,14 +31,14 @@ _SINGLES = {"INTERVAL": (1, 10_000), "COUNT": (1, 10_000)}
 _WORDS = ("FREQ", "UNTIL", "WKST", "BYDAY")
 _BASIC_TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)(\d\d)(Z)?)?", re.ASCII | re.IGNORECASE)
 _BLANKS = re.compile(r"[ \t]*([,;=:])[ \t]*(?!(?:DTSTART|RRULE|RDATE|EXDATE|EXRULE)\b)", re.IGNORECASE)
-"""Blanks that people put around the punctuation of a rule, as in `BYDAY=MO, WE`; a line may follow on a blank."""
+"""Spaces around the punctuation of a rule, as in `BYDAY=MO, WE`; but a space may also separate two lines."""
 _NUMBER = re.compile(r"[+-]?\d{1,5}", re.ASCII)
 _WEEKDAY = re.compile(r"([+-]?\d{1,2})?(MO|TU|WE|TH|FR|SA|SU)", re.ASCII)
 
 
 @dataclass(slots=True, kw_only=True)
 class Lines:
-    """The properties of a text. A date without a time stays a `date`; `Z` and TZID make a date-time aware."""
+    """The properties of a rule text. A date without a time stays a `date`; `Z` or a TZID makes a date-time aware."""
 
     start: date | None = None
     start_zone: str | None = None
@@ -47,14 +47,15 @@ class Lines:
     excluded: list[date] = field(default_factory=list)
 
 
-def read(text: str) -> Lines:
-    """The lines of a rule text, long lines unfolded.
+def parse_lines(text: str) -> Lines:
+    """Parse the lines of a rule text, after unfolding long lines.
 
     Raises:
-        ScheduleError: it is too long, has an unknown property or parameter, or a bad date.
+        ScheduleError: the text is too long, or has an unknown property or parameter, or an invalid date.
     """
-    if len(text) > LONGEST:
-        raise ScheduleError(f"an rrule of {len(text)} characters is too long", hint=f"at most {LONGEST}")
+    if len(text) > MAX_LENGTH:
+        message = f"an rrule of {len(text)} characters is too long"
+        raise ScheduleError(message, hint=f"write at most {MAX_LENGTH} characters")
     lines = Lines()
     unfolded = re.sub(r"\r?\n[ \t](?=\S)", "", text.strip())
     for line in _BLANKS.sub(r"\1", unfolded).split():
@@ -68,113 +69,115 @@ def _read_line(lines: Lines, name: str, parameters: list[str], value: str) -> No
     if name == "RRULE":
         lines.rules.append(_parts(value))
     elif name == "EXRULE":
-        raise ScheduleError("EXRULE is not supported", hint="RFC 5545 dropped it; list the times in EXDATE")
+        raise ScheduleError("EXRULE is not supported", hint="RFC 5545 removed it; list the excluded times in EXDATE")
     elif name not in _PROPERTIES:
-        hint = did_you_mean(name, _PROPERTIES) or f"known are {', '.join(_PROPERTIES)}"
+        hint = did_you_mean(name, _PROPERTIES) or f"valid properties are {', '.join(_PROPERTIES)}"
         raise ScheduleError(f"unknown property {quoted(name)} in rrule", hint=hint)
     else:
-        zone_name = _zone_of(name, parameters)
-        found = [moment(part, zone_name) for part in value.split(",")]
+        zone_name = _zone_parameter(name, parameters)
+        dates = [parse_date(part, zone_name) for part in value.split(",")]
         if name == "RDATE":
-            lines.added += found
+            lines.added += dates
         elif name == "EXDATE":
-            lines.excluded += found
-        elif len(found) != 1 or lines.start is not None:
-            raise ScheduleError("an rrule has one DTSTART", hint="write further times as RDATE")
+            lines.excluded += dates
+        elif len(dates) != 1 or lines.start is not None:
+            raise ScheduleError("an rrule can have only one DTSTART", hint="write additional times as RDATE")
         else:
-            lines.start, lines.start_zone = found[0], zone_name
+            lines.start, lines.start_zone = dates[0], zone_name
 
 
-def _zone_of(name: str, parameters: list[str]) -> str | None:
-    found = None
+def _zone_parameter(name: str, parameters: list[str]) -> str | None:
+    zone_name = None
     for parameter in parameters:
         key, _, value = parameter.partition("=")
         if key.upper() == "TZID":
-            found = value.strip('"')
+            zone_name = value.strip('"')
         elif parameter.upper() not in ("VALUE=DATE", "VALUE=DATE-TIME"):
-            hint = "allowed are TZID=…, VALUE=DATE and VALUE=DATE-TIME"
+            hint = "valid parameters are TZID=…, VALUE=DATE and VALUE=DATE-TIME"
             raise ScheduleError(f"unknown parameter {quoted(parameter)} of {name} in rrule", hint=hint)
-    return found
+    return zone_name
 
 
-def moment(text: str, zone_name: str | None = None) -> date:
-    """A date, or a date-time that is aware when it ends in `Z` or has a zone; RFC 5545 or ISO 8601 spelling.
+def parse_date(text: str, zone_name: str | None = None) -> date:
+    """Parse a date, or a date-time, in the format of RFC 5545 or ISO 8601.
+
+    A date-time is aware if it ends in `Z` or an offset, or if `zone_name` is given.
 
     Raises:
-        ScheduleError: it is neither, or says two zones.
+        ScheduleError: the text is neither, or has both an offset and a zone.
     """
-    found = _BASIC_TIME.fullmatch(text)
-    if found is None:
+    match = _BASIC_TIME.fullmatch(text)
+    if match is None:
         parsed: date = parse_time(text)
         if len(text) == len("2026-01-31") and isinstance(parsed, datetime):
             return parsed.date()
     else:
-        parsed = _basic(text, found)
+        parsed = _parse_basic(text, match)
     if zone_name is not None and isinstance(parsed, datetime):
         if parsed.tzinfo is not None:
-            raise ScheduleError(f"{quoted(text)} has both an offset and a TZID", hint="leave out one of them")
+            raise ScheduleError(f"{quoted(text)} has both an offset and a TZID", hint="remove one of them")
         return parsed.replace(tzinfo=zone(zone_name))
     return parsed
 
 
-def _basic(text: str, found: re.Match[str]) -> date:
-    year, month, day = (int(part) for part in found.groups()[:3])
+def _parse_basic(text: str, match: re.Match[str]) -> date:
+    year, month, day = (int(part) for part in match.groups()[:3])
     try:
-        if found[4] is None:
+        if match[4] is None:
             return date(year, month, day)
-        hour, minute, second = (int(part) for part in found.groups()[3:6])
-        return datetime(year, month, day, hour, minute, second, tzinfo=UTC if found[7] else None)
+        hour, minute, second = (int(part) for part in match.groups()[3:6])
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC if match[7] else None)
     except ValueError as error:
         hint = "write 20260131T090000 or 20260131T090000Z"
         raise ScheduleError(f"{quoted(text)} is not a date: {error}", hint=hint) from error
 
 
 def _parts(text: str) -> dict[str, str]:
-    """The NAME=value parts of one RRULE, upper-cased; each name is known and stands once."""
+    """Return the NAME=value parts of one RRULE in upper case. Unknown and duplicate names are rejected."""
     parts: dict[str, str] = {}
     for part in text.strip(";").split(";"):
         name, equals, value = part.upper().partition("=")
         if not equals or name not in {*_LISTS, *_SINGLES, *_WORDS}:
-            hint = did_you_mean(name, [*_LISTS, *_SINGLES, *_WORDS]) or "write it as FREQ=WEEKLY;BYDAY=MO,FR"
+            hint = did_you_mean(name, [*_LISTS, *_SINGLES, *_WORDS]) or "write parts such as FREQ=WEEKLY;BYDAY=MO,FR"
             raise ScheduleError(f"unknown part {quoted(part)} in rrule", hint=hint)
         if name in parts:
-            raise ScheduleError(f"{name} stands twice in rrule", hint="join the values with commas")
+            raise ScheduleError(f"duplicate {name} in rrule", hint="write it once, with the values separated by commas")
         parts[name] = value
     return parts
 
 
 def numbers(parts: dict[str, str], name: str) -> tuple[int, ...]:
-    """The distinct numbers of a part, ascending; none when the part is absent.
+    """Return the distinct numbers of a part in ascending order; empty if the part is absent.
 
     Raises:
-        ScheduleError: one is no number or out of its range.
+        ScheduleError: a value is not a number, or is out of range.
     """
     if name not in parts:
         return ()
     low, high = _LISTS[name] if name in _LISTS else _SINGLES[name]
     hint = f"{name} takes {low} to {high}" + (", but not 0" if low < 0 else "")
-    found = set()
+    distinct = set()
     for text in parts[name].split(","):
         value = int(text) if _NUMBER.fullmatch(text) else None
         if value is None or not low <= value <= high or (low < 0 and value == 0):
-            raise ScheduleError(f"bad {name} {quoted(text)} in rrule", hint=hint)
-        found.add(value)
+            raise ScheduleError(f"invalid {name} {quoted(text)} in rrule", hint=hint)
+        distinct.add(value)
     if name in _SINGLES and "," in parts[name]:
-        raise ScheduleError(f"bad {name} {quoted(parts[name])} in rrule", hint=hint)
-    return tuple(sorted(found))
+        raise ScheduleError(f"invalid {name} {quoted(parts[name])} in rrule", hint=hint)
+    return tuple(sorted(distinct))
 
 
 def weekdays(parts: dict[str, str], name: str) -> frozenset[tuple[int, int]]:
-    """The weekdays of BYDAY or WKST as (0 = Monday, n); n is 0 where no ordinal is written.
+    """Return the weekdays of BYDAY or WKST as pairs (0 = Monday, n), where n is 0 without an ordinal.
 
     Raises:
-        ScheduleError: one is no weekday.
+        ScheduleError: a value is not a weekday.
     """
-    found = set()
+    pairs = set()
     for text in parts[name].split(",") if name in parts else ():
         match = _WEEKDAY.fullmatch(text)
         if match is None or (match[1] and not 1 <= abs(int(match[1])) <= 53):
-            hint = "weekdays are MO, TU, WE, TH, FR, SA and SU; 2FR is the second Friday, -1FR the last"
-            raise ScheduleError(f"bad {name} {quoted(text)} in rrule", hint=hint)
-        found.add((WEEKDAYS.index(match[2]), int(match[1] or 0)))
-    return frozenset(found)
+            hint = "weekdays are MO, TU, WE, TH, FR, SA and SU; 2FR is the second Friday, -1FR the last one"
+            raise ScheduleError(f"invalid {name} {quoted(text)} in rrule", hint=hint)
+        pairs.add((WEEKDAYS.index(match[2]), int(match[1] or 0)))
+    return frozenset(pairs)

@@ -166,4 +166,4 @@ def test_an_executed_flow_that_ends_without_a_word_has_not_succeeded(execute: Ex
     (tmp_path / "code/deployments/silent.yaml").write_text("name: silent\nflow: flows/silent.py:f\n")
     answer = execute("silent")
     assert (answer.code, answer.out) == (1, "")
-    assert "its process ended with exit code 0, but the flow has not returned" in answer.err
+    assert "the process exited with code 0 before the flow returned" in answer.err

@@ -78,7 +78,7 @@ class Supervised:
         self.launch = self.launcher().start(self.directory, {})
         self.launch.wire.settimeout(PATIENCE_SECONDS)
         while not self.launch.is_ready:
-            if not self.launch.hear():
+            if not self.launch.receive():
                 return False
         return True
 
@@ -122,8 +122,8 @@ class Supervised:
         if self.launch.handle is not None:
             with contextlib.suppress(ProcessLookupError):
                 self.signal(signal.SIGKILL)
-        self.launch.end()
-        self.launch.release()
+        self.launch.terminate()
+        self.launch.detach()
 
 
 Supervise = Callable[..., Supervised]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from controller.model.runs import RunState
-from controller.runs.executors.local.users import find_user, let_pass
+from controller.runs.executors.local.users import find_user, grant_traversal
 from tests.unit.runs.conftest import World
 from tests.unit.runs.test_users import NOBODY, needs_root
 from tests.unit.runs.test_users import tmp_path as tmp_path  # one that another user can get to
@@ -48,7 +48,7 @@ def test_a_flow_of_python_is_called_with_its_parameters_and_has_no_such_file(wor
 def test_only_the_user_of_the_flow_can_read_them(world: World) -> None:
     user = find_user(NOBODY)
     world.declare(a=f"name: a\ncommand: [sh, -c, {json.dumps(READ + '; stat -c %U:%a $CONTROLLER_PARAMETERS_FILE')}]\n")
-    let_pass(user, world.state, world.runs_directory)
+    grant_traversal(user, world.state, world.runs_directory)
     world.start(user=user, base=user.environment)
     run = world.run("a", x=1)
     assert run.state is RunState.SUCCEEDED, world.log(run)

@@ -167,7 +167,7 @@ def test_a_program_that_is_not_there_fails_its_own_run_only(world: World) -> Non
     (world.root / "flows/none.py").unlink()
     world.start()
     assert world.run("a").reason == "could not be started: No such file or directory: no-such-program"
-    assert world.run("b").reason == "There is no file flows/none.py in this revision."
+    assert world.run("b").reason == "flows/none.py does not exist in this revision."
 
 
 def test_no_more_run_at_once_than_allowed_and_all_get_their_turn(world: World) -> None:

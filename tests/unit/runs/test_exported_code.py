@@ -157,10 +157,10 @@ def test_the_machine_does_not_see_the_mounts_of_a_run(supervise: Supervise, tmp_
 
 SEAL = """
 import json, os, sys
-from controller.runs.executors.local.supervisor.export_mount import seal
+from controller.runs.executors.local.supervisor.export_mount import make_read_only
 place = sys.argv[1]
 before = os.statvfs(place).f_flag
-is_sealed = seal(place + "/exports/commit")
+is_sealed = make_read_only(place + "/exports/commit")
 after = os.statvfs(place + "/exports").f_flag
 print(json.dumps([is_sealed, before, after]))
 """

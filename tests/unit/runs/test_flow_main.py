@@ -32,12 +32,12 @@ def test_without_a_name_the_only_function_is_the_flow(run_flow: RunFlow) -> None
         (
             "def a(): ...\ndef b(): ...\n",
             "a.py",
-            "Say which flow of a.py is meant with flow_name; its functions: a, b.",
+            "Set flow_name to choose a flow of a.py; its functions: a, b.",
         ),
-        ("x = 1\n", "a.py", "Say which flow of a.py is meant with flow_name; its functions: none."),
+        ("x = 1\n", "a.py", "Set flow_name to choose a flow of a.py; its functions: none."),
         ("def a(): ...\n", "a.py:nope", "a.py has no flow 'nope'; its functions: a."),
         ("x = 1\n", "a.py:x", "a.py has no flow 'x'; its functions: none."),
-        ("", "b.py:f", "There is no file b.py in this revision."),
+        ("", "b.py:f", "b.py does not exist in this revision."),
         ("", "notes.txt:f", "notes.txt is not a Python file."),
     ],
 )
@@ -52,7 +52,7 @@ def test_an_exception_is_shown_from_the_users_first_frame(run_flow: RunFlow) -> 
     ending, log = run_flow({"flows/a.py": code}, "flows/a.py:f")
     assert (ending["outcome"], ending["error"]) == ("failed", "ValueError: no such table")
     assert log.startswith("Traceback")
-    assert "flow_process" not in log
+    assert "flow_main.py" not in log
     assert log.count("  File ") == 2
     assert "flows/a.py" in log
 
@@ -105,7 +105,7 @@ def test_an_end_without_a_word_is_no_success(run_flow: RunFlow) -> None:
     code = "import os\nfrom controller import flow\n@flow\ndef f():\n    os._exit(0)\n"
     ending, _ = run_flow({"a.py": code}, "a.py:f")
     assert ending["outcome"] == "failed"
-    assert ending["reason"] == "its process ended with exit code 0, but the flow has not returned"
+    assert ending["reason"] == "the process exited with code 0 before the flow returned"
     ending, _ = run_flow({"a.py": "import atexit, os\ndef f():\n    atexit.register(os._exit, 0)\n"}, "a.py:f")
     assert ending["outcome"] == "succeeded"
 
@@ -113,7 +113,7 @@ def test_an_end_without_a_word_is_no_success(run_flow: RunFlow) -> None:
 def test_a_file_that_ends_the_process_as_it_is_imported_has_no_flow_to_call(run_flow: RunFlow) -> None:
     ending, log = run_flow({"a.py": "import sys\nsys.exit()\ndef f(): ...\n"}, "a.py:f")
     assert (ending["outcome"], ending["exit_code"]) == ("failed", 1)
-    assert ending["error"] == "a.py called sys.exit(None) as it was imported: no flow was called."
+    assert ending["error"] == "a.py called sys.exit(None) during import; no flow was called."
     assert log == f"{ending['error']}\n"
 
 
@@ -137,7 +137,7 @@ RESULTS: list[tuple[str, object]] = [
     ("{'x': {1, }}", "{'x': {1}}"),
     ("'x' * 10_000", '"' + "x" * 8191 + "…"),
     ("'\\ud800'", "\ud800"),
-    ("Odd()", "<Odd, whose text can't be had>"),
+    ("Odd()", "<Odd, whose repr failed>"),
     ("nested(5)", [[[[[]]]]]),
 ]
 PRELUDE = """
@@ -198,7 +198,7 @@ def test_the_users_own_controller_package_is_the_users(run_flow: RunFlow) -> Non
 def test_nothing_of_ours_is_loaded_or_importable_by_chance(run_flow: RunFlow) -> None:
     code = (
         "import sys\ndef f():\n"
-        "    return [name for name in sys.modules if name.startswith(('controller', 'flow_process', 'supervisor'))]\n"
+        "    return [name for name in sys.modules if name.startswith(('controller', 'flow_main', 'supervisor'))]\n"
     )
     ending, _ = run_flow({"a.py": code}, "a.py:f")
     assert ending["result"] == []

@@ -38,7 +38,7 @@ def test_head_and_tail_are_kept_and_the_rest_is_counted(directory: Path, seed: i
     rest = data
     while rest:
         count = choose.choice([1, 2, 3, 7, 300])
-        log.take(rest[:count])
+        log.write(rest[:count])
         rest = rest[count:]
     dropped = log.close()
     found = (directory / "log").read_bytes()
@@ -77,7 +77,7 @@ def test_a_full_disk_costs_bytes_and_never_an_error(
     data = bytes(range(200))
     log = LogCapture(80)
     for at in range(0, 200, 7):
-        log.take(data[at : at + 7])
+        log.write(data[at : at + 7])
     left = 1000  # somebody has made room before the end
     dropped = log.close()
     found = (directory / "log").read_bytes()

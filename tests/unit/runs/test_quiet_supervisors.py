@@ -74,4 +74,4 @@ def test_what_can_not_be_written_is_told_in_one_line(supervise: Supervise) -> No
     (one.directory / "exit.tmp").mkdir()
     one.say(b"GO\n")
     one.wait()
-    assert complaints(one) == "the supervisor ended: exit.tmp: Is a directory\n"
+    assert complaints(one) == "the supervisor failed: exit.tmp: Is a directory\n"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controller.runs.executors.local.supervisor.resource_limits import Limits, size
+from controller.runs.executors.local.supervisor.resource_limits import Limits, format_size
 from tests.unit.runs.conftest import RunFlow, Supervise, World
 from tests.unit.runs.test_supervisor import sh
 
@@ -44,7 +44,7 @@ def test_a_flow_that_used_up_its_processor_time_is_ended_and_says_so(supervise: 
     one = supervise([sys.executable, "-I", "-S", "-c", deaf + BUSY], resources={"cpu_seconds": 0.5})
     one.say(b"GO\n")
     ending = one.end()
-    assert (ending["outcome"], ending["reason"]) == ("failed", "used up its processor time (limit 1 s)")
+    assert (ending["outcome"], ending["reason"]) == ("failed", "exceeded its CPU time (limit 1 s)")
 
 
 @integration
@@ -83,7 +83,7 @@ def test_declared_limits_reach_the_flow_and_its_reason_the_record(world: World) 
     [(MIB, "1MiB"), (1536 * MIB, "1.5GiB"), (1 << 30, "1GiB"), (10**9, "1000000000 bytes"), (1 << 40, "1TiB")],
 )
 def test_a_size_is_spelled_as_people_do(count: int, text: str) -> None:
-    assert size(count) == text
+    assert format_size(count) == text
 
 
 class Counted:
@@ -109,7 +109,7 @@ class Counted:
         ({"memory": 1 << 30}, -9, 0.1, None, 0, None),
         ({"memory": 1 << 30}, 1, 0.1, "MemoryErrors", 0, None),
         ({"cpu_seconds": 2}, -9, 1.9, None, 0, None),
-        ({"cpu_seconds": 2}, -9, 2.0, None, 0, "used up its processor time (limit 2 s)"),
+        ({"cpu_seconds": 2}, -9, 2.0, None, 0, "exceeded its CPU time (limit 2 s)"),
         ({"cpu_seconds": 2}, 1, 5.0, None, 0, None),
         ({}, -24, 5.0, None, 0, None),
     ],
@@ -118,12 +118,12 @@ def test_an_end_is_laid_to_a_limit_only_if_it_was_that(
     said: dict[str, Any], status: int, seconds: float, error: object, kills: int, reason: str | None
 ) -> None:
     group: Any = Counted("memory.max", kills=kills)
-    assert Limits(said, 1.0).broken(status, seconds, error, group) == reason
+    assert Limits(said, 1.0).explain_failure(status, seconds, error, group) == reason
 
 
 def test_what_a_control_group_sees_to_is_not_limited_twice() -> None:
     limits = Limits({"memory": 1 << 30, "processes": 5}, 1.0)
-    assert limits.of_group() == {"memory.max": 1 << 30, "pids.max": 5}
+    assert limits.cgroup_limits() == {"memory.max": 1 << 30, "pids.max": 5}
     both: Any = Counted("memory.max", "pids.max")
     assert limits.unenforced(both, 0) == []
     assert limits.unenforced(None, 0) == ["processes"]

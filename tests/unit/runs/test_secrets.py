@@ -43,7 +43,7 @@ def test_without_its_variable_a_run_has_failed_and_nothing_ran(world: World) -> 
     world.declare(a=f"name: a\ncommand: [touch, '{world.state}/canary']\nsecrets: {{A: {{env: FROM}}}}\n")
     world.start(variables={})
     run = world.run("a")
-    assert (run.state, run.reason) == (RunState.FAILED, "secret A: the controller's environment has no FROM")
+    assert (run.state, run.reason) == (RunState.FAILED, "secret A: FROM is not set in the controller's environment")
     assert not (world.state / "canary").exists()
 
 
@@ -65,7 +65,7 @@ def places(tmp_path: Path) -> dict[str, Path]:
         ("folder", "is not a regular file"),
         ("fifo", "is not a regular file"),
         ("large", "is larger than 64 KiB"),
-        ("nul", "holds a NUL, which no variable can"),
+        ("nul", "contains a NUL byte, which is not allowed in a variable"),
     ],
 )
 def test_a_file_that_can_not_be_a_secret_is_named_and_nothing_runs(

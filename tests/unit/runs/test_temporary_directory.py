@@ -119,7 +119,7 @@ def test_everything_in_it_is_removed_however_deep_and_closed(tmp_path: Path, sup
 
 MOUNTING = """
 import os, subprocess, sys
-from controller.runs.executors.local.supervisor import temporary
+from controller.runs.executors.local.supervisor import temporary_directory as temporary
 own, precious = sys.argv[1:]
 made = temporary.make([own], own)
 for name in ("here", "deep/down"):

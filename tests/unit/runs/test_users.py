@@ -11,7 +11,7 @@ import pytest
 
 from controller.errors import UsageError
 from controller.model.runs import RunState
-from controller.runs.executors.local.users import FlowUser, check_ways, find_user, let_pass
+from controller.runs.executors.local.users import FlowUser, check_access, find_user, grant_traversal
 from tests.unit.runs.conftest import World
 
 NOBODY = "nobody"
@@ -43,7 +43,7 @@ def test_a_flow_runs_as_that_user_with_its_home_and_private_directory(world: Wor
     world.state.joinpath("secret").write_text("closed")
     world.state.joinpath("secret").chmod(0o600)
     world.declare(a=f"name: a\ncommand: [sh, -c, '{script}']\n")
-    let_pass(user, world.state, world.runs_directory)
+    grant_traversal(user, world.state, world.runs_directory)
     world.start(user=user, base=user.environment)
     run = world.run("a")
     lines = world.log(run).splitlines()
@@ -59,7 +59,7 @@ def test_a_flow_runs_as_that_user_with_its_home_and_private_directory(world: Wor
 @pytest.mark.integration
 def test_it_dies_with_its_supervisor_and_can_not_touch_it(world: World, user: FlowUser) -> None:
     world.declare(a="name: a\ncommand: [sh, -c, 'kill -9 $PPID; echo $?']\n")
-    let_pass(user, world.state, world.runs_directory)
+    grant_traversal(user, world.state, world.runs_directory)
     world.start(user=user)
     run = world.run("a")
     assert run.state is RunState.SUCCEEDED
@@ -71,17 +71,17 @@ def test_what_is_on_the_way_and_closed_is_named(user: FlowUser, tmp_path: Path) 
     closed = tmp_path / "a"
     (closed / "b").mkdir(parents=True)
     closed.chmod(0o700)
-    with pytest.raises(UsageError, match=f"nobody can't pass through {closed} to {closed}/b/c"):
-        check_ways(user, closed / "b" / "c")
-    let_pass(user, closed)
-    check_ways(user, closed / "b" / "c")
+    with pytest.raises(UsageError, match=f"nobody can't traverse {closed} to reach {closed}/b/c"):
+        check_access(user, closed / "b" / "c")
+    grant_traversal(user, closed)
+    check_access(user, closed / "b" / "c")
     found = closed.stat()
     assert (found.st_mode & 0o777, found.st_gid) == (0o710, user.gid)
 
 
 @needs_root
 def test_a_user_that_is_not_there_is_said_so() -> None:
-    with pytest.raises(UsageError, match="--flow-user no-such-user: there is no such user"):
+    with pytest.raises(UsageError, match="--flow-user no-such-user: unknown user"):
         find_user("no-such-user")
 
 

@@ -1,4 +1,4 @@
-"""The heap job store keeps the contract of APScheduler's own memory store, whatever is done to it."""
+"""The heap job store behaves like APScheduler's own memory store under any sequence of calls."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ SCHEDULER = BackgroundScheduler(timezone=UTC)
 
 
 def nothing() -> None:
-    """What the jobs of these tests would do."""
+    """Serve as the function of the jobs in these tests."""
 
 
 def job(name: str, time: datetime | None) -> Job:
@@ -55,7 +55,7 @@ def told(jobs: list[Job]) -> list[tuple[str, datetime | None]]:
 
 
 class SameAsTheMemoryStore(RuleBasedStateMachine):
-    """The same calls to both stores have the same answers."""
+    """The same calls to both stores return the same results."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class SameAsTheMemoryStore(RuleBasedStateMachine):
 
     @rule(minutes=st.integers(0, 7), later=TIMES)
     def process_due_jobs(self, minutes: int, later: datetime | None) -> None:
-        """What the scheduler does: change a due job where it stands, then update or remove it."""
+        """Do what the scheduler does: change a due job in place, then update or remove it."""
         now = START + timedelta(minutes=minutes)
         for store in (self.ours, self.model):
             for due in store.get_due_jobs(now):
@@ -111,7 +111,7 @@ TestSameAsTheMemoryStore = pytest.mark.filterwarnings("error")(
 )
 
 
-def test_a_job_that_is_changed_in_place_and_updated_moves() -> None:
+def test_a_job_changed_in_place_and_updated_moves_in_the_heap() -> None:
     store = HeapJobStore()
     mine = job("a", START)
     store.add_job(mine)

@@ -1,4 +1,4 @@
-"""The timetable is a projection: what is wanted has a job and fires on time, the rest is gone."""
+"""The timetable is a projection: deployments have a job that fires on time, and all other jobs are removed."""
 
 import logging
 import threading
@@ -12,7 +12,7 @@ import pytest
 from controller.clock import SystemClock
 from controller.model.schedules import Agenda, At, Cron, Interval, RRule, Rule, Schedule
 from controller.scheduler import Timetable
-from controller.scheduler.trigger import CalendarTrigger
+from controller.scheduler.trigger import ScheduleTrigger
 from tests.conftest import NOW, ManualClock, wait_until
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
@@ -34,7 +34,7 @@ def every(seconds: int) -> Interval:
 
 
 class Heard:
-    """Who was called, how often, and when."""
+    """Records which deployments were announced, how often, and when."""
 
     def __init__(self) -> None:
         self.count: Counter[str] = Counter()
@@ -72,7 +72,7 @@ def test_a_later_cursor_alone_changes_nothing(timetable: Timetable) -> None:
     assert timetable.project({"a": agenda(every(3600), NOW + timedelta(days=1))}).changed == 0
 
 
-def test_what_is_not_wanted_any_more_has_no_job(timetable: Timetable) -> None:
+def test_a_removed_deployment_has_no_job(timetable: Timetable) -> None:
     timetable.project({"a": agenda(every(3600)), "b": agenda(every(3600))})
     assert timetable.project({"b": agenda(every(3600))}).changed == 1
     assert timetable.names() == {"b"}
@@ -90,7 +90,7 @@ def test_a_changed_schedule_replaces_the_job(timetable: Timetable) -> None:
     assert timetable.names() == {"a"}
 
 
-def test_a_calendar_that_has_ended_has_no_job(timetable: Timetable) -> None:
+def test_schedules_that_have_ended_have_no_job(timetable: Timetable) -> None:
     ended = {
         "at": agenda(At(times=(PAST,))),
         "until": agenda(RRule(text="DTSTART:20200101T000000Z\nRRULE:FREQ=DAILY;COUNT=3")),
@@ -102,7 +102,7 @@ def test_a_calendar_that_has_ended_has_no_job(timetable: Timetable) -> None:
     assert timetable.project({}).changed == 3
 
 
-def test_it_fires_on_time_again_and_again(timetable: Timetable, heard: Heard) -> None:
+def test_it_fires_at_every_due_time(timetable: Timetable, heard: Heard) -> None:
     timetable.project({"tick": agenda(every(1), SystemClock().now())})
     wait_until(lambda: heard.count["tick"] >= 3)
     gaps = [after - before for before, after in zip(heard.times, heard.times[1:], strict=False)]
@@ -110,21 +110,21 @@ def test_it_fires_on_time_again_and_again(timetable: Timetable, heard: Heard) ->
     assert heard.threads != {threading.current_thread().name}
 
 
-def test_what_was_removed_does_not_fire(timetable: Timetable, heard: Heard) -> None:
+def test_a_removed_deployment_does_not_fire(timetable: Timetable, heard: Heard) -> None:
     timetable.project({"a": agenda(every(1), SystemClock().now()), "b": agenda(every(1), SystemClock().now())})
     timetable.project({"b": agenda(every(1), SystemClock().now())})
     wait_until(lambda: heard.count["b"] >= 1)
     assert heard.count["a"] == 0
 
 
-def test_a_missed_time_fires_at_once_and_once(timetable: Timetable, heard: Heard) -> None:
+def test_a_missed_due_time_fires_immediately_and_once(timetable: Timetable, heard: Heard) -> None:
     timetable.project({"late": agenda(Interval(every=timedelta(days=1)), SystemClock().now() - timedelta(days=30))})
     wait_until(lambda: heard.count["late"])
     assert heard.count["late"] == 1
     assert timetable.names() == {"late"}
 
 
-def test_a_time_that_is_the_last_fires_and_the_job_is_gone(timetable: Timetable, heard: Heard) -> None:
+def test_the_last_due_time_fires_and_removes_the_job(timetable: Timetable, heard: Heard) -> None:
     soon = SystemClock().now() + timedelta(seconds=0.2)
     wanted = {"once": agenda(At(times=(soon,)), SystemClock().now())}
     timetable.project(wanted)
@@ -134,7 +134,7 @@ def test_a_time_that_is_the_last_fires_and_the_job_is_gone(timetable: Timetable,
     assert timetable.project({}).changed == 1
 
 
-def test_ten_thousand_that_are_due_at_once_are_announced_once_each(timetable: Timetable, heard: Heard) -> None:
+def test_ten_thousand_jobs_due_at_once_are_announced_once_each(timetable: Timetable, heard: Heard) -> None:
     many = {f"d{number}": agenda(Interval(every=timedelta(days=1)), PAST) for number in range(10_000)}
     assert timetable.project(many).changed == 10_000
     wait_until(lambda: len(heard.count) == 10_000)
@@ -150,8 +150,8 @@ def test_a_timetable_that_never_started_can_be_closed_and_projected_onto(heard: 
     made.close()
 
 
-def test_of_one_deployment_each_schedule_fires_and_a_suspended_one_does_not() -> None:
-    trigger = CalendarTrigger(
+def test_every_schedule_of_a_deployment_fires_unless_suspended() -> None:
+    trigger = ScheduleTrigger(
         [
             schedule(At(times=(NOW + timedelta(hours=2),)), number=0),
             schedule(At(times=(NOW + timedelta(hours=1),)), number=1, suspend=True),
@@ -166,24 +166,24 @@ def test_of_one_deployment_each_schedule_fires_and_a_suspended_one_does_not() ->
     assert trigger.get_next_fire_time(second, NOW) is None
 
 
-def test_a_backlog_is_not_walked_one_by_one() -> None:
-    trigger = CalendarTrigger([schedule(every(1))], PAST)
+def test_a_backlog_is_not_processed_one_by_one() -> None:
+    trigger = ScheduleTrigger([schedule(every(1))], PAST)
     first = trigger.get_next_fire_time(None, NOW)
     assert first == PAST + timedelta(seconds=1)
     assert trigger.get_next_fire_time(first, NOW) == NOW + timedelta(seconds=1)
 
 
-def test_a_schedule_that_can_not_be_computed_does_not_fire_and_does_not_raise(
+def test_an_invalid_schedule_does_not_fire_and_does_not_raise(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.ERROR, logger="controller.scheduler.trigger"):
-        trigger = CalendarTrigger([schedule(Cron(expression="never ever"))], NOW)
+        trigger = ScheduleTrigger([schedule(Cron(expression="never ever"))], NOW)
         assert trigger.get_next_fire_time(None, NOW) is None
-    assert "could not be computed" in caplog.text
+    assert "Failed to compute a schedule" in caplog.text
 
 
 @pytest.mark.parametrize("how", ["removed", "foreign", "rescheduled", "paused"])
-def test_a_job_that_somebody_else_changed_is_repaired_and_named(timetable: Timetable, how: str) -> None:
+def test_a_job_changed_by_other_code_is_repaired_and_reported(timetable: Timetable, how: str) -> None:
     wanted = {name: agenda(At(times=(LATER,))) for name in "ab"}
     timetable.project(wanted)
     scheduler = timetable._scheduler
@@ -204,26 +204,26 @@ def test_a_job_that_somebody_else_changed_is_repaired_and_named(timetable: Timet
     assert timetable.project(wanted).drifted == ()
 
 
-def test_a_change_of_some_sees_to_no_others(timetable: Timetable) -> None:
+def test_a_partial_projection_leaves_other_jobs_unchanged(timetable: Timetable) -> None:
     timetable.project({name: agenda(every(3600)) for name in "abc"})
-    assert timetable.project({"b": agenda(every(60))}, gone=["c", "never-there"]).changed == 3
+    assert timetable.project({"b": agenda(every(60))}, removed=["c", "never-there"]).changed == 3
     assert timetable.names() == {"a", "b"}
 
 
-def test_a_calendar_that_has_ended_is_no_drift(timetable: Timetable) -> None:
+def test_schedules_that_have_ended_are_not_drift(timetable: Timetable) -> None:
     wanted = {"ended": agenda(At(times=(PAST,)))}
     timetable.project(wanted)
     assert timetable.project(wanted).drifted == ()
 
 
-def test_a_deployment_that_is_accounted_for_past_now_fires_at_its_next_due_time(timetable: Timetable) -> None:
+def test_a_cursor_in_the_future_does_not_skip_the_next_due_time(timetable: Timetable) -> None:
     now = SystemClock().now()
     timetable.project({"a": agenda(every(3600), now + timedelta(days=3))})
     [job] = timetable._scheduler.get_jobs()
     assert job.next_run_time <= now + timedelta(hours=1)
 
 
-def test_a_job_that_waits_past_its_next_due_time_is_repaired_and_named(timetable: Timetable) -> None:
+def test_a_job_that_waits_too_long_is_repaired_and_reported(timetable: Timetable) -> None:
     wanted = {"a": agenda(every(3600), SystemClock().now())}
     timetable.project(wanted)
     due = timetable._scheduler.get_job("a").next_run_time
@@ -233,10 +233,10 @@ def test_a_job_that_waits_past_its_next_due_time_is_repaired_and_named(timetable
     assert timetable.project(wanted).drifted == ()
 
 
-def test_the_comparison_asks_the_calendar_only_where_the_clock_was_set_back() -> None:
+def test_drift_detection_computes_fire_times_only_after_a_clock_step() -> None:
     asked: list[datetime] = []
 
-    class Counting(CalendarTrigger):
+    class Counting(ScheduleTrigger):
         def first_after(self, after: datetime) -> datetime | None:
             asked.append(after)
             return super().first_after(after)
@@ -244,15 +244,15 @@ def test_the_comparison_asks_the_calendar_only_where_the_clock_was_set_back() ->
     trigger = Counting([schedule(every(3600))], NOW)
     due = trigger.get_next_fire_time(None, NOW)
     assert due is not None
-    assert not trigger.passes_over(due, NOW + timedelta(minutes=30))
-    assert not trigger.passes_over(due, due + timedelta(minutes=30))
+    assert not trigger.would_miss(due, NOW + timedelta(minutes=30))
+    assert not trigger.would_miss(due, due + timedelta(minutes=30))
     assert asked == [NOW]
-    assert trigger.passes_over(due, NOW - timedelta(days=3))
+    assert trigger.would_miss(due, NOW - timedelta(days=3))
     assert asked == [NOW, NOW - timedelta(days=3)]
 
 
 @pytest.mark.parametrize("back", [timedelta(seconds=4), timedelta(hours=1), timedelta(days=3650)])
-def test_a_clock_that_is_set_back_leaves_no_job_beyond_its_next_due_time(heard: Heard, back: timedelta) -> None:
+def test_after_the_clock_was_set_back_no_job_waits_too_long(heard: Heard, back: timedelta) -> None:
     clock = ManualClock(SystemClock().now() + back)
     made = Timetable(heard, clock)
     made.start()

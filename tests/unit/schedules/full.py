@@ -1,4 +1,4 @@
-"""The whole minute oracle: every zone with a clock change in a year, every policy, every kind of rule.
+"""Runs the complete minute scan: every zone with a clock change in a year, every policy, every kind of rule.
 
 Run `python -m tests.unit.schedules.full [year …]` (2026 by default; some minutes a year). The tests take one zone of
 each kind. Exits with 1 after any disagreement.

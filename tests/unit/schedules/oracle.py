@@ -1,6 +1,7 @@
-"""What fires around a clock change, found by looking at every minute: slow, and too simple to be wrong.
+"""Finds the fire times around a clock change by scanning every minute, which is slow but simple enough to trust.
 
-It asks `zoneinfo` one thing only: what the clock shows at a UTC instant. It uses nothing of the calendar.
+The expected times are computed with `zoneinfo` alone, which gives the local time of a UTC instant; they are then
+compared with those of `controller.schedules`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,7 +12,7 @@ from itertools import pairwise, product, takewhile
 from zoneinfo import ZoneInfo, available_timezones
 
 from controller.model.schedules import Cron, Dst, Gap, Repeat, Schedule
-from controller.schedules import DstTransition, clock_changes, fire_times
+from controller.schedules import DstTransition, find_dst_transitions, fire_times
 
 MINUTE = timedelta(minutes=1)
 REACH = timedelta(hours=27)
@@ -36,7 +37,7 @@ TIMES = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """A local time that the clock leaves out, the first instant after it, and it by the offset before the change."""
+    """A skipped local time, the first instant after it, and its instant by the offset before the change."""
 
     wall: datetime
     after: datetime
@@ -45,7 +46,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """Some days around `change`: at which instants the clock shows each local minute, and which it leaves out."""
+    """The days around `change`: the instants at which the clock shows each local minute, and the skipped minutes."""
 
     zone: str
     change: datetime
@@ -68,7 +69,7 @@ def offset(instant: datetime, zone: ZoneInfo) -> timedelta:
 
 @cache
 def changes(name: str, year: int) -> tuple[datetime, ...]:
-    """The first whole minutes with a new offset."""
+    """Return the first whole minutes with a new offset."""
     zone, found = ZoneInfo(name), []
     day = datetime(year, 1, 1, tzinfo=UTC)
     while day.year == year:
@@ -115,7 +116,7 @@ def of_gap(missing: Missing, gap: Gap) -> list[datetime]:
 
 
 def expected_fires(around: Stretch, minute: str, hour: str, dst: Dst) -> list[datetime]:
-    """What `minute hour * * *` fires in the stretch, ascending."""
+    """Return the fire times of `minute hour * * *` in the range, in ascending order."""
     minutes, hours = numbers(minute, 60), numbers(hour, 24)
     policy = REAL_TIME if hour.startswith("*") else dst
     found = {
@@ -131,7 +132,7 @@ def expected_fires(around: Stretch, minute: str, hour: str, dst: Dst) -> list[da
 
 
 def expected_changes(around: Stretch, minute: str, hour: str, dst: Dst) -> list[DstTransition]:
-    """The declared local times of `minute hour * * *` that the stretch leaves out or shows twice."""
+    """Return the declared local times of `minute hour * * *` that are skipped or occur twice in the range."""
     minutes, hours = numbers(minute, 60), numbers(hour, 24)
     found = [
         DstTransition(kind="gap", local=missing.wall, fires=tuple(of_gap(missing, dst.gap)), zone=around.zone)
@@ -147,7 +148,7 @@ def expected_changes(around: Stretch, minute: str, hour: str, dst: Dst) -> list[
 
 
 def disagreements(around: Stretch, minute: str, hour: str, dst: Dst) -> Iterator[str]:
-    """Where the calendar says something else than the scan, asked from before, amid and after the change."""
+    """Yield the differences between the scan and `fire_times`, started before, during and after the change."""
     schedule = Schedule(id="x", rule=Cron(expression=f"{minute} {hour} * * *"), timezone=around.zone, dst=dst)
     asked = f"{minute} {hour} in {around.zone} around {around.change:%F %R}, {dst.gap} {dst.repeat}"
     wanted = expected_fires(around, minute, hour, dst)
@@ -156,18 +157,18 @@ def disagreements(around: Stretch, minute: str, hour: str, dst: Dst) -> Iterator
         if found != [instant for instant in wanted if after < instant <= around.end]:
             yield f"{asked}: fire times after {after:%F %R}"
     if not hour.startswith("*"):
-        warned = clock_changes(schedule, around.begin, around.end)
+        warned = find_dst_transitions(schedule, around.begin, around.end)
         if sorted(warned, key=lambda change: change.local) != expected_changes(around, minute, hour, dst):
             yield f"{asked}: clock changes"
 
 
 def zones(year: int) -> list[str]:
-    """Every zone of the database whose clocks change in that year."""
+    """Return every zone of the database with a clock change in that year."""
     return sorted(name for name in available_timezones() if changes(name, year))
 
 
 def one_of_each(names: Iterable[str], year: int) -> list[str]:
-    """One zone, the first by name, of all whose clocks change at the same instants by the same amounts."""
+    """Return one zone, the first by name, of each group with the same clock changes."""
     found: dict[tuple[tuple[datetime, timedelta, timedelta], ...], str] = {}
     for name in names:
         zone = ZoneInfo(name)

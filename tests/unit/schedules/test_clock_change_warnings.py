@@ -1,5 +1,5 @@
 # ruff: noqa: DTZ001 - naive local times are what is tested here
-"""Which declared local times a clock change leaves out or repeats, and the sentence that says so."""
+"""The declared local times that a clock change skips or repeats, and their description."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from controller.errors import ScheduleError
 from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
-from controller.schedules import DstTransition, clock_changes, cron, describe_change, dst_transitions, fire_times
+from controller.schedules import (
+    DstTransition,
+    cron,
+    describe_transition,
+    dst_transitions,
+    find_dst_transitions,
+    fire_times,
+)
 from tests.unit.schedules import oracle
 
 BERLIN = "Europe/Berlin"
@@ -24,7 +31,9 @@ def schedule(rule: Rule, zone: str = BERLIN, dst: Dst | None = None) -> Schedule
 
 
 def said(rule: Rule, zone: str = BERLIN, dst: Dst | None = None, after: datetime = NOW) -> list[str]:
-    return [describe_change(change) for change in clock_changes(schedule(rule, zone, dst), after, after + YEAR)]
+    return [
+        describe_transition(change) for change in find_dst_transitions(schedule(rule, zone, dst), after, after + YEAR)
+    ]
 
 
 GAP = "2027-03-28 02:30 does not exist in Europe/Berlin: it "
@@ -39,7 +48,7 @@ REPEAT = "2026-10-25 02:30 happens twice in Europe/Berlin: it fires at "
         (Dst(gap=Gap.SHIFT, repeat=Repeat.BOTH), "both, 02:30+02:00 and 02:30+01:00", "fires at 03:30+02:00"),
     ],
 )
-def test_a_change_is_one_sentence_with_its_date(dst: Dst, repeat: str, gap: str) -> None:
+def test_a_clock_change_is_described_in_one_sentence_with_its_date(dst: Dst, repeat: str, gap: str) -> None:
     assert said(Cron(expression="30 2 * * *"), dst=dst) == [REPEAT + repeat, GAP + gap]
 
 
@@ -58,7 +67,7 @@ def test_a_change_is_one_sentence_with_its_date(dst: Dst, repeat: str, gap: str)
         At(times=(datetime(2027, 3, 28, 2, 30), datetime(2026, 10, 25, 2, 30), datetime(2026, 10, 25, 2, 30))),
     ],
 )
-def test_every_kind_of_fixed_time_meets_both(rule: Rule) -> None:
+def test_every_kind_of_fixed_time_is_affected_by_gaps_and_repeats(rule: Rule) -> None:
     assert said(rule) == [f"{REPEAT}the first, 02:30+02:00", f"{GAP}fires at 03:00+02:00"]
 
 
@@ -79,35 +88,35 @@ def test_every_kind_of_fixed_time_meets_both(rule: Rule) -> None:
         At(times=(datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 24, 2, 30))),
     ],
 )
-def test_real_time_and_other_times_meet_none(rule: Rule) -> None:
+def test_real_time_rules_and_other_times_are_not_affected(rule: Rule) -> None:
     assert said(rule) == []
     assert said(Cron(expression="30 2 * * *"), "UTC") == []
 
 
-def test_a_change_counts_when_it_fires_after_the_one_bound_and_until_the_other() -> None:
+def test_a_change_is_included_if_it_fires_within_the_bounds() -> None:
     daily = schedule(Cron(expression="30 2 * * *"))
-    (first,) = clock_changes(daily, NOW, NOW + YEAR / 2)
+    (first,) = find_dst_transitions(daily, NOW, NOW + YEAR / 2)
     fires = first.fires[0]
     assert fires == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
-    assert clock_changes(daily, fires - timedelta.resolution, fires) == [first]
-    assert clock_changes(daily, fires, NOW + YEAR / 2) == []
-    assert clock_changes(daily, NOW, fires - timedelta.resolution) == []
+    assert find_dst_transitions(daily, fires - timedelta.resolution, fires) == [first]
+    assert find_dst_transitions(daily, fires, NOW + YEAR / 2) == []
+    assert find_dst_transitions(daily, NOW, fires - timedelta.resolution) == []
 
 
-def test_a_skipped_time_counts_at_the_change() -> None:
+def test_a_skipped_time_has_the_position_of_its_clock_change() -> None:
     turn = datetime(2027, 3, 28, 1, tzinfo=UTC)
     skipping = schedule(Cron(expression="30 2 * * *"), dst=Dst(gap=Gap.SKIP))
-    (skipped,) = clock_changes(skipping, turn - timedelta.resolution, turn)
+    (skipped,) = find_dst_transitions(skipping, turn - timedelta.resolution, turn)
     assert skipped == DstTransition(kind="gap", local=datetime(2027, 3, 28, 2, 30), fires=(), zone=BERLIN)
-    assert clock_changes(skipping, turn, turn + DAYS) == []
+    assert find_dst_transitions(skipping, turn, turn + DAYS) == []
 
 
-def test_nothing_is_said_of_times_outside_of_start_and_end() -> None:
+def test_times_outside_start_and_end_cause_no_warning() -> None:
     rule = Cron(expression="30 2 * * *")
     winter = Schedule(id="x", rule=rule, timezone=BERLIN, start=datetime(2026, 11, 1), end=datetime(2027, 3, 28, 1, 59))
-    assert clock_changes(winter, NOW, NOW + YEAR) == []
+    assert find_dst_transitions(winter, NOW, NOW + YEAR) == []
     late = Schedule(id="x", rule=rule, timezone=BERLIN, dst=Dst(repeat=Repeat.BOTH), end=datetime(2026, 10, 25, 2, 30))
-    assert [len(change.fires) for change in clock_changes(late, NOW, NOW + YEAR)] == [2]
+    assert [len(change.fires) for change in find_dst_transitions(late, NOW, NOW + YEAR)] == [2]
 
 
 def test_the_zone_is_the_one_of_dtstart() -> None:
@@ -117,58 +126,58 @@ def test_the_zone_is_the_one_of_dtstart() -> None:
     ]
 
 
-def test_a_whole_day_that_is_left_out_names_the_day_it_fires_on() -> None:
+def test_a_skipped_day_is_described_with_the_day_on_which_it_fires() -> None:
     assert said(Cron(expression="0 9 * * *"), "Pacific/Apia", after=datetime(2011, 5, 1, tzinfo=UTC)) == [
         "2011-12-30 09:00 does not exist in Pacific/Apia: it fires at 2011-12-31 00:00+14:00"
     ]
 
 
-def test_seconds_are_shown_where_there_are_some() -> None:
+def test_seconds_are_shown_only_if_there_are_any() -> None:
     found = said(RRule(text="FREQ=DAILY;BYHOUR=2;BYSECOND=5"))
     assert found[0] == "2026-10-25 02:00:05 happens twice in Europe/Berlin: it fires at the first, 02:00:05+02:00"
 
 
-def test_an_answer_is_bounded() -> None:
+def test_the_number_of_transitions_is_limited() -> None:
     every = ",".join(str(number) for number in range(60))
     for rule in (
         Cron(expression="* 2 * * *"),
         RRule(text=f"FREQ=DAILY;BYHOUR=1,2,3;BYMINUTE={every};BYSECOND={every}"),
     ):
-        found = clock_changes(schedule(rule), NOW, NOW + YEAR)
-        assert len(found) == dst_transitions.MOST
+        found = find_dst_transitions(schedule(rule), NOW, NOW + YEAR)
+        assert len(found) == dst_transitions.MAX_TRANSITIONS
         assert found[0].local == datetime(2026, 10, 25, 2, 0)
 
 
-def test_no_fire_time_is_walked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transitions_are_found_without_iterating_over_fire_times(monkeypatch: pytest.MonkeyPatch) -> None:
     def walks(*_: object) -> None:
         raise AssertionError("walked")
 
-    monkeypatch.setattr(cron, "walls", walks)
+    monkeypatch.setattr(cron, "wall_times", walks)
     monkeypatch.setattr("controller.schedules.fire_time_search.resolve", walks)
-    found = clock_changes(schedule(Cron(expression="30 2 29 2 *")), NOW, NOW + 100 * YEAR)
+    found = find_dst_transitions(schedule(Cron(expression="30 2 29 2 *")), NOW, NOW + 100 * YEAR)
     assert found == []
-    assert len(clock_changes(schedule(Cron(expression="30 2 25 10 *")), NOW, NOW + 40 * YEAR)) == 6
+    assert len(find_dst_transitions(schedule(Cron(expression="30 2 25 10 *")), NOW, NOW + 40 * YEAR)) == 6
 
 
 def test_the_ends_of_time_are_within_bounds() -> None:
     daily = schedule(Cron(expression="30 2 * * *"), "America/New_York")
-    assert clock_changes(daily, datetime.min.replace(tzinfo=UTC), datetime(3, 1, 1, tzinfo=UTC)) == []
-    assert len(clock_changes(daily, datetime(9980, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC))) > 5
+    assert find_dst_transitions(daily, datetime.min.replace(tzinfo=UTC), datetime(3, 1, 1, tzinfo=UTC)) == []
+    assert len(find_dst_transitions(daily, datetime(9980, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC))) > 5
 
 
 @pytest.mark.parametrize("rule", [Cron(expression="61 2 * * *"), RRule(text="FREQ=DAILYY"), Interval(every=0 * DAYS)])
-def test_what_can_not_be_understood_is_refused(rule: Rule) -> None:
+def test_an_invalid_rule_is_rejected(rule: Rule) -> None:
     with pytest.raises(ScheduleError):
-        clock_changes(schedule(rule), NOW, NOW + YEAR)
+        find_dst_transitions(schedule(rule), NOW, NOW + YEAR)
     with pytest.raises(ScheduleError, match="unknown time zone"):
-        clock_changes(schedule(Cron(expression="0 0 * * *"), "Nowhere"), NOW, NOW + YEAR)
+        find_dst_transitions(schedule(Cron(expression="0 0 * * *"), "Nowhere"), NOW, NOW + YEAR)
 
 
-def test_a_naive_bound_is_refused() -> None:
+def test_a_naive_bound_is_rejected() -> None:
     daily = schedule(Cron(expression="30 2 * * *"))
     for after, until in ((NOW.replace(tzinfo=None), NOW), (NOW, NOW.replace(tzinfo=None))):
         with pytest.raises(ValueError, match="aware"):
-            clock_changes(daily, after, until)
+            find_dst_transitions(daily, after, until)
 
 
 ZONES = [BERLIN, "America/New_York", "Australia/Lord_Howe", "Antarctica/Troll", "Africa/Cairo"]
@@ -195,7 +204,7 @@ FIXED: st.SearchStrategy[Rule] = st.one_of(
 
 @settings(max_examples=60, deadline=None)
 @given(rule=FIXED, zone=st.sampled_from(ZONES), dst=st.sampled_from(oracle.POLICIES))
-def test_they_are_what_a_scan_of_all_minutes_finds(rule: Rule, zone: str, dst: Dst) -> None:
+def test_transitions_match_a_scan_of_all_minutes(rule: Rule, zone: str, dst: Dst) -> None:
     begin, end = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 12, 30, tzinfo=UTC)
     in_utc = takewhile(lambda wall: wall <= end + DAYS, fire_times(schedule(rule, "UTC"), begin - DAYS))
     declared = {wall.replace(tzinfo=None) for wall in in_utc}
@@ -205,5 +214,5 @@ def test_they_are_what_a_scan_of_all_minutes_finds(rule: Rule, zone: str, dst: D
         for change in oracle.expected_changes(oracle.stretch(zone, turn), "*", "*", dst)
         if change.local in declared
     ]
-    found = clock_changes(schedule(rule, zone, dst), begin, end)
+    found = find_dst_transitions(schedule(rule, zone, dst), begin, end)
     assert sorted(found, key=lambda change: change.local) == wanted

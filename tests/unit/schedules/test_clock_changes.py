@@ -1,5 +1,5 @@
 # ruff: noqa: DTZ001 - naive local times are what is tested here
-"""Fire times around clock changes: against a scan of every minute, and against themselves."""
+"""Fire times around clock changes, compared with a scan of every minute and with each other."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -36,13 +36,13 @@ def test_every_minute_around_the_changes_of_every_kind_of_zone(name: str) -> Non
     for index, change in enumerate(oracle.changes(name, 2026)):
         around = oracle.stretch(name, change)
         for number, dst in enumerate(POLICIES):
-            # One rule of fixed times meets each policy; the others take turns.
+            # One rule with fixed times is tested with each policy; the other rules alternate.
             for minute, hour in (TIMES[1], TIMES[(number + index) % len(TIMES)]):
                 assert list(oracle.disagreements(around, minute, hour, dst)) == []
 
 
 @pytest.mark.parametrize(("name", "change"), OTHER_YEARS)
-def test_every_minute_around_the_odd_changes_of_other_years(name: str, change: datetime) -> None:
+def test_every_minute_around_unusual_changes_of_other_years(name: str, change: datetime) -> None:
     around = oracle.stretch(name, change)
     for number, dst in enumerate(POLICIES):
         minute, hour = TIMES[(number + change.month) % len(TIMES)]
@@ -51,7 +51,7 @@ def test_every_minute_around_the_odd_changes_of_other_years(name: str, change: d
 
 @pytest.mark.parametrize("name", ["America/New_York", "Europe/Berlin", "Africa/Cairo"])
 @pytest.mark.parametrize(("minute", "hour"), [times for times in TIMES if not times[0].startswith("*")])
-def test_around_a_change_a_cron_fires_when_cronsim_says(name: str, minute: str, hour: str) -> None:
+def test_around_a_change_a_cron_fires_as_in_cronsim(name: str, minute: str, hour: str) -> None:
     for change in oracle.changes(name, 2026):
         begin, end = change - timedelta(hours=30), change + timedelta(hours=30)
         simulated = CronSim(f"{minute} {hour} * * *", begin.astimezone(ZoneInfo(name)))
@@ -63,7 +63,7 @@ def until(end: datetime, moments: Iterator[datetime]) -> list[datetime]:
     return [moment.astimezone(UTC) for moment in takewhile(lambda moment: moment <= end, moments)]
 
 
-def test_the_scan_meets_gaps_and_repeats_under_every_policy() -> None:
+def test_the_scan_covers_gaps_and_repeats_under_every_policy() -> None:
     met: Counter[Gap | Repeat] = Counter()
     for name in EACH:
         for change in oracle.changes(name, 2026):
@@ -93,7 +93,7 @@ RULES: list[Rule] = [
     dst=st.sampled_from(POLICIES),
     after=st.datetimes(datetime(2009, 1, 1), datetime(2045, 1, 1), timezones=st.just(UTC)),
 )
-def test_asking_later_gives_the_rest_of_the_same_answer(rule: Rule, zone: str, dst: Dst, after: datetime) -> None:
+def test_a_later_start_gives_the_rest_of_the_same_fire_times(rule: Rule, zone: str, dst: Dst, after: datetime) -> None:
     schedule = Schedule(id="x", rule=rule, timezone=zone, dst=dst)
     times = fire_times(schedule, after)
     found = [next(times) for _ in range(12)]

@@ -1,5 +1,5 @@
 # ruff: noqa: DTZ001 - naive local times are what is tested here
-"""Cron fields: the same as cronsim in UTC, and clear words for what is wrong."""
+"""Cron expressions match cronsim in UTC, and errors have clear messages and working hints."""
 
 import re
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from controller.errors import ScheduleError
 from controller.model.schedules import Cron, Schedule
-from controller.schedules import check, fire_times, odd_steps, parse_duration
+from controller.schedules import check_schedule, find_suspicious_steps, fire_times, parse_duration
 
 NOW = datetime(2026, 5, 5, 10, 0, tzinfo=UTC)
 
@@ -36,13 +36,13 @@ EXPRESSIONS = st.tuples(
 
 @settings(max_examples=250, deadline=None)
 @given(expression=EXPRESSIONS, after=st.datetimes(datetime(2000, 1, 1), datetime(2060, 1, 1), timezones=st.just(UTC)))
-def test_in_utc_a_cron_is_what_cronsim_says(expression: str, after: datetime) -> None:
+def test_in_utc_a_cron_fires_as_in_cronsim(expression: str, after: datetime) -> None:
     schedule = Schedule(id="x", rule=Cron(expression=expression))
     try:
         wanted = list(islice(CronSim(expression, after), 6))
     except CronSimError:
         with pytest.raises(ScheduleError):
-            check(schedule, after)
+            check_schedule(schedule, after)
         return
     assert list(islice(fire_times(schedule, after), 6)) == wanted
 
@@ -71,38 +71,38 @@ def test_with_day_or_off_both_day_fields_must_match(expression: str) -> None:
         ("0 9 * *", "4 fields", "weekday"),
         ("61 * * * *", "minute '61'", "0-59"),
         ("0 24 * * *", "hour '24'", "0-23"),
-        ("0 9 * * mno", "day-of-week 'mno'", "Sunday is 0 and 7"),
-        ("0 9 * * mon#9", "day-of-week", "may not wrap"),
+        ("0 9 * * mno", "day-of-week 'mno'", "Sunday is 0 or 7"),
+        ("0 9 * * mon#9", "day-of-week", "cannot wrap"),
         ("0 9 * foo *", "month 'foo'", "jan-dec"),
         ("0 9 32 * *", "day-of-month '32'", "1-31"),
         ("*/0 * * * *", "minute '*/0'", "0-59"),
         (f"{'9' * 900} * * * *", "minute", "0-59"),
         ("0 " * 600, "too long", "1000"),
         ("@dialy", "unknown cron name", "@daily"),
-        ("@reboot", "starts with the machine", "controller trigger NAME"),
+        ("@reboot", "start runs at boot", "controller trigger NAME"),
         ("0 0 30 2 *", "never fires", "L"),
         ("0 0 31 2,4,6,9,11 *", "never fires", "L"),
     ],
 )
-def test_what_is_wrong_is_named_with_a_hint(expression: str, says: str, hint: str) -> None:
+def test_an_error_is_reported_with_a_hint(expression: str, says: str, hint: str) -> None:
     with pytest.raises(ScheduleError) as raised:
-        check(Schedule(id="x", rule=Cron(expression=expression)), NOW)
+        check_schedule(Schedule(id="x", rule=Cron(expression=expression)), NOW)
     assert says in raised.value.message
     assert hint in (raised.value.hint or "")
 
 
 @pytest.mark.parametrize("expression", ["0 0 30 2 1", "0 0 31 * 1#1"])
-def test_days_that_never_coincide_are_refused(expression: str) -> None:
+def test_days_that_never_coincide_are_rejected(expression: str) -> None:
     with pytest.raises(ScheduleError, match="never fires"):
-        check(Schedule(id="x", rule=Cron(expression=expression, day_or=False)), NOW)
+        check_schedule(Schedule(id="x", rule=Cron(expression=expression, day_or=False)), NOW)
 
 
 @settings(max_examples=150, deadline=None)
 @given(expression=st.text("0123456789*/-,#LW @monfri", max_size=40) | st.text(max_size=30))
-def test_any_text_either_fires_or_is_refused(expression: str) -> None:
+def test_any_text_either_fires_or_is_rejected(expression: str) -> None:
     refusal = None
     try:
-        check(Schedule(id="x", rule=Cron(expression=expression)), NOW)
+        check_schedule(Schedule(id="x", rule=Cron(expression=expression)), NOW)
     except ScheduleError as error:
         refusal = error
     assert refusal is None or refusal.hint
@@ -115,20 +115,23 @@ def test_any_text_either_fires_or_is_refused(expression: str) -> None:
         ("TZ=Asia/Tokyo @daily", 'write timezone: Asia/Tokyo and cron: "@daily"'),
         ("TZ=UTC 0 0 12 * * ?", 'write timezone: UTC and cron: "0 12 * * *"'),
         ("0 9 * * * Europe/Berlin", 'write timezone: Europe/Berlin and cron: "0 9 * * *"'),
-        ("0 9 * * ?", '`?` is `*` here: write cron: "0 9 * * *"'),
-        ("0 9 ? * mon-fri", '`?` is `*` here: write cron: "0 9 * * mon-fri"'),
-        ("0 0 12 * * ?", 'leave out the seconds: write cron: "0 12 * * *"'),
-        ("0 0 12 ? * 2-6", 'leave out the seconds: write cron: "0 12 * * mon-fri"'),
-        ("0 15 10 ? * 6L", 'leave out the seconds: write cron: "15 10 * * 5L"'),
-        ("0 15 10 ? * 6#3 *", 'leave out the seconds: write cron: "15 10 * * 5#3"'),
-        ("0 30 9 * * 1-5", 'leave out the seconds: write cron: "30 9 * * 1-5"'),
-        ("cron(15 10 ? * 6L *)", 'leave out `cron( )` and the year: write cron: "15 10 * * 5L"'),
-        ("0 9 * * * root /usr/bin/backup", 'write cron: "0 9 * * *", and the program under command'),
-        ("0 9 * * fri-mon", 'a range may not wrap: write cron: "0 9 * * fri-sat,sun-mon"'),
-        ("0 22-2 * * *", 'a range may not wrap: write cron: "0 22-23,0-2 * * *"'),
-        ("0 9 * * monday-friday", 'names have three letters: write cron: "0 9 * * mon-fri"'),
-        ("H/15 * * * *", 'there is no `H`: write cron: "*/15 * * * *" and jitter: 10m to spread the starts'),
-        ("H(0-29)/10 * * * *", 'there is no `H`: write cron: "0-29/10 * * * *" and jitter: 10m to spread the starts'),
+        ("0 9 * * ?", 'use `*` instead of `?`: write cron: "0 9 * * *"'),
+        ("0 9 ? * mon-fri", 'use `*` instead of `?`: write cron: "0 9 * * mon-fri"'),
+        ("0 0 12 * * ?", 'remove the seconds: write cron: "0 12 * * *"'),
+        ("0 0 12 ? * 2-6", 'remove the seconds: write cron: "0 12 * * mon-fri"'),
+        ("0 15 10 ? * 6L", 'remove the seconds: write cron: "15 10 * * 5L"'),
+        ("0 15 10 ? * 6#3 *", 'remove the seconds: write cron: "15 10 * * 5#3"'),
+        ("0 30 9 * * 1-5", 'remove the seconds: write cron: "30 9 * * 1-5"'),
+        ("cron(15 10 ? * 6L *)", 'remove `cron( )` and the year: write cron: "15 10 * * 5L"'),
+        ("0 9 * * * root /usr/bin/backup", 'write cron: "0 9 * * *", and put the program under command'),
+        ("0 9 * * fri-mon", 'a range cannot wrap: write cron: "0 9 * * fri-sat,sun-mon"'),
+        ("0 22-2 * * *", 'a range cannot wrap: write cron: "0 22-23,0-2 * * *"'),
+        ("0 9 * * monday-friday", 'use three-letter names: write cron: "0 9 * * mon-fri"'),
+        ("H/15 * * * *", '`H` is not supported: write cron: "*/15 * * * *" and jitter: 10m to spread the starts'),
+        (
+            "H(0-29)/10 * * * *",
+            '`H` is not supported: write cron: "0-29/10 * * * *" and jitter: 10m to spread the starts',
+        ),
         ("CRON_TZ=PST 0 9 * * *", 'write timezone: America/Los_Angeles and cron: "0 9 * * *"'),
         ("0 9 * * * # every morning", 'write cron: "0 9 * * *"'),
         ("every monday", 'write cron: "0 0 * * mon"'),
@@ -150,12 +153,12 @@ def test_any_text_either_fires_or_is_refused(expression: str) -> None:
         ("0 0 9 * * * 2027", 'write cron: "0 9 * * *", with start: 2027-01-01 and end: 2027-12-31T23:59:59'),
     ],
 )
-def test_the_cron_in_a_hint_for_a_foreign_notation_is_one_that_fires(expression: str, hint: str) -> None:
+def test_the_cron_in_a_hint_for_a_foreign_notation_fires(expression: str, hint: str) -> None:
     with pytest.raises(ScheduleError) as raised:
-        check(Schedule(id="x", rule=Cron(expression=expression)), NOW)
+        check_schedule(Schedule(id="x", rule=Cron(expression=expression)), NOW)
     assert hint in (raised.value.hint or "")
     (written,) = re.findall(r'cron: "([^"]+)"', hint)
-    assert check(Schedule(id="x", rule=Cron(expression=written)), NOW)
+    assert check_schedule(Schedule(id="x", rule=Cron(expression=written)), NOW)
 
 
 @pytest.mark.parametrize(
@@ -169,9 +172,9 @@ def test_the_cron_in_a_hint_for_a_foreign_notation_is_one_that_fires(expression:
         ("* * * * * *", "1s"),
     ],
 )
-def test_what_is_no_clock_time_becomes_an_interval(expression: str, interval: str) -> None:
+def test_expressions_that_are_not_clock_times_become_intervals(expression: str, interval: str) -> None:
     with pytest.raises(ScheduleError) as raised:
-        check(Schedule(id="x", rule=Cron(expression=expression)), NOW)
+        check_schedule(Schedule(id="x", rule=Cron(expression=expression)), NOW)
     assert f"write interval: {interval} instead of cron" in (raised.value.hint or "")
     assert parse_duration(interval)
 
@@ -203,12 +206,12 @@ def test_a_range_of_weekdays_may_end_on_sunday(written: str, same: str) -> None:
         ("*/7 9-17 * * *", "again after 4, not 7", 'cron: "0,7,14,21,28,35,42,49,56 9-17 * * *"'),
     ],
 )
-def test_an_odd_step_is_named_and_the_expression_in_its_hint_has_none(expression: str, message: str, hint: str) -> None:
-    (found,) = odd_steps(Cron(expression=expression))
+def test_a_suspicious_step_is_reported_and_its_hint_has_none(expression: str, message: str, hint: str) -> None:
+    (found,) = find_suspicious_steps(Cron(expression=expression))
     assert message in found.message
     assert hint in found.hint
     (written,) = re.findall(r'cron: "([^"]+)"', found.hint)
-    assert odd_steps(Cron(expression=written)) == []
+    assert find_suspicious_steps(Cron(expression=written)) == []
     wanted, same = (
         list(islice(fire_times(Schedule(id="x", rule=Cron(expression=text)), NOW), 20))
         for text in (expression, written)
@@ -219,5 +222,5 @@ def test_an_odd_step_is_named_and_the_expression_in_its_hint_has_none(expression
 @pytest.mark.parametrize(
     "expression", ["*/15 * * * *", "0 */6 * * *", "4 2-23/24 * * *", "5/15 * * * *", "0 16 */2 * sat", "@daily"]
 )
-def test_even_steps_and_ranges_that_say_what_they_mean_are_left_alone(expression: str) -> None:
-    assert odd_steps(Cron(expression=expression)) == []
+def test_even_steps_and_explicit_ranges_cause_no_warning(expression: str) -> None:
+    assert find_suspicious_steps(Cron(expression=expression)) == []

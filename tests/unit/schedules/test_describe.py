@@ -1,5 +1,5 @@
 # ruff: noqa: DTZ001 - naive local times are what is tested here
-"""A schedule in words: the exact line for what people write, and one harmless line for anything else."""
+"""Descriptions of schedules: the exact line for common rules, and one printable line for anything else."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from controller.errors import ScheduleError
 from controller.model.schedules import At, Cron, Interval, RRule, Rule, Schedule
-from controller.schedules import check, describe
+from controller.schedules import check_schedule, describe
 
 BERLIN = "Europe/Berlin"
 
@@ -151,11 +151,11 @@ TABLE += [(RRule(text=text), words) for text, words in RRULES]
 
 
 @pytest.mark.parametrize(("rule", "words"), TABLE)
-def test_a_schedule_is_described_in_words(rule: Rule, words: str) -> None:
+def test_a_schedule_is_described_in_english(rule: Rule, words: str) -> None:
     assert describe(Schedule(id="x", rule=rule, timezone=BERLIN)) == words
 
 
-def test_start_end_and_suspension_are_said_with_their_zone() -> None:
+def test_start_end_and_suspension_are_described_with_their_zone() -> None:
     bounded = Schedule(
         id="x",
         rule=Cron(expression="0 9 * * *"),
@@ -180,14 +180,14 @@ def test_start_end_and_suspension_are_said_with_their_zone() -> None:
         (timedelta(milliseconds=1500), "1.5 seconds"),
     ],
 )
-def test_a_jitter_is_said_and_moves_no_time(jitter: timedelta, words: str) -> None:
+def test_jitter_is_described_and_moves_no_time(jitter: timedelta, words: str) -> None:
     daily = Schedule(id="x", rule=Cron(expression="0 9 * * *"), timezone=BERLIN, jitter=jitter, suspend=True)
     assert describe(daily) == f"every day at 09:00, Europe/Berlin, up to {words} later (suspended)"
     hourly = Schedule(id="x", rule=every(1), jitter=jitter, end=datetime(2026, 12, 31, 8))
     assert describe(hourly) == f"every hour, UTC, up to {words} later, until 2026-12-31 08:00"
 
 
-def test_the_zone_is_the_one_that_dtstart_names() -> None:
+def test_the_zone_of_dtstart_is_shown() -> None:
     rule = RRule(text="DTSTART;TZID=America/New_York:20260106T090000\nRRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=TU")
     words = "every 2 weeks on Tuesday at 09:00, America/New_York, from 2026-01-06 09:00"
     assert describe(Schedule(id="x", rule=rule)) == words
@@ -246,10 +246,10 @@ def test_any_schedule_is_one_line_that_a_terminal_can_show(rule: Rule, zone: str
 
 @settings(max_examples=200, deadline=None)
 @given(text=TEXTS)
-def test_any_sound_rule_has_words_with_clean_punctuation(text: str) -> None:
+def test_any_valid_rule_has_a_description_with_clean_punctuation(text: str) -> None:
     schedule = Schedule(id="x", rule=RRule(text=f"DTSTART:20260101T093000\nRRULE:{text}"))
     try:
-        check(schedule, datetime(2026, 1, 1, tzinfo=UTC))
+        check_schedule(schedule, datetime(2026, 1, 1, tzinfo=UTC))
     except ScheduleError:
         return
     said = describe(schedule)

@@ -1,5 +1,5 @@
 # ruff: noqa: DTZ001 - naive local times are what is tested here
-"""What came due, and what is refused."""
+"""Due times in a range, and the validation of schedules."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from controller.errors import ScheduleError
 from controller.model.schedules import At, Cron, Dst, Gap, Interval, Rule, Schedule
-from controller.schedules import check, due, due_times, fire_time_search, next_fire_times
+from controller.schedules import check_schedule, due_times, find_due, fire_time_search, next_fire_times
 
 NOW = datetime(2026, 5, 5, 10, 0, tzinfo=UTC)
 YEAR = timedelta(days=365)
@@ -27,7 +27,7 @@ def cron(expression: str) -> Cron:
     return Cron(expression=expression)
 
 
-def test_a_second_missed_for_a_year_is_counted_without_walking(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_one_second_interval_missed_for_a_year_is_counted_by_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = 0
     instants = fire_time_search._instants
 
@@ -38,24 +38,24 @@ def test_a_second_missed_for_a_year_is_counted_without_walking(monkeypatch: pyte
             yield instant
 
     monkeypatch.setattr(fire_time_search, "_instants", counting)
-    found = due([schedule(every(1))], NOW - YEAR, NOW, 100)
+    found = find_due([schedule(every(1))], NOW - YEAR, NOW, 100)
     assert found.dropped == 365 * 86_400 - 100
     assert found.first == NOW - YEAR + timedelta(seconds=1)
     assert [instant for instant, _ in found.times] == [NOW - timedelta(seconds=99 - n) for n in range(100)]
     assert steps <= 20_000
 
 
-def test_a_cron_missed_for_long_is_counted_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(due_times, "_COUNTED", 1000)
-    found = due([schedule(cron("* * * * *"))], NOW - YEAR, NOW, 5)
+def test_a_cron_missed_for_long_is_counted_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(due_times, "_MAX_COUNTED", 1000)
+    found = find_due([schedule(cron("* * * * *"))], NOW - YEAR, NOW, 5)
     assert [instant for instant, _ in found.times] == [NOW - timedelta(minutes=4 - n) for n in range(5)]
     assert 1000 <= found.dropped <= 365 * 1440 - 5
     assert found.first == NOW - YEAR + timedelta(minutes=1)
 
 
-def test_a_burst_long_ago_is_found_by_looking_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(due_times, "_COUNTED", 1000)
-    found = due([schedule(cron("* * * 1 *"))], NOW - YEAR, NOW, 3)
+def test_a_burst_long_ago_is_found_by_searching_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(due_times, "_MAX_COUNTED", 1000)
+    found = find_due([schedule(cron("* * * 1 *"))], NOW - YEAR, NOW, 3)
     assert [instant for instant, _ in found.times] == [datetime(2026, 1, 31, 23, 57 + n, tzinfo=UTC) for n in range(3)]
 
 
@@ -66,7 +66,7 @@ def test_a_burst_long_ago_is_found_by_looking_back(monkeypatch: pytest.MonkeyPat
     hours=st.integers(1, 200),
     limit=st.integers(0, 30),
 )
-def test_due_is_the_end_of_what_a_walk_finds(seconds: int, expression: str, hours: int, limit: int) -> None:
+def test_due_times_are_the_last_of_all_fire_times(seconds: int, expression: str, hours: int, limit: int) -> None:
     schedules = [
         schedule(every(seconds), "a", "Europe/Berlin"),
         schedule(cron("* * * * *"), "off"),
@@ -76,21 +76,21 @@ def test_due_is_the_end_of_what_a_walk_finds(seconds: int, expression: str, hour
     after = datetime(2026, 3, 28, tzinfo=UTC)
     until = after + timedelta(hours=hours)
     walked = [pair for pair in next_fire_times(schedules, after, 1500) if pair[0] <= until]
-    found = due(schedules, after, until, limit)
+    found = find_due(schedules, after, until, limit)
     assert list(found.times) == walked[max(0, len(walked) - limit) :]
     assert found.dropped == len(walked) - len(found.times)
     assert found.first == (walked[0][0] if walked else None)
 
 
 def test_nothing_due_is_empty() -> None:
-    found = due([schedule(cron("0 0 1 1 *"))], NOW, NOW + timedelta(hours=1), 10)
+    found = find_due([schedule(cron("0 0 1 1 *"))], NOW, NOW + timedelta(hours=1), 10)
     assert (found.times, found.dropped, found.first) == ((), 0, None)
-    assert due([], NOW, NOW + YEAR, 10).times == ()
+    assert find_due([], NOW, NOW + YEAR, 10).times == ()
 
 
-def test_due_honours_start_and_end() -> None:
+def test_due_times_respect_start_and_end() -> None:
     bounded = Schedule(id="x", rule=every(60), start=NOW, end=NOW + timedelta(minutes=3))
-    found = due([bounded], NOW - YEAR, NOW + YEAR, 10)
+    found = find_due([bounded], NOW - YEAR, NOW + YEAR, 10)
     assert [instant for instant, _ in found.times] == [NOW + timedelta(minutes=n) for n in range(4)]
     assert found.dropped == 0
 
@@ -106,8 +106,8 @@ def test_due_honours_start_and_end() -> None:
         Schedule(id="x", rule=cron("0 9 * * *"), start=datetime(1, 1, 1), timezone="Asia/Tokyo"),
     ],
 )
-def test_time_going_by_makes_no_schedule_invalid(ended: Schedule) -> None:
-    check(ended, NOW)
+def test_an_ended_schedule_stays_valid(ended: Schedule) -> None:
+    check_schedule(ended, NOW)
 
 
 @pytest.mark.parametrize(
@@ -143,23 +143,23 @@ def test_time_going_by_makes_no_schedule_invalid(ended: Schedule) -> None:
         ),
     ],
 )
-def test_what_never_fires_is_refused(wrong: Schedule, says: str) -> None:
+def test_a_schedule_that_never_fires_is_rejected(wrong: Schedule, says: str) -> None:
     with pytest.raises(ScheduleError) as raised:
-        check(wrong, NOW)
+        check_schedule(wrong, NOW)
     assert says in raised.value.message
     assert raised.value.hint
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
 @pytest.mark.parametrize("time", [datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59)])
-def test_a_time_at_the_end_of_all_time_is_not_moved_to_where_the_calendar_ends(zone: str, time: datetime) -> None:
+def test_a_time_beyond_the_supported_range_is_not_clamped_into_it(zone: str, time: datetime) -> None:
     for moment in (time, time.replace(tzinfo=timezone(timedelta(hours=-12))), time.replace(tzinfo=UTC)):
         with pytest.raises(ScheduleError, match="never fires"):
-            check(schedule(At(times=(moment,)), zone=zone), NOW)
+            check_schedule(schedule(At(times=(moment,)), zone=zone), NOW)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
-def test_looking_on_from_the_end_of_all_time_finds_nothing(zone: str) -> None:
+def test_there_are_no_fire_times_after_the_supported_range(zone: str) -> None:
     for rule in (cron("0 0 * * *"), every(60), every(86_400), At(times=(NOW,))):
         after = datetime(9999, 12, 31, 23, 59, tzinfo=timezone(timedelta(hours=-12)))
         assert next_fire_times([schedule(rule, zone=zone)], after, 1) == []

@@ -1,5 +1,5 @@
 # ruff: noqa: DTZ001 - naive local times are what is tested here
-"""Durations, moments and zone names as people write them."""
+"""Parsing of durations, date-times and zone names."""
 
 import re
 import zoneinfo
@@ -38,7 +38,7 @@ from controller.schedules.parsing import zone as cached_zone
         ("36h", 129_600),
     ],
 )
-def test_a_duration_is_read(value: str | float, seconds: float) -> None:
+def test_a_duration_is_parsed(value: str | float, seconds: float) -> None:
     assert parse_duration(value) == timedelta(seconds=seconds)
 
 
@@ -72,19 +72,19 @@ def test_a_duration_is_read(value: str | float, seconds: float) -> None:
         1e-9,
     ],
 )
-def test_anything_else_is_refused_with_examples(value: str | float) -> None:
+def test_anything_else_is_rejected_with_examples(value: str | float) -> None:
     with pytest.raises(ScheduleError) as raised:
         parse_duration(value)
     assert "1h30m" in (raised.value.hint or "")
 
 
-def test_a_number_too_long_to_print_is_refused() -> None:
+def test_a_number_too_long_to_print_is_rejected() -> None:
     with pytest.raises(ScheduleError, match="a huge int"):
         parse_duration(10**5000)
 
 
 @given(st.text(max_size=80) | st.text("0123456789.wdhmsPT: ", max_size=20) | st.floats() | st.integers())
-def test_a_duration_is_positive_and_bounded_or_refused(value: str | float) -> None:
+def test_a_duration_is_positive_and_limited_or_rejected(value: str | float) -> None:
     try:
         found = parse_duration(value)
     except ScheduleError:
@@ -104,7 +104,7 @@ def test_a_duration_is_positive_and_bounded_or_refused(value: str | float) -> No
         ("2026-01-31T09:00:00.25-0530", datetime(2026, 1, 31, 9, 0, 0, 250_000, timezone(-timedelta(hours=5.5)))),
     ],
 )
-def test_a_moment_is_read(text: str, moment: datetime) -> None:
+def test_a_date_time_is_parsed(text: str, moment: datetime) -> None:
     assert parse_time(text) == moment
     assert (parse_time(text).tzinfo is None) == (moment.tzinfo is None)
 
@@ -123,7 +123,7 @@ def test_a_moment_is_read(text: str, moment: datetime) -> None:
         "2026-01-31T09:00+99:00",
     ],
 )
-def test_no_moment_is_refused_with_examples(text: str) -> None:
+def test_an_invalid_date_time_is_rejected_with_examples(text: str) -> None:
     with pytest.raises(ScheduleError) as raised:
         parse_time(text)
     assert "2026-01-31" in (raised.value.hint or "")
@@ -151,7 +151,7 @@ def test_a_zone_is_found(name: str) -> None:
         ("Europe/Berlin ", "Europe/Berlin"),
     ],
 )
-def test_an_unknown_zone_is_refused_with_the_closest(name: str, hint: str) -> None:
+def test_an_unknown_zone_is_rejected_with_the_closest_names(name: str, hint: str) -> None:
     with pytest.raises(ScheduleError, match="unknown time zone") as raised:
         zone(name)
     assert hint in (raised.value.hint or "")

@@ -1,4 +1,4 @@
-"""Times as people type them: words, ages, dates and date-times, in the zone that is meant."""
+"""Parsing of times that users type: words, ages, dates and date-times, in the given zone."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -37,17 +37,17 @@ BERLIN = ZoneInfo("Europe/Berlin")
         ("2026-03-01 09:00 +05:00", "2026-03-01T04:00"),
     ],
 )
-def test_a_time_is_read_in_the_zone_that_is_meant(text: str, instant: str) -> None:
+def test_a_time_is_parsed_in_the_given_zone(text: str, instant: str) -> None:
     assert parse_moment(text, NOW, BERLIN) == datetime.fromisoformat(instant).replace(tzinfo=UTC)
 
 
-def test_a_bare_duration_lies_before_now_or_after_it_as_the_option_says() -> None:
+def test_the_sign_sets_the_direction_of_a_bare_duration() -> None:
     assert parse_moment("30m", NOW, UTC, sign=1) > NOW > parse_moment("30m", NOW, UTC)
     assert parse_moment("30m ago", NOW, UTC, sign=1) < NOW < parse_moment("in 30m", NOW, UTC)
 
 
 @given(st.text("nowtday+- 0123456789:hms", max_size=20) | st.text(max_size=20))
-def test_any_text_is_an_instant_or_is_refused_with_a_hint(text: str) -> None:
+def test_any_text_is_an_instant_or_is_rejected_with_a_hint(text: str) -> None:
     try:
         assert parse_moment(text, NOW, BERLIN).tzinfo is UTC
     except ScheduleError as error:

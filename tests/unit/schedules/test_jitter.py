@@ -1,4 +1,4 @@
-"""The phase of a deployment within its jitter: the same for ever, spread evenly, and never as long as the jitter."""
+"""The delay of a deployment within its jitter: constant, evenly distributed, and always shorter than the jitter."""
 
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ HOUR = timedelta(hours=1)
         ("a", "", timedelta(seconds=1), 999),
     ],
 )
-def test_these_phases_hold_for_ever(name: str, schedule_id: str, jitter: timedelta, milliseconds: int) -> None:
+def test_these_delays_never_change(name: str, schedule_id: str, jitter: timedelta, milliseconds: int) -> None:
     assert jitter_offset(name, schedule_id, jitter) == timedelta(milliseconds=milliseconds)
 
 
@@ -29,14 +29,14 @@ def test_these_phases_hold_for_ever(name: str, schedule_id: str, jitter: timedel
     schedule_id=st.text(max_size=20),
     jitter=st.timedeltas(timedelta.resolution, timedelta(days=3653)),
 )
-def test_it_is_less_than_the_jitter_in_whole_milliseconds(name: str, schedule_id: str, jitter: timedelta) -> None:
+def test_the_delay_is_less_than_the_jitter(name: str, schedule_id: str, jitter: timedelta) -> None:
     found = jitter_offset(name, schedule_id, jitter)
     assert timedelta() <= found < jitter
     assert found % timedelta(milliseconds=1) == timedelta()
 
 
 @pytest.mark.parametrize("jitter", [timedelta(), -HOUR, timedelta(microseconds=1), timedelta(milliseconds=1)])
-def test_no_jitter_is_no_delay(jitter: timedelta) -> None:
+def test_without_jitter_there_is_no_delay(jitter: timedelta) -> None:
     assert jitter_offset("a", "b", jitter) == timedelta()
 
 
@@ -45,7 +45,7 @@ def test_deployments_are_spread_over_the_whole_jitter() -> None:
     assert all(200 < quarters.count(quarter) < 300 for quarter in range(4))
 
 
-def test_name_and_id_do_not_run_into_each_other() -> None:
+def test_name_and_id_are_hashed_separately() -> None:
     assert jitter_offset("ab", "c", HOUR) != jitter_offset("a", "bc", HOUR)
 
 

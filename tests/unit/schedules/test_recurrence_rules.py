@@ -1,5 +1,5 @@
 # ruff: noqa: DTZ001 - naive local times are what is tested here
-"""RRULE: the same as dateutil where dateutil can be trusted, and bounded where it can't."""
+"""RRULE matches dateutil where dateutil is correct, and the search for fire times is limited."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from controller.errors import ScheduleError
 from controller.model.schedules import Dst, Gap, RRule, Schedule
-from controller.schedules import check, fire_times
+from controller.schedules import check_schedule, fire_times
 from controller.schedules.rrule import expand
 
 NOW = datetime(2026, 5, 5, 10, 0, tzinfo=UTC)
@@ -58,7 +58,7 @@ def rules(draw: st.DrawFn) -> str:
 
 @settings(max_examples=200, deadline=None)
 @given(text=rules(), start=st.datetimes(datetime(2020, 1, 1), datetime(2020, 12, 31)))
-def test_a_rule_is_what_dateutil_says(text: str, start: datetime) -> None:
+def test_a_rule_fires_as_in_dateutil(text: str, start: datetime) -> None:
     start = start.replace(microsecond=0)
     until = start + timedelta(days=2000 if "LY;INTERVAL" in text and "MINUTELY" not in text else 300)
     begin = f"DTSTART:{start:%Y%m%dT%H%M%S}"
@@ -87,7 +87,7 @@ def test_a_rule_is_what_dateutil_says(text: str, start: datetime) -> None:
         "FREQ=MINUTELY;INTERVAL=7;BYSECOND=0,20,40;BYSETPOS=2",
     ],
 )
-def test_positions_of_an_hour_or_a_minute_are_those_of_dateutil(text: str) -> None:
+def test_positions_in_an_hour_or_a_minute_match_dateutil(text: str) -> None:
     begin = "DTSTART:20260101T000000"
     wanted = list(islice(iter(rrulestr(f"{begin}\nRRULE:{text}")), 40))
     found = islice(fire_times(schedule(f"{begin}\nRRULE:{text}"), datetime(2025, 12, 31, tzinfo=UTC)), 40)
@@ -106,21 +106,21 @@ def test_positions_of_an_hour_or_a_minute_are_those_of_dateutil(text: str) -> No
         ),
     ],
 )
-def test_blanks_around_the_punctuation_of_a_rule_change_nothing(spaced: str, same: str) -> None:
+def test_spaces_around_the_punctuation_of_a_rule_are_ignored(spaced: str, same: str) -> None:
     assert fires(spaced) == fires(same) != []
 
 
 @pytest.mark.parametrize("week_start", ["MO", "SU", "TH"])
 @pytest.mark.parametrize("weeks", ["1", "20", "1,30"])
-def test_week_numbers_are_what_dateutil_says(week_start: str, weeks: str) -> None:
+def test_week_numbers_match_dateutil(week_start: str, weeks: str) -> None:
     text = f"DTSTART:20200101T000000\nRRULE:FREQ=YEARLY;BYWEEKNO={weeks};BYDAY=TU,FR;WKST={week_start}"
     wanted = [moment.replace(tzinfo=UTC) for moment in islice(rrulestr(text), 20)]
     assert list(islice(fire_times(schedule(text), datetime(2019, 1, 1, tzinfo=UTC)), 20)) == wanted
 
 
 @pytest.mark.parametrize("week", [1, 2, 26, 52, 53])
-def test_week_numbers_are_the_iso_ones(week: int) -> None:
-    # Not held against dateutil: it takes the length of the wrong year for the last week's days in January.
+def test_week_numbers_match_iso_8601(week: int) -> None:
+    # Not compared with dateutil: for days of the last week in January, it uses the length of the wrong year.
     text = f"DTSTART:20200101T000000\nRRULE:FREQ=YEARLY;BYWEEKNO={week};BYDAY=MO,TU,WE,TH,FR,SA,SU"
     days = (datetime(2020, 1, 1, tzinfo=UTC) + timedelta(days=number) for number in range(366 * 40))
     wanted = [day for day in days if day.isocalendar().week == week]
@@ -136,7 +136,7 @@ def test_the_last_week_is_counted_from_the_end_of_its_year() -> None:
 
 
 def test_a_position_counts_in_the_whole_week_of_dtstart() -> None:
-    # 2020-01-01 is a Wednesday. dateutil takes the first week to begin there and fires on it.
+    # 2020-01-01 is a Wednesday. In dateutil the first week begins there, so it fires on that day.
     text = "DTSTART:20200101T000000\nRRULE:FREQ=WEEKLY;BYDAY=MO,WE;BYSETPOS=1"
     assert fires(text, datetime(2019, 12, 1, tzinfo=UTC), 1) == ["2020-01-06T00:00"]
 
@@ -161,7 +161,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_an_impossible_rule_ends_within_its_steps(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_impossible_rule_ends_within_the_step_limit(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     examined = 0
     matches = expand._matches
 
@@ -174,7 +174,7 @@ def test_an_impossible_rule_ends_within_its_steps(text: str, monkeypatch: pytest
     assert next(fire_times(schedule(text), NOW), None) is None
     assert examined <= 21_000
     with pytest.raises(ScheduleError, match="never fires"):
-        check(schedule(text), NOW)
+        check_schedule(schedule(text), NOW)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_an_impossible_rule_ends_within_its_steps(text: str, monkeypatch: pytest
         ("FREQ=WEEKLY;BYDAY=2MO", "numbered weekday", "MONTHLY"),
         ("FREQ=WEKLY", "unknown FREQ", "WEEKLY"),
         ("FREQ=WEEKLY;BYDAYS=MO", "unknown part", "BYDAY"),
-        ("FREQ=DAILY;FREQ=DAILY", "twice", "commas"),
+        ("FREQ=DAILY;FREQ=DAILY", "duplicate FREQ", "commas"),
         ("BYDAY=MO", "no FREQ", "YEARLY"),
         ("", "needs an RRULE", "FREQ"),
         ("FREQ=DAILY;BYHOUR=24", "BYHOUR '24'", "0 to 23"),
@@ -206,9 +206,9 @@ def test_an_impossible_rule_ends_within_its_steps(text: str, monkeypatch: pytest
         ("DTSTART:20260101T000000\nDTSTART:20260102T000000\nRRULE:FREQ=DAILY", "one DTSTART", "RDATE"),
     ],
 )
-def test_what_is_wrong_is_named_with_a_hint(text: str, says: str, hint: str) -> None:
+def test_an_error_is_reported_with_a_hint(text: str, says: str, hint: str) -> None:
     with pytest.raises(ScheduleError) as raised:
-        check(schedule(text), NOW)
+        check_schedule(schedule(text), NOW)
     assert says in raised.value.message
     assert hint in (raised.value.hint or "")
 
@@ -222,8 +222,8 @@ def test_what_is_wrong_is_named_with_a_hint(text: str, says: str, hint: str) -> 
         "RDATE:20210101T000000",
     ],
 )
-def test_a_rule_that_has_ended_is_fine(text: str) -> None:
-    check(schedule(text), NOW)
+def test_a_rule_that_has_ended_is_valid(text: str) -> None:
+    check_schedule(schedule(text), NOW)
     assert fires(text) == []
 
 
@@ -233,17 +233,17 @@ def test_count_counts_from_dtstart() -> None:
     assert len(fires(text, datetime(2026, 1, 1, tzinfo=UTC), 9)) == 6
 
 
-def test_a_count_of_rare_days_is_not_walked_to_its_end() -> None:
+def test_a_count_of_rare_days_is_not_expanded_to_its_end() -> None:
     text = "DTSTART:20200101T090000\nRRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=29;COUNT=10000"
     assert fires(text, n=1) == ["2028-02-29T09:00"]
 
 
-def test_a_fine_rule_does_not_walk_from_its_anchor() -> None:
+def test_a_minutely_rule_is_not_expanded_from_its_anchor() -> None:
     old = "DTSTART:19700101T000000\nRRULE:FREQ=MINUTELY;INTERVAL=5"
     assert fires(old) == ["2026-05-05T10:05", "2026-05-05T10:10", "2026-05-05T10:15"]
 
 
-def test_until_may_be_local_or_utc_and_a_date_covers_its_day() -> None:
+def test_until_is_local_or_utc_and_a_date_covers_its_day() -> None:
     zone, last = "America/New_York", ["2026-05-05T13:00"]
     assert fires("FREQ=DAILY;BYHOUR=9;UNTIL=20260505T090000", zone=zone) == last
     assert fires("FREQ=DAILY;BYHOUR=9;UNTIL=20260505T130000Z", zone=zone) == last
@@ -260,40 +260,40 @@ def test_a_set_adds_and_excludes_times() -> None:
     assert fires(text, n=3) == ["2026-05-06T12:00", "2026-05-09T09:00", "2026-05-10T09:00"]
 
 
-def test_two_rules_of_a_set_fire_once_where_they_meet() -> None:
+def test_two_rules_of_a_set_fire_once_at_a_common_instant() -> None:
     text = "DTSTART:20260501T090000\nRRULE:FREQ=DAILY\nRRULE:FREQ=DAILY;INTERVAL=2;BYHOUR=9,10"
     assert fires(text, n=4) == ["2026-05-06T09:00", "2026-05-07T09:00", "2026-05-07T10:00", "2026-05-08T09:00"]
 
 
-def test_folded_lines_and_lower_case_are_read() -> None:
+def test_folded_lines_and_lower_case_are_parsed() -> None:
     assert fires("rrule:freq=weekly;byday=mo;\n byhour=9", n=1) == ["2026-05-11T09:00"]
 
 
-def test_dtstart_may_say_the_zone() -> None:
+def test_dtstart_can_set_the_zone() -> None:
     text = "DTSTART;TZID=America/New_York:20260101T090000\nRRULE:FREQ=DAILY"
     assert fires(text, n=1) == ["2026-05-05T13:00"]
     assert fires(text, n=1, zone="America/New_York") == ["2026-05-05T13:00"]
     with pytest.raises(ScheduleError, match="but the schedule's timezone"):
-        check(schedule(text, "Europe/Berlin"), NOW)
+        check_schedule(schedule(text, "Europe/Berlin"), NOW)
 
 
 def test_plain_and_numbered_weekdays_are_alternatives() -> None:
-    # RFC 5545; dateutil wants both at once and finds nothing here.
+    # As in RFC 5545; dateutil requires both and finds nothing here.
     assert fires("FREQ=MONTHLY;BYDAY=MO,2TU", n=3) == ["2026-05-11T00:00", "2026-05-12T00:00", "2026-05-18T00:00"]
 
 
 @settings(max_examples=150, deadline=None)
 @given(text=st.text("FREQ=DAILYWKMOBYHU;:,0123-\n", max_size=60) | st.text(max_size=40))
-def test_any_text_either_fires_or_is_refused(text: str) -> None:
+def test_any_text_either_fires_or_is_rejected(text: str) -> None:
     refusal = None
     try:
-        check(schedule(text), NOW)
+        check_schedule(schedule(text), NOW)
     except ScheduleError as error:
         refusal = error
     assert refusal is None or refusal.hint
 
 
-def test_a_rule_that_only_names_missing_times_ends() -> None:
+def test_a_rule_with_only_missing_times_ends() -> None:
     always_missing = Schedule(
         id="x",
         rule=RRule(text="FREQ=YEARLY;BYMONTH=3;BYDAY=2SU;BYHOUR=2;BYMINUTE=30"),
@@ -301,4 +301,4 @@ def test_a_rule_that_only_names_missing_times_ends() -> None:
         dst=Dst(gap=Gap.SKIP),
     )
     with pytest.raises(ScheduleError, match="never fires"):
-        check(always_missing, NOW)
+        check_schedule(always_missing, NOW)

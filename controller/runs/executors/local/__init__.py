@@ -1,1 +1,1 @@
-"""Runs on this machine: a supervisor process per attempt, forked by the fork server or started cold."""
+"""Executes runs on this machine, with one supervisor process per attempt, forked by the fork server or started cold."""

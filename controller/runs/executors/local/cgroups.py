@@ -1,7 +1,7 @@
-"""Where the control groups of runs can be made: below the controller's own, if that is cgroup v2 and may be written to.
+"""Finds the parent of the control groups of runs: the controller's own group, if it is a writable cgroup v2.
 
-Asked once, at start. Moves no process and changes no limit of the controller; at most it lets groups below have limits
-of memory and processes, which the kernel refuses to a group that holds processes itself (cgroups(7)).
+Called once, at start. It moves no process and changes no limit of the controller. At most it enables the memory and
+process limits of child groups, which the kernel does not allow if the parent group contains processes (cgroups(7)).
 """
 
 import os
@@ -10,12 +10,12 @@ from pathlib import Path
 
 from controller.runs.executors.local.supervisor.cgroup import ControlGroup
 
-# `DelegateSubgroup=` of a systemd unit: the controller is put into this one, so that the group above holds no process.
+# `DelegateSubgroup=` of a systemd unit puts the controller into this group, so that its parent contains no processes.
 SUBGROUP = "controller"
 
 
 def own_group() -> Path | None:
-    """The directory below which runs have groups: this process's own, or the one above if its own is `controller`."""
+    """Return the parent directory of run groups: this process's own, or its parent if the name is `controller`."""
     try:
         paths = [line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")]
         mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
@@ -33,15 +33,15 @@ def own_group() -> Path | None:
     return None
 
 
-def name_of(attempt_id: str) -> str:
-    """What the group of an attempt is called."""
+def group_name(attempt_id: str) -> str:
+    """Return the name of the control group of an attempt."""
     return f"controller-{attempt_id}"
 
 
 def remove(base: Path | None, attempt_id: str) -> None:
-    """End and remove the group of an attempt whose supervisor can't do it any more."""
+    """Kill and remove the group of an attempt whose supervisor no longer can."""
     if base is not None:
-        group = ControlGroup(str(base), name_of(attempt_id))
+        group = ControlGroup(str(base), group_name(attempt_id))
         group.kill()
         group.remove()
 

@@ -1,7 +1,7 @@
-"""The controller's side of the fork server: started with the engine, asked by one message, given up when it fails.
+"""The controller's side of the fork server: starts it with the engine, sends requests, and replaces it when it fails.
 
-Called by the launcher, from the engine's thread only. A request that can't be delivered at once is refused, and the
-launcher starts cold. Whether a delivered one was heard shows on the supervisor's own socket, never here.
+Called by the launcher, on the engine's thread only. If a request can't be sent immediately, the launcher starts the
+supervisor cold. Whether the fork server acted on a request shows on the supervisor's own socket, never here.
 """
 
 import logging
@@ -21,15 +21,15 @@ log = logging.getLogger(__name__)
 
 PACKAGE = Path(controller.__file__).parents[1]
 _SERVE = IMPORT + "from controller.runs.executors.local.supervisor.fork_server import main; sys.exit(main(path))"
-_ROOM_FOR_TITLES = "-" * 200
-_ROOM_FOR_VALUES = {name: "-" * size for name, size in ROOM.items()}
+_TITLE_PADDING = "-" * 200
+_VALUE_PADDING = {name: "-" * size for name, size in ROOM.items()}
 
 RESTART_SECONDS = 10.0
 END_SECONDS = 2.0
 
 
 class ForkServer:
-    """One server for this interpreter. `environment`: what flows begin with, and so what it has to begin with."""
+    """The fork server of this controller. It starts with `environment`, the base environment of all flows."""
 
     def __init__(self, environment: Mapping[str, str], clock: Clock) -> None:
         self._environment = environment
@@ -38,22 +38,24 @@ class ForkServer:
         self._socket: socket.socket | None = None
         self._may_start_at = clock.monotonic()
 
-    def ask(self, directory: Path, own: socket.socket) -> bool:
-        """Have it fork a supervisor for this directory, with `own` as its socket. False: it was not asked."""
+    def request_fork(self, directory: Path, supervisor_socket: socket.socket) -> bool:
+        """Request a supervisor for this directory, with this socket. Return False if the request was not sent."""
         if self._process is not None and self._process.poll() is not None:
-            log.warning("The fork server ended; runs start cold for a while", extra={"code": self._process.returncode})
+            log.warning(
+                "The fork server exited; runs start without it for now", extra={"code": self._process.returncode}
+            )
             self.stop()
         self.start()
         if self._socket is None:
             return False
         try:
-            socket.send_fds(self._socket, [os.fsencode(directory)], [own.fileno()], socket.MSG_DONTWAIT)
+            socket.send_fds(self._socket, [os.fsencode(directory)], [supervisor_socket.fileno()], socket.MSG_DONTWAIT)
         except OSError:
             return False
         return True
 
     def stop(self) -> None:
-        """End it, however it is; the supervisors that it forked go on."""
+        """Stop the server in whatever state it is; the supervisors that it forked keep running."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -67,11 +69,11 @@ class ForkServer:
 
     @property
     def pid(self) -> int | None:
-        """Its process, while it is thought to run."""
+        """The process id of the server, or None if it has not been started."""
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Start it unless it runs. One that keeps ending is started every ten seconds at most."""
+        """Start the server unless it is running; at most once in ten seconds if it keeps exiting."""
         if self._process is not None or self._clock.monotonic() < self._may_start_at:
             return
         self._may_start_at = self._clock.monotonic() + RESTART_SECONDS
@@ -79,14 +81,14 @@ class ForkServer:
         with theirs:
             try:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-c", _SERVE, str(PACKAGE), _ROOM_FOR_TITLES],
+                    [sys.executable, "-P", "-c", _SERVE, str(PACKAGE), _TITLE_PADDING],
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
-                    env={**self._environment, **_ROOM_FOR_VALUES},
+                    env={**self._environment, **_VALUE_PADDING},
                     cwd="/",
                     start_new_session=True,
                 )
             except OSError as error:
-                log.warning("The fork server can't be started; runs start cold", extra={"error": str(error)})
+                log.warning("Failed to start the fork server; runs start without it", extra={"error": str(error)})
                 self.stop()

@@ -1,7 +1,8 @@
-"""Starts the supervisor of one attempt and gives it leave to go on. Called by the watchlist, from the engine's thread.
+"""Starts the supervisor of one attempt and sends it GO. Called by the monitor, on the engine's thread.
 
-Everything that the supervisor needs stands in the run's directory before it starts, but for secrets, which are nowhere
-on disk. It is forked by the fork server if that can be asked, else started cold; what follows is the same.
+Before the supervisor starts, everything that it needs is written to the run's directory, except secrets, which are
+never written to disk. The fork server forks the supervisor if possible; otherwise it is started cold. The protocol is
+the same in both cases.
 """
 
 import errno
@@ -30,7 +31,7 @@ from controller.runs.executors.local.fork_server_client import PACKAGE, ForkServ
 from controller.runs.executors.local.supervisor import cold_start, flow_main
 from controller.runs.executors.local.supervisor.poll import ready
 from controller.runs.executors.local.supervisor.spawn import PARAMETERS_FD, PARAMETERS_FILE
-from controller.runs.executors.local.users import FlowUser, let_pass, own_directory
+from controller.runs.executors.local.users import FlowUser, create_private_directory, grant_traversal
 from controller.runs.flow_environment import declared_environment, has_own_bytecode, has_own_temporary
 from controller.sources.source import as_text
 
@@ -41,10 +42,10 @@ _FAILED = re.compile(rb"FAILED ([0-9]{1,4})\n")
 
 @dataclass(slots=True, kw_only=True)
 class Launch:
-    """A supervisor that was asked for by this process. `wire`: its socket, on which it says READY and hears GO.
+    """A supervisor that this process has started. On the socket `wire` it sends READY and receives GO.
 
-    `process` is None for one that the fork server was asked for; that one sends `handle`, a pidfd of itself.
-    `want`: what the machine was short of, so that there is no supervisor, or none that can be waited for.
+    A supervisor from the fork server has no `process`; it sends `handle`, a pidfd of itself. `want` names the resource
+    that was exhausted if the supervisor could not start, or can't be waited for.
     """
 
     wire: socket.socket
@@ -54,10 +55,10 @@ class Launch:
     handle: int | None = None
     is_ready: bool = False
     want: str | None = None
-    _heard: bytes = field(default=b"", init=False)
+    _received: bytes = field(default=b"", init=False)
 
-    def hear(self) -> bool:
-        """Take what it says; False once it has ended without READY."""
+    def receive(self) -> bool:
+        """Read the supervisor's messages; return False once it has ended without READY."""
         try:
             data, descriptors, flags, _ = socket.recv_fds(self.wire, 64, 1)
         except BlockingIOError:
@@ -65,47 +66,47 @@ class Launch:
         except OSError as error:
             self.want = shortage(error)
             return False
-        self._heard += data
+        self._received += data
         for descriptor in descriptors:
             self.handle = descriptor
         if flags & socket.MSG_CTRUNC:
-            self.want = shortage(OSError(errno.EMFILE, ""))  # its handle came, and there was no room for it
-        if (failed := _FAILED.search(self._heard)) is not None:
+            self.want = shortage(OSError(errno.EMFILE, ""))  # it sent its handle, but no descriptor was free
+        if (failed := _FAILED.search(self._received)) is not None:
             self.want = shortage(OSError(int(failed[1]), "")) or self.want
-        self.is_ready = self._heard.endswith(b"READY\n")
+        self.is_ready = self._received.endswith(b"READY\n")
         return bool(data) and self.want is None
 
-    def go(self) -> None:
-        """Let it start the flow. What it hears of this only in part is no leave."""
-        word = b"GO " + json.dumps(self.secrets).encode() + b"\n" if self.secrets else b"GO\n"
+    def send_go(self) -> None:
+        """Send GO, so that the supervisor starts the flow. A partially delivered GO does not start the flow."""
+        message = b"GO " + json.dumps(self.secrets).encode() + b"\n" if self.secrets else b"GO\n"
         self.wire.settimeout(END_SECONDS)
         with suppress(OSError):
-            self.wire.sendall(word)
+            self.wire.sendall(message)
         self.wire.close()
 
     def has_ended(self) -> bool:
-        """Whether the process is gone, as far as its handle tells."""
+        """Return whether the process has ended, as far as its handle shows."""
         if self.process is not None and self.process.poll() is not None:
             return True
         return self.handle is not None and bool(ready([self.handle], 0))
 
-    def end(self) -> None:
-        """See that the process is gone: one that was not let go ends by itself, if it can."""
+    def terminate(self) -> None:
+        """Make sure that the process has ended. A supervisor without GO exits by itself, unless it hangs."""
         self.wire.close()
         if self.handle is not None and not ready([self.handle], END_SECONDS):
             with suppress(OSError):
                 signal.pidfd_send_signal(self.handle, signal.SIGKILL)
             ready([self.handle], END_SECONDS)
         if self.process is not None:
-            with suppress(subprocess.TimeoutExpired):  # the kernel keeps it, in the middle of a write perhaps
+            with suppress(subprocess.TimeoutExpired):  # the kernel may hold it, for example in a write
                 self.process.wait(END_SECONDS)
 
-    def release(self) -> None:
-        """Let go of it without a word: without GO it ends and nothing runs, else it goes on."""
+    def detach(self) -> None:
+        """Close the connection: without GO the supervisor exits and nothing runs; after GO it keeps running."""
         self.wire.close()
         if self.process is not None:
             self.process.poll()
-            # The flow outlives us on purpose; Python would warn about an unreaped child.
+            # The flow outlives us on purpose; without a return code, Python would warn about an unreaped child.
             self.process.returncode = self.process.returncode or 0
         if self.handle is not None:
             os.close(self.handle)
@@ -114,13 +115,13 @@ class Launch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launcher:
-    """Where runs live, and what their flows get.
+    """Starts supervisors below `directory`, with the settings that are common to all runs.
 
-    `environment`: what every flow sees besides what its deployment declares. `grace`: from SIGTERM to SIGKILL.
-    `variables`: where a secret's `env` is looked up. `group`: below which control groups are made. `user`: who flows
-    run as, None for the controller's own. `server`: None has every run start cold. `temporary_bases`: below which
-    directories an attempt may have its TMPDIR, the first that works. `open_files`: the soft limit of descriptors that
-    flows get, None for the controller's own.
+    `environment`: the variables of every flow, in addition to those of its deployment. `grace`: the time between
+    SIGTERM and SIGKILL. `variables`: where the `env` of a secret is looked up. `group`: the parent of the control
+    groups. `user`: the user that flows run as, None for the controller's own. `server`: the fork server; None starts
+    every run cold. `temporary_bases`: the possible parents of an attempt's TMPDIR; the first that works is used.
+    `open_files`: the soft limit of open files of flows, None for the controller's own.
     """
 
     directory: Path
@@ -135,30 +136,30 @@ class Launcher:
     temporary_bases: Sequence[str] = ("/tmp",)
 
     def attempt_directory(self, run_id: str, number: int, nonce: str) -> Path:
-        """Where the files of one attempt are."""
+        """Return the directory of one attempt."""
         return self.directory / run_id / f"{number}-{nonce}"
 
     def state_identity(self) -> str:
-        """What tells this state directory from every copy of it: device and inode of the runs' directory."""
-        found = self.directory.stat()
-        return f"{found.st_dev:x}-{found.st_ino:x}"
+        """Return device and inode of the runs' directory, which distinguish this state directory from its copies."""
+        status = self.directory.stat()
+        return f"{status.st_dev:x}-{status.st_ino:x}"
 
     def attempt_id(self, nonce: str) -> str:
-        """The name of one attempt that no attempt of another state directory has, a copied one included."""
+        """Return an id of the attempt that is unique across state directories, including copies of this one."""
         return f"{nonce}-{self.state_identity()}"
 
     def clean_up(self, nonce: str) -> int:
-        """Kill what an attempt left behind whose supervisor is gone, and nothing of anybody else's; how many."""
+        """Kill the processes that an attempt without a supervisor left behind, and no others. Return their number."""
         try:
             attempt_id = self.attempt_id(nonce)
         except OSError:
-            return 0  # without the directory nothing says what is ours
+            return 0  # without the directory, we can't identify our own processes
         killed = sweep(attempt_id)
         cgroups.remove(self.group, attempt_id)
         return killed
 
     def launch(self, run: Run, deployment: Deployment, root: Path, *, nonce: str, pycache: Path | None) -> Launch:
-        """Write the attempt's directory and start its supervisor; nothing is left of what fails. Raises OSError."""
+        """Write the attempt's directory and start its supervisor. On failure, remove the directory. Raises OSError."""
         directory = self.attempt_directory(run.id, run.attempt, nonce)
         try:
             return self._launch(run, deployment, root, nonce, pycache, directory)
@@ -172,10 +173,10 @@ class Launcher:
         directory.parent.mkdir(exist_ok=True, mode=0o700)
         directory.mkdir(mode=0o700)
         if self.user is not None:
-            let_pass(self.user, directory.parent, directory)
+            grant_traversal(self.user, directory.parent, directory)
             if pycache is not None:
-                let_pass(self.user, pycache.parents[1], pycache.parent)
-                own_directory(self.user, pycache)
+                grant_traversal(self.user, pycache.parents[1], pycache.parent)
+                create_private_directory(self.user, pycache)
         spec = self._spec(run, deployment, root, nonce, pycache)
         if isinstance(deployment.target, CommandTarget):
             file = write_parameters(run.parameters, directory, self.user)
@@ -192,12 +193,12 @@ class Launcher:
         return self.start(directory, secrets)
 
     def open(self) -> None:
-        """Have the fork server get ready."""
+        """Start the fork server, if there is one."""
         if self.server is not None:
             self.server.start()
 
     def close(self) -> None:
-        """Start nothing more. What was started goes on."""
+        """Stop the fork server. Supervisors keep running."""
         if self.server is not None:
             self.server.stop()
 
@@ -207,7 +208,7 @@ class Launcher:
         with theirs:
             launch = Launch(wire=ours, directory=directory, secrets=secrets)
             try:
-                if self.server is None or not self.server.ask(directory, theirs):
+                if self.server is None or not self.server.request_fork(directory, theirs):
                     launch.process = _start_cold(directory, theirs)
                     launch.handle = os.pidfd_open(launch.process.pid)
             except OSError:
@@ -223,8 +224,8 @@ class Launcher:
         if isinstance(target, CommandTarget):
             argv = list(target.argv)
         else:
-            place = {"root": as_text(root), "path": target.path, "name": target.name}
-            call |= {**place, "pycache": None if has_own_bytecode(deployment) else pycache and as_text(pycache)}
+            location = {"root": as_text(root), "path": target.path, "name": target.name}
+            call |= {**location, "pycache": None if has_own_bytecode(deployment) else pycache and as_text(pycache)}
         limits = deployment.resources
         return {
             "nonce": nonce,
@@ -234,7 +235,11 @@ class Launcher:
             "cwd": os.path.join(as_text(root), deployment.working_directory),  # noqa: PTH118
             "working_directory": deployment.working_directory,
             "export": pycache and as_text(root.parent),
-            "env": {**self._declared(deployment), **_facts(run), "CONTROLLER_ATTEMPT_ID": self.attempt_id(nonce)},
+            "env": {
+                **self._declared(deployment),
+                **_run_variables(run),
+                "CONTROLLER_ATTEMPT_ID": self.attempt_id(nonce),
+            },
             "tmp": None if has_own_temporary(deployment) else [as_text(base) for base in self.temporary_bases],
             "secrets": {
                 name: {"env": secret.env} if isinstance(secret, EnvSecret) else {"file": secret.file}
@@ -249,7 +254,7 @@ class Launcher:
                 "processes": limits.processes,
             },
             "cgroup": self.group and as_text(self.group),
-            "cgroup_name": cgroups.name_of(self.attempt_id(nonce)),
+            "cgroup_name": cgroups.group_name(self.attempt_id(nonce)),
             "open_files": self.open_files,
             "user": self.user and {"uid": self.user.uid, "gid": self.user.gid, "groups": self.user.groups},
             "crashpoint": crashpoints.of_supervisor(),
@@ -260,8 +265,8 @@ class Launcher:
         return declared_environment(base, deployment)
 
 
-def _facts(run: Run) -> dict[str, str]:
-    """What a flow is told of its run; the supervisor adds `TMPDIR`."""
+def _run_variables(run: Run) -> dict[str, str]:
+    """Return the variables that describe the run to the flow; the supervisor adds `TMPDIR`."""
     scheduled_for = "" if run.scheduled_for is None else run.scheduled_for.isoformat().replace("+00:00", "Z")
     return {
         "CONTROLLER_RUN_ID": run.id,
@@ -273,7 +278,7 @@ def _facts(run: Run) -> dict[str, str]:
 
 
 def write_parameters(parameters: Mapping[str, Any], directory: Path, user: FlowUser | None) -> Path:
-    """Where a command finds its parameters: a file that only its user can read. Raises OSError."""
+    """Write the parameters of a command to a file that only its user can read. Raises OSError."""
     file = directory / PARAMETERS_FILE
     with open(file, "xb", opener=_private) as stream:
         stream.write(json.dumps(dict(parameters)).encode())
@@ -283,9 +288,9 @@ def write_parameters(parameters: Mapping[str, Any], directory: Path, user: FlowU
 
 
 def sweep(attempt_id: str) -> int:
-    """Kill every process with this attempt's id in its environment; how many.
+    """Kill every process with this attempt's id in its environment; return their number.
 
-    The run's id would not do: a copy of the state directory knows it too, and the copied run may be alive.
+    The run's id is not enough: a copy of the state directory has it too, and the run of the copy may be alive.
     """
     killed = 0
     cookie = f"CONTROLLER_ATTEMPT_ID={attempt_id}".encode()
@@ -299,7 +304,7 @@ def sweep(attempt_id: str) -> int:
 
 
 def _start_cold(directory: Path, wire: socket.socket) -> subprocess.Popen[bytes]:
-    """A supervisor in an interpreter of its own."""
+    """Start a supervisor in a new interpreter."""
     with open(directory / "supervisor.log", "wb", opener=_private) as errors:
         return subprocess.Popen(
             [sys.executable, *cold_start.SUPERVISOR, str(PACKAGE), str(directory)],

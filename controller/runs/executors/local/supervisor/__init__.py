@@ -1,7 +1,7 @@
-"""What runs beside a flow, in processes of its own: supervisor, fork server, and the flow's own first steps.
+"""The processes around a flow: the supervisor, the fork server, and the code that loads and calls the flow.
 
-Nothing here imports anything but the standard library and this folder, so that an upgrade under a running flow, or a
-fault of the controller, does not reach it.
+These modules import only the standard library and each other, so that neither an upgrade during a run nor an error in
+the controller affects a running flow.
 
-A supervisor that starts cold pays for each import: no `dataclasses` here, which loads more than all the rest.
+A supervisor that starts cold pays for each import. Don't use `dataclasses` here: it loads more than all the rest.
 """

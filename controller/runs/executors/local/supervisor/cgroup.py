@@ -1,7 +1,7 @@
-"""The control group (cgroup v2) of one run: ends a whole tree at once, limits memory and processes.
+"""The control group (cgroup v2) of one run: kills the whole process tree at once, and limits memory and processes.
 
-Used by the supervisor. It is made below the controller's own group where that can be written to, and removed when the
-run ends. Without it everything works: the tree is walked, and limits are those of setrlimit(2).
+Used by the supervisor. The group is created below the controller's own group if that is writable, and removed when the
+run ends. It is optional: without it, the process tree is walked, and the limits are those of setrlimit(2).
 """
 
 import errno
@@ -12,7 +12,7 @@ REMOVE_SECONDS = 1.0
 
 
 class ControlGroup:
-    """One directory of the kernel's. No method raises for what the kernel refuses."""
+    """One directory in the cgroup file system. No method raises if the kernel rejects an operation."""
 
     def __init__(self, base: str, name: str) -> None:
         self.path = f"{base}/{name}"
@@ -20,7 +20,7 @@ class ControlGroup:
 
     @classmethod
     def make(cls, base: str | None, name: str, limits: dict[str, int]) -> "ControlGroup | None":
-        """The group with these limits, by the names of the kernel's files; None where there can't be one."""
+        """Create a group with these limits, by the kernel's file names; return None if that is not possible."""
         if base is None:
             return None
         group = cls(base, name)
@@ -32,29 +32,29 @@ class ControlGroup:
             if group._write(file, str(value)):
                 group._controlled.add(file)
         if "memory.max" in group._controlled:
-            # Without these two the flow would swap instead, and lose one process of many instead of its run.
+            # Without these two, the flow would swap, and the kernel would kill one process instead of the whole run.
             group._write("memory.swap.max", "0")
             group._write("memory.oom.group", "1")
         return group
 
     def controls(self, file: str) -> bool:
-        """Whether this limit is in force."""
+        """Return whether this limit is applied."""
         return file in self._controlled
 
     def enter(self) -> None:
-        """Move the calling process into it."""
+        """Move the calling process into the group."""
         self._write("cgroup.procs", "0")
 
     def kill(self) -> None:
-        """SIGKILL to everything in it."""
+        """Send SIGKILL to all processes in the group."""
         self._write("cgroup.kill", "1")
 
     def ran_out_of_memory(self) -> bool:
-        """Whether the kernel killed something in it for want of memory."""
+        """Return whether the kernel killed a process in the group because it was out of memory."""
         return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in self._lines("memory.events"))
 
     def remove(self) -> None:
-        """Remove it, once the kernel has let go of what was in it."""
+        """Remove the group, once the kernel has released its processes; wait at most `REMOVE_SECONDS`."""
         deadline = time.monotonic() + REMOVE_SECONDS
         while time.monotonic() < deadline:
             try:

@@ -1,11 +1,13 @@
-"""The flow's own process: loads the user's file, calls the flow with its parameters. One file that stands alone.
+"""The process of a flow: loads the user's file and calls the flow with its parameters.
 
-Started by the supervisor as `python -P flow_process.py`, or called in a fork of a running interpreter (`fork_server`).
-Descriptor 3 holds the call as JSON (`root`, `path`, `name`, `parameters`, `pycache`); lines of JSON go back on
-descriptor 4: `{"result": …}` or `{"error": "…"}` at the end, and what `controller.sdk.event_writer` has to say.
+The supervisor starts this file as `python -P flow_main.py`, or calls `main` in a fork of a running interpreter
+(`fork_server`). It imports only the standard library. Descriptor 3 contains the call as JSON (`root`, `path`, `name`,
+`parameters`, `pycache`). JSON lines go back on descriptor 4: `{"result": …}` or `{"error": "…"}` at the end, and the
+events of `controller.sdk.event_writer`.
 
-The repository's root and the flow's folder are importable, after the standard library and before installed
-packages: a `json.py` beside a flow breaks nothing, and a repository's own `controller/` is the flow's, not ours.
+The root of the repository and the folder of the flow are importable, after the standard library and before installed
+packages. So a `json.py` next to a flow breaks nothing, and `import controller` in a repository with its own
+`controller/` imports that one.
 """
 
 import importlib
@@ -27,15 +29,15 @@ MAX_RESULT_DEPTH = 32
 COERCION = "controller.sdk.argument_coercion"
 PACKAGE = os.path.abspath(os.path.join(os.path.dirname(__file__), *4 * [os.pardir]))
 MARK = "_controller_run"
-"""Where `controller.sdk.event_writer` looks whether somebody is told of task runs."""
+"""The module in which `controller.sdk.event_writer` finds the descriptor for task runs, if this is a run."""
 
 
 class FlowNotFoundError(Exception):
-    """The file is there, but the flow is not in it."""
+    """The file or the flow in it does not exist, or the flow can't be called."""
 
 
 class Parts:
-    """What is ours in a flow's process, and unknown to it: loaded once, before the flow's own modules."""
+    """Our own modules in the process of a flow, loaded once before its modules and hidden from `sys.modules`."""
 
     coerce: Any = None
     foreign: Any = None
@@ -43,43 +45,43 @@ class Parts:
 
 
 class PlainFolder:
-    """Finds modules in folders `controller/` without `__init__.py`: Python itself sees only our installed package."""
+    """Finds modules in `controller/` folders without `__init__.py`, which our installed package would hide."""
 
     def __init__(self, folders: Sequence[str]) -> None:
         self._folders = folders
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> Any:  # noqa: ARG002
-        """The module of this name directly below `controller`, if the folders have it."""
+        """Find a module directly below `controller` in the folders."""
         is_direct = name.startswith("controller.") and name.count(".") == 1
         return importlib.machinery.PathFinder.find_spec(name, self._folders) if is_direct else None
 
 
 def main() -> int:
-    """Load, call, report. Returns the exit code."""
+    """Load the file, call the flow and report its result. Returns the exit code."""
     with os.fdopen(CALL_FD, encoding="utf-8") as stream:
         call = json.load(stream)
     os.set_inheritable(EVENTS_FD, False)
     if call["pycache"]:
-        sys.pycache_prefix = native(call["pycache"])
+        sys.pycache_prefix = decode_path(call["pycache"])
     mark = sys.modules[MARK] = types.ModuleType(MARK)
     vars(mark)["EVENTS_FD"] = EVENTS_FD
-    # `python -P` started this very file: what it put in sys.modules is not the flow's business.
+    # `python -P` ran this file as `__main__`; hide it from the flow.
     sys.modules["__main__"] = types.ModuleType("__main__")
     prepare_stop()
     stop = Parts.stopping.Stop(mark)
     stop.install(is_interactive=call.get("is_interactive", False))
     try:
-        result = run(call)
+        result = run_flow(call)
         stop.is_over = True
     except BaseException as error:  # noqa: BLE001
         stop.is_over = True
-        return failed(error, stop)
+        return report_failure(error, stop)
     report({"result": preview(result)})
     return 0
 
 
-def failed(error: BaseException, stop: Any) -> int:
-    """Report an error, or what else has ended the flow. Returns the exit code; raises SystemExit again."""
+def report_failure(error: BaseException, stop: Any) -> int:
+    """Report the error or signal that ended the flow. Returns the exit code; re-raises SystemExit."""
     if stop.has_raised(error):
         report({"error": stop.reason})
         return 128 + int(stop.number)
@@ -90,43 +92,44 @@ def failed(error: BaseException, stop: Any) -> int:
             report({"result": None})
         raise error
     if isinstance(error, MemoryError):
-        os.write(EVENTS_FD, b'{"error": "MemoryError"}\n')  # first, and without asking for much: there may be none
-        sys.stderr.write(explanation(error))
+        os.write(EVENTS_FD, b'{"error": "MemoryError"}\n')  # first, with few allocations: memory may be exhausted
+        sys.stderr.write(format_error(error))
         return 1
-    sys.stderr.write(explanation(error))
+    sys.stderr.write(format_error(error))
     report({"error": summary(error)})
     return 1
 
 
-def run(call: dict[str, Any]) -> Any:
-    """Call the flow and return what it returns; a coroutine is run to its end."""
-    root = native(call["root"])
-    path = os.path.join(root, native(call["path"]))
+def run_flow(call: dict[str, Any]) -> Any:
+    """Call the flow and return its result; a coroutine is run to completion."""
+    root = decode_path(call["root"])
+    path = os.path.join(root, decode_path(call["path"]))
     make_importable(root, os.path.dirname(path))
     sys.argv = [path]
     try:
-        module = load(path, call["path"])
+        module = load_module(path, call["path"])
     except SystemExit as error:
-        said = f"{call['path']} called sys.exit({error.code!r}) as it was imported: no flow was called."
-        raise FlowNotFoundError(said) from None
-    flow = find(module, call["name"], call["path"])
-    result = invoke(flow, call["parameters"])
+        message = f"{call['path']} called sys.exit({error.code!r}) during import; no flow was called."
+        raise FlowNotFoundError(message) from None
+    flow = find_flow(module, call["name"], call["path"])
+    result = call_flow(flow, call["parameters"])
     if isinstance(result, types.CoroutineType):
         import asyncio
 
         return asyncio.run(result)
     if isinstance(result, types.GeneratorType | types.AsyncGeneratorType):
-        raise FlowNotFoundError(f"{call['path']}: the flow is a generator, of which nothing ran; return, do not yield.")
+        message = f"{call['path']}: the flow is a generator, so none of it ran; use return instead of yield."
+        raise FlowNotFoundError(message)
     return result
 
 
-def native(path: str) -> str:
-    """A path of the call, which is UTF-8, as this interpreter's locale spells it."""
+def decode_path(path: str) -> str:
+    """Return a path of the call, which is UTF-8, in the encoding of this interpreter's locale."""
     return os.fsdecode(path.encode("utf-8", "surrogateescape"))
 
 
 def prepare() -> None:
-    """Load what checks parameters and what stops a flow. A fork server does this before it forks."""
+    """Load our modules that check parameters and stop a flow. The fork server does this before it forks."""
     prepare_stop()
     if Parts.coerce is None:
         Parts.foreign, coercion = load_own("controller.sdk.prefect_flows", COERCION)
@@ -134,15 +137,15 @@ def prepare() -> None:
 
 
 def prepare_stop() -> None:
-    """Load what stops a flow."""
+    """Load our module that stops a flow."""
     if Parts.stopping is None:
         [Parts.stopping] = load_own("controller.sdk.termination")
 
 
 def load_own(*names: str) -> list[types.ModuleType]:
-    """Load modules of ours, found where this file is and nowhere else, and leave no trace.
+    """Load our own modules from the package of this file, and remove them from `sys.modules` again.
 
-    A flow may have a `controller` of its own.
+    The repository of a flow may contain a `controller` package of its own.
     """
     before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "controller"}
     package = sys.modules["controller"] = types.ModuleType("controller")
@@ -155,8 +158,8 @@ def load_own(*names: str) -> list[types.ModuleType]:
         sys.modules.update(before)
 
 
-def invoke(flow: Any, parameters: dict[str, Any]) -> Any:
-    """Call it. What is made with our `@flow` checks its own parameters; a flow of Prefect runs without its server."""
+def call_flow(flow: Any, parameters: dict[str, Any]) -> Any:
+    """Call the flow. One made with our `@flow` checks its parameters itself; a Prefect flow runs without a server."""
     kind = type(flow).__module__
     if kind == "controller.sdk.flow":
         return flow(**parameters)
@@ -173,21 +176,21 @@ def invoke(flow: Any, parameters: dict[str, Any]) -> Any:
 
 
 def make_importable(*directories: str) -> None:
-    """Put these on the module path, after the standard library and before installed packages."""
+    """Insert these directories into sys.path, after the standard library and before installed packages."""
     first_installed = next(
         (index for index, entry in enumerate(sys.path) if "site-packages" in entry or "dist-packages" in entry),
         len(sys.path),
     )
     sys.path[first_installed:first_installed] = dict.fromkeys(directories)
-    folders = [folder for place in directories if os.path.isdir(folder := os.path.join(place, "controller"))]
+    folders = [folder for directory in directories if os.path.isdir(folder := os.path.join(directory, "controller"))]
     if folders and not any(os.path.exists(os.path.join(folder, "__init__.py")) for folder in folders):
         sys.meta_path.insert(0, PlainFolder(folders))
     for directory in directories:
-        share_our_name(os.path.join(directory, "controller"))
+        extend_own_package(os.path.join(directory, "controller"))
 
 
-def share_our_name(folder: str) -> None:
-    """Let modules of the user's own folder `controller` be found though it is no package and ours, installed, is."""
+def extend_own_package(folder: str) -> None:
+    """Make modules in the user's folder `controller` importable although our installed package has the same name."""
     if os.path.isdir(folder) and not os.path.exists(os.path.join(folder, "__init__.py")):
         try:
             ours = importlib.import_module("controller")
@@ -196,13 +199,13 @@ def share_our_name(folder: str) -> None:
         ours.__path__.insert(0, folder)
 
 
-def load(path: str, name: str) -> types.ModuleType:
-    """Execute the file as a module, named by its path so that what it defines can be pickled."""
+def load_module(path: str, name: str) -> types.ModuleType:
+    """Execute the file as a module. Its name is derived from its path, so that its objects can be pickled."""
     if not os.path.isfile(path):
-        raise FlowNotFoundError(f"There is no file {name} in this revision.")
+        raise FlowNotFoundError(f"{name} does not exist in this revision.")
     dotted = name.removesuffix(".py").replace("/", ".")
     if dotted in sys.stdlib_module_names:
-        dotted += "_"  # a flow in `queue.py` is not the `queue` that others import
+        dotted += "_"  # a flow in `queue.py` must not replace the module `queue` that others import
     loader = importlib.machinery.SourceFileLoader(dotted, path) if path.lower().endswith(".py") else None
     spec = importlib.util.spec_from_file_location(dotted, path, loader=loader)
     if spec is None or spec.loader is None:
@@ -213,19 +216,19 @@ def load(path: str, name: str) -> types.ModuleType:
     return module
 
 
-def find(module: types.ModuleType, name: str | None, path: str) -> Callable[..., Any]:
-    """The flow of this name: of a function, a variable, or that it gives itself. Without one, the only public flow."""
-    found: Callable[..., Any]
+def find_flow(module: types.ModuleType, name: str | None, path: str) -> Callable[..., Any]:
+    """Return the flow with this function, variable or flow name; without a name, the only public flow of the module."""
+    match: Callable[..., Any]
     if name is not None:
         flow = getattr(module, name, None)
         if callable(flow):
-            found = flow
-            return found
+            match = flow
+            return match
     flows = [value for value in vars(module).values() if is_flow(value)]
     titled = [flow for flow in flows if name is not None and flow.name == name]
     if titled:
-        found = titled[0]
-        return found
+        match = titled[0]
+        return match
     own = [
         value
         for key, value in vars(module).items()
@@ -238,19 +241,19 @@ def find(module: types.ModuleType, name: str | None, path: str) -> Callable[...,
     if name is not None:
         raise FlowNotFoundError(f"{path} has no flow {name!r}; its functions: {names}.")
     if len(own) != 1:
-        raise FlowNotFoundError(f"Say which flow of {path} is meant with flow_name; its functions: {names}.")
-    found = own[0]
-    return found
+        raise FlowNotFoundError(f"Set flow_name to choose a flow of {path}; its functions: {names}.")
+    match = own[0]
+    return match
 
 
 def is_flow(value: Any) -> bool:
-    """Whether it was made with `@flow`, ours or Prefect's."""
+    """Return whether the value was made with `@flow`, ours or Prefect's."""
     kind = type(value)
     return kind.__name__ == "Flow" and kind.__module__.partition(".")[0] in ("controller", "prefect")
 
 
 def report(event: dict[str, Any]) -> None:
-    """Tell the supervisor. It may be gone, or its pipe full; the flow's verdict does not hang on it."""
+    """Send an event to the supervisor. Ignore errors: it may be gone, or its pipe full, and the flow must not fail."""
     try:
         os.write(EVENTS_FD, json.dumps(event).encode() + b"\n")
     except OSError:
@@ -258,32 +261,32 @@ def report(event: dict[str, Any]) -> None:
 
 
 def preview(value: Any) -> Any:
-    """The value itself if it is JSON and neither large nor deep, else the beginning of its text."""
+    """Return the value if it is JSON and neither too large nor too deep, otherwise the beginning of its text."""
     try:
         text = json.dumps(value, allow_nan=False)
         if len(text) <= MAX_RESULT_BYTES and not is_deeper(json.loads(text), MAX_RESULT_DEPTH):
             return value
-    except Exception:  # noqa: BLE001 - the value is the user's, and so is what it does when it is looked at
-        text = spelled(value)
+    except Exception:  # noqa: BLE001 - methods of the user's value can raise anything
+        text = safe_repr(value)
     return text if len(text) <= MAX_RESULT_BYTES else text[:MAX_RESULT_BYTES] + "…"
 
 
 def is_deeper(value: Any, levels: int) -> bool:
-    """Whether this JSON value is nested deeper than so many levels."""
+    """Return whether this JSON value has more than `levels` levels of nesting."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return levels < 0 or any(is_deeper(item, levels - 1) for item in inner)
 
 
-def spelled(value: Any) -> str:
-    """The text of any value, whatever it does when it is asked for it."""
+def safe_repr(value: Any) -> str:
+    """Return the repr of any value, even if its method raises."""
     try:
         return repr(value)
     except Exception:  # noqa: BLE001
-        return f"<{type(value).__name__}, whose text can't be had>"
+        return f"<{type(value).__name__}, whose repr failed>"
 
 
-def is_plain(error: BaseException) -> bool:
-    """Whether its text says everything: nothing of the user's was begun, so that there is no place in it to show."""
+def needs_no_traceback(error: BaseException) -> bool:
+    """Return whether the message is sufficient, because no code of the user was running."""
     if type(error).__module__ != COERCION:
         return isinstance(error, FlowNotFoundError)
     frames = error.__traceback__
@@ -292,9 +295,9 @@ def is_plain(error: BaseException) -> bool:
     return frames is None
 
 
-def explanation(error: BaseException) -> str:
-    """The traceback, from the user's first frame on."""
-    if is_plain(error):
+def format_error(error: BaseException) -> str:
+    """Return the traceback, from the first frame of the user's code."""
+    if needs_no_traceback(error):
         return f"{error}\n"
     import traceback
 
@@ -306,12 +309,12 @@ def explanation(error: BaseException) -> str:
 
 
 def summary(error: BaseException) -> str:
-    """The error in one line."""
-    if is_plain(error):
+    """Return the error as one line."""
+    if needs_no_traceback(error):
         return str(error)
     try:
         text = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")
-    except Exception:  # noqa: BLE001 - the error is the user's, and so is what it says
+    except Exception:  # noqa: BLE001 - methods of the user's error can raise anything
         text = type(error).__name__
     return text if len(text) <= 1000 else text[:1000] + "…"
 

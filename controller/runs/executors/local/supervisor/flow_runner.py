@@ -1,7 +1,7 @@
-"""One flow, from its start to the end of everything that it has started. Used by the supervisor.
+"""Runs one flow, from its start until all processes that it started have ended. Used by the supervisor.
 
-It ends with its main process: what that leaves behind is killed and counted, and whoever holds the output open beyond
-that is not waited for.
+The flow ends with its main process. Processes that it leaves behind are killed and counted. A process that keeps the
+output open after that does not delay the end.
 """
 
 import os
@@ -24,7 +24,7 @@ LOG_BYTES = 64 << 20
 
 
 class FlowRunner:
-    """The processes of one flow; `start`, then `attend`, then `close`."""
+    """The processes of one flow. Call `start`, then `wait`, then `close`."""
 
     def __init__(self, spec: dict[str, Any], wake: WakeSignal, limits: Limits, group: ControlGroup | None) -> None:
         self._spec = spec
@@ -40,12 +40,12 @@ class FlowRunner:
         self._output = self._events = -1
 
     def start(self, env: dict[str, str], *, is_fork: bool) -> int:
-        """Start the main process; 0 in that process itself if it is a fork. Raises OSError."""
+        """Start the main process and return its id; 0 in that process itself if it is a fork. Raises OSError."""
         self._output, output = os.pipe2(os.O_CLOEXEC)
         self._events, events = os.pipe2(os.O_CLOEXEC)
         user = self._spec.get("user")
         if user is not None:
-            os.fchown(output, user["uid"], user["gid"])  # or `/dev/stderr` could not be opened
+            os.fchown(output, user["uid"], user["gid"])  # otherwise the flow could not open `/dev/stderr`
         pipes = spawn.Pipes(output=output, events=events)
         try:
             self._main = spawn.start(self._spec, env, pipes, self._limits, self._group, is_fork=is_fork)
@@ -58,8 +58,8 @@ class FlowRunner:
             os.set_blocking(self._output, False)
         return self._main
 
-    def attend(self) -> dict[str, Any]:
-        """Wait for the main process to end; on timeout or when asked, end it. Returns what `exit` will say."""
+    def wait(self) -> dict[str, Any]:
+        """Wait for the main process; stop it on timeout or on SIGTERM. Returns the fields of `exit`."""
         handle = os.pidfd_open(self._main)
         poll = select.poll()
         for descriptor in (handle, self._output, self._events, self._wake.descriptor):
@@ -68,20 +68,20 @@ class FlowRunner:
             ready = {descriptor for descriptor, _ in poll.poll(self._milliseconds_left())}
             if self._wake.descriptor in ready:
                 self._wake.clear()
-                process_tree.reap(but=self._main)
+                process_tree.reap(except_pid=self._main)
             for descriptor in ready & {self._output, self._events}:
-                if not self._take(descriptor):
+                if not self._read_from(descriptor):
                     poll.unregister(descriptor)
             if handle in ready:
                 break
-            if self._wake.is_asked and self._stopped_for is None:
+            if self._wake.is_stop_requested and self._stopped_for is None:
                 self._stop("cancelled")
             elif self._deadline is not None and time.monotonic() >= self._deadline:
                 self._stop("timed_out")
-        return self._ending()
+        return self._finish()
 
     def close(self) -> dict[str, Any]:
-        """Give everything back; what is worth a word in `exit`."""
+        """Release all resources. Returns additional fields of `exit`; only those that are not empty or zero."""
         facts = {
             "left_behind": self._left_behind,
             "dropped_bytes": self._capture.close(),
@@ -97,7 +97,7 @@ class FlowRunner:
         return None if self._deadline is None else max(0, int((self._deadline - time.monotonic()) * 1000) + 1)
 
     def _stop(self, outcome: str) -> None:
-        """First SIGTERM and a grace, then SIGKILL, to everything that the flow has started."""
+        """Send SIGTERM to everything that the flow has started; on the second call, after the grace, send SIGKILL."""
         first = self._stopped_for is None
         self._stopped_for = self._stopped_for or outcome
         if not first and self._group is not None:
@@ -105,23 +105,23 @@ class FlowRunner:
         process_tree.signal_all(signal.SIGTERM if first else signal.SIGKILL)
         self._deadline = time.monotonic() + (self._spec["grace"] if first else DRAIN_SECONDS)
 
-    def _take(self, descriptor: int) -> bool:
-        """Take what the flow has printed or reported; False at its end."""
+    def _read_from(self, descriptor: int) -> bool:
+        """Read what the flow printed or reported; return False at end of file."""
         try:
             data = os.read(descriptor, CHUNK)
         except BlockingIOError:
             return True
         if descriptor == self._output:
-            self._capture.take(data)
+            self._capture.write(data)
         else:
-            self._reports.take(data)
+            self._reports.feed(data)
         return bool(data)
 
-    def _ending(self) -> dict[str, Any]:
+    def _finish(self) -> dict[str, Any]:
         _, raw, usage = os.wait4(self._main, 0)
         status = os.waitstatus_to_exitcode(raw)
         killed = process_tree.end_all(self._wake.descriptor, KILL_SECONDS, self._group)
-        # After a stop, everything is being killed anyhow.
+        # After a stop everything is killed anyway, so this is not worth reporting.
         self._left_behind = 0 if self._stopped_for else killed
         self._drain()
         self._reports.close()
@@ -134,7 +134,7 @@ class FlowRunner:
         }
         if self._stopped_for is None:
             seconds = usage.ru_utime + usage.ru_stime
-            reason = self._limits.broken(status, seconds, ending.get("error"), self._group)
+            reason = self._limits.explain_failure(status, seconds, ending.get("error"), self._group)
             if is_silent and not ending.get("error"):
                 reason = UNREPORTED
             if reason is not None:
@@ -142,11 +142,11 @@ class FlowRunner:
         return ending
 
     def _drain(self) -> None:
-        """Take what is still in the pipes; who holds them open without writing is not waited for long."""
+        """Read the rest of the pipes, for at most `DRAIN_SECONDS` if a process keeps them open."""
         deadline = time.monotonic() + DRAIN_SECONDS
         is_open = {self._output, self._events}
-        while is_open and (left := deadline - time.monotonic()) > 0:
-            is_open -= {descriptor for descriptor in ready(is_open, left) if not self._take(descriptor)}
+        while is_open and (remaining := deadline - time.monotonic()) > 0:
+            is_open -= {descriptor for descriptor in ready(is_open, remaining) if not self._read_from(descriptor)}
 
 
 def _size(path: str) -> int:

@@ -1,11 +1,12 @@
-"""The fork server: a small interpreter that has loaded what runs need, and forks a supervisor for each request.
+"""The fork server: a small interpreter with preloaded modules that forks a supervisor for each request.
 
-`executors.local.fork_server_client` starts it with a socket as standard input; the server ends with that socket. It is
-single-threaded, holds no state and sends no answers. A request names the directory of an attempt and carries the
-socket of the new supervisor, which first sends a descriptor of itself over it. When the server dies or hangs, the
-supervisors that it forked go on, and the launcher starts new ones cold.
+`executors.local.fork_server_client` starts it with a socket as standard input; the server exits when that socket is
+closed. It is single-threaded, has no state and sends no responses. A request contains the directory of an attempt and
+the socket of the new supervisor, which first sends a pidfd of itself over it. If the server dies or hangs, the
+supervisors that it forked keep running, and the launcher starts new ones cold.
 
-A supervisor forks once more for a flow in a Python file. `as_new` makes that process look like a new interpreter.
+A supervisor forks again for a flow in a Python file. `reset_interpreter` makes that process look like a new
+interpreter.
 """
 
 import _socket
@@ -22,32 +23,32 @@ from typing import Any, NamedTuple, NoReturn
 
 from controller.runs.executors.local.supervisor import cold_start, flow_main, process_title, supervise
 
-# What many flows use. Not `asyncio`, which is large. Not `threading`, and so not `logging`: what it does after each
-# fork costs every run half as much again as the fork. (`_socket` is `socket` without its enums, for the same reason.)
+# Modules used by many flows. Not `asyncio`, which is large. Not `threading`, and therefore not `logging`: its handlers
+# make each fork 50 % slower. (`_socket` is `socket` without its enums, for the same reason.)
 import datetime  # isort: skip  # noqa: F401
 import pathlib  # isort: skip  # noqa: F401
 
 
-class New(NamedTuple):
-    """What a new interpreter has that can't be seen from the request.
+class InitialState(NamedTuple):
+    """The state of a new interpreter, as far as the request does not contain it.
 
-    `coerced`: the variables that it sets itself at its start (PEP 538: LC_CTYPE, where no language was chosen). `ours`:
-    the modules that it does not have.
+    `path` is its sys.path. `coerced` are the variables that an interpreter sets itself at start (PEP 538: LC_CTYPE, if
+    no locale is configured). `own_modules` are our modules, which a new interpreter would not have loaded.
     """
 
     path: list[str]
     coerced: dict[str, str]
-    ours: list[str]
+    own_modules: list[str]
 
 
 def main(path: list[str]) -> int:
-    """Serve until the socket ends. `path` is what sys.path is to be in a flow. Returns in a flow's process only."""
+    """Serve until the socket is closed. `path` is the sys.path of flows. Returns only in the process of a flow."""
     began_with = process_title.environment()
     coerced = {name: value for name, value in os.environ.items() if name not in began_with}
     control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, _reap)
-    ours = [name for name in sys.modules if name.partition(".")[0] == "controller"]
+    own_modules = [name for name in sys.modules if name.partition(".")[0] == "controller"]
     area = process_title.find()
     process_title.show(area, "controller fork server")
     flow_main.prepare()
@@ -58,7 +59,7 @@ def main(path: list[str]) -> int:
         if not message:
             os._exit(0)
         if not rights:
-            continue  # no descriptor is free; its sender sees its socket closed
+            continue  # no descriptor was free; the sender sees that its socket is closed
         own = int.from_bytes(rights[0][2][:4], sys.byteorder)
         try:
             pid = os.fork()
@@ -68,8 +69,8 @@ def main(path: list[str]) -> int:
             continue
         if pid == 0:
             control.detach()  # its number becomes the input of the supervisor
-            new = New(path=path, coerced=coerced, ours=ours)
-            return _supervise(os.fsdecode(message), own, new, area, began_with)
+            initial = InitialState(path=path, coerced=coerced, own_modules=own_modules)
+            return _supervise(os.fsdecode(message), own, initial, area, began_with)
         os.close(own)
 
 
@@ -81,8 +82,10 @@ def _reap(*_: object) -> None:
         return
 
 
-def _supervise(directory: str, own: int, new: New, area: process_title.Area, began_with: dict[str, str]) -> int:
-    """What the new process is from here on: a supervisor as after a cold start, with its socket as 0 and 1."""
+def _supervise(
+    directory: str, own: int, initial: InitialState, area: process_title.Area, began_with: dict[str, str]
+) -> int:
+    """Become a supervisor, as after a cold start, with its socket as descriptors 0 and 1."""
     os.setsid()
     os.umask(0o077)
     process_title.show(area, f"controller supervisor {directory}")
@@ -98,51 +101,52 @@ def _supervise(directory: str, own: int, new: New, area: process_title.Area, beg
     wire.close()
     os.close(handle)
     if sys.getfilesystemencoding() != "utf-8":
-        _become_cold(directory)
+        _restart_cold(directory)
 
     def call(spec: dict[str, Any], env: dict[str, str]) -> int:
         process_title.show(area, f"controller flow {directory}", env)
-        as_new(new, env)
-        return _leave(flow_main.main, spec["root"])
+        reset_interpreter(initial, env)
+        return _run_and_exit(flow_main.main, spec["root"])
 
-    warmth = supervise.Warmth(call=call, environment=began_with)
+    warm_start = supervise.WarmStart(call=call, environment=began_with)
     try:
-        return supervise.main(directory, warmth)
-    except Exception:  # noqa: BLE001 - whatever it is, this is where it can be told
-        with open(f"{directory}/supervisor.log", "w", encoding="utf-8") as complaints:
-            traceback.print_exc(file=complaints)
+        return supervise.main(directory, warm_start)
+    except Exception:  # noqa: BLE001 - this is the only place where any error can be reported
+        with open(f"{directory}/supervisor.log", "w", encoding="utf-8") as stream:
+            traceback.print_exc(file=stream)
         os._exit(1)
 
 
-def _become_cold(directory: str) -> NoReturn:
-    """Go on as a supervisor in UTF-8 mode: names in a repository are UTF-8, and this locale can't spell them all."""
+def _restart_cold(directory: str) -> NoReturn:
+    """Restart as a supervisor in UTF-8 mode: names in a repository are UTF-8, which this locale can't encode."""
     errors = os.open(f"{directory}/supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     os.dup2(errors, 2)
     package = os.path.dirname(flow_main.PACKAGE)
     os.execve(sys.executable, [sys.executable, *cold_start.SUPERVISOR, package, directory], {})
 
 
-def as_new(new: New, env: dict[str, str]) -> None:
-    """Make this fork what a new interpreter would be: its environment, path and signals, and nothing of ours loaded."""
+def reset_interpreter(initial: InitialState, env: dict[str, str]) -> None:
+    """Give this fork the environment, path, signals and modules of a new interpreter."""
     os.environ.clear()
-    os.environ.update(new.coerced)
+    os.environ.update(initial.coerced)
     os.environ.update(env)
     if "TZ" in env:
         time.tzset()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    sys.path[:] = new.path
+    sys.path[:] = initial.path
     sys.orig_argv[:] = [sys.executable, "-P", flow_main.__file__]
-    for name in new.ours:
+    for name in initial.own_modules:
         del sys.modules[name]
 
 
-def _leave(run: Any, root: str) -> int:
-    """Run to the end, and end as an interpreter does.
+def _run_and_exit(run: Any, root: str) -> int:
+    """Run the flow, then exit as an interpreter does.
 
-    To take a whole interpreter apart costs more than a small flow. If only the standard library and the flow's own
-    files were loaded it is enough to do what has an effect: threads, atexit, what is open. Else: return, have it all.
+    A complete shutdown of the interpreter takes longer than a small flow. If only the standard library and the flow's
+    own files were loaded, it is enough to do the steps that have an effect: join threads, call atexit functions, and
+    close what is open. Otherwise, return and let the interpreter do the whole shutdown.
     """
     before = len(sys.modules)
     code: Any = 1
@@ -150,7 +154,7 @@ def _leave(run: Any, root: str) -> int:
         code = run()
     except SystemExit as error:
         code = error.code
-    # The newest come first. To look at all of them would copy every page that a name of one stands on.
+    # New modules are last. Iterating over all of them would copy every memory page that contains a module name.
     loaded = list(itertools.islice(reversed(sys.modules), max(0, len(sys.modules) - before)))
     own = [name for name in loaded if not (_is_standard(name) or _is_ours(name))]
     if not all(_is_below(sys.modules[name], root) for name in own):
@@ -161,13 +165,13 @@ def _leave(run: Any, root: str) -> int:
         except flow_main.Parts.stopping.RunStopped:
             sys.exit(code)
     if len(sys._current_frames()) > 1:
-        sys.exit(code)  # daemon threads go on until the interpreter has gone
+        sys.exit(code)  # daemon threads keep running until the interpreter has shut down
     atexit._run_exitfuncs()
     if code is not None and not isinstance(code, int):
         sys.stderr.write(f"{code}\n")
     for name in own:
-        vars(sys.modules.pop(name)).clear()  # what is closed when it goes, goes now
-    gc.collect(2 if gc.get_count()[2] else 1)  # nothing is in the oldest generation before its first round
+        vars(sys.modules.pop(name)).clear()  # closes the objects that are closed when they are collected
+    gc.collect(2 if gc.get_count()[2] else 1)  # the oldest generation is empty before its first collection
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -181,11 +185,11 @@ def _is_standard(name: str) -> bool:
 
 
 def _is_ours(name: str) -> bool:
-    """What user code imports of us: the standard library alone is behind it."""
+    """Return whether user code imported this module from our package; these modules need only the standard library."""
     if name == flow_main.MARK:
         return True
-    known = name == "controller" or f"{name}.".startswith("controller.sdk.")
-    return known and _is_below(sys.modules[name], flow_main.PACKAGE)
+    is_sdk = name == "controller" or f"{name}.".startswith("controller.sdk.")
+    return is_sdk and _is_below(sys.modules[name], flow_main.PACKAGE)
 
 
 def _is_below(module: types.ModuleType, root: str) -> bool:

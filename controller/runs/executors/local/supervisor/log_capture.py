@@ -1,8 +1,8 @@
-"""The log of one run: raw bytes, and never more of them than the cap. Used by the supervisor; blocks and fails nobody.
+"""Writes the log of one run as raw bytes, up to a maximum size. Used by the supervisor; it never blocks or raises.
 
-The first half of the cap is written to `log` as it comes, so that it can be followed. What comes after goes round
-in `log.tail`, which always holds the newest bytes; at the end it is joined to `log`, after one line that says how
-many bytes between the two are gone. On a full disk the ring is as large as the disk lets it be.
+The first half of the maximum goes to `log` immediately, so that it can be followed. Later bytes go to the ring buffer
+`log.tail`, which always holds the newest ones. At the end, the ring is appended to `log`, after one line with the
+number of bytes dropped in between. On a full disk, the ring is as large as the disk allows.
 """
 
 import contextlib
@@ -12,46 +12,46 @@ CHUNK = 1 << 16
 
 
 class LogCapture:
-    """Takes what a flow prints; `close` joins head and tail, and says how many bytes were dropped."""
+    """Call `write` with the output of a flow. `close` joins head and tail and returns the number of dropped bytes."""
 
     def __init__(self, limit: int) -> None:
         try:
             self._log = _create("log", os.O_APPEND)
         except OSError:
-            self._log = -1  # every write to it fails
+            self._log = -1  # every write fails
         self._room = limit // 2
         self._size = limit - limit // 2
         self._ring = -1
         self._beyond = 0
         self._dropped = 0
 
-    def take(self, data: bytes) -> None:
-        """Keep these bytes, or the newest of them."""
+    def write(self, data: bytes) -> None:
+        """Keep these bytes, or the newest of them if there are too many."""
         head = data[: self._room]
         if head:
             written = _write(self._log, head)
-            # After a write that failed, the head is complete: a hole in the middle would lie about the order.
+            # After a failed write the head is complete, because a later write would leave an unmarked gap.
             self._room = self._room - written if written == len(head) else 0
             data = data[written:]
         if data:
-            self._go_round(memoryview(data))
+            self._write_ring(memoryview(data))
 
     def close(self) -> int:
-        """Join the tail to the head. Returns how many bytes are in neither."""
-        kept = min(self._beyond, self._size)
-        self._dropped += self._beyond - kept
+        """Append the tail to the head. Return the number of bytes that are in neither."""
+        tail = min(self._beyond, self._size)
+        self._dropped += self._beyond - tail
         if self._dropped:
             _write(self._log, b"\n[controller: %d bytes of output were dropped here]\n" % self._dropped)
-        if kept:
+        if tail:
             start = self._beyond % self._size if self._beyond > self._size else 0
-            copied = self._copy(start, kept - start) + self._copy(0, start)
-            self._dropped += kept - copied
+            copied = self._copy(start, tail - start) + self._copy(0, start)
+            self._dropped += tail - copied
         with contextlib.suppress(OSError):
             os.close(self._ring)
             os.unlink("log.tail")
         return self._dropped
 
-    def _go_round(self, data: memoryview) -> None:
+    def _write_ring(self, data: memoryview) -> None:
         if self._ring < 0:
             try:
                 self._ring = _create("log.tail", 0)
@@ -68,7 +68,7 @@ class LogCapture:
         self._dropped += len(data)
 
     def _shrink(self, size: int) -> None:
-        """The disk is full: go round in what there is. Bytes beyond it that are older than these are given up."""
+        """Limit the ring to the space that a full disk has left. Older bytes beyond that are dropped."""
         self._dropped += self._beyond - size
         self._beyond = self._size = size
 
@@ -88,7 +88,7 @@ def _create(name: str, more: int) -> int:
 
 
 def _write(descriptor: int, data: bytes | memoryview, at: int | None = None) -> int:
-    """Write all of it, or as much as the disk takes; returns how much that was."""
+    """Write as much as the disk accepts; return the number of bytes written."""
     written = 0
     try:
         while written < len(data):

@@ -1,4 +1,4 @@
-"""Waiting for descriptors, whatever their numbers: select(2) can't tell of those beyond 1,023."""
+"""Waits for descriptors with poll(2), because select(2) does not support numbers above 1,023."""
 
 import errno
 import math
@@ -8,14 +8,14 @@ from collections.abc import Iterable
 
 
 def ready(descriptors: Iterable[int], seconds: float | None) -> list[int]:
-    """Those from which something, or the end, can be read within so many seconds; None waits until one can.
+    """Return the descriptors that become readable, or reach end of file, within `seconds`; None waits without limit.
 
-    Of a process (pidfd_open(2)) it is the end that can be read. Raises OSError for one that is closed.
+    A descriptor from pidfd_open(2) becomes readable when the process ends. Raises OSError if a descriptor is closed.
     """
     waiting = select.poll()
     for descriptor in descriptors:
         waiting.register(descriptor, select.POLLIN)
-    found = waiting.poll(None if seconds is None else math.ceil(seconds * 1000))
-    if any(what & select.POLLNVAL for _, what in found):
+    events = waiting.poll(None if seconds is None else math.ceil(seconds * 1000))
+    if any(mask & select.POLLNVAL for _, mask in events):
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-    return [descriptor for descriptor, _ in found]
+    return [descriptor for descriptor, _ in events]

@@ -1,8 +1,8 @@
-"""What `ps` and /proc say of a fork: its own title and attempt, where otherwise stood what its server was started with.
+"""Sets the title and the run's variables of a forked process, so that `ps` and /proc/PID/environ show them.
 
-Used by the fork server. The kernel shows the memory in which the arguments and the environment were handed over
-(proc_pid_stat(5), arg_start to env_end), and a process may write there. If a supervisor was lost, the rest of its
-attempt is found by the attempt's id, so that has to stand in /proc/PID/environ also where no exec has put it.
+Used by the fork server. The kernel shows the memory with the initial arguments and environment (proc_pid_stat(5),
+arg_start to env_end), and a process can overwrite it. When a supervisor is lost, the remaining processes of its attempt
+are found by the attempt's id in /proc/PID/environ, so the id must be there even without an exec.
 """
 
 import ctypes
@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 ROOM = {"CONTROLLER_RUN_ID": 36, "CONTROLLER_ATTEMPT_ID": 48}
-"""How many bytes the values of these variables have, in the environment that the fork server is started with."""
+"""The number of bytes reserved for the values of these variables, in the environment of the fork server."""
 
 
 class Area(NamedTuple):
-    """Addresses in this process and in all its forks: the arguments, and the values of the variables of `ROOM`."""
+    """Addresses in this process and its forks: of the arguments, and of the values of the variables in `ROOM`."""
 
     start: int
     size: int
@@ -23,29 +23,29 @@ class Area(NamedTuple):
 
 
 def find() -> Area:
-    """The area of this process."""
+    """Return the area of this process."""
     with open("/proc/self/stat", "rb") as stream:
         fields = stream.read().rpartition(b")")[2].split()
     arg_start, arg_end, env_start = (int(fields[index]) for index in (45, 46, 47))
     with open("/proc/self/environ", "rb") as stream:
-        handed_over = b"\0" + stream.read()
+        initial = b"\0" + stream.read()
     values = {}
     for name in ROOM:
-        at = handed_over.find(f"\0{name}=".encode())
+        at = initial.find(f"\0{name}=".encode())
         if at >= 0 and env_start:
             values[name] = env_start + at + len(name) + 1
     return Area(arg_start, arg_end - arg_start, values)
 
 
 def environment() -> dict[str, str]:
-    """The environment that was handed over to this process, whatever it has made of it since."""
+    """Return the environment that this process was started with, without later changes."""
     with open("/proc/self/environ", "rb") as stream:
         pairs = (pair.partition(b"=") for pair in stream.read().split(b"\0") if pair)
     return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
 
 
 def show(area: Area, title: str, env: Mapping[str, str] | None = None) -> None:
-    """Have the kernel show this title, and what `env` says of the variables of `ROOM`."""
+    """Make the kernel show this title, and the values from `env` of the variables in `ROOM`."""
     if area.start and area.size > 1:
         text = title.encode(errors="replace")[: area.size - 1].ljust(area.size, b"\0")
         ctypes.memmove(area.start, text, area.size)

@@ -1,8 +1,8 @@
-"""All processes of a flow, wherever they went: found, signalled and ended. Used by the supervisor.
+"""Finds, signals and kills all processes of a flow, including those in other sessions. Used by the supervisor.
 
-The supervisor is a subreaper (prctl(2)): whoever loses its parent, by a double fork or in a session of its own, becomes
-its child and not init's. So everything that a flow has started is below the supervisor until it is gone, and "no
-child is left" (ECHILD of wait(2)) is a proof that nothing is.
+The supervisor is a subreaper (prctl(2)): a process that loses its parent, for example by a double fork, becomes a child
+of the supervisor instead of init. So every process of a flow stays below the supervisor until it ends, and ECHILD from
+wait(2) proves that none is left.
 """
 
 import contextlib
@@ -20,57 +20,57 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every descendant that loses its own."""
+    """Become the parent of every descendant that loses its own parent."""
     _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def die_with(parent: int) -> None:
-    """Have the kernel kill this process when `parent`, which has just forked it, ends. After any change of user."""
+    """Have the kernel kill this process when `parent`, which has just forked it, ends. Call after changing the user."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(127)
 
 
 def descendants(top: int) -> list[int]:
-    """Everything below this process, children before their children. A moment later there may be more."""
-    found = _children(top)
-    for pid in found:
-        found.extend(_children(pid))
-    return found
+    """Return the ids of all processes below `top`, parents first. More may appear at any time."""
+    pids = _children(top)
+    for pid in pids:
+        pids.extend(_children(pid))
+    return pids
 
 
 def signal_all(number: int) -> None:
-    """Send a signal to everything below this process."""
+    """Send a signal to all processes below this one."""
     for pid in descendants(os.getpid()):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
 
 
-def reap(but: int) -> None:
-    """Take notice of the end of adopted children, so that they don't stay as zombies; `but` is left alone."""
+def reap(except_pid: int) -> None:
+    """Reap adopted children that have ended, so that they don't remain zombies; don't reap `except_pid`."""
     while True:
         try:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return
-        if ended is None or ended.si_pid == but:
+        if ended is None or ended.si_pid == except_pid:
             return
         os.waitpid(ended.si_pid, 0)
 
 
 def end_all(wake: int, seconds: float, group: ControlGroup | None) -> int:
-    """Kill everything below this process until nothing is left; how many that were. Gives up after `seconds`."""
+    """Kill all processes below this one until none is left, for at most `seconds`. Return their number."""
     deadline = time.monotonic() + seconds
     killed: set[int] = set()
     while not _is_childless() and time.monotonic() < deadline:
-        left = descendants(os.getpid())
-        killed.update(left)
+        pids = descendants(os.getpid())
+        killed.update(pids)
         if group is not None:
             group.kill()
-        for pid in left:
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        # A SIGCHLD says when to look again; who forks faster than that is met by the next round.
+        # SIGCHLD triggers the next round, which also finds processes that were forked in the meantime.
         if ready([wake], 0.02):
             os.read(wake, 4096)
     return len(killed)
@@ -86,22 +86,22 @@ def _is_childless() -> bool:
 
 
 def _children(pid: int) -> list[int]:
-    """The children of all threads of a process (proc_pid_task(5)); by the process list on a kernel without it."""
-    found: list[int] = []
+    """Return the children of all threads of a process (proc_pid_task(5)); on a kernel without it, read all of /proc."""
+    pids: list[int] = []
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{thread}/children", "rb", 0) as stream:
-                found += map(int, stream.read().split())
+                pids += map(int, stream.read().split())
     except FileNotFoundError:
         return [] if os.path.exists("/proc/thread-self/children") else children_by_list(pid)
     except OSError:
         pass
-    return found
+    return pids
 
 
 def children_by_list(parent: int) -> list[int]:
-    """The children of a process, by looking at every process that there is."""
-    found = []
+    """Return the children of a process by reading the parent of every process."""
+    pids = []
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
@@ -110,5 +110,5 @@ def children_by_list(parent: int) -> list[int]:
             except OSError:
                 continue
             if int(ppid) == parent and state != b"Z":
-                found.append(int(name))
-    return found
+                pids.append(int(name))
+    return pids

@@ -1,7 +1,7 @@
-"""From a supervisor's fork to the first instruction of the flow: session, limits, user, descriptors, then exec or call.
+"""Starts the process of a flow: fork, session, limits, user and descriptors, then exec or call.
 
-Used by the supervisor. The flow has descriptors 0 to 4 and no others: an empty input, its output twice, the call (3),
-and the pipe for what it reports (4). A command also has its parameters (5).
+Used by the supervisor. The flow has only the descriptors 0 to 4: an empty input, its output twice, the call (3), and
+the pipe for its reports (4). A command also has its parameters (5).
 """
 
 import errno
@@ -20,21 +20,21 @@ CALL_FD = 3
 EVENTS_FD = 4
 PARAMETERS_FD = 5
 PARAMETERS_FILE = "parameters.json"
-"""In the attempt's directory, for a command: a JSON object, which descriptor 5 gives too."""
+"""The parameters of a command as a JSON object, in the attempt's directory; also readable from descriptor 5."""
 
-# What the interpreter or the loader read at their start, so that a fork of a running one can't take it up.
+# Variables that the interpreter or the loader read only at start, so that they have no effect in a fork.
 _READ_AT_START = re.compile(r"PYTHON|LC_|LANG|LD_|MALLOC_|GLIBC_|HOME$")
 
 
 class Pipes(NamedTuple):
-    """The flow's ends: both outputs, and what it reports."""
+    """The flow's ends of the pipes: its output and its reports."""
 
     output: int
     events: int
 
 
 def may_fork(spec: dict[str, Any], environment: dict[str, str]) -> bool:
-    """Whether a fork of this process, which has this environment, is all that a new interpreter would be."""
+    """Return whether a fork of this process, started with `environment`, can replace a new interpreter."""
     if "path" not in spec["call"] or spec.get("user") is not None:
         return False
     return _start_variables(spec["env"]) == _start_variables(environment)
@@ -49,7 +49,7 @@ def start(
     *,
     is_fork: bool,
 ) -> int:
-    """Fork, and execute `argv`; with `is_fork` return 0 in the child instead. Raises the child's OSError."""
+    """Fork and execute `argv`; with `is_fork`, return 0 in the child instead. Raises the child's OSError."""
     parent = os.getpid()
     call = _in_memory(spec["call"])
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -60,28 +60,28 @@ def start(
             targets = {0: null, 1: pipes.output, 2: pipes.output, CALL_FD: call, EVENTS_FD: pipes.events}
             if spec.get("has_parameters_file"):
                 targets[PARAMETERS_FD] = os.open(PARAMETERS_FILE, os.O_RDONLY | os.O_CLOEXEC)
-            _become(spec, parent, limits, group, targets)
+            _prepare_process(spec, parent, limits, group, targets)
             if is_fork:
-                os.closerange(EVENTS_FD + 1, 1 << 20)  # the report among them, which says that all went well
+                os.closerange(EVENTS_FD + 1, 1 << 20)  # closing `report` signals success
                 return 0
             _execute(spec["argv"], env)
         except OSError as error:
             os.write(report, f"{error.errno} {error.filename or ''}".encode("utf-8", "surrogateescape"))
-        except BaseException:  # noqa: BLE001 - whatever it is, this process must not go on as a supervisor
+        except BaseException:  # noqa: BLE001 - this process must never continue as a supervisor
             os.write(report, b"%d " % errno.EINVAL)
         os._exit(127)
     for descriptor in (null, report, call):
         os.close(descriptor)
-    said = os.read(failure, 8192).decode("utf-8", "surrogateescape")
+    message = os.read(failure, 8192).decode("utf-8", "surrogateescape")
     os.close(failure)
-    if said:
+    if message:
         os.waitpid(pid, 0)
-        number, _, name = said.partition(" ")
+        number, _, name = message.partition(" ")
         raise OSError(int(number), os.strerror(int(number)), name or spec["argv"][0])
     return pid
 
 
-def _become(
+def _prepare_process(
     spec: dict[str, Any], parent: int, limits: Limits, group: ControlGroup | None, targets: dict[int, int]
 ) -> None:
     os.setsid()
@@ -96,7 +96,7 @@ def _become(
     process_tree.die_with(parent)
     os.umask(0o077)
     signal.set_wakeup_fd(-1)
-    forget_signals()
+    reset_signals()
     high = {target: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, max(targets) + 1) for target, source in targets.items()}
     for target, source in high.items():
         os.dup2(source, target)
@@ -104,10 +104,10 @@ def _become(
     os.chdir(spec["cwd"])
 
 
-def forget_signals() -> None:
-    """Have every signal do what it does by default, and block none: what a shell gives to a command.
+def reset_signals() -> None:
+    """Set all signals to their default action and unblock them, as a shell does for a command.
 
-    A controller that a script has started in the background ignores SIGINT and SIGQUIT, one below nohup SIGHUP.
+    A controller that a script started in the background ignores SIGINT and SIGQUIT, and one below nohup ignores SIGHUP.
     """
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
@@ -128,7 +128,7 @@ def _candidates(program: str, path: str) -> list[str]:
 
 
 def _in_memory(call: dict[str, Any]) -> int:
-    """A file without a name that holds the call, to be read from its beginning."""
+    """Return the descriptor of an unnamed file that contains the call, positioned at its start."""
     descriptor = os.memfd_create("call", os.MFD_CLOEXEC)
     rest = memoryview(json.dumps(call).encode())
     while rest:

@@ -1,8 +1,9 @@
-"""The private temporary directory of one attempt: where it is, whose it is, and how it is removed.
+"""Creates, finds and removes the private temporary directory of one attempt.
 
-The supervisor creates and removes it. The controller removes that of a supervisor that was killed: a record in the
-attempt's directory says where it is. What the flow has mounted in it is left alone. The path is short, because sockets
-are created below it: the address of one has at most 107 bytes (unix(7)), and `multiprocessing` adds 32 to TMPDIR.
+The supervisor creates and removes it. If the supervisor was killed, the controller removes it: a record in the
+attempt's directory holds its path. File systems that the flow mounted in it are not touched. The path is short because
+programs create sockets below it: a socket address has at most 107 bytes (unix(7)), and `multiprocessing` adds 32 to
+TMPDIR.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ from typing import NamedTuple
 
 RECORD = "tmpdir"
 VARIABLES = ("TMPDIR", "TEMP", "TMP")
-"""What programs read to find their temporary directory. A deployment that sets one of them gets none from us."""
+"""The variables that programs read to find a temporary directory. If a deployment sets one, we create none."""
 MAX_BASE_BYTES = 107 - len("/ctl-0123456789ab") - len("/pymp-01234567/listener-01234567")
 
 _NAME = re.compile(r"ctl-[0-9a-f]{12}")
@@ -27,7 +28,7 @@ _ROUNDS = 200
 
 
 class Temporary(NamedTuple):
-    """A directory that was created for an attempt. `inode` is None if its creation was not recorded to the end."""
+    """The directory of an attempt. `inode` is None if the supervisor ended before it recorded the creation."""
 
     path: str
     inode: int | None
@@ -35,10 +36,10 @@ class Temporary(NamedTuple):
 
 
 def make(bases: Iterable[str], directory: str, user: dict[str, int] | None = None) -> Temporary:
-    """Create one below the first base where that works, else in the attempt's own `directory`. Raises OSError.
+    """Create a directory below the first base that works, otherwise in the attempt's own `directory`. Raises OSError.
 
-    It is recorded in `directory`, and belongs to `user` (`uid` and `gid`) if there is one. While this process lives it
-    holds a lock on it, so that systemd-tmpfiles does not clean up below it.
+    The directory is recorded in `directory`, and belongs to `user` (`uid` and `gid`) if there is one. This process
+    holds a lock on it for its life, so that systemd-tmpfiles does not clean it up.
     """
     own = os.path.realpath(directory)
     for base in bases:
@@ -54,47 +55,48 @@ def make(bases: Iterable[str], directory: str, user: dict[str, int] | None = Non
 
 
 def find(directory: str) -> Temporary | None:
-    """What is recorded in the directory of an attempt; None if there is nothing that `make` has written."""
+    """Return the recorded directory of an attempt; None if there is no valid record from `make`."""
     try:
         descriptor = os.open(f"{directory}/{RECORD}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as stream:
-            said = json.loads(stream.read(1 << 14))
-        found = Temporary(path=said["path"], inode=said["inode"], uid=said["uid"])
-        parent, name = os.path.split(found.path)
+            record = json.loads(stream.read(1 << 14))
+        temporary = Temporary(path=record["path"], inode=record["inode"], uid=record["uid"])
+        parent, name = os.path.split(temporary.path)
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     is_own = name == _FALLBACK and parent == os.path.realpath(directory)
-    return found if os.path.isabs(parent) and (is_own or _NAME.fullmatch(name)) else None
+    return temporary if os.path.isabs(parent) and (is_own or _NAME.fullmatch(name)) else None
 
 
 def remove_left_behind(directory: str) -> None:
-    """Remove what a supervisor that has ended could not: it was killed, or its flow had mounted something in there."""
-    found = find(directory)
-    if found is not None:
-        remove(found, directory, is_left_behind=True)
+    """Remove the directory of a supervisor that was killed, or whose flow had mounted something in it."""
+    temporary = find(directory)
+    if temporary is not None:
+        remove(temporary, directory, is_left_behind=True)
 
 
 def remove(temporary: Temporary, directory: str, *, is_left_behind: bool = False) -> None:
-    """Remove it and its record, if it is still the directory that was created. Follows no symbolic link.
+    """Remove the directory and its record, if it is still the one that was created. Symbolic links are not followed.
 
-    With `is_left_behind` a directory that a supervisor holds stays: a copy of a state directory names the same one.
+    With `is_left_behind`, a directory that a supervisor has locked is kept: it may belong to a running supervisor if
+    the state directory was copied.
     """
     parent, name = os.path.split(temporary.path)
     try:
         base = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
-        is_left = False
+        is_remaining = False
     else:
-        is_left = _remove_below(base, name, temporary, is_left_behind=is_left_behind)
+        is_remaining = _remove_below(base, name, temporary, is_left_behind=is_left_behind)
         os.close(base)
-    if not is_left:
+    if not is_remaining:
         with contextlib.suppress(OSError):
             os.unlink(f"{directory}/{RECORD}")
 
 
 def _create(path: str, directory: str, user: dict[str, int] | None) -> Temporary:
     uid = os.geteuid() if user is None else user["uid"]
-    # Recorded first: a supervisor that is killed in between leaves a name that nobody finds, or an empty directory.
+    # Recorded before it exists: a supervisor that is killed now leaves an unused name or an empty directory.
     _record(Temporary(path, None, os.geteuid()), directory)
     os.mkdir(path, 0o700)
     try:
@@ -103,12 +105,12 @@ def _create(path: str, directory: str, user: dict[str, int] | None) -> Temporary
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         if user is not None:
             os.fchown(descriptor, user["uid"], user["gid"])
-        made = Temporary(path, os.fstat(descriptor).st_ino, uid)
-        _record(made, directory)
+        temporary = Temporary(path, os.fstat(descriptor).st_ino, uid)
+        _record(temporary, directory)
     except OSError:
         os.rmdir(path)
         raise
-    return made
+    return temporary
 
 
 def _record(temporary: Temporary, directory: str) -> None:
@@ -124,12 +126,12 @@ def _record(temporary: Temporary, directory: str) -> None:
 
 
 def _remove_below(base: int, name: str, temporary: Temporary, *, is_left_behind: bool) -> bool:
-    """Remove `name` in the directory `base`; whether it is still there, and ours."""
+    """Remove `name` in the directory `base`; return whether our directory still exists."""
     try:
-        seen = os.stat(name, dir_fd=base, follow_symlinks=False)
+        status = os.stat(name, dir_fd=base, follow_symlinks=False)
     except OSError:
         return False
-    top = _open(name, base) if _is_ours(seen, temporary) else -1
+    top = _open(name, base) if _is_ours(status, temporary) else -1
     if top < 0:
         return False
     try:
@@ -137,7 +139,7 @@ def _remove_below(base: int, name: str, temporary: Temporary, *, is_left_behind:
             return False
         if is_left_behind and _is_held(top):
             return True
-        for _ in range(_ROUNDS):  # a process that is being killed may still create something in it
+        for _ in range(_ROUNDS):  # a process that is being killed may still create files in it
             if temporary.inode is not None:
                 _empty(top)
             try:
@@ -153,7 +155,7 @@ def _remove_below(base: int, name: str, temporary: Temporary, *, is_left_behind:
 
 
 def _is_held(top: int) -> bool:
-    """Whether the supervisor that created it lives."""
+    """Return whether the supervisor that created the directory is alive."""
     try:
         fcntl.flock(top, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -163,16 +165,16 @@ def _is_held(top: int) -> bool:
     return False
 
 
-def _is_ours(seen: os.stat_result, temporary: Temporary) -> bool:
-    """Whether this is the directory that was created: by its kind, its owner, and its number in the file system."""
-    is_same = temporary.inode in (None, seen.st_ino)
-    return stat.S_ISDIR(seen.st_mode) and seen.st_uid in (temporary.uid, os.geteuid()) and is_same
+def _is_ours(status: os.stat_result, temporary: Temporary) -> bool:
+    """Return whether this is the directory that we created, by its type, owner and inode."""
+    is_same = temporary.inode in (None, status.st_ino)
+    return stat.S_ISDIR(status.st_mode) and status.st_uid in (temporary.uid, os.geteuid()) and is_same
 
 
 def _empty(top: int) -> None:
-    """Remove what is in a directory, whatever its depth: with two descriptors, and without recursion.
+    """Remove the contents of a directory of any depth, with two descriptors and without recursion.
 
-    What is below a subdirectory is moved up, level by level, and removed there.
+    Nested subdirectories are moved up to `top`, level by level, and removed there.
     """
     stuck: set[str] = set()
     while names := [name for name in os.listdir(top) if name not in stuck]:
@@ -182,10 +184,10 @@ def _empty(top: int) -> None:
 
 
 def _unlink(name: str, parent: int) -> bool:
-    """Remove a file or an empty directory; whether that was possible."""
-    for remove_one in (os.unlink, os.rmdir):
+    """Remove a file or an empty directory; return whether that was possible."""
+    for remove_entry in (os.unlink, os.rmdir):
         try:
-            remove_one(name, dir_fd=parent)
+            remove_entry(name, dir_fd=parent)
         except FileNotFoundError:
             return True
         except OSError:
@@ -195,7 +197,7 @@ def _unlink(name: str, parent: int) -> bool:
 
 
 def _dissolve(name: str, top: int) -> bool:
-    """Remove a subdirectory of `top` whose own subdirectories go to `top`; whether something came of it."""
+    """Remove a subdirectory after moving its own subdirectories to `top`; return whether anything changed."""
     inner = _open(name, top)
     if inner < 0:
         return False
@@ -203,7 +205,7 @@ def _dissolve(name: str, top: int) -> bool:
     try:
         for entry in os.listdir(inner):
             if not _unlink(entry, inner):
-                opened = _open(entry, inner)  # it can be moved only if it can be written to
+                opened = _open(entry, inner)  # opening it makes it writable, which a move requires
                 if opened >= 0:
                     os.close(opened)
                 with contextlib.suppress(OSError):
@@ -215,9 +217,9 @@ def _dissolve(name: str, top: int) -> bool:
 
 
 def _open(name: str, parent: int) -> int:
-    """A subdirectory, opened after its owner was allowed everything in it; -1 if that is not possible.
+    """Make a subdirectory accessible to its owner and open it; return -1 if that is not possible.
 
-    Also -1 for one that a file system is mounted on: what is in there is somebody else's.
+    Also returns -1 for a mount point, because its contents do not belong to the run.
     """
     try:
         handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
@@ -236,6 +238,6 @@ def _open(name: str, parent: int) -> int:
 
 
 def _mount_of(descriptor: int) -> bytes:
-    """The number of the mount that it was opened on (proc_pid_fdinfo(5)); the device does not tell a bind mount."""
+    """Return the mount id of a descriptor (proc_pid_fdinfo(5)); the device number does not reveal bind mounts."""
     with open(f"/proc/self/fdinfo/{descriptor}", "rb", 0) as stream:
         return next((line for line in stream.read(1 << 12).splitlines() if line.startswith(b"mnt_id:")), b"")

@@ -1,25 +1,25 @@
-"""What can wake a supervisor that waits: a request to end (SIGTERM), and the end of a child (SIGCHLD)."""
+"""The signals that wake a waiting supervisor: SIGTERM, a stop request, and SIGCHLD, the end of a child."""
 
 import os
 import signal
 
 
 class WakeSignal:
-    """Catches the signals from its making on. `descriptor` becomes readable at each of them."""
+    """Handles the signals once it is created. `descriptor` becomes readable at each signal."""
 
     def __init__(self) -> None:
-        self.is_asked = False
+        self.is_stop_requested = False
         self.descriptor, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        signal.signal(signal.SIGTERM, self._ask)
+        signal.signal(signal.SIGTERM, self._request_stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def _ask(self, *_: object) -> None:
-        self.is_asked = True
+    def _request_stop(self, *_: object) -> None:
+        self.is_stop_requested = True
 
     def clear(self) -> None:
-        """Be not readable until the next signal."""
+        """Drain the descriptor, so that it is not readable until the next signal."""
         os.read(self.descriptor, 4096)
