@@ -50,7 +50,7 @@ def _hint(message: str) -> str | None:
     """What to write in place of what another program has."""
     if re.search(r"No module named '(prefect|airflow|dagster)\b", message):
         return "write: from controller import DeploymentSpec, CronSchedule, IntervalSchedule, RRuleSchedule, flow, task"
-    wrong = re.match(r"TypeError: (\w+): .* can't be written down", message)
+    wrong = re.match(r"TypeError: (\w+): .* can't be written as JSON", message)
     return foreign_key_hint((), wrong[1], None, {}) if wrong else None
 
 

@@ -203,8 +203,8 @@ def test_many_candidates_are_cut_short() -> None:
 @pytest.mark.parametrize(
     ("decorator", "words"),
     [
-        ("flow(retries=-1)", "@flow of main: retries is a whole number from 0 on, not -1"),
-        ("flow(name=5)", "@flow of main: name is a text, not 5"),
+        ("flow(retries=-1)", "@flow of main: retries must be a whole number, 0 or more, not -1"),
+        ("flow(name=5)", "@flow of main: name must be a string, not 5"),
         ("task(retriez=make())", "@task of main: a task has no option 'retriez'"),
         ("flow(retry_delay_seconds=[])", "not []"),
         ("controller.flow(flow_run_name=lambda: 'x')", "not the function <lambda>"),

@@ -35,20 +35,22 @@ def test_addresses_of_http_and_relative_ones_are_links(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["", "javascript:a()", "//evil", "/\\evil", "ftp://a", "a b", "http://", "a\x1b"])
 def test_other_addresses_are_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="a link is an address of http or https"):
+    with pytest.raises(ValueError, match="a link must be an http, https or relative URL"):
         link(url)
 
 
 def test_a_table_is_of_mappings_or_of_lists() -> None:
-    with pytest.raises(TypeError, match="either all mappings or all lists"):
+    with pytest.raises(TypeError, match="must be either all mappings or all lists"):
         table([{"a": 1}, [2]])
-    with pytest.raises(TypeError, match="either all mappings or all lists"):
+    with pytest.raises(TypeError, match="must be either all mappings or all lists"):
         table(["text"])
     table([])
 
 
-@pytest.mark.parametrize(("template", "why"), [("{day.nope}", "gives no name: AttributeError"), (" ", "an empty name")])
-def test_a_template_that_gives_no_name_fails_nothing(template: str, why: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("template", "why"), [("{day.nope}", "filled in: AttributeError"), (" ", "an empty name")])
+def test_a_template_without_a_valid_name_does_not_fail_the_flow(
+    template: str, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
     @flow(flow_run_name=template)
     def main(day: int) -> int:
         return day

@@ -202,5 +202,5 @@ def test_async_tasks_that_exit_have_failed_too() -> None:
         await (step() if call == "call" else step.submit())
 
     for call in ("call", "submit"):
-        with pytest.raises(ExitedError, match=r"called sys.exit\(0\); it ends by returning or raising"):
+        with pytest.raises(ExitedError, match=r"called sys.exit\(0\); return or raise an error instead"):
             asyncio.run(main(call))

@@ -1,6 +1,7 @@
 """Tasks: called, submitted, mapped, retried, timed out, cached; in threads and on a loop."""
 
 import asyncio
+import re
 import threading
 from datetime import timedelta
 from typing import Any
@@ -64,7 +65,7 @@ def test_mapping_goes_through_iterables_and_keeps_the_rest() -> None:
     assert main() == [110, 122, 134]
     with pytest.raises(ValueError, match="different lengths"):
         flow(lambda: add.map([1], [1, 2], 3))()
-    with pytest.raises(ValueError, match="no argument to go through"):
+    with pytest.raises(ValueError, match="needs at least one iterable argument"):
         flow(lambda: double.map(5))()
 
 
@@ -79,7 +80,7 @@ def test_a_task_whose_upstream_failed_is_not_run() -> None:
 
     state = main()
     assert state[0] == "skipped"
-    assert "which it needs, was skipped" in str(state[1])
+    assert re.match(r"not run: upstream task double-\d+ was skipped$", str(state[1]))
 
 
 def test_a_failure_that_nobody_looked_at_fails_the_flow() -> None:
@@ -219,9 +220,9 @@ def test_what_needs_the_running_loop_is_not_waited_for_on_it() -> None:
     async def main() -> int:
         first = later.submit(1)
         last = double.submit(double.submit(first))
-        with pytest.raises(RuntimeError, match=r"^later-\d+ runs on this very loop: await it$"):
+        with pytest.raises(RuntimeError, match=r"^later-\d+ runs on this event loop: await it$"):
             first.wait()
-        with pytest.raises(RuntimeError, match=r"^later-\d+ runs on this very loop: await double-\d+$"):
+        with pytest.raises(RuntimeError, match=r"^later-\d+ runs on this event loop: await double-\d+$"):
             last.result()
         return await last
 
@@ -240,7 +241,7 @@ def test_tasks_that_wait_for_each_other_too_deep_fail_and_keep_nobody_waiting(th
         return down.submit(n).result()
 
     assert main(50) == 51
-    with pytest.raises(RecursionError, match="is waited for by too many tasks"):
+    with pytest.raises(RecursionError, match="too many nested tasks are waiting"):
         main(600)
 
 
@@ -294,7 +295,7 @@ def test_tags_are_those_of_the_task_and_of_what_is_around_it() -> None:
 
 
 def test_submitting_outside_of_a_flow_says_why_not() -> None:
-    with pytest.raises(MissingContextError, match="for use in a flow"):
+    with pytest.raises(MissingContextError, match="works only inside a flow"):
         double.submit(1)
 
 
@@ -312,7 +313,7 @@ def test_a_task_may_be_a_method() -> None:
 def test_an_option_that_does_not_exist_is_refused() -> None:
     with pytest.raises(TypeError, match="a task has no option 'retriez'"):
         task(retriez=1)  # type: ignore[call-overload]
-    with pytest.raises(ValueError, match="timeout_seconds is a number of seconds above 0"):
+    with pytest.raises(ValueError, match="timeout_seconds must be a number of seconds greater than 0"):
         task(timeout_seconds=-1)(print)
 
 
@@ -357,10 +358,10 @@ def test_what_contains_itself_may_be_given_to_a_task_unless_futures_are_in_it() 
         found = [length.submit(round_).result(), length(round_)]
         round_.append(length.submit([]))
         future = length.submit(round_)
-        with pytest.raises(ValueError, match="a collection that contains itself can't have futures in it"):
+        with pytest.raises(ValueError, match="a collection that contains itself can't contain futures"):
             future.result()
         assert future.state.name == "failed"
-        with pytest.raises(ValueError, match="a collection that contains itself can't have futures in it"):
+        with pytest.raises(ValueError, match="a collection that contains itself can't contain futures"):
             length(round_)
         return found
 
