@@ -132,8 +132,8 @@ def test_a_flow_without_a_name_of_its_own_is_also_known_with_hyphens() -> None:
 
 def test_a_missing_flow_is_answered_with_the_nearest_and_all() -> None:
     found = problem("import os\n\ndef extract(): ...\n\ndef load(): ...\n", "laod")
-    assert found.message == "there is no flow laod in this file"
-    assert found.hint == "did you mean load? it has extract and load"
+    assert found.message == "this file has no flow laod"
+    assert found.hint == "did you mean load? the file defines extract and load"
     assert found.line == 5
 
 
@@ -145,15 +145,15 @@ def test_a_name_with_control_characters_is_shown_without_them() -> None:
 
 
 def test_private_functions_are_named_only_if_there_are_no_others() -> None:
-    assert problem("def _a(): ...\ndef b(): ...", "x").hint == "it has b"
-    assert problem("def _a(): ...", "x").hint == "it has _a"
-    assert problem("import os", "x").hint == "it defines no function"
+    assert problem("def _a(): ...\ndef b(): ...", "x").hint == "the file defines b"
+    assert problem("def _a(): ...", "x").hint == "the file defines _a"
+    assert problem("import os", "x").hint == "the file defines no functions"
 
 
 def test_two_flows_of_the_same_name_are_ambiguous() -> None:
     source = PREFECT + "@flow(name='etl')\ndef a(): ...\n@flow(name='etl')\ndef b(): ...\n"
     found = problem(source, "etl")
-    assert (found.code, found.line, found.hint) == ("AmbiguousFlow", 4, "name one of a and b")
+    assert (found.code, found.line, found.hint) == ("AmbiguousFlow", 4, "name the function to run: a or b")
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_without_a_name_several_or_none_is_a_problem(source: str, code: str, lin
 def test_many_candidates_are_cut_short() -> None:
     source = "".join(f"def step_{number}(): ...\n" for number in range(50))
     assert problem(source, None).hint is not None
-    assert (problem(source, None).hint or "").endswith("step_9 and 40 more")
+    assert (problem(source, None).hint or "").endswith("step_9 or one of 40 more")
 
 
 @pytest.mark.parametrize(

@@ -118,8 +118,8 @@ def test_a_missing_parameter_says_what_it_is() -> None:
         ("list[int]", {}, "a: expected list[int], got a mapping", None),
         ("dict", '{"a": 1}', 'a: expected dict, got the string "{"a": 1}"', 'write it as a YAML mapping: {"a": 1}'),
         ("dict", "a=1", 'a: expected dict, got the string "a=1"', "write it as a YAML mapping"),
-        ("tuple[int, str]", [1], "a: expected tuple[int, str], got a list of 1", None),
-        ("dict[int, int]", {"x": 1}, 'a.x: the key must be int, got the string "x"', None),
+        ("tuple[int, str]", [1], "a: expected tuple[int, str], got a list of length 1", None),
+        ("dict[int, int]", {"x": 1}, 'a.x: invalid key: expected int, got the string "x"', None),
         ("dict[str, list[int]]", {"b c": [1, "x"]}, 'a["b c"][1]: expected int, got the string "x"', None),
         ("None | list[int]", ["x"], 'a[0]: expected int, got the string "x"', None),
         ("int | list[int]", "x", 'a: expected int | list[int], got the string "x"', "write it as a YAML list"),
@@ -146,7 +146,7 @@ def test_a_number_that_python_does_not_write_out_is_judged_too(hint: str, nested
 
 
 def test_an_explicit_null_for_a_default_may_be_left_out() -> None:
-    assert only("def main(a: int = 1): ...", {"a": None}).hint == "leave it out to get the default"
+    assert only("def main(a: int = 1): ...", {"a": None}).hint == "remove it to use the default"
 
 
 CLASSES = """
@@ -170,7 +170,7 @@ class Options:
     [
         ("Color", "green", (), 'a: expected Color, got the string "green"', 'write "red" or 2'),
         ("Literal['x', 1]", "y", (), "a: expected Literal['x', 1], got the string \"y\"", 'write "x" or 1'),
-        ("Options", {}, (), "a: color is missing, Options needs it", None),
+        ("Options", {}, (), "a: Options requires the field color", None),
         (
             "list[Options]",
             [{"color": "red", "dyas": 1}],

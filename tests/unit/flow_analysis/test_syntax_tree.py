@@ -56,7 +56,7 @@ def test_nothing_is_said_about_a_file_that_is_too_large_to_be_read(rest: str) ->
         (b"def main(:\n", 1, "not valid Python: invalid syntax"),
         (b"x = 1\ny = (\n", 2, "not valid Python: '(' was never closed"),
         (b"x = 1\n\ny = \0\n", 3, "not valid Python: a file can't contain the character U+0000"),
-        (b"x = 1\ny = '\xff'\n", 2, "a byte that is not utf-8 text"),
+        (b"x = 1\ny = '\xff'\n", 2, "not valid utf-8 text"),
         (b"# coding: nonsense\n", 1, "not valid Python: unknown encoding: nonsense"),
     ],
 )
