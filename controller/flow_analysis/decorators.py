@@ -21,7 +21,7 @@ _KEEPING = frozenset(
 
 
 class Role(Enum):
-    """What a decorator makes of a function: a flow, a task, the same function, or an unknown object."""
+    """The result of a decorator: a flow, a task, the same function, or an unknown object."""
 
     FLOW = "flow"
     TASK = "task"

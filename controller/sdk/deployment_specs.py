@@ -145,7 +145,7 @@ def plain(value: Any, where: str) -> Any:
     if isinstance(value, str):
         return _text(value, where)
     if type(value) is int and value.bit_length() > _MAX_BITS:
-        raise TypeError(f"{where}: a number with so many digits can't be written as JSON")
+        raise TypeError(f"{where}: the number can't be written as JSON: it has too many digits")
     if value is None or isinstance(value, bool) or type(value) in (int, float):
         return value
     if isinstance(value, IntervalSchedule | CronSchedule | RRuleSchedule):

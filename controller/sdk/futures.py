@@ -42,7 +42,7 @@ class Future(Generic[R]):
 
     @property
     def state(self) -> State:
-        """The state of the task run. Reading the state of a failed task counts as handling the failure."""
+        """The state of the task run. Reading the state of a failed task marks the failure as handled."""
         if self.done():
             self._mark_observed()
         return self.run.state

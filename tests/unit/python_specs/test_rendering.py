@@ -124,7 +124,7 @@ def test_findings_are_at_the_line_of_the_call(root: Path) -> None:
         (
             "DeploymentSpec(name='a',\n    parameters={'x': [10**5000]})\n",
             2,
-            "parameters.x[0]: a number with so many digits can't",
+            "parameters.x[0]: the number can't be written as JSON: it has",
         ),
         (
             "DeploymentSpec(name='a', parameters={'x': '\\ud800'})\n",
