@@ -4,7 +4,7 @@ import random
 
 
 def report(region: str, days: int = 1, currency: str = "EUR") -> dict[str, object]:
-    """Add up invented sales figures of a region."""
+    """Add up invented sales of a region."""
     rng = random.Random(f"{region}-{days}")
     total = sum(rng.randint(900, 1100) for _ in range(days))
     print(f"{region}: {total} {currency} in {days} days")

@@ -128,19 +128,19 @@ def test_wait_for_accepts_only_futures(wrong: Any) -> None:
 
 
 def test_wait_for_takes_a_single_future_or_any_iterable() -> None:
-    done: list[int] = []
+    executed: list[int] = []
 
     @task
     def step(x: int) -> int:
-        done.append(x)
-        return len(done)
+        executed.append(x)
+        return len(executed)
 
     @flow
     def main() -> list[int]:
         first = step.submit(1)
         alone = step.submit(2, wait_for=first)
-        made = step.submit(3, wait_for=(future for future in [alone]))
-        return [made.result(), step(4, wait_for=[5, None])]  # type: ignore[call-arg]
+        generated = step.submit(3, wait_for=(future for future in [alone]))
+        return [generated.result(), step(4, wait_for=[5, None])]  # type: ignore[call-arg]
 
     assert main() == [3, 4]
 
