@@ -65,7 +65,7 @@ def read_tree(text: str) -> ast.Module:
     except ValueError as error:
         raise _unreadable(f"not valid Python: {error}", hint=_PYTHON) from error
     except (RecursionError, MemoryError) as error:
-        raise _unreadable("the file is nested too deeply to be read", hint=_PYTHON) from error
+        raise _unreadable("the file is nested too deeply to be parsed", hint=_PYTHON) from error
 
 
 def read_expression(text: str) -> ast.expr | None:

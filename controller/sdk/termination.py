@@ -43,7 +43,7 @@ class Stop:
         return f"ended by {self.number.name} (signal {int(self.number)})"
 
     def install(self, *, is_interactive: bool) -> None:
-        """Install the handler for SIGTERM and, if the flow runs in a terminal, for SIGINT.
+        """Install the handler for SIGTERM and, with `is_interactive` (`controller execute`), for SIGINT.
 
         A signal that is ignored or already has another handler keeps it.
         """
