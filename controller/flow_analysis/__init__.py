@@ -1,13 +1,13 @@
-"""Is this flow in that Python file, and do these parameters fit it? Answered from the text alone, with `ast`.
+"""Static analysis of flows: find a flow in a Python file, and check parameters against its signature, with `ast`.
 
-The way of the data: `syntax_tree` (bytes to syntax) -> `namespace` (what the top level binds, with `bindings`) ->
-`callables` (what of it can be called, with `decorators` and `decorator_options`) -> `module` (which one is meant) ->
-`signature` (its signature, with `hint_resolution`, `known_types` and `classes` for the hints) -> `parameter_check`
-(with `type_check`, `scalar_checks`, `messages`).
+The data flow: `syntax_tree` (bytes to syntax) -> `namespace` (the names that the top level binds, with `bindings`) ->
+`callables` (those that can be called, with `decorators` and `decorator_options`) -> `module` (the flow with a given
+name) -> `signature` (its parameters, with `hint_resolution`, `known_types` and `classes` for the type hints) ->
+`parameter_check` (with `type_check`, `scalar_checks` and `messages`).
 
-Called by `manifests`, `reconcile.changed_code` and `queries.parameter_form`. Nothing here imports or runs user code,
-or touches a file, the clock or the environment; no input raises. What can't be known for sure is not talked about:
-silence may be wrong, a problem never is. See docs/format.md.
+Called by `manifests`, `reconcile.changed_code` and `queries.parameter_form`. Nothing here imports or runs user code, or
+reads a file, the clock or the environment. Invalid input never raises. The analysis reports only problems that it is
+sure of: it may miss a problem, but it must not report a false one. See docs/format.md.
 """
 
 from controller.flow_analysis.file_content import Cause, cause_of

@@ -1,6 +1,6 @@
-"""What a name at the top level of a file stands for. `namespace` makes these values, everything after it reads them.
+"""The bindings of names at the top level of a file. `namespace` creates these values; the later steps read them.
 
-They hold pieces of syntax without the bodies of functions, so that a kept module is small.
+They hold syntax without the bodies of functions, so that a cached module is small.
 """
 
 import ast
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
-    """`def` or `async def`, or a `lambda` with a name."""
+    """A `def` or `async def`, or a `lambda` that is assigned to a name."""
 
     name: str
     line: int
@@ -20,7 +20,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Class:
-    """`class`; `body` lacks the methods, `methods` has their names."""
+    """A `class`. `body` excludes the methods; their names are in `methods`."""
 
     name: str
     line: int
@@ -33,7 +33,7 @@ class Class:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assigned:
-    """`name = value`."""
+    """An assignment, `name = value`."""
 
     line: int
     value: ast.expr
@@ -41,7 +41,7 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """`path` is the dotted name that is imported; None where a relative import leaves it open."""
+    """An import. `path` is the dotted name of the imported object; None for a relative import."""
 
     path: str | None
     line: int = field(compare=False)
@@ -49,7 +49,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opaque:
-    """Bound in some other way, or in several: it exists, and that is all."""
+    """A name that is bound in another way, or more than once: it exists, but its value is unknown."""
 
     line: int
 
@@ -59,31 +59,31 @@ Binding = Function | Class | Assigned | Imported | Opaque
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Namespace:
-    """The top level of a file.
-
-    `open`: names may exist that are not in `names` (`__getattr__`). `wild`: what is not in `names` may even
-    be a builtin that was replaced (`from x import *`, `exec`). `rebound`: names that did not always mean the same.
-    `conditional`: names that are bound inside an `if`, `try` or loop only, so perhaps not at all.
-    """
+    """The top level of a file."""
 
     names: Mapping[str, Binding] = field(default_factory=dict)
+    """The names that are bound, each with its last binding."""
     rebound: frozenset[str] = frozenset()
+    """The names that are bound more than once, to different values."""
     conditional: frozenset[str] = frozenset()
+    """The names that are bound only inside an `if`, `try` or loop, and so perhaps not at all."""
     open: bool = False
+    """Whether there may be names that are not in `names`, because the file defines `__getattr__` or is `wild`."""
     wild: bool = False
+    """Whether any name may have another value, even a builtin, because of `from x import *`, `exec` or the like."""
 
-    def steady(self, name: str) -> Binding | None:
-        """What a name means from beginning to end; None where nothing in the file binds it."""
-        found = self.names.get(name)
-        doubtful = name in self.rebound or self.is_doubtful(name)
-        return Opaque(line=found.line) if found and doubtful else found
+    def stable_binding(self, name: str) -> Binding | None:
+        """Return the binding of a name that has only one; `Opaque` for several, None if the file does not bind it."""
+        binding = self.names.get(name)
+        is_uncertain = name in self.rebound or self.is_uncertain(name)
+        return Opaque(line=binding.line) if binding and is_uncertain else binding
 
-    def is_doubtful(self, name: str) -> bool:
-        """Whether what binds it here may be passed over for what binds it elsewhere (`if "main" not in globals()`)."""
+    def is_uncertain(self, name: str) -> bool:
+        """Return whether the name may be bound elsewhere instead of here, as in `if "main" not in globals(): …`."""
         return self.wild and name in self.conditional
 
     def path_of(self, expression: ast.expr) -> str | None:
-        """The dotted name of what an expression denotes (`typing.List`, `builtins.int`); None if it has none."""
+        """Return the dotted name that an expression refers to (`typing.List`, `builtins.int`), or None if unknown."""
         attributes: list[str] = []
         while isinstance(expression, ast.Attribute):
             attributes.append(expression.attr)
@@ -97,7 +97,7 @@ class Namespace:
         return "typing." + path.removeprefix("typing_extensions.") if path.startswith("typing_extensions.") else path
 
     def _root(self, name: str) -> str | None:
-        found = self.steady(name)
-        if found is None:
+        binding = self.stable_binding(name)
+        if binding is None:
             return None if self.wild else f"builtins.{name}"
-        return found.path if isinstance(found, Imported) else None
+        return binding.path if isinstance(binding, Imported) else None

@@ -1,6 +1,6 @@
-"""What the top level of a file offers to be called: functions, flows, and what may be one. `module` chooses among them.
+"""The callables at the top level of a file: functions, flows, and names that may be one. `module` selects one of them.
 
-It must not look at type hints: those are read only for the one that is chosen.
+Type hints are not read here, only later for the selected callable.
 """
 
 import ast
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from controller.flow_analysis.bindings import Assigned, Binding, Class, Function, Imported, Namespace, Opaque
-from controller.flow_analysis.decorators import Role, decoration
+from controller.flow_analysis.decorators import Role, read_decoration
 
 _MAX_ALIASES = 20
 _NO_CALLABLES = ast.Constant | ast.JoinedStr | ast.List | ast.Tuple | ast.Set | ast.Dict | ast.ListComp | ast.DictComp
@@ -16,45 +16,47 @@ _NO_CALLABLES = ast.Constant | ast.JoinedStr | ast.List | ast.Tuple | ast.Set | 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """Something callable, or what may be.
-
-    `function` has the signature; None when that is unknown. `title` is the name that the flow gives itself; with
-    `hidden` it gives itself one that can't be read. `own`: it is certainly a function or a flow that this file makes;
-    `possible`: it may be one.
-    """
+    """A name at the top level of the file that is, or may be, callable."""
 
     name: str
     line: int
     role: Role
     function: Function | None = None
+    """The function with the signature, or None if the signature is unknown."""
     title: str | None = None
+    """The name of the flow from `@flow(name=…)`, or its default."""
     hidden: bool = False
+    """Whether the flow has such a name, but it can't be read from the file."""
     own: bool = False
+    """Whether this is certainly a function or flow that is defined in this file."""
     possible: bool = True
+    """Whether this may be a function or flow that is defined in this file."""
     validates: bool = True
+    """Whether the flow checks its parameters against its type hints."""
 
     @property
     def public(self) -> bool:
-        """Whether it may be meant when no name is said."""
+        """Whether the callable is a candidate when a deployment names no flow."""
         return not self.name.startswith("_")
 
 
 def callables_of(names: Namespace) -> Iterator[Entry]:
-    """One entry for each name that may be callable, in the order in which the file binds them first."""
+    """Yield an entry for each name that may be callable, in the order in which the file first binds them."""
     for name, binding in names.names.items():
-        known = Opaque(line=binding.line) if names.is_doubtful(name) else binding
-        entry = _entry(name, known, names, _MAX_ALIASES)
+        certain = Opaque(line=binding.line) if names.is_uncertain(name) else binding
+        entry = _entry(name, certain, names, _MAX_ALIASES)
         if entry is not None:
             yield entry
 
 
-def _entry(name: str, binding: Binding, names: Namespace, left: int) -> Entry | None:
+def _entry(name: str, binding: Binding, names: Namespace, depth: int) -> Entry | None:
+    """Return the entry of a name, or None if it is not callable. `depth` limits how many aliases are followed."""
     match binding:
         case Function(decorators=decorators, line=line):
             bare = Entry(name=name, line=line, role=Role.SAME, function=binding, own=name not in names.conditional)
             return _decorated(bare, reversed(decorators), names)
         case Assigned(value=value, line=line):
-            return _assigned(Entry(name=name, line=line, role=Role.OTHER), value, names, left)
+            return _assigned(Entry(name=name, line=line, role=Role.OTHER), value, names, depth)
         case Class() | Imported():
             return Entry(name=name, line=binding.line, role=Role.OTHER, possible=False)
         case Opaque():
@@ -62,53 +64,53 @@ def _entry(name: str, binding: Binding, names: Namespace, left: int) -> Entry | 
 
 
 def _decorated(entry: Entry, decorators: Iterable[ast.expr], names: Namespace) -> Entry:
-    """The entry after these decorators, innermost first."""
+    """Return the entry with these decorators applied, innermost first."""
     for expression in decorators:
-        found = decoration(expression, names)
-        is_flow = Role.FLOW in (entry.role, found.role)
-        title = found.title or (entry.title if found.role is not Role.FLOW else _default_title(entry, found.hidden))
-        nameless = found.role is Role.FLOW and title is None  # it has one, from a function that can't be seen
+        effect = read_decoration(expression, names)
+        is_flow = Role.FLOW in (entry.role, effect.role)
+        title = effect.title or (entry.title if effect.role is not Role.FLOW else _default_title(entry, effect.hidden))
+        is_unreadable = effect.role is Role.FLOW and title is None  # it is named after an unknown function
         entry = replace(
             entry,
-            role=Role.FLOW if is_flow else entry.role if found.role is Role.SAME else found.role,
-            function=entry.function if found.keeps else None,
+            role=Role.FLOW if is_flow else entry.role if effect.role is Role.SAME else effect.role,
+            function=entry.function if effect.keeps else None,
             title=title,
-            hidden=found.hidden or entry.hidden or nameless,
-            possible=entry.possible or found.role is Role.FLOW,
-            own=entry.own and found.role is not Role.OTHER,
-            validates=found.validates and entry.validates,
+            hidden=effect.hidden or entry.hidden or is_unreadable,
+            possible=entry.possible or effect.role is Role.FLOW,
+            own=entry.own and effect.role is not Role.OTHER,
+            validates=effect.validates and entry.validates,
         )
     return entry
 
 
 def _default_title(entry: Entry, hidden: bool) -> str | None:
-    """How Prefect calls a flow without `name=`."""
+    """Return the name of a flow without `name=`: the function's name with `-` for `_`."""
     return entry.function.name.replace("_", "-") if entry.function and not hidden else None
 
 
-def _assigned(entry: Entry, value: ast.expr, names: Namespace, left: int) -> Entry | None:
-    """What `name = value` is; `entry` where that can't be told, None where it is no callable."""
+def _assigned(entry: Entry, value: ast.expr, names: Namespace, depth: int) -> Entry | None:
+    """Return the entry of `name = value`: `entry` if the value is unknown, None if it is not callable."""
     match value:
-        case ast.Name(id=other) if left > 0:
-            return _alias(entry, other, names, left)
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=other), attr="with_options")):
-            flow = _alias(entry, other, names, left)
+        case ast.Name(id=target) if depth > 0:
+            return _alias(entry, target, names, depth)
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=target), attr="with_options")):
+            flow = _alias(entry, target, names, depth)
             if flow is None or flow.role is not Role.FLOW:
                 return entry
-            changed = decoration(value, names)
+            changed = read_decoration(value, names)
             return replace(
                 flow,
                 title=changed.title or flow.title,
                 hidden=changed.hidden or flow.hidden or (not changed.title and bool({"name", None} & _options(value))),
                 validates=changed.validates and flow.validates,
             )
-        case ast.Call(func=ast.Call() as maker, args=[ast.Name(id=other)], keywords=[]):
-            return _made(entry, maker, other, names, left)
-        case ast.Call(func=func, args=[ast.Name(id=other)], keywords=keywords):
-            return _made(entry, ast.Call(func=func, args=[], keywords=keywords), other, names, left)
+        case ast.Call(func=ast.Call() as decorator, args=[ast.Name(id=target)], keywords=[]):
+            return _wrapped(entry, decorator, target, names, depth)
+        case ast.Call(func=func, args=[ast.Name(id=target)], keywords=keywords):
+            return _wrapped(entry, ast.Call(func=func, args=[], keywords=keywords), target, names, depth)
         case ast.Call():
-            found = decoration(value, names)
-            return replace(entry, role=found.role, title=found.title, hidden=found.hidden)
+            effect = read_decoration(value, names)
+            return replace(entry, role=effect.role, title=effect.title, hidden=effect.hidden)
     return None if isinstance(value, _NO_CALLABLES) else entry
 
 
@@ -116,17 +118,17 @@ def _options(call: ast.Call) -> set[str | None]:
     return {keyword.arg for keyword in call.keywords}
 
 
-def _made(entry: Entry, maker: ast.expr, other: str, names: Namespace, left: int) -> Entry:
-    """`name = maker(other)`, as if `other` were decorated with it."""
-    inner = _alias(entry, other, names, left) or entry
-    return _decorated(inner, [maker], names)
+def _wrapped(entry: Entry, decorator: ast.expr, target: str, names: Namespace, depth: int) -> Entry:
+    """Return the entry of `name = decorator(target)`, as if `target` were decorated."""
+    inner = _alias(entry, target, names, depth) or entry
+    return _decorated(inner, [decorator], names)
 
 
-def _alias(entry: Entry, other: str, names: Namespace, left: int) -> Entry | None:
-    """The entry of another name, under the name of this one."""
-    binding = names.steady(other)
-    if binding is None or left <= 0:
+def _alias(entry: Entry, target: str, names: Namespace, depth: int) -> Entry | None:
+    """Return the entry of `name = target`: that of the target, with the name and line of `entry`."""
+    binding = names.stable_binding(target)
+    if binding is None or depth <= 0:
         return entry
-    found = _entry(other, binding, names, left - 1)
-    own = found is not None and found.own and entry.name not in names.conditional
-    return found and replace(found, name=entry.name, line=entry.line, own=own)
+    aliased = _entry(target, binding, names, depth - 1)
+    own = aliased is not None and aliased.own and entry.name not in names.conditional
+    return aliased and replace(aliased, name=entry.name, line=entry.line, own=own)

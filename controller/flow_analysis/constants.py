@@ -1,18 +1,18 @@
-"""Values that can be read from syntax without running it. `hint_resolution`, `classes` and `signature` call it."""
+"""Constant values that can be read from the syntax. Called by `hint_resolution`, `classes` and `signature`."""
 
 import ast
 from itertools import islice
 from typing import Any
 
 _MAX_BITS = 64
-"""Python refuses to write much larger numbers out, and no manifest can hold them."""
+"""The size of the largest whole number; no manifest can contain a larger one."""
 
 _MAX_NODES = 50
-_MAX_SPELLED = 80
+_MAX_LENGTH = 80
 
 
 def constant(expression: ast.expr) -> tuple[bool, Any]:
-    """Whether the value can be read, and the value, of a text, number, boolean or None."""
+    """Return whether the expression is a constant string, number, boolean or None, and its value."""
     match expression:
         case ast.Constant(value=int() as value) if value.bit_length() > _MAX_BITS:
             return False, None
@@ -24,15 +24,15 @@ def constant(expression: ast.expr) -> tuple[bool, Any]:
 
 
 def may_be_null(default: ast.expr | None) -> bool:
-    """Whether a default is, or may be, None: then None may be given too."""
+    """Return whether a default is, or may be, None: then null is accepted for the parameter whatever its hint is."""
     if default is None:
         return False
-    known, value = constant(default)
-    return not known or value is None
+    is_known, value = constant(default)
+    return not is_known or value is None
 
 
-def spelled(default: ast.expr | None) -> str | None:
-    """A default as Python spells it, on one short line; None where there is none, or it is none of that."""
+def source_of(default: ast.expr | None) -> str | None:
+    """Return the source of a default value on one line of at most 80 characters; None if there is no such text."""
     if not isinstance(default, ast.Constant | ast.Name | ast.Attribute | ast.UnaryOp | ast.List | ast.Tuple | ast.Dict):
         return None
     nodes = list(islice(ast.walk(default), _MAX_NODES + 1))
@@ -40,9 +40,9 @@ def spelled(default: ast.expr | None) -> str | None:
     if len(nodes) > _MAX_NODES or any(number.bit_length() > _MAX_BITS for number in numbers):
         return None
     text = ast.unparse(default)
-    return text if 0 < len(text) <= _MAX_SPELLED and text.isprintable() else None
+    return text if 0 < len(text) <= _MAX_LENGTH and text.isprintable() else None
 
 
 def is_constant(expression: ast.expr | None, value: object) -> bool:
-    """Whether an expression is literally this value."""
+    """Return whether the expression is this very constant, such as `True`."""
     return isinstance(expression, ast.Constant) and expression.value is value

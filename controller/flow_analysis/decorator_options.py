@@ -1,7 +1,7 @@
-"""Would importing this file fail at the options of a `@flow` or `@task`? `module` asks, once per file.
+"""Checks the options of `@flow` and `@task` in a file, because an invalid one makes the import fail.
 
-It asks what the decorators themselves ask, about the options that can be read from the text; of all others, of what is
-under a condition or in a class, and of Prefect's decorators, nothing is said.
+Called by `module`, once per file. The check is that of the decorators themselves, for the options that can be read from
+the source. Other options, decorators in conditional code or in classes, and Prefect's decorators are not checked.
 """
 
 import ast
@@ -19,7 +19,7 @@ _MAX_MESSAGE = 200
 
 
 def wrong_option(names: Namespace) -> Problem | None:
-    """The first option for which a decorator of the file raises."""
+    """Return the problem with the first option for which a decorator of the file would raise, or None."""
     for name, binding in names.names.items():
         if isinstance(binding, Function) and name not in names.conditional:
             for decorator in binding.decorators:
@@ -42,7 +42,7 @@ def _wrong(name: str, decorator: ast.expr, names: Namespace) -> Problem | None:
             code=FlowCode.FILE_INVALID,
             message=shorten(f"@{kind} of {shorten(name)}: {error}", _MAX_MESSAGE),
             line=decorator.lineno,
-            hint="the file can't be imported like this: correct the option",
+            hint="correct the option: importing the file fails because of it",
         )
     return None
 
@@ -57,6 +57,6 @@ def _readable(call: ast.Call) -> Iterator[tuple[str, Any]]:
             try:
                 yield keyword.arg, ast.literal_eval(keyword.value)
             except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-                yield keyword.arg, None  # it has to exist, that is all
+                yield keyword.arg, None  # only check that the option exists
         else:
             yield keyword.arg, None

@@ -1,6 +1,6 @@
-"""What a decorator does to a function, as far as that is known. `callables` and `module` call it.
+"""The effects of known decorators on a function. Called by `callables`; `module` reads the roles.
 
-It must not guess: a decorator that nobody listed here may change the signature.
+Any decorator that is not listed here may change the signature.
 """
 
 import ast
@@ -21,7 +21,7 @@ _KEEPING = frozenset(
 
 
 class Role(Enum):
-    """What becomes of the function."""
+    """The result of a decorator: a flow, a task, the same function, or an unknown object."""
 
     FLOW = "flow"
     TASK = "task"
@@ -31,20 +31,21 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoration:
-    """`keeps`: the signature stays. `title`: the name it gives the flow; `hidden`: it gives one that can't be read.
-
-    `validates`: the type hints are checked when the flow is called.
-    """
+    """The effect of one decorator."""
 
     role: Role
     keeps: bool
+    """Whether the signature stays the same."""
     title: str | None = None
+    """The name that it gives the flow, with `name=`."""
     hidden: bool = False
+    """Whether it gives the flow a name that can't be read from the file."""
     validates: bool = True
+    """Whether the parameters are checked against the type hints when the flow is called."""
 
 
-def decoration(expression: ast.expr, names: Namespace) -> Decoration:
-    """What `@expression` does; also for the `expression` of `expression(function)`."""
+def read_decoration(expression: ast.expr, names: Namespace) -> Decoration:
+    """Return the effect of `@expression`, or of `expression(function)`."""
     call = expression if isinstance(expression, ast.Call) else None
     path = names.path_of(call.func if call else expression)
     root, _, last = (path or "").rpartition(".")

@@ -1,4 +1,4 @@
-"""Why can a file not be what it should be? Causes that have a name: a Git LFS pointer, a merge conflict, encryption.
+"""Common reasons why a file is not valid text: a Git LFS pointer, a merge conflict, encryption, a binary format.
 
 Called by `module` for Python files and by `manifests` for manifests and scripts. It never raises.
 """
@@ -7,12 +7,13 @@ import re
 from dataclasses import dataclass
 
 _LFS = b"version https://git-lfs.github.com/spec/"
+_DECRYPT = "commit the file decrypted, and list its secrets under `secrets` instead"
 _ENCRYPTED = (
     (b"\0GITCRYPT\0", "git-crypt", "unlock the repository with git-crypt, and commit the file without encryption"),
-    (b"$ANSIBLE_VAULT;", "Ansible Vault", "commit it decrypted, and name secrets under secrets"),
-    (b"age-encryption.org/", "age", "commit it decrypted, and name secrets under secrets"),
-    (b"-----BEGIN AGE ENCRYPTED FILE-----", "age", "commit it decrypted, and name secrets under secrets"),
-    (b"-----BEGIN PGP MESSAGE-----", "PGP", "commit it decrypted, and name secrets under secrets"),
+    (b"$ANSIBLE_VAULT;", "Ansible Vault", _DECRYPT),
+    (b"age-encryption.org/", "age", _DECRYPT),
+    (b"-----BEGIN AGE ENCRYPTED FILE-----", "age", _DECRYPT),
+    (b"-----BEGIN PGP MESSAGE-----", "PGP", _DECRYPT),
 )
 _BINARY = (
     (b"\x1f\x8b", "gzip data"),
@@ -20,7 +21,7 @@ _BINARY = (
     (b"\x89PNG", "a PNG image"),
     (b"%PDF-", "a PDF document"),
     (b"SQLite format 3\0", "an SQLite database"),
-    (b"\x7fELF", "a program for Linux"),
+    (b"\x7fELF", "a Linux executable"),
 )
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _CONFLICT = re.compile(
@@ -30,9 +31,9 @@ _CONFLICT = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """What a file is in place of what it should be, the line that shows it, and what to do.
+    """The reason why a file is not valid text, the line that shows it (from 1), and a hint.
 
-    `is_encoding`: it may be the right text, in another encoding than UTF-8.
+    `is_encoding`: the file may be the right text in an encoding other than UTF-8.
     """
 
     message: str
@@ -42,27 +43,28 @@ class Cause:
 
 
 def cause_of(content: bytes) -> Cause | None:
-    """The named cause why these bytes are no manifest, Python file or script; None if there is none."""
+    """Return the reason why these bytes are not a manifest, Python file or script; None if no known reason applies."""
     if content.startswith(_LFS):
         hint = "commit the file itself: run `git lfs untrack` for it, then `git add --renormalize` and commit"
         return Cause(message="this is a Git LFS pointer, not the file", line=1, hint=hint)
     for beginning, program, hint in _ENCRYPTED:
         if content.startswith(beginning):
             return Cause(message=f"this file is encrypted with {program}", line=1, hint=hint)
-    for beginning, what in _BINARY:
+    for beginning, file_type in _BINARY:
         if content.startswith(beginning):
-            return Cause(message=f"this is {what}, not text", line=1, hint="commit a text file, or rename this one")
+            hint = "commit a text file, or rename this one"
+            return Cause(message=f"this is {file_type}, not text", line=1, hint=hint)
     if content.startswith(_UTF_16) or _is_wide(content[:200]):
         return Cause(message="this file is UTF-16, not UTF-8", line=1, hint="save the file as UTF-8", is_encoding=True)
-    found = _CONFLICT.search(content) if b"<<<<<<<" in content else None
-    if found is None:
+    match = _CONFLICT.search(content) if b"<<<<<<<" in content else None
+    if match is None:
         return None
-    line = content.count(b"\n", 0, found.start()) + 1
-    message = f"an unresolved merge conflict begins in line {line}"
-    hint = "resolve it: keep one side, and remove the lines with <<<<<<<, ======= and >>>>>>>"
+    line = content.count(b"\n", 0, match.start()) + 1
+    message = f"an unresolved merge conflict begins at line {line}"
+    hint = "resolve the conflict: keep one side, and remove the lines with <<<<<<<, ======= and >>>>>>>"
     return Cause(message=message, line=line, hint=hint)
 
 
 def _is_wide(beginning: bytes) -> bool:
-    """Whether every second byte is NUL, as in UTF-16 without a byte order mark."""
+    """Return whether every second byte is NUL, as in UTF-16 text without a byte order mark."""
     return len(beginning) >= 4 and any(not any(beginning[start::2]) for start in (0, 1)) and any(beginning)

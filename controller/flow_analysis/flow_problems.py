@@ -1,6 +1,6 @@
-"""What can be wrong with a flow or its parameters. The caller adds where in the manifest the problem is.
+"""The problems that the analysis reports about a flow or its parameters.
 
-These values know neither the manifest nor its deployment, and not how they are shown.
+Returned by `module` and `parameter_check`. The caller adds the position in the manifest.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ Path = tuple[str | int, ...]
 
 
 class FlowCode(StrEnum):
-    """Why no flow was found. Stable: people filter by it."""
+    """The reason why no flow was found. The codes are stable, because users filter by them."""
 
     NOT_FOUND = "FlowNotFound"
     AMBIGUOUS = "AmbiguousFlow"
@@ -18,7 +18,7 @@ class FlowCode(StrEnum):
 
 
 class ParameterCode(StrEnum):
-    """Why the flow can't be called like this. Stable: people filter by it."""
+    """The reason why the flow can't be called with these parameters. Stable, because users filter by the codes."""
 
     UNKNOWN = "UnknownParameter"
     MISSING = "MissingParameter"
@@ -28,7 +28,7 @@ class ParameterCode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """No flow, or no single one. `line` counts from 1 and is one of the Python file, not of the manifest."""
+    """No flow was found, or more than one. `line` is the line in the Python file, from 1."""
 
     code: FlowCode
     message: str
@@ -38,7 +38,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterProblem:
-    """One fault of the given parameters; `path` is the JSON path inside them, `()` where `missing` is missing."""
+    """One problem with the parameters.
+
+    `path` is the JSON path inside the parameters; it is empty for a missing parameter, whose name is in `missing`.
+    """
 
     code: ParameterCode
     message: str

@@ -1,6 +1,6 @@
-"""Can what becomes of a value be an item of a set? `type_check` asks, for values that fit their hint.
+"""Decides whether a converted value can be an item of a set. Called by `type_check`, for values that match their hint.
 
-It must not guess: None where nobody can say.
+The answer is None if the file does not show it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -9,14 +9,17 @@ from typing import Any
 from controller.flow_analysis.type_hints import AnyOf, Anything, Hint, Items, Record, Row, Table, Unknown
 
 SETS = frozenset(("set", "frozenset", "Set", "MutableSet"))
-"""Of the names of `hints.Items` those whose items have to be hashable."""
+"""The names of collections (`type_hints.Items`) whose items must be hashable."""
 
 
 Fits = Callable[[Hint, Any], bool | None]
 
 
 def is_hashable(hint: Hint, value: Any, fits: Fits) -> bool | None:
-    """Whether the value, which fits, can be an item of a set once it has become what the hint says."""
+    """Return whether a value that matches its hint is hashable after its conversion; None if unknown.
+
+    `fits(hint, value)` is the type check, for the branches of a union.
+    """
     match hint:
         case Unknown():
             return None
@@ -24,7 +27,7 @@ def is_hashable(hint: Hint, value: Any, fits: Fits) -> bool | None:
             return not isinstance(value, list | Mapping)
         case AnyOf(branches=branches):
             fitting = [(branch, fits(branch, value)) for branch in branches]
-            return _alike(fit and is_hashable(branch, value, fits) for branch, fit in fitting if fit is not False)
+            return _unanimous(fit and is_hashable(branch, value, fits) for branch, fit in fitting if fit is not False)
         case Items(name="tuple", item=item):
             return _all(is_hashable(item, part, fits) for part in value)
         case Row(items=items):
@@ -32,15 +35,15 @@ def is_hashable(hint: Hint, value: Any, fits: Fits) -> bool | None:
         case Items(name=name):
             return name == "frozenset"
         case Record(open=False):
-            return None  # its decorator says so, and what it holds
+            return None  # it depends on the options of `dataclass`, and on the fields
     return not isinstance(hint, Table | Record)
 
 
-def _all(found: Iterable[bool | None]) -> bool | None:
-    every = list(found)
-    return False if False in every else None if None in every else True
+def _all(answers: Iterable[bool | None]) -> bool | None:
+    answers = list(answers)
+    return False if False in answers else None if None in answers else True
 
 
-def _alike(found: Iterable[bool | None]) -> bool | None:
-    every = set(found)
-    return every.pop() if len(every) == 1 else None
+def _unanimous(answers: Iterable[bool | None]) -> bool | None:
+    distinct = set(answers)
+    return distinct.pop() if len(distinct) == 1 else None

@@ -1,6 +1,6 @@
-"""What a type hint means in the file where it stands. `signature` and `classes` call it.
+"""Resolves type hints: from the syntax of a hint to a value of `type_hints`. Called by `signature`.
 
-It must not guess: names that are shadowed, rebound or not understood give `Unknown`. Depth and size are bounded.
+A hint with names that are shadowed, rebound or not supported is `Unknown`. Depth and size are limited.
 """
 
 import ast
@@ -15,39 +15,41 @@ from controller.flow_analysis.type_hints import AnyOf, Anything, Choice, Hint, I
 
 MAX_DEPTH = 16
 MAX_NODES = 500
-"""Of the hints of one signature, with the classes and aliases in them written out."""
+"""The size of all hints of one signature, including the classes and aliases that they refer to."""
 MAX_CHOICES = 1000
 _NEW_TYPE = "typing.NewType"
 
 
 class Resolver:
-    """Resolves the hints of one signature; they share the limits."""
+    """Resolves the hints of one signature, which share the limits."""
 
     def __init__(self, names: Namespace) -> None:
         self.names = names
-        self._left = MAX_NODES
+        self._remaining_nodes = MAX_NODES
         self._depth = 0
-        self._open: list[str] = []
+        self._resolving: list[str] = []
 
     def hint(self, expression: ast.expr) -> Hint:
-        """The meaning of one hint."""
-        self._left -= 1
-        if self._left < 0 or self._depth >= MAX_DEPTH:
+        """Resolve one type hint; `Unknown` beyond the limits."""
+        self._remaining_nodes -= 1
+        if self._remaining_nodes < 0 or self._depth >= MAX_DEPTH:
             return Unknown()
         self._depth += 1
         try:
-            return self._meaning(expression)
+            return self._resolve(expression)
         finally:
             self._depth -= 1
 
-    def _meaning(self, expression: ast.expr) -> Hint:
+    def _resolve(self, expression: ast.expr) -> Hint:
         match expression:
             case ast.Constant(value=None):
                 return Null()
             case ast.Constant(value=str() as text):
                 inner = read_expression(text)
                 return self.hint(inner) if inner is not None else Unknown()
-            case ast.Name(id=name) if self.names.steady(name) is not None and self.names.path_of(expression) is None:
+            case ast.Name(id=name) if (
+                self.names.stable_binding(name) is not None and self.names.path_of(expression) is None
+            ):
                 return self._local(name)
             case ast.Name() | ast.Attribute():
                 return self._plain(self.names.path_of(expression))
@@ -57,24 +59,24 @@ class Resolver:
             case ast.BinOp(op=ast.BitOr()):
                 return self._union(_operands(expression))
             case (
-                ast.Call(func=made, args=[_, meant], keywords=[])
-                | ast.Call(func=made, args=[_], keywords=[ast.keyword(arg="tp", value=meant)])
+                ast.Call(func=func, args=[_, supertype], keywords=[])
+                | ast.Call(func=func, args=[_], keywords=[ast.keyword(arg="tp", value=supertype)])
             ):
-                return self.hint(meant) if self.names.path_of(made) == _NEW_TYPE else Unknown()
+                return self.hint(supertype) if self.names.path_of(func) == _NEW_TYPE else Unknown()
         return Unknown()
 
     def _local(self, name: str) -> Hint:
-        """A class or an alias of the file."""
-        found = self.names.steady(name)
-        if name in self._open:
+        """Resolve a class or an alias of the file; `Unknown` inside its own definition."""
+        binding = self.names.stable_binding(name)
+        if name in self._resolving:
             return Unknown(text=name)
-        self._open.append(name)
+        self._resolving.append(name)
         try:
-            if isinstance(found, Class):
-                return class_hint(found, self)
-            return self.hint(found.value) if isinstance(found, Assigned) else Unknown(text=name)
+            if isinstance(binding, Class):
+                return class_hint(binding, self)
+            return self.hint(binding.value) if isinstance(binding, Assigned) else Unknown(text=name)
         finally:
-            self._open.pop()
+            self._resolving.pop()
 
     def _plain(self, path: str | None) -> Hint:
         if path in ITEMS:
@@ -116,8 +118,9 @@ class Resolver:
     def _literal(self, arguments: list[ast.expr]) -> Hint:
         if len(arguments) > MAX_CHOICES:
             return Unknown(text="Literal")
-        found = [constant(argument) for argument in arguments]
-        return Choice(values=tuple(value for known, value in found if known), complete=all(known for known, _ in found))
+        constants = [constant(argument) for argument in arguments]
+        values = tuple(value for is_known, value in constants if is_known)
+        return Choice(values=values, complete=len(values) == len(constants))
 
     def _annotated(self, arguments: list[ast.expr]) -> Hint:
         return self.hint(arguments[0]) if all(_is_harmless(extra) for extra in arguments[1:]) else Unknown()
@@ -132,12 +135,12 @@ _SPECIAL: dict[str, Callable[[Resolver, list[ast.expr]], Hint]] = {
 
 
 def _operands(expression: ast.expr) -> list[ast.expr]:
-    """`a`, `b` and `c` of `a | b | c`."""
-    found: list[ast.expr] = []
+    """Return the operands `a`, `b` and `c` of `a | b | c`."""
+    operands: list[ast.expr] = []
     while isinstance(expression, ast.BinOp) and isinstance(expression.op, ast.BitOr):
-        found.append(expression.right)
+        operands.append(expression.right)
         expression = expression.left
-    return [expression, *reversed(found)]
+    return [expression, *reversed(operands)]
 
 
 def _is_harmless(extra: ast.expr) -> bool:

@@ -1,6 +1,6 @@
-"""The type hints that are understood, by their dotted names. `hint_resolution` looks them up.
+"""The supported type hints, by dotted name. `hint_resolution` and `type_check` look them up.
 
-Only what is here is ever judged; a type that is missing is one about which nothing is said.
+Values of any other type are not checked.
 """
 
 from controller.flow_analysis.type_hints import Anything, Hint, Null, Scalar
@@ -36,10 +36,10 @@ ITEMS = {
         for name in ("Sequence", "MutableSequence", "MutableSet", "Iterable", "Collection", "Reversible")
     },
 }
-"""Collections of one kind of item, and how they are called in messages."""
+"""Collections of items of one type, with their names in messages."""
 
 LOOSE = frozenset(("Sequence", "Iterable", "Collection", "Reversible"))
-"""Of `ITEMS` those that a text is one of too."""
+"""The collections of `ITEMS` that a string matches as well, as it is a sequence of strings."""
 
 MAPPINGS = {
     "builtins.dict": "dict",
@@ -50,7 +50,7 @@ MAPPINGS = {
     "typing.DefaultDict": "dict",
     **{f"{home}.{name}": name for home in ("typing", "collections.abc") for name in ("Mapping", "MutableMapping")},
 }
-"""Mappings from one kind of key to one kind of value."""
+"""Mappings from keys of one type to values of one type, with their names in messages."""
 
 TUPLES = frozenset(("builtins.tuple", "typing.Tuple"))
 
@@ -60,7 +60,7 @@ WRAPPERS = frozenset(
         "dataclasses.InitVar",
     )
 )
-"""What says something about a name, and nothing about its values."""
+"""Wrappers that do not change the accepted values."""
 
 HARMLESS = frozenset(("Doc", "Field", "Gt", "Ge", "Lt", "Le", "Interval", "Len", "MinLen", "MaxLen", "MultipleOf"))
-"""Calls in `Annotated` that narrow what is accepted; any other may widen it (`BeforeValidator`)."""
+"""Calls in `Annotated` that restrict the accepted values; any other, such as `BeforeValidator`, may extend them."""

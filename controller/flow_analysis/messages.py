@@ -1,7 +1,7 @@
-"""Problems in words: what was given, what was expected, what to do.
+"""The messages and hints for parameter problems. Called by `parameter_check`, `module` and `decorator_options`.
 
-It must not judge, but asks `type_check` whether what it is about to recommend would be accepted. Everything it says is
-on one line, printable and short, whatever the names and values are.
+A hint recommends only values that `type_check` accepts. All text is on one line, printable and short, whatever the
+names and values are. The messages are worded like those of `controller.sdk.value_conversion`.
 """
 
 import difflib
@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from controller.flow_analysis.flow_problems import Path
-from controller.flow_analysis.type_check import Fit, TypeMismatch, check_type
+from controller.flow_analysis.type_check import MismatchKind, TypeMismatch, check_type
 from controller.flow_analysis.type_hints import (
     Choice,
     Hint,
@@ -31,31 +31,31 @@ _MAX_RECOMMENDED = 120
 
 
 def shorten(text: str, limit: int = 40) -> str:
-    """`text` on one line, printable, and at most `limit` characters long."""
+    """Return `text` on one line, printable, and at most `limit` characters long."""
     clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1])
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
-def listed(names: Sequence[str], last: str = "and") -> str:
-    """`a, b and c`; many are cut short."""
-    shown = [shorten(name) for name in names[:_MAX_NAMES]]
+def join_names(names: Sequence[str], conjunction: str = "and") -> str:
+    """Return the names as `a, b and c`; only the first ten of a longer list."""
+    items = [shorten(name) for name in names[:_MAX_NAMES]]
     if len(names) > _MAX_NAMES:
-        shown.append(f"{len(names) - _MAX_NAMES} more")
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} {last} {shown[-1]}"
+        items.append(f"{'one of ' if conjunction == 'or' else ''}{len(names) - _MAX_NAMES} more")
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {conjunction} {items[-1]}"
 
 
-def did_you_mean(word: str, known: Sequence[str]) -> str | None:
-    """The one of `known` that is nearest to `word`, if one is near."""
+def did_you_mean(word: str, names: Sequence[str]) -> str | None:
+    """Return the name that is most similar to `word`, or None if no name is similar."""
     if len(word) > 40:
         return None
     plain = word.lower().replace("-", "_")
-    spelled = {name.lower().replace("-", "_"): name for name in islice(known, _MAX_CANDIDATES) if len(name) <= 40}
-    near = difflib.get_close_matches(plain, spelled, n=1, cutoff=0.6)
-    return spelled[near[0]] if near else None
+    by_plain_name = {name.lower().replace("-", "_"): name for name in islice(names, _MAX_CANDIDATES) if len(name) <= 40}
+    matches = difflib.get_close_matches(plain, by_plain_name, n=1, cutoff=0.6)
+    return by_plain_name[matches[0]] if matches else None
 
 
 def label(path: Path) -> str:
-    """`("nums", 2)` as `nums[2]`."""
+    """Return a path as text: `("nums", 2)` becomes `nums[2]`."""
     return shorten("".join(_steps(path)).removeprefix("."), 80)
 
 
@@ -67,64 +67,61 @@ def _steps(path: Path) -> Iterator[str]:
             yield f"[{step}]" if isinstance(step, int) else f'["{shorten(str(step))}"]'
 
 
-def message_of(fault: TypeMismatch) -> str:
-    """What is wrong, with the place that it is wrong in."""
-    where, expected = label(fault.path), shorten(spell(fault.hint), 80)
-    match fault.fit:
-        case Fit.KEY:
-            return f"{where}: the key must be {expected}, got {shown(fault.value)}"
-        case Fit.LENGTH:
-            return f"{where}: expected {expected}, got a list of {len(fault.value)}"
-        case Fit.MISSING_FIELD:
-            return f"{where}: {shorten(fault.field)} is missing, {expected} needs it"
-        case Fit.UNKNOWN_FIELD:
-            return f"{where}: {expected} has no field {shorten(fault.field)}"
-        case Fit.IN_A_SET:
-            return f"{where}: a {expected.partition('[')[0]} can't hold {shown(fault.value)}"
-        case Fit.TYPE:
-            return f"{where}: expected {expected}, got {shown(fault.value)}"
+def message_of(mismatch: TypeMismatch) -> str:
+    """Return the message for a mismatch: the path, the expected type and the value."""
+    where, expected = label(mismatch.path), shorten(spell(mismatch.hint), 80)
+    match mismatch.kind:
+        case MismatchKind.KEY:
+            return f"{where}: invalid key: expected {expected}, got {describe(mismatch.value)}"
+        case MismatchKind.LENGTH:
+            return f"{where}: expected {expected}, got a list of length {len(mismatch.value)}"
+        case MismatchKind.MISSING_FIELD:
+            return f"{where}: {expected} requires the field {shorten(mismatch.field)}"
+        case MismatchKind.UNKNOWN_FIELD:
+            return f"{where}: {expected} has no field {shorten(mismatch.field)}"
+        case MismatchKind.UNHASHABLE:
+            return f"{where}: a {expected.partition('[')[0]} can't contain {describe(mismatch.value)}"
+        case MismatchKind.TYPE:
+            return f"{where}: expected {expected}, got {describe(mismatch.value)}"
 
 
-def shown(value: Any) -> str:
-    """What came, as the one who wrote it would call it."""
+def describe(value: Any) -> str:
+    """Describe a value as in YAML or JSON, such as `the string "x"`."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return f"the number {_number(value)}"
+        is_short = isinstance(value, float) or abs(value) < 10**60
+        return f"the number {value}" if is_short else "a very large number"
     if isinstance(value, str):
         return f'the string "{shorten(value)}"'
     return "a mapping" if isinstance(value, Mapping) else "a list"
 
 
-def _number(value: int | float) -> str:
-    return str(value) if abs(value) < 10**60 or not isinstance(value, int) else "with very many digits"
-
-
-def hint_of(fault: TypeMismatch, default: bool) -> str | None:
-    """What to write instead, if that can be said; `default`: the value may be left out altogether."""
-    if fault.fit is Fit.UNKNOWN_FIELD and isinstance(fault.hint, Record):
-        return advice(fault.field, fault.hint.name, [field.name for field in fault.hint.fields])
-    if fault.fit is not Fit.TYPE:
+def hint_of(mismatch: TypeMismatch, has_default: bool) -> str | None:
+    """Return a hint for a mismatch, or None. `has_default`: the value may be omitted."""
+    if mismatch.kind is MismatchKind.UNKNOWN_FIELD and isinstance(mismatch.hint, Record):
+        return suggest_name(mismatch.field, mismatch.hint.name, [field.name for field in mismatch.hint.fields])
+    if mismatch.kind is not MismatchKind.TYPE:
         return None
-    if fault.value is None:
-        return "leave it out to get the default" if default else "write a value"
-    for branch in branches_of(fault.hint):
-        hint = _rewrite(branch, fault.value)
+    if mismatch.value is None:
+        return "remove it to use the default" if has_default else "write a value"
+    for branch in branches_of(mismatch.hint):
+        hint = _suggest_value(branch, mismatch.value)
         if hint is not None:
             return hint
     return None
 
 
-def advice(word: str, owner: str, known: Sequence[str]) -> str:
-    """For a name that `owner` does not know: the nearest one, and all there are."""
-    near = did_you_mean(word, known)
-    has = f"{shorten(owner)} takes {listed(known)}" if known else f"{shorten(owner)} takes no parameters"
-    return f"did you mean {near}? {has}" if near else has
+def suggest_name(word: str, owner: str, names: Sequence[str]) -> str:
+    """Return the hint for an unknown parameter or field of `owner`: the most similar name, and the list of names."""
+    match = did_you_mean(word, names)
+    all_names = f"{shorten(owner)} takes {join_names(names)}" if names else f"{shorten(owner)} takes no parameters"
+    return f"did you mean {match}? {all_names}" if match else all_names
 
 
-def _rewrite(hint: Hint, value: Any) -> str | None:
+def _suggest_value(hint: Hint, value: Any) -> str | None:
     match hint:
         case Items() | Row():
             return _as_list(hint, value)
@@ -135,9 +132,9 @@ def _rewrite(hint: Hint, value: Any) -> str | None:
         case Scalar(name="bool") if isinstance(value, str):
             return "write true or false"
         case Choice(values=values, complete=True) if values:
-            return f"write {listed([_text(choice) for choice in values], 'or')}"
+            return f"write {join_names([_text(choice) for choice in values], 'or')}"
         case Members(members=members) if members:
-            return f"write {listed([_text(choice) for _, choice in members], 'or')}"
+            return f"write {join_names([_text(choice) for _, choice in members], 'or')}"
     return None
 
 
@@ -152,7 +149,7 @@ def _as_list(hint: Items | Row, value: Any) -> str | None:
 
 
 def _lists_in(value: Any) -> Iterator[Any]:
-    """The lists that may be meant by a text or number: as JSON, between commas, or of one item."""
+    """Yield lists that a string or number may stand for: parsed as JSON, split at commas, or with one item."""
     if isinstance(value, str) and len(value) <= 1000:
         parsed = _parsed(value)
         if isinstance(parsed, list):
@@ -181,7 +178,7 @@ def _parsed(text: str) -> Any:
 
 
 def _recommended(hint: Hint, value: Any) -> str | None:
-    """The value as it is written, if it would be accepted and is short enough to be said."""
+    """Return the value in YAML, or None if it would not be accepted or is too long for a hint."""
     if check_type(hint, value).accepted is False:
         return None
     text = _text(value)
@@ -189,7 +186,7 @@ def _recommended(hint: Hint, value: Any) -> str | None:
 
 
 def _text(value: Any) -> str:
-    """A value as it is written in YAML."""
+    """Return the value in YAML."""
     try:
         return json.dumps(value, ensure_ascii=False)
     except (ValueError, RecursionError):

@@ -1,9 +1,8 @@
-"""Which flow of a file is meant, and what is wrong when there is none. `manifests` calls it, once per file and name.
+"""Finds the flow with a given name in a file, or returns the reason why there is none.
 
-It must not judge parameters. A module is a value that may be kept, by the id of the blob it was read from.
+`manifests` calls it once per file and name. A `Module` is an immutable value and can be cached by the id of its blob.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from controller.flow_analysis.bindings import Function, Namespace
@@ -12,7 +11,7 @@ from controller.flow_analysis.decorator_options import wrong_option
 from controller.flow_analysis.decorators import Role
 from controller.flow_analysis.file_content import cause_of
 from controller.flow_analysis.flow_problems import FlowCode, Problem
-from controller.flow_analysis.messages import did_you_mean, listed, shorten
+from controller.flow_analysis.messages import did_you_mean, join_names, shorten
 from controller.flow_analysis.namespace import read_namespace
 from controller.flow_analysis.signature import Flow, flow_of
 from controller.flow_analysis.syntax_tree import UnreadableError, read_text, read_tree
@@ -20,21 +19,21 @@ from controller.flow_analysis.syntax_tree import UnreadableError, read_text, rea
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
-    """A Python file that was read; `problem` says why it could not be."""
+    """A Python file. If it could not be read, `problem` has the reason and the rest is empty."""
 
     names: Namespace = field(default_factory=Namespace)
     entries: tuple[Entry, ...] = ()
     problem: Problem | None = None
 
     def find(self, name: str | None) -> Flow | Problem:
-        """The flow of this name: its function's or variable's, or the one it gives itself with `@flow(name=…)`.
+        """Return the flow with this name: the name of its function or variable, or that from `@flow(name=…)`.
 
-        Without a name the only public flow, or where nothing is decorated the only public function that is made here.
+        Without a name, return the only public flow of the file or, if it has no flows, its only public function.
         """
         if self.problem is not None:
             return self.problem
-        found = self._only() if name is None else self._named(name)
-        return flow_of(found, self.names) if isinstance(found, Entry) else found
+        entry = self._only() if name is None else self._named(name)
+        return flow_of(entry, self.names) if isinstance(entry, Entry) else entry
 
     def _named(self, name: str) -> Entry | Problem:
         entry = next((entry for entry in self.entries if entry.name == name), None)
@@ -45,21 +44,20 @@ class Module:
         if len(titled) == 1 or len(functions) == 1:
             return titled[0]
         if len(functions) > 1 and all(entry.own for entry in titled):
-            return _ambiguous(f"{len(titled)} flows call themselves {shorten(name)}", titled)
+            return _ambiguous(f"this file has {len(titled)} flows with the name {shorten(name)}", titled)
         if titled or self.names.open or any(entry.hidden for entry in self.entries):
-            return _somewhere(name)
+            return _unknown_entry(name)
         return self._missing(name)
 
     def _missing(self, name: str) -> Problem:
-        made_here = [entry for entry in self.entries if entry.role is Role.FLOW or self._is_function(entry)]
-        candidates = [entry for entry in made_here if entry.public] or made_here
-        known = [name for entry in candidates for name in (entry.name, entry.title) if name]
-        near = did_you_mean(name, known)
+        defined = [entry for entry in self.entries if entry.role is Role.FLOW or self._is_function(entry)]
+        candidates = [entry for entry in defined if entry.public] or defined
+        match = did_you_mean(name, [name for entry in candidates for name in (entry.name, entry.title) if name])
         return Problem(
             code=FlowCode.NOT_FOUND,
-            message=f"there is no flow {shorten(name)} in this file",
-            line=next((entry.line for entry in candidates if near in (entry.name, entry.title)), 1) if near else 1,
-            hint=(f"did you mean {shorten(near)}? " if near else "") + _found(candidates),
+            message=f"this file has no flow {shorten(name)}",
+            line=next((entry.line for entry in candidates if match in (entry.name, entry.title)), 1) if match else 1,
+            hint=(f"did you mean {shorten(match)}? " if match else "") + _list_candidates(candidates),
         )
 
     def _is_function(self, entry: Entry) -> bool:
@@ -69,21 +67,21 @@ class Module:
         public = [entry for entry in self.entries if entry.public and entry.possible]
         flows = [entry for entry in public if entry.role is Role.FLOW]
         functions = [entry for entry in public if entry.role is not Role.TASK]
-        found = flows or functions
-        certain = [entry for entry in found if entry.own]
+        candidates = flows or functions
+        certain = [entry for entry in candidates if entry.own]
         if len(certain) > 1:
-            what = "flows" if flows else "functions"
-            return _ambiguous(f"this file has {len(certain)} public {what}, and no name says which is meant", certain)
-        if len(found) == 1 or certain:
-            return (certain or found)[0]
-        if found or self.names.open:
-            return _somewhere(None)
+            kind = "flows" if flows else "functions"
+            return _ambiguous(f"this file has {len(certain)} public {kind}, so the flow must be named", certain)
+        if len(candidates) == 1 or certain:
+            return (certain or candidates)[0]
+        if candidates or self.names.open:
+            return _unknown_entry(None)
         message = "this file defines no public function"
-        return Problem(code=FlowCode.NOT_FOUND, message=message, hint="define one, or name the flow that is meant")
+        return Problem(code=FlowCode.NOT_FOUND, message=message, hint="define a public function, or name the flow")
 
 
 def read_module(source: bytes) -> Module:
-    """Read the bytes of a Python file, whatever they are. Never raises."""
+    """Read a Python file from its bytes, which may be invalid. Never raises."""
     try:
         text = read_text(source)
         if text is None:
@@ -99,28 +97,26 @@ def read_module(source: bytes) -> Module:
 
 
 def unread_module() -> Module:
-    """The module of a file that is not looked into: everything may be in it."""
+    """Return the module of a file that is not parsed: it may contain any flow."""
     return Module(names=Namespace(open=True, wild=True))
 
 
 def refused_module(reason: str) -> Module:
-    """The module of a file that is there and can't be had."""
+    """Return the module of a file that exists but cannot be read, for this reason."""
     return Module(problem=Problem(code=FlowCode.FILE_INVALID, message=reason))
 
 
-def _somewhere(name: str | None) -> Entry:
-    """What may exist though it can't be seen: a flow without a known signature."""
+def _unknown_entry(name: str | None) -> Entry:
+    """Return the entry of a flow that may exist although the file does not show it; its signature is unknown."""
     return Entry(name=name or "", line=1, role=Role.OTHER)
 
 
 def _ambiguous(message: str, candidates: list[Entry]) -> Problem:
-    hint = f"name one of {_names(candidates)}"
+    hint = f"name the function to run: {join_names([entry.name for entry in candidates], 'or')}"
     return Problem(code=FlowCode.AMBIGUOUS, message=message, line=candidates[0].line, hint=hint)
 
 
-def _found(candidates: list[Entry]) -> str:
-    return f"it has {_names(candidates)}" if candidates else "it defines no function"
-
-
-def _names(candidates: Iterable[Entry]) -> str:
-    return listed([entry.name for entry in candidates])
+def _list_candidates(candidates: list[Entry]) -> str:
+    if not candidates:
+        return "the file defines no functions"
+    return f"the file defines {join_names([entry.name for entry in candidates])}"

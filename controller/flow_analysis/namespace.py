@@ -1,6 +1,6 @@
-"""Which names the top level of a file binds, and to what. `module` calls it with a fresh syntax tree.
+"""Collects the names that the top level of a file binds, with their bindings. Called by `module`.
 
-It must not recurse over the tree: a chain of `elif` is as deep as it is long.
+It walks the syntax tree without recursion, because a long chain of `elif` is a deep tree.
 """
 
 import ast
@@ -16,11 +16,11 @@ _Statements = Iterable[ast.stmt]
 
 
 def read_namespace(tree: ast.Module, text: str) -> Namespace:
-    """What `tree`, parsed from `text`, binds when it is imported."""
+    """Return the names that a file binds when it is imported; `tree` is the syntax of `text`."""
     collector = _Collector()
     collector.collect(tree.body)
     if _DYNAMIC.search(text):
-        collector.look_for_tricks(tree)
+        collector.find_dynamic_bindings(tree)
     return Namespace(
         names=collector.names,
         rebound=frozenset(collector.rebound),
@@ -31,84 +31,87 @@ def read_namespace(tree: ast.Module, text: str) -> Namespace:
 
 
 class _Collector:
-    """Follows the statements in the order in which Python runs them; `from x import *` may replace all before it."""
+    """Goes through the statements in the order in which Python runs them.
+
+    `from x import *` may rebind all names that were bound before it.
+    """
 
     def __init__(self) -> None:
         self.names: dict[str, Binding] = {}
         self.rebound: set[str] = set()
         self.certain: set[str] = set()
         self.wild = False
-        self._fresh: list[str] = []
+        self._bound_since_star: list[str] = []
 
     def collect(self, statements: list[ast.stmt]) -> None:
-        waiting = [(statement, True) for statement in reversed(statements)]
-        while waiting:
-            statement, always = waiting.pop()
+        pending = [(statement, True) for statement in reversed(statements)]
+        while pending:
+            statement, is_unconditional = pending.pop()
             for name, binding in _bindings(statement):
-                self._bind(name, binding, always)
+                self._bind(name, binding, is_unconditional)
             if isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*":
                 self.wild = True
-                self._doubt(self._fresh, statement.lineno)
-                self._fresh = []
-            always = always and isinstance(statement, ast.With | ast.AsyncWith)
-            waiting.extend((inner, always) for inner in reversed(list(_inner(statement))))
+                self._mark_rebound(self._bound_since_star, statement.lineno)
+                self._bound_since_star = []
+            is_unconditional = is_unconditional and isinstance(statement, ast.With | ast.AsyncWith)
+            pending.extend((inner, is_unconditional) for inner in reversed(list(_inner(statement))))
 
-    def _bind(self, name: str, binding: Binding, always: bool) -> None:
-        before = self.names.get(name)
-        if before is not None and before != binding:
+    def _bind(self, name: str, binding: Binding, is_unconditional: bool) -> None:
+        previous = self.names.get(name)
+        if previous is not None and previous != binding:
             self.rebound.add(name)
-            if not always:
+            if not is_unconditional:
                 binding = Opaque(line=binding.line)
         self.names[name] = binding
-        self._fresh.append(name)
-        if always:
+        self._bound_since_star.append(name)
+        if is_unconditional:
             self.certain.add(name)
 
-    def look_for_tricks(self, tree: ast.Module) -> None:
-        """Names that are bound from inside functions and expressions, or by no statement at all."""
+    def find_dynamic_bindings(self, tree: ast.Module) -> None:
+        """Find names that are bound inside functions and expressions, or without a statement, as by `exec`."""
         for node, is_inside in _walk(tree):
             match node:
                 case ast.Global(names=names):
-                    self._doubt(names, node.lineno)
+                    self._mark_rebound(names, node.lineno)
                 case ast.NamedExpr(target=ast.Name(id=name)):
-                    self._doubt([name], node.lineno)
+                    self._mark_rebound([name], node.lineno)
                 case ast.Call(func=ast.Name(id=name)) if name in _DYNAMIC_CALLS:
-                    self.wild = self.wild or not is_inside or _reaches_out(node, name)
+                    self.wild = self.wild or not is_inside or _may_bind_globals(node, name)
                 case ast.Attribute(value=ast.Name(id="sys"), attr="modules"):
                     self.wild = True
 
-    def _doubt(self, names: Iterable[str], line: int) -> None:
+    def _mark_rebound(self, names: Iterable[str], line: int) -> None:
         for name in names:
             self.rebound.add(name)
             self.names[name] = Opaque(line=line)
 
 
 def _walk(tree: ast.AST) -> Iterator[tuple[ast.AST, bool]]:
-    """Every node, and whether it runs in the scope of a function. Its defaults and decorators run outside of it."""
-    waiting: list[tuple[ast.AST, bool]] = [(tree, False)]
-    while waiting:
-        node, is_inside = waiting.pop()
+    """Yield every node, and whether it runs in the scope of a function; defaults and decorators run outside of it."""
+    pending: list[tuple[ast.AST, bool]] = [(tree, False)]
+    while pending:
+        node, is_inside = pending.pop()
         yield node, is_inside
         body = node.body if isinstance(node, _Function) else [node.body] if isinstance(node, ast.Lambda) else []
-        own = {id(one) for one in body}
-        waiting += [(child, is_inside or id(child) in own) for child in ast.iter_child_nodes(node)]
+        body_ids = {id(child) for child in body}
+        pending += [(child, is_inside or id(child) in body_ids) for child in ast.iter_child_nodes(node)]
 
 
-def _reaches_out(call: ast.Call, name: str) -> bool:
-    """Whether this call, in a function, may bind names of the file: `locals` and `vars` have the function's own.
+def _may_bind_globals(call: ast.Call, name: str) -> bool:
+    """Return whether this call inside a function may bind names of the file.
 
-    So has `exec`, unless what it executes says `global`.
+    `locals` and `vars` give access to the function's own names only, and so does `exec` unless its code has `global`.
     """
     if name == "globals":
         return True
-    is_plain = len(call.args) > 1 or any(
-        isinstance(one, ast.Constant) and "global" not in str(one.value) for one in call.args
+    is_local = len(call.args) > 1 or any(
+        isinstance(argument, ast.Constant) and "global" not in str(argument.value) for argument in call.args
     )
-    return name == "exec" and not is_plain
+    return name == "exec" and not is_local
 
 
 def _inner(statement: ast.stmt) -> Iterator[ast.stmt]:
-    """The statements inside this one that belong to the top level too."""
+    """Yield the statements inside this one that belong to the top level as well."""
     match statement:
         case ast.If():
             yield from () if _is_main_guard(statement.test) else statement.body
@@ -130,7 +133,7 @@ def _inner(statement: ast.stmt) -> Iterator[ast.stmt]:
 
 
 def _is_main_guard(test: ast.expr) -> bool:
-    """`if __name__ == "__main__"`: the controller imports flows, so what is in there does not happen."""
+    """Return whether the test is `__name__ == "__main__"`: the controller imports flows, so that block does not run."""
     match test:
         case (
             ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()], comparators=[ast.Constant(value="__main__")])
@@ -145,7 +148,7 @@ def _bindings(statement: ast.stmt) -> Iterator[tuple[str, Binding]]:
         if isinstance(statement, kind):
             yield from binder(statement)
             return
-    # `type X = …` is a node that this Python's ast may not have yet
+    # `type X = …` has a node class that is missing from the `ast` of older Python versions
     name, value = getattr(statement, "name", None), getattr(statement, "value", None)
     if isinstance(name, ast.Name) and isinstance(value, ast.expr):
         generic = bool(getattr(statement, "type_params", ()))
@@ -211,15 +214,15 @@ def _assigned(name: str, value: ast.expr, line: int) -> Binding:
 def _targets(*attributes: str) -> Callable[[ast.stmt], Iterator[tuple[str, Binding]]]:
     def binder(node: ast.stmt) -> Iterator[tuple[str, Binding]]:
         for attribute in attributes:
-            found = getattr(node, attribute)
-            for part in found if isinstance(found, list) else [found]:
+            target = getattr(node, attribute)
+            for part in target if isinstance(target, list) else [target]:
                 yield from _stored(part)
 
     return binder
 
 
 def _stored(node: ast.AST) -> Iterator[tuple[str, Binding]]:
-    """Every name that is stored to or deleted in a target or a pattern."""
+    """Yield every name that is assigned or deleted in a target or a pattern."""
     for part in ast.walk(node):
         name: str | None = None
         if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load):

@@ -1,6 +1,6 @@
-"""Can this flow be called with these parameters? `manifests` asks, for every deployment and every schedule.
+"""Checks whether a flow can be called with the given parameters.
 
-It must not know manifests: the caller places the problems by their `path`.
+`manifests` calls it for every deployment and every schedule, and finds the position of a problem by its `path`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from controller.flow_analysis.flow_problems import ParameterCode, ParameterProblem
-from controller.flow_analysis.messages import advice, did_you_mean, hint_of, listed, message_of, shorten
+from controller.flow_analysis.messages import did_you_mean, hint_of, join_names, message_of, shorten, suggest_name
 from controller.flow_analysis.signature import Flow
 from controller.flow_analysis.type_check import check_type
 from controller.flow_analysis.type_hints import Kind, Parameter, spell
@@ -18,10 +18,10 @@ _MAX_GUESSES = 20
 
 
 def check(flow: Flow, parameters: Mapping[str, Any], *, partial: bool = False) -> list[ParameterProblem]:
-    """What keeps `flow` from being called with `parameters`, the first hundred problems; never raises.
+    """Return the problems, at most 100, with calling `flow` with these parameters. Never raises.
 
-    With `partial` some parameters are still to come, as with a deployment that is only ever triggered: then none is
-    missing. The values are JSON; about anything else, and about a flow with an unknown signature, nothing is said.
+    The values are JSON; any other values, and flows with an unknown signature, are not checked. With `partial`, a
+    required parameter may be missing: it is given later, as for a deployment that is only triggered.
     """
     if flow.parameters is None:
         return []
@@ -29,25 +29,27 @@ def check(flow: Flow, parameters: Mapping[str, Any], *, partial: bool = False) -
 
 
 class _Call:
-    """The parameters of one flow, by what they mean for a call."""
+    """The parameters of one flow, by kind."""
 
     def __init__(self, flow: Flow, parameters: tuple[Parameter, ...]) -> None:
         self._name = flow.name
-        self._rest = next((one for one in parameters if one.kind is Kind.REST), None)
-        self._known = {one.name: one for one in parameters if one.kind is Kind.ORDINARY}
-        self._unnamed = {one.name: one for one in parameters if one.kind is Kind.POSITIONAL_ONLY}
+        self._rest = next((parameter for parameter in parameters if parameter.kind is Kind.REST), None)
+        self._ordinary = {parameter.name: parameter for parameter in parameters if parameter.kind is Kind.ORDINARY}
+        self._positional = {
+            parameter.name: parameter for parameter in parameters if parameter.kind is Kind.POSITIONAL_ONLY
+        }
 
-    def problems(self, given: Mapping[str, Any], partial: bool) -> Iterator[ParameterProblem]:
-        known = self._known.keys() | self._unnamed.keys()
-        unknown = [] if self._rest else [str(name) for name in given if name not in known]
-        misspelt = {did_you_mean(name, list(self._known)) for name in unknown[:_MAX_GUESSES]}
+    def problems(self, values: Mapping[str, Any], partial: bool) -> Iterator[ParameterProblem]:
+        names = self._ordinary.keys() | self._positional.keys()
+        unknown = [] if self._rest else [str(name) for name in values if name not in names]
+        misspelt = {did_you_mean(name, list(self._ordinary)) for name in unknown[:_MAX_GUESSES]}
         yield from map(self._unknown, unknown)
-        yield from self._positional_only(given)
-        for parameter in self._known.values():
-            if parameter.required and not partial and parameter.name not in given.keys() | misspelt:
+        yield from self._positional_only(values)
+        for parameter in self._ordinary.values():
+            if parameter.required and not partial and parameter.name not in values.keys() | misspelt:
                 yield self._missing(parameter)
-        for name, value in given.items():
-            target = self._known.get(name) or self._rest
+        for name, value in values.items():
+            target = self._ordinary.get(name) or self._rest
             if target is not None:
                 yield from _value_problems(target, str(name), value)
 
@@ -56,28 +58,28 @@ class _Call:
             code=ParameterCode.UNKNOWN,
             message=f"{shorten(self._name) or 'the flow'} has no parameter {shorten(name)}",
             path=(name,),
-            hint=advice(name, self._name or "the flow", list(self._known)),
+            hint=suggest_name(name, self._name or "the flow", list(self._ordinary)),
         )
 
     def _missing(self, parameter: Parameter) -> ParameterProblem:
         expected = shorten(spell(parameter.hint), 80)
-        of = "" if expected == "…" else f" ({expected})"
+        type_text = "" if expected == "…" else f" ({expected})"
         return ParameterProblem(
             code=ParameterCode.MISSING,
-            message=f"the parameter {shorten(parameter.name)}{of} is missing",
-            hint=f"{shorten(self._name)} takes {listed(list(self._known))}",
+            message=f"the parameter {shorten(parameter.name)}{type_text} is missing",
+            hint=f"{shorten(self._name)} takes {join_names(list(self._ordinary))}",
             missing=parameter.name,
         )
 
-    def _positional_only(self, given: Mapping[str, Any]) -> Iterator[ParameterProblem]:
-        """Parameters before `/`: a controller gives all by name, so these keep their default or can't be had."""
-        for parameter in self._unnamed.values():
-            is_given = parameter.name in given and self._rest is None
-            if is_given or parameter.required:
+    def _positional_only(self, values: Mapping[str, Any]) -> Iterator[ParameterProblem]:
+        """Yield the problems with parameters before `/`: the controller passes all parameters by name."""
+        for parameter in self._positional.values():
+            is_passed = parameter.name in values and self._rest is None
+            if is_passed or parameter.required:
                 yield ParameterProblem(
                     code=ParameterCode.POSITIONAL_ONLY,
-                    message=f"{shorten(parameter.name)} can't be given by name, it is positional-only",
-                    path=(parameter.name,) if parameter.name in given else (),
+                    message=f"{shorten(parameter.name)} is positional-only, but parameters are passed by name",
+                    path=(parameter.name,) if parameter.name in values else (),
                     hint=f"remove the / after it from the parameters of {shorten(self._name)}",
                 )
 
@@ -85,10 +87,10 @@ class _Call:
 def _value_problems(parameter: Parameter, name: str, value: Any) -> Iterator[ParameterProblem]:
     if value is None and parameter.nullable:
         return
-    for fault in check_type(parameter.hint, value, (name,)).faults:
+    for mismatch in check_type(parameter.hint, value, (name,)).mismatches:
         yield ParameterProblem(
             code=ParameterCode.WRONG_TYPE,
-            message=message_of(fault),
-            path=fault.path,
-            hint=hint_of(fault, default=not parameter.required and fault.path == (name,)),
+            message=message_of(mismatch),
+            path=mismatch.path,
+            hint=hint_of(mismatch, has_default=not parameter.required and mismatch.path == (name,)),
         )

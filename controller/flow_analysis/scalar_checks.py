@@ -1,7 +1,7 @@
-"""Which JSON values become an `int`, a `date`, a `Path` …: the coercion table of docs/format.md. `type_check` asks.
+"""Checks whether a JSON value can be converted to an `int`, `date`, `Path` or other scalar type.
 
-It asks the very rules by which the flow's process converts them, so that both say the same of every value. They are
-pure, and no value makes them slow. See `controller.sdk.scalar_types`.
+Called by `type_check`. It applies the rules with which the flow's process converts the values
+(`controller.sdk.scalar_types`), so that both always agree. The rules are pure, and fast for every value.
 """
 
 import datetime
@@ -21,8 +21,8 @@ _TYPES: dict[str, type] = {
 }
 
 
-def takes(name: str, value: Any) -> bool:
-    """Whether a value becomes one of this type, which is named as in `hints.Scalar`. None takes null."""
+def is_convertible(name: str, value: Any) -> bool:
+    """Return whether a value can be converted to a type; `name` is that of `type_hints.Scalar`. Null never can."""
     kind = _TYPES[name]
     if type(value) is kind:
         return True

@@ -1,6 +1,6 @@
-"""What a flow takes: its parameters with their hints, from the syntax of its function. `module` calls it.
+"""The signature of a flow: its parameters with their type hints, from the syntax of its function.
 
-It must not judge values: `parameter_check` does.
+Called by `module`; `parameter_check` reads it.
 """
 
 import ast
@@ -9,38 +9,36 @@ from dataclasses import dataclass
 
 from controller.flow_analysis.bindings import Function, Namespace
 from controller.flow_analysis.callables import Entry
-from controller.flow_analysis.constants import may_be_null, spelled
+from controller.flow_analysis.constants import may_be_null, source_of
 from controller.flow_analysis.hint_resolution import Resolver
 from controller.flow_analysis.type_hints import Hint, Kind, Parameter, Unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
-    """A flow of a file: the name that was asked for or found, and the line of its definition, from 1.
-
-    `parameters` is None where the signature can't be known; then nothing is said about parameters.
-    """
+    """A flow of a file: the name of its function or variable, and the line of its definition, from 1."""
 
     name: str
     line: int
     parameters: tuple[Parameter, ...] | None = None
+    """The parameters, or None if the signature is unknown; then the parameters are not checked."""
 
 
 def flow_of(entry: Entry, names: Namespace) -> Flow:
-    """The flow with its hints resolved."""
-    found = None
+    """Return the flow of an entry, with its type hints resolved."""
+    parameters = None
     if entry.function is not None:
-        found = tuple(_parameters(entry.function, _Hints(names, entry.validates)))
-    return Flow(name=entry.name, line=entry.line, parameters=found)
+        parameters = tuple(_parameters(entry.function, _Hints(names, entry.validates)))
+    return Flow(name=entry.name, line=entry.line, parameters=parameters)
 
 
 class _Hints:
-    """The hints of one signature; all unknown where the flow says that they are not checked."""
+    """The hints of one signature; all are unknown if the flow has `validate_parameters=False`."""
 
     def __init__(self, names: Namespace, validates: bool) -> None:
         self._resolver = Resolver(names) if validates else None
 
-    def of(self, argument: ast.arg) -> Hint:
+    def resolve(self, argument: ast.arg) -> Hint:
         if self._resolver is None or argument.annotation is None:
             return Unknown()
         return self._resolver.hint(argument.annotation)
@@ -56,15 +54,15 @@ def _parameters(function: Function, hints: _Hints) -> Iterator[Parameter]:
     for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
         yield _parameter(argument, default, Kind.ORDINARY, hints)
     if arguments.kwarg is not None:
-        yield Parameter(name=arguments.kwarg.arg, hint=hints.of(arguments.kwarg), required=False, kind=Kind.REST)
+        yield Parameter(name=arguments.kwarg.arg, hint=hints.resolve(arguments.kwarg), required=False, kind=Kind.REST)
 
 
 def _parameter(argument: ast.arg, default: ast.expr | None, kind: Kind, hints: _Hints) -> Parameter:
     return Parameter(
         name=argument.arg,
-        hint=hints.of(argument),
+        hint=hints.resolve(argument),
         required=default is None,
         nullable=may_be_null(default),
         kind=kind,
-        default=spelled(default),
+        default=source_of(default),
     )

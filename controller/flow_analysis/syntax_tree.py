@@ -1,8 +1,7 @@
-"""Bytes of a Python file to a syntax tree, whatever the bytes are. `module`, `classes` and `hint_resolution` call it.
+"""Parses the bytes of a Python file to a syntax tree. Called by `module`, `classes` and `hint_resolution`.
 
-It must raise nothing but `UnreadableError`, and must stay small: a megabyte of `a;` would become a gigabyte of syntax
-tree, so what is too much is not parsed: it may well be Python, and nothing is said about it. The limits are those of
-docs/format.md.
+Invalid bytes raise only `UnreadableError`. A file beyond the limits of docs/format.md is not parsed, because a megabyte
+of `a;` would become a gigabyte of syntax tree; as it may be valid Python, no problem is reported.
 """
 
 import ast
@@ -16,17 +15,17 @@ from controller.flow_analysis.flow_problems import FlowCode, Problem
 
 MAX_BYTES = 1024 * 1024
 MAX_TOKENS = 150_000
-"""Of words and operators, in comments and texts too: about 600 KB of ordinary Python."""
+"""Words and operators, including those in comments and strings: about 600 KB of ordinary Python."""
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _ENCODINGS = frozenset(("utf-8", "utf-8-sig", "ascii", "us-ascii", "iso-8859-1", "iso-8859-15", "cp1252"))
-"""What is decoded here. Others can be slow or hungry on purpose (`punycode`), and no flow needs them."""
+"""The supported encodings. Others, such as `punycode`, can be abused to use much time or memory."""
 
-_PYTHON = f"read as Python {sys.version_info.major}.{sys.version_info.minor}"
+_PYTHON = f"parsed as Python {sys.version_info.major}.{sys.version_info.minor}"
 
 
 class UnreadableError(Exception):
-    """The file can't be read; `problem` says why."""
+    """The file cannot be parsed; `problem` has the reason."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
@@ -34,7 +33,7 @@ class UnreadableError(Exception):
 
 
 def read_text(source: bytes) -> str | None:
-    """The text of a file; None if it is too large, or in an encoding, to be read here. Raises UnreadableError."""
+    """Return the text of a file; None if it is too large or in an unsupported encoding. Raises UnreadableError."""
     if len(source) > MAX_BYTES:
         return None
     try:
@@ -44,7 +43,7 @@ def read_text(source: bytes) -> str | None:
         text = source.decode(encoding)
     except UnicodeDecodeError as error:
         line = source.count(b"\n", 0, error.start) + 1
-        raise _unreadable(f"a byte that is not {error.encoding} text", line=line) from error
+        raise _unreadable(f"not valid {error.encoding} text", line=line) from error
     except SyntaxError as error:
         raise _unreadable(f"not valid Python: {error.msg}") from error
     if "\0" in text:
@@ -56,9 +55,9 @@ def read_text(source: bytes) -> str | None:
 
 
 def read_tree(text: str) -> ast.Module:
-    """The syntax tree of a file. Raises UnreadableError."""
+    """Return the syntax tree of a file. Raises UnreadableError."""
     try:
-        with warnings.catch_warnings():  # an invalid escape sequence is Python's business, and not on our stderr
+        with warnings.catch_warnings():  # do not print Python's warnings about the user's code
             warnings.simplefilter("ignore")
             return ast.parse(text)
     except SyntaxError as error:
@@ -66,11 +65,11 @@ def read_tree(text: str) -> ast.Module:
     except ValueError as error:
         raise _unreadable(f"not valid Python: {error}", hint=_PYTHON) from error
     except (RecursionError, MemoryError) as error:
-        raise _unreadable("the file is nested too deeply to be read", hint=_PYTHON) from error
+        raise _unreadable("the file is nested too deeply to be parsed", hint=_PYTHON) from error
 
 
 def read_expression(text: str) -> ast.expr | None:
-    """The expression in a type hint that is written as a text; None if it is none."""
+    """Return the expression in a type hint that is a string; None if it is not a valid expression."""
     if len(text) > 1000:
         return None
     try:

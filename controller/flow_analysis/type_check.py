@@ -1,6 +1,6 @@
-"""Does a JSON value fit a hint? Yes, no (and where), or nobody can say. `parameter_check` asks.
+"""Checks a JSON value against a type hint: accepted, not accepted (and where), or unknown. Called by `parameter_check`.
 
-It must not raise, whatever the value, and must not word anything: `messages` does. The work is bounded.
+No value raises, and the number of steps is limited. `messages` turns the mismatches into text.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from typing import Any
 from controller.flow_analysis.flow_problems import Path
 from controller.flow_analysis.hashability import SETS, is_hashable
 from controller.flow_analysis.known_types import LOOSE
-from controller.flow_analysis.scalar_checks import takes
+from controller.flow_analysis.scalar_checks import is_convertible
 from controller.flow_analysis.type_hints import (
     AnyOf,
     Anything,
@@ -29,60 +29,60 @@ from controller.flow_analysis.type_hints import (
 )
 
 MAX_STEPS = 200_000
-"""Pairs of a value and a hint for one parameter: ten times what a manifest can hold."""
-MAX_FAULTS = 10
+"""The number of value and hint pairs to check for one parameter: ten times the values of the largest manifest."""
+MAX_MISMATCHES = 10
 _JSON = (type(None), bool, int, float, str, list, tuple, Mapping)
 
 
-class Fit(Enum):
-    """What about the value does not fit."""
+class MismatchKind(Enum):
+    """The kind of a mismatch between a value and its hint."""
 
     TYPE = "type"
     KEY = "key"
     LENGTH = "length"
     MISSING_FIELD = "missing field"
     UNKNOWN_FIELD = "unknown field"
-    IN_A_SET = "in a set"
+    UNHASHABLE = "unhashable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypeMismatch:
-    """One place that does not fit; `path` begins with what `Judge.verdict` was given."""
+    """A part of the value that does not match its hint; `path` leads to it, beginning with the path of the value."""
 
     path: Path
     hint: Hint
     value: Any
-    fit: Fit = Fit.TYPE
+    kind: MismatchKind = MismatchKind.TYPE
     field: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """`accepted` is None where nobody can say; there are faults where it is False, and only there."""
+class TypeCheck:
+    """The result of a check. `accepted` is None if it is unknown. There are mismatches only if it is False."""
 
     accepted: bool | None
-    faults: tuple[TypeMismatch, ...] = ()
+    mismatches: tuple[TypeMismatch, ...] = ()
 
 
-YES = Verdict(True)
-UNSURE = Verdict(None)
+YES = TypeCheck(True)
+UNKNOWN = TypeCheck(None)
 
 
-def check_type(hint: Hint, value: Any, path: Path = ()) -> Verdict:
-    """The verdict on a value for a hint."""
-    return _Judge().verdict(hint, value, path)
+def check_type(hint: Hint, value: Any, path: Path = ()) -> TypeCheck:
+    """Check a value, which is found at `path`, against a hint."""
+    return _Checker().check(hint, value, path)
 
 
-class _Judge:
-    """Counts the steps of one question."""
+class _Checker:
+    """One check, with the number of its remaining steps."""
 
     def __init__(self) -> None:
-        self._left = MAX_STEPS
+        self._remaining_steps = MAX_STEPS
 
-    def verdict(self, hint: Hint, value: Any, path: Path) -> Verdict:
-        self._left -= 1
-        if self._left < 0 or isinstance(hint, Unknown) or not isinstance(value, _JSON):
-            return UNSURE
+    def check(self, hint: Hint, value: Any, path: Path) -> TypeCheck:
+        self._remaining_steps -= 1
+        if self._remaining_steps < 0 or isinstance(hint, Unknown) or not isinstance(value, _JSON):
+            return UNKNOWN
         match hint:
             case Anything():
                 return YES
@@ -91,128 +91,139 @@ class _Judge:
             case Null():
                 return YES if value is None else _no(hint, value, path)
             case Scalar(name=name):
-                return YES if takes(name, value) else _no(hint, value, path)
+                return YES if is_convertible(name, value) else _no(hint, value, path)
             case Choice():
-                return _among(hint, value, path)
+                return _check_choice(hint, value, path)
             case Members():
-                return _member(hint, value, path)
+                return _check_member(hint, value, path)
         return self._structure(hint, value, path)
 
-    def _structure(self, hint: Items | Row | Table | Record, value: Any, path: Path) -> Verdict:
+    def _structure(self, hint: Items | Row | Table | Record, value: Any, path: Path) -> TypeCheck:
         match hint, value:
             case (Items(item=item), list() | tuple()):
-                found = _all(self.verdict(item, part, (*path, index)) for index, part in enumerate(value))
-                return self._in_a_set(hint, value, path) if found.accepted and hint.name in SETS else found
+                result = _all(self.check(item, part, (*path, index)) for index, part in enumerate(value))
+                return self._check_hashable(hint, value, path) if result.accepted and hint.name in SETS else result
             case (Items(), _):
-                return self._no_list(hint, value, path)
+                return self._check_non_list(hint, value, path)
             case (Row(items=items), list() | tuple()):
                 if len(items) != len(value):
-                    return _no(hint, value, path, Fit.LENGTH)
+                    return _no(hint, value, path, MismatchKind.LENGTH)
                 pairs = enumerate(zip(items, value, strict=True))
-                return _all(self.verdict(item, part, (*path, index)) for index, (item, part) in pairs)
+                return _all(self.check(item, part, (*path, index)) for index, (item, part) in pairs)
             case (Table(), Mapping()):
                 return _all(self._pairs(hint, value, path))
             case (Record(), Mapping()):
                 return _all(self._record(hint, value, path))
         return _no(hint, value, path)
 
-    def _union(self, hint: AnyOf, value: Any, path: Path) -> Verdict:
-        """Any branch will do; if none does, the fault is that of the branch that was meant."""
-        verdicts = []
+    def _union(self, hint: AnyOf, value: Any, path: Path) -> TypeCheck:
+        """Accept what any branch accepts.
+
+        If exactly one branch has a mismatch inside the value, that branch was probably meant: report its mismatches.
+        """
+        results = []
         for branch in branches_of(hint):
-            found = self.verdict(branch, value, path)
-            if found.accepted:
+            result = self.check(branch, value, path)
+            if result.accepted:
                 return YES
-            verdicts.append(found)
-        if any(found.accepted is None for found in verdicts):
-            return UNSURE
-        meant = [found for found in verdicts if any(fault.path != path or fault.field for fault in found.faults)]
-        return meant[0] if len(meant) == 1 else _no(hint, value, path)
+            results.append(result)
+        if any(result.accepted is None for result in results):
+            return UNKNOWN
+        deeper = [
+            result
+            for result in results
+            if any(mismatch.path != path or mismatch.field for mismatch in result.mismatches)
+        ]
+        return deeper[0] if len(deeper) == 1 else _no(hint, value, path)
 
-    def _in_a_set(self, hint: Items, value: Any, path: Path) -> Verdict:
-        """The items fit; can a set hold them?"""
-        found = YES
+    def _check_hashable(self, hint: Items, value: Any, path: Path) -> TypeCheck:
+        """Check that the items, whose types match, can be in a set."""
+        result = YES
         for index, part in enumerate(value):
-            hashable = is_hashable(hint.item, part, lambda branch, part: self.verdict(branch, part, ()).accepted)
+            hashable = is_hashable(hint.item, part, lambda branch, part: self.check(branch, part, ()).accepted)
             if hashable is False:
-                return _no(hint, part, (*path, index), Fit.IN_A_SET)
-            found = UNSURE if hashable is None else found
-        return found
+                return _no(hint, part, (*path, index), MismatchKind.UNHASHABLE)
+            result = UNKNOWN if hashable is None else result
+        return result
 
-    def _no_list(self, hint: Items, value: Any, path: Path) -> Verdict:
-        """Where no list is: a text is a `Sequence[str]` too, a mapping an `Iterable[str]`; that is rarely meant."""
-        if hint.name not in LOOSE or not self._holds_text(hint.item):
+    def _check_non_list(self, hint: Items, value: Any, path: Path) -> TypeCheck:
+        """Check a value that is not a list. A string is a `Sequence[str]`, and a mapping an `Iterable[str]`."""
+        if hint.name not in LOOSE or not self._accepts_strings(hint.item):
             return _no(hint, value, path)
-        text = isinstance(value, str) and not value.lstrip().startswith(("[", "("))
-        keys = isinstance(value, Mapping) and hint.name in ("Iterable", "Collection", "Reversible")
-        return UNSURE if text or keys else _no(hint, value, path)
+        is_string = isinstance(value, str) and not value.lstrip().startswith(("[", "("))
+        is_mapping = isinstance(value, Mapping) and hint.name in ("Iterable", "Collection", "Reversible")
+        return UNKNOWN if is_string or is_mapping else _no(hint, value, path)
 
-    def _holds_text(self, item: Hint) -> bool:
+    def _accepts_strings(self, item: Hint) -> bool:
         return any(
             isinstance(branch, Anything | Unknown | Choice | Members) or branch == Scalar("str")
             for branch in branches_of(item)
         )
 
-    def _pairs(self, hint: Table, value: Mapping[Any, Any], path: Path) -> Iterable[Verdict]:
+    def _pairs(self, hint: Table, value: Mapping[Any, Any], path: Path) -> Iterable[TypeCheck]:
         for key, item in value.items():
-            if not self.verdict(hint.key, key, path).faults:
-                yield self.verdict(hint.value, item, (*path, key))
+            if not self.check(hint.key, key, path).mismatches:
+                yield self.check(hint.value, item, (*path, key))
             else:
-                yield _no(hint.key, key, (*path, key), Fit.KEY)
+                yield _no(hint.key, key, (*path, key), MismatchKind.KEY)
 
-    def _record(self, hint: Record, value: Mapping[Any, Any], path: Path) -> Iterable[Verdict]:
-        known = {field.name: field for field in hint.fields}
-        for name, field in known.items():
+    def _record(self, hint: Record, value: Mapping[Any, Any], path: Path) -> Iterable[TypeCheck]:
+        fields = {field.name: field for field in hint.fields}
+        for name, field in fields.items():
             if name in value:
-                null = field.nullable and value[name] is None
-                yield YES if null else self.verdict(field.hint, value[name], (*path, name))
+                is_null = field.nullable and value[name] is None
+                yield YES if is_null else self.check(field.hint, value[name], (*path, name))
             elif field.required:
-                yield _no(hint, value, path, Fit.MISSING_FIELD, name)
+                yield _no(hint, value, path, MismatchKind.MISSING_FIELD, name)
         for name in value:
-            if name not in known:
-                yield UNSURE if hint.open else _no(hint, value, (*path, name), Fit.UNKNOWN_FIELD, str(name))
+            if name not in fields:
+                yield UNKNOWN if hint.open else _no(hint, value, (*path, name), MismatchKind.UNKNOWN_FIELD, str(name))
 
 
-def _no(hint: Hint, value: Any, path: Path, fit: Fit = Fit.TYPE, field: str = "") -> Verdict:
-    return Verdict(False, (TypeMismatch(path=path, hint=hint, value=value, fit=fit, field=field),))
+def _no(hint: Hint, value: Any, path: Path, kind: MismatchKind = MismatchKind.TYPE, field: str = "") -> TypeCheck:
+    return TypeCheck(False, (TypeMismatch(path=path, hint=hint, value=value, kind=kind, field=field),))
 
 
-def _all(verdicts: Iterable[Verdict]) -> Verdict:
-    """The verdict on a whole from those on its parts, with the first faults of them."""
-    faults: list[TypeMismatch] = []
-    unsure = False
-    for verdict in verdicts:
-        faults.extend(verdict.faults)
-        unsure = unsure or verdict.accepted is None
-        if len(faults) >= MAX_FAULTS:
+def _all(results: Iterable[TypeCheck]) -> TypeCheck:
+    """Combine the results for the parts of a value, with the first mismatches."""
+    mismatches: list[TypeMismatch] = []
+    has_unknown = False
+    for result in results:
+        mismatches.extend(result.mismatches)
+        has_unknown = has_unknown or result.accepted is None
+        if len(mismatches) >= MAX_MISMATCHES:
             break
-    if faults:
-        return Verdict(False, tuple(faults[:MAX_FAULTS]))
-    return UNSURE if unsure else YES
+    if mismatches:
+        return TypeCheck(False, tuple(mismatches[:MAX_MISMATCHES]))
+    return UNKNOWN if has_unknown else YES
 
 
-def _among(hint: Choice, value: Any, path: Path) -> Verdict:
-    """One of these values, of the very same type."""
-    if any(known == value and type(known) is type(value) for known in hint.values):
+def _check_choice(hint: Choice, value: Any, path: Path) -> TypeCheck:
+    """Accept an equal value of the same type."""
+    if any(choice == value and type(choice) is type(value) for choice in hint.values):
         return YES
-    return _no(hint, value, path) if hint.complete else UNSURE
+    return _no(hint, value, path) if hint.complete else UNKNOWN
 
 
-def _member(hint: Members, value: Any, path: Path) -> Verdict:
-    """The name of a member, or what equals its value; of a `Flag` also what several make together."""
+def _check_member(hint: Members, value: Any, path: Path) -> TypeCheck:
+    """Accept the name or the value of a member; for a `Flag`, also a combination of members."""
     if isinstance(value, str) and any(name == value for name, _ in hint.members):
         return YES
     if hint.bits is not None and isinstance(value, int | float):
-        return _of_bits(hint, hint.bits, value, path)
-    if any(known == value for _, known in hint.members):
+        return _check_flag(hint, hint.bits, value, path)
+    if any(member_value == value for _, member_value in hint.members):
         return YES
-    return _no(hint, value, path) if hint.complete else UNSURE
+    return _no(hint, value, path) if hint.complete else UNKNOWN
 
 
-def _of_bits(hint: Members, bits: int, value: int | float, path: Path) -> Verdict:
-    """A number for a `Flag`. What 3.0 is depends on what was asked for before, and what -1 is on the Python."""
+def _check_flag(hint: Members, bits: int, value: int | float, path: Path) -> TypeCheck:
+    """Check a number for a `Flag`.
+
+    The result is unknown for 3.0, because it depends on the values that the enumeration was called with before, and for
+    -1, because it depends on the version of Python.
+    """
     if value < 0 or (isinstance(value, float) and value.is_integer()):
-        return UNSURE
+        return UNKNOWN
     if isinstance(value, int) and not value & ~bits:
         return YES
-    return _no(hint, value, path) if hint.complete else UNSURE
+    return _no(hint, value, path) if hint.complete else UNKNOWN

@@ -1,6 +1,7 @@
-"""Type hints as values: what a hint demands of a JSON value.
+"""Type hints as values that describe the accepted JSON values.
 
-A hint is a tree of finite depth and size: classes that mention themselves end in `Unknown`.
+A hint is a finite tree: a class that refers to itself ends in `Unknown`. Created by `hint_resolution` and `classes`,
+read by `type_check` and `messages`.
 """
 
 from collections.abc import Iterator
@@ -11,31 +12,31 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown:
-    """A hint that can't be understood from the file alone: nothing is said about its values."""
+    """A hint that can't be resolved from the file alone; its values are not checked."""
 
     text: str = "…"
 
 
 @dataclass(frozen=True, slots=True)
 class Anything:
-    """`Any` and `object`."""
+    """The hints `Any` and `object`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Null:
-    """`None`."""
+    """The hint `None`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A type whose values are written as one text, number or boolean; `name` is a key of `scalars.RULES`."""
+    """A type whose values are written as a single string, number or boolean; see `scalar_checks` for the names."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Items:
-    """A collection of like values: `list`, `set`, `Sequence`, `tuple[int, ...]`."""
+    """A collection of items of one type: `list`, `set`, `Sequence`, `tuple[int, ...]`."""
 
     name: str
     item: "Hint"
@@ -43,14 +44,14 @@ class Items:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A tuple with one hint per place."""
+    """A tuple of fixed length, with one hint per item."""
 
     items: tuple["Hint", ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A mapping; its keys arrive as texts."""
+    """A mapping, whose keys are strings in JSON."""
 
     name: str
     key: "Hint"
@@ -59,7 +60,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """`Literal`; not `complete` when some of its values can't be read from the file."""
+    """A `Literal`. `complete` is False if some of its values can't be read from the file."""
 
     values: tuple[Any, ...]
     complete: bool = True
@@ -67,9 +68,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Members:
-    """An `Enum` of the file: its names and values; not `complete` when some value can't be read from the file.
+    """An `Enum` of the file: the names and values of its members.
 
-    `bits`: it is a `Flag`, and these are the bits of its members.
+    `complete` is False if some value can't be read from the file. `bits` are the bits of the members if it is a `Flag`,
+    otherwise None.
     """
 
     name: str
@@ -87,7 +89,7 @@ class AnyOf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A dataclass or `TypedDict` of the file; `open` ones have nothing against keys they don't know."""
+    """A dataclass or `TypedDict` of the file. An `open` record also accepts unknown keys."""
 
     name: str
     fields: tuple["Parameter", ...]
@@ -98,7 +100,7 @@ Hint = Unknown | Anything | Null | Scalar | Items | Row | Table | Choice | Membe
 
 
 class Kind(Enum):
-    """How a parameter is given in Python. A controller gives all of them by name."""
+    """The kind of a Python parameter. The controller passes all parameters by name."""
 
     ORDINARY = "ordinary"
     POSITIONAL_ONLY = "positional only"
@@ -107,9 +109,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """A parameter of a flow, or a field of a record; `nullable` when null is fine whatever the hint says.
+    """A parameter of a flow, or a field of a record.
 
-    `default` is how Python spells the default of a flow's parameter, for people; None if there is none, or a long one.
+    `nullable`: null is accepted whatever the hint is. `default` is the source of a flow parameter's default value, for
+    display; None if there is no default, or a long one.
     """
 
     name: str
@@ -121,7 +124,7 @@ class Parameter:
 
 
 def spell(hint: Hint) -> str:
-    """The hint as Python spells it, with aliases written out."""
+    """Return the hint as it is written in Python, with aliases expanded."""
     match hint:
         case Unknown(text=text):
             return text
@@ -153,7 +156,7 @@ def _generic(hint: Items | Row | Table) -> str:
 
 
 def branches_of(hint: Hint) -> Iterator[Hint]:
-    """The members of a union and of the unions in it; any other hint alone."""
+    """Yield the branches of a union and of the unions in it; for any other hint, the hint itself."""
     if isinstance(hint, AnyOf):
         for branch in hint.branches:
             yield from branches_of(branch)

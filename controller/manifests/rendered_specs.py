@@ -50,7 +50,7 @@ def _hint(message: str) -> str | None:
     """Return a hint if the spec was written for another program."""
     if re.search(r"No module named '(prefect|airflow|dagster)\b", message):
         return "write: from controller import DeploymentSpec, CronSchedule, IntervalSchedule, RRuleSchedule, flow, task"
-    match = re.match(r"TypeError: (\w+): .* can't be written down", message)
+    match = re.match(r"TypeError: (\w+): .* can't be written as JSON", message)
     return foreign_key_hint((), match[1], None, {}) if match else None
 
 

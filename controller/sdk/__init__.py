@@ -1,9 +1,11 @@
-"""What user code imports: flows, tasks, their logger and context, and the specs of deployments in Python.
+"""The package that user code imports: flows, tasks, their logger and context, and deployment specs in Python.
 
-`from controller import flow, task`: `controller/__init__.py` names what is public and where it is. The standard library
-only, and little of that at import; nothing of the controller. It works in plain `python my_flow.py`; in a run of a
-controller, and only there, `event_writer` tells the supervisor what becomes of each task.
+Users write `from controller import flow, task`; `controller/__init__.py` lists the public names and their modules.
+These modules import the standard library only, and little of it at import time; they import nothing else from the
+controller. Flows work in plain `python my_flow.py`. In a run of the controller, `event_writer` also reports the state
+of each task run to the supervisor.
 
-The way of a call: `task` or `flow` -> `run_context` (which run is this, below which) -> `retries` (retries, timeouts)
--> the function; `futures` and `task_pool` for what is submitted. See docs/flows.md.
+A call passes through `task` or `flow`, then `run_context` (the flow or task run and its parent), then `retries`
+(retries and timeouts), and ends in the user's function. Submitted tasks use `futures` and `task_pool` as well. See
+docs/flows.md.
 """

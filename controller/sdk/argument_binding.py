@@ -1,11 +1,14 @@
-"""Which argument of a call has which name. `flow` and `task` ask for hooks, cache keys and checks."""
+"""Helpers around the call of a function: arguments by name, coroutine functions, methods.
+
+`flow` and `task` use them; `run_name` needs the arguments by name to fill in a template.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 
 def bound(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments by name, defaults included. Raises the TypeError that the call would raise."""
+    """Return the arguments of a call by name, with defaults. Raises the TypeError that the call itself would raise."""
     import inspect
 
     signature = inspect.signature(fn).bind(*args, **kwargs)
@@ -14,7 +17,7 @@ def bound(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, An
 
 
 def is_coroutine_function(fn: Callable[..., Any]) -> bool:
-    """Whether calling it gives a coroutine; what is no plain function is asked for its `__call__`."""
+    """Return whether a call of `fn` returns a coroutine. For an object that is not a function, check its `__call__`."""
     inner = getattr(fn, "func", fn)  # functools.partial
     inner = getattr(inner, "__func__", inner)
     code = getattr(inner, "__code__", None) or getattr(vars(type(inner)).get("__call__"), "__code__", None)
@@ -22,6 +25,6 @@ def is_coroutine_function(fn: Callable[..., Any]) -> bool:
 
 
 def bound_to(fn: Callable[..., Any], instance: Any, owner: type | None) -> Callable[..., Any]:
-    """The function as it is found on an instance; itself where it is not one that is bound."""
-    binds = getattr(type(fn), "__get__", None)
-    return fn if binds is None else binds(fn, instance, owner)
+    """Return the function bound to an instance, as a method would be; `fn` itself if its type has no `__get__`."""
+    bind = getattr(type(fn), "__get__", None)
+    return fn if bind is None else bind(fn, instance, owner)

@@ -1,4 +1,4 @@
-"""What a flow or task can learn of its run: `get_run_context()`."""
+"""The context of a running flow or task, for user code: `get_run_context()`."""
 
 import os
 from typing import Any, NamedTuple
@@ -8,44 +8,55 @@ from controller.sdk.run_states import MissingContextError
 
 
 class RunContext(NamedTuple):
-    """Where this code is: its flow or task, and the controller's run around it.
+    """The running flow or task, and the controller's run that it is part of.
 
-    `name` is the label in logs and in `runs show`. What comes from the controller is None in plain Python, as is
-    `scheduled_for` (UTC, ISO 8601) of a run that was triggered by hand. `attempt` is that of the flow or task,
-    `run_attempt` that of the whole run.
+    `run_id`, `deployment`, `run_attempt`, `scheduled_for` and `revision` come from the controller; they are None in
+    plain Python.
     """
 
     kind: str
+    """`"flow"` or `"task"`."""
     name: str
+    """The label in the log and in `controller runs show`, such as `load-3`."""
     flow: Any
+    """The flow that is running, or that called the task; None for a task that was called outside of a flow."""
     task: Any
+    """The task that is running; None in a flow."""
     parameters: dict[str, Any]
+    """A flow's keyword arguments after conversion; a task's arguments if it has a `cache_key_fn`, otherwise empty."""
     tags: tuple[str, ...]
+    """The tags of the task, and those of the `with tags(…)` blocks around the call."""
     attempt: int
+    """The attempt of this flow or task, from 1."""
     run_id: str | None
+    """The ID of the run."""
     deployment: str | None
+    """The name of the deployment."""
     run_attempt: int | None
+    """The attempt of the whole run, from 1."""
     scheduled_for: str | None
+    """The due time of a scheduled run, in UTC as ISO 8601; None for a run that was triggered manually."""
     revision: str | None
+    """The commit that the run is pinned to."""
 
 
 def get_run_context() -> RunContext:
-    """The context of the flow or task that runs here. Raises MissingContextError outside of any."""
-    here = current.get()
-    if here is None:
-        raise MissingContextError("there is no flow or task running here")
-    above = here
-    while above.kind != "flow" and above.parent is not None:
-        above = above.parent
+    """Return the context of the flow or task that is running. Raises MissingContextError outside of flows and tasks."""
+    run = current.get()
+    if run is None:
+        raise MissingContextError("no flow or task is running here")
+    flow_run = run
+    while flow_run.kind != "flow" and flow_run.parent is not None:
+        flow_run = flow_run.parent
     attempt = os.environ.get("CONTROLLER_ATTEMPT")
     return RunContext(
-        kind=here.kind,
-        name=here.label,
-        flow=above.owner if above.kind == "flow" else None,
-        task=here.owner if here.kind == "task" else None,
-        parameters=here.parameters,
-        tags=here.tags,
-        attempt=here.attempt,
+        kind=run.kind,
+        name=run.label,
+        flow=flow_run.owner if flow_run.kind == "flow" else None,
+        task=run.owner if run.kind == "task" else None,
+        parameters=run.parameters,
+        tags=run.tags,
+        attempt=run.attempt,
         run_id=os.environ.get("CONTROLLER_RUN_ID"),
         deployment=os.environ.get("CONTROLLER_DEPLOYMENT"),
         run_attempt=int(attempt) if attempt else None,

@@ -1,8 +1,8 @@
-"""Deployments written in Python: `DeploymentSpec` and its schedules. Constructing a spec is declaring it.
+"""Deployments written in Python: `DeploymentSpec` and its schedules. Constructing a spec declares a deployment.
 
 `controller.python_specs` renders each `.py` file below the deployments path in a process of its own: it executes the
-file, and what the file registered here becomes the same documents as in YAML, checked by the same code. This module
-rejects only what cannot be written as JSON.
+file, and the specs that the file registered here become the same documents as in YAML, checked by the same code. This
+module itself rejects only values that cannot be written as JSON.
 """
 
 import datetime
@@ -15,14 +15,18 @@ from typing import Any
 
 _MAX_FRAMES = 50
 _MAX_BITS = 14_000
-"""Of a whole number: some 4,200 digits. Python does not write out many more."""
+"""The largest whole number, about 4,200 digits: Python refuses to convert much larger ones to text."""
 
 registered: "list[DeploymentSpec]" = []
-"""All specs of this process, in the order in which they were made."""
+"""All specs of this process, in the order in which they were constructed."""
 
 
 class IntervalSchedule:
-    """Every `interval` (a timedelta, seconds, or a text like `15m`), counted from `anchor_date`."""
+    """A schedule that fires at a fixed interval, counted from `anchor_date`.
+
+    `interval` is a timedelta, a number of seconds, or a string such as `15m`. Other keys of an interval schedule in
+    YAML can be passed as keyword arguments.
+    """
 
     def __init__(
         self,
@@ -35,14 +39,22 @@ class IntervalSchedule:
 
 
 class CronSchedule:
-    """At the clock times of a crontab line."""
+    """A schedule that fires at the times of a cron expression, such as `0 6 * * mon-fri`.
+
+    Times are in `timezone`. `day_or=False` requires both day fields of the expression to match, instead of either.
+    Other keys of a cron schedule in YAML can be passed as keyword arguments.
+    """
 
     def __init__(self, cron: str, timezone: str | None = None, day_or: bool | None = None, **more: Any) -> None:
         self.document = _without_none(cron=cron, timezone=timezone, day_or=day_or, **more)
 
 
 class RRuleSchedule:
-    """At the times of an RFC 5545 rule: a text, or what `str()` makes one of."""
+    """A schedule that fires at the times of an RFC 5545 recurrence rule.
+
+    `rrule` is a string, or an object that `str()` turns into one, such as a `dateutil.rrule`. Other keys of a
+    recurrence rule in YAML can be passed as keyword arguments.
+    """
 
     def __init__(self, rrule: Any, timezone: str | None = None, **more: Any) -> None:
         self.document = _without_none(rrule=str(rrule), timezone=timezone, **more)
@@ -52,10 +64,12 @@ Schedule = IntervalSchedule | CronSchedule | RRuleSchedule
 
 
 class DeploymentSpec:
-    """One deployment: what runs (`flow`, or `flow_location` and `flow_name`), with which parameters, and when.
+    """One deployment: the flow to run, its parameters and its schedule.
 
-    `flow` is a flow or function of a file of the repository, or the text `flows/etl.py:main`; `flow_location` is
-    relative to the file that says it. Every other key of the YAML format can be given too.
+    The flow is given by `flow`, or by `flow_location` and `flow_name`. `flow` is a flow or function that is defined in
+    a file of the repository, or a string such as `flows/etl.py:main`; `flow_location` is relative to the file with the
+    spec. Every other key of the YAML format (docs/format.md) can be passed as a keyword argument: `DeploymentSpec(…,
+    timeout="2h", overlap="skip")`. Raises TypeError if `flow` cannot be located.
     """
 
     def __init__(
@@ -81,32 +95,36 @@ class DeploymentSpec:
         if tags is not None:
             self.document["tags"] = tags
         if flow is not None:
-            self.document.update(_said_by(flow, self.document))
+            self.document.update(_flow_keys(flow, self.document))
         registered.append(self)
 
     def plain(self) -> dict[str, Any]:
-        """The document as JSON has it. Raises TypeError for what JSON has not; it knows the line of the call."""
+        """Return the document as JSON values.
+
+        Raises TypeError for a value that JSON cannot represent; the error's attribute `places` has the files and lines
+        of the call.
+        """
         try:
             return {key: plain(value, key) for key, value in self.document.items()}
         except RecursionError:
-            error = TypeError("what it is given contains itself, or is nested too deeply to be written down")
-        except TypeError as wrong:
-            error = wrong
+            error = TypeError("a value contains itself, or is nested too deeply to be written as JSON")
+        except TypeError as raised:
+            error = raised
         vars(error)["places"] = self.places
         raise error
 
 
 def _places(frame: types.FrameType | None) -> list[tuple[str, int]]:
-    """The file and line of the call, and of the calls around it: a file may make its specs in a function."""
-    found: list[tuple[str, int]] = []
-    while frame is not None and len(found) < _MAX_FRAMES:
-        found.append((frame.f_code.co_filename, frame.f_lineno))
+    """Return the file and line of the call and of its callers, innermost first: a file may use a helper function."""
+    places: list[tuple[str, int]] = []
+    while frame is not None and len(places) < _MAX_FRAMES:
+        places.append((frame.f_code.co_filename, frame.f_lineno))
         frame = frame.f_back
-    return found
+    return places
 
 
-def _said_by(flow: Any, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Where a flow is: its file and its function. What the spec itself says goes first."""
+def _flow_keys(flow: Any, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys that locate a flow: its file and function. Keys that the spec sets itself take precedence."""
     if isinstance(flow, str):
         return {"flow": flow}
     function = getattr(flow, "fn", flow)
@@ -114,17 +132,20 @@ def _said_by(flow: Any, document: Mapping[str, Any]) -> dict[str, Any]:
     if code is None:
         raise TypeError(f"flow: expected a flow or a function, not {flow!r}")
     if function.__name__ == "<lambda>" and "flow_name" not in document:
-        raise TypeError("flow: a lambda has no name to be found by: define it with def at the top of a file")
-    found = {"flow_location": code.co_filename, "flow_name": function.__name__}
-    return {**found, **{key: document[key] for key in found if key in document}}
+        raise TypeError("flow: a lambda has no name, so it cannot be found again: define it with def at module level")
+    keys = {"flow_location": code.co_filename, "flow_name": function.__name__}
+    return {**keys, **{key: document[key] for key in keys if key in document}}
 
 
 def plain(value: Any, where: str) -> Any:
-    """A value as JSON has it; dates, durations, paths, enumerations and tuples as YAML would write them."""
+    """Return a value as JSON; dates, durations, paths, enumerations and tuples become the values that YAML has.
+
+    `where` is the path of the value, for errors. Raises TypeError for a value that JSON cannot represent.
+    """
     if isinstance(value, str):
         return _text(value, where)
     if type(value) is int and value.bit_length() > _MAX_BITS:
-        raise TypeError(f"{where}: a number of so many digits can't be written down")
+        raise TypeError(f"{where}: the number can't be written as JSON: it has too many digits")
     if value is None or isinstance(value, bool) or type(value) in (int, float):
         return value
     if isinstance(value, IntervalSchedule | CronSchedule | RRuleSchedule):
@@ -139,12 +160,12 @@ def plain(value: Any, where: str) -> Any:
 
 
 def _text(value: str, where: str) -> str:
-    """The text, unless it is none that can be stored: half of a surrogate pair."""
+    """Return the text. Raises TypeError if it contains a lone surrogate, which UTF-8 cannot encode."""
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise TypeError(f"{where}: {value!r:.60} can't be written down: it holds half a character") from None
+            raise TypeError(f"{where}: {value!r:.60} can't be written as JSON: it contains a lone surrogate") from None
     return value
 
 
@@ -159,9 +180,9 @@ def _scalar(value: Any, where: str) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     raise TypeError(
-        f"{where}: {type(value).__name__} {value!r} can't be written down; use text, numbers, lists, mappings"
+        f"{where}: {type(value).__name__} {value!r} can't be written as JSON: use strings, numbers, lists or mappings"
     )
 
 
-def _without_none(**said: Any) -> dict[str, Any]:
-    return {key: value for key, value in said.items() if value is not None}
+def _without_none(**keys: Any) -> dict[str, Any]:
+    return {key: value for key, value in keys.items() if value is not None}

@@ -1,4 +1,7 @@
-"""`@flow`: the function that a deployment runs. It may call tasks and other flows, which are recorded below it."""
+"""`@flow`: the decorator for the function that a deployment runs.
+
+A flow may call tasks and other flows; in a run of the controller, they are recorded as its children.
+"""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +11,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 from controller.sdk import event_writer
 from controller.sdk.argument_binding import bound_to, is_coroutine_function
 from controller.sdk.flow_options import ConcurrencyLimit, check, check_function
-from controller.sdk.futures import futures_in, resolved
+from controller.sdk.futures import futures_in, resolve
 from controller.sdk.retries import Delay, Hook, Policy, call_hooks, perform, perform_async
 from controller.sdk.run_context import LiveRun
 from controller.sdk.run_states import failure
@@ -19,7 +22,7 @@ R = TypeVar("R")
 
 
 class Flow(Generic[P, R]):
-    """A flow. `fn` is the function itself."""
+    """A flow, as made by `@flow`. `fn` is the undecorated function, for tests."""
 
     def __init__(self, fn: Callable[P, R], **options: Any) -> None:
         check_function("flow", fn)
@@ -50,79 +53,85 @@ class Flow(Generic[P, R]):
         return f"<Flow {self.name}>"
 
     def __get__(self, instance: Any, owner: type | None = None) -> "Flow[..., R]":
-        """A flow that is defined in a class is bound like a method."""
+        """Bind a flow that is defined in a class to the instance, as Python does with a method."""
         return self if instance is None else Flow(bound_to(self.fn, instance, owner), **self._options)
 
     def with_options(self, **changes: Any) -> "Flow[P, R]":
-        """The same flow with other options of `@flow`."""
+        """Return a copy of this flow with some options of `@flow` changed. Raises TypeError or ValueError, like it."""
         check("flow", changes)
         return Flow(self.fn, **{**self._options, **changes})
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run it here and now: what it returns, or raises. Parameters are checked against its type hints first."""
+        """Run the flow in this process. Return what the function returns, or raise what it raises.
+
+        First, the parameters are checked against the type hints and converted; ParameterError lists the mismatches.
+        The flow ends when all the tasks that it has submitted have ended. Raises TimedOutError after `timeout_seconds`,
+        and TasksFailedError if a submitted task failed and neither its result nor its state was read.
+        """
         run = LiveRun(self, self.name, kind="flow", log_prints=self.log_prints)
         if self.is_async:
             return self._awaited(run, args, kwargs)  # type: ignore[return-value]
-        with self._telling(run):
-            given, named = self._given(run, args, kwargs)
-            return perform(self, run, self._policy, lambda: self._body(run, given, named))  # type: ignore[no-any-return]
+        with self._reporting(run):
+            args, kwargs = self._prepare(run, args, kwargs)
+            return perform(self, run, self._policy, lambda: self._body(run, args, kwargs))  # type: ignore[no-any-return]
 
     async def _awaited(self, run: LiveRun, args: Any, kwargs: Any) -> Any:
         for need in futures_in([args, kwargs]):
-            await need.ended()
-        with self._telling(run):
-            given, named = self._given(run, args, kwargs)
-            return await perform_async(self, run, self._policy, lambda: self._body_async(run, given, named))
+            await need.wait_async()
+        with self._reporting(run):
+            args, kwargs = self._prepare(run, args, kwargs)
+            return await perform_async(self, run, self._policy, lambda: self._body_async(run, args, kwargs))
 
-    def _given(self, run: LiveRun, args: Any, kwargs: Any) -> tuple[Any, Any]:
-        """The arguments as the function gets them."""
+    def _prepare(self, run: LiveRun, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """Return the arguments for the function: futures resolved, values converted. Also reports the run's name."""
         try:
-            args, kwargs = resolved(args), resolved(kwargs)
+            args, kwargs = resolve(args), resolve(kwargs)
             if self.validate_parameters:
                 from controller.sdk.argument_coercion import coerce_call
 
                 args, kwargs = coerce_call(self.fn, args, kwargs)
         except Exception as error:
-            run.move(failure(error))
+            run.set_state(failure(error))
             raise
         run.parameters = kwargs
         if self.flow_run_name is not None and run.parent is None:
-            from controller.sdk.run_name import tell_name
+            from controller.sdk.run_name import report_name
 
-            tell_name(run, self.flow_run_name, self.fn, args, kwargs)
+            report_name(run, self.flow_run_name, self.fn, args, kwargs)
         return args, kwargs
 
     def _body(self, run: LiveRun, args: Any, kwargs: Any) -> Any:
-        """One attempt: the function, and all that it has submitted."""
-        run.scope = scope = TaskPool(self.concurrency)
+        """Run one attempt: call the function, then wait for the tasks that it has submitted."""
+        run.pool = pool = TaskPool(self.concurrency)
         try:
             value = self.fn(*args, **kwargs)
         except BaseException:
-            scope.cancel()
+            pool.cancel()
             if not event_writer.is_stopped():
-                scope.finish()
+                pool.finish()
             raise
-        scope.finish()
-        value = resolved_value(value, scope)
-        scope.check()
+        pool.finish()
+        value = resolve_returned(value, pool)
+        pool.check()
         return value
 
     async def _body_async(self, run: LiveRun, args: Any, kwargs: Any) -> Any:
-        run.scope = scope = TaskPool(self.concurrency)
+        run.pool = pool = TaskPool(self.concurrency)
         try:
             value = await self.fn(*args, **kwargs)  # type: ignore[misc]
         except BaseException:
-            scope.cancel()
+            pool.cancel()
             if not event_writer.is_stopped():
-                await scope.finish_on_loop()
+                await pool.finish_async()
             raise
-        await scope.finish_on_loop()
-        value = resolved_value(value, scope)
-        scope.check()
+        await pool.finish_async()
+        value = resolve_returned(value, pool)
+        pool.check()
         return value
 
     @contextmanager
-    def _telling(self, run: LiveRun) -> Iterator[None]:
+    def _reporting(self, run: LiveRun) -> Iterator[None]:
+        """Log a failure and call the hooks when the flow run ends."""
         try:
             yield
         except BaseException:
@@ -135,13 +144,13 @@ class Flow(Generic[P, R]):
         call_hooks(self._hooks["on_completion"], self, run)
 
 
-def resolved_value(value: Any, scope: TaskPool) -> Any:
-    """What a flow returns, with results in place of futures. Raises what the first that failed has raised."""
-    if not scope.futures:
+def resolve_returned(value: Any, pool: TaskPool) -> Any:
+    """Replace the futures in a flow's return value with their results. Raises the error of the first failed task."""
+    if not pool.futures:
         return value
     for future in futures_in(value):
         future.result()
-    return resolved(value)
+    return resolve(value)
 
 
 @overload
@@ -163,6 +172,21 @@ def flow(
     on_failure: Sequence[Hook] = (),
 ) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
 def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Make a function a flow. `concurrency`: how many submitted tasks run at once."""
+    """Decorate a function as a flow: `@flow`, or `@flow(retries=2, timeout_seconds=60)`.
+
+    - `name`: the flow's name; by default the function's name with `-` for `_`.
+    - `version`, `description`: free text; the default description is the docstring.
+    - `flow_run_name`: a template for the name of each run, such as `"load-{region}"`.
+    - `retries`, `retry_delay_seconds`: how many times to retry in the same process, and the delay before each retry:
+      one number, a list with one number per retry, or a function of the number of retries that returns such a list.
+    - `timeout_seconds`: raise TimedOutError in an attempt that takes longer.
+    - `validate_parameters`: whether to check and convert the arguments according to the type hints.
+    - `concurrency`: how many submitted tasks may run at the same time, a number or a ConcurrencyLimit; by default 32
+      threads, and no limit for async tasks of an async flow.
+    - `log_prints`: whether `print` writes to the run's logger; None means the same as in the calling flow.
+    - `on_completion`, `on_failure`: functions `hook(flow, run, state)` to call when the flow has succeeded, or failed.
+
+    Raises TypeError or ValueError for an invalid option. See docs/flows.md.
+    """
     check("flow", options)
     return (lambda fn: Flow(fn, **options)) if fn is None else Flow(fn, **options)

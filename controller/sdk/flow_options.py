@@ -1,7 +1,8 @@
-"""Which options `@flow` and `@task` have, and what each may be. Both ask at decoration, before anything runs.
+"""The options of `@flow` and `@task`, and the values that each option accepts.
 
-`controller.flow_analysis` asks too, about what is written in a file. A wrong type raises TypeError, a wrong value
-ValueError; both name the option, what it takes and what came.
+Called by `flow` and `task` when a function is decorated, before anything runs, and by `controller.flow_analysis` for
+the options that are written in a file. A wrong type raises TypeError and an invalid value raises ValueError; both name
+the option, the values that it accepts and the value that it got.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,48 +13,58 @@ _Test = Callable[[Any], bool]
 
 
 class _Rule(NamedTuple):
-    """What an option takes, in words; whether something is of its type; whether it is one of its values."""
+    """The values that an option accepts: a description for messages, a test of the type and a test of the value."""
 
-    words: str
-    is_type: _Test
-    is_value: _Test = lambda _: True
+    description: str
+    has_type: _Test
+    is_valid: _Test = lambda _: True
 
 
 class ConcurrencyLimit:
-    """How many submitted tasks of one flow run at once: `@flow(concurrency=ConcurrencyLimit(8))`, or only `8`."""
+    """The number of submitted tasks of one flow that may run at the same time.
+
+    `@flow(concurrency=ConcurrencyLimit(8))` is the same as `@flow(concurrency=8)`. Raises TypeError if `limit` is not a
+    whole number, and ValueError if it is less than 1.
+    """
 
     def __init__(self, limit: int) -> None:
-        _hold("a concurrency limit", _Rule("a whole number from 1 on", _is_whole, _is_above_0), limit)
+        _check_option("a concurrency limit", _Rule("a whole number, 1 or more", _is_whole, _is_above_0), limit)
         self.limit = limit
 
 
 def check(kind: str, options: Mapping[str, Any]) -> None:
-    """Raises TypeError or ValueError for the first option that a `kind`, "flow" or "task", does not take like this."""
+    """Check the options of a decorator; `kind` is "flow" or "task".
+
+    Raises TypeError for the first option that does not exist or has the wrong type, and ValueError for the first one
+    with an invalid value. None always means that the option is not set.
+    """
     rules = _RULES[kind]
     unknown = sorted(options.keys() - rules.keys())
     if unknown:
         raise TypeError(f"a {kind} has no option {unknown[0]!r}")
     for name, value in options.items():
         if value is not None:
-            _hold(name, rules[name], value)
+            _check_option(name, rules[name], value)
 
 
 def check_function(kind: str, fn: Any) -> None:
-    """Raises TypeError for what is decorated, and is no function."""
+    """Raise TypeError unless the decorated object `fn` can be called like a function."""
     if isinstance(fn, classmethod):
         raise TypeError(f"write @classmethod above @{kind}, not below it")
     if not callable(fn):
-        raise TypeError(f"@{kind} is for a function, not for {_shown(fn)}: write @{kind} or @{kind}(name=…) above one")
+        raise TypeError(
+            f"@{kind} must decorate a function, not {_describe(fn)}: write @{kind} or @{kind}(name=…) above a function"
+        )
 
 
-def _hold(name: str, rule: _Rule, value: Any) -> None:
-    if not rule.is_type(value):
-        raise TypeError(f"{name} is {rule.words}, not {_shown(value)}")
-    if not rule.is_value(value):
-        raise ValueError(f"{name} is {rule.words}, not {_shown(value)}")
+def _check_option(name: str, rule: _Rule, value: Any) -> None:
+    if not rule.has_type(value):
+        raise TypeError(f"{name} must be {rule.description}, not {_describe(value)}")
+    if not rule.is_valid(value):
+        raise ValueError(f"{name} must be {rule.description}, not {_describe(value)}")
 
 
-def _shown(value: Any) -> str:
+def _describe(value: Any) -> str:
     if callable(value):
         text = f"the function {getattr(value, '__name__', type(value).__name__)}"
     elif isinstance(value, bool | int | float | str | list | tuple | dict):
@@ -71,7 +82,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_from_0(value: Any) -> bool:
+def _is_0_or_more(value: Any) -> bool:
     return bool(0 <= value < float("inf"))
 
 
@@ -79,7 +90,7 @@ def _is_above_0(value: Any) -> bool:
     return bool(0 < value < float("inf"))
 
 
-def _is_text(value: Any) -> bool:
+def _is_string(value: Any) -> bool:
     return isinstance(value, str)
 
 
@@ -94,30 +105,30 @@ def _is_delay(value: Any) -> bool:
 def _are_delays(value: Any) -> bool:
     if callable(value):
         return True
-    return len(value) > 0 and all(map(_is_from_0, value)) if _is_list(value) else _is_from_0(value)
+    return len(value) > 0 and all(map(_is_0_or_more, value)) if _is_list(value) else _is_0_or_more(value)
 
 
 def _are_functions(value: Any) -> bool:
     return _is_list(value) and all(map(callable, value))
 
 
-def _are_texts(value: Any) -> bool:
+def _are_strings(value: Any) -> bool:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         return False
-    return isinstance(value, Iterator) or all(map(_is_text, value))  # an iterator can be gone through only once
+    return isinstance(value, Iterator) or all(map(_is_string, value))  # an iterator would be used up by this check
 
 
-_TEXT = _Rule("a text", _is_text)
+_STRING = _Rule("a string", _is_string)
 _FLAG = _Rule("True or False", lambda value: isinstance(value, bool))
-_SECONDS = _Rule("a number of seconds above 0", _is_number, _is_above_0)
-_HOOKS = _Rule("a list of functions, like [notify]", _are_functions)
+_SECONDS = _Rule("a number of seconds greater than 0", _is_number, _is_above_0)
+_HOOKS = _Rule("a list of functions, such as [notify]", _are_functions)
 _FUNCTION = _Rule("a function", callable)
 _COMMON = {
-    "name": _TEXT,
-    "description": _TEXT,
-    "retries": _Rule("a whole number from 0 on", _is_whole, _is_from_0),
+    "name": _STRING,
+    "description": _STRING,
+    "retries": _Rule("a whole number, 0 or more", _is_whole, _is_0_or_more),
     "retry_delay_seconds": _Rule(
-        "a number of seconds from 0 on, a list of one for each retry, or a function that makes such a list",
+        "a number of seconds (0 or more), a list with one number per retry, or a function that returns such a list",
         _is_delay,
         _are_delays,
     ),
@@ -128,20 +139,20 @@ _COMMON = {
 _RULES: dict[str, dict[str, _Rule]] = {
     "flow": {
         **_COMMON,
-        "version": _TEXT,
+        "version": _STRING,
         "validate_parameters": _FLAG,
         "concurrency": _Rule(
-            "a whole number from 1 on or a ConcurrencyLimit",
+            "a whole number (1 or more) or a ConcurrencyLimit",
             lambda value: _is_whole(value) or isinstance(value, ConcurrencyLimit),
             lambda value: isinstance(value, ConcurrencyLimit) or _is_above_0(value),
         ),
-        "flow_run_name": _Rule('a text with parameters in braces, like "load-{region}"', _is_text),
+        "flow_run_name": _Rule('a template string, such as "load-{region}"', _is_string),
         "on_completion": _HOOKS,
     },
     "task": {
         **_COMMON,
-        "tags": _Rule('a list of texts, like ["daily"]', _are_texts),
-        "retry_jitter_factor": _Rule("a number from 0 on", _is_number, _is_from_0),
+        "tags": _Rule('a list of strings, such as ["daily"]', _are_strings),
+        "retry_jitter_factor": _Rule("a number, 0 or more", _is_number, _is_0_or_more),
         "retry_condition_fn": _FUNCTION,
         "cache_key_fn": _FUNCTION,
         "cache_expiration": _Rule("a timedelta", lambda value: hasattr(value, "total_seconds")),

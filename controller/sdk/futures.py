@@ -1,7 +1,7 @@
-"""What `task.submit` gives back: a value that is not there yet. Made by `task`, waited for by users and by `task_pool`.
+"""Futures: the results of submitted tasks. `task` creates them; users and `task_pool` wait for them.
 
-A thread of the pool that waits for a task which no thread has begun does it itself, so that tasks which submit tasks
-can't use up all threads and wait for each other.
+If a thread of the pool waits for a task that no thread has started, it runs that task itself. Otherwise, tasks that
+submit tasks could occupy all threads and wait for each other forever.
 """
 
 import sys
@@ -14,17 +14,21 @@ from controller.sdk.run_states import CANCELLED, State, UpstreamFailedError, fai
 
 R = TypeVar("R")
 _HEADROOM = 200
+"""Stack frames to keep free for one more task and for the report of its end."""
 
 
 class Future(Generic[R]):
-    """The result of a task that was submitted."""
+    """The result of a submitted task, as returned by `task.submit` and in the list that `task.map` returns.
+
+    In an async flow, `await` it. A future that is an argument of another task is replaced by its result.
+    """
 
     def __init__(self, run: LiveRun, needs: "Iterable[Future[Any]]") -> None:
         self.run = run
         self.needs = list(needs)
-        run.needs = ids_of(self.needs)
+        run.needs = run_ids(self.needs)
         self.error: BaseException | None = None
-        self.is_seen = False
+        self.is_observed = False
         self._value: Any = None
         self._work: Callable[[], None] | None = None
         self._loop: Any = None
@@ -38,48 +42,52 @@ class Future(Generic[R]):
 
     @property
     def state(self) -> State:
-        """How it stands. Whoever asks for a failure's state is taken to know of it."""
+        """The state of the task run. Reading the state of a failed task marks the failure as handled."""
         if self.done():
-            self._see()
+            self._mark_observed()
         return self.run.state
 
     @property
-    def has_failed_unseen(self) -> bool:
-        """Whether it did not succeed, and neither its result nor its state was asked for since."""
-        return self.done() and not self.is_seen and not self.run.state.is_completed()
+    def has_unobserved_failure(self) -> bool:
+        """Whether the task ended without success, and neither its result nor its state was read since."""
+        return self.done() and not self.is_observed and not self.run.state.is_completed()
 
     def done(self) -> bool:
-        """Whether it has ended."""
+        """Return whether the task has ended."""
         return self._done.is_set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for its end; False after `timeout` seconds without it."""
+        """Wait until the task ends; return False if it has not ended after `timeout` seconds.
+
+        Raises RuntimeError if the task runs on the event loop of this thread, which a blocking wait would stop.
+        """
         if not self._done.is_set():
-            here = current.get()
-            if here is not None and here.kind == "task" and timeout is None:
-                self.help()
-            stuck = self._on_loop_of_here()
-            if stuck is not None:
+            run = current.get()
+            if run is not None and run.kind == "task" and timeout is None:
+                self.run_here()
+            blocked = self._find_on_this_loop()
+            if blocked is not None:
                 raise RuntimeError(
-                    f"{stuck.run.label} runs on this very loop: await {'it' if stuck is self else self.run.label}"
+                    f"{blocked.run.label} runs on this event loop: await {'it' if blocked is self else self.run.label}"
                 )
         return self._done.wait(timeout)
 
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
-        """Its value, once that is there. Raises what the task raised, TimeoutError after `timeout` seconds.
+        """Wait until the task ends and return its value.
 
-        With `raise_on_failure=False` the exception itself is returned.
+        Raises the task's error, or TimeoutError after `timeout` seconds. With `raise_on_failure=False`, the task's
+        error is returned instead.
         """
         if not self.wait(timeout):
-            raise TimeoutError(f"{self.run.label} has not ended within {timeout} s")
+            raise TimeoutError(f"{self.run.label} did not end within {timeout} s")
         return self._outcome(raise_on_failure)
 
     def __await__(self) -> Generator[Any, Any, R]:
-        yield from self.ended().__await__()
+        yield from self.wait_async().__await__()
         return self._outcome(True)
 
-    async def ended(self) -> None:
-        """Wait for its end on the running loop."""
+    async def wait_async(self) -> None:
+        """Wait until the task ends, on the running event loop."""
         import asyncio
 
         loop = asyncio.get_running_loop()
@@ -92,11 +100,11 @@ class Future(Generic[R]):
         def call() -> None:
             loop.call_soon_threadsafe(wake)
 
-        self.when_done(call)
+        self.add_done_callback(call)
         await waiter
 
-    def when_done(self, callback: Callable[[], None]) -> None:
-        """Call this at its end, from whatever thread that is in; at once if it has ended."""
+    def add_done_callback(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the task ends, in the thread in which it ends; at once if it has ended already."""
         with self._lock:
             if not self._done.is_set():
                 self._callbacks.append(callback)
@@ -104,49 +112,55 @@ class Future(Generic[R]):
         callback()
 
     def cancel(self) -> bool:
-        """Keep it from being begun; False if it has been."""
+        """Cancel the task. Return False if a thread has already started it.
+
+        An async task that runs on the flow's event loop is cancelled even if it has started.
+        """
         if self._task is not None:
             return bool(self._task.cancel())
         if self._claim() is None:
             return False
-        self.run.move(CANCELLED)
-        self.is_seen = True
-        self.settle(error=RuntimeError(f"{self.run.label} was cancelled"))
+        self.run.set_state(CANCELLED)
+        self.is_observed = True
+        self.finish(error=RuntimeError(f"{self.run.label} was cancelled"))
         return True
 
-    def offer(self, work: Callable[[], None]) -> None:
-        """What is to be done for it, by whoever comes first: a thread, or somebody who waits for it."""
+    def set_work(self, work: Callable[[], None]) -> None:
+        """Set the function that runs the task. It is called once: by a thread of the pool, or by one that waits."""
         self._work = work
 
-    def follow(self, loop: Any, steps: Coroutine[Any, Any, None]) -> None:
-        """These steps are done for it on this loop, which must not wait for it."""
+    def run_on_loop(self, loop: Any, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run the task as a coroutine on this event loop, whose thread must then not block on the future."""
 
-        def ended(_: Any) -> None:
+        def handle_end(_: Any) -> None:
             if not self.done():  # it was cancelled before its first step
-                self.run.move(CANCELLED)
-                self.settle(error=RuntimeError(f"{self.run.label} was cancelled"))
+                self.run.set_state(CANCELLED)
+                self.finish(error=RuntimeError(f"{self.run.label} was cancelled"))
 
         self._loop = loop
-        self._task = loop.create_task(steps)
-        self._task.add_done_callback(ended)
+        self._task = loop.create_task(coroutine)
+        self._task.add_done_callback(handle_end)
 
-    def go(self) -> None:
-        """Do the work, unless somebody does or has."""
+    def run_work(self) -> None:
+        """Run the task, unless another thread has started it."""
         work = self._claim()
         if work is not None:
             work()
 
-    def help(self) -> None:
-        """Do the work here if nobody has begun with it, and that of all that it needs."""
-        for need in self.needs:
-            need.help()
-        if all(need.done() for need in self.needs):
-            if self._work is not None and _is_deep():
-                raise RecursionError(f"{self.run.label} is waited for by too many tasks that wait for each other")
-            self.go()
+    def run_here(self) -> None:
+        """Run the task and those that it depends on in this thread, as far as no other thread has started them.
 
-    def settle(self, value: Any = None, error: BaseException | None = None) -> None:
-        """It has ended like this."""
+        Raises RecursionError if the stack of this thread is nearly used up.
+        """
+        for need in self.needs:
+            need.run_here()
+        if all(need.done() for need in self.needs):
+            if self._work is not None and _is_stack_nearly_full():
+                raise RecursionError(f"{self.run.label}: too many nested tasks are waiting for each other")
+            self.run_work()
+
+    def finish(self, value: Any = None, error: BaseException | None = None) -> None:
+        """Set the result or the error, and call the callbacks."""
         with self._lock:
             self._value, self.error = value, error
             self._done.set()
@@ -154,25 +168,28 @@ class Future(Generic[R]):
         for callback in callbacks:
             callback()
 
-    def refuse(self) -> None:
-        """It needs what did not succeed, and is not run."""
+    def skip(self) -> None:
+        """End without running the task, because a task that it depends on did not succeed."""
         if self._claim() is not None:
-            error = UpstreamFailedError(f"not run: {blocker(self.needs)}")
-            self.run.move(failure(error))
-            self.settle(error=error)
+            error = UpstreamFailedError(f"not run: {describe_failed_upstream(self.needs)}")
+            self.run.set_state(failure(error))
+            self.finish(error=error)
 
-    def _on_loop_of_here(self) -> "Future[Any] | None":
-        """What has to be done before it ends by the loop that runs in this thread, and so can't be waited for here."""
-        left: list[Future[Any]] = [self]
-        seen = set()
-        while left:
-            one = left.pop()
-            if one.done() or id(one) in seen:
+    def _find_on_this_loop(self) -> "Future[Any] | None":
+        """Return the future, this one or one that it depends on, that runs on the event loop of this thread.
+
+        A blocking wait here would be a deadlock: it keeps that loop from running the task.
+        """
+        pending: list[Future[Any]] = [self]
+        visited = set()
+        while pending:
+            future = pending.pop()
+            if future.done() or id(future) in visited:
                 continue
-            seen.add(id(one))
-            if one._loop is not None and one._loop is _running_loop():
-                return one
-            left += one.needs
+            visited.add(id(future))
+            if future._loop is not None and future._loop is _running_loop():
+                return future
+            pending += future.needs
         return None
 
     def _claim(self) -> Callable[[], None] | None:
@@ -180,15 +197,15 @@ class Future(Generic[R]):
             work, self._work = self._work, None
         return work
 
-    def _see(self) -> None:
-        """Somebody knows how it ended, and so why: what it needed is known of too."""
-        if not self.is_seen:
-            self.is_seen = True
+    def _mark_observed(self) -> None:
+        """Note that user code has read the outcome; for a skipped task, that covers the failures that caused it."""
+        if not self.is_observed:
+            self.is_observed = True
             for need in self.needs if isinstance(self.error, UpstreamFailedError) else ():
-                need._see()
+                need._mark_observed()
 
     def _outcome(self, raise_on_failure: bool) -> R:
-        self._see()
+        self._mark_observed()
         if self.error is not None:
             if raise_on_failure:
                 raise self.error
@@ -198,78 +215,81 @@ class Future(Generic[R]):
 
 
 class Futures(list[Future[R]]):
-    """What `task.map` gives back."""
+    """The list of futures that `task.map` returns, in the order of the items."""
 
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> list[R]:
-        """All results."""
+        """Return the results of all tasks, in order; `timeout` in seconds applies to each. See `Future.result`."""
         return [future.result(timeout, raise_on_failure) for future in self]
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for all; False if one took longer than `timeout` seconds."""
+        """Wait for all tasks, up to `timeout` seconds for each; return whether all of them have ended."""
         done = [future.wait(timeout) for future in self]
         return all(done)
 
 
-def blocker(needs: Iterable[Future[Any]]) -> str:
-    """The first of these that did not succeed, in words."""
-    one = next(need for need in needs if not need.run.state.is_completed())
-    return f"{one.run.label}, which it needs, {'was ' if one.run.state.name == 'skipped' else ''}{one.run.state.name}"
+_OUTCOMES = {"skipped": "was skipped", "cancelled": "was cancelled", "timed_out": "timed out"}
+
+
+def describe_failed_upstream(needs: Iterable[Future[Any]]) -> str:
+    """Return the label and state of the first of these tasks that did not succeed, for messages."""
+    run = next(need.run for need in needs if not need.run.state.is_completed())
+    return f"upstream task {run.label} {_OUTCOMES.get(run.state.name, run.state.name)}"
 
 
 _COLLECTIONS = (list, tuple, set, dict, Futures)
 
 
 def futures_in(value: Any) -> Iterator[Future[Any]]:
-    """The futures in a value, and in the lists, tuples, sets and mappings in it, which may contain themselves."""
-    left = [value]
-    seen: set[int] | None = None
-    while left:
-        one = left.pop()
-        if isinstance(one, Future):
-            yield one
-        elif type(one) in _COLLECTIONS and one:
-            seen = set() if seen is None else seen
-            if id(one) not in seen:
-                seen.add(id(one))
-                items = list(one.values() if type(one) is dict else one)
-                left.extend(reversed(items))
+    """Yield the futures in a value and in nested lists, tuples, sets and mappings, which may contain themselves."""
+    pending = [value]
+    visited: set[int] | None = None
+    while pending:
+        item = pending.pop()
+        if isinstance(item, Future):
+            yield item
+        elif type(item) in _COLLECTIONS and item:
+            visited = set() if visited is None else visited
+            if id(item) not in visited:
+                visited.add(id(item))
+                items = list(item.values() if type(item) is dict else item)
+                pending.extend(reversed(items))
 
 
-def ids_of(needs: "Iterable[Future[Any]]") -> tuple[int, ...]:
-    """The runs behind these, each once."""
+def run_ids(needs: "Iterable[Future[Any]]") -> tuple[int, ...]:
+    """Return the ids of the task runs behind these futures, without duplicates."""
     return tuple(dict.fromkeys(need.run.id for need in needs))
 
 
-def resolved(value: Any) -> Any:
-    """The same value with results in place of futures. Waits. Raises UpstreamFailedError.
+def resolve(value: Any) -> Any:
+    """Return the value with its futures replaced by their results, after waiting for them.
 
-    What holds no future is the very same object: a task may be given something to change. Raises ValueError for futures
-    in a collection that contains itself.
+    A value without futures is returned as the same object, so that a task can modify its arguments. Raises
+    UpstreamFailedError if a task did not succeed, and ValueError for futures in a collection that contains itself.
     """
     if next(futures_in(value), None) is None:
         return value
-    return _resolved(value, ())
+    return _resolve(value, ())
 
 
-def _resolved(value: Any, above: tuple[int, ...]) -> Any:
-    """`above` are the collections that it is in."""
+def _resolve(value: Any, parents: tuple[int, ...]) -> Any:
+    """Resolve one item; `parents` are the ids of the collections around it."""
     if isinstance(value, Future):
         if not value.wait() or not value.run.state.is_completed():
-            raise UpstreamFailedError(f"not run: {blocker([value])}")
+            raise UpstreamFailedError(f"not run: {describe_failed_upstream([value])}")
         return value.result()
     if type(value) not in _COLLECTIONS:
         return value
-    if id(value) in above:
-        raise ValueError("a collection that contains itself can't have futures in it")
-    above = (*above, id(value))
+    if id(value) in parents:
+        raise ValueError("a collection that contains itself can't contain futures")
+    parents = (*parents, id(value))
     if type(value) is dict:
-        return {key: _resolved(item, above) for key, item in value.items()}
+        return {key: _resolve(item, parents) for key, item in value.items()}
     kind: Any = list if type(value) is Futures else type(value)
-    return kind([_resolved(item, above) for item in value])
+    return kind([_resolve(item, parents) for item in value])
 
 
-def _is_deep() -> bool:
-    """Whether the stack of this thread may be too short for one more task, and for telling how it ended."""
+def _is_stack_nearly_full() -> bool:
+    """Return whether this thread's stack may be too short to run one more task and to report its end."""
     try:
         sys._getframe(sys.getrecursionlimit() - _HEADROOM)
     except ValueError:

@@ -1,4 +1,8 @@
-"""How a hint, a value and a place in a value are called in messages. `argument_coercion` asks."""
+"""Text for type hints, values and paths in error messages.
+
+Called by `argument_coercion`, `value_conversion`, `value_errors`, `pydantic_types` and `artifacts`. The messages are
+worded like those of `controller.flow_analysis`.
+"""
 
 import types
 import typing
@@ -10,7 +14,7 @@ _MAX_HINT = 80
 
 
 def spell(hint: Any) -> str:
-    """The hint as Python spells it."""
+    """Return a type hint as it is written in Python, at most 80 characters long."""
     text = _spelled(hint)
     return text if len(text) <= _MAX_HINT else text[:_MAX_HINT] + "…"
 
@@ -34,8 +38,8 @@ def _spelled(hint: Any) -> str:
     return f"{name}[{', '.join(_spelled(arg) for arg in args)}]" if args else name
 
 
-def shown(value: Any) -> str:
-    """What came, as the one who wrote it would call it."""
+def describe(value: Any) -> str:
+    """Describe a value as in YAML or JSON, such as `the string "x"`."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -50,13 +54,13 @@ def shown(value: Any) -> str:
 
 
 def label(path: tuple[str | int, ...]) -> str:
-    """`("nums", 2)` as `nums[2]`."""
+    """Return a path as text: `("nums", 2)` becomes `nums[2]`."""
     first, *steps = path
     inside = "".join(f"[{step}]" if isinstance(step, int) else f".{shorten(str(step))}" for step in steps)
     return f"{first}{inside}"
 
 
 def shorten(text: str) -> str:
-    """On one line, printable, and not long."""
+    """Return the text on one line, printable, and at most 40 characters long."""
     clean = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[: _MAX_TEXT + 1])
     return clean if len(clean) <= _MAX_TEXT else clean[:_MAX_TEXT] + "…"

@@ -1,8 +1,8 @@
-"""Prefect's own flows without its server: calls of its flows and tasks become calls of their functions.
+"""Runs Prefect's flows without its server: calls of its flows and tasks become plain calls of their functions.
 
-The flow's process calls `free` once it has found a flow that was made with Prefect's `@flow`, with the `prefect` that
-the flow itself has imported. What Prefect would do around a call (records, retries, caches, states) is not done: what
-is wanted of that is said in the deployment.
+The flow's process calls `free` when the flow was made with Prefect's `@flow`; it patches the `prefect` that the flow
+itself has imported. Everything that Prefect does around a call (records, retries, caches, states) is left out; retries
+and timeouts are set in the deployment instead.
 """
 
 import sys
@@ -10,43 +10,43 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 
-class Done:
-    """What `task.submit` gives back: it has been called already."""
+class FinishedCall:
+    """The future that `task.submit` returns. The task has already been called when the future is constructed."""
 
     def __init__(self, call: Callable[[], Any]) -> None:
         self._error: Exception | None = None
         self._value: Any = None
         try:
             self._value = call()
-        except Exception as error:  # noqa: BLE001 - it is raised where the result is asked for
+        except Exception as error:  # noqa: BLE001 - `result` raises it
             self._error = error
 
     def result(self, timeout: float | None = None, raise_on_failure: bool = True, **_: Any) -> Any:  # noqa: ARG002
-        """The value, or what was raised."""
+        """Return the value, or raise the error of the call; with `raise_on_failure=False`, return the error."""
         if self._error is None:
             return self._value
         if raise_on_failure:
             raise self._error
         return self._error
 
-    def wait(self, timeout: float | None = None, **_: Any) -> "Done":  # noqa: ARG002
-        """Nothing is left to wait for."""
+    def wait(self, timeout: float | None = None, **_: Any) -> "FinishedCall":  # noqa: ARG002
+        """Return at once: the call has ended."""
         return self
 
 
-class Doings(list[Done]):
-    """What `task.map` gives back."""
+class FinishedCalls(list[FinishedCall]):
+    """The list of futures that `task.map` returns."""
 
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> list[Any]:
-        """All values."""
-        return [one.result(timeout, raise_on_failure) for one in self]
+        """Return the values of all calls, in order; see `FinishedCall.result`."""
+        return [call.result(timeout, raise_on_failure) for call in self]
 
     def wait(self, timeout: float | None = None) -> None:
-        """Nothing is left to wait for."""
+        """Return at once: all calls have ended."""
 
 
 def free() -> None:
-    """Do so from now on, in this process."""
+    """Patch Prefect's flows, tasks and loggers in this process, so that they work without a server."""
     flows, tasks = sys.modules.get("prefect.flows"), sys.modules.get("prefect.tasks")
     if flows is not None:
         flows.Flow.__call__ = _call
@@ -58,10 +58,10 @@ def free() -> None:
 
 
 def returned(value: Any) -> Any:
-    """What a flow returns, with values in place of what it has submitted."""
-    if isinstance(value, Done):
+    """Return a value with the futures in it, also in lists and tuples, replaced by their results."""
+    if isinstance(value, FinishedCall):
         return value.result()
-    if type(value) in (list, tuple, Doings):
+    if type(value) in (list, tuple, FinishedCalls):
         return [returned(item) for item in value]
     return value
 
@@ -72,25 +72,25 @@ def _call(self: Any, *args: Any, **kwargs: Any) -> Any:
     return self.fn(*[returned(value) for value in args], **{name: returned(value) for name, value in kwargs.items()})
 
 
-def _submit(self: Any, *args: Any, **kwargs: Any) -> Done:
-    return Done(lambda: _finished(_call(self, *args, **kwargs)))
+def _submit(self: Any, *args: Any, **kwargs: Any) -> FinishedCall:
+    return FinishedCall(lambda: _run_coroutine(_call(self, *args, **kwargs)))
 
 
-def _map(self: Any, *args: Any, **kwargs: Any) -> Doings:
+def _map(self: Any, *args: Any, **kwargs: Any) -> FinishedCalls:
     for name in ("wait_for", "return_state", "deferred"):
         kwargs.pop(name, None)
     positional = [_items(value) for value in args]
     named = {name: _items(value) for name, value in kwargs.items()}
     lengths = [len(items) for items in (*positional, *named.values()) if isinstance(items, list)]
-    found = Doings()
+    calls = FinishedCalls()
     for index in range(min(lengths, default=0)):
         own = [_at(items, index) for items in positional]
-        found.append(_submit(self, *own, **{name: _at(items, index) for name, items in named.items()}))
-    return found
+        calls.append(_submit(self, *own, **{name: _at(items, index) for name, items in named.items()}))
+    return calls
 
 
 def _items(value: Any) -> Any:
-    """A list of what is gone through; in a tuple what is the same for all, as `unmapped` says."""
+    """Return a list of the items to map over, or a tuple of one value that is the same in all calls (`unmapped`)."""
     if type(value).__name__ == "unmapped":
         return (value.value,)
     value = returned(value)
@@ -103,8 +103,8 @@ def _at(items: Any, index: int) -> Any:
     return items[0] if isinstance(items, tuple) else items[index]
 
 
-def _finished(value: Any) -> Any:
-    """The value of a coroutine, in a loop of its own: the flow's may be running, and has to wait."""
+def _run_coroutine(value: Any) -> Any:
+    """Run a coroutine to its end in a thread with its own event loop, as the flow's loop may be running and blocked."""
     if not hasattr(value, "cr_code"):
         return value
     import asyncio
@@ -115,15 +115,18 @@ def _finished(value: Any) -> Any:
 
 
 def _free_loggers() -> None:
-    """`get_run_logger` gives the logger `null` where Prefect's own are disabled; that one writes to the run's log."""
+    """Make `get_run_logger` return a logger that writes to the run's log.
+
+    Prefect returns the logger `null` if its own loggers are disabled, so disable those and give `null` a handler.
+    """
     import logging
 
     class Null(logging.Logger):
-        """Can't be disabled, which Prefect does each time."""
+        """A logger that can't be disabled: Prefect disables it on each call of `get_run_logger`."""
 
         @property
         def disabled(self) -> bool:
-            """Never."""
+            """Always False."""
             return False
 
         @disabled.setter

@@ -1,4 +1,7 @@
-"""Hints that only Pydantic understands, by the Pydantic that the flow itself has loaded. `value_conversion` asks."""
+"""Conversion for type hints that only Pydantic supports, with the Pydantic that the flow itself has imported.
+
+Called by `value_conversion`. Nothing here imports Pydantic.
+"""
 
 import sys
 import typing
@@ -9,19 +12,20 @@ from controller.sdk.messages import spell
 from controller.sdk.value_errors import Path, RefusedError
 
 
-def is_of_pydantic(hint: Any) -> bool:
-    """A model, or an annotation that only Pydantic understands, where it is installed."""
+def is_pydantic_hint(hint: Any) -> bool:
+    """Return whether the hint is a Pydantic model, or is annotated for Pydantic. False if Pydantic is not imported."""
     if "pydantic" not in sys.modules:
         return False
     if typing.get_origin(hint) is typing.Annotated:
         return any(
-            type(said).__module__.partition(".")[0] in ("pydantic", "annotated_types") for said in hint.__metadata__
+            type(annotation).__module__.partition(".")[0] in ("pydantic", "annotated_types")
+            for annotation in hint.__metadata__
         )
     return hasattr(hint, "__pydantic_validator__") or hasattr(hint, "parse_obj")
 
 
-def pydantic_of(hint: Any) -> Callable[[Any], Any] | None:
-    """What validates for this hint; None where the installed version can't."""
+def pydantic_validator(hint: Any) -> Callable[[Any], Any] | None:
+    """Return the function that validates values for this hint; None if this version of Pydantic has none."""
     adapter = getattr(sys.modules["pydantic"], "TypeAdapter", None)
     if adapter is not None:
         validate: Callable[[Any], Any] = adapter(hint).validate_python
@@ -30,9 +34,9 @@ def pydantic_of(hint: Any) -> Callable[[Any], Any] | None:
     return parse
 
 
-def through_pydantic(hint: Any, value: Any, path: Path) -> Any:
-    """The value as Pydantic makes it. Raises RefusedError with the first thing that it says."""
-    validate = pydantic_of(hint)
+def convert_with_pydantic(hint: Any, value: Any, path: Path) -> Any:
+    """Return the value as Pydantic converts it. Raises RefusedError with the first error that Pydantic reports."""
+    validate = pydantic_validator(hint)
     if validate is None:
         return value
     try:

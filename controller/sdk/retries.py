@@ -1,7 +1,7 @@
-"""One flow or task run from its first attempt to its end: retries, delays, timeouts. `flow` and `task` call it.
+"""One flow or task run from its first attempt to its end: retries, delays and timeouts. Called by `flow` and `task`.
 
-What is retried is an `Exception`; whoever is told to end (KeyboardInterrupt, a cancelled coroutine) ends. SystemExit
-ends the flow that nobody else has called, as it ends a script. Of any other and of a task it is a failure.
+Only an `Exception` is retried: KeyboardInterrupt and the cancellation of a coroutine end the run at once. SystemExit
+ends the outermost flow as it ends a script; in a subflow or a task it is a failure.
 """
 
 import time
@@ -17,10 +17,11 @@ Hook = Callable[[Any, LiveRun, State], Any]
 
 
 class Policy(NamedTuple):
-    """How often, after which delays in seconds, and for which errors a run is tried again.
+    """When to retry a flow or task run, and the timeout of each attempt in seconds.
 
-    `delay` is one number, one for each retry (the last for all that follow), or a function that makes those of the
-    number of retries. `jitter` 0.5 makes a delay up to half as long again. `condition(task, run, state)` may refuse.
+    `delay` is in seconds: one number, a list with one number per retry (the last one applies to all further retries),
+    or a function of the number of retries that returns such a list. `jitter` lengthens each delay by a random fraction:
+    0.5 adds up to 50 %. If `condition(task, run, state)` returns False, the run is not retried.
     """
 
     retries: int = 0
@@ -30,7 +31,7 @@ class Policy(NamedTuple):
     timeout: float | None = None
 
     def delay_after(self, owner: Any, run: LiveRun, error: BaseException) -> float | None:
-        """Seconds until the next attempt; None if there is none."""
+        """Return the seconds until the next attempt, or None if the run is not retried."""
         if not isinstance(error, Exception) or run.attempt > self.retries:
             return None
         if self.condition is not None and not self.condition(owner, run, failure(error)):
@@ -46,22 +47,25 @@ class Policy(NamedTuple):
 
 
 def perform(owner: Any, run: LiveRun, policy: Policy, call: Callable[[], Any]) -> Any:
-    """Call until it goes well or is given up; what it returns, or raises."""
+    """Call the function until it succeeds or the policy allows no more retries.
+
+    Return its value, or raise the error of the last attempt: TimedOutError if it exceeded the timeout.
+    """
     while True:
         token = current.set(run)
-        run.begin()
+        run.start_attempt()
         try:
             with Deadline(policy.timeout, run.label):
                 value = call()
         except BaseException as raised:
-            error = _meant(run, raised)
-            delay = _after(owner, run, policy, error)
+            error = _translate_exit(run, raised)
+            delay = _record_failure(owner, run, policy, error)
             if delay is None:
                 if error is raised:
                     raise
                 raise error from raised
         else:
-            run.move(SUCCEEDED)
+            run.set_state(SUCCEEDED)
             return value
         finally:
             current.reset(token)
@@ -69,62 +73,63 @@ def perform(owner: Any, run: LiveRun, policy: Policy, call: Callable[[], Any]) -
 
 
 async def perform_async(owner: Any, run: LiveRun, policy: Policy, call: Callable[[], Awaitable[Any]]) -> Any:
-    """The same for a coroutine."""
+    """Do the same as `perform` for a coroutine function."""
     import asyncio
 
     while True:
         token = current.set(run)
-        run.begin()
+        run.start_attempt()
         is_late = False
         try:
             async with asyncio.timeout(policy.timeout) as limit:
                 value = await call()
                 end = limit.when()
                 is_late = end is not None and asyncio.get_running_loop().time() >= end
-            if is_late:  # it never let the loop end it
+            if is_late:  # it never yielded to the event loop, so `timeout` could not cancel it
                 raise TimeoutError
         except BaseException as error:
-            error = _meant(run, error)
+            error = _translate_exit(run, error)
             if isinstance(error, TimeoutError) and (is_late or limit.expired()):
                 error = TimedOutError(f"{run.label} ran longer than its timeout of {policy.timeout:g} s")
-            delay = _after(owner, run, policy, error)
+            delay = _record_failure(owner, run, policy, error)
             if delay is None:
                 raise error
         else:
-            run.move(SUCCEEDED)
+            run.set_state(SUCCEEDED)
             return value
         finally:
             current.reset(token)
         await asyncio.sleep(delay)
 
 
-def _meant(run: LiveRun, error: BaseException) -> BaseException:
-    """The error itself, or what SystemExit is where the process is not there for this run alone."""
+def _translate_exit(run: LiveRun, error: BaseException) -> BaseException:
+    """Return ExitedError for a SystemExit in a task or a subflow, which must not end the process; else the error."""
     if isinstance(error, SystemExit) and (run.kind == "task" or run.parent is not None):
-        return ExitedError(f"{run.label} called sys.exit({error.code!r}); it ends by returning or raising")
+        return ExitedError(f"{run.label} called sys.exit({error.code!r}); return or raise an error instead")
     return error
 
 
-def _after(owner: Any, run: LiveRun, policy: Policy, error: BaseException) -> float | None:
+def _record_failure(owner: Any, run: LiveRun, policy: Policy, error: BaseException) -> float | None:
+    """Set the state after a failed attempt. Return the seconds until the next attempt, or None if there is none."""
     delay = policy.delay_after(owner, run, error)
     if delay is None:
-        run.move(_end(error))
+        run.set_state(_final_state(error))
     else:
         from controller.sdk.run_logger import log_retry
 
-        run.move(State("retrying", summary(error)))
+        run.set_state(State("retrying", summary(error)))
         log_retry(run, policy.retries, delay, summary(error))
     return delay
 
 
-def _end(error: BaseException) -> State:
+def _final_state(error: BaseException) -> State:
     if isinstance(error, SystemExit):
         return SUCCEEDED if error.code in (None, 0) else State("failed", f"exit code {error.code}")
     return failure(error) if isinstance(error, Exception) else CANCELLED._replace(message=summary(error))
 
 
 def call_hooks(hooks: Sequence[Hook], owner: Any, run: LiveRun) -> None:
-    """Call these with what became of a run. What they raise is logged, and changes nothing."""
+    """Call the hooks with the run and its final state. Their errors are logged and do not change the outcome."""
     for hook in hooks:
         try:
             hook(owner, run, run.state)

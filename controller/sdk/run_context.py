@@ -1,7 +1,7 @@
-"""Which flow or task runs here and now, below which, and what is told of it. `flow` and `task` make these.
+"""The flow and task runs of this process, as a tree, and the events about them. `flow` and `task` create the runs.
 
-The tree of one process: a run knows its parent and the flow that it belongs to. It is found through a context
-variable, so that threads, coroutines and nested calls each have their own.
+A run knows its parent and the task pool of the flow that it belongs to. The current run is in a context variable, so
+that threads, coroutines and nested calls each have their own.
 """
 
 import itertools
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from controller.sdk.task_pool import TaskPool
 
 MAX_NEEDS = 100
-"""Of more it is not told: a report is short."""
+"""The number of upstream tasks that an event lists; it has to fit into one line."""
 
 _ids = itertools.count(1)
 _numbers: "dict[str, itertools.count[int]]" = {}
@@ -26,14 +26,15 @@ tags_here: ContextVar[tuple[str, ...]] = ContextVar("tags_here", default=())
 
 
 class LiveRun:
-    """One run of a flow or task in this process. `label` is its name with a number, as in logs and in `runs show`.
+    """One run of a flow or task in this process; hooks get it as `run`.
 
-    `needs` are the ids of the runs whose futures it was given.
+    `label` is the name with a number, such as `load-3`, as in the log and in `controller runs show`. `needs` are the
+    ids of the task runs that it depends on.
     """
 
     __slots__ = (
         *(
-            "_is_known",
+            "_is_reported",
             "attempt",
             "cached",
             "id",
@@ -45,8 +46,9 @@ class LiveRun:
             "owner",
             "parameters",
             "parent",
+            "pool",
         ),
-        *("scope", "state", "tags"),
+        *("state", "tags"),
     )
 
     def __init__(
@@ -59,36 +61,36 @@ class LiveRun:
         self.needs: tuple[int, ...] = ()
         self.name = name
         self.parent: LiveRun | None = current.get()
-        self.scope: TaskPool | None = None if self.parent is None else self.parent.scope
+        self.pool: TaskPool | None = None if self.parent is None else self.parent.pool
         self.tags = tuple(dict.fromkeys((*tags_here.get(), *tags)))
         self.state = PENDING
         self.attempt = 0
         self.cached = False
-        self._is_known = False
+        self._is_reported = False
         if log_prints is None:
             log_prints = self.parent is not None and self.parent.log_prints
         elif log_prints:
-            from controller.sdk.run_logger import take_prints
+            from controller.sdk.run_logger import redirect_prints
 
-            take_prints()
+            redirect_prints()
         self.log_prints: bool = log_prints
         self.label = f"{visible(name)}-{next(_numbers.setdefault(name, itertools.count(1)))}"
 
-    def begin(self) -> None:
-        """An attempt begins."""
+    def start_attempt(self) -> None:
+        """Count an attempt and set the state to running."""
         self.attempt += 1
-        self.move(RUNNING)
+        self.set_state(RUNNING)
 
-    def move(self, state: State) -> None:
-        """It is in this state now."""
+    def set_state(self, state: State) -> None:
+        """Set the state, and report it to the controller if there is one."""
         self.state = state
-        if event_writer.is_on():
+        if event_writer.is_enabled():
             self._report(state)
 
     def _report(self, state: State) -> None:
         event: dict[str, Any] = {"id": self.id, "state": state.name, "attempt": self.attempt, "at": time.time()}
-        if not self._is_known:
-            self._is_known = True
+        if not self._is_reported:
+            self._is_reported = True
             event["parent"] = None if self.parent is None else self.parent.id
             event.update(kind=self.kind, name=self.name, label=self.label)
             if self.tags:
@@ -99,11 +101,14 @@ class LiveRun:
             event["reason"] = state.message
         if self.cached:
             event["cached"] = True
-        event_writer.send(event)
+        event_writer.write_task_event(event)
 
 
 class tags:
-    """Every flow and task that is called within has these tags too."""
+    """A context manager that adds tags to all flows and tasks that are called in its block.
+
+    `with tags("nightly", "eu"):` returns the set of all tags that apply in the block. Blocks can be nested.
+    """
 
     def __init__(self, *names: str) -> None:
         self._names = names

@@ -1,7 +1,7 @@
-"""The logger of flows and tasks: Python's own `logging`, with the run's label in every line.
+"""The logger of flows and tasks: Python's `logging`, with the label of the flow or task run in every line.
 
-Where nobody has configured `logging`, lines go to standard error in a form that people read; else as was configured.
-It is loaded when the first line is written: `logging` is as large as all the rest.
+If the flow does not configure `logging`, the lines go to standard error in a readable format. This module is imported
+when the first line is written, because importing `logging` costs as much as the rest of the package.
 """
 
 import builtins
@@ -18,7 +18,7 @@ _FORMAT = "%(asctime)s.%(msecs)03d | %(levelname)-7s | %(run)s | %(message)s"
 
 
 class _Fallback(logging.StreamHandler[Any]):
-    """Writes only where nobody else does."""
+    """A handler for standard error that is silent as soon as the root logger has handlers of its own."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if not logging.root.handlers:
@@ -26,10 +26,10 @@ class _Fallback(logging.StreamHandler[Any]):
 
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
-    """Adds the label of the run, and keeps what the caller adds."""
+    """A logger that adds the run's label to each record, as the attribute `run`, and keeps the caller's `extra`."""
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        """As `logging` asks for it."""
+        """Merge the label into `extra`; see `logging.LoggerAdapter.process`."""
         kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
         return msg, kwargs
 
@@ -44,55 +44,62 @@ _python_print = builtins.print
 
 
 def get_run_logger() -> RunLogger:
-    """The logger of the flow or task that runs here. Raises MissingContextError outside of any."""
-    here = current.get()
-    if here is None:
-        raise MissingContextError("there is no flow or task running here that the lines could belong to")
-    return logger_of(here)
+    """Return the logger of the flow or task that is running. Raises MissingContextError outside of flows and tasks.
+
+    Its lines carry the label of the flow or task run, such as `load-3`. They go to the handlers that the flow has
+    configured, or to standard error.
+    """
+    run = current.get()
+    if run is None:
+        raise MissingContextError("no flow or task is running here, so there is no run logger")
+    return logger_of(run)
 
 
 def logger_of(run: LiveRun) -> RunLogger:
-    """The logger of this run."""
+    """Return the logger of a flow or task run."""
     return RunLogger(_logger, {"run": run.label})
 
 
-def log_retry(run: LiveRun, retries: int, delay: float, why: str) -> None:
-    """Say that it is tried again."""
-    logger_of(run).warning("%s; retry %d of %d in %g s", why, run.attempt, retries, round(delay, 3))
+def log_retry(run: LiveRun, retries: int, delay: float, reason: str) -> None:
+    """Log that an attempt failed and that the next one starts in `delay` seconds."""
+    logger_of(run).warning("%s; retry %d of %d in %g s", reason, run.attempt, retries, round(delay, 3))
 
 
 def log_failure(run: LiveRun) -> None:
-    """Say how a run that did not succeed ended, unless it was stopped: the log says that once for all of them."""
+    """Log the state of a run that did not succeed.
+
+    Nothing is logged for a run that was cancelled because the whole run is being stopped: one line covers all of them.
+    """
     if event_writer.is_stopped() and run.state.name == CANCELLED.name:
         return
     logger_of(run).error("%s%s", run.state.name, f": {run.state.message}" if run.state.message else "")
 
 
 def log_hook(run: LiveRun, hook: Callable[..., Any], error: BaseException) -> None:
-    """Say that a hook failed."""
+    """Log that a hook raised an error."""
     logger_of(run).error("the hook %s failed: %s", getattr(hook, "__name__", hook), summary(error))
 
 
-def log_artifact(what: str, words: str, *, is_lost: bool = False) -> None:
-    """Say that something is shown, or why it is not."""
-    here = current.get()
-    logger = RunLogger(_logger, {"run": "-"}) if here is None else logger_of(here)
+def log_artifact(label: str, text: str, *, is_lost: bool = False) -> None:
+    """Log an artifact with its text; or if it was dropped, the reason."""
+    run = current.get()
+    logger = RunLogger(_logger, {"run": "-"}) if run is None else logger_of(run)
     if is_lost:
-        logger.warning("the %s is not kept: %s", what, words)
+        logger.warning("the %s was dropped: %s", label, text)
     else:
-        logger.info("%s: %s", what, words)
+        logger.info("%s: %s", label, text)
 
 
-def take_prints() -> None:
-    """From now on, what a run with `log_prints` prints goes to its logger."""
+def redirect_prints() -> None:
+    """Replace `print`: in runs with `log_prints`, it writes to the run's logger from now on."""
     builtins.print = _print
 
 
 def _print(
     *values: object, sep: str | None = " ", end: str | None = "\n", file: Any = None, flush: bool = False
 ) -> None:
-    here = current.get()
-    if here is None or not here.log_prints or file not in (None, sys.stdout):
+    run = current.get()
+    if run is None or not run.log_prints or file not in (None, sys.stdout):
         _python_print(*values, sep=sep, end=end, file=file, flush=flush)
         return
-    logger_of(here).info("%s", (" " if sep is None else sep).join(map(str, values)))
+    logger_of(run).info("%s", (" " if sep is None else sep).join(map(str, values)))

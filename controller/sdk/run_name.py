@@ -1,4 +1,4 @@
-"""What one run of a flow is called: `flow_run_name`, with its parameters in it. `flow` asks."""
+"""The name of a flow's run: the template `flow_run_name`, filled in with the run's parameters. Called by `flow`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,22 +12,22 @@ from controller.sdk.run_states import summary
 MAX_NAME = 120
 
 
-def tell_name(
+def report_name(
     run: LiveRun, template: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> None:
-    """Report the name of this run. A template that gives none fails nothing, and is said in the log."""
+    """Send the name of this run to the controller. A template that can't be filled in is only logged as a warning."""
     try:
         name = _clean(template.format(**bound(fn, args, kwargs)))
-    except Exception as error:  # noqa: BLE001 - the template is the user's, and so is what its values do
-        logger_of(run).warning("flow_run_name %r gives no name: %s", template, summary(error))
+    except Exception as error:  # noqa: BLE001 - the user's `__format__` may raise anything
+        logger_of(run).warning("flow_run_name %r can't be filled in: %s", template, summary(error))
         return
     if not name:
-        logger_of(run).warning("flow_run_name %r gives an empty name", template)
+        logger_of(run).warning("flow_run_name %r results in an empty name", template)
         return
-    event_writer.write({"run": {"name": name}})
+    event_writer.write_event({"run": {"name": name}})
 
 
 def _clean(text: str) -> str:
-    """On one line, printable, and not long."""
-    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[: MAX_NAME + 1])
-    return (shown if len(shown) <= MAX_NAME else f"{shown[: MAX_NAME - 1]}…").strip()
+    """Return the text on one line, printable and at most `MAX_NAME` characters long."""
+    clean = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[: MAX_NAME + 1])
+    return (clean if len(clean) <= MAX_NAME else f"{clean[: MAX_NAME - 1]}…").strip()

@@ -1,25 +1,31 @@
-"""How a flow or task run stands, in the words of docs/runs.md. Everything in this package uses it."""
+"""The states of flow and task runs, named as in docs/runs.md, and the errors that end a run.
+
+Used by the whole package.
+"""
 
 from typing import NamedTuple
 
 
 class State(NamedTuple):
-    """One of the names below, and why where that is worth a word."""
+    """The state of a flow or task run, with a reason in `message` for a retry or a failure.
+
+    `name` is `pending`, `running`, `retrying`, `succeeded`, `failed`, `timed_out`, `skipped` or `cancelled`.
+    """
 
     name: str
     message: str | None = None
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing follows."""
+        """Whether the run has ended."""
         return self.name not in ("pending", "running", "retrying")
 
     def is_completed(self) -> bool:
-        """Whether it went well."""
+        """Return whether the run has succeeded."""
         return self.name == "succeeded"
 
     def is_failed(self) -> bool:
-        """Whether it ended, and not well."""
+        """Return whether the run has ended without success."""
         return self.is_final and not self.is_completed()
 
 
@@ -30,7 +36,7 @@ CANCELLED = State("cancelled")
 
 
 def failure(error: BaseException) -> State:
-    """The state of what has raised this."""
+    """Return the final state of a run that raised this error."""
     if isinstance(error, UpstreamFailedError):
         return State("skipped", str(error))
     if isinstance(error, TimedOutError):
@@ -39,17 +45,17 @@ def failure(error: BaseException) -> State:
 
 
 def summary(error: BaseException) -> str:
-    """The error in one line."""
+    """Return the class of the error and the first line of its message, at most 1,000 characters long."""
     try:
         lines = str(error).splitlines()
-    except Exception:  # noqa: BLE001 - the error is the user's, and so is what it says
+    except Exception:  # noqa: BLE001 - the user's `__str__` may raise anything
         lines = []
     name = visible(type(error).__name__)
     return f"{name}: {visible(lines[0])}"[:1000] if lines and lines[0] else name
 
 
 def visible(text: str) -> str:
-    r"""The text with what doesn't print as itself spelled out: `\n`, `\x1b`."""
+    r"""Return the text with unprintable characters escaped, such as `\n` and `\x1b`."""
     return text if text.isprintable() else "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
@@ -58,16 +64,16 @@ class TimedOutError(TimeoutError):
 
 
 class UpstreamFailedError(RuntimeError):
-    """A task was not run because one that it needs did not succeed."""
+    """A task was not run because a task that it depends on did not succeed."""
 
 
 class TasksFailedError(RuntimeError):
-    """A flow returned, but tasks that it had submitted failed and it never looked."""
+    """A flow returned, but tasks that it had submitted failed, and it never read their results or states."""
 
 
 class ExitedError(RuntimeError):
-    """A task or a subflow called `sys.exit`: it has no value, and the process is not its own to end."""
+    """A task or a subflow called `sys.exit`. It must not end the process, which runs the whole flow."""
 
 
 class MissingContextError(RuntimeError):
-    """Something was asked for that is there only while a flow or task runs."""
+    """A function that works only inside a running flow or task was called outside."""

@@ -1,8 +1,8 @@
-"""What an `int`, a `date`, a `Path` … is made of: the coercion table of docs/format.md, as conversions.
+"""Conversions to `int`, `date`, `Path` and other scalar types: the coercion table of docs/format.md.
 
-`value_conversion` looks rules up by the dotted name of the type; the types themselves are loaded only by those who use
-them. A rule gets a value that is not of its type yet, and raises one of `REFUSALS` for what it refuses.
-`controller.flow_analysis` asks the same rules about what is written in a manifest.
+`value_conversion` looks up a rule by the dotted name of the type, so that modules such as `datetime` are imported only
+by flows that use them. A rule gets a value that does not have the type yet, and raises one of `REFUSALS` if it cannot
+be converted. `controller.flow_analysis` applies the same rules to the values of a manifest.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 REFUSALS = (ValueError, ArithmeticError, TypeError, AttributeError, OSError)
-"""What a rule raises for a value that it refuses."""
+"""The exceptions that a rule may raise for a value that it does not accept."""
 
 _MAX_DIGITS = 4300
 _WHOLE = r"([+-]?[0-9]+(?:_[0-9]+)*)(?:\.0*)?"
@@ -24,7 +24,7 @@ _ISO_DURATION = (
 _ISO_SECONDS = (365 * 86400, 30 * 86400, 7 * 86400, 86400, 3600, 60, 1)
 _CLOCK_DURATION = r"([+-])?(?:([0-9]+) ?(?:d|days?)?,? )?([0-9]+):([0-9]{2})(?::([0-9]{2}(?:\.[0-9]+)?))?"
 _MILLISECONDS_FROM = 2e10
-"""Unix times beyond are taken for milliseconds, as Pydantic does."""
+"""Unix times beyond this number are taken as milliseconds, as Pydantic does."""
 
 
 def _number(value: Any) -> Any:
@@ -41,17 +41,17 @@ def _text(value: Any) -> str:
 
 def _int(value: Any, _: Any) -> int:
     if isinstance(value, str):
-        found = re.fullmatch(_WHOLE, value.strip())
-        if found is None or len(value) > _MAX_DIGITS:
+        match = re.fullmatch(_WHOLE, value.strip())
+        if match is None or len(value) > _MAX_DIGITS:
             raise ValueError
-        return int(found[1])
+        return int(match[1])
     if isinstance(value, int):
         return int(value)  # true is 1
     if isinstance(value, float):
         if not value.is_integer():
             raise ValueError
         return int(value)
-    return int(value.__index__())  # what counts as a whole number in Python: NumPy's
+    return int(value.__index__())  # other integer types, such as NumPy's
 
 
 def _float(value: Any, _: Any) -> Any:
@@ -89,10 +89,10 @@ def _date(value: Any, hint: Any) -> Any:
     try:
         return hint.fromisoformat(_text(value).strip())
     except ValueError:
-        found = _module("datetime").datetime.fromisoformat(value.strip().upper())
-        if found.time() != _module("datetime").time():
+        moment = _module("datetime").datetime.fromisoformat(value.strip().upper())
+        if moment.time() != _module("datetime").time():
             raise
-        return found.date()
+        return moment.date()
 
 
 def _datetime(value: Any, hint: Any) -> Any:
@@ -111,18 +111,18 @@ def _time(value: Any, hint: Any) -> Any:
 def _timedelta(value: Any, hint: Any) -> Any:
     if not isinstance(value, str):
         return hint(seconds=_number(value))
-    if found := re.fullmatch(_ISO_DURATION, value, re.IGNORECASE):
-        parts = zip(found.groups()[1:], _ISO_SECONDS, strict=True)
+    if match := re.fullmatch(_ISO_DURATION, value, re.IGNORECASE):
+        parts = zip(match.groups()[1:], _ISO_SECONDS, strict=True)
         seconds = sum(float(part) * unit for part, unit in parts if part is not None)
-    elif found := re.fullmatch(_CLOCK_DURATION, value):
-        _, days, hours, minutes, rest = found.groups()
+    elif match := re.fullmatch(_CLOCK_DURATION, value):
+        _, days, hours, minutes, rest = match.groups()
         seconds = int(days or 0) * 86400 + int(hours) * 3600 + int(minutes) * 60 + float(rest or 0)
     else:
         raise ValueError
-    return hint(seconds=-seconds if found[1] == "-" else seconds)
+    return hint(seconds=-seconds if match[1] == "-" else seconds)
 
 
-def _made_of_text(value: Any, hint: Any) -> Any:
+def _from_text(value: Any, hint: Any) -> Any:
     return hint(_text(value))
 
 
@@ -131,7 +131,7 @@ def _decimal(value: Any, hint: Any) -> Any:
 
 
 def _module(name: str) -> Any:
-    """Whoever has a type of it in a hint has loaded it."""
+    """Return an imported module: code that has one of its types in a hint must have imported it."""
     return sys.modules[name]
 
 
@@ -145,7 +145,7 @@ RULES: dict[str, Callable[[Any, Any], Any]] = {
     "datetime.datetime": _datetime,
     "datetime.time": _time,
     "datetime.timedelta": _timedelta,
-    **dict.fromkeys((f"pathlib.{name}" for name in ("Path", "PurePath", "PosixPath", "PurePosixPath")), _made_of_text),
-    "uuid.UUID": _made_of_text,
+    **dict.fromkeys((f"pathlib.{name}" for name in ("Path", "PurePath", "PosixPath", "PurePosixPath")), _from_text),
+    "uuid.UUID": _from_text,
     "decimal.Decimal": _decimal,
 }

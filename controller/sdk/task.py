@@ -1,4 +1,4 @@
-"""`@task`: one step of a flow, with its own retries, timeout, cache and record."""
+"""`@task`: the decorator for one step of a flow, with its own retries, timeout, cache and record."""
 
 import functools
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 from controller.sdk import event_writer, task_cache
 from controller.sdk.argument_binding import bound, bound_to, is_coroutine_function
 from controller.sdk.flow_options import check, check_function
-from controller.sdk.futures import Future, Futures, futures_in, ids_of, resolved
+from controller.sdk.futures import Future, Futures, futures_in, resolve, run_ids
 from controller.sdk.retries import Delay, Hook, Policy, call_hooks, perform, perform_async
 from controller.sdk.run_context import LiveRun
 from controller.sdk.run_states import CANCELLED, SUCCEEDED, MissingContextError, State, failure
@@ -22,14 +22,18 @@ T = TypeVar("T")
 
 
 class unmapped:
-    """An argument of `map` that every call gets whole."""
+    """A wrapper for an argument of `task.map` that every call gets as a whole: `load.map(days, unmapped([1, 2]))`.
+
+    Use it for an iterable that must not be mapped over. Strings, bytes, mappings and values that are not iterable are
+    never mapped over.
+    """
 
     def __init__(self, value: Any) -> None:
         self.value = value
 
 
 class Task(Generic[P, R]):
-    """A function whose calls are recorded. `fn` is the function itself."""
+    """A task, as made by `@task`. `fn` is the undecorated function, for tests."""
 
     def __init__(self, fn: Callable[P, R], **options: Any) -> None:
         check_function("task", fn)
@@ -58,47 +62,53 @@ class Task(Generic[P, R]):
         return f"<Task {self.name}>"
 
     def __get__(self, instance: Any, owner: type | None = None) -> "Task[..., R]":
-        """A task that is defined in a class is bound like a method."""
+        """Bind a task that is defined in a class to the instance, as Python does with a method."""
         return self if instance is None else Task(bound_to(self.fn, instance, owner), **self._options)
 
     def with_options(self, **changes: Any) -> "Task[P, R]":
-        """The same task with other options of `@task`."""
+        """Return a copy of this task with some options of `@task` changed. Raises TypeError or ValueError, like it."""
         check("task", changes)
         return Task(self.fn, **{**self._options, **changes})
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run it here and now; the value, or what it raises. Futures among the arguments are waited for."""
-        wait_for = _needs(kwargs)
-        run = self._run()
+        """Run the task and return its value, or raise its error.
+
+        Futures among the arguments, also in lists, tuples, sets and mappings, are waited for and replaced by their
+        results; so are those in `wait_for=[…]`, which the function does not get. Raises UpstreamFailedError if one of
+        them did not succeed, and TimedOutError after `timeout_seconds`.
+        """
+        wait_for = _pop_wait_for(kwargs)
+        run = self._new_run()
         if self.is_async:
             return self._awaited(run, args, kwargs, wait_for)  # type: ignore[return-value]
-        given = self._resolved(run, args, kwargs, wait_for)
-        return self._perform(run, *given)  # type: ignore[no-any-return]
+        args, kwargs = self._resolve(run, args, kwargs, wait_for)
+        return self._perform(run, args, kwargs)  # type: ignore[no-any-return]
 
     @overload
     def submit(self: "Task[..., Coroutine[Any, Any, T]]", *args: Any, **kwargs: Any) -> Future[T]: ...
     @overload
     def submit(self: "Task[..., T]", *args: Any, **kwargs: Any) -> Future[T]: ...
     def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run it beside the flow: in a thread, or on the flow's loop if both are async.
+        """Start the task concurrently with the flow and return its future.
 
-        Futures among the arguments, and those of `wait_for=[…]`, come first; if one does not succeed this is skipped.
-        Raises MissingContextError outside of a flow.
+        The task runs in a thread, or on the flow's event loop if both are async. It starts when the futures among its
+        arguments and in `wait_for=[…]` have ended; if one of them did not succeed, it is skipped. Raises
+        MissingContextError outside of a flow.
         """
-        wait_for = _needs(kwargs)
-        run = self._run()
-        scope = run.scope
-        if scope is None:
-            raise MissingContextError(f"{self.name}.submit() is for use in a flow: who else would wait for it?")
+        wait_for = _pop_wait_for(kwargs)
+        run = self._new_run()
+        pool = run.pool
+        if pool is None:
+            raise MissingContextError(f"{self.name}.submit() works only inside a flow: call {self.name}() instead")
         future: Future[Any] = Future(run, futures_in([args, kwargs, wait_for]))
-        run.move(run.state)
-        scope.add(future)
+        run.set_state(run.state)
+        pool.add(future)
         if self.is_async and (loop := _running_loop()) is not None:
-            future.follow(loop, self._on_loop(future, args, kwargs))
+            future.run_on_loop(loop, self._run_on_loop(future, args, kwargs))
             return future
         context = copy_context()
-        future.offer(lambda: context.run(self._work, future, args, kwargs))
-        _start_after(future, lambda: scope.put(future.go))
+        future.set_work(lambda: context.run(self._run_in_thread, future, args, kwargs))
+        _start_after(future, lambda: pool.submit(future.run_work))
         return future
 
     @overload
@@ -106,40 +116,45 @@ class Task(Generic[P, R]):
     @overload
     def map(self: "Task[..., T]", *args: Any, **kwargs: Any) -> Futures[T]: ...
     def map(self, *args: Any, **kwargs: Any) -> Futures[Any]:
-        """Submit it once for each item of its iterable arguments, side by side; others are the same in every call."""
-        wait_for = _needs(kwargs)
+        """Submit the task once per item of its iterable arguments, and return the list of futures.
+
+        Iterables are taken in parallel, as `zip` does; other arguments, and those in `unmapped`, are the same in every
+        call. An argument that is a future is waited for. Raises ValueError if no argument is iterable, or if the
+        lengths differ, and MissingContextError outside of a flow.
+        """
+        wait_for = _pop_wait_for(kwargs)
         positional = [_items(value) for value in args]
         named = {name: _items(value) for name, value in kwargs.items()}
         lengths = {len(items) for items in (*positional, *named.values()) if isinstance(items, list)}
         if len(lengths) != 1:
-            what = "arguments of different lengths" if lengths else "no argument to go through"
-            raise ValueError(f"{self.name}.map() got {what}")
-        found = Futures[Any]()
+            problem = "got iterables of different lengths" if lengths else "needs at least one iterable argument"
+            raise ValueError(f"{self.name}.map() {problem}")
+        futures = Futures[Any]()
         for index in range(lengths.pop()):
             own = [_at(items, index) for items in positional]
             own_named = {name: _at(items, index) for name, items in named.items()}
-            found.append(self.submit(*own, **own_named, wait_for=wait_for))
-        return found
+            futures.append(self.submit(*own, **own_named, wait_for=wait_for))
+        return futures
 
-    def _run(self) -> LiveRun:
+    def _new_run(self) -> LiveRun:
         return LiveRun(self, self.name, self.tags, kind="task", log_prints=self.log_prints)
 
-    def _resolved(self, run: LiveRun, args: Any, kwargs: Any, wait_for: Any) -> tuple[Any, Any]:
-        """The arguments with results in place of futures. A run whose upstream failed ends here."""
-        if run.scope is None or not (run.scope.futures or wait_for):
+    def _resolve(self, run: LiveRun, args: Any, kwargs: Any, wait_for: Any) -> tuple[Any, Any]:
+        """Return the arguments with futures replaced by results. If an upstream task failed, end the run and raise."""
+        if run.pool is None or not (run.pool.futures or wait_for):
             return args, kwargs
-        run.needs = ids_of(futures_in([args, kwargs, wait_for]))
+        run.needs = run_ids(futures_in([args, kwargs, wait_for]))
         try:
-            resolved(wait_for)
-            return resolved(args), resolved(kwargs)
+            resolve(wait_for)
+            return resolve(args), resolve(kwargs)
         except (RuntimeError, ValueError) as error:
-            run.move(failure(error))
+            run.set_state(failure(error))
             raise
 
     def _perform(self, run: LiveRun, args: Any, kwargs: Any) -> Any:
         key = self._cache_key(run, args, kwargs)
-        if key is not None and (found := task_cache.find(key))[0]:
-            return self._from_cache(run, found[1])
+        if key is not None and (entry := task_cache.find(key))[0]:
+            return self._from_cache(run, entry[1])
         try:
             value = perform(self, run, self._policy, lambda: self.fn(*args, **kwargs))
         except BaseException:
@@ -151,8 +166,8 @@ class Task(Generic[P, R]):
 
     async def _perform_async(self, run: LiveRun, args: Any, kwargs: Any) -> Any:
         key = self._cache_key(run, args, kwargs)
-        if key is not None and (found := task_cache.find(key))[0]:
-            return self._from_cache(run, found[1])
+        if key is not None and (entry := task_cache.find(key))[0]:
+            return self._from_cache(run, entry[1])
         call: Any = lambda: self.fn(*args, **kwargs)  # noqa: E731
         try:
             value = await perform_async(self, run, self._policy, call)
@@ -165,52 +180,52 @@ class Task(Generic[P, R]):
 
     async def _awaited(self, run: LiveRun, args: Any, kwargs: Any, wait_for: Any) -> Any:
         for need in futures_in([args, kwargs, wait_for]):
-            await need.ended()
-        given = self._resolved(run, args, kwargs, wait_for)
-        return await self._perform_async(run, *given)
+            await need.wait_async()
+        args, kwargs = self._resolve(run, args, kwargs, wait_for)
+        return await self._perform_async(run, args, kwargs)
 
-    async def _on_loop(self, future: Future[Any], args: Any, kwargs: Any) -> None:
-        """What a submitted coroutine does, on the loop that it was submitted from."""
+    async def _run_on_loop(self, future: Future[Any], args: Any, kwargs: Any) -> None:
+        """Run a submitted async task on the event loop that it was submitted from, and finish its future."""
         for need in future.needs:
-            await need.ended()
+            await need.wait_async()
         if not all(need.run.state.is_completed() for need in future.needs):
-            future.offer(lambda: None)
-            future.refuse()
+            future.set_work(lambda: None)
+            future.skip()
             return
-        places = future.run.scope.places if future.run.scope is not None else None
+        semaphore = future.run.pool.semaphore if future.run.pool is not None else None
         try:
-            if places is None:
-                value = await self._perform_async(future.run, resolved(args), resolved(kwargs))
+            if semaphore is None:
+                value = await self._perform_async(future.run, resolve(args), resolve(kwargs))
             else:
-                async with places:
-                    value = await self._perform_async(future.run, resolved(args), resolved(kwargs))
+                async with semaphore:
+                    value = await self._perform_async(future.run, resolve(args), resolve(kwargs))
         except BaseException as error:
             if not future.run.state.is_final:
-                future.run.move(failure(error) if isinstance(error, Exception) else CANCELLED)
-            future.settle(error=error)
+                future.run.set_state(failure(error) if isinstance(error, Exception) else CANCELLED)
+            future.finish(error=error)
             if not isinstance(error, Exception):
                 raise
         else:
-            future.settle(value)
+            future.finish(value)
 
-    def _work(self, future: Future[Any], args: Any, kwargs: Any) -> None:
-        """What a thread does for a submitted call."""
+    def _run_in_thread(self, future: Future[Any], args: Any, kwargs: Any) -> None:
+        """Run a submitted task in this thread, and finish its future."""
         try:
-            given, named = resolved(args), resolved(kwargs)
+            args, kwargs = resolve(args), resolve(kwargs)
             if self.is_async:
                 import asyncio
 
-                value = asyncio.run(self._perform_async(future.run, given, named))
+                value = asyncio.run(self._perform_async(future.run, args, kwargs))
             else:
-                value = self._perform(future.run, given, named)
+                value = self._perform(future.run, args, kwargs)
         except BaseException as error:
             if not future.run.state.is_final:
-                future.run.move(failure(error) if isinstance(error, Exception) else CANCELLED)
-            future.settle(error=error)
+                future.run.set_state(failure(error) if isinstance(error, Exception) else CANCELLED)
+            future.finish(error=error)
             if event_writer.is_stopped() and not isinstance(error, Exception):
                 raise
         else:
-            future.settle(value)
+            future.finish(value)
 
     def _cache_key(self, run: LiveRun, args: Any, kwargs: Any) -> str | None:
         if self.cache_key_fn is None:
@@ -221,7 +236,7 @@ class Task(Generic[P, R]):
 
     def _from_cache(self, run: LiveRun, value: Any) -> Any:
         run.cached = True
-        run.move(SUCCEEDED)
+        run.set_state(SUCCEEDED)
         return value
 
     def _failed(self, run: LiveRun) -> None:
@@ -232,35 +247,38 @@ class Task(Generic[P, R]):
 
 
 def _start_after(future: Future[Any], start: Callable[[], None]) -> None:
-    """Start it once all that it needs has ended, or have it skipped."""
-    left = set(map(id, future.needs))
+    """Call `start` when all upstream tasks have succeeded. If one of them ended otherwise, skip the task."""
+    pending = set(map(id, future.needs))
 
-    def one_less(need: Future[Any]) -> None:
-        left.discard(id(need))
-        if not left:
+    def handle_end(need: Future[Any]) -> None:
+        pending.discard(id(need))
+        if not pending:
             if all(need.run.state.is_completed() for need in future.needs):
                 start()
             else:
-                future.refuse()
+                future.skip()
 
-    if not left:
+    if not pending:
         start()
     for need in {id(need): need for need in future.needs}.values():
-        need.when_done(functools.partial(one_less, need))
+        need.add_done_callback(functools.partial(handle_end, need))
 
 
-def _needs(kwargs: dict[str, Any]) -> list[Any]:
-    """What `wait_for` of a call names, which is no argument of the function. Raises TypeError."""
-    given = kwargs.pop("wait_for", None)
-    if given is None or isinstance(given, Future):
-        return [] if given is None else [given]
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
-        raise TypeError(f"wait_for is a future or a list of futures, not a {type(given).__name__}")
-    return list(given)
+def _pop_wait_for(kwargs: dict[str, Any]) -> list[Any]:
+    """Remove `wait_for` from the arguments, as the function does not get it, and return it as a list.
+
+    Raises TypeError for anything but a future or an iterable.
+    """
+    wait_for = kwargs.pop("wait_for", None)
+    if wait_for is None or isinstance(wait_for, Future):
+        return [] if wait_for is None else [wait_for]
+    if isinstance(wait_for, str | bytes | Mapping) or not isinstance(wait_for, Iterable):
+        raise TypeError(f"wait_for must be a future or a list of futures, not a {type(wait_for).__name__}")
+    return list(wait_for)
 
 
 def _items(value: Any) -> Any:
-    """A list of what is gone through, or the value in `unmapped`."""
+    """Return a list of the items to map over, or the value in `unmapped`."""
     if isinstance(value, unmapped):
         return value
     if isinstance(value, Future):
@@ -301,6 +319,24 @@ def task(
     on_failure: Sequence[Hook] = (),
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Make a function a task. `retry_delay_seconds`: a number, one for each retry, or a function of their number."""
+    """Decorate a function as a task: `@task`, or `@task(retries=3, timeout_seconds=30)`.
+
+    - `name`: the task's name; by default the function's name.
+    - `description`: free text; the default is the docstring.
+    - `tags`: tags of each run of the task, in addition to those of the `with tags(…)` blocks around the call.
+    - `retries`, `retry_delay_seconds`: how many times to retry, and the delay before each retry: one number, a list
+      with one number per retry (the last one applies to all further retries), or a function of the number of retries
+      that returns such a list.
+    - `retry_jitter_factor`: lengthen each delay by a random fraction; 0.5 adds up to 50 %.
+    - `retry_condition_fn`: a function `f(task, run, state)`; if it returns False, the task is not retried.
+    - `timeout_seconds`: raise TimedOutError in an attempt that takes longer.
+    - `cache_key_fn`: a function `f(run, parameters)` that returns a key or None. Within this process, a call with the
+      key of an earlier call returns that call's result. See `task_input_hash`.
+    - `cache_expiration`: a timedelta after which a cached result is no longer used; by default it does not expire.
+    - `log_prints`: whether `print` writes to the run's logger; None means the same as in the calling flow.
+    - `on_failure`: functions `hook(task, run, state)` to call after the last attempt has failed.
+
+    Raises TypeError or ValueError for an invalid option. See docs/flows.md.
+    """
     check("task", options)
     return (lambda fn: Task(fn, **options)) if fn is None else Task(fn, **options)

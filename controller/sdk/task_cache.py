@@ -1,6 +1,6 @@
-"""Results of tasks that are kept for later calls with the same key, within this process. `task` asks.
+"""The cache of task results for later calls with the same key, within this process. Called by `task`.
 
-Nothing is kept across runs: that would need a place for results that outlives them, which there is not.
+Results are not kept across runs: that would require a result store, which the controller does not have.
 """
 
 import threading
@@ -14,27 +14,31 @@ if TYPE_CHECKING:
 CacheKey = Callable[[Any, Mapping[str, Any]], str | None]
 
 _lock = threading.Lock()
-_kept: dict[str, tuple[float | None, Any]] = {}
+_results: dict[str, tuple[float | None, Any]] = {}
 
 
 def find(key: str) -> tuple[bool, Any]:
-    """Whether there is a result for this key that has not expired, and the result."""
+    """Return whether the cache has a result for this key that has not expired, and the result."""
     with _lock:
-        found = _kept.get(key)
-        if found is None or (found[0] is not None and found[0] <= time.monotonic()):
+        entry = _results.get(key)
+        if entry is None or (entry[0] is not None and entry[0] <= time.monotonic()):
             return False, None
-        return True, found[1]
+        return True, entry[1]
 
 
 def keep(key: str, value: Any, expiration: "timedelta | None") -> None:
-    """Keep a result, for so long or as long as the process lives."""
+    """Add a result to the cache, until it expires or, without `expiration`, until the process exits."""
     until = None if expiration is None else time.monotonic() + expiration.total_seconds()
     with _lock:
-        _kept[key] = (until, value)
+        _results[key] = (until, value)
 
 
 def task_input_hash(context: Any, parameters: Mapping[str, Any]) -> str | None:
-    """A `cache_key_fn`: the same task with equal parameters; None, which is no key, for what can't be hashed."""
+    """Return a cache key for a task and its parameters; use it as `@task(cache_key_fn=task_input_hash)`.
+
+    Calls of the same task with equal parameters have the same key. The key is None, and the call is not cached, if the
+    parameters cannot be pickled.
+    """
     import hashlib
     import pickle
 

@@ -1,7 +1,7 @@
-"""What belongs to one run of a flow: its threads, and what it has submitted. `flow` opens it, `task` submits to it.
+"""The submitted tasks of one flow run, and the threads that run them. `flow` creates the pool, `task` submits to it.
 
-A flow does not end before what it has submitted; and if something of that failed and nobody ever looked, neither has
-the flow gone well.
+A flow ends only when all of its submitted tasks have ended. If one of them failed, and the flow read neither its result
+nor its state, the flow fails too.
 """
 
 import threading
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from controller.sdk.futures import Future
 
 DEFAULT_LIMIT = 32
-_SHOWN = 3
+_MAX_REPORTED = 3
+"""The number of failed tasks that the flow's error names."""
 
 
 class TaskPool:
@@ -29,15 +30,15 @@ class TaskPool:
         self._limit = limit
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
-        self._places: asyncio.Semaphore | None = None
+        self._semaphore: asyncio.Semaphore | None = None
 
     def add(self, future: "Future[Any]") -> None:
-        """This one belongs to it."""
+        """Add the future of a submitted task."""
         with self._lock:
             self.futures.append(future)
 
-    def put(self, work: Callable[[], None]) -> None:
-        """Have a thread do this."""
+    def submit(self, work: Callable[[], None]) -> None:
+        """Call a function in a thread of the pool, once one is free."""
         with self._lock:
             if self._pool is None:
                 from concurrent.futures import ThreadPoolExecutor
@@ -47,29 +48,29 @@ class TaskPool:
         self._pool.submit(work)
 
     @property
-    def places(self) -> "asyncio.Semaphore | None":
-        """What an async task has to take before it runs on the flow's own loop; None without a limit."""
-        if self._limit is not None and self._places is None:
+    def semaphore(self) -> "asyncio.Semaphore | None":
+        """The semaphore that limits the async tasks on the flow's event loop; None if there is no limit."""
+        if self._limit is not None and self._semaphore is None:
             import asyncio
 
-            self._places = asyncio.Semaphore(self._limit.limit)
-        return self._places
+            self._semaphore = asyncio.Semaphore(self._limit.limit)
+        return self._semaphore
 
     def cancel(self) -> None:
-        """What was not begun never will be."""
+        """Cancel the tasks that no thread has started, and those on an event loop."""
         for future in list(self.futures):
             future.cancel()
 
     def finish(self) -> None:
-        """Wait for everything, also for what is submitted meanwhile; give the threads back."""
+        """Wait for all tasks, including those that are submitted meanwhile, and close the pool."""
         for future in self._each():
             future.wait()
         self.close()
 
-    async def finish_on_loop(self) -> None:
-        """The same without keeping the loop from working."""
+    async def finish_async(self) -> None:
+        """Do the same as `finish` without blocking the event loop."""
         for future in self._each():
-            await future.ended()
+            await future.wait_async()
         self.close()
 
     def _each(self) -> "Iterator[Future[Any]]":
@@ -79,17 +80,17 @@ class TaskPool:
             index += 1
 
     def close(self) -> None:
-        """Give the threads back."""
+        """Shut down the threads."""
         if self._pool is not None:
             self._pool.shutdown()
 
     def check(self) -> None:
-        """Raises TasksFailedError if something failed and nobody looked."""
-        failed = [future for future in self.futures if future.has_failed_unseen]
+        """Raise TasksFailedError if a task failed and the flow read neither its result nor its state."""
+        failed = [future for future in self.futures if future.has_unobserved_failure]
         causes = [future for future in failed if future.state.name != "skipped"] or failed
         if causes:
-            errors = [f"{future.run.label}: {_error(future)}" for future in causes[:_SHOWN]]
-            more = f"; and {len(causes) - _SHOWN} more" if len(causes) > _SHOWN else ""
+            errors = [f"{future.run.label}: {_error(future)}" for future in causes[:_MAX_REPORTED]]
+            more = f"; and {len(causes) - _MAX_REPORTED} more" if len(causes) > _MAX_REPORTED else ""
             raise TasksFailedError(
                 f"{len(failed)} of {len(self.futures)} tasks did not succeed: {'; '.join(errors)}{more}"
             )

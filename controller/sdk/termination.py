@@ -1,7 +1,7 @@
-"""How a flow's process is stopped: SIGTERM becomes an exception, so that the flow can clean up within the grace.
+"""Stopping a flow's process: SIGTERM raises an exception, so that the flow can clean up within the grace period.
 
-`flow_main` imports it before the flow's own modules. `Stop` is the signal handler; it sets `is_stopped` in the module
-that `event_writer` reads.
+The flow's process imports this before the flow's own modules. `Stop` is the signal handler; it sets `is_stopped` in the
+module that `event_writer` reads.
 """
 
 import os
@@ -12,14 +12,18 @@ from typing import Any
 
 
 class RunStopped(BaseException):
-    """The run was cancelled, or it ran longer than its timeout. Raised once, in the flow's main thread."""
+    """The run was cancelled or exceeded its timeout. Raised once, in the main thread of the flow.
+
+    A BaseException, so that `except Exception` in user code does not catch it.
+    """
 
 
 class Stop:
-    """What SIGTERM does in a flow's process: it raises RunStopped, or cancels the main task of a running event loop.
+    """The handler of SIGTERM in a flow's process: raises RunStopped, or cancels the main task of a running event loop.
 
-    So `finally`, `with` and atexit do their work. Threads are not waited for afterwards: they end with the process.
-    Processes that the flow forks have the default again, and a handler that the flow installs takes its place.
+    `finally` and `with` blocks and atexit functions run as usual. Threads are not waited for afterwards: they end with
+    the process. Child processes that the flow forks get the default handler back. If the flow installs a handler of its
+    own, that one replaces this one.
     """
 
     def __init__(self, mark: types.ModuleType) -> None:
@@ -35,11 +39,14 @@ class Stop:
 
     @property
     def reason(self) -> str:
-        """What has ended the flow, as it is said of a process that a signal has ended."""
+        """The reason for the end of the run, worded as for a process that was killed by a signal."""
         return f"ended by {self.number.name} (signal {int(self.number)})"
 
     def install(self, *, is_interactive: bool) -> None:
-        """Be the handler of SIGTERM, and of SIGINT where the flow is run by hand; not where they are ignored."""
+        """Install the handler for SIGTERM and, with `is_interactive` (`controller execute`), for SIGINT.
+
+        A signal that is ignored or already has another handler keeps it.
+        """
         for number in (signal.SIGTERM, signal.SIGINT) if is_interactive else (signal.SIGTERM,):
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 self._before[number] = signal.signal(number, self)
@@ -51,15 +58,15 @@ class Stop:
                 signal.signal(number, before)
 
     def __call__(self, number: int, frame: types.FrameType | None) -> None:
-        """The signal has come."""
-        if os.getpid() != self._pid:  # a fork that has not come to `_uninstall`
+        """Handle the signal. Raises RunStopped or KeyboardInterrupt unless an event loop takes care of the end."""
+        if os.getpid() != self._pid:  # a forked child in which `_uninstall` has not run yet
             self._uninstall()
             os.kill(os.getpid(), number)
             return
         if self._was_lost:
             self._was_lost = False
         elif self.is_asked or (self.is_over and not waits_for_threads(frame)):
-            return  # it is cleaning up
+            return  # the flow is already cleaning up
         else:
             self._begin(number)
             if cancel_main_task():
@@ -81,16 +88,16 @@ class Stop:
             return
 
     def _lose(self, unraisable: Any) -> None:
-        """Python drops an exception that comes up in a finalizer or a callback: have it raised again, elsewhere."""
+        """Send the signal again if RunStopped was lost: Python drops exceptions in finalizers and some callbacks."""
         if not isinstance(unraisable.exc_value, RunStopped | KeyboardInterrupt):
             self._hook(unraisable)
         elif not self.is_over:
             import _thread
 
             self._was_lost = True
-            _thread.start_new_thread(self._repeat, ())
+            _thread.start_new_thread(self._resend_signal, ())
 
-    def _repeat(self) -> None:
+    def _resend_signal(self) -> None:
         import time
 
         while self._was_lost and not self.is_over:
@@ -98,14 +105,14 @@ class Stop:
             os.kill(self._pid, self.number)
 
     def has_raised(self, error: BaseException) -> bool:
-        """Whether the flow ended with this because of the signal, and not by an error of its own."""
+        """Return whether this error ended the flow because of the signal, and is not an error of the flow itself."""
         asyncio = sys.modules.get("asyncio")
         kinds = (RunStopped, KeyboardInterrupt, *([asyncio.CancelledError] if asyncio else []))
         return self.is_asked and isinstance(error, kinds)
 
 
 def waits_for_threads(frame: types.FrameType | None) -> bool:
-    """Whether the interpreter is at its end and waits for threads."""
+    """Return whether the interpreter is shutting down and waits for threads."""
     while frame is not None:
         if frame.f_code.co_name == "_shutdown" and frame.f_globals.get("__name__") == "threading":
             return True
@@ -114,9 +121,9 @@ def waits_for_threads(frame: types.FrameType | None) -> bool:
 
 
 def cancel_main_task() -> bool:
-    """Cancel the task that the running event loop was started for; False if no loop runs in this thread.
+    """Cancel the main task of the event loop in this thread; return False if no loop is running.
 
-    An exception in the middle of a loop would end whatever task or callback just runs, and not the flow.
+    An exception raised inside the loop would end only the task or callback that happens to run, not the flow.
     """
     events = sys.modules.get("asyncio.events")
     loop = None if events is None else events._get_running_loop()
@@ -127,19 +134,19 @@ def cancel_main_task() -> bool:
     for task in main or tasks:
         task.cancel()
     if getattr(loop, "_default_executor", None) is not None:
-        loop._default_executor = None  # or asyncio.run would wait for its threads
-    loop.call_soon_threadsafe(lambda: None)  # wakes the loop
+        loop._default_executor = None  # otherwise asyncio.run would wait for its threads
+    loop.call_soon_threadsafe(lambda: None)  # wake the loop
     return True
 
 
 def runs_forever(frame: types.FrameType | None) -> bool:
-    """Whether a loop runs here that does not end with a main task: `run_forever`."""
-    found = set()
+    """Return whether the event loop was started with `run_forever`, so that it has no main task that could end it."""
+    functions = set()
     while frame is not None:
         if frame.f_globals.get("__name__") == "asyncio.base_events":
-            found.add(frame.f_code.co_name)
+            functions.add(frame.f_code.co_name)
         frame = frame.f_back
-    return "run_forever" in found and "run_until_complete" not in found
+    return "run_forever" in functions and "run_until_complete" not in functions
 
 
 def stop_loop() -> None:
@@ -151,7 +158,7 @@ def stop_loop() -> None:
 
 
 def forget_stop(error: BaseException) -> None:
-    """What was raised while the flow cleaned up is told without what made it clean up."""
+    """Remove RunStopped from the context of an error, so that the traceback of a failed cleanup does not show it."""
     link: BaseException | None = error
     for _ in range(100):
         if link is None or isinstance(link.__context__, RunStopped):

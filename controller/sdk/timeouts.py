@@ -1,7 +1,7 @@
-"""A limit of time for code that does not know of it. `retries` uses it around each attempt of a flow or task.
+"""Timeouts for synchronous code. Used by `retries` for each attempt of a flow or task.
 
-In the main thread it is an alarm, which interrupts whatever Python is doing; in another thread an exception that is set
-from outside, which waits for a call into C to return. Coroutines have `asyncio.timeout` instead.
+In the main thread, a timer signal (SIGALRM) interrupts the code. In any other thread, an exception is set from outside;
+it is raised when a call into C returns. Coroutines use `asyncio.timeout` instead.
 """
 
 import signal
@@ -12,7 +12,7 @@ from controller.sdk.run_states import TimedOutError
 
 
 class _TimeUp(BaseException):
-    """Goes through `except Exception` of user code."""
+    """The internal exception for a timeout; a BaseException, so that user code does not catch it by mistake."""
 
     def __init__(self, deadline: "Deadline | None" = None) -> None:
         super().__init__("its time is up")
@@ -20,93 +20,99 @@ class _TimeUp(BaseException):
 
 
 class Deadline:
-    """`with Deadline(seconds, what):` raises TimedOutError once it has taken so long; None is no limit."""
+    """A context manager that raises TimedOutError if its block takes longer than `seconds`; None means no limit.
 
-    def __init__(self, seconds: float | None, what: str) -> None:
+    `label` is the name of the flow or task run, for the message.
+    """
+
+    def __init__(self, seconds: float | None, label: str) -> None:
         self._seconds = seconds
-        self._what = what
-        self._kind: _Alarm | _Bell | None = None
+        self._label = label
+        self._timer: _SignalTimer | _ThreadTimer | None = None
 
     def __enter__(self) -> None:
         if self._seconds is None:
             return
-        kind = _Alarm if threading.current_thread() is threading.main_thread() else _Bell
-        self._kind = kind(self, self._seconds)
-        self._kind.set()
+        kind = _SignalTimer if threading.current_thread() is threading.main_thread() else _ThreadTimer
+        self._timer = kind(self, self._seconds)
+        self._timer.start()
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if self._kind is None:
+        if self._timer is None:
             return
-        has_rung = self._kind.stop()
+        has_expired = self._timer.stop()
         is_ours = isinstance(error, _TimeUp) and error.deadline in (self, None)
-        if is_ours or (has_rung and error is None):
-            raise TimedOutError(f"{self._what} ran longer than its timeout of {self._seconds:g} s") from None
+        if is_ours or (has_expired and error is None):
+            raise TimedOutError(f"{self._label} ran longer than its timeout of {self._seconds:g} s") from None
 
 
-class _Alarm:
-    """For the main thread. One that would ring before ours, from around us, is left in place."""
+class _SignalTimer:
+    """A timer for the main thread. An enclosing timer that expires earlier is left in place."""
 
     def __init__(self, deadline: Deadline, seconds: float) -> None:
         self._deadline = deadline
         self._seconds = seconds
-        self._left = 0.0
-        self._before: Any = None
-        self._is_set = False
-        self._has_rung = False
+        self._outer_seconds = 0.0
+        self._outer_handler: Any = None
+        self._is_started = False
+        self._has_expired = False
 
-    def set(self) -> None:
-        self._left = signal.getitimer(signal.ITIMER_REAL)[0]
-        if 0 < self._left <= self._seconds:
+    def start(self) -> None:
+        self._outer_seconds = signal.getitimer(signal.ITIMER_REAL)[0]
+        if 0 < self._outer_seconds <= self._seconds:
             return
-        self._is_set = True
-        self._before = signal.signal(signal.SIGALRM, self._ring)
+        self._is_started = True
+        self._outer_handler = signal.signal(signal.SIGALRM, self._expire)
         signal.setitimer(signal.ITIMER_REAL, self._seconds)
 
-    def _ring(self, *_: object) -> None:
-        self._has_rung = True
+    def _expire(self, *_: object) -> None:
+        self._has_expired = True
         raise _TimeUp(self._deadline)
 
     def stop(self) -> bool:
-        if self._is_set:
-            left = signal.setitimer(signal.ITIMER_REAL, 0)[0]
-            signal.signal(signal.SIGALRM, self._before)
-            if self._left:
-                used = self._seconds - left
-                signal.setitimer(signal.ITIMER_REAL, max(self._left - used, 0.001))
-        return self._has_rung
+        """Restore the enclosing timer with its remaining time. Return whether this timer has expired."""
+        if self._is_started:
+            remaining = signal.setitimer(signal.ITIMER_REAL, 0)[0]
+            signal.signal(signal.SIGALRM, self._outer_handler)
+            if self._outer_seconds:
+                used = self._seconds - remaining
+                signal.setitimer(signal.ITIMER_REAL, max(self._outer_seconds - used, 0.001))
+        return self._has_expired
 
 
-class _Bell:
-    """For any other thread."""
+class _ThreadTimer:
+    """A timer for any other thread."""
 
-    def __init__(self, deadline: Deadline, seconds: float) -> None:  # noqa: ARG002 - the exception is a class there
+    def __init__(self, deadline: Deadline, seconds: float) -> None:  # noqa: ARG002 - here _TimeUp is raised as a class
         self._thread = threading.get_ident()
         self._lock = threading.Lock()
-        self._is_over = False
-        self._has_rung = False
-        self._timer = threading.Timer(seconds, self._ring)
+        self._is_stopped = False
+        self._has_expired = False
+        self._timer = threading.Timer(seconds, self._expire)
         self._timer.daemon = True
 
-    def set(self) -> None:
+    def start(self) -> None:
         self._timer.start()
 
-    def _ring(self) -> None:
+    def _expire(self) -> None:
         with self._lock:
-            if not self._is_over:
-                self._has_rung = True
-                _raise_in(self._thread, _TimeUp)
+            if not self._is_stopped:
+                self._has_expired = True
+                _set_async_exception(self._thread, _TimeUp)
 
     def stop(self) -> bool:
+        """Stop the timer, and clear an exception that was not raised yet. Return whether the timer has expired."""
         with self._lock:
-            self._is_over = True
-            if self._has_rung:
-                _raise_in(self._thread, None)
+            self._is_stopped = True
+            if self._has_expired:
+                _set_async_exception(self._thread, None)
         self._timer.cancel()
-        return self._has_rung
+        return self._has_expired
 
 
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+def _set_async_exception(thread: int, error: type[BaseException] | None) -> None:
+    """Raise an exception in another thread at its next bytecode instruction; None clears a pending one."""
     import ctypes
 
-    given = None if error is None else ctypes.py_object(error)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), given)
+    exception = None if error is None else ctypes.py_object(error)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), exception)

@@ -1,6 +1,6 @@
-"""What one value becomes for one type hint. `argument_coercion` asks, for each argument.
+"""Conversion of one value according to one type hint. Called by `argument_coercion` for each argument.
 
-A hint that is not understood takes every value as it is. RefusedError says what does not fit, and where in the value.
+A hint that is not supported accepts every value unchanged. RefusedError has the reason, and the path inside the value.
 """
 
 import collections
@@ -12,8 +12,8 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from controller.sdk.messages import shown, spell
-from controller.sdk.pydantic_types import is_of_pydantic, pydantic_of, through_pydantic
+from controller.sdk.messages import describe, spell
+from controller.sdk.pydantic_types import convert_with_pydantic, is_pydantic_hint, pydantic_validator
 from controller.sdk.scalar_types import REFUSALS, RULES
 from controller.sdk.value_errors import Path, RefusedError, refuse
 
@@ -25,15 +25,18 @@ _WRAPPERS = ("Final", "Required", "NotRequired", "ReadOnly", "ClassVar")
 
 
 def convert(hint: Any, value: Any, names: Names, path: Path = ()) -> Any:
-    """The value as this hint wants it. Raises RefusedError."""
-    hint = _evaluated(hint, names)
+    """Return the value converted to the type of the hint. Raises RefusedError.
+
+    `names` are the global names of the function's module, for hints that are strings. `path` leads to the value.
+    """
+    hint = _evaluate(hint, names)
     if hint is _UNKNOWN or hint is Any or hint is object:
         return value
     if hint is None or hint is type(None):
         return value if value is None else refuse(hint, value, path)
     origin = typing.get_origin(hint)
-    if origin is typing.Annotated:  # of Pydantic: any other has been taken off
-        return through_pydantic(hint, value, path)
+    if origin is typing.Annotated:  # for Pydantic: any other annotation has been removed
+        return convert_with_pydantic(hint, value, path)
     if origin is typing.Union or origin is types.UnionType:
         return _union(hint, value, names, path)
     if origin is typing.Literal:
@@ -45,8 +48,8 @@ def convert(hint: Any, value: Any, names: Names, path: Path = ()) -> Any:
     return _class(hint, value, names, path) if origin is None and isinstance(hint, type) else value
 
 
-def _evaluated(hint: Any, names: Names) -> Any:
-    """The hint itself for its text, and for what is wrapped around it."""
+def _evaluate(hint: Any, names: Names) -> Any:
+    """Return the hint without quotes and without wrappers such as `Final` and `NewType`; _UNKNOWN if that fails."""
     for _ in range(_MAX_HOPS):
         if isinstance(hint, typing.ForwardRef):
             hint = hint.__forward_arg__
@@ -56,8 +59,8 @@ def _evaluated(hint: Any, names: Names) -> Any:
             except Exception:  # noqa: BLE001
                 return _UNKNOWN
         elif typing.get_origin(hint) is typing.Annotated:
-            if is_of_pydantic(hint):
-                return _UNKNOWN if pydantic_of(hint) is None else hint
+            if is_pydantic_hint(hint):
+                return _UNKNOWN if pydantic_validator(hint) is None else hint
             hint = typing.get_args(hint)[0]
         elif getattr(typing.get_origin(hint), "_name", None) in _WRAPPERS:
             hint = typing.get_args(hint)[0]
@@ -71,8 +74,8 @@ def _evaluated(hint: Any, names: Names) -> Any:
 
 
 def _union(hint: Any, value: Any, names: Names, path: Path) -> Any:
-    """A branch that takes the value as it is, else the first that can convert it, in the order of what is lost."""
-    found: list[Any] = []
+    """Convert to a union: prefer a branch that accepts the value unchanged, then one whose result equals the value."""
+    results: list[Any] = []
     refused: list[RefusedError] = []
     for branch in typing.get_args(hint):
         try:
@@ -82,11 +85,11 @@ def _union(hint: Any, value: Any, names: Names, path: Path) -> Any:
             continue
         if converted is value:
             return value
-        found.append(converted)
-    if found:
-        return next((one for one in found if one == value), found[0])
+        results.append(converted)
+    if results:
+        return next((result for result in results if result == value), results[0])
     deeper = [error for error in refused if error.path != path]
-    if len(deeper) == 1:
+    if len(deeper) == 1:  # an error inside the value shows which branch was meant
         raise deeper[0]
     return refuse(hint, value, path)
 
@@ -125,50 +128,50 @@ def _items(hint: Any, value: Any, names: Names, path: Path) -> Any:
     kind = typing.get_origin(hint) or hint
     args = typing.get_args(hint)
     if isinstance(value, str | bytes):
-        looks_meant = kind in _LOOSE and isinstance(value, str) and not value.lstrip().startswith(("[", "("))
-        return value if looks_meant and _may_hold_text(args, names) else refuse(hint, value, path)
+        is_string = kind in _LOOSE and isinstance(value, str) and not value.lstrip().startswith(("[", "("))
+        return value if is_string and _accepts_strings(args, names) else refuse(hint, value, path)
     if not isinstance(value, list | tuple):
-        is_one = isinstance(value, kind) and not (isinstance(value, Mapping) and not _may_hold_text(args, names))
-        return value if is_one else refuse(hint, value, path)
+        fits = isinstance(value, kind) and not (isinstance(value, Mapping) and not _accepts_strings(args, names))
+        return value if fits else refuse(hint, value, path)
     if kind is tuple and (args or isinstance(hint, types.GenericAlias)) and args[-1:] != (...,):
         if len(args) != len(value):
-            raise RefusedError(path, f"expected {spell(hint)}, got a list of {len(value)}")
-        wanted = list(args)
+            raise RefusedError(path, f"expected {spell(hint)}, got a list of length {len(value)}")
+        item_hints = list(args)
     else:
-        wanted = [args[0] if args else Any] * len(value)
-    pairs = enumerate(zip(wanted, value, strict=True))
-    found = [convert(item, part, names, (*path, index)) for index, (item, part) in pairs]
-    if isinstance(value, kind) and all(one is other for one, other in zip(found, value, strict=True)):
+        item_hints = [args[0] if args else Any] * len(value)
+    pairs = enumerate(zip(item_hints, value, strict=True))
+    items = [convert(item_hint, item, names, (*path, index)) for index, (item_hint, item) in pairs]
+    if isinstance(value, kind) and all(new is old for new, old in zip(items, value, strict=True)):
         return value
     if kind in _SETS:
-        _hold_against_set(kind, found, path)
-    return (tuple if isinstance(value, tuple) and kind in _LOOSE else _ITEMS[kind])(found)
+        _check_hashable(kind, items, path)
+    return (tuple if isinstance(value, tuple) and kind in _LOOSE else _ITEMS[kind])(items)
 
 
-def _hold_against_set(kind: Any, found: list[Any], path: Path) -> None:
-    """Raises RefusedError for the first item that no set can hold: a list, a mapping."""
-    for index, item in enumerate(found):
+def _check_hashable(kind: Any, items: list[Any], path: Path) -> None:
+    """Raise RefusedError for the first item that a set cannot contain, such as a list or a mapping."""
+    for index, item in enumerate(items):
         try:
             hash(item)
         except TypeError:
-            raise RefusedError((*path, index), f"a {kind.__name__} can't hold {shown(item)}") from None
+            raise RefusedError((*path, index), f"a {kind.__name__} can't contain {describe(item)}") from None
 
 
-def _may_hold_text(args: tuple[Any, ...], names: Names) -> bool:
-    """Whether one of these hints, or a branch of one, may be that of a text. A text is a `Sequence[str]` too."""
+def _accepts_strings(args: tuple[Any, ...], names: Names) -> bool:
+    """Return whether one of these item hints may accept a character: then a string is a valid `Sequence` of them."""
     for arg in args or (Any,):
-        hint = _evaluated(arg, names)
+        hint = _evaluate(arg, names)
         origin = typing.get_origin(hint) or hint
         if origin is typing.Union or origin is types.UnionType:
-            if _may_hold_text(typing.get_args(hint), names):
+            if _accepts_strings(typing.get_args(hint), names):
                 return True
-        elif hint is str or not _is_of_other(origin):
+        elif hint is str or not _excludes_strings(origin):
             return True
     return False
 
 
-def _is_of_other(kind: Any) -> bool:
-    """Whether nothing of this kind is written as a text of any characters."""
+def _excludes_strings(kind: Any) -> bool:
+    """Return whether arbitrary strings are not values of this type."""
     if kind in (None, type(None)) or kind in _ITEMS or kind in _MAPPINGS:
         return True
     return isinstance(kind, type) and (
@@ -183,15 +186,15 @@ def _mapping(hint: Any, value: Any, names: Names, path: Path) -> Any:
     if not isinstance(value, Mapping):
         return refuse(hint, value, path)
     key_hint, value_hint = typing.get_args(hint) or (Any, Any)
-    found = {}
+    items = {}
     for key, item in value.items():
         try:
-            own = convert(key_hint, key, names, path)
+            new_key = convert(key_hint, key, names, path)
         except RefusedError as error:
-            raise RefusedError((*path, str(key)), f"the key: {error}") from None
-        found[own] = convert(value_hint, item, names, (*path, str(key)))
-    same = isinstance(value, kind) and all(found.get(key, _UNKNOWN) is item for key, item in value.items())
-    return value if same else _MAPPINGS[kind](found)
+            raise RefusedError((*path, str(key)), f"invalid key: {error}") from None
+        items[new_key] = convert(value_hint, item, names, (*path, str(key)))
+    is_same = isinstance(value, kind) and all(items.get(key, _UNKNOWN) is item for key, item in value.items())
+    return value if is_same else _MAPPINGS[kind](items)
 
 
 def _class(hint: type, value: Any, names: Names, path: Path) -> Any:
@@ -201,8 +204,8 @@ def _class(hint: type, value: Any, names: Names, path: Path) -> Any:
         return value
     if isinstance(hint, enum.EnumMeta):
         return _member(hint, value, path)
-    if is_of_pydantic(hint):
-        return through_pydantic(hint, value, path)
+    if is_pydantic_hint(hint):
+        return convert_with_pydantic(hint, value, path)
     if "__dataclass_fields__" in vars(hint):
         return _dataclass(hint, value, names, path)
     rule = RULES.get(f"{hint.__module__}.{hint.__qualname__}")
@@ -226,14 +229,14 @@ def _member(hint: Any, value: Any, path: Path) -> Any:
 def _typed_dict(hint: Any, value: Any, names: Names, path: Path) -> Any:
     if not isinstance(value, Mapping):
         return refuse(hint, value, path)
-    names = _names_of(hint, names)
-    found = dict(value)
+    names = _with_module_names(hint, names)
+    items = dict(value)
     for key, annotation in hint.__annotations__.items():
         if key in value:
-            found[key] = convert(annotation, value[key], names, (*path, key))
+            items[key] = convert(annotation, value[key], names, (*path, key))
         elif key in hint.__required_keys__ and "NotRequired[" not in _text(annotation):
-            raise RefusedError(path, f"{key} is missing, {hint.__name__} needs it")
-    return found
+            raise RefusedError(path, f"{hint.__name__} requires the field {key}")
+    return items
 
 
 def _text(annotation: Any) -> str:
@@ -241,12 +244,12 @@ def _text(annotation: Any) -> str:
 
 
 def _dataclass(hint: Any, value: Any, names: Names, path: Path) -> Any:
-    made_init = getattr(vars(hint).get("__init__"), "__code__", None)
-    if made_init is None or made_init.co_filename != "<string>":
-        return value  # its own: nobody knows what that takes
+    init_code = getattr(vars(hint).get("__init__"), "__code__", None)
+    if init_code is None or init_code.co_filename != "<string>":
+        return value  # not generated by `dataclass`: its arguments may differ from the fields
     if not isinstance(value, Mapping):
         return refuse(hint, value, path)
-    names = _names_of(hint, names)
+    names = _with_module_names(hint, names)
     missing = sys.modules["dataclasses"].MISSING
     fields = {
         name: field
@@ -256,16 +259,17 @@ def _dataclass(hint: Any, value: Any, names: Names, path: Path) -> Any:
     for name in value:
         if name not in fields:
             raise RefusedError((*path, str(name)), f"{hint.__name__} has no field {str(name)[:40]}")
-    found = {}
+    arguments = {}
     for name, field in fields.items():
         if name in value:
             is_null = value[name] is None and field.default is None
-            found[name] = None if is_null else convert(field.type, value[name], names, (*path, name))
+            arguments[name] = None if is_null else convert(field.type, value[name], names, (*path, name))
         elif field.default is missing and field.default_factory is missing:
-            raise RefusedError(path, f"{name} is missing, {hint.__name__} needs it")
-    return hint(**found)
+            raise RefusedError(path, f"{hint.__name__} requires the field {name}")
+    return hint(**arguments)
 
 
-def _names_of(hint: type, names: Names) -> Names:
+def _with_module_names(hint: type, names: Names) -> Names:
+    """Return the names with those of the module that defines the class: its field hints may be strings."""
     module = sys.modules.get(hint.__module__)
     return {**names, **vars(module)} if module is not None else names

@@ -105,7 +105,7 @@ def test_a_flow_that_is_not_there_is_not_in_force_and_says_so(outcomes: Reposito
     answer = outcomes.ask("trigger", "unknown-flow")
     assert answer.code == 2
     assert "deployments/all.yaml:9:30: flows/all.py" in answer.err
-    assert "there is no flow raise in this file" in answer.err
+    assert "this file has no flow raise" in answer.err
 
 
 def test_a_flow_over_its_timeout_is_ended_with_its_children(outcomes: Repository, running: Start) -> None:

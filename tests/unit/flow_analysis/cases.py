@@ -1,6 +1,6 @@
-"""Which values fit which hints: one table for the check of signatures and for the check at run time.
+"""A table of hints and values, for both the static check and the conversion at run time.
 
-`accepted` is None where nobody promises anything: the static check says nothing there, and run time may do as it likes.
+`accepted` is None for a value that the static check does not report, and that may or may not be accepted at run time.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """`setup` is the text of a file that ends before `def main(value: hint)`."""
+    """One hint and one value; `setup` is the source of the file before `def main(value: hint)`."""
 
     hint: str
     value: Any
@@ -18,7 +18,7 @@ class Case:
     setup: str = ""
 
     def source(self) -> bytes:
-        """A file whose only flow takes one `value` of the hint."""
+        """Return the source of a file with one flow, whose parameter `value` has the hint."""
         return f"{self.setup}\ndef main(value: {self.hint}): ...\n".encode()
 
 
@@ -347,7 +347,7 @@ SHADOWED = [
     ("if x:\n    from typing import List\nelse:\n    from mine import List", "List[int]"),
     ("T = TypeVar('T')", "T"),
 ]
-"""Files in which a hint does not mean what it looks like: nothing is said, whatever the value."""
+"""Files in which a name in the hint has another meaning than usual: no value is reported."""
 
 PLAIN = [
     "def f():\n    return locals()",
@@ -358,7 +358,7 @@ PLAIN = [
     "class C:\n    def __repr__(self):\n        return str(vars(self))",
     "f = lambda: locals()",
 ]
-"""Files with functions that look at names of their own, or make some: hints mean what they look like."""
+"""Files with functions that read or bind their own local names dynamically: hints have their usual meaning."""
 
 
 def _cases(setup: str, table: dict[str, dict[bool | None, list[Any]]]) -> Iterator[Case]:

@@ -1,4 +1,4 @@
-"""Every value of the table fits or does not fit its hint, as the table says."""
+"""The static check accepts or refuses each value of the table in `cases`."""
 
 import pytest
 
@@ -18,14 +18,14 @@ def name_of(case: Case) -> str:
 
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)
-def test_a_value_fits_its_hint_as_the_table_says(case: Case) -> None:
+def test_a_value_is_accepted_or_refused_as_the_table_says(case: Case) -> None:
     flow = flow_of(case)
     assert flow.parameters is not None
     assert check_type(flow.parameters[0].hint, case.value).accepted is case.accepted
 
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)
-def test_only_what_is_refused_is_talked_about(case: Case) -> None:
+def test_only_refused_values_have_problems(case: Case) -> None:
     problems = check(flow_of(case), {"value": case.value})
     assert bool(problems) is (case.accepted is False)
     for problem in problems:
@@ -35,7 +35,7 @@ def test_only_what_is_refused_is_talked_about(case: Case) -> None:
         assert problem.hint is None or problem.hint.isprintable()
 
 
-def test_strings_of_hints_mean_the_same_with_postponed_evaluation() -> None:
+def test_postponed_evaluation_of_annotations_changes_nothing() -> None:
     for case in CASES:
         postponed = Case(
             hint=case.hint,

@@ -1,4 +1,4 @@
-"""A flow is found by the names it goes by; where it may exist unseen nothing is said; else the candidates are named."""
+"""A flow is found by any of its names; if it certainly does not exist, the problem lists the candidates."""
 
 import pytest
 
@@ -8,19 +8,19 @@ PREFECT = "from prefect import flow, task\nimport prefect\n"
 
 
 def flow(source: str, name: str | None) -> Flow:
-    found = read_module(source.encode()).find(name)
-    assert isinstance(found, Flow), found
-    return found
+    result = read_module(source.encode()).find(name)
+    assert isinstance(result, Flow), result
+    return result
 
 
 def problem(source: str, name: str | None) -> Problem:
-    found = read_module(source.encode()).find(name)
-    assert isinstance(found, Problem), found
-    return found
+    result = read_module(source.encode()).find(name)
+    assert isinstance(result, Problem), result
+    return result
 
 
-def names(found: Flow) -> list[str] | None:
-    return None if found.parameters is None else [parameter.name for parameter in found.parameters]
+def names(result: Flow) -> list[str] | None:
+    return None if result.parameters is None else [parameter.name for parameter in result.parameters]
 
 
 @pytest.mark.parametrize(
@@ -120,40 +120,40 @@ def test_a_flow_that_may_exist_has_an_unknown_signature(source: str) -> None:
         "'def main(): ...'",
     ],
 )
-def test_what_is_not_at_the_top_level_is_not_found(source: str) -> None:
+def test_only_callables_at_the_top_level_are_found(source: str) -> None:
     assert problem(source, "main").code == "FlowNotFound"
 
 
-def test_a_flow_without_a_name_of_its_own_is_also_known_with_hyphens() -> None:
+def test_a_flow_without_an_explicit_name_is_found_with_hyphens_too() -> None:
     source = PREFECT + "@flow\ndef my_flow(a): ...\n"
     assert flow(source, "my-flow").line == 4
     assert problem(PREFECT + "@flow(name='x')\ndef my_flow(a): ...", "my-flow").code == "FlowNotFound"
 
 
-def test_a_missing_flow_is_answered_with_the_nearest_and_all() -> None:
-    found = problem("import os\n\ndef extract(): ...\n\ndef load(): ...\n", "laod")
-    assert found.message == "there is no flow laod in this file"
-    assert found.hint == "did you mean load? it has extract and load"
-    assert found.line == 5
+def test_a_missing_flow_suggests_the_most_similar_name_and_lists_all() -> None:
+    result = problem("import os\n\ndef extract(): ...\n\ndef load(): ...\n", "laod")
+    assert result.message == "this file has no flow laod"
+    assert result.hint == "did you mean load? the file defines extract and load"
+    assert result.line == 5
 
 
 def test_a_name_with_control_characters_is_shown_without_them() -> None:
-    found = problem(PREFECT + "@flow(name='etl\\n\\ud800')\ndef a(): ...", "etl\x1b")
-    assert found.message.isprintable()
-    assert found.hint is not None
-    assert found.hint.isprintable()
+    result = problem(PREFECT + "@flow(name='etl\\n\\ud800')\ndef a(): ...", "etl\x1b")
+    assert result.message.isprintable()
+    assert result.hint is not None
+    assert result.hint.isprintable()
 
 
-def test_private_functions_are_named_only_if_there_are_no_others() -> None:
-    assert problem("def _a(): ...\ndef b(): ...", "x").hint == "it has b"
-    assert problem("def _a(): ...", "x").hint == "it has _a"
-    assert problem("import os", "x").hint == "it defines no function"
+def test_private_functions_are_listed_only_if_there_are_no_public_ones() -> None:
+    assert problem("def _a(): ...\ndef b(): ...", "x").hint == "the file defines b"
+    assert problem("def _a(): ...", "x").hint == "the file defines _a"
+    assert problem("import os", "x").hint == "the file defines no functions"
 
 
 def test_two_flows_of_the_same_name_are_ambiguous() -> None:
     source = PREFECT + "@flow(name='etl')\ndef a(): ...\n@flow(name='etl')\ndef b(): ...\n"
-    found = problem(source, "etl")
-    assert (found.code, found.line, found.hint) == ("AmbiguousFlow", 4, "name one of a and b")
+    result = problem(source, "etl")
+    assert (result.code, result.line, result.hint) == ("AmbiguousFlow", 4, "name the function to run: a or b")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_two_flows_of_the_same_name_are_ambiguous() -> None:
         ("@wrap\ndef a(): ...\n@wrap\ndef b(): ...", ""),
     ],
 )
-def test_without_a_name_the_only_flow_or_function_is_meant(source: str, expected: str) -> None:
+def test_without_a_name_the_only_flow_or_function_is_found(source: str, expected: str) -> None:
     assert flow(source, None).name == expected
 
 
@@ -189,33 +189,33 @@ def test_without_a_name_the_only_flow_or_function_is_meant(source: str, expected
         ("", "FlowNotFound", 1),
     ],
 )
-def test_without_a_name_several_or_none_is_a_problem(source: str, code: str, line: int) -> None:
-    found = problem(source, None)
-    assert (found.code, found.line) == (code, line)
+def test_without_a_name_several_candidates_or_none_are_a_problem(source: str, code: str, line: int) -> None:
+    result = problem(source, None)
+    assert (result.code, result.line) == (code, line)
 
 
-def test_many_candidates_are_cut_short() -> None:
+def test_a_long_list_of_candidates_is_shortened() -> None:
     source = "".join(f"def step_{number}(): ...\n" for number in range(50))
     assert problem(source, None).hint is not None
-    assert (problem(source, None).hint or "").endswith("step_9 and 40 more")
+    assert (problem(source, None).hint or "").endswith("step_9 or one of 40 more")
 
 
 @pytest.mark.parametrize(
     ("decorator", "words"),
     [
-        ("flow(retries=-1)", "@flow of main: retries is a whole number from 0 on, not -1"),
-        ("flow(name=5)", "@flow of main: name is a text, not 5"),
+        ("flow(retries=-1)", "@flow of main: retries must be a whole number, 0 or more, not -1"),
+        ("flow(name=5)", "@flow of main: name must be a string, not 5"),
         ("task(retriez=make())", "@task of main: a task has no option 'retriez'"),
         ("flow(retry_delay_seconds=[])", "not []"),
         ("controller.flow(flow_run_name=lambda: 'x')", "not the function <lambda>"),
     ],
 )
-def test_a_file_that_can_not_be_imported_for_an_option_is_told_like_that(decorator: str, words: str) -> None:
+def test_an_invalid_option_makes_the_file_invalid(decorator: str, words: str) -> None:
     source = f"import controller\nfrom controller import flow, task\n@{decorator}\ndef main(a): ...\ndef other(): ..."
     for name in ("main", "other"):
-        found = problem(source, name)
-        assert (found.code, found.line) == ("FlowFileInvalid", 3)
-        assert words in found.message
+        result = problem(source, name)
+        assert (result.code, result.line) == ("FlowFileInvalid", 3)
+        assert words in result.message
 
 
 @pytest.mark.parametrize(
@@ -229,5 +229,5 @@ def test_a_file_that_can_not_be_imported_for_an_option_is_told_like_that(decorat
         "from controller import flow\ndef flow(**_): return id\n@flow(retries=-1)\ndef main(a): ...",
     ],
 )
-def test_of_an_option_that_may_be_fine_nothing_is_said(source: str) -> None:
+def test_an_option_that_may_be_valid_is_not_reported(source: str) -> None:
     flow(source, "main")

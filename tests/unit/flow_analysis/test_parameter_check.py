@@ -1,4 +1,4 @@
-"""Parameters that a flow can't be called with are found, each with its place, in words and with advice."""
+"""Parameters that a flow can't be called with are reported with their path, a message and a hint."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from controller.flow_analysis.parameter_check import MAX_PROBLEMS
 
 
 def flow(source: str, name: str | None = None) -> Flow:
-    found = read_module(source.encode()).find(name)
-    assert isinstance(found, Flow), found
-    return found
+    result = read_module(source.encode()).find(name)
+    assert isinstance(result, Flow), result
+    return result
 
 
 def problems(source: str, parameters: dict[str, Any], *, partial: bool = False) -> list[ParameterProblem]:
@@ -24,14 +24,14 @@ def codes(source: str, parameters: dict[str, Any]) -> list[tuple[str, tuple[str 
 
 
 def only(source: str, parameters: dict[str, Any]) -> ParameterProblem:
-    (found,) = problems(source, parameters)
-    return found
+    (problem,) = problems(source, parameters)
+    return problem
 
 
 SEED = "from typing import List\n\ndef calculator(nums: List[int]) -> int:\n    return sum(nums)\n"
 
 
-def test_the_seed_s_string_for_a_list_is_refused_with_the_list_to_write() -> None:
+def test_a_string_for_a_list_is_refused_with_the_list_to_write() -> None:
     assert only(SEED, {"nums": "[1, 2, 3, 4]"}) == ParameterProblem(
         code=ParameterCode.WRONG_TYPE,
         message='nums: expected list[int], got the string "[1, 2, 3, 4]"',
@@ -40,12 +40,12 @@ def test_the_seed_s_string_for_a_list_is_refused_with_the_list_to_write() -> Non
     )
 
 
-def test_orion_s_promise_holds() -> None:
+def test_items_are_coerced_as_in_orion() -> None:
     assert problems(SEED, {"nums": ["1", 2, "3", 4.0]}) == []
 
 
 @pytest.mark.parametrize(
-    ("signature", "given", "expected"),
+    ("signature", "parameters", "expected"),
     [
         ("a", {"a": 1}, []),
         ("a", {}, [("MissingParameter", ())]),
@@ -76,29 +76,29 @@ def test_orion_s_promise_holds() -> None:
     ],
 )
 def test_a_call_by_name_is_checked_against_the_signature(
-    signature: str, given: dict[str, Any], expected: list[tuple[str, tuple[str | int, ...]]]
+    signature: str, parameters: dict[str, Any], expected: list[tuple[str, tuple[str | int, ...]]]
 ) -> None:
-    assert codes(f"def main({signature}): ...", given) == expected
+    assert codes(f"def main({signature}): ...", parameters) == expected
 
 
-def test_what_is_still_to_come_is_not_missing() -> None:
+def test_partial_parameters_may_be_incomplete() -> None:
     assert problems("def main(a, b, *, c): ...", {"a": 1}, partial=True) == []
     assert [problem.code for problem in problems("def main(a, /): ...", {}, partial=True)] == [
         "PositionalOnlyParameter"
     ]
 
 
-def test_an_unknown_parameter_is_answered_with_the_nearest_and_all() -> None:
-    found = only("def main(region, days=1): ...", {"regoin": "eu"})
-    assert found.message == "main has no parameter regoin"
-    assert found.hint == "did you mean region? main takes region and days"
+def test_an_unknown_parameter_suggests_the_most_similar_name_and_lists_all() -> None:
+    problem = only("def main(region, days=1): ...", {"regoin": "eu"})
+    assert problem.message == "main has no parameter regoin"
+    assert problem.hint == "did you mean region? main takes region and days"
     assert only("def main(): ...", {"x": 1}).hint == "main takes no parameters"
 
 
-def test_a_missing_parameter_says_what_it_is() -> None:
-    found = only("def main(region: str, days: int): ...", {"days": 1})
-    assert found.message == "the parameter region (str) is missing"
-    assert found.hint == "main takes region and days"
+def test_a_missing_parameter_is_reported_with_its_type() -> None:
+    problem = only("def main(region: str, days: int): ...", {"days": 1})
+    assert problem.message == "the parameter region (str) is missing"
+    assert problem.hint == "main takes region and days"
 
 
 @pytest.mark.parametrize(
@@ -118,26 +118,26 @@ def test_a_missing_parameter_says_what_it_is() -> None:
         ("list[int]", {}, "a: expected list[int], got a mapping", None),
         ("dict", '{"a": 1}', 'a: expected dict, got the string "{"a": 1}"', 'write it as a YAML mapping: {"a": 1}'),
         ("dict", "a=1", 'a: expected dict, got the string "a=1"', "write it as a YAML mapping"),
-        ("tuple[int, str]", [1], "a: expected tuple[int, str], got a list of 1", None),
-        ("dict[int, int]", {"x": 1}, 'a.x: the key must be int, got the string "x"', None),
+        ("tuple[int, str]", [1], "a: expected tuple[int, str], got a list of length 1", None),
+        ("dict[int, int]", {"x": 1}, 'a.x: invalid key: expected int, got the string "x"', None),
         ("dict[str, list[int]]", {"b c": [1, "x"]}, 'a["b c"][1]: expected int, got the string "x"', None),
         ("None | list[int]", ["x"], 'a[0]: expected int, got the string "x"', None),
         ("int | list[int]", "x", 'a: expected int | list[int], got the string "x"', "write it as a YAML list"),
     ],
 )
-def test_a_wrong_type_says_what_came_and_what_was_expected(
+def test_a_wrong_type_is_reported_with_the_value_and_the_expected_type(
     hint: str, value: Any, message: str | None, advice: str | None
 ) -> None:
-    found = only(f"def main(a: {hint}): ...", {"a": value})
-    assert message in (None, found.message)
-    assert found.hint == advice
+    problem = only(f"def main(a: {hint}): ...", {"a": value})
+    assert message in (None, problem.message)
+    assert problem.hint == advice
 
 
 @pytest.mark.parametrize(
     "hint", ["int", "float", "str", "bool", "list[int]", "list[str]", "Path", "date", "Literal[1]"]
 )
 @pytest.mark.parametrize("nested", [False, True])
-def test_a_number_that_python_does_not_write_out_is_judged_too(hint: str, nested: bool) -> None:
+def test_a_number_too_large_to_be_printed_is_checked(hint: str, nested: bool) -> None:
     huge = 10**5000
     source = (
         f"from datetime import date\nfrom pathlib import Path\nfrom typing import Literal\ndef main(a: {hint}): ..."
@@ -145,8 +145,8 @@ def test_a_number_that_python_does_not_write_out_is_judged_too(hint: str, nested
     assert len(problems(source, {"a": [huge] if nested else huge})) <= 1
 
 
-def test_an_explicit_null_for_a_default_may_be_left_out() -> None:
-    assert only("def main(a: int = 1): ...", {"a": None}).hint == "leave it out to get the default"
+def test_null_for_a_parameter_with_a_default_suggests_to_remove_it() -> None:
+    assert only("def main(a: int = 1): ...", {"a": None}).hint == "remove it to use the default"
 
 
 CLASSES = """
@@ -170,7 +170,7 @@ class Options:
     [
         ("Color", "green", (), 'a: expected Color, got the string "green"', 'write "red" or 2'),
         ("Literal['x', 1]", "y", (), "a: expected Literal['x', 1], got the string \"y\"", 'write "x" or 1'),
-        ("Options", {}, (), "a: color is missing, Options needs it", None),
+        ("Options", {}, (), "a: Options requires the field color", None),
         (
             "list[Options]",
             [{"color": "red", "dyas": 1}],
@@ -181,29 +181,29 @@ class Options:
         ("Options", {"color": 3}, ("color",), "a.color: expected Color, got the number 3", 'write "red" or 2'),
     ],
 )
-def test_classes_of_the_file_are_looked_into(
+def test_values_of_classes_of_the_file_are_checked(
     hint: str, value: Any, path: tuple[str | int, ...], message: str, advice: str | None
 ) -> None:
-    found = only(f"{CLASSES}\ndef main(a: {hint}): ...", {"a": value})
-    assert (found.path, found.message, found.hint) == (("a", *path), message, advice)
+    problem = only(f"{CLASSES}\ndef main(a: {hint}): ...", {"a": value})
+    assert (problem.path, problem.message, problem.hint) == (("a", *path), message, advice)
 
 
-def test_every_bad_item_is_found_up_to_ten() -> None:
+def test_at_most_ten_invalid_items_are_reported() -> None:
     source = "def main(a: list[int]): ..."
     assert [problem.path for problem in problems(source, {"a": ["x", 1, "y"]})] == [("a", 0), ("a", 2)]
     assert len(problems(source, {"a": ["x"] * 1000})) == 10
 
 
-def test_a_flood_of_problems_is_cut_off() -> None:
-    given = {f"parameter_number_{number}": 1 for number in range(5_000)}
-    assert len(problems("def main(parameter_numbers): ...", given)) == MAX_PROBLEMS
+def test_the_number_of_problems_is_limited() -> None:
+    parameters = {f"parameter_number_{number}": 1 for number in range(5_000)}
+    assert len(problems("def main(parameter_numbers): ...", parameters)) == MAX_PROBLEMS
 
 
-def test_hostile_names_stay_short_and_printable() -> None:
-    given = {"x" * 5000: 1, "\ud800\n\x1b[31m": 1, "a": "\x07" * 500}
-    found = problems("def main(a: int, b): ...", given)
-    assert len(found) == 4
-    assert all(problem.message.isprintable() and len(problem.message) < 200 for problem in found)
+def test_messages_with_hostile_names_are_short_and_printable() -> None:
+    parameters = {"x" * 5000: 1, "\ud800\n\x1b[31m": 1, "a": "\x07" * 500}
+    reported = problems("def main(a: int, b): ...", parameters)
+    assert len(reported) == 4
+    assert all(problem.message.isprintable() and len(problem.message) < 200 for problem in reported)
 
 
 def test_a_flow_that_does_not_validate_is_checked_for_names_only() -> None:
@@ -212,9 +212,9 @@ def test_a_flow_that_does_not_validate_is_checked_for_names_only() -> None:
     assert codes(source, {"b": "x"}) == [("UnknownParameter", ("b",)), ("MissingParameter", ())]
 
 
-def test_nothing_is_said_about_an_unknown_signature() -> None:
+def test_an_unknown_signature_is_not_checked() -> None:
     assert problems("@wrap\ndef main(a: int): ...", {"b": object()}) == []
 
 
-def test_nothing_is_said_about_values_that_are_no_json() -> None:
+def test_values_that_are_not_json_are_not_checked() -> None:
     assert problems("def main(a: int, b: list[int]): ...", {"a": object(), "b": [b"x"]}) == []

@@ -1,4 +1,4 @@
-"""Whatever the hint and the value: no exception, no silence that contradicts typing, and no problem without a place."""
+"""Properties of the check for any hint and value: no exception, no false problem, and a valid path for each problem."""
 
 import sys
 import types
@@ -114,7 +114,7 @@ def test_a_value_that_conforms_to_its_hint_is_accepted(data: st.DataObject, pair
 
 @settings(max_examples=300)
 @given(HINTS, JSON)
-def test_any_value_for_any_hint_is_judged_without_an_exception(pair: Pair, value: Any) -> None:
+def test_any_value_for_any_hint_is_checked_without_an_exception(pair: Pair, value: Any) -> None:
     for problem in check(flow_of(pair[0]), {"value": value}):
         assert problem.path[0] == "value"
         assert problem.message.isprintable()
@@ -125,12 +125,12 @@ def test_any_value_for_any_hint_is_judged_without_an_exception(pair: Pair, value
 
 @settings(max_examples=300)
 @given(HINTS, JSON)
-def test_nothing_is_said_where_every_name_may_mean_anything(pair: Pair, value: Any) -> None:
+def test_nothing_is_reported_if_every_name_may_be_rebound(pair: Pair, value: Any) -> None:
     assert check(flow_of(pair[0].replace("None", "Nothing"), "from somewhere import *"), {"value": value}) == []
 
 
 @given(st.dictionaries(st.text(max_size=6), JSON, max_size=4), st.booleans())
-def test_any_parameters_are_judged_without_an_exception(parameters: dict[str, Any], partial: bool) -> None:
+def test_any_parameters_are_checked_without_an_exception(parameters: dict[str, Any], partial: bool) -> None:
     flow = flow_of("int, b, /, c: str = 'x', *args, d, **rest: list[int]")
     for problem in check(flow, parameters, partial=partial):
         assert problem.message.isprintable()
@@ -138,7 +138,7 @@ def test_any_parameters_are_judged_without_an_exception(parameters: dict[str, An
 
 @settings(max_examples=300)
 @given(HINTS, JSON)
-def test_what_is_said_of_a_value_is_what_the_call_makes_of_it(pair: Pair, value: Any) -> None:
+def test_the_static_check_agrees_with_the_conversion_at_run_time(pair: Pair, value: Any) -> None:
     module = sys.modules["properties"] = types.ModuleType("properties")
     text = f"from __future__ import annotations\n{SETUP}\ndef main(value: {pair[0]}): ..."
     vars(module)["unknown"] = types.SimpleNamespace(Type=types.SimpleNamespace)

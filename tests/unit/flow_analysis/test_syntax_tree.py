@@ -1,4 +1,4 @@
-"""No file, however broken or hostile, raises, hangs or bloats; what is wrong is said with its line."""
+"""No broken or hostile file raises, hangs or uses much memory; problems are reported with their line."""
 
 import time
 import warnings
@@ -34,20 +34,20 @@ def found_in(source: bytes) -> Flow | Problem:
 
 
 @pytest.mark.parametrize("source", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_file_is_refused_or_not_looked_into(source: str) -> None:
+def test_a_hostile_file_is_refused_or_not_parsed(source: str) -> None:
     begin = time.process_time()
-    found = found_in(source.encode())
-    assert found.code == "FlowFileInvalid" if isinstance(found, Problem) else found.parameters is None
+    result = found_in(source.encode())
+    assert result.code == "FlowFileInvalid" if isinstance(result, Problem) else result.parameters is None
     assert time.process_time() - begin < 5
 
 
 @pytest.mark.parametrize("rest", ["#" * MAX_BYTES, "x = [" + "1, " * MAX_TOKENS + "]"], ids=["bytes", "words"])
-def test_nothing_is_said_about_a_file_that_is_too_large_to_be_read(rest: str) -> None:
+def test_nothing_is_reported_for_a_file_that_is_too_large_to_parse(rest: str) -> None:
     module = read_module(f"def main(a: int): ...\n{rest}\n".encode())
     for name in ("main", "other", None):
-        found = module.find(name)
-        assert isinstance(found, Flow)
-        assert check(found, {"b": "x"}) == []
+        result = module.find(name)
+        assert isinstance(result, Flow)
+        assert check(result, {"b": "x"}) == []
 
 
 @pytest.mark.parametrize(
@@ -56,15 +56,15 @@ def test_nothing_is_said_about_a_file_that_is_too_large_to_be_read(rest: str) ->
         (b"def main(:\n", 1, "not valid Python: invalid syntax"),
         (b"x = 1\ny = (\n", 2, "not valid Python: '(' was never closed"),
         (b"x = 1\n\ny = \0\n", 3, "not valid Python: a file can't contain the character U+0000"),
-        (b"x = 1\ny = '\xff'\n", 2, "a byte that is not utf-8 text"),
+        (b"x = 1\ny = '\xff'\n", 2, "not valid utf-8 text"),
         (b"# coding: nonsense\n", 1, "not valid Python: unknown encoding: nonsense"),
     ],
 )
-def test_what_is_no_python_is_said_with_its_line(source: bytes, line: int, message: str) -> None:
-    found = found_in(source)
-    assert isinstance(found, Problem)
-    assert (found.code, found.line) == ("FlowFileInvalid", line)
-    assert found.message.startswith(message)
+def test_invalid_python_is_reported_with_its_line(source: bytes, line: int, message: str) -> None:
+    result = found_in(source)
+    assert isinstance(result, Problem)
+    assert (result.code, result.line) == ("FlowFileInvalid", line)
+    assert result.message.startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,13 @@ def test_what_is_no_python_is_said_with_its_line(source: bytes, line: int, messa
         "ä = 'ö'\ndef main(a): ...".encode(),
     ],
 )
-def test_encodings_of_python_are_understood(source: bytes) -> None:
-    found = found_in(source)
-    assert isinstance(found, Flow)
-    assert found.parameters is not None
+def test_the_usual_encodings_are_supported(source: bytes) -> None:
+    result = found_in(source)
+    assert isinstance(result, Flow)
+    assert result.parameters is not None
 
 
-def test_an_invalid_escape_sequence_is_not_our_business() -> None:
+def test_an_invalid_escape_sequence_causes_no_warning() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert isinstance(found_in(b"x = '\\d'\ndef main(a: '\\d'): ..."), Flow)
@@ -116,19 +116,19 @@ EXPANDING = {
 
 
 @pytest.mark.parametrize("source", EXPANDING.values(), ids=EXPANDING)
-def test_hints_that_grow_without_end_are_cut_off(source: str) -> None:
+def test_the_size_of_hints_is_limited(source: str) -> None:
     begin = time.process_time()
-    found = found_in(f"{source}\ndef main(x: X, *more: X, **rest: X): ...\n".encode())
-    assert isinstance(found, Flow)
+    result = found_in(f"{source}\ndef main(x: X, *more: X, **rest: X): ...\n".encode())
+    assert isinstance(result, Flow)
     nested: object = 1
     for _ in range(300):
         nested = [nested]
-    check(found, {"x": nested, "y": {"a": 1}, "z": [[1, "x"]] * 100})
+    check(result, {"x": nested, "y": {"a": 1}, "z": [[1, "x"]] * 100})
     assert time.process_time() - begin < 5
 
 
 @given(st.binary(max_size=300))
-def test_no_bytes_raise(source: bytes) -> None:
+def test_arbitrary_bytes_do_not_raise(source: bytes) -> None:
     found_in(source)
 
 
@@ -171,5 +171,5 @@ WORDS += [
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=40).map("".join))
-def test_no_broken_python_raises(source: str) -> None:
+def test_broken_python_does_not_raise(source: str) -> None:
     found_in(source.encode())

@@ -64,8 +64,8 @@ def test_a_missing_flow_is_one_finding_at_the_key_that_names_it(
 
 def test_a_misspelt_flow_names_the_python_line_and_the_nearest_name() -> None:
     (finding,) = read("name: a\nflow: flows/etl.py:mian\n").findings
-    assert finding.message == "flows/etl.py:2: there is no flow mian in this file"
-    assert finding.hint == "did you mean main? it has main"
+    assert finding.message == "flows/etl.py:2: this file has no flow mian"
+    assert finding.hint == "did you mean main? the file defines main"
 
 
 def test_findings_point_at_the_invalid_item_of_a_list() -> None:

@@ -124,16 +124,16 @@ def test_findings_are_at_the_line_of_the_call(root: Path) -> None:
         (
             "DeploymentSpec(name='a',\n    parameters={'x': [10**5000]})\n",
             2,
-            "parameters.x[0]: a number of so many digits can't",
+            "parameters.x[0]: the number can't be written as JSON: it has",
         ),
         (
             "DeploymentSpec(name='a', parameters={'x': '\\ud800'})\n",
             2,
-            "x: '\\ud800' can't be written down: it holds half",
+            "x: '\\ud800' can't be written as JSON: it contains",
         ),
-        ("DeploymentSpec(name='a', description='\\ud800')\n", 2, "description: '\\ud800' can't be written down"),
-        ("DeploymentSpec(name='a', parameters={'\\ud800': 1})\n", 2, "parameters: '\\ud800' can't be written down"),
-        ("x = []\nx.append(x)\nDeploymentSpec(name='a', tags=x)\n", 4, "it is given contains itself, or is nested too"),
+        ("DeploymentSpec(name='a', description='\\ud800')\n", 2, "description: '\\ud800' can't be written as JSON"),
+        ("DeploymentSpec(name='a', parameters={'\\ud800': 1})\n", 2, "parameters: '\\ud800' can't be written as JSON"),
+        ("x = []\nx.append(x)\nDeploymentSpec(name='a', tags=x)\n", 4, "a value contains itself, or is nested too"),
         ("DeploymentSpec(name='a', parameters={'x': 'x' * 2_000_000})\n", 1, "deployments exceed 1048576 bytes"),
     ],
 )

@@ -65,7 +65,7 @@ def test_artifacts_and_a_name_are_there_while_a_run_goes_on_and_after_it(world: 
     gate.unlink()
     assert world.wait(run).state is RunState.SUCCEEDED, world.log(run)
     check(seen(world, run.id))
-    assert "the markdown large is not kept: it has 700" in world.log(run)
+    assert "the markdown large was dropped: it has 700" in world.log(run)
 
 
 @pytest.mark.integration
@@ -79,9 +79,9 @@ def test_plain_functions_show_too_and_too_many_or_a_bad_name_fail_nothing(world:
     plain, nameless = world.run("plain"), world.run("nameless")
     view = seen(world, plain.id)
     assert (view.state, view.name, len(view.artifacts)) == ("succeeded", None, MAX_ARTIFACTS)
-    assert "the markdown is not kept: a run has at most 100" in world.log(plain)
+    assert "the markdown was dropped: a run can have at most 100 artifacts" in world.log(plain)
     assert (nameless.state, seen(world, nameless.id).name) == (RunState.SUCCEEDED, None)
-    assert "flow_run_name '{nope}' gives no name: KeyError: 'nope'" in world.log(nameless)
+    assert "flow_run_name '{nope}' can't be filled in: KeyError: 'nope'" in world.log(nameless)
 
 
 def lines(*artifacts: Any, number: int = 1) -> list[bytes]:

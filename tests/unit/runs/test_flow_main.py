@@ -126,7 +126,7 @@ def test_a_task_or_subflow_that_exits_has_failed_and_so_has_its_flow(run_flow: R
     ending, _ = run_flow({"a.py": code}, "a.py:f")
     name = "below" if call == "below()" else "step"
     assert ending["outcome"] == "failed"
-    assert f"{name}-1 called sys.exit(0); it ends by returning or raising" in ending["error"]
+    assert f"{name}-1 called sys.exit(0); return or raise an error instead" in ending["error"]
 
 
 RESULTS: list[tuple[str, object]] = [

@@ -1,4 +1,4 @@
-"""Values become what the hints of a function say, and are refused where the static check refuses them."""
+"""Values are converted according to the type hints, and refused if the static check refuses them."""
 
 import collections
 import contextlib
@@ -20,7 +20,7 @@ RUNNABLE = [case for case in CASES if (case.setup, case.hint) not in SHADOWED]
 
 
 class Anything:
-    """What the table's files leave undefined: `Field`, `DataFrame` and the like."""
+    """A placeholder for the names that the files of the table use without importing them, such as `DataFrame`."""
 
     def __init__(self, *_: Any, **__: Any) -> None: ...
 
@@ -43,7 +43,7 @@ def name_of(case: Case) -> str:
 
 
 @pytest.mark.parametrize("case", RUNNABLE, ids=name_of)
-def test_a_value_fits_its_hint_as_the_table_says(case: Case) -> None:
+def test_a_value_is_accepted_or_refused_as_the_table_says(case: Case) -> None:
     if case.accepted is False:
         with pytest.raises(ParameterError, match=r"^parameter value"):
             coerced(case.hint, case.value, case.setup)
@@ -54,7 +54,7 @@ def test_a_value_fits_its_hint_as_the_table_says(case: Case) -> None:
             coerced(case.hint, case.value, case.setup)
 
 
-def test_hints_that_are_no_strings_mean_the_same() -> None:
+def test_hints_that_are_types_are_converted_like_strings() -> None:
     def main(nums: typing.List[int], more: typing.Optional["list[str]"] = None) -> None: ...  # noqa: UP006
 
     assert coerce_call(main, (["1", 2],), {"more": [5]}) == (([1, 2],), {"more": ["5"]})
@@ -64,7 +64,7 @@ def test_hints_that_are_no_strings_mean_the_same() -> None:
         coerce_call(main, (), {"nums": "[1, 2, 3, 4]"})
 
 
-def test_all_parameters_that_do_not_fit_are_named_with_their_place() -> None:
+def test_the_error_lists_all_mismatches_with_their_paths() -> None:
     with pytest.raises(ParameterError) as caught:
         coerce_call(function_of("dict[str, list[int]]", CLASSES), (), {"value": {"a": [1, "x"]}})
     assert str(caught.value) == 'parameter value.a[1]: expected int, got the string "x"'
@@ -105,36 +105,36 @@ def test_all_parameters_that_do_not_fit_are_named_with_their_place() -> None:
         ("Any", {"a": ["1"]}, {"a": ["1"]}),
     ],
 )
-def test_values_become_what_the_hint_says(hint: str, value: Any, expected: Any) -> None:
-    found = coerced(hint, value)
-    assert found == expected
-    assert type(found) is type(expected)
+def test_values_are_converted_to_the_type_of_the_hint(hint: str, value: Any, expected: Any) -> None:
+    converted = coerced(hint, value)
+    assert converted == expected
+    assert type(converted) is type(expected)
 
 
 @pytest.mark.parametrize("seconds", [-1e14, 1e20, 1e300, float("inf"), float("nan")])
-def test_a_number_that_is_no_moment_is_refused_by_name(seconds: float) -> None:
+def test_a_number_that_is_not_a_valid_unix_time_is_refused(seconds: float) -> None:
     with pytest.raises(ParameterError, match="parameter value: expected datetime, got"):
         coerced("dt.datetime", seconds)
 
 
-def test_classes_of_the_file_are_made_of_mappings() -> None:
+def test_mappings_become_instances_of_classes_of_the_file() -> None:
     options = coerced("Options", {"days": "1", "limits": ["2"], "parent": {"days": 3}})
     assert (options.days, options.limits, options.parent.days, options.region) == (1, [2], 3, "eu")
     assert coerced("Color", "red").name == coerced("Color", "RED").name == "RED"
     assert coerced("Query", {"table": "a", "limit": "3"}) == {"table": "a", "limit": 3}
 
 
-def test_what_fits_already_is_the_same_object() -> None:
-    given = [1, 2, 3]
-    assert coerced("list[int]", given) is given
-    assert coerced("dict[str, list[int]]", {"a": given})["a"] is given
+def test_a_value_that_matches_its_hint_is_the_same_object() -> None:
+    numbers = [1, 2, 3]
+    assert coerced("list[int]", numbers) is numbers
+    assert coerced("dict[str, list[int]]", {"a": numbers})["a"] is numbers
 
 
-def test_null_is_fine_where_it_is_the_default() -> None:
+def test_null_is_accepted_if_it_is_the_default() -> None:
     assert coerced("int", None, default=" = None") is None
 
 
-def test_behind_an_unknown_decorator_nothing_is_changed() -> None:
+def test_arguments_behind_an_unknown_decorator_stay_unchanged() -> None:
     @functools.wraps(function_of("int", CLASSES))
     def wrapper(value: Any) -> None: ...
 
@@ -143,13 +143,13 @@ def test_behind_an_unknown_decorator_nothing_is_changed() -> None:
     assert coerce_call(cached, (), {"value": "5"}) == ((), {"value": 5})
 
 
-def test_what_python_says_itself_is_left_to_python() -> None:
+def test_unknown_arguments_are_left_to_python_to_report() -> None:
     def main(value: int) -> None: ...
 
     assert coerce_call(main, (), {"valeu": "5"}) == ((), {"valeu": "5"})
 
 
-def test_numbers_of_others_are_numbers() -> None:
+def test_number_types_of_libraries_are_converted() -> None:
     class Whole:
         def __index__(self) -> int:
             return 5

@@ -1,4 +1,4 @@
-"""Flows: called in plain Python, with subflows, retries, hooks, checks of parameters, and a readable log."""
+"""Flows in plain Python: subflows, retries, hooks, parameter checks and a readable log."""
 
 import asyncio
 import logging
@@ -54,12 +54,12 @@ def test_an_async_flow_is_awaited() -> None:
     assert asyncio.run(main("2")) == 4  # type: ignore[arg-type]
 
 
-def test_a_flow_is_retried_and_its_hooks_are_told() -> None:
-    told: list[tuple[str, str]] = []
+def test_a_flow_is_retried_and_its_hooks_are_called() -> None:
+    hook_calls: list[tuple[str, str]] = []
     attempts: list[int] = []
 
     def hook(owner: Any, run: Any, state: Any) -> None:
-        told.append((owner.name, state.name if run.state == state else "another"))
+        hook_calls.append((owner.name, state.name if run.state == state else "another"))
         raise RuntimeError("a hook changes nothing")
 
     @flow(retries=1, retry_delay_seconds=0.001, on_failure=[hook], on_completion=[hook])
@@ -73,10 +73,10 @@ def test_a_flow_is_retried_and_its_hooks_are_told() -> None:
     with pytest.raises(ValueError, match="not yet"):
         main(10)
     assert attempts == [1, 2, 1, 2]
-    assert told == [("main", "succeeded"), ("main", "failed")]
+    assert hook_calls == [("main", "succeeded"), ("main", "failed")]
 
 
-def test_a_flow_and_a_task_in_it_each_have_their_timeout() -> None:
+def test_a_flow_and_its_task_have_separate_timeouts() -> None:
     @task(timeout_seconds=60)
     def endless() -> None:
         while True:
@@ -90,7 +90,7 @@ def test_a_flow_and_a_task_in_it_each_have_their_timeout() -> None:
         main()
 
 
-def test_the_context_is_there_while_something_runs_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_run_context_exists_only_during_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONTROLLER_RUN_ID", "r1")
     monkeypatch.setenv("CONTROLLER_ATTEMPT", "2")
 
@@ -117,7 +117,7 @@ def test_the_context_is_there_while_something_runs_and_only_then(monkeypatch: py
             outside()
 
 
-def test_lines_of_the_log_carry_the_label_of_their_run(caplog: pytest.LogCaptureFixture) -> None:
+def test_log_lines_have_the_label_of_their_run(caplog: pytest.LogCaptureFixture) -> None:
     @task(log_prints=True)
     def speak() -> None:
         get_run_logger().info("from the logger")
@@ -140,13 +140,13 @@ def test_a_script_runs_in_plain_python_with_a_readable_log(tmp_path: Path) -> No
         "if __name__ == '__main__':\n    print(main('5'))\n",
         encoding="utf-8",
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
-    assert done.stdout == "5\n"
-    lines = [line.partition(" | ")[2] for line in done.stderr.splitlines()]
+    process = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert process.stdout == "5\n"
+    lines = [line.partition(" | ")[2] for line in process.stderr.splitlines()]
     assert lines == ["INFO    | main-1 | hello", "WARNING | load-1 | OSError: away; retry 1 of 1 in 0 s"]
 
 
-def test_what_others_have_named_or_raised_stays_on_its_line_and_does_nothing_to_a_terminal(tmp_path: Path) -> None:
+def test_control_characters_in_names_and_errors_are_escaped(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(
         r"""
 from controller import flow, markdown, task
@@ -168,31 +168,31 @@ except RuntimeError as error:
 """,
         encoding="utf-8",
     )
-    done = subprocess.run([sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    said = done.stdout + done.stderr
-    assert all(line.isprintable() for line in said.split("\n"))
-    assert r"| a\nb\x1b[2J-1 | E\x07: red \x1b[31m" in done.stderr
-    assert r"f\u202eg-1" in done.stderr
+    process = subprocess.run([sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    output = process.stdout + process.stderr
+    assert all(line.isprintable() for line in output.split("\n"))
+    assert r"| a\nb\x1b[2J-1 | E\x07: red \x1b[31m" in process.stderr
+    assert r"f\u202eg-1" in process.stderr
 
 
-def test_a_script_that_is_ended_by_its_flow_ends_and_one_that_is_by_a_task_has_failed(tmp_path: Path) -> None:
+def test_sys_exit_ends_a_script_in_a_flow_and_fails_in_a_task(tmp_path: Path) -> None:
     code = "import sys\nfrom controller import flow, task\n@task(retries=1)\ndef step():\n    sys.exit(CODE)\n"
     flows = "@flow\ndef main():\n    sys.exit(CODE)\n@flow\ndef above():\n    step()\n"
 
-    def exit_code(call: str, code_said: str) -> int:
-        text = f"{code}{flows}{call}\nprint('went on')\n".replace("CODE", code_said)
+    def exit_code(call: str, code_text: str) -> int:
+        text = f"{code}{flows}{call}\nprint('went on')\n".replace("CODE", code_text)
         (tmp_path / "main.py").write_text(text, encoding="utf-8")
-        done = subprocess.run([sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.stdout == ""
-        assert (f"step-1 called sys.exit({code_said})" in done.stderr) is (call != "main()")
-        return done.returncode
+        process = subprocess.run([sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert process.stdout == ""
+        assert (f"step-1 called sys.exit({code_text})" in process.stderr) is (call != "main()")
+        return process.returncode
 
     assert [exit_code("main()", code) for code in ("0", "3")] == [0, 3]
     assert [exit_code("above()", code) for code in ("0", "3")] == [1, 1]
     assert exit_code("step()", "0") == 1
 
 
-def test_async_tasks_that_exit_have_failed_too() -> None:
+def test_sys_exit_in_an_async_task_fails() -> None:
     @task
     async def step() -> None:
         sys.exit(0)
@@ -202,5 +202,5 @@ def test_async_tasks_that_exit_have_failed_too() -> None:
         await (step() if call == "call" else step.submit())
 
     for call in ("call", "submit"):
-        with pytest.raises(ExitedError, match=r"called sys.exit\(0\); it ends by returning or raising"):
+        with pytest.raises(ExitedError, match=r"called sys.exit\(0\); return or raise an error instead"):
             asyncio.run(main(call))

@@ -1,4 +1,4 @@
-"""A type checker sees the parameters and the result of what is decorated."""
+"""A type checker sees the parameters and the return types of decorated functions."""
 
 import subprocess
 import sys
@@ -42,9 +42,9 @@ EXPECTED = [
 ]
 
 
-def test_what_is_decorated_keeps_its_types(tmp_path: Path) -> None:
+def test_decorated_functions_keep_their_types(tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text(CODE, encoding="utf-8")
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(tmp_path), "code.py"]
-    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
-    lines = [line.partition(": ")[2] for line in said.splitlines()]
-    assert lines == EXPECTED, said
+    output = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+    lines = [line.partition(": ")[2] for line in output.splitlines()]
+    assert lines == EXPECTED, output
