@@ -13,7 +13,7 @@ from controller.queries.runs import RunView, list_runs
 from controller.settings import Location
 from controller.store import Store, Transaction, events, passes, runs, source_status
 from controller.store.condition_file import NOTICES, read_notices
-from controller.store.open_state import open_to_look
+from controller.store.open_state import open_read_only
 from controller.store.run_search import RunFilter
 from controller.store.state_directory import StateDirectory
 
@@ -76,10 +76,10 @@ class StatusView:
 def read_status(location: Location, now: datetime) -> StatusView:
     """Read everything; while the first controller is only just starting, the picture is empty.
 
-    Raises StateError, UsageError: see `open_to_look`.
+    Raises StateError, UsageError: see `open_read_only`.
     """
     state = StateDirectory(location.state_dir)
-    store = open_to_look(location)
+    store = open_read_only(location)
     if store is None:
         return _empty(_controller(state), location)
     try:

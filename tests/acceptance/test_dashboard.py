@@ -55,7 +55,7 @@ def test_a_person_approves_deletions_that_are_withheld(page: Page, repository: R
     for number in range(10):
         repository.remove(f"deployments/m{number}.yaml")
     repository.commit()
-    page.get_by_role("link", name="Deletions wait for approval").click()
+    page.get_by_role("link", name="Deletions are waiting for approval").click()
     expect(page.locator("#withheld")).to_contain_text("10 of 11 deployments")
     expect(page.locator("#withheld tbody tr")).to_have_count(10)
     page.get_by_role("button", name="Approve these deletions").click()
