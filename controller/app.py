@@ -361,9 +361,9 @@ class Controller:
         self._operations.end_holds()
         self._sweeper.sweep()
 
-    def _project(self, agendas: Mapping[str, Agenda], removed: Iterable[str] | None) -> Iterable[str]:
+    def _project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
         """Update the timetable, and wake the engine for runs that were created just before the change."""
-        projected = self._timetable.project(agendas, removed)
+        projected = self._timetable.project(wanted, gone)
         self._engine.wake()
         return projected.drifted
 

@@ -90,7 +90,7 @@ class Operations:
         hold = Hold(deployment=name, reason=words, author=author, since=now, until=until)
         with self._store.write() as tx:
             _check_known(tx, name)
-            holds.put(tx, hold)
+            holds.save(tx, hold)
             limit = "" if until is None else f" until {in_utc(until)}"
             self._tell(tx, "Held", f"{author} holds its schedules{limit}: {words}", name, EventSeverity.WARNING)
 
@@ -138,7 +138,7 @@ class Operations:
         """Forget the holds that have expired. What fell due meanwhile is the engine's."""
         now = self._clock.now()
         with self._store.read() as tx:
-            over = [name for name, hold in holds.every(tx).items() if hold.is_over(now)]
+            over = [name for name, hold in holds.find_all(tx).items() if hold.is_over(now)]
         if not over:
             return
         with self._store.write() as tx:

@@ -12,7 +12,7 @@ from datetime import datetime
 from controller.model.findings import Severity
 from controller.model.runs import ACTIVE, RunState
 from controller.model.status import INVALID, WITHHELD, ConditionType, SourceStatus
-from controller.queries.deployments import DeploymentView, Health, Sync, unknown_names
+from controller.queries.deployments import DeploymentView, Health, Sync, errors_of_never_valid
 from controller.queries.fire_timeline import DAY, SLOT, floor
 from controller.queries.runs import RunView, list_runs
 from controller.store import Transaction, run_statistics, source_status
@@ -83,10 +83,10 @@ def overview(tx: Transaction, views: list[DeploymentView], now: datetime, future
 
 def _attention(source: SourceStatus | None, views: Iterable[DeploymentView]) -> Iterator[Attention]:
     yield from _source(source)
-    unknown = unknown_names(source, ())
+    errors = errors_of_never_valid(source, ())
     for view in views:
         if view.sync is Sync.INVALID:
-            finding = unknown.get(view.name)
+            finding = errors.get(view.name)
             error = (
                 "it has never been valid" if finding is None else f"{finding.file}:{finding.line}: {finding.message}"
             )

@@ -221,12 +221,12 @@ class Engine:
                 fields = {"reason": ResourceError.reason, "waiting": want, "retry_in": self._launches.seconds}
                 log.warning("Runs wait: they can't be launched for now", extra=fields)
             with self._store.write() as tx:
-                queues.note_shortage(tx, want)
+                queues.record_shortage(tx, want)
         elif self._has_launched and self._launches.failures:
             self._launches.succeed()
             log.info("Runs are launched again")
             with self._store.write() as tx:
-                queues.note_shortage(tx, None)
+                queues.record_shortage(tx, None)
         self._has_launched = False
 
     def _drain(self) -> None:
@@ -237,7 +237,7 @@ class Engine:
     def _released(self) -> list[str]:
         """No schedule says that a hold has come to its end."""
         with self._store.read() as tx:
-            return inventory.released(tx, self._clock.now())
+            return inventory.with_expired_hold(tx, self._clock.now())
 
     def _account(self) -> None:
         names: list[str] = []
@@ -269,7 +269,7 @@ class Engine:
     def _end_cancelled(self) -> None:
         """Ask every supervisor to end whose run somebody wants to end: now, and again after a restart."""
         with self._store.read() as tx:
-            cancelled = runs.cancelled(tx)
+            cancelled = runs.find_cancelled(tx)
         for run_id in cancelled:
             self._watchlist.end(run_id)
 

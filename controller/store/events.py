@@ -12,7 +12,7 @@ from controller.store.store import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EventsWanted:
+class EventFilter:
     """Which events are asked for; `before` is the number of the last one that is known."""
 
     limit: int
@@ -39,7 +39,7 @@ def append(tx: Transaction, new: Iterable[Event]) -> None:
         tx.connection.execute(insert(events), rows)
 
 
-def page(tx: Transaction, wanted: EventsWanted) -> list[tuple[int, Event]]:
+def page(tx: Transaction, wanted: EventFilter) -> list[tuple[int, Event]]:
     """These events with their numbers, newest first. A number never changes: what comes meanwhile moves nothing."""
     asked = _about(tx, wanted.about)
     if wanted.before is not None:
@@ -52,7 +52,7 @@ def page(tx: Transaction, wanted: EventsWanted) -> list[tuple[int, Event]]:
 
 def latest(tx: Transaction, limit: int, *, about: str | None = None) -> list[Event]:
     """The newest `limit` events, of all or about one thing, newest first."""
-    return [event for _, event in page(tx, EventsWanted(limit=limit, about=about))]
+    return [event for _, event in page(tx, EventFilter(limit=limit, about=about))]
 
 
 def after(tx: Transaction, last: int, *, about: str | None = None, limit: int | None = None) -> list[tuple[int, Event]]:

@@ -9,7 +9,7 @@ from controller.store.schema import holds
 from controller.store.store import Transaction
 
 
-def put(tx: Transaction, hold: Hold) -> None:
+def save(tx: Transaction, hold: Hold) -> None:
     """Set this hold; an earlier one of the same deployment goes."""
     remove(tx, hold.deployment)
     tx.connection.execute(
@@ -30,7 +30,7 @@ def remove(tx: Transaction, deployment: str) -> bool:
     return bool(done.rowcount)
 
 
-def every(tx: Transaction) -> dict[str, Hold]:
+def find_all(tx: Transaction) -> dict[str, Hold]:
     """All holds by deployment, expired ones too."""
     rows = tx.connection.execute(select(holds).where(holds.c.project == tx.project).order_by(holds.c.deployment))
     return {row.deployment: _from_row(row) for row in rows}

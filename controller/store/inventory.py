@@ -24,7 +24,7 @@ def entries(tx: Transaction) -> dict[str, InventoryEntry]:
     return {row.name: _from_row(row) for row in rows}
 
 
-def marks(tx: Transaction) -> dict[str, int]:
+def entry_hashes(tx: Transaction) -> dict[str, int]:
     """For everything in force a value that is another one when its entry was changed; cheaper than the entries."""
     told = (
         inventory.c.file,
@@ -41,7 +41,7 @@ def marks(tx: Transaction) -> dict[str, int]:
     }
 
 
-def these(tx: Transaction, names: Collection[str]) -> Iterator[InventoryEntry]:
+def find_many(tx: Transaction, names: Collection[str]) -> Iterator[InventoryEntry]:
     """What is in force under these names."""
     left = sorted(names)
     for start in range(0, len(left), _AT_ONCE):
@@ -84,7 +84,7 @@ def removed_names(tx: Transaction) -> list[str]:
     return list(tx.connection.execute(query.order_by(inventory.c.name)).scalars())
 
 
-def forget_removed(tx: Transaction, before: datetime) -> None:
+def delete_removed(tx: Transaction, before: datetime) -> None:
     """Drop the tombstones of what was removed before this instant."""
     tx.connection.execute(delete(inventory).where(inventory.c.project == tx.project, inventory.c.removed_at < before))
 
@@ -114,14 +114,14 @@ def rename(tx: Transaction, old: str, new: str) -> None:
         tx.connection.execute(changed.values({column: new}))
 
 
-def is_known(tx: Transaction, name: str) -> bool:
+def has_history(tx: Transaction, name: str) -> bool:
     """Whether anything is recorded under this name: in force, a tombstone, or a run."""
     in_inventory = exists().where(inventory.c.project == tx.project, inventory.c.name == name)
     in_runs = exists().where(runs.c.project == tx.project, runs.c.deployment == name)
     return bool(tx.connection.execute(select(in_inventory | in_runs)).scalar())
 
 
-def put(tx: Transaction, new: Iterable[InventoryEntry]) -> None:
+def save(tx: Transaction, new: Iterable[InventoryEntry]) -> None:
     """Write these entries whole; a tombstone of the same name goes."""
     rows = [_to_row(tx, entry) for entry in new]
     if rows:
@@ -130,7 +130,7 @@ def put(tx: Transaction, new: Iterable[InventoryEntry]) -> None:
         tx.connection.execute(insert(inventory), rows)
 
 
-def revise(tx: Transaction, entries: Iterable[InventoryEntry]) -> None:
+def update_keeping_cursor(tx: Transaction, entries: Iterable[InventoryEntry]) -> None:
     """Write these entries but for the cursor: their schedules say what they said."""
     for entry in entries:
         row = _to_row(tx, entry)
@@ -149,7 +149,7 @@ def remove(tx: Transaction, names: Iterable[str], at: datetime) -> None:
         tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == name))
 
 
-def mark(tx: Transaction, name: str, *, pinned: str | None, status: Iterable[Condition]) -> None:
+def save_conditions(tx: Transaction, name: str, *, pinned: str | None, status: Iterable[Condition]) -> None:
     """Say whether git and this entry agree, without touching what is in force."""
     tx.connection.execute(
         update(inventory)
@@ -158,7 +158,7 @@ def mark(tx: Transaction, name: str, *, pinned: str | None, status: Iterable[Con
     )
 
 
-def advance(tx: Transaction, name: str, cursor: datetime) -> None:
+def advance_cursor(tx: Transaction, name: str, cursor: datetime) -> None:
     """Account for this deployment's due times up to `cursor`; never moves back."""
     tx.connection.execute(
         update(inventory)
@@ -183,7 +183,7 @@ def cursors(tx: Transaction) -> dict[str, datetime]:
     return {row.name: row.cursor for row in rows}
 
 
-def released(tx: Transaction, now: datetime) -> list[str]:
+def with_expired_hold(tx: Transaction, now: datetime) -> list[str]:
     """The deployments whose hold has expired and that have not been accounted for since."""
     query = select(inventory.c.name).join(
         holds, (holds.c.project == inventory.c.project) & (holds.c.deployment == inventory.c.name)
@@ -192,7 +192,7 @@ def released(tx: Transaction, now: datetime) -> list[str]:
     return list(tx.connection.execute(query.where(*is_released, inventory.c.cursor < holds.c.until)).scalars())
 
 
-def rewind(tx: Transaction, now: datetime, since: datetime) -> None:
+def rewind_cursors(tx: Transaction, now: datetime, since: datetime) -> None:
     """Let the deployments that are accounted for past `now` count from `since`. The ledger knows what was due."""
     tx.connection.execute(
         update(inventory)

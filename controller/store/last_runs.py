@@ -41,7 +41,7 @@ class LastRun:
     finished_at: datetime | None
 
 
-def of_all(tx: Transaction) -> dict[str, LastRun]:
+def find_all(tx: Transaction) -> dict[str, LastRun]:
     """Of every deployment in force that has any."""
     in_force = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
     mine = runs.alias()
@@ -55,20 +55,20 @@ def of_all(tx: Transaction) -> dict[str, LastRun]:
     return {row.deployment: _from_row(row) for row in tx.connection.execute(query)}
 
 
-def of(tx: Transaction, deployment: str) -> LastRun | None:
+def find(tx: Transaction, deployment: str) -> LastRun | None:
     """Of this one."""
     mine = (runs.c.project == tx.project, runs.c.deployment == deployment)
     row = tx.connection.execute(select(*_COLUMNS).where(*mine).order_by(runs.c.id.desc()).limit(1)).first()
     return None if row is None else _from_row(row)
 
 
-def since(tx: Transaction, first: str) -> Iterator[LastRun]:
+def find_since(tx: Transaction, first: str) -> Iterator[LastRun]:
     """Every run whose id does not sort before this, oldest first."""
     query = select(*_COLUMNS).where(unindexed(runs.c.project) == tx.project, runs.c.id >= first).order_by(runs.c.id)
     yield from map(_from_row, tx.connection.execute(query))
 
 
-def these(tx: Transaction, ids: Collection[RunId]) -> Iterator[LastRun]:
+def find_many(tx: Transaction, ids: Collection[RunId]) -> Iterator[LastRun]:
     """The runs of these ids."""
     left = sorted(ids)
     for start in range(0, len(left), _AT_ONCE):

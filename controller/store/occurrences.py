@@ -10,7 +10,7 @@ from controller.store.schema import occurrences
 from controller.store.store import Transaction
 
 
-def known(tx: Transaction, deployment: str, since: datetime, until: datetime) -> set[datetime]:
+def recorded_times(tx: Transaction, deployment: str, since: datetime, until: datetime) -> set[datetime]:
     """The due times in [since, until] that are accounted for already."""
     rows = tx.connection.execute(
         select(occurrences.c.scheduled_for).where(
@@ -23,7 +23,7 @@ def known(tx: Transaction, deployment: str, since: datetime, until: datetime) ->
     return set(rows.scalars())
 
 
-def with_runs(tx: Transaction, deployment: str, since: datetime, until: datetime) -> set[datetime]:
+def times_with_run(tx: Transaction, deployment: str, since: datetime, until: datetime) -> set[datetime]:
     """The due times in [since, until] that have become runs."""
     rows = tx.connection.execute(
         select(occurrences.c.scheduled_for).where(
@@ -55,7 +55,7 @@ def append(tx: Transaction, new: Iterable[Occurrence]) -> None:
         tx.connection.execute(insert(occurrences), rows)
 
 
-def skip(tx: Transaction, run: Run, reason: str) -> None:
+def mark_skipped(tx: Transaction, run: Run, reason: str) -> None:
     """The run that this due time became has waited in vain: it is a skip, which still names the run."""
     tx.connection.execute(
         update(occurrences)
@@ -69,7 +69,7 @@ def skip(tx: Transaction, run: Run, reason: str) -> None:
     )
 
 
-def forget_skipped_after(tx: Transaction, instant: datetime) -> None:
+def delete_skipped_after(tx: Transaction, instant: datetime) -> None:
     """Delete the skips of due times after this instant. Those that had a run keep their row, and get no other one."""
     tx.connection.execute(
         delete(occurrences).where(
@@ -80,7 +80,7 @@ def forget_skipped_after(tx: Transaction, instant: datetime) -> None:
     )
 
 
-def fill(tx: Transaction, occurrence: Occurrence) -> None:
+def replace_with_run(tx: Transaction, occurrence: Occurrence) -> None:
     """A due time that was skipped, or that nothing is known of, becomes this run after all."""
     is_it = (
         occurrences.c.project == tx.project,
@@ -91,7 +91,7 @@ def fill(tx: Transaction, occurrence: Occurrence) -> None:
     append(tx, [occurrence])
 
 
-def of(
+def find_newest(
     tx: Transaction,
     deployment: str,
     limit: int,

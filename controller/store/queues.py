@@ -16,7 +16,7 @@ _UNDER_WAY = (RunState.LAUNCHING.value, RunState.RUNNING.value)
 _WAITING = (RunState.PENDING.value, RunState.RETRYING.value)
 
 
-def put(tx: Transaction, limits: Mapping[str, int]) -> None:
+def save_limits(tx: Transaction, limits: Mapping[str, int]) -> None:
     """Replace the limits of the project's queues. That of the whole controller stays."""
     tx.connection.execute(delete(queues).where(queues.c.project == tx.project, queues.c.name != EVERYTHING))
     rows = [{"project": tx.project, "name": name, "limit": limit} for name, limit in limits.items()]
@@ -24,7 +24,7 @@ def put(tx: Transaction, limits: Mapping[str, int]) -> None:
         tx.connection.execute(insert(queues), rows)
 
 
-def put_whole(tx: Transaction, limit: int) -> None:
+def save_total_limit(tx: Transaction, limit: int) -> None:
     """Replace the limit of the whole controller."""
     tx.connection.execute(delete(queues).where(queues.c.project == tx.project, queues.c.name == EVERYTHING))
     tx.connection.execute(insert(queues).values(project=tx.project, name=EVERYTHING, limit=limit))
@@ -36,7 +36,7 @@ def limits(tx: Transaction) -> dict[str, int]:
     return {row.name: row.limit for row in rows}
 
 
-def note_shortage(tx: Transaction, what: str | None) -> None:
+def record_shortage(tx: Transaction, what: str | None) -> None:
     """Let every run that could start say what the machine is short of; None takes that back."""
     is_pending = (runs.c.project == tx.project, runs.c.state == RunState.PENDING.value)
     is_noted = runs.c.reason.startswith(SHORTAGE)
@@ -51,7 +51,7 @@ def note_shortage(tx: Transaction, what: str | None) -> None:
     tx.connection.execute(query)
 
 
-def load(tx: Transaction, now: datetime) -> Load:
+def read_load(tx: Transaction, now: datetime) -> Load:
     """What is under way now."""
     columns = (runs.c.id, runs.c.deployment, runs.c.queue, runs.c.state)
     states = (*_UNDER_WAY, RunState.RETRYING.value)
@@ -62,11 +62,11 @@ def load(tx: Transaction, now: datetime) -> Load:
         busy[row.deployment] = RunId(row.id)
         if row.state != RunState.RETRYING.value:
             running.update((row.queue, EVERYTHING))
-    held = {name: hold.reason for name, hold in holds.every(tx).items() if not hold.is_over(now)}
+    held = {name: hold.reason for name, hold in holds.find_all(tx).items() if not hold.is_over(now)}
     return Load(limits=limits(tx), running=running, busy=busy, held=held)
 
 
-def waiting(tx: Transaction, now: datetime | None = None) -> list[QueuedRun]:
+def find_waiting(tx: Transaction, now: datetime | None = None) -> list[QueuedRun]:
     """All that wait, in no order; with `now` only those that wait for nothing but a place."""
     query = select(
         runs.c.id,
@@ -117,7 +117,7 @@ def next_change(tx: Transaction, now: datetime) -> datetime | None:
     return min((instant for instant in found if instant is not None), default=None)
 
 
-def has_ripe(tx: Transaction, now: datetime) -> bool:
+def has_due_changes(tx: Transaction, now: datetime) -> bool:
     """Whether `ripen` or `late` would find anything."""
     return bool(
         tx.connection.execute(
@@ -126,7 +126,7 @@ def has_ripe(tx: Transaction, now: datetime) -> bool:
     )
 
 
-def ripen(tx: Transaction, now: datetime) -> int:
+def queue_due_retries(tx: Transaction, now: datetime) -> int:
     """Let those whose next attempt is due wait for a place again, as that attempt; how many."""
     done = tx.connection.execute(
         update(runs)
@@ -136,13 +136,13 @@ def ripen(tx: Transaction, now: datetime) -> int:
     return int(done.rowcount)
 
 
-def late(tx: Transaction, now: datetime, limit: int) -> list[tuple[RunId, str]]:
+def find_late(tx: Transaction, now: datetime, limit: int) -> list[tuple[RunId, str]]:
     """Up to `limit` runs that wait for their first start and must not start any more, with their deployments."""
     query = select(runs.c.id, runs.c.deployment).where(runs.c.project == tx.project, _is_late(now)).limit(limit)
     return [(RunId(row.id), row.deployment) for row in tx.connection.execute(query)]
 
 
-def standing(tx: Transaction, names: list[str]) -> dict[str, tuple[int, int]]:
+def count_active(tx: Transaction, names: list[str]) -> dict[str, tuple[int, int]]:
     """By deployment: how many runs count as under way for an overlap, and how many of its own wait to begin.
 
     A backfill that waits keeps nobody from running.

@@ -24,7 +24,7 @@ def deployments_after(tx: Transaction, name: str, limit: int) -> list[str]:
     return sorted(found)[:limit]
 
 
-def expendable(tx: Transaction, deployment: str, *, keep: int, before: datetime | None, limit: int) -> list[RunId]:
+def find_expired(tx: Transaction, deployment: str, *, keep: int, before: datetime | None, limit: int) -> list[RunId]:
     """Up to `limit` final runs, oldest first: all but the newest `keep`, and what ended `before`. The newest stays."""
     final = (runs.c.project == tx.project, runs.c.deployment == deployment, runs.c.state.in_(_FINAL))
     newest_first = select(runs.c.id).where(*final).order_by(runs.c.id.desc()).limit(1)
@@ -74,7 +74,7 @@ def delete_events(tx: Transaction, *, keep: int, before: datetime, limit: int) -
     return int(tx.connection.execute(delete(events).where(events.c.id.in_(old))).rowcount)
 
 
-def unknown(tx: Transaction, run_ids: Iterable[str]) -> set[str]:
+def unknown_ids(tx: Transaction, run_ids: Iterable[str]) -> set[str]:
     """Those of these ids that no run has."""
     wanted = list(run_ids)
     known: set[str] = set()

@@ -76,7 +76,7 @@ class Bar:
     seconds: float | None
 
 
-def strip(tx: Transaction, deployment: str, limit: int) -> list[Bar]:
+def last_bars(tx: Transaction, deployment: str, limit: int) -> list[Bar]:
     """The last runs of a deployment, oldest first."""
     rows = tx.connection.execute(
         select(runs.c.id, runs.c.state, runs.c.started_at, runs.c.finished_at)

@@ -57,7 +57,7 @@ def newest_id(tx: Transaction) -> RunId | None:
     return None if found is None else RunId(found)
 
 
-def cancelled(tx: Transaction) -> list[RunId]:
+def find_cancelled(tx: Transaction) -> list[RunId]:
     """The runs under way that somebody wants to end."""
     rows = tx.connection.execute(
         select(runs.c.id).where(

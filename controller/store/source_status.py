@@ -34,7 +34,7 @@ def find(tx: Transaction) -> SourceStatus | None:
     )
 
 
-def put(tx: Transaction, status: SourceStatus) -> None:
+def save(tx: Transaction, status: SourceStatus) -> None:
     """Replace the source's status. An approval stays for as long as what it names is withheld."""
     digest = None if status.withheld is None else status.withheld.digest
     values: dict[str, Any] = {

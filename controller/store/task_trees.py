@@ -12,7 +12,7 @@ from controller.store.schema import runs, task_trees
 from controller.store.store import Transaction
 
 
-def keep(tx: Transaction, run_id: str, attempt: int, tree: TaskTree) -> None:
+def save(tx: Transaction, run_id: str, attempt: int, tree: TaskTree) -> None:
     """Record the tree of one attempt, in place of what was recorded before; nothing where there is no such run."""
     if tx.connection.execute(select(runs.c.id).where(runs.c.id == run_id)).first() is None:
         return

@@ -14,14 +14,14 @@ from starlette.types import Send
 
 from controller.api.http.head_middleware import is_head
 from controller.api.http.responses import entity_headers, is_known
-from controller.queries.run_logs import measured, part
+from controller.queries.run_logs import read_range, with_sizes
 
 PIECE_BYTES = 1 << 18
 
 
 def download(request: Request, files: list[Path], name: str) -> Response:
     """These files in a row, as long as they are now. Reads when it is sent, in other threads than the server's."""
-    sizes = measured(files)
+    sizes = with_sizes(files)
     # By their sizes and times: to read them for a tag would cost as much as to send them.
     seen = repr([(path.parent.name, size, _changed(path)) for path, size in sizes]).encode()
     headers = entity_headers(hashlib.sha256(seen))
@@ -53,7 +53,7 @@ class _Download(StreamingResponse):
 
 async def _pieces(sizes: list[tuple[Path, int]]) -> AsyncGenerator[bytes]:
     offset = 0
-    while piece := await run_in_threadpool(part, sizes, offset, PIECE_BYTES):
+    while piece := await run_in_threadpool(read_range, sizes, offset, PIECE_BYTES):
         offset += len(piece)
         yield piece
 

@@ -11,7 +11,7 @@ from controller.api.http.security_middleware import Caller
 from controller.api.http.sse import EventStream, LastEventId
 from controller.model.status import EventSeverity
 from controller.queries.events import EventView, list_events
-from controller.store.events import EventsWanted
+from controller.store.events import EventFilter
 
 router = APIRouter(prefix="/api/v1/events", tags=["events"])
 
@@ -27,7 +27,7 @@ def events(
     cursor: Cursor = None,
 ) -> Response:
     """About one deployment, or `source`; of one severity."""
-    wanted = EventsWanted(limit=limit + 1, before=begin(request, cursor, number), about=about, severity=severity)
+    wanted = EventFilter(limit=limit + 1, before=begin(request, cursor, number), about=about, severity=severity)
     with dependencies_of(request).store.read() as tx:
         found = list_events(tx, wanted)
     return answer(request, page(request, found, limit, lambda event: str(event.id)))
