@@ -136,7 +136,7 @@ class Controller:
             on_tick=self._tick,
             on_failure=stop_signal.set,
         )
-        self._engine.storage = Storage(self._engine_store, self._clock, self.state.path, self._notices.put)
+        self._engine.storage = Storage(self._engine_store, self._clock, self.state.path, self._notices.replace)
         self._sweeper = Sweeper(self._engine_store, self._clock, admission, self.state.runs)
         self._reconciler = Reconciler(
             source=self._source,
