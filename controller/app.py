@@ -305,8 +305,8 @@ class Controller:
     def stop(self, at_most: float | None = None) -> None:
         """Stop launching runs, record all results received so far, and close everything. Running flows continue.
 
-        With `at_most`, the process exits after that many seconds even if a thread is blocked; the next controller then
-        finds the state as after a crash. Time spent waiting for running flows (`drain`) does not count.
+        The process exits after `at_most` seconds, if given, even if a thread is blocked; the next controller then finds
+        the state as after a crash. Time spent waiting for running flows (`drain`) does not count.
         """
         last_resort = _exit_after(at_most)
         self._timetable.close()

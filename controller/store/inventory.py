@@ -151,7 +151,7 @@ def remove(tx: Transaction, names: Iterable[str], at: datetime) -> None:
 
 
 def save_conditions(tx: Transaction, name: str, *, pinned: str | None, status: Iterable[Condition]) -> None:
-    """Set the conditions and the pinned revision of an entry. What is applied does not change."""
+    """Set the conditions and the pinned revision of an entry, without changing its document."""
     tx.connection.execute(
         update(inventory)
         .where(inventory.c.project == tx.project, inventory.c.name == name)
