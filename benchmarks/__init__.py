@@ -1,1 +1,1 @@
-"""Measurements, run with `make bench`: CPU and wall time of the real command, beside bare Python in the same run."""
+"""Benchmarks, run with `make bench`: CPU and wall time of the real command, compared with bare Python."""

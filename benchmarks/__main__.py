@@ -1,4 +1,4 @@
-"""`make bench [SIZES="100 1000"]`: prints a table, and writes benchmarks/results.json."""
+"""Runs all benchmarks (`make bench [SIZES="100 1000"]`), prints a table and writes benchmarks/results.json."""
 
 import json
 import os
@@ -29,7 +29,7 @@ FIRINGS = 20
 DEADLINE_SECONDS = 300.0
 
 
-# Appends its run and the time to a file beside the repository's files: one line for each start.
+# A flow that appends its run id and the time to a file next to the repository: one line per start.
 COUNTING = """
 import os, time
 
@@ -67,7 +67,7 @@ print((called - base) / N, (submitted - base) / N)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One measured thing. `value` in `unit`; the cost where it is one command."""
+    """One measurement: its label, a value with its unit, and the cost if it is that of a single command."""
 
     what: str
     value: float
@@ -76,7 +76,7 @@ class Row:
 
 
 def main() -> None:
-    """Measure everything, one after the other."""
+    """Run all benchmarks in sequence."""
     sizes = [int(size) for size in os.environ.get("SIZES", "100 1000").split()]
     rows: list[Row] = []
     work = Path(tempfile.mkdtemp(prefix="bench-"))
@@ -91,7 +91,7 @@ def main() -> None:
 
 
 def measurements(work: Path, sizes: list[int]) -> Iterator[Row]:
-    """Every row, as it is measured."""
+    """Run all benchmarks, and yield each result as soon as it is available."""
     yield command_row("bare: python -c pass", [sys.executable, "-c", "pass"])
     yield command_row("controller --help", [CONTROLLER, "--help"])
     for size in sizes:
@@ -101,7 +101,7 @@ def measurements(work: Path, sizes: list[int]) -> Iterator[Row]:
         yield command_row(f"validate, {size} files", [CONTROLLER, "validate", str(root / "deployments")])
         yield from peers(root, size)
         once = [CONTROLLER, "run", "--once", "--repo", str(root)]
-        yield command_row(f"first reconcile of {size}, process included", once, rounds=1)
+        yield command_row(f"first reconcile of {size}, including process start", once, rounds=1)
         yield from following(root, size)
     yield from no_op_runs(work)
     yield from herd(work / "herd")
@@ -111,7 +111,7 @@ def measurements(work: Path, sizes: list[int]) -> Iterator[Row]:
 
 
 def peers(root: Path, size: int) -> Iterator[Row]:
-    """The same files through check-jsonschema and our schema, where that is installed."""
+    """Validate the same files with check-jsonschema and our schema, if it is installed."""
     peer = shutil.which("check-jsonschema") or shutil.which("check-jsonschema", path=str(Path(sys.executable).parent))
     if peer is not None:
         schema = str(Path(__file__).parents[1] / "schemas/deployment.v1.schema.json")
@@ -120,14 +120,14 @@ def peers(root: Path, size: int) -> Iterator[Row]:
         yield command_row(f"check-jsonschema, the same {size} files", command, rounds=1)
 
 
-def command_row(what: str, command: list[str], *, rounds: int = 3) -> Row:
-    """A command's CPU."""
+def command_row(label: str, command: list[str], *, rounds: int = 3) -> Row:
+    """Measure the CPU time of a command."""
     cost = cost_of(command, rounds=rounds)
-    return Row(what=what, value=cost.cpu * 1000, unit="ms CPU", cost=cost)
+    return Row(what=label, value=cost.cpu * 1000, unit="ms CPU", cost=cost)
 
 
 def following(root: Path, size: int) -> Iterator[Row]:
-    """A commit that changes one file of many, until it is in force; then the running controller doing nothing."""
+    """Measure the time from a commit that changes one file until it is applied, then the idle controller."""
     with running(root) as process:
         wait_for(lambda: "Applied" in log_of(root))
         changed = root / "deployments/d00000.yaml"
@@ -135,7 +135,7 @@ def following(root: Path, size: int) -> Iterator[Row]:
         commit(root)
         start = time.perf_counter()
         wait_for(lambda: log_of(root).count("Applied") > 1)
-        yield Row(what=f"one file of {size}: commit to in force", value=(time.perf_counter() - start) * 1000, unit="ms")
+        yield Row(what=f"one file of {size}: commit to applied", value=(time.perf_counter() - start) * 1000, unit="ms")
         before, since = cpu_of(process.pid), time.perf_counter()
         threading.Event().wait(10)
         used = (cpu_of(process.pid) - before) / (time.perf_counter() - since) * 100
@@ -144,7 +144,7 @@ def following(root: Path, size: int) -> Iterator[Row]:
 
 
 def served(root: Path) -> Iterator[Row]:
-    """The API and the dashboard with DEPLOYMENTS=10000 and RUNS=1000000 recorded, and many who listen."""
+    """Measure the API and the dashboard with a long history (DEPLOYMENTS=10000, RUNS=1000000) and many listeners."""
     deployments, runs = int(os.environ.get("DEPLOYMENTS", "10000")), int(os.environ.get("RUNS", "1000000"))
     make_repository(root, deployments, 'cron: "{minute} {hour} 1 1 *"')
     subprocess.run([CONTROLLER, "run", "--once", "--repo", str(root)], check=True, capture_output=True)
@@ -152,46 +152,49 @@ def served(root: Path) -> Iterator[Row]:
     title = f"HTTP, {deployments}/{runs}"
     with running(root) as process:
         wait_for(lambda: "Applied" in log_of(root), 0.1)
-        yield Row(what=f"{title}: memory before it is asked", value=memory_of(process.pid), unit="MiB")
-        server = web.Server.of(root)
-        for what, milliseconds in (*web.answers(server), *web.listened(server)):
-            yield Row(what=f"{title}: {what}", value=milliseconds, unit="ms")
+        yield Row(what=f"{title}: memory before the first request", value=memory_of(process.pid), unit="MiB")
+        server = web.Server.following(root)
+        for label, milliseconds in (*web.measure_responses(server), *web.measure_listeners(server)):
+            yield Row(what=f"{title}: {label}", value=milliseconds, unit="ms")
         yield Row(what=f"{title}: memory", value=memory_of(process.pid), unit="MiB")
 
 
 def no_op_runs(work: Path) -> Iterator[Row]:
-    """A flow that does nothing, all processes counted, warm and cold."""
+    """Measure a flow that does nothing, in all processes, with the fork server (warm) and without it (cold)."""
     for kind in ("warm", "cold"):
         directory = work / kind
         directory.mkdir()
         command = [sys.executable, "-m", "benchmarks.runs", kind, str(NO_OPS), str(directory)]
         done = subprocess.run(command, capture_output=True, check=True, cwd=Path(__file__).parents[1])
-        found = json.loads(done.stdout)
-        yield Row(what=f"one no-op run, {kind}, all processes", value=found["cpu"], unit="ms CPU")
-        yield Row(what=f"no-op runs, {kind}, as a rate", value=found["rate"], unit="runs/s")
+        result = json.loads(done.stdout)
+        yield Row(what=f"one no-op run, {kind}, all processes", value=result["cpu"], unit="ms CPU")
+        yield Row(what=f"no-op runs, {kind}, rate", value=result["rate"], unit="runs/s")
 
 
 def herd(root: Path) -> Iterator[Row]:
-    """Many no-op flows due at one instant, until the last is done: each has run once, and says so itself."""
+    """Measure many no-op flows that are due at the same instant, until the last one has finished.
+
+    Each flow records its own start, so that missing and repeated starts are counted.
+    """
     due = int(time.time()) + 12
     make_repository(root, HERD, f'at: "{time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(due))}"', COUNTING)
     with running(root):
         wait_for(lambda: sum(states(root).get(state, 0) for state in ("succeeded", "failed", "crashed")) == HERD, 0.1)
         seconds = time.time() - due
-    found = states(root)
+    counts = states(root)
     starts = [line.partition("=")[0] for line in started(root).read_text().split()]
-    yield Row(what=f"{HERD} no-op runs due at once: all done after", value=seconds, unit="s")
-    yield Row(what="the same, as a rate", value=HERD / seconds, unit="runs/s")
-    yield Row(what="the same, runs that did not succeed", value=HERD - found.get("succeeded", 0), unit="runs")
+    yield Row(what=f"{HERD} no-op runs due at once: time until all finished", value=seconds, unit="s")
+    yield Row(what="the same, rate", value=HERD / seconds, unit="runs/s")
+    yield Row(what="the same, runs that did not succeed", value=HERD - counts.get("succeeded", 0), unit="runs")
     yield Row(
-        what="the same, starts too many or too few",
+        what="the same, missing or repeated starts",
         value=abs(HERD - len(starts)) + len(starts) - len(set(starts)),
         unit="starts",
     )
 
 
 def skew(root: Path) -> Iterator[Row]:
-    """How late a deployment among many is: from its due instant to its record, and to the first line of its flow."""
+    """Measure how late a deployment among many fires: until its run is recorded, and until its flow's first line."""
     make_repository(root, HERD, 'cron: "{minute} {hour} 1 1 *"', COUNTING)
     often = "name: often\nflow: flows/noop.py:main\nschedules: [{interval: 2s}]\n"
     (root / "deployments/often.yaml").write_text(often)
@@ -204,30 +207,30 @@ def skew(root: Path) -> Iterator[Row]:
     first = dict(line.split("=") for line in started(root).read_text().split())
     recorded = [seconds(created) - seconds(due) for _, due, created in runs]
     printed = [float(first[run_id]) - seconds(due) for run_id, due, _ in runs]
-    for what, found in (("record", recorded), ("flow's first line", printed)):
-        yield Row(
-            what=f"fire skew with {HERD}, due to {what}, median", value=sorted(found)[len(found) // 2] * 1e3, unit="ms"
-        )
-        yield Row(what=f"fire skew with {HERD}, due to {what}, worst", value=max(found) * 1e3, unit="ms")
+    for end, delays in (("record", recorded), ("flow's first line", printed)):
+        label, median = f"fire skew with {HERD}, due time to {end}", sorted(delays)[len(delays) // 2]
+        yield Row(what=f"{label}, median", value=median * 1e3, unit="ms")
+        yield Row(what=f"{label}, worst", value=max(delays) * 1e3, unit="ms")
 
 
 def seconds(text: str) -> float:
-    """An instant of the state, in seconds since 1970."""
+    """Convert an instant from the state database to seconds since 1970."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
 
 
 def tasks() -> Iterator[Row]:
-    """What a small task costs more than a plain call: alone, and told to a supervisor (here a pipe that is read)."""
-    for what, told in (("a task call, without a controller", "0"), ("a task call, reported", "1")):
-        out = subprocess.run([sys.executable, "-c", TASKS, told], capture_output=True, text=True, check=True).stdout
+    """Measure the overhead of a small task over a plain call: alone, and reported to a supervisor (here a pipe)."""
+    for label, is_reported in (("a task call, without a controller", "0"), ("a task call, reported", "1")):
+        command = [sys.executable, "-c", TASKS, is_reported]
+        out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         called, submitted = map(float, out.split())
-        yield Row(what=f"{what}: over a plain call", value=called * 1e6, unit="µs")
-        yield Row(what=f"{what}, submitted to 8 threads", value=submitted * 1e6, unit="µs")
+        yield Row(what=f"{label}: overhead over a plain call", value=called * 1e6, unit="µs")
+        yield Row(what=f"{label}, submitted to 8 threads", value=submitted * 1e6, unit="µs")
 
 
 @contextmanager
 def running(root: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A controller that follows this repository, its log in a file."""
+    """Run a controller that follows this repository, with its log in a file."""
     with (root.parent / f"{root.name}.log").open("wb") as log:
         process = subprocess.Popen(
             [CONTROLLER, "run", "--listen", "127.0.0.1:0", "--repo", str(root)], stdout=log, stderr=log
@@ -240,12 +243,12 @@ def running(root: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def log_of(root: Path) -> str:
-    """What the controller has logged."""
+    """Return the controller's log so far."""
     return (root.parent / f"{root.name}.log").read_text()
 
 
 def states(root: Path) -> dict[str, int]:
-    """How many runs are in each state."""
+    """Return the number of runs by state."""
     database = default_state_directory(root) / "state.db"
     if not database.exists():
         return {}
@@ -259,22 +262,22 @@ def states(root: Path) -> dict[str, int]:
 
 
 def wait_for(is_true: Callable[[], bool], pause_seconds: float = 0.005) -> None:
-    """Until it is, looking every few milliseconds, or less often where looking costs something."""
+    """Wait until `is_true` returns True. Use a longer pause between the calls if the check is costly."""
     deadline, pause = time.perf_counter() + DEADLINE_SECONDS, threading.Event()
     while not is_true():
         if time.perf_counter() > deadline:
-            raise TimeoutError("what was waited for did not happen")
+            raise TimeoutError(f"the condition did not become true within {DEADLINE_SECONDS:.0f} seconds")
         pause.wait(pause_seconds)
 
 
 def cpu_of(pid: int) -> float:
-    """Seconds of CPU that a process has used."""
+    """Return the CPU time of a process in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_of(pid: int) -> float:
-    """Resident mebibytes of a process."""
+    """Return the resident memory of a process in MiB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 

@@ -1,6 +1,6 @@
-"""Made-up history of a repository that has been followed for long: runs, attempts, due times and events by the million.
+"""Generates the history of a repository that has been followed for a long time: millions of runs, attempts and events.
 
-Written straight into the state of a controller that is not running.
+The rows are written directly to the state database, while no controller is running.
 """
 
 import itertools
@@ -12,19 +12,19 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-_FAILED_OF = 50
-_MANUAL_OF = 97
+_RUNS_PER_FAILURE = 50
+_RUNS_PER_MANUAL_RUN = 97
 _BATCH = 20_000
 
 
 def write_history(database: Path, runs: int, days: int = 80) -> None:
-    """Add this many final runs to the deployments in force, spread evenly over the last days."""
+    """Add this many finished runs to the active deployments, spread evenly over the last `days` days."""
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
         rows = connection.execute("SELECT name, revision, file, spec_digest, document FROM inventory").fetchall()
         deployments = [(*row[:4], json.dumps(json.loads(row[4]).get("tags", []))) for row in rows]
-        made = _runs(deployments, runs, datetime.now(UTC).replace(tzinfo=None) - timedelta(days=days), days)
-        while batch := list(itertools.islice(made, _BATCH)):
+        new_runs = _runs(deployments, runs, datetime.now(UTC).replace(tzinfo=None) - timedelta(days=days), days)
+        while batch := list(itertools.islice(new_runs, _BATCH)):
             _insert(connection, batch)
             connection.commit()
 
@@ -34,7 +34,7 @@ def _runs(deployments: list[tuple[str, ...]], count: int, since: datetime, days:
     for number in range(count):
         name, revision, file, digest, tags = deployments[number % len(deployments)]
         at = since + number * step
-        is_failed = number % _FAILED_OF == 0
+        is_failed = number % _RUNS_PER_FAILURE == 0
         millis = int(at.replace(tzinfo=UTC).timestamp() * 1000)
         yield {
             "id": str(uuid.UUID(int=(millis << 80) | (0x7 << 76) | ((number % 4096) << 64) | (0x2 << 62) | number)),
@@ -45,7 +45,7 @@ def _runs(deployments: list[tuple[str, ...]], count: int, since: datetime, days:
             "tags": tags,
             "state": "failed" if is_failed else "succeeded",
             "reason": "ValueError: made up" if is_failed else None,
-            "trigger": "manual" if number % _MANUAL_OF == 0 else "schedule",
+            "trigger": "manual" if number % _RUNS_PER_MANUAL_RUN == 0 else "schedule",
             "at": at.isoformat(" "),
             "until": (at + timedelta(seconds=2 + number % 30)).isoformat(" "),
             "code": int(is_failed),

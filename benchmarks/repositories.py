@@ -1,4 +1,4 @@
-"""Made-up repositories of a given size, for measuring."""
+"""Creates repositories of a given size for the benchmarks."""
 
 import subprocess
 from pathlib import Path
@@ -37,23 +37,23 @@ environments:
 
 
 def make_repository(root: Path, count: int, schedule: str, flow: str = DOING_NOTHING) -> Path:
-    """A git repository with `count` deployments of one flow, each with this schedule.
+    """Create a git repository with `count` deployments of one flow, each with this schedule.
 
-    The flow does nothing, or what `flow` says; `%r` in it is the file `started`.
+    `flow` is the source of the flow, which does nothing by default; `%r` in it is replaced by the path `started`.
     """
     for folder in ("deployments", "flows"):
         (root / folder).mkdir(parents=True)
     (root / "flows/noop.py").write_text(flow.replace("%r", repr(str(started(root)))))
     for index in range(count):
-        said = schedule.format(minute=index % 60, hour=index % 24)
-        (root / f"deployments/d{index:05}.yaml").write_text(_DEPLOYMENT.format(index=index, schedule=said))
+        times = schedule.format(minute=index % 60, hour=index % 24)
+        (root / f"deployments/d{index:05}.yaml").write_text(_DEPLOYMENT.format(index=index, schedule=times))
     git(root, "init", "-q", "-b", "main")
     commit(root)
     return root
 
 
 def started(root: Path) -> Path:
-    """A file beside the repository, in which flows can say that they have started."""
+    """Return the path of a file next to the repository, in which flows can record their start."""
     return root.with_name(f"{root.name}.started")
 
 

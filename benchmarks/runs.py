@@ -1,7 +1,7 @@
-"""What one no-op run costs all in all: the engine and its store in this process, supervisors and flows below it.
+"""Measures the total cost of one no-op run: the engine and its store in this process, and supervisors and flows.
 
-`python -m benchmarks.runs warm|cold COUNT DIRECTORY` runs so many and prints one line of JSON: CPU of every process in
-milliseconds a run, and runs a second. Called by the harness, which measures a bare interpreter beside it.
+`python -m benchmarks.runs warm|cold COUNT DIRECTORY` makes COUNT runs and prints one line of JSON: the CPU time of all
+processes in milliseconds per run, and the rate in runs per second. `benchmarks.__main__` starts it as a subprocess.
 """
 
 import json
@@ -33,17 +33,17 @@ DEADLINE_SECONDS = 300.0
 
 
 def main(kind: str, count: int, work: Path) -> None:
-    """Measure, print, end."""
+    """Measure, and print the result."""
     root = make_repository(work / "code", 1, 'cron: "0 0 1 1 *"')
     (work / "runs").mkdir()
     clock, store = SystemClock(), Store.open(work / "state.db")
     source = GitSource(root, ref=None, path="deployments", exports=work / "exports")
     admission = Admission(clock, RunIds())
-    nobody = SourceStatus(
+    initial = SourceStatus(
         repo=str(root), ref=None, revision=None, last_attempted_revision=None, last_applied_revision=None
     )
     Reconciler(
-        source=source, store=store, clock=clock, initial=nobody, settle=admission.settle, project=lambda *_: ()
+        source=source, store=store, clock=clock, initial=initial, settle=admission.settle, project=lambda *_: ()
     ).run_pass()
     environment = flow_environment()
     engine = Engine(
@@ -63,17 +63,17 @@ def main(kind: str, count: int, work: Path) -> None:
     )
     engine.start()
     finish(engine, admission, store, 20)
-    before, since = used(engine), time.perf_counter()
+    before, since = cpu_used(engine), time.perf_counter()
     finish(engine, admission, store, count)
-    wall, cpu = time.perf_counter() - since, used(engine) - before
+    wall, cpu = time.perf_counter() - since, cpu_used(engine) - before
     engine.stop()
     print(json.dumps({"cpu": cpu / count * 1000, "rate": count / wall}))
 
 
 def finish(engine: Engine, admission: Admission, store: Store, count: int) -> None:
-    """Ask for so many runs, and wait until all have succeeded."""
+    """Request `count` runs, and wait until all have succeeded."""
     with store.write() as tx:
-        wanted = {admission.request(tx, Request(deployment="d00000", parameters={})).id for _ in range(count)}
+        requested = {admission.request(tx, Request(deployment="d00000", parameters={})).id for _ in range(count)}
     engine.wake()
     deadline, pause = time.monotonic() + DEADLINE_SECONDS, threading.Event()
     while time.monotonic() < deadline:
@@ -83,13 +83,13 @@ def finish(engine: Engine, admission: Admission, store: Store, count: int) -> No
             break
         pause.wait(0.05)
     with store.read() as tx:
-        ended = [run for run in select_all(tx, RunFilter(states=[RunState.SUCCEEDED])) if run.id in wanted]
-    if len(ended) != count:
-        raise RuntimeError(f"{count - len(ended)} runs did not succeed")
+        succeeded = [run for run in select_all(tx, RunFilter(states=[RunState.SUCCEEDED])) if run.id in requested]
+    if len(succeeded) != count:
+        raise RuntimeError(f"{count - len(succeeded)} runs did not succeed")
 
 
-def used(engine: Engine) -> float:
-    """Seconds of CPU of this process, of the fork server, and of the children of both that have been waited for."""
+def cpu_used(engine: Engine) -> float:
+    """Return the CPU time in seconds of this process, the fork server, and all of their reaped children."""
     own, below = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime
     server = engine.launcher.server

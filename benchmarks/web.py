@@ -1,4 +1,4 @@
-"""What the HTTP API and the dashboard cost with many deployments and a long history; and what many listeners do."""
+"""Measures response times of the HTTP API and the dashboard with a long history, and the effect of many listeners."""
 
 import http.client
 import json
@@ -15,7 +15,7 @@ from controller.settings import default_state_directory
 
 ROUNDS = 200
 LISTENERS = 100
-NEWS = 20
+CHANGES = 20
 
 _PATHS = {
     "deployments": "/api/v1/deployments",
@@ -27,12 +27,12 @@ _PATHS = {
     "runs of a deployment": "/api/v1/runs?deployment=d00500",
     "runs of two states": "/api/v1/runs?state=failed&state=crashed",
     "runs of a rare tag": "/api/v1/runs?tag=team-77",
-    "runs of a commit that has none": "/api/v1/runs?revision=0123456",
+    "runs of a commit without runs": "/api/v1/runs?revision=0123456",
     "runs of last month": "/api/v1/runs?until={last_month}",
     "one run": "/api/v1/runs/{run}",
     "events": "/api/v1/events",
     "events of a severity": "/api/v1/events?severity=warning",
-    "status, whole": "/api/v1/status",
+    "status": "/api/v1/status",
     "page: overview": "/",
     "page: deployments": "/deployments",
     "page: one deployment": "/deployments/d00500",
@@ -45,67 +45,68 @@ _PATHS = {
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A controller that serves: where, and its token."""
+    """The address and token of a running controller."""
 
     host: str
     port: int
     token: str
 
     @classmethod
-    def of(cls, root: Path) -> "Server":
-        """The one that follows this repository."""
-        said = subprocess.run([CONTROLLER, "login", "--repo", str(root), "-o", "json"], capture_output=True, check=True)
-        url = urlsplit(str(json.loads(said.stdout)["url"]))
+    def following(cls, root: Path) -> "Server":
+        """Return the controller that follows this repository."""
+        command = [CONTROLLER, "login", "--repo", str(root), "-o", "json"]
+        login = subprocess.run(command, capture_output=True, check=True)
+        url = urlsplit(str(json.loads(login.stdout)["url"]))
         token = (default_state_directory(root) / "token").read_text().strip()
         return cls(url.hostname or "", url.port or 0, token)
 
     def connect(self) -> http.client.HTTPConnection:
-        """A connection that is kept."""
+        """Return a persistent connection."""
         return http.client.HTTPConnection(self.host, self.port, timeout=120)
 
-    def ask(self, connection: http.client.HTTPConnection, path: str) -> tuple[float, bytes]:
-        """The milliseconds to the whole answer, and the answer."""
+    def get(self, connection: http.client.HTTPConnection, path: str) -> tuple[float, bytes]:
+        """Request `path`. Return the time to the complete response in milliseconds, and its body."""
         start = time.perf_counter()
         connection.request("GET", path, headers={"Authorization": f"Bearer {self.token}", "Accept": "text/html"})
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"{path} was answered with {answer.status}")
+        response = connection.getresponse()
+        body = response.read()
+        if response.status != 200:
+            raise RuntimeError(f"{path} returned {response.status}")
         return (time.perf_counter() - start) * 1000, body
 
 
-def answers(server: Server) -> Iterator[tuple[str, float]]:
-    """What was asked, and milliseconds: of the first time, the middle one and the 99th of a hundred."""
+def measure_responses(server: Server) -> Iterator[tuple[str, float]]:
+    """Yield labels and response times in milliseconds: of each path the first, the median and the 99th percentile."""
     connection = server.connect()
-    yield "the first answer, the server loaded for it", server.ask(connection, "/healthz")[0]
-    run = json.loads(server.ask(connection, "/api/v1/runs?limit=1")[1])["items"][0]["id"]
+    yield "first response, including the import of the server", server.get(connection, "/healthz")[0]
+    run = json.loads(server.get(connection, "/api/v1/runs?limit=1")[1])["items"][0]["id"]
     last_month = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 30 * 86_400))
-    for words, pattern in _PATHS.items():
+    for label, pattern in _PATHS.items():
         path = pattern.format(run=run, last_month=last_month)
-        first = server.ask(connection, path)[0]
-        taken = sorted(server.ask(connection, path)[0] for _ in range(ROUNDS))
-        yield f"{words}: first", first
-        yield f"{words}: median", taken[ROUNDS // 2]
-        yield f"{words}: p99", taken[ROUNDS * 99 // 100]
+        first = server.get(connection, path)[0]
+        durations = sorted(server.get(connection, path)[0] for _ in range(ROUNDS))
+        yield f"{label}: first", first
+        yield f"{label}: median", durations[ROUNDS // 2]
+        yield f"{label}: p99", durations[ROUNDS * 99 // 100]
 
 
-def listened(server: Server) -> Iterator[tuple[str, float]]:
-    """With many who listen to events: milliseconds from an operator's command to the last of them."""
+def measure_listeners(server: Server) -> Iterator[tuple[str, float]]:
+    """Yield labels and times in milliseconds, from a user's command until the last of many listeners has the event."""
     listeners = [_listen(server) for _ in range(LISTENERS)]
     connection = server.connect()
-    taken = []
-    for number in range(NEWS):
+    delays = []
+    for number in range(CHANGES):
         begin = time.perf_counter()
         command = "hold" if number % 2 == 0 else "resume"
         _change(server, connection, command)
-        word = b'"Held"' if command == "hold" else b'"Resumed"'
+        reason = b'"Held"' if command == "hold" else b'"Resumed"'
         for listener in listeners:
-            _until(listener, word)
-        taken.append((time.perf_counter() - begin) * 1000)
-    answered = sorted(server.ask(connection, "/api/v1/runs")[0] for _ in range(ROUNDS))
-    yield f"news to the last of {LISTENERS} listeners: median", sorted(taken)[NEWS // 2]
-    yield f"news to the last of {LISTENERS} listeners: worst", max(taken)
-    yield f"runs, with {LISTENERS} listeners: p99", answered[ROUNDS * 99 // 100]
+            _read_until(listener, reason)
+        delays.append((time.perf_counter() - begin) * 1000)
+    durations = sorted(server.get(connection, "/api/v1/runs")[0] for _ in range(ROUNDS))
+    yield f"event to the last of {LISTENERS} listeners: median", sorted(delays)[CHANGES // 2]
+    yield f"event to the last of {LISTENERS} listeners: worst", max(delays)
+    yield f"runs, with {LISTENERS} listeners: p99", durations[ROUNDS * 99 // 100]
     for listener in listeners:
         listener.close()
 
@@ -116,24 +117,24 @@ def _listen(server: Server) -> socket.socket:
         f"GET /api/v1/events/stream HTTP/1.1\r\nHost: {server.host}:{server.port}\r\n"
         f"Authorization: Bearer {server.token}\r\n\r\n".encode()
     )
-    _until(listener, b"event: change")
+    _read_until(listener, b"event: change")
     return listener
 
 
-def _until(listener: socket.socket, word: bytes) -> None:
-    seen = b""
-    while word not in seen:
-        part = listener.recv(65536)
-        if not part:
-            raise RuntimeError(f"a stream ended: {seen[-200:]!r}")
-        seen += part
+def _read_until(listener: socket.socket, marker: bytes) -> None:
+    received = b""
+    while marker not in received:
+        chunk = listener.recv(65536)
+        if not chunk:
+            raise RuntimeError(f"an event stream ended: {received[-200:]!r}")
+        received += chunk
 
 
 def _change(server: Server, connection: http.client.HTTPConnection, command: str) -> None:
-    body = json.dumps({"reason": "to have news"}) if command == "hold" else None
+    body = json.dumps({"reason": "benchmark"}) if command == "hold" else None
     headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
     connection.request("POST", f"/api/v1/deployments/d00000/{command}", body, headers)
-    answer = connection.getresponse()
-    answer.read()
-    if answer.status != 200:
-        raise RuntimeError(f"{command} was answered with {answer.status}")
+    response = connection.getresponse()
+    response.read()
+    if response.status != 200:
+        raise RuntimeError(f"{command} returned {response.status}")

@@ -1,7 +1,7 @@
-"""GitOps for Python flows: commit a YAML file, and the flow runs on time, pinned to the commit.
+"""GitOps for Python flows: commit a YAML file, and the flow runs on schedule, pinned to the commit.
 
-Importing this package loads nothing but itself; `from controller import flow` loads what user code needs of `sdk`.
-The way of the data is the order of the folders:
+Importing this package loads no other module; `from controller import flow` loads the part of `sdk` that it needs.
+Data flows through the packages in this order:
 `sources` -> `manifests` -> `reconcile` -> `scheduler` -> `runs` -> `store` -> `queries` -> `cli`, `api`.
 See docs/architecture.md.
 """
@@ -43,19 +43,19 @@ _PUBLIC = {
     "task_input_hash": "task_cache",
     "unmapped": "task",
 }
-"""What user code imports from here, and in which file of `sdk` it is."""
+"""The names that user code imports from this package, and the modules of `sdk` that define them."""
 
 
-if not TYPE_CHECKING:  # a type checker sees the names above, and no others
+if not TYPE_CHECKING:  # type checkers only see the imports above
 
     def __getattr__(name: str) -> object:
-        """The public names, each loaded when it is asked for (PEP 562)."""
-        home = _PUBLIC.get(name)
-        if home is None:
+        """Load a public name when it is first used (PEP 562)."""
+        module = _PUBLIC.get(name)
+        if module is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        found = getattr(__import__(f"{__name__}.sdk.{home}", fromlist=[name]), name)
-        globals()[name] = found
-        return found
+        value = getattr(__import__(f"{__name__}.sdk.{module}", fromlist=[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""The command `controller`, and `python -m controller`: makes sure of UTF-8 and calls the command line."""
+"""The entry point of `controller` and of `python -m controller`: ensures UTF-8 and runs the command line."""
 
 import os
 import signal
@@ -6,22 +6,22 @@ import sys
 
 
 def main() -> None:
-    """Run the command line with this process's arguments and end with its exit code."""
+    """Run the command line with the arguments of this process, and exit with its exit code."""
     if sys.getfilesystemencoding() != "utf-8":
         _restart_in_utf8_mode()
     from controller.cli.main import run
 
-    # Whoever started us may ignore or block them. Without the first, no exit code of git could be had.
+    # The parent process may have ignored or blocked signals. If SIGCHLD is ignored, exit codes of git are lost.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     sys.exit(run(sys.argv[1:]))
 
 
 def _restart_in_utf8_mode() -> None:
-    """Start Python again in its UTF-8 mode, in this process, and tell it in which encoding the terminal shows text.
+    """Start Python again in UTF-8 mode in this process, and pass on the encoding of the terminal.
 
-    Git names files, branches and arguments in bytes that are UTF-8 nearly always, whatever the locale says. Without
-    UTF-8 mode a name that the locale cannot express could not be opened. Returns if Python cannot be started again.
+    Names of files and branches in git are almost always UTF-8, whatever the locale is. Without UTF-8 mode, a name that
+    the locale's encoding lacks could not be opened. Returns only if Python can't be started again.
     """
     encoding = sys.stdout.encoding if sys.stdout is not None else "utf-8"
     options = ["-X", "utf8", "-X", f"controller-output={encoding}"]

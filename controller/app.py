@@ -1,4 +1,4 @@
-"""The composition root: which concrete parts a controller has, and the order in which they start and stop."""
+"""The composition root: creates the parts of a controller, connects them, and starts and stops them in order."""
 
 import contextlib
 import json
@@ -55,63 +55,63 @@ from controller.store.state_directory import StateDirectory
 log = logging.getLogger(__name__)
 
 LONGEST_RETRY = timedelta(minutes=15)
-"""After many failures in a row; a server that is down is not to be hammered on."""
+"""The longest interval between attempts to read a remote source that keeps failing, to spare a server that is down."""
 
 PASS_DEADLINE = timedelta(minutes=2)
-"""How long a pass may take before its end is in doubt: git and a Python spec that hang are given up sooner."""
+"""After this long a pass is reported as overdue. Git commands and Python specs that hang time out sooner."""
 FETCH_DEADLINE = timedelta(minutes=20)
 """The same for a remote repository, whose first fetch may take 15 minutes."""
 
-_LOOK_SECONDS = 0.1
-_OF_THE_TERMINAL = frozenset({signal.SIGTSTP, signal.SIGCONT})
-"""Signals that the live view handles: the interpreter writes their numbers to our pipe too."""
+_POLL_SECONDS = 0.1
+_TERMINAL_SIGNALS = frozenset({signal.SIGTSTP, signal.SIGCONT})
+"""Signals that the live view handles. The interpreter writes their numbers to the wakeup pipe too."""
 
 
 class StopSignal:
-    """The one reason to end: a signal, or a part that can't go on. Made before anything else."""
+    """A request to stop the controller, made by a signal or by a part that failed. Create it before anything else."""
 
     def __init__(self, *numbers: signal.Signals) -> None:
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._is_asked = False
+        self._is_set = False
         for number in numbers:
-            # What was ignored when we were started stays so: that is how nohup works.
+            # Signals that were ignored at start remain ignored: nohup depends on this.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, lambda *_: None)
         if numbers:
-            # The interpreter itself writes to our pipe: a handler in Python would have to wait for the main thread,
-            # which sleeps in `wait`, while the kernel may well have handed the signal to another one.
+            # The interpreter itself writes to the pipe. A handler in Python would only run in the main thread, which
+            # sleeps in `wait`, and the kernel may deliver the signal to another thread.
             signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
 
-    def ask(self) -> None:
-        """Ask for it. May be called from any thread."""
+    def set(self) -> None:
+        """Request the stop. May be called from any thread."""
         with contextlib.suppress(BlockingIOError):
             os.write(self._write, b"e")
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until somebody asks; False after `timeout` seconds without that, or when the terminal came back."""
-        if self._is_asked:
+        """Wait for the request. Return False after `timeout` seconds, or earlier on a signal of the terminal."""
+        if self._is_set:
             return True
         if not ready([self._read], timeout):
             return False
         with contextlib.suppress(BlockingIOError):
-            self._is_asked = bool(set(os.read(self._read, 64)) - _OF_THE_TERMINAL)
-        return self._is_asked
+            self._is_set = bool(set(os.read(self._read, 64)) - _TERMINAL_SIGNALS)
+        return self._is_set
 
-    def forget(self) -> None:
-        """Be asked anew."""
-        self._is_asked = False
+    def clear(self) -> None:
+        """Discard the request, so that `wait` waits for the next one."""
+        self._is_set = False
         with contextlib.suppress(BlockingIOError):
             while os.read(self._read, 64):
                 pass
 
 
 class Controller:
-    """The controller, to be run until `ending`; `failure` says whether that was its own idea."""
+    """The controller. Run it until `stop_signal` is set; `failure` is then the reason, unless somebody stopped it."""
 
-    def __init__(self, settings: Settings, ending: StopSignal, clock: Clock | None = None) -> None:
+    def __init__(self, settings: Settings, stop_signal: StopSignal, clock: Clock | None = None) -> None:
         self._open_files = file_descriptors.raise_limit()
         self._settings = settings
-        self._ending = ending
+        self._stop_signal = stop_signal
         self._clock = clock or SystemClock()
         location = settings.location
         user = None if settings.flow_user is None else find_user(settings.flow_user)
@@ -134,9 +134,9 @@ class Controller:
             launcher=self._launcher(user),
             max_running=settings.max_running,
             on_tick=self._tick,
-            on_failure=ending.ask,
+            on_failure=stop_signal.set,
         )
-        self._engine.storage = Storage(self._engine_store, self._clock, self.state.path, self._notices.put)
+        self._engine.storage = Storage(self._engine_store, self._clock, self.state.path, self._notices.replace)
         self._sweeper = Sweeper(self._engine_store, self._clock, admission, self.state.runs)
         self._reconciler = Reconciler(
             source=self._source,
@@ -156,13 +156,16 @@ class Controller:
             clock=self._clock,
             interval=settings.interval,
             longest_retry=LONGEST_RETRY if is_remote else settings.interval,
-            on_failure=ending.ask,
+            on_failure=stop_signal.set,
             overdue=self._overdue,
         )
         self._make_surfaces(admission)
 
     def _open_store(self) -> Store:
-        """The database, if it has its history and is this repository's. Raises StateError, UsageError."""
+        """Open the database, once it is sure to be complete and to belong to this repository.
+
+        Raises StateError, UsageError.
+        """
         try:
             check_history(self.state)
             store = Store.open(self.state.database, project=PROJECT, check=self.state.check)
@@ -180,12 +183,12 @@ class Controller:
         return store
 
     def _run_ids(self) -> RunIds:
-        """Ids that sort after every recorded one, also if a clock that was ahead gave it."""
+        """Return a generator of ids that sort after every recorded one, even one made while the clock was ahead."""
         with self._store.read() as tx:
             return RunIds(newest=runs.newest_id(tx))
 
     def _make_surfaces(self, admission: Admission) -> None:
-        """What answers those who ask: the command line at the socket, programs and browsers at an address."""
+        """Create the servers: the socket for the command line, and the address for API clients and browsers."""
         parameters = Parameters(self._store, Forms(self._source))
         self._operations = Operations(
             store=self._store,
@@ -225,16 +228,21 @@ class Controller:
         )
 
     def check(self) -> None:
-        """Raises UsageError for an environment that nothing declares, and GitUnavailableError if git is needed.
+        """Check the settings against the source before the controller starts.
 
-        A source that cannot be read otherwise may say it later.
+        Other errors of the source are ignored here: the first pass reports them.
+
+        Raises:
+            UsageError: no overlay declares the environment.
+            GitUnavailableError: the source needs git, and git is missing or too old.
+            StoppingError: the stop signal arrived meanwhile.
         """
         environment = self._settings.location.environment
         try:
             if self._source.is_pinned:
                 find_git()
             if environment is not None:
-                with self._ending_early():
+                with self._interrupt_on_stop():
                     revision = self._source.observe()
                 snapshot = self._source.read(revision)
                 desired = ManifestReader(environment).read(snapshot.files, self._clock.now(), snapshot.project)
@@ -246,15 +254,15 @@ class Controller:
             return
 
     def run_once(self) -> PassResult:
-        """One pass, no runs."""
+        """Run one reconcile pass and close. No flows are run."""
         try:
-            with self._ending_early():
+            with self._interrupt_on_stop():
                 return self._reconciler.run_pass()
         finally:
             self._close()
 
     def start(self) -> None:
-        """Begin to follow, to fire and to answer."""
+        """Start to follow the source, to fire schedules, to run flows and to serve requests."""
         location = self._settings.location
         log.info(
             "Controller started",
@@ -267,38 +275,38 @@ class Controller:
                 "environment": location.environment,
             },
         )
-        self._say_what_is_not_enforced()
+        self._warn_if_exports_are_writable()
         mark_lost_output(self.state.runs)
         self._timetable.start()
-        # Before the loop: it computes jobs from cursors that the engine puts right where the clock was ahead.
+        # Before the loop, which computes jobs from cursors: the engine corrects them if the clock was ahead.
         self._engine.start()
         self._loop.start()
         self._web.start()
 
-    def _say_what_is_not_enforced(self) -> None:
-        """Once, at start: what the machine does not let us keep flows from."""
+    def _warn_if_exports_are_writable(self) -> None:
+        """Log a warning at start if flows can change the exported code."""
         user = self._engine.launcher.user
         is_root = os.geteuid() == 0 and (user is None or user.uid == 0)
         if self._source.is_pinned and is_root and find_protection() is not Protection.MOUNT:
             log.warning(
-                "The system refuses read-only mounts: a flow, which runs as root, can change the exported code."
-                " controller compares it with its list of files before each run and exports it again if it was changed"
+                "Read-only mounts are not permitted, so flows, which run as root, can change the exported code."
+                " It is verified before each run and exported again if it was changed"
             )
 
-    def look(self) -> StatusView:
-        """The picture that `controller status` shows."""
+    def status(self) -> StatusView:
+        """Return the status that `controller status` shows."""
         return current_status(self._store, self.state, self._settings.location, self._clock.now())
 
     @property
     def failure(self) -> BaseException | None:
-        """Why it can't go on, if that is so."""
+        """The error because of which the controller can't continue, if any."""
         return self._loop.failure or self._engine.failure
 
     def stop(self, at_most: float | None = None) -> None:
-        """Launch nothing more, write down what is known, give everything back. Running flows live on.
+        """Stop launching runs, record all results received so far, and close everything. Running flows continue.
 
-        With `at_most` the process ends after so many seconds, whatever a thread is blocked in; the time in which
-        running flows are waited for does not count. The next controller finds the state as after a crash.
+        The process exits after `at_most` seconds, if given, even if a thread is blocked; the next controller then finds
+        the state as after a crash. Time spent waiting for running flows (`drain`) does not count.
         """
         last_resort = _exit_after(at_most)
         self._timetable.close()
@@ -309,24 +317,24 @@ class Controller:
             last_resort = _exit_after(at_most)
         self._engine.stop()
         self._close()
-        log.info("Controller stopped; running flows go on")
+        log.info("Controller stopped; running flows continue")
 
     def _drain(self) -> None:
-        """Wait for what runs, unless somebody asks once more."""
-        self._ending.forget()
-        log.info("Waiting for running flows to end; asked once more, it ends without them")
-        while not self._engine.drain(_LOOK_SECONDS):
-            if self._ending.wait(0):
+        """Wait until all running flows have finished, or until the stop is requested again."""
+        self._stop_signal.clear()
+        log.info("Waiting for running flows to finish; send the signal again to stop without waiting")
+        while not self._engine.drain(_POLL_SECONDS):
+            if self._stop_signal.wait(0):
                 return
 
     @contextlib.contextmanager
-    def _ending_early(self) -> Iterator[None]:
-        """Within, the end is not waited for by anybody: see to it that a server that stalls does not keep us."""
+    def _interrupt_on_stop(self) -> Iterator[None]:
+        """Interrupt the source if the stop signal arrives in the block: before `start`, nobody else waits for it."""
         done = threading.Event()
 
         def watch() -> None:
             while not done.is_set():
-                if self._ending.wait(_LOOK_SECONDS):
+                if self._stop_signal.wait(_POLL_SECONDS):
                     self._source.interrupt()
                     return
 
@@ -347,32 +355,32 @@ class Controller:
         self.state.release()
 
     def _tick(self) -> None:
-        """Every ten seconds, on the engine's thread."""
+        """Do the periodic work; the engine calls this every ten seconds, on its own thread."""
         self._timetable.wake(self._clock.now())
         self._overdue.check()
         self._operations.end_holds()
         self._sweeper.sweep()
 
     def _project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
-        """To the timetable; and what was decided about just before a change is waiting for a place now."""
+        """Update the timetable, and wake the engine for runs that were created just before the change."""
         projected = self._timetable.project(wanted, gone)
         self._engine.wake()
         return projected.drifted
 
 
 def _exit_after(seconds: float | None) -> threading.Event:
-    """End the process after so many seconds unless the event is set; None: never. Also while it waits for threads."""
-    called_off = threading.Event()
+    """Exit the process after `seconds` (None: never), even while it waits for threads, unless the event is set."""
+    cancelled = threading.Event()
 
     def end() -> None:
-        if not called_off.wait(seconds):
-            log.critical("A part of the controller does not stop; it ends without it", extra={"seconds": seconds})
+        if not cancelled.wait(seconds):
+            log.critical("A part of the controller does not stop; exiting anyway", extra={"seconds": seconds})
             logging.shutdown()
             os._exit(1)
 
     if seconds is not None:
         threading.Thread(target=end, name="last resort", daemon=True).start()
-    return called_off
+    return cancelled
 
 
 def _first_status(settings: Settings) -> SourceStatus:

@@ -1,8 +1,8 @@
-"""Which concrete source is this location's, and what it is asked for: the other half of the composition root.
+"""Creates the source and the renderer for a location: the second half of the composition root, next to `app`.
 
-`app` calls it, and so do `controller doctor` and `controller restore`. Commands that read files or one commit make a
-source of their own (`cli.manifest_files`, `cli.plan`, `cli.deployment_create`), and so does the API for a plan
-(`api.serving`). It starts nothing and keeps nothing.
+Also used by `controller doctor` and `controller restore`. Commands that read files or a single commit create their own
+source (`cli.manifest_files`, `cli.plan`, `cli.deployment_create`), and so does the API for a plan (`api.serving`).
+Nothing is started or cached here.
 """
 
 import logging
@@ -26,17 +26,20 @@ log = logging.getLogger(__name__)
 
 
 def make_source(location: Location, state: StateDirectory, *, working_tree: bool) -> Source:
-    """The source for this location: a git repository at its commits, a remote one, or the files as they are."""
+    """Return the source for this location: a local git repository, a remote one, or a directory of plain files.
+
+    Raises UsageError for options that this kind of source does not support.
+    """
     repo = location.repo
     if isinstance(repo, RemoteUrl):
         if working_tree:
-            raise UsageError(f"--working-tree follows files on disk, and --repo {repo} is a URL.")
+            raise UsageError(f"--working-tree follows files on disk, but --repo {repo} is a URL.")
         return _remote_source(repo, location, state)
     is_git = is_git_repository(repo)
     if is_git and not working_tree:
         return GitSource(repo, ref=location.ref, path=location.path, exports=state.exports)
     if location.ref is not None:
-        raise UsageError(f"--ref {location.ref} needs a git repository; {repo} is followed as a directory.")
+        raise UsageError(f"--ref {location.ref} needs a git repository, but {repo} is followed as a plain directory.")
     return DirectorySource(repo, path=location.path, follow_links=not is_git)
 
 
@@ -44,26 +47,28 @@ def _remote_source(url: RemoteUrl, location: Location, state: StateDirectory) ->
     access = git_access()
     if url.is_readable_on_the_way:
         if access.password is not None or access.password_file is not None:
-            raise UsageError(f"--repo {url}: a password is not sent over http://.", hint="Use https://.")
-        log.warning("Whoever is between here and the server can change what is run: use https:// or ssh://")
+            raise UsageError(f"--repo {url}: passwords are not sent over unencrypted http://.", hint="Use https://.")
+        log.warning(
+            "The repository is read over an unencrypted connection, so anyone on the network can change the"
+            " code that is run: use https:// or ssh://"
+        )
     return RemoteSource(
         url, ref=location.ref, path=location.path, mirror=state.mirror, exports=state.exports, access=access
     )
 
 
 def make_renderer(user: FlowUser | None = None) -> Renderer:
-    """How Python specs are executed: as flows are, in their environment and as their user."""
+    """Return the renderer of Python specs. It executes them like flows: in the same environment, as the same user."""
     environment = flow_environment()
     if user is None:
         return Renderer(environment=environment)
-    as_whom = (user.uid, user.gid, user.groups)
-    return Renderer(environment={**environment, **user.environment}, user=as_whom)
+    return Renderer(environment={**environment, **user.environment}, user=(user.uid, user.gid, user.groups))
 
 
 def examine(location: Location, max_running: int | None = None) -> list[Check]:
-    """What `controller doctor` shows; None: of a controller with the default of --max-running."""
+    """Run the checks of `controller doctor`. `max_running` is the value to check for, by default that of the option."""
     state = StateDirectory(location.state_dir)
-    found = checks(
+    results = checks(
         state,
         lambda: _revision(location, state),
         lambda: _watch_problem(make_source(location, state, working_tree=False)),
@@ -71,19 +76,22 @@ def examine(location: Location, max_running: int | None = None) -> list[Check]:
         environment=_environment(location, state),
     )
     is_exported = isinstance(location.repo, RemoteUrl) or is_git_repository(location.repo)
-    return [*found, _exports()] if is_exported else found
+    return [*results, _exports()] if is_exported else results
 
 
 def _revision(location: Location, state: StateDirectory) -> str:
-    """Where the followed ref leads to. A server is asked from an empty mirror: the state may be a controller's."""
+    """Return the current revision of the followed ref.
+
+    A remote server is queried from a temporary mirror, since a running controller may be using the one in the state.
+    """
     if not isinstance(location.repo, RemoteUrl):
         return make_source(location, state, working_tree=False).observe()
-    with TemporaryDirectory(prefix="controller-doctor-") as place:
-        return _remote_source(location.repo, location, StateDirectory(Path(place))).advertised()
+    with TemporaryDirectory(prefix="controller-doctor-") as directory:
+        return _remote_source(location.repo, location, StateDirectory(Path(directory))).advertised()
 
 
 def _watch_problem(source: Source) -> str | None:
-    """Why the changes of this source can't be watched for; None if they can, or there is nothing to watch."""
+    """Return why this source can't be watched for changes; None if it can, or if there is nothing to watch."""
     from controller.sources.watch import Watcher
 
     watcher = Watcher(lambda: None)
@@ -95,26 +103,27 @@ def _watch_problem(source: Source) -> str | None:
 
 
 def _exports() -> Check:
-    """What keeps flows from changing the code that other runs execute."""
+    """Check how the exported code is protected against changes by flows."""
     protection = find_protection()
     if protection is Protection.COMPARISON:
         return Check(
             name="exports",
             status="warning",
-            message="the system refuses read-only mounts: flows, which run as root, can change the exported code;"
-            " controller compares it before each run and exports it again if it was changed",
-            hint="run the controller as a user of its own, give flows one with --flow-user, or grant CAP_SYS_ADMIN",
+            message="read-only mounts are not permitted, so flows, which run as root, can change the exported code;"
+            " it is verified before each run and exported again if it was changed",
+            hint="run the controller as a dedicated user, set a user for flows with --flow-user,"
+            " or grant CAP_SYS_ADMIN",
         )
     if protection is Protection.PERMISSIONS:
-        message = "read-only by its permissions; controller compares it before each run"
+        message = "read-only by file permissions, and verified before each run"
         return Check(name="exports", status="ok", message=message)
-    return Check(name="exports", status="ok", message="mounted read-only for each run, also for root")
+    return Check(name="exports", status="ok", message="mounted read-only for each run, even for root")
 
 
 def _environment(location: Location, state: StateDirectory) -> str | None:
-    """The environment that was applied last; that of the command line where nothing was applied or can be read."""
+    """Return the environment that was applied last, or that of the command line if the state does not tell."""
     try:
-        store = Store.look_if_any(state.database)
+        store = Store.open_existing(state.database)
     except ControllerError:
         return location.environment
     if store is None:

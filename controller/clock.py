@@ -1,4 +1,4 @@
-"""Where time comes from. Everything that needs the time takes a `Clock`; tests pass one that they turn."""
+"""The clock. Everything that needs the time takes a `Clock`; tests pass one that they set themselves."""
 
 import time
 from datetime import UTC, datetime
@@ -8,10 +8,10 @@ from controller.errors import UsageError
 
 
 def in_utc(moment: datetime) -> datetime:
-    """A moment that somebody has named, in UTC; without an offset it is the machine's time.
+    """Convert a time that a user entered to UTC. A time without an offset is in the machine's time zone.
 
     Raises:
-        UsageError: it is so near to an end of the calendar that one can't calculate with it.
+        UsageError: the year is 1 or 9999, so that adding a duration or an offset could overflow.
     """
     if not 1 < moment.year < 9999:
         message = f"The year of {moment.isoformat()} is out of range."
@@ -20,18 +20,18 @@ def in_utc(moment: datetime) -> datetime:
 
 
 class Clock(Protocol):
-    """A source of the present."""
+    """A source of the current time."""
 
     def now(self) -> datetime:
-        """The present instant, aware, in UTC."""
+        """Return the current time as an aware UTC datetime."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds since an arbitrary start; never goes back."""
+        """Return the seconds since an arbitrary start. Never goes back."""
         ...
 
     def elapsed(self) -> float:
-        """The same, and the time counts in which the machine was suspended."""
+        """Return the seconds since an arbitrary start, including time during which the machine was suspended."""
         ...
 
 
@@ -39,13 +39,13 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
-        """The present instant, aware, in UTC."""
+        """Return the current time as an aware UTC datetime."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds since an arbitrary start; never goes back."""
+        """Return the seconds since an arbitrary start. Never goes back."""
         return time.monotonic()
 
     def elapsed(self) -> float:
-        """The same, and the time counts in which the machine was suspended."""
+        """Return the seconds since an arbitrary start, including time during which the machine was suspended."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,7 +1,7 @@
-"""Named points at which a test can have the controller die as by a power cut. Does nothing else, and nothing unasked.
+"""Named points at which tests kill the controller, as a power cut would. Without the variable this module does nothing.
 
-`CONTROLLER_CRASHPOINT=running` ends it once `running` is committed, `pass:plan` after that stage of a pass;
-`supervisor:go` ends a supervisor at its point of that name; with a comma, both. Driven by
+`CONTROLLER_CRASHPOINT=running` kills it once `running` is committed, `pass:plan` after that stage of a pass, and
+`supervisor:go` kills a supervisor at its point `go`. Several points are separated by commas. Used by
 tests/unit/runs/test_crashpoints.py and tests/acceptance/test_killed_passes.py.
 """
 
@@ -17,11 +17,11 @@ SUPERVISOR = ("locked", "ready", "go", "started", "forked", "ended", "exited")
 
 
 def reach(point: str, about: Collection[object] = (None,)) -> None:
-    """Die here, if asked to, and if there is something that this is about."""
+    """Kill this process with SIGKILL if `point` is one of the crash points, and `about` is not empty."""
     if about and point in crashpoints():
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def of_supervisor() -> str | None:
-    """The point at which supervisors are to die."""
+    """Return the point at which supervisors must die, without its prefix, or None."""
     return next((name.partition(":")[2] for name in crashpoints() if name.startswith("supervisor:")), None)

@@ -1,6 +1,6 @@
-"""The one tree of errors: each has a PascalCase `reason` that users may alert on, a message and a hint.
+"""The hierarchy of errors: each has a PascalCase `reason` that users may alert on, a message and a hint.
 
-Every layer raises from here; only the surfaces turn an error into text and an exit code. Bad input of a
+Every layer raises these errors; only the user interfaces turn them into text and an exit code. Invalid content in a
 repository is not an error but a `Finding` (controller.model.findings).
 """
 
@@ -20,27 +20,28 @@ class ControllerError(Exception):
 
 
 class UsageError(ControllerError):
-    """What was asked for makes no sense as it was asked."""
+    """The request itself is invalid: an unknown option, a malformed value, or options that exclude each other."""
 
     reason = "Usage"
 
 
 class ConflictError(UsageError):
-    """What was asked for makes sense, but not as things stand now."""
+    """The request is valid, but it conflicts with the current state of its object."""
 
     reason = "Conflict"
 
 
 class NotFoundError(ControllerError):
-    """No deployment, run or file goes by that name."""
+    """No deployment, run or file has that name."""
 
     reason = "NotFound"
 
 
 class SourceError(ControllerError):
-    """The repository could not be read. Nothing is pruned on its account; schedules go on.
+    """The repository could not be read. Nothing is pruned because of this, and schedules keep firing.
 
-    `needs_change`: it will not go away by itself.
+    `needs_change` is set where retrying alone will not help: somebody has to change the settings, the repository or
+    the server.
     """
 
     reason = "SourceUnavailable"
@@ -52,7 +53,7 @@ class GitUnavailableError(SourceError):
 
 
 class RepositoryNotFoundError(SourceError):
-    """There is no repository at that place, or the server says so to those whom it does not let in."""
+    """There is no repository at that location. Servers also report this to clients without access to it."""
 
     reason = "RepositoryNotFound"
     needs_change = True
@@ -66,28 +67,28 @@ class EmptyRepositoryError(SourceError):
 
 
 class RefNotFoundError(SourceError):
-    """The repository has no such branch, tag or commit, or not any more."""
+    """The repository has no such branch, tag or commit, or no longer has it."""
 
     reason = "RefNotFound"
     needs_change = True
 
 
 class PathNotFoundError(SourceError):
-    """No commit ever had the deployments path: a slip, not an empty directory."""
+    """No commit ever contained the deployments path, so it is probably a typo rather than an emptied directory."""
 
     reason = "PathNotFound"
     needs_change = True
 
 
 class AuthenticationError(SourceError):
-    """The server refused the credentials, or there were none; or the server could not prove who it is."""
+    """The server rejected the credentials, none were configured, or the server's own identity could not be verified."""
 
     reason = "AuthenticationFailed"
     needs_change = True
 
 
 class UnreachableError(SourceError):
-    """The server could not be reached, or it broke off."""
+    """The server could not be reached, or it closed the connection early."""
 
     reason = "Unreachable"
 
@@ -99,11 +100,11 @@ class SourceTimeoutError(SourceError):
 
 
 SOURCE_REASONS = frozenset({SourceError.reason, *(kind.reason for kind in SourceError.__subclasses__())})
-"""What a condition says while a source can't be read."""
+"""The reasons that a condition may have while the source can't be read."""
 
 
 class StoppingError(ControllerError):
-    """What was under way was ended because the controller stops."""
+    """An operation was interrupted because the controller is stopping."""
 
     reason = "Stopping"
 
@@ -112,7 +113,7 @@ class StoppingError(ControllerError):
 
 
 class ScheduleError(ControllerError):
-    """A schedule that can't be understood, or never fires."""
+    """A schedule can't be parsed, or never fires."""
 
     reason = "InvalidSchedule"
 
@@ -124,57 +125,57 @@ class StateError(ControllerError):
 
 
 class NoStateError(StateError):
-    """No controller has ever run here."""
+    """There is no state: no controller has ever run for this repository."""
 
     reason = "NoState"
 
 
 class StateLostError(StateError):
-    """The state was removed or replaced while a controller used it, or has lost its history."""
+    """The state was removed or replaced while a controller was using it, or its history is missing."""
 
     reason = "StateLost"
 
 
 class StorageFullError(StateError):
-    """The disk that holds the state is full: nothing can be recorded until there is space."""
+    """The disk that holds the state is full: nothing can be recorded until space is freed."""
 
     reason = "StorageFull"
 
 
 class ResourceError(ControllerError):
-    """The machine is short of something for now: descriptors, memory, processes, space. What needs it is retried."""
+    """The machine is temporarily out of file descriptors, memory, processes or disk space. The operation is retried."""
 
     reason = "ResourceShortage"
 
 
 class AlreadyRunningError(StateError):
-    """Another controller holds the state directory."""
+    """Another controller has locked the state directory."""
 
     reason = "AlreadyRunning"
 
 
 class NotRunningError(ControllerError):
-    """A command needs the running controller, and none answers."""
+    """A command needs a running controller, and none responds."""
 
     reason = "NotRunning"
 
 
-def unknown_deployment(name: str, known: Iterable[str]) -> NotFoundError:
-    """The error for a name that no deployment has, with the nearest that one has."""
+def unknown_deployment(name: str, existing: Iterable[str]) -> NotFoundError:
+    """Return the error for a name that no deployment has. Its hint suggests the most similar existing name."""
     import difflib
 
-    near = difflib.get_close_matches(name, list(known), 1)
-    hint = f"Did you mean {near[0]}?" if near else "See `controller deployments list`."
+    matches = difflib.get_close_matches(name, list(existing), 1)
+    hint = f"Did you mean {matches[0]}?" if matches else "See `controller deployments list`."
     return NotFoundError(f"There is no deployment {name!r}.", hint=hint)
 
 
-_OF_PROCESSES = {
+_PROCESS_SHORTAGES = {
     errno.EMFILE: "no file descriptors",
     errno.ENFILE: "no file descriptors on this machine",
     errno.ENOMEM: "no memory",
     errno.EAGAIN: "no more processes or threads are allowed",
 }
-_OF_DISKS = {
+_DISK_SHORTAGES = {
     errno.ENOSPC: "no space left on the disk",
     errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "the disk is read-only",
@@ -183,19 +184,20 @@ _OF_DISKS = {
 
 
 def shortage(error: BaseException | None, *, with_disk: bool = True) -> str | None:
-    """What the machine is short of, if this error or one of its causes says so; it may be there again later.
+    """Return what the machine is out of if `error` or one of its causes shows a shortage, else None.
 
-    `with_disk`: a disk that is full, read-only or broken counts as well.
+    A shortage may pass by itself, so callers can retry. With `with_disk`, a disk that is full, read-only or broken is
+    also a shortage.
     """
-    words = {**_OF_PROCESSES, **_OF_DISKS} if with_disk else _OF_PROCESSES
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
+    shortages = {**_PROCESS_SHORTAGES, **_DISK_SHORTAGES} if with_disk else _PROCESS_SHORTAGES
+    visited: set[int] = set()
+    while error is not None and id(error) not in visited:
+        visited.add(id(error))
         if isinstance(error, ResourceError):
             return error.message
-        if isinstance(error, OSError) and error.errno in words:
-            return words[error.errno]
+        if isinstance(error, OSError) and error.errno in shortages:
+            return shortages[error.errno]
         if isinstance(error, MemoryError):
-            return words[errno.ENOMEM]
+            return shortages[errno.ENOMEM]
         error = error.__cause__ or error.__context__
     return None

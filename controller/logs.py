@@ -1,4 +1,4 @@
-"""The controller's own log lines: constant message, fields after it; text for people or one JSON object a line."""
+"""Formats the controller's own log: a constant message and fields per line, as text or as one JSON object."""
 
 import codecs
 import json
@@ -12,21 +12,21 @@ from controller.time_format import shown
 
 Format = Literal["text", "json"]
 
-_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_STANDARD_FIELDS = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
 def configure(style: Format, *, to: Path | None = None, with_tracebacks: bool = False) -> None:
     """Send the log to standard output, or append it to the file `to`.
 
-    A logged exception shows as its type and message, with its traceback only if that is asked for. So does one that
-    ends a thread of a library.
+    A logged exception is shown as its type and message, with its traceback only with `with_tracebacks`. An exception
+    that ends a thread is logged the same way.
     """
     handler: logging.Handler = _to_output() if to is None else _to_file(to)
     is_utf8 = to is not None or codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
     handler.setFormatter(_JsonFormatter(is_utf8=is_utf8) if style == "json" else _TextFormatter())
     if not with_tracebacks:
-        handler.addFilter(_shorten)
-    # A log that nobody reads any more (a closed pipe) must not disturb the work.
+        handler.addFilter(_replace_traceback)
+    # Errors while logging, such as a closed pipe, must not affect the controller.
     logging.raiseExceptions = False
     root = logging.getLogger("controller")
     root.handlers = [handler]
@@ -49,8 +49,8 @@ def _to_file(path: Path) -> logging.Handler:
     return logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
 
 
-def _shorten(record: logging.LogRecord) -> bool:
-    """Let every record pass, its exception as a field."""
+def _replace_traceback(record: logging.LogRecord) -> bool:
+    """Replace the exception of a record by the field `error`. As a filter, it accepts every record."""
     if record.exc_info is not None and record.exc_info[1] is not None:
         record.error = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
         record.exc_info = None
@@ -58,7 +58,7 @@ def _shorten(record: logging.LogRecord) -> bool:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    return {key: value for key, value in record.__dict__.items() if key not in _OWN and value is not None}
+    return {key: value for key, value in record.__dict__.items() if key not in _STANDARD_FIELDS and value is not None}
 
 
 def _visible(value: Any) -> str:

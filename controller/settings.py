@@ -1,6 +1,7 @@
-"""What the operator decided, and the only place of the controller that reads the environment (click reads options).
+"""The operator's settings, and the only module of the controller that reads environment variables.
 
-The command line fills `Settings`; every part gets the few values it needs from `app`.
+Options of the command line (and their variables) are read by click, which fills `Settings`. `app` passes each part the
+few values that it needs.
 """
 
 import contextlib
@@ -29,15 +30,15 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 DEFAULT_MAX_RUNNING = 2 * (os.cpu_count() or 1)
-"""How many flows run at once unless the operator says otherwise: twice the cores."""
+"""The default of `--max-running`: twice the number of cores, since flows spend most of their time waiting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
-    """Which repository (a directory or a URL), which part of it, and where its state is kept. All paths are absolute.
+    """The repository to follow (a directory or a URL), the part of it to read, and the place of its state.
 
-    `path` is the deployments path from the repository root with `/`, empty for the whole repository. `environment` is
-    the one whose overlays are laid over the documents, None for none.
+    All paths are absolute except `path`: the deployments path relative to the repository root, with `/`, and empty for
+    the whole repository. `environment` names the environment whose overlays are applied to the documents, if any.
     """
 
     repo: Path | RemoteUrl
@@ -48,19 +49,22 @@ class Location:
 
     @property
     def directory(self) -> Path:
-        """The repository, for commands that read its files. Raises UsageError for a URL."""
+        """The repository's directory, for commands that read its files. Raises UsageError for a URL."""
         if isinstance(self.repo, RemoteUrl):
             raise UsageError(
-                f"--repo {self.repo}: this command reads files on disk.", hint="Clone it, and name the clone."
+                f"--repo {self.repo}: this command reads files on disk.",
+                hint="Clone the repository, and pass the clone's directory to --repo.",
             )
         return self.repo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listen:
-    """Where HTTP is served, and how. `is_explicit`: somebody asked for exactly this, so it must not be given up.
+    """The address at which HTTP is served, and how.
 
-    `public_hosts` are further names that a browser may use for it; `is_behind_proxy` says that a proxy adds TLS.
+    `is_explicit` is set if the operator chose this address: the controller then fails if it can't use it, instead of
+    running without it. `public_hosts` are further host names that browsers may use. `is_behind_proxy` is set if a proxy
+    in front adds TLS.
     """
 
     host: str = "127.0.0.1"
@@ -73,20 +77,19 @@ class Listen:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
+        """Whether only this machine can reach the address."""
         return ipaddress.ip_address(self.host).is_loopback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What `controller run` needs to know.
+    """The settings of `controller run`.
 
-    `interval`: how often to look at the source though nothing hinted at a change. `max_running`: how many flows may
-    run at once; default twice the cores, since flows mostly wait. `grace`: from SIGTERM to SIGKILL of a flow.
-    `is_atomic`: apply a revision only if everything in it is valid. `drain`: end only when what runs has ended.
-    `adopt_state`: go on with a state that another repository has written.
-    `flow_user`: the name of the user that flows run as, None for the controller's own.
-    `listen`: where HTTP is served, None for nowhere.
+    `interval`: how often the source is polled, in addition to watching for changes. `max_running`: how many flows may
+    run at once. `grace`: the time between SIGTERM and SIGKILL when a flow is stopped. `is_atomic`: apply a revision
+    only if everything in it is valid. `drain`: on stop, wait for running flows to finish. `adopt_state`: take over a
+    state that was written for another repository. `flow_user`: the name of the user that flows run as, None for the
+    controller's own user. `listen`: where HTTP is served, None for no HTTP server.
     """
 
     location: Location
@@ -109,21 +112,22 @@ def parse_listen(
     is_behind_proxy: bool = False,
     public_hosts: tuple[str, ...] = (),
 ) -> Listen | None:
-    """Where to serve: `HOST:PORT`, `none` for nowhere, None for the default. Raises UsageError.
+    """Parse `--listen` and the options that belong to it. Raises UsageError.
 
-    Other machines may reach it only with TLS, ours or that of a proxy in front.
+    `address` is `HOST:PORT`, `none` for no HTTP server, or None for the default. Addresses that other machines can
+    reach need TLS, either our own or that of a proxy in front.
     """
     if address == "none":
         return None
     if (certificate is None) != (key is None):
-        raise UsageError("--tls-certificate and --tls-key belong together.")
+        raise UsageError("--tls-certificate and --tls-key must be used together.")
     host, _, port = (address or "127.0.0.1:4200").rpartition(":")
     host = "127.0.0.1" if host == "localhost" else host.strip("[]")
     if not _is_address(host) or not port.isdecimal() or int(port) > 65535:
-        raise UsageError(f"--listen {address}: it takes HOST:PORT with an IP address, or none.")
+        raise UsageError(f"--listen {address}: expected HOST:PORT with an IP address, or none.")
     if any(not _PUBLIC_HOST.fullmatch(name) for name in public_hosts):
-        raise UsageError("--public-host: it takes a name as browsers show it, without scheme and path.")
-    found = Listen(
+        raise UsageError("--public-host: expected a host name as in a browser's address bar, without scheme and path.")
+    listen = Listen(
         host=host,
         port=int(port),
         is_explicit=bool(address),
@@ -132,15 +136,15 @@ def parse_listen(
         is_behind_proxy=is_behind_proxy,
         public_hosts=public_hosts,
     )
-    for file in (found.certificate, found.key):
+    for file in (listen.certificate, listen.key):
         if file is not None and not file.is_file():
             raise UsageError(f"{file}: there is no such file.")
-    if not found.is_loopback and found.certificate is None and not is_behind_proxy:
+    if not listen.is_loopback and listen.certificate is None and not is_behind_proxy:
         raise UsageError(
-            f"--listen {address}: other machines could read along what is said there.",
-            hint="Give --tls-certificate and --tls-key, or --behind-proxy if a proxy in front adds TLS.",
+            f"--listen {address}: traffic to this address would not be encrypted.",
+            hint="Add --tls-certificate and --tls-key, or --behind-proxy if a proxy in front adds TLS.",
         )
-    return found
+    return listen
 
 
 def _is_address(host: str) -> bool:
@@ -154,7 +158,10 @@ def _is_address(host: str) -> bool:
 def locate(
     repo: str | None, path: str, ref: str | None, state_dir: str | None, environment: str | None = None
 ) -> Location:
-    """Find the repository and its state directory. Raises UsageError for what can't be one."""
+    """Find the repository and its state directory. Raises UsageError if the arguments can't name them.
+
+    `repo` is a directory or a URL; None means the repository around the current directory.
+    """
     if repo is not None and looks_remote(repo) and not Path(repo).exists():
         return _locate_remote(parse_url(repo), path, ref, state_dir, environment or None)
     root = Path(repo).absolute() if repo is not None else enclosing_repository(Path.cwd())
@@ -172,7 +179,7 @@ def locate(
 
 
 def git_access() -> Access:
-    """What the operator gave to be let in at a server over http(s). Raises UsageError."""
+    """Read the credentials for git servers from the CONTROLLER_GIT_* variables. Raises UsageError."""
     username = os.environ.get("CONTROLLER_GIT_USERNAME") or "git"
     password = os.environ.get("CONTROLLER_GIT_PASSWORD") or None
     file, ca_file = (os.environ.get(f"CONTROLLER_GIT_{name}_FILE") or None for name in ("PASSWORD", "CA"))
@@ -180,7 +187,7 @@ def git_access() -> Access:
         raise UsageError("Set CONTROLLER_GIT_PASSWORD or CONTROLLER_GIT_PASSWORD_FILE, not both.")
     for name, value in (("CONTROLLER_GIT_USERNAME", username), ("CONTROLLER_GIT_PASSWORD", password or "")):
         if not value.isprintable():
-            raise UsageError(f"{name} has a character in it that can't be part of a line.")
+            raise UsageError(f"{name} contains a line break or another control character.")
     return Access(
         username=username,
         password=password,
@@ -194,18 +201,18 @@ def _locate_remote(
 ) -> Location:
     home = os.environ.get("XDG_STATE_HOME", "")
     _check_text(path, ref, state_dir, environment)
-    states = Path(home) if Path(home).is_absolute() else _home() / ".local/state"
+    states = (Path(home) if Path(home).is_absolute() else _home() / ".local/state") / "controller"
     return Location(
         repo=url,
         path=_relative(path, url),
         ref=ref,
-        state_dir=Path(state_dir).absolute() if state_dir is not None else states / "controller" / url.directory_name,
+        state_dir=Path(state_dir).absolute() if state_dir is not None else states / url.directory_name,
         environment=environment,
     )
 
 
 def enclosing_repository(start: Path) -> Path:
-    """The repository that `start` lies in, or `start` itself if there is none."""
+    """Return the top of the repository that contains `start`, or `start` itself if there is none."""
     for directory in (start, *start.parents):
         if (directory / ".git").exists():
             return directory
@@ -213,14 +220,14 @@ def enclosing_repository(start: Path) -> Path:
 
 
 def is_git_repository(root: Path) -> bool:
-    """Whether this directory is the top of a git repository, a bare one included."""
+    """Return whether this directory is the top of a git repository, bare or not."""
     return (root / ".git").exists() or all((root / part).exists() for part in ("HEAD", "objects", "refs"))
 
 
 def git_directory(root: Path) -> Path | None:
-    """Where git keeps this repository: `.git`, or what `.git` names in a linked worktree, or a bare repository itself.
+    """Return the git directory of the repository at `root`, or None if `root` is not the top of a repository.
 
-    None for a directory that is not the top of a repository.
+    It is `.git`, or the directory that the file `.git` of a linked worktree names, or `root` itself if it is bare.
     """
     dot_git = root / ".git"
     if dot_git.is_dir():
@@ -228,22 +235,23 @@ def git_directory(root: Path) -> Path | None:
     if not dot_git.exists():
         return root if is_git_repository(root) else None
     if not dot_git.is_file():
-        return None  # a FIFO would be waited for
+        return None  # opening a FIFO would block
     try:
         with dot_git.open(encoding="utf-8", errors="surrogateescape") as stream:
-            said = stream.read(_MOST_LINK_BYTES)
+            content = stream.read(_MOST_LINK_BYTES)
     except OSError:
         return None
-    kind, _, place = said.partition(":")
-    found = Path(os.path.normpath(root / place.strip()))
-    return found if kind == "gitdir" and place.strip() and found.is_dir() else None
+    kind, _, target = content.partition(":")
+    directory = Path(os.path.normpath(root / target.strip()))
+    return directory if kind == "gitdir" and target.strip() and directory.is_dir() else None
 
 
 def default_state_directory(root: Path) -> Path:
-    """Where the state of a local repository or directory is, unless --state-dir says otherwise.
+    """Return the default of --state-dir for a local repository or directory.
 
-    `controller` in the git directory: git neither lists, cleans nor stashes what is there. A directory without git has
-    `.controller`, and so has a repository whose state is there already or whose git directory is read-only.
+    In a git repository this is `controller` in the git directory, which git neither lists, cleans nor stashes. It is
+    `.controller` in a directory without git, in a repository that already has its state there, and in a repository
+    whose git directory is read-only.
     """
     beside = root / STATE_BESIDE
     git = git_directory(root)
@@ -258,7 +266,7 @@ def default_state_directory(root: Path) -> Path:
 
 
 def _holds_state(directory: Path) -> bool:
-    """Whether a controller has used this directory. One that can't be read belongs to somebody else's controller."""
+    """Return whether a controller has used this directory. An unreadable one belongs to another user's controller."""
     try:
         return not STATE_NAMES.isdisjoint(path.name for path in directory.iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -272,12 +280,12 @@ def _is_writable(directory: Path) -> bool:
 
 
 def has_screen() -> bool:
-    """Whether the terminal can be drawn on: without TERM, or with TERM=dumb, it takes lines only."""
+    """Return whether the terminal can move its cursor. Without TERM, or with TERM=dumb, it can only print lines."""
     return os.environ.get("TERM", "") not in ("", "dumb", "unknown")
 
 
 def boot_id() -> str:
-    """The kernel's name for this boot of the machine; empty where it has none."""
+    """Return the kernel's random id of the current boot, or an empty string if it has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -285,37 +293,37 @@ def boot_id() -> str:
 
 
 def is_debugging() -> bool:
-    """Whether CONTROLLER_DEBUG asks for tracebacks of our own faults."""
+    """Return whether CONTROLLER_DEBUG requests tracebacks for internal errors."""
     return os.environ.get("CONTROLLER_DEBUG", "") not in ("", "0")
 
 
 def wants_colours() -> bool:
-    """Whether the user wants colours on a terminal that can show them: NO_COLOR and TERM say so."""
+    """Return whether to use colours on a terminal, according to NO_COLOR (no-color.org) and TERM."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def crashpoints() -> list[str]:
-    """Where a test wants the controller or its supervisors to die: CONTROLLER_CRASHPOINT, names with commas between."""
+    """Return the points at which a test makes processes die: the comma-separated names in CONTROLLER_CRASHPOINT."""
     return os.environ.get("CONTROLLER_CRASHPOINT", "").split(",")
 
 
 def secret_variables() -> Mapping[str, str]:
-    """Where the secrets of deployments are looked up that are declared as `env`: the controller's own environment."""
+    """Return the variables from which `env` secrets of deployments are read: the controller's own environment."""
     return os.environ
 
 
-def forget_git_environment() -> None:
-    """Drop what a calling git (a hook, an alias) has set: it would send us to another repository."""
+def drop_git_variables() -> None:
+    """Remove all GIT_* variables. A git hook or alias that calls us sets them, and they name another repository."""
     for name in [name for name in os.environ if name.startswith("GIT_")]:
         del os.environ[name]
 
 
 @contextlib.contextmanager
 def hidden_git() -> Iterator[None]:
-    """Within, GitPython finds no git and does not mind: importing it starts no process then."""
-    wanted = {"GIT_PYTHON_REFRESH": "quiet", "GIT_PYTHON_GIT_EXECUTABLE": os.devnull}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
+    """Hide git from GitPython within the block, so that importing GitPython starts no process."""
+    variables = {"GIT_PYTHON_REFRESH": "quiet", "GIT_PYTHON_GIT_EXECUTABLE": os.devnull}
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
@@ -327,49 +335,50 @@ def hidden_git() -> Iterator[None]:
 
 
 def flow_environment() -> Mapping[str, str]:
-    """What a flow gets of the controller's environment: a sane PATH, and where and in which language it is."""
-    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    """Return the base environment of every flow: a safe PATH, and the controller's home, user, locale and time zone."""
+    inherited = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {
         "LANG": "C.UTF-8",
         "HOME": str(_home()),
         "PYTHONUNBUFFERED": "1",
-        **kept,
+        **inherited,
         "PATH": f"{Path(sys.executable).parent}:{_SYSTEM_PATH}",
     }
 
 
 def temporary_bases() -> list[str]:
-    """Below which directories runs may have their TMPDIR, the first that works: the controller's own TMPDIR, or /tmp.
+    """Return the directories in which a run's TMPDIR may be created, in order of preference.
 
-    XDG_RUNTIME_DIR comes after them: it is small, in memory, and removed when its user logs out, which flows outlive.
+    The controller's own TMPDIR comes first, then /tmp. XDG_RUNTIME_DIR comes after them: it is small, in memory, and
+    removed when its user logs out, while flows keep running.
     """
-    given = (os.environ.get("TMPDIR", ""), "/tmp", os.environ.get("XDG_RUNTIME_DIR", ""), "/var/tmp")
-    return list(dict.fromkeys(os.path.normpath(path) for path in given if path.startswith("/")))
+    candidates = (os.environ.get("TMPDIR", ""), "/tmp", os.environ.get("XDG_RUNTIME_DIR", ""), "/var/tmp")
+    return list(dict.fromkeys(os.path.normpath(path) for path in candidates if path.startswith("/")))
 
 
 def _home() -> Path:
-    """The user's home directory; `/` where neither HOME nor the system names one."""
+    """Return the user's home directory, or `/` if neither HOME nor the system names one."""
     try:
         return Path("~").expanduser()
     except RuntimeError:
         return Path("/")
 
 
-def _check_text(*given: Path | str | None) -> None:
-    """Raises UsageError for what is not UTF-8: the database and JSON could not express it."""
-    for value in given:
+def _check_text(*values: Path | str | None) -> None:
+    """Raise UsageError for a value that is not valid UTF-8: neither the database nor JSON could store it."""
+    for value in values:
         if value is not None and any("\ud800" <= char <= "\udfff" for char in str(value)):
-            shown = str(value).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-            raise UsageError(f"{shown} is not UTF-8.", hint="Use a directory whose name is UTF-8.")
+            escaped = str(value).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            raise UsageError(f"{escaped} is not UTF-8.", hint="Use a directory whose name is UTF-8.")
 
 
 def _relative(path: str, root: Path | RemoteUrl) -> str:
-    given = Path(path)
-    if given.is_absolute():
-        if isinstance(root, RemoteUrl) or not given.is_relative_to(root):
+    relative = Path(path)
+    if relative.is_absolute():
+        if isinstance(root, RemoteUrl) or not relative.is_relative_to(root):
             raise UsageError(f"--path {path} is outside the repository {root}.")
-        given = given.relative_to(root)
-    clean = os.path.normpath(given)
+        relative = relative.relative_to(root)
+    clean = os.path.normpath(relative)
     if clean.startswith(".."):
         raise UsageError(f"--path {path} is outside the repository {root}.")
     return "" if clean == "." else clean

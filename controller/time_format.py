@@ -1,19 +1,16 @@
-"""How a time is written in text for people. Every surface and every message calls `shown`; JSON has its own form.
-
-The clock is not read here.
-"""
+"""Formats times for people. All user interfaces and messages use `shown`; JSON has its own format."""
 
 from datetime import UTC, datetime, tzinfo
 
 
 def shown(moment: datetime, zone: tzinfo | None, *, timespec: str = "seconds") -> str:
-    """Return `2026-01-31 09:00:00+01:00`, or `2026-01-31 09:00:00 UTC` where the zone is UTC.
+    """Format a time as `2026-01-31 09:00:00+01:00`, or as `2026-01-31 09:00:00 UTC` if the zone is UTC.
 
     Args:
-        moment: an aware instant.
-        zone: the zone that it is shown in, None for that of the machine. Near the ends of the calendar, where the
-            instant has no date in that zone, it is shown in UTC.
-        timespec: as that of `datetime.isoformat`; `auto` adds microseconds where there are any.
+        moment: an aware datetime.
+        zone: the time zone to convert to, None for that of the machine. UTC is used for instants in the first and last
+            hours of the calendar that have no date in the zone.
+        timespec: as for `datetime.isoformat`; `auto` adds microseconds if they are not zero.
     """
     try:
         local = moment.astimezone(zone)
@@ -24,5 +21,5 @@ def shown(moment: datetime, zone: tzinfo | None, *, timespec: str = "seconds") -
 
 
 def in_utc(moment: datetime) -> str:
-    """The same in UTC: for what is recorded once and shown to people in any zone."""
+    """Format a time in UTC, for texts that are recorded once and shown in any time zone."""
     return shown(moment, UTC)

@@ -1,7 +1,7 @@
-"""What this process has open and has started, to see what is left behind.
+"""Lists open files and child processes of this process, so that tests can check that nothing is left behind.
 
-Other tests of the same process leave things that are collected, or end, at any time: take what is there before, and
-look only at what is new.
+Compare only what is new since the beginning of the test: leftovers of other tests in this process may go away at any
+time.
 """
 
 import gc
@@ -11,15 +11,15 @@ from pathlib import Path
 
 
 def open_files() -> set[tuple[str, str]]:
-    """By number and by what is behind it: two pipes have two names."""
+    """Return the open file descriptors: number and link target, which differs between two pipes."""
     gc.collect()
-    found = set()
+    files = set()
     for path in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):
-            found.add((path.name, os.readlink(path)))  # noqa: PTH115
-    return found
+            files.add((path.name, os.readlink(path)))  # noqa: PTH115
+    return files
 
 
 def children() -> set[str]:
-    """The processes that this one has started and that are there."""
+    """Return the process ids of all children of this process."""
     return {task for path in Path("/proc/self/task").glob("*/children") for task in path.read_text().split()}

@@ -1,4 +1,4 @@
-"""Real servers of git repositories on the loopback interface: git's own http backend, and an `ssh` that stays here."""
+"""Git servers on the loopback interface for tests: git's own HTTP backend, and a fake `ssh` that needs no network."""
 
 import base64
 import os
@@ -15,12 +15,12 @@ from typing import Any
 _PATIENCE_SECONDS = 60
 
 CERTIFICATE = Path(__file__).with_name("localhost.pem")
-"""Made for these tests, signed by itself, with its key: nobody trusts it who is not told to."""
+"""A self-signed certificate for these tests, with its key. Clients only trust it if it is configured as a CA."""
 
 
 @dataclass(slots=True)
 class Behaviour:
-    """What a server does; may be changed while it runs."""
+    """The behaviour of a server, which tests may change while it is running."""
 
     credentials: tuple[str, str] | None = None
     stall_at_refs: bool = False
@@ -31,7 +31,10 @@ class Behaviour:
 
 @dataclass(slots=True)
 class HttpServer:
-    """`git http-backend` behind a small CGI server. `requests` has what was asked for, `authorizations` its headers."""
+    """`git http-backend` behind a small CGI server.
+
+    `requests` lists method and path of all requests, `authorizations` their Authorization headers.
+    """
 
     root: Path
     url: str
@@ -58,17 +61,17 @@ class _Handler(BaseHTTPRequestHandler):
         state, behaviour = self.state, self.state.behaviour
         body = self._body()
         state.requests.append(f"{self.command} {self.path}")
-        given = self.headers.get("Authorization")
-        if given is not None:
-            state.authorizations.append(given)
+        authorization = self.headers.get("Authorization")
+        if authorization is not None:
+            state.authorizations.append(authorization)
         if behaviour.stall_at_refs:
             self._stall()
         elif behaviour.redirect_to is not None:
-            self._short(302, Location=behaviour.redirect_to + self.path)
+            self._send_empty(302, Location=behaviour.redirect_to + self.path)
         elif behaviour.status is not None:
-            self._short(behaviour.status)
-        elif behaviour.credentials is not None and given != _basic(*behaviour.credentials):
-            self._short(401, **{"WWW-Authenticate": 'Basic realm="git"'})
+            self._send_empty(behaviour.status)
+        elif behaviour.credentials is not None and authorization != _basic(*behaviour.credentials):
+            self._send_empty(401, **{"WWW-Authenticate": 'Basic realm="git"'})
         else:
             self._backend(body)
 
@@ -108,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.state.stalled.set()
         self.state.release.wait(_PATIENCE_SECONDS)
 
-    def _short(self, status: int, **headers: str) -> None:
+    def _send_empty(self, status: int, **headers: str) -> None:
         self.send_response(status)
         for name, value in {**headers, "Content-Length": "0"}.items():
             self.send_header(name, value)
@@ -129,12 +132,12 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that is gone is nothing to complain about."""
+        """Ignore errors, such as connections that the client closed."""
 
 
 @contextmanager
 def http_server(root: Path, *, certificate: Path | None = None) -> Iterator[HttpServer]:
-    """Serve the repositories below `root`, over https with a certificate."""
+    """Serve the repositories below `root` over HTTP, or over HTTPS if a certificate is given."""
     handler = type("Handler", (_Handler,), {})
     server = _Server(("127.0.0.1", 0), handler)
     if certificate is not None:
@@ -156,7 +159,7 @@ def http_server(root: Path, *, certificate: Path | None = None) -> Iterator[Http
 
 
 FAKE_SSH = """#!/bin/sh
-# What ssh does for git, without a network: note how it was called, go to the last argument.
+# Does what ssh does for git, but locally: record the arguments, then execute the last one.
 printf '%s\\n' "$@" > "{log}"
 for command; do :; done
 exec sh -c "$command"
@@ -164,7 +167,7 @@ exec sh -c "$command"
 
 
 def install_ssh(directory: Path, log: Path) -> None:
-    """Put a program `ssh` into `directory` that runs the command on this machine."""
+    """Install a program `ssh` in `directory` that runs commands on this machine and logs its arguments."""
     directory.mkdir(parents=True, exist_ok=True)
     program = directory / "ssh"
     program.write_text(FAKE_SSH.format(log=log), encoding="utf-8")

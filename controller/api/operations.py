@@ -90,7 +90,7 @@ class Operations:
         hold = Hold(deployment=name, reason=reason, author=author, since=now, until=until)
         with self._store.write() as tx:
             _check_declared(tx, name)
-            holds.put(tx, hold)
+            holds.save(tx, hold)
             limit = "" if until is None else f" until {in_utc(until)}"
             self._record(tx, "Held", f"{author} held the schedules{limit}: {reason}", name, EventSeverity.WARNING)
 
@@ -136,7 +136,7 @@ class Operations:
         """Remove expired holds. The engine handles the due times that were missed during the hold."""
         now = self._clock.now()
         with self._store.read() as tx:
-            expired = [name for name, hold in holds.every(tx).items() if hold.is_over(now)]
+            expired = [name for name, hold in holds.find_all(tx).items() if hold.is_over(now)]
         if not expired:
             return
         with self._store.write() as tx:

@@ -113,7 +113,7 @@ class Web:
         from controller.api.http.responses import Dependencies
         from controller.api.http.sse import Streams
         from controller.queries.deployment_cache import DeploymentCache
-        from controller.queries.field_locations import Fields
+        from controller.queries.field_locations import FieldLocations
         from controller.queries.run_diff import code_changes
 
         streams = Streams()
@@ -128,7 +128,7 @@ class Web:
             credentials=credentials,
             feed=EventFeed(self._store, CommitCounter(self._state.database), streams),
             streams=streams,
-            fields=Fields(self._source, self._settings.location.environment, self._clock),
+            fields=FieldLocations(self._source, self._settings.location.environment, self._clock),
             plan=self.plan,
             code_changes=partial(code_changes, self._source),
             document=lambda entry: last_document(entry, self._source),

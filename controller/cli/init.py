@@ -82,10 +82,10 @@ def _start_repository(directory: Path, files: list[str]) -> None:
     """Commit the files to a new repository. Raises SourceError, with what is left to do; the files stay."""
     import shlex
 
-    from controller.settings import forget_git_environment
+    from controller.settings import drop_git_variables
     from controller.sources.git import start_repository
 
-    forget_git_environment()
+    drop_git_variables()
     try:
         start_repository(directory, files, message=_MESSAGE)
     except SourceError as error:

@@ -62,10 +62,10 @@ def _against_state(location: Location, head: str | None, now: datetime) -> "Prev
     """From what a controller has applied to a commit, or to a directory as it is."""
     from controller.errors import NoStateError
     from controller.reconcile.state_comparison import plan_against_state
-    from controller.store.open_state import open_to_look
+    from controller.store.open_state import open_read_only
 
     try:
-        store = open_to_look(location)
+        store = open_read_only(location)
     except NoStateError:
         store = None
     if store is None:

@@ -93,10 +93,10 @@ def run(location: Location, once: bool, log_format: Any, **chosen: Any) -> int:
     from controller import logs
     from controller.app import Controller, StopSignal
     from controller.runs.orphan_reaper import leave_reaper_behind
-    from controller.settings import forget_git_environment, has_screen, is_debugging
+    from controller.settings import drop_git_variables, has_screen, is_debugging
 
     leave_reaper_behind()
-    forget_git_environment()
+    drop_git_variables()
     is_live = sys.stdout.isatty() and has_screen() and log_format is None and not once
     ending = StopSignal(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     controller = Controller(_settings(location, chosen), ending)
@@ -153,4 +153,4 @@ def _live(controller: "Controller", ending: "StopSignal") -> None:
     from controller.cli.terminal.live_view import live
     from controller.clock import SystemClock
 
-    live(controller.look, SystemClock(), lambda: ending.wait(LIVE_SECONDS))
+    live(controller.status, SystemClock(), lambda: ending.wait(LIVE_SECONDS))

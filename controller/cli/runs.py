@@ -62,13 +62,13 @@ def list_(  # noqa: PLR0913
     """Runs, newest first."""
     from controller.clock import SystemClock
     from controller.model.runs import RunState
-    from controller.queries.runs import list_runs, stored
+    from controller.queries.runs import list_runs, stored_states
     from controller.store.run_search import RunFilter
 
     now, zone = SystemClock().now(), zone_of(location, deployment)
     wanted = RunFilter(
         deployment=deployment,
-        states=None if state is None else stored(RunState(state)),
+        states=None if state is None else stored_states(RunState(state)),
         tag=tag,
         trigger=trigger,
         revision=revision,

@@ -51,9 +51,9 @@ def read_state(location: Location) -> "Iterator[Transaction]":
 @contextmanager
 def read_state_if_any(location: Location) -> "Iterator[Transaction | None]":
     """The same; None while the first controller is only just starting. Raises NoStateError if none ever ran."""
-    from controller.store.open_state import open_to_look
+    from controller.store.open_state import open_read_only
 
-    store = open_to_look(location)
+    store = open_read_only(location)
     if store is None:
         yield None
         return

@@ -74,7 +74,7 @@ def follow(state: Any, run_id: str, on_change: Callable[[Any], None] | None = No
     from controller.queries.runs import find_run
     from controller.store import Store
 
-    store, clock = Store.look(state.database), SystemClock()
+    store, clock = Store.open_read_only(state.database), SystemClock()
     pause = threading.Event()
     seen = None
     try:

@@ -71,7 +71,7 @@ class Artifact(TypedDict):
 
 
 class Attempt(TypedDict):
-    """One try of a run."""
+    """One attempt of a run."""
 
     number: int
     state: str
@@ -117,7 +117,7 @@ class CodeChange(TypedDict):
 
 
 class Condition(TypedDict):
-    """One answer, and since when it holds."""
+    """One condition, and the time since which it has had this status."""
 
     type: str
     status: str
@@ -127,7 +127,7 @@ class Condition(TypedDict):
 
 
 class Controller(TypedDict):
-    """The process that follows this repository."""
+    """The controller's process; all fields but `running` are None if there is none."""
 
     running: bool
     pid: int | None
@@ -136,10 +136,11 @@ class Controller(TypedDict):
 
 
 class Deployment(TypedDict):
-    """One row. `file` (from the repository root) and `line` say where it is declared; `flow` is None for a command.
+    """One deployment in a list.
 
-    `generation` counts the documents that git gave; while the newest is not in force `observed_generation` is
-    behind.
+    `file` (relative to the repository root) and `line` say where it is declared; `flow` is None for a command.
+    `generation` counts the versions of its document; `observed_generation` lags behind while the newest is not
+    applied.
     """
 
     name: str
@@ -196,7 +197,7 @@ class Event(TypedDict):
 
 
 class Fault(TypedDict):
-    """One thing that is wrong with given parameters; `path` leads to it, and begins with the parameter's name."""
+    """One error in a set of parameters. `path` leads to the invalid value and begins with the parameter's name."""
 
     code: str
     message: str
@@ -239,9 +240,9 @@ class FireTimeChange(TypedDict):
 
 
 class Form(TypedDict):
-    """The parameters of one deployment; with `is_open` it takes others too.
+    """The parameters of one deployment. With `is_open`, other parameters are accepted too.
 
-    `passed_as` is `arguments` for a flow of Python, and `file` for a command.
+    `passed_as` is `arguments` for a Python flow and `file` for a command.
     """
 
     deployment: str
@@ -253,7 +254,7 @@ class Form(TypedDict):
 class FormField(TypedDict):
     """One parameter. `kind` is `text`, `integer`, `number`, `boolean`, `choice` or `json`.
 
-    `type` and `default` are as Python spells them. `value` is what git gives, if `is_given`.
+    `type` and `default` are Python source text. `value` is the value from the manifest if `is_given`, else None.
     """
 
     name: str
@@ -286,7 +287,7 @@ class KeptDeployment(TypedDict):
 
 
 class LastRun(TypedDict):
-    """The newest run of a deployment, in short."""
+    """A summary of the newest run of a deployment."""
 
     id: str
     state: str
@@ -298,7 +299,7 @@ class LastRun(TypedDict):
 
 
 class LogPart(TypedDict):
-    """A part of the output: `text` is what lies between `offset` and `next_offset`, of `size` bytes so far."""
+    """A part of the output. `text` has the bytes from `offset` up to `next_offset`, out of `size` bytes so far."""
 
     offset: int
     next_offset: int
@@ -369,9 +370,9 @@ class QueueChange(TypedDict):
 
 
 class Run(TypedDict):
-    """One run. `attempt` of `attempts` at most.
+    """One run. `attempt` is the current attempt, out of `attempts` at most; `waiting` says what the run waits for.
 
-    `name`, `tasks` and `artifacts` are what its flow told, if it told any; lists leave them out.
+    `name`, `tasks` and `artifacts` were reported by the flow; they are empty in lists of runs.
     """
 
     id: str
@@ -405,7 +406,7 @@ class Run(TypedDict):
 
 
 class RunCounts(TypedDict):
-    """How many runs are not final."""
+    """The number of unfinished runs by state."""
 
     running: int
     pending: int
@@ -413,7 +414,7 @@ class RunCounts(TypedDict):
 
 
 class Schedule(TypedDict):
-    """One schedule: as declared, in words, and its next fire times; while its deployment is held those after that."""
+    """One schedule: its declaration, its description and its next fire times, which come after a hold."""
 
     id: str
     text: str
@@ -424,9 +425,9 @@ class Schedule(TypedDict):
 
 
 class Source(TypedDict):
-    """What the last pass found. `environment` is the one whose overlays are applied, None where none are.
+    """The source as of the last pass. `environment` is the one whose overlays are applied, if any.
 
-    `watch_problem` says why changes are only polled for; None if they are watched for.
+    `watch_problem` says why changes are only noticed by polling; None if they are watched for.
     """
 
     repo: str
@@ -441,7 +442,7 @@ class Source(TypedDict):
 
 
 class Status(TypedDict):
-    """The contract of `controller status -o json`. `withheld` is None while nothing is; the newest pass comes first."""
+    """The output of `controller status -o json`. `withheld` is None if no deletion is; passes are newest first."""
 
     controller: Controller
     source: Source
@@ -512,9 +513,9 @@ class Withheld(TypedDict):
 
 
 class DeploymentDetail(Deployment):
-    """Everything about one deployment. `revision` is what its next run would execute.
+    """All details of one deployment. `revision` is the one that its next run would execute.
 
-    `environment` is the one whose overlays are applied, None where none are.
+    `environment` is the one whose overlays are applied, if any.
     """
 
     revision: str | None
@@ -528,12 +529,12 @@ class DeploymentDetail(Deployment):
 
 
 class NumberedEvent(Event):
-    """One recorded fact; a later one has a higher `id`."""
+    """One event. Later events have higher ids."""
 
     id: int
 
 
 class RunDetail(Run):
-    """Everything about one run; `history` are its attempts so far, oldest first."""
+    """All details of one run. `history` has its attempts so far, oldest first."""
 
     history: list[Attempt]

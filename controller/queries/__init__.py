@@ -1,5 +1,5 @@
-"""Read models for every surface: the command line, the terminal, HTTP. They read the store and compute.
+"""Read-only queries for all user interfaces: the command line, the live view and HTTP.
 
-A view is a frozen dataclass whose fields are the JSON that design and docs promise, with aware datetimes for times.
-Views never touch the scheduler: fire times come from the calendar.
+Queries read the store and return views: frozen dataclasses whose fields are those of the documented JSON, with aware
+datetimes for times. Queries never use the scheduler; they compute fire times with `controller.schedules`.
 """

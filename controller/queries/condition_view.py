@@ -1,4 +1,4 @@
-"""Conditions as every surface shows them, in Kubernetes' spelling: `Ready`, `"True"`, `"False"` or `"Unknown"`."""
+"""Conditions as all user interfaces show them, spelled as in Kubernetes: `"True"`, `"False"` or `"Unknown"`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from controller.time_format import in_utc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionView:
-    """One answer, and since when it holds."""
+    """One condition, and the time since which it has had this status."""
 
     type: str
     status: str
@@ -20,7 +20,7 @@ class ConditionView:
 
 
 def condition_views(conditions: Iterable[Condition]) -> tuple[ConditionView, ...]:
-    """Show these conditions."""
+    """Convert conditions to views."""
     return tuple(
         ConditionView(
             type=condition.type.value,
@@ -34,7 +34,7 @@ def condition_views(conditions: Iterable[Condition]) -> tuple[ConditionView, ...
 
 
 def source_conditions(conditions: Iterable[Condition], overdue_since: datetime | None) -> tuple[ConditionView, ...]:
-    """Show those of the source. While a pass does not end, nobody knows whether it is ready."""
+    """Convert the conditions of the source to views. While a pass is overdue, `Ready` is `Unknown`."""
     views = condition_views(conditions)
     if overdue_since is None:
         return views
@@ -42,7 +42,7 @@ def source_conditions(conditions: Iterable[Condition], overdue_since: datetime |
         type=ConditionType.READY.value,
         status="Unknown",
         reason="PassOverdue",
-        message=f"The pass that began at {in_utc(overdue_since)} has not ended; schedules go on.",
+        message=f"The pass that began at {in_utc(overdue_since)} has not finished; schedules keep firing.",
         last_transition_time=overdue_since,
     )
     return (unknown, *(view for view in views if view.type != unknown.type))

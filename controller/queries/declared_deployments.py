@@ -1,6 +1,6 @@
-"""What valid manifests declare, and when each schedule fires next: for `controller validate --verbose`.
+"""The valid deployments in a set of manifests, with the next fire time of each schedule.
 
-It reads no state: a command that only looks at files does not load a database.
+Used by `controller validate --verbose`. No state is read, so that a command about files does not load a database.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,10 @@ from controller.schedules import describe, next_fire_times
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredSchedule:
-    """One schedule in words. `next_fire_time` is None when it has ended, or is suspended, alone or with all others."""
+    """One schedule. `suspended` is about the schedule alone.
+
+    `next_fire_time` is None if the schedule has ended, or if it or its deployment is suspended.
+    """
 
     id: str
     text: str
@@ -25,7 +28,7 @@ class DeclaredSchedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredView:
-    """One valid deployment. `file` (from the repository root) and `line` say where it is declared."""
+    """One valid deployment. `file` (relative to the repository root) and `line` say where it is declared."""
 
     name: str
     file: str
@@ -35,9 +38,9 @@ class DeclaredView:
 
 
 def declared_views(desired: DesiredState, now: datetime) -> list[DeclaredView]:
-    """Every valid deployment, in the order of the files and their lines."""
-    found = sorted(desired.deployments.values(), key=lambda one: (one.file, one.line, one.name))
-    return [_view(deployment, now) for deployment in found]
+    """Return all valid deployments, sorted by file and line."""
+    deployments = sorted(desired.deployments.values(), key=lambda item: (item.file, item.line, item.name))
+    return [_view(deployment, now) for deployment in deployments]
 
 
 def _view(deployment: Deployment, now: datetime) -> DeclaredView:

@@ -1,7 +1,7 @@
-"""All deployments at a glance, kept up to date for as long as somebody looks: many may look at once and often.
+"""A cached list of all deployments, updated incrementally. The dashboard and the API read it often and concurrently.
 
-A look after a commit of the state reads what can have changed, and makes only those rows anew; what it gives is what
-`list_deployments` gives. Every ten minutes the newest runs are read whole, whatever has been seen of them.
+After a commit to the state, the next call reads only what can have changed and rebuilds only those rows; the result
+equals that of `list_deployments`. Every ten minutes the newest run of each deployment is read again in any case.
 """
 
 import threading
@@ -14,28 +14,29 @@ from controller.model.runs import RunId, first_id
 from controller.model.schedules import Schedule
 from controller.model.status import Hold, SourceStatus
 from controller.queries.deployments import (
+    BaseRow,
     DeploymentView,
-    InForce,
-    in_force,
-    moment_of,
-    never_valid,
-    place,
-    row_of,
-    unknown_names,
+    base_row,
+    complete_row,
+    errors_of_never_valid,
+    never_valid_row,
+    read_moment,
+    sort_key,
 )
 from controller.queries.fire_timeline import Timeline
 from controller.store import Store, Transaction, inventory, last_runs, passes
 from controller.store.commit_counter import CommitCounter
 from controller.store.last_runs import LastRun
 
-_WHOLE = timedelta(minutes=10)
-_LATE = timedelta(seconds=10)
-"""How long before its commit a run may have been given its id."""
+_FULL_REFRESH = timedelta(minutes=10)
+_COMMIT_DELAY = timedelta(seconds=10)
+"""The longest time from the creation of a run's id to the commit of the run."""
 _MANY = 500
+"""From this number of changes on, rebuilding or sorting everything is faster than single updates."""
 
 
 class DeploymentCache:
-    """Safe to use from several threads."""
+    """The cached list. Safe to use from several threads."""
 
     def __init__(self, store: Store, changes: CommitCounter, clock: Clock) -> None:
         self._store = store
@@ -52,147 +53,152 @@ class DeploymentCache:
         self._timeline = Timeline(clock)
 
     def deployments(self) -> list[DeploymentView]:
-        """Every deployment, problems first, as `list_deployments` has it."""
+        """Return all deployments, problems first, in the order of `list_deployments`."""
         with self._lock:
-            return self._look()
+            return self._current_rows()
 
     def schedules(self, name: str) -> tuple[Schedule, ...]:
-        """Those of a deployment that was in force at the last look; none of another."""
-        said = self._entries.known.get(name)
-        return () if said is None else said.schedules
+        """Return the schedules of a deployment, as of the last read; none if it was not active then."""
+        base = self._entries.bases.get(name)
+        return () if base is None else base.schedules
 
     def upcoming(self) -> Mapping[datetime, float]:
-        """About how many fire times there are in each half hour of the next day."""
+        """Return the approximate number of fire times in each half hour of the next 24 hours."""
         with self._lock:
-            awake = [
-                (self._entries.known[row.name].schedules, row.hold)
-                for row in self._look()
+            firing = [
+                (self._entries.bases[row.name].schedules, row.hold)
+                for row in self._current_rows()
                 if row.next_fire_time is not None
             ]
-        return self._timeline.upcoming(awake)
+        return self._timeline.upcoming(firing)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the connection to the database."""
         self._changes.close()
 
-    def _look(self) -> list[DeploymentView]:
+    def _current_rows(self) -> list[DeploymentView]:
         now, stamp = self._clock.now(), self._changes.stamp()
         if stamp != self._stamp or not self._at <= now < self._until:
             with self._store.read() as tx:
                 self._refresh(tx, now)
             self._stamp, self._at = stamp, now
-        return self._rows.inorder
+        return self._rows.in_order
 
     def _refresh(self, tx: Transaction, now: datetime) -> None:
-        moment = moment_of(tx, now)
+        moment = read_moment(tx, now)
         changed = self._entries.refresh(tx, moment.source)
-        stale = changed | self._newest.refresh(tx, now, doubted=changed)
+        stale = changed | self._newest.refresh(tx, now, changed=changed)
         stale |= {name for name in {*moment.holds, *self._holds} if moment.holds.get(name) != self._holds.get(name)}
         stale |= self._rows.due(now)
-        known = self._entries.known
+        bases = self._entries.bases
         if self._source != moment.source or now < self._at:
-            stale = {*known, *self._rows.names()}
-        unknown = unknown_names(moment.source, known)
-        made = {name: row_of(known[name], self._newest.known.get(name), moment) for name in stale if name in known}
-        made |= {name: never_valid(finding) for name, finding in unknown.items()}
-        self._rows.replace(stale | unknown.keys(), made)
+            stale = {*bases, *self._rows.names()}
+        errors = errors_of_never_valid(moment.source, bases)
+        rows = {name: complete_row(bases[name], self._newest.runs.get(name), moment) for name in stale if name in bases}
+        rows |= {name: never_valid_row(finding) for name, finding in errors.items()}
+        self._rows.replace(stale | errors.keys(), rows)
         self._source, self._holds = moment.source, moment.holds
         ends = [hold.until for hold in moment.holds.values() if hold.until is not None]
-        self._until = min([now + _WHOLE, *ends, *self._rows.first_fire()])
+        self._until = min([now + _FULL_REFRESH, *ends, *self._rows.first_fire()])
 
 
 class _Entries:
-    """What the inventory says; read again where a pass can have changed it."""
+    """The rows' parts that come from the inventory. Read again when a pass may have changed it."""
 
     def __init__(self) -> None:
-        self.known: dict[str, InForce] = {}
-        self._marks: dict[str, int] = {}
-        self._of: tuple[SourceStatus | None, int | None] | None = None
+        self.bases: dict[str, BaseRow] = {}
+        self._hashes: dict[str, int] = {}
+        self._key: tuple[SourceStatus | None, int | None] | None = None
 
     def refresh(self, tx: Transaction, source: SourceStatus | None) -> set[str]:
-        """The names that are new, changed or gone."""
+        """Read changes, and return the names of new, changed and removed deployments."""
         key = (source, passes.last_number(tx))
-        if key == self._of:
+        if key == self._key:
             return set()
-        marks = inventory.marks(tx)
-        changed = {name for name, mark in marks.items() if self._marks.get(name) != mark}
-        gone = self._marks.keys() - marks.keys()
-        for entry in inventory.these(tx, changed):
-            self.known[entry.name] = in_force(entry)
-        for name in gone:
-            del self.known[name]
-        self._marks, self._of = marks, key
-        return changed | gone
+        hashes = inventory.entry_hashes(tx)
+        changed = {name for name, value in hashes.items() if self._hashes.get(name) != value}
+        removed = self._hashes.keys() - hashes.keys()
+        for entry in inventory.find_many(tx, changed):
+            self.bases[entry.name] = base_row(entry)
+        for name in removed:
+            del self.bases[name]
+        self._hashes, self._key = hashes, key
+        return changed | removed
 
 
 class _NewestRuns:
-    """The newest run of each deployment; read again where it was not final or a newer one can have come."""
+    """The newest run of each deployment. Read again if it is not final, or if there may be a newer one."""
 
     def __init__(self) -> None:
-        self.known: dict[str, LastRun] = {}
-        self._last = ""
-        self._whole_at: datetime | None = None
+        self.runs: dict[str, LastRun] = {}
+        self._last_id = ""
+        self._full_refresh_at: datetime | None = None
 
-    def refresh(self, tx: Transaction, now: datetime, *, doubted: Collection[str]) -> set[str]:
-        """The deployments whose newest run is another one, or has changed; the `doubted` may have another history."""
-        is_old = self._whole_at is None or not self._whole_at <= now < self._whole_at + _WHOLE
-        if is_old or len(doubted) > _MANY:
-            before, self.known, self._whole_at = self.known, last_runs.of_all(tx), now
-            self._last = max((run.id for run in self.known.values()), default="")
-            return {name for name in {*before, *self.known} if before.get(name) != self.known.get(name)}
-        for name in doubted:
-            self.known.pop(name, None)
-        of_doubted = [run for name in doubted if (run := last_runs.of(tx, name)) is not None]
-        active = [run.id for run in self.known.values() if not run.state.is_terminal]
-        changed = set()
-        for run in (*last_runs.these(tx, active), *last_runs.since(tx, _somewhat_before(self._last)), *of_doubted):
-            known = self.known.get(run.deployment)
-            if known != run and (known is None or run.id >= known.id):
-                self.known[run.deployment] = run
-                changed.add(run.deployment)
-            self._last = max(self._last, run.id)
-        return changed
+    def refresh(self, tx: Transaction, now: datetime, *, changed: Collection[str]) -> set[str]:
+        """Read changes, and return the deployments whose newest run is a different one or has changed.
+
+        Deployments in `changed` may have been renamed, and so have another history: they are read again.
+        """
+        last_time = self._full_refresh_at
+        is_outdated = last_time is None or not last_time <= now < last_time + _FULL_REFRESH
+        if is_outdated or len(changed) > _MANY:
+            before, self.runs, self._full_refresh_at = self.runs, last_runs.find_all(tx), now
+            self._last_id = max((run.id for run in self.runs.values()), default="")
+            return {name for name in {*before, *self.runs} if before.get(name) != self.runs.get(name)}
+        for name in changed:
+            self.runs.pop(name, None)
+        of_changed = [run for name in changed if (run := last_runs.find(tx, name)) is not None]
+        active = [run.id for run in self.runs.values() if not run.state.is_terminal]
+        since = last_runs.find_since(tx, _lower_bound(self._last_id))
+        updated = set()
+        for run in (*last_runs.find_many(tx, active), *since, *of_changed):
+            cached = self.runs.get(run.deployment)
+            if cached != run and (cached is None or run.id >= cached.id):
+                self.runs[run.deployment] = run
+                updated.add(run.deployment)
+            self._last_id = max(self._last_id, run.id)
+        return updated
 
 
 class _Rows:
-    """The rows in their order."""
+    """The sorted rows."""
 
     def __init__(self) -> None:
-        self.inorder: list[DeploymentView] = []
+        self.in_order: list[DeploymentView] = []
         self._by_name: dict[str, DeploymentView] = {}
 
     def names(self) -> list[str]:
-        """Of all rows."""
+        """Return the names of all rows."""
         return list(self._by_name)
 
     def due(self, now: datetime) -> set[str]:
-        """The names of those whose next fire time has come."""
-        return {row.name for row in self.inorder if row.next_fire_time is not None and row.next_fire_time <= now}
+        """Return the names of the rows whose next fire time has passed."""
+        return {row.name for row in self.in_order if row.next_fire_time is not None and row.next_fire_time <= now}
 
     def first_fire(self) -> list[datetime]:
-        """The first of all next fire times, if there is any."""
-        times = (row.next_fire_time for row in self.inorder if row.next_fire_time is not None)
+        """Return the earliest of all next fire times, as a list of at most one."""
+        times = (row.next_fire_time for row in self.in_order if row.next_fire_time is not None)
         first = min(times, default=None)
         return [] if first is None else [first]
 
-    def replace(self, stale: set[str], made: Mapping[str, DeploymentView]) -> None:
-        """Drop the rows of these names, and put these in; a list that was given out stays as it was."""
-        before = [self._by_name.pop(name) for name in stale if name in self._by_name]
-        self._by_name |= made
-        if len(before) + len(made) > _MANY:
-            self.inorder = sorted(self._by_name.values(), key=place)
+    def replace(self, stale: set[str], new_rows: Mapping[str, DeploymentView]) -> None:
+        """Remove the `stale` rows and insert the new ones, in a new list: callers keep the old one unchanged."""
+        removed = [self._by_name.pop(name) for name in stale if name in self._by_name]
+        self._by_name |= new_rows
+        if len(removed) + len(new_rows) > _MANY:
+            self.in_order = sorted(self._by_name.values(), key=sort_key)
             return
-        rows = self.inorder.copy()
-        for row in before:
-            del rows[bisect_left(rows, place(row), key=place)]
-        for row in made.values():
-            insort(rows, row, key=place)
-        self.inorder = rows
+        rows = self.in_order.copy()
+        for row in removed:
+            del rows[bisect_left(rows, sort_key(row), key=sort_key)]
+        for row in new_rows.values():
+            insort(rows, row, key=sort_key)
+        self.in_order = rows
 
 
-def _somewhat_before(last: str) -> str:
-    """What the ids of runs that are not seen yet do not sort before, if this is the last one that is seen."""
-    if not last:
+def _lower_bound(last_id: str) -> str:
+    """Return a lower bound for the ids of runs not read yet, given the last id read."""
+    if not last_id:
         return ""
-    made = datetime.fromtimestamp(int(RunId(last).replace("-", "")[:12], 16) / 1000, UTC)
-    return first_id(made - _LATE)
+    created_at = datetime.fromtimestamp(int(RunId(last_id).replace("-", "")[:12], 16) / 1000, UTC)
+    return first_id(created_at - _COMMIT_DELAY)

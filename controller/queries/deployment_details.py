@@ -1,4 +1,4 @@
-"""One deployment, whole: its fields, schedules in words, findings, and when it fires."""
+"""All details of one deployment: fields, descriptions of its schedules, findings and fire times."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -12,13 +12,13 @@ from controller.model.findings import Finding, Severity
 from controller.model.schedules import Schedule
 from controller.queries.deployments import (
     DeploymentView,
-    built,
+    base_row,
+    build_entry,
+    complete_row,
+    errors_of_never_valid,
     fires_after,
-    in_force,
-    moment_of,
-    never_valid,
-    row_of,
-    unknown_names,
+    never_valid_row,
+    read_moment,
 )
 from controller.schedules import describe, next_fire_times, shared_zone
 from controller.store import Transaction, inventory, last_runs
@@ -27,7 +27,7 @@ from controller.store.name_lookup import not_active
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleView:
-    """One schedule: as declared, in words, and its next fire times; while its deployment is held those after that."""
+    """One schedule: its declaration, its description and its next fire times, which come after a hold."""
 
     id: str
     text: str
@@ -39,9 +39,9 @@ class ScheduleView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentDetail(DeploymentView):
-    """Everything about one deployment. `revision` is what its next run would execute.
+    """All details of one deployment. `revision` is the one that its next run would execute.
 
-    `environment` is the one whose overlays are applied, None where none are.
+    `environment` is the one whose overlays are applied, if any.
     """
 
     revision: str | None
@@ -55,30 +55,30 @@ class DeploymentDetail(DeploymentView):
 
 
 def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDetail:
-    """One deployment. Raises NotFoundError."""
+    """Return the details of one deployment. Raises NotFoundError."""
     entry = inventory.find(tx, name)
-    moment = moment_of(tx, now)
+    moment = read_moment(tx, now)
     source = moment.source
-    unknown = unknown_names(source, () if entry is None else (name,))
-    if entry is None and name not in unknown:
+    errors = errors_of_never_valid(source, () if entry is None else (name,))
+    if entry is None and name not in errors:
         raise not_active(tx, name)
     findings = tuple(finding for finding in (source.findings if source else ()) if finding.deployment == name)
     if entry is None:
-        found = _detail(never_valid(unknown[name]), None, None, findings, now)
+        detail = _detail(never_valid_row(errors[name]), None, None, findings, now)
     else:
         revision = entry.pinned or (source and source.last_applied_revision) or entry.revision
-        row = row_of(in_force(entry), last_runs.of(tx, name), moment)
-        found = _detail(row, built(entry), revision, findings, now)
-    return replace(found, environment=None if source is None else source.environment)
+        row = complete_row(base_row(entry), last_runs.find(tx, name), moment)
+        detail = _detail(row, build_entry(entry), revision, findings, now)
+    return replace(detail, environment=None if source is None else source.environment)
 
 
 def fire_times(tx: Transaction, name: str, after: datetime, count: int) -> list[datetime]:
-    """When the schedules of a deployment in force are due, held or not; never while it is suspended.
+    """Return the next `count` due times of an active deployment, held or not; none while it is suspended.
 
     Raises NotFoundError.
     """
     entry = inventory.find(tx, name)
-    deployment = None if entry is None else built(entry)
+    deployment = None if entry is None else build_entry(entry)
     if deployment is None:
         show_deployment(tx, name, after)
         return []
@@ -86,31 +86,37 @@ def fire_times(tx: Transaction, name: str, after: datetime, count: int) -> list[
 
 
 def zone_of(tx: Transaction, name: str) -> tzinfo | None:
-    """The time zone of a deployment's schedules, also of a deleted one; None where they have none, or more than one."""
+    """Return the common time zone of an active or deleted deployment's schedules; None if there is none."""
     entry = inventory.find(tx, name) or inventory.find_removed(tx, name)
-    deployment = None if entry is None else built(entry)
+    deployment = None if entry is None else build_entry(entry)
     return None if deployment is None else common_zone(deployment)
 
 
 def common_zone(deployment: Deployment) -> tzinfo | None:
-    """The one time zone of all its schedules; None where they have none, or more than one."""
+    """Return the time zone that all schedules of this deployment share; None if they differ, or there are none."""
     return shared_zone(schedule.timezone for schedule in deployment.schedules)
 
 
 def coming_fire_times(tx: Transaction, name: str, now: datetime, *, after: datetime, count: int) -> list[datetime]:
-    """When it will fire: the same without what its hold keeps from firing. Raises NotFoundError."""
-    begin = fires_after(moment_of(tx, now).holds.get(name), after)
+    """Return the next `count` times at which a deployment will fire: like `fire_times`, but not while it is held.
+
+    Raises NotFoundError.
+    """
+    begin = fires_after(read_moment(tx, now).holds.get(name), after)
     return [] if begin is None else fire_times(tx, name, begin, count)
 
 
 def declared_fire_times(desired: DesiredState, name: str, after: datetime, count: int) -> list[datetime]:
-    """The same for a deployment that is declared on disk. Raises NotFoundError, UsageError."""
+    """Return the next `count` due times of a deployment declared on disk.
+
+    Raises NotFoundError, and UsageError if the declaration is invalid.
+    """
     deployment = desired.deployments.get(name)
     if deployment is None:
         for finding in desired.findings:
             if finding.deployment == name and finding.severity is Severity.ERROR:
-                where = f"{finding.file}:{finding.line}:{finding.column}"
-                raise UsageError(f"{name} is not valid: {where}: {finding.message}", hint=finding.hint)
+                location = f"{finding.file}:{finding.line}:{finding.column}"
+                raise UsageError(f"{name} is not valid: {location}: {finding.message}", hint=finding.hint)
         raise unknown_deployment(name, desired.declared_names)
     return [] if deployment.suspend else [time for time, _ in next_fire_times(deployment.schedules, after, count)]
 

@@ -1,4 +1,4 @@
-"""Deployments as rows of a table: with their schedules in words and their last runs."""
+"""Deployments as rows of a table, with descriptions of their schedules and their last runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from controller.store.run_statistics import Bar
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentRow:
-    """One row. `zone` is that of its first schedule."""
+    """One row. `zone` is the time zone of the first schedule, empty without schedules."""
 
     view: DeploymentView
     schedules: tuple[str, ...]
@@ -21,10 +21,10 @@ class DeploymentRow:
 
 
 def deployment_row(tx: Transaction, view: DeploymentView, schedules: Sequence[Schedule], bars: int) -> DeploymentRow:
-    """This deployment with so many of its last runs."""
+    """Build the row of a deployment with its last `bars` runs."""
     return DeploymentRow(
         view=view,
         schedules=tuple(describe(schedule) for schedule in schedules),
         zone=schedules[0].timezone if schedules else "",
-        bars=tuple(run_statistics.strip(tx, view.name, bars)),
+        bars=tuple(run_statistics.last_bars(tx, view.name, bars)),
     )

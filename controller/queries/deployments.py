@@ -1,4 +1,4 @@
-"""Deployments as every surface shows them: what git says, what is in force, how it goes."""
+"""Deployments as all user interfaces show them: declared and applied versions, sync status, health and last run."""
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,14 +13,14 @@ from controller.model.runs import RunState
 from controller.model.schedules import Schedule
 from controller.model.status import INVALID, KEPT, WITHHELD, Hold, InventoryEntry, SourceStatus
 from controller.queries.condition_view import ConditionView, condition_views
-from controller.queries.runs import shown
+from controller.queries.runs import public_state
 from controller.schedules import next_fire_times
 from controller.store import Transaction, holds, inventory, last_runs, source_status
 from controller.store.last_runs import LastRun as LastRunRecord
 
 
 class Sync(StrEnum):
-    """Whether what is in force is what git says, in one word."""
+    """Whether the applied version of a deployment is the one in git."""
 
     SYNCED = "Synced"
     OUT_OF_SYNC = "OutOfSync"
@@ -29,7 +29,7 @@ class Sync(StrEnum):
 
 
 class Health(StrEnum):
-    """How it goes, in one word."""
+    """The health of a deployment, mostly that of its last run."""
 
     HEALTHY = "Healthy"
     DEGRADED = "Degraded"
@@ -40,7 +40,7 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastRun:
-    """The newest run of a deployment, in short."""
+    """A summary of the newest run of a deployment."""
 
     id: str
     state: str
@@ -53,9 +53,10 @@ class LastRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentView:
-    """One row. `file` (from the repository root) and `line` say where it is declared; `flow` is None for a command.
+    """One deployment in a list.
 
-    `generation` counts the documents that git gave; while the newest is not in force `observed_generation` is behind.
+    `file` (relative to the repository root) and `line` say where it is declared; `flow` is None for a command.
+    `generation` counts the versions of its document; `observed_generation` lags behind while the newest is not applied.
     """
 
     name: str
@@ -79,8 +80,11 @@ class DeploymentView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InForce:
-    """What an entry of the inventory says by itself: a `row` without run and hold, and what those are added by."""
+class BaseRow:
+    """The part of a row that depends on the inventory only: `row` without run and hold, and the data to add them.
+
+    `reason` is that of the deployment's `Ready` condition. `complete_row` makes the full row.
+    """
 
     row: DeploymentView
     reason: str | None
@@ -89,7 +93,7 @@ class InForce:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """What all rows have in common: the source, the holds that are not over, and the instant."""
+    """The data that all rows share: the status of the source, the active holds, and the current time."""
 
     source: SourceStatus | None
     holds: Mapping[str, Hold]
@@ -97,23 +101,23 @@ class Moment:
 
 
 def list_deployments(tx: Transaction, now: datetime) -> list[DeploymentView]:
-    """Every deployment in force, and every one that is declared but was never valid; problems first."""
-    moment, runs = moment_of(tx, now), last_runs.of_all(tx)
+    """Return every active deployment, and every declared one that has never been valid; problems first."""
+    moment, runs = read_moment(tx, now), last_runs.find_all(tx)
     entries = inventory.entries(tx)
-    views = [row_of(in_force(entry), runs.get(name), moment) for name, entry in entries.items()]
-    views += [never_valid(finding) for finding in unknown_names(moment.source, entries).values()]
-    return sorted(views, key=place)
+    views = [complete_row(base_row(entry), runs.get(name), moment) for name, entry in entries.items()]
+    views += [never_valid_row(finding) for finding in errors_of_never_valid(moment.source, entries).values()]
+    return sorted(views, key=sort_key)
 
 
-def moment_of(tx: Transaction, now: datetime) -> Moment:
-    """What all rows have in common now."""
-    held = {name: hold for name, hold in holds.every(tx).items() if not hold.is_over(now)}
-    return Moment(source=source_status.find(tx), holds=held, now=now)
+def read_moment(tx: Transaction, now: datetime) -> Moment:
+    """Read the data that all rows share at this time."""
+    active = {name: hold for name, hold in holds.find_all(tx).items() if not hold.is_over(now)}
+    return Moment(source=source_status.find(tx), holds=active, now=now)
 
 
-def in_force(entry: InventoryEntry) -> InForce:
-    """What this entry says by itself."""
-    deployment = built(entry)
+def base_row(entry: InventoryEntry) -> BaseRow:
+    """Build the part of a row that depends on this entry only."""
+    deployment = build_entry(entry)
     target = None if deployment is None else deployment.target
     is_command = isinstance(target, CommandTarget)
     row = DeploymentView(
@@ -136,25 +140,25 @@ def in_force(entry: InventoryEntry) -> InForce:
         last_run=None,
         conditions=condition_views(entry.conditions),
     )
-    return InForce(row=row, reason=entry.reason, schedules=() if deployment is None else deployment.schedules)
+    return BaseRow(row=row, reason=entry.reason, schedules=() if deployment is None else deployment.schedules)
 
 
-def row_of(said: InForce, run: LastRunRecord | None, moment: Moment) -> DeploymentView:
-    """The row of a deployment at a moment."""
-    hold = moment.holds.get(said.row.name)
+def complete_row(base: BaseRow, run: LastRunRecord | None, moment: Moment) -> DeploymentView:
+    """Return the row of an active deployment, with its newest run, its hold and its next fire time."""
+    hold = moment.holds.get(base.row.name)
     return replace(
-        said.row,
-        sync=_sync(said.reason, moment.source),
-        health=_health(run, suspended=said.row.suspended or hold is not None),
+        base.row,
+        sync=_sync(base.reason, moment.source),
+        health=_health(run, suspended=base.row.suspended or hold is not None),
         held=hold is not None,
         hold=hold,
-        next_fire_time=None if said.row.suspended else _next(said.schedules, hold, moment.now),
+        next_fire_time=None if base.row.suspended else _next_fire_time(base.schedules, hold, moment.now),
         last_run=None if run is None else _last_run(run),
     )
 
 
-def never_valid(finding: Finding) -> DeploymentView:
-    """The row of what is declared, and was never valid."""
+def never_valid_row(finding: Finding) -> DeploymentView:
+    """Return the row of a deployment that is declared but has never been valid."""
     return DeploymentView(
         name=finding.deployment or "",
         flow=None,
@@ -177,47 +181,47 @@ def never_valid(finding: Finding) -> DeploymentView:
     )
 
 
-def built(entry: InventoryEntry) -> Deployment | None:
-    """What this entry declares; None if this version can't read it."""
+def build_entry(entry: InventoryEntry) -> Deployment | None:
+    """Build the deployment that this entry declares; None if this version of controller can't read the document."""
     try:
         return build_deployment(entry.document, entry.file, entry.line)
     except ControllerError:
         return None
 
 
-def unknown_names(source: SourceStatus | None, known: Container[str]) -> dict[str, Finding]:
-    """What is declared with an error and not in force, by name; each with the first of its errors."""
+def errors_of_never_valid(source: SourceStatus | None, active: Container[str]) -> dict[str, Finding]:
+    """Return, by name, the first error of each deployment that is declared with errors and not `active`."""
     errors = [finding for finding in (source.findings if source else ()) if finding.severity is Severity.ERROR]
     return {
         finding.deployment: finding
         for finding in reversed(errors)
-        if finding.deployment is not None and finding.deployment not in known
+        if finding.deployment is not None and finding.deployment not in active
     }
 
 
-def place(view: DeploymentView) -> tuple[int, str]:
-    """Where it stands in a list: problems first, then by name."""
-    return weight(view), view.name
+def sort_key(view: DeploymentView) -> tuple[int, str]:
+    """Return the key that sorts deployments in lists: problems first, then by name."""
+    return sort_rank(view), view.name
 
 
-def weight(view: DeploymentView) -> int:
-    """How early it stands in a list: problems first."""
+def sort_rank(view: DeploymentView) -> int:
+    """Return the rank of a deployment in lists, from 0 for the worst problems to 3 for no problem."""
     if view.sync in (Sync.INVALID, Sync.OUT_OF_SYNC):
         return 0 if view.sync is Sync.INVALID else 1
     return {Health.DEGRADED: 1, Health.RUNNING: 2}.get(view.health, 3)
 
 
 def fires_after(hold: Hold | None, after: datetime) -> datetime | None:
-    """After which instant schedules fire that would after this one: not before their hold ends; None if never."""
+    """Return the instant after which schedules fire: `after`, or the end of the hold if later; None for never."""
     if hold is None:
         return after
     return None if hold.until is None else max(after, hold.until)
 
 
-def _next(schedules: Sequence[Schedule], hold: Hold | None, now: datetime) -> datetime | None:
+def _next_fire_time(schedules: Sequence[Schedule], hold: Hold | None, now: datetime) -> datetime | None:
     after = fires_after(hold, now)
-    found = () if after is None else next_fire_times(schedules, after, 1)
-    return found[0][0] if found else None
+    times = () if after is None else next_fire_times(schedules, after, 1)
+    return times[0][0] if times else None
 
 
 def _sync(reason: str | None, source: SourceStatus | None) -> Sync:
@@ -243,7 +247,7 @@ def _health(run: LastRunRecord | None, *, suspended: bool) -> Health:
 def _last_run(run: LastRunRecord) -> LastRun:
     return LastRun(
         id=run.id,
-        state=shown(run.state).value,
+        state=public_state(run.state).value,
         reason=run.reason,
         scheduled_for=run.scheduled_for,
         created_at=run.created_at,

@@ -1,6 +1,6 @@
-"""Is everything there that a controller needs? Checks of this machine, the state and the source, for `doctor`.
+"""The checks of `controller doctor`: the machine, the state and the source.
 
-Each check is a value; none changes anything, and a check that fails does not keep the others from being made.
+Checks change nothing. All of them are always made, even if some fail. `controller.assembly` calls them.
 """
 
 import os
@@ -20,12 +20,12 @@ from controller.store.state_directory import StateDirectory
 
 LEAST_FREE_BYTES = 100 * 2**20
 NEEDED_DESCRIPTORS = 90
-"""What a controller needs besides one descriptor for each flow that runs."""
+"""File descriptors that a controller needs in addition to one per running flow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was looked at. `status` is `ok`, `warning` or `error`."""
+    """The result of one check. `status` is `ok`, `warning` or `error`."""
 
     name: str
     status: str
@@ -41,21 +41,25 @@ def checks(
     max_running: int | None = None,
     environment: str | None = None,
 ) -> list[Check]:
-    """All checks. `observe` gives the present revision of the source, or raises ControllerError.
+    """Make all checks.
 
-    `watch` says why its changes can't be watched for; None if they can. `max_running`: how many flows are to run at
-    once. `environment` is the one whose overlays are applied, None where none are.
+    Args:
+        state: the state directory, which need not exist.
+        observe: returns the current revision of the source, or raises ControllerError.
+        watch: returns why the source can't be watched for changes, or None if it can; raises ControllerError.
+        max_running: how many flows should be able to run at once; None leaves out the check of open files.
+        environment: the environment whose overlays are applied, if any.
     """
-    found = [_python(), _git(), _sqlite(), _zones(), _source(observe), _environment(environment), _watching(watch)]
-    found.append(_user())
+    results = [_python(), _git(), _sqlite(), _zones(), _source(observe), _environment(environment), _watching(watch)]
+    results.append(_user())
     if max_running is not None:
-        found.append(_open_files(max_running))
+        results.append(_open_files(max_running))
     try:
-        found += _state(state)
+        results += _state(state)
     except OSError as error:
-        place = error.filename or state.path
-        found.append(Check(name="state", status="error", message=f"{place} can't be read: {error.strerror}"))
-    return found
+        path = error.filename or state.path
+        results.append(Check(name="state", status="error", message=f"{path} can't be read: {error.strerror}"))
+    return results
 
 
 def _python() -> Check:
@@ -93,11 +97,11 @@ def _watching(watch: Callable[[], str | None]) -> Check:
     try:
         problem = watch()
     except ControllerError:
-        problem = None  # the source itself says what is wrong
+        problem = None  # the check of the source reports this error
     if problem is None:
-        return Check(name="watching", status="ok", message="changes are noticed at once where they can be watched for")
-    message = f"changes are noticed by polling only: {problem}"
-    hint = "free what is used up, or shorten `--interval`; the controller tries again by itself"
+        return Check(name="watching", status="ok", message="local changes are noticed at once")
+    message = f"changes are only noticed by polling: {problem}"
+    hint = "fix the cause, or shorten `--interval`; the controller retries by itself"
     return Check(name="watching", status="warning", message=message, hint=hint)
 
 
@@ -107,40 +111,40 @@ def _user() -> Check:
             name="user",
             status="warning",
             message="root: every flow runs as root",
-            hint="run the controller as a user of its own",
+            hint="run the controller as a dedicated user",
         )
     return Check(name="user", status="ok", message=f"user {os.geteuid()}")
 
 
 def _open_files(max_running: int) -> Check:
-    """Whether this process could have a descriptor for each flow; a controller raises the soft limit itself."""
+    """Check that the hard limit allows a descriptor per flow; the controller raises its soft limit itself."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = NEEDED_DESCRIPTORS + max_running
     if hard == resource.RLIM_INFINITY or hard >= needed:
-        most = "without limit" if hard == resource.RLIM_INFINITY else f"up to {hard}"
-        return Check(name="open files", status="ok", message=f"{most}, for --max-running {max_running}")
+        limit = "unlimited" if hard == resource.RLIM_INFINITY else f"limit {hard}"
+        return Check(name="open files", status="ok", message=f"{limit}, enough for --max-running {max_running}")
     return Check(
         name="open files",
         status="warning",
-        message=f"the limit is {hard}; {needed} are needed for --max-running {max_running}",
-        hint="raise it with `ulimit -n`, or LimitNOFILE= of the systemd unit",
+        message=f"limit {hard}, but --max-running {max_running} needs {needed}",
+        hint="raise it with `ulimit -n`, or with LimitNOFILE= in the systemd unit",
     )
 
 
 def _state(state: StateDirectory) -> Iterator[Check]:
     path = state.path
     if not path.exists():
-        yield Check(name="state", status="ok", message=f"there is none yet at {path}")
+        yield Check(name="state", status="ok", message=f"none yet at {path}")
         return
-    found = path.stat()
-    if found.st_mode & 0o077:
-        mode = f"{found.st_mode & 0o777:o}"
+    status = path.stat()
+    if status.st_mode & 0o077:
+        mode = f"{status.st_mode & 0o777:o}"
         yield Check(name="state", status="error", message=f"{path} has mode {mode}", hint=f"chmod 700 {path}")
-    elif found.st_uid != os.geteuid() and os.geteuid() != 0:
-        yield Check(name="state", status="error", message=f"{path} belongs to user {found.st_uid}")
-        pid = state.holder_seen_from_outside()
-        said = "only that user can tell" if pid is None else f"pid {pid}, of user {found.st_uid}"
-        yield Check(name="controller", status="ok", message=said)
+    elif status.st_uid != os.geteuid() and os.geteuid() != 0:
+        yield Check(name="state", status="error", message=f"{path} belongs to user {status.st_uid}")
+        pid = state.find_holder_pid()
+        message = "unknown: only that user can check" if pid is None else f"pid {pid}, of user {status.st_uid}"
+        yield Check(name="controller", status="ok", message=message)
         return
     else:
         yield Check(name="state", status="ok", message=str(path))
@@ -153,8 +157,8 @@ def _state(state: StateDirectory) -> Iterator[Check]:
         if state.database.exists():
             yield _database(state)
     holder = state.holder()
-    running = "none is running" if holder is None else f"pid {holder.pid}, version {holder.version}"
-    yield Check(name="controller", status="ok", message=running)
+    message = "not running" if holder is None else f"pid {holder.pid}, version {holder.version}"
+    yield Check(name="controller", status="ok", message=message)
 
 
 def _space(state: StateDirectory) -> Check:
@@ -164,10 +168,10 @@ def _space(state: StateDirectory) -> Check:
 
 
 def _database(state: StateDirectory) -> Check:
-    found = check_integrity(state.database)
-    if found.problem is not None:
-        return Check(name="database", status="error", message=found.problem, hint="restore it from a backup")
-    if not found.is_current:
-        message = f"schema {found.schema}, which is not the one of this version"
-        return Check(name="database", status="warning", message=message, hint="`controller run` brings it up to date")
-    return Check(name="database", status="ok", message=f"schema {found.schema}, sound")
+    report = check_integrity(state.database)
+    if report.problem is not None:
+        return Check(name="database", status="error", message=report.problem, hint="restore it from a backup")
+    if not report.is_current:
+        message = f"schema {report.schema} is not that of this version of controller"
+        return Check(name="database", status="warning", message=message, hint="`controller run` migrates it")
+    return Check(name="database", status="ok", message=f"schema {report.schema}, no damage found")

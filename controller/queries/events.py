@@ -1,4 +1,4 @@
-"""Events with their numbers, so that a reader can go on where it was; and the attempts of a run."""
+"""Events with their numbers, from which readers can resume, and the details of one run with its attempts."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,14 +7,14 @@ from pathlib import Path
 from controller.errors import NotFoundError
 from controller.model.runs import Run
 from controller.model.status import Event, EventSeverity
-from controller.queries.runs import RunView, find_run, shown
+from controller.queries.runs import RunView, find_run, public_state
 from controller.store import Transaction, events, runs
-from controller.store.events import EventsWanted
+from controller.store.events import EventFilter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventView:
-    """One recorded fact; a later one has a higher `id`."""
+    """One event. Later events have higher ids."""
 
     id: int
     time: datetime
@@ -27,7 +27,7 @@ class EventView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptView:
-    """One try of a run."""
+    """One attempt of a run."""
 
     number: int
     state: str
@@ -40,13 +40,13 @@ class AttemptView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDetail(RunView):
-    """Everything about one run; `history` are its attempts so far, oldest first."""
+    """All details of one run. `history` has its attempts so far, oldest first."""
 
     history: tuple[AttemptView, ...]
 
 
 def event_view(number: int, event: Event) -> EventView:
-    """Show this event."""
+    """Convert an event to a view."""
     return EventView(
         id=number,
         time=event.time,
@@ -58,39 +58,42 @@ def event_view(number: int, event: Event) -> EventView:
     )
 
 
-def list_events(tx: Transaction, wanted: EventsWanted) -> list[EventView]:
-    """These events, newest first."""
-    return [event_view(number, event) for number, event in events.page(tx, wanted)]
+def list_events(tx: Transaction, criteria: EventFilter) -> list[EventView]:
+    """Return the events that match, newest first."""
+    return [event_view(number, event) for number, event in events.page(tx, criteria)]
 
 
 def new_events(tx: Transaction, last: int, limit: int) -> list[EventView]:
-    """The first so many events after this number, oldest first."""
+    """Return up to `limit` events with numbers above `last`, oldest first."""
     return [event_view(number, event) for number, event in events.after(tx, last, limit=limit)]
 
 
 def exact_run(tx: Transaction, run_id: str) -> Run:
-    """The run of exactly this id. Raises NotFoundError."""
-    found = runs.find(tx, run_id) if run_id.isascii() else None
-    if found is None:
+    """Return the run with exactly this id. Raises NotFoundError."""
+    run = runs.find(tx, run_id) if run_id.isascii() else None
+    if run is None:
         raise NotFoundError("There is no such run.", hint="See `controller runs list`.")
-    return found
+    return run
 
 
 def run_detail(tx: Transaction, run_id: str, now: datetime, directory: Path | None = None) -> RunDetail:
-    """Everything about the run of exactly this id; `directory` is where those of runs are. Raises NotFoundError."""
+    """Return all details of the run with exactly this id. Raises NotFoundError.
+
+    `directory` contains the directories of runs.
+    """
     from dataclasses import fields
 
     view = find_run(tx, exact_run(tx, run_id).id, now, directory=directory)
     history = tuple(
         AttemptView(
-            number=one.number,
-            state=shown(one.state).value,
-            started_at=one.started_at,
-            finished_at=one.finished_at,
-            exit_code=one.exit_code,
-            signal=one.signal,
-            reason=one.reason,
+            number=attempt.number,
+            state=public_state(attempt.state).value,
+            started_at=attempt.started_at,
+            finished_at=attempt.finished_at,
+            exit_code=attempt.exit_code,
+            signal=attempt.signal,
+            reason=attempt.reason,
         )
-        for one in runs.attempts_of(tx, run_id)
+        for attempt in runs.attempts_of(tx, run_id)
     )
     return RunDetail(**{field.name: getattr(view, field.name) for field in fields(view)}, history=history)

@@ -1,7 +1,7 @@
-"""When does a deployment fire in the next weeks, day by day? For a calendar; computed like every other fire time.
+"""The fire times of a deployment in the coming weeks, grouped by day. The dashboard shows them as a calendar.
 
-Days are those of one time zone. Of a day with very many times only the first are computed, so that a schedule of
-every second costs as little as one of every hour.
+Days are those of one time zone. Only the first fire times of a busy day are computed, so that a schedule that fires
+every second costs as little as an hourly one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,13 +12,13 @@ from controller.model.schedules import Schedule
 from controller.schedules import next_fire_times, zone
 
 WEEKS = 5
-MOST_A_DAY = 24
+MOST_PER_DAY = 24
 _INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """One day: its fire times, the first `MOST_A_DAY` of them; `is_full` if there may be more."""
+    """One day with its first `MOST_PER_DAY` fire times. `is_full` is set if there may be more."""
 
     date: date
     times: tuple[datetime, ...]
@@ -29,7 +29,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FireCalendar:
-    """Whole weeks from Monday on, the first one with today, of the days of `timezone`."""
+    """Whole weeks that start on Monday, beginning with the current week. Days are those of `timezone`."""
 
     timezone: str
     weeks: tuple[tuple[Day, ...], ...]
@@ -41,46 +41,49 @@ class FireCalendar:
 
 
 def fire_calendar(schedules: Sequence[Schedule], now: datetime, after: datetime | None = None) -> FireCalendar:
-    """The weeks from that of `now` on, in the first schedule's zone; what fires after `after`, by default now."""
+    """Build the calendar from the week of `now` on, in the time zone of the first schedule.
+
+    It has the fire times after `after`, by default those after `now`.
+    """
     name = schedules[0].timezone if schedules else "UTC"
-    here = zone(name)
-    today = now.astimezone(here).date()
+    local_zone = zone(name)
+    today = now.astimezone(local_zone).date()
     monday = today - timedelta(days=today.weekday())
-    end = _midnight(monday + timedelta(weeks=WEEKS), here)
-    found: dict[date, list[datetime]] = {}
+    end = _midnight(monday + timedelta(weeks=WEEKS), local_zone)
+    times: dict[date, list[datetime]] = {}
     full: set[date] = set()
-    for moment in _times(schedules, after or now, end, here, full):
-        found.setdefault(moment.astimezone(here).date(), []).append(moment)
-    days = [monday + timedelta(days=index) for index in range(7 * WEEKS)]
-    made = [
+    for moment in _times(schedules, after or now, end, local_zone, full):
+        times.setdefault(moment.astimezone(local_zone).date(), []).append(moment)
+    dates = [monday + timedelta(days=index) for index in range(7 * WEEKS)]
+    days = [
         Day(
             date=day,
-            times=tuple(found.get(day, ())),
+            times=tuple(times.get(day, ())),
             is_past=day < today,
             is_today=day == today,
             is_full=day in full,
         )
-        for day in days
+        for day in dates
     ]
-    return FireCalendar(timezone=name, weeks=tuple(tuple(made[at : at + 7]) for at in range(0, len(made), 7)))
+    return FireCalendar(timezone=name, weeks=tuple(tuple(days[at : at + 7]) for at in range(0, len(days), 7)))
 
 
 def _times(
-    schedules: Sequence[Schedule], after: datetime, end: datetime, here: tzinfo, full: set[date]
+    schedules: Sequence[Schedule], after: datetime, end: datetime, local_zone: tzinfo, full: set[date]
 ) -> Iterator[datetime]:
-    """The fire times up to `end`, at most so many a day; the days that have more go into `full`."""
+    """Yield the fire times before `end`, at most `MOST_PER_DAY` per day; add days with more to `full`."""
     day, count = None, 0
     while True:
-        chunk = next_fire_times(schedules, after, MOST_A_DAY + 1)
+        chunk = next_fire_times(schedules, after, MOST_PER_DAY + 1)
         for moment, _ in chunk:
             if moment >= end:
                 return
-            this = moment.astimezone(here).date()
+            this = moment.astimezone(local_zone).date()
             count = count + 1 if this == day else 1
             day = this
-            if count > MOST_A_DAY:
+            if count > MOST_PER_DAY:
                 full.add(this)
-                after = _midnight(this + timedelta(days=1), here) - _INSTANT
+                after = _midnight(this + timedelta(days=1), local_zone) - _INSTANT
                 break
             after = moment
             yield moment
@@ -88,5 +91,5 @@ def _times(
             return
 
 
-def _midnight(day: date, here: tzinfo) -> datetime:
-    return datetime.combine(day, time(), tzinfo=here).astimezone(UTC)
+def _midnight(day: date, local_zone: tzinfo) -> datetime:
+    return datetime.combine(day, time(), tzinfo=local_zone).astimezone(UTC)

@@ -1,4 +1,4 @@
-"""The ledger as every surface shows it: due times and what became of them."""
+"""The ledger of due times, each with its outcome, as all user interfaces show it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,10 @@ from controller.store.name_lookup import is_recorded, not_active
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OccurrenceView:
-    """One due time: `outcome` is `run` or `skipped`, for `reason`. A skip names the run that has waited in vain."""
+    """One due time. `outcome` is `run` or `skipped`; `reason` says why.
+
+    `run_id` is also set for a skipped due time whose run was created but expired before it could start.
+    """
 
     deployment: str
     schedule: str
@@ -22,18 +25,18 @@ class OccurrenceView:
 def list_occurrences(
     tx: Transaction, name: str, limit: int, *, since: datetime | None = None, until: datetime | None = None
 ) -> list[OccurrenceView]:
-    """The newest `limit` due times in [since, until], newest first. Raises NotFoundError for an unknown name."""
-    found = occurrences.of(tx, name, limit, since=since, until=until)
-    if not found and not is_recorded(tx, name):
+    """Return the newest `limit` due times in [since, until], newest first. Raises NotFoundError."""
+    entries = occurrences.find_newest(tx, name, limit, since=since, until=until)
+    if not entries and not is_recorded(tx, name):
         raise not_active(tx, name)
     return [
         OccurrenceView(
-            deployment=one.deployment,
-            schedule=one.schedule,
-            scheduled_for=one.scheduled_for,
-            outcome=one.outcome.value,
-            run_id=one.run_id,
-            reason=one.reason,
+            deployment=entry.deployment,
+            schedule=entry.schedule,
+            scheduled_for=entry.scheduled_for,
+            outcome=entry.outcome.value,
+            run_id=entry.run_id,
+            reason=entry.reason,
         )
-        for one in found
+        for entry in entries
     ]

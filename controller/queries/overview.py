@@ -1,6 +1,6 @@
-"""What a person has to know in ten seconds: what asks for attention, what runs, what failed, what is next.
+"""The overview page: problems that need attention, running flows, failures, and the next fire times.
 
-The timeline has half hours: runs of the last 24 hours by how they ended, fire times of the next 24.
+Its timeline has half-hour slots: the runs of the last 24 hours by outcome, and the fire times of the next 24 hours.
 """
 
 import heapq
@@ -12,7 +12,7 @@ from datetime import datetime
 from controller.model.findings import Severity
 from controller.model.runs import ACTIVE, RunState
 from controller.model.status import INVALID, WITHHELD, ConditionType, SourceStatus
-from controller.queries.deployments import DeploymentView, Health, Sync, unknown_names
+from controller.queries.deployments import DeploymentView, Health, Sync, errors_of_never_valid
 from controller.queries.fire_timeline import DAY, SLOT, floor
 from controller.queries.runs import RunView, list_runs
 from controller.store import Transaction, run_statistics, source_status
@@ -25,7 +25,7 @@ MOST_ROWS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attention:
-    """One thing that somebody should look at. `kind` is `error` or `warning`; the rest says where to look."""
+    """One problem that needs attention. `kind` is `error` or `warning`; `deployment` and `run_id` say where it is."""
 
     kind: str
     title: str
@@ -37,7 +37,7 @@ class Attention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """Half an hour: how its runs stand, and about how many fire times are in it."""
+    """Half an hour of the timeline: its runs by outcome, and the approximate number of its fire times."""
 
     start: datetime
     succeeded: int
@@ -48,7 +48,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """Everything on the first page."""
+    """The content of the overview page. `more_attention` counts the problems that are not listed."""
 
     attention: tuple[Attention, ...]
     more_attention: int
@@ -63,13 +63,13 @@ class Overview:
 
 
 def overview(tx: Transaction, views: list[DeploymentView], now: datetime, future: Mapping[datetime, float]) -> Overview:
-    """Look at everything once. `future` are the fire times of the next day by half hours."""
-    found = list(_attention(source_status.find(tx), views))
+    """Build the overview from all deployments. `future` has the number of fire times by slot in the next 24 hours."""
+    problems = list(_attention(source_status.find(tx), views))
     slots = tuple(_slots(tx, future, now))
     fires = heapq.nsmallest(MOST_ROWS, (view for view in views if view.next_fire_time is not None), key=_next_fire)
     return Overview(
-        attention=tuple(found[:MOST_ATTENTION]),
-        more_attention=max(0, len(found) - MOST_ATTENTION),
+        attention=tuple(problems[:MOST_ATTENTION]),
+        more_attention=max(0, len(problems) - MOST_ATTENTION),
         running=tuple(list_runs(tx, RunFilter(states=ACTIVE), now, limit=MOST_ROWS)),
         next_fires=tuple(fires),
         failures=tuple(run_statistics.failures(tx, now - DAY, MOST_ROWS)),
@@ -83,13 +83,16 @@ def overview(tx: Transaction, views: list[DeploymentView], now: datetime, future
 
 def _attention(source: SourceStatus | None, views: Iterable[DeploymentView]) -> Iterator[Attention]:
     yield from _source(source)
-    unknown = unknown_names(source, ())
+    errors = errors_of_never_valid(source, ())
     for view in views:
         if view.sync is Sync.INVALID:
-            finding = unknown.get(view.name)
-            first = "never was valid" if finding is None else f"{finding.file}:{finding.line}: {finding.message}"
-            message = next((one.message for one in view.conditions if one.type == "Ready"), "") or first
-            yield Attention(kind="error", title=f"{view.name} is not valid", message=message, deployment=view.name)
+            finding = errors.get(view.name)
+            error = (
+                "it has never been valid" if finding is None else f"{finding.file}:{finding.line}: {finding.message}"
+            )
+            ready = next((condition.message for condition in view.conditions if condition.type == "Ready"), "")
+            title = f"{view.name} is not valid"
+            yield Attention(kind="error", title=title, message=ready or error, deployment=view.name)
         elif view.health is Health.DEGRADED and view.last_run is not None:
             run = view.last_run
             yield Attention(
@@ -102,11 +105,10 @@ def _attention(source: SourceStatus | None, views: Iterable[DeploymentView]) -> 
             )
     for view in views:
         if view.hold is not None:
-            said = f"{view.hold.author}: {view.hold.reason}"
             yield Attention(
                 kind="warning",
                 title=f"{view.name} is held",
-                message=said,
+                message=f"{view.hold.author}: {view.hold.reason}",
                 deployment=view.name,
                 since=view.hold.since,
             )
@@ -119,23 +121,23 @@ def _source(source: SourceStatus | None) -> Iterator[Attention]:
     if source.withheld is not None:
         yield Attention(
             kind="warning",
-            title="Deletions wait for approval",
+            title="Deletions are waiting for approval",
             message=f"{source.withheld.reason[:1].upper()}{source.withheld.reason[1:]}.",
             since=since.get(ConditionType.PRUNE_WITHHELD),
         )
     for condition in source.conditions:
         is_ready = condition.type is ConditionType.READY
-        is_bad = not condition.status if is_ready else condition.type is ConditionType.STALLED and condition.status
-        if is_bad and condition.reason not in (WITHHELD, INVALID):
+        is_problem = not condition.status if is_ready else condition.type is ConditionType.STALLED and condition.status
+        if is_problem and condition.reason not in (WITHHELD, INVALID):
             yield Attention(
                 kind="error",
                 title=f"Source: {condition.reason}",
                 message=condition.message,
             )
-    unnamed = [one for one in source.findings if one.severity is Severity.ERROR and one.deployment is None]
-    for finding in unnamed:
-        title = f"{finding.file}:{finding.line} can't be applied"
-        yield Attention(kind="error", title=title, message=finding.message)
+    for finding in source.findings:
+        if finding.severity is Severity.ERROR and finding.deployment is None:
+            title = f"{finding.file}:{finding.line} can't be applied"
+            yield Attention(kind="error", title=title, message=finding.message)
 
 
 def _next_fire(view: DeploymentView) -> tuple[datetime, str]:

@@ -1,7 +1,7 @@
-"""What does the flow of a deployment take? A form for it, and what is wrong with parameters before they are sent.
+"""The parameters of a deployment's flow as a form, and the check of parameters before a run is triggered.
 
-Read from the text of the Python file at the revision that the next run would execute; nothing is imported. Where the
-file or the signature can't be known the form is open: it takes any JSON, and nothing is said about it.
+Both are read from the text of the Python file at the revision that the next run would execute; nothing is imported.
+If the file or the signature is unknown, the form is open: it accepts any JSON without a check.
 """
 
 import threading
@@ -29,7 +29,7 @@ from controller.model.deployments import Deployment, FlowTarget
 from controller.model.status import InventoryEntry
 from controller.sources.source import Source
 
-_REMEMBERED = 256
+_MAX_CACHED = 256
 _KINDS = {"int": "integer", "float": "number", "bool": "boolean"}
 
 
@@ -37,7 +37,7 @@ _KINDS = {"int": "integer", "float": "number", "bool": "boolean"}
 class FormField:
     """One parameter. `kind` is `text`, `integer`, `number`, `boolean`, `choice` or `json`.
 
-    `type` and `default` are as Python spells them. `value` is what git gives, if `is_given`.
+    `type` and `default` are Python source text. `value` is the value from the manifest if `is_given`, else None.
     """
 
     name: str
@@ -53,9 +53,9 @@ class FormField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormView:
-    """The parameters of one deployment; with `is_open` it takes others too.
+    """The parameters of one deployment. With `is_open`, other parameters are accepted too.
 
-    `passed_as` is `arguments` for a flow of Python, and `file` for a command.
+    `passed_as` is `arguments` for a Python flow and `file` for a command.
     """
 
     deployment: str
@@ -66,7 +66,7 @@ class FormView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterFault:
-    """One thing that is wrong with given parameters; `path` leads to it, and begins with the parameter's name."""
+    """One error in a set of parameters. `path` leads to the invalid value and begins with the parameter's name."""
 
     code: str
     message: str
@@ -75,7 +75,7 @@ class ParameterFault:
 
 
 class Forms:
-    """Remembers signatures by revision. Safe to use from several threads."""
+    """Builds forms, and caches signatures by revision. Safe to use from several threads."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -83,36 +83,36 @@ class Forms:
         self._memory: OrderedDict[tuple[str, str, str | None], flow_analysis.Flow | None] = OrderedDict()
 
     def form(self, entry: InventoryEntry, revision: str) -> FormView:
-        """The form of a deployment in force, whose next run would execute this revision."""
+        """Return the form of an active deployment. `revision` is the one that its next run would execute."""
         deployment = build_deployment(entry.document, entry.file, entry.line)
         flow = self._flow(deployment, revision)
-        known = () if flow is None or flow.parameters is None else flow.parameters
-        fields = [_field(one, deployment.parameters) for one in known if one.kind is Kind.ORDINARY]
+        parameters = () if flow is None or flow.parameters is None else flow.parameters
+        fields = [_field(item, deployment.parameters) for item in parameters if item.kind is Kind.ORDINARY]
         names = {field.name for field in fields}
         fields += [_unknown(name, value) for name, value in deployment.parameters.items() if name not in names]
         is_open = not isinstance(deployment.target, FlowTarget) or flow is None or flow.parameters is None
-        is_open = is_open or any(one.kind is Kind.REST for one in known)
+        is_open = is_open or any(item.kind is Kind.REST for item in parameters)
         passed_as = "arguments" if isinstance(deployment.target, FlowTarget) else "file"
         return FormView(deployment=entry.name, fields=tuple(fields), is_open=is_open, passed_as=passed_as)
 
-    def check(self, entry: InventoryEntry, revision: str, given: Mapping[str, Any]) -> tuple[ParameterFault, ...]:
-        """What is wrong with these parameters, laid over those that git gives."""
+    def check(self, entry: InventoryEntry, revision: str, overrides: Mapping[str, Any]) -> tuple[ParameterFault, ...]:
+        """Return all errors of the parameters that result if `overrides` replace those of the manifest."""
         deployment = build_deployment(entry.document, entry.file, entry.line)
         flow = self._flow(deployment, revision)
         if flow is None:
             return ()
         return tuple(
             ParameterFault(
-                code=one.code.value,
-                message=one.message,
-                path=one.path or ((one.missing,) if one.missing else ()),
-                hint=one.hint,
+                code=fault.code.value,
+                message=fault.message,
+                path=fault.path or ((fault.missing,) if fault.missing else ()),
+                hint=fault.hint,
             )
-            for one in flow_analysis.check(flow, {**deployment.parameters, **given})
+            for fault in flow_analysis.check(flow, {**deployment.parameters, **overrides})
         )
 
     def _flow(self, deployment: Deployment, revision: str) -> flow_analysis.Flow | None:
-        """The flow with its signature; None for a command, and where the file does not tell."""
+        """Return the flow with its signature; None for a command, or if the file can't be read or lacks the flow."""
         target = deployment.target
         if not isinstance(target, FlowTarget):
             return None
@@ -122,36 +122,36 @@ class Forms:
                 self._memory.move_to_end(key)
                 return self._memory[key]
         try:
-            found = flow_analysis.read_module(self._source.read_file(revision, target.path)).find(target.name)
+            definition = flow_analysis.read_module(self._source.read_file(revision, target.path)).find(target.name)
         except (ControllerError, OSError):
             return None
-        flow = found if isinstance(found, flow_analysis.Flow) else None
+        flow = definition if isinstance(definition, flow_analysis.Flow) else None
         with self._lock:
             self._memory[key] = flow
-            while len(self._memory) > _REMEMBERED:
+            while len(self._memory) > _MAX_CACHED:
                 self._memory.popitem(last=False)
         return flow
 
 
-def _field(parameter: Parameter, given: Mapping[str, Any]) -> FormField:
+def _field(parameter: Parameter, declared: Mapping[str, Any]) -> FormField:
     kind, choices = _kind(parameter.hint)
     spelled = spell(parameter.hint)
-    nullable = parameter.nullable or any(isinstance(one, Null) for one in branches_of(parameter.hint))
+    nullable = parameter.nullable or any(isinstance(branch, Null) for branch in branches_of(parameter.hint))
     return FormField(
         name=parameter.name,
         kind=kind,
         type=None if spelled == "…" else spelled,
-        required=parameter.required and parameter.name not in given,
+        required=parameter.required and parameter.name not in declared,
         nullable=nullable,
         default=parameter.default,
         choices=choices,
-        is_given=parameter.name in given,
-        value=given.get(parameter.name),
+        is_given=parameter.name in declared,
+        value=declared.get(parameter.name),
     )
 
 
 def _unknown(name: str, value: Any) -> FormField:
-    """A parameter that git gives and of which the signature says nothing."""
+    """Return a field for a parameter that the manifest sets but the signature does not list."""
     return FormField(
         name=name,
         kind="json",
@@ -166,9 +166,9 @@ def _unknown(name: str, value: Any) -> FormField:
 
 
 def _kind(hint: Hint) -> tuple[str, tuple[Any, ...]]:
-    """How a value of this hint is entered, and the values to choose from."""
+    """Return the `kind` of the field for this type hint, and the values to choose from."""
     if isinstance(hint, AnyOf):
-        branches = [one for one in branches_of(hint) if not isinstance(one, Null)]
+        branches = [branch for branch in branches_of(hint) if not isinstance(branch, Null)]
         return _kind(branches[0]) if len(branches) == 1 else ("json", ())
     match hint:
         case Choice(values=values, complete=True):

@@ -1,4 +1,4 @@
-"""The last good document of a deployment, to be committed again: for `controller restore`, the API and a page."""
+"""The last valid document of a deployment, for `controller restore`, the API and the dashboard."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from controller.store.name_lookup import deleted_by, not_active
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletedDeployment:
-    """A deployment that left the repository: when, and with which revision, if that is still recorded."""
+    """A deployment that was deleted from the repository: when, and by which revision, if that is still recorded."""
 
     entry: InventoryEntry
     at: datetime | None
@@ -23,7 +23,7 @@ class DeletedDeployment:
 
 
 def find_deleted(tx: Transaction, name: str) -> DeletedDeployment | None:
-    """What was in force under this name until it left; None if it has not, or that is forgotten."""
+    """Return the deleted deployment of this name; None if it was not deleted, or its record has expired."""
     entry = inventory.find_removed(tx, name)
     if entry is None:
         return None
@@ -31,15 +31,15 @@ def find_deleted(tx: Transaction, name: str) -> DeletedDeployment | None:
 
 
 def last_entry(tx: Transaction, name: str) -> InventoryEntry:
-    """What is in force under this name, or was until it left the repository. Raises NotFoundError."""
-    found = inventory.find_removed(tx, name) or inventory.find(tx, name)
-    if found is None:
+    """Return the entry of an active or deleted deployment. Raises NotFoundError."""
+    entry = inventory.find_removed(tx, name) or inventory.find(tx, name)
+    if entry is None:
         raise not_active(tx, name, others=inventory.removed_names(tx))
-    return found
+    return entry
 
 
 def last_document(entry: InventoryEntry, source: Source) -> Excerpt:
-    """As its author wrote it, out of git; or as it was recorded, where git has it no more."""
+    """Return the document as its author wrote it, read from git, or the recorded one if git no longer has the file."""
     document: dict[str, Any] = dict(entry.document)
     recorded = Excerpt(document=document, text=as_yaml([document]), is_whole=False)
     if not source.is_pinned:

@@ -1,7 +1,7 @@
-"""What differs between a run and the last one before it that went well: parameters, declaration, and the files of git.
+"""The comparison of a run with the last successful run before it: parameters, declaration, and files in git.
 
-The page of a run shows it. The first part reads the state alone; the files are read from the source, bounded in number
-and size, and only where somebody asks for them.
+The dashboard shows it on the page of a run. Parameters and declaration come from the state. Files are read from the
+source on request only, and their number and size are limited.
 """
 
 import difflib
@@ -26,7 +26,7 @@ _MISSING = object()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterChange:
-    """One parameter, before and now; `is_new` and `is_gone` tell None from absent."""
+    """One parameter before and now. `is_new` and `is_gone` distinguish a missing parameter from one that is None."""
 
     name: str
     before: Any
@@ -37,7 +37,10 @@ class ParameterChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDiff:
-    """A run beside `earlier`, the last one before it that succeeded. `same_document`: git declared the same."""
+    """The differences of a run from `earlier`, the last successful run before it.
+
+    `same_document` is set if the manifest declared the deployment identically.
+    """
 
     earlier: Run
     same_revision: bool
@@ -46,13 +49,13 @@ class RunDiff:
 
     @property
     def is_same(self) -> bool:
-        """Whether the two were given the very same."""
+        """Whether both runs had the same revision, declaration and parameters."""
         return self.same_revision and self.same_document and not self.parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A line of a difference: `kind` is `add`, `del`, `same`, or `place` for where the following lines are."""
+    """A line of a unified diff. `kind` is `add`, `del` or `same`, or `place` for a hunk header (`@@ …`)."""
 
     kind: str
     text: str
@@ -60,7 +63,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileChange:
-    """One file that differs; `note` says why no lines are shown."""
+    """One file that differs. `note` says why lines are missing, None if all are there."""
 
     path: str
     kind: Change
@@ -70,7 +73,7 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeChanges:
-    """The files that differ; `left_out` are more. `problem` says why nothing can be told."""
+    """The files that differ; `left_out` more are not listed. `problem` says why the comparison failed."""
 
     files: tuple[FileChange, ...] = ()
     left_out: int = 0
@@ -78,12 +81,12 @@ class CodeChanges:
 
 
 def diff_runs(tx: Transaction, run: RunView) -> RunDiff | None:
-    """None if no run of this deployment succeeded before."""
-    wanted = RunFilter(deployment=run.deployment, states=(RunState.SUCCEEDED,))
-    found = runs_page(tx, wanted, limit=1, before=run.id).runs
-    if not found:
+    """Compare a run with the last successful run before it; None if there is none."""
+    succeeded = RunFilter(deployment=run.deployment, states=(RunState.SUCCEEDED,))
+    matches = runs_page(tx, succeeded, limit=1, before=run.id).runs
+    if not matches:
         return None
-    earlier = found[0]
+    earlier = matches[0]
     return RunDiff(
         earlier=earlier,
         same_revision=earlier.revision == run.revision,
@@ -93,22 +96,22 @@ def diff_runs(tx: Transaction, run: RunView) -> RunDiff | None:
 
 
 def code_changes(source: Source, revision: str, earlier: str) -> CodeChanges:
-    """What differs in the repository at `revision` from what it was. Never raises for what can't be read."""
+    """Return the files that differ between the two revisions. Errors of the source are returned as `problem`."""
     try:
         paths = source.changed_files(revision, earlier)
     except ControllerError as error:
         return CodeChanges(problem=error.message)
     if paths is None:
-        return CodeChanges(problem="The repository does not have the earlier version any more.")
-    shown = islice(paths.items(), MOST_FILES)
-    files = tuple(_file(source, path, kind, revision=revision, earlier=earlier) for path, kind in shown)
+        return CodeChanges(problem="The repository no longer has the earlier revision.")
+    listed = islice(paths.items(), MOST_FILES)
+    files = tuple(_file(source, path, kind, revision=revision, earlier=earlier) for path, kind in listed)
     return CodeChanges(files=files, left_out=max(0, len(paths) - MOST_FILES))
 
 
 def _parameters(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[ParameterChange]:
     for name in {**before, **after}:
         old, new = before.get(name, _MISSING), after.get(name, _MISSING)
-        if old is _MISSING or new is _MISSING or _written(old) != _written(new):
+        if old is _MISSING or new is _MISSING or _canonical(old) != _canonical(new):
             yield ParameterChange(
                 name=name,
                 before=before.get(name),
@@ -118,26 +121,26 @@ def _parameters(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator
             )
 
 
-def _written(value: Any) -> str:
-    """By this two values are the same: for Python 1, 1.0 and true are equal, also within a list."""
+def _canonical(value: Any) -> str:
+    """Return JSON text by which values are compared: for Python 1, 1.0 and True are equal, even within a list."""
     return json.dumps(value, sort_keys=True)
 
 
 def _file(source: Source, path: str, kind: Change, *, revision: str, earlier: str) -> FileChange:
-    """`kind` is what git says: a link, or a module of another repository, has no content to be read."""
+    """Compare one file. `kind` comes from git, since symbolic links and submodules have no content to compare."""
     old, new = _content(source, earlier, path), _content(source, revision, path)
     old_lines, new_lines = _lines(old), _lines(new)
     if old_lines is None or new_lines is None:
-        return FileChange(path=_shown(path), kind=kind, lines=(), note="it is large, or no text")
-    found = [_line(text) for text in list(difflib.unified_diff(old_lines, new_lines, lineterm="", n=3))[2:]]
-    note = None if found else "it is empty, a link, or no file; or only its mode or its last line break differs"
-    if len(found) > MOST_LINES:
-        note = f"{len(found) - MOST_LINES} more lines are not shown"
-    return FileChange(path=_shown(path), kind=kind, lines=tuple(found[:MOST_LINES]), note=note)
+        return FileChange(path=_printable(path), kind=kind, lines=(), note="large or binary file")
+    lines = [_line(text) for text in list(difflib.unified_diff(old_lines, new_lines, lineterm="", n=3))[2:]]
+    note = None if lines else "no lines differ: an empty file, a link or submodule, or only the mode or last line break"
+    if len(lines) > MOST_LINES:
+        note = f"{len(lines) - MOST_LINES} more lines are not shown"
+    return FileChange(path=_printable(path), kind=kind, lines=tuple(lines[:MOST_LINES]), note=note)
 
 
 def _content(source: Source, revision: str, path: str) -> bytes | None:
-    """None if there is no such file, or none that can be read."""
+    """Return the content of a file; None if there is none, or it can't be read."""
     try:
         return source.read_file(revision, path)
     except (ControllerError, OSError):
@@ -145,7 +148,7 @@ def _content(source: Source, revision: str, path: str) -> bytes | None:
 
 
 def _lines(content: bytes | None) -> list[str] | None:
-    """The lines of a text; None of what is none."""
+    """Split text into lines; None for content that is too large or binary."""
     if content is None:
         return []
     if len(content) > MOST_BYTES or b"\0" in content:
@@ -159,5 +162,5 @@ def _line(text: str) -> Line:
     return Line(kind=kind, text=text if kind == "place" else text[1:])
 
 
-def _shown(path: str) -> str:
+def _printable(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,7 +1,7 @@
-"""What a run has printed, as one text of bytes from which stretches are read: the logs of its attempts in a row.
+"""Reads chunks of a run's output for the HTTP API: the logs of all its attempts, joined.
 
-For the HTTP API. An offset counts bytes from the beginning of the first attempt's log. A piece of the text is a file,
-or the bytes that stand between two.
+Offsets are in bytes from the beginning of the first attempt's log. The output consists of pieces: files, and the bytes
+of the separators between them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ AnyPiece = TypeVar("AnyPiece", bound=Piece)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogChunk:
-    """A part of the output: `text` is what lies between `offset` and `next_offset`, of `size` bytes so far."""
+    """A part of the output. `text` has the bytes from `offset` up to `next_offset`, out of `size` bytes so far."""
 
     offset: int
     next_offset: int
@@ -27,32 +27,32 @@ class LogChunk:
 
 
 def log_chunk(files: Iterable[Piece], offset: int, limit: int) -> LogChunk:
-    """Up to `limit` bytes from `offset` on, whole characters; what is no UTF-8 is shown as such."""
-    sizes = measured(files)
+    """Return up to `limit` bytes from `offset` on, without splitting characters; invalid UTF-8 becomes U+FFFD."""
+    sizes = with_sizes(files)
     total = sum(size for _, size in sizes)
     begin = min(max(offset, 0), total)
-    content = part(sizes, begin, limit)
+    content = read_range(sizes, begin, limit)
     whole = content if begin + len(content) >= total and len(content) < limit else _whole(content)
     return LogChunk(offset=begin, next_offset=begin + len(whole), size=total, text=whole.decode("utf-8", "replace"))
 
 
 def tail_offset(files: Iterable[Piece], lines: int) -> int:
-    """Where the last so many lines begin, as far as they fit into the last 256 KiB."""
-    sizes = measured(files)
+    """Return the offset at which the last `lines` lines begin, but at most 256 KiB before the end."""
+    sizes = with_sizes(files)
     total = sum(size for _, size in sizes)
     begin = max(0, total - 4 * CHUNK_BYTES)
-    content = part(sizes, begin, 4 * CHUNK_BYTES)
+    content = read_range(sizes, begin, 4 * CHUNK_BYTES)
     ends = [index for index in range(len(content) - 1) if content[index] == 10]
     return begin + ends[-lines] + 1 if 0 < lines <= len(ends) else begin if lines else total
 
 
-def measured(files: Iterable[AnyPiece]) -> list[tuple[AnyPiece, int]]:
-    """These files with their sizes in bytes; what is not there has none."""
+def with_sizes(files: Iterable[AnyPiece]) -> list[tuple[AnyPiece, int]]:
+    """Return these pieces with their sizes in bytes, 0 for a missing file."""
     return [(piece, len(piece) if isinstance(piece, bytes) else _size(piece)) for piece in files]
 
 
-def part(sizes: Sequence[tuple[Piece, int]], offset: int, limit: int) -> bytes:
-    """Up to `limit` bytes from `offset` on, of files that have so many bytes each. It ends at a file that has gone."""
+def read_range(sizes: Sequence[tuple[Piece, int]], offset: int, limit: int) -> bytes:
+    """Read up to `limit` bytes from `offset` on, of pieces with the given sizes. Stops at a file that was deleted."""
     return b"".join(_parts(sizes, offset, limit))
 
 
@@ -88,7 +88,7 @@ def _size(path: Path) -> int:
 
 
 def _whole(content: bytes) -> bytes:
-    """Without the beginning of a character whose rest is still to come."""
+    """Remove an incomplete UTF-8 character at the end, whose remaining bytes have not been written yet."""
     for back in range(1, min(_LONGEST_CHARACTER, len(content)) + 1):
         byte = content[-back]
         if byte & 0xC0 != 0x80:

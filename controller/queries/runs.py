@@ -1,4 +1,4 @@
-"""Runs as every surface shows them."""
+"""Runs as all user interfaces show them, with the reason why each waiting run waits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,9 +18,9 @@ from controller.store.run_search import RunFilter, runs_page, select_all
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
-    """One run. `attempt` of `attempts` at most.
+    """One run. `attempt` is the current attempt, out of `attempts` at most; `waiting` says what the run waits for.
 
-    `name`, `tasks` and `artifacts` are what its flow told, if it told any; lists leave them out.
+    `name`, `tasks` and `artifacts` were reported by the flow; they are empty in lists of runs.
     """
 
     id: str
@@ -54,11 +54,11 @@ class RunView:
 
 
 def run_view(run: Run, waiting: str | None = None) -> RunView:
-    """Show this run, and what it waits for."""
+    """Convert a run to a view. `waiting` says what it waits for."""
     return RunView(
         id=run.id,
         deployment=run.deployment,
-        state=shown(run.state).value,
+        state=public_state(run.state).value,
         reason=run.reason,
         trigger=run.trigger.value,
         scheduled_for=run.scheduled_for,
@@ -84,52 +84,52 @@ def run_view(run: Run, waiting: str | None = None) -> RunView:
     )
 
 
-def list_runs(tx: Transaction, wanted: RunFilter, now: datetime, limit: int | None = None) -> list[RunView]:
-    """The runs that match, newest first; at most `limit`."""
-    return run_views(tx, select_all(tx, wanted, limit), now)
+def list_runs(tx: Transaction, criteria: RunFilter, now: datetime, limit: int | None = None) -> list[RunView]:
+    """Return the runs that match, newest first, at most `limit`."""
+    return run_views(tx, select_all(tx, criteria, limit), now)
 
 
 def page_of_runs(
-    tx: Transaction, wanted: RunFilter, now: datetime, *, limit: int, before: str | None
+    tx: Transaction, criteria: RunFilter, now: datetime, *, limit: int, before: str | None
 ) -> tuple[list[RunView], str | None]:
-    """A page of the same, and what to ask `before` for the next one; None at the end."""
-    page = runs_page(tx, wanted, limit=limit, before=before)
+    """Return a page of the runs that match, newest first, and `before` for the next page, which is None at the end."""
+    page = runs_page(tx, criteria, limit=limit, before=before)
     return run_views(tx, page.runs, now), page.next
 
 
 def find_run(tx: Transaction, run_id: str, now: datetime | None = None, *, directory: Path | None = None) -> RunView:
-    """One run, by its id, or by a beginning or an end of it that no other has. Raises NotFoundError.
+    """Return one run by its id, or by a unique beginning or end of its id. Raises NotFoundError.
 
-    With `now` it says what it waits for. `directory`: where the directories of runs are, to look into that of one
-    that is running.
+    With `now`, `waiting` is set. `directory` contains the directories of runs; the task tree of a running run is read
+    from there.
     """
-    found = runs.find_by_prefix(tx, run_id) if run_id else []
-    if len(found) != 1:
-        problem = "There is no run" if not found else "More than one run has an id with"
+    matches = runs.find_by_prefix(tx, run_id) if run_id else []
+    if len(matches) != 1:
+        problem = "There is no run" if not matches else "There is more than one run whose id begins or ends with"
         raise NotFoundError(f"{problem} {run_id!r}.", hint="See `controller runs list`.")
-    shown_run = run_view(found[0]) if now is None else run_views(tx, found, now)[0]
-    return with_told(shown_run, task_tree(tx, found[0], directory))
+    view = run_view(matches[0]) if now is None else run_views(tx, matches, now)[0]
+    return with_task_tree(view, task_tree(tx, matches[0], directory))
 
 
-def with_told(view: RunView, tree: TaskTree) -> RunView:
-    """The same with what its flow told."""
+def with_task_tree(view: RunView, tree: TaskTree) -> RunView:
+    """Return the view with the name, tasks and artifacts that the flow reported."""
     return replace(view, name=tree.name, tasks=tree.runs, artifacts=tree.artifacts)
 
 
-def run_views(tx: Transaction, found: list[Run], now: datetime) -> list[RunView]:
-    """These runs, and what those of them wait for that wait."""
+def run_views(tx: Transaction, matches: list[Run], now: datetime) -> list[RunView]:
+    """Convert runs to views, with what each waiting run waits for."""
     reasons: dict[str, str] = {}
-    if any(run.state in (RunState.PENDING, RunState.RETRYING) for run in found):
-        waiting = schedule_queue(queues.waiting(tx), queues.load(tx, now), now)
-        reasons = {one.id: reason or wanted(one) or "its turn, which is next" for one, reason in waiting}
-    return [run_view(run, reasons.get(run.id)) for run in found]
+    if any(run.state in (RunState.PENDING, RunState.RETRYING) for run in matches):
+        waiting = schedule_queue(queues.find_waiting(tx), queues.read_load(tx, now), now)
+        reasons = {run.id: reason or wanted(run) or "starting next" for run, reason in waiting}
+    return [run_view(run, reasons.get(run.id)) for run in matches]
 
 
-def shown(state: RunState) -> RunState:
-    """The state as people are told it."""
+def public_state(state: RunState) -> RunState:
+    """Return the state as it is shown to users: `launching` is internal and shown as `pending`."""
     return RunState.PENDING if state is RunState.LAUNCHING else state
 
 
-def stored(state: RunState) -> tuple[RunState, ...]:
-    """The states that are shown as this one."""
+def stored_states(state: RunState) -> tuple[RunState, ...]:
+    """Return the stored states that are shown as this one."""
     return (RunState.PENDING, RunState.LAUNCHING) if state is RunState.PENDING else (state,)

@@ -1,4 +1,4 @@
-"""Views as plain JSON values: what `-o json` prints and the HTTP API answers, so that both say the same."""
+"""Converts views to plain JSON values, for both `-o json` and the HTTP API."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -6,24 +6,24 @@ from datetime import datetime
 from typing import Any
 
 MAX_LEVELS = 200
-"""Of what is nested deeper no more is shown: it could not be written as JSON. Far more than is accepted today."""
+"""The nesting limit of the output; `json.dumps` fails on much deeper values. Input is limited to far fewer levels."""
 CUT = "…"
 
 
 def to_json(value: Any) -> Any:
-    """A view as what `json.dumps` takes: dataclasses as objects, instants as UTC with `Z`. Does not raise.
+    """Convert a view to values that `json.dumps` accepts: dataclasses to dicts, datetimes to UTC with `Z`.
 
-    What is nested deeper than `MAX_LEVELS` is `CUT`.
+    Values nested deeper than `MAX_LEVELS` become `CUT`. Never raises.
     """
     return _plain(value, MAX_LEVELS)
 
 
 def depth(value: Any) -> int:
-    """How many lists and objects of this JSON value lie in each other, at most. A number has 0, `[[]]` has 2."""
+    """Return the nesting depth of lists and objects in this JSON value. A number has 0, `[[]]` has 2."""
     deepest, level = 0, [value]
-    while level := [one for one in level if isinstance(one, Mapping | list | tuple)]:
+    while level := [item for item in level if isinstance(item, Mapping | list | tuple)]:
         deepest += 1
-        level = [inner for one in level for inner in (one.values() if isinstance(one, Mapping) else one)]
+        level = [inner for item in level for inner in (item.values() if isinstance(item, Mapping) else item)]
     return deepest
 
 
@@ -43,7 +43,7 @@ def _plain(value: Any, levels: int) -> Any:
 
 
 def utc(instant: datetime) -> str:
-    """`2026-11-23T09:00:00Z`, with microseconds only where there are any."""
+    """Format an instant as `2026-11-23T09:00:00Z`, with microseconds only if they are not zero."""
     from datetime import UTC
 
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

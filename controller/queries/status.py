@@ -1,4 +1,4 @@
-"""The whole picture: is a controller running, what does the source say, how do the deployments do, what runs."""
+"""The complete status: the controller's process, the source, all deployments, and recent runs, events and passes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from controller.queries.runs import RunView, list_runs
 from controller.settings import Location
 from controller.store import Store, Transaction, events, passes, runs, source_status
 from controller.store.condition_file import NOTICES, read_notices
-from controller.store.open_state import open_to_look
+from controller.store.open_state import open_read_only
 from controller.store.run_search import RunFilter
 from controller.store.state_directory import StateDirectory
 
@@ -24,7 +24,7 @@ RECENT_PASSES = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControllerView:
-    """The process that follows this repository."""
+    """The controller's process; all fields but `running` are None if there is none."""
 
     running: bool
     pid: int | None
@@ -34,9 +34,9 @@ class ControllerView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceView:
-    """What the last pass found. `environment` is the one whose overlays are applied, None where none are.
+    """The source as of the last pass. `environment` is the one whose overlays are applied, if any.
 
-    `watch_problem` says why changes are only polled for; None if they are watched for.
+    `watch_problem` says why changes are only noticed by polling; None if they are watched for.
     """
 
     repo: str
@@ -52,7 +52,7 @@ class SourceView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCounts:
-    """How many runs are not final."""
+    """The number of unfinished runs by state."""
 
     running: int
     pending: int
@@ -61,7 +61,7 @@ class RunCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusView:
-    """The contract of `controller status -o json`. `withheld` is None while nothing is; the newest pass comes first."""
+    """The output of `controller status -o json`. `withheld` is None if no deletion is; passes are newest first."""
 
     controller: ControllerView
     source: SourceView
@@ -74,12 +74,12 @@ class StatusView:
 
 
 def read_status(location: Location, now: datetime) -> StatusView:
-    """Read everything; while the first controller is only just starting, the picture is empty.
+    """Open the state and read the status, which is empty while the first controller is still creating the state.
 
-    Raises StateError, UsageError: see `open_to_look`.
+    Raises StateError, UsageError: see `open_read_only`.
     """
     state = StateDirectory(location.state_dir)
-    store = open_to_look(location)
+    store = open_read_only(location)
     if store is None:
         return _empty(_controller(state), location)
     try:
@@ -96,12 +96,12 @@ def current_status(
     *,
     deployments: Sequence[DeploymentView] | None = None,
 ) -> StatusView:
-    """The same from a store that is open anyway; with the rows of `deployments`, where they are known."""
+    """Read the status from an open store. The caller may pass `deployments` if it has them already."""
     with store.read() as tx:
         views = list_deployments(tx, now) if deployments is None else deployments
-        found = _status(tx, _controller(state), location, now, views)
-    told = read_notices(state.path / NOTICES) if found.controller.running else ()
-    return _with_notices(found, source_conditions(told, None))
+        status = _status(tx, _controller(state), location, now, views)
+    notices = read_notices(state.path / NOTICES) if status.controller.running else ()
+    return _with_notices(status, source_conditions(notices, None))
 
 
 def _controller(state: StateDirectory) -> ControllerView:
@@ -114,17 +114,17 @@ def _controller(state: StateDirectory) -> ControllerView:
     )
 
 
-def _with_notices(view: StatusView, told: tuple[ConditionView, ...]) -> StatusView:
-    """Nothing is ready or healthy while the controller can't record anything; the database could not say so."""
-    if not told:
+def _with_notices(view: StatusView, notices: tuple[ConditionView, ...]) -> StatusView:
+    """Mark the source as not ready and deployments as degraded while the controller can't write to the database."""
+    if not notices:
         return view
-    others = tuple(one for one in view.source.conditions if one.type != ConditionType.READY)
-    unready = replace(told[0], type=ConditionType.READY.value, status="False")
+    remaining = tuple(condition for condition in view.source.conditions if condition.type != ConditionType.READY)
+    unready = replace(notices[0], type=ConditionType.READY.value, status="False")
     return replace(
         view,
-        source=replace(view.source, conditions=(unready, *others, *told)),
+        source=replace(view.source, conditions=(unready, *remaining, *notices)),
         deployments=tuple(
-            replace(one, health=Health.DEGRADED) if one.health is Health.HEALTHY else one for one in view.deployments
+            replace(row, health=Health.DEGRADED) if row.health is Health.HEALTHY else row for row in view.deployments
         ),
     )
 
@@ -155,7 +155,7 @@ def _status(
 
 
 def source_view(status: SourceStatus | None, location: Location) -> SourceView:
-    """Show what the last pass found; before the first one, what is followed."""
+    """Convert the status of the source to a view; before the first pass it has only the location."""
     return SourceView(
         repo=str(location.repo) if status is None else status.repo,
         ref=location.ref if status is None else status.ref,

@@ -1,4 +1,4 @@
-"""What the flow of a run told, as every surface shows it: from the state, or from its file while it runs."""
+"""The tasks, artifacts and name that the flow of a run reported: from the state, or from its file while it runs."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from controller.store.task_reports import read_tree
 
 
 def task_tree(tx: Transaction, run: Run, directory: Path | None) -> TaskTree:
-    """What the last attempt told. `directory`: where the directories of runs are, None where that is unknown."""
+    """Return the task tree of the last attempt. `directory` contains the directories of runs, None if it is unknown."""
     if run.state is RunState.RUNNING and directory is not None:
         last = runs.attempts_of(tx, run.id)[-1]
         return read_tree(directory / run.id / f"{last.number}-{last.nonce}") or TaskTree()

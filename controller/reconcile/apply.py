@@ -43,15 +43,15 @@ def apply(tx: Transaction, plan: Plan, before: SourceStatus, now: datetime, sett
     counted_from_now = [_entry(new, plan, now) for new in plan.create]
     counted_from_now += [_updated(update, plan, now) for update in plan.update if update.is_rescheduled]
     counted_on = [_updated(update, plan, now) for update in plan.update if not update.is_rescheduled]
-    inventory.put(tx, counted_from_now)
-    inventory.revise(tx, counted_on)
+    inventory.save(tx, counted_from_now)
+    inventory.update_keeping_cursor(tx, counted_on)
     kept = [entry for one in plan.keep if (entry := _keep(tx, one, before, now)) is not None]
     if plan.delete:
-        inventory.forget_removed(tx, now - TOMBSTONES)
+        inventory.delete_removed(tx, now - TOMBSTONES)
     new = _status(plan, before, now)
     events.append(tx, status.plan_events(plan, now))
     events.append(tx, status.source_events(before.conditions, new.conditions, plan.revision, now))
-    source_status.put(tx, new)
+    source_status.save(tx, new)
     return Applied(
         status=new,
         written={entry.name: entry for entry in (*counted_from_now, *counted_on, *kept)},
@@ -111,5 +111,5 @@ def _keep(tx: Transaction, kept: Kept, before: SourceStatus, now: datetime) -> I
     conditions = status.kept(kept, now)
     if (pinned, conditions) == (entry.pinned, entry.conditions):
         return None
-    inventory.mark(tx, entry.name, pinned=pinned, status=conditions)
+    inventory.save_conditions(tx, entry.name, pinned=pinned, status=conditions)
     return replace(entry, pinned=pinned, conditions=conditions)

@@ -186,7 +186,7 @@ class Reconciler:
         with self._store.write() as tx:
             applied = apply(tx, plan, before, self._clock.now(), self._settle)
             if limits is not None and not plan.is_blocked:
-                queues.put(tx, limits)
+                queues.save_limits(tx, limits)
             events.append(tx, (*rewritten, *self._unknown_names(tx, plan)))
             crashpoints.reach("pass:applying")
         self._status, self._is_unavailable = applied.status, False
@@ -229,7 +229,7 @@ class Reconciler:
     def _unknown_names(self, tx: Transaction, plan: Plan) -> Iterator[Event]:
         """New deployments that say that they were renamed, from a name that nothing is known of."""
         for new in plan.create:
-            if new.renamed_from is not None and not inventory.is_known(tx, new.renamed_from):
+            if new.renamed_from is not None and not inventory.has_history(tx, new.renamed_from):
                 message = f"renamed_from: nothing is known of {new.renamed_from}, so there is no history to move."
                 yield self._event("RenamedFromUnknown", message, new.name, EventSeverity.WARNING, plan.revision)
 
@@ -246,7 +246,7 @@ class Reconciler:
         if conditions != before.conditions:
             found = replace(before, conditions=conditions)
             with self._store.write() as tx:
-                source_status.put(tx, found)
+                source_status.save(tx, found)
                 events.append(tx, status.source_events(before.conditions, conditions, before.revision, now))
                 passes.append(tx, _record(error.reason, error.message, now, before.revision, {}, {}))
             self._status = found

@@ -55,7 +55,7 @@ class Admission:
 
         What is due while a deployment is held is decided about when the hold ends.
         """
-        held = {name for name, hold in holds.every(tx).items() if not hold.is_over(now)}
+        held = {name for name, hold in holds.find_all(tx).items() if not hold.is_over(now)}
         return self._account(tx, [name for name in names if name not in held], now, {})
 
     def settle(self, tx: Transaction, names: Iterable[str], now: datetime, *, pruned: bool = False) -> list[Run]:
@@ -64,13 +64,13 @@ class Admission:
         if pruned:
             self._give_up(tx, wanted, now)
             return self._account(tx, wanted, now, dict.fromkeys(wanted, "pruned"))
-        held = {name: "held" for name, hold in holds.every(tx).items() if not hold.is_over(now)}
+        held = {name: "held" for name, hold in holds.find_all(tx).items() if not hold.is_over(now)}
         return self._account(tx, wanted, now, held)
 
     def _account(self, tx: Transaction, names: list[str], now: datetime, refusals: Mapping[str, str]) -> list[Run]:
         """Decide, for the reason of its refusal where a deployment has one."""
         made: list[Run] = []
-        standing = queues.standing(tx, names)
+        standing = queues.count_active(tx, names)
         for name in dict.fromkeys(names):
             entry = inventory.find(tx, name)
             if entry is None or entry.cursor >= now:
@@ -125,10 +125,10 @@ class Admission:
         found = find_due(deployment.schedules, entry.cursor, now, max(RECORDED, deployment.catchup.max))
         if deployment.suspend:
             refusal = refusal or "suspended"
-        inventory.advance(tx, entry.name, now)
+        inventory.advance_cursor(tx, entry.name, now)
         if not found.times:
             return []
-        known = occurrences.known(tx, entry.name, found.times[0][0], found.times[-1][0])
+        known = occurrences.recorded_times(tx, entry.name, found.times[0][0], found.times[-1][0])
         fresh = [time for time in found.times if time[0] not in known]
         decisions = refuse(fresh, refusal) if refusal else decide(fresh, deployment, now, standing)
         made: list[Run] = []

@@ -72,9 +72,9 @@ class ClockMonitor:
             told = [_event(now, -lead)]
             log.warning("The clock is behind what was recorded", extra={"seconds": round(lead.total_seconds(), 3)})
         with self._store.write() as tx:
-            inventory.rewind(tx, now, since)
+            inventory.rewind_cursors(tx, now, since)
             if is_ahead or may_be_back:
-                occurrences.forget_skipped_after(tx, now)
+                occurrences.delete_skipped_after(tx, now)
             for run, changes in sooner:
                 runs.move(tx, run.id, expect=run.state, to=run.state, **changes)
             events.append(tx, told)

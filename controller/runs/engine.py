@@ -223,12 +223,12 @@ class Engine:
                 fields = {"reason": ResourceError.reason, "waiting": lacking, "retry_in": self._launches.seconds}
                 log.warning("Runs wait: they cannot be launched for now", extra=fields)
             with self._store.write() as tx:
-                queues.note_shortage(tx, lacking)
+                queues.record_shortage(tx, lacking)
         elif self._has_launched and self._launches.failures:
             self._launches.succeed()
             log.info("Launching runs again")
             with self._store.write() as tx:
-                queues.note_shortage(tx, None)
+                queues.record_shortage(tx, None)
         self._has_launched = False
 
     def _drain(self) -> None:
@@ -239,7 +239,7 @@ class Engine:
     def _released(self) -> list[str]:
         """Names of deployments whose hold has ended: no fire time announces that."""
         with self._store.read() as tx:
-            return inventory.released(tx, self._clock.now())
+            return inventory.with_expired_hold(tx, self._clock.now())
 
     def _account(self) -> None:
         names: list[str] = []
@@ -271,7 +271,7 @@ class Engine:
     def _end_cancelled(self) -> None:
         """Ask the supervisors of cancelled runs to stop: now, and again after a restart."""
         with self._store.read() as tx:
-            cancelled = runs.cancelled(tx)
+            cancelled = runs.find_cancelled(tx)
         for run_id in cancelled:
             self._monitor.end(run_id)
 

@@ -127,7 +127,7 @@ class RunOperations:
             entry = self._in_force(tx, wanted)
         times = self._times(entry, wanted)
         with self._store.read() as tx:
-            have = occurrences.with_runs(tx, entry.name, wanted.since, wanted.until)
+            have = occurrences.times_with_run(tx, entry.name, wanted.since, wanted.until)
         missing = [time for time in times if time[0] not in have]
         kept = missing[max(0, len(missing) - wanted.most) :]
         made = () if wanted.dry_run or not kept else self._make(entry, kept, author)
@@ -165,7 +165,7 @@ class RunOperations:
             entry = inventory.find(tx, known.name)
             if entry is None or entry.spec_digest != known.spec_digest:
                 raise ConflictError(f"{known.name} has just been changed.", hint="Ask again.")
-            have = occurrences.with_runs(tx, entry.name, kept[0][0], kept[-1][0])
+            have = occurrences.times_with_run(tx, entry.name, kept[0][0], kept[-1][0])
             made = tuple(self._fill(tx, entry, time) for time in kept if time[0] not in have)
             if made:
                 times = [run.scheduled_for for run in made if run.scheduled_for is not None]
@@ -181,7 +181,7 @@ class RunOperations:
             self._admission.due_run(tx, entry, decision, Trigger.BACKFILL), priority=BACKFILL_PRIORITY, start_by=None
         )
         runs.insert_all(tx, [run])
-        occurrences.fill(tx, occurrence(entry.name, decision, run))
+        occurrences.replace_with_run(tx, occurrence(entry.name, decision, run))
         return run
 
     def _tell(self, tx: Transaction, reason: str, message: str, about: str) -> None:

@@ -76,7 +76,7 @@ def record_outcomes(tx: Transaction, endings: Sequence[RunOutcome], now: datetim
 
 def skip(tx: Transaction, run: Run, reason: str, now: datetime) -> Run | None:
     """It has waited and is not run any more; the ledger says so too."""
-    occurrences.skip(tx, run, reason)
+    occurrences.mark_skipped(tx, run, reason)
     return _finish(tx, run, RunState.SKIPPED, reason, now)
 
 

@@ -30,17 +30,17 @@ class Queue:
     def open(self) -> None:
         """Say how many places there are, for whoever looks at what waits."""
         with self._store.write() as tx:
-            queues.put_whole(tx, self._places)
+            queues.save_total_limit(tx, self._places)
 
     def settle(self) -> None:
         """Give up what may not start any more, and let those wait for a place whose next attempt is due."""
         now = self._clock.now()
         with self._store.read() as tx:
-            if not queues.has_ripe(tx, now):
+            if not queues.has_due_changes(tx, now):
                 return
         with self._store.write() as tx:
-            queues.ripen(tx, now)
-            found = [runs.find(tx, run_id) for run_id, _ in queues.late(tx, now, MAX_LATE)]
+            queues.queue_due_retries(tx, now)
+            found = [runs.find(tx, run_id) for run_id, _ in queues.find_late(tx, now, MAX_LATE)]
             skipped = [skip(tx, run, "deadline", now) for run in found if run is not None]
         for one in skipped:
             log_outcome(one)
@@ -50,9 +50,9 @@ class Queue:
         now = self._clock.now()
         with self._store.read() as tx:
             again = queues.next_change(tx, now)
-            load = queues.load(tx, now)
+            load = queues.read_load(tx, now)
             places = min(free, self._places - load.running.get(EVERYTHING, 0))
-            waiting = queues.waiting(tx, now) if places > 0 else []
+            waiting = queues.find_waiting(tx, now) if places > 0 else []
             taken = self._first(tx, waiting, load, now, places)
             unwanted: dict[RunId, str] = {}
             if any(_unwanted(tx, run) is not None for run in taken):

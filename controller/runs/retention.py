@@ -80,7 +80,7 @@ class Sweeper:
         entry = inventory.find(tx, name)
         said = self._retention(entry)
         days = DAYS if said.days is None else said.days
-        gone = retention.expendable(
+        gone = retention.find_expired(
             tx,
             name,
             keep=RUNS if said.runs is None else said.runs,
@@ -137,5 +137,5 @@ class Sweeper:
             log.warning("The directories of runs can't be listed", extra={"error": str(error)})
             return
         with self._store.read() as tx:
-            orphans = retention.unknown(tx, found)
+            orphans = retention.unknown_ids(tx, found)
         self._remove(orphans)

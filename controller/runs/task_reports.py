@@ -42,4 +42,4 @@ def _read(run: Run, directory: Path) -> TaskTree | None:
 def record(tx: Transaction, trees: Trees) -> None:
     """Keep them."""
     for (run_id, attempt), tree in trees.items():
-        task_trees.keep(tx, run_id, attempt, tree)
+        task_trees.save(tx, run_id, attempt, tree)

@@ -1,7 +1,7 @@
-"""The state: what is in force, what was due, what ran. The only package that speaks SQL.
+"""The state: active deployments, due times, runs and events. The only package that uses SQL.
 
 store = Store.open(state_dir / "state.db", project="default")
-with store.write() as tx:          # one transaction, on disk when the block ends
+with store.write() as tx:          # one transaction, committed to disk when the block ends
     runs.insert_all(tx, [run])
 with store.read() as tx:
     runs.find(tx, run.id)

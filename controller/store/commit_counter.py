@@ -1,6 +1,6 @@
-"""Has anything been committed since the last look? Answered without reading a row, so it can be asked often.
+"""Detects commits to the state database without reading a row, so that it can be polled often.
 
-SQLite counts commits of other connections (`PRAGMA data_version`). Used by what shows the state live.
+It uses SQLite's count of commits by other connections (`PRAGMA data_version`). Live views of the state use it.
 """
 
 import sqlite3
@@ -11,7 +11,7 @@ from controller.errors import StateError
 
 
 class CommitCounter:
-    """One connection that only asks for the count. Used by one thread at a time."""
+    """A read-only connection that returns the count. Use it from one thread at a time."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -22,12 +22,12 @@ class CommitCounter:
             raise StateError(f"The state database can't be used: {error}.") from error
 
     def stamp(self) -> int:
-        """A number that is another one after a commit. Raises StateError."""
+        """Return a number that changes with every commit. Raises StateError."""
         try:
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
         except sqlite3.Error as error:
             raise StateError(f"The state database can't be used: {error}.") from error
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the connection."""
         self._connection.close()

@@ -1,7 +1,7 @@
-"""Conditions of the running controller that can't be put into the database, because that is what is wrong with it.
+"""Conditions of the running controller that can't be stored in the database, because writing to it fails.
 
-One small file in the state directory, whose space is taken at start: it can be written to while the disk is full, and
-without opening anything. Written by the engine, read by views, which ask first whether a controller runs.
+They are in a small file in the state directory. It is opened and its space is allocated at start, so that it can be
+written while the disk is full. The engine writes it; queries read it if a controller is running.
 """
 
 import json
@@ -19,38 +19,38 @@ BYTES = 4096
 
 
 class Notices:
-    """The writing side. What the disk refuses is not told here: it is in the log as well."""
+    """The writer of the file. Errors are ignored: the conditions are logged as well."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor: int | None = None
         with suppress(OSError):
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             os.posix_fallocate(self._descriptor, 0, BYTES)
-        self.put(())
+        self.replace(())
 
-    def put(self, found: Iterable[Condition]) -> None:
-        """Replace what is told."""
-        said = json.dumps(json_columns.to_json(found)).encode().ljust(BYTES)
-        if self._descriptor is not None and len(said) == BYTES:
+    def replace(self, conditions: Iterable[Condition]) -> None:
+        """Replace all conditions."""
+        content = json.dumps(json_columns.to_json(conditions)).encode().ljust(BYTES)
+        if self._descriptor is not None and len(content) == BYTES:
             with suppress(OSError):
-                os.pwrite(self._descriptor, said, 0)
+                os.pwrite(self._descriptor, content, 0)
 
     def close(self) -> None:
-        """Tell nothing more."""
+        """Remove all conditions and close the file."""
         if self._descriptor is not None:
-            self.put(())
+            self.replace(())
             os.close(self._descriptor)
             self._descriptor = None
 
 
 def read_notices(path: Path) -> tuple[Condition, ...]:
-    """What the controller that runs here tells; nothing where there is no such file, or it can't be understood."""
+    """Return the conditions in the file; none if the file is missing or invalid."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
-            said = os.read(descriptor, BYTES)
+            content = os.read(descriptor, BYTES)
         finally:
             os.close(descriptor)
-        return json_columns.from_json(json.loads(said))
+        return json_columns.from_json(json.loads(content))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ()

@@ -1,7 +1,7 @@
-"""How the state database is opened: the one place that knows which database it is.
+"""Opens, creates and migrates the state database. The only module that depends on SQLite being the database.
 
-SQLite: write-ahead log, `synchronous=FULL` (a commit is on disk before a flow starts on its account), one writing
-connection for the whole process, readers open the file read-only. Called by `Store` only.
+The database uses a write-ahead log and `synchronous=FULL`, so that a run is on disk before its flow starts. The process
+has a single writing connection; readers open the file read-only. Called by `Store`, and by `history_check`.
 """
 
 import logging
@@ -19,15 +19,15 @@ from sqlalchemy.pool import QueuePool
 from controller.errors import StateError, StorageFullError
 
 READERS = 4
-"""How many reading connections the surfaces keep open; at most twice as many at once."""
+"""The number of reading connections kept open for user interfaces; up to twice as many may be open at once."""
 SCHEMA_HEAD = "0010"
 
-# What goes wrong arrives as a StateError; SQLAlchemy would also print a traceback where no logging is set up.
+# Errors are raised as StateError. Without a handler, SQLAlchemy would also print tracebacks if logging is not set up.
 logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())
 
 
 def writer(path: Path) -> Engine:
-    """An engine with exactly one connection, whose every transaction takes the write lock at once."""
+    """Return an engine with exactly one connection, on which every transaction takes the write lock when it begins."""
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         poolclass=QueuePool,
@@ -50,16 +50,16 @@ def writer(path: Path) -> Engine:
 
 
 def reader(path: Path) -> Engine:
-    """An engine that can't write. The file must exist."""
+    """Return a read-only engine. The file must exist."""
     url = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
-    more = {"pool_size": READERS, "max_overflow": READERS}
-    return _reader(create_engine(url, connect_args={"timeout": 30}, **more))
+    pool = {"pool_size": READERS, "max_overflow": READERS}
+    return _reader(create_engine(url, connect_args={"timeout": 30}, **pool))
 
 
 def reader_like(engine: Engine, count: int) -> Engine:
-    """Another engine for the same file, with a pool of its own of up to `count` connections."""
-    more = {"poolclass": QueuePool, "pool_size": count, "max_overflow": 0}
-    return _reader(create_engine(engine.url, connect_args={"timeout": 30}, **more))
+    """Return another read-only engine for the same file, with its own pool of up to `count` connections."""
+    pool = {"poolclass": QueuePool, "pool_size": count, "max_overflow": 0}
+    return _reader(create_engine(engine.url, connect_args={"timeout": 30}, **pool))
 
 
 def _reader(engine: Engine) -> Engine:
@@ -69,16 +69,16 @@ def _reader(engine: Engine) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
-        # The driver begins no transaction for a SELECT, and two of them could see two states.
+        # The driver does not begin a transaction for SELECT, so two of them could read different snapshots.
         connection.exec_driver_sql("BEGIN")
 
     return engine
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the schema to `SCHEMA_HEAD`. A database of a newer controller is refused, never touched."""
-    found = schema_version(engine)
-    if found == SCHEMA_HEAD:
+    """Migrate the schema to `SCHEMA_HEAD`. Raises StateError for a newer schema, without changing the database."""
+    schema = schema_version(engine)
+    if schema == SCHEMA_HEAD:
         return
     from alembic import command
     from alembic.config import Config
@@ -86,11 +86,11 @@ def migrate(engine: Engine) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if found is not None and found not in known:
+    supported = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if schema is not None and schema not in supported:
         raise StateError(
-            f"The state database has schema {found}, which this version does not know.",
-            hint="Run the newer controller that wrote it, or use another --state-dir.",
+            f"The state database has schema {schema}, which this version does not support.",
+            hint="Run the newer version of controller that wrote it, or use another --state-dir.",
         )
     with engine.begin() as connection:
         config.attributes["connection"] = connection
@@ -98,16 +98,19 @@ def migrate(engine: Engine) -> None:
 
 
 def schema_version(engine: Engine) -> str | None:
-    """The schema's version, or None for an empty database."""
+    """Return the version of the schema, or None for a database without tables."""
     with translated(), engine.connect() as connection:
         if not engine.dialect.has_table(connection, "alembic_version"):
             return None
-        found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        return found
+        version: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return version
 
 
 def create(path: Path) -> None:
-    """Make a new database, which appears whole or not at all: one without tables is always one that was damaged."""
+    """Create a new database under another name, and rename it once it is complete.
+
+    So a database without tables is always a damaged one, and never one whose creation was interrupted.
+    """
     draft = path.with_name(f"{path.name}.new")
     for leftover in (draft, *(draft.with_name(f"{draft.name}{end}") for end in ("-wal", "-shm"))):
         leftover.unlink(missing_ok=True)
@@ -127,21 +130,21 @@ def create(path: Path) -> None:
 
 
 def newest_run(path: Path) -> str | None:
-    """The greatest id of all runs of this database, empty if there are none; None for a database without any tables."""
+    """Return the greatest run id in this database, an empty string without runs, None for a database without tables."""
     engine = reader(path)
     try:
         with translated(), engine.connect() as connection:
             if not engine.dialect.has_table(connection, "runs"):
                 return "" if engine.dialect.has_table(connection, "alembic_version") else None
-            found: str | None = connection.execute(text("SELECT max(id) FROM runs")).scalar()
-            return found or ""
+            run_id: str | None = connection.execute(text("SELECT max(id) FROM runs")).scalar()
+            return run_id or ""
     finally:
         engine.dispose()
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn everything that SQLAlchemy, its driver or the file system raises for the database into a `StateError`."""
+    """Translate errors of SQLAlchemy and its driver within the block into `StateError`."""
     try:
         yield
     except exc.DBAPIError as error:
@@ -152,8 +155,8 @@ def translated() -> Iterator[None]:
 
 def _state_error(error: BaseException) -> StateError:
     message = str(error)
-    kind = StorageFullError if _is_full(error) else StateError
-    return kind(f"The state database can't be used: {message}.", hint=_hint(message))
+    error_class = StorageFullError if _is_full(error) else StateError
+    return error_class(f"The state database can't be used: {message}.", hint=_hint(message))
 
 
 def _is_full(error: BaseException) -> bool:
@@ -162,9 +165,9 @@ def _is_full(error: BaseException) -> bool:
 
 def _hint(message: str) -> str:
     if "disk I/O" in message or "full" in message:
-        return "Check the disk that holds the state directory, and free some space if it is full."
+        return "Check the disk of the state directory, and free some space if it is full."
     if "locked" in message:
-        return "Another process holds the database; a backup tool, perhaps."
+        return "Another process, such as a backup tool, has locked the database. Wait until it is done."
     if "QueuePool" in message:
-        return "Too many requests read the state at once. Try again in a moment."
-    return "Restore it from a backup, or move the whole state directory away to start with an empty one."
+        return "Too many requests are reading the state at once. Try again in a moment."
+    return "Restore it from a backup, or move the whole state directory away to start with an empty state."

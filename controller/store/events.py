@@ -1,4 +1,4 @@
-"""The journal: recorded facts, newest last."""
+"""The table of events. Numbers increase with time and never change."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from controller.store.store import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EventsWanted:
-    """Which events are asked for; `before` is the number of the last one that is known."""
+class EventFilter:
+    """Criteria for a page of events: at most `limit` with numbers below `before`, by subject and severity if given."""
 
     limit: int
     before: int | None = None
@@ -22,7 +22,7 @@ class EventsWanted:
 
 
 def append(tx: Transaction, new: Iterable[Event]) -> None:
-    """Record these facts, in this order."""
+    """Record events in this order."""
     rows = [
         {
             "project": tx.project,
@@ -39,30 +39,30 @@ def append(tx: Transaction, new: Iterable[Event]) -> None:
         tx.connection.execute(insert(events), rows)
 
 
-def page(tx: Transaction, wanted: EventsWanted) -> list[tuple[int, Event]]:
-    """These events with their numbers, newest first. A number never changes: what comes meanwhile moves nothing."""
-    asked = _about(tx, wanted.about)
-    if wanted.before is not None:
-        asked.append(events.c.id < wanted.before)
-    if wanted.severity is not None:
-        asked.append(events.c.severity == wanted.severity.value)
-    rows = tx.connection.execute(select(events).where(*asked).order_by(events.c.id.desc()).limit(wanted.limit))
+def page(tx: Transaction, criteria: EventFilter) -> list[tuple[int, Event]]:
+    """Return the events that match, with their numbers, newest first."""
+    conditions = _about(tx, criteria.about)
+    if criteria.before is not None:
+        conditions.append(events.c.id < criteria.before)
+    if criteria.severity is not None:
+        conditions.append(events.c.severity == criteria.severity.value)
+    rows = tx.connection.execute(select(events).where(*conditions).order_by(events.c.id.desc()).limit(criteria.limit))
     return [(row.id, _from_row(row)) for row in rows]
 
 
 def latest(tx: Transaction, limit: int, *, about: str | None = None) -> list[Event]:
-    """The newest `limit` events, of all or about one thing, newest first."""
-    return [event for _, event in page(tx, EventsWanted(limit=limit, about=about))]
+    """Return the newest `limit` events, optionally about one subject, newest first."""
+    return [event for _, event in page(tx, EventFilter(limit=limit, about=about))]
 
 
 def after(tx: Transaction, last: int, *, about: str | None = None, limit: int | None = None) -> list[tuple[int, Event]]:
-    """The first `limit` events after the one of this number, with their numbers, oldest first."""
+    """Return the first `limit` events with numbers above `last`, with their numbers, oldest first."""
     query = select(events).where(*_about(tx, about), events.c.id > last).order_by(events.c.id).limit(limit)
     return [(row.id, _from_row(row)) for row in tx.connection.execute(query)]
 
 
 def last_number(tx: Transaction) -> int:
-    """The number of the newest event; 0 before the first."""
+    """Return the number of the newest event, or 0 if there is none."""
     query = select(events.c.id).where(*_about(tx, None)).order_by(events.c.id.desc()).limit(1)
     return tx.connection.execute(query).scalar() or 0
 

@@ -1,8 +1,8 @@
-"""Whether a state directory still has the history that was written to it. Asked before the database is written to.
+"""Checks that the database of a state directory is complete. `app` calls this before it opens the database.
 
-A run's row is on disk before its directory exists, and the newest run of a deployment is never forgotten. So the
-directory of a run that is newer than every run of the database shows that the database was emptied, restored or cut
-short. A controller that went on with it would repeat due times and lose sight of flows that run.
+A run's row is on disk before its directory exists, and the newest run of a deployment is never deleted. So a run
+directory that is newer than every run in the database proves that the database was emptied, truncated or restored from
+an older backup. A controller that used it would repeat due times and lose track of running flows.
 """
 
 import re
@@ -18,49 +18,49 @@ _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def check_history(state: StateDirectory) -> None:
-    """Raises StateLostError if the database lacks what the rest of the state shows; StateError if it can't be read."""
+    """Raise StateLostError if runs are missing from the database, and StateError if the state can't be read."""
     check_presence(state)
     if not state.database.exists():
         return
     newest = database.newest_run(state.database)
     if newest is None:
         raise _lost(state, f"{state.database.name} has no tables")
-    lost = [name for name in _run_ids(state) if name > newest]
-    if lost:
+    missing = [name for name in _run_ids(state) if name > newest]
+    if missing:
         raise StateLostError(
-            f"{state.database} has lost its history: it has no record of {_count(lost)} in {state.runs}.",
+            f"{state.database} has lost its history: it has no record of {_count(missing)} in {state.runs}.",
             hint="Restore the database from a newer backup. "
-            f"Or go on with this one, without those runs: {_move(state.runs)}",
+            f"Or continue with this one, without those runs: {_move_command(state.runs)}",
         )
 
 
 def check_presence(state: StateDirectory) -> None:
-    """The same by the files alone: what a command that only looks can say, and what needs no database."""
+    """Check only which files exist, without opening the database. Raises the same errors as `check_history`."""
     try:
-        found = _missing(state)
+        problem = _missing_file(state)
     except OSError as error:
         raise StateError(f"The state directory {state.path} can't be read: {error.strerror}.") from error
-    if found is not None:
-        raise _lost(state, found)
+    if problem is not None:
+        raise _lost(state, problem)
 
 
-def _lost(state: StateDirectory, what: str) -> StateLostError:
+def _lost(state: StateDirectory, problem: str) -> StateLostError:
     return StateLostError(
-        f"The state directory {state.path} has lost its history: {what}.",
-        hint=f"Restore the directory from a backup. Or start with an empty state: {_move(state.path)}",
+        f"The state directory {state.path} has lost its history: {problem}.",
+        hint=f"Restore the directory from a backup. Or start with an empty state: {_move_command(state.path)}",
     )
 
 
-def _missing(state: StateDirectory) -> str | None:
+def _missing_file(state: StateDirectory) -> str | None:
     name = state.database.name
     if state.database.exists():
         return None if state.database.stat().st_size else f"{name} is empty"
     runs = list(_run_ids(state))
     if runs:
-        return f"{name} is missing, and {state.runs.name} has the files of {_count(runs)}"
+        return f"{name} is missing, but {state.runs.name} has the files of {_count(runs)}"
     wal = state.database.with_name(f"{name}-wal")
-    left = next((file.name for file in (wal, state.path / "token.sha256") if file.exists()), None)
-    return None if left is None else f"{name} is missing, and {left} is there"
+    leftover = next((file.name for file in (wal, state.path / "token.sha256") if file.exists()), None)
+    return None if leftover is None else f"{name} is missing, but {leftover} exists"
 
 
 def _run_ids(state: StateDirectory) -> Iterator[str]:
@@ -72,8 +72,8 @@ def _count(runs: list[str]) -> str:
     return "1 run" if len(runs) == 1 else f"{len(runs)} runs"
 
 
-def _move(path: Path) -> str:
-    """The words that put something aside, under a name that is free."""
+def _move_command(path: Path) -> str:
+    """Return the shell command that renames `path` to an unused name beside it."""
     aside = path.with_name(f"{path.name}.lost")
     number = 1
     while aside.exists():

@@ -1,4 +1,4 @@
-"""Holds: at most one for each deployment, whether it is in force or not."""
+"""The table of holds: at most one per deployment, whether the deployment is active or not."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from controller.store.schema import holds
 from controller.store.store import Transaction
 
 
-def put(tx: Transaction, hold: Hold) -> None:
-    """Set this hold; an earlier one of the same deployment goes."""
+def save(tx: Transaction, hold: Hold) -> None:
+    """Save a hold; it replaces an earlier one of the same deployment."""
     remove(tx, hold.deployment)
     tx.connection.execute(
         insert(holds).values(
@@ -25,13 +25,13 @@ def put(tx: Transaction, hold: Hold) -> None:
 
 
 def remove(tx: Transaction, deployment: str) -> bool:
-    """End the hold of this deployment; False if there is none."""
-    done = tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == deployment))
-    return bool(done.rowcount)
+    """Delete the hold of this deployment. Return False if there is none."""
+    result = tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == deployment))
+    return bool(result.rowcount)
 
 
-def every(tx: Transaction) -> dict[str, Hold]:
-    """All holds by deployment, expired ones too."""
+def find_all(tx: Transaction) -> dict[str, Hold]:
+    """Return all holds by deployment, including expired ones."""
     rows = tx.connection.execute(select(holds).where(holds.c.project == tx.project).order_by(holds.c.deployment))
     return {row.deployment: _from_row(row) for row in rows}
 

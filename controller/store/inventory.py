@@ -1,4 +1,4 @@
-"""What is in force: one row a deployment. Rows of deployments that left the repository stay as tombstones."""
+"""The table of active deployments, one row per deployment. Rows of deleted ones stay as tombstones for a time."""
 
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
@@ -11,11 +11,11 @@ from controller.store import json_columns
 from controller.store.schema import events, holds, inventory, occurrences, runs
 from controller.store.store import Transaction
 
-_AT_ONCE = 500
+_BATCH = 500
 
 
 def entries(tx: Transaction) -> dict[str, InventoryEntry]:
-    """Everything in force, by name, in the order of the names."""
+    """Return the entries of all active deployments by name, sorted by name."""
     rows = tx.connection.execute(
         select(inventory)
         .where(inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
@@ -24,9 +24,9 @@ def entries(tx: Transaction) -> dict[str, InventoryEntry]:
     return {row.name: _from_row(row) for row in rows}
 
 
-def marks(tx: Transaction) -> dict[str, int]:
-    """For everything in force a value that is another one when its entry was changed; cheaper than the entries."""
-    told = (
+def entry_hashes(tx: Transaction) -> dict[str, int]:
+    """Return a hash per active deployment that changes with its entry. Cheaper than reading the entries."""
+    columns = (
         inventory.c.file,
         inventory.c.line,
         inventory.c.spec_digest,
@@ -35,24 +35,22 @@ def marks(tx: Transaction) -> dict[str, int]:
         inventory.c.pinned,
         type_coerce(inventory.c.conditions, Text),
     )
-    in_force = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
-    return {
-        row[0]: hash(tuple(row[1:])) for row in tx.connection.execute(select(inventory.c.name, *told).where(*in_force))
-    }
+    is_active = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
+    rows = tx.connection.execute(select(inventory.c.name, *columns).where(*is_active))
+    return {row[0]: hash(tuple(row[1:])) for row in rows}
 
 
-def these(tx: Transaction, names: Collection[str]) -> Iterator[InventoryEntry]:
-    """What is in force under these names."""
-    left = sorted(names)
-    for start in range(0, len(left), _AT_ONCE):
-        mine = (inventory.c.project == tx.project, inventory.c.name.in_(left[start : start + _AT_ONCE]))
-        yield from map(
-            _from_row, tx.connection.execute(select(inventory).where(*mine, inventory.c.removed_at.is_(None)))
-        )
+def find_many(tx: Transaction, names: Collection[str]) -> Iterator[InventoryEntry]:
+    """Yield the entries of the active deployments with these names."""
+    in_order = sorted(names)
+    for start in range(0, len(in_order), _BATCH):
+        is_named = (inventory.c.project == tx.project, inventory.c.name.in_(in_order[start : start + _BATCH]))
+        rows = tx.connection.execute(select(inventory).where(*is_named, inventory.c.removed_at.is_(None)))
+        yield from map(_from_row, rows)
 
 
 def find(tx: Transaction, name: str) -> InventoryEntry | None:
-    """What is in force under this name."""
+    """Return the entry of an active deployment, or None."""
     row = tx.connection.execute(
         select(inventory).where(
             inventory.c.project == tx.project, inventory.c.name == name, inventory.c.removed_at.is_(None)
@@ -62,7 +60,7 @@ def find(tx: Transaction, name: str) -> InventoryEntry | None:
 
 
 def find_removed(tx: Transaction, name: str) -> InventoryEntry | None:
-    """The tombstone of this name: what was in force until it left the repository."""
+    """Return the tombstone of a deleted deployment, with its last entry, or None."""
     row = tx.connection.execute(
         select(inventory).where(
             inventory.c.project == tx.project, inventory.c.name == name, inventory.c.removed_at.is_not(None)
@@ -72,66 +70,69 @@ def find_removed(tx: Transaction, name: str) -> InventoryEntry | None:
 
 
 def removed_at(tx: Transaction, name: str) -> datetime | None:
-    """When what was in force under this name left the repository; None if it has not, or that is forgotten."""
-    mine = (inventory.c.project == tx.project, inventory.c.name == name)
-    found: datetime | None = tx.connection.execute(select(inventory.c.removed_at).where(*mine)).scalar()
-    return found
+    """Return when this deployment was deleted; None if it was not, or if its tombstone has expired."""
+    is_named = (inventory.c.project == tx.project, inventory.c.name == name)
+    instant: datetime | None = tx.connection.execute(select(inventory.c.removed_at).where(*is_named)).scalar()
+    return instant
 
 
 def removed_names(tx: Transaction) -> list[str]:
-    """The names that have a tombstone."""
+    """Return the names of all tombstones, sorted."""
     query = select(inventory.c.name).where(inventory.c.project == tx.project, inventory.c.removed_at.is_not(None))
     return list(tx.connection.execute(query.order_by(inventory.c.name)).scalars())
 
 
-def forget_removed(tx: Transaction, before: datetime) -> None:
-    """Drop the tombstones of what was removed before this instant."""
+def delete_removed(tx: Transaction, before: datetime) -> None:
+    """Delete the tombstones of deployments that were deleted before this instant."""
     tx.connection.execute(delete(inventory).where(inventory.c.project == tx.project, inventory.c.removed_at < before))
 
 
 def rename(tx: Transaction, old: str, new: str) -> None:
-    """Give a deployment in force another name, and with it its history: runs, due times, events, its hold."""
+    """Rename an active deployment, including its history: runs, due times, events and its hold.
+
+    Due times that are already recorded under the new name keep that record.
+    """
     tx.connection.execute(delete(inventory).where(inventory.c.project == tx.project, inventory.c.name == new))
     tx.connection.execute(
         update(inventory).where(inventory.c.project == tx.project, inventory.c.name == old).values(name=new)
     )
-    moved = holds.alias()
-    is_moved = exists().where(moved.c.project == tx.project, moved.c.deployment == old)
-    tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == new, is_moved))
-    taken = occurrences.alias()
-    is_taken = exists().where(
-        taken.c.project == tx.project,
-        taken.c.deployment == new,
-        taken.c.scheduled_for == occurrences.c.scheduled_for,
+    old_hold = holds.alias()
+    has_old_hold = exists().where(old_hold.c.project == tx.project, old_hold.c.deployment == old)
+    tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == new, has_old_hold))
+    existing = occurrences.alias()
+    is_recorded = exists().where(
+        existing.c.project == tx.project,
+        existing.c.deployment == new,
+        existing.c.scheduled_for == occurrences.c.scheduled_for,
     )
-    for table, column, others in (
+    for table, column, conditions in (
         (runs, runs.c.deployment, ()),
-        (occurrences, occurrences.c.deployment, (~is_taken,)),
+        (occurrences, occurrences.c.deployment, (~is_recorded,)),
         (events, events.c.about, ()),
         (holds, holds.c.deployment, ()),
     ):
-        changed = update(table).where(table.c.project == tx.project, column == old, *others)
-        tx.connection.execute(changed.values({column: new}))
+        statement = update(table).where(table.c.project == tx.project, column == old, *conditions)
+        tx.connection.execute(statement.values({column: new}))
 
 
-def is_known(tx: Transaction, name: str) -> bool:
-    """Whether anything is recorded under this name: in force, a tombstone, or a run."""
+def has_history(tx: Transaction, name: str) -> bool:
+    """Return whether this name has an active deployment, a tombstone or a run."""
     in_inventory = exists().where(inventory.c.project == tx.project, inventory.c.name == name)
     in_runs = exists().where(runs.c.project == tx.project, runs.c.deployment == name)
     return bool(tx.connection.execute(select(in_inventory | in_runs)).scalar())
 
 
-def put(tx: Transaction, new: Iterable[InventoryEntry]) -> None:
-    """Write these entries whole; a tombstone of the same name goes."""
+def save(tx: Transaction, new: Iterable[InventoryEntry]) -> None:
+    """Save complete entries. They replace existing entries and tombstones of the same names."""
     rows = [_to_row(tx, entry) for entry in new]
     if rows:
-        gone = delete(inventory).where(inventory.c.project == tx.project, inventory.c.name == bindparam("removed_name"))
-        tx.connection.execute(gone, [{"removed_name": row["name"]} for row in rows])
+        is_named = (inventory.c.project == tx.project, inventory.c.name == bindparam("removed_name"))
+        tx.connection.execute(delete(inventory).where(*is_named), [{"removed_name": row["name"]} for row in rows])
         tx.connection.execute(insert(inventory), rows)
 
 
-def revise(tx: Transaction, entries: Iterable[InventoryEntry]) -> None:
-    """Write these entries but for the cursor: their schedules say what they said."""
+def update_keeping_cursor(tx: Transaction, entries: Iterable[InventoryEntry]) -> None:
+    """Save entries except for their cursors, for deployments whose schedules did not change."""
     for entry in entries:
         row = _to_row(tx, entry)
         changes = {key: value for key, value in row.items() if key not in ("project", "name", "cursor")}
@@ -141,7 +142,7 @@ def revise(tx: Transaction, entries: Iterable[InventoryEntry]) -> None:
 
 
 def remove(tx: Transaction, names: Iterable[str], at: datetime) -> None:
-    """Leave tombstones for these names; their holds go."""
+    """Turn the entries of these names into tombstones, and delete their holds."""
     for name in names:
         tx.connection.execute(
             update(inventory).where(inventory.c.project == tx.project, inventory.c.name == name).values(removed_at=at)
@@ -149,8 +150,8 @@ def remove(tx: Transaction, names: Iterable[str], at: datetime) -> None:
         tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == name))
 
 
-def mark(tx: Transaction, name: str, *, pinned: str | None, status: Iterable[Condition]) -> None:
-    """Say whether git and this entry agree, without touching what is in force."""
+def save_conditions(tx: Transaction, name: str, *, pinned: str | None, status: Iterable[Condition]) -> None:
+    """Set the conditions and the pinned revision of an entry, without changing its document."""
     tx.connection.execute(
         update(inventory)
         .where(inventory.c.project == tx.project, inventory.c.name == name)
@@ -158,8 +159,8 @@ def mark(tx: Transaction, name: str, *, pinned: str | None, status: Iterable[Con
     )
 
 
-def advance(tx: Transaction, name: str, cursor: datetime) -> None:
-    """Account for this deployment's due times up to `cursor`; never moves back."""
+def advance_cursor(tx: Transaction, name: str, cursor: datetime) -> None:
+    """Record that this deployment's due times are accounted for up to `cursor`. A cursor never moves back here."""
     tx.connection.execute(
         update(inventory)
         .where(inventory.c.project == tx.project, inventory.c.name == name, inventory.c.cursor < cursor)
@@ -168,14 +169,14 @@ def advance(tx: Transaction, name: str, cursor: datetime) -> None:
 
 
 def furthest_cursor(tx: Transaction) -> datetime | None:
-    """The latest instant up to which any deployment in force is accounted for; None if there is none."""
-    in_force = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
-    found: datetime | None = tx.connection.execute(select(func.max(inventory.c.cursor)).where(*in_force)).scalar()
-    return found
+    """Return the latest cursor of all active deployments; None if there are none."""
+    is_active = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
+    cursor: datetime | None = tx.connection.execute(select(func.max(inventory.c.cursor)).where(*is_active)).scalar()
+    return cursor
 
 
 def cursors(tx: Transaction) -> dict[str, datetime]:
-    """By name up to when each deployment in force is accounted for, the latest first: what fires often is in front."""
+    """Return the cursors of all active deployments by name, latest first, so those that fire often come first."""
     query = select(inventory.c.name, inventory.c.cursor).where(
         inventory.c.project == tx.project, inventory.c.removed_at.is_(None)
     )
@@ -183,17 +184,17 @@ def cursors(tx: Transaction) -> dict[str, datetime]:
     return {row.name: row.cursor for row in rows}
 
 
-def released(tx: Transaction, now: datetime) -> list[str]:
-    """The deployments whose hold has expired and that have not been accounted for since."""
+def with_expired_hold(tx: Transaction, now: datetime) -> list[str]:
+    """Return the active deployments whose hold has expired and whose cursor is before its end."""
     query = select(inventory.c.name).join(
         holds, (holds.c.project == inventory.c.project) & (holds.c.deployment == inventory.c.name)
     )
-    is_released = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None), holds.c.until <= now)
-    return list(tx.connection.execute(query.where(*is_released, inventory.c.cursor < holds.c.until)).scalars())
+    has_expired = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None), holds.c.until <= now)
+    return list(tx.connection.execute(query.where(*has_expired, inventory.c.cursor < holds.c.until)).scalars())
 
 
-def rewind(tx: Transaction, now: datetime, since: datetime) -> None:
-    """Let the deployments that are accounted for past `now` count from `since`. The ledger knows what was due."""
+def rewind_cursors(tx: Transaction, now: datetime, since: datetime) -> None:
+    """Move cursors that are after `now` back to `since`. Recorded due times keep anything from firing twice."""
     tx.connection.execute(
         update(inventory)
         .where(inventory.c.project == tx.project, inventory.c.removed_at.is_(None), inventory.c.cursor > now)

@@ -1,4 +1,4 @@
-"""Conditions and findings as JSON columns: how they are written and read back."""
+"""Converts conditions and findings to the values of JSON columns, and back."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -10,7 +10,7 @@ from controller.model.status import Condition, ConditionType
 
 
 def to_json(conditions: Iterable[Condition]) -> list[dict[str, Any]]:
-    """As a JSON column holds them."""
+    """Convert conditions to the value of a JSON column."""
     return [
         {**asdict(condition), "last_transition_time": condition.last_transition_time.isoformat()}
         for condition in conditions
@@ -18,7 +18,7 @@ def to_json(conditions: Iterable[Condition]) -> list[dict[str, Any]]:
 
 
 def from_json(rows: Iterable[dict[str, Any]]) -> tuple[Condition, ...]:
-    """As they were."""
+    """Convert the value of a JSON column to conditions."""
     return tuple(
         Condition(
             type=ConditionType(row["type"]),
@@ -32,10 +32,10 @@ def from_json(rows: Iterable[dict[str, Any]]) -> tuple[Condition, ...]:
 
 
 def findings_to_json(findings: Iterable[Finding]) -> list[dict[str, Any]]:
-    """As a JSON column holds them."""
+    """Convert findings to the value of a JSON column."""
     return [asdict(finding) for finding in findings]
 
 
 def findings_from_json(rows: Iterable[dict[str, Any]]) -> tuple[Finding, ...]:
-    """As they were."""
+    """Convert the value of a JSON column to findings."""
     return tuple(Finding(**{**row, "severity": Severity(row["severity"])}) for row in rows)

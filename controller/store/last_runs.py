@@ -1,6 +1,6 @@
-"""The newest run of each deployment, in short: read for all, or only where something can have changed.
+"""Summaries of the newest run of each deployment, for all deployments or only those that can have changed.
 
-Ids sort by the time of their making, so the newest run is the one with the largest id.
+Ids sort by creation time, so the newest run is the one with the largest id.
 """
 
 from collections.abc import Collection, Iterator
@@ -14,7 +14,7 @@ from controller.model.runs import RunId, RunState
 from controller.store.schema import inventory, runs, unindexed
 from controller.store.store import Transaction
 
-_AT_ONCE = 500
+_BATCH = 500
 _COLUMNS = (
     runs.c.id,
     runs.c.deployment,
@@ -29,7 +29,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastRun:
-    """A run without what only its own page shows."""
+    """A run with the fields that lists of deployments show."""
 
     id: RunId
     deployment: str
@@ -41,39 +41,39 @@ class LastRun:
     finished_at: datetime | None
 
 
-def of_all(tx: Transaction) -> dict[str, LastRun]:
-    """Of every deployment in force that has any."""
-    in_force = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
-    mine = runs.alias()
+def find_all(tx: Transaction) -> dict[str, LastRun]:
+    """Return the newest run of every active deployment that has one, by deployment."""
+    is_active = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
+    own_runs = runs.alias()
     newest = (
-        select(func.max(mine.c.id))
-        .where(mine.c.project == tx.project, mine.c.deployment == inventory.c.name)
+        select(func.max(own_runs.c.id))
+        .where(own_runs.c.project == tx.project, own_runs.c.deployment == inventory.c.name)
         .correlate(inventory)
         .scalar_subquery()
     )
-    query = select(*_COLUMNS).select_from(inventory).join(runs, runs.c.id == newest).where(*in_force)
+    query = select(*_COLUMNS).select_from(inventory).join(runs, runs.c.id == newest).where(*is_active)
     return {row.deployment: _from_row(row) for row in tx.connection.execute(query)}
 
 
-def of(tx: Transaction, deployment: str) -> LastRun | None:
-    """Of this one."""
-    mine = (runs.c.project == tx.project, runs.c.deployment == deployment)
-    row = tx.connection.execute(select(*_COLUMNS).where(*mine).order_by(runs.c.id.desc()).limit(1)).first()
+def find(tx: Transaction, deployment: str) -> LastRun | None:
+    """Return the newest run of this deployment, or None."""
+    is_own = (runs.c.project == tx.project, runs.c.deployment == deployment)
+    row = tx.connection.execute(select(*_COLUMNS).where(*is_own).order_by(runs.c.id.desc()).limit(1)).first()
     return None if row is None else _from_row(row)
 
 
-def since(tx: Transaction, first: str) -> Iterator[LastRun]:
-    """Every run whose id does not sort before this, oldest first."""
+def find_since(tx: Transaction, first: str) -> Iterator[LastRun]:
+    """Yield every run with an id of at least `first`, oldest first."""
     query = select(*_COLUMNS).where(unindexed(runs.c.project) == tx.project, runs.c.id >= first).order_by(runs.c.id)
     yield from map(_from_row, tx.connection.execute(query))
 
 
-def these(tx: Transaction, ids: Collection[RunId]) -> Iterator[LastRun]:
-    """The runs of these ids."""
-    left = sorted(ids)
-    for start in range(0, len(left), _AT_ONCE):
-        mine: ColumnElement[bool] = runs.c.id.in_(left[start : start + _AT_ONCE])
-        yield from map(_from_row, tx.connection.execute(select(*_COLUMNS).where(mine)))
+def find_many(tx: Transaction, ids: Collection[RunId]) -> Iterator[LastRun]:
+    """Yield the runs with these ids."""
+    in_order = sorted(ids)
+    for start in range(0, len(in_order), _BATCH):
+        is_in_batch: ColumnElement[bool] = runs.c.id.in_(in_order[start : start + _BATCH])
+        yield from map(_from_row, tx.connection.execute(select(*_COLUMNS).where(is_in_batch)))
 
 
 def _from_row(row: Any) -> LastRun:

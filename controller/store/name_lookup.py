@@ -1,6 +1,6 @@
-"""Names that people give: is anything recorded under this one, and what is there to say if not?
+"""Looks up the names of deployments and tags that users pass, and explains why a name can't be found.
 
-`api`, `runs`, `queries` and `cli` raise the errors that are made here, so that each of them says the same.
+`api`, `runs`, `queries` and `cli` raise the errors that are created here, so that their messages agree.
 """
 
 import difflib
@@ -22,28 +22,28 @@ from controller.store.store import Transaction
 from controller.time_format import shown
 
 OTHER_SUBJECTS = frozenset({"source", "controller"})
-"""What events are about when they are not about a deployment."""
+"""Subjects of events other than deployments."""
 
 _EVENTS_READ = 20
 _TAGS_SHOWN = 20
 
 
 def is_recorded(tx: Transaction, name: str) -> bool:
-    """Whether this is the name of a deployment, or was, or is meant to be once its document is valid."""
+    """Return whether this is the name of an active, a deleted or a not yet valid deployment."""
     columns = (inventory_table.c.name, runs.c.deployment, occurrences.c.deployment, events_table.c.about)
-    found = [exists().where(column.table.c.project == tx.project, column == name) for column in columns]
-    is_there = any(tx.connection.execute(select(one)).scalar() for one in found)
-    return is_there or _finding(tx, name) is not None
+    conditions = [exists().where(column.table.c.project == tx.project, column == name) for column in columns]
+    has_record = any(tx.connection.execute(select(condition)).scalar() for condition in conditions)
+    return has_record or _finding(tx, name) is not None
 
 
 def check_recorded(tx: Transaction, name: str) -> None:
-    """Raise NotFoundError for the name of a deployment of which nothing is recorded."""
+    """Raise NotFoundError if nothing is recorded about a deployment of this name."""
     if not is_recorded(tx, name):
         raise not_active(tx, name)
 
 
 def check_subject(tx: Transaction, name: str) -> None:
-    """The same for what events may be about."""
+    """Raise NotFoundError if no event can be about a subject of this name."""
     if name not in OTHER_SUBJECTS and not is_recorded(tx, name):
         raise not_active(tx, name, others=OTHER_SUBJECTS)
 
@@ -51,54 +51,53 @@ def check_subject(tx: Transaction, name: str) -> None:
 def check_tag(tx: Transaction, tag: str) -> None:
     """Raise NotFoundError for a tag that no active deployment and no run has."""
     declared = (entry.document.get("tags") for entry in inventory.entries(tx).values())
-    known = {str(one) for tags in declared if isinstance(tags, list | tuple) for one in tags}
-    if tag not in known:
-        known |= run_tags(tx)
-    if tag not in known:
-        near = difflib.get_close_matches(tag, sorted(known), 1)
-        some = ", ".join(sorted(known)[:_TAGS_SHOWN]) or "none"
-        some = ", ".join(sorted(known)[:_TAGS_SHOWN]) or "none"
-        hint = f"Did you mean {near[0]}?" if near else f"Known tags: {some}."
+    existing = {str(item) for tags in declared if isinstance(tags, list | tuple) for item in tags}
+    if tag not in existing:
+        existing |= run_tags(tx)
+    if tag not in existing:
+        matches = difflib.get_close_matches(tag, sorted(existing), 1)
+        some = ", ".join(sorted(existing)[:_TAGS_SHOWN]) or "none"
+        hint = f"Did you mean {matches[0]}?" if matches else f"Existing tags: {some}."
         raise NotFoundError(f"No deployment and no run has the tag {tag!r}.", hint=hint)
 
 
 def not_active(tx: Transaction, name: str, *, others: Iterable[str] = ()) -> NotFoundError:
-    """The error for a name that no active deployment has: it was never valid, it was deleted, or it is misspelt.
+    """Return the error for a name that no active deployment has: it was never valid, was deleted, or is misspelled.
 
-    `others` are names that could have been meant beside those of the active deployments.
+    `others` are further names to suggest, besides those of the active deployments.
     """
     finding = _finding(tx, name)
     if finding is not None:
-        where = f"{finding.file}:{finding.line}:{finding.column}"
-        return NotFoundError(f"{name} is not in force: {where}: {finding.message}.", hint=finding.hint)
+        location = f"{finding.file}:{finding.line}:{finding.column}"
+        return NotFoundError(f"{name} is not active: {location}: {finding.message}.", hint=finding.hint)
     removed, entry = inventory.removed_at(tx, name), inventory.find_removed(tx, name)
     if removed is None or entry is None:
-        return _misspelt(tx, name, others)
+        return _misspelled(tx, name, others)
     revision = deleted_by(tx, name)
     commit = "" if revision is None else f" by {revision}"
     return NotFoundError(
         f"There is no deployment {name!r}: it was deleted at {shown(removed, _zone(entry.document))}{commit}.",
-        hint=f"`controller restore {name}` prints its last document. Commit that to have the deployment again.",
+        hint=f"`controller restore {name}` prints its last document. Commit it to get the deployment back.",
     )
 
 
 def deleted_by(tx: Transaction, name: str) -> str | None:
-    """The revision that deleted this deployment, if that is still recorded."""
-    about = events.latest(tx, _EVENTS_READ, about=name)
-    return next((event.revision for event in about if event.reason == "Pruned"), None)
+    """Return the revision that deleted this deployment, if that is still recorded."""
+    recent = events.latest(tx, _EVENTS_READ, about=name)
+    return next((event.revision for event in recent if event.reason == "Pruned"), None)
 
 
 def _zone(document: Mapping[str, Any]) -> tzinfo | None:
-    """The one time zone of the schedules in this document, None for several and for none."""
+    """Return the time zone that all schedules in this document share; None if they differ, or there are none."""
     schedules = document.get("schedules") or [document.get("schedule")]
     try:
-        return shared_zone(one.get("timezone", "UTC") for one in schedules if isinstance(one, Mapping))
+        return shared_zone(schedule.get("timezone", "UTC") for schedule in schedules if isinstance(schedule, Mapping))
     except (ScheduleError, TypeError):
         return None
 
 
 def _finding(tx: Transaction, name: str) -> Finding | None:
-    """The first error of a declared deployment that is not active."""
+    """Return the first error of a deployment that is declared but not active."""
     source = source_status.find(tx)
     if source is None or inventory.find(tx, name) is not None:
         return None
@@ -106,11 +105,11 @@ def _finding(tx: Transaction, name: str) -> Finding | None:
     return next((finding for finding in errors if finding.deployment == name), None)
 
 
-def _misspelt(tx: Transaction, name: str, others: Iterable[str]) -> NotFoundError:
+def _misspelled(tx: Transaction, name: str, others: Iterable[str]) -> NotFoundError:
     source = source_status.find(tx)
-    declared = () if source is None else (one.deployment for one in source.findings)
-    known = {*inventory.entries(tx), *filter(None, declared), *others}
-    error = unknown_deployment(name, sorted(known))
+    declared = () if source is None else (finding.deployment for finding in source.findings)
+    names = {*inventory.entries(tx), *filter(None, declared), *others}
+    error = unknown_deployment(name, sorted(names))
     if error.hint is not None and error.hint.startswith("Did you mean"):
         return error
-    return unknown_deployment(name, sorted({*known, *inventory.removed_names(tx)}))
+    return unknown_deployment(name, sorted({*names, *inventory.removed_names(tx)}))

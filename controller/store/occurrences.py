@@ -1,4 +1,4 @@
-"""The ledger: one row for each due time of each deployment, for ever. The unique key is promise 1."""
+"""The ledger: one row per due time of each deployment. Its unique key guarantees promise 1: no due time runs twice."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -10,8 +10,8 @@ from controller.store.schema import occurrences
 from controller.store.store import Transaction
 
 
-def known(tx: Transaction, deployment: str, since: datetime, until: datetime) -> set[datetime]:
-    """The due times in [since, until] that are accounted for already."""
+def recorded_times(tx: Transaction, deployment: str, since: datetime, until: datetime) -> set[datetime]:
+    """Return the due times in [since, until] that are already recorded, as runs or as skipped."""
     rows = tx.connection.execute(
         select(occurrences.c.scheduled_for).where(
             occurrences.c.project == tx.project,
@@ -23,8 +23,8 @@ def known(tx: Transaction, deployment: str, since: datetime, until: datetime) ->
     return set(rows.scalars())
 
 
-def with_runs(tx: Transaction, deployment: str, since: datetime, until: datetime) -> set[datetime]:
-    """The due times in [since, until] that have become runs."""
+def times_with_run(tx: Transaction, deployment: str, since: datetime, until: datetime) -> set[datetime]:
+    """Return the due times in [since, until] whose outcome is a run."""
     rows = tx.connection.execute(
         select(occurrences.c.scheduled_for).where(
             occurrences.c.project == tx.project,
@@ -38,7 +38,7 @@ def with_runs(tx: Transaction, deployment: str, since: datetime, until: datetime
 
 
 def append(tx: Transaction, new: Iterable[Occurrence]) -> None:
-    """Account for these due times. A second row for one of them is an integrity error, on purpose."""
+    """Record due times. A second record of the same due time fails with an integrity error, on purpose."""
     rows = [
         {
             "project": tx.project,
@@ -55,8 +55,8 @@ def append(tx: Transaction, new: Iterable[Occurrence]) -> None:
         tx.connection.execute(insert(occurrences), rows)
 
 
-def skip(tx: Transaction, run: Run, reason: str) -> None:
-    """The run that this due time became has waited in vain: it is a skip, which still names the run."""
+def mark_skipped(tx: Transaction, run: Run, reason: str) -> None:
+    """Change the outcome of this run's due time to skipped, because the run waited too long. Its `run_id` remains."""
     tx.connection.execute(
         update(occurrences)
         .where(
@@ -69,8 +69,8 @@ def skip(tx: Transaction, run: Run, reason: str) -> None:
     )
 
 
-def forget_skipped_after(tx: Transaction, instant: datetime) -> None:
-    """Delete the skips of due times after this instant. Those that had a run keep their row, and get no other one."""
+def delete_skipped_after(tx: Transaction, instant: datetime) -> None:
+    """Delete skipped due times after this instant, so that they can be decided again. Those with runs are kept."""
     tx.connection.execute(
         delete(occurrences).where(
             occurrences.c.project == tx.project,
@@ -80,18 +80,18 @@ def forget_skipped_after(tx: Transaction, instant: datetime) -> None:
     )
 
 
-def fill(tx: Transaction, occurrence: Occurrence) -> None:
-    """A due time that was skipped, or that nothing is known of, becomes this run after all."""
-    is_it = (
+def replace_with_run(tx: Transaction, occurrence: Occurrence) -> None:
+    """Record the run of a due time that was skipped before, or not recorded at all (a backfill)."""
+    is_same = (
         occurrences.c.project == tx.project,
         occurrences.c.deployment == occurrence.deployment,
         occurrences.c.scheduled_for == occurrence.scheduled_for,
     )
-    tx.connection.execute(delete(occurrences).where(*is_it))
+    tx.connection.execute(delete(occurrences).where(*is_same))
     append(tx, [occurrence])
 
 
-def of(
+def find_newest(
     tx: Transaction,
     deployment: str,
     limit: int,
@@ -100,7 +100,7 @@ def of(
     until: datetime | None = None,
     before: datetime | None = None,
 ) -> list[Occurrence]:
-    """The newest `limit` due times of a deployment in [since, until], and earlier than `before`, newest first."""
+    """Return the newest `limit` due times of a deployment in [since, until] and earlier than `before`, newest first."""
     query = select(occurrences).where(occurrences.c.project == tx.project, occurrences.c.deployment == deployment)
     if since is not None:
         query = query.where(occurrences.c.scheduled_for >= since)

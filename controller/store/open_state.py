@@ -1,4 +1,4 @@
-"""How commands open a state that they only look at: that of this repository, or an error that says why not."""
+"""Opens the state read-only for commands, and explains why it can't be opened or belongs to another repository."""
 
 import os
 import pwd
@@ -12,20 +12,22 @@ from controller.store.state_directory import StateDirectory
 from controller.store.store import Store
 
 
-def open_to_look(location: Location) -> Store | None:
-    """The state of this location's repository; None while its first controller is only just starting.
+def open_read_only(location: Location) -> Store | None:
+    """Open the state of this location's repository; None while its first controller is still creating the database.
 
-    Raises NoStateError where no controller has ever run, StateError for a state that can't be read or has lost its
-    history, UsageError for the state of another repository.
+    Raises:
+        NoStateError: no controller has ever run for this repository.
+        StateError: the state can't be read, or has lost its history.
+        UsageError: the state belongs to another repository.
     """
     state = StateDirectory(location.state_dir)
     check_access(location)
     check_presence(state)
-    store = Store.look_if_any(state.database)
+    store = Store.open_existing(state.database)
     if store is not None:
         try:
             with store.read() as tx:
-                ownership.check_to_look(tx, location)
+                ownership.check_repository(tx, location)
         except ControllerError:
             store.close()
             raise
@@ -33,10 +35,10 @@ def open_to_look(location: Location) -> Store | None:
 
 
 def check_access(location: Location) -> None:
-    """Raises NoStateError where no controller has ever run, StateError where only another user may look."""
+    """Raise NoStateError if no controller has ever run here, and StateError if only another user may read the state."""
     state = StateDirectory(location.state_dir)
     try:
-        found = state.path.stat()
+        status = state.path.stat()
         is_used = state.is_used()
     except (FileNotFoundError, NotADirectoryError):
         is_used = False
@@ -45,28 +47,30 @@ def check_access(location: Location) -> None:
     if not is_used:
         raise NoStateError(
             f"No controller has ever run for {location.repo}: there is no state at {state.path}.",
-            hint="Start one with `controller run`, or name its repository with --repo or its state with --state-dir.",
+            hint="Start one with `controller run`, or select another repository with --repo or its state with"
+            " --state-dir.",
         )
     if not os.access(state.path, os.R_OK | os.X_OK, effective_ids=True):
-        user = _name(found.st_uid)
-        pid = state.holder_seen_from_outside()
+        user = _user_name(status.st_uid)
+        pid = state.find_holder_pid()
         raise StateError(
             f"The state directory {state.path} belongs to the user {user}."
             if pid is None
-            else f"A controller of the user {user} runs here (pid {pid}): its state is {state.path}.",
-            hint=f"Ask as {user} or as root.",
+            else f"A controller of the user {user} is running (pid {pid}); only that user can read its state"
+            f" {state.path}.",
+            hint=f"Run this command as {user} or as root.",
         )
 
 
 def check_owner(location: Location) -> None:
-    """Raises UsageError if the state is known to be another repository's; one that can't be read says nothing."""
+    """Raise UsageError if the state belongs to another repository. Errors while reading the state are ignored."""
     with suppress(StateError):
-        store = open_to_look(location)
+        store = open_read_only(location)
         if store is not None:
             store.close()
 
 
-def _name(uid: int) -> str:
+def _user_name(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -1,4 +1,4 @@
-"""The history of passes that found something new or failed: the newest few, with how long each stage took."""
+"""The table of recent passes that found changes or failed, with the duration of each stage."""
 
 from sqlalchemy import delete, func, insert, select
 
@@ -6,12 +6,12 @@ from controller.model.status import PassRecord
 from controller.store.schema import passes
 from controller.store.store import Transaction
 
-KEPT = 50
+MAX_RECORDS = 50
 
 
 def append(tx: Transaction, record: PassRecord) -> None:
-    """Record this pass, and forget the oldest beyond KEPT."""
-    done = tx.connection.execute(
+    """Record a pass, and delete all but the newest `MAX_RECORDS`."""
+    result = tx.connection.execute(
         insert(passes).values(
             project=tx.project,
             started_at=record.started_at,
@@ -22,19 +22,19 @@ def append(tx: Transaction, record: PassRecord) -> None:
             stages=dict(record.stages),
         )
     )
-    mine = select(passes.c.id).where(passes.c.project == tx.project).order_by(passes.c.id.desc()).limit(KEPT)
-    oldest = select(func.min(mine.subquery().c.id)).scalar_subquery()
-    if done.inserted_primary_key is not None:
+    newest = select(passes.c.id).where(passes.c.project == tx.project).order_by(passes.c.id.desc()).limit(MAX_RECORDS)
+    oldest = select(func.min(newest.subquery().c.id)).scalar_subquery()
+    if result.inserted_primary_key is not None:
         tx.connection.execute(delete(passes).where(passes.c.project == tx.project, passes.c.id < oldest))
 
 
 def last_number(tx: Transaction) -> int | None:
-    """The number of the newest pass; a later one has a higher number."""
+    """Return the number of the newest pass, which increases with every pass; None if there is none."""
     return tx.connection.execute(select(func.max(passes.c.id)).where(passes.c.project == tx.project)).scalar()
 
 
-def latest(tx: Transaction, limit: int = KEPT) -> list[PassRecord]:
-    """The newest passes, newest first."""
+def latest(tx: Transaction, limit: int = MAX_RECORDS) -> list[PassRecord]:
+    """Return the newest passes, newest first."""
     rows = tx.connection.execute(
         select(passes).where(passes.c.project == tx.project).order_by(passes.c.id.desc()).limit(limit)
     )

@@ -1,4 +1,4 @@
-"""The queues: their limits, what waits in them, what is under way, and what time does to those who wait."""
+"""The queues: their limits, waiting and running runs, and the changes of waiting runs that become due with time."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,49 +12,49 @@ from controller.store import holds
 from controller.store.schema import queues, runs
 from controller.store.store import Transaction
 
-_UNDER_WAY = (RunState.LAUNCHING.value, RunState.RUNNING.value)
+_IN_PROGRESS = (RunState.LAUNCHING.value, RunState.RUNNING.value)
 _WAITING = (RunState.PENDING.value, RunState.RETRYING.value)
 
 
-def put(tx: Transaction, limits: Mapping[str, int]) -> None:
-    """Replace the limits of the project's queues. That of the whole controller stays."""
+def save_limits(tx: Transaction, limits: Mapping[str, int]) -> None:
+    """Replace the limits of the project's queues, but not the total limit of the controller."""
     tx.connection.execute(delete(queues).where(queues.c.project == tx.project, queues.c.name != EVERYTHING))
     rows = [{"project": tx.project, "name": name, "limit": limit} for name, limit in limits.items()]
     if rows:
         tx.connection.execute(insert(queues), rows)
 
 
-def put_whole(tx: Transaction, limit: int) -> None:
-    """Replace the limit of the whole controller."""
+def save_total_limit(tx: Transaction, limit: int) -> None:
+    """Replace the total limit of the controller (`--max-running`)."""
     tx.connection.execute(delete(queues).where(queues.c.project == tx.project, queues.c.name == EVERYTHING))
     tx.connection.execute(insert(queues).values(project=tx.project, name=EVERYTHING, limit=limit))
 
 
 def limits(tx: Transaction) -> dict[str, int]:
-    """The limits by queue, and that of the whole controller."""
+    """Return the limits by queue, with the total limit of the controller under `EVERYTHING`."""
     rows = tx.connection.execute(select(queues.c.name, queues.c.limit).where(queues.c.project == tx.project))
     return {row.name: row.limit for row in rows}
 
 
-def note_shortage(tx: Transaction, what: str | None) -> None:
-    """Let every run that could start say what the machine is short of; None takes that back."""
+def record_shortage(tx: Transaction, shortage: str | None) -> None:
+    """Set the reason of all pending runs to this shortage of the machine; None removes it again."""
     is_pending = (runs.c.project == tx.project, runs.c.state == RunState.PENDING.value)
-    is_noted = runs.c.reason.startswith(SHORTAGE)
-    if what is None:
-        query = update(runs).where(*is_pending, is_noted).values(reason=None)
+    has_shortage = runs.c.reason.startswith(SHORTAGE)
+    if shortage is None:
+        query = update(runs).where(*is_pending, has_shortage).values(reason=None)
     else:
-        said = f"{SHORTAGE}{what}"
+        reason = f"{SHORTAGE}{shortage}"
         query = update(runs).where(
-            *is_pending, or_(runs.c.reason.is_(None), is_noted), runs.c.reason.is_distinct_from(said)
+            *is_pending, or_(runs.c.reason.is_(None), has_shortage), runs.c.reason.is_distinct_from(reason)
         )
-        query = query.values(reason=said)
+        query = query.values(reason=reason)
     tx.connection.execute(query)
 
 
-def load(tx: Transaction, now: datetime) -> Load:
-    """What is under way now."""
+def read_load(tx: Transaction, now: datetime) -> Load:
+    """Return the current load: limits, running runs by queue, busy deployments, and active holds."""
     columns = (runs.c.id, runs.c.deployment, runs.c.queue, runs.c.state)
-    states = (*_UNDER_WAY, RunState.RETRYING.value)
+    states = (*_IN_PROGRESS, RunState.RETRYING.value)
     rows = tx.connection.execute(select(*columns).where(runs.c.project == tx.project, runs.c.state.in_(states)))
     running: Counter[str] = Counter()
     busy: dict[str, RunId] = {}
@@ -62,12 +62,12 @@ def load(tx: Transaction, now: datetime) -> Load:
         busy[row.deployment] = RunId(row.id)
         if row.state != RunState.RETRYING.value:
             running.update((row.queue, EVERYTHING))
-    held = {name: hold.reason for name, hold in holds.every(tx).items() if not hold.is_over(now)}
+    held = {name: hold.reason for name, hold in holds.find_all(tx).items() if not hold.is_over(now)}
     return Load(limits=limits(tx), running=running, busy=busy, held=held)
 
 
-def waiting(tx: Transaction, now: datetime | None = None) -> list[QueuedRun]:
-    """All that wait, in no order; with `now` only those that wait for nothing but a place."""
+def find_waiting(tx: Transaction, now: datetime | None = None) -> list[QueuedRun]:
+    """Return all waiting runs, unsorted; with `now`, only those that may start as soon as a limit allows it."""
     query = select(
         runs.c.id,
         runs.c.deployment,
@@ -105,7 +105,7 @@ def waiting(tx: Transaction, now: datetime | None = None) -> list[QueuedRun]:
 
 
 def next_change(tx: Transaction, now: datetime) -> datetime | None:
-    """The first instant after `now` at which one that waits may start, or must not start any more; None if none."""
+    """Return the first instant after `now` at which a waiting run may start, or expires; None if there is none."""
     is_pending = runs.c.state == RunState.PENDING.value
     instants = (
         select(func.min(runs.c.not_before)).where(
@@ -113,48 +113,48 @@ def next_change(tx: Transaction, now: datetime) -> datetime | None:
         ),
         select(func.min(runs.c.start_by)).where(runs.c.project == tx.project, is_pending, runs.c.start_by > now),
     )
-    found = [tx.connection.execute(query).scalar() for query in instants]
-    return min((instant for instant in found if instant is not None), default=None)
+    changes = [tx.connection.execute(query).scalar() for query in instants]
+    return min((instant for instant in changes if instant is not None), default=None)
 
 
-def has_ripe(tx: Transaction, now: datetime) -> bool:
-    """Whether `ripen` or `late` would find anything."""
+def has_due_changes(tx: Transaction, now: datetime) -> bool:
+    """Return whether `queue_due_retries` or `find_late` would find any run."""
     return bool(
         tx.connection.execute(
-            select(runs.c.id).where(runs.c.project == tx.project, or_(_is_ripe(now), _is_late(now))).limit(1)
+            select(runs.c.id).where(runs.c.project == tx.project, or_(_is_due_retry(now), _is_late(now))).limit(1)
         ).first()
     )
 
 
-def ripen(tx: Transaction, now: datetime) -> int:
-    """Let those whose next attempt is due wait for a place again, as that attempt; how many."""
-    done = tx.connection.execute(
+def queue_due_retries(tx: Transaction, now: datetime) -> int:
+    """Queue the runs whose next attempt is due, with the number of that attempt. Return how many."""
+    result = tx.connection.execute(
         update(runs)
-        .where(runs.c.project == tx.project, _is_ripe(now))
+        .where(runs.c.project == tx.project, _is_due_retry(now))
         .values(state=RunState.PENDING.value, attempt=runs.c.attempt + 1, not_before=None)
     )
-    return int(done.rowcount)
+    return int(result.rowcount)
 
 
-def late(tx: Transaction, now: datetime, limit: int) -> list[tuple[RunId, str]]:
-    """Up to `limit` runs that wait for their first start and must not start any more, with their deployments."""
+def find_late(tx: Transaction, now: datetime, limit: int) -> list[tuple[RunId, str]]:
+    """Return up to `limit` runs that expired before their first start (`start_by`), with their deployments."""
     query = select(runs.c.id, runs.c.deployment).where(runs.c.project == tx.project, _is_late(now)).limit(limit)
     return [(RunId(row.id), row.deployment) for row in tx.connection.execute(query)]
 
 
-def standing(tx: Transaction, names: list[str]) -> dict[str, tuple[int, int]]:
-    """By deployment: how many runs count as under way for an overlap, and how many of its own wait to begin.
+def count_active(tx: Transaction, names: list[str]) -> dict[str, tuple[int, int]]:
+    """Return two numbers per deployment, for its overlap policy: unfinished runs, and those not started yet.
 
-    A backfill that waits keeps nobody from running.
+    Backfills that have not started are in neither number: they do not prevent other runs.
     """
     is_new = and_(runs.c.state == RunState.PENDING.value, runs.c.attempt == 0)
-    is_aside = and_(is_new, runs.c.trigger == Trigger.BACKFILL.value)
-    is_active = runs.c.state.in_([*_UNDER_WAY, *_WAITING])
+    is_new_backfill = and_(is_new, runs.c.trigger == Trigger.BACKFILL.value)
+    is_active = runs.c.state.in_([*_IN_PROGRESS, *_WAITING])
     rows = tx.connection.execute(
         select(
             runs.c.deployment,
-            func.sum(case((is_aside, 0), else_=1)).label("active"),
-            func.sum(case((and_(is_new, ~is_aside), 1), else_=0)).label("waiting"),
+            func.sum(case((is_new_backfill, 0), else_=1)).label("active"),
+            func.sum(case((and_(is_new, ~is_new_backfill), 1), else_=0)).label("waiting"),
         )
         .where(runs.c.project == tx.project, is_active, runs.c.deployment.in_(names))
         .group_by(runs.c.deployment)
@@ -162,7 +162,7 @@ def standing(tx: Transaction, names: list[str]) -> dict[str, tuple[int, int]]:
     return {row.deployment: (row.active, row.waiting) for row in rows}
 
 
-def _is_ripe(now: datetime) -> ColumnElement[bool]:
+def _is_due_retry(now: datetime) -> ColumnElement[bool]:
     return and_(runs.c.state == RunState.RETRYING.value, runs.c.not_before <= now)
 
 

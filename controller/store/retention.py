@@ -1,4 +1,4 @@
-"""What may be forgotten, found and deleted a little at a time. A run that is not final is never touched."""
+"""Finds and deletes expired runs, due times and events in small batches. Unfinished runs are never deleted."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -13,19 +13,23 @@ _FINAL = [state.value for state in TERMINAL]
 
 
 def deployments_after(tx: Transaction, name: str, limit: int) -> list[str]:
-    """The next `limit` names, in their order, of which there are runs or due times; whether in force or not."""
+    """Return the next `limit` deployment names after `name` that have runs or due times, whether active or not."""
     of_runs = select(runs.c.deployment).where(runs.c.project == tx.project, runs.c.deployment > name)
     of_times = select(occurrences.c.deployment).where(
         occurrences.c.project == tx.project, occurrences.c.deployment > name
     )
-    found: set[str] = set()
+    names: set[str] = set()
     for query, column in ((of_runs, runs.c.deployment), (of_times, occurrences.c.deployment)):
-        found.update(tx.connection.execute(query.distinct().order_by(column).limit(limit)).scalars())
-    return sorted(found)[:limit]
+        names.update(tx.connection.execute(query.distinct().order_by(column).limit(limit)).scalars())
+    return sorted(names)[:limit]
 
 
-def expendable(tx: Transaction, deployment: str, *, keep: int, before: datetime | None, limit: int) -> list[RunId]:
-    """Up to `limit` final runs, oldest first: all but the newest `keep`, and what ended `before`. The newest stays."""
+def find_expired(tx: Transaction, deployment: str, *, keep: int, before: datetime | None, limit: int) -> list[RunId]:
+    """Return up to `limit` expired runs of a deployment, oldest first.
+
+    A finished run is expired if it is not among the newest `keep`, or if it finished before `before`. The newest
+    finished run never expires.
+    """
     final = (runs.c.project == tx.project, runs.c.deployment == deployment, runs.c.state.in_(_FINAL))
     newest_first = select(runs.c.id).where(*final).order_by(runs.c.id.desc()).limit(1)
     newest = tx.connection.execute(newest_first).scalar()
@@ -37,7 +41,7 @@ def expendable(tx: Transaction, deployment: str, *, keep: int, before: datetime 
 
 
 def delete_runs(tx: Transaction, run_ids: Collection[RunId]) -> None:
-    """Delete these runs, with their attempts; their due times stay in the ledger."""
+    """Delete finished runs and their attempts; their due times stay in the ledger."""
     if run_ids:
         tx.connection.execute(delete(runs).where(runs.c.id.in_(run_ids), runs.c.state.in_(_FINAL)))
 
@@ -45,7 +49,10 @@ def delete_runs(tx: Transaction, run_ids: Collection[RunId]) -> None:
 def delete_due_times(
     tx: Transaction, deployment: str, *, skipped_before: datetime, run_before: datetime, limit: int
 ) -> int:
-    """Delete up to `limit` due times of the ledger that are older than their kind is kept; how many."""
+    """Delete up to `limit` due times: skipped ones before `skipped_before`, all before `run_before`.
+
+    Return how many were deleted.
+    """
     is_old = or_(
         and_(occurrences.c.outcome == Outcome.SKIPPED.value, occurrences.c.scheduled_for < skipped_before),
         occurrences.c.scheduled_for < run_before,
@@ -60,25 +67,25 @@ def delete_due_times(
 
 
 def delete_events(tx: Transaction, *, keep: int, before: datetime, limit: int) -> int:
-    """Delete up to `limit` events: all but the newest `keep`, and what was recorded `before`; how many."""
-    mine = events.c.project == tx.project
+    """Delete up to `limit` events that are not among the newest `keep`, or older than `before`. Return how many."""
+    of_project = events.c.project == tx.project
     last_kept = tx.connection.execute(
-        select(events.c.id).where(mine).order_by(events.c.id.desc()).limit(1).offset(keep - 1)
+        select(events.c.id).where(of_project).order_by(events.c.id.desc()).limit(1).offset(keep - 1)
     ).scalar()
     old = (
         select(events.c.id)
-        .where(mine, or_(events.c.id < (last_kept or 0), events.c.time < before))
+        .where(of_project, or_(events.c.id < (last_kept or 0), events.c.time < before))
         .order_by(events.c.id)
         .limit(limit)
     )
     return int(tx.connection.execute(delete(events).where(events.c.id.in_(old))).rowcount)
 
 
-def unknown(tx: Transaction, run_ids: Iterable[str]) -> set[str]:
-    """Those of these ids that no run has."""
-    wanted = list(run_ids)
-    known: set[str] = set()
-    for start in range(0, len(wanted), 500):
-        chunk = wanted[start : start + 500]
-        known.update(tx.connection.execute(select(runs.c.id).where(runs.c.id.in_(chunk))).scalars())
-    return set(wanted) - known
+def unknown_ids(tx: Transaction, run_ids: Iterable[str]) -> set[str]:
+    """Return those of the ids that no run has."""
+    candidates = list(run_ids)
+    existing: set[str] = set()
+    for start in range(0, len(candidates), 500):
+        chunk = candidates[start : start + 500]
+        existing.update(tx.connection.execute(select(runs.c.id).where(runs.c.id.in_(chunk))).scalars())
+    return set(candidates) - existing

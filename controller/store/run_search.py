@@ -1,8 +1,8 @@
-"""Runs that match questions, newest first: all of them, or a page at a time.
+"""Searches for runs by criteria, newest first: all matches at once, or page by page.
 
-A page costs the same however many runs there are. What an index answers (a deployment, or states) narrows the look;
-for the other questions a page looks at a bounded stretch of history, and says where to go on, also if it found
-nothing there. Ids sort by the time of their making and never change, so that runs which come meanwhile move nothing.
+The cost of a page does not depend on the number of runs. Criteria with an index (deployment or states) narrow the
+search. For other criteria a page examines a limited part of the history, and returns where the next page begins, even
+if nothing matched. Ids sort by creation time and never change, so new runs do not shift pages.
 """
 
 import heapq
@@ -18,15 +18,15 @@ from controller.store.runs import from_row
 from controller.store.schema import runs, unindexed
 from controller.store.store import Transaction
 
-LOOKED_AT = 10_000
-"""How many runs of a deployment, of a state, or of all, a page looks at."""
+MAX_EXAMINED = 10_000
+"""The number of runs (of a deployment, of a state, or of all) that are examined for one page."""
 _STEP_BACK = timedelta(hours=1)
-"""Runs that are made after the clock stepped back have ids of the time before; a question `until` allows for this."""
+"""How far the clock may be set back: new runs then still get ids of the time before. `until` allows for this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFilter:
-    """Which runs are asked for; None leaves a question out. `revision` may be the beginning of a commit's id."""
+    """Criteria for runs; those that are None do not apply. `revision` may be a prefix of a commit id."""
 
     deployment: str | None = None
     states: Collection[RunState] | None = None
@@ -39,20 +39,20 @@ class RunFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPage:
-    """Some runs; those after them have ids before `next`, which is None at the end."""
+    """A page of runs. Pass `next` as `before` to get the next page; it is None on the last one."""
 
     runs: list[Run]
     next: str | None
 
 
-def select_all(tx: Transaction, wanted: RunFilter, limit: int | None = None) -> list[Run]:
-    """The runs that match, newest first; at most `limit`."""
-    found = (_matching(wanted, indexed, None).limit(limit) for indexed in _branches(tx, wanted))
-    return _newest((_runs(tx, query) for query in found), limit)
+def select_all(tx: Transaction, criteria: RunFilter, limit: int | None = None) -> list[Run]:
+    """Return the runs that match, newest first, at most `limit`."""
+    queries = (_matching(criteria, indexed, None).limit(limit) for indexed in _branches(tx, criteria))
+    return _newest((_runs(tx, query) for query in queries), limit)
 
 
 def run_tags(tx: Transaction) -> set[str]:
-    """Every tag that a run has. It reads all runs."""
+    """Return the tags of all runs. This reads every run."""
     tag = func.json_each(runs.c.tags).table_valued("value")
     query = (
         select(tag.c.value)
@@ -64,75 +64,75 @@ def run_tags(tx: Transaction) -> set[str]:
 
 
 def runs_page(
-    tx: Transaction, wanted: RunFilter, *, limit: int, before: str | None = None, looked_at: int = LOOKED_AT
+    tx: Transaction, criteria: RunFilter, *, limit: int, before: str | None = None, max_examined: int = MAX_EXAMINED
 ) -> RunPage:
-    """Up to `limit` of the runs that match and have ids before this one, among the next `looked_at` there are."""
-    is_narrow = not _others(wanted)
+    """Return up to `limit` matching runs with ids below `before`, out of the next `max_examined` runs."""
+    is_narrow = not _unindexed_conditions(criteria)
     floor, parts = "", []
-    for indexed in _branches(tx, wanted):
-        query = _matching(wanted, indexed, before)
+    for indexed in _branches(tx, criteria):
+        query = _matching(criteria, indexed, before)
         if not is_narrow:
-            seen = select(runs.c.id).where(*indexed, *_bounds(wanted, before)).order_by(runs.c.id.desc())
-            last = tx.connection.execute(seen.limit(1).offset(looked_at - 1)).scalar() or ""
+            examined = select(runs.c.id).where(*indexed, *_bounds(criteria, before)).order_by(runs.c.id.desc())
+            last = tx.connection.execute(examined.limit(1).offset(max_examined - 1)).scalar() or ""
             query, floor = query.where(runs.c.id >= last), max(floor, last)
         parts.append(_runs(tx, query.limit(limit + 1)))
-    found = [run for run in _newest(parts, limit + 1) if run.id >= floor]
-    if len(found) > limit:
-        return RunPage(runs=found[:limit], next=found[limit - 1].id)
-    return RunPage(runs=found, next=floor or None)
+    matches = [run for run in _newest(parts, limit + 1) if run.id >= floor]
+    if len(matches) > limit:
+        return RunPage(runs=matches[:limit], next=matches[limit - 1].id)
+    return RunPage(runs=matches, next=floor or None)
 
 
-def _branches(tx: Transaction, wanted: RunFilter) -> list[tuple[ColumnElement[bool], ...]]:
-    """The looks that are to be made, each along one index; together they see each run that matches once."""
-    mine = runs.c.project == tx.project
-    if wanted.states is not None and _is_by_state(wanted):
-        return [(mine, runs.c.state == state.value) for state in sorted(set(wanted.states))]
-    if wanted.deployment is not None:
-        return [(mine, runs.c.deployment == wanted.deployment)]
-    # All runs of a project go by their ids: an index that begins with the project would only be sorted again.
+def _branches(tx: Transaction, criteria: RunFilter) -> list[tuple[ColumnElement[bool], ...]]:
+    """Return the conditions of the queries to make, each served by one index. A matching run is in exactly one."""
+    of_project = runs.c.project == tx.project
+    if criteria.states is not None and _is_by_state(criteria):
+        return [(of_project, runs.c.state == state.value) for state in sorted(set(criteria.states))]
+    if criteria.deployment is not None:
+        return [(of_project, runs.c.deployment == criteria.deployment)]
+    # Use the primary key: with an index that begins with the project, the result would have to be sorted.
     return [(unindexed(runs.c.project) == tx.project,)]
 
 
-def _is_by_state(wanted: RunFilter) -> bool:
-    """Runs that are not final are few; of the others there are fewer of one deployment than in one state."""
-    return wanted.states is not None and (wanted.deployment is None or ACTIVE.issuperset(wanted.states))
+def _is_by_state(criteria: RunFilter) -> bool:
+    """Return whether to search by state: for unfinished runs, which are few, or if no deployment is given."""
+    return criteria.states is not None and (criteria.deployment is None or ACTIVE.issuperset(criteria.states))
 
 
-def _matching(wanted: RunFilter, indexed: Iterable[ColumnElement[bool]], before: str | None) -> Select[Any]:
-    query = select(runs).where(*indexed, *_bounds(wanted, before), *_others(wanted))
+def _matching(criteria: RunFilter, indexed: Iterable[ColumnElement[bool]], before: str | None) -> Select[Any]:
+    query = select(runs).where(*indexed, *_bounds(criteria, before), *_unindexed_conditions(criteria))
     return query.order_by(runs.c.id.desc())
 
 
-def _bounds(wanted: RunFilter, before: str | None) -> list[ColumnElement[bool]]:
-    asked: list[ColumnElement[bool]] = []
+def _bounds(criteria: RunFilter, before: str | None) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
     if before is not None:
-        asked.append(runs.c.id < before)
-    if wanted.since is not None:
-        asked.append(runs.c.id >= first_id(wanted.since))
-    if wanted.until is not None:
-        asked.append(runs.c.id < first_id(wanted.until + _STEP_BACK))
-    return asked
+        conditions.append(runs.c.id < before)
+    if criteria.since is not None:
+        conditions.append(runs.c.id >= first_id(criteria.since))
+    if criteria.until is not None:
+        conditions.append(runs.c.id < first_id(criteria.until + _STEP_BACK))
+    return conditions
 
 
-def _others(wanted: RunFilter) -> list[ColumnElement[bool]]:
-    asked: list[ColumnElement[bool]] = []
-    if wanted.deployment is not None and _is_by_state(wanted):
-        asked.append(unindexed(runs.c.deployment) == wanted.deployment)
-    elif wanted.deployment is not None and wanted.states is not None:
-        asked.append(unindexed(runs.c.state).in_([state.value for state in wanted.states]))
-    if wanted.trigger is not None:
-        asked.append(runs.c.trigger == wanted.trigger)
-    if wanted.since is not None:
-        asked.append(runs.c.created_at >= wanted.since)
-    if wanted.until is not None:
-        asked.append(runs.c.created_at < wanted.until)
-    if wanted.revision is not None:
-        begins = runs.c.revision.contains(f":{wanted.revision}", autoescape=True)
-        asked.append((runs.c.revision == wanted.revision) | begins)
-    if wanted.tag is not None:
+def _unindexed_conditions(criteria: RunFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if criteria.deployment is not None and _is_by_state(criteria):
+        conditions.append(unindexed(runs.c.deployment) == criteria.deployment)
+    elif criteria.deployment is not None and criteria.states is not None:
+        conditions.append(unindexed(runs.c.state).in_([state.value for state in criteria.states]))
+    if criteria.trigger is not None:
+        conditions.append(runs.c.trigger == criteria.trigger)
+    if criteria.since is not None:
+        conditions.append(runs.c.created_at >= criteria.since)
+    if criteria.until is not None:
+        conditions.append(runs.c.created_at < criteria.until)
+    if criteria.revision is not None:
+        begins = runs.c.revision.contains(f":{criteria.revision}", autoescape=True)
+        conditions.append((runs.c.revision == criteria.revision) | begins)
+    if criteria.tag is not None:
         tag = func.json_each(runs.c.tags).table_valued("value")
-        asked.append(exists(select(1).select_from(tag).where(tag.c.value == wanted.tag)))
-    return asked
+        conditions.append(exists(select(1).select_from(tag).where(tag.c.value == criteria.tag)))
+    return conditions
 
 
 def _runs(tx: Transaction, query: Select[Any]) -> list[Run]:

@@ -1,4 +1,4 @@
-"""Sums over runs, made by the database: how many in each half hour, which deployments fail, the last few of one."""
+"""Statistics of runs, computed by the database: counts by time slot and by state, failures, and recent durations."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ FAILED = (RunState.FAILED, RunState.TIMED_OUT, RunState.CRASHED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failures:
-    """How often a deployment has failed, and its newest run that did."""
+    """The number of failed runs of a deployment, and the newest of them."""
 
     deployment: str
     count: int
@@ -23,7 +23,7 @@ class Failures:
 
 
 def by_slot(tx: Transaction, since: datetime, slot: timedelta) -> dict[tuple[datetime, RunState], int]:
-    """How many runs were made since then, by the beginning of their slot (counted from the epoch) and state."""
+    """Count the runs created since then, by state and by the beginning of their slot (aligned to the Unix epoch)."""
     seconds = int(slot.total_seconds())
     number = cast(func.strftime("%s", runs.c.created_at), Integer) // seconds
     rows = tx.connection.execute(
@@ -32,15 +32,15 @@ def by_slot(tx: Transaction, since: datetime, slot: timedelta) -> dict[tuple[dat
         .group_by("slot", runs.c.state)
     )
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    found: dict[tuple[datetime, RunState], int] = {}
+    counts: dict[tuple[datetime, RunState], int] = {}
     for at, state, count in rows:
         key = (epoch + timedelta(seconds=int(at) * seconds), RunState(state))
-        found[key] = found.get(key, 0) + count
-    return found
+        counts[key] = counts.get(key, 0) + count
+    return counts
 
 
 def by_state(tx: Transaction) -> dict[RunState, int]:
-    """How many runs there are in each state, of all that are recorded: read, not counted."""
+    """Return the number of all recorded runs by state, as maintained by triggers; no rows are counted."""
     rows = tx.connection.execute(
         select(run_counts.c.state, run_counts.c.count).where(run_counts.c.project == tx.project, run_counts.c.count > 0)
     )
@@ -48,9 +48,9 @@ def by_state(tx: Transaction) -> dict[RunState, int]:
 
 
 def failures(tx: Transaction, since: datetime, limit: int) -> list[Failures]:
-    """The deployments with the most failed runs since then."""
+    """Return the deployments with the most failed runs since then, at most `limit`."""
     count = func.count()
-    # Grouped along the index of the states: those that failed lately are few, and all of each deployment are many.
+    # Force the index by state: recently failed runs are few, while all runs of each deployment are many.
     name = unindexed(runs.c.deployment)
     rows = tx.connection.execute(
         select(name, count, func.max(runs.c.id), func.max(runs.c.created_at))
@@ -69,32 +69,32 @@ def failures(tx: Transaction, since: datetime, limit: int) -> list[Failures]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One run of a strip of the last few: what became of it, and how many seconds it took."""
+    """One run in a bar chart of the last runs: its state and its duration in seconds."""
 
     id: str
     state: RunState
     seconds: float | None
 
 
-def strip(tx: Transaction, deployment: str, limit: int) -> list[Bar]:
-    """The last runs of a deployment, oldest first."""
+def last_bars(tx: Transaction, deployment: str, limit: int) -> list[Bar]:
+    """Return the last `limit` runs of a deployment, oldest first."""
     rows = tx.connection.execute(
         select(runs.c.id, runs.c.state, runs.c.started_at, runs.c.finished_at)
         .where(runs.c.project == tx.project, runs.c.deployment == deployment)
         .order_by(runs.c.id.desc())
         .limit(limit)
     )
-    found = [
+    bars = [
         Bar(
             id=row.id,
             state=RunState(row.state),
-            seconds=_lasted(row.started_at, row.finished_at),
+            seconds=_duration(row.started_at, row.finished_at),
         )
         for row in rows
     ]
-    return found[::-1]
+    return bars[::-1]
 
 
-def _lasted(started_at: datetime | None, finished_at: datetime | None) -> float | None:
-    """How long it took; never negative, whatever was done to the clock meanwhile."""
+def _duration(started_at: datetime | None, finished_at: datetime | None) -> float | None:
+    """Return the duration in seconds; never negative, even if the clock was set back meanwhile."""
     return max(0.0, (finished_at - started_at).total_seconds()) if started_at and finished_at else None

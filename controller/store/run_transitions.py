@@ -1,7 +1,8 @@
-"""What one turn of the run engine writes, for many runs at once: claims, starts, ends. Each is a compare-and-set.
+"""State changes of many runs at once: claim, start and end. Each is a compare-and-set on the state of the run.
 
-The statements are made once, and each is executed for all rows in one go: a turn of many runs costs little more than a
-turn of one. Called by `runs.monitor` and `runs.outcomes`; elsewhere a single run is moved with `store.runs`.
+The statements are prepared once and executed for all rows together, so that an iteration of the run engine costs little
+more for many runs than for one. Called by `runs.monitor` and `runs.outcomes`; single runs are changed with
+`store.runs`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,12 +17,15 @@ from controller.model.runs import Attempt, Run, RunId, RunState
 from controller.store.schema import attempts, runs
 from controller.store.store import Transaction
 
-_ENDING = ("reason", "finished_at", "exit_code", "signal")
+_OUTCOME_COLUMNS = ("reason", "finished_at", "exit_code", "signal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOutcome:
-    """How a run ends, whose record still says what `run` says. `finished_at` is an aware UTC instant."""
+    """The outcome of a run. It is only recorded if the run is still in the state of `run`.
+
+    `finished_at` is an aware UTC instant.
+    """
 
     run: Run
     state: RunState
@@ -33,17 +37,17 @@ class RunOutcome:
 
 
 class _Prepared:
-    """A statement, and the parameters that it takes out of a row that may hold more."""
+    """A statement and the names of its parameters. Rows may have more keys than those."""
 
     def __init__(self, statement: Executable, *names: str) -> None:
         self._statement = statement
         self._names = names
 
     def execute(self, tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Once for each row."""
-        chosen = [{name: row[name] for name in self._names} for row in rows]
-        if chosen:
-            tx.connection.execute(self._statement, chosen)
+        """Execute the statement once for each row."""
+        parameters = [{name: row[name] for name in self._names} for row in rows]
+        if parameters:
+            tx.connection.execute(self._statement, parameters)
 
 
 def _run_update(*columns: str) -> _Prepared:
@@ -72,14 +76,17 @@ _CLAIM = _Prepared(
     "to",
     "new_attempt",
 )
-_FORGET = _Prepared(delete(attempts).where(*_THE_ATTEMPT), "run", "of_attempt")
+_DELETE_ATTEMPT = _Prepared(delete(attempts).where(*_THE_ATTEMPT), "run", "of_attempt")
 _START, _START_ATTEMPT = _run_update("started_at"), _attempt_update("started_at")
-_END, _END_ATTEMPT = _run_update(*_ENDING, "result"), _attempt_update(*_ENDING)
-_STATES = select(runs.c.id, runs.c.state).where(runs.c.id.in_(bindparam("wanted", expanding=True)))
+_END, _END_ATTEMPT = _run_update(*_OUTCOME_COLUMNS, "result"), _attempt_update(*_OUTCOME_COLUMNS)
+_STATES = select(runs.c.id, runs.c.state).where(runs.c.id.in_(bindparam("run_ids", expanding=True)))
 
 
 def claim(tx: Transaction, new: Sequence[Attempt]) -> set[RunId]:
-    """`pending` to `launching`, each with its attempt; one that was proven not started gives way. Those that were."""
+    """Change runs from `pending` to `launching` and record their attempts. Return the runs that were `pending`.
+
+    An attempt replaces an earlier record of the same number, whose flow has been proven not to have started.
+    """
     rows = [
         {
             **_row(attempt.run_id, RunState.PENDING, RunState.LAUNCHING),
@@ -88,10 +95,10 @@ def claim(tx: Transaction, new: Sequence[Attempt]) -> set[RunId]:
         }
         for attempt in new
     ]
-    fitting = _fitting(tx, rows)
-    _CLAIM.execute(tx, fitting)
-    _FORGET.execute(tx, fitting)
-    claimed = {row["run"] for row in fitting}
+    matching = _matching(tx, rows)
+    _CLAIM.execute(tx, matching)
+    _DELETE_ATTEMPT.execute(tx, matching)
+    claimed = {row["run"] for row in matching}
     begun = [asdict(attempt) for attempt in new if attempt.run_id in claimed]
     if begun:
         tx.connection.execute(insert(attempts), begun)
@@ -99,7 +106,7 @@ def claim(tx: Transaction, new: Sequence[Attempt]) -> set[RunId]:
 
 
 def start(tx: Transaction, ready: Sequence[Attempt], now: datetime) -> set[RunId]:
-    """`launching` to `running`. Those that were."""
+    """Change runs from `launching` to `running`. Return the runs that were `launching`."""
     rows = [
         {
             **_row(attempt.run_id, RunState.LAUNCHING, RunState.RUNNING),
@@ -108,37 +115,37 @@ def start(tx: Transaction, ready: Sequence[Attempt], now: datetime) -> set[RunId
         }
         for attempt in ready
     ]
-    fitting = _fitting(tx, rows)
-    _START.execute(tx, fitting)
-    _START_ATTEMPT.execute(tx, fitting)
-    return {row["run"] for row in fitting}
+    matching = _matching(tx, rows)
+    _START.execute(tx, matching)
+    _START_ATTEMPT.execute(tx, matching)
+    return {row["run"] for row in matching}
 
 
-def end(tx: Transaction, endings: Sequence[RunOutcome]) -> set[RunId]:
-    """To a final state, each from the one that its run is thought to be in. Those that were."""
+def end(tx: Transaction, outcomes: Sequence[RunOutcome]) -> set[RunId]:
+    """Record outcomes. Return the runs that were in the expected state, and not final before."""
     rows = [
         {
-            **_row(ending.run.id, ending.run.state, ending.state),
-            "of_attempt": ending.run.attempt if ending.run.is_under_way else 0,
-            **{f"new_{name}": getattr(ending, name) for name in (*_ENDING, "result")},
+            **_row(outcome.run.id, outcome.run.state, outcome.state),
+            "of_attempt": outcome.run.attempt if outcome.run.is_under_way else 0,
+            **{f"new_{name}": getattr(outcome, name) for name in (*_OUTCOME_COLUMNS, "result")},
         }
-        for ending in endings
-        if not ending.run.state.is_terminal
+        for outcome in outcomes
+        if not outcome.run.state.is_terminal
     ]
-    fitting = _fitting(tx, rows)
-    _END.execute(tx, fitting)
-    _END_ATTEMPT.execute(tx, (row for row in fitting if row["of_attempt"]))
-    return {row["run"] for row in fitting}
+    matching = _matching(tx, rows)
+    _END.execute(tx, matching)
+    _END_ATTEMPT.execute(tx, (row for row in matching if row["of_attempt"]))
+    return {row["run"] for row in matching}
 
 
 def _row(run_id: RunId, expect: RunState, to: RunState) -> dict[str, Any]:
     return {"run": run_id, "expect": expect.value, "to": to.value}
 
 
-def _fitting(tx: Transaction, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows whose run is in the state that is expected. The transaction holds the write lock: it stays so."""
+def _matching(tx: Transaction, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows whose run is in the expected state. The write lock keeps that state until the commit."""
     if not rows:
         return []
-    found = tx.connection.execute(_STATES, {"wanted": [row["run"] for row in rows]})
-    states = {row.id: row.state for row in found}
+    result = tx.connection.execute(_STATES, {"run_ids": [row["run"] for row in rows]})
+    states = {row.id: row.state for row in result}
     return [row for row in rows if states.get(row["run"]) == row["expect"]]

@@ -1,4 +1,4 @@
-"""Runs and their attempts. Every change of state is a compare-and-set; a terminal run never changes."""
+"""The tables of runs and attempts. Every state change is a compare-and-set; a finished run never changes."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, fields
@@ -21,23 +21,23 @@ def insert_all(tx: Transaction, new: Iterable[Run]) -> None:
 
 
 def find(tx: Transaction, run_id: str) -> Run | None:
-    """The run of this id."""
+    """Return the run with this id, or None."""
     row = tx.connection.execute(_of_project(tx).where(runs.c.id == run_id)).first()
     return None if row is None else from_row(row)
 
 
 def find_by_prefix(tx: Transaction, prefix: str, limit: int = 2) -> list[Run]:
-    """The runs whose id is this, or else begins or ends with it, newest first; `limit` at most."""
-    whole = find(tx, prefix)
-    if whole is not None:
-        return [whole]
+    """Return the run with this id, or else up to `limit` runs whose ids begin or end with it, newest first."""
+    exact = find(tx, prefix)
+    if exact is not None:
+        return [exact]
     matches = runs.c.id.startswith(prefix, autoescape=True) | runs.c.id.endswith(prefix, autoescape=True)
     rows = tx.connection.execute(_of_project(tx).where(matches).order_by(runs.c.id.desc()).limit(limit))
     return [from_row(row) for row in rows]
 
 
 def find_by_key(tx: Transaction, deployment: str, idempotency_key: str) -> Run | None:
-    """The run that was asked for under this key."""
+    """Return the run that was requested with this idempotency key, or None."""
     row = tx.connection.execute(
         _of_project(tx).where(runs.c.deployment == deployment, runs.c.idempotency_key == idempotency_key)
     ).first()
@@ -45,20 +45,20 @@ def find_by_key(tx: Transaction, deployment: str, idempotency_key: str) -> Run |
 
 
 def waiting_for_time(tx: Transaction, now: datetime) -> list[Run]:
-    """The runs that must not start or be retried yet, or whose due time is still to come."""
+    """Return the waiting runs whose start, retry or due time is after `now`."""
     states = (RunState.PENDING.value, RunState.RETRYING.value)
     is_waiting = or_(runs.c.not_before > now, runs.c.scheduled_for > now)
     return [from_row(row) for row in tx.connection.execute(_of_project(tx).where(runs.c.state.in_(states), is_waiting))]
 
 
 def newest_id(tx: Transaction) -> RunId | None:
-    """The run id that sorts last, of any project; None before the first run."""
-    found = tx.connection.execute(select(func.max(runs.c.id))).scalar()
-    return None if found is None else RunId(found)
+    """Return the greatest run id of all projects; None before the first run."""
+    run_id = tx.connection.execute(select(func.max(runs.c.id))).scalar()
+    return None if run_id is None else RunId(run_id)
 
 
-def cancelled(tx: Transaction) -> list[RunId]:
-    """The runs under way that somebody wants to end."""
+def find_cancelled(tx: Transaction) -> list[RunId]:
+    """Return the running runs that should be cancelled."""
     rows = tx.connection.execute(
         select(runs.c.id).where(
             runs.c.project == tx.project, runs.c.state == RunState.RUNNING.value, runs.c.cancel_reason.is_not(None)
@@ -68,7 +68,7 @@ def cancelled(tx: Transaction) -> list[RunId]:
 
 
 def active_counts(tx: Transaction) -> dict[str, int]:
-    """How many runs of each deployment are not final, for those that have any."""
+    """Return the number of unfinished runs by deployment, without deployments that have none."""
     rows = tx.connection.execute(
         select(runs.c.deployment, func.count())
         .where(runs.c.project == tx.project, runs.c.state.in_([state.value for state in ACTIVE]))
@@ -78,7 +78,7 @@ def active_counts(tx: Transaction) -> dict[str, int]:
 
 
 def active_revisions(tx: Transaction) -> set[str]:
-    """The revisions that a run which is not final still needs."""
+    """Return the revisions that unfinished runs still need."""
     rows = tx.connection.execute(
         select(runs.c.revision)
         .distinct()
@@ -88,7 +88,7 @@ def active_revisions(tx: Transaction) -> set[str]:
 
 
 def counts(tx: Transaction) -> dict[RunState, int]:
-    """How many runs are in each state that is not final."""
+    """Return the number of unfinished runs by state."""
     rows = tx.connection.execute(
         select(runs.c.state, func.count())
         .where(runs.c.project == tx.project, runs.c.state.in_([state.value for state in ACTIVE]))
@@ -98,15 +98,18 @@ def counts(tx: Transaction) -> dict[RunState, int]:
 
 
 def move(tx: Transaction, run_id: RunId, *, expect: RunState, to: RunState, **changes: Any) -> bool:
-    """Change a run's state and these columns, if it still is in `expect`. False: somebody was first."""
-    done = tx.connection.execute(
+    """Change a run's state and the given columns if it is still in state `expect`. Return False if it is not."""
+    result = tx.connection.execute(
         update(runs).where(runs.c.id == run_id, runs.c.state == expect.value).values(state=to.value, **changes)
     )
-    return bool(done.rowcount == 1)
+    return bool(result.rowcount == 1)
 
 
 def start_attempt(tx: Transaction, attempt: Attempt) -> None:
-    """Record an attempt before anything is started on its account; one that was proven not started gives way."""
+    """Record an attempt, before its flow is started.
+
+    It replaces an earlier record of the same number, whose flow has been proven not to have started.
+    """
     tx.connection.execute(
         delete(attempts).where(attempts.c.run_id == attempt.run_id, attempts.c.number == attempt.number)
     )
@@ -114,7 +117,7 @@ def start_attempt(tx: Transaction, attempt: Attempt) -> None:
 
 
 def move_attempt(tx: Transaction, run_id: RunId, number: int, to: RunState, **changes: Any) -> None:
-    """Change an attempt's state and these columns."""
+    """Change an attempt's state and the given columns."""
     tx.connection.execute(
         update(attempts)
         .where(attempts.c.run_id == run_id, attempts.c.number == number)
@@ -123,7 +126,7 @@ def move_attempt(tx: Transaction, run_id: RunId, number: int, to: RunState, **ch
 
 
 def attempts_of(tx: Transaction, run_id: str) -> list[Attempt]:
-    """The attempts of a run, in their order."""
+    """Return the attempts of a run, oldest first."""
     rows = tx.connection.execute(select(attempts).where(attempts.c.run_id == run_id).order_by(attempts.c.number))
     return [Attempt(**{**row._asdict(), "state": RunState(row.state), "run_id": RunId(row.run_id)}) for row in rows]
 
@@ -146,7 +149,7 @@ def _to_row(tx: Transaction, run: Run) -> dict[str, Any]:
 
 
 def from_row(row: Row[Any]) -> Run:
-    """The run of this row of `runs`."""
+    """Convert a row of the table `runs` to a run."""
     values = row._asdict()
     del values["project"]
     values.update(id=RunId(row.id), state=RunState(row.state), trigger=Trigger(row.trigger), tags=tuple(row.tags))
@@ -156,6 +159,6 @@ def from_row(row: Row[Any]) -> Run:
         backoff=row.retries["backoff"],
         max_delay=timedelta(seconds=row.retries["max_delay"]),
         jitter=row.retries["jitter"],
-        on=tuple(RetryOn(word) for word in row.retries["on"]),
+        on=tuple(RetryOn(value) for value in row.retries["on"]),
     )
     return Run(**values)

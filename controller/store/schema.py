@@ -1,4 +1,7 @@
-"""The tables. Only `store` and its migrations read this; `(project, name)` is the identity of a deployment."""
+"""The tables of the state database. Only this package and its migrations access them.
+
+A deployment is identified by `(project, name)`.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -32,13 +35,13 @@ metadata = MetaData(
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware UTC instant with microseconds. Naive values are refused at the door."""
+    """A column type for aware UTC datetimes with microseconds. Naive values raise ValueError."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:  # noqa: ARG002
-        """Into the database: UTC, and naive for databases without zones."""
+        """Convert a value for the database: to UTC, and naive because SQLite has no time zones."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -46,7 +49,7 @@ class Instant(TypeDecorator[datetime]):
         return value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Out of the database: always aware."""
+        """Convert a value from the database to an aware datetime."""
         return None if value is None else value.replace(tzinfo=UTC)
 
 
@@ -172,7 +175,7 @@ runs = Table(
     Index("ix_runs_project_state_id", "project", "state", "id"),
 )
 
-run_counts = Table(  # written by triggers of `runs` only: migration 0008
+run_counts = Table(  # written only by triggers on `runs`, see migration 0008
     "run_counts",
     metadata,
     Column("project", String(63), primary_key=True),
@@ -222,5 +225,5 @@ events = Table(
 
 
 def unindexed(column: ColumnElement[str]) -> ColumnElement[str]:
-    """The same text in a form that no index answers, where another index is the one to go along."""
+    """Return an expression equal to the column for which SQLite uses no index, so that it chooses another index."""
     return column.concat("")

@@ -1,4 +1,4 @@
-"""What the last pass found at the source: one row a project."""
+"""The table with the status of the source as of the last pass, one row per project."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -13,7 +13,7 @@ from controller.store.store import Transaction
 
 
 def find(tx: Transaction) -> SourceStatus | None:
-    """The source's status, None before the first pass."""
+    """Return the status of the source; None before the first pass."""
     row = tx.connection.execute(select(source).where(source.c.project == tx.project)).first()
     if row is None:
         return None
@@ -34,8 +34,8 @@ def find(tx: Transaction) -> SourceStatus | None:
     )
 
 
-def put(tx: Transaction, status: SourceStatus) -> None:
-    """Replace the source's status. An approval stays for as long as what it names is withheld."""
+def save(tx: Transaction, status: SourceStatus) -> None:
+    """Save the status of the source. An approval is kept while the deletions that it approves are withheld."""
     digest = None if status.withheld is None else status.withheld.digest
     values: dict[str, Any] = {
         "project": tx.project,
@@ -53,26 +53,26 @@ def put(tx: Transaction, status: SourceStatus) -> None:
         "environment": status.environment,
         "approved": case((source.c.approved == digest, source.c.approved), else_=None),
     }
-    done = tx.connection.execute(update(source).where(source.c.project == tx.project).values(**values))
-    if not done.rowcount:
+    result = tx.connection.execute(update(source).where(source.c.project == tx.project).values(**values))
+    if not result.rowcount:
         tx.connection.execute(insert(source).values(**{**values, "approved": None}))
 
 
 def set_repository(tx: Transaction, repo: str) -> None:
-    """Record that this repository is followed from now on."""
+    """Record that the state belongs to this repository from now on."""
     tx.connection.execute(update(source).where(source.c.project == tx.project).values(repo=repo))
 
 
 def approve(tx: Transaction, digest: str) -> None:
-    """Release the deletions of this digest, to be carried out by the next pass."""
+    """Approve the withheld deletions with this digest. The next pass applies them."""
     tx.connection.execute(update(source).where(source.c.project == tx.project).values(approved=digest))
 
 
 def mark_watching(tx: Transaction, problem: str | None) -> None:
-    """Record why changes are not watched for; None if they are. Nothing is recorded before the first pass."""
+    """Record why changes are not watched for, None if they are. Does nothing before the first pass."""
     tx.connection.execute(update(source).where(source.c.project == tx.project).values(watch_problem=problem))
 
 
 def mark_overdue(tx: Transaction, since: datetime | None) -> None:
-    """Record when a pass began that has not ended in time; None once it has. Nothing before the first pass."""
+    """Record when the overdue pass began, None once it has finished. Does nothing before the first pass."""
     tx.connection.execute(update(source).where(source.c.project == tx.project).values(overdue_since=since))

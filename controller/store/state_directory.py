@@ -1,4 +1,4 @@
-"""The state directory: what is where in it, and who holds it. Only one controller at a time may."""
+"""The state directory: the paths in it, and the lock that allows only one controller at a time."""
 
 import errno
 import fcntl
@@ -15,13 +15,13 @@ from controller.errors import AlreadyRunningError, StateError, StateLostError
 from controller.settings import STATE_NAMES
 from controller.time_format import shown
 
-_LOCK_TRIES = 20
+_LOCK_ATTEMPTS = 20
 _LOCK_PAUSE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """The controller that holds a state directory."""
+    """The controller that has locked a state directory."""
 
     pid: int
     host: str
@@ -30,7 +30,7 @@ class Holder:
 
 
 class StateDirectory:
-    """One directory, private to its user, that ignores itself in git."""
+    """A state directory. It is private to its user, and has a .gitignore that excludes all of it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -42,13 +42,14 @@ class StateDirectory:
         self.log = path / "controller.log"
         self._lock_file = path / "controller.lock"
         self._lock: int | None = None
-        self._sign: int | None = None
-        self._seen: dict[Path, tuple[int, int]] = {}
+        self._directory_lock: int | None = None
+        self._identities: dict[Path, tuple[int, int]] = {}
 
     def hold(self, *, version: str, now: datetime, pause: Any) -> None:
-        """Create it if need be and hold it until this process ends. Raises AlreadyRunningError, StateError.
+        """Create the directory if necessary and lock it until this process ends.
 
-        `pause(seconds)` waits between the tries: a command that only looks may hold the lock for an instant.
+        `pause(seconds)` sleeps between attempts: a command that reads the state may hold the lock for an instant.
+        Raises AlreadyRunningError, StateError.
         """
         os.umask(0o077)
         try:
@@ -66,13 +67,13 @@ class StateDirectory:
                 f"The state directory {self.path} can't be used: {error.strerror}.",
                 hint="Choose another with --state-dir, or CONTROLLER_STATE_DIR.",
             ) from error
-        for _ in range(_LOCK_TRIES):
+        for _ in range(_LOCK_ATTEMPTS):
             if _try_lock(descriptor, fcntl.LOCK_EX):
                 break
             pause(_LOCK_PAUSE_SECONDS)
         else:
             os.close(descriptor)
-            raise self._held()
+            raise self._already_running()
         locked = os.fstat(descriptor)
         if _identity(self._lock_file) != (locked.st_dev, locked.st_ino):
             os.close(descriptor)
@@ -84,56 +85,56 @@ class StateDirectory:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps({**asdict(holder), "started_at": now.isoformat()}).encode())
         self._lock = descriptor
-        self._sign = _put_sign(self.path)
+        self._directory_lock = _lock_directory(self.path)
         self.remember()
 
     def is_used(self) -> bool:
-        """Whether a controller has ever held it, as far as this user can tell. Raises OSError where there is none."""
+        """Return whether a controller has ever used it; True if this user can't read it. Raises OSError if missing."""
         try:
             return any(path.name in STATE_NAMES for path in self.path.iterdir())
         except PermissionError:
             return True
 
-    def holder_seen_from_outside(self) -> int | None:
-        """The running controller's process id, for a user who may not enter the directory: proc_locks(5) names it."""
-        found = self.path.stat()
-        wanted = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    def find_holder_pid(self) -> int | None:
+        """Return the running controller's process id from proc_locks(5), for users without access to the directory."""
+        status = self.path.stat()
+        identity = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
         for line in Path("/proc/locks").read_text(encoding="utf-8").splitlines():
             fields = line.split()
-            if "FLOCK" in fields and wanted in fields:
-                return int(fields[fields.index(wanted) - 1])
+            if "FLOCK" in fields and identity in fields:
+                return int(fields[fields.index(identity) - 1])
         return None
 
     def remember(self) -> None:
-        """Remember which files `check` has to find. Call it again once the database is open."""
+        """Record the files whose identity `check` verifies. Call it again once the database is open."""
         wal = self.database.with_name(f"{self.database.name}-wal")
-        found = {path: _identity(path) for path in (self._lock_file, self.runs, self.database, wal)}
-        self._seen = {path: identity for path, identity in found.items() if identity is not None}
+        identities = {path: _identity(path) for path in (self._lock_file, self.runs, self.database, wal)}
+        self._identities = {path: identity for path, identity in identities.items() if identity is not None}
 
     def check(self) -> None:
-        """Raise StateLostError unless all of it is still what this process uses; it costs one stat(2) for each file.
+        """Raise StateLostError if a file was removed or replaced. Costs one stat(2) per file.
 
-        A lock on a removed file keeps no other controller out, and what is written to a removed database is lost.
+        A lock on a removed file does not exclude other controllers, and writes to a removed database are lost.
         """
-        for path, identity in self._seen.items():
-            found = _identity(path)
-            if found != identity:
-                what = f"{path.name} is gone" if found is None else f"{path.name} is another file now"
+        for path, identity in self._identities.items():
+            current = _identity(path)
+            if current != identity:
+                change = f"{path.name} is missing" if current is None else f"{path.name} is a different file"
                 raise StateLostError(
-                    f"The state directory {self.path} was removed or replaced while the controller ran: {what}. "
-                    "The controller starts no more runs and ends; running flows go on.",
+                    f"The state directory {self.path} was removed or replaced while the controller was running:"
+                    f" {change}. The controller starts no more runs and stops; running flows continue.",
                     hint="Restore the state directory if you have a backup, then start `controller run` again.",
                 )
 
     def release(self) -> None:
-        """Let go of it."""
-        for descriptor in (self._sign, self._lock):
+        """Unlock the directory."""
+        for descriptor in (self._directory_lock, self._lock):
             if descriptor is not None:
                 os.close(descriptor)
-        self._sign = self._lock = None
+        self._directory_lock = self._lock = None
 
     def holder(self) -> Holder | None:
-        """The running controller, None if there is none."""
+        """Return the running controller, or None if there is none."""
         try:
             descriptor = os.open(self._lock_file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
@@ -148,16 +149,21 @@ class StateDirectory:
         finally:
             os.close(descriptor)
 
-    def _held(self) -> AlreadyRunningError:
+    def _already_running(self) -> AlreadyRunningError:
         holder = self.holder()
-        who = "" if holder is None else f": pid {holder.pid} on {holder.host}, since {shown(holder.started_at, None)}"
+        process = ""
+        if holder is not None:
+            process = f": pid {holder.pid} on {holder.host}, since {shown(holder.started_at, None)}"
         return AlreadyRunningError(
-            f"Another controller holds {self.path}{who}.", hint="Stop it, or choose another --state-dir."
+            f"Another controller is already using {self.path}{process}.", hint="Stop it, or choose another --state-dir."
         )
 
 
-def _put_sign(path: Path) -> int | None:
-    """Lock the directory as well, so that users who may not enter it see who runs; `controller.lock` is what counts."""
+def _lock_directory(path: Path) -> int | None:
+    """Lock the directory itself too, so that `find_holder_pid` works without access to it.
+
+    This lock is informational; exclusive use is decided by `controller.lock`.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -168,14 +174,14 @@ def _put_sign(path: Path) -> int | None:
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
-    """Device and inode; None where there is no file. Raises StateError if that is unknown."""
+    """Return device and inode; None if there is no file. Raises StateError if it can't be determined."""
     try:
-        found = file.stat()
+        status = file.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise StateError(f"{file} can't be examined: {error.strerror}.") from error
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _try_lock(descriptor: int, kind: int) -> bool:

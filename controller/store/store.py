@@ -1,4 +1,4 @@
-"""One state database, opened to write (the controller) or to look (every other command)."""
+"""Access to one state database: the controller opens it for writing, all other commands read-only."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -14,21 +14,21 @@ from controller.store import database
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """A transaction of one project; what the modules of this package take first."""
+    """A transaction of one project: the first argument of the functions in this package."""
 
     connection: Connection
     project: str
     _committed: list[Callable[[], None]] = field(default_factory=list)
 
-    def after_commit(self, tell: Callable[[], None]) -> None:
-        """Call `tell` once this transaction is on disk; never if it is not. For log lines about what it changes."""
-        self._committed.append(tell)
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once this transaction is on disk, and not if it fails. For log lines about its changes."""
+        self._committed.append(callback)
 
 
 class Store:
-    """The database of one state directory. Safe to share between threads: writers wait for each other.
+    """The database of one state directory. Safe to share between threads: write transactions wait for each other.
 
-    `check` raises StateLostError once the files are not the ones that were opened. It is called before every write.
+    `check` is called before every write. It raises StateLostError if the files are no longer those that were opened.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Store:
 
     @classmethod
     def open(cls, path: Path, *, project: str = "default", check: Callable[[], None] = lambda: None) -> "Store":
-        """Open to write, creating and migrating the file. Raises StateError."""
+        """Open for writing; create and migrate the database if necessary. Raises StateError."""
         if not path.exists():
             database.create(path)
         engine = database.writer(path)
@@ -57,44 +57,47 @@ class Store:
         return cls(database.reader(path), engine, project, check)
 
     def with_own_readers(self, count: int) -> "Store":
-        """The same state for one part of the process, with up to `count` reading connections that no other part uses.
+        """Return a store for one part of the process, with up to `count` reading connections of its own.
 
-        So nobody who reads much can keep that part waiting. Close it before this one; its writers still take turns
-        with all others.
+        Readers elsewhere then can't use up the connections that this part needs. Write transactions still wait for
+        those of all other parts. Close it before this store.
         """
         reader = database.reader_like(self._reader, count)
         return Store(reader, self._writer, self._project, self.check, write_lock=self._write_lock)
 
     @classmethod
-    def look(cls, path: Path, *, project: str = "default") -> "Store":
-        """Open read-only. Raises StateError if there is none or its schema is another version's."""
-        store = cls.look_if_any(path, project=project)
+    def open_read_only(cls, path: Path, *, project: str = "default") -> "Store":
+        """Open read-only. Raises StateError if there is no database, or its schema is that of another version."""
+        store = cls.open_existing(path, project=project)
         if store is None:
             raise StateError(f"There is no state at {path.parent}.", hint="Start `controller run` first.")
         return store
 
     @classmethod
-    def look_if_any(cls, path: Path, *, project: str = "default") -> "Store | None":
-        """The same; None where there is no database, or the first controller is only just making it."""
+    def open_existing(cls, path: Path, *, project: str = "default") -> "Store | None":
+        """Open read-only, or return None if there is no database, or the first controller is still creating it."""
         if not path.exists():
             return None
         engine = database.reader(path)
-        found = database.schema_version(engine)
-        if found is None:
+        schema = database.schema_version(engine)
+        if schema is None:
             engine.dispose()
             raise StateLostError(
                 f"{path} has no tables: the state has lost its history.", hint="Restore it from a backup."
             )
-        if found != database.SCHEMA_HEAD:
+        if schema != database.SCHEMA_HEAD:
             raise StateError(
-                f"The state database has schema {found}; this version reads {database.SCHEMA_HEAD}.",
-                hint="Use the version of controller that runs here.",
+                f"The state database has schema {schema}, but this version reads {database.SCHEMA_HEAD}.",
+                hint="Use the same version of controller as `controller run`.",
             )
         return cls(engine, None, project)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """One transaction: all of the block is on disk when it ends, or nothing of it. Raises StateError."""
+        """Open a write transaction. When the block ends, either all of its changes are on disk or none.
+
+        Raises StateError.
+        """
         if self._writer is None:
             raise StateError("The state is open read-only.")
         with self._write_lock:
@@ -102,25 +105,25 @@ class Store:
             with database.translated(), self._writer.begin() as connection:
                 tx = Transaction(connection, self._project)
                 yield tx
-        for tell in tx._committed:
-            tell()
+        for callback in tx._committed:
+            callback()
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
-        """One consistent view. Raises StateError."""
+        """Open a read transaction, which sees one consistent snapshot. Raises StateError."""
         try:
             with database.translated(), self._reader.begin() as connection:
                 yield Transaction(connection, self._project)
         except StateError:
-            self.check()  # it says better why nothing can be read
+            self.check()  # raises a more precise error if the files were removed or replaced
             raise
 
     def close_readers(self) -> None:
-        """Give back the reading connections only."""
+        """Close the reading connections only."""
         self._reader.dispose()
 
     def close(self) -> None:
-        """Give the files back."""
+        """Close all connections."""
         self._reader.dispose()
         if self._writer is not None:
             self._writer.dispose()

@@ -1,4 +1,7 @@
-"""The file in which a supervisor keeps what a flow tells of its tasks. Read when its run ends, and by views before."""
+"""Reads the file in which a supervisor records what a flow reports about its tasks.
+
+It is read when a run finishes, and by queries while it is running.
+"""
 
 import os
 import stat
@@ -9,14 +12,14 @@ from controller.model.artifacts import replay_artifacts, replay_name
 from controller.model.task_runs import TaskTree, replay
 
 FILE = "events.jsonl"
-"""In the directory of an attempt; `runs.executors.local.supervisor.flow_events` writes it."""
+"""The name of the file in an attempt's directory. `runs.executors.local.supervisor.flow_events` writes it."""
 MAX_BYTES = 16 << 20
 
 
 def read_tree(directory: Path) -> TaskTree | None:
-    """What the file in this directory of an attempt comes to; None where there is none.
+    """Return the tasks, artifacts and name reported in this attempt's directory; None if there is no report.
 
-    A flow of the same user could put anything in its place: what is no regular file is not waited for.
+    A flow that runs as our user could replace the file, so anything but a regular file is ignored (a FIFO would block).
     """
     try:
         descriptor = os.open(directory / FILE, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)

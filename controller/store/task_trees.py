@@ -1,4 +1,4 @@
-"""The task runs of attempts that ended, one document each: they are read and shown together, and never change."""
+"""The table of task trees: the task runs of a finished attempt, in one row, since they are only read together."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -12,25 +12,25 @@ from controller.store.schema import runs, task_trees
 from controller.store.store import Transaction
 
 
-def keep(tx: Transaction, run_id: str, attempt: int, tree: TaskTree) -> None:
-    """Record the tree of one attempt, in place of what was recorded before; nothing where there is no such run."""
+def save(tx: Transaction, run_id: str, attempt: int, tree: TaskTree) -> None:
+    """Save the tree of one attempt; it replaces an earlier one. Does nothing if there is no such run."""
     if tx.connection.execute(select(runs.c.id).where(runs.c.id == run_id)).first() is None:
         return
-    of_this = (task_trees.c.run_id == run_id, task_trees.c.attempt == attempt)
-    tx.connection.execute(delete(task_trees).where(*of_this))
+    of_attempt = (task_trees.c.run_id == run_id, task_trees.c.attempt == attempt)
+    tx.connection.execute(delete(task_trees).where(*of_attempt))
     row = {
         "run_id": run_id,
         "attempt": attempt,
         "runs": [_plain(run) for run in tree.runs],
         "dropped": tree.dropped,
-        "artifacts": [asdict(one) for one in tree.artifacts],
+        "artifacts": [asdict(artifact) for artifact in tree.artifacts],
         "name": tree.name,
     }
     tx.connection.execute(insert(task_trees).values(row))
 
 
 def find(tx: Transaction, run_id: str) -> TaskTree:
-    """The tree of the last attempt of a run; an empty one where nothing was told."""
+    """Return the tree of a run's last attempt; an empty one if nothing was reported."""
     query = select(task_trees).where(task_trees.c.run_id == run_id).order_by(task_trees.c.attempt.desc()).limit(1)
     row = tx.connection.execute(query).first()
     if row is None:
@@ -44,7 +44,7 @@ def find(tx: Transaction, run_id: str) -> TaskTree:
 
 
 def _plain(run: TaskRun) -> dict[str, Any]:
-    """Without what is as always; times as ISO 8601."""
+    """Convert a task run to JSON values: without empty fields, times as ISO 8601."""
     values = {name: value for name, value in asdict(run).items() if value not in (None, False, (), "")}
     for name in ("started_at", "finished_at"):
         if name in values:
@@ -56,6 +56,6 @@ def _read(values: dict[str, Any]) -> TaskRun:
     times: dict[str, Any] = {
         name: datetime.fromisoformat(values[name]) for name in ("started_at", "finished_at") if name in values
     }
-    read: dict[str, Any] = {"parent": None, **values, **times, "tags": tuple(values.get("tags", ()))}
-    read["needs"] = tuple(values.get("needs", ()))
-    return TaskRun(**read)
+    fields: dict[str, Any] = {"parent": None, **values, **times, "tags": tuple(values.get("tags", ()))}
+    fields["needs"] = tuple(values.get("needs", ()))
+    return TaskRun(**fields)

@@ -53,7 +53,7 @@ def test_approve_withheld_deletions(page: Page, repository: Repository, url: str
     for number in range(10):
         repository.remove(f"deployments/m{number}.yaml")
     repository.commit()
-    page.get_by_role("link", name="Deletions wait for approval").click()
+    page.get_by_role("link", name="Deletions are waiting for approval").click()
     expect(page.locator("#withheld")).to_contain_text("10 of 11 deployments")
     expect(page.locator("#withheld tbody tr")).to_have_count(10)
     page.get_by_role("button", name="Approve these deletions").click()

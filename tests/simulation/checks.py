@@ -52,7 +52,7 @@ class Checker:
             for run in select_all(tx, RunFilter()):
                 assert run.state is RunState.SUCCEEDED or run.reason, f"{run.id} {run.state} without a reason"
             for name, entry in inventory.entries(tx).items():
-                rows = occurrences.of(tx, name, 100_000)
+                rows = occurrences.find_newest(tx, name, 100_000)
                 for row in rows:
                     assert row.outcome is Outcome.RUN or row.reason
                     if row.run_id is not None:

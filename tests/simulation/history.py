@@ -173,7 +173,7 @@ class History:
         until = self._random.choice([None, now + timedelta(minutes=30)])
         said = Hold(deployment=self._random.choice(NAMES), reason="hold", author="me", since=now, until=until)
         with self._world.store.write() as tx:
-            holds.put(tx, said)
+            holds.save(tx, said)
 
     def _resume(self) -> None:
         self._let_go(self._random.choice(NAMES))

@@ -138,7 +138,7 @@ class SimulatedMonitor:
             runs.start_attempt(tx, attempt)
             claimed = runs.find(tx, run.id)
             assert claimed is not None
-            self._check(claimed, queues.load(tx, self._clock.now()))
+            self._check(claimed, queues.read_load(tx, self._clock.now()))
         self._fault()
         now = self._clock.now()
         with self._store.write() as tx:

@@ -21,16 +21,16 @@ from controller.model.status import EventSeverity, InventoryEntry
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.deployment_details import DeploymentDetail, show_deployment
 from controller.queries.deployment_rows import deployment_row
-from controller.queries.deployments import Health, Sync, built, fires_after
+from controller.queries.deployments import Health, Sync, build_entry, fires_after
 from controller.queries.events import list_events
 from controller.queries.fire_calendar import FireCalendar, fire_calendar
 from controller.queries.overview import overview
 from controller.queries.restore import DeletedDeployment, find_deleted
-from controller.queries.runs import RunView, list_runs, page_of_runs, stored
+from controller.queries.runs import RunView, list_runs, page_of_runs, stored_states
 from controller.reconcile.preview import Preview
 from controller.store import inventory, occurrences
 from controller.store import runs as run_store
-from controller.store.events import EventsWanted
+from controller.store.events import EventFilter
 from controller.store.run_search import RunFilter
 
 router = APIRouter()
@@ -127,15 +127,15 @@ def deployment(request: Request, name: Annotated[str, Path(pattern=NAME)]) -> Re
             return _deleted_page(request, deleted, list_runs(tx, RunFilter(deployment=name), now, limit=LATEST_RUNS))
         entry = inventory.find(tx, name)
         history = list_runs(tx, RunFilter(deployment=name), now, limit=HISTORY_RUNS)
-        due_times = occurrences.of(tx, name, 12)
-        events = list_events(tx, EventsWanted(limit=10, about=name))
+        due_times = occurrences.find_newest(tx, name, 12)
+        events = list_events(tx, EventFilter(limit=10, about=name))
     return render(
         request,
         "deployment.html",
         tab="Deployments",
         view=view,
         entry=entry,
-        fields=() if entry is None or view.revision is None else dependencies.fields.of(entry, view.revision),
+        fields=() if entry is None or view.revision is None else dependencies.fields.locate(entry, view.revision),
         runs=history[:LATEST_RUNS],
         chart=history_chart(history, now),
         calendar=_calendar(view, entry, now),
@@ -161,7 +161,7 @@ def runs(
     state, trigger = filters.one_of("state", STATES, state), filters.one_of("trigger", TRIGGERS, trigger)
     run_filter = RunFilter(
         deployment=deployment or None,
-        states=stored(RunState(state)) if state else None,
+        states=stored_states(RunState(state)) if state else None,
         trigger=trigger or None,
         tag=tag or None,
         revision=revision or None,
@@ -213,7 +213,7 @@ def events(
     """Events, newest first."""
     filters = Filters(request, ("about", "severity", "before"))
     severity = filters.one_of("severity", SEVERITIES, severity)
-    query = EventsWanted(
+    query = EventFilter(
         limit=ROWS + 1,
         before=before,
         about=about or None,
@@ -249,7 +249,7 @@ def _plan(request: Request) -> tuple[Preview | None, str | None]:
 
 def _calendar(view: DeploymentDetail, entry: InventoryEntry | None, now: datetime) -> FireCalendar | None:
     """Return the calendar of fire times; None if no schedule can fire."""
-    deployment = None if entry is None else built(entry)
+    deployment = None if entry is None else build_entry(entry)
     after = fires_after(view.hold, now)
     if deployment is None or not deployment.schedules or deployment.suspend or after is None:
         return None

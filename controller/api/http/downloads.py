@@ -14,7 +14,7 @@ from starlette.types import Send
 
 from controller.api.http.head_middleware import is_head
 from controller.api.http.responses import entity_headers, is_not_modified
-from controller.queries.run_logs import measured, part
+from controller.queries.run_logs import read_range, with_sizes
 
 PIECE_BYTES = 1 << 18
 
@@ -24,7 +24,7 @@ def download(request: Request, files: list[Path], name: str) -> Response:
 
     They are read in worker threads while the response is sent.
     """
-    sizes = measured(files)
+    sizes = with_sizes(files)
     # The tag is made from sizes and times: hashing the contents would cost as much as sending them.
     identity = repr([(path.parent.name, size, _modified(path)) for path, size in sizes]).encode()
     headers = entity_headers(hashlib.sha256(identity))
@@ -56,7 +56,7 @@ class _Download(StreamingResponse):
 
 async def _pieces(sizes: list[tuple[Path, int]]) -> AsyncGenerator[bytes]:
     offset = 0
-    while piece := await run_in_threadpool(part, sizes, offset, PIECE_BYTES):
+    while piece := await run_in_threadpool(read_range, sizes, offset, PIECE_BYTES):
         offset += len(piece)
         yield piece
 

@@ -21,7 +21,7 @@ from controller.clock import Clock, in_utc
 from controller.manifests import Excerpt
 from controller.model.runs import Run
 from controller.model.status import InventoryEntry
-from controller.queries.field_locations import Fields
+from controller.queries.field_locations import FieldLocations
 from controller.queries.run_diff import CodeChanges
 from controller.reconcile.preview import Preview
 from controller.settings import Location
@@ -46,7 +46,7 @@ class Dependencies:
     credentials: Credentials
     feed: EventFeed
     streams: Streams
-    fields: Fields
+    fields: FieldLocations
     plan: Callable[[str | None], Preview]
     code_changes: Callable[[str, str], CodeChanges]
     document: Callable[[InventoryEntry], Excerpt]

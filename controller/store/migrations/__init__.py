@@ -1,1 +1,1 @@
-"""The schema, one step a file; the sum of all steps equals `store.schema`."""
+"""The migrations of the schema, one per file. Together they result in `store.schema`."""

@@ -1,4 +1,4 @@
-"""Alembic's entry point: runs the migrations on the connection that `store.database.migrate` hands over."""
+"""The entry point of Alembic. It runs the migrations on the connection that `store.database.migrate` provides."""
 
 from alembic import context
 

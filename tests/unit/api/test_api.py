@@ -28,7 +28,7 @@ def test_the_status_equals_that_of_the_command_line(served: Served) -> None:
     from controller.queries.serialization import to_json
 
     told = served.get("/api/v1/status").json()
-    assert told == to_json(served.controller.look())
+    assert told == to_json(served.controller.status())
     assert {view["name"] for view in told["deployments"]} == {"add", "speak", "wait", "far"}
 
 

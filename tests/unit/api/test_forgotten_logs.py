@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import delete
 
 from controller.model.runs import Run, RunId, RunState
-from controller.queries.run_logs import log_chunk, measured, part, tail_offset
+from controller.queries.run_logs import log_chunk, read_range, tail_offset, with_sizes
 from controller.runs.log_files import log_files
 from controller.store import runs, schema
 from tests.unit.api.conftest import Served, messages
@@ -60,9 +60,9 @@ def test_a_log_may_be_deleted_at_any_moment_while_it_is_read(tmp_path: Path) -> 
 def test_a_file_deleted_between_two_reads_is_read_as_empty(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"line\n")
-    sizes = measured([log])
+    sizes = with_sizes([log])
     log.unlink()
-    assert part(sizes, 0, 100) == b""
+    assert read_range(sizes, 0, 100) == b""
 
 
 def test_a_stream_ends_when_its_run_is_deleted(fresh: Served, caplog: pytest.LogCaptureFixture) -> None:

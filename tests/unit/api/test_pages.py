@@ -12,7 +12,7 @@ from controller.api.dashboard.charts import strip_chart, timeline
 from controller.api.dashboard.template_filters import seconds, short
 from controller.model.runs import RunState
 from controller.queries.overview import Slot
-from controller.store.run_search import LOOKED_AT
+from controller.store.run_search import MAX_EXAMINED
 from controller.store.run_statistics import Bar
 from tests.conftest import NOW, new_repository
 from tests.unit.api.conftest import DEPLOYMENTS, FLOWS, Served, serve
@@ -45,7 +45,7 @@ def test_empty_states_have_a_message(served: Served) -> None:
 
 def test_old_runs_are_reached_page_by_page(fresh: Served) -> None:
     fresh.run("add")
-    write_history(fresh.state / "state.db", LOOKED_AT + 100)
+    write_history(fresh.state / "state.db", MAX_EXAMINED + 100)
     page = fresh.get("/runs?tag=nobody", Accept="text/html").text
     assert "No matches among the runs searched so far" in page
     further = page.partition('<a href="?')[2].partition('"')[0].replace("&amp;", "&")

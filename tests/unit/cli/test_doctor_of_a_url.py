@@ -21,7 +21,7 @@ def test_the_revision_on_the_server_is_shown_and_no_state_is_made(
     answer = command("doctor", "--repo", f"file://{followed.path}", "--state-dir", str(state))
     assert (answer.code, answer.err) == (0, "")
     assert f"source: main@sha1:{followed.head()}" in answer.out
-    assert f"there is none yet at {state}" in answer.out
+    assert f"none yet at {state}" in answer.out
     assert not state.exists()
 
 

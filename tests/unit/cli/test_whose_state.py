@@ -78,7 +78,7 @@ def test_who_means_it_adopts_the_state(
     assert once(command, repository.path, state).code == 2
     found = command("events", "-o", "json", "--repo", str(other.path), "--state-dir", str(state)).json
     [event] = [event for event in found if event["reason"] == "StateAdopted"]
-    assert event["message"] == f"The state was adopted: it was {repository.path}, and is {other.path} now."
+    assert event["message"] == f"The state of {repository.path} was adopted for {other.path}."
 
 
 def test_every_way_to_name_the_repository_is_the_same(
@@ -244,7 +244,7 @@ def test_another_user_is_told_whose_state_it_is() -> None:
         state.hold(version="1", now=NOW, pause=lambda _: None)
         if os.geteuid() != 0:
             state.path.chmod(0)
-        assert f"runs here (pid {os.getpid()}): its state is {state.path}" in told(root)
+        assert f"is running (pid {os.getpid()}); only that user can read its state {state.path}" in told(root)
         assert "A controller of the user " in told(root)
         state.release()
         assert f"The state directory {state.path} belongs to the user " in told(root)

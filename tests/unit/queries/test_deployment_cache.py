@@ -18,7 +18,7 @@ from controller.model.findings import Finding
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Condition, ConditionType, Hold, InventoryEntry, PassRecord, SourceStatus
 from controller.queries.deployment_cache import DeploymentCache
-from controller.queries.deployments import built, list_deployments
+from controller.queries.deployments import build_entry, list_deployments
 from controller.queries.fire_timeline import count
 from controller.runs.ids import RunIds
 from controller.store import Store, Transaction, holds, inventory, passes, runs, source_status
@@ -83,7 +83,7 @@ class World:
         self.source = replace(self.source, **changes)  # type: ignore[arg-type]
         with self.store.write() as tx:
             yield tx
-            source_status.put(tx, self.source)
+            source_status.save(tx, self.source)
             passes.append(
                 tx,
                 PassRecord(
@@ -127,13 +127,13 @@ class Looks(RuleBasedStateMachine):
         self.generation += 1
         made = entry(name, reason=reason, generation=self.generation, schedules=schedules, suspend=suspend)
         with self.world.a_pass() as tx:
-            inventory.put(tx, [made])
+            inventory.save(tx, [made])
 
     @rule(name=NAMES)
     def break_it(self, name: str) -> None:
         broken = entry(name, reason="InvalidManifest")
         with self.world.a_pass() as tx:
-            inventory.mark(tx, name, pinned="r0", status=broken.conditions)
+            inventory.save_conditions(tx, name, pinned="r0", status=broken.conditions)
 
     @rule(name=NAMES)
     def remove(self, name: str) -> None:
@@ -157,7 +157,7 @@ class Looks(RuleBasedStateMachine):
         now = self.world.clock.now()
         with self.world.store.write() as tx:
             end = None if until is None else now + until
-            holds.put(tx, Hold(deployment=name, reason="r", author="t", since=now, until=end))
+            holds.save(tx, Hold(deployment=name, reason="r", author="t", since=now, until=end))
 
     @rule(name=NAMES)
     def resume(self, name: str) -> None:
@@ -201,7 +201,7 @@ TestLooks.settings = settings(max_examples=40, stateful_step_count=30, deadline=
 def test_a_look_reads_what_has_changed_and_not_the_rest(tmp_path: Path) -> None:
     world = World(tmp_path)
     with world.a_pass() as tx:
-        inventory.put(tx, [entry(f"d{number:03}", schedules=[{"interval": "1h"}]) for number in range(300)])
+        inventory.save(tx, [entry(f"d{number:03}", schedules=[{"interval": "1h"}]) for number in range(300)])
     world.board.deployments()
     rows: list[str] = []
     documents: list[str] = []
@@ -224,7 +224,7 @@ def test_a_look_reads_what_has_changed_and_not_the_rest(tmp_path: Path) -> None:
     assert len(rows) <= 8
 
     with world.a_pass(revision="r2") as tx:
-        inventory.revise(tx, [entry("d008", generation=2, schedules=[{"interval": "2h"}])])
+        inventory.update_keeping_cursor(tx, [entry("d008", generation=2, schedules=[{"interval": "2h"}])])
     world.board.deployments()
     assert len(documents) == 1
     world.close()
@@ -233,7 +233,7 @@ def test_a_look_reads_what_has_changed_and_not_the_rest(tmp_path: Path) -> None:
 def test_the_coming_day_is_counted_over_what_is_awake(tmp_path: Path) -> None:
     world = World(tmp_path)
     with world.a_pass() as tx:
-        inventory.put(
+        inventory.save(
             tx,
             [
                 entry("hourly", schedules=[{"interval": "1h"}]),
@@ -244,12 +244,12 @@ def test_the_coming_day_is_counted_over_what_is_awake(tmp_path: Path) -> None:
     found = world.board.upcoming()
     assert round(sum(found.values())) == 24 + 24 * 60
     with world.store.write() as tx:
-        holds.put(tx, Hold(deployment="often", reason="r", author="t", since=NOW))
+        holds.save(tx, Hold(deployment="often", reason="r", author="t", since=NOW))
     assert round(sum(world.board.upcoming().values())) == 24
     for hours, left in ((18, 6 * 60), (48, 0)):
         with world.store.write() as tx:
             until = NOW + timedelta(hours=hours)
-            holds.put(tx, Hold(deployment="often", reason="r", author="t", since=NOW, until=until))
+            holds.save(tx, Hold(deployment="often", reason="r", author="t", since=NOW, until=until))
         assert round(sum(world.board.upcoming().values())) == 24 + left
     world.close()
 
@@ -257,7 +257,7 @@ def test_the_coming_day_is_counted_over_what_is_awake(tmp_path: Path) -> None:
 def test_many_schedules_are_counted_anew_while_the_last_count_is_shown(tmp_path: Path) -> None:
     world = World(tmp_path)
     with world.a_pass() as tx:
-        inventory.put(tx, [entry(f"d{number:03}", schedules=[{"interval": "12h"}]) for number in range(600)])
+        inventory.save(tx, [entry(f"d{number:03}", schedules=[{"interval": "12h"}]) for number in range(600)])
     found = world.board.upcoming()
     schedules = [(world.board.schedules(view.name), None) for view in world.board.deployments()]
     assert found == count(schedules, NOW)
@@ -267,7 +267,7 @@ def test_many_schedules_are_counted_anew_while_the_last_count_is_shown(tmp_path:
 
 
 def test_very_many_schedules_are_estimated_and_none_is_left_out() -> None:
-    hourly = built(entry("hourly", schedules=[{"interval": "1h"}]))
+    hourly = build_entry(entry("hourly", schedules=[{"interval": "1h"}]))
     assert hourly is not None
     found = count([(hourly.schedules, None)] * 3000, NOW)
     assert sum(found.values()) == pytest.approx(3000 * 24, rel=0.02)

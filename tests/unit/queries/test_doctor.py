@@ -35,8 +35,8 @@ def test_a_git_that_will_not_do_is_told(
 @pytest.mark.parametrize(
     ("problem", "status", "message"),
     [
-        (None, "ok", "changes are noticed at once where they can be watched for"),
-        ("no inotify watch is left", "warning", "changes are noticed by polling only: no inotify watch is left"),
+        (None, "ok", "local changes are noticed at once"),
+        ("no inotify watch is left", "warning", "changes are only noticed by polling: no inotify watch is left"),
     ],
 )
 def test_changes_that_can_only_be_polled_for_are_a_warning(

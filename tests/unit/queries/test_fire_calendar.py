@@ -7,7 +7,7 @@ import pytest
 
 from controller.manifests import build_deployment
 from controller.model.schedules import Schedule
-from controller.queries.fire_calendar import MOST_A_DAY, WEEKS, fire_calendar
+from controller.queries.fire_calendar import MOST_PER_DAY, WEEKS, fire_calendar
 from controller.schedules import next_fire_times
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)  # a Wednesday
@@ -52,7 +52,7 @@ def test_it_has_exactly_the_fire_times_of_these_weeks_each_on_its_day(declared: 
 def test_a_day_with_very_many_times_is_full_and_the_next_one_begins_anew() -> None:
     found = fire_calendar(schedules({"interval": "20s"}, {"cron": "0 9 * * *"}), NOW)
     days = [day for week in found.weeks for day in week if not day.is_past]
-    assert {len(day.times) for day in days} == {MOST_A_DAY}
+    assert {len(day.times) for day in days} == {MOST_PER_DAY}
     assert all(day.is_full for day in days)
     assert days[1].times[0] == datetime(2026, 3, 5, tzinfo=UTC)
 

@@ -66,7 +66,7 @@ def test_what_is_no_text_or_large_or_very_much_is_named_only(repository: GitRepo
     )
     found = changes(repository, tmp_path, old, new)
     assert [bool(file.lines) for file in found.files[:3]] == [False, False, True]
-    assert found.files[0].note == found.files[1].note == "it is large, or no text"
+    assert found.files[0].note == found.files[1].note == "large or binary file"
     assert len(found.files[2].lines) == MOST_LINES
     assert (len(found.files), found.left_out) == (MOST_FILES, 3)
 
@@ -74,7 +74,7 @@ def test_what_is_no_text_or_large_or_very_much_is_named_only(repository: GitRepo
 def test_an_earlier_commit_that_is_gone_is_said_so(repository: GitRepository, tmp_path: Path) -> None:
     new = repository.commit({"deployments/a.yaml": "name: a\n"})
     found = changes(repository, tmp_path, "0" * 40, new)
-    assert found.problem == "The repository does not have the earlier version any more."
+    assert found.problem == "The repository no longer has the earlier revision."
     folder = DirectorySource(repository.path, path="deployments")
     assert code_changes(folder, "dir@sha256:1", "dir@sha256:2").problem == found.problem
 

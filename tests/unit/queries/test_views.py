@@ -11,7 +11,7 @@ from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Condition, ConditionType, InventoryEntry, SourceStatus
 from controller.queries.deployment_details import show_deployment
 from controller.queries.deployments import Health, Sync, list_deployments
-from controller.queries.runs import find_run, list_runs, run_view, shown, stored
+from controller.queries.runs import find_run, list_runs, public_state, run_view, stored_states
 from controller.store import Store, inventory, runs, source_status
 from controller.store.run_search import RunFilter
 from tests.conftest import NOW
@@ -81,8 +81,8 @@ HEALTH = {
 @pytest.mark.parametrize(("state", "health"), HEALTH.items())
 def test_health_is_how_the_last_run_went(store: Store, state: RunState, health: Health) -> None:
     with store.write() as tx:
-        source_status.put(tx, source())
-        inventory.put(tx, [entry("a")])
+        source_status.save(tx, source())
+        inventory.save(tx, [entry("a")])
         runs.insert_all(tx, [run(1, "a", RunState.FAILED), run(2, "a", state)])
     assert views(store) == {"a": (Sync.SYNCED, health)}
 
@@ -90,8 +90,8 @@ def test_health_is_how_the_last_run_went(store: Store, state: RunState, health: 
 def test_problems_come_first_then_what_runs_then_the_rest(store: Store) -> None:
     finding = Finding(code="X", message="bad", file="f.yaml", line=3, column=1, deployment="never")
     with store.write() as tx:
-        source_status.put(tx, source(findings=(finding,)))
-        inventory.put(
+        source_status.save(tx, source(findings=(finding,)))
+        inventory.save(
             tx,
             [entry("good"), entry("bad", is_valid=False), entry("failed"), entry("busy"), entry("off", suspend=True)],
         )
@@ -119,16 +119,16 @@ def test_sync_is_whether_what_is_in_force_is_what_git_says(
     store: Store, changes: dict[str, object], sync: Sync
 ) -> None:
     with store.write() as tx:
-        source_status.put(tx, source(**changes))
-        inventory.put(tx, [entry("a")])
+        source_status.save(tx, source(**changes))
+        inventory.save(tx, [entry("a")])
     assert views(store)["a"][0] is sync
 
 
 def test_a_deployment_says_when_it_fires_next(store: Store) -> None:
     schedules = [{"id": "x", "cron": "0 * * * *"}, {"id": "y", "cron": "30 * * * *", "suspend": True}]
     with store.write() as tx:
-        source_status.put(tx, source())
-        inventory.put(tx, [replace(entry("a", schedules=schedules), pinned="r0"), entry("b", suspend=True)])
+        source_status.save(tx, source())
+        inventory.save(tx, [replace(entry("a", schedules=schedules), pinned="r0"), entry("b", suspend=True)])
     with store.read() as tx:
         detail = show_deployment(tx, "a", NOW)
         assert show_deployment(tx, "b", NOW).next_fire_time is None
@@ -139,8 +139,8 @@ def test_a_deployment_says_when_it_fires_next(store: Store) -> None:
 
 def test_a_document_that_can_not_be_read_any_more_still_has_a_row(store: Store) -> None:
     with store.write() as tx:
-        source_status.put(tx, source())
-        inventory.put(tx, [entry("a", command=5)])
+        source_status.save(tx, source())
+        inventory.save(tx, [entry("a", command=5)])
     with store.read() as tx:
         assert [view.name for view in list_deployments(tx, NOW)] == ["a"]
         assert show_deployment(tx, "a", NOW).schedules == ()
@@ -164,6 +164,6 @@ def test_a_run_is_found_by_a_part_of_its_id_that_no_other_has(store: Store) -> N
 
 
 def test_launching_is_shown_as_pending_and_asked_for_with_it() -> None:
-    assert {state for state in RunState if shown(state) is not state} == {RunState.LAUNCHING}
+    assert {state for state in RunState if public_state(state) is not state} == {RunState.LAUNCHING}
     for state in RunState:
-        assert state in stored(shown(state))
+        assert state in stored_states(public_state(state))

@@ -103,7 +103,7 @@ class Life(RuleBasedStateMachine):
         now = self.clock.now()
         with self.store.write() as tx:
             if not holds.remove(tx, name) and inventory.find(tx, name):
-                holds.put(tx, Hold(deployment=name, reason="why", author="me", since=now))
+                holds.save(tx, Hold(deployment=name, reason="why", author="me", since=now))
 
     @rule()
     def lose_and_regain_the_source(self) -> None:

@@ -302,7 +302,7 @@ def test_an_edit_of_the_schedule_counts_from_now_after_the_old_one_was_settled(w
     assert world.settled == [(("a",), False)]
     assert world.entries()["a"].cursor == NOW + HOUR + timedelta(minutes=5)
     with world.store.read() as tx:
-        assert [found.scheduled_for for found in occurrences.of(tx, "a", 10)] == [NOW + HOUR]
+        assert [found.scheduled_for for found in occurrences.find_newest(tx, "a", 10)] == [NOW + HOUR]
 
 
 def test_deleting_and_adding_again_repeats_nothing(world: World) -> None:
@@ -311,7 +311,7 @@ def test_deleting_and_adding_again_repeats_nothing(world: World) -> None:
     world.put(a=None)
     world.put(a=hourly("a"))
     with world.store.read() as tx:
-        [only] = occurrences.of(tx, "a", 10)
+        [only] = occurrences.find_newest(tx, "a", 10)
     assert (only.scheduled_for, only.reason) == (NOW + HOUR, "pruned")
     assert world.entries()["a"].cursor == NOW + HOUR
 

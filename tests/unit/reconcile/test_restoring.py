@@ -35,7 +35,7 @@ def test_suspended_ones_and_those_that_a_python_spec_declares_have_none(world: W
     declare(world, 2)
     world.put(d1="name: d1\ncommand: ['true']\nsuspend: true\nschedule: {cron: '0 3 * * *'}\n")
     with world.store.write() as tx:
-        inventory.put(tx, [replace(inventory.entries(tx)["d0"], name="spec", file="deployments/spec.py")])
+        inventory.save(tx, [replace(inventory.entries(tx)["d0"], name="spec", file="deployments/spec.py")])
     world.restart()
     world.projected.clear()
     world.reconciler.restore()
@@ -48,7 +48,7 @@ def test_what_fired_last_is_built_first_and_fires_before_the_rest_is_built(
     declare(world, 3 * RESTORED_AT_ONCE)
     often = "d77"
     with world.store.write() as tx:
-        inventory.advance(tx, often, world.clock.turn(timedelta(seconds=1)))
+        inventory.advance_cursor(tx, often, world.clock.turn(timedelta(seconds=1)))
     built: list[str] = []
 
     def build(document: Mapping[str, Any], file: str, line: int) -> Deployment:
@@ -66,10 +66,10 @@ def test_what_fired_last_is_built_first_and_fires_before_the_rest_is_built(
 def test_cursors_are_those_that_the_clock_was_put_right_with(world: World) -> None:
     declare(world, 1)
     with world.store.write() as tx:
-        inventory.advance(tx, "d0", world.clock.now() + timedelta(days=3))
+        inventory.advance_cursor(tx, "d0", world.clock.now() + timedelta(days=3))
     world.restart()
     with world.store.write() as tx:
-        inventory.rewind(tx, world.clock.now(), world.clock.now())
+        inventory.rewind_cursors(tx, world.clock.now(), world.clock.now())
     world.reconciler.restore()
     assert world.projected["d0"].after == world.clock.now()
 
@@ -82,7 +82,7 @@ def test_nothing_that_was_applied_from_elsewhere_fires_until_a_pass_has_applied(
     with world.store.write() as tx:
         status = source_status.find(tx)
         assert status is not None
-        source_status.put(tx, replace(status, followed=recorded, repo="/another"))
+        source_status.save(tx, replace(status, followed=recorded, repo="/another"))
     deployments = world.root / "deployments"
     deployments.rename(world.root / "away")
     world.restart()
@@ -98,7 +98,7 @@ def test_one_that_can_not_be_read_keeps_no_other_from_firing(world: World) -> No
     declare(world, 2)
     with world.store.write() as tx:
         entry = inventory.entries(tx)["d0"]
-        inventory.put(tx, [replace(entry, document={"name": "d0"})])
+        inventory.save(tx, [replace(entry, document={"name": "d0"})])
     world.restart()
     world.reconciler.restore()
     assert world.projected.keys() == {"d1"}

@@ -62,7 +62,7 @@ def scenario(work: Path, state: Path, points: list[str]) -> dict[str, Any]:
     is_warm = sum(map(len, points)) % 2 == 0
     first = in_process(lambda: live(work, state, points, is_warm=is_warm))
     second = in_process(lambda: live(work, state, [], is_warm=is_warm))
-    store = Store.look(state / "state.db")
+    store = Store.open_read_only(state / "state.db")
     with store.read() as tx:
         run = select_all(tx, RunFilter())[0]
     store.close()

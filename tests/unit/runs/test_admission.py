@@ -37,13 +37,13 @@ def settle(world: World, *names: str, pruned: bool = False) -> list[Run]:
 def hold(world: World, name: str = "a", until: datetime | None = None) -> None:
     said = Hold(deployment=name, reason="no", author="me", since=world.clock.now(), until=until)
     with world.store.write() as tx:
-        holds.put(tx, said)
+        holds.save(tx, said)
 
 
 def ledger(world: World, name: str = "a") -> list[Occurrence]:
     """Oldest first."""
     with world.store.read() as tx:
-        return occurrences.of(tx, name, 10_000)[::-1]
+        return occurrences.find_newest(tx, name, 10_000)[::-1]
 
 
 def end(world: World, run: Run) -> None:
@@ -133,7 +133,7 @@ def test_one_record_for_an_instant_though_the_count_starts_again(world: World) -
     [run] = account(world, "a")
     end(world, run)
     with world.store.write() as tx:
-        inventory.put(tx, [replace(inventory.entries(tx)["a"], cursor=NOW)])
+        inventory.save(tx, [replace(inventory.entries(tx)["a"], cursor=NOW)])
     assert account(world, "a") == []
     assert [found.run_id for found in ledger(world)] == [run.id]
 
@@ -315,7 +315,7 @@ def test_a_request_for_an_unknown_name_says_which_is_near(world: World) -> None:
 def test_a_deployment_whose_file_broke_runs_at_its_last_good_revision(world: World) -> None:
     world.declare(a=hourly())
     with world.store.write() as tx:
-        inventory.mark(tx, "a", pinned="dir@sha256:good", status=())
+        inventory.save_conditions(tx, "a", pinned="dir@sha256:good", status=())
     world.clock.turn(HOUR)
     assert [run.revision for run in account(world, "a")] == ["dir@sha256:good"]
 

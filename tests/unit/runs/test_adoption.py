@@ -52,7 +52,7 @@ def test_an_adopted_run_still_takes_a_place_and_overlaps(world: World) -> None:
 
     def skipped() -> list[str | None]:
         with world.store.read() as tx:
-            return [found.reason for found in occurrences.of(tx, "slow", 5)]
+            return [found.reason for found in occurrences.find_newest(tx, "slow", 5)]
 
     wait_until(skipped)
     assert skipped() == ["overlap"]

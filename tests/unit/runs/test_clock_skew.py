@@ -87,7 +87,7 @@ def test_far_forward_and_back_is_one_run_and_then_goes_on(world: World) -> None:
     assert time.look(is_tick=True)
     assert len(due(world)) == 1
     with world.store.read() as tx:
-        assert len(occurrences.of(tx, "a", 100_000)) == 100
+        assert len(occurrences.find_newest(tx, "a", 100_000)) == 100
     world.clock.step(-FAR)
     assert time.look(is_tick=False)
     world.clock.turn(HOUR)
@@ -112,7 +112,7 @@ def test_a_jump_that_is_corrected_at_once_has_run_nothing(world: World) -> None:
 def test_a_clock_that_was_set_back_while_nobody_looked_is_put_right_at_the_start(world: World) -> None:
     world.declare(a=hourly())
     with world.store.write() as tx:
-        inventory.advance(tx, "a", NOW + FAR)
+        inventory.advance_cursor(tx, "a", NOW + FAR)
     keeper(world)
     world.clock.turn(HOUR)
     assert len(due(world)) == 1
@@ -121,7 +121,7 @@ def test_a_clock_that_was_set_back_while_nobody_looked_is_put_right_at_the_start
 def test_a_start_with_a_clock_that_was_set_back_is_an_event_with_its_amount(world: World) -> None:
     world.declare(a=hourly())
     with world.store.write() as tx:
-        inventory.advance(tx, "a", NOW + timedelta(days=3))
+        inventory.advance_cursor(tx, "a", NOW + timedelta(days=3))
     keeper(world)
     assert jumps(world) == ["The clock was set back by 259200 s, to 2026-06-01 12:00:00 UTC."]
     keeper(world)
@@ -147,7 +147,9 @@ def test_what_a_clock_that_was_ahead_skipped_runs_when_it_is_due(
         time.look(is_tick=True)
         assert [run.scheduled_for for run in due(world)] == [NOW + hour * HOUR]
     with world.store.read() as tx:
-        assert [one.scheduled_for for one in occurrences.of(tx, "a", 10) if one.run_id == wrong.id] == [NOW + ahead]
+        assert [one.scheduled_for for one in occurrences.find_newest(tx, "a", 10) if one.run_id == wrong.id] == [
+            NOW + ahead
+        ]
 
 
 def test_a_correction_of_a_few_seconds_is_waited_out(world: World) -> None:

@@ -228,11 +228,11 @@ def test_whoever_writes_to_the_database_can_not_have_code_executed(world: World,
     with world.store.write() as tx:
         [row] = inventory.entries(tx).values()
         evil = {"name": "a", "command": ["sh", "-c", "echo evil"]}
-        inventory.put(tx, [replace(row, document=evil)])
+        inventory.save(tx, [replace(row, document=evil)])
     world.start()
     assert world.log(world.run("a")) == "good\n"
     with world.store.write() as tx:
-        inventory.put(tx, [replace(row, document=evil, spec_digest="sha256:evil")])
+        inventory.save(tx, [replace(row, document=evil, spec_digest="sha256:evil")])
     run = world.run("a")
     assert run.state is RunState.FAILED
     assert world.log(run) == ""

@@ -38,7 +38,7 @@ def ended(world: World, run: Run) -> Run:
 
 def outcomes(world: World) -> list[Outcome]:
     with world.store.read() as tx:
-        return [row.outcome for row in occurrences.of(tx, "a", 100)[::-1]]
+        return [row.outcome for row in occurrences.find_newest(tx, "a", 100)[::-1]]
 
 
 def test_cancelling_what_waits_is_final_and_may_be_asked_twice(world: World) -> None:

@@ -53,7 +53,7 @@ def end(world: World, run: Run) -> None:
 
 def ledger(world: World, name: str = "a") -> list[tuple[str, str | None]]:
     with world.store.read() as tx:
-        return [(found.outcome.value, found.reason) for found in occurrences.of(tx, name, 1000)[::-1]]
+        return [(found.outcome.value, found.reason) for found in occurrences.find_newest(tx, name, 1000)[::-1]]
 
 
 def waits(world: World) -> list[str | None]:
@@ -165,7 +165,7 @@ def test_a_run_that_did_not_start_in_time_is_skipped_and_the_ledger_says_so(worl
     ended = world.find(run)
     assert (ended.state, ended.reason, ended.finished_at) == (RunState.SKIPPED, "deadline", world.clock.now())
     with world.store.read() as tx:
-        [row] = occurrences.of(tx, "a", 9)
+        [row] = occurrences.find_newest(tx, "a", 9)
     assert (row.outcome, row.run_id, row.reason) == (Outcome.SKIPPED, run.id, "deadline")
     assert world.events()[-1].reason == "RunSkipped"
 
@@ -201,7 +201,7 @@ def test_a_hold_keeps_what_waits_waiting(world: World) -> None:
     account(world, "a")
     said = Hold(deployment="a", reason="broken upstream", author="me", since=world.clock.now())
     with world.store.write() as tx:
-        holds.put(tx, said)
+        holds.save(tx, said)
     line = queue(world)
     assert line.take(4)[0] == []
     assert waits(world) == ["held: broken upstream"]
@@ -231,15 +231,15 @@ def test_a_hold_that_has_expired_is_noticed_without_a_schedule(world: World) -> 
         deployment="a", reason="no", author="me", since=world.clock.now(), until=world.clock.now() + 90 * MINUTE
     )
     with world.store.write() as tx:
-        holds.put(tx, said)
+        holds.save(tx, said)
     for minutes, released in ((89, []), (1, ["a"])):
         world.clock.turn(minutes * MINUTE)
         account(world, "a") if not released else None
         with world.store.read() as tx:
-            assert inventory.released(tx, world.clock.now()) == released
+            assert inventory.with_expired_hold(tx, world.clock.now()) == released
     assert len(account(world, "a")) == 1
     with world.store.read() as tx:
-        assert inventory.released(tx, world.clock.now()) == []
+        assert inventory.with_expired_hold(tx, world.clock.now()) == []
 
 
 def test_all_unwanted_runs_of_a_suspended_deployment_are_given_up_in_one_turn(world: World) -> None:

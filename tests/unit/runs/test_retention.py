@@ -82,7 +82,7 @@ def test_the_due_time_of_a_forgotten_run_is_remembered_longer(world: World) -> N
     def left() -> int:
         cleaner.sweep()
         with world.store.read() as tx:
-            return len(occurrences.of(tx, "a", 9))
+            return len(occurrences.find_newest(tx, "a", 9))
 
     assert left() == 2
     world.clock.turn((DAYS + 2) * DAY)

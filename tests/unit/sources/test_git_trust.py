@@ -113,9 +113,9 @@ def test_the_environment_of_a_calling_git_does_not_lead_elsewhere(
     monkeypatch.setenv("GIT_DIR", str(other.path / ".git"))
     monkeypatch.setenv("GIT_OBJECT_DIRECTORY", str(other.path / ".git" / "objects"))
     monkeypatch.setenv("GIT_REPLACE_REF_BASE", "refs/evil/")
-    from controller.settings import forget_git_environment
+    from controller.settings import drop_git_variables
 
-    forget_git_environment()
+    drop_git_variables()
     source = follow()
     assert source.observe() == f"main@sha1:{commit}"
     assert paths(source) == ["deployments/a.yaml"]

@@ -96,7 +96,7 @@ def test_a_second_open_keeps_what_is_there(tmp_path: Path, store: Store) -> None
 
 
 def test_two_stores_of_one_file_see_each_other(tmp_path: Path, store: Store) -> None:
-    other = Store.look(tmp_path / "state.db")
+    other = Store.open_read_only(tmp_path / "state.db")
     with store.write() as tx:
         events.append(tx, [EVENT])
     with other.read() as tx:
@@ -139,7 +139,7 @@ def test_any_directory_name_will_do(tmp_path: Path, path: str) -> None:
 
 
 def test_a_look_can_not_write(tmp_path: Path, store: Store) -> None:
-    other = Store.look(tmp_path / "state.db")
+    other = Store.open_read_only(tmp_path / "state.db")
     with pytest.raises(StateError, match="read-only"), other.write():
         pass
     with pytest.raises(StateError), other.read() as tx:
@@ -154,7 +154,7 @@ def set_schema(path: Path, version: str) -> None:
         connection.execute("UPDATE alembic_version SET version_num = ?", (version,))
 
 
-@pytest.mark.parametrize("opener", [Store.open, Store.look])
+@pytest.mark.parametrize("opener", [Store.open, Store.open_read_only])
 def test_a_newer_schema_is_refused_and_not_touched(tmp_path: Path, store: Store, opener: Opener) -> None:
     store.close()
     set_schema(tmp_path / "state.db", "9999")
@@ -166,11 +166,11 @@ def test_a_newer_schema_is_refused_and_not_touched(tmp_path: Path, store: Store,
 
 def test_looking_where_there_is_nothing_says_so(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="There is no state"):
-        Store.look(tmp_path / "state.db")
+        Store.open_read_only(tmp_path / "state.db")
     assert not (tmp_path / "state.db").exists()
 
 
-@pytest.mark.parametrize("opener", [Store.open, Store.look])
+@pytest.mark.parametrize("opener", [Store.open, Store.open_read_only])
 @pytest.mark.parametrize(
     "content", [b"not a database, but long enough to be one" * 100, b"SQLite format 3\0" + b"\xff" * 4096]
 )
@@ -192,7 +192,7 @@ def test_damage_that_shows_later_is_an_error_of_the_state(tmp_path: Path, store:
         stream.write(b"\xff" * 4096 * 20)
 
     def read_everything() -> None:
-        damaged = Store.look(tmp_path / "state.db")
+        damaged = Store.open_read_only(tmp_path / "state.db")
         try:
             with damaged.read() as tx:
                 events.latest(tx, 1000)

@@ -99,7 +99,7 @@ def test_runs_are_counted_exactly_whatever_becomes_of_them(store: Store, tmp_pat
             assert runs.move(tx, one.id, expect=RunState.PENDING, to=RunState.SUCCEEDED, finished_at=NOW)
     assert counted(store)[RunState.SUCCEEDED] == 6
     with store.write() as tx:
-        gone = retention.expendable(tx, "a", keep=4, before=NOW, limit=100)
+        gone = retention.find_expired(tx, "a", keep=4, before=NOW, limit=100)
         retention.delete_runs(tx, gone)
     assert gone
     before = counted(store)

@@ -120,14 +120,14 @@ def test_a_due_time_is_recorded_once_for_ever(store: Store) -> None:
     with pytest.raises(StateError, match="UNIQUE"), store.write() as tx:
         occurrences.append(tx, [occurrence(NOW + timedelta(hours=1)), occurrence(NOW)])
     with store.read() as tx:
-        assert [found.scheduled_for for found in occurrences.of(tx, "nightly", 10)] == [NOW]
+        assert [found.scheduled_for for found in occurrences.find_newest(tx, "nightly", 10)] == [NOW]
 
 
 def test_one_instant_is_one_due_time_in_whatever_zone(store: Store) -> None:
     elsewhere = NOW.astimezone(tz=None)
     with store.write() as tx:
         occurrences.append(tx, [occurrence(NOW)])
-        assert occurrences.known(tx, "nightly", elsewhere, elsewhere) == {NOW}
+        assert occurrences.recorded_times(tx, "nightly", elsewhere, elsewhere) == {NOW}
     with pytest.raises(StateError), store.write() as tx:
         occurrences.append(tx, [occurrence(elsewhere)])
 
@@ -153,13 +153,13 @@ def test_what_waits_is_found_and_a_prefix_is_taken_literally(store: Store) -> No
     with store.write() as tx:
         runs.insert_all(tx, [run(3), run(1), run(2, state=RunState.RUNNING)])
     with store.read() as tx:
-        assert sorted(found.id for found in queues.waiting(tx, NOW)) == ["run-001", "run-003"]
+        assert sorted(found.id for found in queues.find_waiting(tx, NOW)) == ["run-001", "run-003"]
         assert runs.find_by_prefix(tx, "run-00%") == []
         assert runs.find_by_prefix(tx, "run_00") == []
         assert [found.id for found in runs.find_by_prefix(tx, "002")] == ["run-002"]
-        assert queues.standing(tx, ["nightly", "other"]) == {"nightly": (3, 2)}
+        assert queues.count_active(tx, ["nightly", "other"]) == {"nightly": (3, 2)}
         assert runs.counts(tx) == {RunState.PENDING: 2, RunState.RUNNING: 1}
-        newest = last_runs.of(tx, "nightly")
+        newest = last_runs.find(tx, "nightly")
         assert newest is not None
         assert newest.id == "run-003"
 
@@ -178,7 +178,7 @@ def test_a_run_that_must_not_start_yet_is_not_in_the_queue(store: Store) -> None
             (minute, ["run-002", "run-003"], NOW + 2 * minute),
             (2 * minute, ["run-001", "run-002", "run-003"], None),
         ):
-            assert sorted(found.id for found in queues.waiting(tx, NOW + later)) == queued
+            assert sorted(found.id for found in queues.find_waiting(tx, NOW + later)) == queued
             assert queues.next_change(tx, NOW + later) == next_start
 
 
@@ -212,9 +212,9 @@ def test_conditions_and_findings_come_back_as_they_were(store: Store) -> None:
     )
     with store.write() as tx:
         assert source_status.find(tx) is None
-        source_status.put(tx, replace(status, ref="main"))
-        source_status.put(tx, status)
-        inventory.put(tx, [entry()])
+        source_status.save(tx, replace(status, ref="main"))
+        source_status.save(tx, status)
+        inventory.save(tx, [entry()])
     with store.read() as tx:
         assert source_status.find(tx) == status
         assert inventory.entries(tx) == {"nightly": entry()}
@@ -222,20 +222,20 @@ def test_conditions_and_findings_come_back_as_they_were(store: Store) -> None:
 
 def test_the_cursor_never_goes_back(store: Store) -> None:
     with store.write() as tx:
-        inventory.put(tx, [entry()])
-        inventory.advance(tx, "nightly", NOW - timedelta(hours=1))
+        inventory.save(tx, [entry()])
+        inventory.advance_cursor(tx, "nightly", NOW - timedelta(hours=1))
         assert inventory.entries(tx)["nightly"].cursor == NOW
-        inventory.advance(tx, "nightly", NOW + timedelta(hours=1))
+        inventory.advance_cursor(tx, "nightly", NOW + timedelta(hours=1))
         assert inventory.entries(tx)["nightly"].cursor == NOW + timedelta(hours=1)
 
 
 def test_revising_keeps_the_cursor_and_putting_sets_it(store: Store) -> None:
     later = NOW + timedelta(hours=1)
     with store.write() as tx:
-        inventory.put(tx, [entry()])
-        inventory.revise(tx, [entry(cursor=later, line=7)])
+        inventory.save(tx, [entry()])
+        inventory.update_keeping_cursor(tx, [entry(cursor=later, line=7)])
         revised = inventory.find(tx, "nightly")
-        inventory.put(tx, [entry(cursor=later)])
+        inventory.save(tx, [entry(cursor=later)])
         put = inventory.find(tx, "nightly")
     assert revised == entry(line=7)
     assert put == entry(cursor=later)
@@ -243,17 +243,17 @@ def test_revising_keeps_the_cursor_and_putting_sets_it(store: Store) -> None:
 
 def test_what_was_removed_is_gone_until_it_is_put_again(store: Store) -> None:
     with store.write() as tx:
-        inventory.put(tx, [entry()])
+        inventory.save(tx, [entry()])
         inventory.remove(tx, ["nightly"], NOW)
         assert inventory.entries(tx) == {}
         assert inventory.find(tx, "nightly") is None
-        inventory.put(tx, [entry(line=5)])
+        inventory.save(tx, [entry(line=5)])
         assert inventory.entries(tx) == {"nightly": entry(line=5)}
 
 
 def test_the_tree_of_a_run_that_is_not_there_is_not_kept(store: Store) -> None:
     tree = TaskTree(runs=(TaskRun(id=1, parent=None, kind="task", name="a", label="a-1", state="succeeded"),))
     with store.write() as tx:
-        task_trees.keep(tx, "nobody", 1, tree)
+        task_trees.save(tx, "nobody", 1, tree)
     with store.read() as tx:
         assert task_trees.find(tx, "nobody") == TaskTree()

@@ -86,10 +86,10 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, lis
     store.close()
 
 
-@given(wanted=FILTERS, limit=st.integers(1, 30), looked_at=st.integers(1, 40))
+@given(wanted=FILTERS, limit=st.integers(1, 30), max_examined=st.integers(1, 40))
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_pages_are_all_that_matches_and_nothing_twice(
-    known: tuple[Store, list[Run]], wanted: RunFilter, limit: int, looked_at: int
+    known: tuple[Store, list[Run]], wanted: RunFilter, limit: int, max_examined: int
 ) -> None:
     store, newest_first = known
     expected = [run.id for run in newest_first if matches(run, wanted)]
@@ -99,7 +99,7 @@ def test_the_pages_are_all_that_matches_and_nothing_twice(
         assert [run.id for run in select_all(tx, wanted)] == expected
         assert [run.id for run in select_all(tx, wanted, limit)] == expected[:limit]
         while True:
-            page = runs_page(tx, wanted, limit=limit, before=before, looked_at=looked_at)
+            page = runs_page(tx, wanted, limit=limit, before=before, max_examined=max_examined)
             assert len(page.runs) <= limit
             found += [run.id for run in page.runs]
             if page.next is None:

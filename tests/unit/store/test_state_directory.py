@@ -181,7 +181,7 @@ def in_use(tmp_path: Path) -> Iterator[StateDirectory]:
 @pytest.mark.parametrize("name", ["", "controller.lock", "state.db", "state.db-wal", "runs"])
 def test_a_removed_part_of_the_state_is_noticed(in_use: StateDirectory, tmp_path: Path, name: str) -> None:
     (in_use.path / name).rename(tmp_path / "removed")
-    with pytest.raises(StateLostError, match=r"was removed or replaced while the controller ran: .* is gone"):
+    with pytest.raises(StateLostError, match=r"removed or replaced while the controller was running: .* is missing"):
         in_use.check()
 
 
@@ -189,7 +189,7 @@ def test_a_removed_part_of_the_state_is_noticed(in_use: StateDirectory, tmp_path
 def test_a_replaced_file_of_the_state_is_noticed(in_use: StateDirectory, tmp_path: Path, name: str) -> None:
     (tmp_path / "copy").write_bytes((in_use.path / name).read_bytes())
     (tmp_path / "copy").rename(in_use.path / name)
-    with pytest.raises(StateLostError, match=f"{name} is another file now"):
+    with pytest.raises(StateLostError, match=f"{name} is a different file"):
         in_use.check()
 
 

@@ -28,7 +28,7 @@ from controller.api.http.strict_json import StrictRoute
 from controller.errors import UsageError
 from controller.model.runs import Occurrence
 from controller.queries.deployment_details import DeploymentDetail, coming_fire_times, show_deployment
-from controller.queries.deployments import DeploymentView, Health, Sync, weight
+from controller.queries.deployments import DeploymentView, Health, Sync, sort_rank
 from controller.queries.parameter_form import FormView, ParameterFault
 from controller.queries.restore import last_entry
 from controller.queries.serialization import utc
@@ -172,7 +172,7 @@ def occurrences(request: Request, name: Name, limit: Limit = 100, cursor: Cursor
     """Newest first."""
     last = aware(read_cursor(request, cursor, datetime.fromisoformat))
     with dependencies_of(request).store.read() as tx:
-        rows = ledger.of(tx, name, limit + 1, before=last)
+        rows = ledger.find_newest(tx, name, limit + 1, before=last)
         if not rows and not is_recorded(tx, name):
             raise not_active(tx, name)
     return json_response(request, make_page(request, rows, limit, lambda occurrence: utc(occurrence.scheduled_for)))
@@ -264,6 +264,6 @@ def _require_active(request: Request, name: str, value: Value | None) -> Value:
 
 
 _SORT_KEYS: dict[Order, Callable[[DeploymentView], str]] = {
-    Order.PROBLEMS: lambda view: f"{weight(view)}.{view.name}",
+    Order.PROBLEMS: lambda view: f"{sort_rank(view)}.{view.name}",
     Order.NAME: lambda view: view.name,
 }

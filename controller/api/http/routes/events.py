@@ -11,7 +11,7 @@ from controller.api.http.security_middleware import Caller
 from controller.api.http.sse import EventStream, LastEventId
 from controller.model.status import EventSeverity
 from controller.queries.events import EventView, list_events
-from controller.store.events import EventsWanted
+from controller.store.events import EventFilter
 
 router = APIRouter(prefix="/api/v1/events", tags=["events"])
 
@@ -27,7 +27,7 @@ def events(
     cursor: Cursor = None,
 ) -> Response:
     """Filter by `about` (a deployment or `source`) and by `severity`."""
-    query = EventsWanted(
+    query = EventFilter(
         limit=limit + 1, before=read_cursor(request, cursor, parse_number), about=about, severity=severity
     )
     with dependencies_of(request).store.read() as tx:

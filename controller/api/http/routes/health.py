@@ -13,7 +13,7 @@ from controller.errors import StateError
 from controller.model.runs import RunState
 from controller.model.status import ConditionType
 from controller.queries.deployments import Health, Sync
-from controller.queries.runs import shown
+from controller.queries.runs import public_state
 from controller.store import run_statistics, source_status
 from controller.store.condition_file import NOTICES, read_notices
 from controller.time_format import in_utc
@@ -61,9 +61,9 @@ def _metrics(request: Request) -> Iterator[str]:
         states, source = run_statistics.by_state(tx), source_status.find(tx)
     views = request.app.state.board.deployments()
     yield from _metric("controller_info", "gauge", "The running version.", {f'version="{__version__}"': 1})
-    by_state = dict.fromkeys(map(shown, RunState), 0)
+    by_state = dict.fromkeys(map(public_state, RunState), 0)
     for state, count in states.items():
-        by_state[shown(state)] += count
+        by_state[public_state(state)] += count
     yield from _metric("controller_runs", "gauge", "Recorded runs by state.", _labelled("state", by_state))
     syncs = {sync: sum(view.sync is sync for view in views) for sync in Sync}
     yield from _metric("controller_deployments_sync", "gauge", "Deployments by sync status.", _labelled("sync", syncs))

@@ -37,7 +37,7 @@ from controller.errors import NotFoundError
 from controller.model.runs import Run, RunState, Trigger
 from controller.queries.events import RunDetail, exact_run, run_detail
 from controller.queries.run_logs import CHUNK_BYTES, LogChunk, log_chunk, tail_offset
-from controller.queries.runs import RunView, run_views, stored
+from controller.queries.runs import RunView, run_views
 from controller.runs.log_files import log_files, log_pieces
 from controller.store import Transaction
 from controller.store.run_search import RunFilter, RunPage, runs_page
@@ -83,7 +83,7 @@ def runs(  # noqa: PLR0913
     before = read_cursor(request, cursor, text_parser("[0-9a-f-]{36}"))
     run_filter = RunFilter(
         deployment=deployment,
-        states=None if state is None else [value for shown in state for value in stored(shown)],
+        states=None if state is None else [value for shown in state for value in stored_states(shown)],
         tag=tag,
         trigger=None if trigger is None else trigger.value,
         revision=revision,

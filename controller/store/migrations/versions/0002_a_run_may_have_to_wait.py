@@ -1,4 +1,4 @@
-"""A run may have to wait: `runs.not_before`, and the index by which the queue is read."""
+"""Waiting runs: `runs.not_before`, and the index for reading the queue."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Apply. The table is never copied: dropping the old one would take the attempts with it."""
+    """Apply. The table is not copied, since dropping the old one would delete the attempts (ON DELETE CASCADE)."""
     with op.batch_alter_table("runs", recreate="never") as batch_op:
         batch_op.add_column(sa.Column("not_before", sa.DateTime(timezone=True), nullable=True))
         batch_op.drop_index("ix_runs_state")

@@ -1,4 +1,4 @@
-"""Holds, the history of passes, withheld and approved deletions, generations."""
+"""Holds, the history of passes, withheld and approved deletions, and generations."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Queues with limits; what a run needs to wait, to be retried and to be cancelled."""
+"""Queues with limits, and the columns for waiting, retrying and cancelling runs."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Apply. The table of runs is never copied: dropping the old one would take the attempts with it."""
+    """Apply. The table of runs is not copied, since dropping the old one would delete the attempts."""
     op.create_table(
         "queues",
         sa.Column("project", sa.String(length=63), nullable=False),

@@ -1,4 +1,4 @@
-"""What flows tell of their tasks."""
+"""Task runs, as reported by flows: the table `task_trees`."""
 
 import sqlalchemy as sa
 from alembic import op

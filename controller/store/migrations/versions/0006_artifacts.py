@@ -1,4 +1,4 @@
-"""What flows show beside their results, and what their runs are called: two columns of `task_trees`."""
+"""Artifacts and run names, as reported by flows: two columns of `task_trees`."""
 
 import sqlalchemy as sa
 from alembic import op

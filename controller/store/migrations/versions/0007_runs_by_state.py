@@ -1,4 +1,4 @@
-"""Runs of a state, newest first, along an index."""
+"""An index for reading the runs of a state, newest first."""
 
 from alembic import op
 

@@ -1,6 +1,6 @@
-"""How many runs are in each state, kept by the database itself: to count them takes seconds once there are millions.
+"""The number of runs by state, maintained by triggers, since counting millions of runs takes seconds.
 
-Triggers keep the counts within the transaction of each change, so that they are exact whatever is killed when.
+Triggers update the counts in the transaction of each change, so they are exact even after a crash.
 """
 
 import sqlalchemy as sa
@@ -17,7 +17,7 @@ _TAKE = "UPDATE run_counts SET count = count - 1 WHERE project = OLD.project AND
 
 
 def upgrade() -> None:
-    """Apply. A later migration that makes `runs` anew has to make the triggers anew as well."""
+    """Apply. A later migration that recreates `runs` must recreate the triggers too."""
     op.create_table(
         "run_counts",
         sa.Column("project", sa.String(63), primary_key=True),

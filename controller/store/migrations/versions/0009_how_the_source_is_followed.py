@@ -1,4 +1,4 @@
-"""What the inventory was applied from, whether changes are watched for, and a pass that takes too long."""
+"""The location that was applied, why changes are not watched for, and overdue passes: three columns of `source`."""
 
 import sqlalchemy as sa
 from alembic import op

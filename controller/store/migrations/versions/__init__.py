@@ -1,1 +1,1 @@
-"""The steps, in the order of their numbers. A released step never changes."""
+"""The migrations, in the order of their numbers. A released migration never changes."""
