@@ -88,7 +88,7 @@ def _watch_problem(source: Source) -> str | None:
 
     watcher = Watcher(lambda: None)
     try:
-        watcher.arm(source.watched())
+        watcher.watch(source.watched())
         return watcher.problem
     finally:
         watcher.close()

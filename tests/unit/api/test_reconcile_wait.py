@@ -20,7 +20,7 @@ def test_any_number_may_wait_for_a_pass_and_all_others_are_answered(fresh: Serve
         with fresh.controller._store.write():
             fresh.repository.commit({"deployments/new.yaml": "name: brand-new\ncommand: [echo]\n"})
             waiting = [pool.submit(client.reconcile, wait=True) for _ in range(MANY)]
-            wait_until(lambda: len(fresh.controller._loop._asked) == MANY)
+            wait_until(lambda: len(fresh.controller._loop._requests) == MANY)
             assert client.source()["revision"] is not None
             assert not any(one.done() for one in waiting)
         assert {one.result(60) for one in waiting} == {True}
@@ -34,9 +34,9 @@ def test_who_leaves_is_not_waited_for(fresh: Served) -> None:
         for _ in range(5):
             connection = stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", fresh.port, timeout=20)))
             connection.request("POST", "/api/v1/reconcile", b'{"wait": true}', headers)
-        wait_until(lambda: len(fresh.controller._loop._asked) == 5)
+        wait_until(lambda: len(fresh.controller._loop._requests) == 5)
         stack.close()
-        wait_until(lambda: all(one.cancelled() for one in fresh.controller._loop._asked))
+        wait_until(lambda: all(one.cancelled() for one in fresh.controller._loop._requests))
     assert Client.of_state(fresh.state).reconcile(wait=True)
 
 
