@@ -42,7 +42,7 @@ def make_source(location: Location, state: StateDirectory, *, working_tree: bool
 
 def _remote_source(url: RemoteUrl, location: Location, state: StateDirectory) -> RemoteSource:
     access = git_access()
-    if url.is_readable_on_the_way:
+    if url.is_unencrypted:
         if access.password is not None or access.password_file is not None:
             raise UsageError(f"--repo {url}: a password is not sent over http://.", hint="Use https://.")
         log.warning("Whoever is between here and the server can change what is run: use https:// or ssh://")

@@ -256,7 +256,7 @@ def test_a_refused_file_keeps_what_it_declared(world: World) -> None:
     path.symlink_to("/etc/passwd")
     result = world.put()
     assert list(world.entries()) == ["a"]
-    assert "leads out of the repository" in ready(world, "a").message
+    assert "leads outside the repository" in ready(world, "a").message
     assert [finding.code for finding in result.status.findings] == ["RefusedFile"]
 
 
