@@ -24,7 +24,7 @@ from controller.model.status import SourceStatus
 from controller.python_specs import RenderedSource
 from controller.queries.parameter_form import Forms
 from controller.queries.status import StatusView, current_status
-from controller.reconcile import Loop, Overdue, PassResult, Reconciler
+from controller.reconcile import Loop, PassDeadline, PassResult, Reconciler
 from controller.remotes import RemoteUrl
 from controller.runs import file_descriptors
 from controller.runs.admission import Admission
@@ -149,7 +149,7 @@ class Controller:
             is_atomic=settings.is_atomic,
         )
         is_remote = isinstance(location.repo, RemoteUrl)
-        self._overdue = Overdue(self._store, self._clock, FETCH_DEADLINE if is_remote else PASS_DEADLINE)
+        self._pass_deadline = PassDeadline(self._store, self._clock, FETCH_DEADLINE if is_remote else PASS_DEADLINE)
         self._loop = Loop(
             self._reconciler,
             self._source,
@@ -157,7 +157,7 @@ class Controller:
             interval=settings.interval,
             longest_retry=LONGEST_RETRY if is_remote else settings.interval,
             on_failure=stop_signal.set,
-            overdue=self._overdue,
+            deadline=self._pass_deadline,
         )
         self._make_surfaces(admission)
 
@@ -195,7 +195,7 @@ class Controller:
             clock=self._clock,
             runs=RunOperations(self._store, admission, self._clock, self._engine.wake),
             notify_due=self._engine.notify_due,
-            reconcile=self._loop.ask,
+            reconcile=self._loop.request_pass,
             check=parameters.check,
         )
         self._web = Web(
@@ -357,7 +357,7 @@ class Controller:
     def _tick(self) -> None:
         """Do the periodic work; the engine calls this every ten seconds, on its own thread."""
         self._timetable.wake(self._clock.now())
-        self._overdue.check()
+        self._pass_deadline.check()
         self._operations.end_holds()
         self._sweeper.sweep()
 

@@ -45,7 +45,7 @@ def make_source(location: Location, state: StateDirectory, *, working_tree: bool
 
 def _remote_source(url: RemoteUrl, location: Location, state: StateDirectory) -> RemoteSource:
     access = git_access()
-    if url.is_readable_on_the_way:
+    if url.is_unencrypted:
         if access.password is not None or access.password_file is not None:
             raise UsageError(f"--repo {url}: passwords are not sent over unencrypted http://.", hint="Use https://.")
         log.warning(
@@ -96,7 +96,7 @@ def _watch_problem(source: Source) -> str | None:
 
     watcher = Watcher(lambda: None)
     try:
-        watcher.arm(source.watched())
+        watcher.watch(source.watched())
         return watcher.problem
     finally:
         watcher.close()

@@ -1,6 +1,6 @@
-"""Which URLs can be followed? Strict on purpose: everything that git might take for an option or a program is refused.
+"""Parses and checks the URL of a remote repository. Text that git might take for an option or a program is rejected.
 
-`settings` asks; `sources` gets the parsed value and passes its text to git after `--end-of-options`.
+Called by `settings`. Sources get the parsed value and pass its text to git after `--end-of-options`.
 """
 
 import ipaddress
@@ -14,7 +14,7 @@ from controller.errors import UsageError
 
 _SCHEMES = ("https", "http", "ssh", "file")
 _PORTS = {"https": ":443", "http": ":80", "ssh": ":22"}
-_HINT = "Give a path, https://, ssh://, user@host:path, or file://."
+_HINT = "Use a path, https://, ssh://, user@host:path, or file://."
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 _HIDDEN_CONTROL = re.compile(r"%(?:[01][0-9A-Fa-f]|7[fF])")
@@ -23,7 +23,7 @@ _SCP = re.compile(r"(?:(?P<user>[^@/:]+)@)?(?P<host>\[[^\]/]*\]|[^/:\[\]@]+):(?P
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """What lets us in at a server over http(s): a password, or the file that holds it now; and whom we trust."""
+    """Credentials for http(s): a user name with a password or a file that contains it, and a CA file to trust."""
 
     username: str = "git"
     password: str | None = field(default=None, repr=False)
@@ -33,7 +33,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteUrl:
-    """A repository that is reached through git's own transports. `text` is as it was given, and holds no secret."""
+    """A remote repository that git's own transports can reach. `text` is the URL as configured, without any secret."""
 
     text: str
     scheme: str
@@ -45,120 +45,122 @@ class RemoteUrl:
         return self.text
 
     @property
-    def is_readable_on_the_way(self) -> bool:
-        """Whether others on the network can read and change what it says."""
+    def is_unencrypted(self) -> bool:
+        """Whether others on the network can read and change the traffic."""
         return self.scheme == "http" and not _is_loopback(self.host)
 
     @property
     def origin(self) -> str:
-        """Scheme and host of an http(s) URL: whom credentials are meant for."""
+        """The scheme, host and port of an http(s) URL, to which credentials are restricted."""
         return "/".join(self.text.split("/", 3)[:3])
 
     @property
     def directory_name(self) -> str:
-        """A name for what is kept of it on disk: readable, and different for different URLs."""
+        """A readable name for the state directory of this URL, different for each URL."""
         import hashlib
 
         last = re.sub(r"[^A-Za-z0-9._-]+", "-", self.path.rstrip("/").rpartition("/")[2].removesuffix(".git"))
         return f"{last.strip('.-')[:40] or 'repository'}-{hashlib.sha256(self.text.encode()).hexdigest()[:12]}"
 
 
-def looks_remote(text: str) -> bool:
-    """Whether this is meant as a URL, good or bad, rather than as a path."""
+def looks_like_url(text: str) -> bool:
+    """Whether `text` is meant as a URL, valid or not, rather than as a path."""
     head, colon, _ = text.partition(":")
     return "://" in text or "::" in text or (bool(colon) and "/" not in head)
 
 
 def local_path(text: str) -> str | None:
-    """The path that a repository is at, given as a path or a file:// URL; None for one on a server."""
+    """Return the path of a repository that is given as a path or a file:// URL; None for one on a server."""
     if text.startswith("file://"):
         return unquote(text.removeprefix("file://"))
-    return None if looks_remote(text) and not Path(text).exists() else text
+    return None if looks_like_url(text) and not Path(text).exists() else text
 
 
 def canonical(text: str) -> str:
-    """The same text for every way to name one repository: through links, with `/./`, as file:// URL, with `.git`."""
+    """Return one text for all spellings of a repository: through links, with `/./`, as a file:// URL, with `.git`."""
     path = local_path(text)
     if path is not None:
         return os.path.realpath(path).removesuffix("/.git")
     trimmed = text.rstrip("/").removesuffix(".git").rstrip("/")
     scheme, separator, rest = trimmed.partition("://")
     if not separator:
-        host, colon, place = trimmed.partition(":")
-        return f"{host.lower()}{colon}{place}"
-    host, slash, place = rest.partition("/")
+        host, colon, repository = trimmed.partition(":")
+        return f"{host.lower()}{colon}{repository}"
+    host, slash, repository = rest.partition("/")
     user, at, name = host.rpartition("@")
-    return f"{scheme}://{user}{at}{name.lower().removesuffix(_PORTS.get(scheme, ' '))}{slash}{place}"
+    return f"{scheme}://{user}{at}{name.lower().removesuffix(_PORTS.get(scheme, ' '))}{slash}{repository}"
 
 
 def parse_url(text: str) -> RemoteUrl:
-    """The URL. Raises UsageError for everything that is not followed, without repeating what may be secret."""
+    """Parse and check a URL. Raises UsageError if it is not supported, without repeating text that may be secret."""
     if text.startswith("-") or not text.isprintable() or " " in text or "\\" in text:
-        raise _refused("a URL has no blanks, backslashes or control characters, and does not begin with `-`")
+        raise _unsupported("spaces, backslashes, control characters and a `-` at the beginning are not allowed")
     if "::" in text.partition("[")[0]:
-        raise _refused("git's remote helpers (`ext::` and the like) are not used")
+        raise _unsupported("git's remote helpers (such as `ext::`) are not allowed")
     if "://" not in text:
         return _scp(text)
     scheme = text.partition("://")[0]
     if scheme not in _SCHEMES:
-        raise _refused(f"{scheme}:// is not followed")
+        raise _unsupported(f"the scheme {scheme}:// is not allowed")
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise _refused("its host or its port is not one") from error
+        raise _unsupported("invalid host or port") from error
     if parts.query or parts.fragment or "?" in text or "#" in text:
-        raise _refused("it has a query or a fragment")
+        raise _unsupported("a query or a fragment is not allowed")
     if scheme == "file":
         return _file(text, parts)
     user = _user(parts)
     host = _host(parts.hostname)
-    if port == 0 or not parts.path.strip("/"):
-        raise _refused("it names no repository")
+    if port == 0:
+        raise _unsupported("invalid host or port")
+    if not parts.path.strip("/"):
+        raise _unsupported("the path of the repository is missing")
     return RemoteUrl(text=text, scheme=scheme, user=user, host=host, path=_path(parts.path))
 
 
 def _file(text: str, parts: SplitResult) -> RemoteUrl:
     if parts.netloc or not parts.path.startswith("/") or parts.path.startswith("//"):
-        raise _refused("file:// takes an absolute path, as in file:///srv/flows.git")
+        raise _unsupported("file:// requires an absolute path, as in file:///srv/flows.git")
     return RemoteUrl(text=text, scheme="file", user=None, host="", path=_path(parts.path))
 
 
 def _scp(text: str) -> RemoteUrl:
-    found = _SCP.fullmatch(text)
-    if found is None:
-        raise _refused("it is neither a URL nor user@host:path")
-    user, path = found["user"], found["path"]
+    match = _SCP.fullmatch(text)
+    if match is None:
+        raise _unsupported("it is neither a URL nor user@host:path")
+    user, path = match["user"], match["path"]
     if user is not None and not _USER.fullmatch(user):
-        raise _refused("the user name is not one")
+        raise _unsupported("invalid user name")
     if path.startswith("-"):
-        raise _refused("the path begins with `-`")
-    return RemoteUrl(text=text, scheme="ssh", user=user, host=_host(found["host"]), path=_path(path))
+        raise _unsupported("the path begins with `-`")
+    return RemoteUrl(text=text, scheme="ssh", user=user, host=_host(match["host"]), path=_path(path))
 
 
 def _user(parts: SplitResult) -> str | None:
     if parts.password is not None or (parts.username is not None and parts.scheme != "ssh"):
         raise UsageError(
-            "--repo: a URL with credentials is refused; it would show up in lists of processes and in logs.",
+            "--repo: credentials in a URL are not allowed, because they would show up in process lists and logs.",
             hint="Set CONTROLLER_GIT_USERNAME, and CONTROLLER_GIT_PASSWORD or CONTROLLER_GIT_PASSWORD_FILE.",
         )
     if parts.username is not None and not _USER.fullmatch(parts.username):
-        raise _refused("the user name is not one")
+        raise _unsupported("invalid user name")
     return parts.username
 
 
 def _host(name: str | None) -> str:
     host = f"[{name}]" if name and ":" in name and not name.startswith("[") else name or ""
     if not _HOST.fullmatch(host):
-        raise _refused("the host name is not one")
+        raise _unsupported("invalid host name")
     return host
 
 
 def _path(path: str) -> str:
     if _HIDDEN_CONTROL.search(path):
-        raise _refused("the path has a control character in it")
+        raise _unsupported("the path contains a control character")
     if ".." in path.split("/"):
-        raise _refused("the path has `..` in it")
+        raise _unsupported("the path contains `..`")
     return path
 
 
@@ -171,5 +173,5 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _refused(why: str) -> UsageError:
-    return UsageError(f"--repo: this URL is not followed: {why}.", hint=_HINT)
+def _unsupported(reason: str) -> UsageError:
+    return UsageError(f"--repo: unsupported URL: {reason}.", hint=_HINT)

@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from controller.errors import UsageError
-from controller.remotes import Access, RemoteUrl, looks_remote, parse_url
+from controller.remotes import Access, RemoteUrl, looks_like_url, parse_url
 
 DEFAULT_PATH = "deployments"
 STATE_IN_GIT = "controller"
@@ -162,7 +162,7 @@ def locate(
 
     `repo` is a directory or a URL; None means the repository around the current directory.
     """
-    if repo is not None and looks_remote(repo) and not Path(repo).exists():
+    if repo is not None and looks_like_url(repo) and not Path(repo).exists():
         return _locate_remote(parse_url(repo), path, ref, state_dir, environment or None)
     root = Path(repo).absolute() if repo is not None else enclosing_repository(Path.cwd())
     root = Path(os.path.normpath(root))

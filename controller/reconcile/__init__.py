@@ -1,14 +1,14 @@
-"""Makes what git says true, and says how far it got.
+"""Applies what the repository declares, and reports the result as conditions and events.
 
-One pass, always in this order, each stage a result for the next: observe -> read -> parse -> plan -> apply (one
-transaction) -> project to the timetable -> garbage.
+A pass always has these stages, each of which uses the result of the one before: observe -> read -> parse -> plan ->
+apply (one transaction) -> project to the timetable -> garbage.
 
-Level, not edge: a hint only says "look again", and a pass with nothing new costs next to nothing. Invalid is not
-absent, unreachable is not empty: neither ever prunes anything.
+Passes are level-triggered: a hint that something changed only starts a pass, and a pass without changes costs next to
+nothing. An invalid manifest is not a deleted one, and an unreachable source is not an empty one: neither prunes.
 """
 
 from controller.reconcile.loop import Loop
-from controller.reconcile.pass_deadline import Overdue
+from controller.reconcile.pass_deadline import PassDeadline
 from controller.reconcile.reconciler import PassResult, Reconciler
 
-__all__ = ["Loop", "Overdue", "PassResult", "Reconciler"]
+__all__ = ["Loop", "PassDeadline", "PassResult", "Reconciler"]

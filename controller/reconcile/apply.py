@@ -1,4 +1,4 @@
-"""Carries out a plan: one transaction for one revision. Called by the reconciler only."""
+"""Carries out a plan, in the one transaction of its revision. Called by `reconciler` only."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -12,40 +12,41 @@ from controller.reconcile.plan import Kept, Plan, Update
 from controller.store import Transaction, events, inventory, source_status
 
 TOMBSTONES = timedelta(days=30)
-"""How long what left the repository can be restored."""
+"""How long a deleted deployment can be restored."""
 
 
 class Settle(Protocol):
-    """Decide about what is due by now under the declaration that is in force, before it changes or goes."""
+    """Decide on all due times up to now by the active declarations, before these change or are deleted."""
 
     def __call__(self, tx: Transaction, names: Iterable[str], now: datetime, *, pruned: bool = False) -> object:
-        """Account for these deployments."""
+        """Settle the due times of these deployments; `pruned` means that the deployments are about to be deleted."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """The source's new status, the entries that were written by name, and the names that are gone."""
+    """The source's new status, the entries that were written, by name, and the names that were removed."""
 
     status: SourceStatus
     written: Mapping[str, InventoryEntry]
-    gone: frozenset[str]
+    removed: frozenset[str]
 
 
 def apply(tx: Transaction, plan: Plan, before: SourceStatus, now: datetime, settle: Settle) -> Applied:
-    """Make the record say what the plan says."""
+    """Write the plan's changes, the new status of the source, and the events about both."""
     settle(tx, [update.before.name for update in plan.update if update.is_rescheduled], now)
     settle(tx, [entry.name for entry in plan.delete], now, pruned=True)
     inventory.remove(tx, [entry.name for entry in plan.delete], now)
     for update in plan.update:
         if update.is_renamed:
             inventory.rename(tx, update.before.name, update.after.name)
-    counted_from_now = [_entry(new, plan, now) for new in plan.create]
-    counted_from_now += [_updated(update, plan, now) for update in plan.update if update.is_rescheduled]
-    counted_on = [_updated(update, plan, now) for update in plan.update if not update.is_rescheduled]
-    inventory.save(tx, counted_from_now)
-    inventory.update_keeping_cursor(tx, counted_on)
-    kept = [entry for one in plan.keep if (entry := _keep(tx, one, before, now)) is not None]
+    # Due times are counted from the cursor, which is set to `now` only where schedules are new or change.
+    new_cursor = [_entry(new, plan, now) for new in plan.create]
+    new_cursor += [_updated(update, plan, now) for update in plan.update if update.is_rescheduled]
+    same_cursor = [_updated(update, plan, now) for update in plan.update if not update.is_rescheduled]
+    inventory.save(tx, new_cursor)
+    inventory.update_keeping_cursor(tx, same_cursor)
+    marked = [entry for kept in plan.keep if (entry := _keep(tx, kept, before, now)) is not None]
     if plan.delete:
         inventory.delete_removed(tx, now - TOMBSTONES)
     new = _status(plan, before, now)
@@ -54,9 +55,12 @@ def apply(tx: Transaction, plan: Plan, before: SourceStatus, now: datetime, sett
     source_status.save(tx, new)
     return Applied(
         status=new,
-        written={entry.name: entry for entry in (*counted_from_now, *counted_on, *kept)},
-        gone=frozenset(
-            (*(entry.name for entry in plan.delete), *(one.before.name for one in plan.update if one.is_renamed))
+        written={entry.name: entry for entry in (*new_cursor, *same_cursor, *marked)},
+        removed=frozenset(
+            (
+                *(entry.name for entry in plan.delete),
+                *(update.before.name for update in plan.update if update.is_renamed),
+            )
         ),
     )
 
@@ -68,7 +72,7 @@ def _status(plan: Plan, before: SourceStatus, now: datetime) -> SourceStatus:
         revision=plan.revision,
         last_attempted_revision=plan.revision,
         last_applied_revision=before.last_applied_revision if plan.is_blocked else plan.revision,
-        conditions=status.applied(plan, now, before.conditions),
+        conditions=status.applied_conditions(plan, now, before.conditions),
         findings=plan.findings[: status.MAX_FINDINGS],
         withheld=_withheld(plan, before),
         followed=before.followed,
@@ -78,7 +82,7 @@ def _status(plan: Plan, before: SourceStatus, now: datetime) -> SourceStatus:
 
 
 def _withheld(plan: Plan, before: SourceStatus) -> Withheld | None:
-    """What is withheld; still under the digest of the plan in which it was first."""
+    """Return the withheld deletions, with the plan digest of the plan that withheld the same ones first."""
     new, old = plan.withheld, before.withheld
     return old if new is not None and old is not None and new.digest == old.digest else new
 
@@ -100,15 +104,17 @@ def _entry(deployment: Deployment, plan: Plan, now: datetime, before: Iterable[C
         spec_digest=deployment.spec_digest,
         revision=plan.revision,
         cursor=now,
-        conditions=status.ready(True, "Applied", f"Declared in {deployment.file}:{deployment.line}.", now, before),
+        conditions=status.ready_condition(
+            True, "Applied", f"Declared in {deployment.file}:{deployment.line}.", now, before
+        ),
     )
 
 
 def _keep(tx: Transaction, kept: Kept, before: SourceStatus, now: datetime) -> InventoryEntry | None:
-    """The entry with its new marks, written if they are new."""
+    """Pin the deployment and set its conditions; return the new entry, or None if nothing changed."""
     entry = kept.entry
     pinned = entry.pinned or before.last_applied_revision or entry.revision
-    conditions = status.kept(kept, now)
+    conditions = status.kept_conditions(kept, now)
     if (pinned, conditions) == (entry.pinned, entry.conditions):
         return None
     inventory.save_conditions(tx, entry.name, pinned=pinned, status=conditions)

@@ -1,6 +1,6 @@
-"""What does one commit change of another, in each environment? For `controller plan --base`; it changes nothing.
+"""Plans the changes between two commits, in each environment, without applying them. For `controller plan --base`.
 
-Both commits are read once. Each environment has a reader of its own, which reads again only what differs between them.
+Both commits are read once. Each environment has a reader of its own, which parses again only the files that differ.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -18,13 +18,13 @@ from controller.reconcile.preview import EnvironmentPlan, Preview, preview
 from controller.reconcile.project_changes import declared_queues, project_changes, queue_changes
 from controller.sources.source import Source
 
-MOST_CHANGED = 1000
-"""Changed files whose names are looked for in every manifest."""
+MAX_CHANGED_FILES = 1000
+"""Maximum number of changed files whose names are searched for in every manifest."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Commit:
-    """What one side holds; `snapshot` is None where it has no deployments path, and so declares nothing."""
+    """One side of the comparison. `snapshot` is None if the commit lacks the deployments path, so declares nothing."""
 
     revision: str
     snapshot: Snapshot | None
@@ -37,9 +37,10 @@ class _Commit:
 
 
 def plan_between(base: Source, head: Source, environment: str | None, now: datetime) -> Preview:
-    """From one commit to another: in `environment` alone, or outside of all and in every one that is declared.
+    """Return the plan from one commit to another.
 
-    Raises SourceError, and UsageError for an environment that nothing declares.
+    It is for `environment`, or else for no environment, with a further plan for each declared environment. Raises
+    SourceError, and UsageError for an environment that is not declared.
     """
     before, after = _read_base(base), _read(head)
     is_same = before.revision.rpartition(":")[2] == after.revision.rpartition(":")[2]
@@ -63,10 +64,10 @@ def plan_between(base: Source, head: Source, environment: str | None, now: datet
 
 
 class _Commits:
-    """Two commits, compared in one environment after the other; `changed` are the files that differ, None if unknown.
+    """Two commits that are compared in one environment after the other.
 
-    In the environments after the first, only the manifests that the commit can change are read again. The others stand
-    for themselves as they were read first: they are the same on both sides.
+    `changed` are the files that differ, None if unknown. In all environments but the first, only the manifests that the
+    commit can affect are parsed again. The others are the same on both sides, so the first result is used for them.
     """
 
     def __init__(self, base: _Commit, head: _Commit, changed: Collection[str] | None, now: datetime) -> None:
@@ -78,25 +79,25 @@ class _Commits:
         self._same = _same_files(base, head, changed)
         self._declared: frozenset[str] = frozenset()
         self.staying: list[Deployment] = []
-        """Those that both commits declare, as the head declares them, in each environment that was planned."""
+        """The deployments that both commits declare, as in the head, for each environment planned so far."""
 
     def plan(self, environment: str | None) -> Preview:
-        """The plan in this environment. Raises UsageError if the head does not declare it."""
+        """Return the plan for this environment. Raises UsageError if the head does not declare it."""
         before, after = self._desired(environment)
         after.check_environment()
         self._declared = before.environments | after.environments
         return self._preview(before, after, environment)
 
     def environments(self) -> Iterator[EnvironmentPlan]:
-        """Of each environment that either commit declares, the plan, if it changes anything there."""
+        """Yield the plan for each environment that either commit declares, if the plan is not empty."""
         for name in sorted(self._declared):
             before, after = self._desired(name)
-            found = self._preview(before, after, name)
-            if not found.is_empty:
-                yield found.as_environment(name)
+            result = self._preview(before, after, name)
+            if not result.is_empty:
+                yield result.as_environment(name)
 
     def _desired(self, environment: str | None) -> tuple[DesiredState, DesiredState]:
-        """What the two declare; before an environment is declared, it has no overlays."""
+        """Return what the base and the head declare. A base without this environment is read without overlays."""
         reader = self._reader(environment)
         before = self._read(reader, self._base)
         if before.lacks_environment:
@@ -119,17 +120,18 @@ class _Commits:
 
     def _preview(self, before: DesiredState, after: DesiredState, environment: str | None) -> Preview:
         assert self._head.snapshot is not None
-        self.staying += [one for name, one in after.deployments.items() if name in before.deployments]
+        self.staying += [new for name, new in after.deployments.items() if name in before.deployments]
         plan = make_plan(self._head.snapshot, after, _recorded(before, self._base.revision, self._now))
         return preview(plan, base=self._base.revision, now=self._now, environment=environment)
 
 
 def _same_files(base: _Commit, head: _Commit, changed: Collection[str] | None) -> frozenset[str]:
-    """The manifests that declare the same at both commits, whatever the environment.
+    """Return the manifests that declare the same deployments at both commits in every environment.
 
-    Neither they nor the project differ, and they name no changed file: an overlay may name a flow of its own.
+    Neither they nor the project differ. They also contain no name of a changed file, since an overlay may name a flow
+    of its own.
     """
-    if changed is None or len(changed) > MOST_CHANGED or base.project != head.project:
+    if changed is None or len(changed) > MAX_CHANGED_FILES or base.project != head.project:
         return frozenset()
     names = [name for path in changed if (name := path.rpartition("/")[2].encode("utf-8", "surrogateescape"))]
     before = {} if base.snapshot is None else {file.path: file.digest for file in base.snapshot.files}
@@ -146,7 +148,7 @@ def _read(source: Source) -> _Commit:
 
 
 def _read_base(source: Source) -> _Commit:
-    """A base without the deployments path declares nothing."""
+    """Read the base, in which the deployments path may be missing: then it declares nothing."""
     revision = source.observe()
     try:
         return _Commit(revision, source.read(revision), source.code(revision))
@@ -155,16 +157,16 @@ def _read_base(source: Source) -> _Commit:
 
 
 def _recorded(desired: DesiredState, revision: str, now: datetime) -> Mapping[str, InventoryEntry]:
-    """What the base alone would apply."""
+    """Return the inventory as if the base had been applied to an empty state."""
     return {
         name: InventoryEntry(
             name=name,
-            file=found.file,
-            line=found.line,
-            document=found.document,
-            spec_digest=found.spec_digest,
+            file=deployment.file,
+            line=deployment.line,
+            document=deployment.document,
+            spec_digest=deployment.spec_digest,
             revision=revision,
             cursor=now,
         )
-        for name, found in desired.deployments.items()
+        for name, deployment in desired.deployments.items()
     }

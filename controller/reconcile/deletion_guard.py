@@ -1,7 +1,7 @@
-"""May these deletions be carried out, or does somebody have to look first? Pure. `plan` asks.
+"""Decides whether the deletions of a plan may be carried out or need approval first. Pure; called by `plan`.
 
-Git can say "delete nearly everything" by a slip: a moved folder, a wrong `--path`, a bad merge. Such deletions are
-withheld until their digest is approved. All else of the revision is applied.
+A mistake in git can delete nearly everything: a moved folder, a wrong `--path`, a botched merge. Such deletions are
+withheld until an operator approves their digest. The rest of the revision is applied.
 """
 
 from collections.abc import Collection, Iterable
@@ -15,19 +15,19 @@ ALLOWED_SHARE = 0.2
 
 
 def guard_deletions(
-    deletions: Collection[InventoryEntry], *, in_force: int, remaining: int, plan_digest: str
+    deletions: Collection[InventoryEntry], *, active: int, remaining: int, plan_digest: str
 ) -> Withheld | None:
-    """What to withhold of `deletions`: all of them, or nothing.
+    """Withhold all of `deletions`, or return None if they may be carried out.
 
-    `in_force` is how many deployments are in force before, `remaining` how many would be afterwards. Deleting the only
-    deployment that there is needs no approval.
+    `active` is the number of active deployments before, `remaining` the number afterwards. Deleting the only deployment
+    needs no approval.
     """
     count = len(deletions)
     reason = None
     if count > 1 and remaining == 0:
-        reason = f"it would delete all {count} deployments"
-    elif count > max(ALWAYS_ALLOWED, in_force * ALLOWED_SHARE):
-        reason = f"it would delete {count} of {in_force} deployments"
+        reason = f"this would delete all {count} deployments"
+    elif count > max(ALWAYS_ALLOWED, active * ALLOWED_SHARE):
+        reason = f"this would delete {count} of {active} deployments"
     if reason is None:
         return None
     names = tuple(sorted(entry.name for entry in deletions))
@@ -35,14 +35,14 @@ def guard_deletions(
 
 
 def deletions_digest(deletions: Iterable[InventoryEntry]) -> str:
-    """`sha256:…` of exactly these deletions: the names, and what would be deleted under each."""
+    """Return the `sha256:…` digest of these deletions: of each name and the specification that would be deleted."""
     return digest(sorted([entry.name, entry.spec_digest] for entry in deletions))
 
 
 def plan_digest(
     create: Iterable[Deployment], update: Iterable[tuple[InventoryEntry, Deployment]], delete: Iterable[InventoryEntry]
 ) -> str:
-    """`sha256:…` of everything that a plan changes, whichever revisions it lies between."""
+    """Return the `sha256:…` digest of everything that a plan changes. It does not depend on the revisions."""
     changes = [["create", new.name, new.spec_digest] for new in create]
     changes += [["update", before.name, before.spec_digest, after.name, after.spec_digest] for before, after in update]
     changes += [["delete", entry.name, entry.spec_digest] for entry in delete]

@@ -1,4 +1,4 @@
-"""In which fields do two documents differ? Pure. `preview` and `project_changes` ask."""
+"""Finds the fields in which two documents differ. Pure; called by `preview` and `project_changes`."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from typing import Any
 from controller.manifests import looks_secret
 
 HIDDEN = "(hidden)"
-MOST = 50
-"""Fields of one change that are named; a document can have thousands."""
+MAX_FIELDS = 50
+"""Maximum number of fields listed for one change; a document can have thousands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldChange:
-    """One field by its JSON path, such as `$.schedules[0].cron`; None is where it is not there."""
+    """One field by its JSON path, such as `$.schedules[0].cron`; the value is None on a side that lacks the field."""
 
     path: str
     before: Any
@@ -21,9 +21,9 @@ class FieldChange:
 
 
 def differences(before: Any, after: Any, path: str = "$", name: str = "") -> Iterator[FieldChange]:
-    """The smallest fields that differ, in the order in which they are declared; lists item by item.
+    """Yield the innermost fields that differ, in the order of their declaration; lists are compared item by item.
 
-    What looks like a secret is not shown: a plan ends up in the comments of a pull request.
+    Values that look like secrets are hidden, since a plan ends up in the comments of a pull request.
     """
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in {**before, **after}:
@@ -36,18 +36,21 @@ def differences(before: Any, after: Any, path: str = "$", name: str = "") -> Ite
             new = after[index] if index < len(after) else None
             yield from differences(old, new, f"{path}[{index}]")
     elif before != after or type(before) is not type(after):
-        yield FieldChange(path=path, before=shown(before, name), after=shown(after, name))
+        yield FieldChange(path=path, before=without_secrets(before, name), after=without_secrets(after, name))
 
 
-def shown(value: Any, name: str = "") -> Any:
-    """The value of the key `name`, with everything in it that looks like a secret hidden."""
+def without_secrets(value: Any, name: str = "") -> Any:
+    """Return the value of the key `name` with `HIDDEN` in place of everything in it that looks like a secret."""
     if isinstance(value, Mapping):
-        return {key: shown(inner, key) for key, inner in value.items()}
+        return {key: without_secrets(inner, key) for key, inner in value.items()}
     if isinstance(value, list):
-        return [shown(inner, name) for inner in value]
+        return [without_secrets(inner, name) for inner in value]
     return HIDDEN if isinstance(value, str) and looks_secret(name, value) else value
 
 
 def _are_lists_of_mappings(before: Any, after: Any) -> bool:
-    both = (before, after)
-    return all(isinstance(one, list) for one in both) and any(isinstance(item, Mapping) for one in both for item in one)
+    return (
+        isinstance(before, list)
+        and isinstance(after, list)
+        and any(isinstance(item, Mapping) for item in (*before, *after))
+    )

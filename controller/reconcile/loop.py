@@ -1,4 +1,4 @@
-"""When to look: at a hint, after an interval, and sooner again after a failure. One pass at a time."""
+"""Runs the passes in a thread: after a hint, at each polling interval, and with backoff after a failure."""
 
 import contextlib
 import logging
@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from controller.clock import Clock
 from controller.errors import ControllerError, ResourceError, StateLostError, StoppingError
-from controller.reconcile.pass_deadline import Overdue
+from controller.reconcile.pass_deadline import PassDeadline
 from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.sources.source import Source
 from controller.sources.watch import Watcher
@@ -21,15 +21,15 @@ QUIET_SECONDS = 0.05
 BURST_SECONDS = 1.0
 FIRST_RETRY_SECONDS = 0.75
 STOP_SECONDS = 5.0
-"""How long a stop waits for the pass at hand. Git and rendering are interrupted, so that they end at once."""
+"""How long a stop waits for the current pass. Git and rendering are interrupted, so that they end at once."""
 DRIFT_PASSES = 4
-"""Passes with nothing new after which the jobs are held against what is in force."""
+"""Number of passes in a row without changes after which the jobs are compared with the active deployments."""
 
 
 class Loop:
-    """The thread of the reconciler. A burst of hints makes one pass, of the newest revision.
+    """The thread of the reconciler. A burst of hints causes one pass, which applies the newest revision.
 
-    After a failure it looks again after 750 ms, then after twice that, and so on up to `longest_retry`.
+    A failed pass is retried after 750 ms, then after twice that time, and so on up to `longest_retry`.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Loop:
         interval: timedelta,
         longest_retry: timedelta,
         on_failure: Callable[[], None],
-        overdue: Overdue | None = None,
+        deadline: PassDeadline | None = None,
     ) -> None:
         self._reconciler = reconciler
         self._source = source
@@ -49,63 +49,66 @@ class Loop:
         self._interval = interval.total_seconds()
         self._longest_retry = longest_retry.total_seconds()
         self._on_failure = on_failure
-        self._overdue = overdue
+        self._deadline = deadline
         self._lock = threading.Lock()
-        self._asked: list[Future[PassResult]] = []
-        self._quiet = 0
+        self._requests: list[Future[PassResult]] = []
+        self._quiet_passes = 0
         self._hint = threading.Event()
         self._stopping = threading.Event()
         self._failures = 0
-        self._last_words, self._repeated = "", 0
-        self._watcher = Watcher(self.look, clock)
-        # A daemon: where a pass hangs in the kernel, the process ends without it.
-        self._thread = threading.Thread(target=self._live, name="reconcile", daemon=True)
+        self._last_message, self._repetitions = "", 0
+        self._watcher = Watcher(self.wake, clock)
+        # A daemon thread, so that the process can exit while a pass hangs in the kernel.
+        self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
         self.failure: BaseException | None = None
 
     def start(self) -> None:
-        """Make the first pass soon, then go on."""
+        """Start the thread, which begins with a pass."""
         self._hint.set()
         self._thread.start()
 
     def stop(self) -> None:
-        """Return when the pass at hand is done, or hangs: nothing of it is half-written in the state."""
+        """Stop the thread and wait for the current pass, at most `STOP_SECONDS`.
+
+        A pass that hangs leaves nothing half-written in the state, since it writes in one transaction.
+        """
         self._stopping.set()
         self._source.interrupt()
         self._hint.set()
         with self._lock:
-            left, self._asked = self._asked, []
-        _tell(left, StoppingError())
+            requests, self._requests = self._requests, []
+        _resolve(requests, StoppingError())
         if self._thread.ident is not None:
             self._thread.join(STOP_SECONDS)
             if self._thread.is_alive():
-                log.error("The pass does not end; the controller ends without it", extra={"seconds": STOP_SECONDS})
+                log.error("The pass did not stop in time; exiting without it", extra={"seconds": STOP_SECONDS})
                 return
         self._watcher.close()
 
-    def look(self) -> None:
-        """Something may have changed."""
+    def wake(self) -> None:
+        """Start a pass soon, because something may have changed. Called from any thread; returns at once."""
         self._hint.set()
 
-    def ask(self) -> Future[PassResult]:
-        """Ask for a pass though nothing may be new. The future has the result of one that began afterwards.
+    def request_pass(self) -> Future[PassResult]:
+        """Request a pass even if nothing is new. The future has the result of a pass that began after this call.
 
-        It raises StateError if that pass could not write, StoppingError if none comes any more.
+        It raises StateError if that pass could not write, and StoppingError if the loop stops before.
         """
-        found: Future[PassResult] = Future()
+        request: Future[PassResult] = Future()
         with self._lock:
             is_over = self._stopping.is_set()
             if not is_over:
-                self._asked.append(found)
+                self._requests.append(request)
         if is_over:
-            found.set_exception(StoppingError())
-        self.look()
-        return found
+            request.set_exception(StoppingError())
+        self.wake()
+        return request
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         try:
             self._restore()
             while self._wait():
-                with contextlib.nullcontext() if self._overdue is None else self._overdue.passing():
+                with contextlib.nullcontext() if self._deadline is None else self._deadline.watch_pass():
                     self._watch()
                     self._pass()
         except StateLostError as error:
@@ -119,7 +122,7 @@ class Loop:
         self._on_failure()
 
     def _restore(self) -> None:
-        """Schedules go on before the source has been read. What can't be restored comes with the first pass."""
+        """Let schedules fire before the source has been read. A deployment that fails here waits for the first pass."""
         try:
             self._reconciler.restore(self._stopping.is_set)
         except StateLostError:
@@ -128,7 +131,7 @@ class Loop:
             log.error("The recorded deployments can't be read", extra={"reason": error.reason, "error": error.message})
 
     def _wait(self) -> bool:
-        """Until there is a reason to look; False to end."""
+        """Wait until a pass is due; return False to stop."""
         if self._hint.wait(self._delay()):
             began = self._clock.monotonic()
             is_quiet = False
@@ -144,59 +147,59 @@ class Loop:
         return self._interval * random.uniform(0.95, 1.05)
 
     def _watch(self) -> None:
-        """Before the pass, so that nothing that happens during it goes unseen."""
+        """Watch for changes from before the pass, so that one that happens during the pass is not missed."""
         try:
-            self._watcher.arm(self._source.watched())
-            self._reconciler.note_watching(self._watcher.problem)
+            self._watcher.watch(self._source.watched())
+            self._reconciler.record_watching(self._watcher.problem)
         except StateLostError:
             raise
         except (ControllerError, OSError):
-            return  # polling has to do until the next pass
+            return  # changes are found by polling until the next pass
 
     def _pass(self) -> None:
         with self._lock:
-            count = len(self._asked)
-        last: PassResult | ControllerError
+            count = len(self._requests)
+        outcome: PassResult | ControllerError
         try:
-            last = result = self._reconciler.run_pass(is_asked=count > 0)
-            self._check_drift(result, is_asked=count > 0)
+            outcome = result = self._reconciler.run_pass(is_requested=count > 0)
+            self._check_drift(result, is_requested=count > 0)
             failed = result.error is not None
         except StateLostError:
             raise
         except ControllerError as error:
-            if not self._stopping.is_set() and self._is_worth_a_line(error.message):
+            if not self._stopping.is_set() and self._should_log(error.message):
                 log.error("The pass failed", extra={"reason": error.reason, "error": error.message})
-            last, failed = error, True
+            outcome, failed = error, True
         except OSError as error:
-            last, failed = ResourceError(f"The pass failed: {error}."), True
-            if self._is_worth_a_line(last.message):
-                log.error("The pass failed", extra={"reason": last.reason, "error": str(error)})
+            outcome, failed = ResourceError(f"The pass failed: {error}."), True
+            if self._should_log(outcome.message):
+                log.error("The pass failed", extra={"reason": outcome.reason, "error": str(error)})
         self._failures = min(self._failures + 1, 32) if failed else 0
         if not failed:
-            self._last_words, self._repeated = "", 0
+            self._last_message, self._repetitions = "", 0
         with self._lock:
-            asked, self._asked = self._asked[:count], self._asked[count:]
-        _tell(asked, last)
+            served, self._requests = self._requests[:count], self._requests[count:]
+        _resolve(served, outcome)
 
-    def _is_worth_a_line(self, words: str) -> bool:
-        """Whether this was not said before, or not as often as twice as many failures would make it."""
-        self._repeated = self._repeated + 1 if words == self._last_words else 1
-        self._last_words = words
-        return self._repeated & (self._repeated - 1) == 0
+    def _should_log(self, message: str) -> bool:
+        """Whether to log a failure: the first of a kind, and each time that the number of repetitions has doubled."""
+        self._repetitions = self._repetitions + 1 if message == self._last_message else 1
+        self._last_message = message
+        return self._repetitions & (self._repetitions - 1) == 0
 
-    def _check_drift(self, result: PassResult, *, is_asked: bool) -> None:
-        """Now and then also while nothing is new, and whenever somebody asks for a pass."""
-        self._quiet = 0 if result.plan is not None else self._quiet + 1
-        if is_asked or self._quiet == DRIFT_PASSES:
-            self._quiet = 0
+    def _check_drift(self, result: PassResult, *, is_requested: bool) -> None:
+        """Check for drift after a requested pass, and after `DRIFT_PASSES` passes without changes."""
+        self._quiet_passes = 0 if result.plan is not None else self._quiet_passes + 1
+        if is_requested or self._quiet_passes == DRIFT_PASSES:
+            self._quiet_passes = 0
             self._reconciler.check_drift()
 
 
-def _tell(those_who_asked: list[Future[PassResult]], last: PassResult | ControllerError) -> None:
-    for future in those_who_asked:
-        if not future.set_running_or_notify_cancel():
+def _resolve(requests: list[Future[PassResult]], outcome: PassResult | ControllerError) -> None:
+    for request in requests:
+        if not request.set_running_or_notify_cancel():
             continue
-        if isinstance(last, ControllerError):
-            future.set_exception(last)
+        if isinstance(outcome, ControllerError):
+            request.set_exception(outcome)
         else:
-            future.set_result(last)
+            request.set_result(outcome)

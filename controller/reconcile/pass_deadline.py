@@ -1,7 +1,7 @@
-"""Does a pass end in time? One that hangs is told, so that nobody takes what is shown for the present state.
+"""Reports a pass that does not finish in time, so that nobody takes an outdated status for the present one.
 
-The reconciler's thread says when a pass begins and ends. The engine's thread asks now and then, since a thread that
-hangs cannot tell.
+The reconciler's thread marks the beginning and the end of each pass. The engine's thread checks the deadline, because
+a thread that hangs can't report itself.
 """
 
 import logging
@@ -19,8 +19,8 @@ from controller.time_format import in_utc
 log = logging.getLogger(__name__)
 
 
-class Overdue:
-    """Marks the source while a pass takes longer than `deadline`. Safe to use from several threads."""
+class PassDeadline:
+    """Marks the source as overdue while a pass takes longer than `deadline`. Safe to use from several threads."""
 
     def __init__(self, store: Store, clock: Clock, deadline: timedelta) -> None:
         self._store = store
@@ -29,12 +29,12 @@ class Overdue:
         self._lock = threading.Lock()
         self._began: tuple[datetime, float] | None = None
         with store.read() as tx:
-            known = source_status.find(tx)
-        self._is_marked = known is not None and known.overdue_since is not None
+            recorded = source_status.find(tx)
+        self._is_marked = recorded is not None and recorded.overdue_since is not None
 
     @contextmanager
-    def passing(self) -> Iterator[None]:
-        """Within, a pass is made."""
+    def watch_pass(self) -> Iterator[None]:
+        """Measure the pass that runs in this context."""
         with self._lock:
             self._began = (self._clock.now(), self._clock.monotonic())
         try:
@@ -46,7 +46,7 @@ class Overdue:
                     self._unmark()
 
     def check(self) -> None:
-        """Say it, once, if the pass that is being made has not ended in time. Raises StateError."""
+        """Report the current pass once if it has not finished in time. Raises StateError."""
         with self._lock:
             if self._began is None or self._is_marked:
                 return
@@ -54,7 +54,7 @@ class Overdue:
             seconds = self._clock.monotonic() - began
             if seconds <= self._deadline.total_seconds():
                 return
-            message = f"The pass that began at {in_utc(since)} has not ended; schedules go on."
+            message = f"The pass that began at {in_utc(since)} has not finished; schedules keep firing."
             event = Event(
                 time=self._clock.now(),
                 severity=EventSeverity.ERROR,
@@ -66,14 +66,14 @@ class Overdue:
                 source_status.mark_overdue(tx, since)
                 events.append(tx, [event])
             self._is_marked = True
-        log.error("The pass has not ended in time; schedules go on", extra={"seconds": round(seconds)})
+        log.error("The pass has not finished in time; schedules keep firing", extra={"seconds": round(seconds)})
 
     def _unmark(self) -> None:
         try:
             with self._store.write() as tx:
                 source_status.mark_overdue(tx, None)
         except StateError as error:
-            log.error("The end of a pass could not be recorded", extra={"error": error.message})
+            log.error("Could not record that the overdue pass has finished", extra={"error": error.message})
             return
         self._is_marked = False
-        log.info("The pass that was overdue has ended")
+        log.info("The overdue pass has finished")

@@ -1,4 +1,8 @@
-"""What has to change: desired against recorded. Pure; the same input gives the same plan."""
+"""Compares the deployments that a revision declares with those that are active, and returns a plan.
+
+Pure: the same input gives the same plan. Called by `reconciler` for each pass, and by the two comparisons of
+`controller plan`.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +20,10 @@ from controller.reconcile.prune_safety import PruneSafety
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """A deployment whose record changes. `is_rescheduled`: its fire times may move, so they count from now on."""
+    """A deployment whose record changes.
+
+    `is_rescheduled` means that its fire times may differ, so that due times are counted from this change on.
+    """
 
     before: InventoryEntry
     after: Deployment
@@ -24,23 +31,23 @@ class Update:
 
     @property
     def is_renamed(self) -> bool:
-        """Whether its history moves to another name."""
+        """Whether its history moves to a new name."""
         return self.before.name != self.after.name
 
     @property
-    def is_real(self) -> bool:
-        """Whether it says something else than before; otherwise it only stands elsewhere, or is good again."""
+    def changes_content(self) -> bool:
+        """Whether its name or its specification changes; if not, it only moved within the files or is valid again."""
         return self.is_renamed or self.before.spec_digest != self.after.spec_digest
 
     @property
-    def is_told(self) -> bool:
-        """Whether anybody has to know: it says something else, or git says it again."""
-        return self.is_real or self.before.pinned is not None or not self.before.is_valid
+    def is_reported(self) -> bool:
+        """Whether it gets an event: its content changes, or git declares it in a valid document again."""
+        return self.changes_content or self.before.pinned is not None or not self.before.is_valid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """A deployment that stays as it is though git does not declare it (well): for this reason, in these words."""
+    """A deployment that stays active although git does not declare it, or not in a valid document, and why."""
 
     entry: InventoryEntry
     reason: str
@@ -49,10 +56,10 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The difference, each deployment in exactly one place. `unchanged` counts the rest.
+    """The changes that a revision makes. Each deployment is listed in one place only; `unchanged` counts the rest.
 
-    `digest` is that of everything that changes, `withheld` the deletions that are not carried out. A plan that
-    `is_blocked` changes nothing: not everything is valid, and only all together would be applied.
+    `digest` covers everything that changes. `withheld` are deletions that wait for approval. A plan that `is_blocked`
+    changes nothing: the apply policy is `atomic`, and the revision has errors.
     """
 
     revision: str
@@ -68,17 +75,17 @@ class Plan:
 
     @property
     def changes_anything(self) -> bool:
-        """Whether anything in force changes, if only in its record."""
+        """Whether the record of any active deployment changes, or the set of active deployments."""
         return bool(self.create or self.update or self.delete)
 
     @property
     def changed(self) -> tuple[Update, ...]:
-        """The updates but for those that only stand elsewhere now."""
-        return tuple(update for update in self.update if update.is_told)
+        """The updates that are reported: all except those that only moved within the files."""
+        return tuple(update for update in self.update if update.is_reported)
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """The findings that keep something from being applied."""
+        """The findings that prevent something from being applied."""
         return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
 
 
@@ -90,24 +97,25 @@ def make_plan(
     approved: str | None = None,
     is_atomic: bool = False,
 ) -> Plan:
-    """Compare what the snapshot declares with what is in force.
+    """Compare the deployments that the snapshot declares (`desired`) with those that are active (`recorded`).
 
-    `approved` is the digest of deletions that may be carried out. `is_atomic`: nothing, unless everything is valid.
+    `approved` is the digest of deletions that an operator has approved. With `is_atomic` the plan changes nothing
+    unless the whole revision is valid.
     """
     refused = tuple(refusal_finding(file) for file in snapshot.refused)
     findings = (*desired.findings, *refused)
-    doubt = PruneSafety(snapshot, desired, findings, recorded)
+    safety = PruneSafety(snapshot, desired, findings, recorded)
     create, update = _compare(desired, recorded)
     moved = {change.before.name for change in update}
     keep, delete = _absent(
-        [entry for name, entry in recorded.items() if name not in desired.deployments and name not in moved], doubt
+        [entry for name, entry in recorded.items() if name not in desired.deployments and name not in moved], safety
     )
-    digest = plan_digest(create, [(change.before, change.after) for change in update if change.is_real], delete)
+    digest = plan_digest(create, [(change.before, change.after) for change in update if change.changes_content], delete)
     remaining = len(recorded) + len(create) - len(delete)
-    withheld = guard_deletions(delete, in_force=len(recorded), remaining=remaining, plan_digest=digest)
+    withheld = guard_deletions(delete, active=len(recorded), remaining=remaining, plan_digest=digest)
     is_blocked = is_atomic and any(finding.severity is Severity.ERROR for finding in findings)
     if withheld is not None and (is_blocked or approved not in (withheld.digest, digest)):
-        message = f"git does not declare it any more; its deletion waits for: controller approve {withheld.digest}"
+        message = f"no longer declared in git; to approve its deletion: controller approve {withheld.digest}"
         keep += [Kept(entry=entry, reason=WITHHELD, message=message) for entry in delete]
         delete = []
     else:
@@ -131,14 +139,14 @@ def make_plan(
 
 
 def active_schedules(deployment: Deployment) -> tuple[Schedule, ...]:
-    """The schedules that fire."""
+    """Return the schedules that fire: none of a suspended deployment, and only those that are not suspended."""
     if deployment.suspend:
         return ()
     return tuple(schedule for schedule in deployment.schedules if not schedule.suspend)
 
 
 def _compare(desired: DesiredState, recorded: Mapping[str, InventoryEntry]) -> tuple[list[Deployment], list[Update]]:
-    """What is new and what differs, under its own name or under the one that it had."""
+    """Return the new deployments, and those that differ from their record under the same or the previous name."""
     create: list[Deployment] = []
     update: list[Update] = []
     moved: set[str] = set()
@@ -155,17 +163,16 @@ def _compare(desired: DesiredState, recorded: Mapping[str, InventoryEntry]) -> t
     return create, update
 
 
-def _absent(entries: Iterable[InventoryEntry], doubt: PruneSafety) -> tuple[list[Kept], list[InventoryEntry]]:
-    """Of what is not declared (any more, or not well): what is kept, and what goes."""
+def _absent(entries: Iterable[InventoryEntry], safety: PruneSafety) -> tuple[list[Kept], list[InventoryEntry]]:
+    """Divide active deployments without a valid document into those that are kept and those to delete."""
     keep, delete = [], []
     for entry in entries:
-        message = doubt.about(entry)
+        message = safety.reason_to_keep(entry)
         if message is not None:
             keep.append(Kept(entry=entry, reason=INVALID, message=message))
         elif build_deployment(entry.document, entry.file, entry.line).prune is Prune.DISABLED:
-            keep.append(
-                Kept(entry=entry, reason=KEPT, message="git does not declare it any more; it says prune: disabled")
-            )
+            message = "no longer declared in git; kept because of prune: disabled"
+            keep.append(Kept(entry=entry, reason=KEPT, message=message))
         else:
             delete.append(entry)
     return keep, delete

@@ -1,7 +1,7 @@
-"""A plan for people and programs: what changes in which field, and when it fires before and after. Pure.
+"""Describes a plan field by field, with the fire times before and after. Pure.
 
-`controller plan` shows it, from a repository alone or against what is applied. The dataclasses are the JSON that the
-command line promises.
+Called by the two comparisons of `controller plan`: of two commits, and of a commit with the active deployments. The
+dataclasses define the JSON of `controller plan -o json`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,17 +14,17 @@ from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
 from controller.model.status import WITHHELD, InventoryEntry, Withheld
 from controller.reconcile.changed_code import CodeChange, Unread
-from controller.reconcile.diff import MOST, FieldChange, differences, shown
+from controller.reconcile.diff import MAX_FIELDS, FieldChange, differences, without_secrets
 from controller.reconcile.plan import Plan, Update
 from controller.reconcile.project_changes import QueueChange
 from controller.schedules import next_fire_times, zone
 
-SHOWN_TIMES = 5
+MAX_TIMES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FireTimes:
-    """The next few instants at which it fires, before and after the change."""
+    """The next fire times before and after the change, at most `MAX_TIMES` each."""
 
     before: tuple[datetime, ...]
     after: tuple[datetime, ...]
@@ -32,10 +32,10 @@ class FireTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentChange:
-    """One deployment that is to be created, updated or deleted; `file` and `line` are those of its document.
+    """A deployment to be created, updated or deleted; `file` and `line` locate its document.
 
-    `renamed_from` is the name whose history it takes over. `warnings` are those of its document, `runs_in_flight` how
-    many of its runs are not final where a state is known.
+    `renamed_from` is the name whose history it takes over. `warnings` are those about its document. `runs_in_flight` is
+    the number of its unfinished runs, or 0 if the plan was made without a state.
     """
 
     action: str
@@ -51,7 +51,7 @@ class DeploymentChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptDeployment:
-    """A deployment that stays in force though git does not declare it (well) any more, and why."""
+    """A deployment that stays active although git does not declare it, or not in a valid document, and why."""
 
     deployment: str
     reason: str
@@ -60,7 +60,7 @@ class KeptDeployment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """How many of each; `invalid` are the documents and files that can't be applied."""
+    """The number of deployments by what happens to them; `invalid` counts documents and files that can't be applied."""
 
     create: int
     update: int
@@ -71,7 +71,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentPlan:
-    """What the same commit changes where the controller runs with `--environment` and this name."""
+    """The plan of the same commit for a controller that runs with `--environment NAME`."""
 
     name: str
     digest: str
@@ -84,11 +84,11 @@ class EnvironmentPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """The contract of `controller plan -o json`: deletions come first, then updates, then creations.
+    """The JSON of `controller plan -o json`. `changes` lists deletions first, then updates, then creations.
 
-    `environment` is the one that was planned, None outside of all. `environments` are the declared ones in which the
-    commit changes something, where all were asked for. `queues` and `project` are what changes in controller.yaml,
-    `code` the deployments that run changed files, and `unread` the files whose imports could not be followed.
+    `environment` is the planned environment, None for a plan without one. `environments` are the plans of the declared
+    environments in which the commit changes something, if all were planned. `queues` and `project` are the changes of
+    controller.yaml, `code` the deployments that run changed files, `unread` the files whose imports could not be read.
     """
 
     base: str | None
@@ -108,12 +108,12 @@ class Preview:
 
     @property
     def is_empty(self) -> bool:
-        """Whether applying it would change nothing in any environment, and nothing is invalid."""
-        found = (self.changes, self.summary.invalid, self.environments, self.queues, self.project, self.code)
-        return not any(found)
+        """Whether the plan changes nothing in any environment, and nothing is invalid."""
+        parts = (self.changes, self.summary.invalid, self.environments, self.queues, self.project, self.code)
+        return not any(parts)
 
     def as_environment(self, name: str) -> EnvironmentPlan:
-        """The same, as the plan of one of several environments."""
+        """Return the same plan as an entry of `environments`."""
         return EnvironmentPlan(
             name=name,
             digest=self.digest,
@@ -133,10 +133,14 @@ def preview(
     in_flight: Mapping[str, int] | None = None,
     environment: str | None = None,
 ) -> Preview:
-    """Describe this plan, made for `environment`; fire times are those after `now`."""
+    """Describe a plan that was made for `environment`.
+
+    `base` is the revision that it starts from, `in_flight` the number of unfinished runs by deployment. Fire times are
+    those after `now`.
+    """
     describe = _Describer(plan, now, in_flight or {})
-    withheld = [one.entry for one in plan.keep if one.reason == WITHHELD]
-    updates = [update for update in plan.update if update.is_real]
+    withheld = [kept.entry for kept in plan.keep if kept.reason == WITHHELD]
+    updates = [update for update in plan.update if update.changes_content]
     changes = [describe.deleted(entry) for entry in sorted((*plan.delete, *withheld), key=lambda entry: entry.name)]
     changes += [describe.updated(update) for update in sorted(updates, key=lambda update: update.after.name)]
     changes += [describe.created(new) for new in sorted(plan.create, key=lambda new: new.name)]
@@ -155,16 +159,16 @@ def preview(
         withheld=plan.withheld,
         findings=plan.findings,
         kept=tuple(
-            KeptDeployment(deployment=one.entry.name, reason=one.reason, message=one.message)
-            for one in sorted(plan.keep, key=lambda one: one.entry.name)
-            if one.reason != WITHHELD
+            KeptDeployment(deployment=kept.entry.name, reason=kept.reason, message=kept.message)
+            for kept in sorted(plan.keep, key=lambda kept: kept.entry.name)
+            if kept.reason != WITHHELD
         ),
         environment=environment,
     )
 
 
 class _Describer:
-    """Words for one plan."""
+    """Describes the changes of one plan."""
 
     def __init__(self, plan: Plan, now: datetime, in_flight: Mapping[str, int]) -> None:
         self._now = now
@@ -194,7 +198,7 @@ class _Describer:
             deployment=after.name,
             file=after.file,
             line=after.line,
-            fields=tuple(islice(differences(entry.document, after.document), MOST)),
+            fields=tuple(islice(differences(entry.document, after.document), MAX_FIELDS)),
             fire_times=FireTimes(before=self._times(before), after=self._times(after)),
             renamed_from=entry.name if update.is_renamed else None,
             warnings=tuple(self._warnings.get(after.name, ())),
@@ -207,7 +211,7 @@ class _Describer:
             deployment=new.name,
             file=new.file,
             line=new.line,
-            fields=tuple(islice(_given(new), MOST)),
+            fields=tuple(islice(_declared_fields(new), MAX_FIELDS)),
             fire_times=FireTimes(before=(), after=self._times(new)),
             warnings=tuple(self._warnings.get(new.name, ())),
         )
@@ -215,11 +219,11 @@ class _Describer:
     def _times(self, deployment: Deployment) -> tuple[datetime, ...]:
         if deployment.suspend:
             return ()
-        found = next_fire_times(deployment.schedules, self._now, SHOWN_TIMES)
-        return tuple(time.astimezone(zone(schedule.timezone)) for time, schedule in found)
+        fire_times = next_fire_times(deployment.schedules, self._now, MAX_TIMES)
+        return tuple(time.astimezone(zone(schedule.timezone)) for time, schedule in fire_times)
 
 
-def _given(new: Deployment) -> Iterator[FieldChange]:
+def _declared_fields(new: Deployment) -> Iterator[FieldChange]:
     for key, value in new.document.items():
         if key != "name":
-            yield FieldChange(path=f"$.{key}", before=None, after=shown(value, key))
+            yield FieldChange(path=f"$.{key}", before=None, after=without_secrets(value, key))

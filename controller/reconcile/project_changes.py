@@ -1,4 +1,7 @@
-"""What does a commit change in controller.yaml: queues, defaults, the project itself? Pure. The plans ask."""
+"""Compares two versions of controller.yaml: queues, defaults and project settings.
+
+Pure; called by `commit_comparison` and `state_comparison`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,14 +10,14 @@ from typing import Any
 
 from controller.manifests import project_document
 from controller.model.snapshots import ManifestFile, RefusedFile
-from controller.reconcile.diff import MOST, FieldChange, differences
+from controller.reconcile.diff import MAX_FIELDS, FieldChange, differences
 
 ProjectFile = ManifestFile | RefusedFile | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueChange:
-    """A queue that is `added`, `removed` or `changed`. The limits are None where there is no limit, or no queue."""
+    """A queue that is `added`, `removed` or `changed`, and its limits: None for no limit or no queue."""
 
     action: str
     queue: str
@@ -23,7 +26,7 @@ class QueueChange:
 
 
 def queue_changes(before: Mapping[str, int | None], after: Mapping[str, int | None]) -> tuple[QueueChange, ...]:
-    """What differs between these queues, each with its limit."""
+    """Return the queues that differ; both mappings hold the limits by the names of the queues."""
     return tuple(
         QueueChange(
             action="added" if name not in before else "removed" if name not in after else "changed",
@@ -37,21 +40,21 @@ def queue_changes(before: Mapping[str, int | None], after: Mapping[str, int | No
 
 
 def declared_queues(file: ProjectFile) -> Mapping[str, int | None] | None:
-    """The queues that the file declares, with their limits; None if the file is not valid."""
+    """Return the limits of the queues that the file declares, by name; None if the file is invalid."""
     document = project_document(file)
     if document is None:
         return None
     queues = document.get("queues") or {}
-    return {name: (said or {}).get("limit") for name, said in queues.items()}
+    return {name: (settings or {}).get("limit") for name, settings in queues.items()}
 
 
 def project_changes(before: ProjectFile, after: ProjectFile) -> tuple[FieldChange, ...]:
-    """The fields of the file that differ, but for the queues; none where either is not valid."""
+    """Return the fields of the file that differ, except for the queues; none if either version is invalid."""
     old, new = project_document(before), project_document(after)
     if old is None or new is None:
         return ()
-    return tuple(islice(differences(_others(old), _others(new)), MOST))
+    return tuple(islice(differences(_without_queues(old), _without_queues(new)), MAX_FIELDS))
 
 
-def _others(document: Mapping[str, Any]) -> Mapping[str, Any]:
+def _without_queues(document: Mapping[str, Any]) -> Mapping[str, Any]:
     return {key: value for key, value in document.items() if key != "queues"}

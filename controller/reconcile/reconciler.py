@@ -1,7 +1,8 @@
-"""One pass: from what the source says to jobs in the timetable. Called by the loop, and once by `run --once`.
+"""One pass: from the revision of the source to the jobs in the timetable. Called by `loop`, and by `run --once`.
 
-The stages are always the same: observe -> read -> parse -> plan (with the guard) -> apply -> project -> garbage. What
-is in force is kept in memory between passes: only a pass changes it, and a pass touches only what changed.
+The stages are always the same: observe -> read -> parse -> plan (with the deletion guard) -> apply -> project ->
+garbage. The active deployments stay in memory between passes: nothing but a pass changes them, and a pass touches only
+those that changed.
 """
 
 import logging
@@ -28,20 +29,23 @@ from controller.store import Store, Transaction, events, inventory, passes, queu
 log = logging.getLogger(__name__)
 
 RESTORED_AT_ONCE = 50
-"""How many recorded deployments are built before their jobs can fire."""
+"""Number of recorded deployments that are built at a time after a start, before their jobs can fire."""
 
 
 class Project(Protocol):
-    """Bring what is in force to the timetable. Returns the names whose job was missing, foreign or stale."""
+    """Project the active deployments to the timetable."""
 
     def __call__(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
-        """With `gone`, only these go and `wanted` come or change; None: `wanted` is all there should be."""
+        """Add or change the jobs for `wanted` and remove those for `gone`; remove all other jobs if `gone` is None.
+
+        Returns the names whose job was missing, unknown or outdated.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassResult:
-    """What a pass came to. `plan` is None when nothing was new; `error` when the source could not be read."""
+    """The result of a pass. `plan` is None if nothing was new; `error` is set if the source could not be read."""
 
     status: SourceStatus
     plan: Plan | None = None
@@ -49,7 +53,7 @@ class PassResult:
 
 
 class Reconciler:
-    """Keeps what is in force equal to what the source says. Used by one thread at a time."""
+    """Keeps the active deployments equal to those that the source declares. Used by one thread at a time."""
 
     def __init__(
         self,
@@ -74,29 +78,29 @@ class Reconciler:
         self._is_fresh = True
         self._is_unavailable = False
         with store.read() as tx:
-            known = source_status.find(tx)
+            recorded = source_status.find(tx)
             self._recorded = inventory.entries(tx)
         self._followed = initial.followed
-        self._is_foreign = known is not None and not _is_same(known, initial)
-        self._status = initial if known is None else _follow(known, initial)
+        self._is_foreign = recorded is not None and not _is_same_location(recorded, initial)
+        self._status = initial if recorded is None else _with_location(recorded, initial)
 
     def restore(self, is_over: Callable[[], bool] = lambda: False) -> None:
-        """Project what is recorded, before the first pass, so that schedules fire while the source is being read.
+        """Project the recorded deployments before the first pass, so that they fire while the source is being read.
 
-        What fired last comes first: that is what fires often. Nothing is projected if the record was made from
-        another location or environment. Deployments that a Python spec declares wait for the first pass, which
-        executes it: their runs would execute it on the engine's thread. Ends early if `is_over`. Raises StateError.
+        Deployments that fired last come first, since these fire most often. Nothing is projected if the record was made
+        from another location or environment. Deployments of a Python spec wait for the first pass, which executes the
+        spec; otherwise their runs would execute it on the engine's thread. Stops early if `is_over`. Raises StateError.
         """
         if self._is_foreign:
             return
         with self._store.read() as tx:
             cursors = inventory.cursors(tx)
-        names = [name for name in cursors if (known := self._recorded.get(name)) and not is_python(known.file)]
+        names = [name for name in cursors if (entry := self._recorded.get(name)) and not is_python(entry.file)]
         for start in range(0, len(names), RESTORED_AT_ONCE):
             if is_over():
                 return
-            found = (self._restored(name, cursors[name]) for name in names[start : start + RESTORED_AT_ONCE])
-            self._project({name: agenda for name, agenda in found if agenda is not None}, ())
+            agendas = (self._restored(name, cursors[name]) for name in names[start : start + RESTORED_AT_ONCE])
+            self._project({name: agenda for name, agenda in agendas if agenda is not None}, ())
 
     def _restored(self, name: str, cursor: datetime) -> tuple[str, Agenda | None]:
         entry = self._recorded[name] = replace(self._recorded[name], cursor=cursor)
@@ -108,61 +112,61 @@ class Reconciler:
             )
             return name, None
 
-    def run_pass(self, *, is_asked: bool = False) -> PassResult:
-        """Look, and make it so. Raises StateError; a source that can't be read is a result.
+    def run_pass(self, *, is_requested: bool = False) -> PassResult:
+        """Read the source and apply its revision. Raises StateError; a source that can't be read is in the result.
 
-        `is_asked`: somebody wants it, and what is known is looked at again though nothing is new.
+        With `is_requested` the revision is read and planned again even if it is not new.
         """
         stages = PassTimings(self._clock)
         started_at = self._clock.now()
         try:
             revision = self._source.observe()
-            if not (self._is_fresh or is_asked) and self._is_known(revision):
+            if not (self._is_fresh or is_requested) and self._is_known(revision):
                 return PassResult(status=self._status)
-            stages.done("observe")
+            stages.finish_stage("observe")
             snapshot = self._source.read(revision)
             code = self._source.code(revision)
-            stages.done("read")
+            stages.finish_stage("read")
             desired = self._reader.read(snapshot.files, self._clock.now(), snapshot.project, code)
-            stages.done("parse")
+            stages.finish_stage("parse")
         except SourceError as error:
             return self._unavailable(error)
         except (ControllerError, MemoryError):
             raise
         except OSError as error:
-            want = shortage(error, with_disk=False)
+            missing_resource = shortage(error, with_disk=False)
             where = f"{error.filename}: " if error.filename else ""
-            message = f"The source can't be read for now: {where}{want or error.strerror}."
+            message = f"The source can't be read at the moment: {where}{missing_resource or error.strerror}."
             return self._unavailable(SourceError(message))
         except Exception as error:
-            # Whatever a repository holds, what is in force goes on.
+            # Whatever the repository contains, the active deployments must keep running.
             if not self._is_unavailable:
-                log.exception("The source can't be understood")
-            message = f"The source can't be understood: {type(error).__name__}: {error}."
-            return self._unavailable(SourceError(message, hint="This is a fault of controller. Please report it."))
+                log.exception("Internal error while reading the source")
+            message = f"Internal error while reading the source: {type(error).__name__}: {error}."
+            return self._unavailable(SourceError(message, hint="This is a bug in controller. Please report it."))
         with self._store.read() as tx:
-            approved = known.approved if (known := source_status.find(tx)) is not None else None
+            approved = recorded.approved if (recorded := source_status.find(tx)) is not None else None
         plan = make_plan(snapshot, desired, self._recorded, approved=approved, is_atomic=self._is_atomic)
-        stages.done("plan")
+        stages.finish_stage("plan")
         before = self._status
         applied = self._apply(plan, desired.limits)
         is_new = plan.changes_anything or (before.last_attempted_revision, before.conditions) != (
             revision,
             applied.status.conditions,
         )
-        stages.done("apply")
+        stages.finish_stage("apply")
         self._built.update((new.name, new) for new in (*plan.create, *(change.after for change in plan.update)))
         self.project(applied)
-        stages.done("project")
+        stages.finish_stage("project")
         self._collect()
-        stages.done("garbage")
-        self._tell(plan, started_at, stages, is_new=is_new)
+        stages.finish_stage("garbage")
+        self._record_pass(plan, started_at, stages, is_new=is_new)
         return PassResult(status=self._status, plan=plan)
 
     def project(self, applied: Applied | None = None) -> None:
-        """Make the timetable equal to what is in force; where nothing else is known, all of it.
+        """Make the timetable match the active deployments: those that `applied` names, or all of them without it.
 
-        What was applied from another location or environment is not in force.
+        Does nothing while the record is that of another location or environment, whose deployments are not active.
         """
         if self._is_foreign:
             return
@@ -170,14 +174,14 @@ class Reconciler:
         entries = self._recorded if applied is None or is_whole else applied.written
         agendas = {name: self._agenda(entry) for name, entry in entries.items()}
         wanted = {name: agenda for name, agenda in agendas.items() if agenda is not None}
-        gone = None if applied is None or is_whole else [*applied.gone, *(agendas.keys() - wanted.keys())]
+        gone = None if applied is None or is_whole else [*applied.removed, *(agendas.keys() - wanted.keys())]
         drifted = list(self._project(wanted, gone))
         if drifted and not self._is_fresh:
             self._report_drift(drifted)
         self._is_fresh = False
 
     def _is_known(self, revision: str) -> bool:
-        """Whether this revision was dealt with, and the source could be read the last time."""
+        """Whether this revision was processed before, and the last attempt to read the source succeeded."""
         return revision == self._status.last_attempted_revision and not self._is_unavailable
 
     def _apply(self, plan: Plan, limits: Mapping[str, int] | None) -> Applied:
@@ -191,14 +195,14 @@ class Reconciler:
             crashpoints.reach("pass:applying")
         self._status, self._is_unavailable = applied.status, False
         self._is_foreign &= plan.is_blocked
-        for name in applied.gone:
+        for name in applied.removed:
             self._recorded.pop(name, None)
             self._built.pop(name, None)
         self._recorded.update(applied.written)
         return applied
 
     def _agenda(self, entry: InventoryEntry) -> Agenda | None:
-        """What fires for it, if anything does; nothing if its recorded document can't be understood any more."""
+        """Return the schedules to fire; None if there are none, or this version can't read the recorded document."""
         try:
             deployment = self._build(entry)
         except Exception:
@@ -214,10 +218,10 @@ class Reconciler:
         return built
 
     def _rewritten(self, old: str | None, new: str) -> Iterator[Event]:
-        """Whether history was rewritten: followed all the same, and told."""
+        """Return an event if history was rewritten. The new history is followed all the same."""
         if old is None or old == new or not self._is_rewritten(old, new):
             return
-        message = f"{new} does not descend from {old}, which was in force: it was followed all the same."
+        message = f"{new} does not descend from {old}, which was applied before. The new history is followed."
         yield self._event("HistoryRewritten", message, "source", EventSeverity.WARNING, new)
 
     def _is_rewritten(self, old: str, new: str) -> bool:
@@ -227,10 +231,10 @@ class Reconciler:
             return False
 
     def _unknown_names(self, tx: Transaction, plan: Plan) -> Iterator[Event]:
-        """New deployments that say that they were renamed, from a name that nothing is known of."""
+        """Return events for new deployments whose `renamed_from` names a deployment that never existed here."""
         for new in plan.create:
             if new.renamed_from is not None and not inventory.has_history(tx, new.renamed_from):
-                message = f"renamed_from: nothing is known of {new.renamed_from}, so there is no history to move."
+                message = f"renamed_from: there was no deployment {new.renamed_from}, so there is no history to move."
                 yield self._event("RenamedFromUnknown", message, new.name, EventSeverity.WARNING, plan.revision)
 
     def _event(
@@ -241,57 +245,60 @@ class Reconciler:
 
     def _unavailable(self, error: SourceError) -> PassResult:
         before, now = self._status, self._clock.now()
-        conditions = status.unavailable(error, now, before.conditions)
+        conditions = status.unavailable_conditions(error, now, before.conditions)
         self._is_unavailable = True
         if conditions != before.conditions:
-            found = replace(before, conditions=conditions)
+            after = replace(before, conditions=conditions)
             with self._store.write() as tx:
-                source_status.save(tx, found)
+                source_status.save(tx, after)
                 events.append(tx, status.source_events(before.conditions, conditions, before.revision, now))
                 passes.append(tx, _record(error.reason, error.message, now, before.revision, {}, {}))
-            self._status = found
+            self._status = after
             log.warning(
-                "The source can't be read; what is in force stays",
+                "The source can't be read; all deployments stay active",
                 extra={"reason": error.reason, "error": error.message},
             )
         if self._is_fresh:
             self.project()
         return PassResult(status=self._status, error=error)
 
-    def note_watching(self, problem: str | None) -> None:
-        """Say it once where changes are only polled for, and once where they are watched for again. Raises StateError.
+    def record_watching(self, problem: str | None) -> None:
+        """Report once that changes can't be watched, and once that they can be again. Raises StateError.
 
-        `problem` is why they are not watched for.
+        `problem` is the reason, or None while changes are watched.
         """
         before = self._status.watch_problem
         if problem == before:
             return
         if problem is not None:
-            message = f"Changes are noticed by polling only: {problem}."
+            message = f"Changes are detected by polling only: {problem}."
             event = self._event("WatchingFailed", message, "source", EventSeverity.WARNING)
-            log.warning("Changes are noticed by polling only", extra={"error": problem})
+            log.warning("Changes are detected by polling only", extra={"error": problem})
         else:
-            event = self._event("Watching", "Changes are watched for again.", "source", EventSeverity.INFO)
-            log.info("Changes are watched for again")
+            event = self._event("Watching", "File watching works again.", "source", EventSeverity.INFO)
+            log.info("File watching works again")
         with self._store.write() as tx:
             source_status.mark_watching(tx, problem)
             events.append(tx, [event])
         self._status = replace(self._status, watch_problem=problem)
 
     def check_drift(self) -> None:
-        """Hold the timetable against what is in force, and repair and report what is not as it should be."""
+        """Compare the timetable with the active deployments; repair and report every difference."""
         if not self._is_fresh:
             self.project()
 
     def _report_drift(self, names: Iterable[str]) -> None:
-        found = sorted(names)
-        message = "Its job was not as it should be, and was repaired."
+        drifted = sorted(names)
+        message = "The scheduled job did not match the deployment, and was repaired."
         with self._store.write() as tx:
-            events.append(tx, [self._event("Drift", message, name, EventSeverity.WARNING) for name in found])
-        log.warning("Drift: jobs were not as they should be, and were repaired", extra={"deployments": found})
+            events.append(tx, [self._event("Drift", message, name, EventSeverity.WARNING) for name in drifted])
+        log.warning("Drift: jobs did not match their deployments, and were repaired", extra={"deployments": drifted})
 
     def _collect(self) -> None:
-        """Forget the code that nothing needs; keep that of last good versions, though history be rewritten."""
+        """Delete exports that no run or deployment needs.
+
+        The code of a last good version is exported before that, so that it survives even if git loses the commit.
+        """
         pinned = {entry.pinned for entry in self._recorded.values() if entry.pinned}
         with self._store.read() as tx:
             keep = runs.active_revisions(tx) | pinned
@@ -301,15 +308,19 @@ class Reconciler:
             try:
                 self._source.checkout(revision)
             except (SourceError, OSError) as error:
-                log.warning("A last good version can't be kept", extra={"revision": revision, "error": str(error)})
+                fields = {"revision": revision, "error": str(error)}
+                log.warning("The code of a last good version can't be exported", extra=fields)
         try:
             self._source.collect(keep)
         except (SourceError, OSError) as error:
-            log.warning("What is not needed any more can't be removed", extra={"error": str(error)})
+            log.warning("Garbage collection of old exports failed", extra={"error": str(error)})
 
-    def _tell(self, plan: Plan, started_at: datetime, stages: PassTimings, *, is_new: bool) -> None:
+    def _record_pass(self, plan: Plan, started_at: datetime, stages: PassTimings, *, is_new: bool) -> None:
         for finding in plan.findings:
-            log.warning("Finding", extra={"at": status.where(finding), "code": finding.code, "hint": finding.hint})
+            log.warning(
+                "Manifest finding",
+                extra={"at": status.finding_line(finding), "code": finding.code, "hint": finding.hint},
+            )
         if plan.withheld is not None:
             log.warning("Deletions withheld", extra={"reason": plan.withheld.reason, "digest": plan.withheld.digest})
         counts = {
@@ -319,8 +330,8 @@ class Reconciler:
             "kept": len(plan.keep),
             "unchanged": plan.unchanged + len(plan.update) - len(plan.changed),
         }
-        what = "Nothing applied: not everything is valid" if plan.is_blocked else "Applied"
-        log.info(what, extra={"revision": plan.revision, **counts, "ms": round(stages.total)})
+        message = "Nothing applied: the revision has errors" if plan.is_blocked else "Applied"
+        log.info(message, extra={"revision": plan.revision, **counts, "ms": round(stages.total)})
         if not is_new:
             return
         ready = self._status.conditions[0]
@@ -342,13 +353,13 @@ def _record(
     )
 
 
-def _is_same(known: SourceStatus, initial: SourceStatus) -> bool:
-    """Whether what is followed now is what the inventory was applied from; an earlier version recorded less."""
-    if known.followed is None:
-        return (known.repo, known.ref) == (initial.repo, initial.ref)
-    return known.followed == initial.followed
+def _is_same_location(recorded: SourceStatus, initial: SourceStatus) -> bool:
+    """Whether the inventory was applied from the location that is followed now. Older versions recorded less of it."""
+    if recorded.followed is None:
+        return (recorded.repo, recorded.ref) == (initial.repo, initial.ref)
+    return recorded.followed == initial.followed
 
 
-def _follow(known: SourceStatus, initial: SourceStatus) -> SourceStatus:
-    """What was known of the source, under the location that it is followed at now."""
-    return replace(known, repo=initial.repo, ref=initial.ref, environment=initial.environment)
+def _with_location(recorded: SourceStatus, initial: SourceStatus) -> SourceStatus:
+    """Return the recorded status with the location that is followed now."""
+    return replace(recorded, repo=initial.repo, ref=initial.ref, environment=initial.environment)

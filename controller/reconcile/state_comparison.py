@@ -1,4 +1,4 @@
-"""What would a commit change of what is applied? For `controller plan` and the HTTP API; it changes nothing."""
+"""Plans a commit against the active deployments, without applying it. For `controller plan` and the HTTP API."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,9 +17,10 @@ from controller.store import Store, inventory, queues, runs, source_status
 
 
 def plan_against_state(store: Store, source: Source, environment: str | None, now: datetime) -> Preview:
-    """From what is applied to the present revision of `source`. Raises SourceError, UsageError.
+    """Return the plan from the active deployments to the current revision of `source`.
 
-    Without an `environment` it is the one that is applied.
+    Without an `environment` the plan is for the one that is applied. Raises SourceError, and UsageError for an
+    environment that is not declared.
     """
     with store.read() as tx:
         status, recorded, in_flight = source_status.find(tx), inventory.entries(tx), runs.active_counts(tx)
@@ -33,23 +34,24 @@ def plan_against_state(store: Store, source: Source, environment: str | None, no
     applied = None if status is None else status.last_applied_revision
     approved = None if status is None else status.approved
     plan = make_plan(snapshot, desired, recorded, approved=approved)
-    found = preview(plan, base=applied, now=now, in_flight=in_flight, environment=environment)
-    new = desired.limits
-    found = replace(found, queues=() if new is None or applied is None else queue_changes(limits, new))
-    return found if applied is None or not source.is_pinned else _with_code(found, source, desired, applied, recorded)
+    result = preview(plan, base=applied, now=now, in_flight=in_flight, environment=environment)
+    if applied is None:
+        return result
+    if desired.limits is not None:
+        result = replace(result, queues=queue_changes(limits, desired.limits))
+    return _with_code(result, source, desired, applied, recorded) if source.is_pinned else result
 
 
 def _with_code(
-    found: Preview, source: Source, desired: DesiredState, applied: str, recorded: Mapping[str, InventoryEntry]
+    result: Preview, source: Source, desired: DesiredState, applied: str, recorded: Mapping[str, InventoryEntry]
 ) -> Preview:
-    """With what differs in git from the applied revision, if git still has that."""
-    staying = [one for name, one in desired.deployments.items() if name in recorded]
+    """Add the changes of code and project since the applied revision, if git still has that revision."""
+    staying = [deployment for name, deployment in desired.deployments.items() if name in recorded]
+    head = result.head
     try:
-        changed = None if found.head == applied else source.changed_files(found.head, applied)
-        code = code_changes(
-            source, source.code(found.head), changed, head=found.head, base=applied, deployments=staying
-        )
-        project = project_changes(source.read_project(applied), source.read_project(found.head))
+        changed = None if head == applied else source.changed_files(head, applied)
+        code = code_changes(source, source.code(head), changed, head=head, base=applied, deployments=staying)
+        project = project_changes(source.read_project(applied), source.read_project(head))
     except SourceError:
-        return found
-    return replace(found, project=project, code=code.deployments, unread=code.unread)
+        return result
+    return replace(result, project=project, code=code.deployments, unread=code.unread)

@@ -1,4 +1,7 @@
-"""The one place that writes conditions and events of a pass. Pure: what happened in, words out."""
+"""Conditions and events of a pass. Pure functions, called by `apply` and `reconciler`.
+
+All texts about the source and its deployments that a pass stores are written here.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -10,136 +13,144 @@ from controller.model.status import INVALID, KEPT, WITHHELD, Condition, Conditio
 from controller.reconcile.plan import Kept, Plan
 
 MAX_FINDINGS = 1000
-_TOLD = (ConditionType.READY, ConditionType.PRUNE_WITHHELD)
-"""The others say nothing that these do not."""
+_WITH_EVENTS = (ConditionType.READY, ConditionType.PRUNE_WITHHELD)
+"""Condition types whose changes become events; the others repeat what these say."""
 _SEVERITIES = {ConditionType.PRUNE_WITHHELD: EventSeverity.WARNING}
 
 
 def condition(
     kind: ConditionType, status: bool, reason: str, message: str, now: datetime, before: Iterable[Condition]
 ) -> Condition:
-    """One condition; its transition time moves only when the answer changes."""
+    """Return a condition whose transition time is that of `before` as long as its status is the same."""
     since = next((old.last_transition_time for old in before if old.type is kind and old.status is status), now)
     return Condition(type=kind, status=status, reason=reason, message=message, last_transition_time=since)
 
 
-def ready(
+def ready_condition(
     status: bool, reason: str, message: str, now: datetime, before: Iterable[Condition] = ()
 ) -> tuple[Condition, ...]:
-    """The Ready condition alone."""
+    """Return the conditions of something that has only a Ready condition."""
     return (condition(ConditionType.READY, status, reason, message, now, before),)
 
 
-def kept(one: Kept, now: datetime) -> tuple[Condition, ...]:
-    """The conditions of a deployment that stays though git does not declare it (well)."""
-    return ready(one.reason == KEPT, one.reason, one.message, now, one.entry.conditions)
+def kept_conditions(kept: Kept, now: datetime) -> tuple[Condition, ...]:
+    """Return the conditions of a deployment that stays active although git does not declare it in a valid document."""
+    return ready_condition(kept.reason == KEPT, kept.reason, kept.message, now, kept.entry.conditions)
 
 
-def applied(plan: Plan, now: datetime, before: Iterable[Condition]) -> tuple[Condition, ...]:
-    """The source's conditions after a plan was carried out, or was blocked.
+def applied_conditions(plan: Plan, now: datetime, before: Iterable[Condition]) -> tuple[Condition, ...]:
+    """Return the source's conditions after a plan was carried out, or was blocked.
 
-    Ready is always there, the others only while they are true; none of them is while Ready is.
+    Ready is always present, the others only while they are true. While Ready is true, there are no others.
     """
-    known = tuple(before)
-    found: list[Condition] = []
+    previous = tuple(before)
+    conditions: list[Condition] = []
 
-    def say(kind: ConditionType, status: bool, reason: str, message: str) -> None:
-        found.append(condition(kind, status, reason, message, now, known))
+    def add(kind: ConditionType, status: bool, reason: str, message: str) -> None:
+        conditions.append(condition(kind, status, reason, message, now, previous))
 
     if plan.errors:
-        say(ConditionType.READY, False, INVALID, _about_errors(plan))
-        say(ConditionType.STALLED, True, INVALID, "It goes on with the next commit.")
+        add(ConditionType.READY, False, INVALID, _describe_errors(plan))
+        add(ConditionType.STALLED, True, INVALID, "Will be retried at the next commit.")
     elif plan.withheld is not None:
-        say(ConditionType.READY, False, WITHHELD, f"Applied {plan.revision}, but for deletions.")
+        add(ConditionType.READY, False, WITHHELD, f"Applied {plan.revision}, except for its deletions.")
     else:
-        say(ConditionType.READY, True, "Applied", f"Applied {plan.revision}.")
+        add(ConditionType.READY, True, "Applied", f"Applied {plan.revision}.")
     if plan.withheld is not None:
-        message = f"{plan.withheld.reason}; to release that: controller approve {plan.withheld.digest}"
-        say(ConditionType.PRUNE_WITHHELD, True, "DeletionGuard", message[0].upper() + message[1:])
-    return tuple(found)
+        message = f"{plan.withheld.reason}; to approve: controller approve {plan.withheld.digest}"
+        add(ConditionType.PRUNE_WITHHELD, True, "DeletionGuard", message[0].upper() + message[1:])
+    return tuple(conditions)
 
 
-def _about_errors(plan: Plan) -> str:
+def _describe_errors(plan: Plan) -> str:
     files = len({finding.file for finding in plan.errors})
     noun = "file" if files == 1 else "files"
-    return f"{files} bad {noun}; {_about_the_rest(plan)}: {where(plan.errors[0])}"
+    return f"{files} invalid {noun}; {_describe_valid_part(plan)}: {finding_line(plan.errors[0])}"
 
 
-def _about_the_rest(plan: Plan) -> str:
-    """What becomes of what is not bad: a broken controller.yaml leaves nothing, a bad file casts doubt on others."""
+def _describe_valid_part(plan: Plan) -> str:
+    """Say what happens to the valid part of a revision that has errors.
+
+    With an invalid controller.yaml nothing is applied. Deployments that may have moved into an invalid file are kept.
+    """
     files, names = ({getattr(finding, key) for finding in plan.errors} for key in ("file", "deployment"))
     is_project_broken = PROJECT_FILE in files and not (plan.changes_anything or plan.unchanged)
     if plan.is_blocked or is_project_broken:
         return "nothing is applied"
-    waiting = [
-        one for one in plan.keep if one.reason == INVALID and not (one.entry.file in files or one.entry.name in names)
-    ]
-    if not waiting:
-        return "all else is applied"
+    count = sum(
+        kept.reason == INVALID and not (kept.entry.file in files or kept.entry.name in names) for kept in plan.keep
+    )
+    if not count:
+        return "everything else is applied"
+    deployments = "1 deployment" if count == 1 else f"{count} deployments"
     return (
-        f"all else is applied, but {len(waiting)} may have moved there and {'is' if len(waiting) == 1 else 'are'} kept"
+        f"everything else is applied, but {deployments} may have moved there and {'is' if count == 1 else 'are'} kept"
     )
 
 
-def unavailable(error: SourceError, now: datetime, before: Iterable[Condition]) -> tuple[Condition, ...]:
-    """The source's conditions when it could not be read: everything in force stays in force."""
-    known = tuple(before)
-    found = [*ready(False, error.reason, _sentence(error), now, known)]
+def unavailable_conditions(error: SourceError, now: datetime, before: Iterable[Condition]) -> tuple[Condition, ...]:
+    """Return the source's conditions when it could not be read: all deployments stay active."""
+    previous = tuple(before)
+    conditions = [*ready_condition(False, error.reason, _sentence(error), now, previous)]
     if error.needs_change:
-        found.append(condition(ConditionType.STALLED, True, error.reason, "Somebody has to change it.", now, known))
+        message = "Manual intervention is required."
+        conditions.append(condition(ConditionType.STALLED, True, error.reason, message, now, previous))
     else:
-        message = "It is tried again, less and less often."
-        found.append(condition(ConditionType.RECONCILING, True, "ProgressingWithRetry", message, now, known))
-    withheld = [old for old in known if old.type is ConditionType.PRUNE_WITHHELD]
-    return (*found, *withheld)
+        message = "Retrying with backoff."
+        conditions.append(condition(ConditionType.RECONCILING, True, "ProgressingWithRetry", message, now, previous))
+    withheld = [old for old in previous if old.type is ConditionType.PRUNE_WITHHELD]
+    return (*conditions, *withheld)
 
 
 def source_events(
     old: Iterable[Condition], new: Iterable[Condition], revision: str | None, now: datetime
 ) -> list[Event]:
-    """What to tell about the source: only changes of an answer, or of the reason for a bad one."""
-    was = {condition.type: (condition.status, condition.reason, condition.message) for condition in old}
-    found = []
-    for said in new:
-        before = was.get(said.type)
-        is_good = said.status is (said.type is ConditionType.READY)
-        is_same = before == (said.status, said.reason, said.message)
-        is_told_below = said.type is ConditionType.READY and said.reason == WITHHELD
-        if said.type not in _TOLD or is_told_below or is_same or (before is not None and before[0] and is_good):
+    """Return events for the conditions of the source whose status changed, or whose reason for a failure did."""
+    previous = {condition.type: (condition.status, condition.reason, condition.message) for condition in old}
+    recorded = []
+    for current in new:
+        before = previous.get(current.type)
+        is_good = current.status is (current.type is ConditionType.READY)
+        is_same = before == (current.status, current.reason, current.message)
+        # PruneWithheld has an event of its own.
+        is_duplicate = current.type is ConditionType.READY and current.reason == WITHHELD
+        if current.type not in _WITH_EVENTS or is_duplicate or is_same:
             continue
-        found.append(
+        if before is not None and before[0] and is_good:
+            continue
+        recorded.append(
             Event(
                 time=now,
-                severity=EventSeverity.INFO if is_good else _SEVERITIES.get(said.type, EventSeverity.ERROR),
-                reason=said.reason if said.type is ConditionType.READY else said.type.value,
-                message=said.message,
+                severity=EventSeverity.INFO if is_good else _SEVERITIES.get(current.type, EventSeverity.ERROR),
+                reason=current.reason if current.type is ConditionType.READY else current.type.value,
+                message=current.message,
                 about="source",
                 revision=revision,
             )
         )
-    return found
+    return recorded
 
 
 def plan_events(plan: Plan, now: datetime) -> list[Event]:
-    """What to tell about deployments: what was created, updated, renamed, pruned, kept, or became good again."""
-    found = [_event(now, "Pruned", "It left the repository.", entry.name, plan) for entry in plan.delete]
-    found += [_event(now, "Created", f"Declared in {new.file}:{new.line}.", new.name, plan) for new in plan.create]
+    """Return the events for deployments that were created, updated, renamed, pruned or kept, or are valid again."""
+    recorded = [_event(now, "Pruned", "No longer declared in the repository.", old.name, plan) for old in plan.delete]
+    recorded += [_event(now, "Created", f"Declared in {new.file}:{new.line}.", new.name, plan) for new in plan.create]
     for update in plan.changed:
         message = f"Declared in {update.after.file}:{update.after.line}."
         reason = "Updated" if update.before.is_valid else "Recovered"
         if update.is_renamed:
-            reason, message = "Renamed", f"It was {update.before.name}; its history came along. {message}"
-        found.append(_event(now, reason, message, update.after.name, plan))
-    for one in plan.keep:
-        if (one.reason, one.message) not in {(old.reason, old.message) for old in one.entry.conditions}:
-            severity = {INVALID: EventSeverity.ERROR, WITHHELD: EventSeverity.WARNING}.get(one.reason)
-            message = f"Its last good version stays in force: {one.message}"
-            found.append(_event(now, one.reason, message, one.entry.name, plan, severity or EventSeverity.INFO))
-    return found
+            reason, message = "Renamed", f"Renamed from {update.before.name}, with its history. {message}"
+        recorded.append(_event(now, reason, message, update.after.name, plan))
+    for kept in plan.keep:
+        if (kept.reason, kept.message) not in {(old.reason, old.message) for old in kept.entry.conditions}:
+            severity = {INVALID: EventSeverity.ERROR, WITHHELD: EventSeverity.WARNING}.get(kept.reason)
+            message = f"The last good version stays active: {kept.message}"
+            recorded.append(_event(now, kept.reason, message, kept.entry.name, plan, severity or EventSeverity.INFO))
+    return recorded
 
 
-def where(finding: Finding) -> str:
-    """A finding in one line."""
+def finding_line(finding: Finding) -> str:
+    """Return a finding as one line: `FILE:LINE:COLUMN: MESSAGE`."""
     return f"{finding.file}:{finding.line}:{finding.column}: {finding.message}"
 
 

@@ -1,11 +1,11 @@
-"""What does the repository say, and at which revision? `Source -> Snapshot(revision, files)`.
+"""Reads manifests and code from a git repository, on disk or behind a URL, or from a directory.
 
     source = GitSource(repo, ref=None, path="deployments", exports=state_dir / "exports")
-    revision = source.observe()        # cheap: has anything moved?
-    snapshot = source.read(revision)   # all manifests of exactly that revision
+    revision = source.observe()        # the current revision; cheap if nothing has changed
+    snapshot = source.read(revision)   # all manifests of exactly this revision
     code = source.code(revision)       # the files of its flows: find(paths), read(path)
     root = source.checkout(revision)   # the code that its runs execute
 
-`reconcile` drives it, `assembly` chooses which one: a repository on disk or behind a URL (`git`), or a directory.
-Errors of the outside arrive as `SourceError`, each kind with a reason of its own.
+`assembly` chooses the kind of source, and `reconcile` reads it. Everything that can fail outside of the process is
+raised as `SourceError`; each subclass has a reason of its own.
 """

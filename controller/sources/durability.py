@@ -1,7 +1,7 @@
-"""What must be on disk before something else is: a whole file system, or the entries of one directory.
+"""Flushes files to disk in the order that a power cut requires: a whole file system, one file or one directory.
 
-Used by whatever writes a tree and then renames it into place: a rename that is on disk before the files that it names
-shows empty files after a power cut.
+Called before and after a tree of files is renamed into place. If the rename reached the disk before the contents of the
+files, the files would be empty after a power cut.
 """
 
 import ctypes
@@ -12,9 +12,9 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def sync_file_system(place: Path) -> None:
-    """Write everything that the file system of `place` has in memory to its disk. Raises OSError if that failed.
+    """Flush the file system that contains `place` to its disk, with syncfs(2). Raises OSError.
 
-    One syncfs(2) costs as much as a few fsync(2); one of each file would cost that for each of them.
+    This takes as long as a few calls of fsync(2), and a tree would need one of these for each file.
     """
     descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -28,7 +28,7 @@ def sync_file_system(place: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Write one file, or the names in one directory, to the disk. Raises OSError."""
+    """Flush one file, or the entries of one directory, to the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -36,9 +36,9 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def exchange(one: Path, other: Path) -> bool:
-    """Swap what two names of one file system stand for, at once; False where the system can't do that."""
+def exchange(first: Path, second: Path) -> bool:
+    """Swap two paths of one file system atomically, with renameat2(2). Return False if the system can't do that."""
     if not hasattr(_LIBC, "renameat2"):
         return False
-    here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of renameat2(2)
-    return bool(_LIBC.renameat2(here, os.fsencode(one), here, os.fsencode(other), swap) == 0)
+    at_fdcwd, rename_exchange = -100, 2
+    return bool(_LIBC.renameat2(at_fdcwd, os.fsencode(first), at_fdcwd, os.fsencode(second), rename_exchange) == 0)

@@ -1,19 +1,19 @@
-"""Immutable copies of a revision's code: `<directory>/<commit>/tree`, beside the bytecode that Python makes of it.
+"""Immutable exports of the code of a commit, in `<directory>/<commit>/tree`, next to Python's bytecode for it.
 
-`GitSource` writes them from blobs, never through a checkout: no hooks, no filters, no attributes. Links are kept only
-where they can't lead out of the tree. `<commit>` holds:
+`CommitReader` writes them from blobs, never through a git checkout, so that no hooks, filters or attributes apply.
+Links are exported only if they can't lead outside the tree. `<commit>` contains:
 
-| name | what |
+| name | content |
 |---|---|
 | `tree` | the files, read-only |
-| `complete` | the list of everything in `tree`, written once that is on disk |
-| `doubt` | the runs that could have changed `tree` since it was last compared with its list, if there are any |
-| `lock` | held by the supervisors of the runs that execute it |
+| `complete` | the list of everything in `tree`, written once `tree` is on disk |
+| `doubt` | the runs that could have changed `tree` since the last comparison with its list, if there are any |
+| `lock` | locked by the supervisors of the runs that execute the code |
 | `pycache` | bytecode |
 
-A copy appears whole, by a rename, or not at all. It is compared with its list when a process first uses it, and again
-when there is doubt. One that is not as it was written is made anew and takes the place of the old one, which stays
-beside it for as long as a run uses it. docs/adr/0010 says why.
+An export appears by a rename, so it is always complete. It is compared with its list when a process first uses it, and
+again after runs that could have changed it. A modified export is replaced by a new one. The old one is set aside, and
+stays for as long as a run uses it. docs/adr/0010 gives the reasons.
 """
 
 import contextlib
@@ -38,15 +38,15 @@ from controller.sources.source import native, printable
 log = logging.getLogger(__name__)
 
 _COMPLETE = "complete"
-_DOUBT = "doubt"
+_SUSPECTS = "doubt"
 _LOCK = "lock"
 _REPLACED = ".replaced-"
 _NAMED_RUNS = 5
-_MAX_DOUBT_BYTES = 1 << 16
+_MAX_SUSPECTS_BYTES = 1 << 16
 
 
 class Kind(StrEnum):
-    """What an entry of a tree becomes."""
+    """How an entry of a git tree is exported."""
 
     FILE = "file"
     EXECUTABLE = "executable"
@@ -60,7 +60,7 @@ _Stamp = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One file of a revision, by its path with `/` from the root; a link's content is its target."""
+    """One file of a commit, by its path from the root, separated with `/`. The content of a link is its target."""
 
     path: str
     kind: Kind
@@ -68,7 +68,7 @@ class Entry:
 
 
 class Exports:
-    """The exported revisions of one state directory. May be used by several threads."""
+    """The exports in one state directory. Safe to use from several threads."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -78,29 +78,29 @@ class Exports:
         self.compared = 0
 
     def root(self, commit: str) -> Path:
-        """Where this commit's tree is, or would be."""
+        """Return the path of this commit's tree, whether it exists or not."""
         return self._directory / commit / "tree"
 
     def has(self, commit: str) -> bool:
-        """Whether this commit has a tree that was once complete."""
+        """Whether this commit has been exported. The export may have been modified since."""
         return _stamp(self._directory / commit) is not None
 
     def is_ready(self, commit: str) -> bool:
-        """Whether its tree was compared with its list by this object, and nothing can have changed it since."""
-        known = self._verified.get(commit)
+        """Whether this object has compared the tree with its list, and nothing can have changed the tree since then."""
+        stamp = self._verified.get(commit)
         folder = self._directory / commit
-        return known is not None and known == _stamp(folder) and not os.path.lexists(folder / _DOUBT)
+        return stamp is not None and stamp == _stamp(folder) and not os.path.lexists(folder / _SUSPECTS)
 
     def verify(self, commit: str) -> bool:
-        """Compare the tree with its list unless it is ready. False: it has to be written."""
+        """Compare the tree with its list, unless it is ready. Return False if the export must be written."""
         with self._lock:
             folder = self._directory / commit
             if self.is_ready(commit):
                 return True
             if not os.path.lexists(folder):
                 return False
-            # Before the comparison: a run that begins meanwhile raises the doubt again.
-            suspects = _take_doubt(folder)
+            # Removed before the comparison: a run that starts during the comparison writes the mark again.
+            suspects = _take_suspects(folder)
             stamp = _stamp(folder)
             fault = self._fault(folder)
             if fault is None and stamp is not None:
@@ -108,23 +108,23 @@ class Exports:
                 return True
             self._verified.pop(commit, None)
             fields = {"commit": commit, "fault": fault, "runs": suspects}
-            log.warning("The exported code of a commit is not as it was written; it is exported again", extra=fields)
+            log.warning("The exported code of a commit was modified; exporting it again", extra=fields)
             return False
 
     def read(self, commit: str, path: str) -> bytes:
-        """One regular file of an exported commit. Raises OSError."""
-        found = self.root(commit) / native(path)
-        if found.is_symlink() or not found.is_file():
+        """Return the content of a regular file of an exported commit. Raises OSError."""
+        file = self.root(commit) / native(path)
+        if file.is_symlink() or not file.is_file():
             raise FileNotFoundError(path)
-        return found.read_bytes()
+        return file.read_bytes()
 
     def write(self, commit: str, entries: Iterable[Entry]) -> Path:
-        """Write this commit's tree, in place of any that is not ready; returns its root. Raises SourceError."""
+        """Write this commit's tree, replacing one that is not ready, and return its root. Raises SourceError."""
         try:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             if not os.access(self._directory, os.R_OK | os.W_OK | os.X_OK):
                 self._directory.chmod(0o700)
-            with self._workplace() as work:
+            with self._work_directory() as work:
                 (work / "tree").mkdir()
                 for entry in entries:
                     _write(work / "tree", entry)
@@ -141,9 +141,9 @@ class Exports:
         return self.root(commit)
 
     def collect(self, keep: Collection[str]) -> None:
-        """Remove what is not to be kept, half-written copies of a dead controller included. Raises SourceError.
+        """Remove all exports except `keep`, and incomplete ones that a crashed controller left. Raises SourceError.
 
-        What a run still executes stays until the next time.
+        Exports that a run still executes are not removed.
         """
         failed: OSError | None = None
         for child in self._directory.iterdir() if self._directory.is_dir() else ():
@@ -155,10 +155,10 @@ class Exports:
             except OSError as error:
                 failed = error
         if failed is not None:
-            raise SourceError(f"Code could not be removed from {self._directory}: {failed.strerror}.") from failed
+            raise SourceError(f"Exports could not be removed from {self._directory}: {failed.strerror}.") from failed
 
     def _fault(self, folder: Path) -> str | None:
-        """What is wrong with the tree of this folder, None if it is as its list says."""
+        """Return how the tree in this folder differs from its list; None if it does not differ."""
         try:
             recorded = export_listing.decode((folder / _COMPLETE).read_bytes())
             if recorded is None:
@@ -174,7 +174,7 @@ class Exports:
             yield line
 
     def _install(self, work: Path, commit: str) -> None:
-        """Give a whole copy its name. What had that name before goes aside, and is removed when no run uses it."""
+        """Rename a complete export to its final name. An older one is set aside, and removed when no run uses it."""
         target = self._directory / commit
         if os.path.lexists(target):
             aside = self._directory / f"{_REPLACED}{commit}-{secrets.token_hex(4)}"
@@ -189,19 +189,20 @@ class Exports:
         stamp = _stamp(target)
         if stamp is not None:
             self._verified[commit] = stamp
-        for left in self._directory.glob(f"{_REPLACED}{commit}-*"):
-            if not _is_used(left, (commit,)):
+        for replaced in self._directory.glob(f"{_REPLACED}{commit}-*"):
+            if not _is_used(replaced, (commit,)):
                 with contextlib.suppress(OSError):
-                    self._discard(left)
+                    self._discard(replaced)
 
     def _discard(self, child: Path) -> None:
-        gone = child.with_name(f"{self._own_prefix}{child.name}")
-        child.rename(gone)
-        _remove(gone)
+        # Renamed first, so that a removal that is interrupted leaves no incomplete tree under the name of an export.
+        discarded = child.with_name(f"{self._own_prefix}{child.name}")
+        child.rename(discarded)
+        _remove(discarded)
 
     @contextmanager
-    def _workplace(self) -> Iterator[Path]:
-        """A new directory beside the exports, gone afterwards unless it was given their name."""
+    def _work_directory(self) -> Iterator[Path]:
+        """Create a directory next to the exports, and remove it afterwards unless it was renamed."""
         work = Path(tempfile.mkdtemp(prefix=self._own_prefix, dir=self._directory))
         try:
             yield work
@@ -210,7 +211,7 @@ class Exports:
 
 
 def _stamp(folder: Path) -> _Stamp | None:
-    """What would change if the tree or its list were replaced, or something at the top of the tree changed."""
+    """Return values that change if the tree or its list is replaced, or an entry at the top of the tree changes."""
     try:
         tree, complete = (folder / "tree").stat(), (folder / _COMPLETE).stat()
     except OSError:
@@ -218,12 +219,12 @@ def _stamp(folder: Path) -> _Stamp | None:
     return (tree.st_dev, tree.st_ino, tree.st_mode, tree.st_mtime_ns, complete.st_ino, complete.st_mtime_ns)
 
 
-def _take_doubt(folder: Path) -> list[str]:
-    """Remove the mark that runs have left; returns the runs that it names, the last of them."""
-    path = folder / _DOUBT
+def _take_suspects(folder: Path) -> list[str]:
+    """Remove the file that lists runs which could have changed the tree, and return the last few of these."""
+    path = folder / _SUSPECTS
     try:
         with path.open("rb") as stream:
-            names = stream.read(_MAX_DOUBT_BYTES).decode("ascii", "replace").split()
+            names = stream.read(_MAX_SUSPECTS_BYTES).decode("ascii", "replace").split()
         path.unlink()
     except OSError:
         return []
@@ -231,13 +232,13 @@ def _take_doubt(folder: Path) -> list[str]:
 
 
 def _is_used(folder: Path, keep: Collection[str]) -> bool:
-    """Whether a run executes what is in this folder, or may do so."""
+    """Whether a run executes the code in this folder, or may do so."""
     if not (folder / "tree").is_dir():
         return False
     try:
         descriptor = os.open(folder / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        # It was written before supervisors held locks, or is no export: runs of a commit that is needed may use it.
+        # It has no lock file: an older version wrote it, or it is something else. A run of a kept commit may use it.
         return folder.name.startswith(_REPLACED) and any(commit in folder.name for commit in keep)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -249,7 +250,7 @@ def _is_used(folder: Path, keep: Collection[str]) -> bool:
 
 
 def _complete(work: Path) -> None:
-    """Record what is in the tree, once it is on disk; the record is on disk afterwards too."""
+    """Write the list of the tree, after the tree itself is on disk; then flush the list, too."""
     (work / _LOCK).touch(0o600)
     sync_file_system(work)
     content = export_listing.encode(list(export_listing.list_tree(os.fsencode(work / "tree"))))
@@ -261,7 +262,7 @@ def _complete(work: Path) -> None:
 def _write(root: Path, entry: Entry) -> None:
     parts = PurePosixPath(entry.path).parts
     if not parts or entry.path.startswith("/") or any(part in ("..", ".git") for part in parts):
-        raise SourceError(f"{printable(entry.path)!r} can't be exported: the path leaves the tree.")
+        raise SourceError(f"{printable(entry.path)!r} can't be exported: the path leads outside the tree.")
     target = root.joinpath(*map(native, parts))
     target.parent.mkdir(parents=True, exist_ok=True)
     if entry.kind is Kind.LINK:
@@ -273,7 +274,10 @@ def _write(root: Path, entry: Entry) -> None:
 
 
 def _stays_inside(parts: tuple[str, ...], content: bytes) -> bool:
-    """Whether a link can't lead out: relative, and `..` only at its beginning, where no other link is passed."""
+    """Whether a link can't lead outside the tree: it is relative, and has `..` only at its beginning.
+
+    A later `..` would follow the parent of another link's target.
+    """
     target = os.fsdecode(content)
     steps = target.split("/")
     ups = next((index for index, step in enumerate(steps) if step != ".."), len(steps))
@@ -294,7 +298,7 @@ def _remove(path: Path) -> None:
 
 
 def _open_up(directory: str) -> None:
-    """Let everything below be removed, whatever its modes have become."""
+    """Make all directories below writable, so that everything can be removed."""
     with contextlib.suppress(OSError):
         os.chmod(directory, 0o700)  # noqa: PTH101
         with os.scandir(directory) as entries:

@@ -1,7 +1,7 @@
-"""Opening files below a directory and nowhere else, component by component. `source` reads everything through it.
+"""Opens files below a directory and nowhere else, component by component. Called by `directory.files`.
 
-No component is looked at twice by its name, so nothing that is swapped meanwhile leads out; a FIFO or a device is
-found out before it is opened, so nothing blocks.
+No component is resolved twice by its name, so that a link swapped in the meantime can't lead outside. FIFOs and devices
+are detected before they are opened, so that nothing blocks.
 """
 
 import errno
@@ -14,18 +14,19 @@ from pathlib import Path
 from controller.sources.source import as_text, native
 
 _MAX_LINKS = 40
-_LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_PATH_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def open_inside(root: Path, path: str, *, follow_links: bool = True) -> int:
-    """A descriptor to read the regular file at `path` (with `/`) below `root`; to be closed by the caller.
+    """Open the regular file at `path` (with `/`) below `root`; return a descriptor that the caller must close.
 
-    Raises OSError: EXDEV for what leads out, ENXIO for what is no regular file, ELOOP for a link that is not followed.
+    Raises OSError: EXDEV if the path leads outside `root`, ENXIO if the file is not a regular one, and ELOOP for a link
+    that is not followed.
     """
-    with ExitStack() as held:
+    with ExitStack() as descriptors:
 
         def hold(descriptor: int) -> int:
-            held.callback(os.close, descriptor)
+            descriptors.callback(os.close, descriptor)
             return descriptor
 
         stack = [hold(os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))]
@@ -38,27 +39,27 @@ def open_inside(root: Path, path: str, *, follow_links: bool = True) -> int:
             if step == "..":
                 _up(stack)
                 continue
-            found = hold(os.open(native(step), _LOOK, dir_fd=stack[-1]))
-            mode = os.fstat(found).st_mode
+            entry = hold(os.open(native(step), _PATH_ONLY, dir_fd=stack[-1]))
+            mode = os.fstat(entry).st_mode
             if stat.S_ISLNK(mode):
                 links += 1
                 if links > (_MAX_LINKS if follow_links else 0):
-                    raise OSError(errno.ELOOP, "it is a loop of links" if follow_links else "it is a link")
-                _follow(root, stack, steps, as_text(os.readlink("", dir_fd=found)))
+                    raise OSError(errno.ELOOP, "too many symbolic links" if follow_links else "it is a symbolic link")
+                _follow(root, stack, steps, as_text(os.readlink("", dir_fd=entry)))
             elif stat.S_ISDIR(mode):
-                stack.append(found)
+                stack.append(entry)
             else:
-                return _read(found, mode, is_last=not steps)
+                return _reopen(entry, mode, is_last=not steps)
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
 
 
-def _read(found: int, mode: int, *, is_last: bool) -> int:
+def _reopen(entry: int, mode: int, *, is_last: bool) -> int:
     if not stat.S_ISREG(mode):
         raise OSError(errno.ENXIO, "not a regular file")
     if not is_last:
         raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-    # The very inode that was looked at: its name may be another's by now.
-    return os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    # Through the descriptor of the inode that was checked: its name may belong to another file by now.
+    return os.open(f"/proc/self/fd/{entry}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _follow(root: Path, stack: list[int], steps: deque[str], target: str) -> None:
@@ -70,13 +71,13 @@ def _follow(root: Path, stack: list[int], steps: deque[str], target: str) -> Non
 
 def _up(stack: list[int]) -> None:
     if len(stack) == 1:
-        raise OSError(errno.EXDEV, "it leads out")
+        raise OSError(errno.EXDEV, "it leads outside the directory")
     stack.pop()
 
 
 def _from_root(root: Path, target: str) -> str:
-    """An absolute link's target, from the root; its `..` are taken component by component like all others."""
+    """Return the target of an absolute link relative to `root`. Its `..` are resolved later, like all others."""
     for top in (as_text(root), as_text(os.path.realpath(root))):
         if target == top or target.startswith(f"{top}/"):
             return target[len(top) + 1 :]
-    raise OSError(errno.EXDEV, "it leads out")
+    raise OSError(errno.EXDEV, "it leads outside the directory")

@@ -1,4 +1,4 @@
-"""What every source can do. `reconcile` and `runs` see only this."""
+"""The protocol of all sources. Other packages depend on this protocol, not on the kinds of sources."""
 
 import os
 from collections.abc import Collection
@@ -15,14 +15,14 @@ MAX_CODE_BYTES = 16 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedPath:
-    """A directory in which a change means: look again."""
+    """A directory to watch: a change in it starts a pass."""
 
     path: Path
     recursive: bool
 
 
 class Change(StrEnum):
-    """What became of a file between two revisions."""
+    """How a file differs between two revisions."""
 
     ADDED = "added"
     REMOVED = "removed"
@@ -30,45 +30,45 @@ class Change(StrEnum):
 
 
 class Source(Protocol):
-    """A repository that is followed. Every method raises SourceError when it can't be read."""
+    """A repository or directory that is followed. Every method raises SourceError if it can't be read."""
 
     is_pinned: bool
-    """Whether a revision, once named, always gives the same files (git), or only what is there now (a directory)."""
+    """Whether a revision always gives the same files (git), or only the files as they are now (a directory)."""
 
     def observe(self) -> str:
-        """The present revision."""
+        """Return the current revision."""
         ...
 
     def read(self, revision: str) -> Snapshot:
-        """All manifests of this revision, and its project."""
+        """Return all manifests of this revision, and its project file."""
         ...
 
     def code(self, revision: str) -> Code:
-        """The files of this revision that flows are read from."""
+        """Return access to the files of this revision that declare flows."""
         ...
 
     def read_file(self, revision: str, path: str) -> bytes:
-        """One file of this revision, by its path from the repository root."""
+        """Return the content of a file of this revision, by its path from the root of the repository."""
         ...
 
     def read_project(self, revision: str) -> ManifestFile | RefusedFile | None:
-        """The project of this revision, None if it has none."""
+        """Return the project file of this revision, or None if it has none."""
         ...
 
     def checkout(self, revision: str) -> Path:
-        """The root directory of this revision's code, made if need be."""
+        """Return the root directory of the code of this revision; export the code if necessary."""
         ...
 
     def is_descendant(self, revision: str, earlier: str) -> bool | None:
-        """Whether `earlier` is in the history of `revision`; None where it can't be told."""
+        """Whether `earlier` is in the history of `revision`; None if that is unknown."""
         ...
 
     def changed_files(self, revision: str, earlier: str) -> dict[str, Change] | None:
-        """The paths that differ between these two revisions, sorted, and how; None where it can't be told."""
+        """Return the sorted paths that differ between two revisions, and how they differ; None if that is unknown."""
         ...
 
     def files_with_words(self, revision: str, words: Collection[str]) -> list[str]:
-        """The Python files of this revision in which one of these words stands; none where there is no history."""
+        """Return the Python files of this revision that contain one of the words; none for a source without history."""
         ...
 
     def has_checkout(self, revision: str) -> bool:
@@ -76,33 +76,33 @@ class Source(Protocol):
         ...
 
     def collect(self, keep: Collection[str]) -> None:
-        """Forget the checkouts of all other revisions."""
+        """Remove the exports of all revisions except `keep`."""
         ...
 
     def interrupt(self) -> None:
-        """End an `observe` that may wait long, and let none begin: both raise StoppingError. From any thread."""
+        """Abort the current `observe`; this one and all later ones raise StoppingError. Called from any thread."""
         ...
 
     def watched(self) -> tuple[WatchedPath, ...]:
-        """Where a change would show first."""
+        """Return the directories in which a change shows first."""
         ...
 
 
 def is_text(path: str) -> bool:
-    """Whether a file name, as the system gives it, is UTF-8."""
+    """Whether a file name, as returned by the system, is valid UTF-8."""
     return not any("\ud800" <= char <= "\udfff" for char in path)
 
 
 def printable(path: str) -> str:
-    """A file name that is not UTF-8, as text."""
+    """Return a file name in which bytes that are not UTF-8 are escaped."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def as_text(path: str | os.PathLike[str]) -> str:
-    """What the system gave us, a path or a variable, as UTF-8 whatever the locale; `native` is the way back."""
+    """Decode a path or variable from the system as UTF-8, whatever the locale. `native` is the inverse."""
     return os.fsencode(path).decode("utf-8", "surrogateescape")
 
 
 def native(path: str) -> str:
-    """A path of a revision, which is UTF-8 whatever the locale, as Python's own functions take it here."""
+    """Convert a path of a revision, which is UTF-8 whatever the locale, to the encoding that Python uses for paths."""
     return os.fsdecode(path.encode("utf-8", "surrogateescape"))

@@ -1,11 +1,11 @@
-"""Hints that something changed, from the kernel through watchdog. The only module that knows watchdog.
+"""Watches directories for changes with inotify, through watchdog. The only module that uses watchdog.
 
-Polling has to do wherever watching can't begin or ends by itself: no inotify instance or watch is left, a directory
-can't be read, a thread of watchdog's dies.
+Where watching fails, changes are found by polling: when no inotify instance or watch is left, when a directory can't be
+read, or when one of watchdog's threads dies.
 
-An event only says "look again"; it is never interpreted, and losing one costs at most a polling interval. The
-handler reads nothing and can't raise (watchdog's thread would die of it), and open and close events are filtered
-out (above 4,000 directories watchdog feeds itself with them).
+An event only starts a pass. It is never interpreted, and a lost one costs at most a polling interval. The handler reads
+nothing and never raises, because that would end watchdog's thread. Open and close events are filtered out: above 4,000
+directories, watchdog would keep itself busy with those that it causes.
 """
 
 import contextlib
@@ -45,69 +45,70 @@ _FILTER: list[type[FileSystemEvent]] = [
 
 
 RETRY_SECONDS = 60.0
-"""How long to leave it at polling after the kernel refused; a tree with many directories costs something to try."""
+"""How long to rely on polling after watching failed; in a tree with many directories, each attempt is expensive."""
 
 
-class _Hint(FileSystemEventHandler):
-    """Passes events on. It never raises: watchdog's thread would end.
+class _Handler(FileSystemEventHandler):
+    """Calls `on_change` for each event. It never raises, because that would end watchdog's thread.
 
-    `is_wider` says that there is a new directory. Where no watch is left for it, watchdog does not say so.
+    `has_new_directory` tells that a directory was added. If no watch is left for it, watchdog does not report that.
     """
 
-    def __init__(self, look: Callable[[], None]) -> None:
-        self._look = look
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        self._on_change = on_change
         self.problem: str | None = None
-        self.is_wider = False
+        self.has_new_directory = False
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         if event.is_directory and event.event_type in (EVENT_TYPE_CREATED, EVENT_TYPE_MOVED):
-            self.is_wider = True
+            self.has_new_directory = True
         try:
-            self._look()
+            self._on_change()
         except Exception as error:  # noqa: BLE001
-            self.problem = f"a change could not be passed on: {error}"
+            self.problem = f"a change could not be processed: {error}"
 
 
 class Watcher:
-    """Calls `look` soon after anything changed in the watched places. `look` must return at once.
+    """Calls `on_change`, which must return at once, soon after anything has changed in the watched directories.
 
-    `problem` says why changes are not watched for, so that polling has to do; None while they are.
+    `problem` is the reason why changes can't be watched, or None while they are.
     """
 
-    def __init__(self, look: Callable[[], None], clock: Clock | None = None) -> None:
-        self._look = look
+    def __init__(self, on_change: Callable[[], None], clock: Clock | None = None) -> None:
+        self._on_change = on_change
         self._clock = clock or SystemClock()
         self._observer: BaseObserver | None = None
-        self._hint = _Hint(look)
-        self._armed: tuple[tuple[WatchedPath, int, int], ...] = ()
-        self._next_try = 0.0
+        self._handler = _Handler(on_change)
+        self._watched: tuple[tuple[WatchedPath, int, int], ...] = ()
+        self._next_attempt = 0.0
         self.problem: str | None = None
 
-    def arm(self, places: Sequence[WatchedPath]) -> None:
-        """Watch these places; does nothing while they are the same directories as before, and watched.
+    def watch(self, places: Sequence[WatchedPath]) -> None:
+        """Watch these directories, and only these. Does nothing while the same directories are being watched.
 
-        Called at every pass: a directory that was replaced has another inode, and the old watch is deaf. Whatever
-        keeps it from watching becomes `problem`. It tries again a minute later, or at once for other places.
+        Called at every pass, because a directory that was replaced has another inode, and the old watch does not report
+        its changes. If watching fails, `problem` is set. The next attempt is a minute later, or at once for other
+        directories.
         """
-        wanted = tuple(identity for place in places if (identity := _identify(place)) is not None)
-        if wanted == self._armed and (self._is_alive() or self._clock.monotonic() < self._next_try):
+        identities = tuple(identity for place in places if (identity := _identify(place)) is not None)
+        if identities == self._watched and (self._is_alive() or self._clock.monotonic() < self._next_attempt):
             return
-        self.problem = self._hint.problem
+        self.problem = self._handler.problem
         self.close()
-        self._armed = wanted
-        if wanted and self.problem is None:
-            self.problem = self._begin([place for place, _, _ in wanted])
+        self._watched = identities
+        if identities and self.problem is None:
+            self.problem = self._start([place for place, _, _ in identities])
         if self.problem is not None:
-            self._next_try = self._clock.monotonic() + RETRY_SECONDS
+            self._next_attempt = self._clock.monotonic() + RETRY_SECONDS
 
     def close(self) -> None:
-        """Watch nothing."""
+        """Stop watching."""
         if self._observer is not None:
-            _end(self._observer)
-        self._observer, self._armed, self._hint = None, (), _Hint(self._look)
+            _stop(self._observer)
+        self._observer, self._watched, self._handler = None, (), _Handler(self._on_change)
 
-    def _begin(self, places: Sequence[WatchedPath]) -> str | None:
-        """Start watching these; why that is not possible."""
+    def _start(self, places: Sequence[WatchedPath]) -> str | None:
+        """Start watching; return the reason if that is not possible."""
         observer: BaseObserver | None = None
         try:
             observer = Observer()
@@ -115,27 +116,27 @@ class Watcher:
             for place in places:
                 if not os.access(place.path, os.R_OK):
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place.path))
-                observer.schedule(self._hint, str(place.path), recursive=place.recursive, event_filter=_FILTER)
+                observer.schedule(self._handler, str(place.path), recursive=place.recursive, event_filter=_FILTER)
         except Exception as error:  # noqa: BLE001
-            # Besides OSError: no thread can be started (RuntimeError), or watchdog can't use this system's library.
+            # Besides OSError: no thread can be started (RuntimeError), or watchdog can't use the system's C library.
             if observer is not None:
-                _end(observer)
+                _stop(observer)
             return _reason(error)
         self._observer = observer
         return None
 
     def _is_alive(self) -> bool:
-        """Whether all that was armed is still watched: watchdog's own threads end without a word."""
+        """Whether every directory is still watched. Watchdog's threads can end without any report."""
         if self._observer is None:
-            return not self._armed
+            return not self._watched
         parts = [self._observer, *self._observer.emitters]
-        held = [thread for part in parts for thread in vars(part).values() if isinstance(thread, threading.Thread)]
-        is_whole = self._hint.problem is None and not self._hint.is_wider
-        return is_whole and all(thread.is_alive() for thread in (*parts, *held))
+        inner = [thread for part in parts for thread in vars(part).values() if isinstance(thread, threading.Thread)]
+        is_complete = self._handler.problem is None and not self._handler.has_new_directory
+        return is_complete and all(thread.is_alive() for thread in (*parts, *inner))
 
 
-def _end(observer: BaseObserver) -> None:
-    """Stop it as far as it goes: one that failed half-way may not be able to."""
+def _stop(observer: BaseObserver) -> None:
+    """Stop an observer, as far as possible: one that failed while starting may be unable to."""
     with contextlib.suppress(Exception):
         observer.stop()
     with contextlib.suppress(Exception):
@@ -143,7 +144,7 @@ def _end(observer: BaseObserver) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Why the kernel refused, and which limit that is."""
+    """Return why watching failed, with the limit to raise if there is one."""
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.EMFILE:
         return "no inotify instance or file descriptor is left; raise fs.inotify.max_user_instances or `ulimit -n`"
@@ -156,7 +157,7 @@ def _reason(error: Exception) -> str:
 
 def _identify(place: WatchedPath) -> tuple[WatchedPath, int, int] | None:
     try:
-        found = place.path.stat()
+        status = place.path.stat()
     except OSError:
         return None
-    return place, found.st_dev, found.st_ino
+    return place, status.st_dev, status.st_ino

@@ -139,7 +139,7 @@ def test_a_state_directory_that_can_not_be_one_is_refused(repository: Repository
 def test_what_is_no_repository_is_refused(repository: Repository) -> None:
     ask = repository.machine.controller
     assert "/nowhere" in refused(ask("run", "--repo", "/nowhere"))
-    assert "is not followed" in refused(ask("run", "--repo", "ext::sh -c true"))
+    assert "unsupported URL" in refused(ask("run", "--repo", "ext::sh -c true"))
     assert "outside the repository" in refused(repository.ask("run", "--path", "../elsewhere"))
     assert "soon" in refused(repository.ask("run", "--interval", "soon"))
 

@@ -1,4 +1,4 @@
-"""docs/sources.md names every reason for which a source can't be read, and every variable that lets us in."""
+"""docs/sources.md names every reason for which a source can't be read, and every variable for credentials."""
 
 import re
 
@@ -9,11 +9,11 @@ PAGE = (DOCS / "sources.md").read_text(encoding="utf-8")
 
 
 def test_every_reason_is_explained_and_none_is_made_up() -> None:
-    table = PAGE.partition("## When it can't be read")[2].partition("\n## ")[0]
+    table = PAGE.partition("## When a source can't be read")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == SOURCE_REASONS
 
 
-def test_every_variable_that_lets_us_in_is_named() -> None:
+def test_every_variable_for_credentials_is_named() -> None:
     settings = (ROOT / "controller" / "settings.py").read_text(encoding="utf-8")
     assert 'f"CONTROLLER_GIT_{name}_FILE"' in settings
     named = set(re.findall(r"CONTROLLER_GIT_[A-Z_]+", PAGE))

@@ -128,7 +128,7 @@ class History:
         }
 
     def _look(self) -> None:
-        assert self._world.reconciler.run_pass(is_asked=True).status.findings == ()
+        assert self._world.reconciler.run_pass(is_requested=True).status.findings == ()
 
     def _nothing(self) -> None:
         return

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import UsageError
-from controller.remotes import looks_remote, parse_url
+from controller.remotes import looks_like_url, parse_url
 
 GOOD = {
     "https://example.org/flows.git": ("https", None, "example.org"),
@@ -68,7 +68,7 @@ BAD = [
 @pytest.mark.parametrize("text", GOOD)
 def test_these_are_followed(text: str) -> None:
     url = parse_url(text)
-    assert looks_remote(text)
+    assert looks_like_url(text)
     assert (url.scheme, url.user, url.host) == GOOD[text]
     assert str(url) == text
 
@@ -97,13 +97,13 @@ def test_every_refusal_keeps_to_itself_what_might_be_secret() -> None:
 
 
 def test_paths_are_not_taken_for_urls() -> None:
-    assert not any(looks_remote(path) for path in (".", "/srv/flows", "flows", "./a:b", "a/b:c"))
+    assert not any(looks_like_url(path) for path in (".", "/srv/flows", "flows", "./a:b", "a/b:c"))
 
 
 def test_what_others_can_read_on_the_way_is_known() -> None:
-    assert parse_url("http://example.org/x").is_readable_on_the_way
+    assert parse_url("http://example.org/x").is_unencrypted
     for text in ("http://localhost/x", "http://127.0.0.2/x", "http://[::1]/x", "https://example.org/x", "git@a:b"):
-        assert not parse_url(text).is_readable_on_the_way
+        assert not parse_url(text).is_unencrypted
 
 
 def test_the_directory_of_a_url_is_a_plain_name_and_its_own() -> None:

@@ -1,1 +1,1 @@
-"""A plain directory as a source: its manifests, the code of its flows, and its files read again when they change."""
+"""A plain directory as a source: its manifests and the code of its flows. Files are read again when they change."""

@@ -1,7 +1,7 @@
-"""Files below a directory as they are now, read again only when their stat changed. `source` looks through it.
+"""Reads the files below a directory, and reads them again only when their stat has changed. Called by `source`.
 
-A stat is trusted once it is older than any clock's tick: what is written twice within one keeps its times. A file that
-changes while it is read is not trusted at all.
+A file whose times are less than two seconds old is always read again, because two writes within one tick of the clock
+leave the same times. A file that changes while it is being read is rejected.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ class UnstableError(Exception):
 
 
 class TooLargeError(Exception):
-    """The file has `size` bytes, more than are read. `stamp` changes when it does."""
+    """The file has `size` bytes, which is more than the limit. `stamp` changes when the file changes."""
 
     def __init__(self, size: int, stamp: Stamp) -> None:
         super().__init__(size)
@@ -33,8 +33,8 @@ class TooLargeError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """A file's SHA-256 and size in bytes; its content if it had to be read for that."""
+class FileVersion:
+    """The SHA-256 and the size in bytes of a file, and its content if the file had to be read."""
 
     digest: str
     size: int
@@ -42,53 +42,56 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _CacheEntry:
     stamp: Stamp
     is_settled: bool
-    seen: Seen
+    version: FileVersion
 
 
 class Files:
-    """The files below `root`, up to `limit` bytes each. Links are followed inside of it, or not at all."""
+    """The files below `root`, up to `limit` bytes each. Links are followed inside `root`, or not at all."""
 
     def __init__(self, root: Path, clock: Clock, *, limit: int, follow_links: bool = True) -> None:
         self._root = root
         self._clock = clock
         self._limit = limit
         self._follow_links = follow_links
-        self._known: dict[str, _Known] = {}
+        self._cache: dict[str, _CacheEntry] = {}
         self.reads = 0
 
-    def look(self, path: str) -> Seen:
-        """The file at `path`. Raises OSError as `open_inside` does, UnstableError, TooLargeError."""
+    def check(self, path: str) -> FileVersion:
+        """Return the current version of the file at `path`; its content is set if the file had to be read.
+
+        Raises OSError like `open_inside`, UnstableError and TooLargeError.
+        """
         with self._open(path) as stream:
             stamp = _stamp(stream)
-            known = self._known.get(path)
-            if known is not None and known.stamp == stamp and known.is_settled:
-                return known.seen
+            entry = self._cache.get(path)
+            if entry is not None and entry.stamp == stamp and entry.is_settled:
+                return entry.version
             content = self._content(stream, stamp)
-        seen = Seen(digest=hashlib.sha256(content).hexdigest(), size=len(content))
-        self._known[path] = _Known(stamp, self._is_settled(stamp), seen)
-        return replace(seen, content=content)
+        version = FileVersion(digest=hashlib.sha256(content).hexdigest(), size=len(content))
+        self._cache[path] = _CacheEntry(stamp, self._is_settled(stamp), version)
+        return replace(version, content=content)
 
     def read(self, path: str) -> bytes:
-        """The content of the file at `path` as it is now. Raises like `look`."""
+        """Return the current content of the file at `path`. Raises the same errors as `check`."""
         with self._open(path) as stream:
             return self._content(stream, _stamp(stream))
 
-    def last(self, path: str) -> Seen | None:
-        """What the last look at this file saw."""
-        known = self._known.get(path)
-        return None if known is None else known.seen
+    def last_version(self, path: str) -> FileVersion | None:
+        """Return the version that `check` returned last for this file, without its content."""
+        entry = self._cache.get(path)
+        return None if entry is None else entry.version
 
-    def forget(self, path: str) -> None:
-        """Read this file again at the next look."""
-        self._known.pop(path, None)
+    def invalidate(self, path: str) -> None:
+        """Remove this file from the cache, so that `check` reads it again."""
+        self._cache.pop(path, None)
 
-    def keep(self, paths: set[str]) -> None:
-        """Forget all others."""
-        for path in set(self._known) - paths:
-            self.forget(path)
+    def retain(self, paths: set[str]) -> None:
+        """Remove all files except these from the cache."""
+        for path in set(self._cache) - paths:
+            self.invalidate(path)
 
     def _open(self, path: str) -> BinaryIO:
         return os.fdopen(open_inside(self._root, path, follow_links=self._follow_links), "rb")
@@ -109,5 +112,5 @@ class Files:
 
 
 def _stamp(stream: BinaryIO) -> Stamp:
-    found = os.fstat(stream.fileno())
-    return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
+    status = os.fstat(stream.fileno())
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)

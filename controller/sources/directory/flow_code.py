@@ -1,6 +1,6 @@
-"""The files of a directory that flows are read from, as they are now, and what they were when they were asked for.
+"""The code files of a directory, which detect their own changes. Called by `source`.
 
-`source` makes one and lets it say whether any of them has changed: that makes a new revision.
+A file counts once it has been requested, because a flow is read from it. A change of such a file gives a new revision.
 """
 
 import errno
@@ -15,73 +15,73 @@ from controller.sources.source import MAX_CODE_BYTES
 
 
 class DirectoryCode:
-    """The files of a directory that flows are read from, and what they were when they were first asked for."""
+    """The code files of a directory; `requested` has the digest of each file as of its first request."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        self.asked: dict[str, str] = {}
+        self.requested: dict[str, str] = {}
 
     @property
     def reads(self) -> int:
-        """How many files were read since it was made."""
+        """The number of files read so far."""
         return self._files.reads
 
     def find(self, paths: Iterable[str]) -> Mapping[str, CodeFile]:
-        """Those that are regular files now, or directories if they end with `/`; links inside are followed."""
-        found = {}
+        """Return those paths that are regular files, or directories if they end with `/`. Links inside are followed."""
+        files = {}
         for path in paths:
             file = self._file(path)
-            self.asked.setdefault(path, "" if file is None else file.digest)
+            self.requested.setdefault(path, "" if file is None else file.digest)
             if file is not None:
-                found[path] = file
-        return found
+                files[path] = file
+        return files
 
     def read(self, path: str) -> bytes:
-        """The content of one of them as it is now."""
+        """Return the current content of a file. Raises SourceError."""
         try:
             return self._files.read(_checked(path))
         except TooLargeError as error:
-            raise SourceError(f"{path} has {error.size} bytes; at most {MAX_CODE_BYTES} are read.") from error
+            raise SourceError(f"{path} has {error.size} bytes; the limit is {MAX_CODE_BYTES}.") from error
         except UnstableError as error:
             raise SourceError(f"{path} can't be read: it is being written.") from error
         except OSError as error:
             raise SourceError(f"{path} can't be read: {error.strerror}.") from error
 
     def read_ahead(self, paths: Iterable[str]) -> None:
-        """Nothing is gained by it on disk."""
+        """Do nothing: files on disk are read quickly enough one by one."""
 
-    def look(self) -> bool:
-        """Look again at all that was asked for; whether any of it has changed."""
-        now = {path: "" if (file := self._file(path)) is None else file.digest for path in self.asked}
-        changed = now != self.asked
-        self.asked = now
-        return changed
+    def refresh(self) -> bool:
+        """Check all requested files; return whether any of them has changed since the last check."""
+        digests = {path: "" if (file := self._file(path)) is None else file.digest for path in self.requested}
+        has_changed = digests != self.requested
+        self.requested = digests
+        return has_changed
 
     def digest(self, manifests: str) -> str:
-        """The digest of everything, from that of the manifests."""
-        if not self.asked:
+        """Return the digest of the whole source, given the digest of its manifests."""
+        if not self.requested:
             return manifests
-        said = "".join(f"{path}\0{digest}\0" for path, digest in sorted(self.asked.items()))
-        return hashlib.sha256(f"{manifests}\0{said}".encode("utf-8", "surrogateescape")).hexdigest()
+        code = "".join(f"{path}\0{digest}\0" for path, digest in sorted(self.requested.items()))
+        return hashlib.sha256(f"{manifests}\0{code}".encode("utf-8", "surrogateescape")).hexdigest()
 
     def _file(self, path: str) -> CodeFile | None:
         try:
-            seen = self._files.look(_checked(path))
+            version = self._files.check(_checked(path))
         except IsADirectoryError:
             return DIRECTORY if path.endswith("/") else None
         except PermissionError as error:
             return CodeFile(digest="refused", size=0, refusal=f"the file can't be read: {error.strerror}")
         except OSError as error:
-            if (want := shortage(error)) is not None:
-                raise SourceError(f"{path} can't be read: {want}.") from error
+            if (missing_resource := shortage(error)) is not None:
+                raise SourceError(f"{path} can't be read: {missing_resource}.") from error
             return None
         except TooLargeError as error:
             stat = "-".join(str(number) for number in error.stamp)
             return CodeFile(digest=f"stat:{stat}", size=error.size)
         except UnstableError:
-            before = self._files.last(path)
+            before = self._files.last_version(path)
             return None if before is None else CodeFile(digest=before.digest, size=before.size)
-        return CodeFile(digest=seen.digest, size=seen.size)
+        return CodeFile(digest=version.digest, size=version.size)
 
 
 def _checked(path: str) -> str:

@@ -1,7 +1,7 @@
-"""A directory that is followed as it is on disk: a plain one, or a repository's working tree.
+"""Follows a directory as it is on disk: a plain directory, or the working tree of a repository.
 
-Its revision is a digest of its manifests, and of the files that were asked for through `code`. A run uses the files
-that are there when it starts: nothing is pinned.
+Its revision is a digest of its manifests and of the files that were requested through `code`. A run uses the files as
+they are when it starts: nothing is pinned.
 """
 
 import errno
@@ -30,13 +30,13 @@ from controller.sources.symlink_messages import link_message
 
 _MAX_DEPTH = 32
 _MAX_WATCHED = 64
-_LINK = "A manifest must be a regular file, not a link: git keeps only its text."
+_LINK = "A manifest must be a regular file, not a link: git stores only the target of a link."
 
 
 class DirectorySource:
-    """The deployments path (a directory or one file) below `root`. A file is read again only when its stat changed.
+    """The deployments path (a directory or a file) below `root`. A file is read again only when its stat has changed.
 
-    Links to files inside `root` are followed unless told otherwise: a commit would refuse them as manifests.
+    Links to files inside `root` are followed, unless `follow_links` is false: as in a commit, they are rejected then.
     """
 
     is_pinned = False
@@ -54,75 +54,76 @@ class DirectorySource:
 
     @property
     def reads(self) -> int:
-        """How many files were read since it was made."""
+        """The number of files read so far."""
         return self._files.reads + self._code.reads
 
     def observe(self) -> str:
-        """`dir@sha256:<digest>` of the paths and contents of all that counts."""
-        found, digest = self._scan()
-        code_changed = self._code.look()
-        if self._last is None or digest != self._digest or code_changed:
+        """Return `dir@sha256:<digest>`, from the paths and contents of the manifests and of the requested files."""
+        snapshot, digest = self._scan()
+        has_code_changed = self._code.refresh()
+        if self._last is None or digest != self._digest or has_code_changed:
             revision = f"dir@sha256:{self._code.digest(digest)}"
         else:
             revision = self._last.revision
-        self._last, self._digest = replace(found, revision=revision), digest
+        self._last, self._digest = replace(snapshot, revision=revision), digest
         return revision
 
     def read(self, revision: str) -> Snapshot:
-        """What the last `observe` saw, if that was this revision."""
+        """Return the snapshot of the last `observe`. Raises SourceError if that had another revision."""
         if self._last is None or self._last.revision != revision:
             raise SourceError(f"{self._root} has changed since {revision}.")
         return self._last
 
     def code(self, revision: str) -> Code:  # noqa: ARG002
-        """The files as they are now. A change of one that was asked for is a change of the revision."""
+        """Return the files as they are now. A change of a requested file is a change of the revision."""
         return self._code
 
     def read_file(self, revision: str, path: str) -> bytes:  # noqa: ARG002
-        """The file as it is now, whatever the revision."""
+        """Return the current content of the file, whatever the revision."""
         return self._code.read(path)
 
     def read_project(self, revision: str) -> ManifestFile | RefusedFile | None:  # noqa: ARG002
-        """The project as it is now, whatever the revision."""
+        """Return the current project file, whatever the revision."""
         return self._project()
 
     def checkout(self, revision: str) -> Path:  # noqa: ARG002
-        """The directory itself."""
+        """Return the directory itself."""
         return self._root
 
     def is_descendant(self, revision: str, earlier: str) -> bool | None:  # noqa: ARG002
-        """There is no history."""
+        """Return None, because a directory has no history."""
         return None
 
     def changed_files(self, revision: str, earlier: str) -> dict[str, Change] | None:  # noqa: ARG002
-        """Earlier files are not kept."""
+        """Return None, because earlier versions of the files are not stored."""
         return None
 
     def files_with_words(self, revision: str, words: Collection[str]) -> list[str]:  # noqa: ARG002
-        """Earlier files are not kept, so nobody asks for what depends on their changes."""
+        """Return an empty list. It is needed only for the changes between two revisions, which are unknown here."""
         return []
 
     def has_checkout(self, revision: str) -> bool:  # noqa: ARG002
-        """Always."""
+        """Return True, because the directory itself is the checkout."""
         return True
 
     def collect(self, keep: Collection[str]) -> None:
-        """Nothing was made."""
+        """Do nothing, because there are no exports."""
 
     def interrupt(self) -> None:
-        """Nothing here takes long."""
+        """Do nothing, because no method waits for long."""
 
     def watched(self) -> tuple[WatchedPath, ...]:
-        """The deployments path, the directory above it, which tells when the path is replaced, and the project's.
+        """Return the deployments path, its parent (to notice when the path is replaced), and the root for the project.
 
-        So are the directories of the files that were asked for, unless they are many: then polling has to do.
+        The directories of the requested files are included if there are at most 64. If there are more, changes of these
+        files are found by polling.
         """
         top = self._root / self._path
         places = [WatchedPath(path=top, recursive=True)] if top.is_dir() else []
         above = {top.parent if top.parent.is_dir() else self._root, self._root} if self._path else set()
-        beside = {self._root / native(path).rpartition("/")[0] for path in self._code.asked}
-        beside = {path for path in beside if not path.is_relative_to(top) and path.is_dir()}
-        above |= beside if len(beside) <= _MAX_WATCHED else set()
+        folders = {self._root / native(path).rpartition("/")[0] for path in self._code.requested}
+        folders = {path for path in folders if not path.is_relative_to(top) and path.is_dir()}
+        above |= folders if len(folders) <= _MAX_WATCHED else set()
         return (*places, *(WatchedPath(path=path, recursive=False) for path in sorted(above)))
 
     def _scan(self) -> tuple[Snapshot, str]:
@@ -132,29 +133,30 @@ class DirectorySource:
             snapshot = Snapshot(revision="", files=(), refused=(link,), project=self._project())
             return snapshot, _digest(snapshot)
         if not top.exists():
-            raise SourceError(f"There is no directory {top}.", hint="Create it, or name another with --path.")
+            raise SourceError(f"There is no directory {top}.", hint="Create it, or set --path to another one.")
         try:
             single = [] if self._path == PROJECT_FILE else [self._path]
-            found = [self._manifest(path) for path in (sorted(self._walk(top, 0)) if top.is_dir() else single)]
+            entries = [self._manifest(path) for path in (sorted(self._walk(top, 0)) if top.is_dir() else single)]
             project = self._project()
         except OSError as error:
             raise SourceError(f"{error.filename or top} can't be read: {error.strerror}.") from error
-        files = tuple(file for file in found if isinstance(file, ManifestFile))
-        refused = tuple(file for file in found if isinstance(file, RefusedFile) and not is_python(file.path))
+        files = tuple(file for file in entries if isinstance(file, ManifestFile))
+        refused = tuple(file for file in entries if isinstance(file, RefusedFile) and not is_python(file.path))
         self._manifests = {file.path: file for file in (*files, project) if isinstance(file, ManifestFile)}
-        self._files.keep(set(self._manifests))
+        self._files.retain(set(self._manifests))
         snapshot = Snapshot(revision="", files=files, refused=refused, project=project)
         return snapshot, _digest(snapshot)
 
     def _link(self) -> RefusedFile | None:
-        """The first part of the deployments path that is a link, refused."""
+        """Return a refusal of the first part of the deployments path that is a link."""
         parts = self._path.split("/")
         for end in range(1, len(parts) + 1):
             path = "/".join(parts[:end])
             if path and not is_manifest(path) and (self._root / path).is_symlink():
                 target = str((self._root / path).readlink())
                 if not (self._root / path).exists():
-                    return RefusedFile(path=path, message=f"{path} is a symbolic link to {target}, which is not there.")
+                    message = f"{path} is a symbolic link to {target}, which does not exist."
+                    return RefusedFile(path=path, message=message)
                 return RefusedFile(path=path, message=link_message(self._path, path, target))
         return None
 
@@ -176,28 +178,29 @@ class DirectorySource:
 
     def _manifest(self, path: str) -> ManifestFile | RefusedFile:
         if not is_text(path):
-            return RefusedFile(path=printable(path), message="The name of a manifest must be UTF-8.")
+            return RefusedFile(path=printable(path), message="The file name of a manifest must be UTF-8.")
         if not self._follow_links and (self._root / native(path)).is_symlink():
             return RefusedFile(path=path, message=_LINK)
-        known = self._manifests.get(path)
+        previous = self._manifests.get(path)
         try:
-            seen = self._files.look(path)
-            if seen.content is None and (known is None or known.digest != seen.digest):
-                self._files.forget(path)
-                seen = self._files.look(path)
+            version = self._files.check(path)
+            if version.content is None and (previous is None or previous.digest != version.digest):
+                self._files.invalidate(path)
+                version = self._files.check(path)
         except OSError as error:
-            if (want := shortage(error, with_disk=False)) is not None:
-                raise SourceError(f"{path} can't be read: {want}.") from error
+            if (missing_resource := shortage(error, with_disk=False)) is not None:
+                raise SourceError(f"{path} can't be read: {missing_resource}.") from error
             return RefusedFile(path=path, message=_refusal(error))
         except TooLargeError as error:
-            return RefusedFile(path=path, message=f"A manifest may have 1 MiB; this one has {error.size} bytes.")
+            message = f"A manifest can have up to 1 MiB; this one has {error.size} bytes."
+            return RefusedFile(path=path, message=message)
         except UnstableError:
-            # As if the write had not begun: whoever writes will have written more by the next look.
-            return known or RefusedFile(path=path, message="The file is being written.")
-        if known is not None and known.digest == seen.digest:
-            return known
-        assert seen.content is not None
-        return ManifestFile(path=path, content=seen.content, digest=seen.digest)
+            # The previous content is used until the file stops changing. The next pass reads it again.
+            return previous or RefusedFile(path=path, message="The file is being written.")
+        if previous is not None and previous.digest == version.digest:
+            return previous
+        assert version.content is not None
+        return ManifestFile(path=path, content=version.content, digest=version.digest)
 
 
 def _digest(snapshot: Snapshot) -> str:
@@ -208,14 +211,14 @@ def _digest(snapshot: Snapshot) -> str:
         digest.update(f"{refusal.path}\0{refusal.message}\0".encode())
     project = snapshot.project
     if project is not None:
-        said = project.digest if isinstance(project, ManifestFile) else project.message
-        digest.update(f"{project.path}\0\0{said}\0".encode())
+        content = project.digest if isinstance(project, ManifestFile) else project.message
+        digest.update(f"{project.path}\0\0{content}\0".encode())
     return digest.hexdigest()
 
 
 def _refusal(error: OSError) -> str:
     if error.errno == errno.EXDEV:
-        return "The link leads out of the repository."
+        return "The link leads outside the repository."
     if error.errno in (errno.ENXIO, errno.EISDIR):
         return "A manifest must be a regular file."
     return f"The file can't be read: {error.strerror}."

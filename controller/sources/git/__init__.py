@@ -1,8 +1,8 @@
-"""Repositories that are followed at their committed state. The only package that knows GitPython.
+"""Sources that read the commits of a git repository. The only package that uses GitPython.
 
-`GitSource` is a local repository, `RemoteSource` one behind a URL, `NamedCommit` one commit of a local one; all are a
-`CommitReader`. Below, one noun each: `program` finds git, `commands` starts it, `cat_file` and `tree_diff` read what it
-stores, `manifests` and `flow_code` keep what is known of one commit and move it to the next.
+`GitSource` follows a local repository, `RemoteSource` one behind a URL, and `NamedCommit` is one commit of a local
+repository; all three are a `CommitReader`. `program` finds git and `commands` starts it. `cat_file` and `tree_diff`
+read objects. `manifests` and `flow_code` hold the files of one commit, and update them by the differences to the next.
 """
 
 from controller.sources.git.commands import find_git

@@ -1,4 +1,4 @@
-"""Objects of a repository by their ids, many with one process. Both kinds of ids (SHA-1, SHA-256) will do."""
+"""Reads objects of a repository by their ids (SHA-1 or SHA-256), many with one process."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -8,48 +8,48 @@ _CHUNK_BYTES = 16 << 20
 _CHUNK_OBJECTS = 2000
 
 
-def sizes(look: OpenRepository, object_ids: Iterable[str]) -> dict[str, int]:
-    """How many bytes each of them has. Raises GitError if one is missing."""
-    wanted = list(dict.fromkeys(object_ids))
-    if not wanted:
+def sizes(repo: OpenRepository, object_ids: Iterable[str]) -> dict[str, int]:
+    """Return the size of each object in bytes. Raises GitError if one is missing."""
+    unique = list(dict.fromkeys(object_ids))
+    if not unique:
         return {}
-    found = {}
-    for line in look.run("cat-file", "--batch-check", "--buffer", stdin=_lines(wanted)).splitlines():
+    size_of = {}
+    for line in repo.run("cat-file", "--batch-check", "--buffer", stdin=_lines(unique)).splitlines():
         object_id, _, size = _header(line)
-        found[object_id] = size
-    return found
+        size_of[object_id] = size
+    return size_of
 
 
-def contents(look: OpenRepository, object_ids: Iterable[str]) -> dict[str, bytes]:
-    """Their bytes; they must be few enough to be held in memory. Raises GitError if one is missing."""
-    wanted = list(dict.fromkeys(object_ids))
-    if not wanted:
+def contents(repo: OpenRepository, object_ids: Iterable[str]) -> dict[str, bytes]:
+    """Return the content of each object. Together they must fit into memory. Raises GitError if one is missing."""
+    unique = list(dict.fromkeys(object_ids))
+    if not unique:
         return {}
-    output = look.run("cat-file", "--batch", "--buffer", stdin=_lines(wanted))
-    found: dict[str, bytes] = {}
-    at = 0
-    for _ in wanted:
-        end = output.index(b"\n", at)
-        object_id, kind, size = _header(output[at:end])
-        found[object_id] = output[end + 1 : end + 1 + size]
-        at = end + 2 + size
+    output = repo.run("cat-file", "--batch", "--buffer", stdin=_lines(unique))
+    content_of: dict[str, bytes] = {}
+    position = 0
+    for _ in unique:
+        end = output.index(b"\n", position)
+        object_id, kind, size = _header(output[position:end])
+        content_of[object_id] = output[end + 1 : end + 1 + size]
+        position = end + 2 + size
         if kind == "tree":
-            look.work.trees += 1
+            repo.work.trees += 1
         else:
-            look.work.blobs += 1
-    return found
+            repo.work.blobs += 1
+    return content_of
 
 
 def in_chunks(size_of: Mapping[str, int]) -> Iterator[list[str]]:
-    """These objects in groups that can be held in memory; one that is larger than that comes alone."""
+    """Yield the objects in groups of at most 16 MiB and 2000 objects; a larger object is a group of its own."""
     chunk: list[str] = []
-    size = 0
-    for object_id, own in size_of.items():
-        if chunk and (size + own > _CHUNK_BYTES or len(chunk) == _CHUNK_OBJECTS):
+    total = 0
+    for object_id, size in size_of.items():
+        if chunk and (total + size > _CHUNK_BYTES or len(chunk) == _CHUNK_OBJECTS):
             yield chunk
-            chunk, size = [], 0
+            chunk, total = [], 0
         chunk.append(object_id)
-        size += own
+        total += size
     if chunk:
         yield chunk
 

@@ -1,7 +1,7 @@
-"""How git is started: fixed argument vectors, a hardened environment, a process group that ends in time.
+"""Runs git: with fixed argument vectors, a hardened environment, a timeout, and a process group of its own.
 
-Every look opens a short-lived GitPython `Repo` (it leaks in long-lived ones) and runs only plumbing commands: nothing
-that the repository's own configuration says is executed. Whoever calls must have validated what it passes.
+Repositories are opened as short-lived GitPython `Repo` objects, because long-lived ones leak. Only plumbing commands
+are run, so that nothing from the repository's own configuration is executed. Callers must validate the arguments.
 """
 
 import configparser
@@ -22,7 +22,7 @@ from controller.sources.git.ref_files import layout_of, trace
 from controller.sources.git.repository import Repository, check_files
 
 TIMEOUT_SECONDS = 60.0
-_SHOWN = 300
+_MAX_MESSAGE = 300
 
 _SETTINGS = {
     "core.hooksPath": "/dev/null",
@@ -46,22 +46,22 @@ _HARDENED = {
 
 
 class GitError(Exception):
-    """Git ended with `status` and said `text`; a look turns it into a SourceError if nobody else does."""
+    """Git exited with `status` and printed `text` to stderr. `Git.open` converts it to a SourceError."""
 
     def __init__(self, status: int, text: str) -> None:
-        said = text or f"git ended with {status}"
-        super().__init__(said if len(said) <= _SHOWN else f"{said[:_SHOWN]}…")
+        message = text or f"git exited with status {status}"
+        super().__init__(message if len(message) <= _MAX_MESSAGE else f"{message[:_MAX_MESSAGE]}…")
         self.status = status
         self.text = text
 
 
 class GitTimeoutError(GitError):
-    """Git did not end in time, and was ended with all that it had started."""
+    """Git did not finish in time, and was killed with all of its child processes."""
 
 
 @dataclass(slots=True)
 class Work:
-    """How much a source has done since it was made: processes started, entries listed, blobs and trees read."""
+    """Counters of a source: processes started, entries listed, blobs and trees read."""
 
     processes: int = 0
     entries: int = 0
@@ -70,7 +70,7 @@ class Work:
 
 
 class Git:
-    """Starts git for the repository at `repo`, itself or its `.git`. May be used by several threads."""
+    """Runs git in the repository at `repo`, which may be bare. Safe to use from several threads."""
 
     def __init__(self, repo: Path, work: Work | None = None) -> None:
         self.repo = repo
@@ -80,15 +80,18 @@ class Git:
         self._is_interrupted = False
 
     @contextmanager
-    def look(self, settings: Mapping[str, str] | None = None) -> Iterator["OpenRepository"]:
-        """Open the repository, with `settings` of git on top of the hardened ones. Raises SourceError."""
+    def open(self, settings: Mapping[str, str] | None = None) -> Iterator["OpenRepository"]:
+        """Open the repository, with `settings` added to the hardened git configuration. Raises SourceError.
+
+        In the context, GitError, OSError and other errors of reading the repository become a SourceError, too.
+        """
         repo = self.repo
         check_git(_HARDENED)
         try:
             check_files(repo)
             with Repository(repo, expand_vars=False) as opened:
                 git_dir = Path(opened.git_dir).absolute()
-                # With GIT_DIR git asks not who owns the repository: it executes nothing of what stands there.
+                # With GIT_DIR, git does not check who owns the repository. That is safe: nothing in it is executed.
                 environment = {**hardened(settings), "GIT_DIR": str(git_dir)}
                 with opened.git.custom_environment(**environment):
                     yield OpenRepository(self, opened, git_dir)
@@ -108,7 +111,7 @@ class Git:
             raise SourceError(f"git could not read {repo}: {reason(error)}.", hint=_hint(repo, error)) from error
 
     def _no_repository(self) -> SourceError:
-        """Nothing is there, or something that git does not take for a repository: then git says why."""
+        """Return the error for a directory that GitPython does not recognise; git knows why if there is a `.git`."""
         repo = self.repo
         git_dir = repo / ".git"
         if not os.path.lexists(git_dir):
@@ -121,14 +124,14 @@ class Git:
         return RepositoryNotFoundError(f"{repo} is not a readable git repository.")
 
     def interrupt(self) -> None:
-        """End what is running; it and all that is asked from now on raises StoppingError. Called from any thread."""
+        """Kill all running commands. They and all later ones raise StoppingError. Called from any thread."""
         with self._lock:
             self._is_interrupted = True
             for process in self._running:
                 kill(process)
 
     def run(self, command: git.Git, arguments: tuple[str, ...], stdin: bytes, timeout: float, **more: Any) -> bytes:
-        """What this command prints. Raises GitError, StoppingError."""
+        """Run git and return its standard output. Raises GitError, StoppingError."""
         self.work.processes += 1
         with self._lock:
             if self._is_interrupted:
@@ -136,22 +139,22 @@ class Git:
             process = start(command, arguments, has_input=bool(stdin), **more)
             self._running.add(process)
         try:
-            output, said = finish(process, stdin, timeout)
+            output, stderr = finish(process, stdin, timeout)
         except subprocess.TimeoutExpired as error:
-            raise GitTimeoutError(-signal.SIGKILL, f"no answer within {timeout:g} seconds") from error
+            raise GitTimeoutError(-signal.SIGKILL, f"no response within {timeout:g} seconds") from error
         finally:
             with self._lock:
                 self._running.discard(process)
         if self._is_interrupted:
             raise StoppingError
         if process.returncode != 0:
-            check_shortage(said)
-            raise GitError(process.returncode, shown(said))
+            check_shortage(stderr)
+            raise GitError(process.returncode, one_line(stderr))
         return bytes(output)
 
 
 class OpenRepository:
-    """A repository that is open for one look."""
+    """An open repository, in which git commands can be run."""
 
     def __init__(self, owner: Git, repo: git.Repo, git_dir: Path) -> None:
         self._owner = owner
@@ -161,20 +164,20 @@ class OpenRepository:
 
     @property
     def common_dir(self) -> Path:
-        """Where the refs are; that of a linked worktree is its main repository's."""
+        """The directory that contains the refs; for a linked worktree, that of its main repository."""
         return Path(self._repo.common_dir).absolute()
 
     def check(self) -> None:
-        """Raises GitError if git can't read the repository at all, for its configuration or its format."""
+        """Raise GitError if git can't read the repository at all, because of its configuration or format."""
         self.run("for-each-ref", "--count=1", "--format=%(refname)")
 
     def is_broken(self, *names: str) -> bool:
-        """Whether something is stored under one of these full names of refs that is not an object's id."""
+        """Whether one of these refs (by full name) exists, although git could not resolve any of them."""
         layout = layout_of(self.git_dir, self.git_dir, self.common_dir)
         if (self.common_dir / "reftable").exists():
             return False
-        found = [trace(layout, name) for name in names]
-        return any(one is None or one.object_id is not None for one in found)
+        traces = [trace(layout, name) for name in names]
+        return any(found is None or found.object_id is not None for found in traces)
 
     def run(
         self,
@@ -183,42 +186,42 @@ class OpenRepository:
         timeout: float = TIMEOUT_SECONDS,
         environment: Mapping[str, str] | None = None,
     ) -> bytes:
-        """What this command prints. Raises GitError."""
+        """Run git and return its standard output. Raises GitError."""
         return self._owner.run(self._repo.git, arguments, stdin, timeout, env=environment)
 
 
 def find_git() -> str:
-    """Return the version and place of git. Raises GitUnavailableError if there is none that will do."""
+    """Return the version and path of git, as text. Raises GitUnavailableError if no suitable git is installed."""
     return check_git(_HARDENED)
 
 
 def hardened(settings: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of every git that we start."""
+    """Return the environment variables for every git process, with `settings` as additional configuration."""
     return {**_HARDENED, **_as_environment({**_SETTINGS, **(settings or {})})}
 
 
 def reason(error: Exception) -> str:
-    """Why git or the system refused, as one line without a full stop."""
+    """Return the cause of a failure as one line without a full stop."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return "; ".join(str(error).splitlines()).rstrip(".")
 
 
 def repair_hint(repo: Path) -> str:
-    """What to do about a repository that git can't read."""
-    return f"See what is wrong with it: git -C {shlex.quote(str(repo))} fsck"
+    """Return the hint about a repository that git can't read."""
+    return f"Check the repository: git -C {shlex.quote(str(repo))} fsck"
 
 
 def _hint(repo: Path, error: Exception) -> str | None:
     if "repository extension" in str(error) or "git repo version" in str(error):
-        return f"It needs a newer git than the {find_git()}."
+        return f"The repository needs a newer git. Installed is {find_git()}."
     if not isinstance(error, GitError):
         return None
     return _partial_hint(repo) if _is_partial(repo) else repair_hint(repo)
 
 
 def _is_partial(repo: Path) -> bool:
-    """Whether objects may be left at a server. They are never fetched from here: a read opens no connection."""
+    """Whether the repository is a partial clone. Missing objects are never fetched: a read opens no connection."""
     packs = (repo / part / "objects/pack" for part in (".git", "."))
     return any(next(directory.glob("*.promisor"), None) is not None for directory in packs)
 
@@ -226,26 +229,26 @@ def _is_partial(repo: Path) -> bool:
 def _partial_hint(repo: Path) -> str:
     command = f"git -C {shlex.quote(str(repo))}"
     return (
-        "This partial clone lacks objects. Follow its remote with --repo URL, or fetch them:"
+        "Objects are missing from this partial clone. Use --repo with the URL of its remote, or fetch them:"
         f" {command} config --unset remote.origin.partialclonefilter && {command} fetch --refetch"
     )
 
 
 def stderr_of(error: git.GitCommandError) -> str:
-    """What git wrote to stderr, without what GitPython puts around it."""
-    return shown(str(error.stderr).strip().removeprefix("stderr: ").strip("'").encode())
+    """Return git's stderr as one line, without the text that GitPython adds."""
+    return one_line(str(error.stderr).strip().removeprefix("stderr: ").strip("'").encode())
 
 
-def shown(said: bytes) -> str:
-    """What git or a server wrote to stderr, as one line that does no harm on a terminal."""
-    lines = said.decode("utf-8", "replace").splitlines()
-    found = (line.strip().removeprefix("fatal: ").removeprefix("error: ") for line in lines if line.strip())
-    text = "; ".join(dict.fromkeys(found)).replace(":; ", ": ")
+def one_line(stderr: bytes) -> str:
+    """Return the stderr of git or a server as one line, without characters that could harm a terminal."""
+    lines = stderr.decode("utf-8", "replace").splitlines()
+    messages = (line.strip().removeprefix("fatal: ").removeprefix("error: ") for line in lines if line.strip())
+    text = "; ".join(dict.fromkeys(messages)).replace(":; ", ": ")
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def _check_descriptors(repo: Path) -> None:
-    """Raise SourceError if this process can't open any file: what it has not found may well be there."""
+    """Raise SourceError if this process can't open any file, in which case the repository may well exist."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
     except OSError as error:
@@ -253,7 +256,7 @@ def _check_descriptors(repo: Path) -> None:
 
 
 def _as_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    found = {"GIT_CONFIG_COUNT": str(len(settings))}
+    variables = {"GIT_CONFIG_COUNT": str(len(settings))}
     for number, (key, value) in enumerate(settings.items()):
-        found |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return found
+        variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return variables

@@ -1,6 +1,6 @@
-"""The files of one commit that flows are read from, moved to the next commit by what differs.
+"""The code files of one commit, updated to the next commit by the differences between the two.
 
-`CodeIndex` keeps where the paths led to that were asked for; `GitCode` is what the reconciler gets of one revision.
+`CodeIndex` caches what the requested paths resolve to. `GitCode` gives the reconciler access to files of a revision.
 """
 
 import threading
@@ -23,13 +23,17 @@ Open = Callable[[], AbstractContextManager[OpenRepository]]
 
 
 @dataclass(slots=True)
-class _Known:
-    """What was found out at one commit. `asked` leads back from an entry to the paths that went through it."""
+class _Resolved:
+    """The paths that were resolved at one commit.
+
+    `dependents` maps each entry to the paths that were resolved through it, and `directories` are the parents of all
+    these entries.
+    """
 
     commit: str
     places: dict[str, TreePath] = field(default_factory=dict)
     files: dict[str, CodeFile] = field(default_factory=dict)
-    asked: dict[str, set[str]] = field(default_factory=dict)
+    dependents: dict[str, set[str]] = field(default_factory=dict)
     directories: set[str] = field(default_factory=set)
 
     def add(self, path: str, place: TreePath) -> None:
@@ -37,23 +41,23 @@ class _Known:
         if place.is_directory and path.endswith("/"):
             self.files[path] = DIRECTORY
         for visited in place.visited:
-            self.asked.setdefault(visited, set()).add(path)
+            self.dependents.setdefault(visited, set()).add(path)
             above = visited.rpartition("/")[0]
             while above and above not in self.directories:
                 self.directories.add(above)
                 above = above.rpartition("/")[0]
 
-    def forget_directories(self) -> None:
-        """They are few, and any file in them can make or remove one."""
+    def remove_directories(self) -> None:
+        """Remove all directories: they are few, and a change of any file in one can create or remove it."""
         for path in [path for path in self.places if path.endswith("/")]:
             del self.places[path]
             self.files.pop(path, None)
 
     def apply(self, change: Difference) -> bool:
-        """Forget what this changes, or know it anew; False if that is too much to tell."""
+        """Update or remove the paths that depend on a changed entry; return False if too many may depend on it."""
         if change.path in self.directories:
             return False
-        for path in tuple(self.asked.get(change.path, ())):
+        for path in tuple(self.dependents.get(change.path, ())):
             place = self.places.pop(path, None)
             self.files.pop(path, None)
             is_plain = place is not None and place.visited == (path,) and path == change.path
@@ -63,93 +67,103 @@ class _Known:
 
 
 class CodeIndex:
-    """Where the paths that were ever asked for lead to. May be used by several threads."""
+    """A cache of what all requested paths resolve to. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: _Known | None = None
+        self._resolved: _Resolved | None = None
 
-    def find(self, open_look: Open, commit: str, paths: Iterable[str]) -> tuple[dict[str, CodeFile], dict[str, int]]:
-        """What these paths are, and the size of each content among them that was not known before, by its id."""
-        wanted = list(paths)
+    def find(
+        self, open_repository: Open, commit: str, paths: Iterable[str]
+    ) -> tuple[dict[str, CodeFile], dict[str, int]]:
+        """Return the files and directories at these paths, and the sizes of their new contents by object id.
+
+        New contents are those that this cache did not have before. Their sizes are in bytes.
+        """
+        requested = list(paths)
         with self._lock:
-            known = self._known
+            resolved = self._resolved
             new: dict[str, int] = {}
-            if known is None or known.commit != commit or any(path not in known.places for path in wanted):
-                with open_look() as look:
-                    known = self._known = self._look(look, commit, wanted)
-            unsized = _without_size(known, wanted)
+            if resolved is None or resolved.commit != commit or any(path not in resolved.places for path in requested):
+                with open_repository() as repo:
+                    resolved = self._resolved = self._resolve(repo, commit, requested)
+            unsized = _without_size(resolved, requested)
             if unsized:
-                with open_look() as look:
-                    new = sizes(look, unsized.values())
-                known.files |= {path: CodeFile(digest=found, size=new[found]) for path, found in unsized.items()}
-            return {path: known.files[path] for path in wanted if path in known.files}, new
+                with open_repository() as repo:
+                    new = sizes(repo, unsized.values())
+                resolved.files |= {
+                    path: CodeFile(digest=object_id, size=new[object_id]) for path, object_id in unsized.items()
+                }
+            return {path: resolved.files[path] for path in requested if path in resolved.files}, new
 
-    def _look(self, look: OpenRepository, commit: str, wanted: Iterable[str]) -> _Known:
-        known = self._moved(look, commit)
-        missing = [path for path in wanted if path not in known.places]
+    def _resolve(self, repo: OpenRepository, commit: str, paths: Iterable[str]) -> _Resolved:
+        resolved = self._updated(repo, commit)
+        missing = [path for path in paths if path not in resolved.places]
         if missing:
-            for path, place in resolve(look, commit, missing).items():
-                known.add(path, place)
-        return known
+            for path, place in resolve(repo, commit, missing).items():
+                resolved.add(path, place)
+        return resolved
 
-    def _moved(self, look: OpenRepository, commit: str) -> _Known:
-        known = self._known
-        if known is None or known.commit == commit:
-            return known or _Known(commit)
-        self._known = None
-        changes = list_changes(look, known.commit, commit)
-        if changes is None or not all(known.apply(change) for change in changes):
-            return _Known(commit)
-        known.forget_directories()
-        known.commit = commit
-        return known
+    def _updated(self, repo: OpenRepository, commit: str) -> _Resolved:
+        resolved = self._resolved
+        if resolved is None or resolved.commit == commit:
+            return resolved or _Resolved(commit)
+        self._resolved = None
+        changes = list_changes(repo, resolved.commit, commit)
+        if changes is None or not all(resolved.apply(change) for change in changes):
+            return _Resolved(commit)
+        resolved.remove_directories()
+        resolved.commit = commit
+        return resolved
 
 
-def _without_size(known: _Known, wanted: Iterable[str]) -> dict[str, str]:
-    """The contents that these paths lead to and nothing else is known of."""
-    places = {path: known.places[path].object_id for path in wanted if path not in known.files}
+def _without_size(resolved: _Resolved, paths: Iterable[str]) -> dict[str, str]:
+    """Return the object ids of those paths whose size is unknown."""
+    places = {path: resolved.places[path].object_id for path in paths if path not in resolved.files}
     return {path: object_id for path, object_id in places.items() if object_id is not None}
 
 
 class GitCode:
-    """The files of one commit. `find` before `read`: what was new is read ahead, many files with one process."""
+    """The files of one commit. New files that `find` returns are read ahead, many with one process."""
 
-    def __init__(self, open_look: Open, index: CodeIndex, commit: str) -> None:
-        self._open = open_look
+    def __init__(self, open_repository: Open, index: CodeIndex, commit: str) -> None:
+        self._open = open_repository
         self._index = index
         self._commit = commit
         self._ahead: dict[str, int] = {}
         self._read: dict[str, bytes] = {}
 
     def find(self, paths: Iterable[str]) -> Mapping[str, CodeFile]:
-        """Those that are regular files, or directories if they end with `/`. The digest of a file is its blob's id."""
-        found, new = self._index.find(self._open, self._commit, paths)
+        """Return those paths that are regular files, or directories if they end with `/`.
+
+        The digest of a file is the id of its blob.
+        """
+        files, new = self._index.find(self._open, self._commit, paths)
         self._ahead |= {object_id: size for object_id, size in new.items() if size <= _AHEAD_BYTES}
-        return found
+        return files
 
     def read_ahead(self, paths: Iterable[str]) -> None:
-        """Read these with as few processes as fit into memory, once the first of them is asked for."""
-        found = self.find(paths).values()
-        self._ahead |= {file.digest: file.size for file in found if file.size <= _AHEAD_BYTES}
+        """Let `read` of one of these files read them all, in chunks that fit into memory."""
+        files = self.find(paths).values()
+        self._ahead |= {file.digest: file.size for file in files if file.size <= _AHEAD_BYTES}
 
     def read(self, path: str) -> bytes:
-        """The content of one of them."""
-        found = self.find([path]).get(path)
-        if found is None:
+        """Return the content of a file. Raises SourceError."""
+        file = self.find([path]).get(path)
+        if file is None:
             raise SourceError(f"{path} is not a regular file at {self._commit[:12]}.")
-        if found.size > MAX_CODE_BYTES:
-            raise SourceError(f"{path} has {found.size} bytes; at most {MAX_CODE_BYTES} are read.")
-        if found.digest not in self._read:
-            self._read = self._fetch(found)
-        return self._read[found.digest]
+        if file.size > MAX_CODE_BYTES:
+            raise SourceError(f"{path} has {file.size} bytes; the limit is {MAX_CODE_BYTES}.")
+        if file.digest not in self._read:
+            self._read = self._fetch(file)
+        return self._read[file.digest]
 
     def _fetch(self, file: CodeFile) -> dict[str, bytes]:
-        wanted = {file.digest: file.size}
+        size_of = {file.digest: file.size}
         if self._ahead.pop(file.digest, None) is not None:
-            wanted |= dict(list(self._ahead.items())[: _AHEAD - 1])
-        chunk = next(in_chunks(wanted))
+            size_of |= dict(list(self._ahead.items())[: _AHEAD - 1])
+        chunk = next(in_chunks(size_of))
         for object_id in chunk:
             self._ahead.pop(object_id, None)
-        with self._open() as look:
-            return contents(look, chunk)
+        with self._open() as repo:
+            return contents(repo, chunk)

@@ -1,4 +1,4 @@
-"""A local git repository, followed at its committed state and never written to."""
+"""Follows the commits of a local git repository, without ever writing to it."""
 
 import configparser
 import re
@@ -19,7 +19,7 @@ from controller.sources.git.commands import (
 )
 from controller.sources.git.program import git
 from controller.sources.git.reader import CommitReader
-from controller.sources.git.ref_files import Layout, Trace, holds, layout_of, trace
+from controller.sources.git.ref_files import Layout, Trace, is_current, layout_of, trace
 from controller.sources.git.repository import check_files
 from controller.sources.git.revisions import COMMIT, check_ref, revision_of
 from controller.sources.source import WatchedPath
@@ -27,7 +27,7 @@ from controller.sources.source import WatchedPath
 
 @dataclass(frozen=True, slots=True)
 class _Tip:
-    """Where git says the followed ref leads to: `object_id` may be a tag's, `name` is empty for a bare commit."""
+    """The target of the followed ref. `object_id` may be that of a tag; `name` is empty if the ref is a commit id."""
 
     label: str
     name: str
@@ -37,14 +37,14 @@ class _Tip:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """A revision, and the traces of refs that it holds for."""
+    """A revision, and the traces of refs for which it is valid."""
 
     traces: tuple[Trace, ...]
     revision: str
 
 
 class GitSource(CommitReader):
-    """One ref of one local repository: `ref` is a branch, a tag or a commit; None is the checked-out branch."""
+    """A local repository at one ref: a branch, a tag or a commit, or the checked-out branch if `ref` is None."""
 
     def __init__(self, repo: Path, *, ref: str | None, path: str, exports: Path) -> None:
         super().__init__(repo, path=path, exports=exports)
@@ -53,28 +53,28 @@ class GitSource(CommitReader):
         self._answer: _Answer | None = None
 
     def observe(self) -> str:
-        """`main@sha1:<commit>` for a branch or tag, `sha1:<commit>` for a commit or a detached HEAD."""
+        """Return `main@sha1:<commit>` for a branch or tag, `sha1:<commit>` for a commit or a detached HEAD."""
         traces = self._traces()
         if self._answer is not None and traces is not None and traces == self._answer.traces:
             return self._answer.revision
         if self._ref is not None:
             check_files(self._repo, (f"refs/heads/{self._ref}", f"refs/tags/{self._ref}"))
-        with self._look() as look:
-            self._layout = layout_of(self._repo, look.git_dir, look.common_dir)
-            # Read before git is asked: only if they say what git says then does the answer belong to them.
+        with self._open() as repo:
+            self._layout = layout_of(self._repo, repo.git_dir, repo.common_dir)
+            # Read before git resolves the ref: git's answer is cached for these traces only if both agree.
             traces = self._traces()
-            tip = self._head(look) if self._ref is None else self._resolve(look, self._ref)
+            tip = self._head(repo) if self._ref is None else self._resolve(repo, self._ref)
         revision = revision_of(tip.label, tip.commit)
         agrees = traces is not None and _agrees(traces, tip, self._ref)
         self._answer = _Answer(traces, revision) if agrees and traces is not None else None
         return revision
 
     def watched(self) -> tuple[WatchedPath, ...]:
-        """Where git writes when a ref or HEAD moves."""
+        """Return the directories that git writes to when a ref or HEAD moves."""
         layout = self._layout
-        if layout is None or not holds(layout, self._repo):
-            with self._look() as look:
-                layout = self._layout = layout_of(self._repo, look.git_dir, look.common_dir)
+        if layout is None or not is_current(layout, self._repo):
+            with self._open() as repo:
+                layout = self._layout = layout_of(self._repo, repo.git_dir, repo.common_dir)
         own, common = layout.git_dir, layout.common_dir
         places = [WatchedPath(path=own, recursive=False), WatchedPath(path=common / "refs", recursive=True)]
         if common != own:
@@ -83,61 +83,62 @@ class GitSource(CommitReader):
 
     def _traces(self) -> tuple[Trace, ...] | None:
         layout = self._layout
-        if layout is None or not holds(layout, self._repo):
+        if layout is None or not is_current(layout, self._repo):
             return None
         names = ("HEAD",) if self._ref is None else (f"refs/heads/{self._ref}", f"refs/tags/{self._ref}")
-        found = [trace(layout, name) for name in names]
-        sure = tuple(one for one in found if one is not None)
-        return sure if len(sure) == len(found) else None
+        traces = [trace(layout, name) for name in names]
+        certain = tuple(found for found in traces if found is not None)
+        return certain if len(certain) == len(traces) else None
 
-    def _head(self, look: OpenRepository) -> _Tip:
+    def _head(self, repo: OpenRepository) -> _Tip:
         try:
-            commit, name = look.run("rev-parse", "HEAD", "--symbolic-full-name", "HEAD").decode().split()
+            commit, name = repo.run("rev-parse", "HEAD", "--symbolic-full-name", "HEAD").decode().split()
         except GitTimeoutError:
             raise
         except GitError as error:
-            if _unborn(look) is None:
+            if _unborn(repo) is None:
                 raise
             raise EmptyRepositoryError(
-                f"The checked-out branch of {self._repo} has no commit yet.", hint="Commit a deployment."
+                f"The checked-out branch of {self._repo} has no commits yet.", hint="Commit a deployment."
             ) from error
         return _Tip("" if name == "HEAD" else name.removeprefix("refs/heads/"), name, commit, commit)
 
-    def _resolve(self, look: OpenRepository, ref: str) -> _Tip:
+    def _resolve(self, repo: OpenRepository, ref: str) -> _Tip:
         names = [f"refs/heads/{ref}", f"refs/tags/{ref}", *([ref] if re.fullmatch(r"[0-9a-f]{7,64}", ref) else [])]
-        asked = "".join(f"{name}\n{name}^{{commit}}\n" for name in names)
-        said = [line.split(b" ") for line in look.run("cat-file", "--batch-check", stdin=asked.encode()).splitlines()]
-        for name, found, peeled in zip(names, said[::2], said[1::2], strict=True):
-            object_id, commit = found[0].decode(), peeled[0].decode()
+        queries = "".join(f"{name}\n{name}^{{commit}}\n" for name in names)
+        output = repo.run("cat-file", "--batch-check", stdin=queries.encode())
+        headers = [line.split(b" ") for line in output.splitlines()]
+        for name, unpeeled, peeled in zip(names, headers[::2], headers[1::2], strict=True):
+            object_id, commit = unpeeled[0].decode(), peeled[0].decode()
             if COMMIT.fullmatch(commit) and peeled[1] == b"commit":
                 return _Tip("" if name == ref else ref, "" if name == ref else name, object_id, commit)
-        if look.is_broken(*names[:2]):
+        if repo.is_broken(*names[:2]):
             raise SourceError(f"git could not read {self._repo}: {ref} is damaged.", hint=repair_hint(self._repo))
         raise RefNotFoundError(
             f"{self._repo} has no branch, tag or commit {ref}.", hint="Check --ref; see `git branch` and `git tag`."
         )
 
 
-def _unborn(look: OpenRepository) -> str | None:
-    """The branch that HEAD names, if nothing was ever committed to it. Raises GitError where git can't read it."""
-    name = look.run("symbolic-ref", "--quiet", "HEAD").decode().strip()
-    has_commit = bool(look.run("for-each-ref", "--count=1", "--format=%(refname)", name))
-    return None if has_commit or look.is_broken(name) else name
+def _unborn(repo: OpenRepository) -> str | None:
+    """Return the branch that HEAD names if it has no commits, else None. Raises GitError if git can't read it."""
+    name = repo.run("symbolic-ref", "--quiet", "HEAD").decode().strip()
+    has_commit = bool(repo.run("for-each-ref", "--count=1", "--format=%(refname)", name))
+    return None if has_commit or repo.is_broken(name) else name
 
 
 def _agrees(traces: tuple[Trace, ...], tip: _Tip, ref: str | None) -> bool:
-    """Whether these files lead to what git has found, and nowhere before."""
-    there = [one for one in traces if one.object_id is not None]
+    """Whether the files of the repository resolve the ref to the same object as git did."""
+    resolved = [found for found in traces if found.object_id is not None]
     if not tip.name:
-        # A commit by its whole id leads nowhere else for ever; a shortened one may.
-        return not there and COMMIT.fullmatch(ref or "") is not None
-    return bool(there) and there[0].object_id == tip.object_id and there[0].name == tip.name
+        # A full commit id always resolves to the same commit; an abbreviated one may become ambiguous.
+        return not resolved and COMMIT.fullmatch(ref or "") is not None
+    return bool(resolved) and resolved[0].object_id == tip.object_id and resolved[0].name == tip.name
 
 
 def start_repository(directory: Path, files: Collection[str], *, message: str) -> None:
-    """Make `directory` a git repository whose first commit holds `files`. Raises SourceError.
+    """Create a git repository in `directory`, with `files` in its first commit. Raises SourceError.
 
-    The commit is by git's configured user, or by `controller` where none is configured.
+    The author is git's configured user, or `controller` if none is configured.
     """
     try:
         find_git()
@@ -152,6 +153,6 @@ def start_repository(directory: Path, files: Collection[str], *, message: str) -
     except GitUnavailableError:
         raise
     except git.GitCommandError as error:
-        raise SourceError(f"git could not start a repository in {directory}: {stderr_of(error)}.") from error
+        raise SourceError(f"git could not create a repository in {directory}: {stderr_of(error)}.") from error
     except (git.GitError, configparser.Error, OSError, ValueError) as error:
-        raise SourceError(f"git could not start a repository in {directory}: {reason(error)}.") from error
+        raise SourceError(f"git could not create a repository in {directory}: {reason(error)}.") from error

@@ -1,6 +1,6 @@
-"""Our own bare copy of a remote repository in the state directory: a cache that may be deleted at any time.
+"""The bare mirror of a remote repository in the state directory: a cache that can be deleted at any time.
 
-It is made without templates, so without hooks, and holds one ref of ours. Used by one thread at a time.
+It is created without templates, and therefore without hooks, and contains one ref. Used by one thread at a time.
 """
 
 import contextlib
@@ -16,20 +16,20 @@ from controller.sources.git.commands import GitError, OpenRepository, find_git, 
 from controller.sources.git.program import git
 
 FOLLOWED = "refs/controller/followed"
-"""What was fetched last: a commit, or the tag that leads to one."""
+"""The ref for the last fetch: a commit, or a tag that points to one."""
 
 _MAX_PACKS = 50
 _REPACK_SECONDS = 600.0
 
 
 class Mirror:
-    """The repository at `path`, made when it is missing."""
+    """The mirror at `path`, which is created when it is missing."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def ensure(self) -> bool:
-        """Make it if it is not there; whether it had to be made. Raises SourceError."""
+        """Create the mirror if it is missing or incomplete; return whether it was created. Raises SourceError."""
         files, directories = ("HEAD", "config"), ("objects", "refs")
         has_files = all((self.path / part).is_file() for part in files)
         if has_files and all((self.path / part).is_dir() for part in directories):
@@ -39,19 +39,19 @@ class Mirror:
 
     @contextmanager
     def replaced(self, algorithm: str) -> Iterator[None]:
-        """Within, an empty one for ids of this kind stands in its place; if that fails, the old one again."""
+        """Replace the mirror by an empty one whose ids use `algorithm`; restore the old one if the context fails."""
         new, old = (self.path.with_name(f".{self.path.name}-{secrets.token_hex(4)}-{word}") for word in ("new", "old"))
         try:
-            for left in self.path.parent.glob(f".{self.path.name}-*"):
-                shutil.rmtree(left, ignore_errors=True)
-            _make(new, algorithm)
+            for leftover in self.path.parent.glob(f".{self.path.name}-*"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            _create(new, algorithm)
             sync_file_system(new)
             with contextlib.suppress(FileNotFoundError):
                 self.path.rename(old)
             new.rename(self.path)
             sync(self.path.parent)
         except OSError as error:
-            raise SourceError(f"The mirror {self.path} could not be made: {error.strerror}.") from error
+            raise SourceError(f"The mirror {self.path} could not be created: {error.strerror}.") from error
         try:
             yield
         except BaseException:
@@ -62,40 +62,43 @@ class Mirror:
         shutil.rmtree(old, ignore_errors=True)
 
     def tidy(self) -> None:
-        """Remove what a fetch left that was killed. No other process writes here: the state directory is held."""
+        """Remove temporary files and locks of a fetch that was killed.
+
+        This is safe because no other process writes here: this controller has locked the state directory.
+        """
         objects = self.path / "objects"
-        left = [*objects.glob("pack/tmp_*"), *objects.glob("tmp_*"), *self.path.glob("*.lock")]
-        left += (self.path / "refs").rglob("*.lock")
-        for path in left:
+        leftovers = [*objects.glob("pack/tmp_*"), *objects.glob("tmp_*"), *self.path.glob("*.lock")]
+        leftovers += (self.path / "refs").rglob("*.lock")
+        for path in leftovers:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
 
-    def compact(self, look: OpenRepository) -> None:
-        """Make one pack of many; what no ref leads to any more is kept, a run may need it."""
+    def compact(self, repo: OpenRepository) -> None:
+        """Combine many packs into one. Unreachable objects are kept, since a run may need them."""
         if len(list((self.path / "objects" / "pack").glob("*.pack"))) <= _MAX_PACKS:
             return
         with contextlib.suppress(GitError):
-            look.run("repack", "-a", "-d", "-k", "-q", timeout=_REPACK_SECONDS)
+            repo.run("repack", "-a", "-d", "-k", "-q", timeout=_REPACK_SECONDS)
 
     @staticmethod
-    def followed(look: OpenRepository) -> tuple[str, str] | None:
-        """The id of what was fetched last, and of the commit that it leads to; None if there is nothing."""
-        asked = f"{FOLLOWED}\n{FOLLOWED}^{{commit}}\n".encode()
-        lines = [line.split(b" ") for line in look.run("cat-file", "--batch-check", stdin=asked).splitlines()]
-        if len(lines) != 2 or any(len(line) != 3 for line in lines):
+    def followed(repo: OpenRepository) -> tuple[str, str] | None:
+        """Return the id of the object that was fetched last, and the id of its commit; None if there is none."""
+        queries = f"{FOLLOWED}\n{FOLLOWED}^{{commit}}\n".encode()
+        headers = [line.split(b" ") for line in repo.run("cat-file", "--batch-check", stdin=queries).splitlines()]
+        if len(headers) != 2 or any(len(header) != 3 for header in headers):
             return None
-        return lines[0][0].decode(), lines[1][0].decode()
+        return headers[0][0].decode(), headers[1][0].decode()
 
 
-def _make(path: Path, algorithm: str) -> None:
+def _create(path: Path, algorithm: str) -> None:
     find_git()
     path.mkdir(parents=True, mode=0o700)
     options = ("--bare", "--quiet", "--template=", "--initial-branch=none", f"--object-format={algorithm}")
     try:
         git.Git(path).execute(["git", "init", *options], env=hardened())
     except git.GitCommandError as error:
-        raise SourceError(f"The mirror {path} could not be made: {stderr_of(error)}.") from error
+        raise SourceError(f"The mirror {path} could not be created: {stderr_of(error)}.") from error
     except git.GitCommandNotFound as error:
-        raise SourceError(f"The mirror {path} could not be made: git is gone.") from error
+        raise SourceError(f"The mirror {path} could not be created: git is missing.") from error

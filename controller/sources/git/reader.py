@@ -1,4 +1,4 @@
-"""What can be done with a commit, wherever it came from: read it, export it, compare it with another."""
+"""Reads, exports and compares commits. The base class of all git sources."""
 
 import contextlib
 from collections.abc import Collection, Iterator
@@ -33,38 +33,38 @@ class CommitReader:
 
     @property
     def work(self) -> Work:
-        """How much it has done."""
+        """The counters of what this source has done so far."""
         return self._git.work
 
     def interrupt(self) -> None:
-        """End what git reads now; nothing more is read."""
+        """Kill the running git commands; all later ones raise StoppingError. Called from any thread."""
         self._git.interrupt()
 
     def read(self, revision: str) -> Snapshot:
-        """The manifests below the deployments path, and the project; only what changed since the last is read."""
+        """Return the manifests and the project file; only files that changed since the last call are read."""
         commit = commit_of(revision)
-        with self._look(commit) as look:
-            return self._manifests.read(look, commit, revision)
+        with self._open(commit) as repo:
+            return self._manifests.read(repo, commit, revision)
 
     def code(self, revision: str) -> Code:
-        """The files of this commit; only what changed since the last commit that was asked for is looked up."""
+        """Return access to the files of this commit; only paths that changed since the last commit are resolved."""
         commit = commit_of(revision)
-        return GitCode(partial(self._look, commit), self._index, commit)
+        return GitCode(partial(self._open, commit), self._index, commit)
 
     def read_file(self, revision: str, path: str) -> bytes:
-        """The content of a regular file of this commit; from its export, if there is one, whatever git has kept."""
+        """Return the content of a regular file, from the export if there is one: git may have lost the commit."""
         commit = commit_of(revision)
         if self._exports.has(commit):
             with contextlib.suppress(OSError):
                 return self._exports.read(commit, path)
-        with self._look(commit) as look:
-            found = next((entry for entry in list_tree(look, commit, path) if entry.path == path), None)
-            if found is None or not found.is_regular:
+        with self._open(commit) as repo:
+            file = next((entry for entry in list_tree(repo, commit, path) if entry.path == path), None)
+            if file is None or not file.is_regular:
                 raise SourceError(f"{path} is not a regular file at {revision}.")
-            return contents(look, [found.object_id])[found.object_id]
+            return contents(repo, [file.object_id])[file.object_id]
 
     def read_project(self, revision: str) -> ManifestFile | RefusedFile | None:
-        """The project of this commit; from its export, if there is one, whatever git has kept."""
+        """Return the project file, from the export if there is one: git may have lost the commit."""
         commit = commit_of(revision)
         if self._exports.has(commit):
             try:
@@ -72,59 +72,59 @@ class CommitReader:
             except FileNotFoundError:
                 return None
             return ManifestFile(path=PROJECT_FILE, content=content, digest=commit)
-        with self._look(commit) as look:
-            entries = [entry for entry in list_tree(look, commit, PROJECT_FILE) if entry.path == PROJECT_FILE]
-            return read_or_refuse(look, entries, {}).get(PROJECT_FILE)
+        with self._open(commit) as repo:
+            entries = [entry for entry in list_tree(repo, commit, PROJECT_FILE) if entry.path == PROJECT_FILE]
+            return read_or_refuse(repo, entries, {}).get(PROJECT_FILE)
 
     def checkout(self, revision: str) -> Path:
-        """An immutable export of the commit, written once, and again if it is not as it was written."""
+        """Return the root of the immutable export of the commit, which is written if it is missing or was modified."""
         commit = commit_of(revision)
         if self._exports.verify(commit):
             return self._exports.root(commit)
-        with self._look(commit) as look:
-            entries = [entry for entry in list_tree(look, commit) if entry.mode in MODES]
-            return self._exports.write(commit, _with_contents(look, entries))
+        with self._open(commit) as repo:
+            entries = [entry for entry in list_tree(repo, commit) if entry.mode in MODES]
+            return self._exports.write(commit, _with_contents(repo, entries))
 
     def is_descendant(self, revision: str, earlier: str) -> bool | None:
-        """Whether `earlier` is in the history of `revision`; None where history is cut off and it can't be told."""
+        """Whether `earlier` is in the history of `revision`; None if a shallow clone lacks the history to decide."""
         new, old = commit_of(revision), commit_of(earlier)
-        with self._look() as look:
+        with self._open() as repo:
             try:
-                look.run("merge-base", "--is-ancestor", old, new)
+                repo.run("merge-base", "--is-ancestor", old, new)
             except GitTimeoutError:
                 raise
             except GitError as error:
-                look.run("cat-file", "-e", f"{new}^{{commit}}")
-                # 1 says no; anything else, that the old commit is gone.
-                return None if error.status == 1 and (look.common_dir / "shallow").exists() else False
+                repo.run("cat-file", "-e", f"{new}^{{commit}}")
+                # Status 1 means no; any other status means that git no longer has the old commit.
+                return None if error.status == 1 and (repo.common_dir / "shallow").exists() else False
         return True
 
     def changed_files(self, revision: str, earlier: str) -> dict[str, Change] | None:
-        """The paths that differ between these commits, and how; None if the earlier one is gone."""
+        """Return the sorted paths that differ between two commits, and how; None if git has lost the earlier one."""
         new = commit_of(revision)
-        with self._look(new) as look:
-            found = list_changes(look, commit_of(earlier), new)
-        if found is None:
+        with self._open(new) as repo:
+            changes = list_changes(repo, commit_of(earlier), new)
+        if changes is None:
             return None
-        return {one.path: _kind(one) for one in sorted(found, key=lambda one: one.path)}
+        return {change.path: _kind(change) for change in sorted(changes, key=lambda change: change.path)}
 
     def files_with_words(self, revision: str, words: Collection[str]) -> list[str]:
-        """The Python files of this commit in which one of these words stands; git looks, and nothing is read here."""
+        """Return the Python files of this commit that contain one of the words, found by `git grep`."""
         commit = commit_of(revision)
-        with self._look(commit) as look:
-            return find_words(look, commit, words)
+        with self._open(commit) as repo:
+            return find_words(repo, commit, words)
 
     def has_checkout(self, revision: str) -> bool:
-        """Whether the export is there, and known to be as it was written."""
+        """Whether the export exists and has been verified."""
         return self._exports.is_ready(commit_of(revision))
 
     def collect(self, keep: Collection[str]) -> None:
         """Remove the exports of all other commits."""
         self._exports.collect({commit_of(revision) for revision in keep})
 
-    def _look(self, commit: str | None = None) -> AbstractContextManager[OpenRepository]:  # noqa: ARG002
-        """Open the repository, to read this commit if it is known which."""
-        return self._git.look()
+    def _open(self, commit: str | None = None) -> AbstractContextManager[OpenRepository]:  # noqa: ARG002
+        """Open the repository to read `commit`, if that is known."""
+        return self._git.open()
 
 
 def _kind(difference: Difference) -> Change:
@@ -133,13 +133,13 @@ def _kind(difference: Difference) -> Change:
     return Change.ADDED if difference.is_new else Change.CHANGED
 
 
-def _with_contents(look: OpenRepository, entries: Collection[Entry]) -> Iterator[Export]:
-    """Each entry with its content, a bounded part of them in memory at a time."""
+def _with_contents(repo: OpenRepository, entries: Collection[Entry]) -> Iterator[Export]:
+    """Yield the entries with their contents, of which only one chunk is in memory at a time."""
     size_of = {entry.object_id: entry.size or 0 for entry in entries}
-    at: dict[str, list[Entry]] = {}
+    entries_of: dict[str, list[Entry]] = {}
     for entry in entries:
-        at.setdefault(entry.object_id, []).append(entry)
+        entries_of.setdefault(entry.object_id, []).append(entry)
     for chunk in in_chunks(size_of):
-        for object_id, content in contents(look, chunk).items():
-            for entry in at[object_id]:
+        for object_id, content in contents(repo, chunk).items():
+            for entry in entries_of[object_id]:
                 yield Export(path=entry.path, kind=MODES[entry.mode], content=content)

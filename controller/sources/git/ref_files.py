@@ -1,8 +1,8 @@
-"""What the files of a repository say about a ref, read without starting git, to see that nothing has moved.
+"""Reads the files of a repository that store a ref, to detect without starting git that the ref has not moved.
 
-It never decides where a ref leads to: git does. But while the few small files on the way from a name to an object say
-the same as they did when they agreed with git's answer, that answer holds. They are read, not judged by their times.
-Where it is not plain how git reads them (another way of storing refs, links, odd contents) the answer is None.
+Only git decides what a ref resolves to. But if the few small files from the name to the object have the same contents
+as when they agreed with git's answer, this answer is still valid. Contents are compared, not times. If it is uncertain
+how git reads the files (another storage format of refs, links, unusual contents), the result is None.
 """
 
 import errno
@@ -21,7 +21,7 @@ _PLAIN = re.compile(r"refs/(?:heads|tags)/[^\0-\x20\x7f~^:?*\[\\]+")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where a repository's parts are, and the signs (what `.git` and `commondir` say) that it was found by."""
+    """The directories of a repository. `signs` are the contents of `.git` and `commondir`, which determine them."""
 
     git_dir: Path
     common_dir: Path
@@ -30,46 +30,46 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The way from a name: each name and what stands there (None for nothing), to the object's id if there is one."""
+    """The steps from the name of a ref to an object: each name with its content, None for one that does not exist."""
 
     steps: tuple[tuple[str, str | None], ...]
 
     @property
     def name(self) -> str:
-        """The last name on the way."""
+        """The name of the last step, after all symbolic refs."""
         return self.steps[-1][0]
 
     @property
     def object_id(self) -> str | None:
-        """The object at its end."""
+        """The id of the object that the ref resolves to, None if it does not exist."""
         return self.steps[-1][1]
 
 
 def layout_of(root: Path, git_dir: Path, common_dir: Path) -> Layout:
-    """The layout as git has told it, with its signs."""
+    """Return the layout with the directories that git has reported."""
     return Layout(git_dir, common_dir, _signs(root, git_dir))
 
 
-def holds(layout: Layout, root: Path) -> bool:
-    """Whether the repository's parts are still where they were."""
+def is_current(layout: Layout, root: Path) -> bool:
+    """Whether the directories of the repository are still the same."""
     return layout.signs == _signs(root, layout.git_dir)
 
 
 def trace(layout: Layout, name: str) -> Trace | None:
-    """The way from `HEAD`, or a branch or tag by its full name; None where git has to be asked."""
+    """Return the trace of `HEAD`, or of a branch or tag by its full name; None if only git can resolve it."""
     if (layout.common_dir / "reftable").exists():
         return None
     steps: list[tuple[str, str | None]] = []
     try:
         for _ in range(_MAX_STEPS):
-            said = _loose(layout, name)
-            if said is None and name != "HEAD":
-                said = _packed(layout, name)
-            steps.append((name, said))
-            if said is None or COMMIT.fullmatch(said):
+            content = _loose(layout, name)
+            if content is None and name != "HEAD":
+                content = _packed(layout, name)
+            steps.append((name, content))
+            if content is None or COMMIT.fullmatch(content):
                 return Trace(tuple(steps))
-            name = said.removeprefix("ref:").strip()
-            if not said.startswith("ref:") or not is_plain(name):
+            name = content.removeprefix("ref:").strip()
+            if not content.startswith("ref:") or not is_plain(name):
                 return None
     except (OSError, ValueError):
         return None
@@ -77,7 +77,7 @@ def trace(layout: Layout, name: str) -> Trace | None:
 
 
 def is_plain(name: str) -> bool:
-    """Whether this is the full name of a branch or tag, with nothing odd in it."""
+    """Whether this is the full name of a branch or tag that git accepts."""
     parts = name.split("/")
     return _PLAIN.fullmatch(name) is not None and not any(
         not part or part.startswith(".") or part.endswith((".lock", ".")) or ".." in part for part in parts
@@ -101,8 +101,8 @@ def _packed(layout: Layout, name: str) -> str | None:
         content = _read(layout.common_dir / "packed-refs")
     except FileNotFoundError:
         return None
-    before, found, _ = f"\n{content.decode()}".partition(f" {name}\n")
-    return before.rpartition("\n")[2] if found else None
+    before, separator, _ = f"\n{content.decode()}".partition(f" {name}\n")
+    return before.rpartition("\n")[2] if separator else None
 
 
 def _read(path: Path) -> bytes:

@@ -1,7 +1,7 @@
-"""A repository behind a URL: `ls-remote` of one ref asks whether anything is new, and only then it is fetched.
+"""Follows a repository behind a URL: `git ls-remote` lists one ref, and only if it has moved, it is fetched.
 
-Everything is read from our own bare mirror. The mirror is a cache: one that is damaged is made anew, once for each
-commit, and what is then still wrong is the server's.
+All reads use the bare mirror in the state directory. A damaged mirror is fetched again from scratch, at most once for
+each commit. An error that remains after that is attributed to the server.
 """
 
 import contextlib
@@ -18,13 +18,13 @@ from controller.sources.git.mirror import FOLLOWED, Mirror
 from controller.sources.git.reader import CommitReader
 from controller.sources.git.ref_files import is_plain
 from controller.sources.git.revisions import COMMIT, check_ref, commit_of, revision_of
-from controller.sources.git.transport import Patience, environment, refusal, settings
+from controller.sources.git.transport import Timeouts, environment, server_error, settings
 from controller.sources.source import WatchedPath
 
 
 @dataclass(frozen=True, slots=True)
 class _Advertised:
-    """What the server says of the followed ref: its full name (empty for a bare commit) and the id that it has."""
+    """The followed ref on the server: its full name (empty if it is a commit id) and its object id."""
 
     label: str
     name: str
@@ -33,14 +33,14 @@ class _Advertised:
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
-    """What was advertised when it was fetched, and the revision that it gave."""
+    """The ref as of the last fetch, and the revision that the fetch gave."""
 
     advertised: _Advertised
     revision: str
 
 
 class RemoteSource(CommitReader):
-    """One ref of a remote repository; None follows what the server's HEAD names."""
+    """A remote repository at one ref: a branch, a tag or a commit, or the server's HEAD if `ref` is None."""
 
     def __init__(
         self,
@@ -51,122 +51,125 @@ class RemoteSource(CommitReader):
         mirror: Path,
         exports: Path,
         access: Access | None = None,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
     ) -> None:
         super().__init__(mirror, path=path, exports=exports)
         self._url = url
         self._ref = check_ref(ref)
         self._mirror = Mirror(mirror)
         self._access = access or Access()
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or Timeouts()
         self._server = Git(mirror, self.work)
         self._fetched: _Fetched | None = None
-        self._is_suspect = False
-        self._was_in_vain = False
+        self._is_mirror_suspect = False
+        self._has_renewal_failed = False
         self._renewed_for = ""
 
     @property
     def mirror(self) -> Path:
-        """Where what was fetched is kept."""
+        """The path of the mirror."""
         return self._mirror.path
 
     def observe(self) -> str:
-        """`main@sha1:<commit>` for a branch or tag, `sha1:<commit>` for a commit."""
+        """Return `main@sha1:<commit>` for a branch or tag, `sha1:<commit>` for a commit."""
         if self._mirror.ensure():
             self._fetched = None
-        anew = self._is_suspect
-        if self._fetched is not None and not self._fetched.advertised.name and not anew:
+        from_scratch = self._is_mirror_suspect
+        if self._fetched is not None and not self._fetched.advertised.name and not from_scratch:
             return self._fetched.revision
-        advertised = self._ask_or_renew()
-        known = self._fetched
-        anew = anew and self._renewed_for != advertised.object_id
-        if known is None or known.advertised != advertised or anew:
-            known = self._fetched = self._bring(advertised, anew=anew)
-        self._is_suspect = False
-        return known.revision
+        advertised = self._list_ref_or_renew()
+        fetched = self._fetched
+        from_scratch = from_scratch and self._renewed_for != advertised.object_id
+        if fetched is None or fetched.advertised != advertised or from_scratch:
+            fetched = self._fetched = self._update(advertised, from_scratch=from_scratch)
+        self._is_mirror_suspect = False
+        return fetched.revision
 
     def advertised(self) -> str:
-        """Return the followed ref as the server has it, as `observe` words it. Nothing is fetched."""
+        """Return the followed ref of the server, in the format of `observe`. Nothing is fetched."""
         self._mirror.ensure()
-        found = self._ask()
-        return revision_of(found.label, found.object_id)
+        advertised = self._list_ref()
+        return revision_of(advertised.label, advertised.object_id)
 
     def watched(self) -> tuple[WatchedPath, ...]:
-        """Nothing on this machine tells of a change."""
+        """Return nothing, because changes on a server can't be watched."""
         return ()
 
     def interrupt(self) -> None:
-        """Wait for the server no longer, nor for the mirror."""
+        """Kill the running git commands, in the mirror and with the server; all later ones raise StoppingError."""
         self._server.interrupt()
         super().interrupt()
 
     @contextmanager
-    def _look(self, commit: str | None = None) -> Iterator[OpenRepository]:
-        """If it is the followed commit that can't be read, the mirror may be at fault; others may well be gone."""
+    def _open(self, commit: str | None = None) -> Iterator[OpenRepository]:
+        """Open the mirror, and mark it as suspect if the followed commit can't be read.
+
+        Other commits may be missing from an intact mirror.
+        """
         try:
-            with self._git.look() as look:
-                yield look
+            with self._git.open() as repo:
+                yield repo
         except SourceError as error:
             is_followed = self._fetched is not None and commit == commit_of(self._fetched.revision)
             if is_followed and type(error) in (SourceError, RepositoryNotFoundError):
-                self._is_suspect = True
+                self._is_mirror_suspect = True
             raise
 
-    def _ask_or_renew(self) -> _Advertised:
-        """Ask; where that fails for no reason that has a name, ask once more from an empty mirror."""
+    def _list_ref_or_renew(self) -> _Advertised:
+        """List the followed ref; after an error of an unknown kind, try once more with an empty mirror."""
         try:
-            found = self._ask()
+            advertised = self._list_ref()
         except SourceError as error:
-            if type(error) is not SourceError or self._was_in_vain:
+            if type(error) is not SourceError or self._has_renewal_failed:
                 raise
-            self._was_in_vain = True
+            self._has_renewal_failed = True
             with self._mirror.replaced("sha1"):
-                found = self._ask()
+                advertised = self._list_ref()
             self._fetched = None
-        self._was_in_vain = False
-        return found
+        self._has_renewal_failed = False
+        return advertised
 
-    def _ask(self) -> _Advertised:
-        """Where the followed ref is on the server."""
+    def _list_ref(self) -> _Advertised:
+        """Return the followed ref of the server."""
         if self._ref is None:
-            lines = self._talk("ls-remote", "--quiet", "--symref", "--end-of-options", str(self._url), "HEAD")
-            return self._head(_parsed(lines))
+            lines = self._run("ls-remote", "--quiet", "--symref", "--end-of-options", str(self._url), "HEAD")
+            return self._head(_parse_refs(lines))
         names = (f"refs/heads/{self._ref}", f"refs/tags/{self._ref}")
-        found = _parsed(self._talk("ls-remote", "--quiet", "--end-of-options", str(self._url), *names))
+        refs = _parse_refs(self._run("ls-remote", "--quiet", "--end-of-options", str(self._url), *names))
         for name in names:
-            if name in found:
-                return _Advertised(self._ref, name, found[name])
+            if name in refs:
+                return _Advertised(self._ref, name, refs[name])
         if COMMIT.fullmatch(self._ref):
             return _Advertised("", "", self._ref)
         hint = "Check --ref."
         if re.fullmatch(r"[0-9a-f]{7,64}", self._ref):
-            hint = "A commit of a remote repository has to be named by its whole id."
+            hint = "For a commit of a remote repository, set --ref to its full ID."
         raise RefNotFoundError(f"{self._url} has no branch or tag {self._ref}.", hint=hint)
 
-    def _head(self, found: dict[str, str]) -> _Advertised:
-        if "HEAD" in found:
-            name = found.get("ref:HEAD", "HEAD")
+    def _head(self, refs: dict[str, str]) -> _Advertised:
+        if "HEAD" in refs:
+            name = refs.get("ref:HEAD", "HEAD")
             name = name if is_plain(name) else "HEAD"
-            return _Advertised("" if name == "HEAD" else name.removeprefix("refs/heads/"), name, found["HEAD"])
-        if self._talk("ls-remote", "--quiet", "--heads", "--end-of-options", str(self._url)):
-            raise RefNotFoundError(f"The HEAD of {self._url} names a branch that is not there.", hint="Give --ref.")
-        raise EmptyRepositoryError(f"{self._url} has no commit yet.", hint="Commit a deployment.")
+            return _Advertised("" if name == "HEAD" else name.removeprefix("refs/heads/"), name, refs["HEAD"])
+        if self._run("ls-remote", "--quiet", "--heads", "--end-of-options", str(self._url)):
+            raise RefNotFoundError(f"The HEAD of {self._url} names a branch that does not exist.", hint="Set --ref.")
+        raise EmptyRepositoryError(f"{self._url} has no commits yet.", hint="Commit a deployment.")
 
-    def _bring(self, advertised: _Advertised, *, anew: bool) -> _Fetched:
-        """Fetch it unless it is here already; `anew` into an empty mirror."""
-        here = None
-        if not anew:
-            with contextlib.suppress(SourceError), self._git.look() as look:
-                here = self._mirror.followed(look)
-        if here is None or here[0] != advertised.object_id:
-            here = self._fetch(advertised, anew=anew)
-        # The ref may have moved on between the question and the fetch: what counts is what came.
-        came = _Advertised(advertised.label, advertised.name, here[0])
-        return _Fetched(came, revision_of(advertised.label, here[1]))
+    def _update(self, advertised: _Advertised, *, from_scratch: bool) -> _Fetched:
+        """Fetch the ref unless the mirror has it; with `from_scratch`, fetch it into an empty mirror."""
+        followed = None
+        if not from_scratch:
+            with contextlib.suppress(SourceError), self._git.open() as repo:
+                followed = self._mirror.followed(repo)
+        if followed is None or followed[0] != advertised.object_id:
+            followed = self._fetch(advertised, from_scratch=from_scratch)
+        # The ref may have moved between `ls-remote` and the fetch: the fetched object counts.
+        fetched = _Advertised(advertised.label, advertised.name, followed[0])
+        return _Fetched(fetched, revision_of(advertised.label, followed[1]))
 
-    def _fetch(self, advertised: _Advertised, *, anew: bool) -> tuple[str, str]:
+    def _fetch(self, advertised: _Advertised, *, from_scratch: bool) -> tuple[str, str]:
         algorithm = "sha1" if len(advertised.object_id) == 40 else "sha256"
-        if not anew and self._speaks(algorithm):
+        if not from_scratch and self._has_mirror_format(algorithm):
             try:
                 return self._fetch_once(advertised)
             except SourceError as error:
@@ -181,40 +184,40 @@ class RemoteSource(CommitReader):
         self._mirror.tidy()
         refspec = f"+{advertised.name or advertised.object_id}:{FOLLOWED}"
         options = ("--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--no-auto-maintenance")
-        self._talk("fetch", *options, "--end-of-options", str(self._url), refspec)
-        with self._server.look() as look:
-            self._mirror.compact(look)
-            here = self._mirror.followed(look)
-        if here is None:
-            raise RefNotFoundError(f"{self._ref} of {self._url} leads to no commit.", hint="Check --ref.")
-        return here
+        self._run("fetch", *options, "--end-of-options", str(self._url), refspec)
+        with self._server.open() as repo:
+            self._mirror.compact(repo)
+            followed = self._mirror.followed(repo)
+        if followed is None:
+            raise RefNotFoundError(f"{self._ref} of {self._url} does not lead to a commit.", hint="Check --ref.")
+        return followed
 
-    def _speaks(self, algorithm: str) -> bool:
+    def _has_mirror_format(self, algorithm: str) -> bool:
         try:
-            with self._git.look() as look:
-                return look.run("rev-parse", "--show-object-format").decode().strip() == algorithm
+            with self._git.open() as repo:
+                return repo.run("rev-parse", "--show-object-format").decode().strip() == algorithm
         except SourceError:
             return False
 
-    def _talk(self, *arguments: str) -> str:
-        """What the server says. Raises SourceError for what it refuses, StoppingError."""
-        patience = self._patience.fetch if arguments[0] == "fetch" else self._patience.ask
-        around = environment(self._url, self._access)
-        with self._server.look(settings(self._url, self._access)) as look:
+    def _run(self, *arguments: str) -> str:
+        """Run a git command that connects to the server, and return its output. Raises SourceError, StoppingError."""
+        timeout = self._timeouts.fetch if arguments[0] == "fetch" else self._timeouts.list_refs
+        variables = environment(self._url, self._access)
+        with self._server.open(settings(self._url, self._access)) as repo:
             try:
-                said = look.run(*arguments, timeout=patience.total_seconds(), environment=around)
+                output = repo.run(*arguments, timeout=timeout.total_seconds(), environment=variables)
             except GitError as error:
-                raise refusal(error, self._url, self._access) from error
-        return said.decode("utf-8", "replace")
+                raise server_error(error, self._url, self._access) from error
+        return output.decode("utf-8", "replace")
 
 
-def _parsed(listing: str) -> dict[str, str]:
-    """Ids by the full names of refs; what HEAD names stands under `ref:HEAD`."""
-    found = {}
+def _parse_refs(listing: str) -> dict[str, str]:
+    """Return the ids by the full names of refs, and the name of the branch that HEAD points to under `ref:HEAD`."""
+    refs = {}
     for line in listing.splitlines():
         value, _, name = line.partition("\t")
         if value.startswith("ref: refs/heads/") and name == "HEAD":
-            found["ref:HEAD"] = value.removeprefix("ref: ")
+            refs["ref:HEAD"] = value.removeprefix("ref: ")
         elif COMMIT.fullmatch(value):
-            found[name] = value
-    return found
+            refs[name] = value
+    return refs

@@ -1,7 +1,7 @@
-"""Opening a repository so that nothing blocks: GitPython opens some of its files by name, in our process.
+"""Opens a repository without blocking, although GitPython opens some of its files in this process.
 
-A FIFO or a device in place of one of them would keep the calling thread for ever. `commands` and `local` call it before
-each look; whatever git itself reads has a deadline.
+A FIFO or a device in place of such a file would block the calling thread forever. `commands` and `local` check for
+these before they open the repository. Reads by git itself are subject to a timeout.
 """
 
 import io
@@ -26,7 +26,7 @@ _KINDS = {
 
 
 class Repository(git.Repo):
-    """A repository whose configuration is read without waiting, and without the files that it includes."""
+    """A repository whose configuration is read without blocking, and without the files that it includes."""
 
     def _config_reader(self, config_level: Any = None, git_dir: Any = None) -> git.GitConfigParser:
         path = Path(self._get_config_path(config_level or "repository", git_dir))
@@ -38,7 +38,7 @@ class Repository(git.Repo):
 
 
 class _NamedBytes(io.BytesIO):
-    """Content with the name of its file, as a configuration parser wants it."""
+    """A byte stream with the name of its file, as the configuration parser requires."""
 
     def __init__(self, content: bytes, path: Path) -> None:
         super().__init__(content)
@@ -46,12 +46,10 @@ class _NamedBytes(io.BytesIO):
 
 
 def check_files(repo: Path, refs: Iterable[str] = ()) -> None:
-    """Refuse a repository in which a FIFO, a socket or a device is in place of a file that has to be read.
+    """Raise SourceError if a FIFO, a socket or a device is in place of a file that must be read.
 
-    Looks at the files that GitPython opens, at the ref that HEAD names, and at `refs` by their full names.
-
-    Raises:
-        SourceError: which file it is, and what it is.
+    Checks the files that GitPython opens, the ref that HEAD names, and `refs`, given by their full names. The error
+    names the file and its kind.
     """
     own = _git_dir(repo)
     common = own / (_first_line(own / "commondir") or "")
@@ -62,7 +60,7 @@ def check_files(repo: Path, refs: Iterable[str] = ()) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Refuse what blocks whoever opens it. Raises SourceError; a missing file is fine."""
+    """Raise SourceError if opening this file could block. A missing file is accepted."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
@@ -73,7 +71,10 @@ def check_file(path: Path) -> None:
 
 
 def read_regular(path: Path) -> bytes:
-    """A regular file of at most 1 MiB. Never waits. Raises OSError, and ValueError for anything else."""
+    """Return the content of a regular file of at most 1 MiB, without blocking.
+
+    Raises OSError, and ValueError for a larger file or one of another kind.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     with os.fdopen(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -88,8 +89,8 @@ def _git_dir(repo: Path) -> Path:
     dot_git = repo / ".git"
     if dot_git.is_dir():
         return dot_git
-    said = _first_line(dot_git) or ""
-    return repo / said.removeprefix("gitdir:").strip() if said.startswith("gitdir:") else repo
+    line = _first_line(dot_git) or ""
+    return repo / line.removeprefix("gitdir:").strip() if line.startswith("gitdir:") else repo
 
 
 def _first_line(path: Path) -> str | None:

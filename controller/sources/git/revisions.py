@@ -1,4 +1,4 @@
-"""How a commit is named: as the revision that people see and the database keeps, and as the id that git takes."""
+"""Converts between revisions, which users see and the database stores, and commit ids; validates names of refs."""
 
 import re
 
@@ -9,7 +9,7 @@ _NOT_IN_REFS = re.compile(r"[\0-\x20\x7f~^:?*\[\\\ud800-\udfff]|\.\.|@\{|//")
 
 
 def commit_of(revision: str) -> str:
-    """The commit id in a revision. Raises SourceError for anything that is none."""
+    """Return the commit id of a revision. Raises SourceError if the text does not contain one."""
     commit = revision.rpartition(":")[2]
     if not COMMIT.fullmatch(commit):
         raise SourceError(f"{revision} does not name a commit.")
@@ -17,23 +17,23 @@ def commit_of(revision: str) -> str:
 
 
 def revision_of(label: str, commit: str) -> str:
-    """`main@sha1:<commit>` for a branch or tag, `sha1:<commit>` without a label."""
+    """Return `main@sha1:<commit>` for a branch or tag, `sha1:<commit>` without a label."""
     algorithm = "sha1" if len(commit) == 40 else "sha256"
     return f"{label}@{algorithm}:{commit}" if label else f"{algorithm}:{commit}"
 
 
 def check_ref(ref: str | None) -> str | None:
-    """The same, if it can be the name of a branch, a tag or a commit. Raises SourceError before git sees it."""
+    """Return `ref` if it can be the name of a branch, a tag or a commit. Raises SourceError, before git gets it."""
     if ref is not None and not is_ref_name(ref):
         raise SourceError(
             f"--ref {ref!r} can't be the name of a branch, a tag or a commit.",
-            hint="Which names are allowed: `git help check-ref-format`.",
+            hint="See `git help check-ref-format` for the allowed names.",
         )
     return ref
 
 
 def is_ref_name(name: str) -> bool:
-    """Whether `git check-ref-format --branch` takes this name, without what it expands (`@{-1}`).
+    """Whether `git check-ref-format --branch` accepts this name, except for expressions that it expands (`@{-1}`).
 
     Such a name is never an option, a URL or an expression. See gitcheckrefformat(1).
     """

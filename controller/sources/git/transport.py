@@ -1,6 +1,7 @@
-"""How git talks to a server, for `remote`: one scheme allowed, credentials on no command line, patience that ends.
+"""Git's configuration and environment for connections to a server, and the errors that result. Called by `remote`.
 
-What the server or ssh says when it refuses becomes one of the errors that people can alert on.
+Only the scheme of the URL is allowed, credentials never appear on a command line, and all commands have timeouts. Error
+messages of servers and of ssh become SourceError subclasses, whose reasons users can alert on.
 """
 
 import re
@@ -24,12 +25,12 @@ _SSH = (
     " -oConnectTimeout=15 -oServerAliveInterval=10 -oServerAliveCountMax=3"
     " -oClearAllForwardings=yes -oForwardAgent=no -oPermitLocalCommand=no -oControlMaster=no -oControlPath=none"
 )
-# The helper is a constant; what it prints stands in its environment, which only this user can read.
+# The helper is constant; it prints the credentials from its environment, which only this user can read.
 _HELPER = (
     '!f() { test "$1" = get || exit 0; '
     'printf \'username=%s\\npassword=%s\\n\' "$CONTROLLER_GIT_USERNAME" "$CONTROLLER_GIT_PASSWORD"; }; f'
 )
-_ADDED = (
+_ADVICE = (
     "; Could not read from remote repository.",
     "; Please make sure you have the correct access rights",
     "; and the repository exists",
@@ -37,7 +38,7 @@ _ADDED = (
 _SETTINGS = {
     "protocol.allow": "never",
     "transfer.fsckObjects": "true",
-    # Written by old tools, harmless, and no operator can correct them in a history that others have.
+    # Harmless errors in commits of old tools. An operator can't correct them in a published history.
     "fetch.fsck.zeroPaddedFilemode": "ignore",
     "fetch.fsck.badTimezone": "ignore",
     "fetch.fsck.missingSpaceBeforeDate": "ignore",
@@ -54,55 +55,58 @@ _SETTINGS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long a server may take to say where its refs are, and to send what is new."""
+class Timeouts:
+    """The timeouts for listing the refs of a server, and for fetching a commit."""
 
-    ask: timedelta = timedelta(seconds=30)
+    list_refs: timedelta = timedelta(seconds=30)
     fetch: timedelta = timedelta(minutes=15)
 
 
 def settings(url: RemoteUrl, access: Access) -> dict[str, str]:
-    """Git's configuration for this server."""
-    found = {**_SETTINGS, f"protocol.{url.scheme}.allow": "always"}
+    """Return git's configuration for this server."""
+    configuration = {**_SETTINGS, f"protocol.{url.scheme}.allow": "always"}
     if access.ca_file is not None:
-        found["http.sslCAInfo"] = str(access.ca_file)
+        configuration["http.sslCAInfo"] = str(access.ca_file)
     if _has_password(url, access):
-        # Only for the scheme and host that the operator named: a redirect elsewhere gets nothing.
-        found[f"credential.{url.origin}.helper"] = _HELPER
-    return found
+        # Only for the scheme, host and port of the URL, so that the target of a redirect does not get the password.
+        configuration[f"credential.{url.origin}.helper"] = _HELPER
+    return configuration
 
 
 def environment(url: RemoteUrl, access: Access) -> dict[str, str]:
-    """What git finds in its environment for this server. Raises AuthenticationError."""
-    found = {"GIT_ALLOW_PROTOCOL": url.scheme, "GIT_SSH_COMMAND": _SSH, "GIT_SSH_VARIANT": "ssh"}
-    found |= {"CONTROLLER_GIT_USERNAME": "", "CONTROLLER_GIT_PASSWORD": ""}
+    """Return git's environment variables for this server. Raises AuthenticationError."""
+    variables = {"GIT_ALLOW_PROTOCOL": url.scheme, "GIT_SSH_COMMAND": _SSH, "GIT_SSH_VARIANT": "ssh"}
+    variables |= {"CONTROLLER_GIT_USERNAME": "", "CONTROLLER_GIT_PASSWORD": ""}
     if _has_password(url, access):
-        found |= {"CONTROLLER_GIT_USERNAME": access.username, "CONTROLLER_GIT_PASSWORD": password(access)}
-    return found
+        variables |= {"CONTROLLER_GIT_USERNAME": access.username, "CONTROLLER_GIT_PASSWORD": password(access)}
+    return variables
 
 
 def password(access: Access) -> str:
-    """The password as it is now; a file may be replaced at any time. Raises AuthenticationError."""
+    """Return the current password. A password file is read each time, as it can be replaced at any time.
+
+    Raises AuthenticationError.
+    """
     if access.password is not None:
         return access.password
     assert access.password_file is not None
     try:
-        found = access.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+        text = access.password_file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise AuthenticationError(f"The password file {access.password_file} can't be read: {why}.") from error
-    if not found or any(char in found for char in "\r\n\0"):
-        raise AuthenticationError(f"The password file {access.password_file} must hold one line, the password.")
-    return found
+        problem = error.strerror if isinstance(error, OSError) else "it is not a UTF-8 text file"
+        raise AuthenticationError(f"The password file {access.password_file} can't be read: {problem}.") from error
+    if not text or any(char in text for char in "\r\n\0"):
+        raise AuthenticationError(f"The password file {access.password_file} must contain one line, the password.")
+    return text
 
 
-def refusal(error: GitError, url: RemoteUrl, access: Access) -> SourceError:
-    """Why the server could not be asked, as the error that it is."""
-    text = _steady(_without_secret(reason(error), access)).rstrip(".")
+def server_error(error: GitError, url: RemoteUrl, access: Access) -> SourceError:
+    """Return the SourceError for a git command that failed while connected to a server, without any secret."""
+    text = _stable(_without_secret(reason(error), access)).rstrip(".")
     if isinstance(error, GitTimeoutError):
-        return SourceTimeoutError(f"{url} did not answer in time: {text}.")
-    for kind, words, hint in _KINDS:
-        if any(word in error.text for word in words):
+        return SourceTimeoutError(f"{url} did not respond in time: {text}.")
+    for kind, patterns, hint in _KINDS:
+        if any(pattern in error.text for pattern in patterns):
             return kind(f"{url} could not be read: {text}.", hint=hint)
     return SourceError(f"{url} could not be read: {text}.")
 
@@ -111,10 +115,10 @@ def _has_password(url: RemoteUrl, access: Access) -> bool:
     return url.scheme in ("https", "http") and (access.password is not None or access.password_file is not None)
 
 
-def _steady(text: str) -> str:
-    """Without what ssh adds for people, and without numbers: the same failure is told in the same words."""
-    for added in _ADDED:
-        text = text.replace(added, "")
+def _stable(text: str) -> str:
+    """Remove generic advice of ssh, and numbers that vary, so that the same failure always has the same message."""
+    for advice in _ADVICE:
+        text = text.replace(advice, "")
     text = re.sub(r" after \d+ (?:ms|milliseconds)", "", text)
     return re.sub(r"\d+ (bytes|out of)", r"some \1", text)
 
@@ -128,13 +132,13 @@ def _without_secret(text: str, access: Access) -> str:
 
 
 _Kind = Callable[..., SourceError]
-_CREDENTIALS = "See CONTROLLER_GIT_USERNAME and CONTROLLER_GIT_PASSWORD_FILE, or the keys and known hosts of ssh."
-# In this order: a server that refuses also "hangs up unexpectedly".
+_CREDENTIALS = "Check CONTROLLER_GIT_USERNAME and CONTROLLER_GIT_PASSWORD_FILE, or the keys and known hosts of ssh."
+# The order matters: a server that rejects the credentials also "hangs up unexpectedly".
 _KINDS: tuple[tuple[_Kind, tuple[str, ...], str | None], ...] = (
     (
         AuthenticationError,
         ("dubious ownership",),
-        "The repository belongs to another user. Follow it by its path, without file://.",
+        "The repository belongs to another user. Use its path, without file://.",
     ),
     (
         AuthenticationError,
@@ -171,12 +175,12 @@ _KINDS: tuple[tuple[_Kind, tuple[str, ...], str | None], ...] = (
             "Repository not found",
             "not exported",
         ),
-        "Check the URL. Some servers say this of what they don't let you see.",
+        "Check the URL. Some servers also report this for repositories that you have no access to.",
     ),
     (
         RefNotFoundError,
         ("couldn't find remote ref", "not our ref", "unadvertised object", "no such remote ref"),
-        "Check --ref. A commit must be reachable, and some servers hand out branches and tags only.",
+        "Check --ref. A commit must be reachable, and some servers only serve branches and tags.",
     ),
     (
         UnreachableError,

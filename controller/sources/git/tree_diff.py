@@ -1,4 +1,4 @@
-"""What a commit contains: all of it, or only what differs from another commit. Names are text with surrogates."""
+"""Lists the entries of a commit, or those that differ from another commit. Names are text with surrogate escapes."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ TREE = "40000"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file, a link or a submodule by its path from the root; of a difference the size is not known."""
+    """A file, a link or a submodule, by its path from the root. `size` is None in a difference."""
 
     path: str
     mode: str
@@ -24,76 +24,79 @@ class Entry:
 
     @property
     def is_regular(self) -> bool:
-        """Whether it is a file, neither a link nor a submodule."""
+        """Whether it is a regular file: neither a link nor a submodule."""
         return self.mode in REGULAR
 
 
-def list_tree(look: OpenRepository, commit: str, *paths: str) -> Iterator[Entry]:
-    """The entries at and below these paths; of the whole commit without any. Raises GitError."""
+def list_tree(repo: OpenRepository, commit: str, *paths: str) -> Iterator[Entry]:
+    """Yield the entries at and below these paths, or of the whole commit without paths. Raises GitError."""
     literal = [f":(literal){native(path)}" for path in paths]
-    listing = look.run("ls-tree", "-r", "-l", "-z", "--full-tree", "--end-of-options", commit, *literal)
+    listing = repo.run("ls-tree", "-r", "-l", "-z", "--full-tree", "--end-of-options", commit, *literal)
     for record in listing.split(b"\0"):
         if record:
             meta, _, name = record.partition(b"\t")
             mode, _, object_id, size = meta.decode("ascii").split()
-            look.work.entries += 1
+            repo.work.entries += 1
             yield Entry(_text(name), mode, object_id, int(size) if size.isdigit() else 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What is at `path` now; None if nothing is there any more. `is_new`: nothing was there before."""
+    """A path that differs. `now` is the new entry, None if it was removed; `is_new` tells that it was added."""
 
     path: str
     now: Entry | None
     is_new: bool
 
 
-def list_changes(look: OpenRepository, old: str, new: str, *paths: str) -> list[Difference] | None:
-    """What differs at and below these paths, or anywhere; None if it can't be told, as when `old` is gone."""
+def list_changes(repo: OpenRepository, old: str, new: str, *paths: str) -> list[Difference] | None:
+    """Return the differences at and below these paths, or in the whole commit without paths.
+
+    The result is None if git can't compare the commits, for example because it has lost `old`.
+    """
     literal = [f":(literal){native(path)}" for path in paths]
     options = ("-r", "-z", "--raw", "--no-abbrev", "--no-renames", "--ignore-submodules=none")
     try:
-        listing = look.run("diff-tree", *options, "--end-of-options", old, new, "--", *literal)
+        listing = repo.run("diff-tree", *options, "--end-of-options", old, new, "--", *literal)
     except GitTimeoutError:
         raise
     except GitError:
         return None
     parts = listing.split(b"\0")[:-1]
-    found = []
+    differences = []
     for meta, name in zip(parts[::2], parts[1::2], strict=True):
         _, mode, _, object_id, status = meta.decode("ascii").removeprefix(":").split()
         path = _text(name)
-        found.append(Difference(path, None if status == "D" else Entry(path, mode, object_id), status == "A"))
-    look.work.entries += len(found)
-    return found
+        differences.append(Difference(path, None if status == "D" else Entry(path, mode, object_id), status == "A"))
+    repo.work.entries += len(differences)
+    return differences
 
 
-def find_words(look: OpenRepository, commit: str, words: Iterable[str]) -> list[str]:
-    """The regular Python files of the commit in which one of these words stands, sorted. Raises GitError."""
-    wanted = [part for word in sorted(set(words)) for part in ("-e", word)]
-    if not wanted:
+def find_words(repo: OpenRepository, commit: str, words: Iterable[str]) -> list[str]:
+    """Return the sorted paths of the regular Python files that contain one of the words. Raises GitError."""
+    patterns = [part for word in sorted(set(words)) for part in ("-e", word)]
+    if not patterns:
         return []
     options = ("-l", "-z", "-F", "-w", "--text", "--full-name", "--no-recurse-submodules", "--no-textconv")
     try:
-        listing = look.run("grep", *options, *wanted, commit, "--", "*.py")
+        listing = repo.run("grep", *options, *patterns, commit, "--", "*.py")
     except GitError as error:
-        if error.status == 1 and not error.text:  # nothing found
+        if error.status == 1 and not error.text:  # no match
             return []
         raise
     return sorted(_text(name.partition(b":")[2]) for name in listing.split(b"\0") if name)
 
 
 def parse_tree(content: bytes, id_length: int) -> Mapping[str, Entry]:
-    """One directory, as git stores it, by name; `id_length` in hexadecimal digits."""
-    found = {}
-    at = 0
-    while at < len(content):
-        end = content.index(b"\0", at)
-        mode, _, name = content[at:end].partition(b" ")
-        at = end + 1 + id_length // 2
-        found[_text(name)] = Entry(_text(name), mode.decode("ascii").lstrip("0"), content[end + 1 : at].hex())
-    return found
+    """Parse a tree object; return its entries by name. `id_length` is the number of hexadecimal digits of an id."""
+    entries = {}
+    position = 0
+    while position < len(content):
+        end = content.index(b"\0", position)
+        mode, _, name = content[position:end].partition(b" ")
+        position = end + 1 + id_length // 2
+        entries[_text(name)] = Entry(_text(name), mode.decode("ascii").lstrip("0"), content[end + 1 : position].hex())
+    return entries
 
 
 def _text(name: bytes) -> str:

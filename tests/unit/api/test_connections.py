@@ -145,7 +145,7 @@ def test_requests_on_the_unix_socket_are_not_interrupted(fresh: Served, stack: E
     with fresh.controller._store.write():
         fresh.repository.commit({"deployments/new.yaml": "name: brand-new\ncommand: [echo]\n"})
         asked = pool.submit(Client.of_state(fresh.state).reconcile, wait=True)
-        wait_until(lambda: len(fresh.controller._loop._asked) == 1)
+        wait_until(lambda: len(fresh.controller._loop._requests) == 1)
         for _ in range(2 * MANY):
             connect(stack, fresh)
         assert fresh.get("/api/v1/source").status == 200

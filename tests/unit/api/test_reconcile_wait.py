@@ -20,7 +20,7 @@ def test_many_requests_waiting_for_a_pass_do_not_block_others(fresh: Served) -> 
         with fresh.controller._store.write():
             fresh.repository.commit({"deployments/new.yaml": "name: brand-new\ncommand: [echo]\n"})
             waiting = [pool.submit(client.reconcile, wait=True) for _ in range(MANY)]
-            wait_until(lambda: len(fresh.controller._loop._asked) == MANY)
+            wait_until(lambda: len(fresh.controller._loop._requests) == MANY)
             assert client.source()["revision"] is not None
             assert not any(one.done() for one in waiting)
         assert {one.result(60) for one in waiting} == {True}
@@ -34,9 +34,9 @@ def test_a_disconnected_client_no_longer_waits_for_the_pass(fresh: Served) -> No
         for _ in range(5):
             connection = stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", fresh.port, timeout=20)))
             connection.request("POST", "/api/v1/reconcile", b'{"wait": true}', headers)
-        wait_until(lambda: len(fresh.controller._loop._asked) == 5)
+        wait_until(lambda: len(fresh.controller._loop._requests) == 5)
         stack.close()
-        wait_until(lambda: all(one.cancelled() for one in fresh.controller._loop._asked))
+        wait_until(lambda: all(one.cancelled() for one in fresh.controller._loop._requests))
     assert Client.of_state(fresh.state).reconcile(wait=True)
 
 

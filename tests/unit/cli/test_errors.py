@@ -29,7 +29,7 @@ def test_an_unknown_command_suggests_the_nearest(command: Command) -> None:
 
 BAD = [
     (["status", "--repo", "nowhere"], "there is no such directory"),
-    (["status", "--repo", "ext::sh -c true"], "is not followed"),
+    (["status", "--repo", "ext::sh -c true"], "unsupported URL"),
     (["status", "--repo", "https://me:token@example.org/x.git"], "credentials"),
     (["validate", "--repo", "https://example.org/x.git"], "reads files on disk"),
     (["render", "--repo", "git@example.org:x.git"], "reads files on disk"),

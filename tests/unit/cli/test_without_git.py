@@ -61,9 +61,9 @@ NEED_NONE = [
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        (None, f"{NEEDED}, and there is no program git on PATH"),
+        (None, f"{NEEDED}, but there is no git on PATH"),
         ("echo git version 2.25.1", f"{NEEDED}; "),
-        ("kill -SEGV $$", "does not work: `git version` ended with -11"),
+        ("kill -SEGV $$", "does not work: `git version` exited with -11"),
         ("echo 'cannot load libpcre2' >&2; exit 127", "does not work: cannot load libpcre2"),
         ("echo hello", "does not work: `git version` printed 'hello'"),
     ],

@@ -34,7 +34,7 @@ def delete(world: World, *names: str, **others: str | None) -> PassResult:
 
 
 @pytest.mark.parametrize(
-    ("in_force", "deleted", "is_withheld"),
+    ("active", "deleted", "is_withheld"),
     [
         (1, 1, False),
         (2, 1, False),
@@ -50,13 +50,11 @@ def delete(world: World, *names: str, **others: str | None) -> PassResult:
         (1000, 201, True),
     ],
 )
-def test_the_limit_is_five_or_a_fifth_and_never_all(
-    world: World, in_force: int, deleted: int, is_withheld: bool
-) -> None:
-    world.put(**many(min(in_force, 2)))
+def test_the_limit_is_five_or_a_fifth_and_never_all(world: World, active: int, deleted: int, is_withheld: bool) -> None:
+    world.put(**many(min(active, 2)))
     entry = world.entries()["d0"]
-    remaining = in_force - deleted
-    found = guard_deletions([entry] * deleted, in_force=in_force, remaining=remaining, plan_digest="sha256:0")
+    remaining = active - deleted
+    found = guard_deletions([entry] * deleted, active=active, remaining=remaining, plan_digest="sha256:0")
     assert (found is not None) is is_withheld
 
 
@@ -85,9 +83,9 @@ def test_an_approval_releases_exactly_what_it_names(world: World) -> None:
     withheld = delete(world, *(f"d{number}" for number in range(7)), new=hourly("new")).status.withheld
     assert withheld is not None
     approve(world, "sha256:of-something-else")
-    assert world.reconciler.run_pass(is_asked=True).status.withheld is not None
+    assert world.reconciler.run_pass(is_requested=True).status.withheld is not None
     approve(world, withheld.digest)
-    result = world.reconciler.run_pass(is_asked=True)
+    result = world.reconciler.run_pass(is_requested=True)
     assert (result.status.withheld, result.status.approved) == (None, None)
     assert sorted(world.entries()) == ["d7", "new"]
     assert conditions(result)[ConditionType.READY].status is True
@@ -130,7 +128,7 @@ def test_an_approval_waits_until_everything_is_valid_where_all_must_be(world: Wo
     withheld = delete(world, *(f"d{number}" for number in range(7)), d7=BROKEN).status.withheld
     assert withheld is not None
     approve(world, withheld.digest)
-    assert world.reconciler.run_pass(is_asked=True).status.withheld == withheld
+    assert world.reconciler.run_pass(is_requested=True).status.withheld == withheld
     assert len(world.entries()) == 8
     assert world.put(d7=hourly("d7")).status.withheld is None
     assert sorted(world.entries()) == ["d7"]
@@ -251,7 +249,7 @@ def test_tombstones_are_kept_for_a_month(world: World) -> None:
 def test_a_pass_that_is_asked_for_looks_again_and_only_news_is_recorded(world: World) -> None:
     world.put(a=hourly("a"))
     assert world.reconciler.run_pass().plan is None
-    assert world.reconciler.run_pass(is_asked=True).plan is not None
+    assert world.reconciler.run_pass(is_requested=True).plan is not None
     with world.store.read() as tx:
         found = passes.latest(tx)
     assert len(found) == 1

@@ -65,7 +65,7 @@ class Scale:
         spent = (work.processes, work.entries, work.blobs)
         with self.world.store.write() as tx:
             tx.connection.exec_driver_sql("DELETE FROM written")
-        self.world.reconciler.run_pass(is_asked=is_asked)
+        self.world.reconciler.run_pass(is_requested=is_asked)
         with self.world.store.read() as tx:
             rows = Counter(tx.connection.exec_driver_sql("SELECT name FROM written").scalars())
         after = self.world.projected

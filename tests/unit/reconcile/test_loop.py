@@ -58,7 +58,7 @@ def loop(world: World, source: Counted) -> Iterator[Loop]:
     world.restart(source=source)
     found = new_loop(world, source, on_failure=lambda: None)
     found.start()
-    assert found.ask().result(60).error is None
+    assert found.request_pass().result(60).error is None
     yield found
     source.gate.set()
     found.stop()
@@ -92,7 +92,7 @@ def test_a_burst_of_commits_is_few_passes_and_the_newest_wins(
     world: World, repository: GitRepository, source: Counted, loop: Loop
 ) -> None:
     ids = commits(repository)
-    assert loop.ask().result(60).error is None
+    assert loop.request_pass().result(60).error is None
     before = source.looks
     move(repository, ids)
     wait_until(lambda: version(world) == str(COMMITS - 1))
@@ -103,10 +103,10 @@ def test_what_happens_during_a_pass_is_one_more_pass(
     world: World, repository: GitRepository, source: Counted, loop: Loop
 ) -> None:
     ids = commits(repository)
-    assert loop.ask().result(60).error is None
+    assert loop.request_pass().result(60).error is None
     source.gate.clear()
     source.arrived.clear()
-    loop.look()
+    loop.wake()
     assert source.arrived.wait(60)
     before = source.looks
     move(repository, ids[:-1])
@@ -124,7 +124,7 @@ def test_hints_that_never_end_put_no_pass_off_for_ever_and_make_few(source: Coun
         nonlocal hints
         while not ended.wait(0.001):
             hints += 1
-            loop.look()
+            loop.wake()
 
     before = source.looks
     thread = threading.Thread(target=hint)
@@ -138,10 +138,10 @@ def test_hints_that_never_end_put_no_pass_off_for_ever_and_make_few(source: Coun
 def test_a_pass_that_was_asked_for_began_after_the_question(source: Counted, loop: Loop) -> None:
     source.gate.clear()
     source.arrived.clear()
-    loop.look()
+    loop.wake()
     assert source.arrived.wait(60)
     before = source.looks
-    asked = [loop.ask() for _ in range(5)]
+    asked = [loop.request_pass() for _ in range(5)]
     asked[0].cancel()
     assert not any(one.done() for one in asked[1:])
     source.gate.set()
@@ -152,28 +152,28 @@ def test_a_pass_that_was_asked_for_began_after_the_question(source: Counted, loo
 def test_whoever_asks_of_a_loop_that_ends_is_not_kept_waiting(source: Counted, loop: Loop) -> None:
     source.gate.clear()
     source.arrived.clear()
-    asked = loop.ask()
+    asked = loop.request_pass()
     assert source.arrived.wait(60)
     stopper = threading.Thread(target=loop.stop)
     stopper.start()
     assert isinstance(asked.exception(60), StoppingError)
     source.gate.set()
     stopper.join(60)
-    assert isinstance(loop.ask().exception(), StoppingError)
+    assert isinstance(loop.request_pass().exception(), StoppingError)
 
 
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (RuntimeError("a fault"), "The source can't be understood: RuntimeError: a fault."),
-        (RecursionError("too deep"), "The source can't be understood: RecursionError: too deep."),
+        (RuntimeError("a fault"), "Internal error while reading the source: RuntimeError: a fault."),
+        (RecursionError("too deep"), "Internal error while reading the source: RecursionError: too deep."),
         (
             OSError(errno.EMFILE, "Too many open files", "HEAD"),
-            "The source can't be read for now: HEAD: no file descriptors.",
+            "The source can't be read at the moment: HEAD: no file descriptors.",
         ),
         (
             IsADirectoryError(errno.EISDIR, "Is a directory", "HEAD"),
-            "The source can't be read for now: HEAD: Is a directory.",
+            "The source can't be read at the moment: HEAD: Is a directory.",
         ),
     ],
 )
@@ -189,7 +189,7 @@ def test_whatever_a_repository_does_to_its_reader_what_is_applied_stays(
     world.restart(source=Faulty(world.root, ref=None, path="deployments", exports=world.root / "exports"))
     loop = new_loop(world, source, on_failure=lambda: None)
     loop.start()
-    result = loop.ask().result(60)
+    result = loop.request_pass().result(60)
     loop.stop()
     assert loop.failure is None
     assert result.error is not None

@@ -80,7 +80,7 @@ class Life(RuleBasedStateMachine):
 
     def look(self, *, is_asked: bool = False) -> None:
         entries, self.before = self.world.entries(), self.conditions()
-        self.world.reconciler.run_pass(is_asked=is_asked)
+        self.world.reconciler.run_pass(is_requested=is_asked)
         gone = entries.keys() - self.world.entries().keys()
         assert not [name for name in gone if any(f"name: {name}\n" in text for text in self.written.values())]
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from controller.queries.condition_view import source_conditions
-from controller.reconcile import Overdue
+from controller.reconcile import PassDeadline
 from controller.store import source_status
 from tests.conftest import ManualClock
 from tests.unit.reconcile.conftest import World, hourly
@@ -33,14 +33,14 @@ def told(world: World) -> list[str]:
 def test_a_pass_beyond_its_deadline_makes_the_source_unknown_until_it_ends(world: World) -> None:
     world.put(a=hourly("a"))
     clock = TurnedClock()
-    overdue = Overdue(world.store, clock, DEADLINE)
-    with overdue.passing():
+    deadline = PassDeadline(world.store, clock, DEADLINE)
+    with deadline.watch_pass():
         clock.turn(DEADLINE)
-        overdue.check()
+        deadline.check()
         assert ready(world) == ("True", "Applied")
         clock.turn(timedelta(seconds=1))
         for _ in range(3):
-            overdue.check()
+            deadline.check()
         assert ready(world) == ("Unknown", "PassOverdue")
     assert ready(world) == ("True", "Applied")
     assert told(world) == ["PassOverdue"]
@@ -51,7 +51,7 @@ def test_a_pass_that_the_controller_did_not_survive_is_forgotten_with_the_next_o
     with world.store.write() as tx:
         source_status.mark_overdue(tx, world.clock.now())
     assert ready(world) == ("Unknown", "PassOverdue")
-    with Overdue(world.store, TurnedClock(), DEADLINE).passing():
+    with PassDeadline(world.store, TurnedClock(), DEADLINE).watch_pass():
         pass
     assert ready(world) == ("True", "Applied")
 
@@ -59,9 +59,9 @@ def test_a_pass_that_the_controller_did_not_survive_is_forgotten_with_the_next_o
 def test_between_passes_nothing_is_overdue(world: World) -> None:
     world.put(a=hourly("a"))
     clock = TurnedClock()
-    overdue = Overdue(world.store, clock, DEADLINE)
-    with overdue.passing():
+    deadline = PassDeadline(world.store, clock, DEADLINE)
+    with deadline.watch_pass():
         pass
     clock.turn(10 * DEADLINE)
-    overdue.check()
+    deadline.check()
     assert told(world) == []

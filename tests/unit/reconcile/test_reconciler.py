@@ -256,7 +256,7 @@ def test_a_refused_file_keeps_what_it_declared(world: World) -> None:
     path.symlink_to("/etc/passwd")
     result = world.put()
     assert list(world.entries()) == ["a"]
-    assert "leads out of the repository" in ready(world, "a").message
+    assert "leads outside the repository" in ready(world, "a").message
     assert [finding.code for finding in result.status.findings] == ["RefusedFile"]
 
 
@@ -402,7 +402,7 @@ def test_a_recovery_is_in_the_history(world: World) -> None:
     world.reconciler.run_pass()
     (world.root / "away").rename(world.root / "deployments")
     world.reconciler.run_pass()
-    world.reconciler.run_pass(is_asked=True)
+    world.reconciler.run_pass(is_requested=True)
     with world.store.read() as tx:
         assert [found.reason for found in passes.latest(tx)] == ["Applied", "SourceUnavailable", "Applied"]
 
@@ -434,23 +434,24 @@ def test_a_broken_project_changes_nothing_and_prunes_nothing(world: World) -> No
     assert {name: entry.document["timeout"] for name, entry in world.entries().items()} == {"a": "2h", "d": "2h"}
 
 
-def source_says(result: PassResult) -> str:
-    return next(one.message for one in result.status.conditions if one.type is ConditionType.READY)
+def ready_message(result: PassResult) -> str:
+    return next(found.message for found in result.status.conditions if found.type is ConditionType.READY)
 
 
-def test_what_becomes_of_the_rest_is_said_as_it_is(world: World) -> None:
+def test_the_ready_condition_says_what_happens_to_the_valid_files(world: World) -> None:
     world.put(a=hourly("a"), b=hourly("b"), c=hourly("c"))
-    assert source_says(world.put(a=BROKEN)).startswith("1 bad file; all else is applied: deployments/a.yaml:2:1: ")
-    said = source_says(world.put(a=BROKEN + "---\n" + hourly("b"), b=None, c=None))
-    assert said.startswith(
-        "1 bad file; all else is applied, but 1 may have moved there and is kept: deployments/a.yaml"
-    )
+    message = ready_message(world.put(a=BROKEN))
+    assert message.startswith("1 invalid file; everything else is applied: deployments/a.yaml:2:1: ")
+    message = ready_message(world.put(a=BROKEN + "---\n" + hourly("b"), b=None, c=None))
+    outcome = "everything else is applied, but 1 deployment may have moved there and is kept"
+    assert message.startswith(f"1 invalid file; {outcome}: deployments/a.yaml")
     (world.root / "controller.yaml").write_text("defaults: {timeout: soon}\n", encoding="utf-8")
-    assert source_says(world.put()).startswith("1 bad file; nothing is applied: controller.yaml:1:21: ")
+    assert ready_message(world.put()).startswith("1 invalid file; nothing is applied: controller.yaml:1:21: ")
     world.is_atomic = True
     world.restart()
     (world.root / "controller.yaml").unlink()
-    assert source_says(world.put(d=hourly("d"))).startswith("1 bad file; nothing is applied: deployments/a.yaml")
+    message = ready_message(world.put(d=hourly("d")))
+    assert message.startswith("1 invalid file; nothing is applied: deployments/a.yaml")
 
 
 def test_an_environment_that_is_gone_changes_nothing(world: World) -> None:

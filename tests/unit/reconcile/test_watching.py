@@ -18,21 +18,21 @@ def told(world: World) -> list[str]:
 def test_polling_is_told_once_and_so_is_watching_again(world: World) -> None:
     world.put(a=hourly("a"))
     for _ in range(3):
-        world.reconciler.note_watching("no inotify watch is left")
+        world.reconciler.record_watching("no inotify watch is left")
     assert problem(world) == "no inotify watch is left"
     world.put(b=hourly("b"))
     assert problem(world) == "no inotify watch is left"
     for _ in range(3):
-        world.reconciler.note_watching(None)
+        world.reconciler.record_watching(None)
     assert problem(world) is None
     assert told(world) == [
-        "Changes are noticed by polling only: no inotify watch is left.",
-        "Changes are watched for again.",
+        "Changes are detected by polling only: no inotify watch is left.",
+        "File watching works again.",
     ]
 
 
 def test_what_is_told_before_the_first_pass_is_recorded_with_it(world: World) -> None:
-    world.reconciler.note_watching("no inotify watch is left")
+    world.reconciler.record_watching("no inotify watch is left")
     with world.store.read() as tx:
         assert source_status.find(tx) is None
     world.put(a=hourly("a"))

@@ -210,7 +210,7 @@ def test_a_giant_is_found_and_not_read(repository: GitRepository, make: Make) ->
     os.truncate(giant, (16 << 20) + 1)
     code = code_of(make())
     assert code.find(["giant.py"])["giant.py"].size == (16 << 20) + 1
-    with pytest.raises(SourceError, match="at most"):
+    with pytest.raises(SourceError, match="the limit is"):
         code.read("giant.py")
 
 

@@ -117,7 +117,7 @@ def test_pipes_and_devices_are_refused_without_waiting_for_them(tmp_path: Path) 
     source = source_of(tmp_path)
     assert refusals(source) == {
         "deployments/pipe.yaml": "A manifest must be a regular file.",
-        "deployments/zero.yaml": "The link leads out of the repository.",
+        "deployments/zero.yaml": "The link leads outside the repository.",
     }
     assert paths(source) == ["deployments/good.yaml"]
 
@@ -145,7 +145,7 @@ def test_links_inside_are_read_and_links_that_lead_out_are_refused(tmp_path: Pat
     found = refusals(source)
     assert sorted(found) == [f"deployments/{name}.yaml" for name in ("dangling", "dots", "loop", "outside", "passwd")]
     assert {found[f"deployments/{name}.yaml"] for name in ("dots", "outside", "passwd")} == {
-        "The link leads out of the repository."
+        "The link leads outside the repository."
     }
 
 
@@ -154,14 +154,14 @@ def test_a_deployments_path_that_leads_out_gives_nothing_away(tmp_path: Path) ->
     (tmp_path / "repo" / "deployments").symlink_to(tmp_path / "secret")
     source = source_of(tmp_path / "repo")
     assert paths(source) == []
-    assert refusals(source) == {"deployments/a.yaml": "The link leads out of the repository."}
+    assert refusals(source) == {"deployments/a.yaml": "The link leads outside the repository."}
 
 
 def test_a_giant_is_refused(tmp_path: Path) -> None:
     write(tmp_path, {"deployments/giant.yaml": "#" * ((1 << 20) + 1), "deployments/big.yaml": "#" * (1 << 20)})
     source = source_of(tmp_path)
     assert paths(source) == ["deployments/big.yaml"]
-    assert refusals(source)["deployments/giant.yaml"].startswith("A manifest may have 1 MiB")
+    assert refusals(source)["deployments/giant.yaml"].startswith("A manifest can have up to 1 MiB")
 
 
 def test_a_name_that_is_not_utf8_is_refused_and_shown(tmp_path: Path) -> None:

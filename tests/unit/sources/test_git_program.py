@@ -38,5 +38,5 @@ def test_a_git_that_does_not_answer_is_ended_with_its_children(tmp_path: Path, m
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(program, "_VERSION_SECONDS", 0.2)
-    with pytest.raises(GitUnavailableError, match="did not end within"):
+    with pytest.raises(GitUnavailableError, match="did not finish within"):
         find_git()

@@ -161,7 +161,7 @@ def test_links_submodules_and_giants_are_refused_and_the_rest_is_read(
     snapshot = source.read(source.observe())
     assert [file.path for file in snapshot.files] == ["deployments/good.yaml"]
     assert {refusal.path: refusal.message.split(";")[0] for refusal in snapshot.refused} == {
-        "deployments/giant.yaml": "A manifest may have 1 MiB",
+        "deployments/giant.yaml": "A manifest can have up to 1 MiB",
         "deployments/link.yaml": "A manifest must be a regular file, not a link or a submodule.",
         "deployments/module.yaml": "A manifest must be a regular file, not a link or a submodule.",
     }

@@ -19,7 +19,7 @@ MANIFEST = "name: a\ncommand: ['true']\n"
         ("./real/../real", "use --path real."),
         ("nowhere", "symbolic link to nowhere, "),
         ("real/a.yaml", "use --path real/a.yaml."),
-        ("/etc", "leads out of the repository"),
+        ("/etc", "leads outside the repository"),
         ("../elsewhere", "symbolic link to ../elsewhere, "),
     ],
 )

@@ -37,7 +37,7 @@ from controller.errors import NotFoundError
 from controller.model.runs import Run, RunState, Trigger
 from controller.queries.events import RunDetail, exact_run, run_detail
 from controller.queries.run_logs import CHUNK_BYTES, LogChunk, log_chunk, tail_offset
-from controller.queries.runs import RunView, run_views
+from controller.queries.runs import RunView, run_views, stored_states
 from controller.runs.log_files import log_files, log_pieces
 from controller.store import Transaction
 from controller.store.run_search import RunFilter, RunPage, runs_page

@@ -9,12 +9,12 @@ import pytest
 
 from controller.remotes import Access, parse_url
 from controller.sources.git import RemoteSource
-from controller.sources.git.transport import Patience
+from controller.sources.git.transport import Timeouts
 from tests.conftest import GitRepository
 from tests.servers import HttpServer, http_server, install_ssh
 
 Follow = Callable[..., RemoteSource]
-IMPATIENT = Patience(ask=timedelta(seconds=1), fetch=timedelta(seconds=1))
+SHORT = Timeouts(list_refs=timedelta(seconds=1), fetch=timedelta(seconds=1))
 PASSWORD = "correct-horse-battery"
 
 
@@ -44,7 +44,7 @@ def follow(tmp_path: Path, repository: GitRepository) -> Follow:
         *,
         ref: str | None = None,
         access: Access | None = None,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
     ) -> RemoteSource:
         return RemoteSource(
             parse_url(url or f"file://{repository.path}"),
@@ -53,7 +53,7 @@ def follow(tmp_path: Path, repository: GitRepository) -> Follow:
             mirror=tmp_path / "state" / "mirror",
             exports=tmp_path / "state" / "exports",
             access=access,
-            patience=patience,
+            timeouts=timeouts,
         )
 
     return make

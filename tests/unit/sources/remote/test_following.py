@@ -144,15 +144,15 @@ def test_what_can_not_be_followed_has_a_reason_and_is_got_over(
 def test_a_head_that_names_nothing_and_a_short_commit_are_explained(repository: GitRepository, follow: Follow) -> None:
     commit = repository.commit({"deployments/a.yaml": "1"})
     repository.git("symbolic-ref", "HEAD", "refs/heads/nowhere")
-    with pytest.raises(RefNotFoundError, match="names a branch that is not there"):
+    with pytest.raises(RefNotFoundError, match="names a branch that does not exist"):
         follow().observe()
     with pytest.raises(RefNotFoundError) as short:
         follow(ref=commit[:10]).observe()
     assert short.value.hint is not None
-    assert "whole id" in short.value.hint
+    assert "full ID" in short.value.hint
     with pytest.raises(RefNotFoundError):
         follow(ref="0" * 40).observe()
     blob = repository.git("rev-parse", "main:deployments/a.yaml")
     repository.git("tag", "blob", blob)
-    with pytest.raises(RefNotFoundError, match="leads to no commit"):
+    with pytest.raises(RefNotFoundError, match="does not lead to a commit"):
         follow(ref="blob").observe()

@@ -13,7 +13,7 @@ from controller.remotes import Access
 from tests.conftest import GitRepository
 from tests.leftovers import children
 from tests.servers import CERTIFICATE, HttpServer, http_server
-from tests.unit.sources.remote.conftest import IMPATIENT, PASSWORD, Follow, contents
+from tests.unit.sources.remote.conftest import PASSWORD, SHORT, Follow, contents
 
 
 def test_a_server_that_is_not_there_is_unreachable_until_it_is(
@@ -122,7 +122,7 @@ def test_a_server_that_stalls_is_given_up_and_tried_again(
     repository.commit({"deployments/a.yaml": "1", "big": os.urandom(200_000).hex()})
     server.behaviour.stall_at_refs = where == "refs"
     server.behaviour.stall_in_pack = where == "pack"
-    source = follow(f"{server.url}/repo/.git", patience=IMPATIENT)
+    source = follow(f"{server.url}/repo/.git", timeouts=SHORT)
     before = children()
     with pytest.raises(SourceTimeoutError):
         source.observe()
