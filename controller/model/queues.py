@@ -83,12 +83,12 @@ def _obstacle(
     if one.not_before is not None and one.not_before > now:
         time = in_utc(one.not_before)
         is_retry = one.state is RunState.RETRYING
-        return f"attempt {one.attempt + 1} of {one.attempts} starts at {time}" if is_retry else f"it starts at {time}"
+        return f"attempt {one.attempt + 1} of {one.attempts} starts at {time}" if is_retry else f"starts at {time}"
     if one.deployment in load.held and one.trigger is Trigger.SCHEDULE and not one.attempt:
         return f"held: {load.held[one.deployment]}"
     if one.serial and one.deployment in busy:
-        return f"run {busy[one.deployment][-12:]} of this deployment has not ended"
-    for name, words in ((one.queue, f"queue {one.queue} is full"), (EVERYTHING, "all places are taken")):
+        return f"run {busy[one.deployment][-12:]} of this deployment has not finished"
+    for name, words in ((one.queue, f"queue {one.queue} is full"), (EVERYTHING, "--max-running reached")):
         limit = load.limits.get(name)
         if limit is not None and running.get(name, 0) >= limit:
             return f"{words} ({running.get(name, 0)} of {limit})"

@@ -65,7 +65,7 @@ class TaskTree:
     def ended(self, state: str) -> "TaskTree":
         """The same once the process has ended: what had not ended by itself ended with it."""
         left = state if state in ("cancelled", "timed_out") else "crashed"
-        reason = "the run ended before it did"
+        reason = "the run ended before this task"
         runs = (one if one.is_final else replace(one, state=left, reason=reason) for one in self.runs)
         return replace(self, runs=tuple(runs))
 

@@ -178,14 +178,14 @@ class Engine:
             )
             if self._turns.fail(message):
                 fields = {"reason": reason, "error": message, "retry_in": self._turns.seconds}
-                log.error("Runs can't go on for now", extra=fields)
+                log.error("Run engine paused by an error; retrying", extra=fields)
             self.storage.failed(error)
             # What woke us is still there to be dealt with, and would wake us again at once.
             self._stopping.wait(self._turns.seconds)
             self.wake()
         else:
             if self._turns.succeed():
-                log.info("Runs go on")
+                log.info("Run engine resumed")
 
     def _take_turn(self, ready: Sequence[ActiveRun], *, is_tick: bool) -> None:
         if is_tick:
@@ -209,7 +209,7 @@ class Engine:
         except ControllerError:
             raise
         except Exception:
-            log.exception("What is done every ten seconds failed; it is tried again")
+            log.exception("Periodic maintenance failed; it will be retried")
 
     def _note_wants(self) -> None:
         """If launches lacked something, let those that wait say so, and launch nothing for a while."""
@@ -219,12 +219,12 @@ class Engine:
             self._may_wait = True
             if self._launches.fail(want):
                 fields = {"reason": ResourceError.reason, "waiting": want, "retry_in": self._launches.seconds}
-                log.warning("Runs wait: they can't be launched for now", extra=fields)
+                log.warning("Launches paused: the machine is short of a resource", extra=fields)
             with self._store.write() as tx:
                 queues.note_shortage(tx, want)
         elif self._has_launched and self._launches.failures:
             self._launches.succeed()
-            log.info("Runs are launched again")
+            log.info("Launches resumed")
             with self._store.write() as tx:
                 queues.note_shortage(tx, None)
         self._has_launched = False
@@ -251,7 +251,7 @@ class Engine:
             self._due.extendleft(names)
             raise
         except Exception:
-            log.exception("Due times could not be accounted for together; each deployment is tried alone")
+            log.exception("Due times can't be processed together; processing each deployment separately")
             for name in dict.fromkeys(names):
                 self._account_alone(name)
 
@@ -264,7 +264,7 @@ class Engine:
         try:
             self._account_all([name])
         except Exception:
-            log.exception("The due times of a deployment can't be accounted for", extra={"deployment": name})
+            log.exception("Due times of a deployment can't be processed", extra={"deployment": name})
 
     def _end_cancelled(self) -> None:
         """Ask every supervisor to end whose run somebody wants to end: now, and again after a restart."""
@@ -296,7 +296,7 @@ class Engine:
         room = room_for_launches()
         waiting, self._next_start = self._queue.take(min(free, max(1, room)))
         if waiting and not room:
-            self._watchlist.want = f"no file descriptors (the limit is {limit()})"
+            self._watchlist.want = f"no file descriptors (limit {limit()})"
             return []
         free = min(free, room)
         self._has_launched = bool(waiting)
@@ -322,7 +322,7 @@ class Engine:
             self._cannot(run, error, f"its code can't be read: {error}")
             return None
         except Exception as error:
-            log.exception("A run can't be prepared", extra={"deployment": run.deployment, "run": run.id})
+            log.exception("Run can't be prepared", extra={"deployment": run.deployment, "run": run.id})
             self._cannot(run, error, f"{type(error).__name__}: {error}")
             return None
         pycache = root.parent / "pycache" if self._source.is_pinned else None

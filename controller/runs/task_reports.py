@@ -33,9 +33,7 @@ def _read(run: Run, directory: Path) -> TaskTree | None:
     try:
         return read_tree(directory)
     except Exception:
-        log.exception(
-            "What a flow told of its tasks can't be read", extra={"deployment": run.deployment, "run": run.id}
-        )
+        log.exception("The task events of a flow can't be read", extra={"deployment": run.deployment, "run": run.id})
         return None
 
 

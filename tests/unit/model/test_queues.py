@@ -67,18 +67,18 @@ def test_a_full_queue_says_so_and_holds_up_no_other() -> None:
         "queue etl is full (2 of 2)",
         None,
         None,
-        "all places are taken (4 of 4)",
+        "--max-running reached (4 of 4)",
     ]
 
 
 def test_serial_runs_go_one_after_another_in_their_order() -> None:
     assert reasons([one(1, serial=True), one(2, serial=True), one(3)], Load()) == [
         None,
-        "run 000000000001 of this deployment has not ended",
+        "run 000000000001 of this deployment has not finished",
         None,
     ]
     busy = Load(busy={"a": RunId("run-000000000009")})
-    assert reasons([one(1, serial=True)], busy) == ["run 000000000009 of this deployment has not ended"]
+    assert reasons([one(1, serial=True)], busy) == ["run 000000000009 of this deployment has not finished"]
 
 
 def test_a_hold_keeps_what_its_schedule_asked_for_and_nothing_else() -> None:
@@ -95,6 +95,6 @@ def test_what_waits_for_a_time_names_it() -> None:
     later = NOW + timedelta(minutes=5)
     waiting = [one(1, not_before=later), one(2, not_before=later, state=RunState.RETRYING, attempt=1, attempts=4)]
     assert reasons(waiting, Load()) == [
-        "it starts at 2026-06-01 12:05:00 UTC",
+        "starts at 2026-06-01 12:05:00 UTC",
         "attempt 2 of 4 starts at 2026-06-01 12:05:00 UTC",
     ]
