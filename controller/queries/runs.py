@@ -8,7 +8,7 @@ from typing import Any
 
 from controller.errors import NotFoundError
 from controller.model.artifacts import Artifact
-from controller.model.queues import schedule_queue, wanted
+from controller.model.queues import missing_resource, schedule_queue
 from controller.model.runs import Run, RunState
 from controller.model.task_runs import TaskRun, TaskTree
 from controller.queries.task_runs import task_tree
@@ -121,7 +121,7 @@ def run_views(tx: Transaction, found: list[Run], now: datetime) -> list[RunView]
     reasons: dict[str, str] = {}
     if any(run.state in (RunState.PENDING, RunState.RETRYING) for run in found):
         waiting = schedule_queue(queues.waiting(tx), queues.load(tx, now), now)
-        reasons = {one.id: reason or wanted(one) or "its turn, which is next" for one, reason in waiting}
+        reasons = {one.id: reason or missing_resource(one) or "its turn, which is next" for one, reason in waiting}
     return [run_view(run, reasons.get(run.id)) for run in found]
 
 

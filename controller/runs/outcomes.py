@@ -122,7 +122,7 @@ def _as_asked(tx: Transaction, one: RunOutcome) -> RunOutcome:
     may_follow = one.run.retries is not None and one.run.attempt < one.run.attempts
     if (
         one.state is RunState.SUCCEEDED
-        or not one.run.is_under_way
+        or not one.run.is_in_progress
         or not (may_follow or one.state is RunState.CANCELLED)
     ):
         return one
@@ -132,7 +132,7 @@ def _as_asked(tx: Transaction, one: RunOutcome) -> RunOutcome:
 
 
 def _next_start(one: RunOutcome, now: datetime) -> datetime | None:
-    return next_start(one.run, one.state, now) if one.run.is_under_way else None
+    return next_start(one.run, one.state, now) if one.run.is_in_progress else None
 
 
 def _at_its_end(one: RunOutcome) -> Run:

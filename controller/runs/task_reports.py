@@ -24,7 +24,9 @@ def read_trees(ended: Iterable[tuple[Run, Path, Verdict]]) -> Trees:
     for run, directory, verdict in ended:
         tree = _read(run, directory) if isinstance(verdict, Finished | Lost) else None
         if tree is not None:
-            found[run.id, run.attempt] = tree.ended(verdict.state.value if isinstance(verdict, Finished) else "crashed")
+            found[run.id, run.attempt] = tree.end_unfinished(
+                verdict.state.value if isinstance(verdict, Finished) else "crashed"
+            )
     return found
 
 

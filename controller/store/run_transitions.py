@@ -119,7 +119,7 @@ def end(tx: Transaction, endings: Sequence[RunOutcome]) -> set[RunId]:
     rows = [
         {
             **_row(ending.run.id, ending.run.state, ending.state),
-            "of_attempt": ending.run.attempt if ending.run.is_under_way else 0,
+            "of_attempt": ending.run.attempt if ending.run.is_in_progress else 0,
             **{f"new_{name}": getattr(ending, name) for name in (*_ENDING, "result")},
         }
         for ending in endings
