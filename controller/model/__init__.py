@@ -1,5 +1,6 @@
-"""The words that two or more parts share: deployments, schedules, findings, runs, conditions, events.
+"""The types that several packages share: deployments, schedules, findings, runs, conditions and events.
 
-Frozen, slotted, keyword-only dataclasses and closed sets, and pure functions of them: which run is next (`queues`), and
-what lines of a flow mean (`task_runs`, `artifacts`). Nothing here reads, writes or waits.
+They are frozen, slotted, keyword-only dataclasses and enums. The package also has pure functions on them: `queues`
+decides which run starts next, and `task_runs` and `artifacts` parse the events of a flow. Nothing here does I/O or
+blocks.
 """

@@ -1,7 +1,7 @@
-"""What a flow shows beside its result, and what its run is called, as values; how lines of `events.jsonl` become them.
+"""Artifacts and run names, parsed from the lines of `events.jsonl`.
 
-As with `task_runs`, the lines are a flow's own words: what is not as it should be is left out. A link that gets through
-is one of http or https, or relative.
+As in `task_runs`, the flow writes these lines, so they are untrusted input: invalid events are ignored. Links are
+accepted only if they are relative or use http or https.
 """
 
 import json
@@ -23,7 +23,12 @@ _LINK = re.compile(r"https?://[^\s\\]+|(?!//)[^\s\\:/?#]+(?:[/?#][^\s\\]*)?|(?!/
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """`data`: a text for `markdown`, `url` and `text` for a `link`, `columns` (or None) and `rows` for a `table`."""
+    """One artifact. `kind` decides the shape of `data`.
+
+    - `markdown`: a string.
+    - `link`: a mapping with `url` and `text` (or None).
+    - `table`: a mapping with `columns` (or None) and `rows`.
+    """
 
     key: str | None
     kind: str
@@ -31,9 +36,12 @@ class Artifact:
 
 
 def replay_artifacts(lines: Iterable[bytes]) -> tuple[Artifact, ...]:
-    """What these lines come to: of those with one key the last, where the first was. Never raises."""
+    """Return the artifacts of these lines. Never raises.
+
+    If several artifacts have the same key, the last one takes the position of the first.
+    """
     pieces: dict[int, str] = {}
-    found: dict[str | int, Artifact] = {}
+    artifacts: dict[str | int, Artifact] = {}
     for line in lines:
         event = _event(line, _ARTIFACT, "artifact")
         number, text = event.get("id"), event.get("text")
@@ -46,13 +54,13 @@ def replay_artifacts(lines: Iterable[bytes]) -> tuple[Artifact, ...]:
         artifact = _artifact(whole)
         if artifact is not None:
             place = number if artifact.key is None else artifact.key
-            if place in found or len(found) < MAX_ARTIFACTS:
-                found[place] = artifact
-    return tuple(found.values())
+            if place in artifacts or len(artifacts) < MAX_ARTIFACTS:
+                artifacts[place] = artifact
+    return tuple(artifacts.values())
 
 
 def replay_name(lines: Iterable[bytes]) -> str | None:
-    """What the run is called; the first word counts. Never raises."""
+    """Return the name that the flow gave to its run, from the first line that has one. Never raises."""
     for line in lines:
         name = _event(line, _RUN, "run").get("name")
         if isinstance(name, str) and name and name.isprintable():
@@ -61,7 +69,7 @@ def replay_name(lines: Iterable[bytes]) -> str | None:
 
 
 def _event(line: bytes, start: bytes, kind: str) -> dict[str, Any]:
-    """The event of a line that begins so; an empty one if it does not."""
+    """Return the event in a line that begins with `start`; empty if the line begins otherwise or is invalid."""
     if not line.startswith(start):
         return {}
     try:
@@ -75,9 +83,9 @@ def _artifact(text: str) -> Artifact | None:
     if len(text) > MAX_BYTES:
         return None
     try:
-        said = json.loads(text)
-        key = None if said["key"] is None else _text(said["key"])[:_MAX_KEY]
-        return Artifact(key=key, kind=said["kind"], data=_READERS[said["kind"]](said["data"]))
+        document = json.loads(text)
+        key = None if document["key"] is None else _text(document["key"])[:_MAX_KEY]
+        return Artifact(key=key, kind=document["kind"], data=_READERS[document["kind"]](document["data"]))
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
@@ -110,7 +118,7 @@ def _cell(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Without lone surrogates, which no database takes. Raises TypeError."""
+    """Return the string with lone surrogates escaped, because databases reject them. Raises TypeError."""
     if not isinstance(value, str):
         raise TypeError(type(value))
     return value.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""What a deployment declares, as a value. `manifests` builds it from one document; everything after reads it."""
+"""The declaration of a deployment. `manifests` builds it from one document; all later stages read it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from controller.model.schedules import Schedule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowTarget:
-    """A Python callable: `path` is relative to the repository root, with `/`; no `name` means its only flow."""
+    """A Python callable. `path` is relative to the repository root, with `/`. No `name` means the file's only flow."""
 
     path: str
     name: str | None = None
@@ -35,11 +35,11 @@ Target = FlowTarget | CommandTarget
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """One declared unit: what runs, with which parameters, when, and how it may fail.
+    """One declared deployment: what runs, with which parameters, when, and how failures are handled.
 
-    `name` is the identity. `file` (from the repository root) and `line` (from 1) say where it is declared.
-    `document` is the mapping as written, and `spec_digest` its `sha256:…`: what a run is pinned to.
-    `working_directory` is relative to the repository root, with `/`; empty is the root itself.
+    `name` is its identity. It is declared in `file` (relative to the repository root) at `line` (from 1). `document` is
+    the mapping as written. Runs are pinned to `spec_digest`, the `sha256:…` of the document. `working_directory` is
+    relative to the repository root, with `/`; an empty string means the root itself.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""One result of validation: what is wrong, where, and what to do. Made by `manifests`, shown by every surface."""
+"""The results of validation: what is wrong, where, and what to do. Created by `manifests`, shown by all interfaces."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ from controller.model.snapshots import RefusedFile
 
 
 class Severity(StrEnum):
-    """How much a finding weighs: an error keeps a document from being applied, a warning does not."""
+    """The severity of a finding: an error prevents a document from being applied, a warning does not."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -15,11 +15,11 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that is wrong in one place of one file.
+    """One problem at one location of a file.
 
-    `line` and `column` count from 1. `path` is the JSON path of the offending node inside its document, like
-    `$.schedules[0].cron`. `code` is PascalCase and stable. `deployment` is the name in whose document it lies,
-    None where the document has no usable name.
+    `line` and `column` count from 1. `path` is the JSON path of the invalid node inside its document, such as
+    `$.schedules[0].cron`. `code` is PascalCase and stable. `deployment` is the name that the document declares, or None
+    if it declares no valid name.
     """
 
     code: str
@@ -34,10 +34,10 @@ class Finding:
 
 
 def by_place(finding: Finding) -> tuple[str, int, int, str]:
-    """The order in which findings are shown: a key for `sorted`."""
+    """Return the sort key for the order in which findings are shown."""
     return (finding.file, finding.line, finding.column, finding.code)
 
 
 def refusal_finding(file: RefusedFile) -> Finding:
-    """The finding of a file that was not even read."""
+    """Return the finding for a file that controller refused to read."""
     return Finding(code="RefusedFile", message=file.message, file=file.path, line=1, column=1)

@@ -1,4 +1,7 @@
-"""How a deployment's runs overlap, are caught up, retried, limited and kept, as values. `manifests` builds them."""
+"""The policies of a deployment: overlap, catch-up, retries, secrets, resource limits and retention.
+
+`manifests` builds them from a document.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,7 +11,7 @@ DEFAULT_QUEUE = "default"
 
 
 class Overlap(StrEnum):
-    """What becomes of a due time while an earlier run is not final."""
+    """How to treat a due time while an earlier run has not finished."""
 
     SKIP = "skip"
     QUEUE = "queue"
@@ -17,7 +20,7 @@ class Overlap(StrEnum):
 
 
 class CatchupPolicy(StrEnum):
-    """Which of the missed times are run."""
+    """Which of the missed due times to run."""
 
     LATEST = "latest"
     ALL = "all"
@@ -25,7 +28,7 @@ class CatchupPolicy(StrEnum):
 
 
 class RetryOn(StrEnum):
-    """An end of an attempt after which another one may follow."""
+    """An outcome of an attempt after which it may be retried."""
 
     FAILED = "failed"
     TIMED_OUT = "timed_out"
@@ -33,7 +36,7 @@ class RetryOn(StrEnum):
 
 
 class Prune(StrEnum):
-    """Whether a deployment that leaves the repository is deleted."""
+    """Whether to delete a deployment that is removed from the repository."""
 
     ENABLED = "enabled"
     DISABLED = "disabled"
@@ -41,7 +44,10 @@ class Prune(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catchup:
-    """Missed times of the last `window` are looked at, the newest `max` of them; and no more wait in line (`queue`)."""
+    """Which missed due times to consider: those of the last `window`, and at most the newest `max`.
+
+    With `overlap: queue`, `max` also limits how many runs of the deployment wait.
+    """
 
     policy: CatchupPolicy = CatchupPolicy.LATEST
     window: timedelta = timedelta(hours=1)
@@ -50,7 +56,11 @@ class Catchup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retries:
-    """Up to `limit` more attempts: after `delay`, then `backoff` times longer each, spread by `jitter` (0 to 1)."""
+    """Up to `limit` further attempts.
+
+    The first one follows after `delay`. Each further delay is `backoff` times longer, up to `max_delay`. `jitter`
+    (0 to 1) is the fraction by which a delay may vary.
+    """
 
     limit: int = 0
     delay: timedelta = timedelta(seconds=30)
@@ -62,14 +72,14 @@ class Retries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvSecret:
-    """The value of a variable in the environment of the controller."""
+    """A secret from a variable of the controller's environment."""
 
     env: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSecret:
-    """The content of a file, by its absolute path on the controller's machine."""
+    """A secret from a file, by its absolute path on the controller's machine."""
 
     file: str
 
@@ -79,7 +89,7 @@ Secret = EnvSecret | FileSecret
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """Limits of one run: bytes of memory, seconds of processor time, processes; None is no limit."""
+    """The limits of one run: bytes of memory, seconds of CPU time, and number of processes. None means no limit."""
 
     memory: int | None = None
     cpu_seconds: float | None = None
@@ -88,7 +98,7 @@ class Resources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """How many final runs are kept, and how many days; None is the operator's default."""
+    """How many finished runs to keep, and for how many days. None means the default of `controller.runs.retention`."""
 
     runs: int | None = None
     days: float | None = None

@@ -1,6 +1,7 @@
-"""Which waiting run is next, and what do the others wait for? Pure: `runs` acts on it, `queries` tell it.
+"""The order of waiting runs, and what each of them waits for. Pure: `runs` acts on the result, `queries` returns it.
 
-The order: priority first; among equals the deployments take turns, and within one the run that was made first.
+Runs with a higher priority come first. At equal priority the deployments take turns, and within a deployment the oldest
+run comes first.
 """
 
 from collections import Counter
@@ -12,15 +13,15 @@ from controller.model.runs import RunId, RunState, Trigger
 from controller.time_format import in_utc
 
 EVERYTHING = "*"
-"""The name under which the limit of the whole controller stands among those of the queues."""
+"""The key for the limit of the whole controller, next to the names of the queues."""
 
 SHORTAGE = "waiting: "
-"""How the reason of a run begins that waits because the machine is short of something; what that is follows."""
+"""The prefix of a run's reason if it waits because the machine is short of a resource. The resource follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedRun:
-    """What matters of a run that is pending or retrying. See `Run` for the fields."""
+    """The fields of a pending or retrying `Run` that its place in the queue depends on."""
 
     id: RunId
     deployment: str
@@ -37,10 +38,12 @@ class QueuedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What is under way.
+    """The load of the controller.
 
-    `limits` and `running` (runs that are launched or run) are by queue, EVERYTHING for all of them; no limit is none.
-    `busy` names a run that is under way, or between two attempts, by deployment; `held` gives the reasons of holds.
+    - `limits`: the limit per queue, and under EVERYTHING that of the controller; a missing key means no limit.
+    - `running`: the number of launching and running runs, with the same keys.
+    - `busy`: per deployment, a run that is in progress or between two attempts.
+    - `held`: per deployment on hold, the reason.
     """
 
     limits: Mapping[str, int] = field(default_factory=dict)
@@ -52,50 +55,56 @@ class Load:
 def schedule_queue(
     waiting: Iterable[QueuedRun], load: Load, now: datetime, turns: Mapping[str, int] | None = None
 ) -> Iterator[tuple[QueuedRun, str | None]]:
-    """Each in its order, with what it waits for; None where it can start, and it is then counted as started.
+    """Yield the waiting runs in queue order, each with the reason why it waits.
 
-    `turns` says when each deployment had its last turn, by a number that grows; whoever never had one is first.
+    The reason is None if the run can start; the runs after it are then evaluated as if it had started. `turns` maps
+    each deployment to the number of its last turn, which grows with every turn. Deployments without a turn come first.
     """
     running, busy = Counter(load.running), dict(load.busy)
-    for one in in_order(waiting, turns or {}):
-        reason = _obstacle(one, load, running, busy, now)
+    for run in sort_queue(waiting, turns or {}):
+        reason = _waiting_reason(run, load, running, busy, now)
         if reason is None:
-            running.update((one.queue, EVERYTHING))
-            busy[one.deployment] = one.id
-        yield one, reason
+            running.update((run.queue, EVERYTHING))
+            busy[run.deployment] = run.id
+        yield run, reason
 
 
-def in_order(waiting: Iterable[QueuedRun], turns: Mapping[str, int]) -> list[QueuedRun]:
-    """By priority; then everybody's first, everybody's second, and so on, who has waited longest for a turn first."""
-    seen: Counter[tuple[str, int]] = Counter()
+def sort_queue(waiting: Iterable[QueuedRun], turns: Mapping[str, int]) -> list[QueuedRun]:
+    """Return the runs in queue order.
+
+    Within a priority, the first run of every deployment comes before the second run of any, and so on. In each of these
+    rounds, the deployment whose last turn is the longest ago comes first.
+    """
+    counts: Counter[tuple[str, int]] = Counter()
     ranked = []
-    for one in sorted(waiting, key=lambda one: one.id):
-        mine = (one.deployment, one.priority)
-        ranked.append((-one.priority, seen[mine], turns.get(one.deployment, -1), one.id, one))
-        seen[mine] += 1
+    for run in sorted(waiting, key=lambda run: run.id):
+        group = (run.deployment, run.priority)
+        ranked.append((-run.priority, counts[group], turns.get(run.deployment, -1), run.id, run))
+        counts[group] += 1
     ranked.sort(key=lambda rank: rank[:4])
     return [rank[4] for rank in ranked]
 
 
-def _obstacle(
-    one: QueuedRun, load: Load, running: Mapping[str, int], busy: Mapping[str, RunId], now: datetime
+def _waiting_reason(
+    run: QueuedRun, load: Load, running: Mapping[str, int], busy: Mapping[str, RunId], now: datetime
 ) -> str | None:
-    if one.not_before is not None and one.not_before > now:
-        time = in_utc(one.not_before)
-        is_retry = one.state is RunState.RETRYING
-        return f"attempt {one.attempt + 1} of {one.attempts} starts at {time}" if is_retry else f"it starts at {time}"
-    if one.deployment in load.held and one.trigger is Trigger.SCHEDULE and not one.attempt:
-        return f"held: {load.held[one.deployment]}"
-    if one.serial and one.deployment in busy:
-        return f"run {busy[one.deployment][-12:]} of this deployment has not ended"
-    for name, words in ((one.queue, f"queue {one.queue} is full"), (EVERYTHING, "all places are taken")):
+    if run.not_before is not None and run.not_before > now:
+        time = in_utc(run.not_before)
+        is_retry = run.state is RunState.RETRYING
+        return f"attempt {run.attempt + 1} of {run.attempts} starts at {time}" if is_retry else f"starts at {time}"
+    if run.deployment in load.held and run.trigger is Trigger.SCHEDULE and not run.attempt:
+        return f"held: {load.held[run.deployment]}"
+    if run.serial and run.deployment in busy:
+        return f"run {busy[run.deployment][-12:]} of this deployment has not finished"
+    for name, reason in ((run.queue, f"queue {run.queue} is full"), (EVERYTHING, "--max-running reached")):
         limit = load.limits.get(name)
         if limit is not None and running.get(name, 0) >= limit:
-            return f"{words} ({running.get(name, 0)} of {limit})"
+            return f"{reason} ({running.get(name, 0)} of {limit})"
     return None
 
 
-def wanted(one: QueuedRun) -> str | None:
-    """What the machine is short of, so that this run waits though it has a place; None if nothing is known of that."""
-    is_short = one.reason is not None and one.reason.startswith(SHORTAGE)
-    return one.reason.removeprefix(SHORTAGE) if is_short and one.reason is not None else None
+def missing_resource(run: QueuedRun) -> str | None:
+    """Return the resource that the machine was short of when this run was last launched; None without a shortage."""
+    if run.reason is None or not run.reason.startswith(SHORTAGE):
+        return None
+    return run.reason.removeprefix(SHORTAGE)

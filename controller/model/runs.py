@@ -1,4 +1,4 @@
-"""Runs, and the due times that lead to them, as values. `store` keeps them, `queries` returns them."""
+"""Runs and the due times that cause them. `store` stores them, `queries` returns them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,17 +9,21 @@ from typing import Any, NewType
 from controller.model.policies import DEFAULT_QUEUE, Retries
 
 RunId = NewType("RunId", str)
-"""A UUIDv7 (RFC 9562, 5.7) as text: ids sort by the time of their making."""
+"""A UUIDv7 (RFC 9562, 5.7) as a string: ids sort by creation time."""
 
 
 def first_id(moment: datetime) -> str:
-    """What no id of a run that was made at this moment or later sorts before."""
+    """Return a lower bound for the ids of runs created at or after `moment`."""
     millis = f"{max(0, int(moment.timestamp() * 1000)):012x}"
     return f"{millis[:8]}-{millis[8:]}"
 
 
 class RunState(StrEnum):
-    """Where a run stands. `launching` is shown as `pending`: its supervisor is there, its flow is not started."""
+    """The state of a run.
+
+    `launching` is shown as `pending`: the supervisor is being started, and the flow has not started yet. `scheduled` is
+    reserved; no run has it.
+    """
 
     SCHEDULED = "scheduled"
     PENDING = "pending"
@@ -35,7 +39,7 @@ class RunState(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether this state is final: a run never leaves it."""
+        """Whether this state is final. A run never leaves a final state."""
         return self in TERMINAL
 
 
@@ -53,7 +57,7 @@ ACTIVE = frozenset(RunState) - TERMINAL
 
 
 class Trigger(StrEnum):
-    """What asked for a run."""
+    """The origin of a run."""
 
     SCHEDULE = "schedule"
     MANUAL = "manual"
@@ -63,13 +67,18 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One execution, pinned to `revision` and `spec_digest` of the document in `file`.
+    """One execution of a deployment, pinned to `revision` and to the `spec_digest` of the document in `file`.
 
-    It holds resolved parameters but never a command: what to execute is read from the source by its pin.
-    All times are aware UTC instants. `scheduled_for` is None when nobody's schedule asked for it. It does not start
-    before `not_before` (None is at once), nor for the first time after `start_by`. A `serial` run waits until no other
-    run of its deployment is under way. There are up to `attempts` attempts as `retries` says; `attempt` is the number
-    of the last. `cancel_reason`: somebody wants it to end. `retry_of` is the run that it does again.
+    A run contains resolved parameters but never a command: what to execute is read from the source by this pin.
+    All times are aware UTC datetimes.
+
+    - `scheduled_for`: the due time; None if the run was triggered without one.
+    - `not_before`: the earliest start, None if it may start immediately.
+    - `start_by`: the deadline for the first start.
+    - `serial`: the run waits until no other run of its deployment is in progress.
+    - `attempt`: the number of the last attempt, of at most `attempts`; see `retries`.
+    - `cancel_reason`: set once the run was cancelled, even while it has not ended yet.
+    - `retry_of`: the run of which this one is a retry.
     """
 
     id: RunId
@@ -103,14 +112,18 @@ class Run:
     retry_of: RunId | None = None
 
     @property
-    def is_under_way(self) -> bool:
-        """Whether an attempt of it has been claimed, and has not ended."""
+    def is_in_progress(self) -> bool:
+        """Whether an attempt was claimed and has not ended."""
         return self.state in (RunState.LAUNCHING, RunState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try of a run. `nonce` names its directory; `boot_id` tells whether the machine is still the same."""
+    """One attempt of a run.
+
+    `nonce` is part of the name of its directory. `boot_id` shows whether the machine has restarted since it was
+    launched.
+    """
 
     run_id: RunId
     number: int
@@ -125,7 +138,7 @@ class Attempt:
 
 
 class Outcome(StrEnum):
-    """What became of a due time."""
+    """The outcome of a due time."""
 
     RUN = "run"
     SKIPPED = "skipped"
@@ -133,7 +146,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occurrence:
-    """One due time of one deployment. There is at most one for each (deployment, instant), for ever."""
+    """One due time of one deployment. There is never more than one per deployment and instant."""
 
     deployment: str
     scheduled_for: datetime

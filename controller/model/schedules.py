@@ -1,6 +1,6 @@
-"""What a schedule says, as data. `manifests` builds it, `schedules` computes its fire times.
+"""Declared schedules. `manifests` builds them, and `controller.schedules` computes their fire times.
 
-One `Schedule` has exactly one rule: `Cron`, `Interval`, `RRule` or `At`. See docs/schedules.md for the meaning.
+A `Schedule` has exactly one rule: `Cron`, `Interval`, `RRule` or `At`. docs/schedules.md describes their meaning.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Gap(StrEnum):
-    """What happens to a fixed local time that a clock change leaves out."""
+    """How to treat a fixed local time that a clock change skips."""
 
     NEXT_VALID = "next_valid"
     SKIP = "skip"
@@ -18,7 +18,7 @@ class Gap(StrEnum):
 
 
 class Repeat(StrEnum):
-    """What happens to a fixed local time that a clock change makes happen twice."""
+    """How to treat a fixed local time that occurs twice because of a clock change."""
 
     FIRST = "first"
     SECOND = "second"
@@ -27,7 +27,7 @@ class Repeat(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dst:
-    """The policy at clock changes. It applies to fixed clock times only."""
+    """The policy for clock changes. It applies only to fixed local times."""
 
     gap: Gap = Gap.NEXT_VALID
     repeat: Repeat = Repeat.FIRST
@@ -35,7 +35,7 @@ class Dst:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cron:
-    """A crontab(5) expression; with `day_or` day-of-month and day-of-week are alternatives, as cron has it."""
+    """A crontab(5) expression. With `day_or`, either day-of-month or day-of-week has to match, as in cron."""
 
     expression: str
     day_or: bool = True
@@ -43,9 +43,9 @@ class Cron:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """Every so long, counted from `anchor`.
+    """A fixed interval, counted from `anchor`.
 
-    `anchor` is naive (a local time of the schedule's zone) or aware; None is 2020-01-01T00:00 local time.
+    `anchor` is naive (a local time in the schedule's time zone) or aware. None means 2020-01-01T00:00 local time.
     """
 
     every: timedelta
@@ -61,7 +61,7 @@ class RRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class At:
-    """Once at each of these times; a naive one is a local time of the schedule's zone."""
+    """A list of times, each of which fires once. A naive time is a local time in the schedule's time zone."""
 
     times: tuple[datetime, ...]
 
@@ -73,8 +73,8 @@ Rule = Cron | Interval | RRule | At
 class Schedule:
     """One declared schedule of a deployment.
 
-    `start` and `end` (both inclusive; naive means local to `timezone`) bound the fire times. `parameters` are
-    merged over the deployment's. `jitter` is how much later than its time an occurrence starts at most.
+    Fire times lie between `start` and `end`, both inclusive; naive values are local times in `timezone`. `parameters`
+    override those of the deployment. `jitter` is the maximum delay of a run after its due time.
     """
 
     id: str
@@ -90,9 +90,10 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agenda:
-    """What fires for one deployment: its active schedules, counted after an instant.
+    """The active schedules of one deployment, and the instant after which they fire.
 
-    `after` matters when the agenda is new or its schedules changed; one that goes on keeps its own count.
+    `after` is used only for a new agenda, and when the schedules change; an unchanged agenda continues from its last
+    fire time.
     """
 
     schedules: tuple[Schedule, ...]

@@ -1,16 +1,16 @@
-"""What a source said at one revision: `sources` makes it, `manifests` reads it."""
+"""The contents of a source at one revision. `sources` creates them, `manifests` reads them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 PROJECT_FILE = "controller.yaml"
-"""At the root of the repository: what holds for all of its deployments. It is not a manifest."""
+"""The file at the root of the repository with settings for all of its deployments. It is not a manifest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestFile:
-    """One manifest: `path` from the repository root with `/`; `digest` changes exactly when `content` does."""
+    """One manifest. `path` is relative to the repository root, with `/`. `digest` identifies the `content`."""
 
     path: str
     content: bytes
@@ -19,7 +19,7 @@ class ManifestFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedFile:
-    """A file that stands where a manifest is expected but must not be read: a link, a device, a giant."""
+    """A file at the path of a manifest that must not be read: a symbolic link, a device, or a file that is too big."""
 
     path: str
     message: str
@@ -27,10 +27,10 @@ class RefusedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """All manifests of one revision, in the order of their paths.
+    """All manifests of one revision, sorted by path.
 
-    `revision` is `main@sha1:<commit>` of a git source, `dir@sha256:<digest>` of a plain directory. `project` is the
-    file PROJECT_FILE, None if there is none.
+    `revision` is `main@sha1:<commit>` for a git source and `dir@sha256:<digest>` for a plain directory. `project` is
+    the file PROJECT_FILE, or None if it does not exist.
     """
 
     revision: str
@@ -41,9 +41,9 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeFile:
-    """One file that is not a manifest: `digest` changes exactly when its content does, `size` is in bytes.
+    """One file that is not a manifest. `digest` identifies its content; `size` is in bytes.
 
-    `refusal` says why it can't be read although it is there.
+    `refusal` is the reason why an existing file can't be read; empty if it can.
     """
 
     digest: str
@@ -52,48 +52,48 @@ class CodeFile:
 
 
 DIRECTORY = CodeFile(digest="directory", size=0)
-"""What stands for any directory."""
+"""The value that represents any directory."""
 
 
 class Code(Protocol):
-    """The files of one revision that flows are read from. Both methods raise SourceError when it can't be read."""
+    """The code files of one revision. `find` and `read` raise SourceError if the revision can't be read."""
 
     def find(self, paths: Iterable[str]) -> Mapping[str, CodeFile]:
-        """Those of `paths` (from the repository root, with `/`) that are regular files; links inside are followed.
+        """Return those of `paths` that are regular files. Links within the tree are followed.
 
-        A path that ends with `/` asks for a directory.
+        Paths are relative to the repository root, with `/`. A path that ends with `/` matches a directory.
         """
         ...
 
     def read(self, path: str) -> bytes:
-        """The content of a file that `find` has found."""
+        """Return the content of a file that `find` returned."""
         ...
 
     def read_ahead(self, paths: Iterable[str]) -> None:
-        """All of these will be read, if they are found: they may be read together."""
+        """Announce that those of these files that exist will be read, so that they can be read in one batch."""
         ...
 
 
 RENDERED = b"\0rendered\n"
-"""Begins the content of a Python spec that was rendered to documents. No Python file has a NUL."""
+"""The first bytes of a Python spec that was rendered to documents. A Python file never contains a NUL byte."""
 
 
 def is_manifest(path: str) -> bool:
-    """Whether the file at `path` (with `/`) is read as deployments: YAML, JSON or Python, no part of it hidden."""
+    """Whether the file at `path` (with `/`) can declare deployments: YAML, JSON or Python, with no hidden path part."""
     hidden = any(part.startswith(".") for part in path.split("/"))
     return path.lower().endswith((".yaml", ".yml", ".json", ".py")) and not hidden
 
 
 def is_json(path: str) -> bool:
-    """Whether the manifest at `path` is JSON; upper case and lower case are the same."""
+    """Whether the manifest at `path` is JSON. Case is ignored."""
     return path.lower().endswith(".json")
 
 
 def is_python(path: str) -> bool:
-    """Whether the file may be a Python spec, as it may be a flow or any other module."""
+    """Whether the file is Python: a Python spec, a flow or any other module."""
     return path.lower().endswith(".py")
 
 
 def is_spec(path: str, content: bytes) -> bool:
-    """Whether it is a Python spec: it speaks of `DeploymentSpec`. Any other Python file declares nothing."""
+    """Whether the file is a Python spec, which is a Python file that mentions `DeploymentSpec`."""
     return is_python(path) and (b"DeploymentSpec" in content or content.startswith(RENDERED))

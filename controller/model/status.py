@@ -1,4 +1,4 @@
-"""What is known about the source and each deployment: conditions, events, and what is recorded as in force."""
+"""The recorded status of the source and of each deployment: conditions, events, holds and the inventory."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from controller.model.findings import Finding
 
 
 class ConditionType(StrEnum):
-    """The question that a condition answers, in Flux's words."""
+    """The type of a condition. The names follow Flux."""
 
     READY = "Ready"
     RECONCILING = "Reconciling"
@@ -21,7 +21,7 @@ class ConditionType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """One answer: yes or no since `last_transition_time`, for a PascalCase `reason`."""
+    """One condition: true or false since `last_transition_time`, with a PascalCase `reason`."""
 
     type: ConditionType
     status: bool
@@ -31,15 +31,15 @@ class Condition:
 
 
 INVALID = "InvalidManifest"
-"""Its newest document, or the file of it, is bad."""
+"""Reason: the newest document of the deployment, or its file, is invalid."""
 WITHHELD = "PruneWithheld"
-"""Git does not declare it any more, and its deletion has not been approved."""
+"""Reason: git no longer declares the deployment, and its deletion has not been approved."""
 KEPT = "PruneDisabled"
-"""Git does not declare it any more, and it said that it is never to be deleted."""
+"""Reason: git no longer declares the deployment, which has `prune: disabled`."""
 
 
 class EventSeverity(StrEnum):
-    """How much an event asks for attention."""
+    """The severity of an event."""
 
     INFO = "info"
     WARNING = "warning"
@@ -48,7 +48,7 @@ class EventSeverity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One recorded fact about `about`: a deployment's name, `run/<id>`, `source`, or `controller`."""
+    """One recorded event. `about` is its subject: a deployment's name, `run/<id>`, `source` or `controller`."""
 
     time: datetime
     severity: EventSeverity
@@ -60,9 +60,9 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withheld:
-    """Deletions that git asks for and that nobody has approved: their names, and the digest that approves them.
+    """Deletions that wait for approval: the names of the deployments, and the digest that approves their deletion.
 
-    `plan_digest` is that of the plan that they were part of first, which approves them as well.
+    `plan_digest` is the digest of the plan that first contained the deletions. It approves them too.
     """
 
     reason: str
@@ -73,7 +73,7 @@ class Withheld:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """An operator's word that the schedules of a deployment do not fire: who said it, why, and until when."""
+    """An operator's order that the schedules of a deployment do not fire, with its author, reason and end."""
 
     deployment: str
     reason: str
@@ -82,13 +82,13 @@ class Hold:
     until: datetime | None = None
 
     def is_over(self, now: datetime) -> bool:
-        """Whether it has expired."""
+        """Whether the hold has expired."""
         return self.until is not None and self.until <= now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassRecord:
-    """One pass that found something new or failed. `stages` are milliseconds by the name of the stage."""
+    """One pass that found a change or failed. `stages` maps the name of each stage to its duration in milliseconds."""
 
     started_at: datetime
     revision: str | None
@@ -100,12 +100,15 @@ class PassRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceStatus:
-    """What the last pass found. `last_applied_revision` lags behind when a pass could not apply.
+    """The status of the source after the last pass.
 
-    `approved` is the digest of deletions that somebody has released. `environment` is the one whose overlays are
-    applied, None where none are. `followed` says what the inventory was applied from (location, path, environment);
-    None if an earlier version applied it. `watch_problem` says why changes are only polled for, and `overdue_since`
-    when a pass began that has not ended in time.
+    - `last_applied_revision`: older than `last_attempted_revision` if a pass could not apply.
+    - `approved`: the digest of the deletions that were approved.
+    - `environment`: the environment whose overlays are applied, or None.
+    - `followed`: the location, path and environment that the inventory was applied from; None if an earlier version
+      applied it.
+    - `watch_problem`: why changes are polled instead of watched.
+    - `overdue_since`: the start of a pass that has not finished in time.
     """
 
     repo: str
@@ -125,12 +128,13 @@ class SourceStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryEntry:
-    """One deployment in force: the last good `document`, where it was declared, and since when it counts.
+    """One active deployment: its last valid `document` and where it is declared.
 
-    `revision` is where the document was last seen to change, and `generation` counts its changes. While its file is
-    broken the entry stays `pinned` to the last revision that declared it well; otherwise its runs use the source's
-    last applied revision. `cursor` is the instant up to which its due times are accounted for. `conditions` say
-    whether git and this entry agree.
+    - `revision`: the revision of the last change to the document; `generation` counts its changes.
+    - `pinned`: while the deployment's file is invalid, the last revision in which it was valid. Otherwise None, and
+      runs use the source's last applied revision.
+    - `cursor`: the instant up to which the deployment's due times have been processed.
+    - `conditions`: whether git and this entry agree.
     """
 
     name: str
@@ -146,11 +150,11 @@ class InventoryEntry:
 
     @property
     def is_valid(self) -> bool:
-        """Whether the newest document of this name was good, and is the one in force."""
+        """Whether the newest document of this deployment is valid and applied."""
         return all(condition.status for condition in self.conditions if condition.type is ConditionType.READY)
 
     @property
     def reason(self) -> str | None:
-        """The reason of its Ready condition."""
+        """The reason of the Ready condition; None without one."""
         ready = (condition.reason for condition in self.conditions if condition.type is ConditionType.READY)
         return next(ready, None)

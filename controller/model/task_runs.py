@@ -1,7 +1,7 @@
-"""What a flow has said of its tasks and subflows, as values, and how lines of `events.jsonl` become them.
+"""The task runs and subflow runs of an attempt, parsed from the lines of `events.jsonl`.
 
-`store.task_reports` reads the lines, `store.task_trees` keeps what they come to, `queries` shows it. The lines are a
-flow's own words: what is no such line is left out, and what comes out is a tree of bounded size whatever they say.
+`store.task_reports` reads the lines, `store.task_trees` stores the resulting tree, and `queries` returns it. The flow
+writes these lines, so they are untrusted input: invalid lines are ignored, and the size of the tree is bounded.
 """
 
 import json
@@ -24,10 +24,12 @@ _MAX_NEEDS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRun:
-    """One call of a task or flow. `id` counts within the attempt of its run; `parent` is what called it.
+    """One call of a task or of a flow. All times are aware UTC datetimes.
 
-    `label` is its name with a number, as in the log. `needs` are the earlier calls whose futures it was given.
-    `attempt` counts its own tries. All times are aware UTC instants.
+    - `id`: unique within the attempt of the run. `parent` is the id of the calling flow or task.
+    - `label`: the name with a number, as in the log.
+    - `needs`: the ids of the earlier calls whose futures were passed as arguments.
+    - `attempt`: the number of the call's own last attempt.
     """
 
     id: int
@@ -46,15 +48,15 @@ class TaskRun:
 
     @property
     def is_final(self) -> bool:
-        """Whether it has ended."""
+        """Whether the call has ended."""
         return self.state in _FINAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskTree:
-    """The task runs of one attempt in the order in which they were made; `dropped`: how many more there were.
+    """The task runs of one attempt in the order of their creation, with its artifacts and the `name` of the run.
 
-    With them whatever else the flow has said: what it shows, and what this run of it is called.
+    `dropped` is the number of task runs beyond MAX_TASK_RUNS.
     """
 
     runs: tuple[TaskRun, ...] = ()
@@ -62,27 +64,30 @@ class TaskTree:
     artifacts: tuple[Artifact, ...] = ()
     name: str | None = None
 
-    def ended(self, state: str) -> "TaskTree":
-        """The same once the process has ended: what had not ended by itself ended with it."""
-        left = state if state in ("cancelled", "timed_out") else "crashed"
-        reason = "the run ended before it did"
-        runs = (one if one.is_final else replace(one, state=left, reason=reason) for one in self.runs)
+    def end_unfinished(self, state: str) -> "TaskTree":
+        """Return the tree after the process ended with `state`: unfinished task runs end too.
+
+        They become `cancelled` or `timed_out` like the run, and `crashed` in all other cases.
+        """
+        final_state = state if state in ("cancelled", "timed_out") else "crashed"
+        reason = "the run ended before this task"
+        runs = (run if run.is_final else replace(run, state=final_state, reason=reason) for run in self.runs)
         return replace(self, runs=tuple(runs))
 
 
 def replay(lines: Iterable[bytes]) -> TaskTree:
-    """What these lines come to. Never raises."""
-    found: dict[int, TaskRun] = {}
+    """Return the tree of the task runs that these lines describe. Never raises."""
+    runs: dict[int, TaskRun] = {}
     dropped = 0
     for event in _events(lines):
-        known = found.get(event["id"])
-        if known is not None:
-            found[known.id] = _moved(known, event)
-        elif len(found) >= MAX_TASK_RUNS:
+        run = runs.get(event["id"])
+        if run is not None:
+            runs[run.id] = _updated(run, event)
+        elif len(runs) >= MAX_TASK_RUNS:
             dropped += "name" in event
         elif "name" in event:
-            found[event["id"]] = _moved(_new(event, found), event)
-    return TaskTree(runs=tuple(found[number] for number in sorted(found)), dropped=dropped)
+            runs[event["id"]] = _updated(_new(event, runs), event)
+    return TaskTree(runs=tuple(runs[number] for number in sorted(runs)), dropped=dropped)
 
 
 def _events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
@@ -95,28 +100,28 @@ def _events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
             yield event
 
 
-def _new(event: dict[str, Any], found: dict[int, TaskRun]) -> TaskRun:
+def _new(event: dict[str, Any], earlier: dict[int, TaskRun]) -> TaskRun:
     parent, tags, needs = event.get("parent"), event.get("tags"), event.get("needs")
     name = _text(event["name"]) or "?"
     return TaskRun(
         id=event["id"],
-        # A parent is made before its children: like this it can be no circle.
-        parent=parent if _is_number(parent) and parent in found and parent < event["id"] else None,
+        # A parent must have a smaller id than its children, so that there are no cycles.
+        parent=parent if _is_number(parent) and parent in earlier and parent < event["id"] else None,
         kind=event["kind"] if event.get("kind") in _KINDS else "task",
         name=name,
         label=_text(event.get("label")) or name,
         state="pending",
         tags=tuple(_text(tag) for tag in tags[:_MAX_TAGS]) if isinstance(tags, list) else (),
-        needs=_earlier(needs, event["id"], found) if isinstance(needs, list) else (),
+        needs=_valid_needs(needs, event["id"], earlier) if isinstance(needs, list) else (),
     )
 
 
-def _earlier(needs: list[Any], number: int, found: dict[int, TaskRun]) -> tuple[int, ...]:
-    """Those of these calls that are known and were made before: like this there is no circle of them either."""
-    return tuple(one for one in needs[:_MAX_NEEDS] if _is_number(one) and one in found and one < number)
+def _valid_needs(needs: list[Any], number: int, earlier: dict[int, TaskRun]) -> tuple[int, ...]:
+    """Return those of `needs` that are existing calls with an id below `number`, so that there are no cycles."""
+    return tuple(need for need in needs[:_MAX_NEEDS] if _is_number(need) and need in earlier and need < number)
 
 
-def _moved(run: TaskRun, event: dict[str, Any]) -> TaskRun:
+def _updated(run: TaskRun, event: dict[str, Any]) -> TaskRun:
     state: str = event["state"]
     at = _instant(event.get("at"))
     attempt: Any = event.get("attempt")
@@ -136,7 +141,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    """Bounded, and without lone surrogates, which no database takes."""
+    """Return at most _MAX_TEXT characters, with lone surrogates escaped, because databases reject them."""
     return value[:_MAX_TEXT].encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else ""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from controller.errors import NotFoundError
 from controller.model.artifacts import Artifact
-from controller.model.queues import schedule_queue, wanted
+from controller.model.queues import missing_resource, schedule_queue
 from controller.model.runs import Run, RunState
 from controller.model.task_runs import TaskRun, TaskTree
 from controller.queries.task_runs import task_tree
@@ -121,7 +121,7 @@ def run_views(tx: Transaction, matches: list[Run], now: datetime) -> list[RunVie
     reasons: dict[str, str] = {}
     if any(run.state in (RunState.PENDING, RunState.RETRYING) for run in matches):
         waiting = schedule_queue(queues.find_waiting(tx), queues.read_load(tx, now), now)
-        reasons = {run.id: reason or wanted(run) or "starting next" for run, reason in waiting}
+        reasons = {run.id: reason or missing_resource(run) or "starting next" for run, reason in waiting}
     return [run_view(run, reasons.get(run.id)) for run in matches]
 
 

@@ -96,9 +96,9 @@ class Admission:
         if known is None:
             return None
         if known.retry_of is not None:
-            raise foreign_key(known, "That run does another one again")
+            raise foreign_key(known, "That run is a retry of another run")
         if any(known.parameters.get(key) != value for key, value in request.parameters.items()):
-            raise foreign_key(known, "That run has other parameters")
+            raise foreign_key(known, "That run has different parameters")
         return known
 
     def request(self, tx: Transaction, request: Request) -> Run:
@@ -190,8 +190,8 @@ class Admission:
 
 def foreign_key(known: Run, why: str) -> UsageError:
     """The error for an idempotency key that was used for something else."""
-    message = f"The idempotency key {known.idempotency_key} belongs to run {known.id}."
-    return UsageError(message, hint=f"{why}; choose a new key for a new run.")
+    message = f"The idempotency key {known.idempotency_key} is already used by run {known.id}."
+    return UsageError(message, hint=f"{why}; use a new key to create a new run.")
 
 
 def occurrence(name: str, decision: Decision, run: Run | None) -> Occurrence:
@@ -220,9 +220,10 @@ def _report(tx: Transaction, now: datetime, ledger: list[Occurrence], dropped: i
     missed = len(skipped) + dropped
     for last in skipped[-1:]:
         fields = {"deployment": last.deployment, "reason": last.reason, "count": missed}
-        tx.after_commit(partial(log.info, "Skipped", extra=fields))
+        tx.after_commit(partial(log.info, "Due times skipped", extra=fields))
         if dropped or any(one.reason == "catch-up" for one in skipped):
-            message = f"{missed} missed since {in_utc(first or ledger[0].scheduled_for)} and not run"
+            count = "1 due time" if missed == 1 else f"{missed} due times"
+            message = f"{count} missed since {in_utc(first or ledger[0].scheduled_for)} and skipped"
             message += f"; {dropped} of them are not in the ledger." if dropped else "."
             event = Event(
                 time=now, severity=EventSeverity.WARNING, reason="MissedTimes", message=message, about=last.deployment

@@ -70,7 +70,7 @@ class ClockMonitor:
             return
         if is_ahead and not told:
             told = [_event(now, -lead)]
-            log.warning("The clock is behind what was recorded", extra={"seconds": round(lead.total_seconds(), 3)})
+            log.warning("The clock is behind the recorded due times", extra={"seconds": round(lead.total_seconds(), 3)})
         with self._store.write() as tx:
             inventory.rewind_cursors(tx, now, since)
             if is_ahead or may_be_back:

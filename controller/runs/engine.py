@@ -178,14 +178,14 @@ class Engine:
                 reason, message = error.reason, error.message
             if self._turns.fail(message):
                 fields = {"reason": reason, "error": message, "retry_in": self._turns.seconds}
-                log.error("Runs are suspended for now", extra=fields)
+                log.error("Run engine paused by an error; retrying", extra=fields)
             self.storage.failed(error)
             # The cause of the wake-up remains and would wake the thread again immediately.
             self._stopping.wait(self._turns.seconds)
             self.wake()
         else:
             if self._turns.succeed():
-                log.info("Runs continue")
+                log.info("Run engine resumed")
 
     def _take_turn(self, ready: Sequence[ActiveRun], *, is_tick: bool) -> None:
         if is_tick:
@@ -211,7 +211,7 @@ class Engine:
         except ControllerError:
             raise
         except Exception:
-            log.exception("The periodic work failed; it will be retried")
+            log.exception("Periodic maintenance failed; it will be retried")
 
     def _note_shortage(self) -> None:
         """If launches met a shortage, record it on the waiting runs and launch nothing for a while."""
@@ -221,12 +221,12 @@ class Engine:
             self._may_wait = True
             if self._launches.fail(lacking):
                 fields = {"reason": ResourceError.reason, "waiting": lacking, "retry_in": self._launches.seconds}
-                log.warning("Runs wait: they cannot be launched for now", extra=fields)
+                log.warning("Launches paused: the machine is short of a resource", extra=fields)
             with self._store.write() as tx:
                 queues.record_shortage(tx, lacking)
         elif self._has_launched and self._launches.failures:
             self._launches.succeed()
-            log.info("Launching runs again")
+            log.info("Launches resumed")
             with self._store.write() as tx:
                 queues.record_shortage(tx, None)
         self._has_launched = False
@@ -253,7 +253,7 @@ class Engine:
             self._due.extendleft(names)
             raise
         except Exception:
-            log.exception("Due times could not be processed together; trying each deployment alone")
+            log.exception("Due times can't be processed together; processing each deployment separately")
             for name in dict.fromkeys(names):
                 self._account_alone(name)
 
@@ -266,7 +266,7 @@ class Engine:
         try:
             self._account_all([name])
         except Exception:
-            log.exception("The due times of a deployment cannot be processed", extra={"deployment": name})
+            log.exception("Due times of a deployment can't be processed", extra={"deployment": name})
 
     def _end_cancelled(self) -> None:
         """Ask the supervisors of cancelled runs to stop: now, and again after a restart."""
@@ -298,7 +298,7 @@ class Engine:
         room = room_for_launches()
         waiting, self._next_start = self._queue.take(min(free, max(1, room)))
         if waiting and not room:
-            self._monitor.shortage = f"no file descriptors (the limit is {limit()})"
+            self._monitor.shortage = f"no file descriptors (limit {limit()})"
             return []
         free = min(free, room)
         self._has_launched = bool(waiting)
@@ -324,7 +324,7 @@ class Engine:
             self._postpone_or_refuse(run, error, f"its code cannot be read: {error}")
             return None
         except Exception as error:
-            log.exception("A run cannot be prepared", extra={"deployment": run.deployment, "run": run.id})
+            log.exception("Run can't be prepared", extra={"deployment": run.deployment, "run": run.id})
             self._postpone_or_refuse(run, error, f"{type(error).__name__}: {error}")
             return None
         pycache = root.parent / "pycache" if self._source.is_pinned else None

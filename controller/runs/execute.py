@@ -64,7 +64,8 @@ def execute(
         argv, call = _call(deployment, parameters, root, directory)
         program = shutil.which(argv[0], path=env["PATH"])
         if program is None:
-            raise UsageError(f"There is no program {argv[0]}.", hint="It is looked for in the PATH of a run.")
+            hint = "Give its absolute path, or install it in a directory of the PATH of a run."
+            raise UsageError(f"The program {argv[0]} was not found.", hint=hint)
         said = Path(directory) / "call.json"
         said.write_text(json.dumps(call), encoding="utf-8")
         given = None

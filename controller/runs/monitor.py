@@ -216,7 +216,7 @@ class RunMonitor:
             except ControllerError:
                 raise
             except Exception as error:
-                log.exception("A run can't be launched", extra={"deployment": run.deployment, "run": run.id})
+                log.exception("Run can't be launched", extra={"deployment": run.deployment, "run": run.id})
                 self.refuse(run, f"its supervisor could not be started: {type(error).__name__}: {error}")
                 continue
             if lacking is not None:
@@ -300,7 +300,7 @@ class RunMonitor:
             if (lacking := shortage(error, with_disk=False)) is not None:
                 raise ResourceError(lacking) from error
             fields = {"run": watched.run.id, "error": str(error)}
-            log.warning("Processes of a lost run cannot be listed", extra=fields)
+            log.warning("Processes of a lost run can't be listed", extra=fields)
             killed = 0
         if killed:
             log.warning("Processes of a lost run were killed", extra={"run": watched.run.id, "count": killed})
@@ -322,7 +322,7 @@ class RunMonitor:
             elif run.cancel_reason is not None:
                 endings.append(unreported_outcome(run, RunState.CANCELLED, run.cancel_reason, now))
             elif watched.ended_by_itself and self._launches[run.id] + 1 >= MAX_LAUNCHES:
-                reason = f"not launched: its supervisor ended {MAX_LAUNCHES} times"
+                reason = f"not launched: its supervisor exited {MAX_LAUNCHES} times without starting the flow"
                 endings.append(unreported_outcome(run, RunState.FAILED, reason, now))
             else:
                 if watched.ended_by_itself:
@@ -336,7 +336,7 @@ class RunMonitor:
             return None  # it never received GO
         if watched.attempt.boot_id != self._boot_id:
             # Files of the previous boot may be lost.
-            return "outcome unknown: the machine was restarted while it was being started"
+            return "outcome unknown: the machine was restarted while the run was being launched"
         why = why_unprepared(watched.directory)
         return None if why is None else f"outcome unknown: {why}"
 

@@ -71,7 +71,7 @@ class RunOperations:
             if known is not None:
                 return known
             run = self._admission.request(tx, request)
-            self._tell(tx, "Triggered", f"{author} asked for run {run.id}.", run.deployment)
+            self._tell(tx, "Triggered", f"{author} triggered run {run.id}.", run.deployment)
         log.info("Run requested", extra={"deployment": run.deployment, "run": run.id, "author": author})
         self._wake()
         return run
@@ -84,13 +84,15 @@ class RunOperations:
         with self._store.write() as tx:
             run = _find(tx, run_id)
             if run.state.is_terminal and run.state is not RunState.CANCELLED:
-                raise ConflictError(f"Run {run.id} has ended already: {run.state}.", hint="What is final stays so.")
+                raise ConflictError(
+                    f"Run {run.id} has already finished: {run.state}.", hint="Finished runs cannot be changed."
+                )
             if run.state.is_terminal or run.cancel_reason is not None:
                 return run
-            self._tell(tx, "CancelRequested", f"{author} asked for the end of run {run.id}: {reason}", run.deployment)
+            self._tell(tx, "CancelRequested", f"{author} cancelled run {run.id}: {reason}", run.deployment)
             cancel(tx, run, reason, self._clock.now())
             run = _find(tx, run_id)
-        log.info("Cancel requested", extra={"deployment": run.deployment, "run": run.id, "author": author})
+        log.info("Run cancellation requested", extra={"deployment": run.deployment, "run": run.id, "author": author})
         self._wake()
         return run
 
@@ -101,18 +103,18 @@ class RunOperations:
             known = idempotency_key and runs.find_by_key(tx, old.deployment, idempotency_key)
             if known:
                 if known.retry_of != old.id:
-                    raise foreign_key(known, f"It does not do {run_id} again")
+                    raise foreign_key(known, f"That run is not a retry of run {run_id}")
                 return known
             if not old.state.is_terminal:
                 raise ConflictError(
-                    f"Run {run_id} has not ended: {old.state}.", hint="Wait for it, or cancel it first."
+                    f"Run {run_id} has not finished: {old.state}.", hint="Wait until it finishes, or cancel it first."
                 )
             now = self._clock.now()
             run = _again(old, self._admission.ids.new(now), now, idempotency_key)
             runs.insert_all(tx, [run])
-            self._tell(tx, "Retried", f"{author} asked for run {run.id}, which does {old.id} again.", run.deployment)
+            self._tell(tx, "Retried", f"{author} retried run {old.id} as run {run.id}.", run.deployment)
         log.info(
-            "Run requested again",
+            "Run retried",
             extra={"deployment": run.deployment, "run": run.id, "retry_of": old.id, "author": author},
         )
         self._wake()
@@ -146,7 +148,7 @@ class RunOperations:
         if entry is None:
             raise not_active(tx, wanted.deployment)
         if not wanted.since <= wanted.until <= self._clock.now():
-            raise UsageError("A backfill is of a past range: from, then to, not after now.")
+            raise UsageError("A backfill needs a past range: the start comes first, and the end is not after now.")
         return entry
 
     def _times(self, entry: InventoryEntry, wanted: Backfill) -> list[DueTime]:
@@ -155,8 +157,8 @@ class RunOperations:
         after = max(wanted.since, _FIRST) - timedelta(microseconds=1)
         found = find_due_up_to(schedules, after, wanted.until, _LOOKED_AT)
         if found is None:
-            message = f"{entry.name} has more than {_LOOKED_AT} times in this range."
-            raise UsageError(message, hint="Take a shorter range.")
+            message = f"{entry.name} has more than {_LOOKED_AT} due times in this range."
+            raise UsageError(message, hint="Choose a shorter range.")
         return found
 
     def _make(self, known: InventoryEntry, kept: Sequence[DueTime], author: str) -> tuple[Run, ...]:
@@ -164,13 +166,16 @@ class RunOperations:
         with self._store.write() as tx:
             entry = inventory.find(tx, known.name)
             if entry is None or entry.spec_digest != known.spec_digest:
-                raise ConflictError(f"{known.name} has just been changed.", hint="Ask again.")
+                raise ConflictError(
+                    f"{known.name} changed while the backfill was being prepared.", hint="Repeat the backfill."
+                )
             have = occurrences.times_with_run(tx, entry.name, kept[0][0], kept[-1][0])
             made = tuple(self._fill(tx, entry, time) for time in kept if time[0] not in have)
             if made:
                 times = [run.scheduled_for for run in made if run.scheduled_for is not None]
                 span = f"from {in_utc(times[0])} to {in_utc(times[-1])}"
-                message = f"{author} asked for {len(made)} runs, of the times {span}."
+                count = "1 due time" if len(made) == 1 else f"{len(made)} due times"
+                message = f"{author} backfilled {count} {span}."
                 self._tell(tx, "Backfill", message, entry.name)
         return made
 

@@ -95,7 +95,7 @@ def log_outcome(run: Run | None) -> None:
         return
     fields = {"deployment": run.deployment, "run": run.id, "reason": run.reason}
     if run.state is RunState.PENDING:
-        log.info("Run was not started; it is queued again", extra=fields)
+        log.info("Run was not started and is queued again", extra=fields)
     elif run.state is RunState.SUCCEEDED:
         log.info("Run succeeded", extra=fields)
     else:
@@ -110,7 +110,7 @@ def log_observations(run: Run, ended: Finished) -> None:
     if ended.dropped_bytes:
         log.warning("Output of a run was dropped", extra={**fields, "bytes": ended.dropped_bytes})
     for limit in ended.unenforced:
-        log.warning("A limit of a run can't be enforced here", extra={**fields, "limit": limit})
+        log.warning("A limit of a run can't be enforced on this machine", extra={**fields, "limit": limit})
 
 
 def _finish(tx: Transaction, run: Run, state: RunState, reason: str | None, now: datetime) -> Run | None:
@@ -122,7 +122,7 @@ def _as_asked(tx: Transaction, one: RunOutcome) -> RunOutcome:
     may_follow = one.run.retries is not None and one.run.attempt < one.run.attempts
     if (
         one.state is RunState.SUCCEEDED
-        or not one.run.is_under_way
+        or not one.run.is_in_progress
         or not (may_follow or one.state is RunState.CANCELLED)
     ):
         return one
@@ -132,7 +132,7 @@ def _as_asked(tx: Transaction, one: RunOutcome) -> RunOutcome:
 
 
 def _next_start(one: RunOutcome, now: datetime) -> datetime | None:
-    return next_start(one.run, one.state, now) if one.run.is_under_way else None
+    return next_start(one.run, one.state, now) if one.run.is_in_progress else None
 
 
 def _at_its_end(one: RunOutcome) -> Run:
@@ -159,7 +159,7 @@ def _retry(tx: Transaction, one: RunOutcome, again: datetime) -> Run | None:
 
 def _event(run: Run, state: RunState, now: datetime) -> Event:
     if run.state is RunState.RETRYING:
-        again = "" if run.not_before is None else f"; the next starts at {in_utc(run.not_before)}"
+        again = "" if run.not_before is None else f"; the next attempt starts at {in_utc(run.not_before)}"
         message = f"Run {run.id}: {run.reason}{again}"
         severity, word = EventSeverity.WARNING, RunState.RETRYING.value
     else:

@@ -50,7 +50,8 @@ class PinnedDeployments:
         # By digest: it may have had another name then.
         found = self._file(run.revision, run.file, now).get(run.spec_digest)
         if found is None:
-            raise SourceError(f"{run.file} at {run.revision} does not declare {run.deployment} as {run.spec_digest}.")
+            pin = f"{run.deployment} with the digest {run.spec_digest}"
+            raise SourceError(f"{run.file} at {run.revision} does not declare {pin}.")
         return found
 
     def _file(self, revision: str, path: str, now: datetime) -> Mapping[str, Deployment]:
@@ -106,7 +107,7 @@ class PinnedDeployments:
             found = build_deployment(entry.document, entry.file, entry.line)
             if found.spec_digest == run.spec_digest:
                 return found
-        raise SourceError(f"{run.deployment} has changed since this run was made, and a directory keeps no history.")
+        raise SourceError(f"{run.deployment} has changed since this run was created, and a directory has no history.")
 
 
 def _digest(project: ManifestFile | RefusedFile | None) -> str:

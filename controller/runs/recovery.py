@@ -70,7 +70,7 @@ _OUTCOMES = [state.value for state in (RunState.SUCCEEDED, RunState.FAILED, RunS
 MAX_MARK_BYTES = 1 << 20
 MAX_SPECIFICATION_BYTES = 1 << 24
 COPIED = "outcome unknown: this state directory is a copy, and the flow was started from the original"
-_NOT_A_FILE = "it is not a regular file"
+_NOT_A_FILE = "not a regular file"
 
 
 def recover(directory: Path, nonce: str, *, same_boot: bool) -> Recovery:
@@ -95,12 +95,12 @@ def recover(directory: Path, nonce: str, *, same_boot: bool) -> Recovery:
             _check(ending)
             return _ended(ending)
         except (TypeError, ValueError, OverflowError, OSError, RecursionError):
-            return Lost(reason="outcome unknown: its exit file is not valid")
+            return Lost(reason="outcome unknown: the exit file in the run directory is not valid")
     if _is_copy(directory):
         return Lost(reason=COPIED)
     if started is not None:
         reason = "the supervisor was killed" if same_boot else "the machine was restarted"
-        return Lost(reason=f"outcome unknown: {reason} while the flow ran")
+        return Lost(reason=f"outcome unknown: {reason} while the flow was running")
     return NotStarted()
 
 
@@ -125,10 +125,10 @@ def why_unprepared(directory: Path) -> str | None:
     try:
         found = os.lstat(directory / "run.json")
     except (FileNotFoundError, NotADirectoryError):
-        return "the directory of the run is gone"
+        return "the run directory is missing"
     except (OSError, ValueError) as error:
         return _unreadable(error)
-    return None if stat.S_ISREG(found.st_mode) else "run.json in the directory of the run is not a regular file"
+    return None if stat.S_ISREG(found.st_mode) else "run.json in the run directory is not a regular file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +202,9 @@ def _unreadable(error: OSError | ValueError) -> str:
     if (want := shortage(error, with_disk=False)) is not None:
         raise ResourceError(want) from error
     if not isinstance(error, OSError):
-        return f"the directory of the run cannot be read: {error}"
+        return f"the run directory can't be read: {error}"
     name = "" if error.filename is None else f"{Path(os.fsdecode(error.filename)).name} in "
-    return f"{name}the directory of the run cannot be read: {error.strerror}"
+    return f"{name}the run directory can't be read: {error.strerror}"
 
 
 def _check(ending: dict[str, Any]) -> None:

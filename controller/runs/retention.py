@@ -97,7 +97,7 @@ class Sweeper:
         )
         if gone:
             fields = {"deployment": name, "count": len(gone)}
-            tx.after_commit(partial(log.info, "Runs were forgotten", extra=fields))
+            tx.after_commit(partial(log.info, "Old runs deleted", extra=fields))
         return list(gone)
 
     def _retention(self, entry: InventoryEntry | None) -> Retention:
@@ -127,14 +127,14 @@ class Sweeper:
         if failed and place.name not in self._stuck:
             self._stuck.add(place.name)
             fields = {"directory": str(place), "error": str(failed[0])}
-            log.warning("The directory of a forgotten run can't be removed", extra=fields)
+            log.warning("The directory of a deleted run can't be removed", extra=fields)
 
     def _remove_orphans(self) -> None:
         """Directories whose run is gone: a controller ended between the two deletions."""
         try:
             found = [path.name for path in self._directory.iterdir() if _RUN_ID.fullmatch(path.name)]
         except OSError as error:
-            log.warning("The directories of runs can't be listed", extra={"error": str(error)})
+            log.warning("The run directories can't be listed", extra={"error": str(error)})
             return
         with self._store.read() as tx:
             orphans = retention.unknown_ids(tx, found)

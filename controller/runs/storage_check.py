@@ -48,11 +48,11 @@ class Storage:
         free = self._free() if is_tick or self._is_full else None
         if not self._is_full:
             if free is not None and free < LEAST_BYTES:
-                self._fill(f"{free} bytes are free on the disk of {self._directory}.")
+                self._fill(f"The disk of {self._directory} has only {free} bytes free.")
             return
         if free is not None and free < ENOUGH_BYTES:
             return
-        message = "There is space on the disk of the state again."
+        message = "The disk of the state directory has free space again."
         event = Event(
             time=self._clock.now(),
             severity=EventSeverity.INFO,
@@ -70,8 +70,8 @@ class Storage:
         if self._is_full:
             return
         self._is_full = True
-        log.error("The disk of the state is full", extra={"reason": StorageFullError.reason, "error": why})
-        message = f"{why} Runs and changes can't be recorded. Free some space; the controller retries by itself."
+        log.error("The disk of the state directory is full", extra={"reason": StorageFullError.reason, "error": why})
+        message = f"{why} Runs and changes can't be recorded. Free some space; the controller retries automatically."
         condition = Condition(
             type=ConditionType.STORAGE_FULL,
             status=True,

@@ -24,7 +24,9 @@ def read_trees(ended: Iterable[tuple[Run, Path, Recovery]]) -> Trees:
     for run, directory, verdict in ended:
         tree = _read(run, directory) if isinstance(verdict, Finished | Lost) else None
         if tree is not None:
-            found[run.id, run.attempt] = tree.ended(verdict.state.value if isinstance(verdict, Finished) else "crashed")
+            found[run.id, run.attempt] = tree.end_unfinished(
+                verdict.state.value if isinstance(verdict, Finished) else "crashed"
+            )
     return found
 
 
@@ -33,9 +35,7 @@ def _read(run: Run, directory: Path) -> TaskTree | None:
     try:
         return read_tree(directory)
     except Exception:
-        log.exception(
-            "What a flow told of its tasks can't be read", extra={"deployment": run.deployment, "run": run.id}
-        )
+        log.exception("The task events of a flow can't be read", extra={"deployment": run.deployment, "run": run.id})
         return None
 
 

@@ -126,7 +126,7 @@ def end(tx: Transaction, outcomes: Sequence[RunOutcome]) -> set[RunId]:
     rows = [
         {
             **_row(outcome.run.id, outcome.run.state, outcome.state),
-            "of_attempt": outcome.run.attempt if outcome.run.is_under_way else 0,
+            "of_attempt": outcome.run.attempt if outcome.run.is_in_progress else 0,
             **{f"new_{name}": getattr(outcome, name) for name in (*_OUTCOME_COLUMNS, "result")},
         }
         for outcome in outcomes

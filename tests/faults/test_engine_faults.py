@@ -87,7 +87,7 @@ def test_a_launch_that_lacks_something_waits_and_says_for_what(
     gate.unlink()
     found = folder.wait_for_end(run_id)
     assert (found["state"], found["reason"]) == ("succeeded", None)
-    assert controller.output.count("Runs are launched again") == 1
+    assert controller.output.count("Launches resumed") == 1
 
 
 def test_a_lock_that_can_not_be_read_ends_its_run_and_nothing_else(
@@ -100,7 +100,7 @@ def test_a_lock_that_can_not_be_read_ends_its_run_and_nothing_else(
     found = folder.wait_for_end(trigger(folder, "a"))
     assert (found["state"], found["reason"]) == (
         "crashed",
-        "outcome unknown: lock in the directory of the run cannot be read: Input/output error",
+        "outcome unknown: lock in the run directory can't be read: Input/output error",
     )
     gate.unlink()
     assert folder.trigger("a")["state"] == "succeeded"
@@ -129,12 +129,12 @@ def test_a_full_disk_is_a_condition_until_there_is_space(
     assert said["Ready"] == ("False", "StorageFull")
     assert said["StorageFull"] == ("True", "StorageFull")
     assert status["deployments"][0]["health"] != "Healthy"
-    until(lambda: controller.output.count("Runs are suspended for now") >= 2, "a second try")
+    until(lambda: controller.output.count("Run engine paused by an error; retrying") >= 2, "a second try")
     gate.unlink()
     folder.wait_for_run("a", more=1)
     until(lambda: "StorageFull" not in conditions(folder.status()), "the condition to go")
     assert conditions(folder.status())["Ready"] == ("True", "Applied")
-    assert controller.output.count("There is space on the disk of the state again") == 1
+    assert controller.output.count("The disk of the state directory has free space again") == 1
     assert [one["reason"] for one in folder.tell("events") if one["reason"].startswith("Storage")] == [
         "StorageRecovered"
     ]

@@ -27,7 +27,7 @@ def test_a_run_is_triggered_and_followed(client: Client) -> None:
 def test_the_same_key_returns_the_same_run(client: Client) -> None:
     one = client.trigger("add", {"a": 2}, idempotency_key="k1")
     assert client.trigger("add", {"a": 2}, idempotency_key="k1")["run_id"] == one["run_id"]
-    with pytest.raises(ProblemError, match="belongs to run") as caught:
+    with pytest.raises(ProblemError, match="is already used by run") as caught:
         client.trigger("add", {"a": 3}, idempotency_key="k1")
     assert caught.value.status == 422
 
@@ -106,7 +106,7 @@ def test_a_run_is_cancelled_and_retried(fresh: Served, tmp_path: Path) -> None:
     client = Client(fresh.url, fresh.token)
     run = client.trigger("wait", {"path": str(tmp_path / "go")})["run_id"]
     assert next(messages(fresh, f"/api/v1/runs/{run}/logs/stream"))[0] == "log"
-    with pytest.raises(ProblemError, match="has not ended") as early:
+    with pytest.raises(ProblemError, match="has not finished") as early:
         client.retry(run)
     assert early.value.status == 409
     client.cancel(run, "not today")
@@ -118,7 +118,7 @@ def test_a_run_is_cancelled_and_retried(fresh: Served, tmp_path: Path) -> None:
     again = client.wait(client.retry(run, idempotency_key="once")["run_id"])
     assert (again["state"], again["trigger"], again["retry_of"]) == ("succeeded", "retry", run)
     assert client.retry(run, idempotency_key="once")["run_id"] == again["id"]
-    with pytest.raises(ProblemError, match="belongs to run") as other:
+    with pytest.raises(ProblemError, match="is already used by run") as other:
         client.retry(again["id"], idempotency_key="once")
     assert (other.value.status, other.value.reason) == (422, "Usage")
     assert ">Retry</button>" in fresh.get(f"/runs/{run}", Accept="text/html").text

@@ -143,7 +143,7 @@ def test_the_socket_needs_no_token_and_identifies_the_user(fresh: Served) -> Non
     assert client.trigger("add", {"a": 3}, idempotency_key="ключ 1") == made
     assert client.wait(made["run_id"])["result"] == 5
     [told] = [event for event in client.events(about="add") if event["reason"] == "Triggered"]
-    assert told["message"] == f"{getpass.getuser()} asked for run {made['run_id']}."
+    assert told["message"] == f"{getpass.getuser()} triggered run {made['run_id']}."
     assert [one["name"] for one in client.form("add")["fields"]] == ["a", "b", "mode"]
     assert client.document("add")["document"]["name"] == "add"
     assert client.fire_times("far") == []

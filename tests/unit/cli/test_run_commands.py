@@ -30,7 +30,7 @@ def test_what_has_ended_can_not_be_cancelled(followed: Followed) -> None:
     run = followed("trigger", "sums", "--wait", "-o", "json").json
     answer = followed("runs", "cancel", run["id"], "--reason", "too late")
     assert answer.code == 2
-    assert "has ended already: succeeded" in answer.err
+    assert "has already finished: succeeded" in answer.err
     assert followed("runs", "cancel", "nobody").code == 2
 
 
@@ -151,7 +151,7 @@ def test_what_fails_exits_with_1(execute: Execute, what: str, said: str) -> None
     [
         ("sum", "Did you mean sums?"),
         ("flows/none.py:f", "There is no file flows/none.py"),
-        ("nothing", "There is no program no-such-program"),
+        ("nothing", "The program no-such-program was not found"),
         ("wrong", "wrong is not valid: deployments/all.yaml:"),
     ],
 )

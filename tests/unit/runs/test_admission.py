@@ -168,7 +168,7 @@ def test_after_a_pause_only_the_latest_is_run_and_the_rest_is_skipped_with_a_rea
     assert run.scheduled_for == NOW + 5 * HOUR
     assert reasons(world) == ["catch-up"] * 4 + [None]
     [event] = [event for event in world.events() if event.reason == "MissedTimes"]
-    assert event.message.startswith("4 missed since 2026-06-01 13:00:00 UTC")
+    assert event.message.startswith("4 due times missed since 2026-06-01 13:00:00 UTC")
 
 
 @pytest.mark.parametrize(("late", "is_run"), [(60 * MINUTE, True), (60 * MINUTE + timedelta(microseconds=1), False)])
@@ -185,7 +185,7 @@ def test_a_long_absence_leaves_a_hundred_records_and_one_event_with_the_count(wo
     assert len(account(world, "a")) == 1
     assert len(ledger(world)) == 100
     [event] = [event for event in world.events() if event.reason == "MissedTimes"]
-    assert event.message.startswith("86399 missed since 2026-06-01 12:00:01 UTC")
+    assert event.message.startswith("86399 due times missed since 2026-06-01 12:00:01 UTC")
 
 
 def test_what_is_suspended_is_not_run_and_does_not_come_due_later(world: World) -> None:

@@ -91,7 +91,7 @@ def test_a_killed_supervisor_is_a_crash_and_its_flow_is_ended(world: World) -> N
     os.kill(world.supervisor_pid(run), signal.SIGKILL)
     ended = world.wait(run)
     assert (ended.state, ended.exit_code) == (RunState.CRASHED, None)
-    assert ended.reason == "outcome unknown: the supervisor was killed while the flow ran"
+    assert ended.reason == "outcome unknown: the supervisor was killed while the flow was running"
     wait_until(lambda: all(is_gone(pid) for pid in flow))
     assert world.log(run) == "begin\n"
     assert world.events()[-1].reason == "RunCrashed"
@@ -149,7 +149,7 @@ def test_a_flow_that_removes_its_own_record_is_not_started_again(world: World) -
     world.declare(a=f"name: a\ncommand: [sh, -c, '{script}']\n")
     world.start()
     ended = world.run("a")
-    assert (ended.state, ended.reason) == (RunState.CRASHED, "outcome unknown: the directory of the run is gone")
+    assert (ended.state, ended.reason) == (RunState.CRASHED, "outcome unknown: the run directory is missing")
     assert marks.read_text(encoding="utf-8") == "once\n"
 
 
@@ -206,10 +206,14 @@ def test_a_run_that_was_claimed_and_never_started_is_started(
 @pytest.mark.parametrize(
     ("boot", "marks", "reason"),
     [
-        (None, None, "outcome unknown: the directory of the run is gone"),
-        (None, {}, "outcome unknown: the directory of the run is gone"),
-        (None, {"started": '{"nonce": "aa"}'}, "outcome unknown: the supervisor was killed while the flow ran"),
-        ("other", {"started": '{"nonce": "aa"}'}, "outcome unknown: the machine was restarted while the flow ran"),
+        (None, None, "outcome unknown: the run directory is missing"),
+        (None, {}, "outcome unknown: the run directory is missing"),
+        (None, {"started": '{"nonce": "aa"}'}, "outcome unknown: the supervisor was killed while the flow was running"),
+        (
+            "other",
+            {"started": '{"nonce": "aa"}'},
+            "outcome unknown: the machine was restarted while the flow was running",
+        ),
     ],
 )
 def test_a_run_that_may_have_started_is_never_started_again(

@@ -53,18 +53,18 @@ def replace_attempt_by_loop(path: Path) -> None:
 
 
 Spoil = Callable[[Path], None]
-NOT_A_FILE = "cannot be read: it is not a regular file"
+NOT_A_FILE = "can't be read: not a regular file"
 STATES: dict[str, tuple[str, Spoil, str]] = {
-    "lock is a directory": ("lock", replace_by_directory, f"lock in the directory of the run {NOT_A_FILE}"),
-    "lock is a FIFO": ("lock", replace_by_fifo, f"lock in the directory of the run {NOT_A_FILE}"),
-    "lock is a link to a device": ("lock", replace_by_link, f"lock in the directory of the run {NOT_A_FILE}"),
-    "lock is a link to itself": ("lock", replace_by_loop, f"lock in the directory of the run {NOT_A_FILE}"),
-    "started is a directory": ("started", replace_by_directory, f"started in the directory of the run {NOT_A_FILE}"),
-    "exit is a FIFO": ("exit", replace_by_fifo, f"exit in the directory of the run {NOT_A_FILE}"),
-    "exit is a link to a device": ("exit", replace_by_link, f"exit in the directory of the run {NOT_A_FILE}"),
-    "the attempt is a file": ("lock", replace_attempt_by_file, "cannot be read: Not a directory"),
-    "the attempt is a link to itself": ("lock", replace_attempt_by_loop, "cannot be read: "),
-    "the run is a file": ("lock", replace_run_by_file, "cannot be read: Not a directory"),
+    "lock is a directory": ("lock", replace_by_directory, f"lock in the run directory {NOT_A_FILE}"),
+    "lock is a FIFO": ("lock", replace_by_fifo, f"lock in the run directory {NOT_A_FILE}"),
+    "lock is a link to a device": ("lock", replace_by_link, f"lock in the run directory {NOT_A_FILE}"),
+    "lock is a link to itself": ("lock", replace_by_loop, f"lock in the run directory {NOT_A_FILE}"),
+    "started is a directory": ("started", replace_by_directory, f"started in the run directory {NOT_A_FILE}"),
+    "exit is a FIFO": ("exit", replace_by_fifo, f"exit in the run directory {NOT_A_FILE}"),
+    "exit is a link to a device": ("exit", replace_by_link, f"exit in the run directory {NOT_A_FILE}"),
+    "the attempt is a file": ("lock", replace_attempt_by_file, "can't be read: Not a directory"),
+    "the attempt is a link to itself": ("lock", replace_attempt_by_loop, "can't be read: "),
+    "the run is a file": ("lock", replace_run_by_file, "can't be read: Not a directory"),
 }
 
 
@@ -110,7 +110,7 @@ def test_run_json_that_is_no_file_proves_nothing(world: World, spoil: Spoil) -> 
     found = world.wait(run)
     assert (found.state, found.reason) == (
         RunState.CRASHED,
-        "outcome unknown: run.json in the directory of the run is not a regular file",
+        "outcome unknown: run.json in the run directory is not a regular file",
     )
 
 

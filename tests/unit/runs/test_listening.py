@@ -122,7 +122,10 @@ def test_a_supervisor_that_ends_by_itself_five_times_is_the_end_of_its_run(
         while len(claimed.monitor):
             claimed.turn(everything=False)
     found = claimed.world.find(claimed.run)
-    assert (found.state, found.reason) == (RunState.FAILED, "not launched: its supervisor ended 5 times")
+    assert (found.state, found.reason) == (
+        RunState.FAILED,
+        "not launched: its supervisor exited 5 times without starting the flow",
+    )
 
 
 def test_skips_are_logged_once_and_after_their_commit(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -136,10 +139,10 @@ def test_skips_are_logged_once_and_after_their_commit(world: World, caplog: pyte
     engine = world.start()
     world.clock.turn(timedelta(hours=1))
     engine.notify_due("a")
-    wait_until(lambda: "Runs are suspended for now" in caplog.messages)
-    assert "Skipped" not in caplog.messages
+    wait_until(lambda: "Run engine paused by an error; retrying" in caplog.messages)
+    assert "Due times skipped" not in caplog.messages
     with world.store.write() as tx:
         tx.connection.exec_driver_sql("DROP TRIGGER refuse")
-    wait_until(lambda: "Skipped" in caplog.messages)
+    wait_until(lambda: "Due times skipped" in caplog.messages)
     account(world, "a")
-    assert caplog.messages.count("Skipped") == 1
+    assert caplog.messages.count("Due times skipped") == 1

@@ -55,7 +55,7 @@ def test_cancelling_what_runs_is_noted_and_what_has_ended_stays(world: World) ->
     found = world.requests.cancel(run.id, "no", author="somebody")
     assert (found.state, found.cancel_reason) == (RunState.RUNNING, "no")
     end(world, run)
-    with pytest.raises(UsageError, match="ended already: succeeded"):
+    with pytest.raises(UsageError, match="already finished: succeeded"):
         world.requests.cancel(run.id, "no", author="somebody")
     with pytest.raises(NotFoundError):
         world.requests.cancel("nobody", "no", author="somebody")
@@ -65,7 +65,7 @@ def test_doing_it_again_is_a_new_run_at_the_same_pin(world: World) -> None:
     world.declare(a=hourly(extra="parameters: {x: 1}\nretries: {limit: 2}\n"))
     world.clock.turn(HOUR)
     [old] = account(world, "a")
-    with pytest.raises(UsageError, match="has not ended"):
+    with pytest.raises(UsageError, match="has not finished"):
         world.requests.retry(old.id, author="somebody")
     begin(world, [old])
     end(world, old)
@@ -83,9 +83,9 @@ def test_a_key_is_for_one_request_whether_it_was_for_a_run_or_for_doing_one_agai
     one, other = (ended(world, world.requests.trigger(wish(key), author="somebody")) for key in ("one", "other"))
     again = world.requests.retry(one.id, "again", author="somebody")
     for run, key, owner in ((one, "one", one), (one, "other", other), (other, "again", again)):
-        with pytest.raises(UsageError, match=f"The idempotency key {key} belongs to run {owner.id}"):
+        with pytest.raises(UsageError, match=f"The idempotency key {key} is already used by run {owner.id}"):
             world.requests.retry(run.id, key, author="somebody")
-    with pytest.raises(UsageError, match=f"The idempotency key again belongs to run {again.id}"):
+    with pytest.raises(UsageError, match=f"The idempotency key again is already used by run {again.id}"):
         world.requests.trigger(wish("again"), author="somebody")
     assert world.requests.retry(one.id, "again", author="somebody").id == again.id
     assert world.requests.trigger(wish("one"), author="somebody").id == one.id
@@ -99,7 +99,7 @@ def test_a_request_that_is_known_is_not_told_of_again(world: World, caplog: pyte
         run = ended(world, world.requests.trigger(wish("one"), author="somebody"))
     for _ in range(2):
         world.requests.retry(run.id, "again", author="somebody")
-    assert [record.message for record in caplog.records] == ["Run requested", "Run requested again"]
+    assert [record.message for record in caplog.records] == ["Run requested", "Run retried"]
 
 
 def test_a_backfill_runs_what_was_skipped_or_never_due_and_nothing_twice(world: World) -> None:
@@ -219,9 +219,9 @@ def test_each_change_is_told_once_with_its_author(world: World) -> None:
         told = [(event.reason, event.message) for event in events.latest(tx, 100)[::-1] if event.about == "a"][1:]
     told = [(reason, message) for reason, message in told if not reason.startswith("Run")]
     assert told[:3] == [
-        ("Triggered", f"ann asked for run {run.id}."),
-        ("CancelRequested", f"cem asked for the end of run {run.id}: no"),
-        ("Retried", f"eve asked for run {again.id}, which does {run.id} again."),
+        ("Triggered", f"ann triggered run {run.id}."),
+        ("CancelRequested", f"cem cancelled run {run.id}: no"),
+        ("Retried", f"eve retried run {run.id} as run {again.id}."),
     ]
     assert [reason for reason, _ in told[3:]] == ["Backfill"]
-    assert told[3][1].startswith("somebody asked for 3 runs, of the times from ")
+    assert told[3][1].startswith("somebody backfilled 3 due times from ")

@@ -71,7 +71,7 @@ def test_started_without_an_end_is_lost_and_never_a_success(
     tmp_path: Path, how: str, ending: str, same_boot: bool, words: str
 ) -> None:
     found = judged(tmp_path, how, "ours", ending, same_boot=same_boot)
-    assert found == Lost(reason=f"outcome unknown: {words} while the flow ran")
+    assert found == Lost(reason=f"outcome unknown: {words} while the flow was running")
 
 
 @pytest.mark.parametrize("how", ["none", "free"])
@@ -109,7 +109,7 @@ def test_judging_leaves_the_lock_as_it_was(tmp_path: Path) -> None:
             None,
         ),
         ({"outcome": "timed_out", "signal": 9}, RunState.TIMED_OUT, "it ran longer than its timeout", None),
-        ({"outcome": "cancelled", "signal": 15}, RunState.CANCELLED, "its supervisor was asked to end it", None),
+        ({"outcome": "cancelled", "signal": 15}, RunState.CANCELLED, "its supervisor received SIGTERM", None),
     ],
 )
 def test_an_outcome_says_why(
@@ -155,7 +155,7 @@ def test_an_ending_that_no_supervisor_writes_is_none(tmp_path: Path, wrong: dict
     ending = {"nonce": NONCE, "outcome": "succeeded", "exit_code": 0, **wrong}
     (tmp_path / "exit").write_text(json.dumps(ending), encoding="utf-8")
     found = recover(tmp_path, NONCE, same_boot=True)
-    assert found == Lost(reason="outcome unknown: its exit file is not valid")
+    assert found == Lost(reason="outcome unknown: the exit file in the run directory is not valid")
 
 
 @pytest.mark.parametrize("said", ["0", "9" * 31])

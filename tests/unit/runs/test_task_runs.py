@@ -124,8 +124,8 @@ def test_a_task_that_was_running_when_its_process_was_killed_has_crashed(world: 
     assert run.state is RunState.FAILED
     tasks = [(one.label, one.state, one.reason) for one in seen(world, run.id).tasks]
     assert tasks == [
-        ("main-1", "crashed", "the run ended before it did"),
-        ("step-1", "crashed", "the run ended before it did"),
+        ("main-1", "crashed", "the run ended before this task"),
+        ("step-1", "crashed", "the run ended before this task"),
     ]
 
 
