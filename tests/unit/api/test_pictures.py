@@ -211,7 +211,7 @@ def test_messages_have_runs_as_links_and_revisions_in_short_and_nothing_else() -
 
 
 def test_a_digest_that_somebody_has_to_copy_is_whole() -> None:
-    message = f"to release that: controller approve sha256:{'b' * 64}"
+    message = f"to approve: controller approve sha256:{'b' * 64}"
     assert linked(message) == message
 
 
