@@ -13,7 +13,7 @@ from controller.remotes import Access
 from tests.conftest import GitRepository
 from tests.leftovers import children
 from tests.servers import CERTIFICATE, HttpServer, http_server
-from tests.unit.sources.remote.conftest import SHORT, PASSWORD, Follow, contents
+from tests.unit.sources.remote.conftest import PASSWORD, SHORT, Follow, contents
 
 
 def test_a_server_that_is_not_there_is_unreachable_until_it_is(
