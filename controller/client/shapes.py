@@ -63,7 +63,11 @@ class Approved(TypedDict):
 
 
 class Artifact(TypedDict):
-    """`data`: a text for `markdown`, `url` and `text` for a `link`, `columns` (or None) and `rows` for a `table`."""
+    """One artifact. `kind` decides the shape of `data`.
+
+    - `markdown`: a string. - `link`: a mapping with `url` and `text` (or None). - `table`: a mapping with `columns`
+    (or None) and `rows`.
+    """
 
     key: str | None
     kind: str
@@ -92,10 +96,10 @@ class Backfilled(TypedDict):
 
 
 class Change(TypedDict):
-    """One deployment that is to be created, updated or deleted; `file` and `line` are those of its document.
+    """A deployment to be created, updated or deleted; `file` and `line` locate its document.
 
-    `renamed_from` is the name whose history it takes over. `warnings` are those of its document, `runs_in_flight`
-    how many of its runs are not final where a state is known.
+    `renamed_from` is the name whose history it takes over. `warnings` are those about its document. `runs_in_flight`
+    is the number of its unfinished runs, or 0 if the plan was made without a state.
     """
 
     action: str
@@ -110,7 +114,7 @@ class Change(TypedDict):
 
 
 class CodeChange(TypedDict):
-    """A deployment whose code changes: `files` are the changed ones among those that its run would load."""
+    """A deployment whose code changes, and the changed files among those that its run would load."""
 
     deployment: str
     files: list[str]
@@ -174,7 +178,7 @@ class Document(TypedDict):
 
 
 class EnvironmentPlan(TypedDict):
-    """What the same commit changes where the controller runs with `--environment` and this name."""
+    """The plan of the same commit for a controller that runs with `--environment NAME`."""
 
     name: str
     digest: str
@@ -186,7 +190,7 @@ class EnvironmentPlan(TypedDict):
 
 
 class Event(TypedDict):
-    """One recorded fact about `about`: a deployment's name, `run/<id>`, `source`, or `controller`."""
+    """One recorded event. `about` is its subject: a deployment's name, `run/<id>`, `source` or `controller`."""
 
     time: str
     severity: Literal["info", "warning", "error"]
@@ -206,7 +210,7 @@ class Fault(TypedDict):
 
 
 class FieldChange(TypedDict):
-    """One field by its JSON path, such as `$.schedules[0].cron`; None is where it is not there."""
+    """One field by its JSON path, such as `$.schedules[0].cron`; the value is None on a side that lacks the field."""
 
     path: str
     before: Any
@@ -214,11 +218,11 @@ class FieldChange(TypedDict):
 
 
 class Finding(TypedDict):
-    """One thing that is wrong in one place of one file.
+    """One problem at one location of a file.
 
-    `line` and `column` count from 1. `path` is the JSON path of the offending node inside its document, like
-    `$.schedules[0].cron`. `code` is PascalCase and stable. `deployment` is the name in whose document it lies, None
-    where the document has no usable name.
+    `line` and `column` count from 1. `path` is the JSON path of the invalid node inside its document, such as
+    `$.schedules[0].cron`. `code` is PascalCase and stable. `deployment` is the name that the document declares, or
+    None if it declares no valid name.
     """
 
     code: str
@@ -233,7 +237,7 @@ class Finding(TypedDict):
 
 
 class FireTimeChange(TypedDict):
-    """The next few instants at which it fires, before and after the change."""
+    """The next fire times before and after the change, at most `MAX_TIMES` each."""
 
     before: list[str]
     after: list[str]
@@ -269,7 +273,7 @@ class FormField(TypedDict):
 
 
 class Hold(TypedDict):
-    """An operator's word that the schedules of a deployment do not fire: who said it, why, and until when."""
+    """An operator's order that the schedules of a deployment do not fire, with its author, reason and end."""
 
     deployment: str
     reason: str
@@ -279,7 +283,7 @@ class Hold(TypedDict):
 
 
 class KeptDeployment(TypedDict):
-    """A deployment that stays in force though git does not declare it (well) any more, and why."""
+    """A deployment that stays active although git does not declare it, or not in a valid document, and why."""
 
     deployment: str
     reason: str
@@ -315,7 +319,7 @@ class NextFire(TypedDict):
 
 
 class Occurrence(TypedDict):
-    """One due time of one deployment. There is at most one for each (deployment, instant), for ever."""
+    """One due time of one deployment. There is never more than one per deployment and instant."""
 
     deployment: str
     scheduled_for: str
@@ -326,7 +330,7 @@ class Occurrence(TypedDict):
 
 
 class Pass(TypedDict):
-    """One pass that found something new or failed. `stages` are milliseconds by the name of the stage."""
+    """One pass that found a change or failed. `stages` maps the name of each stage to its duration in milliseconds."""
 
     started_at: str
     revision: str | None
@@ -337,11 +341,12 @@ class Pass(TypedDict):
 
 
 class Plan(TypedDict):
-    """The contract of `controller plan -o json`: deletions come first, then updates, then creations.
+    """The JSON of `controller plan -o json`. `changes` lists deletions first, then updates, then creations.
 
-    `environment` is the one that was planned, None outside of all. `environments` are the declared ones in which the
-    commit changes something, where all were asked for. `queues` and `project` are what changes in controller.yaml,
-    `code` the deployments that run changed files, and `unread` the files whose imports could not be followed.
+    `environment` is the planned environment, None for a plan without one. `environments` are the plans of the
+    declared environments in which the commit changes something, if all were planned. `queues` and `project` are the
+    changes of controller.yaml, `code` the deployments that run changed files, `unread` the files whose imports could
+    not be read.
     """
 
     base: str | None
@@ -361,7 +366,7 @@ class Plan(TypedDict):
 
 
 class QueueChange(TypedDict):
-    """A queue that is `added`, `removed` or `changed`. The limits are None where there is no limit, or no queue."""
+    """A queue that is `added`, `removed` or `changed`, and its limits: None for no limit or no queue."""
 
     action: str
     queue: str
@@ -455,7 +460,7 @@ class Status(TypedDict):
 
 
 class Summary(TypedDict):
-    """How many of each; `invalid` are the documents and files that can't be applied."""
+    """The number of deployments by what happens to them; `invalid` counts documents and files that can't be applied."""
 
     create: int
     update: int
@@ -465,10 +470,11 @@ class Summary(TypedDict):
 
 
 class TaskRun(TypedDict):
-    """One call of a task or flow. `id` counts within the attempt of its run; `parent` is what called it.
+    """One call of a task or of a flow. All times are aware UTC datetimes.
 
-    `label` is its name with a number, as in the log. `needs` are the earlier calls whose futures it was given.
-    `attempt` counts its own tries. All times are aware UTC instants.
+    - `id`: unique within the attempt of the run. `parent` is the id of the calling flow or task. - `label`: the name
+    with a number, as in the log. - `needs`: the ids of the earlier calls whose futures were passed as arguments. -
+    `attempt`: the number of the call's own last attempt.
     """
 
     id: int
@@ -494,16 +500,16 @@ class Triggered(TypedDict):
 
 
 class Unread(TypedDict):
-    """A file whose imports could not be followed, and why."""
+    """A file whose imports could not be read, and why."""
 
     file: str
     reason: str
 
 
 class Withheld(TypedDict):
-    """Deletions that git asks for and that nobody has approved: their names, and the digest that approves them.
+    """Deletions that wait for approval: the names of the deployments, and the digest that approves their deletion.
 
-    `plan_digest` is that of the plan that they were part of first, which approves them as well.
+    `plan_digest` is the digest of the plan that first contained the deletions. It approves them too.
     """
 
     reason: str

@@ -173,9 +173,9 @@ class Reconciler:
         is_whole = applied is None or self._is_fresh
         entries = self._recorded if applied is None or is_whole else applied.written
         agendas = {name: self._agenda(entry) for name, entry in entries.items()}
-        wanted = {name: agenda for name, agenda in agendas.items() if agenda is not None}
-        gone = None if applied is None or is_whole else [*applied.removed, *(agendas.keys() - wanted.keys())]
-        drifted = list(self._project(wanted, gone))
+        active = {name: agenda for name, agenda in agendas.items() if agenda is not None}
+        removed = None if applied is None or is_whole else [*applied.removed, *(agendas.keys() - active.keys())]
+        drifted = list(self._project(active, removed))
         if drifted and not self._is_fresh:
             self._report_drift(drifted)
         self._is_fresh = False

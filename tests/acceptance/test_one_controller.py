@@ -57,7 +57,7 @@ def test_sigint_ends_it_too_and_its_state_goes_on(repository: Repository, runnin
 
 def test_one_pass_says_by_its_exit_code_how_it_went(repository: Repository) -> None:
     empty = repository.ask("run", "--once")
-    assert "no commit yet" in refused(empty)
+    assert "no commits yet" in refused(empty)
     repository.write("deployments/good.yaml", GOOD)
     good = repository.commit()
     assert repository.ask("run", "--once").code == 0
@@ -77,7 +77,7 @@ def test_one_pass_says_by_its_exit_code_how_it_went(repository: Repository) -> N
 
 def test_an_empty_repository_is_waited_for(repository: Repository, running: Start) -> None:
     controller = running(repository, "--interval", "1h")
-    repository.wait_for_status(lambda: "no commit yet" in repository.ask("status").out, "the reason to be shown")
+    repository.wait_for_status(lambda: "no commits yet" in repository.ask("status").out, "the reason to be shown")
     assert controller.process.poll() is None
     repository.write("deployments/good.yaml", GOOD)
     repository.wait_for_revision(repository.commit())

@@ -177,7 +177,7 @@ class OpenRepository:
         if (self.common_dir / "reftable").exists():
             return False
         traces = [trace(layout, name) for name in names]
-        return any(found is None or found.object_id is not None for found in traces)
+        return any(ref_trace is None or ref_trace.object_id is not None for ref_trace in traces)
 
     def run(
         self,

@@ -87,7 +87,7 @@ class GitSource(CommitReader):
             return None
         names = ("HEAD",) if self._ref is None else (f"refs/heads/{self._ref}", f"refs/tags/{self._ref}")
         traces = [trace(layout, name) for name in names]
-        certain = tuple(found for found in traces if found is not None)
+        certain = tuple(ref_trace for ref_trace in traces if ref_trace is not None)
         return certain if len(certain) == len(traces) else None
 
     def _head(self, repo: OpenRepository) -> _Tip:
@@ -128,7 +128,7 @@ def _unborn(repo: OpenRepository) -> str | None:
 
 def _agrees(traces: tuple[Trace, ...], tip: _Tip, ref: str | None) -> bool:
     """Whether the files of the repository resolve the ref to the same object as git did."""
-    resolved = [found for found in traces if found.object_id is not None]
+    resolved = [ref_trace for ref_trace in traces if ref_trace.object_id is not None]
     if not tip.name:
         # A full commit id always resolves to the same commit; an abbreviated one may become ambiguous.
         return not resolved and COMMIT.fullmatch(ref or "") is not None

@@ -84,7 +84,7 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
 
 
 def check_shortage(stderr: bytes) -> None:
-    """Raise OSError if git failed because this machine lacks a resource. That says nothing about the repository."""
+    """Raise OSError if git failed because this machine lacks a resource: the repository may be intact."""
     lines = [line for line in stderr.splitlines() if not line.startswith(b"remote:")]
     for number in _SHORTAGES:
         message = os.strerror(number)

@@ -150,7 +150,7 @@ def test_unknown_names_suggest_the_nearest(followed: Followed) -> None:
 def test_a_repository_without_a_commit_fails_the_pass(repository: GitRepository, command: Command) -> None:
     answer = command("run", "--once", "--repo", str(repository.path))
     assert answer.code == 2
-    assert "no commit yet" in answer.err
+    assert "no commits yet" in answer.err
 
 
 def test_one_pass_with_findings_is_exit_code_1_and_without_0(repository: GitRepository, command: Command) -> None:

@@ -1,4 +1,4 @@
-"""Repositories that git can't read: the error is in git's words, and never that there is no commit yet."""
+"""Repositories that git can't read: the error is in git's words, and never that there are no commits yet."""
 
 import shutil
 import subprocess

@@ -69,7 +69,7 @@ def test_a_branch_called_head_or_like_a_hash_is_a_branch(repository: GitReposito
 
 
 def test_a_repository_without_a_commit_says_so(follow: Follow) -> None:
-    with pytest.raises(SourceError, match="no commit yet"):
+    with pytest.raises(SourceError, match="no commits yet"):
         follow().observe()
 
 

@@ -118,7 +118,7 @@ def test_what_can_not_be_followed_has_a_reason_and_is_got_over(
     repository: GitRepository, follow: Follow, url: str
 ) -> None:
     source = follow(url)
-    with pytest.raises(EmptyRepositoryError, match="no commit yet"):
+    with pytest.raises(EmptyRepositoryError, match="no commits yet"):
         source.observe()
     repository.commit({"other": "1"})
     with pytest.raises(PathNotFoundError):

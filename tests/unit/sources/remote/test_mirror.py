@@ -105,7 +105,7 @@ def test_a_repository_of_another_user_behind_a_file_url_is_explained(repository:
         os.chown(place, 12345, 12345, follow_symlinks=False)
     with pytest.raises(AuthenticationError) as refused:
         follow().observe()
-    assert refused.value.hint == "The repository belongs to another user. Follow it by its path, without file://."
+    assert refused.value.hint == "The repository belongs to another user. Use its path, without file://."
 
 
 def test_nothing_that_is_configured_on_either_side_is_executed(
