@@ -1,4 +1,4 @@
-"""`controller backfill`: the due times of a past range that were not run. The running controller does it."""
+"""`controller backfill`: run past due times that have no run. The running controller creates the runs."""
 
 from datetime import datetime
 
@@ -11,17 +11,26 @@ from controller.settings import Location
 @click.command()
 @click.argument("name")
 @click.option(
-    "--from", "since", metavar="TIME", required=True, help="The first time: yesterday, 2h, a date or date-time."
+    "--from", "since", metavar="TIME", required=True, help="Start of the range: yesterday, 2h, a date or date-time."
 )
-@click.option("--to", "until", metavar="TIME", required=True, help="The last time: now, 2h, a date or date-time.")
-@click.option("--max", "most", type=click.IntRange(1, 1000), default=100, show_default=True, help="The last so many.")
-@click.option("--dry-run", is_flag=True, help="Only say which times it would be.")
+@click.option(
+    "--to", "until", metavar="TIME", required=True, help="End of the range, included: now, 2h, a date or date-time."
+)
+@click.option(
+    "--max",
+    "most",
+    type=click.IntRange(1, 1000),
+    default=100,
+    show_default=True,
+    help="Maximum number of runs; the latest due times are run.",
+)
+@click.option("--dry-run", is_flag=True, help="Only print the due times that would be run.")
 @options.output
 @options.location
 def backfill(location: Location, name: str, since: str, until: str, most: int, dry_run: bool, output: str) -> int:
-    """Run every due time between two times that has no run yet, after everything else that waits.
+    """Run past due times that have no run yet.
 
-    They run one after another, unless the deployment says `overlap: allow`.
+    The runs start after all other waiting runs, and one after another unless the deployment has `overlap: allow`.
     """
     from controller.cli import state_access
     from controller.cli.json_output import utc
@@ -43,6 +52,6 @@ def backfill(location: Location, name: str, since: str, until: str, most: int, d
         for line in times if dry_run else answer["run_ids"]:
             click.echo(line)
     if answer["already_run"] or answer["left_out"]:
-        said = f"{answer['already_run']} have a run already; {answer['left_out']} earlier ones were left out"
-        click.echo(f"{said} (--max {most}).", err=True)
+        counts = f"{answer['already_run']} already have a run; {answer['left_out']} earlier ones were left out"
+        click.echo(f"{counts} (--max {most}).", err=True)
     return 0

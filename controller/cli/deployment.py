@@ -1,4 +1,4 @@
-"""`controller deployment`: the spellings that people know from Prefect Orion. All but `create` are other commands."""
+"""`controller deployment`: the commands of Prefect Orion. All except `create` are aliases of other commands."""
 
 from pathlib import Path
 from typing import Any
@@ -12,45 +12,49 @@ from controller.cli.trigger import trigger
 from controller.settings import Location
 
 
-class _Named(click.Argument):
-    """A deployment, also as `flow/deployment`: here the second part alone is its name."""
+class _DeploymentArgument(click.Argument):
+    """A deployment name, also in the form `flow/deployment`, of which only the second part is used."""
 
     def process_value(self, ctx: click.Context, value: Any) -> Any:
-        """Leave out the flow."""
-        found = super().process_value(ctx, value)
-        return found if not isinstance(found, str) or ".py" in found else found.rpartition("/")[2]
+        """Return the name without the flow; a flow such as `flows/etl.py:main` stays as it is."""
+        name = super().process_value(ctx, value)
+        return name if not isinstance(name, str) or ".py" in name else name.rpartition("/")[2]
 
 
-def _named(argument: click.Argument) -> click.Argument:
-    return _Named([str(argument.name)], metavar="NAME")
+def _deployment_argument(argument: click.Argument) -> click.Argument:
+    return _DeploymentArgument([str(argument.name)], metavar="NAME")
 
 
-def _again(command: click.Command, name: str) -> click.Command:
-    """The same command under another name."""
-    parameters = [_named(one) if isinstance(one, click.Argument) else one for one in command.params]
+def _alias(command: click.Command, name: str) -> click.Command:
+    """Return the same command under another name."""
+    parameters = [
+        _deployment_argument(parameter) if isinstance(parameter, click.Argument) else parameter
+        for parameter in command.params
+    ]
     return click.Command(name, callback=command.callback, params=parameters, help=command.help)
 
 
 @click.group()
 def deployment() -> None:
-    """Write a deployment into the repository; list, show, run or execute one."""
+    """Create, list, show, run or execute deployments."""
 
 
 @deployment.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--replace", is_flag=True, help="Write it also where a file of that name is.")
+@click.option("--replace", is_flag=True, help="Overwrite an existing file.")
 @options.location
 def create(location: Location, file: Path, *, replace: bool) -> int:
-    """Check a YAML, JSON or Python spec, and write it into the deployments of the working tree, to be committed.
+    """Check a deployment spec and write it to the working tree.
 
-    A Python spec is executed for that, and written as YAML. Exit 1 if it is not valid; then nothing is written.
+    FILE is YAML, JSON or Python. A Python spec is executed, and its deployments are written as YAML. Commit the written
+    file to apply it. Exit 1, and write nothing, if the spec is not valid.
     """
-    from controller.cli.deployment_create import create as make
+    from controller.cli.deployment_create import create_deployment
 
-    return make(location, file, replace=replace)
+    return create_deployment(location, file, replace=replace)
 
 
-deployment.add_command(_again(list_, "ls"))
-deployment.add_command(_again(show_, "inspect"))
-deployment.add_command(_again(trigger, "run"))
-deployment.add_command(_again(execute, "execute"))
+deployment.add_command(_alias(list_, "ls"))
+deployment.add_command(_alias(show_, "inspect"))
+deployment.add_command(_alias(trigger, "run"))
+deployment.add_command(_alias(execute, "execute"))

@@ -1,7 +1,8 @@
-"""What `deployment create` does: one spec, judged where it is, written to where it is followed.
+"""Implements `controller deployment create`: checks a spec and writes it to the deployments path.
 
-It is judged together with what is there already, as the next commit would be. Comments and order of a YAML spec stay;
-only `flow_location`, which is relative to its file, is written anew. Nothing is in force until it is committed.
+The spec is checked together with the existing manifests, as the next commit would be. A YAML spec keeps its comments
+and its order; only `flow_location`, which is relative to the file, is rewritten. Nothing is applied until it is
+committed.
 """
 
 import json
@@ -24,39 +25,39 @@ if TYPE_CHECKING:
     from controller.model.snapshots import ManifestFile
 
 
-def create(location: Location, file: Path, *, replace: bool) -> int:
-    """Judge, write, and say what to commit. Raises UsageError."""
+def create_deployment(location: Location, file: Path, *, replace: bool) -> int:
+    """Check and write the spec `file` and print what to commit. Return the exit code. Raises UsageError."""
     from controller.model.findings import Severity
 
     root = location.directory.resolve()
-    full = file.absolute()
-    if not full.is_file():
-        raise UsageError(f"There is no file {file}.")
-    if not full.resolve().is_relative_to(root):
-        raise UsageError(f"{file} is not in the repository {root}.", hint="Name another one with --repo.")
-    own = full.resolve().relative_to(root).as_posix()
+    path = file.absolute()
+    if not path.is_file():
+        raise UsageError(f"{file} does not exist or is not a file.")
+    if not path.resolve().is_relative_to(root):
+        raise UsageError(f"{file} is not in the repository {root}.", hint="Use --repo to select another repository.")
+    own = path.resolve().relative_to(root).as_posix()
     target = _target(own, location)
     manifest = _manifest(root, own)
-    desired = _judge(location, manifest, without=target)
-    findings = [_worded(one, own, target) for one in desired.findings if one.file == own]
-    _tell(root, own, findings)
-    if any(one.severity is Severity.ERROR for one in findings):
+    desired = _read_with(location, manifest, without=target)
+    findings = [_with_rename_hint(finding, own, target) for finding in desired.findings if finding.file == own]
+    _print_findings(root, own, findings)
+    if any(finding.severity is Severity.ERROR for finding in findings):
         return 1
-    made = [one for one in desired.deployments.values() if one.file == own]
-    if not made:
+    deployments = [deployment for deployment in desired.deployments.values() if deployment.file == own]
+    if not deployments:
         raise UsageError(f"{file} declares no deployment.")
     if target != own:
-        _write(root / target, _content(manifest, posixpath.dirname(target), made), replace=replace)
-    for one in made:
-        click.echo(f"Created deployment {one.name!r} for {one.target}")
-    flows = {one.target.path for one in made if hasattr(one.target, "path")}
-    paths = [target, *sorted(path for path in flows if not path.startswith("../"))]
-    click.echo(f"To put it in force: git add {shlex.join(paths)} && git commit")
+        _write(root / target, _content(manifest, posixpath.dirname(target), deployments), replace=replace)
+    for deployment in deployments:
+        click.echo(f"Created deployment {deployment.name!r} for {deployment.target}")
+    flows = {deployment.target.path for deployment in deployments if hasattr(deployment.target, "path")}
+    files = [target, *sorted(flow for flow in flows if not flow.startswith("../"))]
+    click.echo(f"To apply it: git add {shlex.join(files)} && git commit")
     return 0
 
 
 def _target(own: str, location: Location) -> str:
-    """Where it is to be: where it is already, or in the deployments path."""
+    """Return the path to write to: the file itself if it is below the deployments path, else a file in that path."""
     if not location.path or own.startswith(f"{location.path}/"):
         return own
     stem, suffix = posixpath.splitext(posixpath.basename(own))
@@ -67,7 +68,9 @@ def _manifest(root: Path, own: str) -> "ManifestFile":
     from controller.model.snapshots import ManifestFile, is_manifest, is_python
 
     if not is_manifest(own):
-        raise UsageError(f"{own} is not YAML, JSON or Python.", hint="Its name ends in .yaml, .yml, .json or .py.")
+        raise UsageError(
+            f"{own} is not YAML, JSON or Python.", hint="Use a file name that ends in .yaml, .yml, .json or .py."
+        )
     content = (root / own).read_bytes()
     if is_python(own):
         from controller.python_specs import Renderer
@@ -77,8 +80,8 @@ def _manifest(root: Path, own: str) -> "ManifestFile":
     return ManifestFile(path=own, content=content, digest="new")
 
 
-def _judge(location: Location, manifest: "ManifestFile", *, without: str) -> "DesiredState":
-    """What everything declares together with it."""
+def _read_with(location: Location, manifest: "ManifestFile", *, without: str) -> "DesiredState":
+    """Return the desired state of the working tree with `manifest` added and the file `without` left out."""
     from controller.clock import SystemClock
     from controller.manifests import ManifestReader
     from controller.settings import is_git_repository
@@ -88,67 +91,70 @@ def _judge(location: Location, manifest: "ManifestFile", *, without: str) -> "De
     path = location.path if (location.directory / location.path).is_dir() else manifest.path
     source = DirectorySource(location.directory, path=path, follow_links=follow)
     snapshot = source.read(source.observe())
-    others = [one for one in snapshot.files if one.path not in (manifest.path, without)]
+    existing = [file for file in snapshot.files if file.path not in (manifest.path, without)]
     reader = ManifestReader(location.environment, all_environments=location.environment is None)
-    files = sorted((*others, manifest), key=lambda one: one.path)
+    files = sorted((*existing, manifest), key=lambda file: file.path)
     return reader.read(files, SystemClock().now(), snapshot.project, source.code(snapshot.revision))
 
 
-def _worded(finding: "Finding", own: str, target: str) -> "Finding":
-    """With what to do where another file of the repository was made of this one, before it was renamed."""
+def _with_rename_hint(finding: "Finding", own: str, target: str) -> "Finding":
+    """Extend the hint of a duplicate name: the other file may have been created from this one before it was renamed."""
     if finding.code != "DuplicateName" or own == target:
         return finding
-    hint = f"{finding.hint}; if that file was made of this one, before it was renamed, remove it with git rm"
+    hint = f"{finding.hint}; if that file was created from this one under an older name, remove it with git rm"
     return changed(finding, hint=hint)
 
 
-def _tell(root: Path, own: str, findings: "list[Any]") -> None:
+def _print_findings(root: Path, own: str, findings: "list[Any]") -> None:
     if not findings:
         return
     from controller.cli.formats import text
     from controller.cli.formats.source_lines import source_lines
 
-    here = os.path.relpath(root / own)
-    contents = {here: (root / own).read_bytes()}
-    click.echo(
-        text.render([changed(one, file=here) for one in findings], source_lines(contents.get), width=120, color=False)
-    )
+    shown_path = os.path.relpath(root / own)
+    contents = {shown_path: (root / own).read_bytes()}
+    shown = [changed(finding, file=shown_path) for finding in findings]
+    click.echo(text.render(shown, source_lines(contents.get), width=120, color=False))
 
 
-def _content(manifest: "ManifestFile", folder: str, made: "list[Any]") -> str:
-    """What is written: the same text with other locations, or the documents where there is no such text."""
+def _content(manifest: "ManifestFile", folder: str, deployments: "list[Any]") -> str:
+    """Return the YAML or JSON text to write into `folder`.
+
+    It is the text of the manifest with adjusted flow locations. Python specs, and YAML in which a location cannot be
+    replaced in place, are written from their documents.
+    """
     from controller.manifests import as_yaml
     from controller.manifests.yaml.loader import load
     from controller.model.snapshots import is_json, is_python
 
     own_folder = posixpath.dirname(manifest.path)
 
-    def moved(location: str) -> str:
+    def relocate(location: str) -> str:
         return posixpath.relpath(posixpath.join(own_folder, location), folder or ".")
 
     if not is_python(manifest.path):
         text = manifest.content.decode()
-        roots = [one.root for one in load(manifest.content, json=is_json(manifest.path)).documents]
-        wanted = [node for root in roots if (node := root.fields.get("flow_location")) is not None]
-        written = _rewritten(text, wanted, moved)
-        if written is not None:
-            return written
-    documents = [dict(one.document) for one in made]
+        roots = [document.root for document in load(manifest.content, json=is_json(manifest.path)).documents]
+        locations = [node for root in roots if (node := root.fields.get("flow_location")) is not None]
+        rewritten = _rewrite_values(text, locations, relocate)
+        if rewritten is not None:
+            return rewritten
+    documents = [dict(deployment.document) for deployment in deployments]
     for document in documents:
         if "flow_location" in document:
-            document["flow_location"] = moved(document["flow_location"])
+            document["flow_location"] = relocate(document["flow_location"])
     return as_yaml(documents)
 
 
-def _rewritten(text: str, wanted: "list[Node]", moved: Any) -> str | None:
-    """The text with each of these values moved; None if one is not written on one line as it is."""
+def _rewrite_values(text: str, nodes: "list[Node]", replacement: Any) -> str | None:
+    """Replace the value of each node in the text. Return None if one is not written literally on a single line."""
     lines = text.split("\n")
-    for node in sorted(wanted, key=lambda one: one.place[:2], reverse=True):
+    for node in sorted(nodes, key=lambda node: node.place[:2], reverse=True):
         line, column = node.place.line - 1, node.place.column - 1
         rest = lines[line][column:]
         for old in (node.value, f'"{node.value}"', f"'{node.value}'"):
             if rest.startswith(old):
-                new = moved(node.value)
+                new = replacement(node.value)
                 lines[line] = lines[line][:column] + (json.dumps(new) if old != node.value else new) + rest[len(old) :]
                 break
         else:
@@ -158,9 +164,9 @@ def _rewritten(text: str, wanted: "list[Node]", moved: Any) -> str | None:
 
 def _write(target: Path, text: str, *, replace: bool) -> None:
     if target.exists() and not replace:
-        raise UsageError(f"{target} exists already; nothing was written.", hint="--replace writes over it.")
+        raise UsageError(f"{target} already exists; nothing was written.", hint="Use --replace to overwrite it.")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{target} can't be written: {error.strerror}.") from error
+        raise UsageError(f"cannot write {target}: {error.strerror}.") from error

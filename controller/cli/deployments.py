@@ -1,4 +1,4 @@
-"""`controller deployments`: one row each, or everything about one."""
+"""`controller deployments`: list all deployments, or show the details of one."""
 
 import click
 
@@ -8,28 +8,28 @@ from controller.settings import Location
 
 @click.group(cls=options.ListByDefault)
 def deployments() -> None:
-    """List deployments, or show one."""
+    """List deployments, or show one in detail."""
 
 
 @deployments.command(name="list")
 @options.output
 @options.location
 def list_(location: Location, output: str) -> None:
-    """One row for each deployment, problems first."""
+    """List all deployments, problems first."""
     from controller.clock import SystemClock
     from controller.queries.status import read_status
 
     now = SystemClock().now()
-    found = read_status(location, now).deployments
+    rows = read_status(location, now).deployments
     if output == "json":
         from controller.cli.json_output import print_json
 
-        print_json(found)
+        print_json(rows)
         return
     from controller.cli.terminal.console import show
     from controller.cli.terminal.deployment_tables import deployment_table
 
-    show(deployment_table(found, now))
+    show(deployment_table(rows, now))
 
 
 @deployments.command(name="show")
@@ -37,19 +37,19 @@ def list_(location: Location, output: str) -> None:
 @options.output
 @options.location
 def show_(location: Location, name: str, output: str) -> None:
-    """Everything about one deployment."""
+    """Show the details of one deployment."""
     from controller.clock import SystemClock
     from controller.queries.deployment_details import show_deployment
 
     now = SystemClock().now()
     with state_access.read_state(location) as tx:
-        found = show_deployment(tx, name, now)
+        detail = show_deployment(tx, name, now)
     if output == "json":
         from controller.cli.json_output import print_json
 
-        print_json(found)
+        print_json(detail)
         return
     from controller.cli.terminal.console import show
     from controller.cli.terminal.deployment_tables import deployment_detail
 
-    show(deployment_detail(found, now))
+    show(deployment_detail(detail, now))

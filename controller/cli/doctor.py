@@ -1,4 +1,4 @@
-"""`controller doctor`: is everything there that a controller needs? It changes nothing."""
+"""`controller doctor`: check the requirements of a controller on this machine. Changes nothing."""
 
 import click
 
@@ -12,27 +12,28 @@ from controller.settings import Location
     metavar="N",
     envvar="CONTROLLER_MAX_RUNNING",
     type=click.IntRange(1),
-    help="Check that so many flows could run at once. [default: twice the cores]",
+    help="Check the limits for this number of concurrent flows. [default: twice the number of cores]",
 )
 @options.output
 @options.location
 def doctor(location: Location, output: str, max_running: int | None) -> int:
-    """Check what a controller needs: git, time zone data, the source, open files, the state and its permissions.
+    """Check this machine for everything a controller needs.
 
-    Exit 1 if anything is wrong, 0 with warnings only.
+    Among others git, time zone data, the repository, the limit of open files, and the state directory with its
+    permissions. Exit 1 if a check fails; warnings exit with 0.
     """
     from controller.assembly import examine
 
-    found = examine(location, max_running)
+    checks = examine(location, max_running)
     if output == "json":
         from controller.cli.json_output import print_json
 
-        print_json(found)
+        print_json(checks)
     else:
         from controller.cli.json_output import visible
 
-        for check in found:
+        for check in checks:
             click.echo(visible(f"{check.status:7}  {check.name}: {check.message}"))
             if check.hint is not None:
                 click.echo(visible(f"{'':9}hint: {check.hint}"))
-    return 1 if any(check.status == "error" for check in found) else 0
+    return 1 if any(check.status == "error" for check in checks) else 0

@@ -1,4 +1,4 @@
-"""`controller events`: what happened, oldest first; with `--follow` also what happens."""
+"""`controller events`: print recorded events, oldest first; with `--follow` also new ones as they occur."""
 
 import json
 import sys
@@ -24,35 +24,46 @@ _FOLLOW_SECONDS = 0.2
 
 
 @click.command()
-@click.option("--for", "about", metavar="NAME", help="Only about this deployment, or `source`.")
-@click.option("--follow", "-f", is_flag=True, help="Go on until Ctrl-C; as JSON one object a line.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="The newest so many.")
+@click.option("--for", "about", metavar="NAME", help="Only events of this deployment, or of `source`.")
+@click.option(
+    "--follow", "-f", is_flag=True, help="Keep printing new events until Ctrl-C; JSON has one object per line."
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Maximum number of events; the newest are printed.",
+)
 @options.output
 @options.location
 def events(location: Location, about: str | None, *, follow: bool, limit: int, output: str) -> None:
-    """Show what happened: what was applied, withheld, held, what failed and what recovered."""
+    """Show events: changes, failures, recoveries, holds.
+
+    Oldest first.
+    """
     from controller.store import events as journal
     from controller.store.name_lookup import check_subject
 
-    found, last, zones = [], 0, {}
+    recorded, last, zones = [], 0, {}
     try:
         with read_state_if_any(location) as tx:
             if tx is not None:
                 if about is not None:
                     check_subject(tx, about)
-                found, last = journal.latest(tx, limit, about=about)[::-1], journal.last_number(tx)
-                zones = _zones(tx, found)
+                recorded, last = journal.latest(tx, limit, about=about)[::-1], journal.last_number(tx)
+                zones = _zones(tx, recorded)
     except NoStateError as error:
         if not follow:
             raise
-        if sys.stderr.isatty():  # a script that starts before the controller has nothing to be warned of
-            click.echo(f"{error.message} Waiting for the first.", err=True)
+        if sys.stderr.isatty():  # scripts may start before the controller; they need no notice
+            click.echo(f"{error.message} Waiting for a controller to start.", err=True)
     if output == "json" and not follow:
         from controller.cli.json_output import print_json
 
-        print_json(found)
+        print_json(recorded)
         return
-    _print_each(found, zones, output)
+    _print_each(recorded, zones, output)
     if not follow:
         return
     with suppress(KeyboardInterrupt):
@@ -60,7 +71,7 @@ def events(location: Location, about: str | None, *, follow: bool, limit: int, o
 
 
 def _follow(location: Location, about: str | None, last: int, output: str) -> None:
-    """For ever; also from before there is a state."""
+    """Print new events until interrupted; also waits for a state that does not exist yet."""
     from controller.store import events as journal
 
     pause = threading.Event()
@@ -71,25 +82,25 @@ def _follow(location: Location, about: str | None, last: int, output: str) -> No
         zones: dict[str, tzinfo | None] = {}
         with suppress(NoStateError), read_state_if_any(location) as tx:
             if tx is not None:
-                found = journal.after(tx, last, about=about)
-                last = max([last, *(number for number, _ in found)])
-                new = [event for _, event in found]
+                numbered = journal.after(tx, last, about=about)
+                last = max([last, *(number for number, _ in numbered)])
+                new = [event for _, event in numbered]
                 zones = _zones(tx, new)
         _print_each(new, zones, output)
 
 
-def _zones(tx: "Transaction", found: "list[Event]") -> "dict[str, tzinfo | None]":
-    """The time zones of what these events are about."""
+def _zones(tx: "Transaction", entries: "list[Event]") -> "dict[str, tzinfo | None]":
+    """Return the time zone of each deployment that these events are about."""
     from controller.queries.deployment_details import zone_of
 
-    return {about: zone_of(tx, about) for about in {event.about for event in found}}
+    return {about: zone_of(tx, about) for about in {event.about for event in entries}}
 
 
-def _print_each(found: "list[Event]", zones: "Mapping[str, tzinfo | None]", output: str) -> None:
+def _print_each(entries: "list[Event]", zones: "Mapping[str, tzinfo | None]", output: str) -> None:
     from controller.cli.json_output import to_json, visible
     from controller.time_format import shown
 
-    for event in found:
+    for event in entries:
         if output == "json":
             click.echo(json.dumps(to_json(event)))
         else:

@@ -1,4 +1,4 @@
-"""`controller explain CODE`: what a finding means and what to do about it. It reads nothing."""
+"""`controller explain CODE`: explain the meaning of a finding and how to fix it. Reads no files."""
 
 from typing import TYPE_CHECKING
 
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 @click.argument("code", required=False)
 @options.output
 def explain(code: str | None, output: str) -> None:
-    """Explain a finding's code; without one, list them all."""
+    """Explain the code of a finding.
+
+    Without CODE, list all codes.
+    """
     from controller.cli.formats import explanations
 
     if code is None:
-        found = [explanations.explain(each) for each in explanations.codes()]
-        _print_all([one for one in found if one is not None], output)
+        everything = [explanations.explain(each) for each in explanations.codes()]
+        _print_all([entry for entry in everything if entry is not None], output)
         return
     explanation = explanations.explain(code)
     if explanation is None:
@@ -33,14 +36,14 @@ def explain(code: str | None, output: str) -> None:
         click.echo(explanations.as_text(explanation))
 
 
-def _print_all(found: "list[Explanation]", output: str) -> None:
+def _print_all(entries: "list[Explanation]", output: str) -> None:
     if output == "json":
         from controller.cli.json_output import print_json
 
-        print_json(found)
+        print_json(entries)
         return
-    for one in found:
-        click.echo(f"{one.code:22} {one.summary}")
+    for entry in entries:
+        click.echo(f"{entry.code:22} {entry.summary}")
 
 
 def _unknown(code: str) -> UsageError:
@@ -50,5 +53,5 @@ def _unknown(code: str) -> UsageError:
 
     by_lower = {each.lower(): each for each in codes()}
     near = get_close_matches(code[:60].lower(), by_lower, 1)
-    hint = f"did you mean {by_lower[near[0]]}?" if near else "controller explain lists them all"
-    return UsageError(f"There is no finding with the code {code}.", hint=hint)
+    hint = f"did you mean {by_lower[near[0]]}?" if near else "`controller explain` lists all codes"
+    return UsageError(f"Unknown finding code {code}.", hint=hint)

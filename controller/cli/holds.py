@@ -1,4 +1,4 @@
-"""`controller hold` and `controller resume`: an operator's word that schedules do not fire, beside what git says."""
+"""`controller hold` and `controller resume`: pause the schedules of a deployment without a commit, and resume them."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name")
-@click.option("--reason", metavar="TEXT", required=True, help="Why; shown wherever the deployment is.")
-@click.option("--until", metavar="TIME", help="When it ends by itself: tomorrow, 2h, a date or date-time.")
+@click.option("--reason", metavar="TEXT", required=True, help="Reason for the hold, shown with the deployment.")
+@click.option(
+    "--until", metavar="TIME", help="End the hold automatically at this time: tomorrow, 2h, a date or date-time."
+)
 @options.output
 @options.location
 def hold(location: Location, name: str, reason: str, until: str | None, output: str) -> None:
-    """Hold a deployment: its schedules do not fire until it is resumed. What git says does not change.
+    """Pause the schedules of a deployment until it is resumed.
 
-    Runs that are under way finish, and `controller trigger` still works.
+    Its manifest in git does not change. Runs in progress finish, and `controller trigger` still works.
     """
     from controller.cli.state_reading import instant, zone_of
     from controller.clock import SystemClock
@@ -31,8 +33,8 @@ def hold(location: Location, name: str, reason: str, until: str | None, output: 
         end = instant("--until", until, SystemClock().now(), zone_of(location, name), sign=1)
     limit = None if end is None else end.isoformat()
     with state_access.connected_client(location) as client:
-        found = client.hold(name, reason, limit)
-    _show(found, output)
+        deployment = client.hold(name, reason, limit)
+    _print_hold(deployment, output)
 
 
 @click.command()
@@ -40,25 +42,28 @@ def hold(location: Location, name: str, reason: str, until: str | None, output: 
 @options.output
 @options.location
 def resume(location: Location, name: str, output: str) -> None:
-    """End the hold of a deployment. What fell due meanwhile follows its catch-up policy."""
+    """End the hold of a deployment.
+
+    Due times that were missed during the hold are handled by its catch-up policy.
+    """
     with state_access.connected_client(location) as client:
-        found = client.resume(name)
-    _show(found, output)
+        deployment = client.resume(name)
+    _print_hold(deployment, output)
 
 
-def _show(found: "DeploymentDetail", output: str) -> None:
-    hold = found["hold"]
+def _print_hold(deployment: "DeploymentDetail", output: str) -> None:
+    hold = deployment["hold"]
     if output == "json":
         from controller.cli.json_output import print_json
 
-        print_json(found)
+        print_json(deployment)
     elif hold is None:
-        click.echo(f"{found['name']} is not held any more.")
+        click.echo(f"{deployment['name']} is no longer held.")
     elif hold["until"] is None:
-        click.echo(f"{found['name']} is held.")
+        click.echo(f"{deployment['name']} is held.")
     else:
         from controller.schedules import shared_zone
         from controller.time_format import shown
 
-        zone = shared_zone(schedule["timezone"] for schedule in found["schedules"])
-        click.echo(f"{found['name']} is held until {shown(datetime.fromisoformat(hold['until']), zone)}.")
+        zone = shared_zone(schedule["timezone"] for schedule in deployment["schedules"])
+        click.echo(f"{deployment['name']} is held until {shown(datetime.fromisoformat(hold['until']), zone)}.")

@@ -1,4 +1,4 @@
-"""`controller init`: a small working repository, to be read, run and changed."""
+"""`controller init`: write a small example repository to start from."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ schedules:
   - cron: "0 9 * * mon-fri"
     timezone: Europe/Berlin
     parameters: {excited: true}
-  - interval: 30s  # at 09:00 the cron above counts: one run, and an excited one
+  - interval: 30s  # at 09:00 the cron schedule above takes precedence: one run, with excited: true
 """
 
 _WORKFLOW = """\
@@ -52,7 +52,10 @@ _MESSAGE = "Start with one flow and one deployment"
 @click.argument("directory", metavar="[DIR]", default=".", type=click.Path(path_type=Path, file_okay=False))
 @options.output
 def init(directory: Path, output: str) -> None:
-    """Write a small working repository: a flow, its deployment, a CI workflow, the schema. Nothing is overwritten."""
+    """Create a working example repository.
+
+    It has a flow, its deployment, a CI workflow and the JSON Schema. Existing files are never overwritten.
+    """
     from controller.manifests import deployment_schema_text
     from controller.settings import enclosing_repository, is_git_repository
 
@@ -62,24 +65,26 @@ def init(directory: Path, output: str) -> None:
         ".github/workflows/validate.yml": _WORKFLOW,
         "schemas/deployment.v1.schema.json": deployment_schema_text(),
     }
-    Path.cwd()  # git cannot be started in a directory that was deleted
-    there = [name for name in files if (directory / name).exists()]
-    if there:
-        raise UsageError(f"{directory / there[0]} exists already; nothing was written.", hint="Choose a new directory.")
+    Path.cwd()  # raises FileNotFoundError early: git cannot start in a deleted directory
+    existing = [name for name in files if (directory / name).exists()]
+    if existing:
+        raise UsageError(
+            f"{directory / existing[0]} already exists; nothing was written.", hint="Choose another directory."
+        )
     try:
         for name, content in files.items():
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             (directory / name).write_text(content, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{error.filename} can't be written: {error.strerror}.") from error
+        raise UsageError(f"cannot write {error.filename}: {error.strerror}.") from error
     is_new = not is_git_repository(enclosing_repository(directory.absolute()))
     if is_new:
         _start_repository(directory, list(files))
-    _tell(directory, list(files), output, is_committed=is_new)
+    _print_result(directory, list(files), output, is_committed=is_new)
 
 
 def _start_repository(directory: Path, files: list[str]) -> None:
-    """Commit the files to a new repository. Raises SourceError, with what is left to do; the files stay."""
+    """Commit the files to a new repository. Raises SourceError with the remaining steps as a hint; the files stay."""
     import shlex
 
     from controller.settings import drop_git_variables
@@ -91,12 +96,12 @@ def _start_repository(directory: Path, files: list[str]) -> None:
     except SourceError as error:
         git = f"git -C {shlex.quote(str(directory))}"
         raise SourceError(
-            f"The files are written to {directory}, but not committed: {error.message}",
-            hint=f"Correct that, then: {git} init && {git} add . && {git} commit -m {shlex.quote(_MESSAGE)}",
+            f"The files were written to {directory}, but could not be committed: {error.message}",
+            hint=f"Fix the problem, then run: {git} init && {git} add . && {git} commit -m {shlex.quote(_MESSAGE)}",
         ) from error
 
 
-def _tell(directory: Path, files: list[str], output: str, *, is_committed: bool) -> None:
+def _print_result(directory: Path, files: list[str], output: str, *, is_committed: bool) -> None:
     if output == "json":
         from controller.cli.json_output import print_json
 
@@ -105,7 +110,7 @@ def _tell(directory: Path, files: list[str], output: str, *, is_committed: bool)
     for name in files:
         click.echo(f"wrote {directory / name}")
     if is_committed:
-        click.echo(f"committed them to a new git repository in {directory}")
+        click.echo(f"committed the files to a new git repository in {directory}")
     else:
-        click.echo("commit them, and they are in force")
+        click.echo("commit the files to apply the deployment")
     click.echo(f"\nNow:  controller run --repo {directory}\nThen: controller trigger hello --repo {directory} --wait")

@@ -1,4 +1,4 @@
-"""How values become text and JSON: UTC ISO 8601 with `Z` in JSON, local time with its offset for people."""
+"""Prints values as JSON, with times as ISO 8601 in UTC with `Z`, and makes texts safe for a terminal."""
 
 import json
 import sys
@@ -13,22 +13,22 @@ __all__ = ["counted", "json_text", "print_json", "to_json", "utc", "visible"]
 
 
 def print_json(value: Any) -> None:
-    """Print a view as JSON."""
+    """Print a value as indented JSON."""
     click.echo(json_text(value, indent=2))
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
-    """A view as JSON that standard output can express: UTF-8 as it is, every other encoding with escapes."""
+    """Return a value as JSON that standard output can encode: other encodings than UTF-8 get ASCII with escapes."""
     text = json.dumps(to_json(value), indent=indent, ensure_ascii=not is_utf8(sys.stdout))
-    # A lone surrogate is no UTF-8, but the JSON escape of it is.
+    # A lone surrogate cannot be encoded as UTF-8; its JSON escape can.
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def counted(count: int, noun: str) -> str:
-    """`1 file`, `2 files`."""
+    """Return the count with its noun: `1 file`, `2 files`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def visible(text: str) -> str:
-    """A text with its control characters spelled out, safe on a terminal."""
+    """Return the text with its control characters escaped, so that it is safe on a terminal."""
     return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)

@@ -1,7 +1,7 @@
-"""How the output of a run is printed: raw where output is piped, and on a terminal with its colours and nothing else.
+"""Prints the output of a run: unchanged into a pipe, and on a terminal without escape sequences other than colours.
 
-A flow may print what it was sent by others. On a terminal, escape sequences could move the cursor, set the title or
-answer for the user; so all but colours are shown as text.
+A flow may print data that it received from elsewhere. On a terminal, escape sequences in that data could move the
+cursor, change the title or inject input, so all sequences except colours are shown as text.
 """
 
 import codecs
@@ -13,63 +13,63 @@ _SPECIAL = re.compile(r"\x1b\[([0-9;:]{0,99})m|\n")
 _UNFINISHED = re.compile(r"\x1b(?:\[[0-9;:]{0,99})?\Z")
 _COLOURS = ("38", "48", "58")
 _HARMLESS = frozenset(map(str, (*range(5), 7, 9, *range(21, 28), 29, *range(30, 50), 53, 55, 59, *range(90, 108))))
-"""Colours, weight, underlining. Not what hides text or has it blink, and no other fonts."""
+"""SGR codes for colours, weight and underlining, but not those that hide text, make it blink or change the font."""
 
 
 class LogWriter:
-    """Prints bytes as they come. `close` ends a colour that was left on."""
+    """Prints bytes as they arrive. `close` resets a colour that the output left on."""
 
     def __init__(self, stream: BinaryIO, *, with_colours: bool) -> None:
         self._stream = stream
-        self._shown = Shown(with_colours=with_colours) if stream.isatty() else None
+        self._filter = TerminalFilter(with_colours=with_colours) if stream.isatty() else None
 
     def write(self, chunk: bytes) -> None:
-        """Print these."""
-        self._stream.write(chunk if self._shown is None else self._shown.text(chunk).encode())
+        """Print these bytes and flush."""
+        self._stream.write(chunk if self._filter is None else self._filter.filter_chunk(chunk).encode())
         self._stream.flush()
 
     def close(self) -> None:
-        """Print what was held back."""
-        if self._shown is not None:
-            self._stream.write(self._shown.end().encode())
+        """Print the buffered rest, such as an incomplete character or sequence."""
+        if self._filter is not None:
+            self._stream.write(self._filter.finish().encode())
             self._stream.flush()
 
 
-class Shown:
-    """Turns bytes into what a terminal may show; a character or a sequence may come in two parts."""
+class TerminalFilter:
+    """Turns bytes into text that is safe on a terminal. Characters and sequences may be split between chunks."""
 
     def __init__(self, *, with_colours: bool) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         self._with_colours = with_colours
         self._is_coloured = False
-        self._held = ""
+        self._pending = ""
 
-    def text(self, chunk: bytes) -> str:
-        """What is to be shown of it now."""
-        whole = self._held + self._decoder.decode(chunk)
+    def filter_chunk(self, chunk: bytes) -> str:
+        """Return the text to print for this chunk; an incomplete sequence at its end is kept for the next one."""
+        whole = self._pending + self._decoder.decode(chunk)
         unfinished = _UNFINISHED.search(whole)
-        self._held = "" if unfinished is None else unfinished[0]
-        return self._shown(whole[: len(whole) - len(self._held)])
+        self._pending = "" if unfinished is None else unfinished[0]
+        return self._sanitize(whole[: len(whole) - len(self._pending)])
 
-    def end(self) -> str:
-        """What is to be shown when nothing more comes."""
-        rest = self._shown(self._held + self._decoder.decode(b"", final=True))
-        self._held = ""
+    def finish(self) -> str:
+        """Return the kept rest and the reset of a colour that is still on."""
+        rest = self._sanitize(self._pending + self._decoder.decode(b"", final=True))
+        self._pending = ""
         return rest + self._reset()
 
-    def _shown(self, text: str) -> str:
+    def _sanitize(self, text: str) -> str:
         parts: list[str] = []
         position = 0
-        for found in _SPECIAL.finditer(text):
-            parts.append(visible(text[position : found.start()]))
-            position = found.end()
-            if found[0] == "\n":
+        for match in _SPECIAL.finditer(text):
+            parts.append(visible(text[position : match.start()]))
+            position = match.end()
+            if match[0] == "\n":
                 parts.append(self._reset() + "\n")
-            elif not is_harmless(found[1]):
-                parts.append(visible(found[0]))
+            elif not is_harmless(match[1]):
+                parts.append(visible(match[0]))
             elif self._with_colours:
-                self._is_coloured = found[1].strip("0;") != ""
-                parts.append(found[0])
+                self._is_coloured = match[1].strip("0;") != ""
+                parts.append(match[0])
         return "".join([*parts, visible(text[position:])])
 
     def _reset(self) -> str:
@@ -78,14 +78,14 @@ class Shown:
 
 
 def visible(text: str) -> str:
-    """The text with what is not printable spelled out, but for tabs."""
+    """Replace unprintable characters except tabs with their escapes."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() or char == "\t" else repr(char)[1:-1] for char in text)
 
 
 def is_harmless(parameters: str) -> bool:
-    """Whether this selects colours, weight and underlining only (ECMA-48, SGR)."""
+    """Whether an SGR sequence with these parameters sets only colours, weight and underlining (ECMA-48)."""
     codes = iter(parameters.split(";"))
     for code in codes:
         name, _, more = code.partition(":")

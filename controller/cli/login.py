@@ -1,4 +1,4 @@
-"""`controller login`: a link that opens the dashboard of the running controller, once."""
+"""`controller login`: print a one-time link to the dashboard of the running controller."""
 
 import click
 
@@ -10,7 +10,10 @@ from controller.settings import Location
 @options.output
 @options.location
 def login(location: Location, output: str) -> None:
-    """Print a link that opens the dashboard in a browser. It works once, within ten minutes."""
+    """Print a one-time link to the dashboard.
+
+    The link is valid for ten minutes.
+    """
     with state_access.connected_client(location) as client:
         url = client.login_link()
     if output == "json":

@@ -1,4 +1,4 @@
-"""The command `controller`: finds the subcommand, and turns every error into one message and an exit code."""
+"""The entry point `controller`: loads the subcommand and turns every error into one message and an exit code."""
 
 import importlib
 import os
@@ -42,7 +42,7 @@ COMMANDS = {
 
 
 class _Commands(click.Group):
-    """Loads a subcommand's module when it is asked for."""
+    """Imports the module of a subcommand only when that subcommand is used, which keeps `--help` fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
@@ -72,55 +72,55 @@ def cli() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line; returns its exit code. No traceback ever gets out, unless CONTROLLER_DEBUG is set."""
+    """Run a command line and return its exit code. Tracebacks are shown only if CONTROLLER_DEBUG is set."""
     standard_streams.prepare()
     try:
-        _check(arguments)
+        _check_encoding(arguments)
         code = cli.main(args=list(arguments), prog_name="controller", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
         error.show(sys.stderr)
         return 2
     except ControllerError as error:
-        _complain(error.message, error.hint)
+        _print_error(error.message, error.hint)
         return 2
     except (click.Abort, KeyboardInterrupt):
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        # Whoever read our output has seen enough.
+        # The reader of our output, such as `head`, has closed the pipe.
         standard_streams.discard_output()
         return 128 + signal.SIGPIPE
     except OSError as error:
-        return _refused_by_system(error, arguments)
+        return _report_system_error(error, arguments)
     except Exception as error:  # noqa: BLE001
-        return _internal(error)
+        return _report_bug(error)
     return code if isinstance(code, int) else 0
 
 
-def _check(arguments: Sequence[str]) -> None:
+def _check_encoding(arguments: Sequence[str]) -> None:
     for argument in arguments:
         if any("\ud800" <= char <= "\udfff" for char in argument):
             raise UsageError(f"The argument {argument!r} is not UTF-8.")
 
 
-def _refused_by_system(error: OSError, arguments: Sequence[str]) -> int:
-    """Say what the system refused while which command did its work."""
+def _report_system_error(error: OSError, arguments: Sequence[str]) -> int:
+    """Print the error of a system call together with the command that made it; return the exit code."""
     command = next((argument for argument in arguments if not argument.startswith("-")), "")
     if error.filename == standard_streams.STANDARD_OUTPUT:
         standard_streams.discard_output()
-        _complain(f"standard output can't be written to: {error.strerror}.", None)
-    elif _has_lost_directory():
-        _complain(
-            f"controller {command} can't find its current directory: it was deleted.",
+        _print_error(f"cannot write to standard output: {error.strerror}.", None)
+    elif _is_directory_deleted():
+        _print_error(
+            f"controller {command} failed: the current directory was deleted.",
             "Change to a directory that exists: cd /",
         )
     else:
-        place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-        _complain(f"controller {command} failed: {place}{error.strerror or error}.", None)
+        file = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        _print_error(f"controller {command} failed: {file}{error.strerror or error}.", None)
     return 2
 
 
-def _has_lost_directory() -> bool:
+def _is_directory_deleted() -> bool:
     try:
         os.getcwd()  # noqa: PTH109
     except OSError:
@@ -128,7 +128,7 @@ def _has_lost_directory() -> bool:
     return False
 
 
-def _complain(message: str, hint: str | None) -> None:
+def _print_error(message: str, hint: str | None) -> None:
     from controller.cli.json_output import visible
 
     click.echo(visible(f"error: {message}"), err=True)
@@ -136,15 +136,15 @@ def _complain(message: str, hint: str | None) -> None:
         click.echo(visible(f"hint: {hint}"), err=True)
 
 
-def _internal(error: Exception) -> int:
+def _report_bug(error: Exception) -> int:
     from controller.settings import is_debugging
 
     if is_debugging():
         import traceback
 
         traceback.print_exception(error)
-    _complain(
+    _print_error(
         f"internal error: {type(error).__name__}: {error}",
-        "This is a fault of controller. Please report it, with what CONTROLLER_DEBUG=1 shows.",
+        "This is a bug in controller. Please report it with the traceback that CONTROLLER_DEBUG=1 shows.",
     )
     return 2

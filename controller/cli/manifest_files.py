@@ -1,4 +1,4 @@
-"""Manifests as they are on disk, for the commands that look at files rather than at the state."""
+"""Reads manifests from disk or from a ref, for the commands that work on files rather than on the state."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,7 +20,7 @@ Render = Callable[[Source], Source]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A directory or file to read: a repository's root, and the path below it with `/`."""
+    """A directory or file to read: the root of its repository, and the path relative to it, with `/`."""
 
     root: Path
     path: str
@@ -28,18 +28,18 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What is declared, and the bytes that said so by the path that findings name, where no two roots share it."""
+    """The desired state, and the contents of its files by path, without paths that occur below more than one root."""
 
     desired: DesiredState
     contents: Mapping[str, bytes]
 
 
 def targets(arguments: Iterable[Path], location: Location) -> Iterator[Target]:
-    """What each path on the command line means; the top of a repository means its deployments path."""
-    for given in arguments:
-        full = given.absolute()
+    """Yield the target of each path on the command line; a repository root stands for its deployments path."""
+    for argument in arguments:
+        full = argument.absolute()
         if not full.exists():
-            raise UsageError(f"There is no file or directory {given}.")
+            raise UsageError(f"There is no file or directory {argument}.")
         full = full.resolve()
         if location.path and (full / location.path).is_dir():
             full = full / location.path
@@ -47,50 +47,53 @@ def targets(arguments: Iterable[Path], location: Location) -> Iterator[Target]:
         yield Target(root, full.relative_to(root).as_posix().removeprefix("."))
 
 
-def read_targets(wanted: Iterable[Target], location: Location) -> DesiredState:
-    """What all of them declare together, on disk or at the location's ref. Raises SourceError, UsageError."""
-    return read(wanted, location).desired
+def read_targets(selected: Iterable[Target], location: Location) -> DesiredState:
+    """Return the desired state of all targets, on disk or at the location's ref. Raises SourceError, UsageError."""
+    return read(selected, location).desired
 
 
 def read(
-    wanted: Iterable[Target],
+    selected: Iterable[Target],
     location: Location,
     *,
     is_whole: bool = True,
     all_environments: bool = False,
     render: Render | None = None,
 ) -> Reading:
-    """The same with the bytes of the files; `is_whole` False if they are only some of a repository's.
+    """Return the desired state of all targets and the contents of their files. Raises SourceError, UsageError.
 
-    `render` puts documents in place of Python specs, by executing them; None leaves them alone.
+    `is_whole` is False if the targets are only some of the files of a repository. `render` executes Python specs and
+    replaces them with the documents they declare; None leaves them unrendered.
     """
     targets_of: dict[Path, list[Target]] = {}
-    for target in wanted:
+    for target in selected:
         targets_of.setdefault(target.root, []).append(target)
     reader = partial(_read_root, location=location, is_whole=is_whole, all_environments=all_environments, render=render)
-    readings = [reader(root, found) for root, found in targets_of.items()]
-    named = Counter(path for reading in readings for path in reading.contents)
+    readings = [reader(root, below) for root, below in targets_of.items()]
+    counts = Counter(path for reading in readings for path in reading.contents)
     return Reading(
-        _together([reading.desired for reading in readings]),
-        {path: text for reading in readings for path, text in reading.contents.items() if named[path] == 1},
+        _merge([reading.desired for reading in readings]),
+        {path: text for reading in readings for path, text in reading.contents.items() if counts[path] == 1},
     )
 
 
 def _read_root(
     root: Path,
-    wanted: Iterable[Target],
+    selected: Iterable[Target],
     *,
     location: Location,
     is_whole: bool,
     all_environments: bool,
     render: Render | None,
 ) -> Reading:
-    """What the targets below one root declare, under its project."""
-    sources = [_source(target, location) for target in wanted]
-    written = [source.read(source.observe()) for source in sources]
-    snapshots = written
+    """Read the targets below one root, with the project file of that root."""
+    sources = [_source(target, location) for target in selected]
+    originals = [source.read(source.observe()) for source in sources]
+    snapshots = originals
     if render is not None:
-        snapshots = [render(source).read(one.revision) for source, one in zip(sources, written, strict=True)]
+        snapshots = [
+            render(source).read(original.revision) for source, original in zip(sources, originals, strict=True)
+        ]
     code = sources[0].code(snapshots[0].revision)
     files = {file.path: file for snapshot in snapshots for file in snapshot.files}
     refused = {refusal.path: refusal for snapshot in snapshots for refusal in snapshot.refused}
@@ -105,30 +108,30 @@ def _read_root(
     desired.check_environment()
     if not is_whole and location.environment not in (None, *desired.environments):
         _check_whole(root, location)
-    findings = sorted((*_once(desired.findings), *map(refusal_finding, refused.values())), key=by_place)
-    contents = {file.path: file.content for snapshot in written for file in snapshot.files}
+    findings = sorted((*_deduplicate(desired.findings), *map(refusal_finding, refused.values())), key=by_place)
+    contents = {file.path: file.content for snapshot in originals for file in snapshot.files}
     if isinstance(project, ManifestFile):
         contents[project.path] = project.content
     count = desired.file_count + len(refused)
     return Reading(replace(desired, findings=tuple(findings), file_count=count), contents)
 
 
-def _once(findings: Iterable[Finding]) -> Iterable[Finding]:
-    """Each fault once, of no deployment where it is of several: one in the defaults is found in all that get them."""
-    found: dict[Finding, Finding] = {}
+def _deduplicate(findings: Iterable[Finding]) -> Iterable[Finding]:
+    """Keep one of equal findings: an error in the defaults occurs in all deployments, but is reported once for none."""
+    unique: dict[Finding, Finding] = {}
     for finding in findings:
-        anybody = replace(finding, deployment=None)
-        found[anybody] = anybody if anybody in found else finding
-    return found.values()
+        general = replace(finding, deployment=None)
+        unique[general] = general if general in unique else finding
+    return unique.values()
 
 
 def _is_root(root: Path, location: Location) -> bool:
-    """Whether this is the root of a repository for certain, and not only the best guess for a file somewhere."""
+    """Whether this is certainly the root of a repository, and not just a guess from the path of a file."""
     return is_git_repository(root) or (root / PROJECT_FILE).exists() or (root / location.path).is_dir()
 
 
 def _check_whole(root: Path, location: Location) -> None:
-    """Whether anything else of the repository declares the environment. Raises UsageError."""
+    """Raises UsageError if no other file of the repository declares the environment either."""
     path = location.path if (root / location.path).is_dir() else PROJECT_FILE
     source = _source(Target(root, path), location)
     snapshot = source.read(source.observe()) if (root / path).exists() else Snapshot(revision="", files=())
@@ -136,11 +139,11 @@ def _check_whole(root: Path, location: Location) -> None:
     reader.read(snapshot.files, SystemClock().now(), snapshot.project).check_environment()
 
 
-def _together(states: list[DesiredState]) -> DesiredState:
+def _merge(states: list[DesiredState]) -> DesiredState:
     if len(states) == 1:
         return states[0]
     return DesiredState(
-        deployments={name: found for state in states for name, found in state.deployments.items()},
+        deployments={name: deployment for state in states for name, deployment in state.deployments.items()},
         findings=tuple(finding for state in states for finding in state.findings),
         broken_files=frozenset().union(*(state.broken_files for state in states)),
         declared_names=frozenset().union(*(state.declared_names for state in states)),
@@ -159,16 +162,15 @@ def _source(target: Target, location: Location) -> Source:
 
 
 def _is_bare(root: Path) -> bool:
-    """Whether this is a repository without files on disk: then its branch is read."""
+    """Whether this is a bare repository, which has no files on disk; its branch is read instead."""
     return is_git_repository(root) and not (root / ".git").exists()
 
 
 def _root(full: Path, location: Location) -> Path:
     directory = full if full.is_dir() else full.parent
-    found = enclosing_repository(directory)
-    if (found / ".git").exists():
-        return found
+    repository = enclosing_repository(directory)
+    if (repository / ".git").exists():
+        return repository
     if isinstance(location.repo, Path) and directory.is_relative_to(location.repo):
         return location.repo
-    above = directory.parent if directory.name == Path(location.path).name else directory
-    return above
+    return directory.parent if directory.name == Path(location.path).name else directory

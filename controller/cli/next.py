@@ -1,4 +1,4 @@
-"""`controller next`: when does it fire? Of a deployment or of an expression; needs no running controller."""
+"""`controller next`: print the next fire times of a deployment or an expression. Needs no running controller."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -15,68 +15,90 @@ from controller.settings import Location
 @click.command(name="next")
 @click.argument("name", required=False)
 @click.option("--cron", metavar="EXPR", help="A crontab(5) expression.")
-@click.option("--interval", metavar="DURATION", help="Like 90s, 15m, 1h30m, 2d, PT15M or seconds.")
+@click.option("--interval", metavar="DURATION", help="A duration: 90s, 15m, 1h30m, 2d, PT15M or seconds.")
 @click.option("--rrule", metavar="RULE", help="An RFC 5545 rule or rule set.")
-@click.option("--at", metavar="TIME", multiple=True, help="A date-time; repeatable.")
-@click.option("--timezone", metavar="ZONE", default="UTC", show_default=True, help="The zone of an expression.")
-@click.option("--day-or/--no-day-or", default=True, help="Whether day-of-month and day-of-week are alternatives.")
-@click.option("--anchor-date", metavar="TIME", help="What an interval is counted from.")
-@click.option("--gap", type=click.Choice(["next_valid", "skip", "shift"]), default="next_valid", show_default=True)
-@click.option("--repeat", type=click.Choice(["first", "second", "both"]), default="first", show_default=True)
-@click.option("-n", "count", type=click.IntRange(1, 10000), default=10, show_default=True, help="How many.")
+@click.option("--at", metavar="TIME", multiple=True, help="A date-time. Repeatable.")
+@click.option("--timezone", metavar="ZONE", default="UTC", show_default=True, help="Time zone of the expression.")
+@click.option(
+    "--day-or/--no-day-or",
+    default=True,
+    help="If --cron restricts day of month and day of week: fire if either matches, or only if both do.",
+)
+@click.option("--anchor-date", metavar="TIME", help="Time from which --interval counts.")
+@click.option(
+    "--gap",
+    type=click.Choice(["next_valid", "skip", "shift"]),
+    default="next_valid",
+    show_default=True,
+    help="For local times that do not exist because clocks go forward.",
+)
+@click.option(
+    "--repeat",
+    type=click.Choice(["first", "second", "both"]),
+    default="first",
+    show_default=True,
+    help="For local times that occur twice because clocks go back.",
+)
+@click.option("-n", "count", type=click.IntRange(1, 10000), default=10, show_default=True, help="Number of fire times.")
 @click.option(
     "--after",
     metavar="TIME",
-    help="Fire times strictly after this: now, tomorrow, 2h ago, a date, a date-time. [default: now]",
+    help="Start strictly after this time: now, tomorrow, 2h ago, a date or date-time. [default: now]",
 )
 @options.output
 @options.location
 def next_(location: Location, name: str | None, count: int, after: str | None, output: str, **expression: Any) -> None:
-    """Print the next fire times of a deployment, or of one of --cron, --interval, --rrule, --at."""
-    given = [kind for kind in ("cron", "interval", "rrule", "at") if expression[kind] not in (None, ())]
-    if (name is not None) + len(given) != 1:
-        raise UsageError("Name a deployment, or give exactly one of --cron, --interval, --rrule, --at.")
-    _refuse_idle(given, expression)
+    """Print the next fire times of a deployment or an expression.
+
+    Give the NAME of a deployment, or exactly one of --cron, --interval, --rrule and --at.
+    """
+    kinds = [kind for kind in ("cron", "interval", "rrule", "at") if expression[kind] not in (None, ())]
+    if (name is not None) + len(kinds) != 1:
+        raise UsageError("Give the name of a deployment, or exactly one of --cron, --interval, --rrule and --at.")
+    _check_options(kinds, expression)
     if name is None:
-        _print(*_of_expression(given[0], expression, after, count), output)
+        _print(*_expression_times(kinds[0], expression, after, count), output)
     else:
-        asked = click.get_current_context().get_parameter_source("timezone")
-        named = expression["timezone"] if asked is not ParameterSource.DEFAULT else None
-        _print(*_of_deployment(location, name, after, named, count), output)
+        source = click.get_current_context().get_parameter_source("timezone")
+        timezone = expression["timezone"] if source is not ParameterSource.DEFAULT else None
+        _print(*_deployment_times(location, name, after, timezone, count), output)
 
 
-def _refuse_idle(given: list[str], expression: dict[str, Any]) -> None:
-    """Raises UsageError for an option that would change nothing here."""
-    if expression["anchor_date"] is not None and given != ["interval"]:
-        raise UsageError("--anchor-date goes with --interval only.")
-    if not expression["day_or"] and given != ["cron"]:
-        raise UsageError("--no-day-or goes with --cron only.")
-    for option, usual in (("gap", "next_valid"), ("repeat", "first")):
-        if expression[option] != usual and not given:
-            raise UsageError(f"--{option} goes with an expression: a deployment says it in the file, under dst.")
+def _check_options(kinds: list[str], expression: dict[str, Any]) -> None:
+    """Raises UsageError for an option that would have no effect."""
+    if expression["anchor_date"] is not None and kinds != ["interval"]:
+        raise UsageError("--anchor-date can only be used with --interval.")
+    if not expression["day_or"] and kinds != ["cron"]:
+        raise UsageError("--no-day-or can only be used with --cron.")
+    for option, default in (("gap", "next_valid"), ("repeat", "first")):
+        if expression[option] != default and not kinds:
+            raise UsageError(
+                f"--{option} can only be used with an expression. A deployment sets it in its file, under `dst`."
+            )
 
 
-def _of_deployment(
-    location: Location, name: str, after: str | None, named: str | None, count: int
+def _deployment_times(
+    location: Location, name: str, after: str | None, timezone: str | None, count: int
 ) -> tuple[list[datetime], tzinfo | None]:
-    """What is in force comes first; where no controller has run yet, or where one is named, what is declared there.
+    """Return the next fire times of a deployment and the zone to show them in.
 
-    The times are shown in the zone `named`, else in the schedules' one zone, else in the machine's. A local time in
-    `after` is one of the first two, else UTC.
+    The schedules are the applied ones; if no controller has run yet, or --ref or --environment is given, the declared
+    ones. The zone is `timezone`, else the only zone of the schedules, else None for the machine's. A time without an
+    offset in `after` is read in that zone, with UTC instead of the machine's.
     """
     from controller.cli.manifest_files import Target, read_targets
     from controller.queries.deployment_details import common_zone, declared_fire_times, fire_times, zone_of
     from controller.schedules import zone
 
-    asked = None if named is None else zone(named)
+    chosen = None if timezone is None else zone(timezone)
     if location.ref is None and location.environment is None:
         with suppress(NoStateError), state_access.read_state_if_any(location) as tx:
             if tx is not None:
-                local = asked or zone_of(tx, name)
+                local = chosen or zone_of(tx, name)
                 return fire_times(tx, name, _instant(after, local), count), local
     desired = read_targets([Target(location.directory, location.path)], location)
-    found = desired.deployments.get(name)
-    local = asked or (None if found is None else common_zone(found))
+    deployment = desired.deployments.get(name)
+    local = chosen or (None if deployment is None else common_zone(deployment))
     return declared_fire_times(desired, name, _instant(after, local), count), local
 
 
@@ -88,8 +110,8 @@ def _instant(after: str | None, local: tzinfo | None) -> datetime:
     return now if after is None else instant("--after", after, now, local or UTC)
 
 
-def _of_expression(
-    kind: str, expression: dict[str, Any], given: str | None, count: int
+def _expression_times(
+    kind: str, expression: dict[str, Any], after: str | None, count: int
 ) -> tuple[list[datetime], tzinfo]:
     from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
     from controller.schedules import check_schedule, next_fire_times, parse_duration, parse_time, zone
@@ -106,11 +128,11 @@ def _of_expression(
         return At(times=tuple(parse_time(text) for text in expression["at"]))
 
     local = zone(expression["timezone"])
-    after = _instant(given, local)
+    start = _instant(after, local)
     dst = Dst(gap=Gap(expression["gap"]), repeat=Repeat(expression["repeat"]))
     schedule = Schedule(id="expression", rule=rule(), timezone=expression["timezone"], dst=dst)
-    check_schedule(schedule, after)
-    return [time for time, _ in next_fire_times([schedule], after, count)], local
+    check_schedule(schedule, start)
+    return [time for time, _ in next_fire_times([schedule], start, count)], local
 
 
 def _print(times: list[datetime], zone: tzinfo | None, output: str) -> None:
@@ -124,4 +146,4 @@ def _print(times: list[datetime], zone: tzinfo | None, output: str) -> None:
     for time in times:
         click.echo(shown(time, zone, timespec="auto"))
     if not times:
-        click.echo("It does not fire any more.", err=True)
+        click.echo("No more fire times.", err=True)

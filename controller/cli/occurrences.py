@@ -1,4 +1,4 @@
-"""`controller occurrences`: the ledger. Every due time of a deployment and what became of it."""
+"""`controller occurrences`: list the due times of a deployment, each with its run or the reason why it was skipped."""
 
 import click
 
@@ -9,13 +9,18 @@ from controller.settings import Location
 
 @click.command()
 @click.argument("name")
-@click.option("--since", metavar="TIME", help="Only due since: yesterday, 2h, a date or date-time.")
-@click.option("--until", metavar="TIME", help="Only due until: now, 2h, a date or date-time.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="The newest so many.")
+@click.option("--since", metavar="TIME", help="Due at or after this time: yesterday, 2h, a date or date-time.")
+@click.option("--until", metavar="TIME", help="Due before or at this time: now, 2h, a date or date-time.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=100, show_default=True, help="Maximum number of entries, newest first."
+)
 @options.output
 @options.location
 def occurrences(location: Location, name: str, since: str | None, until: str | None, limit: int, output: str) -> None:
-    """The due times of a deployment, newest first: which run each became, or why it was skipped."""
+    """List past due times of a deployment and their runs.
+
+    Newest first; a due time without a run shows why it was skipped.
+    """
     from controller.cli.state_reading import instant, reading, zone_of
     from controller.clock import SystemClock
     from controller.queries.occurrences import list_occurrences
@@ -27,13 +32,13 @@ def occurrences(location: Location, name: str, since: str | None, until: str | N
     with reading(location) as (tx, _):
         if tx is None:
             raise unknown_deployment(name, ())
-        found = list_occurrences(tx, name, limit, since=first, until=last)
+        rows = list_occurrences(tx, name, limit, since=first, until=last)
     if output == "json":
         from controller.cli.json_output import print_json
 
-        print_json(found)
+        print_json(rows)
         return
     from controller.cli.terminal.console import show
     from controller.cli.terminal.occurrence_table import occurrence_table
 
-    show(occurrence_table(found, zone))
+    show(occurrence_table(rows, zone))

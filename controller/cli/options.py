@@ -1,4 +1,4 @@
-"""Options that several commands share, each also as an environment variable `CONTROLLER_…`."""
+"""Options that several commands share. The location options can also be set as environment variables `CONTROLLER_…`."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -11,41 +11,44 @@ from controller.settings import DEFAULT_PATH, Location, locate
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 output = click.option(
-    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to print."
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format."
 )
 
 
 class NearChoice(click.Choice[str]):
-    """One of these words; for another one the error also names the nearest of them."""
+    """A choice whose error for an unknown value also suggests the most similar valid one."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The word. Raises BadParameter."""
+        """Return the chosen value. Raises BadParameter."""
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter as error:
             from difflib import get_close_matches
 
-            near = get_close_matches(str(value), [str(one) for one in self.choices], 1, 0.5)
+            near = get_close_matches(str(value), [str(choice) for choice in self.choices], 1, 0.5)
             if not near:
                 raise
             raise click.BadParameter(f"{error.message} Did you mean {near[0]!r}?", ctx, param) from error
 
 
 class ListByDefault(click.Group):
-    """A group whose subcommand `list` may be left out, with and without options."""
+    """A group that runs its subcommand `list` if none is named, also when options follow."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Say `list` where no subcommand is named."""
+        """Insert `list` if the arguments name no subcommand."""
         if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
             args = ["list", *args]
         return super().parse_args(ctx, args)
 
 
 def location(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --repo, --path, --ref, --environment and --state-dir; the command gets them as one `location`."""
+    """Add --repo, --path, --ref, --environment and --state-dir, and pass them to the command as one `location`."""
 
     @click.option(
-        "--repo", metavar="PATH|URL", envvar="CONTROLLER_REPO", help="The repository. [default: the one here]"
+        "--repo",
+        metavar="PATH|URL",
+        envvar="CONTROLLER_REPO",
+        help="Path or URL of the repository. [default: the repository of the current directory]",
     )
     @click.option(
         "--path",
@@ -53,31 +56,31 @@ def location(command: Callable[..., Any]) -> Callable[..., Any]:
         envvar="CONTROLLER_PATH",
         default=DEFAULT_PATH,
         show_default=True,
-        help="Where in the repository the deployments are.",
+        help="Directory of the deployments, relative to the repository root.",
     )
     @click.option(
         "--ref",
         metavar="REF",
         envvar="CONTROLLER_REF",
-        help="The branch, tag or commit to follow. [default: the checked-out branch]",
+        help="Branch, tag or commit to follow. [default: the checked-out branch]",
     )
     @click.option(
         "--environment",
         metavar="NAME",
         envvar="CONTROLLER_ENVIRONMENT",
-        help="The environment whose overlays are laid over the deployments. [default: none]",
+        help="Environment whose overlays are applied to the deployments. [default: none]",
     )
     @click.option(
         "--state-dir",
         metavar="DIR",
         envvar="CONTROLLER_STATE_DIR",
-        help="Where state, logs and exports are kept. [default: .git/controller, or .controller without git]",
+        help="Directory for state, logs and exports. [default: .git/controller, or .controller without git]",
     )
     @wraps(command)
     def with_location(
-        repo: str | None, path: str, ref: str | None, environment: str | None, state_dir: str | None, **others: Any
+        repo: str | None, path: str, ref: str | None, environment: str | None, state_dir: str | None, **arguments: Any
     ) -> Any:
-        return command(location=locate(repo, path, ref, state_dir, environment), **others)
+        return command(location=locate(repo, path, ref, state_dir, environment), **arguments)
 
     return with_location
 

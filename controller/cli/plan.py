@@ -1,6 +1,6 @@
-"""`controller plan`: what a commit would change, before it is in force. Made for pull requests: it runs nothing.
+"""`controller plan`: show what a commit would change before it is applied. Made for pull requests: it runs no code.
 
-With `--base` it needs only a repository, no state and no network; without it compares with what is applied.
+With `--base` it needs only a repository, no state and no network. Without it, it compares with the applied state.
 """
 
 from datetime import datetime
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--base", metavar="REF", help="What it is compared with. [default: what is applied]")
-@click.option("--head", metavar="REF", help="The commit that would be applied. [default: the ref that is followed]")
+@click.option("--base", metavar="REF", help="Revision to compare with. [default: the applied state]")
+@click.option("--head", metavar="REF", help="Revision that would be applied. [default: the followed ref]")
 @click.option(
     "-o",
     "--output",
     type=click.Choice(["text", "json", "markdown"]),
     default="text",
     show_default=True,
-    help="How to print.",
+    help="Output format.",
 )
 @options.location
 def plan(location: Location, base: str | None, head: str | None, output: str) -> int:
-    """Show what a commit changes: deployments, fields, fire times. Exit 1 if anything, 0 if nothing.
+    """Show what a commit changes before it is applied.
 
-    Deletions come first. Invalid documents are named, and count as a change. With --base, every declared environment
-    is planned as well, unless --environment names one.
+    Lists deployments, fields and fire times; deletions come first. With --base, every declared environment is planned
+    as well, unless --environment names one. Exit 0 if nothing changes, 1 if something changes or is not valid.
     """
     from controller.clock import SystemClock
 
@@ -51,7 +51,7 @@ def plan(location: Location, base: str | None, head: str | None, output: str) ->
 
 
 def _between(location: Location, base: str, head: str | None, now: datetime) -> "Preview":
-    """From one commit of the repository to another."""
+    """Plan the change from one commit of the repository to another."""
     from controller.reconcile.commit_comparison import plan_between
 
     after = _commit(location, head or location.ref or "HEAD")
@@ -59,7 +59,7 @@ def _between(location: Location, base: str, head: str | None, now: datetime) -> 
 
 
 def _against_state(location: Location, head: str | None, now: datetime) -> "Preview":
-    """From what a controller has applied to a commit, or to a directory as it is."""
+    """Plan the change from the state that a controller has applied to a commit, or to the files of a directory."""
     from controller.errors import NoStateError
     from controller.reconcile.state_comparison import plan_against_state
     from controller.store.open_state import open_read_only
@@ -70,7 +70,7 @@ def _against_state(location: Location, head: str | None, now: datetime) -> "Prev
         store = None
     if store is None:
         raise StateError(
-            f"Nothing is applied yet: there is no state at {location.state_dir}.",
+            f"Nothing has been applied yet: there is no state at {location.state_dir}.",
             hint="Compare two commits with --base and --head, or start `controller run` first.",
         )
     try:
@@ -80,13 +80,13 @@ def _against_state(location: Location, head: str | None, now: datetime) -> "Prev
 
 
 def _commit(location: Location, name: str | None) -> "Source":
-    """The source of a named commit; without a name what `controller run` would follow."""
+    """Return the source of a named commit; without a name, the source that `controller run` would follow."""
     from controller.settings import is_git_repository
     from controller.sources.git import GitSource, NamedCommit
 
     if not is_git_repository(location.directory):
         if name is not None:
-            raise UsageError(f"{location.repo} is not a git repository: it has no commit {name}.")
+            raise UsageError(f"{location.repo} is not a git repository, so it has no commit {name}.")
         from controller.sources.directory.source import DirectorySource
 
         return DirectorySource(location.directory, path=location.path)

@@ -1,4 +1,4 @@
-"""`controller reconcile` and `controller approve`: ask the running controller to look now, or to delete after all."""
+"""`controller reconcile` and `controller approve`: make the running controller sync now, or delete after approval."""
 
 import click
 
@@ -7,11 +7,16 @@ from controller.settings import Location
 
 
 @click.command()
-@click.option("--wait", is_flag=True, help="Wait for the pass, and show what came of it. Exit 1 if not all is applied.")
+@click.option(
+    "--wait", is_flag=True, help="Wait for the sync and show its result. Exit 1 if not everything is applied."
+)
 @options.output
 @options.location
 def reconcile(location: Location, *, wait: bool, output: str) -> int:
-    """Look at the source now, without waiting for the next interval."""
+    """Sync with the repository now.
+
+    The controller does not wait for its next poll.
+    """
     with state_access.connected_client(location) as client:
         client.reconcile(wait=wait)
         source = client.source()
@@ -20,14 +25,15 @@ def reconcile(location: Location, *, wait: bool, output: str) -> int:
 
         print_json({"revision": source["revision"], "conditions": source["conditions"]})
     elif not wait:
-        click.echo("It looks now.")
+        click.echo("Reconcile requested.")
     else:
         from controller.cli.json_output import visible
 
         click.echo(f"revision {source['revision']}")
-        for found in source["conditions"]:
-            click.echo(visible(f"{found['type']}={found['status']} {found['reason']}: {found['message']}"))
-    is_ready = any(found["type"] == "Ready" and found["status"] == "True" for found in source["conditions"])
+        for condition in source["conditions"]:
+            state = f"{condition['type']}={condition['status']}"
+            click.echo(visible(f"{state} {condition['reason']}: {condition['message']}"))
+    is_ready = any(condition["type"] == "Ready" and condition["status"] == "True" for condition in source["conditions"])
     return 0 if is_ready or not wait else 1
 
 
@@ -36,21 +42,24 @@ def reconcile(location: Location, *, wait: bool, output: str) -> int:
 @options.output
 @options.location
 def approve(location: Location, digest: str, output: str) -> int:
-    """Release withheld deletions: exactly those of this digest, as `controller status` and `plan` print it.
+    """Approve withheld deletions, identified by their digest.
 
-    Its first 12 characters, with or without `sha256:`, are enough if no other digest begins with them.
+    `controller status` and `controller plan` print DIGEST, which covers exactly the deletions shown there. Its first
+    12 characters are enough, with or without `sha256:`, if they are unique.
     """
     with state_access.connected_client(location) as client:
-        done = client.approve(digest)
+        result = client.approve(digest)
     if output == "json":
         from controller.cli.json_output import print_json
 
-        print_json(done)
+        print_json(result)
     else:
-        for name in done["deleted"]:
+        for name in result["deleted"]:
             click.echo(f"deleted {name}")
-        for name in done["remaining"]:
+        for name in result["remaining"]:
             click.echo(f"not deleted: {name}", err=True)
-        if done["pending"]:
-            click.echo("They are approved, and go as soon as a revision can be applied: see status.", err=True)
-    return 1 if done["remaining"] else 0
+        if result["pending"]:
+            click.echo(
+                "Approved. They will be deleted when a revision can be applied; see `controller status`.", err=True
+            )
+    return 1 if result["remaining"] else 0

@@ -1,4 +1,4 @@
-"""`controller render`: the documents as they are in force, after defaults and overlay. It runs nothing."""
+"""`controller render`: print the documents as they would be applied, after defaults and overlay. Runs no code."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,21 +19,24 @@ if TYPE_CHECKING:
 @options.output
 @options.location
 def render(location: Location, name: str | None, output: str) -> int:
-    """Print the documents after defaults and overlay: all, or the one of this name. Exit 1 if any is bad."""
+    """Print documents with defaults and overlay applied.
+
+    Prints all documents, or the deployment NAME. Exit 1 if one is not valid.
+    """
     from controller.cli.manifest_files import Target, read_targets
     from controller.model.findings import Severity
 
     desired = read_targets([Target(location.directory, location.path)], location)
-    found, findings = _chosen(desired, name)
-    if found or name is None:
-        _print(found, output, is_single=name is not None)
+    deployments, findings = _select(desired, name)
+    if deployments or name is None:
+        _print(deployments, output, is_single=name is not None)
     for finding in findings:
-        _complain(finding)
+        _print_finding(finding)
     return 1 if any(finding.severity is Severity.ERROR for finding in findings) else 0
 
 
-def _chosen(desired: "DesiredState", name: str | None) -> "tuple[list[Deployment], list[Finding]]":
-    """What to print, and what is wrong with the rest. Raises NotFoundError."""
+def _select(desired: "DesiredState", name: str | None) -> "tuple[list[Deployment], list[Finding]]":
+    """Return the deployments to print and the errors to report. Raises NotFoundError for an undeclared name."""
     from controller.errors import unknown_deployment
     from controller.model.findings import Severity
 
@@ -48,8 +51,8 @@ def _chosen(desired: "DesiredState", name: str | None) -> "tuple[list[Deployment
     return [], [finding for finding in errors if finding.deployment == name] or errors
 
 
-def _print(found: "Sequence[Deployment]", output: str, *, is_single: bool) -> None:
-    documents = [deployment.document for deployment in found]
+def _print(deployments: "Sequence[Deployment]", output: str, *, is_single: bool) -> None:
+    documents = [deployment.document for deployment in deployments]
     if output == "json":
         from controller.cli.json_output import print_json
 
@@ -60,7 +63,7 @@ def _print(found: "Sequence[Deployment]", output: str, *, is_single: bool) -> No
     click.echo(as_yaml(documents), nl=False)
 
 
-def _complain(finding: "Finding") -> None:
+def _print_finding(finding: "Finding") -> None:
     from controller.cli.json_output import visible
 
     place = f"{finding.file}:{finding.line}:{finding.column}"

@@ -1,6 +1,6 @@
-"""`controller restore`: the last good document of a deployment that was deleted, ready to be committed again.
+"""`controller restore`: print or write the last valid document of a deleted deployment.
 
-Git stays the truth: nothing is in force until it is committed.
+Git remains the source of truth: the deployment is applied again only when the document is committed.
 """
 
 from pathlib import Path
@@ -19,22 +19,25 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name")
-@click.option("--write", is_flag=True, help="Write it into the working tree, and say what to commit.")
+@click.option("--write", is_flag=True, help="Write the document to the working tree instead of printing it.")
 @options.output
 @options.location
 def restore(location: Location, name: str, *, write: bool, output: str) -> None:
-    """Print the last good document of a deployment that left the repository within the last 30 days."""
+    """Print the last valid document of a deleted deployment.
+
+    The deployment must have been deleted within the last 30 days. Commit the document to apply it again.
+    """
     entry = _entry(location, name)
-    found = _excerpt(location, entry)
-    target = _write(location, entry, found) if write else None
+    document = _excerpt(location, entry)
+    target = _write(location, entry, document) if write else None
     if output == "json":
         from controller.cli.json_output import print_json
 
-        print_json(found.document)
+        print_json(document.document)
     elif target is None:
-        click.echo(found.text, nl=not found.text.endswith("\n"))
+        click.echo(document.text, nl=not document.text.endswith("\n"))
     else:
-        click.echo(f"wrote {target}; commit it, and {name} is in force again")
+        click.echo(f"wrote {target}; commit it to apply {name} again")
 
 
 def _entry(location: Location, name: str) -> "InventoryEntry":
@@ -52,15 +55,15 @@ def _excerpt(location: Location, entry: "InventoryEntry") -> "Excerpt":
     return last_document(entry, make_source(location, StateDirectory(location.state_dir), working_tree=False))
 
 
-def _write(location: Location, entry: "InventoryEntry", found: "Excerpt") -> Path:
+def _write(location: Location, entry: "InventoryEntry", excerpt: "Excerpt") -> Path:
     target = location.directory / entry.file
-    if target.exists() or not found.is_whole:
+    if target.exists() or not excerpt.is_whole:
         target = location.directory / location.path / f"{entry.name}.yaml"
     if target.exists():
-        raise UsageError(f"{target} exists already; nothing was written.", hint="Print it without --write.")
+        raise UsageError(f"{target} already exists; nothing was written.", hint="Print the document without --write.")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(found.text, encoding="utf-8")
+        target.write_text(excerpt.text, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{target} can't be written: {error.strerror}.") from error
+        raise UsageError(f"cannot write {target}: {error.strerror}.") from error
     return target

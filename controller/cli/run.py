@@ -1,4 +1,4 @@
-"""`controller run`: the controller itself. On a terminal it shows the live view, elsewhere it logs lines."""
+"""`controller run`: run the controller. On a terminal it shows the live view, elsewhere it prints log lines."""
 
 import signal
 import sys
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 LIVE_SECONDS = 1.0
 STOP_SECONDS = 9.0
-"""A controller that is asked to end has ended 10 seconds later."""
+"""Time limit for `Controller.stop`, in seconds, so that the process exits within 10 seconds of the stop signal."""
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="One pass over the repository, no runs, and exit.")
-@click.option("--working-tree", is_flag=True, help="Follow the files on disk instead of the committed state.")
+@click.option("--once", is_flag=True, help="Apply the repository once and exit, without starting runs.")
+@click.option("--working-tree", is_flag=True, help="Apply the files on disk instead of the last commit.")
 @click.option(
     "--interval",
     metavar="DURATION",
     envvar="CONTROLLER_INTERVAL",
     default="15s",
     show_default=True,
-    help="How often to look although nothing hinted at a change.",
+    help="Polling interval, in addition to file watching.",
 )
 @click.option(
     "--apply-policy",
@@ -34,7 +34,8 @@ STOP_SECONDS = 9.0
     envvar="CONTROLLER_APPLY_POLICY",
     default="isolate",
     show_default=True,
-    help="What is bad keeps its last good version and all else is applied; or nothing is, unless all is valid.",
+    help="isolate: keep the last valid version of invalid deployments and apply the rest. "
+    "atomic: apply nothing unless everything is valid.",
 )
 @click.option(
     "--executor",
@@ -42,53 +43,63 @@ STOP_SECONDS = 9.0
     envvar="CONTROLLER_EXECUTOR",
     default="local",
     show_default=True,
-    help="Where flows run: in processes of this machine.",
+    help="How flows run: as processes on this machine.",
 )
+@click.option("--adopt-state", is_flag=True, help="Take over a state directory that belongs to another repository.")
 @click.option(
-    "--adopt-state", is_flag=True, help="Go on with the state of another repository, which this one replaces."
+    "--drain",
+    is_flag=True,
+    help="On the first stop signal, wait for running flows; on the second, exit without waiting.",
 )
-@click.option("--drain", is_flag=True, help="When asked to end, wait for running flows; asked again, do not.")
 @click.option(
     "--max-running",
     metavar="N",
     envvar="CONTROLLER_MAX_RUNNING",
     type=click.IntRange(1),
-    help="How many flows may run at once. [default: twice the cores]",
+    help="Maximum number of concurrent flows. [default: twice the number of cores]",
 )
 @click.option(
     "--flow-user",
     metavar="NAME",
     envvar="CONTROLLER_FLOW_USER",
-    help="Run flows as this user; needs root. [default: the controller's own user]",
+    help="Run flows as this user; requires root. [default: the user of the controller]",
 )
 @click.option(
     "--listen",
     metavar="HOST:PORT|none",
     envvar="CONTROLLER_LISTEN",
-    help="Where the dashboard and the HTTP API are served. [default: 127.0.0.1:4200]",
+    help="Address of the dashboard and the HTTP API. [default: 127.0.0.1:4200]",
 )
-@click.option("--tls-certificate", metavar="FILE", envvar="CONTROLLER_TLS_CERTIFICATE", help="Serve it with TLS.")
-@click.option("--tls-key", metavar="FILE", envvar="CONTROLLER_TLS_KEY", help="The key of that certificate.")
-@click.option("--behind-proxy", is_flag=True, envvar="CONTROLLER_BEHIND_PROXY", help="A proxy in front of it adds TLS.")
+@click.option(
+    "--tls-certificate",
+    metavar="FILE",
+    envvar="CONTROLLER_TLS_CERTIFICATE",
+    help="TLS certificate (PEM) for the dashboard and the API.",
+)
+@click.option("--tls-key", metavar="FILE", envvar="CONTROLLER_TLS_KEY", help="Private key of the certificate.")
+@click.option(
+    "--behind-proxy", is_flag=True, envvar="CONTROLLER_BEHIND_PROXY", help="A reverse proxy in front adds TLS."
+)
 @click.option(
     "--public-host",
     "public_hosts",
     metavar="NAME",
     multiple=True,
     envvar="CONTROLLER_PUBLIC_HOST",
-    help="A name that browsers may use for it; repeatable.",
+    help="Host name under which browsers may open the dashboard. Repeatable.",
 )
 @click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     envvar="CONTROLLER_LOG_FORMAT",
-    help="Log lines of this form, also on a terminal. [default: text, without a terminal]",
+    help="Print log lines in this format instead of the live view. [default: text, without a terminal]",
 )
 @options.location
-def run(location: Location, once: bool, log_format: Any, **chosen: Any) -> int:
-    """Follow a repository: put its deployments in force and run their flows on time.
+def run(location: Location, once: bool, log_format: Any, **values: Any) -> int:
+    """Run the controller: apply deployments and run flows on time.
 
-    Ctrl-C or SIGTERM ends it; flows that run go on, and the next controller takes them over.
+    It follows a repository. Ctrl-C or SIGTERM stops it; flows that are running continue, and the next controller takes
+    them over.
     """
     from controller import logs
     from controller.app import Controller, StopSignal
@@ -98,8 +109,8 @@ def run(location: Location, once: bool, log_format: Any, **chosen: Any) -> int:
     leave_reaper_behind()
     drop_git_variables()
     is_live = sys.stdout.isatty() and has_screen() and log_format is None and not once
-    ending = StopSignal(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    controller = Controller(_settings(location, chosen), ending)
+    stop_signal = StopSignal(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    controller = Controller(_settings(location, values), stop_signal)
     log_file = controller.state.log if is_live else None
     logs.configure(log_format or "text", to=log_file, with_tracebacks=is_debugging())
     controller.check()
@@ -108,9 +119,9 @@ def run(location: Location, once: bool, log_format: Any, **chosen: Any) -> int:
     try:
         controller.start()
         if is_live:
-            _live(controller, ending)
+            _show_live(controller, stop_signal)
         else:
-            ending.wait()
+            stop_signal.wait()
     finally:
         controller.stop(STOP_SECONDS)
     if controller.failure is not None:
@@ -118,27 +129,27 @@ def run(location: Location, once: bool, log_format: Any, **chosen: Any) -> int:
     return 0
 
 
-def _settings(location: Location, chosen: dict[str, Any]) -> Any:
+def _settings(location: Location, values: dict[str, Any]) -> Any:
     from controller.schedules import parse_duration
     from controller.settings import Settings, parse_listen
 
-    given = {"max_running": chosen["max_running"]} if chosen["max_running"] is not None else {}
+    limits = {"max_running": values["max_running"]} if values["max_running"] is not None else {}
     return Settings(
         location=location,
-        working_tree=chosen["working_tree"],
-        is_atomic=chosen["apply_policy"] == "atomic",
-        adopt_state=chosen["adopt_state"],
-        drain=chosen["drain"],
-        interval=parse_duration(chosen["interval"]),
-        flow_user=chosen["flow_user"],
+        working_tree=values["working_tree"],
+        is_atomic=values["apply_policy"] == "atomic",
+        adopt_state=values["adopt_state"],
+        drain=values["drain"],
+        interval=parse_duration(values["interval"]),
+        flow_user=values["flow_user"],
         listen=parse_listen(
-            chosen["listen"],
-            certificate=chosen["tls_certificate"],
-            key=chosen["tls_key"],
-            is_behind_proxy=chosen["behind_proxy"],
-            public_hosts=chosen["public_hosts"],
+            values["listen"],
+            certificate=values["tls_certificate"],
+            key=values["tls_key"],
+            is_behind_proxy=values["behind_proxy"],
+            public_hosts=values["public_hosts"],
         ),
-        **given,
+        **limits,
     )
 
 
@@ -149,8 +160,8 @@ def _once(controller: "Controller") -> int:
     return 1 if any(condition.status is False for condition in result.status.conditions) else 0
 
 
-def _live(controller: "Controller", ending: "StopSignal") -> None:
+def _show_live(controller: "Controller", stop_signal: "StopSignal") -> None:
     from controller.cli.terminal.live_view import live
     from controller.clock import SystemClock
 
-    live(controller.status, SystemClock(), lambda: ending.wait(LIVE_SECONDS))
+    live(controller.status, SystemClock(), lambda: stop_signal.wait(LIVE_SECONDS))

@@ -1,4 +1,4 @@
-"""`controller runs`: what ran, how it went, and what it printed."""
+"""`controller runs`: list runs, show one run, print its output; the actions on a run are in `cli.run_actions`."""
 
 import os
 import sys
@@ -33,18 +33,20 @@ _TRIGGERS = ["schedule", "manual", "backfill", "retry"]
 
 @click.group(cls=options.ListByDefault)
 def runs() -> None:
-    """List runs, show one, print its output, end it, do it again."""
+    """List, show, follow, cancel or retry runs, or print logs."""
 
 
 @runs.command(name="list")
-@click.option("--deployment", metavar="NAME", help="Only of this deployment.")
-@click.option("--state", type=options.NearChoice(_STATES), help="Only in this state.")
-@click.option("--tag", metavar="TAG", help="Only with this tag.")
-@click.option("--trigger", type=options.NearChoice(_TRIGGERS), help="Only of this cause.")
-@click.option("--revision", metavar="COMMIT", help="Only of this commit; the beginning of its id will do.")
-@click.option("--since", metavar="TIME", help="Only made since: yesterday, 2h, a date or date-time.")
-@click.option("--until", metavar="TIME", help="Only made until: now, 2h, a date or date-time.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="The newest so many.")
+@click.option("--deployment", metavar="NAME", help="Filter by deployment.")
+@click.option("--state", type=options.NearChoice(_STATES), help="Filter by state.")
+@click.option("--tag", metavar="TAG", help="Filter by tag.")
+@click.option("--trigger", type=options.NearChoice(_TRIGGERS), help="Filter by trigger.")
+@click.option("--revision", metavar="COMMIT", help="Filter by commit; an abbreviated id is enough.")
+@click.option("--since", metavar="TIME", help="Created at or after this time: yesterday, 2h, a date or date-time.")
+@click.option("--until", metavar="TIME", help="Created before or at this time: now, 2h, a date or date-time.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Maximum number of entries, newest first."
+)
 @options.output
 @options.location
 def list_(  # noqa: PLR0913
@@ -59,14 +61,14 @@ def list_(  # noqa: PLR0913
     limit: int,
     output: str,
 ) -> None:
-    """Runs, newest first."""
+    """List runs, newest first."""
     from controller.clock import SystemClock
     from controller.model.runs import RunState
     from controller.queries.runs import list_runs, stored_states
     from controller.store.run_search import RunFilter
 
     now, zone = SystemClock().now(), zone_of(location, deployment)
-    wanted = RunFilter(
+    run_filter = RunFilter(
         deployment=deployment,
         states=None if state is None else stored_states(RunState(state)),
         tag=tag,
@@ -76,22 +78,22 @@ def list_(  # noqa: PLR0913
         until=None if until is None else instant("--until", until, now, zone),
     )
     with reading(location) as (tx, _):
-        found = [] if tx is None else list_runs(tx, wanted, now, limit=limit)
-        if tx is not None and not found:
+        rows = [] if tx is None else list_runs(tx, run_filter, now, limit=limit)
+        if tx is not None and not rows:
             _check_names(tx, deployment, tag)
     if output == "json":
         from controller.cli.json_output import print_json
 
-        print_json(found)
+        print_json(rows)
         return
     from controller.cli.terminal.console import show
     from controller.cli.terminal.run_tables import run_table
 
-    show(run_table(found, now, is_filtered=any((deployment, state, tag, trigger, revision, since, until))))
+    show(run_table(rows, now, is_filtered=any((deployment, state, tag, trigger, revision, since, until))))
 
 
 def _check_names(tx: Any, deployment: str | None, tag: str | None) -> None:
-    """Raises NotFoundError for a name or tag that explains why no run was found: nothing recorded has it."""
+    """Raises NotFoundError if no run matches because nothing recorded has this deployment name or this tag."""
     from controller.store.name_lookup import check_recorded, check_tag
 
     if deployment is not None:
@@ -105,31 +107,34 @@ def _check_names(tx: Any, deployment: str | None, tag: str | None) -> None:
 @options.output
 @options.location
 def show_(location: Location, run_id: str, output: str) -> None:
-    """Everything about one run. A beginning or an end of its id that no other run has will do."""
+    """Show the details of one run.
+
+    ID may be abbreviated to a unique beginning or end of the run's id.
+    """
     from controller.clock import SystemClock
 
-    found = find(location, run_id)[0]
+    run = find(location, run_id)[0]
     if output == "json":
         from controller.cli.json_output import print_json
 
-        print_json(found)
+        print_json(run)
         return
     from controller.cli.terminal.console import show
     from controller.cli.terminal.run_tables import run_detail
 
-    show(run_detail(found, SystemClock().now(), zone_of(location, found.deployment)))
+    show(run_detail(run, SystemClock().now(), zone_of(location, run.deployment)))
 
 
 @runs.command(name="logs")
 @click.argument("run_id", metavar="ID")
-@click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
-@click.option("--tail", type=click.IntRange(0), metavar="N", help="Only the last N lines.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing until the run finishes.")
+@click.option("--tail", type=click.IntRange(0), metavar="N", help="Print only the last N lines.")
 @options.location
 def logs(location: Location, run_id: str, follow: bool, tail: int | None) -> None:
-    """Print what a run has printed.
+    """Print the output of a run.
 
-    In a pipe it is printed as it is. On a terminal colours are shown, unless NO_COLOR is set, and other control
-    characters are spelled out.
+    In a pipe, the output is unchanged. On a terminal, colours are shown unless NO_COLOR is set, and other control
+    characters are escaped.
     """
     run, directory = find(location, run_id)
     writer = LogWriter(sys.stdout.buffer, with_colours=wants_colours())
@@ -145,63 +150,63 @@ for action in (run_actions.cancel, run_actions.retry, run_actions.watch):
 
 
 class _LogPrinter:
-    """Prints the logs of a run's attempts one after the other."""
+    """Prints the logs of all attempts of a run in order, with a separator line between them."""
 
     def __init__(self, directory: Path, run_id: str, tail: int | None, writer: LogWriter, zone: tzinfo | None) -> None:
         self._directory = directory
         self._run_id = run_id
-        self._begins: dict[Path, int] = {}
-        self._without_line: set[Path] = set()
+        self._start_offsets: dict[Path, int] = {}
+        self._without_separator: set[Path] = set()
         self._offsets: dict[Path, int] = {}
         self._writer = writer
         self._zone = zone
         if tail is not None:
-            self._skip_all_but(tail)
+            self._keep_last(tail)
 
-    def _skip_all_but(self, lines: int) -> None:
-        """See to it that only the last so many lines are printed; those between attempts count, too."""
+    def _keep_last(self, lines: int) -> None:
+        """Restrict the output to the last `lines` lines; the separators between attempts are counted as well."""
         from controller.runs.log_files import log_files
 
         for path in reversed(log_files(self._directory, self._run_id)):
             with path.open("rb") as stream:
-                self._begins[path], found = _tail_start(stream, lines)
-            lines -= found
+                self._start_offsets[path], count = _tail_start(stream, lines)
+            lines -= count
             if lines <= 0:
-                self._without_line.add(path)
+                self._without_separator.add(path)
             lines = max(0, lines - 1)
 
     def print_logs(self, is_ended: Callable[[], bool] | None) -> None:
-        """Print what is there; with `is_ended`, go on until it says so."""
+        """Print the existing output; with `is_ended`, keep printing new output until it returns True."""
         pause = threading.Event()
         while True:
-            last = is_ended is None or is_ended()
+            is_last = is_ended is None or is_ended()  # checked before reading, so that no output is lost
             self._print_new()
-            if last:
+            if is_last:
                 return
             pause.wait(FOLLOW_SECONDS)
 
     def _print_new(self) -> None:
         from controller.runs.log_files import log_files, separator
 
-        before: Path | None = None
+        previous: Path | None = None
         for path in log_files(self._directory, self._run_id):
             is_new = path not in self._offsets
-            if is_new and before is not None and path not in self._without_line:
-                self._writer.write(separator(before, path, self._zone))
-            before = path
+            if is_new and previous is not None and path not in self._without_separator:
+                self._writer.write(separator(previous, path, self._zone))
+            previous = path
             with path.open("rb") as stream:
-                stream.seek(self._begins.get(path, 0) if is_new else self._offsets[path])
+                stream.seek(self._start_offsets.get(path, 0) if is_new else self._offsets[path])
                 while chunk := stream.read(1 << 16):
                     self._writer.write(chunk)
                 self._offsets[path] = stream.tell()
 
 
 def _tail_start(stream: Any, lines: int) -> tuple[int, int]:
-    """The offset at which the last so many lines begin, and how many there are."""
+    """Return the offset in bytes at which the last `lines` lines begin, and how many lines follow it."""
     end = stream.seek(0, os.SEEK_END)
     if lines == 0 or end == 0:
         return int(end), 0
-    position, found, is_first = end, 0, True
+    position, count, is_first = end, 0, True
     while position > 0:
         step = min(1 << 16, position)
         position -= step
@@ -210,11 +215,11 @@ def _tail_start(stream: Any, lines: int) -> tuple[int, int]:
         stop = len(block) - 1 if is_first and block.endswith(b"\n") else len(block)
         is_first = False
         while (index := block.rfind(b"\n", 0, stop)) >= 0:
-            found += 1
-            if found == lines:
+            count += 1
+            if count == lines:
                 return int(position + index + 1), lines
             stop = index
-    return 0, found + 1
+    return 0, count + 1
 
 
 def _ended(location: Location, run_id: str) -> Callable[[], bool]:

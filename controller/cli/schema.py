@@ -1,4 +1,4 @@
-"""`controller schema`: the JSON Schemas of the format, for editors and other tools."""
+"""`controller schema`: print the JSON Schemas of the manifest format, for editors and other tools."""
 
 import click
 
@@ -9,7 +9,10 @@ from controller.cli import options
 @click.argument("which", type=click.Choice(["deployment", "project"]), default="deployment")
 @options.output
 def schema(which: str, output: str) -> None:  # noqa: ARG001
-    """Print the JSON Schema of a deployment, or of the project's controller.yaml; it is JSON in either form."""
+    """Print the JSON Schema of deployments or of controller.yaml.
+
+    The schema is printed as JSON in both output formats.
+    """
     from controller.manifests import schema_text
 
     click.echo(schema_text(which), nl=False)

@@ -1,6 +1,6 @@
-r"""Standard input, output and errors: there, and able to take every character. Called first by the command line.
+r"""Makes sure that the three standard streams are open and accept every character. `cli.main` calls it first.
 
-A character that the terminal's encoding lacks is written as its escape (`\u017c`), so printing never fails for it.
+A character that the encoding of the terminal lacks is written as an escape (`\u017c`), so that printing never fails.
 """
 
 import codecs
@@ -14,46 +14,46 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
 STANDARD_OUTPUT = "standard output"
-"""The file name in the errors of standard output."""
+"""The file name in OSErrors that come from standard output."""
 
 _ASCII = "controller-ascii"
 
 
 def prepare() -> None:
-    """Give the process its three standard streams, whatever it was started with."""
+    """Open and configure standard input, output and error; some may be closed when the process starts."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            # A file or a socket that is opened later must not take the place of a closed stream.
+            # Otherwise a file or a socket that is opened later would get the number of the closed stream.
             with suppress(OSError):
                 os.open(os.devnull, os.O_RDWR)
     if sys.stdout is None:
-        sys.stdout = _nowhere()
+        sys.stdout = _null_stream()
     if sys.stderr is None:
-        sys.stderr = _nowhere()
+        sys.stderr = _null_stream()
     if sys.stdout is sys.__stdout__:
-        sys.stdout = _through(_Output, sys.stdout)
+        sys.stdout = _wrap(_Output, sys.stdout)
     if sys.stderr is sys.__stderr__:
-        sys.stderr = _through(_Errors, sys.stderr)
+        sys.stderr = _wrap(_Errors, sys.stderr)
     codecs.register(_find_ascii)
     for stream in (sys.stdout, sys.stderr):
-        _escape(stream, sys._xoptions.get("controller-output"))
+        _escape_unencodable(stream, sys._xoptions.get("controller-output"))
 
 
 def is_utf8(stream: TextIO) -> bool:
-    """Whether text written to this stream becomes UTF-8."""
+    """Whether this stream encodes text as UTF-8."""
     return (stream.encoding or "utf-8").lower().replace("-", "").replace("_", "") == "utf8"
 
 
 def discard_output() -> None:
-    """Let what is still to be printed go nowhere: Python would complain again when it flushes at exit."""
+    """Redirect standard output to /dev/null: the flush when Python exits would raise the same error again."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Output(io.FileIO):
-    """Standard output, which names itself in its errors."""
+    """Standard output; its OSErrors have the file name `STANDARD_OUTPUT`."""
 
     def write(self, data: "Buffer", /) -> int:
         try:
@@ -64,7 +64,7 @@ class _Output(io.FileIO):
 
 
 class _Errors(io.FileIO):
-    """Standard errors. Where they cannot be written to, nobody can be told; the exit code still says what happened."""
+    """Standard error. Errors while writing to it are ignored; the exit code still reports the failure."""
 
     def write(self, data: "Buffer", /) -> int:
         try:
@@ -73,8 +73,8 @@ class _Errors(io.FileIO):
             return len(memoryview(data).cast("B"))
 
 
-def _through(raw: type[io.FileIO], stream: Any) -> TextIO:
-    """The same stream, written to through `raw`."""
+def _wrap(raw: type[io.FileIO], stream: Any) -> TextIO:
+    """Return a text stream with the same file descriptor and settings that writes through `raw`."""
     stream.flush()
     return io.TextIOWrapper(
         io.BufferedWriter(raw(stream.fileno(), "wb", closefd=False)),
@@ -85,20 +85,20 @@ def _through(raw: type[io.FileIO], stream: Any) -> TextIO:
     )
 
 
-def _nowhere() -> TextIO:
+def _null_stream() -> TextIO:
     return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
 
 
-def _escape(stream: TextIO, encoding: object) -> None:
-    """Write what the encoding lacks as escapes; `encoding` replaces the stream's own."""
+def _escape_unencodable(stream: TextIO, encoding: object) -> None:
+    """Make the stream write characters that it cannot encode as escapes; `encoding` overrides its own encoding."""
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is None:
         return
-    wanted = encoding if isinstance(encoding, str) else stream.encoding
+    name = encoding if isinstance(encoding, str) else stream.encoding
     with suppress(LookupError):
-        # Click takes a stream of plain ASCII for a mistake and writes UTF-8 to it; it does not know this name.
-        wanted = _ASCII if codecs.lookup(wanted).name == "ascii" else wanted
-        reconfigure(encoding=wanted, errors="backslashreplace")
+        # Click treats plain ASCII as a misconfiguration and writes UTF-8; it does not recognize this alias.
+        name = _ASCII if codecs.lookup(name).name == "ascii" else name
+        reconfigure(encoding=name, errors="backslashreplace")
 
 
 def _find_ascii(name: str) -> codecs.CodecInfo | None:

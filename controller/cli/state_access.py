@@ -1,4 +1,4 @@
-"""How commands reach what a controller knows: they ask it over its socket, or look into its database without it."""
+"""Gives commands access to a controller: a client for its socket, or a read transaction on its database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def connected_client(location: Location) -> "Iterator[Client]":
-    """The running controller; within, what it refuses, and that it does not answer, are ControllerErrors."""
+    """Yield a client of the running controller.
+
+    Inside the block, problems that the controller reports and failed connections are raised as ControllerErrors.
+    """
     from controller.client import Client, NoAnswerError, NotReachedError, ProblemError
     from controller.store.open_state import check_access, check_owner
     from controller.store.state_directory import StateDirectory
@@ -32,25 +35,25 @@ def connected_client(location: Location) -> "Iterator[Client]":
             f"No controller is running for {directory.path}.", hint="Start one with `controller run`."
         ) from error
     except NoAnswerError as error:
-        raise ControllerError("The controller did not answer.", hint="It may have just ended; ask again.") from error
+        raise ControllerError("The controller did not respond.", hint="It may have just exited; try again.") from error
 
 
 @contextmanager
 def read_state(location: Location) -> "Iterator[Transaction]":
-    """One view of the state. Raises StateError if there is none."""
+    """Yield a read transaction on the state. Raises StateError if there is no state."""
     from controller.errors import StateError
 
     with read_state_if_any(location) as tx:
         if tx is None:
             raise StateError(
-                f"There is no state at {location.state_dir} yet.", hint="Wait until `controller run` is up."
+                f"There is no state at {location.state_dir} yet.", hint="Wait until `controller run` has started."
             )
         yield tx
 
 
 @contextmanager
 def read_state_if_any(location: Location) -> "Iterator[Transaction | None]":
-    """The same; None while the first controller is only just starting. Raises NoStateError if none ever ran."""
+    """Yield a read transaction, or None while the first controller starts. Raises NoStateError if none ever ran."""
     from controller.store.open_state import open_read_only
 
     store = open_read_only(location)

@@ -1,4 +1,4 @@
-"""What several commands read of the state: a transaction, one run, a time as people write it, the end of a run."""
+"""Reads from the state for several commands: open a transaction, find a run, parse a time, wait for a run to finish."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ POLL_SECONDS = 0.05
 
 @contextmanager
 def reading(location: Location) -> Iterator[tuple[Any, Any]]:
-    """A transaction and the state directory; no transaction where there is no state yet."""
+    """Yield a read transaction, or None if there is no state yet, and the state directory."""
     from controller.store.state_directory import StateDirectory
 
     with read_state_if_any(location) as tx:
@@ -24,7 +24,7 @@ def reading(location: Location) -> Iterator[tuple[Any, Any]]:
 
 
 def find(location: Location, run_id: str) -> tuple[Any, Path]:
-    """The view of this run, and where the runs' directories are. Raises NotFoundError."""
+    """Return the run with this id, which may be abbreviated, and the directory of all runs. Raises NotFoundError."""
     from controller.clock import SystemClock
     from controller.queries.runs import find_run
 
@@ -35,9 +35,10 @@ def find(location: Location, run_id: str) -> tuple[Any, Path]:
 
 
 def instant(option: str, text: str, now: datetime, zone: tzinfo | None = None, *, sign: int = -1) -> datetime:
-    """What an option says as text, as an instant: `now`, `yesterday`, an age (or with `sign` 1 a time to come), a date.
+    """Parse the value of a time option, such as `now`, `yesterday`, `2h` or a date, into an instant.
 
-    Local times are those of `zone`, None is the machine's. Raises UsageError.
+    A bare duration is in the past, or in the future with `sign` 1. Times without an offset are in `zone`, or in the
+    time zone of the machine if it is None. Raises UsageError.
     """
     from controller.errors import ScheduleError
     from controller.schedules import parse_moment
@@ -48,14 +49,14 @@ def instant(option: str, text: str, now: datetime, zone: tzinfo | None = None, *
         if isinstance(error.__cause__, OverflowError):
             raise UsageError(f"{option} {error.message}.", hint=error.hint) from error
         length = "an age" if sign < 0 else "a duration"
-        message = f"{option} {text!r} is neither a date-time nor {length} like 2h."
+        message = f"{option} {text!r} is neither a date-time nor {length} such as 2h."
         if isinstance(error.__cause__, OverflowError):
             message = f"{option} {text!r} is out of range."
         raise UsageError(message, hint=error.hint) from error
 
 
 def zone_of(location: Location, name: str | None) -> tzinfo | None:
-    """The time zone of the schedules of this deployment; None where they have none or more than one."""
+    """Return the time zone of the schedules of a deployment; None if they have no common one."""
     from controller.queries.deployment_details import zone_of as stored_zone
 
     if name is None:
@@ -65,9 +66,9 @@ def zone_of(location: Location, name: str | None) -> tzinfo | None:
 
 
 def follow(state: Any, run_id: str, on_change: Callable[[Any], None] | None = None) -> Any:
-    """Wait for the end of this run, and return its view; `on_change` gets every state that is seen on the way.
+    """Wait until this run finishes and return it; call `on_change` with the run whenever its state has changed.
 
-    Raises UsageError if the controller ends before the run does.
+    Raises UsageError if the controller exits before the run finishes.
     """
     from controller.clock import SystemClock
     from controller.model.runs import RunState
@@ -76,20 +77,22 @@ def follow(state: Any, run_id: str, on_change: Callable[[Any], None] | None = No
 
     store, clock = Store.open_read_only(state.database), SystemClock()
     pause = threading.Event()
-    seen = None
+    reported = None
     try:
         while True:
-            # Asked before the look: a run may end together with its controller.
+            # Checked before the run is read: a run may finish at the same time as its controller exits.
             is_last = state.holder() is None
             with store.read() as tx:
                 run = find_run(tx, run_id, clock.now() if on_change is not None else None)
-            if on_change is not None and (run.state, run.attempt, run.waiting) != seen:
+            if on_change is not None and (run.state, run.attempt, run.waiting) != reported:
                 on_change(run)
-                seen = (run.state, run.attempt, run.waiting)
+                reported = (run.state, run.attempt, run.waiting)
             if RunState(run.state).is_terminal:
                 return run
             if is_last:
-                raise UsageError(f"No controller runs while run {run_id} is {run.state}; the next will go on with it.")
+                raise UsageError(
+                    f"No controller is running, and run {run_id} is {run.state}; the next controller continues it."
+                )
             pause.wait(POLL_SECONDS)
     finally:
         store.close()

@@ -1,4 +1,4 @@
-"""`controller status`: the whole picture, once or live."""
+"""`controller status`: show the state of everything, once or live."""
 
 import json
 import sys
@@ -20,11 +20,14 @@ WATCH_SECONDS = 1.0
 
 
 @click.command()
-@click.option("--watch", is_flag=True, help="Keep showing it, live, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Keep the view up to date until Ctrl-C.")
 @options.output
 @options.location
 def status(location: Location, watch: bool, output: str) -> None:
-    """Show the source, the deployments (problems first), runs and events."""
+    """Show the source, deployments, recent runs and events.
+
+    Deployments with problems come first.
+    """
     from controller.clock import SystemClock
     from controller.queries.status import read_status
     from controller.settings import has_screen
@@ -51,20 +54,20 @@ def status(location: Location, watch: bool, output: str) -> None:
 
 
 def _print_changes(read_status: "Callable[[], StatusView]", clock: "Clock", output: str) -> None:
-    """Without a terminal: the picture whenever it has changed; as JSON, one object a line."""
+    """Print the status whenever it changes, for output that is not a terminal; as JSON, one object per line."""
     from controller.cli.json_output import to_json
     from controller.cli.terminal.console import show
     from controller.cli.terminal.status_view import render_status
 
-    before, pause = "", threading.Event()
+    previous, pause = "", threading.Event()
     with suppress(KeyboardInterrupt):
         while True:
             view = read_status()
-            now = json.dumps(to_json(view))
-            if now != before and output == "json":
-                click.echo(now)
-            elif now != before:
+            current = json.dumps(to_json(view))
+            if current != previous and output == "json":
+                click.echo(current)
+            elif current != previous:
                 show(render_status(view, clock.now()))
             sys.stdout.flush()
-            before = now
+            previous = current
             pause.wait(WATCH_SECONDS)

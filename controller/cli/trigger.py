@@ -1,4 +1,4 @@
-"""`controller trigger`: Quick Run. The running controller does it; this only asks, waits and shows."""
+"""`controller trigger`: run a deployment now. The running controller starts the run; the command waits and prints."""
 
 import json
 import sys
@@ -15,11 +15,11 @@ from controller.settings import Location
 
 @click.command()
 @click.argument("name")
-@click.option("--param", "pairs", metavar="KEY=JSON", multiple=True, help="Set one parameter; repeatable.")
+@click.option("--param", "pairs", metavar="KEY=JSON", multiple=True, help="Set one parameter. Repeatable.")
 @click.option("--params", metavar="JSON", help="Set parameters from a JSON object.")
-@click.option("--idempotency-key", metavar="KEY", help="The same key gives the same run.")
-@click.option("--wait", is_flag=True, help="Wait for the run; exit 0 if it succeeded, else 1.")
-@click.option("--logs", is_flag=True, help="Print the run's output when it has ended (implies --wait).")
+@click.option("--idempotency-key", metavar="KEY", help="Repeating a request with the same key returns the same run.")
+@click.option("--wait", is_flag=True, help="Wait for the run to finish. Exit 0 if it succeeds, else 1.")
+@click.option("--logs", is_flag=True, help="Print the output of the run when it has finished. Implies --wait.")
 @options.output
 @options.location
 def trigger(
@@ -34,8 +34,8 @@ def trigger(
 ) -> int:
     """Run a deployment now.
 
-    A value that is not JSON is taken as a string: --param region=eu and --param 'region="eu"' are the same. A flow is
-    called with the parameters; a command gets them as a JSON object in the file CONTROLLER_PARAMETERS_FILE.
+    Values that are not JSON are strings: --param region=eu and --param 'region="eu"' are the same. A flow receives the
+    parameters as arguments; a command receives them as a JSON object in the file named by CONTROLLER_PARAMETERS_FILE.
     """
     import secrets
 
@@ -82,5 +82,5 @@ def _follow(location: Location, run_id: str, output: str, *, logs: bool) -> int:
 def _as_dict(run: Any) -> dict[str, Any]:
     from controller.cli.json_output import to_json
 
-    found: dict[str, Any] = to_json(run)
-    return found
+    fields: dict[str, Any] = to_json(run)
+    return fields

@@ -1,6 +1,6 @@
-"""`controller validate`: everything that is wrong with the manifests on disk, at once. Made for CI.
+"""`controller validate`: report everything that is wrong with the manifests on disk. Made for CI.
 
-It imports no flow, opens no connection and runs nothing, but for Python specs if it is asked to.
+It imports no flows, opens no connections and runs no code, except Python specs with `--render-python`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,27 +26,31 @@ _PIPED_WIDTH = 120
 
 @click.command()
 @click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Choice(_FORMATS), default="text", show_default=True, help="How to print.")
-@click.option("-v", "--verbose", is_flag=True, help="Print also what is declared, and when it fires next.")
-@click.option("--render-python", is_flag=True, help="Execute Python specs to check what they declare. Off: a warning.")
+@click.option("-o", "--output", type=click.Choice(_FORMATS), default="text", show_default=True, help="Output format.")
+@click.option("-v", "--verbose", is_flag=True, help="Also print what is declared and when it fires next.")
+@click.option(
+    "--render-python",
+    is_flag=True,
+    help="Execute Python specs and check what they declare. Without it, each gives a warning.",
+)
 @options.location
 def validate(location: Location, paths: tuple[Path, ...], output: str, *, verbose: bool, render_python: bool) -> int:
-    """Check manifests: files, directories, or the deployments of a repository. Exit 1 if any is bad.
+    """Check manifests and report everything that is wrong.
 
-    Every environment is checked, or only the one of --environment.
+    PATH is a file or directory; by default, the deployments of the repository are checked. Every environment is
+    checked, or only the one named with --environment. Exit 1 if there are errors.
     """
     from controller.cli.manifest_files import Target, read, targets
     from controller.model.findings import Severity
 
     if verbose and output in ("github", "sarif"):
-        raise UsageError(f"--verbose does not go with -o {output}: it is for text and JSON.")
-    wanted = list(targets(paths, location)) if paths else [Target(location.directory, location.path)]
-    everywhere = location.environment is None
-    render = rendered if render_python else None
-    reading = read(wanted, location, is_whole=not paths, all_environments=everywhere, render=render)
+        raise UsageError(f"--verbose cannot be used with -o {output}, only with text and json.")
+    selected = list(targets(paths, location)) if paths else [Target(location.directory, location.path)]
+    render = execute_python_specs if render_python else None
+    reading = read(selected, location, is_whole=not paths, all_environments=location.environment is None, render=render)
     findings = reading.desired.findings
     is_valid = not any(finding.severity is Severity.ERROR for finding in findings)
-    roots = {target.root for target in wanted}
+    roots = {target.root for target in selected}
     base = roots.pop() if len(roots) == 1 else None
     counts = {"files": reading.desired.file_count, "deployments": len(reading.desired.deployments)}
     if output == "sarif":
@@ -61,15 +65,15 @@ def validate(location: Location, paths: tuple[Path, ...], output: str, *, verbos
     elif output == "json":
         from controller.cli.json_output import print_json
 
-        shown = {"valid": is_valid, **counts, "findings": [_shown(finding, base) for finding in findings]}
-        print_json({**shown, "declared": _declared(reading, base)} if verbose else shown)
+        report = {"valid": is_valid, **counts, "findings": [_finding_fields(finding, base) for finding in findings]}
+        print_json({**report, "declared": _declared(reading, base)} if verbose else report)
     else:
         _print(_text(reading, base), findings, counts, declared=_declared(reading, base) if verbose else ())
     return 0 if is_valid else 1
 
 
-def rendered(source: "Source") -> "Source":
-    """The source with its Python specs executed, as the controller executes them."""
+def execute_python_specs(source: "Source") -> "Source":
+    """Wrap the source so that its Python specs are executed in the same way as by the controller."""
     from controller.python_specs import RenderedSource, Renderer
     from controller.settings import flow_environment
 
@@ -100,7 +104,7 @@ def _declared(reading: "Reading", base: Path | None) -> "list[DeclaredView]":
     return [replace(view, file=_from_here(view.file, base)) for view in views]
 
 
-def _shown(finding: "Finding", base: Path | None) -> dict[str, Any]:
+def _finding_fields(finding: "Finding", base: Path | None) -> dict[str, Any]:
     return {
         "severity": finding.severity.value,
         "code": finding.code,
@@ -115,7 +119,7 @@ def _shown(finding: "Finding", base: Path | None) -> dict[str, Any]:
 
 
 def _from_here(file: str, base: Path | None) -> str:
-    """The file by a path that works from the current directory, where there is one below it."""
+    """Return the file relative to the current directory, or as an absolute path if it is not below it."""
     if base is None:
         return file
     full = base / file

@@ -1,4 +1,4 @@
-"""`controller version`: of the controller and of what it stands on."""
+"""`controller version`: print the versions of controller, Python and the main libraries."""
 
 import click
 
@@ -11,21 +11,21 @@ _PARTS = ("apscheduler", "sqlalchemy", "gitpython", "jsonschema", "pyyaml", "wat
 @click.command()
 @options.output
 def version(output: str) -> None:
-    """Say which versions are at work."""
+    """Print the versions of controller and its libraries."""
     import platform
     from importlib.metadata import PackageNotFoundError
     from importlib.metadata import version as installed
 
-    found = {"controller": __version__, "python": platform.python_version()}
+    versions = {"controller": __version__, "python": platform.python_version()}
     for part in _PARTS:
         try:
-            found[part] = installed(part)
+            versions[part] = installed(part)
         except PackageNotFoundError:
             continue
     if output == "json":
         from controller.cli.json_output import print_json
 
-        print_json(found)
+        print_json(versions)
         return
-    for name, value in found.items():
+    for name, value in versions.items():
         click.echo(f"{name:12} {value}")

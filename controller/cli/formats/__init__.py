@@ -1,5 +1,5 @@
-"""Findings as text for people, as GitHub annotations and as SARIF, what each code means, and plans. `cli` calls it.
+"""Formats findings as text, GitHub annotations and SARIF; plans; and the explanations of codes. `cli` calls it.
 
-Values in, text out: nothing here reads files, the environment or the terminal. What is printed holds no control
-characters but newlines, whatever a manifest, its name or a message holds.
+The functions turn values into text and read no files, environment variables or terminal settings. Their output contains
+no control characters except newlines, whatever a manifest, its file name or a message contains.
 """

@@ -1,4 +1,4 @@
-"""What is declared, for people: where, under which name, and each schedule in words. `cli` calls it."""
+"""Lists declared deployments with their location and the descriptions of their schedules. `cli` calls it."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,19 +9,19 @@ from controller.time_format import shown
 
 
 def render(views: Sequence[DeclaredView]) -> str:
-    """One line for each deployment and each of its schedules, times in its time zone; no newline at the end."""
+    """Return one line per deployment and per schedule, with times in its time zone; no newline at the end."""
     return "\n".join(line for view in views for line in _lines(view))
 
 
 def _lines(view: DeclaredView) -> Iterator[str]:
     yield f"{visible(view.file)}:{view.line}: {view.name}{' (suspended)' if view.suspended else ''}"
     for schedule in view.schedules:
-        yield f"    {visible(schedule.text)}{_next(schedule, asleep=view.suspended or schedule.suspended)}"
+        yield f"    {visible(schedule.text)}{_next(schedule, is_suspended=view.suspended or schedule.suspended)}"
     if not view.schedules:
         yield "    no schedule"
 
 
-def _next(schedule: DeclaredSchedule, *, asleep: bool) -> str:
+def _next(schedule: DeclaredSchedule, *, is_suspended: bool) -> str:
     if schedule.next_fire_time is not None:
         return f"; next at {shown(schedule.next_fire_time, zone(schedule.timezone))}"
-    return "" if asleep else "; does not fire any more"
+    return "" if is_suspended else "; no more fire times"

@@ -1,7 +1,6 @@
-"""What each finding code means and what to do about it: for `controller explain`, for SARIF, held against the docs.
+"""Explanations of the finding codes, for `controller explain` and SARIF.
 
-The words are data in `explained`, the only source; docs/findings.md says the same, and a test holds that. They are
-loaded when they are asked for.
+The texts are data in `explained`, which is imported on first use. docs/findings.md repeats them; a test compares both.
 """
 
 from functools import cache
@@ -14,28 +13,30 @@ _WIDTH = 80
 
 
 def explain(code: str) -> Explanation | None:
-    """The explanation of exactly this code; None if there is no such code."""
+    """Return the explanation of a code, whose case must match; None if the code does not exist."""
     return _all().get(code)
 
 
 def codes() -> tuple[str, ...]:
-    """Every code that this version can give, in the order of docs/findings.md."""
+    """Return all codes of this version, in the order of docs/findings.md."""
     from controller.cli.formats.explained import DOCUMENTED
 
-    return tuple(one.code for one in DOCUMENTED)
+    return tuple(explanation.code for explanation in DOCUMENTED)
 
 
 def as_text(explanation: Explanation, width: int = _WIDTH) -> str:
-    """For a terminal: a title, then meaning, remedy and examples, each after an empty line; no newline at the end."""
+    """Return title, meaning, remedy and examples for a terminal, separated by empty lines; no newline at the end."""
     from textwrap import fill
 
     title = f"{explanation.code} ({explanation.severity}): {explanation.summary}"
-    words = [fill(text, width, break_on_hyphens=False) for text in (title, explanation.meaning, explanation.remedy)]
-    return "\n\n".join((*words, *(f"{name}:\n\n{_indented(yaml)}" for name, yaml in _examples(explanation))))
+    paragraphs = [
+        fill(text, width, break_on_hyphens=False) for text in (title, explanation.meaning, explanation.remedy)
+    ]
+    return "\n\n".join((*paragraphs, *(f"{name}:\n\n{_indented(yaml)}" for name, yaml in _examples(explanation))))
 
 
 def as_markdown(explanation: Explanation) -> str:
-    """The same for a page that renders Markdown, without the title."""
+    """Return meaning, remedy and examples as Markdown, without the title."""
     examples = (f"{name}:\n\n```yaml\n{yaml.rstrip()}\n```" for name, yaml in _examples(explanation))
     return "\n\n".join((explanation.meaning, explanation.remedy, *examples))
 
@@ -53,4 +54,4 @@ def _indented(yaml: str) -> str:
 def _all() -> dict[str, Explanation]:
     from controller.cli.formats.explained import DOCUMENTED
 
-    return {one.code: one for one in DOCUMENTED}
+    return {explanation.code: explanation for explanation in DOCUMENTED}

@@ -1,4 +1,4 @@
-"""Findings as workflow commands, which GitHub Actions shows as annotations in a pull request. `cli` calls it.
+"""Formats findings as workflow commands, which GitHub Actions shows as annotations on a pull request. `cli` calls it.
 
 Source: docs.github.com, "Workflow commands for GitHub Actions", and `toolkit/packages/core/src/command.ts`.
 """
@@ -12,7 +12,7 @@ _BREAKS = "\r\n"
 
 
 def render(findings: Sequence[Finding]) -> str:
-    """One command a line, without a newline at the end. The files must be named from the root of the repository."""
+    """Return one command per line, without a newline at the end. File names must be relative to the repository root."""
     return "\n".join(_command(finding) for finding in findings)
 
 
@@ -20,9 +20,9 @@ def _command(finding: Finding) -> str:
     properties = {"line": str(max(finding.line, 1)), "col": str(max(finding.column, 1)), "title": finding.code}
     if finding.file:
         properties = {"file": finding.file, **properties}
-    said = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+    parameters = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
     message = finding.message if not finding.hint else f"{finding.message}\nhint: {finding.hint}"
-    return f"::{finding.severity} {said}::{_data(message)}"
+    return f"::{finding.severity} {parameters}::{_data(message)}"
 
 
 def _data(text: str) -> str:

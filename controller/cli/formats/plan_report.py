@@ -1,4 +1,4 @@
-"""A plan as text for a terminal, and as Markdown that reads well as the comment on a pull request."""
+"""Formats a plan as text for a terminal and as Markdown for a comment on a pull request. `controller plan` calls it."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -19,24 +19,24 @@ _LONGEST = 120
 _MOST_FINDINGS = 50
 _MOST_NAMES = 10
 _MOST_ROWS, _MOST_DETAILS, _MOST_NOTES, _MOST_OTHERS = 23_000, 23_000, 8_000, 4_000
-"""Characters of each part in Markdown: GitHub takes 65,536 as a comment."""
+"""Maximum number of characters per part of the Markdown: GitHub limits comments to 65,536."""
 
 
 def as_text(view: Preview) -> str:
-    """One block for each change, deletions first, then what is wrong, each environment that differs, and the sum."""
-    lines = [*_changes(view), *_others(view), *_notes(view)]
-    for names, found in _environments(view):
-        lines += ["", f"{_named(names)}: {_environment_counts(view, found)}"]
-        own = _own_part(view, found)
-        lines += [f"  {line}" for line in (*_changes(own), *_notes(own), *_as_above(found, own))]
-        lines += [f"  Digest {found.digest}", *(f"  {line}" for line in _withheld(found, _in(names)))]
+    """Return a block per change, deletions first, then the findings, each environment that differs, and the summary."""
+    lines = [*_changes(view), *_other_changes(view), *_notes(view)]
+    for names, plan in _environments(view):
+        lines += ["", f"{_environment_title(names)}: {_environment_counts(view, plan)}"]
+        own = _own_part(view, plan)
+        lines += [f"  {line}" for line in (*_changes(own), *_notes(own), *_same_as_above(plan, own))]
+        lines += [f"  Digest {plan.digest}", *(f"  {line}" for line in _withheld(plan, _in(names)))]
     if lines:
         lines.append("")
-    return "\n".join(visible(line) for line in (*lines, *_sum(view))).lstrip("\n")
+    return "\n".join(visible(line) for line in (*lines, *_summary(view))).lstrip("\n")
 
 
 def as_markdown(view: Preview) -> str:
-    """A heading, the sum, a table of all changes, and the details folded away; then each environment that differs."""
+    """Return a heading with the counts, a table of changes with folded details, and each environment that differs."""
     groups = _environments(view)
     share = 1 + len(groups)
     lines = [f"### Plan: {_all_counts(view)}", ""]
@@ -45,80 +45,80 @@ def as_markdown(view: Preview) -> str:
         f"Base and head are the same revision: `{head}`" if view.base == view.head else f"`{base}` → `{head}`",
         "",
     ]
-    lines += [*_warned(view, _own(view)), *_table(view, share)]
-    others = _fitting((f"- {_cell(line)}" for line in _others(view)), _MOST_OTHERS)
-    lines += [*others, ""] if others else []
+    lines += [*_withheld_quote(view, _scope(view)), *_table(view, share)]
+    other_changes = _fitting((f"- {_cell(line)}" for line in _other_changes(view)), _MOST_OTHERS)
+    lines += [*other_changes, ""] if other_changes else []
     lines += [f"Digest `{view.digest}`"]
-    for names, found in groups:
-        lines += ["", f"#### {_named(names)}: {_environment_counts(view, found)}", ""]
-        own = _own_part(view, found)
-        lines += [*_warned(found, _in(names)), *_table(own, share)]
-        lines += [text for line in _as_above(found, own) for text in (line, "")]
-        lines.append(f"Digest `{found.digest}`")
+    for names, plan in groups:
+        lines += ["", f"#### {_environment_title(names)}: {_environment_counts(view, plan)}", ""]
+        own = _own_part(view, plan)
+        lines += [*_withheld_quote(plan, _in(names)), *_table(own, share)]
+        lines += [text for line in _same_as_above(plan, own) for text in (line, "")]
+        lines.append(f"Digest `{plan.digest}`")
     return "\n".join(lines)
 
 
 def _environments(view: Preview) -> list[tuple[list[str], EnvironmentPlan]]:
-    """The environments whose plans are not the one above, those with the same plan together."""
+    """Return the plans that differ from the plan outside of environments, each with the names of its environments."""
     usual = view.as_environment("")
-    found: list[tuple[list[str], EnvironmentPlan]] = []
-    for one in view.environments:
-        anonymous = replace(one, name="")
+    groups: list[tuple[list[str], EnvironmentPlan]] = []
+    for plan in view.environments:
+        anonymous = replace(plan, name="")
         if anonymous == usual:
             continue
-        names = next((names for names, other in found if replace(other, name="") == anonymous), None)
+        names = next((names for names, first in groups if replace(first, name="") == anonymous), None)
         if names is None:
-            found.append(([one.name], one))
+            groups.append(([plan.name], plan))
         else:
-            names.append(one.name)
-    return found
+            names.append(plan.name)
+    return groups
 
 
-def _own_part(view: Preview, found: EnvironmentPlan) -> EnvironmentPlan:
-    """What differs in the environment from what is said above."""
+def _own_part(view: Preview, plan: EnvironmentPlan) -> EnvironmentPlan:
+    """Return the part of an environment's plan that is not already in the plan above it."""
     usual = {(change.action, change.deployment): change for change in view.changes}
     return replace(
-        found,
-        changes=tuple(change for change in found.changes if usual.get((change.action, change.deployment)) != change),
-        findings=tuple(finding for finding in found.findings if finding not in view.findings),
-        kept=tuple(one for one in found.kept if one not in view.kept),
+        plan,
+        changes=tuple(change for change in plan.changes if usual.get((change.action, change.deployment)) != change),
+        findings=tuple(finding for finding in plan.findings if finding not in view.findings),
+        kept=tuple(deployment for deployment in plan.kept if deployment not in view.kept),
     )
 
 
-def _as_above(found: EnvironmentPlan, own: EnvironmentPlan) -> Iterator[str]:
-    count = len(found.changes) - len(own.changes)
+def _same_as_above(plan: EnvironmentPlan, own: EnvironmentPlan) -> Iterator[str]:
+    count = len(plan.changes) - len(own.changes)
     if count and own.changes:
         yield f"{count} more {'change' if count == 1 else 'changes'} as above"
 
 
-def _named(names: list[str]) -> str:
+def _environment_title(names: list[str]) -> str:
     return f"Environment {names[0]}" if len(names) == 1 else f"Environments {', '.join(names)}"
 
 
-def _environment_counts(view: Preview, found: EnvironmentPlan) -> str:
-    is_same = found.summary == view.summary and not _own_part(view, found).changes
-    return "the same changes" if is_same else _counts(found)
+def _environment_counts(view: Preview, plan: EnvironmentPlan) -> str:
+    is_same = plan.summary == view.summary and not _own_part(view, plan).changes
+    return "the same changes" if is_same else _counts(plan)
 
 
 def _in(names: list[str]) -> str:
     return f" in {' or '.join(names)}"
 
 
-def _warned(view: Preview | EnvironmentPlan, where: str) -> list[str]:
-    """What is withheld, as a quotation in Markdown."""
+def _withheld_quote(view: Preview | EnvironmentPlan, where: str) -> list[str]:
+    """Return the withheld deletions as a quotation in Markdown."""
     if view.withheld is None:
         return []
     command = f"`controller approve {view.withheld.digest}`"
     return [
         f"> **Deletions will be withheld:** {view.withheld.reason}.",
         "",
-        f"> To release them{where}: {command}",
+        f"> To approve them{where}: {command}",
         "",
     ]
 
 
 def _table(view: Preview | EnvironmentPlan, share: int) -> Iterator[str]:
-    """All changes, the details of each, and what is wrong, in the part of a comment that is one of `share`."""
+    """Yield all changes, their details and the findings. The size limit of the comment is divided by `share`."""
     if view.changes:
         yield from ("| | deployment | declared in | next fire times |", "|---|---|---|---|")
         rows = _fitting(map(_row, view.changes), _MOST_ROWS // share)
@@ -131,18 +131,18 @@ def _table(view: Preview | EnvironmentPlan, share: int) -> Iterator[str]:
         yield from ("**Findings**", "", *notes, "")
 
 
-def _others(view: Preview) -> Iterator[str]:
-    """What changes beside the documents: queues, the project, code."""
+def _other_changes(view: Preview) -> Iterator[str]:
+    """Yield the changes outside of the documents: queues, controller.yaml and code."""
     for queue in view.queues:
         yield f"~ queue {queue.queue}: {_limits(queue)}"
     for field in view.project:
         yield f"~ {PROJECT_FILE} {field.path}: {_value(field.before)} -> {_value(field.after)}"
-    together: dict[tuple[str, ...], list[str]] = {}
+    deployments_by_files: dict[tuple[str, ...], list[str]] = {}
     for change in view.code:
-        together.setdefault(change.files, []).append(change.deployment)
-    for files, names in together.items():
-        yield f"~ code of {_several(names)} changed: {', '.join(files)}"
-    yield from (f"! the imports of {one.file} were not followed: {one.reason}" for one in view.unread)
+        deployments_by_files.setdefault(change.files, []).append(change.deployment)
+    for files, names in deployments_by_files.items():
+        yield f"~ code of {_name_list(names)} changed: {', '.join(files)}"
+    yield from (f"! the imports of {unread.file} were not followed: {unread.reason}" for unread in view.unread)
 
 
 def _limits(queue: QueueChange) -> str:
@@ -153,7 +153,7 @@ def _limits(queue: QueueChange) -> str:
     return f"added, {limit}" if queue.action == "added" else "removed"
 
 
-def _several(names: list[str]) -> str:
+def _name_list(names: list[str]) -> str:
     more = len(names) - _MOST_NAMES
     return ", ".join(names) if more <= 1 else f"{', '.join(names[:_MOST_NAMES])} and {more} more"
 
@@ -173,15 +173,15 @@ def _folded(change: DeploymentChange) -> str:
 
 
 def _fitting(texts: Iterable[str], characters: int) -> list[str]:
-    """The first of them, as many as that many characters hold."""
-    every = list(texts)
-    lengths = accumulate(len(text) + 1 for text in every)
-    return [text for text, length in zip(every, lengths, strict=True) if length <= characters]
+    """Return the first texts whose total length, with newlines, is at most `characters`."""
+    candidates = list(texts)
+    lengths = accumulate(len(text) + 1 for text in candidates)
+    return [text for text, length in zip(candidates, lengths, strict=True) if length <= characters]
 
 
 def _row(change: DeploymentChange) -> str:
     before, after = (_times(times[:2]) for times in (change.fire_times.before, change.fire_times.after))
-    times = {"delete": f"were {before}", "create": after}.get(
+    times = {"delete": f"previously {before}", "create": after}.get(
         change.action, before if before == after else f"{before} → {after}"
     )
     word = {"delete": "**delete**"}.get(change.action, change.action)
@@ -200,7 +200,7 @@ def _details(change: DeploymentChange) -> Iterator[str]:
     if change.action != "delete":
         yield f"fires after:  {after}" if change.action == "update" else f"fires: {after}"
     if change.runs_in_flight:
-        yield f"runs in flight: {change.runs_in_flight} (they finish)"
+        yield f"runs in flight: {change.runs_in_flight} (they will finish)"
     for warning in change.warnings:
         yield f"warning: {warning}"
 
@@ -209,73 +209,73 @@ def _title(change: DeploymentChange) -> str:
     return change.deployment if change.renamed_from is None else f"{change.deployment} (was {change.renamed_from})"
 
 
-def _sum(view: Preview) -> Iterator[str]:
+def _summary(view: Preview) -> Iterator[str]:
     where = "" if view.environment is None else f" in environment {view.environment}"
     yield f"Plan{where}: {_all_counts(view)}."
     if view.base == view.head:
         yield f"Base and head are the same revision: {view.head}."
     else:
-        yield f"From {view.base or 'nothing'} to {view.head}."
+        yield f"From {view.base or 'an empty state'} to {view.head}."
     yield f"Digest {view.digest}"
-    yield from _withheld(view, _own(view))
+    yield from _withheld(view, _scope(view))
 
 
-def _own(view: Preview) -> str:
-    """Where the plan at the top holds."""
+def _scope(view: Preview) -> str:
+    """Return the environments that the plan at the top is valid for, as a phrase."""
     if view.environment is not None:
         return f" in {view.environment}"
     return " outside of all environments" if _environments(view) else ""
 
 
 def _withheld(view: Preview | EnvironmentPlan, where: str) -> Iterator[str]:
-    """What is withheld, and how to release it: a digest holds only `where` the plan does."""
+    """Yield the withheld deletions and how to approve them; a digest is valid only `where` the plan is."""
     if view.withheld is not None:
         yield f"Deletions will be withheld: {view.withheld.reason}."
-        yield f"To release them{where}: controller approve {view.withheld.digest}"
+        yield f"To approve them{where}: controller approve {view.withheld.digest}"
 
 
 def _all_counts(view: Preview) -> str:
-    """The counts, those of what changes beside the documents, and those of each environment that differs."""
-    others = [
-        f"{len(found)} {one if len(found) == 1 else several} changed"
-        for found, one, several in (
+    """Return the counts of other changes, of documents, and of each environment that differs, in one line."""
+    other_counts = [
+        f"{len(changes)} {singular if len(changes) == 1 else plural} changed"
+        for changes, singular, plural in (
             (view.queues, "queue", "queues"),
             (view.project, "project field", "project fields"),
             (view.code, "deployment's code", "deployments' code"),
         )
-        if found
+        if changes
     ]
     counts = _counts(view)
-    if others and not view.changes:
+    if other_counts and not view.changes:
         counts = counts.removeprefix("no changes, ")
-    found = [f"in {', '.join(names)}: {_environment_counts(view, plan)}" for names, plan in _environments(view)]
-    return "; ".join([", ".join([*others, counts]), *found])
+    environments = [f"in {', '.join(names)}: {_environment_counts(view, plan)}" for names, plan in _environments(view)]
+    return "; ".join([", ".join([*other_counts, counts]), *environments])
 
 
 def _counts(view: Preview | EnvironmentPlan) -> str:
-    found = view.summary
-    if not view.changes and not found.invalid:
-        return f"no changes, {found.unchanged} unchanged"
-    parts = (("delete", found.delete), ("update", found.update), ("create", found.create))
+    summary = view.summary
+    if not view.changes and not summary.invalid:
+        return f"no changes, {summary.unchanged} unchanged"
+    parts = (("delete", summary.delete), ("update", summary.update), ("create", summary.create))
     words = [f"{count} to {word}" for word, count in parts if count]
-    words.append(f"{found.unchanged} unchanged")
-    return ", ".join([*words, *([f"{found.invalid} invalid"] if found.invalid else [])])
+    words.append(f"{summary.unchanged} unchanged")
+    return ", ".join([*words, *([f"{summary.invalid} invalid"] if summary.invalid else [])])
 
 
 def _notes(view: Preview | EnvironmentPlan) -> Iterator[str]:
-    """What is wrong, and what stays because of that, or because it says so."""
+    """Yield the errors, then the deployments that stay active although they are not or not validly declared."""
     errors = [finding for finding in view.findings if finding.severity is Severity.ERROR]
     yield from (f"! {_finding(finding)}" for finding in errors[:_MOST_FINDINGS])
     reasons: dict[str, list[str]] = {}
-    for one in view.kept:
-        reasons.setdefault(one.message, []).append(one.deployment)
-    shown = list(reasons.items())[:_MOST_FINDINGS]
-    for message, names in shown:
+    for kept in view.kept:
+        reasons.setdefault(kept.message, []).append(kept.deployment)
+    listed = list(reasons.items())[:_MOST_FINDINGS]
+    for message, names in listed:
         if len(names) > _MOST_NAMES:
-            yield f"= {_several(names)} stay active: {message}"
+            yield f"= {_name_list(names)} stay active: {message}"
         else:
             yield from (f"= {name} stays active: {message}" for name in names)
-    more = len(view.kept) - sum(len(names) for _, names in shown)
+    more = len(view.kept) - sum(len(names) for _, names in listed)
     if more:
         yield f"= {more} more stay active: `controller plan -o json`"
 
@@ -285,21 +285,21 @@ def _finding(finding: Finding) -> str:
 
 
 def _times(times: tuple[datetime, ...]) -> str:
-    return ", ".join(shown(time, time.tzinfo) for time in times) or "never"
+    return ", ".join(shown(time, time.tzinfo) for time in times) or "none"
 
 
 def _value(value: Any) -> str:
-    text = "(nothing)" if value is None else json.dumps(value, ensure_ascii=False)
+    text = "not set" if value is None else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def _short(revision: str | None) -> str:
     if revision is None:
-        return "nothing"
+        return "empty"
     label, _, commit = revision.rpartition(":")
     return f"{label.removesuffix('@sha1').removesuffix('sha1')}@{commit[:9]}".removeprefix("@")
 
 
 def _cell(text: str) -> str:
-    """A text in a table of Markdown, where it means nothing."""
+    """Escape a text for a table in Markdown."""
     return "".join(f"\\{char}" if char in "\\`*_{}[]<>|#" else char for char in visible(text)).replace("\n", " ")

@@ -1,29 +1,29 @@
-"""Which characters are safe to print, and how many columns of a terminal they take. The other modules call it."""
+"""Escapes characters that are unsafe to print, and measures terminal columns. The other formats call it."""
 
 import unicodedata
 
-_JAMO = ("\u1160", "\u11ff")  # vowels and finals of Hangul, drawn into the syllable before them
+_JAMO = ("\u1160", "\u11ff")  # vowels and finals of Hangul, combined with the preceding syllable
 
 
 def visible(text: str, *, keep: str = "") -> str:
-    """The text with everything that doesn't print as itself spelled out, but the characters of `keep`.
+    """Replace unprintable characters, except those in `keep`, with their escapes.
 
-    That is control characters, ANSI escapes, marks that reorder text, odd spaces and halves of surrogate pairs.
+    Unprintable are control characters, ANSI escapes, bidirectional marks, unusual spaces and lone surrogates.
     """
     if text.isprintable():
         return text
-    return "".join(char if char in keep else spelled(char) for char in text)
+    return "".join(char if char in keep else escaped(char) for char in text)
 
 
-def spelled(char: str) -> str:
-    r"""The character, or its escape: `\t`, `\x1b`, `\u202e`."""
+def escaped(char: str) -> str:
+    r"""Return the character, or its escape if it is unprintable: `\t`, `\x1b`, `\u202e`."""
     return char if char.isprintable() else repr(char)[1:-1]
 
 
-def columns(shown: str) -> int:
-    """How many columns of a terminal one character takes (UAX #11), or the ASCII escape of one."""
-    if len(shown) > 1 or shown < "\u0300":
-        return len(shown)
-    if unicodedata.category(shown) in ("Mn", "Me") or _JAMO[0] <= shown <= _JAMO[1]:
+def columns(cell: str) -> int:
+    """Return the number of terminal columns of one character (UAX #11) or of its ASCII escape."""
+    if len(cell) > 1 or cell < "\u0300":
+        return len(cell)
+    if unicodedata.category(cell) in ("Mn", "Me") or _JAMO[0] <= cell <= _JAMO[1]:
         return 0
-    return 2 if unicodedata.east_asian_width(shown) in "WF" else 1
+    return 2 if unicodedata.east_asian_width(cell) in "WF" else 1

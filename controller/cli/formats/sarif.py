@@ -1,6 +1,6 @@
-"""Findings as a SARIF 2.1.0 log, which code scanning services and editors read. `cli` calls it.
+"""Formats findings as a SARIF 2.1.0 log, which code scanning services and editors read. `cli` calls it.
 
-Source: OASIS, "Static Analysis Results Interchange Format (SARIF) Version 2.1.0", whose sections are named below.
+Source: OASIS, "Static Analysis Results Interchange Format (SARIF) Version 2.1.0". Comments cite its sections.
 """
 
 import hashlib
@@ -19,9 +19,9 @@ _FINGERPRINT = "finding/v1"
 
 
 def render(findings: Sequence[Finding], *, version: str, information_uri: str | None = None) -> str:
-    """The log as ASCII JSON, without a newline at the end. `version` is the controller's.
+    """Return the log as ASCII JSON, without a newline at the end. `version` is that of the controller.
 
-    The files must be named from the root of the repository: that is what a service resolves a relative URI against.
+    File names must be relative to the root of the repository, because services resolve relative URIs against it.
     """
     rules = _rules(findings)
     driver: dict[str, Any] = {"name": "controller", "version": version}
@@ -34,15 +34,15 @@ def render(findings: Sequence[Finding], *, version: str, information_uri: str | 
         "results": _results(findings, rules),
     }
     log = {"version": "2.1.0", "$schema": _SCHEMA, "runs": [run]}
-    # JSON leaves DEL as it is; a terminal does not. It can only stand within a string.
+    # JSON does not escape DEL, but terminals interpret it. It can only occur within a string.
     return json.dumps(log, indent=2).replace("\x7f", "\\u007f")
 
 
 def _rules(findings: Sequence[Finding]) -> dict[str, int]:
-    """Every code that can be found, and those that were, each with its index."""
-    known = codes()
-    others = sorted({finding.code for finding in findings} - set(known))
-    return {code: index for index, code in enumerate((*known, *others))}
+    """Return the index of every documented code and of every other code in the findings."""
+    documented = codes()
+    undocumented = sorted({finding.code for finding in findings} - set(documented))
+    return {code: index for index, code in enumerate((*documented, *undocumented))}
 
 
 def _rule(code: str) -> dict[str, Any]:
@@ -67,12 +67,12 @@ def _level(severity: Severity) -> str:
 
 
 def _results(findings: Sequence[Finding], rules: dict[str, int]) -> list[dict[str, Any]]:
-    seen: Counter[str] = Counter()
+    repetitions: Counter[str] = Counter()
     results = []
     for finding in findings:
         key = _identity(finding)
-        results.append(_result(finding, rules[finding.code], f"{key}:{seen[key]}"))
-        seen[key] += 1
+        results.append(_result(finding, rules[finding.code], f"{key}:{repetitions[key]}"))
+        repetitions[key] += 1
     return results
 
 
@@ -99,9 +99,9 @@ def _location(finding: Finding) -> dict[str, Any]:
 
 
 def _identity(finding: Finding) -> str:
-    """What stays when lines move, wordings change or the file is renamed; ASCII, whatever the parts hold."""
-    where = ["deployment", finding.deployment] if finding.deployment else ["file", finding.file]
-    return json.dumps([finding.code, *where, finding.path])
+    """Return a key, in ASCII, that does not change when lines move, messages are reworded or the file is renamed."""
+    subject = ["deployment", finding.deployment] if finding.deployment else ["file", finding.file]
+    return json.dumps([finding.code, *subject, finding.path])
 
 
 def _message(finding: Finding) -> str:
@@ -113,6 +113,6 @@ def _message(finding: Finding) -> str:
 
 
 def _uri(file: str) -> str:
-    # A colon is encoded too: before the first slash it would make a scheme of what stands before it.
+    # Colons are encoded as well: before the first slash, a colon would end the scheme of the URI.
     path = quote(file, safe="/", errors="backslashreplace")
     return f"file://{path}" if path.startswith("/") else path

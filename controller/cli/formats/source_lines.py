@@ -1,29 +1,30 @@
-"""The lines that findings point at, counted as editors do. `cli` makes it from the bytes that were validated."""
+"""Finds the source lines of findings, with lines counted as editors count them. `cli` passes the validated bytes."""
 
 import re
 from collections.abc import Callable
 from functools import lru_cache
 
 SourceLine = Callable[[str, int], str | None]
-"""The text of a line of a file, from 1, without its line break; None if there is none to show."""
+"""Takes a file and a line number (from 1) and returns the line without its line break; None if it does not exist."""
 
 _BREAK = re.compile("\r\n|[\n\r]")
 _FILES_KEPT = 8
 
 
 def source_lines(content: Callable[[str], bytes | None]) -> SourceLine:
-    """Looks lines up in the files that `content` returns; a byte that is not UTF-8 is shown as its escape.
+    """Return a function that looks up lines in the files that `content` returns. Bytes that are not UTF-8 are escaped.
 
-    Give the bytes that were validated, not the disk's: a file may have changed, or be a pipe or a link outwards.
+    `content` must return the validated bytes and not read the disk: a file may have changed since, be a pipe, or be a
+    link that leads out of the repository.
     """
 
     @lru_cache(_FILES_KEPT)
     def lines(file: str) -> list[str]:
-        found = content(file)
-        return [] if found is None else _BREAK.split(found.decode("utf-8", "backslashreplace").removeprefix("\ufeff"))
+        text = content(file)
+        return [] if text is None else _BREAK.split(text.decode("utf-8", "backslashreplace").removeprefix("\ufeff"))
 
     def source_line(file: str, line: int) -> str | None:
-        found = lines(file)
-        return found[line - 1] if 0 < line <= len(found) else None
+        numbered = lines(file)
+        return numbered[line - 1] if 0 < line <= len(numbered) else None
 
     return source_line

@@ -1,36 +1,36 @@
-"""Findings for people: place, message, the source line with a caret under the column, and the hint. `cli` calls it."""
+"""Formats findings as text: location, message, source line with a caret under the column, hint. `cli` calls it."""
 
 from collections.abc import Iterator, Sequence
 
-from controller.cli.formats.printable import columns, spelled, visible
+from controller.cli.formats.printable import columns, escaped, visible
 from controller.cli.formats.source_lines import SourceLine
 from controller.model.findings import Finding, Severity
 
 _CUT = "..."
 _LEAST_ROOM = 20
-_SECRET = frozenset({"PlainSecret"})  # its line must not get into the log of a CI job
+_SECRET = frozenset({"PlainSecret"})  # the line must not appear in the log of a CI job
 _COLORS = {Severity.ERROR: "1;31", Severity.WARNING: "1;33"}
 
 
 def render(findings: Sequence[Finding], source_line: SourceLine, *, width: int = 80, color: bool = False) -> str:
-    """All findings in their order, without a newline at the end; empty if there are none.
+    """Return all findings in the given order, without a newline at the end; an empty string if there are none.
 
-    Source lines are cut around the column to fit `width` columns. With `color` there are ANSI colours, our own only.
+    Source lines are cut around the column to fit `width` columns. `color` adds ANSI colours.
     """
     return "\n".join(line for finding in findings for line in _lines(finding, source_line, width, color))
 
 
 def _lines(finding: Finding, source_line: SourceLine, width: int, color: bool) -> Iterator[str]:
-    place = _painted(f"{visible(finding.file)}:{finding.line}:{finding.column}:", "1", color)
+    location = _painted(f"{visible(finding.file)}:{finding.line}:{finding.column}:", "1", color)
     severity = _painted(f"{finding.severity}:", _COLORS[finding.severity], color)
     code = _painted(f"[{visible(finding.code)}]", "2", color)
-    yield f"{place} {severity} {visible(finding.message)} {code}"
+    yield f"{location} {severity} {visible(finding.message)} {code}"
     text = None if finding.code in _SECRET else source_line(finding.file, finding.line)
     if text and not text.isspace():
-        # Not a bare indent: a CI server takes a line that begins with `::` as a command, behind spaces too.
+        # The gutter is required: CI servers run a line that begins with `::` as a command, even after spaces.
         gutter = f"{finding.line:>3} | "
-        shown, offset = _window(text, finding.column, max(width - len(gutter), _LEAST_ROOM))
-        yield gutter + shown
+        excerpt, offset = _window(text, finding.column, max(width - len(gutter), _LEAST_ROOM))
+        yield gutter + excerpt
         yield f"{'| ':>{len(gutter)}}{' ' * offset}{_painted('^', _COLORS[finding.severity], color)}"
     if finding.hint:
         yield f"    hint: {visible(finding.hint)}"
@@ -41,13 +41,13 @@ def _painted(text: str, style: str, color: bool) -> str:
 
 
 def _window(line: str, column: int, room: int) -> tuple[str, int]:
-    """The part of the line around the column that takes at most `room`, and how far in the caret stands."""
+    """Return the part of the line around the column that fits `room` terminal columns, and the offset of the caret."""
     line = line.rstrip("\r\n")
-    place = min(max(column, 1) - 1, len(line))
-    first = max(0, place - room)  # nothing further away can be shown
-    cells = [spelled(char) for char in line[first : place + room + 1]]
+    position = min(max(column, 1) - 1, len(line))
+    first = max(0, position - room)  # cells further to the left cannot fit
+    cells = [escaped(char) for char in line[first : position + room + 1]]
     widths = [columns(cell) for cell in cells]
-    at = place - first
+    at = position - first
     left, right = _span(widths, at, room, is_whole=len(cells) == len(line))
     before = _CUT if first + left > 0 else ""
     after = _CUT if first + right < len(line) else ""
@@ -55,7 +55,7 @@ def _window(line: str, column: int, room: int) -> tuple[str, int]:
 
 
 def _span(widths: list[int], at: int, room: int, *, is_whole: bool) -> tuple[int, int]:
-    """From which cell to which before: all if they fit, else what is around `at`, with room for the marks of a cut."""
+    """Return the range of cells to show: all if they fit, else those around `at`, with room for the cut marks."""
     end = len(widths)
     if is_whole and sum(widths) + (at == end) <= room:
         return 0, end
@@ -71,6 +71,6 @@ def _span(widths: list[int], at: int, room: int, *, is_whole: bool) -> tuple[int
     while left > 0 and used + widths[left - 1] <= room:
         left -= 1
         used += widths[left]
-    while left < at and widths[left] == 0:  # an accent without its letter would land on the mark of the cut
+    while left < at and widths[left] == 0:  # a combining accent without its letter would be drawn over the cut mark
         left += 1
     return left, right

@@ -1,1 +1,1 @@
-"""The terminal, through rich. The only package that knows it; data is shown as `Text`, never read as markup."""
+"""Terminal output, the only package that uses rich. Data is printed as `Text` and never interpreted as markup."""

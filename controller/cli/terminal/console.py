@@ -1,4 +1,4 @@
-"""Where and how things are printed: colours and width of the terminal, or plain lines as wide as they need to be."""
+"""The console for output: colours and the width of the terminal, or long plain lines if output is piped."""
 
 import sys
 
@@ -8,12 +8,12 @@ PIPED_WIDTH = 200
 
 
 def console() -> Console:
-    """Standard output. Rich itself honours NO_COLOR and the absence of a terminal."""
+    """Return a console on standard output. Rich itself disables colours for NO_COLOR and without a terminal."""
     is_terminal = sys.stdout.isatty()
     width = None if is_terminal else PIPED_WIDTH
     return Console(width=width, highlight=False, markup=False, emoji=False, soft_wrap=not is_terminal)
 
 
-def show(what: RenderableType) -> None:
-    """Print it."""
-    console().print(what)
+def show(renderable: RenderableType) -> None:
+    """Print a renderable to standard output."""
+    console().print(renderable)

@@ -1,4 +1,4 @@
-"""Deployments on the terminal: a table of all, a page for one."""
+"""Renders deployments for the terminal: a table of all, and the details of one."""
 
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
@@ -16,9 +16,11 @@ from controller.schedules import shared_zone, zone
 
 
 def deployment_table(deployments: Sequence[DeploymentView], now: datetime) -> RenderableType:
-    """One row each."""
+    """Return a table with one row per deployment, in the given order."""
     if not deployments:
-        return Text("No deployments. Commit a file below deployments/, or see `controller init`.", style="dim")
+        return Text(
+            "No deployments. Commit a file to deployments/, or create an example with `controller init`.", style="dim"
+        )
     rows = [
         (
             text_format.plain(view.name),
@@ -34,7 +36,7 @@ def deployment_table(deployments: Sequence[DeploymentView], now: datetime) -> Re
 
 
 def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
-    """Everything about one."""
+    """Return the details of one deployment as a two-column grid."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="bold")
     grid.add_column()
@@ -54,7 +56,7 @@ def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
         ("last run", _last_run(view, now)),
     ]
     if view.hold is not None:
-        rows.append(("held", _hold(view.hold, shared_zone(one.timezone for one in view.schedules))))
+        rows.append(("held", _hold(view.hold, shared_zone(schedule.timezone for schedule in view.schedules))))
     rows += [("condition", text_format.plain(f"{c.type}={c.status} {c.reason}: {c.message}")) for c in view.conditions]
     rows += [("finding", text_format.plain(f"{f.file}:{f.line}:{f.column}: {f.message}")) for f in view.findings]
     for schedule in view.schedules:
@@ -68,8 +70,8 @@ def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
 
 def _hold(hold: Hold, zone: tzinfo | None) -> Text:
     limit = Text() if hold.until is None else Text(" until ") + text_format.local(hold.until, zone)
-    said = text_format.plain(f"by {hold.author} since ") + text_format.local(hold.since, zone) + limit
-    return said + Text(": ") + text_format.plain(hold.reason)
+    origin = text_format.plain(f"by {hold.author} since ") + text_format.local(hold.since, zone) + limit
+    return origin + Text(": ") + text_format.plain(hold.reason)
 
 
 def _last_run(view: DeploymentView, now: datetime) -> Text:

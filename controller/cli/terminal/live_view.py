@@ -1,4 +1,4 @@
-"""The status view, drawn anew until something says stop. Used by `run` on a terminal and by `status --watch`."""
+"""The status view on the full screen, redrawn until it is stopped. `run` on a terminal and `status --watch` call it."""
 
 import os
 import signal
@@ -19,14 +19,14 @@ from controller.queries.status import StatusView
 WATCH_SECONDS = 1.0
 
 
-def live(look: Callable[[], StatusView], clock: Clock, is_over: Callable[[], bool]) -> None:
-    """Draw what `look` sees; `is_over` waits a little and says whether to end."""
+def live(read_status: Callable[[], StatusView], clock: Clock, is_over: Callable[[], bool]) -> None:
+    """Redraw the status that `read_status` returns until `is_over`, which waits between two frames, returns True."""
     screen = console()
     with Live(console=screen, screen=True, auto_refresh=False) as frame, _suspending(frame) as suspension:
         while True:
-            with suspension.put_off():
+            with suspension.deferred():
                 try:
-                    frame.update(render_status(look(), clock.now(), rows=screen.height), refresh=True)
+                    frame.update(render_status(read_status(), clock.now(), rows=screen.height), refresh=True)
                 except ControllerError as error:
                     frame.update(Text(error.message), refresh=True)
             if is_over():
@@ -34,37 +34,37 @@ def live(look: Callable[[], StatusView], clock: Clock, is_over: Callable[[], boo
 
 
 class _Suspension:
-    """^Z gives the terminal back to the shell before the process stops, and `fg` brings the view back."""
+    """Restores the terminal before Ctrl-Z stops the process, and the view after `fg` continues it."""
 
     def __init__(self, frame: Live) -> None:
         self._frame = frame
         self._is_drawing = False
-        self._is_asked = False
+        self._is_pending = False
 
-    def ask(self, number: int, _: FrameType | None) -> None:
-        """The handler of SIGTSTP. A frame that is being drawn is drawn to its end: output is not reentrant."""
-        self._is_asked = True
+    def on_signal(self, number: int, _: FrameType | None) -> None:
+        """Handle SIGTSTP. While a frame is drawn, the stop is deferred, because output is not reentrant."""
+        self._is_pending = True
         if not self._is_drawing:
             self._suspend(number)
 
     @contextmanager
-    def put_off(self) -> Iterator[None]:
-        """Within, the process is not stopped; afterwards it is, if somebody asked."""
+    def deferred(self) -> Iterator[None]:
+        """Defer stopping the process until the end of the block."""
         self._is_drawing = True
         try:
             yield
         finally:
             self._is_drawing = False
-            if self._is_asked:
+            if self._is_pending:
                 self._suspend(signal.SIGTSTP)
 
     def _suspend(self, number: int) -> None:
-        self._is_drawing, self._is_asked = True, False
+        self._is_drawing, self._is_pending = True, False
         self._frame.stop()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
-        # Stopped here, until somebody lets us go on.
-        signal.signal(number, self.ask)
+        # The process is stopped here until it receives SIGCONT.
+        signal.signal(number, self.on_signal)
         self._frame.start(refresh=True)
         self._is_drawing = False
 
@@ -72,17 +72,17 @@ class _Suspension:
 @contextmanager
 def _suspending(frame: Live) -> Iterator[_Suspension]:
     suspension = _Suspension(frame)
-    before = signal.getsignal(signal.SIGTSTP)
-    if before is not signal.SIG_IGN:
-        signal.signal(signal.SIGTSTP, suspension.ask)
+    previous = signal.getsignal(signal.SIGTSTP)
+    if previous is not signal.SIG_IGN:
+        signal.signal(signal.SIGTSTP, suspension.on_signal)
     try:
         yield suspension
     finally:
-        signal.signal(signal.SIGTSTP, before)
+        signal.signal(signal.SIGTSTP, previous)
 
 
-def watch(look: Callable[[], StatusView], clock: Clock) -> None:
-    """Draw until Ctrl-C."""
+def watch(read_status: Callable[[], StatusView], clock: Clock) -> None:
+    """Redraw the status every second until Ctrl-C."""
     pause = threading.Event()
     with suppress(KeyboardInterrupt):
-        live(look, clock, lambda: pause.wait(WATCH_SECONDS))
+        live(read_status, clock, lambda: pause.wait(WATCH_SECONDS))

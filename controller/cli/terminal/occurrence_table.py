@@ -1,4 +1,4 @@
-"""The ledger on the terminal: one line for each due time."""
+"""Renders the due times of a deployment for the terminal."""
 
 from collections.abc import Sequence
 from datetime import tzinfo
@@ -11,18 +11,18 @@ from controller.cli.terminal.tables import CompactTable
 from controller.queries.occurrences import OccurrenceView
 
 
-def occurrence_table(found: Sequence[OccurrenceView], zone: tzinfo | None) -> RenderableType:
-    """One row each, newest first, with times in `zone`; None is the machine's."""
-    if not found:
-        return Text("Nothing was due.", style="dim")
+def occurrence_table(occurrences: Sequence[OccurrenceView], zone: tzinfo | None) -> RenderableType:
+    """Return a table with one row per due time, with times in `zone`, or in the machine's zone if it is Noccurrence."""
+    if not occurrences:
+        return Text("No occurrences.", style="dim")
     rows = [
         (
-            text_format.local(one.scheduled_for, zone),
-            text_format.state(one.outcome),
-            text_format.plain("-" if one.run_id is None else one.run_id[-12:]),
-            text_format.plain(one.schedule),
-            text_format.plain(one.reason or ""),
+            text_format.local(occurrence.scheduled_for, zone),
+            text_format.state(occurrence.outcome),
+            text_format.plain("-" if occurrence.run_id is None else occurrence.run_id[-12:]),
+            text_format.plain(occurrence.schedule),
+            text_format.plain(occurrence.reason or ""),
         )
-        for one in found
+        for occurrence in occurrences
     ]
     return CompactTable(("DUE", "OUTCOME", "RUN", "SCHEDULE", "REASON"), rows, flexible=(3, 4))

@@ -1,4 +1,4 @@
-"""Runs on the terminal: a table of many, a page for one."""
+"""Renders runs for the terminal: a table of many, and the details of one."""
 
 import json
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from controller.queries.runs import RunView
 
 
 def run_table(runs: Sequence[RunView], now: datetime, *, is_filtered: bool = False) -> RenderableType:
-    """One row each, newest first."""
+    """Return a table with one row per run; `is_filtered` selects the text for an empty table."""
     if not runs:
-        return Text("No run is like that." if is_filtered else "No runs yet.", style="dim")
+        return Text("No runs match." if is_filtered else "No runs yet.", style="dim")
     titles = ("RUN", "DEPLOYMENT", "STATE", "TRIGGER", "STARTED", "TOOK", "REASON OR RESULT")
     rows = [
         (
-            # The end of the id is its random part: short, and enough to name the run.
+            # The end of the id is its random part, short and sufficient to identify the run.
             text_format.plain(run.id[-12:]),
             text_format.plain(run.deployment),
             text_format.state(run.state),
@@ -38,7 +38,7 @@ def run_table(runs: Sequence[RunView], now: datetime, *, is_filtered: bool = Fal
 
 
 def run_detail(run: RunView, now: datetime, zone: tzinfo | None) -> RenderableType:
-    """Everything about one, with times in `zone`; None is the machine's."""
+    """Return the details of one run, with times in `zone`, or in the machine's zone if it is None."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="bold")
     grid.add_column()
@@ -82,15 +82,15 @@ def run_detail(run: RunView, now: datetime, zone: tzinfo | None) -> RenderableTy
 def _took(run: RunView, now: datetime) -> str:
     if run.started_at is None:
         return "-"
-    lasted = max((run.finished_at or now) - run.started_at, timedelta(0))
-    return f"{lasted.total_seconds():.2f}s" if lasted < timedelta(seconds=10) else text_format.span(lasted)
+    duration = max((run.finished_at or now) - run.started_at, timedelta(0))
+    return f"{duration.total_seconds():.2f}s" if duration < timedelta(seconds=10) else text_format.span(duration)
 
 
 def _remark(run: RunView) -> str:
-    """What there is to say in one line: what it waits for, why it ended so, or what came of it."""
+    """Return what the run is waiting for, the reason for its outcome, or its result, in one line."""
     if run.waiting is not None:
-        is_said = run.reason is None or run.reason == f"{SHORTAGE}{run.waiting}"
-        return f"waits: {run.waiting}" + ("" if is_said else f" ({run.reason})")
+        is_redundant = run.reason is None or run.reason == f"{SHORTAGE}{run.waiting}"
+        return f"waiting: {run.waiting}" + ("" if is_redundant else f" ({run.reason})")
     return run.reason if run.reason is not None else _result(run)
 
 

@@ -1,4 +1,4 @@
-"""The status view: what the source says, deployments with problems first, runs, events. Once or as a live frame."""
+"""Renders the status: source, deployments with problems first, runs and events. Printed once or as a live frame."""
 
 from datetime import datetime
 
@@ -15,15 +15,15 @@ from controller.queries.status import StatusView
 
 
 def render_status(view: StatusView, now: datetime, *, rows: int | None = None) -> RenderableType:
-    """The whole picture, or as much of it as fits `rows` lines of a screen."""
-    shown = view.deployments
+    """Return the whole status, with the list of deployments cut to fit a screen of `rows` lines."""
+    deployments = view.deployments
     room = None if rows is None else max(3, rows - 24)
-    if room is not None and len(shown) > room:
-        shown = shown[:room]
+    if room is not None and len(deployments) > room:
+        deployments = deployments[:room]
     parts: list[RenderableType] = [_head(view, now), *_findings(view)]
-    parts += [_Heading(f"Deployments ({len(view.deployments)})"), deployment_table(shown, now)]
-    if len(shown) < len(view.deployments):
-        parts.append(Text(f"… and {len(view.deployments) - len(shown)} more", style="dim"))
+    parts += [_Heading(f"Deployments ({len(view.deployments)})"), deployment_table(deployments, now)]
+    if len(deployments) < len(view.deployments):
+        parts.append(Text(f"… and {len(view.deployments) - len(deployments)} more", style="dim"))
     counts = f"running {view.runs.running}, pending {view.runs.pending}"
     parts += [_Heading(f"Runs ({counts})"), run_table(view.recent_runs, now)]
     parts += [_Heading("Events"), _events(view, now)]
@@ -31,7 +31,7 @@ def render_status(view: StatusView, now: datetime, *, rows: int | None = None) -
 
 
 class _Heading:
-    """A title: ruled across a terminal, bare in a pipe."""
+    """A title, followed by a line across a terminal, and plain in a pipe."""
 
     def __init__(self, title: str) -> None:
         self._title = Text(title, style="bold")
@@ -61,10 +61,10 @@ def _head(view: StatusView, now: datetime) -> RenderableType:
     for condition in view.source.conditions:
         is_good = condition.type == "Ready" and condition.status == "True"
         style = "green" if is_good else "bold red" if condition.type == "Ready" else "yellow"
-        answer = Text(f"{condition.type}={condition.status} {condition.reason}", style=style)
+        state = Text(f"{condition.type}={condition.status} {condition.reason}", style=style)
         since = text_format.span(now - condition.last_transition_time)
         message = Text() if is_good else Text(": ") + text_format.plain(condition.message)
-        grid.add_row("", answer + Text(f" for {since}") + message)
+        grid.add_row("", state + Text(f" for {since}") + message)
     return grid
 
 
@@ -83,7 +83,7 @@ def _findings(view: StatusView) -> list[RenderableType]:
 
 def _events(view: StatusView, now: datetime) -> RenderableType:
     if not view.events:
-        return Text("Nothing has happened yet.", style="dim")
+        return Text("No events yet.", style="dim")
     rows = [
         (
             text_format.past(event.time, now),

@@ -1,4 +1,4 @@
-"""A table that keeps its short columns whole and shortens the long ones to the width there is."""
+"""A table that fits the available width by shortening its long columns first."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ NARROWEST = 8
 
 
 class CompactTable:
-    """Rows of single lines under bold titles. Columns in `flexible` give way first, the last one before the others."""
+    """Single-line rows under bold titles. Columns in `flexible` are shortened first, from the last one to the first."""
 
     def __init__(self, titles: Sequence[str], rows: Sequence[Sequence[Text]], *, flexible: Sequence[int]) -> None:
         self._titles = titles
@@ -30,9 +30,9 @@ class CompactTable:
         cells = [self._titles, *[[cell.plain for cell in row] for row in self._rows]]
         widths = [max(Text(cell).cell_len for cell in column) for column in zip(*cells, strict=True)]
         excess = sum(widths) + GAP * len(widths) - available
-        others = [index for index in range(len(widths)) if index not in self._flexible]
-        for index in (*reversed(self._flexible), *reversed(others)):
-            given = max(0, min(excess, widths[index] - NARROWEST))
-            widths[index] -= given
-            excess -= given
+        rigid = [index for index in range(len(widths)) if index not in self._flexible]
+        for index in (*reversed(self._flexible), *reversed(rigid)):
+            cut = max(0, min(excess, widths[index] - NARROWEST))
+            widths[index] -= cut
+            excess -= cut
         return widths

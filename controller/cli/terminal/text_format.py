@@ -1,4 +1,4 @@
-"""How single values look: times, ages, states, texts from outside. Shared by all views of the terminal."""
+"""Formats single values for the terminal: times, ages, states and untrusted text. All terminal views use it."""
 
 import json
 from collections.abc import Mapping
@@ -35,27 +35,27 @@ _STYLES = {
 
 
 CLOCK_SKEW = timedelta(seconds=5)
-"""How much later than now something may have happened, by the clocks of two processes or machines."""
+"""How far in the future a past event may be recorded, because the clocks of two machines differ."""
 
 
-def state(word: str) -> Text:
-    """A state word in its colour; the word alone says it too."""
-    return Text(word, style=_STYLES.get(word, ""))
+def state(name: str) -> Text:
+    """Return the name of a state in its colour."""
+    return Text(name, style=_STYLES.get(name, ""))
 
 
 def plain(value: object) -> Text:
-    """A text from outside: no markup, control characters spelled out."""
+    """Return untrusted text without markup and with its control characters escaped."""
     text = str(value)
     return Text("".join(char if char.isprintable() else repr(char)[1:-1] for char in text))
 
 
 def local(instant: datetime | None, zone: tzinfo | None = None) -> Text:
-    """A time in `zone`, None is that of the machine."""
+    """Return a time in `zone`, or in the machine's zone if it is None."""
     return Text("-" if instant is None else shown(instant, zone))
 
 
 def ago(instant: datetime | None, now: datetime) -> Text:
-    """`12s ago`; for a next fire time `in 3m`."""
+    """Return `12s ago` for a past time, `in 3m` for a future one."""
     if instant is None:
         return Text("-", style="dim")
     distance = now - instant
@@ -63,14 +63,14 @@ def ago(instant: datetime | None, now: datetime) -> Text:
 
 
 def past(instant: datetime | None, now: datetime) -> Text:
-    """`12s ago` for what has happened. What a clock that was ahead recorded as later than now is shown as it is."""
+    """Return `12s ago` for a past event. A time in the future, recorded by a clock that was ahead, is shown in full."""
     if instant is None or instant - now < CLOCK_SKEW:
         return ago(instant if instant is None else min(instant, now), now)
     return local(instant)
 
 
 def span(duration: timedelta) -> str:
-    """The two largest units of a duration; `0s` for one that a clock which was set back makes negative."""
+    """Return the two largest units of a duration; `0s` if it is negative because a clock was set back."""
     seconds = max(0, round(duration.total_seconds()))
     parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
     filled = [f"{count}{unit}" for count, unit in parts if count]
@@ -78,12 +78,12 @@ def span(duration: timedelta) -> str:
 
 
 def parameters(values: Mapping[str, Any]) -> Text:
-    """`key=value`, the values as JSON."""
+    """Return the parameters as `key=value` pairs with JSON values."""
     return plain(" ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items()) or "-")
 
 
 def revision(name: str | None) -> Text:
-    """`main@1a2b3c4` for `main@sha1:1a2b3c4…`."""
+    """Return a short revision: `main@1a2b3c4d5` for `main@sha1:1a2b3c4d5…`."""
     if name is None:
         return Text("none yet", style="dim")
     label, _, digest = name.rpartition(":")

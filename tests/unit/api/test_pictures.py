@@ -211,7 +211,7 @@ def test_messages_link_runs_shorten_revisions_and_are_escaped() -> None:
 
 
 def test_digests_in_commands_are_not_shortened() -> None:
-    message = f"to release that: controller approve sha256:{'b' * 64}"
+    message = f"to approve: controller approve sha256:{'b' * 64}"
     assert linked(message) == message
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.cli.log_output import Shown
+from controller.cli.log_output import TerminalFilter
 from controller.cli.runs import _tail_start
 from tests.conftest import wait_until
 from tests.unit.cli.conftest import Followed
@@ -131,20 +131,20 @@ SHOWN = [
 def test_colours_are_shown_and_end_with_their_line_and_all_else_is_spelled_out(
     printed: str, expected: str, step: int
 ) -> None:
-    shown = Shown(with_colours=True)
+    shown = TerminalFilter(with_colours=True)
     content = printed.encode()
-    pieces = [shown.text(content[index : index + step]) for index in range(0, len(content), step)]
-    assert "".join(pieces) + shown.end() == expected
+    pieces = [shown.filter_chunk(content[index : index + step]) for index in range(0, len(content), step)]
+    assert "".join(pieces) + shown.finish() == expected
 
 
 @given(content=st.binary(max_size=60) | st.text("\x1b[]0123456789;:mHJ\x07\x9b\nx", max_size=60).map(str.encode))
 def test_nothing_but_colours_reaches_a_terminal(content: bytes) -> None:
-    shown = Shown(with_colours=True)
-    said = shown.text(content) + shown.end()
+    shown = TerminalFilter(with_colours=True)
+    said = shown.filter_chunk(content) + shown.finish()
     left = re.sub(r"\x1b\[[0-9;:]*m", "", said)
     assert all(char.isprintable() or char in "\n\t" for char in left)
-    plain = Shown(with_colours=False)
-    without = plain.text(content) + plain.end()
+    plain = TerminalFilter(with_colours=False)
+    without = plain.filter_chunk(content) + plain.finish()
     assert "\x1b" not in without
 
 
@@ -182,5 +182,8 @@ def on_terminal(followed: Followed, command: list[str], variables: dict[str, str
 
 
 def test_a_character_that_comes_in_two_parts_is_shown_whole() -> None:
-    shown = Shown(with_colours=True)
-    assert shown.text("grü".encode()[:3]) + shown.text("grü".encode()[3:] + b"\x1b\xff\n") == "grü\\x1b\\xff\n"
+    shown = TerminalFilter(with_colours=True)
+    assert (
+        shown.filter_chunk("grü".encode()[:3]) + shown.filter_chunk("grü".encode()[3:] + b"\x1b\xff\n")
+        == "grü\\x1b\\xff\n"
+    )
