@@ -12,7 +12,7 @@ from typing import Any
 
 from controller.sdk import event_writer
 from controller.sdk.run_context import LiveRun, current
-from controller.sdk.run_states import CANCELLED, MissingContextError, summary
+from controller.sdk.run_states import CANCELLED, RUNNING, MissingContextError, summary
 
 _FORMAT = "%(asctime)s.%(msecs)03d | %(levelname)-7s | %(run)s | %(message)s"
 
@@ -69,8 +69,9 @@ def log_failure(run: LiveRun) -> None:
     """Log the state of a run that did not succeed.
 
     Nothing is logged for a run that was cancelled because the whole run is being stopped: one line covers all of them.
+    The exception of SIGTERM may also arrive just before its first attempt, while it is still `running`.
     """
-    if event_writer.is_stopped() and run.state.name == CANCELLED.name:
+    if event_writer.is_stopped() and run.state.name in (CANCELLED.name, RUNNING.name):
         return
     logger_of(run).error("%s%s", run.state.name, f": {run.state.message}" if run.state.message else "")
 

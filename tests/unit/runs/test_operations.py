@@ -151,7 +151,7 @@ def test_a_backfill_is_of_the_past(world: World, since: timedelta, until: timede
 
 def test_a_range_with_too_many_times_is_refused(world: World) -> None:
     world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1s}\n")
-    with pytest.raises(UsageError, match="more than 10000 times"):
+    with pytest.raises(UsageError, match="more than 10000 due times"):
         backfill(world)
     assert world.all_runs() == []
 
@@ -162,7 +162,7 @@ def test_a_range_of_millennia_keeps_no_other_writer_waiting(world: World, schedu
     wanted = Backfill(deployment="a", since=datetime.min.replace(tzinfo=UTC), until=NOW)
     with ThreadPoolExecutor() as pool, world.store.write():
         asked = pool.submit(world.requests.backfill, wanted, author="somebody")
-        with pytest.raises(UsageError, match="more than 10000 times"):
+        with pytest.raises(UsageError, match="more than 10000 due times"):
             asked.result(PATIENCE_SECONDS)
 
 
