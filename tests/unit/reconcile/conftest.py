@@ -1,4 +1,4 @@
-"""A world for the reconciler: a real directory, a real store, a manual clock, and what reached the timetable."""
+"""A reconciler with a real directory, a real store, a manual clock, and a record of what it projected."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ NOBODY = SourceStatus(repo="/r", ref=None, revision=None, last_attempted_revisio
 
 @dataclass(slots=True)
 class World:
-    """One followed directory. `projected` is what the timetable got last, `settled` what was settled before changes."""
+    """A followed directory. `projected` has the agendas in the timetable, `settled` the arguments of each call."""
 
     root: Path
     store: Store
@@ -39,7 +39,7 @@ class World:
         self.restart()
 
     def restart(self, *, source: Source | None = None, settle: Settle | None = None) -> None:
-        """A new reconciler, as after a restart of the controller; `settle` takes part in its transactions."""
+        """Create a new reconciler, as after a restart of the controller; `settle` is called in its transactions."""
         self.reconciler = Reconciler(
             source=source or DirectorySource(self.root, path="deployments"),
             store=self.store,
@@ -52,18 +52,18 @@ class World:
         )
 
     def _settle(self, tx: Transaction, names: Iterable[str], now: datetime, *, pruned: bool = False) -> object:
-        wanted = tuple(names)
-        if wanted:
-            self.settled.append((wanted, pruned))
-        return Admission(self.clock, RunIds()).settle(tx, wanted, now, pruned=pruned)
+        settled = tuple(names)
+        if settled:
+            self.settled.append((settled, pruned))
+        return Admission(self.clock, RunIds()).settle(tx, settled, now, pruned=pruned)
 
     def _project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
-        kept = {} if gone is None else {name: found for name, found in self.projected.items() if name not in gone}
-        self.projected = {**kept, **wanted}
+        rest = {} if gone is None else {name: agenda for name, agenda in self.projected.items() if name not in gone}
+        self.projected = {**rest, **wanted}
         return ()
 
     def put(self, **files: str | None) -> PassResult:
-        """Write (or with None remove) `deployments/<name>.yaml`, then make a pass."""
+        """Write `deployments/<name>.yaml`, or remove it with None; then make a pass."""
         for name, content in files.items():
             path = self.root / "deployments" / f"{name}.yaml"
             if content is None:
@@ -77,11 +77,11 @@ class World:
             return inventory.entries(tx)
 
     def events(self) -> list[Event]:
-        """All events, oldest first."""
+        """Return all events, oldest first."""
         with self.store.read() as tx:
             return events.latest(tx, 10_000)[::-1]
 
-    def told(self) -> list[tuple[str, str]]:
+    def reported(self) -> list[tuple[str, str]]:
         return [(event.about, event.reason) for event in self.events()]
 
 
@@ -91,7 +91,7 @@ def world(tmp_path: Path, store: Store, clock: ManualClock) -> World:
 
 
 def hourly(name: str, **fields: str) -> str:
-    """A good document."""
+    """Return a valid document with an hourly schedule."""
     extra = "".join(f"{key}: {value}\n" for key, value in fields.items())
     return f"name: {name}\ncommand: ['true']\nschedules: [{{cron: '0 * * * *'}}]\n{extra}"
 

@@ -1,4 +1,4 @@
-"""Which deployments run changed files: imports are followed as Python follows them, and nothing else is read."""
+"""Code changes of deployments are found by following imports like Python; no other files are read."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def command(name: str, *argv: str, directory: str = "") -> Deployment:
 
 
 def changes(repository: GitRepository, *deployments: Deployment) -> CodeChanges:
-    """What the newest commit changes of the code of these."""
+    """Return the code changes of these deployments in the newest commit."""
     head, base = (NamedCommit(repository.path, name, path="deployments") for name in ("HEAD", "HEAD~1"))
     revision = head.observe()
     code = head.code(revision)
@@ -28,8 +28,8 @@ def changes(repository: GitRepository, *deployments: Deployment) -> CodeChanges:
     return code_changes(head, code, changed, head=revision, base=before, deployments=deployments)
 
 
-def found(repository: GitRepository, *deployments: Deployment) -> dict[str, tuple[str, ...]]:
-    return {one.deployment: one.files for one in changes(repository, *deployments).deployments}
+def changed_files(repository: GitRepository, *deployments: Deployment) -> dict[str, tuple[str, ...]]:
+    return {change.deployment: change.files for change in changes(repository, *deployments).deployments}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_an_imported_file_that_changes_is_a_change_of_the_code(repository: GitRe
     repository.commit({"flows/load.py": f"{line}\n", "flows/idle.py": "import json\n", path: "X = 1\n"})
     repository.commit({path: "X = 2\n"})
     deployments = flow("load-orders", "flows/load.py:main"), flow("idle", "flows/idle.py:main")
-    assert found(repository, *deployments) == {"load-orders": (path,)}
+    assert changed_files(repository, *deployments) == {"load-orders": (path,)}
 
 
 @pytest.mark.parametrize(
@@ -73,21 +73,23 @@ def test_an_imported_file_that_changes_is_a_change_of_the_code(repository: GitRe
         ("import flow", "other/flow.py"),
     ],
 )
-def test_what_is_not_imported_is_no_change(repository: GitRepository, line: str, path: str) -> None:
+def test_a_changed_file_that_is_not_imported_is_not_a_code_change(
+    repository: GitRepository, line: str, path: str
+) -> None:
     repository.commit({"flows/load.py": f"{line}\n", path: "X = 1\n"})
     repository.commit({path: "X = 2\n"})
-    assert found(repository, flow("load-orders", "flows/load.py:main"), flow("other", "other/x.py")) == {}
+    assert changed_files(repository, flow("load-orders", "flows/load.py:main"), flow("other", "other/x.py")) == {}
 
 
-def test_the_first_folder_in_which_python_looks_counts(repository: GitRepository) -> None:
+def test_a_module_is_taken_from_the_first_folder_of_the_search_path(repository: GitRepository) -> None:
     repository.commit({"flows/load.py": "import heavy\n", "heavy.py": "X = 1\n", "flows/heavy.py": "X = 1\n"})
     repository.commit({"flows/heavy.py": "X = 2\n"})
-    assert found(repository, flow("load-orders", "flows/load.py")) == {}
+    assert changed_files(repository, flow("load-orders", "flows/load.py")) == {}
     repository.commit({"heavy.py": "X = 2\n"})
-    assert found(repository, flow("load-orders", "flows/load.py")) == {"load-orders": ("heavy.py",)}
+    assert changed_files(repository, flow("load-orders", "flows/load.py")) == {"load-orders": ("heavy.py",)}
 
 
-def test_imports_are_followed_through_files_and_round_in_circles(repository: GitRepository) -> None:
+def test_transitive_and_circular_imports_are_followed(repository: GitRepository) -> None:
     files = {
         "flows/load.py": "from lib import a\n",
         "lib/a.py": "from . import b\n",
@@ -97,23 +99,23 @@ def test_imports_are_followed_through_files_and_round_in_circles(repository: Git
     }
     repository.commit(files)
     repository.commit({"lib/d.py": "y = 2\n", "lib/b.py": "import lib.c  # new\n"})
-    assert found(repository, flow("load-orders", "flows/load.py")) == {"load-orders": ("lib/b.py", "lib/d.py")}
+    assert changed_files(repository, flow("load-orders", "flows/load.py")) == {"load-orders": ("lib/b.py", "lib/d.py")}
 
 
-def test_a_file_that_is_removed_or_comes_is_a_change(repository: GitRepository) -> None:
+def test_an_added_or_removed_file_is_a_code_change(repository: GitRepository) -> None:
     repository.commit({"flows/load.py": "import heavy\n", "heavy.py": "X = 1\n"})
     (repository.path / "heavy.py").unlink()
     repository.commit()
-    assert found(repository, flow("load-orders", "flows/load.py")) == {"load-orders": ("heavy.py",)}
+    assert changed_files(repository, flow("load-orders", "flows/load.py")) == {"load-orders": ("heavy.py",)}
     repository.commit({"heavy.py": "X = 1\n"})
-    assert found(repository, flow("load-orders", "flows/load.py")) == {"load-orders": ("heavy.py",)}
+    assert changed_files(repository, flow("load-orders", "flows/load.py")) == {"load-orders": ("heavy.py",)}
 
 
 def test_the_files_that_a_command_names_are_its_code(repository: GitRepository) -> None:
     names = ["run.sh", "scripts/load.py", "scripts/helper.py", "conf/a.toml", "work/job.sql"]
     repository.commit(dict.fromkeys(names, "import helper\n"))
     repository.commit(dict.fromkeys(names, "import helper  # new\n"))
-    assert found(
+    assert changed_files(
         repository,
         command("shell", "sh", "./run.sh"),
         command("script", "python", "scripts/load.py", "--config=conf/a.toml"),
@@ -132,10 +134,10 @@ def test_a_flow_that_is_a_link_to_a_changed_file_changes(repository: GitReposito
     (repository.path / "flows/load.py").symlink_to("../lib/load.py")
     repository.commit()
     repository.commit({"lib/load.py": "X = 2\n"})
-    assert found(repository, flow("load-orders", "flows/load.py")) == {"load-orders": ("flows/load.py",)}
+    assert changed_files(repository, flow("load-orders", "flows/load.py")) == {"load-orders": ("flows/load.py",)}
 
 
-def test_a_file_that_is_not_python_is_said_where_it_may_matter(repository: GitRepository) -> None:
+def test_a_file_with_invalid_syntax_is_listed_as_unread(repository: GitRepository) -> None:
     repository.commit({"flows/load.py": "import heavy\n", "heavy.py": "X = 1\n", "old.py": "print 'heavy'\n"})
     repository.commit({"heavy.py": "X = 2\n"})
     answer = changes(repository, flow("load-orders", "flows/load.py"))
@@ -147,10 +149,10 @@ def test_a_file_that_is_not_python_is_said_where_it_may_matter(repository: GitRe
 def test_files_of_any_name_are_followed(repository: GitRepository, name: str) -> None:
     repository.commit({name: "import heavy\n", "heavy.py": "X = 1\n"})
     repository.commit({"heavy.py": "X = 2\n", name: "import heavy  # new\n"})
-    assert found(repository, flow("load-orders", name)) == {"load-orders": tuple(sorted((name, "heavy.py")))}
+    assert changed_files(repository, flow("load-orders", name)) == {"load-orders": tuple(sorted((name, "heavy.py")))}
 
 
-def test_only_what_depends_on_a_change_is_read(repository: GitRepository) -> None:
+def test_only_files_that_depend_on_a_change_are_read(repository: GitRepository) -> None:
     names = [f"d{number}" for number in range(1000)]
     repository.commit({f"flows/{name}.py": f"import heavy\n# {name}\n" for name in names[:2]})
     repository.commit({f"flows/{name}.py": f"import light\n# {name}\n" for name in names[2:]} | {"heavy.py": "X = 1\n"})
@@ -162,4 +164,4 @@ def test_only_what_depends_on_a_change_is_read(repository: GitRepository) -> Non
     changed = head.changed_files(revision, base)
     answer = code_changes(head, head.code(revision), changed, head=revision, base=base, deployments=deployments)
     assert [one.deployment for one in answer.deployments] == names[:2]
-    assert head.work.blobs - before == 3  # the two, and the changed file for what it imports
+    assert head.work.blobs - before == 3  # the two flows, and the changed file itself, whose imports are read as well

@@ -1,4 +1,4 @@
-"""What git deletes by a slip is withheld, all else is applied, and an approval releases exactly what it names."""
+"""Large deletions are withheld while the rest is applied, and an approval applies to exactly its deletions."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -58,7 +58,7 @@ def test_the_limit_is_five_or_a_fifth_and_never_all(world: World, active: int, d
     assert (found is not None) is is_withheld
 
 
-def test_what_is_withheld_stays_in_force_and_all_else_is_applied(world: World) -> None:
+def test_withheld_deployments_stay_active_and_the_rest_is_applied(world: World) -> None:
     world.put(**many(8))
     revision = world.entries()["d0"].revision
     world.clock.turn(HOUR)
@@ -74,11 +74,11 @@ def test_what_is_withheld_stays_in_force_and_all_else_is_applied(world: World) -
     assert (found[ConditionType.READY].status, found[ConditionType.READY].reason) == (False, "PruneWithheld")
     assert withheld.digest in found[ConditionType.PRUNE_WITHHELD].message
     assert (world.entries()["d0"].pinned, world.entries()["d0"].reason) == (revision, "PruneWithheld")
-    assert ("source", "PruneWithheld") in world.told()
+    assert ("source", "PruneWithheld") in world.reported()
     assert result.status.last_applied_revision == result.status.revision
 
 
-def test_an_approval_releases_exactly_what_it_names(world: World) -> None:
+def test_an_approval_applies_to_exactly_its_deletions(world: World) -> None:
     world.put(**many(8))
     withheld = delete(world, *(f"d{number}" for number in range(7)), new=hourly("new")).status.withheld
     assert withheld is not None
@@ -93,7 +93,7 @@ def test_an_approval_releases_exactly_what_it_names(world: World) -> None:
         assert inventory.removed_names(tx) == [f"d{number}" for number in range(7)]
 
 
-def test_an_approval_that_comes_during_a_pass_is_not_lost(world: World) -> None:
+def test_an_approval_during_a_pass_is_not_lost(world: World) -> None:
     world.put(**many(8))
     withheld = delete(world, *(f"d{number}" for number in range(7))).status.withheld
     assert withheld is not None
@@ -121,7 +121,7 @@ def test_an_approval_waits_for_a_source_that_can_be_read(world: World) -> None:
     assert sorted(world.entries()) == ["d7"]
 
 
-def test_an_approval_waits_until_everything_is_valid_where_all_must_be(world: World) -> None:
+def test_an_approval_waits_until_an_atomic_revision_is_valid(world: World) -> None:
     world.is_atomic = True
     world.restart()
     world.put(**many(8))
@@ -134,7 +134,7 @@ def test_an_approval_waits_until_everything_is_valid_where_all_must_be(world: Wo
     assert sorted(world.entries()) == ["d7"]
 
 
-def test_an_approval_of_other_deletions_releases_nothing(world: World) -> None:
+def test_an_approval_of_other_deletions_has_no_effect(world: World) -> None:
     world.put(**many(8))
     withheld = delete(world, *(f"d{number}" for number in range(7))).status.withheld
     assert withheld is not None
@@ -146,13 +146,13 @@ def test_an_approval_of_other_deletions_releases_nothing(world: World) -> None:
     assert result.status.approved is None
 
 
-def test_what_comes_back_is_no_longer_withheld(world: World) -> None:
+def test_a_restored_document_is_no_longer_withheld(world: World) -> None:
     world.put(**many(3))
     assert delete(world, "d0", "d1", "d2").status.withheld is not None
     result = world.put(**many(3))
     assert result.status.withheld is None
     assert all(entry.is_valid and entry.pinned is None for entry in world.entries().values())
-    assert ("d0", "Recovered") in world.told()
+    assert ("d0", "Recovered") in world.reported()
 
 
 def test_a_broken_file_does_not_change_what_is_withheld(world: World) -> None:
@@ -164,7 +164,7 @@ def test_a_broken_file_does_not_change_what_is_withheld(world: World) -> None:
     assert (first.digest, first.plan_digest) == (second.digest, second.plan_digest)
 
 
-def test_a_restart_forgets_neither_what_is_withheld_nor_what_was_approved(world: World) -> None:
+def test_withheld_deletions_and_approvals_survive_a_restart(world: World) -> None:
     world.put(**many(3))
     withheld = delete(world, "d0", "d1", "d2").status.withheld
     world.restart()
@@ -176,13 +176,13 @@ def test_a_restart_forgets_neither_what_is_withheld_nor_what_was_approved(world:
     assert world.entries() == {}
 
 
-def test_the_only_deployment_is_deleted_without_asking(world: World) -> None:
+def test_the_only_deployment_is_deleted_without_approval(world: World) -> None:
     world.put(a=hourly("a"))
     assert delete(world, "a").status.withheld is None
     assert world.entries() == {}
 
 
-def test_what_says_that_it_is_never_deleted_stays_in_force(world: World) -> None:
+def test_a_deployment_with_prune_disabled_stays_active(world: World) -> None:
     world.put(a=hourly("a", prune="disabled"), b=hourly("b"))
     revision = world.entries()["a"].revision
     result = delete(world, "a")
@@ -194,7 +194,7 @@ def test_what_says_that_it_is_never_deleted_stays_in_force(world: World) -> None
     assert (world.entries()["a"].pinned, world.entries()["a"].reason) == (None, "Applied")
 
 
-def test_a_rename_keeps_the_count_and_the_generation(world: World) -> None:
+def test_a_rename_keeps_the_cursor_and_raises_the_generation(world: World) -> None:
     world.put(old=hourly("old"), other=hourly("other"))
     world.clock.turn(HOUR)
     result = world.put(old=None, new=hourly("new", renamed_from="old"))
@@ -203,20 +203,20 @@ def test_a_rename_keeps_the_count_and_the_generation(world: World) -> None:
     entry = world.entries()["new"]
     assert (set(world.entries()), set(world.projected)) == ({"new", "other"}, {"new", "other"})
     assert (entry.cursor, entry.generation) == (NOW, 2)
-    assert ("new", "Renamed") in world.told()
-    assert ("old", "Created") not in world.told()
-    assert ("new", "Created") in world.told()
+    assert ("new", "Renamed") in world.reported()
+    assert ("old", "Created") not in world.reported()
+    assert ("new", "Created") in world.reported()
 
 
-def test_a_rename_from_what_nobody_knows_is_told_and_applied(world: World) -> None:
+def test_a_rename_from_an_unknown_name_is_reported_and_applied(world: World) -> None:
     world.put(new=hourly("new", renamed_from="ghost"))
     assert "new" in world.entries()
-    assert ("new", "RenamedFromUnknown") in world.told()
+    assert ("new", "RenamedFromUnknown") in world.reported()
     world.put(new=hourly("new", renamed_from="ghost", description="x"))
-    assert world.told().count(("new", "RenamedFromUnknown")) == 1
+    assert world.reported().count(("new", "RenamedFromUnknown")) == 1
 
 
-def test_atomic_applies_nothing_while_anything_is_bad(world: World) -> None:
+def test_atomic_applies_nothing_while_any_document_is_invalid(world: World) -> None:
     world.is_atomic = True
     world.restart()
     world.put(a=hourly("a"), b=hourly("b"))
@@ -246,7 +246,7 @@ def test_tombstones_are_kept_for_a_month(world: World) -> None:
         assert inventory.removed_names(tx) == ["b", "c"]
 
 
-def test_a_pass_that_is_asked_for_looks_again_and_only_news_is_recorded(world: World) -> None:
+def test_a_requested_pass_plans_again_but_records_only_changes(world: World) -> None:
     world.put(a=hourly("a"))
     assert world.reconciler.run_pass().plan is None
     assert world.reconciler.run_pass(is_requested=True).plan is not None

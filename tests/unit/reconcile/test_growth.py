@@ -1,6 +1,6 @@
-"""What a pass costs, counted: what changes, whatever else is there; and what it leaves behind after a thousand.
+"""The cost of a pass depends on the change only, and a thousand passes leak nothing.
 
-Counted are processes, blobs and tree entries read, rows written, and jobs touched. Nothing is timed.
+The tests count processes, blobs and tree entries read, rows written, and jobs touched. They do not measure time.
 """
 
 import gc
@@ -21,7 +21,7 @@ TABLES = ("inventory", "source", "events", "passes", "occurrences", "holds", "ru
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one pass took."""
+    """The cost of one pass."""
 
     processes: int
     entries: int
@@ -31,7 +31,7 @@ class Cost:
 
 
 class Scale:
-    """A world that follows a repository, whose commits are made of whole contents in one go."""
+    """A world that follows a repository. Each commit is written with one `git fast-import`."""
 
     def __init__(self, world: World, repository: GitRepository, exports: Path) -> None:
         self.world = world
@@ -49,7 +49,7 @@ class Scale:
                     )
 
     def commit(self, **files: str | None) -> None:
-        """Write (or with None remove) `deployments/<name>.yaml`."""
+        """Commit `deployments/<name>.yaml`, or its removal with None."""
         script = ["commit refs/heads/main\ncommitter A <a@localhost> 1700000000 +0000\ndata 1\nx\n"]
         if self.commits:
             script.append("from refs/heads/main^0\n")
@@ -59,13 +59,13 @@ class Scale:
         self.repository.git("fast-import", "--quiet", stdin="".join(script).encode())
         self.commits += 1
 
-    def pass_(self, *, is_asked: bool = False) -> Cost:
-        """Make a pass and say what it took."""
+    def pass_(self, *, is_requested: bool = False) -> Cost:
+        """Make a pass and return its cost."""
         work, before = self.source.work, dict(self.world.projected)
         spent = (work.processes, work.entries, work.blobs)
         with self.world.store.write() as tx:
             tx.connection.exec_driver_sql("DELETE FROM written")
-        self.world.reconciler.run_pass(is_requested=is_asked)
+        self.world.reconciler.run_pass(is_requested=is_requested)
         with self.world.store.read() as tx:
             rows = Counter(tx.connection.exec_driver_sql("SELECT name FROM written").scalars())
         after = self.world.projected
@@ -89,7 +89,7 @@ def documents(count: int) -> dict[str, str | None]:
 
 
 def costs(scale: Scale, count: int) -> list[Cost]:
-    """Of a change, a creation, a deletion, a rename, a break, a repair, a move, and of nothing new."""
+    """Return the costs of an edit, a creation, a deletion, a rename, an error, its repair, a move, and no change."""
     scale.commit(**documents(count))
     first = scale.pass_()
     assert len(first.jobs) == first.rows["inventory"] == count
@@ -109,11 +109,11 @@ def costs(scale: Scale, count: int) -> list[Cost]:
     return [*found, scale.pass_()]
 
 
-def test_a_pass_costs_what_changed_and_not_what_is_there(scale: Scale) -> None:
+def test_the_cost_of_a_pass_depends_on_the_change_only(scale: Scale) -> None:
     change, create, delete, rename, broken, repaired, moved, empty, nothing = costs(scale, MANY)
     status = {"source": 1, "passes": 1}
     assert (change.rows, change.jobs) == ({"inventory": 1, "events": 1, **status}, {"d7"})
-    # A tombstone that might be there is made room for; that costs no row if there is none.
+    # A creation also removes a tombstone of the same name, which writes no row if there is none.
     assert (create.rows, create.jobs) == ({"inventory": 1, "events": 1, **status}, {"new"})
     assert (delete.rows, delete.jobs) == ({"inventory": 1, "events": 1, **status}, {"d8"})
     assert rename.rows["inventory"] == 2
@@ -131,9 +131,9 @@ def test_a_pass_costs_what_changed_and_not_what_is_there(scale: Scale) -> None:
         assert cost.blobs <= 2
 
 
-def test_the_first_pass_reads_each_file_once_and_another_pass_none(scale: Scale) -> None:
+def test_the_first_pass_reads_each_file_once_and_the_second_reads_none(scale: Scale) -> None:
     scale.commit(**documents(MANY))
-    first, second = scale.pass_(), scale.pass_(is_asked=True)
+    first, second = scale.pass_(), scale.pass_(is_requested=True)
     assert (first.entries, first.blobs, first.rows["inventory"]) == (MANY, MANY, MANY)
     assert (second.blobs, second.rows, second.jobs) == (0, {"source": 1}, set())
 
@@ -143,10 +143,10 @@ def objects() -> int:
     return len(gc.get_objects())
 
 
-def test_after_a_thousand_passes_nothing_is_left_behind(scale: Scale, caplog: pytest.LogCaptureFixture) -> None:
-    """Every tenth finds a commit: a deployment of a new name, the last one gone, one that breaks now and then."""
+def test_a_thousand_passes_leak_nothing(scale: Scale, caplog: pytest.LogCaptureFixture) -> None:
+    """Every tenth pass finds a commit that adds a deployment, deletes the last one, and sometimes breaks a third."""
     scale.commit(base=hourly("base"), n0=hourly("n0"))
-    # What earlier tests of this process have left may be closed, and end, meanwhile.
+    # Files and processes of earlier tests may be closed or end during this test.
     files, processes = open_files(), children()
     held: set[tuple[str, str]] = set()
     count = 0
@@ -161,5 +161,5 @@ def test_after_a_thousand_passes_nothing_is_left_behind(scale: Scale, caplog: py
             held, count = open_files() - files, objects()
     assert open_files() - files <= held
     assert children() <= processes
-    # One object for each name that came and went would be 80, and a deployment is many; some caches are not full yet.
+    # Leaking one object per deleted name would add 80, and a deployment has many objects. Some caches still grow.
     assert objects() - count < 500

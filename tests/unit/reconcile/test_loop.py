@@ -1,4 +1,4 @@
-"""When the reconciler looks: a burst is one pass of the newest, whoever asks gets a pass that began afterwards."""
+"""The loop makes one pass for a burst of changes, and a requested pass begins after the request."""
 
 import errno
 import threading
@@ -19,17 +19,17 @@ COMMITS = 300
 
 
 class Counted(GitSource):
-    """Counts how often it is looked at, and waits at the gate each time."""
+    """A source that counts its observations, each of which waits for `gate`."""
 
     def __init__(self, repo: Path, exports: Path) -> None:
         super().__init__(repo, ref=None, path="deployments", exports=exports)
-        self.looks = 0
+        self.observations = 0
         self.arrived = threading.Event()
         self.gate = threading.Event()
         self.gate.set()
 
     def observe(self) -> str:
-        self.looks += 1
+        self.observations += 1
         self.arrived.set()
         assert self.gate.wait(60)
         return super().observe()
@@ -54,19 +54,19 @@ def new_loop(world: World, source: Counted, *, on_failure: Callable[[], None]) -
 
 @pytest.fixture
 def loop(world: World, source: Counted) -> Iterator[Loop]:
-    """A loop that looks only at hints, with the first pass done."""
+    """A loop whose first pass is done, and which makes further passes only after hints and requests."""
     world.restart(source=source)
-    found = new_loop(world, source, on_failure=lambda: None)
-    found.start()
-    assert found.request_pass().result(60).error is None
-    yield found
+    running = new_loop(world, source, on_failure=lambda: None)
+    running.start()
+    assert running.request_pass().result(60).error is None
+    yield running
     source.gate.set()
-    found.stop()
-    assert found.failure is None
+    running.stop()
+    assert running.failure is None
 
 
 def commits(repository: GitRepository) -> list[str]:
-    """So many commits, one after the other, that no branch leads to yet."""
+    """Create `COMMITS` successive commits that the followed branch does not contain yet; return their ids."""
     script = [f"reset refs/heads/side\nfrom {repository.head()}\n"]
     for number in range(COMMITS):
         text = hourly("a", version=f"'{number}'")
@@ -80,7 +80,7 @@ def commits(repository: GitRepository) -> list[str]:
 
 def move(repository: GitRepository, ids: list[str]) -> None:
     """Move the branch along these commits, one by one."""
-    script = "".join(f"start\nupdate refs/heads/main {one}\ncommit\n" for one in ids)
+    script = "".join(f"start\nupdate refs/heads/main {commit}\ncommit\n" for commit in ids)
     repository.git("update-ref", "--stdin", stdin=script.encode())
 
 
@@ -88,18 +88,18 @@ def version(world: World) -> object:
     return world.entries()["a"].document.get("version")
 
 
-def test_a_burst_of_commits_is_few_passes_and_the_newest_wins(
+def test_a_burst_of_commits_causes_few_passes_and_applies_the_newest(
     world: World, repository: GitRepository, source: Counted, loop: Loop
 ) -> None:
     ids = commits(repository)
     assert loop.request_pass().result(60).error is None
-    before = source.looks
+    before = source.observations
     move(repository, ids)
     wait_until(lambda: version(world) == str(COMMITS - 1))
-    assert source.looks - before <= 10
+    assert source.observations - before <= 10
 
 
-def test_what_happens_during_a_pass_is_one_more_pass(
+def test_a_change_during_a_pass_causes_one_more_pass(
     world: World, repository: GitRepository, source: Counted, loop: Loop
 ) -> None:
     ids = commits(repository)
@@ -108,15 +108,15 @@ def test_what_happens_during_a_pass_is_one_more_pass(
     source.arrived.clear()
     loop.wake()
     assert source.arrived.wait(60)
-    before = source.looks
+    before = source.observations
     move(repository, ids[:-1])
     source.gate.set()
     move(repository, ids[-1:])
     wait_until(lambda: version(world) == str(COMMITS - 1))
-    assert source.looks - before <= 2
+    assert source.observations - before <= 2
 
 
-def test_hints_that_never_end_put_no_pass_off_for_ever_and_make_few(source: Counted, loop: Loop) -> None:
+def test_continuous_hints_neither_block_passes_nor_cause_many(source: Counted, loop: Loop) -> None:
     ended = threading.Event()
     hints = 0
 
@@ -126,44 +126,44 @@ def test_hints_that_never_end_put_no_pass_off_for_ever_and_make_few(source: Coun
             hints += 1
             loop.wake()
 
-    before = source.looks
+    before = source.observations
     thread = threading.Thread(target=hint)
     thread.start()
-    wait_until(lambda: source.looks >= before + 3)
+    wait_until(lambda: source.observations >= before + 3)
     ended.set()
     thread.join()
     assert hints > 3 * 60
 
 
-def test_a_pass_that_was_asked_for_began_after_the_question(source: Counted, loop: Loop) -> None:
+def test_a_requested_pass_begins_after_the_request(source: Counted, loop: Loop) -> None:
     source.gate.clear()
     source.arrived.clear()
     loop.wake()
     assert source.arrived.wait(60)
-    before = source.looks
-    asked = [loop.request_pass() for _ in range(5)]
-    asked[0].cancel()
-    assert not any(one.done() for one in asked[1:])
+    before = source.observations
+    requests = [loop.request_pass() for _ in range(5)]
+    requests[0].cancel()
+    assert not any(request.done() for request in requests[1:])
     source.gate.set()
-    assert {id(one.result(60)) for one in asked[1:]} == {id(asked[1].result())}
-    assert source.looks > before
+    assert {id(request.result(60)) for request in requests[1:]} == {id(requests[1].result())}
+    assert source.observations > before
 
 
-def test_whoever_asks_of_a_loop_that_ends_is_not_kept_waiting(source: Counted, loop: Loop) -> None:
+def test_requests_to_a_stopping_loop_fail_at_once(source: Counted, loop: Loop) -> None:
     source.gate.clear()
     source.arrived.clear()
-    asked = loop.request_pass()
+    request = loop.request_pass()
     assert source.arrived.wait(60)
     stopper = threading.Thread(target=loop.stop)
     stopper.start()
-    assert isinstance(asked.exception(60), StoppingError)
+    assert isinstance(request.exception(60), StoppingError)
     source.gate.set()
     stopper.join(60)
     assert isinstance(loop.request_pass().exception(), StoppingError)
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("fault", "message"),
     [
         (RuntimeError("a fault"), "Internal error while reading the source: RuntimeError: a fault."),
         (RecursionError("too deep"), "Internal error while reading the source: RecursionError: too deep."),
@@ -177,8 +177,8 @@ def test_whoever_asks_of_a_loop_that_ends_is_not_kept_waiting(source: Counted, l
         ),
     ],
 )
-def test_whatever_a_repository_does_to_its_reader_what_is_applied_stays(
-    world: World, source: Counted, fault: Exception, words: str
+def test_an_internal_error_in_the_source_keeps_the_active_deployments(
+    world: World, source: Counted, fault: Exception, message: str
 ) -> None:
     class Faulty(GitSource):
         def observe(self) -> str:
@@ -193,11 +193,11 @@ def test_whatever_a_repository_does_to_its_reader_what_is_applied_stays(
     loop.stop()
     assert loop.failure is None
     assert result.error is not None
-    assert result.error.message == words
+    assert result.error.message == message
     assert set(world.entries()) == {"a"}
 
 
-def test_what_is_recorded_has_its_jobs_while_the_first_look_at_the_source_takes_its_time(
+def test_recorded_deployments_have_jobs_while_the_first_observation_blocks(
     world: World, source: Counted, loop: Loop
 ) -> None:
     loop.stop()

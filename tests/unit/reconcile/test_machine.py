@@ -1,6 +1,6 @@
-"""Commits, breakages, holds, restarts, lost sources and drift in any order: what always holds.
+"""Invariants that hold after commits, broken files, holds, restarts, lost sources and drift in any order.
 
-The rules are Flux's status invariants (pkg/runtime/conditions/check) and ours on inventory and jobs.
+They are Flux's status invariants (pkg/runtime/conditions/check), and further ones on the inventory and the jobs.
 """
 
 import shutil
@@ -34,7 +34,7 @@ def document(name: str, version: int) -> str:
 
 
 class Life(RuleBasedStateMachine):
-    """One directory, one reconciler, one real timetable; and what the last commit said."""
+    """A directory, a reconciler and a real timetable; `written` has the texts of the files by name."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,11 +53,11 @@ class Life(RuleBasedStateMachine):
         self.store.close()
         shutil.rmtree(self.top)
 
-    @rule(file=st.sampled_from(FILES), said=names, bad=st.lists(st.sampled_from(NAMES), max_size=1))
-    def write(self, file: str, said: list[str], bad: list[str]) -> None:
+    @rule(file=st.sampled_from(FILES), declared=names, invalid=st.lists(st.sampled_from(NAMES), max_size=1))
+    def write(self, file: str, declared: list[str], invalid: list[str]) -> None:
         self.version += 1
-        good = [document(name, self.version) for name in said if name not in bad]
-        self.commit(file, "---\n".join([*good, *(BAD.format(name=name) for name in bad)]))
+        good = [document(name, self.version) for name in declared if name not in invalid]
+        self.commit(file, "---\n".join([*good, *(BAD.format(name=name) for name in invalid)]))
 
     @rule(file=st.sampled_from(FILES), name=st.sampled_from(NAMES))
     def break_file(self, file: str, name: str) -> None:
@@ -76,13 +76,13 @@ class Life(RuleBasedStateMachine):
         else:
             self.written[file] = text
             path.write_text(text)
-        self.look()
+        self.make_pass()
 
-    def look(self, *, is_asked: bool = False) -> None:
+    def make_pass(self, *, is_requested: bool = False) -> None:
         entries, self.before = self.world.entries(), self.conditions()
-        self.world.reconciler.run_pass(is_requested=is_asked)
-        gone = entries.keys() - self.world.entries().keys()
-        assert not [name for name in gone if any(f"name: {name}\n" in text for text in self.written.values())]
+        self.world.reconciler.run_pass(is_requested=is_requested)
+        removed = entries.keys() - self.world.entries().keys()
+        assert not [name for name in removed if any(f"name: {name}\n" in text for text in self.written.values())]
 
     @rule()
     def approve(self) -> None:
@@ -90,13 +90,13 @@ class Life(RuleBasedStateMachine):
         if status is not None and status.withheld is not None:
             with self.store.write() as tx:
                 source_status.approve(tx, status.withheld.digest)
-            self.look(is_asked=True)
-            assert not self.world.entries().keys() & set(status.withheld.deployments) or self.is_doubtful()
+            self.make_pass(is_requested=True)
+            assert not self.world.entries().keys() & set(status.withheld.deployments) or self.may_keep_more()
 
     @rule()
     def restart(self) -> None:
         self.world.restart()
-        self.look()
+        self.make_pass()
 
     @rule(name=st.sampled_from(NAMES))
     def hold(self, name: str) -> None:
@@ -114,7 +114,7 @@ class Life(RuleBasedStateMachine):
         assert (self.world.entries(), self.timetable.names()) == (entries, frozenset(entries))
         self.check_conditions(self.conditions())
         away.rename(there)
-        self.look()
+        self.make_pass()
 
     @precondition(lambda self: self.timetable.names())
     @rule(data=st.data())
@@ -127,7 +127,7 @@ class Life(RuleBasedStateMachine):
             scheduler.pause_job(name)
         scheduler.add_job(print, "date", run_date="2098-01-01", id="stranger")
         self.world.reconciler.check_drift()
-        assert {about for about, reason in self.world.told() if reason == "Drift"} >= {name, "stranger"}
+        assert {about for about, reason in self.world.reported() if reason == "Drift"} >= {name, "stranger"}
 
     @invariant()
     def every_entry_has_one_job_and_every_job_an_entry(self) -> None:
@@ -147,13 +147,13 @@ class Life(RuleBasedStateMachine):
         with self.store.read() as tx:
             rows = list_deployments(tx, self.clock.now())
         for row in rows:
-            ready = {one.type: one.status for one in row.conditions}.get("Ready")
+            ready = {condition.type: condition.status for condition in row.conditions}.get("Ready")
             assert row.observed_generation <= row.generation
             assert row.observed_generation == row.generation or ready != "True"
             assert (row.sync is Sync.SYNCED) <= (ready == "True")
 
     @invariant()
-    def what_is_declared_well_is_in_force(self) -> None:
+    def valid_documents_are_active(self) -> None:
         documents = [
             part
             for text in self.written.values()
@@ -166,12 +166,12 @@ class Life(RuleBasedStateMachine):
         for name, part in zip(declared, documents, strict=True):
             if declared.count(name) == 1 and "command: 5" not in part:
                 assert entries[name].document["version"] in part
-        if not self.is_doubtful():
+        if not self.may_keep_more():
             status = self.status()
             kept = set(status.withheld.deployments) if status is not None and status.withheld is not None else set()
             assert entries.keys() == {*declared} | kept
 
-    def is_doubtful(self) -> bool:
+    def may_keep_more(self) -> bool:
         texts = list(self.written.values())
         declared = [line for text in texts for line in text.splitlines() if line.startswith("name: ")]
         return (
@@ -193,14 +193,14 @@ class Life(RuleBasedStateMachine):
         if not found:
             return
         ready = found[ConditionType.READY]
-        others = [one for kind, one in found.items() if kind is not ConditionType.READY]
-        assert all(one.status for one in others)
+        others = [condition for kind, condition in found.items() if kind is not ConditionType.READY]
+        assert all(condition.status for condition in others)
         assert not (ready.status and others)
         assert not {ConditionType.RECONCILING, ConditionType.STALLED} <= found.keys()
 
 
 class _World(World):
-    """A world whose jobs are real ones."""
+    """A world with a real timetable."""
 
     def __init__(self, root: Path, store: Store, clock: ManualClock, *, timetable: Timetable) -> None:
         self._timetable = timetable

@@ -1,4 +1,4 @@
-"""A pass that does not end in time is told once, and so is its end."""
+"""A pass that does not finish in time is reported once, and so is its end."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ DEADLINE = timedelta(minutes=2)
 
 
 class TurnedClock(ManualClock):
-    """One whose monotonic time is turned too."""
+    """A manual clock whose monotonic time advances as well."""
 
     def monotonic(self) -> float:
         return self.elapsed()
@@ -22,11 +22,12 @@ def ready(world: World) -> tuple[str, str]:
     with world.store.read() as tx:
         status = source_status.find(tx)
     assert status is not None
-    [found] = [one for one in source_conditions(status.conditions, status.overdue_since) if one.type == "Ready"]
-    return found.status, found.reason
+    conditions = source_conditions(status.conditions, status.overdue_since)
+    [condition] = [condition for condition in conditions if condition.type == "Ready"]
+    return condition.status, condition.reason
 
 
-def told(world: World) -> list[str]:
+def overdue_events(world: World) -> list[str]:
     return [event.reason for event in world.events() if event.reason == "PassOverdue"]
 
 
@@ -43,10 +44,10 @@ def test_a_pass_beyond_its_deadline_makes_the_source_unknown_until_it_ends(world
             deadline.check()
         assert ready(world) == ("Unknown", "PassOverdue")
     assert ready(world) == ("True", "Applied")
-    assert told(world) == ["PassOverdue"]
+    assert overdue_events(world) == ["PassOverdue"]
 
 
-def test_a_pass_that_the_controller_did_not_survive_is_forgotten_with_the_next_one(world: World) -> None:
+def test_the_mark_of_a_pass_that_crashed_is_removed_by_the_next_pass(world: World) -> None:
     world.put(a=hourly("a"))
     with world.store.write() as tx:
         source_status.mark_overdue(tx, world.clock.now())
@@ -64,4 +65,4 @@ def test_between_passes_nothing_is_overdue(world: World) -> None:
         pass
     clock.turn(10 * DEADLINE)
     deadline.check()
-    assert told(world) == []
+    assert overdue_events(world) == []

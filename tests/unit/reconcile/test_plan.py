@@ -1,4 +1,4 @@
-"""The plan, whatever the files: planning again after applying finds nothing, and the order of files is no matter."""
+"""Properties of plans for any files: a second plan is empty, and the order of files does not matter."""
 
 import hashlib
 import itertools
@@ -35,7 +35,7 @@ REVISIONS = st.dictionaries(st.sampled_from(FILES), st.one_of(CONTENTS, st.none(
 
 
 def snapshot_of(files: dict[str, str | None], revision: str = "r") -> Snapshot:
-    """None is a file that must not be read."""
+    """Return the snapshot of these files; None as the content means a refused file."""
     return Snapshot(
         revision=revision,
         files=tuple(
@@ -52,7 +52,7 @@ def read(snapshot: Snapshot) -> DesiredState:
 
 
 def settle_nothing(*_: object, **__: object) -> None:
-    """Nothing is due in these tests."""
+    """Do nothing, since nothing is due in these tests."""
 
 
 def plan_for(tx: Transaction, snapshot: Snapshot) -> Plan:
@@ -104,26 +104,28 @@ def test_after_applying_a_plan_the_next_plan_is_empty(database: Path, revisions:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(before=REVISIONS, after=REVISIONS, data=st.data())
-def test_every_deployment_has_one_place_and_the_order_of_files_is_no_matter(
+def test_each_deployment_is_listed_once_whatever_the_order_of_files(
     before: dict[str, str | None], after: dict[str, str | None], data: st.DataObject
 ) -> None:
-    recorded = in_force(before)
+    recorded = active_entries(before)
     snapshot = snapshot_of(after)
     plan = make_plan(snapshot, read(snapshot), recorded)
-    found = names(plan)
-    assert sum(map(len, found.values())) == len(set().union(*found.values()))
-    assert found["create"].isdisjoint(recorded)
-    assert found["delete"] | found["keep"] | found["update"] <= recorded.keys()
-    assert len(recorded) + len(found["create"]) == sum(map(len, found.values())) + plan.unchanged
+    placed = names(plan)
+    assert sum(map(len, placed.values())) == len(set().union(*placed.values()))
+    assert placed["create"].isdisjoint(recorded)
+    assert placed["delete"] | placed["keep"] | placed["update"] <= recorded.keys()
+    assert len(recorded) + len(placed["create"]) == sum(map(len, placed.values())) + plan.unchanged
     shuffled = dict(data.draw(st.permutations(list(after.items()))))
     other = snapshot_of(shuffled)
-    assert names(make_plan(other, read(other), recorded)) == found
+    assert names(make_plan(other, read(other), recorded)) == placed
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(before=REVISIONS, after=REVISIONS)
-def test_nothing_is_deleted_in_doubt(before: dict[str, str | None], after: dict[str, str | None]) -> None:
-    recorded = in_force(before)
+def test_a_deployment_that_may_have_moved_is_not_deleted(
+    before: dict[str, str | None], after: dict[str, str | None]
+) -> None:
+    recorded = active_entries(before)
     snapshot = snapshot_of(after)
     desired = read(snapshot)
     plan = make_plan(snapshot, desired, recorded)
@@ -140,8 +142,8 @@ def test_nothing_is_deleted_in_doubt(before: dict[str, str | None], after: dict[
         assert names(plan)["delete"] | withheld == recorded.keys() - desired.deployments.keys()
 
 
-def in_force(files: dict[str, str | None]) -> dict[str, InventoryEntry]:
-    """What these files alone bring into force."""
+def active_entries(files: dict[str, str | None]) -> dict[str, InventoryEntry]:
+    """Return the inventory after these files were applied to an empty state."""
     return {
         name: InventoryEntry(
             name=name,
@@ -156,22 +158,22 @@ def in_force(files: dict[str, str | None]) -> dict[str, InventoryEntry]:
     }
 
 
-def test_only_a_change_of_what_fires_is_a_change_of_the_schedule() -> None:
-    recorded = in_force({"deployments/one.yaml": hourly("a") + "---\n" + hourly("b") + "---\n" + hourly("c")})
+def test_only_a_change_of_active_schedules_reschedules() -> None:
+    recorded = active_entries({"deployments/one.yaml": hourly("a") + "---\n" + hourly("b") + "---\n" + hourly("c")})
     changed = [hourly("a", description="new"), hourly("b", suspend="true"), hourly("c")]
     snapshot = snapshot_of({"deployments/one.yaml": "---\n".join(changed)})
     plan = make_plan(snapshot, read(snapshot), recorded)
     assert {update.after.name: update.is_rescheduled for update in plan.update} == {"a": False, "b": True, "c": False}
 
 
-def test_the_line_alone_is_a_change_of_the_record_only() -> None:
-    recorded = in_force({"deployments/one.yaml": hourly("a")})
+def test_a_moved_line_changes_only_the_record() -> None:
+    recorded = active_entries({"deployments/one.yaml": hourly("a")})
     snapshot = snapshot_of({"deployments/one.yaml": "\n\n" + hourly("a")})
     [update] = make_plan(snapshot, read(snapshot), recorded).update
     assert (update.after.line, update.is_rescheduled) == (3, False)
 
 
-def test_an_entry_that_was_bad_is_written_again_when_it_is_good(store: Store) -> None:
+def test_an_invalid_entry_is_updated_when_it_is_valid_again(store: Store) -> None:
     good = snapshot_of({"deployments/one.yaml": hourly("a")})
     bad = snapshot_of({"deployments/one.yaml": "name: [broken\n"})
     with store.write() as tx:

@@ -1,4 +1,4 @@
-"""A pass makes true what the source says: bad input is local, doubt prunes nothing, nothing new writes nothing."""
+"""A pass applies a revision of the source: errors stay local, uncertainty prunes nothing, no change writes nothing."""
 
 import shutil
 import sqlite3
@@ -26,7 +26,7 @@ def ready(world: World, name: str) -> Condition:
     return condition
 
 
-def test_what_is_declared_comes_into_force(world: World) -> None:
+def test_declared_deployments_become_active(world: World) -> None:
     result = world.put(a=hourly("a"), b=hourly("b", suspend="true"))
     assert result.plan is not None
     assert [new.name for new in result.plan.create] == ["a", "b"]
@@ -34,7 +34,7 @@ def test_what_is_declared_comes_into_force(world: World) -> None:
     assert list(world.projected) == ["a"]
     assert world.projected["a"].after == NOW
     assert result.status.last_applied_revision == result.status.revision != ""
-    assert world.told() == [("a", "Created"), ("b", "Created"), ("source", "Applied")]
+    assert world.reported() == [("a", "Created"), ("b", "Created"), ("source", "Applied")]
 
 
 def test_a_pass_with_nothing_new_writes_nothing(tmp_path: Path, world: World) -> None:
@@ -49,14 +49,14 @@ def test_a_pass_with_nothing_new_writes_nothing(tmp_path: Path, world: World) ->
         assert watcher.execute("PRAGMA data_version").fetchone() != before
 
 
-def test_a_restart_changes_and_tells_nothing(world: World) -> None:
+def test_a_restart_changes_nothing_and_records_no_events(world: World) -> None:
     world.put(a=hourly("a"), b=BROKEN)
-    entries, told = world.entries(), world.told()
+    entries, reported = world.entries(), world.reported()
     world.projected.clear()
     world.clock.turn(HOUR)
     world.restart()
     world.put()
-    assert (world.entries(), world.told()) == (entries, told)
+    assert (world.entries(), world.reported()) == (entries, reported)
     assert world.projected["a"].after == NOW
 
 
@@ -82,7 +82,7 @@ def test_a_broken_file_keeps_the_last_good_version_and_says_why(world: World) ->
         (ConditionType.READY, False, "InvalidManifest"),
         (ConditionType.STALLED, True, "InvalidManifest"),
     ]
-    assert world.told()[-2:] == [("a", "InvalidManifest"), ("source", "InvalidManifest")]
+    assert world.reported()[-2:] == [("a", "InvalidManifest"), ("source", "InvalidManifest")]
 
 
 def test_a_broken_file_that_changes_does_not_move_the_transition_or_the_pin(world: World) -> None:
@@ -96,15 +96,15 @@ def test_a_broken_file_that_changes_does_not_move_the_transition_or_the_pin(worl
     assert world.entries()["a"].pinned == pinned
 
 
-def test_an_unrelated_change_does_not_tell_of_a_broken_file_again(world: World) -> None:
+def test_an_unrelated_change_does_not_report_a_broken_file_again(world: World) -> None:
     world.put(a=hourly("a"))
     world.put(a=BROKEN)
-    before = world.told()
+    before = world.reported()
     world.put(b=hourly("b"))
-    assert world.told()[len(before) :] == [("b", "Created")]
+    assert world.reported()[len(before) :] == [("b", "Created")]
 
 
-def test_a_file_that_is_good_again_recovers_without_losing_its_count(world: World) -> None:
+def test_a_repaired_file_recovers_with_its_cursor(world: World) -> None:
     world.put(a=hourly("a"))
     world.put(a=BROKEN)
     world.clock.turn(HOUR)
@@ -112,11 +112,11 @@ def test_a_file_that_is_good_again_recovers_without_losing_its_count(world: Worl
     entry = world.entries()["a"]
     assert (entry.pinned, entry.cursor, ready(world, "a").status) == (None, NOW, True)
     assert ready(world, "a").last_transition_time == NOW + HOUR
-    assert ("a", "Recovered") in world.told()
-    assert world.told()[-1] == ("source", "Applied")
+    assert ("a", "Recovered") in world.reported()
+    assert world.reported()[-1] == ("source", "Applied")
 
 
-def test_one_bad_document_does_not_hold_up_the_others(world: World) -> None:
+def test_an_invalid_document_does_not_affect_the_others(world: World) -> None:
     world.put(a=hourly("a") + "---\n" + hourly("b") + "---\n" + hourly("c"))
     world.put(a=hourly("a", description="new") + "---\nname: b\ncommand: 5\n---\n" + hourly("c"))
     entries = world.entries()
@@ -126,18 +126,18 @@ def test_one_bad_document_does_not_hold_up_the_others(world: World) -> None:
     assert ready(world, "c").status is True
 
 
-def test_what_left_the_repository_is_pruned(world: World) -> None:
+def test_deleted_documents_are_pruned(world: World) -> None:
     world.put(a=hourly("a"), b=hourly("b") + "---\n" + hourly("c"))
     world.put(a=None)
     assert list(world.entries()) == ["b", "c"]
     world.put(b=hourly("b"))
     assert list(world.entries()) == ["b"]
     assert list(world.projected) == ["b"]
-    assert [told for told in world.told() if told[1] == "Pruned"] == [("a", "Pruned"), ("c", "Pruned")]
+    assert [event for event in world.reported() if event[1] == "Pruned"] == [("a", "Pruned"), ("c", "Pruned")]
     assert world.settled == [(("a",), True), (("c",), True)]
 
 
-def test_a_deletion_is_withheld_while_a_new_file_can_not_be_read(world: World) -> None:
+def test_a_missing_deployment_is_kept_while_a_new_file_is_broken(world: World) -> None:
     world.put(a=hourly("a"), b=hourly("b"))
     world.put(a=None, moved=BROKEN)
     assert list(world.entries()) == ["a", "b"]
@@ -146,7 +146,7 @@ def test_a_deletion_is_withheld_while_a_new_file_can_not_be_read(world: World) -
     assert list(world.entries()) == ["b", "other"]
 
 
-def test_a_withheld_deletion_stays_withheld_while_the_doubt_lasts(world: World) -> None:
+def test_a_missing_deployment_is_kept_while_a_file_has_unknown_names(world: World) -> None:
     world.put(gone=hourly("gone"))
     world.put(gone=None, moved=hourly("new") + "---\ncommand: ['true']\n")
     message = "it may have moved into deployments/moved.yaml, which declares a deployment without a valid name"
@@ -195,7 +195,9 @@ def test_a_broken_file_whose_names_can_be_read_keeps_only_those(world: World, te
         pytest.param("name: a\nenv: {}\nx:\n  name: forecast\n", "which has errors", id="declared further in"),
     ],
 )
-def test_a_deletion_waits_while_the_names_of_a_broken_file_are_not_all_known(world: World, text: str, why: str) -> None:
+def test_a_missing_deployment_is_kept_while_names_in_a_broken_file_are_unknown(
+    world: World, text: str, why: str
+) -> None:
     world.put(forecast=hourly("forecast"), other=hourly("other"))
     for _ in range(2):
         world.put(**({"forecast": None} if (world.root / "deployments/forecast.yaml").exists() else {}), moved=text)
@@ -204,13 +206,13 @@ def test_a_deletion_waits_while_the_names_of_a_broken_file_are_not_all_known(wor
     assert list(world.entries()) == ["other"]
 
 
-def test_a_document_removed_from_a_good_file_is_pruned_though_another_file_is_broken(world: World) -> None:
+def test_a_document_removed_from_a_valid_file_is_pruned_while_another_file_is_broken(world: World) -> None:
     world.put(a=hourly("a") + "---\n" + hourly("b"))
     world.put(a=hourly("a"), stranger=BROKEN)
     assert list(world.entries()) == ["a"]
 
 
-def test_what_may_have_moved_into_a_broken_file_is_kept(world: World) -> None:
+def test_a_deployment_that_may_have_moved_into_a_broken_file_is_kept(world: World) -> None:
     world.put(a=hourly("a"), b=hourly("b"), c=hourly("c"))
     world.put(a=BROKEN)
     world.put(a=BROKEN + "---\n" + hourly("b"), b=None, c=None)
@@ -230,7 +232,9 @@ def test_what_may_have_moved_into_a_broken_file_is_kept(world: World) -> None:
         pytest.param((hourly("b") + "---\n" + hourly("Forecast")).encode(), id="a name in upper case"),
     ],
 )
-def test_a_deletion_waits_while_a_known_file_hides_what_it_declares(world: World, content: bytes | None) -> None:
+def test_a_missing_deployment_is_kept_while_a_recorded_file_is_unsearchable(
+    world: World, content: bytes | None
+) -> None:
     world.put(b=hourly("b"), forecast=hourly("forecast"))
     path = world.root / "deployments/b.yaml"
     if content is None:
@@ -249,7 +253,7 @@ def test_a_document_removed_from_a_file_that_has_errors_is_kept(world: World) ->
     assert list(world.entries()) == ["a", "b"]
 
 
-def test_a_refused_file_keeps_what_it_declared(world: World) -> None:
+def test_deployments_of_a_refused_file_are_kept(world: World) -> None:
     world.put(a=hourly("a"))
     path = world.root / "deployments" / "a.yaml"
     path.unlink()
@@ -260,7 +264,7 @@ def test_a_refused_file_keeps_what_it_declared(world: World) -> None:
     assert [finding.code for finding in result.status.findings] == ["RefusedFile"]
 
 
-def test_a_name_declared_twice_keeps_what_is_in_force(world: World) -> None:
+def test_a_name_declared_twice_keeps_the_active_version(world: World) -> None:
     world.put(a=hourly("x"))
     world.put(b=hourly("x", description="other"))
     assert "description" not in world.entries()["x"].document
@@ -270,7 +274,7 @@ def test_a_name_declared_twice_keeps_what_is_in_force(world: World) -> None:
     assert ready(world, "x").status is True
 
 
-def test_moving_a_file_changes_nothing_but_where_it_is(world: World) -> None:
+def test_moving_a_document_changes_only_its_location(world: World) -> None:
     world.put(a=hourly("a"))
     before = world.entries()["a"]
     world.clock.turn(HOUR)
@@ -280,12 +284,12 @@ def test_moving_a_file_changes_nothing_but_where_it_is(world: World) -> None:
     assert (after.spec_digest, after.cursor, after.document) == (before.spec_digest, before.cursor, before.document)
     assert ready(world, "a").last_transition_time == NOW
     assert world.settled == []
-    assert ("a", "Updated") not in world.told()
+    assert ("a", "Updated") not in world.reported()
     with world.store.read() as tx:
         assert passes.latest(tx)[0].counts == {"new": 0, "changed": 0, "pruned": 0, "kept": 0, "unchanged": 1}
 
 
-def test_an_edit_that_leaves_the_schedule_alone_keeps_the_count(world: World) -> None:
+def test_an_edit_outside_of_the_schedule_keeps_the_cursor(world: World) -> None:
     world.put(a=hourly("a"))
     world.clock.turn(HOUR)
     world.put(a=hourly("a", description="new", parameters="{x: 1}"))
@@ -295,7 +299,7 @@ def test_an_edit_that_leaves_the_schedule_alone_keeps_the_count(world: World) ->
 
 
 @pytest.mark.parametrize("schedules", ["[{cron: '30 * * * *'}]", "[{cron: '0 * * * *', suspend: true}]"])
-def test_an_edit_of_the_schedule_counts_from_now_after_the_old_one_was_settled(world: World, schedules: str) -> None:
+def test_an_edit_of_the_schedule_settles_the_old_one_and_resets_the_cursor(world: World, schedules: str) -> None:
     world.put(a=hourly("a"))
     world.clock.turn(HOUR + timedelta(minutes=5))
     world.put(a=f"name: a\ncommand: ['true']\nschedules: {schedules}\n")
@@ -305,7 +309,7 @@ def test_an_edit_of_the_schedule_counts_from_now_after_the_old_one_was_settled(w
         assert [found.scheduled_for for found in occurrences.find_newest(tx, "a", 10)] == [NOW + HOUR]
 
 
-def test_deleting_and_adding_again_repeats_nothing(world: World) -> None:
+def test_deleting_and_adding_a_deployment_repeats_no_due_time(world: World) -> None:
     world.put(a=hourly("a"))
     world.clock.turn(HOUR)
     world.put(a=None)
@@ -316,7 +320,7 @@ def test_deleting_and_adding_again_repeats_nothing(world: World) -> None:
     assert world.entries()["a"].cursor == NOW + HOUR
 
 
-def test_a_source_that_can_not_be_read_prunes_nothing_and_schedules_go_on(world: World) -> None:
+def test_an_unreadable_source_prunes_nothing(world: World) -> None:
     world.put(a=hourly("a"))
     entries = world.entries()
     shutil.rmtree(world.root / "deployments")
@@ -332,15 +336,15 @@ def test_a_source_that_can_not_be_read_prunes_nothing_and_schedules_go_on(world:
         "SourceUnavailable",
         NOW + HOUR,
     )
-    assert world.told()[-1] == ("source", "SourceUnavailable")
-    assert world.told().count(("source", "SourceUnavailable")) == 1
+    assert world.reported()[-1] == ("source", "SourceUnavailable")
+    assert world.reported().count(("source", "SourceUnavailable")) == 1
     (world.root / "deployments").mkdir()
     world.put(a=hourly("a"))
-    assert world.told()[-1] == ("source", "Applied")
+    assert world.reported()[-1] == ("source", "Applied")
     assert world.entries() == entries
 
 
-def test_a_source_that_can_not_be_read_at_the_start_leaves_what_is_in_force(world: World) -> None:
+def test_after_a_restart_with_an_unreadable_source_deployments_are_active(world: World) -> None:
     world.put(a=hourly("a"))
     shutil.rmtree(world.root / "deployments")
     world.projected.clear()
@@ -351,7 +355,7 @@ def test_a_source_that_can_not_be_read_at_the_start_leaves_what_is_in_force(worl
 
 def test_a_revision_is_applied_whole_or_not_at_all(world: World, store: Store) -> None:
     world.put(a=hourly("a"))
-    told = world.told()
+    reported = world.reported()
     with store.write() as tx:
         tx.connection.exec_driver_sql(
             "CREATE TRIGGER disk_full BEFORE UPDATE ON source BEGIN SELECT RAISE(ABORT, 'disk full'); END"
@@ -359,14 +363,14 @@ def test_a_revision_is_applied_whole_or_not_at_all(world: World, store: Store) -
     with pytest.raises(StateError, match="disk full"):
         world.put(a=None, b=hourly("b"))
     assert list(world.entries()) == ["a"]
-    assert world.told() == told
+    assert world.reported() == reported
     with store.write() as tx:
         tx.connection.exec_driver_sql("DROP TRIGGER disk_full")
     world.put()
     assert list(world.entries()) == ["b"]
 
 
-def test_what_could_not_be_written_of_a_loss_is_written_later(world: World, store: Store) -> None:
+def test_an_unavailable_source_is_recorded_once_the_state_can_be_written(world: World, store: Store) -> None:
     world.put(a=hourly("a"))
     (world.root / "deployments").rename(world.root / "away")
     with store.write() as tx:
@@ -378,14 +382,14 @@ def test_what_could_not_be_written_of_a_loss_is_written_later(world: World, stor
     with store.write() as tx:
         tx.connection.exec_driver_sql("DROP TRIGGER disk_full")
     assert world.reconciler.run_pass().error is not None
-    assert ("source", "SourceUnavailable") in world.told()
+    assert ("source", "SourceUnavailable") in world.reported()
     with store.read() as tx:
         known = source_status.find(tx)
     assert known is not None
     assert known.conditions[0].reason == "SourceUnavailable"
 
 
-def test_code_that_can_not_be_removed_fails_no_pass(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_garbage_collection_does_not_fail_the_pass(world: World, caplog: pytest.LogCaptureFixture) -> None:
     class Stuck(DirectorySource):
         def collect(self, keep: Collection[str]) -> None:  # noqa: ARG002
             raise SourceError("It is stuck.")
@@ -407,7 +411,7 @@ def test_a_recovery_is_in_the_history(world: World) -> None:
         assert [found.reason for found in passes.latest(tx)] == ["Applied", "SourceUnavailable", "Applied"]
 
 
-def test_what_a_pass_found_is_there_for_whoever_looks(world: World) -> None:
+def test_the_findings_of_a_pass_are_stored(world: World) -> None:
     result = world.put(a=BROKEN)
     with world.store.read() as tx:
         assert source_status.find(tx) == result.status
@@ -415,7 +419,7 @@ def test_what_a_pass_found_is_there_for_whoever_looks(world: World) -> None:
     assert [finding.file for finding in result.status.findings] == ["deployments/a.yaml"]
 
 
-def test_a_broken_project_changes_nothing_and_prunes_nothing(world: World) -> None:
+def test_an_invalid_project_changes_nothing_and_prunes_nothing(world: World) -> None:
     project = world.root / "controller.yaml"
     project.write_text("defaults: {timeout: 1h}\n", encoding="utf-8")
     world.put(a=hourly("a"), b=hourly("b"), c=hourly("c"))
@@ -454,7 +458,7 @@ def test_the_ready_condition_says_what_happens_to_the_valid_files(world: World) 
     assert message.startswith("1 invalid file; nothing is applied: deployments/a.yaml")
 
 
-def test_an_environment_that_is_gone_changes_nothing(world: World) -> None:
+def test_an_undeclared_environment_changes_nothing(world: World) -> None:
     world.environment = "prod"
     world.restart()
     world.put(a=hourly("a", environments="{prod: {timeout: 4h}}"))

@@ -1,4 +1,4 @@
-"""After a restart what is recorded fires before the source has been read, what fires often first."""
+"""After a restart, recorded deployments fire before the source has been read; frequent ones are restored first."""
 
 import shutil
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ def declare(world: World, count: int) -> None:
     world.projected.clear()
 
 
-def test_recorded_deployments_have_jobs_though_the_source_was_not_looked_at(world: World) -> None:
+def test_recorded_deployments_have_jobs_before_the_source_is_read(world: World) -> None:
     declare(world, 3)
     shutil.rmtree(world.root)
     world.restart()
@@ -31,7 +31,7 @@ def test_recorded_deployments_have_jobs_though_the_source_was_not_looked_at(worl
     assert world.projected.keys() == {"d0", "d1", "d2"}
 
 
-def test_suspended_ones_and_those_that_a_python_spec_declares_have_none(world: World) -> None:
+def test_suspended_deployments_and_those_of_a_python_spec_are_not_restored(world: World) -> None:
     declare(world, 2)
     world.put(d1="name: d1\ncommand: ['true']\nsuspend: true\nschedule: {cron: '0 3 * * *'}\n")
     with world.store.write() as tx:
@@ -42,9 +42,7 @@ def test_suspended_ones_and_those_that_a_python_spec_declares_have_none(world: W
     assert world.projected.keys() == {"d0"}
 
 
-def test_what_fired_last_is_built_first_and_fires_before_the_rest_is_built(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_deployment_that_fired_last_is_restored_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     declare(world, 3 * RESTORED_AT_ONCE)
     often = "d77"
     with world.store.write() as tx:
@@ -63,7 +61,7 @@ def test_what_fired_last_is_built_first_and_fires_before_the_rest_is_built(
     assert len(built) == len(world.projected) == RESTORED_AT_ONCE
 
 
-def test_cursors_are_those_that_the_clock_was_put_right_with(world: World) -> None:
+def test_restoring_uses_cursors_corrected_after_a_clock_jump(world: World) -> None:
     declare(world, 1)
     with world.store.write() as tx:
         inventory.advance_cursor(tx, "d0", world.clock.now() + timedelta(days=3))
@@ -75,7 +73,7 @@ def test_cursors_are_those_that_the_clock_was_put_right_with(world: World) -> No
 
 
 @pytest.mark.parametrize("recorded", ["elsewhere", None])
-def test_nothing_that_was_applied_from_elsewhere_fires_until_a_pass_has_applied(
+def test_deployments_from_another_location_do_not_fire_before_a_pass_has_applied(
     world: World, recorded: str | None
 ) -> None:
     declare(world, 1)
@@ -94,7 +92,7 @@ def test_nothing_that_was_applied_from_elsewhere_fires_until_a_pass_has_applied(
     assert world.projected.keys() == {"d0"}
 
 
-def test_one_that_can_not_be_read_keeps_no_other_from_firing(world: World) -> None:
+def test_an_unreadable_record_does_not_keep_others_from_firing(world: World) -> None:
     declare(world, 2)
     with world.store.write() as tx:
         entry = inventory.entries(tx)["d0"]

@@ -1,4 +1,4 @@
-"""Whether changes are watched for or only polled for is told once each time that it changes."""
+"""The loss and the recovery of file watching are each reported once."""
 
 from controller.store import source_status
 from tests.unit.reconcile.conftest import World, hourly
@@ -11,11 +11,11 @@ def problem(world: World) -> str | None:
     return status.watch_problem
 
 
-def told(world: World) -> list[str]:
+def watch_events(world: World) -> list[str]:
     return [event.message for event in world.events() if event.reason in ("WatchingFailed", "Watching")]
 
 
-def test_polling_is_told_once_and_so_is_watching_again(world: World) -> None:
+def test_failed_and_restored_watching_are_each_reported_once(world: World) -> None:
     world.put(a=hourly("a"))
     for _ in range(3):
         world.reconciler.record_watching("no inotify watch is left")
@@ -25,13 +25,13 @@ def test_polling_is_told_once_and_so_is_watching_again(world: World) -> None:
     for _ in range(3):
         world.reconciler.record_watching(None)
     assert problem(world) is None
-    assert told(world) == [
+    assert watch_events(world) == [
         "Changes are detected by polling only: no inotify watch is left.",
         "File watching works again.",
     ]
 
 
-def test_what_is_told_before_the_first_pass_is_recorded_with_it(world: World) -> None:
+def test_a_watch_problem_before_the_first_pass_is_recorded_with_it(world: World) -> None:
     world.reconciler.record_watching("no inotify watch is left")
     with world.store.read() as tx:
         assert source_status.find(tx) is None

@@ -1,4 +1,4 @@
-"""A source of a local repository, for the tests of this folder."""
+"""A fixture that creates sources of a local repository."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ Follow = Callable[..., GitSource]
 
 @pytest.fixture
 def follow(tmp_path: Path, repository: GitRepository) -> Follow:
-    """`follow(ref=…, path=…, repo=…)` makes a source of the repository."""
+    """`follow(ref=…, path=…, repo=…)` creates a source of the repository."""
 
     def make(*, ref: str | None = None, path: str = "deployments", repo: Path | None = None) -> GitSource:
         return GitSource(repo or repository.path, ref=ref, path=path, exports=tmp_path / "exports")

@@ -1,4 +1,4 @@
-"""The files that flows are read from: the same questions to a commit and to a directory; only what changed is read."""
+"""Access to code files, tested with commits and with directories; only changed files are read."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ Make = Callable[[], Source]
 
 @pytest.fixture(params=["git", "directory"])
 def make(request: pytest.FixtureRequest, tmp_path: Path, repository: GitRepository) -> Make:
-    """Commits what is on disk, and makes a source of it: of the commit or of the files."""
+    """Commits the files on disk, and creates a source of the commit or of the files."""
     if request.param == "directory":
         return lambda: DirectorySource(repository.path, path="deployments")
 
@@ -36,23 +36,23 @@ def code_of(source: Source) -> Code:
     return source.code(source.observe())
 
 
-def test_files_are_found_with_digest_and_size_and_the_rest_is_not(repository: GitRepository, make: Make) -> None:
+def test_find_returns_the_digest_and_size_of_regular_files_only(repository: GitRepository, make: Make) -> None:
     repository.write("deployments/a.yaml", "")
     repository.write("flows/a.py", "one")
     repository.write("flows/same.py", "one")
     repository.write("flows/b.py", "three")
     code = code_of(make())
-    asked = ["flows/a.py", "flows/same.py", "flows/b.py", "flows", "flows/c.py", "flows/a.py/x", "", "/etc/passwd"]
-    found = code.find([*asked, "../repo/flows/a.py", "flows/\0", "flows/a.py\n"])
-    assert {path: file.size for path, file in found.items()} == {"flows/a.py": 3, "flows/same.py": 3, "flows/b.py": 5}
-    assert found["flows/a.py"].digest == found["flows/same.py"].digest != found["flows/b.py"].digest
-    assert [code.read(path) for path in found] == [b"one", b"one", b"three"]
+    requested = ["flows/a.py", "flows/same.py", "flows/b.py", "flows", "flows/c.py", "flows/a.py/x", "", "/etc/passwd"]
+    files = code.find([*requested, "../repo/flows/a.py", "flows/\0", "flows/a.py\n"])
+    assert {path: file.size for path, file in files.items()} == {"flows/a.py": 3, "flows/same.py": 3, "flows/b.py": 5}
+    assert files["flows/a.py"].digest == files["flows/same.py"].digest != files["flows/b.py"].digest
+    assert [code.read(path) for path in files] == [b"one", b"one", b"three"]
     for path in ("flows", "flows/c.py", "../repo/flows/a.py", "/etc/passwd"):
         with pytest.raises(SourceError):
             code.read(path)
 
 
-def test_links_inside_are_followed_and_links_that_lead_out_find_nothing(repository: GitRepository, make: Make) -> None:
+def test_links_inside_are_followed_and_links_to_the_outside_find_nothing(repository: GitRepository, make: Make) -> None:
     repository.write("deployments/a.yaml", "")
     repository.write("flows/deep/a.py", "one")
     (repository.path.parent / "secret.py").write_text("secret", encoding="utf-8")
@@ -76,20 +76,18 @@ def test_links_inside_are_followed_and_links_that_lead_out_find_nothing(reposito
     assert {code.read(path) for path in inside} == {b"one"}
 
 
-def test_what_a_link_leads_to_is_looked_up_again_when_anything_on_the_way_changes(
-    repository: GitRepository, make: Make
-) -> None:
+def test_a_link_is_resolved_again_when_any_entry_on_its_way_changes(repository: GitRepository, make: Make) -> None:
     repository.write("deployments/a.yaml", "")
     repository.write("one/a.py", "1")
     repository.write("two/a.py", "2")
     (repository.path / "way").symlink_to("one")
     source = make()
-    asked = ["way/a.py", "later/a.py"]
+    requested = ["way/a.py", "later/a.py"]
 
     def read() -> list[bytes]:
         repository.commit()
         code = code_of(source)
-        return [code.read(path) for path in code.find(asked)]
+        return [code.read(path) for path in code.find(requested)]
 
     assert read() == [b"1"]
     repository.write("one/a.py", "new")
@@ -110,7 +108,7 @@ def test_what_a_link_leads_to_is_looked_up_again_when_anything_on_the_way_change
     assert read() == []
 
 
-def test_in_a_commit_a_submodule_is_no_file(tmp_path: Path, repository: GitRepository) -> None:
+def test_a_submodule_in_a_commit_is_not_a_file(tmp_path: Path, repository: GitRepository) -> None:
     repository.commit({"deployments/a.yaml": ""})
     repository.git("update-index", "--add", "--cacheinfo", f"160000,{repository.head()},module")
     repository.git("commit", "--quiet", "--message", "module")
@@ -144,8 +142,8 @@ def test_a_commit_that_changes_one_flow_of_two_thousand_costs_one_blob_and_one_e
         getattr(source.work, name) for name in ("entries", "blobs", "trees", "processes")
     )
     code = source.code(revision)
-    found = code.find(paths)
-    assert len(found) == 2000
+    files = code.find(paths)
+    assert len(files) == 2000
     assert code.read("flows/7.py") == b"changed"
     assert (source.work.entries - entries, source.work.blobs - blobs, source.work.trees - trees) == (1, 1, 0)
     assert source.work.processes - processes == 3
@@ -153,7 +151,7 @@ def test_a_commit_that_changes_one_flow_of_two_thousand_costs_one_blob_and_one_e
     assert source.work.processes - processes == 3
 
 
-def test_what_was_known_of_a_commit_that_is_gone_is_looked_up_anew(tmp_path: Path, repository: GitRepository) -> None:
+def test_paths_are_resolved_again_after_the_last_commit_was_lost(tmp_path: Path, repository: GitRepository) -> None:
     repository.commit({"deployments/a.yaml": "", "flows/a.py": "1", "flows/b.py": "b"})
     source = GitSource(repository.path, ref=None, path="deployments", exports=tmp_path / "exports")
     assert len(code_of(source).find(["flows/a.py", "flows/b.py"])) == 2
@@ -167,7 +165,7 @@ def test_what_was_known_of_a_commit_that_is_gone_is_looked_up_anew(tmp_path: Pat
     assert code.read("flows/a.py") == b"2"
 
 
-def test_pipes_sockets_and_devices_are_no_files_and_nothing_waits_for_them(tmp_path: Path) -> None:
+def test_pipes_sockets_and_devices_are_ignored_without_waiting(tmp_path: Path) -> None:
     (tmp_path / "deployments").mkdir()
     os.mkfifo(tmp_path / "pipe.py")
     (tmp_path / "zero.py").symlink_to("/dev/zero")
@@ -179,7 +177,7 @@ def test_pipes_sockets_and_devices_are_no_files_and_nothing_waits_for_them(tmp_p
         code.read("pipe.py")
 
 
-def test_a_changed_flow_alone_is_a_new_revision_of_a_directory_once_it_was_asked_for(tmp_path: Path) -> None:
+def test_a_change_of_a_requested_flow_gives_a_directory_a_new_revision(tmp_path: Path) -> None:
     (tmp_path / "deployments").mkdir()
     (tmp_path / "a.py").write_text("1", encoding="utf-8")
     source = DirectorySource(tmp_path, path="deployments")
@@ -204,7 +202,7 @@ def test_the_directories_of_flows_are_watched(tmp_path: Path) -> None:
     assert {place.path for place in source.watched()} == {tmp_path, tmp_path / "deployments", tmp_path / "flows"}
 
 
-def test_a_giant_is_found_and_not_read(repository: GitRepository, make: Make) -> None:
+def test_an_oversized_file_is_found_but_not_read(repository: GitRepository, make: Make) -> None:
     repository.write("deployments/a.yaml", "")
     giant = repository.write("giant.py", "")
     os.truncate(giant, (16 << 20) + 1)
@@ -233,7 +231,7 @@ ASKED = [*PLACES, "a/b/b/x.py", "b/a/x.py", "a/a/x.py", "x.py/x.py", "b/b", "a/b
 
 
 def change(top: Path, chance: Random) -> None:
-    """Let something else stand at one of the places: a file, a link, or nothing."""
+    """Replace one of the paths by a file, by a link, or by nothing."""
     target = top / chance.choice(PLACES)
     for above in reversed(target.relative_to(top).parents):
         if (top / above).is_symlink() or (top / above).is_file():
@@ -251,13 +249,15 @@ def change(top: Path, chance: Random) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 3])
-def test_whatever_changes_three_ways_to_look_see_the_same(tmp_path: Path, repository: GitRepository, seed: int) -> None:
-    """A source that moves from commit to commit, one that is new at each, and one of the files on disk."""
+def test_after_any_changes_three_kinds_of_sources_find_the_same(
+    tmp_path: Path, repository: GitRepository, seed: int
+) -> None:
+    """Compare a source that moves from commit to commit, a new one for each commit, and one of the files on disk."""
     chance = Random(seed)
     repository.write("deployments/a.yaml", "")
     moving = GitSource(repository.path, ref=None, path="deployments", exports=tmp_path / "exports")
     revisions = []
-    seen = {}
+    results = {}
     for _ in range(30):
         for _ in range(chance.randint(1, 3)):
             change(repository.path, chance)
@@ -266,32 +266,32 @@ def test_whatever_changes_three_ways_to_look_see_the_same(tmp_path: Path, reposi
         answers = []
         for source in (moving, new, DirectorySource(repository.path, path="deployments")):
             code = code_of(source)
-            asked = chance.sample(ASKED, len(ASKED) // 2) if source is moving else ASKED
-            code.find(asked)
+            requested = chance.sample(ASKED, len(ASKED) // 2) if source is moving else ASKED
+            code.find(requested)
             answers.append({path: code.read(path) for path in code.find(ASKED)})
         assert answers[0] == answers[1] == answers[2]
         revisions.append(moving.observe())
-        seen[revisions[-1]] = answers[0]
+        results[revisions[-1]] = answers[0]
     for revision in chance.sample(revisions, 20):
         code = moving.code(revision)
-        assert {path: code.read(path) for path in code.find(ASKED)} == seen[revision]
+        assert {path: code.read(path) for path in code.find(ASKED)} == results[revision]
 
 
-def test_a_path_that_ends_with_a_slash_asks_for_a_directory(repository: GitRepository, make: Make) -> None:
+def test_a_path_that_ends_with_a_slash_means_a_directory(repository: GitRepository, make: Make) -> None:
     repository.write("deployments/a.yaml", "")
     repository.write("reports/deep/a.py", "one")
     (repository.path / "link").symlink_to("reports")
     (repository.path / "out").symlink_to("..")
     source = make()
-    asked = ["reports/", "reports/deep/", "reports/deep/a.py/", "link/deep/", "out/", "gone/", "later/on/", "../"]
+    requested = ["reports/", "reports/deep/", "reports/deep/a.py/", "link/deep/", "out/", "gone/", "later/on/", "../"]
 
-    def found() -> list[str]:
+    def files() -> list[str]:
         repository.commit()
-        return list(code_of(source).find(asked))
+        return list(code_of(source).find(requested))
 
-    assert found() == ["reports/", "reports/deep/", "link/deep/"]
+    assert files() == ["reports/", "reports/deep/", "link/deep/"]
     repository.write("later/on/x", "")
-    assert "later/on/" in found()
+    assert "later/on/" in files()
     repository.git("rm", "--quiet", "reports/deep/a.py")
     repository.write("reports/other", "")
-    assert found() == ["reports/", "later/on/"]
+    assert files() == ["reports/", "later/on/"]

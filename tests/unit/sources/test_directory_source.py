@@ -1,4 +1,4 @@
-"""A plain directory is followed as it is on disk; strange things in it neither block nor lead out."""
+"""A source follows a plain directory as it is on disk; special files neither block it nor lead outside."""
 
 import os
 import shutil
@@ -82,7 +82,7 @@ def test_the_revision_is_the_digest_of_names_and_contents(tmp_path: Path) -> Non
     assert len({first, second, source.observe()}) == 3
 
 
-def test_a_revision_that_is_past_can_not_be_read(tmp_path: Path) -> None:
+def test_an_outdated_revision_can_not_be_read(tmp_path: Path) -> None:
     write(tmp_path, {"deployments/a.yaml": "1"})
     source = source_of(tmp_path)
     first = source.observe()
@@ -122,14 +122,14 @@ def test_pipes_and_devices_are_refused_without_waiting_for_them(tmp_path: Path) 
     assert paths(source) == ["deployments/good.yaml"]
 
 
-def test_a_pipe_is_no_file_to_read_either(tmp_path: Path) -> None:
+def test_read_file_refuses_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.py")
     for path in ("pipe.py", "missing.py"):
         with pytest.raises(SourceError, match="can't be read"):
             source_of(tmp_path).read_file("dir@sha256:0", path)
 
 
-def test_links_inside_are_read_and_links_that_lead_out_are_refused(tmp_path: Path) -> None:
+def test_links_inside_are_read_and_links_to_the_outside_are_refused(tmp_path: Path) -> None:
     top = tmp_path / "repo"
     write(tmp_path, {"outside.yaml": "no", "repo/shared/a.yaml": "1", "repo/deployments/b.yaml": "2"})
     deployments = top / "deployments"
@@ -149,7 +149,7 @@ def test_links_inside_are_read_and_links_that_lead_out_are_refused(tmp_path: Pat
     }
 
 
-def test_a_deployments_path_that_leads_out_gives_nothing_away(tmp_path: Path) -> None:
+def test_a_deployments_path_to_the_outside_reveals_nothing(tmp_path: Path) -> None:
     write(tmp_path, {"secret/a.yaml": "password", "repo/x": ""})
     (tmp_path / "repo" / "deployments").symlink_to(tmp_path / "secret")
     source = source_of(tmp_path / "repo")
@@ -157,14 +157,14 @@ def test_a_deployments_path_that_leads_out_gives_nothing_away(tmp_path: Path) ->
     assert refusals(source) == {"deployments/a.yaml": "The link leads outside the repository."}
 
 
-def test_a_giant_is_refused(tmp_path: Path) -> None:
+def test_an_oversized_manifest_is_refused(tmp_path: Path) -> None:
     write(tmp_path, {"deployments/giant.yaml": "#" * ((1 << 20) + 1), "deployments/big.yaml": "#" * (1 << 20)})
     source = source_of(tmp_path)
     assert paths(source) == ["deployments/big.yaml"]
     assert refusals(source)["deployments/giant.yaml"].startswith("A manifest can have up to 1 MiB")
 
 
-def test_a_name_that_is_not_utf8_is_refused_and_shown(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_refused_and_shown_escaped(tmp_path: Path) -> None:
     write(tmp_path, {"deployments/a.yaml": "1"})
     name = os.fsencode(tmp_path / "deployments") + b"/b\xff.yaml"
     Path(os.fsdecode(name)).write_text("1", encoding="utf-8")
@@ -173,12 +173,12 @@ def test_a_name_that_is_not_utf8_is_refused_and_shown(tmp_path: Path) -> None:
     assert paths(source) == ["deployments/a.yaml"]
 
 
-def test_a_deep_tree_ends_somewhere(tmp_path: Path) -> None:
+def test_the_depth_of_the_tree_is_limited(tmp_path: Path) -> None:
     write(tmp_path, {"deployments/" + "d/" * 100 + "a.yaml": "1", "deployments/b.yaml": "2"})
     assert paths(source_of(tmp_path)) == ["deployments/b.yaml"]
 
 
-def test_its_code_is_the_directory_itself(tmp_path: Path) -> None:
+def test_checkout_returns_the_directory_itself(tmp_path: Path) -> None:
     source = source_of(tmp_path)
     source.collect([])
     assert source.has_checkout("dir@sha256:0")
@@ -195,7 +195,7 @@ def test_the_deployments_path_and_the_directory_above_are_watched(tmp_path: Path
     ]
 
 
-def test_the_project_is_no_manifest_and_part_of_the_revision(tmp_path: Path) -> None:
+def test_the_project_is_part_of_the_revision_but_not_a_manifest(tmp_path: Path) -> None:
     write(tmp_path, {"deployments/a.yaml": "1", "deployments/controller.yaml": "2"})
     for path in ("deployments", ""):
         source = source_of(tmp_path, path)
@@ -214,7 +214,7 @@ def test_the_project_is_no_manifest_and_part_of_the_revision(tmp_path: Path) -> 
         assert source.observe() == before
 
 
-def test_a_project_that_leads_out_or_nowhere_is_refused_not_absent(tmp_path: Path) -> None:
+def test_a_project_that_is_a_broken_or_outside_link_is_refused_not_missing(tmp_path: Path) -> None:
     write(tmp_path, {"deployments/a.yaml": "1"})
     for target in ("/etc/passwd", "nowhere"):
         (tmp_path / "controller.yaml").symlink_to(target)
@@ -223,7 +223,7 @@ def test_a_project_that_leads_out_or_nowhere_is_refused_not_absent(tmp_path: Pat
         (tmp_path / "controller.yaml").unlink()
 
 
-def test_the_project_alone_can_be_looked_at(tmp_path: Path) -> None:
+def test_the_project_file_can_be_the_deployments_path(tmp_path: Path) -> None:
     write(tmp_path, {"controller.yaml": "project: a"})
     source = source_of(tmp_path, "controller.yaml")
     snapshot = source.read(source.observe())
@@ -246,7 +246,7 @@ def test_a_file_that_changes_while_it_is_read_keeps_its_last_good_content(tmp_pa
         known = source.read(source.observe()).files[0]
         return size > len(before.content) and known is before
 
-    # It begins anew before it is too large for a manifest.
+    # The writer starts again before the file becomes too large for a manifest.
     grow = f"n=0; while [ $n -lt 200000 ]; do printf '#' >> '{file}'; n=$((n+1)); done"
     with subprocess.Popen(
         ["sh", "-c", f"while :; do head -c 400000 /dev/zero | tr '\\0' '#' > '{file}'; {grow}; done"]
@@ -258,8 +258,8 @@ def test_a_file_that_changes_while_it_is_read_keeps_its_last_good_content(tmp_pa
     wait_until(lambda: content_of(source) == file.read_bytes())
 
 
-def test_no_write_is_missed_however_soon_it_follows(tmp_path: Path) -> None:
-    """The same size, and often the same times: the kernel's clock ticks only every few milliseconds."""
+def test_quick_successive_writes_are_all_noticed(tmp_path: Path) -> None:
+    """The versions have the same size and often the same times, as the kernel's clock ticks every few milliseconds."""
     write(tmp_path, {"deployments/a.yaml": "0", "a.py": "0"})
     source = source_of(tmp_path)
     source.code(source.observe()).find(["a.py"])
@@ -273,7 +273,7 @@ def test_no_write_is_missed_however_soon_it_follows(tmp_path: Path) -> None:
         assert (source.observe() != before) is (number > 0)
 
 
-def test_what_was_long_unchanged_is_not_read_again(tmp_path: Path, clock: ManualClock) -> None:
+def test_a_file_that_has_not_changed_for_long_is_not_read_again(tmp_path: Path, clock: ManualClock) -> None:
     write(tmp_path, {f"deployments/{number}.yaml": "1" for number in range(20)})
     source = DirectorySource(tmp_path, path="deployments", clock=clock)
     clock.turn(datetime.now(UTC) - clock.now())  # noqa: TID251
@@ -285,7 +285,7 @@ def test_what_was_long_unchanged_is_not_read_again(tmp_path: Path, clock: Manual
     assert source.reads == before == 40
 
 
-def test_a_file_that_is_replaced_by_a_rename_is_read_anew(tmp_path: Path) -> None:
+def test_a_file_replaced_by_a_rename_is_read_again(tmp_path: Path) -> None:
     write(tmp_path, {"deployments/a.yaml": "1"})
     source = source_of(tmp_path)
     assert content_of(source) == b"1"
@@ -296,8 +296,8 @@ def test_a_file_that_is_replaced_by_a_rename_is_read_anew(tmp_path: Path) -> Non
         assert content_of(source) == str(number).encode()
 
 
-def test_a_mounted_configuration_is_followed_when_it_is_swapped(tmp_path: Path) -> None:
-    """As Kubernetes does it: links to `..data`, itself a link that is replaced by a rename."""
+def test_a_swapped_kubernetes_mount_is_followed(tmp_path: Path) -> None:
+    """Kubernetes mounts are links to `..data`, itself a link that is replaced by a rename."""
     deployments = tmp_path / "deployments"
     write(tmp_path, {"deployments/..2026_1/a.yaml": "1", "deployments/..2026_2/a.yaml": "2"})
     (deployments / "..data").symlink_to("..2026_1")
@@ -320,8 +320,8 @@ def test_a_file_may_become_a_directory_and_a_directory_a_file(tmp_path: Path) ->
     assert paths(source) == ["deployments/a.yaml/x.yaml", "deployments/b.yaml"]
 
 
-def test_nothing_that_is_swapped_meanwhile_leads_out(tmp_path: Path) -> None:
-    """A directory on the way turns into a link out of the tree and back, as fast as it can."""
+def test_a_link_swapped_during_a_read_does_not_lead_outside(tmp_path: Path) -> None:
+    """A directory on the path is replaced by a link to the outside and back, as fast as possible."""
     write(tmp_path, {"secret/a.yaml": "secret", "repo/deployments/d/a.yaml": "good", "repo/deployments/b.yaml": "b"})
     place, aside = tmp_path / "repo" / "deployments" / "d", tmp_path / "repo" / "aside"
     source = source_of(tmp_path / "repo")
@@ -349,7 +349,7 @@ def test_nothing_that_is_swapped_meanwhile_leads_out(tmp_path: Path) -> None:
     assert seen <= {b"good", b"b"}
 
 
-def test_every_look_gives_its_files_back(tmp_path: Path) -> None:
+def test_each_observation_releases_its_files(tmp_path: Path) -> None:
     write(tmp_path, {"deployments/a.yaml": "1", "flows/a.py": "1"})
     os.mkfifo(tmp_path / "deployments" / "pipe.yaml")
     (tmp_path / "deployments" / "out.yaml").symlink_to("/etc/passwd")

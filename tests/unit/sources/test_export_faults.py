@@ -1,4 +1,4 @@
-"""Exports that are not as they were written: recognised before they are used, made anew, and not taken from runs."""
+"""Modified exports are detected before they are used and written again, without affecting runs that execute them."""
 
 import fcntl
 import logging
@@ -33,7 +33,7 @@ def written(top: Path) -> Exports:
 
 
 def made_anew(exports: Exports) -> bool:
-    """Do what a checkout does; whether the tree had to be written."""
+    """Verify or write the export, like `checkout`; return whether it was written."""
     if exports.verify(COMMIT):
         return False
     exports.write(COMMIT, ENTRIES)
@@ -93,7 +93,7 @@ CHANGES: list[tuple[Callable[[Path], None], str]] = [
 
 
 @pytest.mark.parametrize(("change", "fault"), CHANGES, ids=[change.__name__ for change, _ in CHANGES])
-def test_a_changed_export_is_recognised_by_the_next_controller_and_made_anew(
+def test_the_next_controller_detects_a_modified_export_and_rewrites_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, change: Callable[[Path], None], fault: str
 ) -> None:
     change(written(tmp_path).root(COMMIT))
@@ -181,7 +181,7 @@ HALVES = [
 
 @pytest.mark.parametrize("is_running", [True, False], ids=["while it runs", "after a restart"])
 @pytest.mark.parametrize("damage", HALVES, ids=[damage.__name__ for damage in HALVES])
-def test_half_an_export_is_made_anew_without_its_bytecode(
+def test_an_incomplete_export_is_rewritten_without_its_bytecode(
     tmp_path: Path, damage: Callable[[Path], None], is_running: bool
 ) -> None:
     exports = written(tmp_path)
@@ -191,7 +191,7 @@ def test_half_an_export_is_made_anew_without_its_bytecode(
     damage(folder)
     if not is_running:
         exports = Exports(tmp_path / "exports")
-    # Root reads what is closed to everybody; an open tree is then recognised by its mode.
+    # Root can read a tree without permissions. The changed mode then shows that the tree was modified.
     is_fine = damage is close and os.geteuid() == 0
     assert made_anew(exports) is not is_fine
     assert (exports.root(COMMIT) / "flows/a.py").read_bytes() == b"print(1)\n"
@@ -200,7 +200,7 @@ def test_half_an_export_is_made_anew_without_its_bytecode(
     assert [path.name for path in (tmp_path / "exports").iterdir()] == [COMMIT]
 
 
-def test_what_a_crash_left_between_two_renames_is_collected(tmp_path: Path) -> None:
+def test_leftovers_of_a_crash_between_two_renames_are_collected(tmp_path: Path) -> None:
     exports = written(tmp_path)
     folder = tmp_path / "exports" / COMMIT
     aside = folder.with_name(f".replaced-{COMMIT}-00000000")
@@ -211,7 +211,7 @@ def test_what_a_crash_left_between_two_renames_is_collected(tmp_path: Path) -> N
     assert [path.name for path in (tmp_path / "exports").iterdir()] == [COMMIT]
 
 
-def test_an_export_is_compared_at_its_first_use_and_then_only_when_there_is_doubt(tmp_path: Path) -> None:
+def test_an_export_is_compared_at_its_first_use_and_after_runs_that_could_change_it(tmp_path: Path) -> None:
     exports = written(tmp_path)
     assert not made_anew(exports)
     assert exports.compared == 0
@@ -237,7 +237,7 @@ def test_the_runs_that_could_have_changed_an_export_are_named(tmp_path: Path, ca
     assert [vars(record)["runs"] for record in caplog.records] == [["one", "two"]]
 
 
-def test_a_tree_that_a_run_executes_stays_beside_the_new_one_until_the_run_has_ended(tmp_path: Path) -> None:
+def test_a_replaced_export_stays_until_the_run_that_executes_it_has_ended(tmp_path: Path) -> None:
     exports = written(tmp_path)
     root = exports.root(COMMIT)
     held = os.open(root.parent / "lock", os.O_RDONLY)
@@ -255,7 +255,7 @@ def test_a_tree_that_a_run_executes_stays_beside_the_new_one_until_the_run_has_e
     assert list((tmp_path / "exports").iterdir()) == []
 
 
-def test_an_export_of_an_older_version_is_replaced_and_stays_while_its_commit_is_needed(tmp_path: Path) -> None:
+def test_an_export_by_an_older_version_is_replaced_and_stays_while_its_commit_is_needed(tmp_path: Path) -> None:
     exports = written(tmp_path)
     folder = tmp_path / "exports" / COMMIT
     (folder / "complete").unlink()
@@ -268,7 +268,7 @@ def test_an_export_of_an_older_version_is_replaced_and_stays_while_its_commit_is
     assert list((tmp_path / "exports").iterdir()) == []
 
 
-def test_a_source_knows_an_export_only_once_it_has_compared_it(tmp_path: Path, repository: GitRepository) -> None:
+def test_has_checkout_is_true_only_after_the_export_was_compared(tmp_path: Path, repository: GitRepository) -> None:
     repository.commit({"a.py": "1"})
     first, second = (GitSource(repository.path, ref=None, path="", exports=tmp_path / "exports") for _ in range(2))
     revision = first.observe()

@@ -1,4 +1,4 @@
-"""The code of a revision: whole, immutable, and with no link that leads out."""
+"""An export of a commit is complete, immutable, and has no link to the outside."""
 
 import stat
 from pathlib import Path
@@ -29,9 +29,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_revision_is_exported_with_its_bits_and_nobody_may_change_it(
-    tmp_path: Path, repository: GitRepository
-) -> None:
+def test_an_export_has_the_modes_of_the_commit_and_is_read_only(tmp_path: Path, repository: GitRepository) -> None:
     repository.write("flows/run.sh", "#!/bin/sh\n").chmod(0o755)
     repository.write("flows/data.txt", "a\nb\n")
     repository.write(".gitattributes", "* text eol=crlf\nflows/secret.py export-ignore\n")
@@ -60,7 +58,7 @@ def test_an_export_is_written_once(tmp_path: Path, repository: GitRepository) ->
     assert [path.name for path in (tmp_path / "exports").iterdir()] == [repository.head()]
 
 
-def test_links_inside_are_kept_and_links_that_lead_out_are_dropped(tmp_path: Path) -> None:
+def test_links_inside_are_exported_and_links_to_the_outside_are_not(tmp_path: Path) -> None:
     root = export(
         tmp_path,
         file("a/b.py"),
@@ -82,14 +80,14 @@ def test_links_inside_are_kept_and_links_that_lead_out_are_dropped(tmp_path: Pat
 
 
 @pytest.mark.parametrize("path", ["../x", "a/../../x", "/x", ".git/hooks/x", "a/.git/config", ""])
-def test_a_path_that_leaves_the_tree_is_refused(tmp_path: Path, path: str) -> None:
+def test_a_path_outside_the_tree_is_rejected(tmp_path: Path, path: str) -> None:
     with pytest.raises(SourceError, match="leads outside the tree"):
         export(tmp_path, file("good.py"), file(path))
     assert not Exports(tmp_path / "exports").has(COMMIT)
     assert not (tmp_path / "x").exists()
 
 
-def test_a_half_written_export_of_a_dead_controller_is_not_there_and_is_collected(tmp_path: Path) -> None:
+def test_an_incomplete_export_of_a_crashed_controller_is_ignored_and_collected(tmp_path: Path) -> None:
     half = tmp_path / "exports" / ".999999999-dead" / "tree" / "deep"
     half.mkdir(parents=True)
     (half / "a.py").write_text("1", encoding="utf-8")
@@ -118,7 +116,7 @@ def test_a_write_that_failed_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list((tmp_path / "exports").iterdir()) == []
 
 
-def test_what_can_not_be_removed_is_told_and_keeps_nothing_else(tmp_path: Path) -> None:
+def test_an_export_that_can_not_be_removed_is_reported_and_the_others_are_removed(tmp_path: Path) -> None:
     exports = Exports(tmp_path / "exports")
     exports.write(COMMIT, [file("a.py")])
     stuck = tmp_path / "exports" / ("s" * 255)
@@ -128,12 +126,12 @@ def test_what_can_not_be_removed_is_told_and_keeps_nothing_else(tmp_path: Path) 
     assert list((tmp_path / "exports").iterdir()) == [stuck]
 
 
-def test_collecting_before_anything_was_exported_is_fine(tmp_path: Path) -> None:
+def test_collect_does_nothing_before_the_first_export(tmp_path: Path) -> None:
     Exports(tmp_path / "none").collect([])
     assert not (tmp_path / "none").exists()
 
 
-def test_a_disk_that_refuses_is_an_error_of_the_source(tmp_path: Path) -> None:
+def test_a_failed_write_is_a_source_error(tmp_path: Path) -> None:
     (tmp_path / "exports").write_text("a file", encoding="utf-8")
     with pytest.raises(SourceError, match="could not be exported"):
         export(tmp_path, file("a.py"))

@@ -1,4 +1,4 @@
-"""A FIFO, a socket or a device in place of a file of the repository is an error that names it. Nothing waits for it."""
+"""A FIFO, a socket or a device in place of a file of the repository gives an error that names it, without blocking."""
 
 import os
 import socket
@@ -30,7 +30,7 @@ def source_of(repository: GitRepository, ref: str | None = None) -> GitSource:
 @pytest.mark.parametrize(
     ("name", "is_known"), [*((name, False) for name in READ), *((name, True) for name in READ[:2])]
 )
-def test_a_fifo_is_named_and_not_waited_for(repository: GitRepository, name: str, *, is_known: bool) -> None:
+def test_the_error_names_a_fifo_without_waiting_for_it(repository: GitRepository, name: str, *, is_known: bool) -> None:
     repository.commit({"a": "1"})
     source = source_of(repository)
     if is_known:
@@ -73,19 +73,19 @@ def test_a_link_to_a_device_in_place_of_the_configuration_is_named(repository: G
         source_of(repository).observe()
 
 
-def test_a_fifo_that_the_configuration_includes_is_not_opened_in_our_process(
+def test_a_fifo_included_by_the_configuration_is_not_opened_in_this_process(
     repository: GitRepository, tmp_path: Path
 ) -> None:
     repository.commit({"a": "1"})
     os.mkfifo(tmp_path / "included")
     config = repository.path / ".git" / "config"
-    said = config.read_text(encoding="utf-8")
-    config.write_text(f"{said}[include]\n\tpath = {tmp_path / 'included'}\n", encoding="utf-8")
+    content = config.read_text(encoding="utf-8")
+    config.write_text(f"{content}[include]\n\tpath = {tmp_path / 'included'}\n", encoding="utf-8")
     with Repository(repository.path, expand_vars=False) as opened:
         assert not opened.bare
 
 
-def test_what_is_no_regular_file_or_too_large_is_not_read(tmp_path: Path) -> None:
+def test_irregular_and_oversized_files_are_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "large").write_bytes(bytes((1 << 20) + 1))
     for name in ("fifo", "large"):
@@ -95,7 +95,7 @@ def test_what_is_no_regular_file_or_too_large_is_not_read(tmp_path: Path) -> Non
         read_regular(tmp_path / "missing")
 
 
-def test_git_that_waits_for_a_fifo_ends_with_an_interrupt(repository: GitRepository) -> None:
+def test_interrupt_ends_a_git_that_waits_for_a_fifo(repository: GitRepository) -> None:
     repository.commit({"deployments/a.yaml": "name: a"})
     source = source_of(repository)
     revision = source.observe()
@@ -103,10 +103,10 @@ def test_git_that_waits_for_a_fifo_ends_with_an_interrupt(repository: GitReposit
     replace_with_fifo(repository.path / f".git/objects/{commit[:2]}/{commit[2:]}")
 
     before = children()
-    asked = source.work.processes
+    processes = source.work.processes
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(source.read, revision)
-        wait_until(lambda: source.work.processes > asked and children() - before)
+        wait_until(lambda: source.work.processes > processes and children() - before)
         source.interrupt()
         assert isinstance(reading.exception(60), StoppingError)
     assert children() <= before

@@ -1,4 +1,4 @@
-"""What has changed is seen, whatever way it came; what has not costs nothing."""
+"""Every kind of change in a repository is noticed, and unchanged files cost nothing."""
 
 import os
 import threading
@@ -16,7 +16,7 @@ LAYOUTS = ["plain", "packed", "detached", "worktree", "bare", "git-file", "branc
 
 
 def laid_out(layout: str, repository: GitRepository, top: Path) -> tuple[Path, str | None]:
-    """A repository of this kind with a commit, and the ref to follow it at."""
+    """Create a repository of this kind with a commit; return it with the ref to follow."""
     repository.commit({"deployments/a.yaml": "1"})
     if layout == "packed":
         repository.git("pack-refs", "--all", "--prune")
@@ -39,7 +39,7 @@ def laid_out(layout: str, repository: GitRepository, top: Path) -> tuple[Path, s
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_looking_when_nothing_is_new_starts_no_process(
+def test_observing_without_changes_starts_no_process(
     tmp_path: Path, repository: GitRepository, follow: Follow, layout: str
 ) -> None:
     path, ref = laid_out(layout, repository, tmp_path)
@@ -52,7 +52,7 @@ def test_looking_when_nothing_is_new_starts_no_process(
 
 
 @pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if layout not in ("bare", "tag", "commit")])
-def test_no_commit_is_missed_though_no_process_was_started_before(
+def test_a_commit_is_noticed_after_observations_without_a_process(
     tmp_path: Path, repository: GitRepository, follow: Follow, layout: str
 ) -> None:
     path, ref = laid_out(layout, repository, tmp_path)
@@ -64,7 +64,7 @@ def test_no_commit_is_missed_though_no_process_was_started_before(
         assert source.observe().endswith(commit)
 
 
-def test_every_way_in_which_a_ref_moves_is_seen(repository: GitRepository, follow: Follow) -> None:
+def test_every_kind_of_ref_update_is_noticed(repository: GitRepository, follow: Follow) -> None:
     first = repository.commit({"deployments/a.yaml": "1"})
     second = repository.commit({"deployments/a.yaml": "2"})
     head, main = follow(), follow(ref="main")
@@ -92,7 +92,7 @@ def test_every_way_in_which_a_ref_moves_is_seen(repository: GitRepository, follo
     assert main.observe() == f"main@sha1:{first}"
 
 
-def test_a_branch_that_is_deleted_or_a_repository_that_is_gone_is_an_error_and_may_come_back(
+def test_a_deleted_branch_or_repository_is_an_error_until_it_is_back(
     tmp_path: Path, repository: GitRepository, follow: Follow
 ) -> None:
     commit = repository.commit({"deployments/a.yaml": "1"})
@@ -122,13 +122,15 @@ def test_a_commit_that_changes_one_of_two_thousand_manifests_costs_one_blob_and_
     processes = source.work.processes
     after = source.read(source.observe()).files
     assert (source.work.entries, source.work.blobs) == (2001, 2001)
-    # rev-parse, diff-tree, the size, the content
+    # rev-parse, diff-tree, and cat-file twice, for the size and the content
     assert source.work.processes - processes == 4
     assert [new.path for old, new in zip(before, after, strict=True) if new is not old] == ["deployments/1234.yaml"]
 
 
-def test_what_is_read_step_by_step_is_what_is_read_at_once(repository: GitRepository, follow: Follow) -> None:
-    """Every kind of change, forwards and backwards: a source that was there all the time sees what a new one sees."""
+def test_reading_commit_by_commit_gives_the_same_as_reading_the_last_one(
+    repository: GitRepository, follow: Follow
+) -> None:
+    """After each kind of change, forwards and backwards, a long-lived source reads the same as a new one."""
     source = follow()
     revisions = []
 
@@ -156,7 +158,7 @@ def test_what_is_read_step_by_step_is_what_is_read_at_once(repository: GitReposi
     assert source.read(revisions[5]).files == ()
 
 
-def test_a_deployments_path_that_became_a_link_or_a_file_is_refused_and_not_empty(
+def test_a_deployments_path_replaced_by_a_link_or_file_is_refused_not_empty(
     repository: GitRepository, follow: Follow
 ) -> None:
     repository.commit({"deployments/a.yaml": "1"})
@@ -175,7 +177,7 @@ def test_a_deployments_path_that_became_a_link_or_a_file_is_refused_and_not_empt
         assert (snapshot.files, [refusal.path for refusal in snapshot.refused]) == ((), ["deployments"])
 
 
-def test_a_read_that_failed_is_made_up_for_by_the_next(repository: GitRepository, follow: Follow) -> None:
+def test_the_next_read_recovers_from_a_failed_one(repository: GitRepository, follow: Follow) -> None:
     repository.commit({"deployments/a.yaml": "1", "deployments/b.yaml": "1"})
     source = follow()
     source.read(source.observe())
@@ -189,9 +191,7 @@ def test_a_read_that_failed_is_made_up_for_by_the_next(repository: GitRepository
     assert [file.content for file in source.read(source.observe()).files] == [b"2", b"3"]
 
 
-def test_whether_a_commit_descends_from_another_is_told(
-    tmp_path: Path, repository: GitRepository, follow: Follow
-) -> None:
+def test_is_descendant_knows_the_history_of_a_commit(tmp_path: Path, repository: GitRepository, follow: Follow) -> None:
     repository.commit({"deployments/a.yaml": "1"})
     source = follow()
     first = source.observe()
@@ -216,7 +216,7 @@ def test_whether_a_commit_descends_from_another_is_told(
     assert shallow.is_descendant(third, first) is not True
 
 
-def test_the_files_that_differ_between_two_commits_are_named(repository: GitRepository, follow: Follow) -> None:
+def test_changed_files_lists_the_differences_between_two_commits(repository: GitRepository, follow: Follow) -> None:
     repository.commit({"deployments/a.yaml": "1", "flows/f.py": "x", "flows/g.py": "y"})
     source = follow()
     first = source.observe()
@@ -245,9 +245,7 @@ def test_a_repository_of_another_user_is_read(repository: GitRepository, follow:
 
 
 @pytest.mark.parametrize("config", ["[nonsense", "x = 1\n", "[core]\n\trepositoryformatversion = 99\n", "\0", "[a]\nb"])
-def test_a_configuration_that_can_not_be_read_is_an_error_of_the_source(
-    repository: GitRepository, follow: Follow, config: str
-) -> None:
+def test_an_unreadable_configuration_is_a_source_error(repository: GitRepository, follow: Follow, config: str) -> None:
     repository.commit({"deployments/a.yaml": "1"})
     source = follow()
     source.observe()
@@ -257,15 +255,15 @@ def test_a_configuration_that_can_not_be_read_is_an_error_of_the_source(
             reader.read(reader.observe())
 
 
-def test_after_three_hundred_passes_everything_was_given_back(repository: GitRepository, follow: Follow) -> None:
+def test_three_hundred_passes_leak_nothing(repository: GitRepository, follow: Follow) -> None:
     source = follow()
-    others, threads, after_ten = open_files(), threading.active_count(), 0
+    files, threads, after_ten = open_files(), threading.active_count(), 0
     for number in range(300):
         if number % 10 == 0:
             repository.commit({"deployments/a.yaml": str(number), "flows/a.py": str(number)})
         revision = source.observe()
         assert source.read(revision).files[0].content == source.code(revision).read("flows/a.py")
         if number == 10:
-            after_ten = len(open_files() - others)
-    assert len(open_files() - others) <= after_ten
+            after_ten = len(open_files() - files)
+    assert len(open_files() - files) <= after_ten
     assert threading.active_count() < threads + 5

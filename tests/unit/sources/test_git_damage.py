@@ -1,4 +1,4 @@
-"""Repositories that git can't read: the error is in git's words, and never that there are no commits yet."""
+"""Repositories that git can't read give an error with git's message, and are never reported as empty."""
 
 import shutil
 import subprocess
@@ -85,7 +85,7 @@ def test_a_branch_without_a_commit_is_empty(repository: GitRepository, follow: F
 
 
 @pytest.mark.parametrize("name", ["nope", "deadbeef", "0" * 40, "a" * 40, "0" * 239, "HEAD~9", "v1^{commit}"])
-def test_a_name_that_nothing_has_is_not_found_and_nothing_is_damaged(repository: GitRepository, name: str) -> None:
+def test_an_unknown_name_is_not_found_rather_than_damaged(repository: GitRepository, name: str) -> None:
     repository.commit(FILES)
     with pytest.raises(RefNotFoundError, match="has no branch, tag or commit"):
         NamedCommit(repository.path, name, path="deployments").observe()

@@ -1,4 +1,4 @@
-"""Which names of branches and commits are taken: those that git takes, but nothing that could be an option."""
+"""Names of branches and commits are accepted if git accepts them, and if they can't be mistaken for an option."""
 
 import subprocess
 
@@ -32,16 +32,16 @@ OTHERS += ["a~1", "a^", "a:b", "ext::sh", "a?", "a*", "a[", "a\\b", "a\x7f", "a\
 
 
 @pytest.mark.parametrize("name", [*NAMES, *OTHERS])
-def test_a_ref_is_what_git_takes_for_the_name_of_a_branch(name: str) -> None:
-    if name not in ("@", "a\udcff"):  # git expands the one to HEAD, and takes the bytes of the other
-        asked = ["git", "check-ref-format", "--branch", name]
-        said = subprocess.run(asked, capture_output=True, check=False).returncode == 0
-        assert is_ref_name(name) is said
+def test_a_valid_ref_is_a_name_that_git_accepts_for_a_branch(name: str) -> None:
+    if name not in ("@", "a\udcff"):  # git expands the first to HEAD, and accepts the bytes of the second
+        arguments = ["git", "check-ref-format", "--branch", name]
+        is_accepted = subprocess.run(arguments, capture_output=True, check=False).returncode == 0
+        assert is_ref_name(name) is is_accepted
     assert is_ref_name(name) is (name in NAMES)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "main"])
-def test_every_name_of_a_branch_is_followed(repository: GitRepository, follow: Follow, name: str) -> None:
+def test_every_valid_branch_name_is_followed(repository: GitRepository, follow: Follow, name: str) -> None:
     commit = repository.commit(FILES)
     repository.git("branch", name)
     assert follow(ref=name).observe() == f"{name}@sha1:{commit}"
@@ -51,7 +51,7 @@ def test_every_name_of_a_branch_is_followed(repository: GitRepository, follow: F
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_no_other_name_is_followed(repository: GitRepository, follow: Follow, name: str) -> None:
+def test_invalid_branch_names_are_rejected(repository: GitRepository, follow: Follow, name: str) -> None:
     repository.commit(FILES)
     with pytest.raises(SourceError, match="can't be the name of a branch"):
         follow(ref=name)
@@ -61,7 +61,7 @@ def test_no_other_name_is_followed(repository: GitRepository, follow: Follow, na
     "name",
     ["HEAD^", "HEAD~1", "@~1", "main@{1}", "v1.0^{commit}", "v1.0~0", "fix(scope)", "fix(scope)^{}", "HEAD^{/one}"],
 )
-def test_a_commit_is_named_as_people_name_it_to_git(repository: GitRepository, name: str) -> None:
+def test_a_commit_can_be_named_in_the_notation_of_git(repository: GitRepository, name: str) -> None:
     first = repository.commit(FILES, message="one")
     repository.git("tag", "--annotate", "--message=x", "v1.0")
     repository.git("branch", "fix(scope)")
@@ -73,7 +73,7 @@ def test_a_commit_is_named_as_people_name_it_to_git(repository: GitRepository, n
     "name",
     ["", "-x", "--output=x", "HEAD..main", "^HEAD", ":/one", "HEAD:deployments", "ext::sh", "a\0b", "HEAD^{tree}"],
 )
-def test_what_is_no_single_commit_is_refused(repository: GitRepository, name: str) -> None:
+def test_a_name_that_is_not_a_single_commit_is_rejected(repository: GitRepository, name: str) -> None:
     repository.commit(FILES, message="one")
     with pytest.raises(RefNotFoundError):
         NamedCommit(repository.path, name, path="deployments").observe()

@@ -1,4 +1,4 @@
-"""A repository is not absent or empty because this process, or git, is short of something."""
+"""A shortage of resources in this process or in git is never reported as a missing or empty repository."""
 
 import os
 import resource
@@ -20,24 +20,24 @@ LIMIT = 64
 
 @pytest.fixture
 def taken() -> Iterator[list[int]]:
-    """Every descriptor that this process may have is taken."""
+    """Use up all file descriptors of this process in this context."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     in_use = max(int(name.name) for name in Path("/proc/self/fd").iterdir())
     resource.setrlimit(resource.RLIMIT_NOFILE, (in_use + LIMIT, before[1]))
-    found: list[int] = []
+    descriptors: list[int] = []
     try:
         while True:
-            found.append(os.open(os.devnull, os.O_RDONLY))
+            descriptors.append(os.open(os.devnull, os.O_RDONLY))
     except OSError:
         pass
-    yield found
-    for descriptor in found:
+    yield descriptors
+    for descriptor in descriptors:
         os.close(descriptor)
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.parametrize(("kind", "free"), [("git", 0), ("git", 1), ("git", 2), ("directory", 0), ("directory", 1)])
-def test_without_descriptors_a_source_is_unavailable_and_neither_absent_nor_empty(
+def test_without_file_descriptors_a_source_is_unavailable_not_missing_or_empty(
     repository: GitRepository, tmp_path: Path, request: pytest.FixtureRequest, free: int, kind: str
 ) -> None:
     repository.write("deployments/a.yaml", "name: a\ncommand: ['true']\n")
@@ -53,7 +53,7 @@ def test_without_descriptors_a_source_is_unavailable_and_neither_absent_nor_empt
     assert shortage(caught.value) == "no file descriptors"
 
 
-def test_git_that_lacks_descriptors_itself_tells_of_no_empty_repository(
+def test_git_without_descriptors_does_not_report_an_empty_repository(
     repository: GitRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "bin" / "git"

@@ -1,4 +1,4 @@
-"""A git repository is followed at its committed state, whatever its shape."""
+"""A source follows the commits of a git repository of any kind."""
 
 import os
 from pathlib import Path
@@ -11,9 +11,7 @@ from tests.conftest import GitRepository
 from tests.unit.sources.conftest import Follow, paths
 
 
-def test_a_commit_is_the_revision_and_the_working_tree_does_not_matter(
-    repository: GitRepository, follow: Follow
-) -> None:
+def test_the_revision_is_the_commit_regardless_of_the_working_tree(repository: GitRepository, follow: Follow) -> None:
     commit = repository.commit({"deployments/a.yaml": "name: a\n", "deployments/b.json": "{}", "x.yaml": "no"})
     repository.write("deployments/a.yaml", "changed on disk")
     repository.write("deployments/c.yaml", "not committed")
@@ -68,19 +66,19 @@ def test_a_branch_called_head_or_like_a_hash_is_a_branch(repository: GitReposito
     assert follow(ref="abcdef1").observe() == f"abcdef1@sha1:{first}"
 
 
-def test_a_repository_without_a_commit_says_so(follow: Follow) -> None:
+def test_a_repository_without_commits_is_reported_as_empty(follow: Follow) -> None:
     with pytest.raises(SourceError, match="no commits yet"):
         follow().observe()
 
 
-def test_what_is_no_repository_says_so(tmp_path: Path, follow: Follow) -> None:
+def test_a_directory_without_a_repository_is_not_found(tmp_path: Path, follow: Follow) -> None:
     (tmp_path / "plain").mkdir()
     for path in (tmp_path / "plain", tmp_path / "missing"):
         with pytest.raises(SourceError, match="not a readable git repository"):
             follow(repo=path).observe()
 
 
-def test_a_repository_that_is_damaged_is_an_error_of_the_source(repository: GitRepository, follow: Follow) -> None:
+def test_a_damaged_repository_is_a_source_error(repository: GitRepository, follow: Follow) -> None:
     commit = repository.commit({"deployments/a.yaml": "1"})
     blob = repository.git("rev-parse", "HEAD:deployments/a.yaml")
     (repository.path / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
@@ -93,12 +91,12 @@ def test_a_repository_that_is_damaged_is_an_error_of_the_source(repository: GitR
 
 
 @pytest.mark.parametrize("ref", ["-h", "--upload-pack=touch x", "", "a..b", "a b", "main@{1}", "a\nb", "a:b", "^main"])
-def test_what_can_not_be_a_ref_is_refused_before_git_sees_it(follow: Follow, ref: str) -> None:
+def test_an_invalid_ref_is_rejected_before_git_gets_it(follow: Follow, ref: str) -> None:
     with pytest.raises(SourceError, match="can't be the name of"):
         follow(ref=ref)
 
 
-def test_a_ref_that_is_not_there_says_so(repository: GitRepository, follow: Follow) -> None:
+def test_a_missing_ref_is_not_found(repository: GitRepository, follow: Follow) -> None:
     repository.commit({"deployments/a.yaml": "1"})
     for ref in ("nope", "deadbeef", "HEAD", "main@x"):
         with pytest.raises(SourceError, match=f"no branch, tag or commit {ref}"):
@@ -106,7 +104,7 @@ def test_a_ref_that_is_not_there_says_so(repository: GitRepository, follow: Foll
 
 
 @pytest.mark.parametrize("revision", ["", "main", "sha1:xyz", "main@sha1:--all", "sha1:" + "A" * 40])
-def test_a_revision_that_names_no_commit_is_refused(revision: str) -> None:
+def test_a_revision_without_a_commit_id_is_rejected(revision: str) -> None:
     with pytest.raises(SourceError, match="does not name a commit"):
         commit_of(revision)
 
@@ -147,7 +145,7 @@ def test_a_repository_with_sha256_is_followed(tmp_path: Path, follow: Follow) ->
     assert (source.checkout(source.observe()) / "deployments" / "a.yaml").read_text(encoding="utf-8") == "1"
 
 
-def test_links_submodules_and_giants_are_refused_and_the_rest_is_read(
+def test_links_submodules_and_oversized_files_are_refused_and_the_rest_is_read(
     repository: GitRepository, follow: Follow
 ) -> None:
     repository.write("deployments/good.yaml", "1")
@@ -167,7 +165,7 @@ def test_links_submodules_and_giants_are_refused_and_the_rest_is_read(
     }
 
 
-def test_a_name_that_is_not_utf8_is_refused_and_shown(repository: GitRepository, follow: Follow) -> None:
+def test_a_name_that_is_not_utf8_is_refused_and_shown_escaped(repository: GitRepository, follow: Follow) -> None:
     (repository.path / "deployments").mkdir()
     Path(os.fsdecode(os.fsencode(repository.path / "deployments") + b"/a\xff.yaml")).write_text("1", encoding="utf-8")
     repository.commit()
@@ -180,7 +178,7 @@ NAMES = ["with space", "grüße", "a[b]", "star*", "q?", ":(top)x", "back\\slash
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_any_name_is_a_name(repository: GitRepository, follow: Follow, name: str) -> None:
+def test_unusual_file_names_are_read(repository: GitRepository, follow: Follow, name: str) -> None:
     repository.commit({f"{name}/{name}.yaml": "1", "other/x.yaml": "2", "a/b.yaml": "3"})
     source = follow(path=name)
     assert paths(source) == [f"{name}/{name}.yaml"]
@@ -193,7 +191,7 @@ def test_the_path_can_be_the_whole_repository_or_one_file(repository: GitReposit
     assert paths(follow(path="d/b.yml")) == ["d/b.yml"]
 
 
-def test_a_path_that_is_not_in_the_commit_is_an_error_and_not_empty(repository: GitRepository, follow: Follow) -> None:
+def test_a_path_missing_from_the_commit_is_an_error_not_empty(repository: GitRepository, follow: Follow) -> None:
     repository.commit({"a.yaml": "1"})
     source = follow(path="nowhere")
     with pytest.raises(SourceError, match="nowhere"):
@@ -223,7 +221,7 @@ def test_a_file_of_a_revision_is_read_as_it_was(repository: GitRepository, follo
         source.read_file(f"main@sha1:{first}", "../x")
 
 
-def test_a_commit_that_is_not_there_is_an_error_of_the_source(repository: GitRepository, follow: Follow) -> None:
+def test_a_missing_commit_is_a_source_error(repository: GitRepository, follow: Follow) -> None:
     repository.commit({"deployments/a.yaml": "1"})
     with pytest.raises(SourceError):
         follow().read("main@sha1:" + "0" * 40)

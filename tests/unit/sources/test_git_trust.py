@@ -1,4 +1,4 @@
-"""A git repository is never written to, and nothing that stands in it is executed."""
+"""A source never writes to a git repository, and never executes anything from it."""
 
 import os
 from pathlib import Path
@@ -13,17 +13,17 @@ from tests.unit.sources.conftest import Follow, paths
 
 
 def listing(top: Path) -> dict[str, tuple[int, int, int]]:
-    found = {}
+    states = {}
     for directory, directories, files in os.walk(top):
         for name in [*directories, *files]:
             status = (Path(directory) / name).lstat()
-            found[f"{directory}/{name}"] = (status.st_mtime_ns, status.st_size, status.st_ino)
-    return found
+            states[f"{directory}/{name}"] = (status.st_mtime_ns, status.st_size, status.st_ino)
+    return states
 
 
 def test_the_repository_is_never_written_to(repository: GitRepository, follow: Follow) -> None:
     repository.commit({"deployments/a.yaml": "1", "flows/a.py": "pass"})
-    # An index that is out of date, and loose objects: git would like to tidy both up.
+    # An outdated index and loose objects, which git would normally refresh and pack.
     repository.write("flows/a.py", "changed")
     before = listing(repository.path)
     source = follow()
@@ -69,7 +69,7 @@ HOSTILE = """
 
 
 def make_hostile(repository: GitRepository, canary: Path) -> None:
-    """Let everything that git's configuration can execute touch a file that begins with the canary's path."""
+    """Configure everything that git can execute to touch a file whose path begins with that of the canary."""
     top = canary.parent
     hooks, attributes, elsewhere = top / "hooks", top / "attributes", top / "elsewhere"
     hooks.mkdir()
@@ -97,14 +97,14 @@ def test_nothing_that_a_hostile_repository_configures_is_executed(
     assert paths(source) == ["deployments/a.yaml"]
     assert (source.checkout(revision) / "flows" / "a.py").read_text(encoding="utf-8") == "new"
     source.watched()
-    # A missing blob makes git fetch from the promisor: that must not happen either.
+    # A missing blob would make git fetch from the promisor remote, which must not happen either.
     (repository.path / ".git" / "objects" / gone[:2] / gone[2:]).unlink()
     with pytest.raises(SourceError):
         source.checkout(f"main@sha1:{first}")
     assert [path.name for path in canary.parent.glob("canary*")] == []
 
 
-def test_the_environment_of_a_calling_git_does_not_lead_elsewhere(
+def test_variables_of_a_calling_git_do_not_redirect_the_source(
     tmp_path: Path, repository: GitRepository, follow: Follow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = repository.commit({"deployments/a.yaml": "1"})
@@ -121,7 +121,7 @@ def test_the_environment_of_a_calling_git_does_not_lead_elsewhere(
     assert paths(source) == ["deployments/a.yaml"]
 
 
-def test_a_replaced_object_is_not_looked_at(repository: GitRepository, follow: Follow) -> None:
+def test_replacement_objects_are_ignored(repository: GitRepository, follow: Follow) -> None:
     repository.commit({"deployments/a.yaml": "good"})
     blob = repository.git("rev-parse", "HEAD:deployments/a.yaml")
     other = repository.git("hash-object", "-w", "--stdin", stdin=b"evil")
@@ -130,7 +130,7 @@ def test_a_replaced_object_is_not_looked_at(repository: GitRepository, follow: F
     assert source.read(source.observe()).files[0].content == b"good"
 
 
-def test_every_look_gives_its_processes_and_files_back(repository: GitRepository, follow: Follow) -> None:
+def test_each_observation_releases_its_processes_and_files(repository: GitRepository, follow: Follow) -> None:
     repository.commit({"deployments/a.yaml": "1"})
     source = follow()
     source.read(source.observe())
@@ -141,7 +141,7 @@ def test_every_look_gives_its_processes_and_files_back(repository: GitRepository
     assert open_files() <= before
 
 
-def test_what_was_exported_can_be_read_though_history_was_rewritten(repository: GitRepository, follow: Follow) -> None:
+def test_exported_files_can_be_read_after_history_was_rewritten(repository: GitRepository, follow: Follow) -> None:
     repository.commit({"deployments/a.yaml": "good"})
     source = follow()
     revision = source.observe()
@@ -156,7 +156,7 @@ def test_what_was_exported_can_be_read_though_history_was_rewritten(repository: 
         source.read_file(revision, "deployments/none.yaml")
 
 
-def test_the_project_is_that_of_the_commit_and_no_manifest(repository: GitRepository, follow: Follow) -> None:
+def test_the_project_comes_from_the_commit_and_is_not_a_manifest(repository: GitRepository, follow: Follow) -> None:
     repository.commit({"deployments/a.yaml": "1", "deployments/controller.yaml": "2"})
     before = follow().observe()
     repository.commit({"controller.yaml": "project: a"})
@@ -173,7 +173,7 @@ def test_the_project_is_that_of_the_commit_and_no_manifest(repository: GitReposi
         assert [file.path for file in snapshot.files] == ["deployments/a.yaml", "deployments/controller.yaml"]
 
 
-def test_a_project_that_is_a_link_is_refused_not_absent(repository: GitRepository, follow: Follow) -> None:
+def test_a_project_that_is_a_link_is_refused_not_missing(repository: GitRepository, follow: Follow) -> None:
     (repository.path / "controller.yaml").symlink_to("deployments/a.yaml")
     repository.commit({"deployments/a.yaml": "1"})
     source = follow()

@@ -1,4 +1,4 @@
-"""A deployments path that is a symbolic link: one finding, which names the path that works."""
+"""A deployments path that is a symbolic link gives one finding, which names a path that works."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ MANIFEST = "name: a\ncommand: ['true']\n"
 
 
 @pytest.mark.parametrize(
-    ("target", "said"),
+    ("target", "problem"),
     [
         ("real", "use --path real."),
         ("./real/../real", "use --path real."),
@@ -24,7 +24,7 @@ MANIFEST = "name: a\ncommand: ['true']\n"
     ],
 )
 def test_a_linked_deployments_path_is_one_finding(
-    repository: GitRepository, follow: Follow, target: str, said: str
+    repository: GitRepository, follow: Follow, target: str, problem: str
 ) -> None:
     repository.write("real/a.yaml", MANIFEST)
     (repository.path / "deployments").symlink_to(target)
@@ -34,7 +34,7 @@ def test_a_linked_deployments_path_is_one_finding(
     for snapshot in (source.read(source.observe()), on_disk.read(on_disk.observe())):
         assert snapshot.files == ()
         assert [refused.path for refused in snapshot.refused] == ["deployments"]
-        assert said in snapshot.refused[0].message
+        assert problem in snapshot.refused[0].message
 
 
 def test_a_link_in_the_middle_of_the_path_is_named(repository: GitRepository, follow: Follow) -> None:

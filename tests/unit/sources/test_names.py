@@ -1,4 +1,4 @@
-"""Names of files are bytes, to a source as well: it reads and exports them in any locale."""
+"""Sources treat file names as bytes: they read and export them in any locale."""
 
 import json
 import os
@@ -43,7 +43,7 @@ LOCALES = {
 
 @pytest.mark.parametrize("kind", ["git", "directory"])
 @pytest.mark.parametrize("encoding", LOCALES)
-def test_a_source_reads_and_exports_names_that_the_locale_can_not_spell(
+def test_names_that_the_locale_can_not_encode_are_read_and_exported(
     tmp_path: Path, repository: GitRepository, encoding: str, kind: str
 ) -> None:
     repository.write("deployments/żółw.yaml", "name: a\ncommand: [ls]\n")

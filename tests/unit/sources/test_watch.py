@@ -32,7 +32,7 @@ def watcher(hint: threading.Event) -> Iterator[Watcher]:
     watcher.close()
 
 
-def test_a_changed_file_is_a_hint(tmp_path: Path, watcher: Watcher, hint: threading.Event) -> None:
+def test_a_changed_file_is_reported(tmp_path: Path, watcher: Watcher, hint: threading.Event) -> None:
     (tmp_path / "deep").mkdir()
     watcher.watch([WatchedPath(path=tmp_path, recursive=True)])
     (tmp_path / "deep" / "a.yaml").write_text("1", encoding="utf-8")
@@ -53,7 +53,9 @@ def test_a_replaced_directory_is_watched_again(tmp_path: Path, watcher: Watcher,
     assert hint.wait(WITHIN_SECONDS)
 
 
-def test_a_commit_is_a_hint(tmp_path: Path, repository: GitRepository, watcher: Watcher, hint: threading.Event) -> None:
+def test_a_commit_is_reported(
+    tmp_path: Path, repository: GitRepository, watcher: Watcher, hint: threading.Event
+) -> None:
     repository.commit({"a": "1"})
     source = GitSource(repository.path, ref=None, path="deployments", exports=tmp_path / "exports")
     watcher.watch(source.watched())

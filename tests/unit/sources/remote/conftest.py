@@ -1,4 +1,4 @@
-"""A server, ways to reach it, and a source of what it serves, for the tests of this folder."""
+"""Fixtures for remote sources: a server, the transports to reach it, and sources that follow it."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -20,15 +20,15 @@ PASSWORD = "correct-horse-battery"
 
 @pytest.fixture
 def server(tmp_path: Path, repository: GitRepository) -> Iterator[HttpServer]:
-    """Serves the repository at `/repo/.git`."""
+    """An HTTP server with the repository at `/repo/.git`."""
     assert repository.path.is_relative_to(tmp_path)
-    with http_server(tmp_path) as found:
-        yield found
+    with http_server(tmp_path) as http:
+        yield http
 
 
 @pytest.fixture
 def ssh_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the arguments of the `ssh` in front of the PATH are noted."""
+    """The log with the arguments of the fake `ssh` that is first on PATH."""
     log = tmp_path / "ssh.log"
     install_ssh(tmp_path / "bin", log)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.defpath}")
@@ -37,7 +37,7 @@ def ssh_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def follow(tmp_path: Path, repository: GitRepository) -> Follow:
-    """`follow(url)` makes a source of the repository, by default through `file://`."""
+    """`follow(url)` creates a source of the repository, by default through `file://`."""
 
     def make(
         url: str | None = None,

@@ -1,4 +1,4 @@
-"""A repository behind a URL is followed like a local one."""
+"""A source follows a repository behind a URL like a local one."""
 
 import shutil
 from pathlib import Path
@@ -33,17 +33,19 @@ def test_a_remote_repository_is_followed_by_every_transport(
     assert source.watched() == ()
 
 
-def test_ssh_is_asked_to_be_strict_and_gets_no_option_from_us(
+def test_ssh_runs_with_strict_options_and_no_option_from_the_url(
     repository: GitRepository, follow: Follow, ssh_log: Path
 ) -> None:
     repository.commit({"deployments/a.yaml": "1"})
     follow(f"ssh://git@localhost:2222{repository.path}").observe()
-    said = ssh_log.read_text(encoding="utf-8").splitlines()
-    assert {"-oBatchMode=yes", "-oStrictHostKeyChecking=yes", "-oPermitLocalCommand=no", "git@localhost"} <= set(said)
-    assert said[-1] == f"git-upload-pack '{repository.path}'"
+    arguments = ssh_log.read_text(encoding="utf-8").splitlines()
+    assert {"-oBatchMode=yes", "-oStrictHostKeyChecking=yes", "-oPermitLocalCommand=no", "git@localhost"} <= set(
+        arguments
+    )
+    assert arguments[-1] == f"git-upload-pack '{repository.path}'"
 
 
-def test_when_nothing_is_new_one_ref_is_asked_for_and_nothing_is_fetched(
+def test_without_changes_one_ref_is_listed_and_nothing_is_fetched(
     repository: GitRepository, follow: Follow, server: HttpServer
 ) -> None:
     repository.commit({"deployments/a.yaml": "1"})
@@ -55,14 +57,14 @@ def test_when_nothing_is_new_one_ref_is_asked_for_and_nothing_is_fetched(
     assert source.work.processes - processes == 3
     assert len(server.requests) == 6
     assert not any("fetch" in request for request in server.requests)
-    # A new controller has the mirror of the old one.
+    # A new controller uses the mirror of the previous one.
     again = follow(f"{server.url}/repo/.git")
     server.requests.clear()
     assert again.observe() == revision
     assert len(server.requests) == 2
 
 
-def test_a_commit_that_is_here_is_not_asked_for_again(repository: GitRepository, follow: Follow) -> None:
+def test_a_fetched_commit_is_not_fetched_again(repository: GitRepository, follow: Follow) -> None:
     commit = repository.commit({"deployments/a.yaml": "1"})
     source = follow(ref=commit)
     revision = source.observe()
@@ -71,7 +73,7 @@ def test_a_commit_that_is_here_is_not_asked_for_again(repository: GitRepository,
     assert contents(source) == [b"1"]
 
 
-def test_rewritten_history_is_followed_and_can_be_told(repository: GitRepository, follow: Follow) -> None:
+def test_rewritten_history_is_followed_and_detected(repository: GitRepository, follow: Follow) -> None:
     repository.commit({"deployments/a.yaml": "1"})
     source = follow()
     before = source.observe()
@@ -114,7 +116,7 @@ def test_a_repository_with_sha256_is_followed(tmp_path: Path, follow: Follow) ->
     assert contents(source) == [b"1"]
 
 
-def test_what_can_not_be_followed_has_a_reason_and_is_got_over(
+def test_each_failure_has_a_reason_and_the_source_recovers_from_it(
     repository: GitRepository, follow: Follow, url: str
 ) -> None:
     source = follow(url)
@@ -141,7 +143,7 @@ def test_what_can_not_be_followed_has_a_reason_and_is_got_over(
     assert contents(source) == [b"1"]
 
 
-def test_a_head_that_names_nothing_and_a_short_commit_are_explained(repository: GitRepository, follow: Follow) -> None:
+def test_a_broken_head_and_a_short_commit_id_are_explained(repository: GitRepository, follow: Follow) -> None:
     commit = repository.commit({"deployments/a.yaml": "1"})
     repository.git("symbolic-ref", "HEAD", "refs/heads/nowhere")
     with pytest.raises(RefNotFoundError, match="names a branch that does not exist"):

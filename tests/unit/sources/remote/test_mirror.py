@@ -1,4 +1,4 @@
-"""The mirror is a cache: what is wrong with it is mended, and nothing that is in it is executed."""
+"""The mirror is a cache: it is repaired when it is damaged, and nothing in it is executed."""
 
 import os
 import shutil
@@ -47,7 +47,9 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("is_new", [True, False], ids=["restarted", "running"])
-def test_a_damaged_mirror_is_made_anew(repository: GitRepository, follow: Follow, damage: str, is_new: bool) -> None:
+def test_a_damaged_mirror_is_fetched_again(
+    repository: GitRepository, follow: Follow, damage: str, is_new: bool
+) -> None:
     repository.commit({"deployments/a.yaml": "1"})
     source = follow()
     source.observe()
@@ -60,9 +62,7 @@ def test_a_damaged_mirror_is_made_anew(repository: GitRepository, follow: Follow
     assert contents(source) == [b"2"]
 
 
-def test_a_commit_that_is_lost_is_no_reason_to_fetch_everything_again(
-    repository: GitRepository, follow: Follow
-) -> None:
+def test_a_lost_commit_does_not_cause_a_full_fetch(repository: GitRepository, follow: Follow) -> None:
     repository.commit({"deployments/a.yaml": "1"})
     source = follow()
     source.observe()
@@ -75,8 +75,8 @@ def test_a_commit_that_is_lost_is_no_reason_to_fetch_everything_again(
     assert source.mirror.stat().st_ino == identity
 
 
-def test_what_is_wrong_on_the_server_does_not_cost_the_mirror(repository: GitRepository, follow: Follow) -> None:
-    """A commit that git's checks refuse is not fetched over and over, and what was there stays readable."""
+def test_an_error_of_the_server_does_not_discard_the_mirror(repository: GitRepository, follow: Follow) -> None:
+    """A commit that git's checks reject is not fetched repeatedly, and the previous commit stays readable."""
     first = repository.commit({"deployments/a.yaml": "1"})
     source = follow()
     before = source.observe()
@@ -108,7 +108,7 @@ def test_a_repository_of_another_user_behind_a_file_url_is_explained(repository:
     assert refused.value.hint == "The repository belongs to another user. Use its path, without file://."
 
 
-def test_nothing_that_is_configured_on_either_side_is_executed(
+def test_no_configuration_of_either_side_is_executed(
     tmp_path: Path, repository: GitRepository, follow: Follow, ssh_log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository.commit({"deployments/a.yaml": "1", ".gitattributes": "* filter=evil\n"})
@@ -160,7 +160,7 @@ def test_nothing_that_is_configured_on_either_side_is_executed(
     assert not canary.exists()
 
 
-def test_a_server_that_advertises_options_as_names_gets_nothing_executed(
+def test_options_that_a_server_advertises_as_names_are_not_executed(
     tmp_path: Path, repository: GitRepository, follow: Follow
 ) -> None:
     commit = repository.commit({"deployments/a.yaml": "1"})
@@ -191,10 +191,10 @@ def test_submodules_are_not_fetched(tmp_path: Path, repository: GitRepository, f
     assert not (source.mirror / "modules").exists()
 
 
-def test_after_three_hundred_passes_everything_was_given_back(repository: GitRepository, follow: Follow) -> None:
+def test_three_hundred_passes_leak_nothing(repository: GitRepository, follow: Follow) -> None:
     repository.commit({"deployments/a.yaml": "0"})
     source = follow()
-    others, processes, threads, after_ten = open_files(), children(), threading.active_count(), 0
+    files, processes, threads, after_ten = open_files(), children(), threading.active_count(), 0
     for number in range(300):
         if number % 5 == 0:
             repository.commit({"deployments/a.yaml": str(number), "flows/a.py": str(number)})
@@ -203,9 +203,9 @@ def test_after_three_hundred_passes_everything_was_given_back(repository: GitRep
         code = source.code(revision)
         assert code.read("flows/a.py") == str(number - number % 5).encode()
         if number == 10:
-            after_ten = len(open_files() - others)
-    assert len(open_files() - others) <= after_ten
+            after_ten = len(open_files() - files)
+    assert len(open_files() - files) <= after_ten
     assert children() <= processes
-    # Sixty fetches, and yet not sixty packs.
+    # There were sixty fetches, and the packs were combined.
     assert len(list((source.mirror / "objects" / "pack").glob("*.pack"))) <= 51
     assert threading.active_count() < threads + 5

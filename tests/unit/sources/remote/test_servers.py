@@ -1,4 +1,4 @@
-"""What a server can do wrong has a name and is got over; credentials reach the right one and nobody else."""
+"""Each failure of a server has a reason and is recovered from; credentials are sent to the right server only."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from tests.servers import CERTIFICATE, HttpServer, http_server
 from tests.unit.sources.remote.conftest import PASSWORD, SHORT, Follow, contents
 
 
-def test_a_server_that_is_not_there_is_unreachable_until_it_is(
+def test_a_missing_server_is_unreachable_until_it_starts(
     tmp_path: Path, repository: GitRepository, follow: Follow
 ) -> None:
     repository.commit({"deployments/a.yaml": "1"})
@@ -34,19 +34,19 @@ def test_a_server_that_is_not_there_is_unreachable_until_it_is(
             source.observe()
         messages.add(refused.value.message)
     assert len(messages) == 1
-    # What was fetched can be read meanwhile.
+    # Fetched commits stay readable in the meantime.
     commit = repository.head()
     assert source.read(f"main@sha1:{commit}").files[0].content == b"1"
 
 
-def test_credentials_are_asked_for_given_and_never_shown(
+def test_credentials_are_required_used_and_never_shown(
     tmp_path: Path, repository: GitRepository, follow: Follow, server: HttpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = shutil.which("git")
-    seen = tmp_path / "arguments"
+    arguments = tmp_path / "arguments"
     shim = tmp_path / "bin" / "git"
     shim.parent.mkdir()
-    shim.write_text(f'#!/bin/sh\nprintf "%s " "$0" "$@" >> {seen}\nexec {real} "$@"\n', encoding="utf-8")
+    shim.write_text(f'#!/bin/sh\nprintf "%s " "$0" "$@" >> {arguments}\nexec {real} "$@"\n', encoding="utf-8")
     shim.chmod(0o755)
     monkeypatch.setenv("PATH", f"{shim.parent}{os.pathsep}{os.defpath}")
     repository.commit({"deployments/a.yaml": "1"})
@@ -62,9 +62,9 @@ def test_credentials_are_asked_for_given_and_never_shown(
     server.behaviour.status = 403
     with pytest.raises(AuthenticationError):
         source.observe()
-    kept = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
-    assert not [path for path in (*kept, seen) if PASSWORD.encode() in path.read_bytes()]
-    assert "ls-remote" in seen.read_text(encoding="utf-8")
+    state_files = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
+    assert not [path for path in (*state_files, arguments) if PASSWORD.encode() in path.read_bytes()]
+    assert "ls-remote" in arguments.read_text(encoding="utf-8")
     assert PASSWORD not in repr(Access(password=PASSWORD))
 
 
@@ -100,7 +100,7 @@ def test_a_redirect_is_followed_but_credentials_do_not_go_with_it(
         assert other.authorizations == []
 
 
-def test_a_server_over_https_must_prove_who_it_is(tmp_path: Path, repository: GitRepository, follow: Follow) -> None:
+def test_an_https_server_needs_a_trusted_certificate(tmp_path: Path, repository: GitRepository, follow: Follow) -> None:
     repository.commit({"deployments/a.yaml": "1"})
     with http_server(tmp_path, certificate=CERTIFICATE) as server:
         server.behaviour.credentials = ("ada", PASSWORD)
@@ -116,7 +116,7 @@ def test_a_server_over_https_must_prove_who_it_is(tmp_path: Path, repository: Gi
 
 
 @pytest.mark.parametrize("where", ["refs", "pack"])
-def test_a_server_that_stalls_is_given_up_and_tried_again(
+def test_a_stalled_server_times_out_and_is_retried(
     repository: GitRepository, follow: Follow, server: HttpServer, where: str
 ) -> None:
     repository.commit({"deployments/a.yaml": "1", "big": os.urandom(200_000).hex()})
@@ -134,9 +134,7 @@ def test_a_server_that_stalls_is_given_up_and_tried_again(
     assert not list((patient.mirror / "objects" / "pack").glob("tmp_*"))
 
 
-def test_whoever_waits_for_a_server_can_be_interrupted(
-    repository: GitRepository, follow: Follow, server: HttpServer
-) -> None:
+def test_waiting_for_a_server_can_be_interrupted(repository: GitRepository, follow: Follow, server: HttpServer) -> None:
     repository.commit({"deployments/a.yaml": "1"})
     server.behaviour.stall_at_refs = True
     source = follow(f"{server.url}/repo/.git")
