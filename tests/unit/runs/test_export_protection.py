@@ -21,7 +21,7 @@ def test_doctor_says_how_the_code_of_a_repository_is_protected(
     monkeypatch.setattr(export_protection, "_SEAL", "import sys; sys.exit(3)")
     (check,) = [one for one in assembly.examine(location) if one.name == "exports"]
     assert check.status == ("warning" if os.geteuid() == 0 else "ok")
-    assert "compares it before each run" in check.message
+    assert "verified before each run" in check.message
 
 
 def test_a_plain_directory_has_no_exports_to_protect(repository: GitRepository) -> None:
