@@ -224,7 +224,7 @@ def tasks() -> Iterator[Row]:
         command = [sys.executable, "-c", TASKS, is_reported]
         out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         called, submitted = map(float, out.split())
-        yield Row(what=f"{label}: overhead over a plain call", value=called * 1e6, unit="µs")
+        yield Row(what=f"{label}: overhead", value=called * 1e6, unit="µs")
         yield Row(what=f"{label}, submitted to 8 threads", value=submitted * 1e6, unit="µs")
 
 

@@ -78,7 +78,7 @@ class Server:
 def measure_responses(server: Server) -> Iterator[tuple[str, float]]:
     """Yield labels and response times in milliseconds: of each path the first, the median and the 99th percentile."""
     connection = server.connect()
-    yield "first response, including the import of the server", server.get(connection, "/healthz")[0]
+    yield "first response (imports the server)", server.get(connection, "/healthz")[0]
     run = json.loads(server.get(connection, "/api/v1/runs?limit=1")[1])["items"][0]["id"]
     last_month = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 30 * 86_400))
     for label, pattern in _PATHS.items():

@@ -1,7 +1,7 @@
-"""A disk whose power can be cut, for the tests of faults. `make faults` runs them; an ordinary run leaves them out.
+"""A disk whose power can be cut, for the fault tests, which only `make faults` runs.
 
-They need root, loop devices and ext4. Where one of these is missing they fail and say so: whoever asks for them wants
-to know, and a skipped test would look like a passed one.
+They need root, loop devices and ext4. If one of these is missing, they fail instead of being skipped, since a skipped
+test would look like a passed one.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ _MEBIBYTES = 256
 
 
 class Disk:
-    """An ext4 file system in a file, mounted at `path`, that can lose its power."""
+    """An ext4 file system in an image file, mounted at `path`, whose power can be cut."""
 
     def __init__(self, image: Path, path: Path) -> None:
         self.path = path
@@ -39,18 +39,18 @@ class Disk:
         self._mount()
 
     def cut_power(self) -> None:
-        """Lose what is not on the disk, end whoever used it, and start again with what is there.
+        """Drop everything that is not on the disk, kill all processes that use it, and mount it again.
 
-        Not even what the journal holds in memory is written: the kernel drops everything, as a machine would.
+        As in a real power cut, the kernel does not even write the part of the journal that is still in memory.
         """
-        place = os.open(self.path, os.O_RDONLY)
-        fcntl.ioctl(place, _SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
-        os.close(place)
+        descriptor = os.open(self.path, os.O_RDONLY)
+        fcntl.ioctl(descriptor, _SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
+        os.close(descriptor)
         self.unmount()
         self._mount()
 
     def unmount(self) -> None:
-        """End every process that has something open there, and unmount it."""
+        """Kill all processes that have files open on the disk, and unmount it."""
         until(self._is_unmounted, f"{self.path} to be unmounted")
 
     def _is_unmounted(self) -> bool:
@@ -58,7 +58,7 @@ class Disk:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         subprocess.run(["umount", str(self.path)], capture_output=True, check=False)
-        # What has lost its power can't be asked itself.
+        # After a power cut, system calls on the mount point itself fail.
         return f" {self.path} " not in Path("/proc/self/mountinfo").read_text(encoding="utf-8")
 
     def _mount(self) -> None:
@@ -67,32 +67,32 @@ class Disk:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    """A disk of its own."""
+    """A new disk for one test."""
     missing = [program for program in ("mkfs.ext4", "mount", "umount") if shutil.which(program) is None]
     if os.geteuid() != 0 or missing or not Path("/dev/loop-control").exists():
         pytest.fail(f"NOT TESTED: this needs root, /dev/loop-control and mkfs.ext4; missing programs: {missing}")
     try:
-        made = Disk(tmp_path / "disk.img", tmp_path / "disk")
+        disk = Disk(tmp_path / "disk.img", tmp_path / "disk")
     except subprocess.CalledProcessError as error:
-        pytest.fail(f"NOT TESTED: no disk could be made: {error.stderr.decode().strip()}")
-    yield made
-    made.unmount()
+        pytest.fail(f"NOT TESTED: the disk could not be created: {error.stderr.decode().strip()}")
+    yield disk
+    disk.unmount()
 
 
 def _run(*command: str) -> None:
     subprocess.run(command, capture_output=True, check=True)
 
 
-def _users_of(place: Path) -> list[int]:
-    """Processes with a working directory or an open file below this place."""
-    found = []
+def _users_of(directory: Path) -> list[int]:
+    """Return the ids of processes with their working directory or an open file in or below this directory."""
+    pids = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with suppress(OSError):
                 links = [entry / "cwd", *(entry / "fd").iterdir()]
-                if any(_target(link).startswith(f"{place}/") or _target(link) == str(place) for link in links):
-                    found.append(int(entry.name))
-    return found
+                if any(Path(_target(link)).is_relative_to(directory) for link in links):
+                    pids.append(int(entry.name))
+    return pids
 
 
 def _target(link: Path) -> str:

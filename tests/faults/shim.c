@@ -1,12 +1,12 @@
-/* Faults of the file system, by path and count, for a process that is started with this in LD_PRELOAD.
+/* Injects file system faults, by path and count, into a process that is started with this library in LD_PRELOAD.
  *
- * FAULT_RULES holds rules separated by ';', each `call,path,what,skip,count`:
+ * FAULT_RULES has rules separated by ';', each `call,path,what,skip,count`:
  *   call   fsync, open, write, mkdir or fork
  *   path   a part of the file's path; empty for every file
- *   what   a number of errno, or `sleep=MILLISECONDS`, after which the call goes on as always
- *   skip   how many calls go well first
- *   count  how many fail then; -1 for all
- * FAULT_WHILE, if set, names a file: rules hold only while it exists.
+ *   what   an errno number, or `sleep=MILLISECONDS`, after which the call is made as usual
+ *   skip   how many calls succeed first
+ *   count  how many calls are affected then; -1 for all
+ * FAULT_WHILE, if set, names a file: the rules apply only while it exists.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -31,9 +31,9 @@ static struct rule rules[MOST];
 static int rule_count;
 
 __attribute__((constructor)) static void read_rules(void) {
-    const char *said = getenv("FAULT_RULES");
-    if (!said) return;
-    char *copy = strdup(said), *rest = copy, *one;
+    const char *text = getenv("FAULT_RULES");
+    if (!text) return;
+    char *copy = strdup(text), *rest = copy, *one;
     while ((one = strsep(&rest, ";")) && rule_count < MOST) {
         struct rule *rule = &rules[rule_count];
         char *part[5] = {0};
@@ -50,7 +50,7 @@ __attribute__((constructor)) static void read_rules(void) {
     free(copy);
 }
 
-/* 0, or the errno that this call is to fail with. */
+/* Return the errno with which this call must fail, or 0. */
 static int fault(const char *call, const char *path) {
     for (int i = 0; i < rule_count; i++) {
         struct rule *rule = &rules[i];

@@ -1,4 +1,4 @@
-"""Compiles the shim, and says which environment makes a controller meet with faults of its file system."""
+"""Compiles the shim, and builds the environment that injects file system faults into a controller."""
 
 import errno
 import os
@@ -12,7 +12,10 @@ SOURCE = Path(__file__).with_name("shim.c")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """Calls of `call` for files with `path` in their name fail with `error`, or sleep, after `skip` that go well."""
+    """A rule for calls of `call` on files with `path` in their name: they fail with `error`, or are delayed.
+
+    The first `skip` calls succeed; the next `count` calls are affected, -1 for all.
+    """
 
     call: str
     path: str = ""
@@ -28,7 +31,7 @@ class Fault:
 
 
 def build(directory: Path) -> Path:
-    """The library, compiled with the machine's `cc`."""
+    """Compile the library with `cc`, and return its path."""
     library = directory / "shim.so"
     command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-o", str(library), str(SOURCE), "-ldl"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -37,6 +40,6 @@ def build(directory: Path) -> Path:
 
 
 def environment(library: Path, faults: Sequence[Fault], gate: Path | None = None) -> dict[str, str]:
-    """What a process is started with. With `gate`, faults happen only while that file exists."""
-    found = {"LD_PRELOAD": os.fspath(library), "FAULT_RULES": ";".join(fault.rule for fault in faults)}
-    return found if gate is None else {**found, "FAULT_WHILE": os.fspath(gate)}
+    """Return the environment that injects these faults. With `gate`, they happen only while that file exists."""
+    variables = {"LD_PRELOAD": os.fspath(library), "FAULT_RULES": ";".join(fault.rule for fault in faults)}
+    return variables if gate is None else {**variables, "FAULT_WHILE": os.fspath(gate)}

@@ -1,4 +1,4 @@
-"""A real controller whose file system is slow, full or out of descriptors: no run is failed for it, all is told."""
+"""A real controller with a slow or full file system or without file descriptors: no run fails, and all is reported."""
 
 import errno
 import http.client
@@ -24,13 +24,13 @@ Start = Callable[..., Running]
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shim."""
+    """The compiled shim."""
     return build(tmp_path_factory.mktemp("shim"))
 
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Iterator[Path]:
-    """While it exists there are faults."""
+    """A file that enables the faults while it exists."""
     yield tmp_path / "gate"
     with suppress(FileNotFoundError):
         (tmp_path / "gate").unlink()
@@ -51,9 +51,7 @@ def declare(folder: Folder, *names: str, extra: str = "") -> None:
         folder.write(f"deployments/{name}.yaml", f"name: {name}\ncommand: ['true']\n{extra}")
 
 
-def test_a_disk_that_is_slower_than_a_supervisor_is_patient_fails_no_run(
-    folder: Folder, running: Start, library: Path, gate: Path
-) -> None:
+def test_a_very_slow_disk_fails_no_run(folder: Folder, running: Start, library: Path, gate: Path) -> None:
     declare(folder, "a")
     slow = Fault(call="fsync", path="state.db", sleep_ms=11_000, count=3)
     controller = running(folder, **environment(library, [slow], gate))
@@ -64,7 +62,7 @@ def test_a_disk_that_is_slower_than_a_supervisor_is_patient_fails_no_run(
     assert "its supervisor ended" not in controller.output
 
 
-WANTS = {
+SHORTAGES = {
     "no file descriptors": Fault(call="open", path="run.json", error=errno.EMFILE),
     "no space left on the disk": Fault(call="open", path="run.json", error=errno.ENOSPC),
     "the disk is read-only": Fault(call="mkdir", path="/runs/", error=errno.EROFS),
@@ -73,32 +71,30 @@ WANTS = {
 }
 
 
-@pytest.mark.parametrize("want", WANTS)
-def test_a_launch_that_lacks_something_waits_and_says_for_what(
-    folder: Folder, running: Start, library: Path, gate: Path, want: str
+@pytest.mark.parametrize("shortage", SHORTAGES)
+def test_runs_wait_during_a_shortage_and_show_its_reason(
+    folder: Folder, running: Start, library: Path, gate: Path, shortage: str
 ) -> None:
     declare(folder, "a")
-    controller = running(folder, **environment(library, [WANTS[want]], gate))
+    controller = running(folder, **environment(library, [SHORTAGES[shortage]], gate))
     folder.wait_for_revision(None)
     gate.touch()
     run_id = trigger(folder, "a")
-    until(lambda: shown(folder, run_id)["waiting"] == want, f"the run to wait: {want}")
-    assert (shown(folder, run_id)["state"], shown(folder, run_id)["reason"]) == ("pending", f"waiting: {want}")
+    until(lambda: shown(folder, run_id)["waiting"] == shortage, f"the run to wait: {shortage}")
+    assert (shown(folder, run_id)["state"], shown(folder, run_id)["reason"]) == ("pending", f"waiting: {shortage}")
     gate.unlink()
-    found = folder.wait_for_end(run_id)
-    assert (found["state"], found["reason"]) == ("succeeded", None)
+    run = folder.wait_for_end(run_id)
+    assert (run["state"], run["reason"]) == ("succeeded", None)
     assert controller.output.count("Launches resumed") == 1
 
 
-def test_a_lock_that_can_not_be_read_ends_its_run_and_nothing_else(
-    folder: Folder, running: Start, library: Path, gate: Path
-) -> None:
+def test_an_unreadable_lock_crashes_only_its_run(folder: Folder, running: Start, library: Path, gate: Path) -> None:
     declare(folder, "a")
     running(folder, **environment(library, [Fault(call="open", path="/lock", error=errno.EIO)], gate))
     folder.wait_for_revision(None)
     gate.touch()
-    found = folder.wait_for_end(trigger(folder, "a"))
-    assert (found["state"], found["reason"]) == (
+    run = folder.wait_for_end(trigger(folder, "a"))
+    assert (run["state"], run["reason"]) == (
         "crashed",
         "outcome unknown: lock in the run directory can't be read: Input/output error",
     )
@@ -106,16 +102,14 @@ def test_a_lock_that_can_not_be_read_ends_its_run_and_nothing_else(
     assert folder.trigger("a")["state"] == "succeeded"
 
 
-def test_an_outcome_that_can_not_be_read_for_want_of_descriptors_is_read_later(
-    folder: Folder, running: Start, library: Path
-) -> None:
+def test_an_outcome_is_read_later_if_descriptors_run_out(folder: Folder, running: Start, library: Path) -> None:
     declare(folder, "a")
     running(folder, **environment(library, [Fault(call="open", path="/exit", error=errno.EMFILE, count=3)]))
     folder.wait_for_revision(None)
     assert folder.wait_for_end(trigger(folder, "a"))["state"] == "succeeded"
 
 
-def test_a_full_disk_is_a_condition_until_there_is_space(
+def test_a_full_disk_sets_a_condition_until_space_is_freed(
     folder: Folder, running: Start, library: Path, gate: Path
 ) -> None:
     declare(folder, "a", extra="schedules: [{interval: 1s}]\noverlap: queue\n")
@@ -125,28 +119,28 @@ def test_a_full_disk_is_a_condition_until_there_is_space(
     gate.touch()
     until(lambda: "StorageFull" in conditions(folder.status()), "a condition")
     status = folder.status()
-    said = conditions(status)
-    assert said["Ready"] == ("False", "StorageFull")
-    assert said["StorageFull"] == ("True", "StorageFull")
+    by_type = conditions(status)
+    assert by_type["Ready"] == ("False", "StorageFull")
+    assert by_type["StorageFull"] == ("True", "StorageFull")
     assert status["deployments"][0]["health"] != "Healthy"
     until(lambda: controller.output.count("Run engine paused by an error; retrying") >= 2, "a second try")
     gate.unlink()
     folder.wait_for_run("a", more=1)
     until(lambda: "StorageFull" not in conditions(folder.status()), "the condition to go")
     assert conditions(folder.status())["Ready"] == ("True", "Applied")
-    assert controller.output.count("The disk of the state directory has free space again") == 1
-    assert [one["reason"] for one in folder.tell("events") if one["reason"].startswith("Storage")] == [
-        "StorageRecovered"
-    ]
+    assert controller.output.count("There is space on the disk of the state again") == 1
+    reasons = [event["reason"] for event in folder.tell("events")]
+    assert [reason for reason in reasons if reason.startswith("Storage")] == ["StorageRecovered"]
     assert_no_due_time_is_lost(folder, "a")
 
 
 def conditions(status: Any) -> dict[str, tuple[str, str]]:
-    return {one["type"]: (one["status"], one["reason"]) for one in status["source"]["conditions"]}
+    by_type = {condition["type"]: condition for condition in status["source"]["conditions"]}
+    return {name: (condition["status"], condition["reason"]) for name, condition in by_type.items()}
 
 
 def assert_no_due_time_is_lost(folder: Folder, name: str) -> None:
-    """Each second of the ledger is there once."""
+    """Check that the ledger has each second exactly once."""
     seconds = [row[0][:19] for row in folder.ledger(name)]
     first, last = seconds[0], seconds[-1]
     [[count]] = folder.select("SELECT strftime('%s', ?) - strftime('%s', ?) + 1", last, first)
@@ -154,7 +148,7 @@ def assert_no_due_time_is_lost(folder: Folder, name: str) -> None:
 
 
 @pytest.mark.parametrize("limit", [60, 96])
-def test_with_few_descriptors_runs_wait_for_them_and_all_succeed(folder: Folder, tmp_path: Path, limit: int) -> None:
+def test_all_runs_succeed_with_few_file_descriptors(folder: Folder, tmp_path: Path, limit: int) -> None:
     folder.write("deployments/a.yaml", "name: a\ncommand: [sleep, '2']\noverlap: allow\n")
     log = tmp_path / "few.log"
     command = f"ulimit -n {limit}; exec {CONTROLLER} run --repo {folder.address} --max-running 40"
@@ -170,8 +164,8 @@ def test_with_few_descriptors_runs_wait_for_them_and_all_succeed(folder: Folder,
     try:
         until(lambda: folder.state.joinpath("state.db").exists() and "Controller started" in log.read_text(), "a start")
         folder.wait_for_revision(None)
-        wanted = [trigger(folder, "a") for _ in range(40)]
-        until(lambda: folder.count_runs("a", "succeeded") == len(wanted), "all runs", 180)
+        run_ids = [trigger(folder, "a") for _ in range(40)]
+        until(lambda: folder.count_runs("a", "succeeded") == len(run_ids), "all runs", 180)
     finally:
         process.terminate()
         process.wait(30)
@@ -185,7 +179,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_schedules_lose_nothing_while_many_ask_for_metrics(folder: Folder, running: Start) -> None:
+def test_no_due_time_is_lost_under_many_metrics_requests(folder: Folder, running: Start) -> None:
     extra = "overlap: allow\ncatchup: {policy: none}\nschedules: [{interval: 1s}]\n"
     declare(folder, "a", "b", extra=extra)
     port = free_port()
@@ -193,27 +187,27 @@ def test_schedules_lose_nothing_while_many_ask_for_metrics(folder: Folder, runni
     folder.wait_for_run("a")
     token = (folder.state / "token").read_text(encoding="utf-8").strip()
     ending = threading.Event()
-    answers: list[int] = []
+    statuses: list[int] = []
 
-    def ask() -> None:
+    def send_requests() -> None:
         while not ending.is_set():
             with suppress(OSError, http.client.HTTPException):
                 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
                 connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {token}"})
-                answers.append(connection.getresponse().status)
+                statuses.append(connection.getresponse().status)
                 connection.close()
 
-    askers = [threading.Thread(target=ask) for _ in range(60)]
-    for one in askers:
-        one.start()
+    clients = [threading.Thread(target=send_requests) for _ in range(60)]
+    for client in clients:
+        client.start()
     try:
         for name in ("a", "b"):
             folder.wait_for_run(name, more=8)
     finally:
         ending.set()
-        for one in askers:
-            one.join()
-    assert 200 in answers
+        for client in clients:
+            client.join()
+    assert 200 in statuses
     for name in ("a", "b"):
         assert_no_due_time_is_lost(folder, name)
         assert [(outcome, reason) for _, outcome, _, reason in folder.ledger(name) if outcome != "run"] == []

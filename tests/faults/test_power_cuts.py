@@ -1,4 +1,4 @@
-"""The power fails: what was said to be on disk is there afterwards, and what is not is made anew, never half used."""
+"""Power cuts: data reported as written is still there, and incomplete exports are written again instead of used."""
 
 import logging
 import os
@@ -17,9 +17,7 @@ COMMIT = "c" * 40
 ENTRIES = [Entry(path=f"{n % 7}/{n}.py", kind=Kind.FILE, content=b"print(%d)\n" % n * 50) for n in range(400)]
 
 
-def test_an_export_is_whole_after_a_power_cut_at_the_moment_when_it_is_complete(
-    disk: Disk, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_finished_export_is_complete_after_a_power_cut(disk: Disk, caplog: pytest.LogCaptureFixture) -> None:
     Exports(disk.path / "exports").write(COMMIT, ENTRIES)
     disk.cut_power()
     exports = Exports(disk.path / "exports")
@@ -30,11 +28,11 @@ def test_an_export_is_whole_after_a_power_cut_at_the_moment_when_it_is_complete(
         assert (exports.root(COMMIT) / entry.path).read_bytes() == entry.content
 
 
-def test_an_export_whose_files_are_not_on_the_disk_is_made_anew(disk: Disk) -> None:
+def test_an_export_with_lost_files_is_exported_again(disk: Disk) -> None:
     exports = Exports(disk.path / "exports")
     root = exports.write(COMMIT, ENTRIES)
     os.sync()
-    # As an older version left it, or a disk that does not write what it says it has written.
+    # As left by an older version, or by a disk that reports a flush before the data is written.
     for entry in ENTRIES[:5]:
         (root / entry.path).chmod(0o644)
         (root / entry.path).write_bytes(b"")
@@ -46,7 +44,7 @@ def test_an_export_whose_files_are_not_on_the_disk_is_made_anew(disk: Disk) -> N
         assert (later.root(COMMIT) / entry.path).read_bytes() == entry.content
 
 
-def test_runs_of_a_commit_succeed_with_their_effect_after_a_power_cut_right_after_the_first(
+def test_runs_succeed_after_a_power_cut_right_after_the_first_run(
     disk: Disk, repository: Repository, running: Start, tmp_path: Path
 ) -> None:
     effect = tmp_path / "effect"
@@ -77,7 +75,7 @@ def test_runs_of_a_commit_succeed_with_their_effect_after_a_power_cut_right_afte
     assert {path.read_text(encoding="utf-8") for path in (export / "tree" / "data").iterdir()} == {"content"}
 
 
-def test_a_run_whose_output_was_lost_says_so(disk: Disk, repository: Repository, running: Start) -> None:
+def test_the_log_reports_output_lost_in_a_power_cut(disk: Disk, repository: Repository, running: Start) -> None:
     repository.write("deployments/a.yaml", "name: a\ncommand: [sh, -c, 'echo much; echo more']\n")
     repository.commit()
     state = str(disk.path / "state")

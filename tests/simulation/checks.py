@@ -1,4 +1,7 @@
-"""What must hold at every moment, and what must hold when the faults have stopped. Asked of the store alone."""
+"""The invariants of a simulation: those that always hold, and those that hold after the faults have stopped.
+
+They are checked with the store alone.
+"""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -16,39 +19,39 @@ FROM_DUE_TIMES = (Trigger.SCHEDULE, Trigger.BACKFILL)
 
 
 class Checker:
-    """Remembers what was final, to see that it stays so."""
+    """Checks the invariants. It remembers finished runs, to check that they never change."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._final: dict[RunId, Run] = {}
 
-    def always(self) -> None:
-        """After every step."""
+    def check_step(self) -> None:
+        """Check the invariants that hold after every step."""
         with self._world.real_store.read() as tx:
-            found = {run.id: run for run in select_all(tx, RunFilter())}
-            tries = {run.id: runs.attempts_of(tx, run.id) for run in found.values() if run.attempt}
+            by_id = {run.id: run for run in select_all(tx, RunFilter())}
+            attempts = {run.id: runs.attempts_of(tx, run.id) for run in by_id.values() if run.attempt}
         for run_id, run in self._final.items():
-            assert found[run_id] == run, f"{run_id} was final"
-        self._final = {run_id: run for run_id, run in found.items() if run.state.is_terminal}
-        once_each(found.values())
-        at_most_one_start(self._world.machine)
-        for run in found.values():
+            assert by_id[run_id] == run, f"finished run {run_id} has changed"
+        self._final = {run_id: run for run_id, run in by_id.items() if run.state.is_terminal}
+        check_one_run_per_due_time(by_id.values())
+        check_starts(self._world.machine)
+        for run in by_id.values():
             assert 0 <= run.attempt <= run.attempts
-            numbers = [attempt.number for attempt in tries.get(run.id, [])]
+            numbers = [attempt.number for attempt in attempts.get(run.id, [])]
             assert numbers == sorted(set(numbers))
-        one_after_another(found)
+        check_serial_runs(by_id)
 
-    def in_the_end(
+    def check_end(
         self, span: tuple[datetime, datetime], gaps: list[tuple[datetime, datetime]], stable: set[str]
     ) -> None:
-        """When the faults have stopped and enough time has passed.
+        """Check the invariants that hold once the faults have stopped and enough time has passed.
 
-        Of the `stable` deployments, which nobody edited, every due time of the span must be in the ledger, but for
+        For the `stable` deployments, which were never edited, the ledger must have every due time of the span, except
         those in `gaps`.
         """
         with self._world.real_store.read() as tx:
-            left = select_all(tx, RunFilter(states=ACTIVE))
-            assert left == [], f"not resolved: {[(run.id, run.state, run.reason) for run in left]}"
+            unfinished = select_all(tx, RunFilter(states=ACTIVE))
+            assert unfinished == [], f"not resolved: {[(run.id, run.state, run.reason) for run in unfinished]}"
             for run in select_all(tx, RunFilter()):
                 assert run.state is RunState.SUCCEEDED or run.reason, f"{run.id} {run.state} without a reason"
             for name, entry in inventory.entries(tx).items():
@@ -63,34 +66,34 @@ class Checker:
                 if name in stable:
                     deployment = build_deployment(entry.document, entry.file, entry.line)
                     times = find_due(deployment.schedules, *span, 100_000).times
-                    known = {row.scheduled_for for row in rows}
-                    silent = [time for time, _ in times if time not in known and not within(time, gaps)]
-                    assert silent == [], f"{name} misses {silent}"
+                    recorded = {row.scheduled_for for row in rows}
+                    missing = [time for time, _ in times if time not in recorded and not is_within(time, gaps)]
+                    assert missing == [], f"{name} misses {missing}"
 
 
-def once_each(found: Iterable[Run]) -> None:
-    """A due time has one run at most that is not a skip: one that has waited in vain may be filled in later."""
+def check_one_run_per_due_time(all_runs: Iterable[Run]) -> None:
+    """Check that a due time has at most one run that was not skipped: a backfill may replace a skipped one."""
     keys = Counter(
         (run.deployment, run.scheduled_for)
-        for run in found
+        for run in all_runs
         if run.trigger in FROM_DUE_TIMES and run.state is not RunState.SKIPPED
     )
     assert [key for key, count in keys.items() if count > 1] == []
 
 
-def at_most_one_start(machine: Machine) -> None:
-    """No attempt is started twice."""
+def check_starts(machine: Machine) -> None:
+    """Check that no attempt was started twice."""
     assert [key for key, count in machine.starts.items() if count > 1] == []
 
 
-def one_after_another(found: dict[RunId, Run]) -> None:
-    """Serial runs of one deployment are not under way together."""
+def check_serial_runs(by_id: dict[RunId, Run]) -> None:
+    """Check that no two serial runs of a deployment are in progress at the same time."""
     serial = Counter(
-        run.deployment for run in found.values() if run.serial and run.state in (RunState.LAUNCHING, RunState.RUNNING)
+        run.deployment for run in by_id.values() if run.serial and run.state in (RunState.LAUNCHING, RunState.RUNNING)
     )
     assert [name for name, count in serial.items() if count > 1] == []
 
 
-def within(time: datetime, gaps: list[tuple[datetime, datetime]]) -> bool:
-    """Whether it lies in one of these stretches."""
+def is_within(time: datetime, gaps: list[tuple[datetime, datetime]]) -> bool:
+    """Return whether `time` is in one of these intervals."""
     return any(start <= time <= end for start, end in gaps)

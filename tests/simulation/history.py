@@ -1,4 +1,4 @@
-"""A history from a seed: what people, the machine and the clock do to a controller, step by step."""
+"""Generates a history from a seed: random actions of users, the machine and the clock on a simulated controller."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ MAX_CALM_STEPS = 1000
 
 
 class History:
-    """Runs one seed. `trace` is what has happened, in words, for whoever looks into a failure."""
+    """Runs the history of one seed. `trace` lists its steps, to help with debugging a failure."""
 
     def __init__(self, seed: int, path: Path, steps: int) -> None:
         self._world = World(seed, path)
@@ -34,21 +34,21 @@ class History:
         self.trace: list[str] = []
 
     def run(self) -> str:
-        """The whole history with its checks; returns what the store says in the end."""
+        """Run the whole history and check all invariants. Return the trace and the final runs as text."""
         try:
             for name in NAMES:
                 self._world.source.documents[name] = self._document(name)
             self._world.source.limits = {"narrow": 1}
             self._span = (self._world.clock.now(), self._world.clock.now())
             self._guarded(self._world.boot)
-            self._guarded(self._look)
+            self._guarded(self._reconcile)
             self._world.kill_chance = KILL_CHANCE
             for _ in range(self._steps):
                 self._step()
-                self._checker.always()
-            self._calm()
-            self._checker.in_the_end(self._span, self._gaps, self._stable)
-            return self._picture()
+                self._checker.check_step()
+            self._settle()
+            self._checker.check_end(self._span, self._gaps, self._stable)
+            return self._summary()
         finally:
             self._world.close()
 
@@ -62,7 +62,7 @@ class History:
             (5, self._edit),
             (4, self._hold),
             (5, self._resume),
-            (4, self._lose),
+            (4, self._kill_supervisor),
             (3, self._set_clock),
             (1, self._wild_clock),
             (3, self._downtime),
@@ -75,7 +75,7 @@ class History:
         self._guarded(lambda: self._world.turn(is_tick=is_tick, is_due=is_tick or self._random.random() < 0.6))
 
     def _guarded(self, action: Callable[[], object]) -> None:
-        """Do this; if the controller is killed meanwhile, start another, which may be killed in turn."""
+        """Perform the action. If the controller is killed meanwhile, start another one, which may be killed too."""
         while True:
             try:
                 action()
@@ -88,20 +88,20 @@ class History:
                 continue
             return
 
-    def _calm(self) -> None:
-        """No more faults: everything comes to its end."""
+    def _settle(self) -> None:
+        """Stop the faults, and let time pass until all runs have finished."""
         world = self._world
         world.kill_chance, world.machine.is_calm = 0.0, True
         for name in NAMES:
-            self._let_go(name)
-        self._look()
-        # Schedules go on, but it must be possible to come to rest: git suspends everything, and time passes.
+            self._remove_hold(name)
+        self._reconcile()
+        # Suspend all deployments, since otherwise their schedules would create new runs for ever.
         world.pass_time(timedelta(seconds=90))
         world.turn(is_tick=True)
         self._span = (self._span[0], world.clock.now())
         for document in world.source.documents.values():
             document["suspend"] = True
-        self._look()
+        self._reconcile()
         for step in range(MAX_CALM_STEPS):
             with world.real_store.read() as tx:
                 if not runs.counts(tx):
@@ -127,7 +127,7 @@ class History:
             **({"timeout": "5m"} if self._random.random() < 0.3 else {}),
         }
 
-    def _look(self) -> None:
+    def _reconcile(self) -> None:
         assert self._world.reconciler.run_pass(is_requested=True).status.findings == ()
 
     def _nothing(self) -> None:
@@ -138,8 +138,8 @@ class History:
 
     def _any_run(self) -> str | None:
         with self._world.real_store.read() as tx:
-            found = select_all(tx, RunFilter(), limit=12)
-        return self._random.choice(found).id if found else None
+            recent = select_all(tx, RunFilter(), limit=12)
+        return self._random.choice(recent).id if recent else None
 
     def _cancel(self) -> None:
         run_id = self._any_run()
@@ -158,7 +158,7 @@ class History:
         self._world.requests.backfill(Backfill(deployment=name, since=since, until=now, most=5), author="nobody")
 
     def _edit(self) -> None:
-        """Git changes: another declaration, a deployment that goes or comes back, a limit."""
+        """Commit a change: of a declaration, of a limit, or that removes or restores a deployment."""
         documents, name = self._world.source.documents, self._random.choice(NAMES[2:])
         if self._random.random() < 0.3:
             self._world.source.limits = {"narrow": self._random.choice([1, 2])}
@@ -166,30 +166,30 @@ class History:
             del documents[name]
         else:
             documents[name] = self._document(name)
-        self._look()
+        self._reconcile()
 
     def _hold(self) -> None:
         now = self._world.clock.now()
         until = self._random.choice([None, now + timedelta(minutes=30)])
-        said = Hold(deployment=self._random.choice(NAMES), reason="hold", author="me", since=now, until=until)
+        hold = Hold(deployment=self._random.choice(NAMES), reason="hold", author="me", since=now, until=until)
         with self._world.store.write() as tx:
-            holds.save(tx, said)
+            holds.save(tx, hold)
 
     def _resume(self) -> None:
-        self._let_go(self._random.choice(NAMES))
+        self._remove_hold(self._random.choice(NAMES))
 
-    def _let_go(self, name: str) -> None:
+    def _remove_hold(self, name: str) -> None:
         with self._world.store.write() as tx:
             holds.remove(tx, name)
 
-    def _lose(self) -> None:
-        self._world.machine.lose()
+    def _kill_supervisor(self) -> None:
+        self._world.machine.kill_supervisor()
 
     def _set_clock(self) -> None:
         self._world.clock.step(timedelta(seconds=self._random.choice([-7200, -600, -30, -2, 2, 30, 600])))
 
     def _wild_clock(self) -> None:
-        """Far forward, and after a while back again. What comes due meanwhile is only counted."""
+        """Set the clock far ahead, and back again after a while. Due times in between may be missing in the ledger."""
         with self._world.real_store.read() as tx:
             cursors = [entry.cursor for entry in inventory.entries(tx).values()]
         begin = min([self._world.clock.now(), *cursors])
@@ -204,8 +204,8 @@ class History:
         self._world.pass_time(timedelta(minutes=self._random.choice([1, 30, 400])))
         self._world.boot()
 
-    def _picture(self) -> str:
+    def _summary(self) -> str:
         with self._world.real_store.read() as tx:
-            found = select_all(tx, RunFilter())
-        lines = [f"{run.id} {run.deployment} {run.state} {run.attempt} {run.reason}" for run in found]
+            all_runs = select_all(tx, RunFilter())
+        lines = [f"{run.id} {run.deployment} {run.state} {run.attempt} {run.reason}" for run in all_runs]
         return "\n".join([*self.trace, *lines])

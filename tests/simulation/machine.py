@@ -1,7 +1,7 @@
-"""The machine of a simulation: flows as entries of a table, which outlive every controller.
+"""The simulated machine: flows are entries of a table, which survive restarts of the controller.
 
-It stands where `Launcher` and the supervisors stand, and the watchlist here where `Watchlist` does: it keeps the same
-order of writes, and asks the table instead of a directory what became of an attempt.
+`Machine` replaces the launcher and the supervisors, and `SimulatedMonitor` replaces `RunMonitor`. The simulated monitor
+writes to the store in the same order, and reads outcomes of attempts from the table instead of from directories.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ from tests.conftest import ManualClock
 
 @dataclass(slots=True)
 class Flow:
-    """One attempt whose supervisor had leave to start it. `ends` is in seconds that have passed, not of the clock."""
+    """One attempt whose supervisor has received GO. `ends` is on the scale of `Clock.elapsed`, in seconds."""
 
     run_id: str
     attempt: int
@@ -34,7 +34,7 @@ class Flow:
 
 
 class Machine:
-    """What runs, by nonce, and how often each attempt was started."""
+    """All flows by nonce, and how often each attempt was started."""
 
     def __init__(self, random: Random, clock: ManualClock) -> None:
         self._random = random
@@ -45,7 +45,7 @@ class Machine:
         self.is_calm = False
 
     def start(self, run: Run, attempt: Attempt, timeout: timedelta | None) -> None:
-        """The flow's code begins."""
+        """Start a flow with a random duration and outcome."""
         self.starts[run.id, attempt.number] += 1
         seconds = self._random.choice([0, 1, 5] if self.is_calm else [0, 1, 5, 30, 300, 3000]) * self._random.random()
         outcome = self._random.choice([RunState.SUCCEEDED] * 3 + [RunState.FAILED])
@@ -53,76 +53,76 @@ class Machine:
             seconds, outcome = timeout.total_seconds(), RunState.TIMED_OUT
         self.flows[attempt.nonce] = Flow(run.id, attempt.number, self._clock.elapsed() + seconds, outcome)
 
-    def living(self) -> list[Flow]:
-        """What runs now."""
+    def running_flows(self) -> list[Flow]:
+        """Return the flows that are running."""
         return [flow for flow in self.flows.values() if not flow.is_lost and flow.ends > self._clock.elapsed()]
 
-    def lose(self) -> None:
-        """Somebody kills a supervisor, and its flow goes with it."""
-        living = self.living()
-        if living:
-            self._random.choice(living).is_lost = True
+    def kill_supervisor(self) -> None:
+        """Kill a random supervisor, together with its flow."""
+        flows = self.running_flows()
+        if flows:
+            self._random.choice(flows).is_lost = True
 
     def end(self, nonce: str) -> None:
-        """SIGTERM: it ends soon, as cancelled."""
+        """Send SIGTERM to a flow: it ends within a second, as cancelled."""
         flow = self.flows.get(nonce)
         if flow is not None and flow.ends > self._clock.elapsed():
             flow.ends, flow.outcome = self._clock.elapsed() + self._random.random(), RunState.CANCELLED
 
 
 @dataclass(slots=True)
-class Seen:
-    """One run that is watched."""
+class ActiveRun:
+    """One run that is monitored, with its current attempt."""
 
     run: Run
     attempt: Attempt
 
 
 class SimulatedMonitor:
-    """The runs under way. `check` is called with every run that is about to start."""
+    """Monitors the runs in progress. `fault` is called wherever the controller may be killed."""
 
     def __init__(self, store: Store, clock: ManualClock, machine: Machine, fault: Callable[[], None]) -> None:
         self._store = store
         self._clock = clock
         self._machine = machine
         self._fault = fault
-        self._seen: dict[str, Seen] = {}
+        self._active: dict[str, ActiveRun] = {}
         self._ended: list[Run] = []
         self.shortage: str | None = None
-        """Nothing is ever short here."""
+        """The current shortage; there is none in a simulation."""
 
     def __len__(self) -> int:
-        return len(self._seen) + len(self._ended)
+        return len(self._active) + len(self._ended)
 
     def recover(self) -> None:
-        """Take over what a controller before us left."""
-        self.find_ended([], everything=True)
+        """Take over the runs of the previous controller."""
+        self.commit(self.find_ended([], everything=True), [])
 
     def find_ended(self, _ready: Sequence[Any], *, everything: bool) -> list[Run]:
-        """Record every run whose supervisor has ended; return those."""
+        """Record the outcomes of finished attempts; return their runs."""
         if everything:
             self._take_over()
-        before = list(self._seen.values())
-        for seen in before:
-            self._judge(seen)
-        self._ended = [seen.run for seen in before if seen.run.id not in self._seen]
+        before = list(self._active.values())
+        for active in before:
+            self._record_outcome(active)
+        self._ended = [active.run for active in before if active.run.id not in self._active]
         return self._ended
 
     def commit(self, _ended: Sequence[Run], batch: Sequence[Launchable]) -> None:
         """Launch these runs."""
         self._ended = []
-        for launchable in batch:
-            self._launch(launchable.run, launchable.deployment)
+        for launch in batch:
+            self._launch(launch.run, launch.deployment)
 
     def _take_over(self) -> None:
         with self._store.read() as tx:
             claimed = select_all(tx, RunFilter(states=(RunState.LAUNCHING, RunState.RUNNING)))
             for run in claimed:
-                if run.id not in self._seen:
-                    self._seen[run.id] = Seen(run, runs.attempts_of(tx, run.id)[-1])
+                if run.id not in self._active:
+                    self._active[run.id] = ActiveRun(run, runs.attempts_of(tx, run.id)[-1])
 
     def _launch(self, run: Run, deployment: Deployment) -> None:
-        """Claim, start, GO, with a chance to be killed between each."""
+        """Claim a run, record its start and send GO. The controller may be killed between these steps."""
         self._machine.nonces += 1
         number = run.attempt or 1
         attempt = Attempt(
@@ -138,7 +138,7 @@ class SimulatedMonitor:
             runs.start_attempt(tx, attempt)
             claimed = runs.find(tx, run.id)
             assert claimed is not None
-            self._check(claimed, queues.read_load(tx, self._clock.now()))
+            self._check_limits(claimed, queues.read_load(tx, self._clock.now()))
         self._fault()
         now = self._clock.now()
         with self._store.write() as tx:
@@ -146,34 +146,34 @@ class SimulatedMonitor:
             runs.move_attempt(tx, run.id, number, RunState.RUNNING, started_at=now)
         self._fault()
         self._machine.start(claimed, attempt, deployment.timeout)
-        self._seen[run.id] = Seen(claimed, attempt)
+        self._active[run.id] = ActiveRun(claimed, attempt)
 
-    def _check(self, run: Run, load: Any) -> None:
-        """Limits are kept with every start."""
+    def _check_limits(self, run: Run, load: Any) -> None:
+        """Check that this start exceeds no limit."""
         for name in (run.queue, EVERYTHING):
             limit = load.limits.get(name)
             assert limit is None or load.running[name] <= limit, f"queue {name}: {load.running[name]} of {limit}"
 
     def refuse(self, run: Run, reason: str) -> None:
-        """It can't be launched."""
+        """Record that a run can't be launched."""
         now = self._clock.now()
         with self._store.write() as tx:
             record_outcomes(tx, [unreported_outcome(run, RunState.FAILED, f"not launched: {reason}", now)], now)
 
     def end(self, run_id: str) -> None:
-        """Ask its supervisor to end it."""
-        seen = self._seen.get(run_id)
-        if seen is not None:
-            self._machine.end(seen.attempt.nonce)
+        """Ask the supervisor of a run to stop it."""
+        active = self._active.get(run_id)
+        if active is not None:
+            self._machine.end(active.attempt.nonce)
 
-    def _judge(self, seen: Seen) -> None:
-        """The decision table, by the machine's own record."""
-        flow = self._machine.flows.get(seen.attempt.nonce)
+    def _record_outcome(self, active: ActiveRun) -> None:
+        """Record the outcome of an attempt that is not running any more, according to the machine's table."""
+        flow = self._machine.flows.get(active.attempt.nonce)
         now = self._clock.now()
         if flow is not None and not flow.is_lost and flow.ends > self._clock.elapsed():
             return
         with self._store.write() as tx:
-            run = runs.find(tx, seen.run.id)
+            run = runs.find(tx, active.run.id)
             assert run is not None
             if flow is None and run.cancel_reason is not None:
                 record_outcomes(tx, [unreported_outcome(run, RunState.CANCELLED, run.cancel_reason, now)], now)
@@ -182,11 +182,11 @@ class SimulatedMonitor:
             elif flow.is_lost:
                 record_outcomes(tx, [unreported_outcome(run, RunState.CRASHED, "outcome unknown", now)], now)
             else:
-                record_outcomes(tx, [outcome_of(run, _ended(flow, now), now)], now)
-        del self._seen[seen.run.id]
+                record_outcomes(tx, [outcome_of(run, _finished(flow, now), now)], now)
+        del self._active[active.run.id]
 
 
-def _ended(flow: Flow, now: datetime) -> Finished:
+def _finished(flow: Flow, now: datetime) -> Finished:
     code = 0 if flow.outcome is RunState.SUCCEEDED else 1
     return Finished(
         state=flow.outcome,

@@ -1,4 +1,7 @@
-"""Many short histories with faults at every step: promises 1 to 3 and 5 hold in each. `make simulate` runs more."""
+"""Many short simulated histories with faults at every step, in which promises 1 to 3 and 5 hold.
+
+`make simulate` runs more of them.
+"""
 
 import os
 import shutil
@@ -16,7 +19,7 @@ STEPS = int(os.environ.get("SIMULATE_STEPS", "30"))  # noqa: TID251
 
 @pytest.fixture(scope="session")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database that has been migrated once, to be copied."""
+    """A migrated database, which tests copy."""
     path = tmp_path_factory.mktemp("template") / "state.db"
     Store.open(path).close()
     return path
@@ -38,5 +41,5 @@ def test_a_history_keeps_every_promise(seed: int, empty: Path, tmp_path: Path) -
     play(seed, empty, tmp_path / "run")
 
 
-def test_the_same_seed_is_the_same_history(empty: Path, tmp_path: Path) -> None:
+def test_a_seed_always_produces_the_same_history(empty: Path, tmp_path: Path) -> None:
     assert play(7, empty, tmp_path / "one") == play(7, empty, tmp_path / "two")

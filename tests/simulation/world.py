@@ -1,7 +1,7 @@
-"""One simulated controller in its world: a repository in memory, a real store, the real engine, a manual clock.
+"""A simulated controller with its environment: a repository in memory, a real store, the real engine, a manual clock.
 
-Only the machine (processes) and the source (files) are stand-ins, behind the ports of the engine. Everything random
-comes from one seed: the same seed is the same history.
+Only the machine (processes) and the source (files) are fakes. All randomness comes from one seed, so a seed always
+produces the same history.
 """
 
 import hashlib
@@ -30,15 +30,15 @@ from controller.store import Store, Transaction
 from tests.conftest import ManualClock
 from tests.simulation.machine import Machine, SimulatedMonitor
 
-PLACES = 3
+MAX_RUNNING = 3
 
 
 class Killed(BaseException):
-    """The controller is killed here."""
+    """The simulated controller was killed."""
 
 
 class MemorySource:
-    """A repository whose every revision is remembered."""
+    """A repository in memory, which keeps every revision that was observed."""
 
     is_pinned = True
 
@@ -48,63 +48,63 @@ class MemorySource:
         self._revisions: dict[str, tuple[tuple[ManifestFile, ...], ManifestFile]] = {}
 
     def observe(self) -> str:
-        """The digest of what is there now."""
-        files = tuple(_file(f"deployments/{name}.json", said) for name, said in sorted(self.documents.items()))
+        """Return the current revision, a digest of all files."""
+        files = tuple(_file(f"deployments/{name}.json", value) for name, value in sorted(self.documents.items()))
         project = _file(PROJECT_FILE, {"queues": {name: {"limit": limit} for name, limit in self.limits.items()}})
         digest = hashlib.sha256("".join(file.digest for file in (*files, project)).encode()).hexdigest()
         self._revisions[f"main@sha1:{digest}"] = (files, project)
         return f"main@sha1:{digest}"
 
     def read(self, revision: str) -> Snapshot:
-        """All manifests of this revision."""
+        """Return all manifests of this revision."""
         files, project = self._revisions[revision]
         return Snapshot(revision=revision, files=files, project=project)
 
     def code(self, revision: str) -> Code:  # noqa: ARG002
-        """Nothing reads it: there are commands only."""
+        """Return a source of code that is never read: all deployments are commands."""
         return _NoCode()
 
     def read_file(self, revision: str, path: str) -> bytes:
-        """One manifest."""
+        """Return the content of one manifest."""
         return next(file.content for file in self._revisions[revision][0] if file.path == path)
 
     def read_project(self, revision: str) -> ManifestFile | RefusedFile | None:
-        """The project."""
+        """Return the project file."""
         return self._revisions[revision][1]
 
     def checkout(self, revision: str) -> Path:  # noqa: ARG002
-        """There is no code."""
+        """Return a path without code."""
         return Path("/nowhere/tree")
 
     def files_with_words(self, revision: str, words: Collection[str]) -> list[str]:  # noqa: ARG002
         return []
 
     def has_checkout(self, revision: str) -> bool:  # noqa: ARG002
-        """Always at hand."""
+        """Return True: every revision is available."""
         return True
 
     def is_descendant(self, revision: str, earlier: str) -> bool | None:  # noqa: ARG002
-        """Nobody can tell."""
+        """Return None for unknown."""
         return None
 
     def changed_files(self, revision: str, earlier: str) -> dict[str, Change] | None:  # noqa: ARG002
-        """Nobody can tell."""
+        """Return None for unknown."""
         return None
 
     def interrupt(self) -> None:
-        """Nothing waits."""
+        """Do nothing: no call blocks."""
 
     def collect(self, keep: Collection[str]) -> None:
-        """Nothing is forgotten."""
+        """Do nothing: every revision is kept."""
 
     def watched(self) -> tuple[WatchedPath, ...]:
-        """Nothing to watch."""
+        """Return no paths."""
         return ()
 
 
 class _NoCode:
     def read_ahead(self, paths: Iterable[str]) -> None:
-        """Nothing is gained by it."""
+        """Do nothing."""
 
     def find(self, paths: Any) -> dict[str, Any]:  # noqa: ARG002
         return {}
@@ -114,19 +114,19 @@ class _NoCode:
 
 
 class FragileStore:
-    """The store, with a chance that the controller is killed before or after a commit."""
+    """A store with which the controller may be killed before and after each commit."""
 
     def __init__(self, store: Store, fault: Any) -> None:
         self._store = store
         self._fault = fault
 
     def check(self) -> None:
-        """Nothing is removed here."""
+        """Check the files, which are never removed in a simulation."""
         self._store.check()
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """One transaction, whole or not at all."""
+        """Open a write transaction, which is committed completely or not at all."""
         with self._store.write() as tx:
             yield tx
             self._fault()
@@ -134,13 +134,13 @@ class FragileStore:
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
-        """One view."""
+        """Open a read transaction."""
         with self._store.read() as tx:
             yield tx
 
 
 class World:
-    """What outlives a controller: clock, source, store, machine; and one controller at a time."""
+    """The clock, source, store and machine, which survive restarts, and one controller at a time."""
 
     def __init__(self, seed: int, path: Path) -> None:
         self.random = Random(seed)
@@ -159,13 +159,13 @@ class World:
         self._closing: list[int] = []
 
     def fault(self) -> None:
-        """Perhaps the controller is killed here."""
+        """Kill the controller with the probability `kill_chance`, by raising Killed."""
         if self.kill_chance and self.random.random() < self.kill_chance:
             raise Killed
 
     def boot(self) -> None:
-        """Start a controller."""
-        self._give_back()
+        """Start a new controller."""
+        self._close_descriptors()
         admission = Admission(self.clock, self._ids)
         self.engine = Engine(
             store=self.store,
@@ -173,7 +173,7 @@ class World:
             clock=self.clock,
             admission=admission,
             launcher=cast("Launcher", None),
-            max_running=PLACES,
+            max_running=MAX_RUNNING,
             on_tick=self._tick,
             on_failure=lambda: None,
         )
@@ -182,14 +182,14 @@ class World:
         self.engine._monitor = cast("RunMonitor", monitor)
         self.requests = RunOperations(self.store, admission, self.clock, lambda: None)
         self.sweeper = Sweeper(self.store, self.clock, admission, self._path.parent)
-        nobody = SourceStatus(
+        initial = SourceStatus(
             repo="/r", ref=None, revision=None, last_attempted_revision=None, last_applied_revision=None
         )
         self.reconciler = Reconciler(
             source=self.source,
             store=self.store,
             clock=self.clock,
-            initial=nobody,
+            initial=initial,
             settle=admission.settle,
             project=lambda *_: (),
         )
@@ -198,18 +198,18 @@ class World:
         monitor.recover()
 
     def turn(self, *, is_tick: bool, is_due: bool = True) -> None:
-        """The controller takes a turn; with `is_due` it was told of every deployment."""
+        """Run one iteration of the engine; with `is_due`, the timetable has notified it about every deployment."""
         for name in self.source.documents if is_due else ():
             self.engine.notify_due(name)
         self.engine._drain()
         self.engine._turn([], is_tick=is_tick)
 
     def close(self) -> None:
-        """Give everything back."""
-        self._give_back()
+        """Close the controller and the store."""
+        self._close_descriptors()
         self.real_store.close()
 
-    def _give_back(self) -> None:
+    def _close_descriptors(self) -> None:
         for descriptor in self._closing:
             os.close(descriptor)
         self._closing = []
@@ -220,10 +220,10 @@ class World:
             self.sweeper.sweep()
 
     def pass_time(self, by: timedelta) -> None:
-        """Time passes for everybody."""
+        """Let time pass, on the wall clock and on the monotonic clock."""
         self.clock.turn(by)
 
 
-def _file(path: str, said: Any) -> ManifestFile:
-    content = json.dumps(said).encode()
+def _file(path: str, value: Any) -> ManifestFile:
+    content = json.dumps(value).encode()
     return ManifestFile(path=path, content=content, digest=hashlib.sha256(path.encode() + content).hexdigest())

@@ -1,4 +1,4 @@
-"""What is declared, in the order of the files: schedules in words, and the next fire time of those that fire."""
+"""The list of declared deployments: its order, descriptions of schedules, and next fire times."""
 
 from datetime import timedelta
 
@@ -45,18 +45,18 @@ def test_valid_deployments_are_listed_by_file_and_line() -> None:
     ]
 
 
-def test_only_what_fires_has_a_next_fire_time_and_it_is_without_jitter() -> None:
+def test_only_active_schedules_have_a_next_fire_time_without_jitter() -> None:
     nightly, asleep = declared()[1:3]
-    assert [(one.id, one.suspended, one.next_fire_time) for one in nightly.schedules] == [
+    assert [(schedule.id, schedule.suspended, schedule.next_fire_time) for schedule in nightly.schedules] == [
         ("a", False, NOW.replace(day=2, hour=2, minute=30)),
         ("b", False, NOW + timedelta(hours=6)),
         ("c", False, None),
         ("d", True, None),
     ]
-    assert [(one.suspended, one.next_fire_time) for one in asleep.schedules] == [(False, None)]
+    assert [(schedule.suspended, schedule.next_fire_time) for schedule in asleep.schedules] == [(False, None)]
 
 
-def test_it_reads_like_this() -> None:
+def test_the_list_as_text() -> None:
     assert render(declared()).splitlines() == [
         "deployments/a.yaml:1: zebra",
         "    no schedule",

@@ -1,4 +1,4 @@
-"""The board gives what reading everything gives, whatever happened between two looks, and reads little for it."""
+"""The cache equals a full read after any changes between two reads, and reads only what changed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,7 +53,7 @@ def entry(name: str, *, reason: str = "Applied", generation: int = 1, **document
 
 @cache
 def empty_state() -> bytes:
-    """A database with all its tables: making them takes longer than all that a test does with them."""
+    """The content of an empty database, cached because migrations take longer than a test."""
     with TemporaryDirectory() as directory:
         path = Path(directory) / "state.db"
         Store.open(path).close()
@@ -61,25 +61,25 @@ def empty_state() -> bytes:
 
 
 class World:
-    """A store, as the controller writes it, and a board that looks at it."""
+    """A store, as the controller writes it, and a cache of its deployments."""
 
     def __init__(self, path: Path) -> None:
         self.clock = ManualClock()
         self.ids = RunIds()
         (path / "state.db").write_bytes(empty_state())
         self.store = Store.open(path / "state.db")
-        self.board = DeploymentCache(self.store, CommitCounter(path / "state.db"), self.clock)
+        self.cache = DeploymentCache(self.store, CommitCounter(path / "state.db"), self.clock)
         self.source = SourceStatus(
             repo="/r", ref=None, revision="r1", last_attempted_revision="r1", last_applied_revision="r1"
         )
 
     def close(self) -> None:
-        self.board.close()
+        self.cache.close()
         self.store.close()
 
     @contextmanager
-    def a_pass(self, **changes: object) -> Iterator[Transaction]:
-        """One transaction of a pass, which leaves its record."""
+    def reconcile_pass(self, **changes: object) -> Iterator[Transaction]:
+        """Open the transaction of a pass, which also records the pass."""
         self.source = replace(self.source, **changes)  # type: ignore[arg-type]
         with self.store.write() as tx:
             yield tx
@@ -93,7 +93,7 @@ class World:
 
     def new_run(self, name: str, state: RunState) -> RunId:
         now = self.clock.now()
-        made = Run(
+        new = Run(
             id=self.ids.new(now),
             deployment=name,
             state=state,
@@ -104,12 +104,12 @@ class World:
             spec_digest="sha256:1",
         )
         with self.store.write() as tx:
-            runs.insert_all(tx, [made])
-        return made.id
+            runs.insert_all(tx, [new])
+        return new.id
 
 
-class Looks(RuleBasedStateMachine):
-    """Anything may happen between two looks, and no look is made after some of it."""
+class CacheMachine(RuleBasedStateMachine):
+    """Changes the state in any order, and compares the cache with a full read after each step."""
 
     @initialize()
     def begin(self) -> None:
@@ -125,31 +125,31 @@ class Looks(RuleBasedStateMachine):
     @rule(name=NAMES, schedules=SCHEDULES, suspend=st.booleans(), reason=st.sampled_from(["Applied", "PruneWithheld"]))
     def declare(self, name: str, schedules: list[object], suspend: bool, reason: str) -> None:
         self.generation += 1
-        made = entry(name, reason=reason, generation=self.generation, schedules=schedules, suspend=suspend)
-        with self.world.a_pass() as tx:
-            inventory.save(tx, [made])
+        declared = entry(name, reason=reason, generation=self.generation, schedules=schedules, suspend=suspend)
+        with self.world.reconcile_pass() as tx:
+            inventory.save(tx, [declared])
 
     @rule(name=NAMES)
     def break_it(self, name: str) -> None:
         broken = entry(name, reason="InvalidManifest")
-        with self.world.a_pass() as tx:
+        with self.world.reconcile_pass() as tx:
             inventory.save_conditions(tx, name, pinned="r0", status=broken.conditions)
 
     @rule(name=NAMES)
     def remove(self, name: str) -> None:
-        with self.world.a_pass() as tx:
+        with self.world.reconcile_pass() as tx:
             inventory.remove(tx, [name], NOW)
 
     @rule(old=NAMES, new=NAMES)
     def rename(self, old: str, new: str) -> None:
-        with self.world.a_pass() as tx:
+        with self.world.reconcile_pass() as tx:
             if old != new and inventory.find(tx, old) is not None and inventory.find(tx, new) is None:
                 inventory.rename(tx, old, new)
 
     @rule(attempted=st.sampled_from(["r1", "r2"]), broken=st.sets(NAMES))
     def find_errors(self, attempted: str, broken: set[str]) -> None:
-        found = tuple(Finding(code="X", message="?", file="f", line=1, column=1, deployment=one) for one in broken)
-        with self.world.a_pass(last_attempted_revision=attempted, findings=found):
+        findings = tuple(Finding(code="X", message="?", file="f", line=1, column=1, deployment=name) for name in broken)
+        with self.world.reconcile_pass(last_attempted_revision=attempted, findings=findings):
             pass
 
     @rule(name=NAMES, until=st.none() | SOON)
@@ -166,9 +166,9 @@ class Looks(RuleBasedStateMachine):
 
     @rule(name=NAMES, state=st.sampled_from([RunState.PENDING, RunState.RUNNING, RunState.FAILED, RunState.SKIPPED]))
     def run_it(self, name: str, state: RunState) -> None:
-        made = self.world.new_run(name, state)
+        run_id = self.world.new_run(name, state)
         if not state.is_terminal:
-            self.active.append(made)
+            self.active.append(run_id)
 
     @precondition(lambda self: self.active)
     @rule(which=st.integers(0, 100), to=st.sampled_from([RunState.SUCCEEDED, RunState.FAILED]))
@@ -188,51 +188,51 @@ class Looks(RuleBasedStateMachine):
         self.world.clock.step(-by)
 
     @invariant()
-    def the_board_shows_what_there_is(self) -> None:
+    def cache_equals_a_full_read(self) -> None:
         with self.world.store.read() as tx:
             expected = list_deployments(tx, self.world.clock.now())
-        assert self.world.board.deployments() == expected
+        assert self.world.cache.deployments() == expected
 
 
-TestLooks = Looks.TestCase
-TestLooks.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestCache = CacheMachine.TestCase
+TestCache.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 
 
-def test_a_look_reads_what_has_changed_and_not_the_rest(tmp_path: Path) -> None:
+def test_only_changed_deployments_are_read_again(tmp_path: Path) -> None:
     world = World(tmp_path)
-    with world.a_pass() as tx:
+    with world.reconcile_pass() as tx:
         inventory.save(tx, [entry(f"d{number:03}", schedules=[{"interval": "1h"}]) for number in range(300)])
-    world.board.deployments()
-    rows: list[str] = []
+    world.cache.deployments()
+    statements: list[str] = []
     documents: list[str] = []
 
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        rows.append(statement)
+    def record(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        statements.append(statement)
         documents.extend([statement] if "document" in statement else [])
 
     with world.store.read() as tx:
         engine = tx.connection.engine
-    event.listen(engine, "before_cursor_execute", note)
+    event.listen(engine, "before_cursor_execute", record)
 
-    world.board.deployments()
-    assert rows == []
+    world.cache.deployments()
+    assert statements == []
 
     world.new_run("d007", RunState.FAILED)
-    [changed] = [view for view in world.board.deployments() if view.last_run is not None]
+    [changed] = [view for view in world.cache.deployments() if view.last_run is not None]
     assert changed.name == "d007"
     assert documents == []
-    assert len(rows) <= 8
+    assert len(statements) <= 8
 
-    with world.a_pass(revision="r2") as tx:
+    with world.reconcile_pass(revision="r2") as tx:
         inventory.update_keeping_cursor(tx, [entry("d008", generation=2, schedules=[{"interval": "2h"}])])
-    world.board.deployments()
+    world.cache.deployments()
     assert len(documents) == 1
     world.close()
 
 
-def test_the_coming_day_is_counted_over_what_is_awake(tmp_path: Path) -> None:
+def test_upcoming_counts_leave_out_suspended_and_held_deployments(tmp_path: Path) -> None:
     world = World(tmp_path)
-    with world.a_pass() as tx:
+    with world.reconcile_pass() as tx:
         inventory.save(
             tx,
             [
@@ -241,33 +241,33 @@ def test_the_coming_day_is_counted_over_what_is_awake(tmp_path: Path) -> None:
                 entry("asleep", schedules=[{"interval": "1m"}], suspend=True),
             ],
         )
-    found = world.board.upcoming()
-    assert round(sum(found.values())) == 24 + 24 * 60
+    counts = world.cache.upcoming()
+    assert round(sum(counts.values())) == 24 + 24 * 60
     with world.store.write() as tx:
         holds.save(tx, Hold(deployment="often", reason="r", author="t", since=NOW))
-    assert round(sum(world.board.upcoming().values())) == 24
-    for hours, left in ((18, 6 * 60), (48, 0)):
+    assert round(sum(world.cache.upcoming().values())) == 24
+    for hours, remaining in ((18, 6 * 60), (48, 0)):
         with world.store.write() as tx:
             until = NOW + timedelta(hours=hours)
             holds.save(tx, Hold(deployment="often", reason="r", author="t", since=NOW, until=until))
-        assert round(sum(world.board.upcoming().values())) == 24 + left
+        assert round(sum(world.cache.upcoming().values())) == 24 + remaining
     world.close()
 
 
-def test_many_schedules_are_counted_anew_while_the_last_count_is_shown(tmp_path: Path) -> None:
+def test_many_schedules_are_counted_correctly(tmp_path: Path) -> None:
     world = World(tmp_path)
-    with world.a_pass() as tx:
+    with world.reconcile_pass() as tx:
         inventory.save(tx, [entry(f"d{number:03}", schedules=[{"interval": "12h"}]) for number in range(600)])
-    found = world.board.upcoming()
-    schedules = [(world.board.schedules(view.name), None) for view in world.board.deployments()]
-    assert found == count(schedules, NOW)
-    assert sum(found.values()) == 1200
-    assert world.board.upcoming() == found
+    counts = world.cache.upcoming()
+    schedules = [(world.cache.schedules(view.name), None) for view in world.cache.deployments()]
+    assert counts == count(schedules, NOW)
+    assert sum(counts.values()) == 1200
+    assert world.cache.upcoming() == counts
     world.close()
 
 
-def test_very_many_schedules_are_estimated_and_none_is_left_out() -> None:
+def test_counts_over_budget_are_estimated_for_every_schedule() -> None:
     hourly = build_entry(entry("hourly", schedules=[{"interval": "1h"}]))
     assert hourly is not None
-    found = count([(hourly.schedules, None)] * 3000, NOW)
-    assert sum(found.values()) == pytest.approx(3000 * 24, rel=0.02)
+    counts = count([(hourly.schedules, None)] * 3000, NOW)
+    assert sum(counts.values()) == pytest.approx(3000 * 24, rel=0.02)

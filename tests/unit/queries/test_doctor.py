@@ -1,4 +1,4 @@
-"""What `controller doctor` makes of the git that it finds."""
+"""The checks of git and of watching in `controller doctor`."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from controller.store.state_directory import StateDirectory
 
 
 @pytest.mark.parametrize(
-    ("said", "status"),
+    ("output", "status"),
     [
         ("git version 2.39.5", "ok"),
         ("git version 2.31.0", "ok"),
@@ -21,15 +21,17 @@ from controller.store.state_directory import StateDirectory
         ("", "error"),
     ],
 )
-def test_a_git_that_will_not_do_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, status: str
+def test_an_old_or_unknown_git_version_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, status: str
 ) -> None:
     program = tmp_path / "git"
-    program.write_text(f"#!/bin/sh\necho '{said}'\n", encoding="utf-8")
+    program.write_text(f"#!/bin/sh\necho '{output}'\n", encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    found = {check.name: check for check in checks(StateDirectory(tmp_path / "state"), lambda: "sha1:0", lambda: None)}
-    assert found["git"].status == status
+    results = {
+        check.name: check for check in checks(StateDirectory(tmp_path / "state"), lambda: "sha1:0", lambda: None)
+    }
+    assert results["git"].status == status
 
 
 @pytest.mark.parametrize(
@@ -39,8 +41,6 @@ def test_a_git_that_will_not_do_is_told(
         ("no inotify watch is left", "warning", "changes are only noticed by polling: no inotify watch is left"),
     ],
 )
-def test_changes_that_can_only_be_polled_for_are_a_warning(
-    tmp_path: Path, problem: str | None, status: str, message: str
-) -> None:
-    found = {check.name: check for check in checks(StateDirectory(tmp_path / "state"), lambda: "", lambda: problem)}
-    assert (found["watching"].status, found["watching"].message) == (status, message)
+def test_polling_without_watching_is_a_warning(tmp_path: Path, problem: str | None, status: str, message: str) -> None:
+    by_name = {check.name: check for check in checks(StateDirectory(tmp_path / "state"), lambda: "", lambda: problem)}
+    assert (by_name["watching"].status, by_name["watching"].message) == (status, message)

@@ -1,4 +1,4 @@
-"""What differs from the last run that went well: of parameters, and of files, whatever they hold."""
+"""Differences of a run from the last successful one: files of any content, and parameters."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -39,14 +39,12 @@ def changes(repository: GitRepository, tmp_path: Path, old: str, new: str) -> Co
     return code_changes(source, f"main@sha1:{new}", f"main@sha1:{old}")
 
 
-def test_lines_that_were_added_and_removed_are_told_with_those_around_them(
-    repository: GitRepository, tmp_path: Path
-) -> None:
+def test_changed_files_have_a_unified_diff_with_context(repository: GitRepository, tmp_path: Path) -> None:
     old = repository.commit({"deployments/a.yaml": "name: a\n", "flows/f.py": "one\ntwo\nthree\n"})
     new = repository.commit({"flows/f.py": "one\n2\nthree\n", "flows/new.py": "hello\n"})
-    found = changes(repository, tmp_path, old, new)
-    assert [(file.path, file.kind) for file in found.files] == [("flows/f.py", "changed"), ("flows/new.py", "added")]
-    changed, added = found.files
+    diff = changes(repository, tmp_path, old, new)
+    assert [(file.path, file.kind) for file in diff.files] == [("flows/f.py", "changed"), ("flows/new.py", "added")]
+    changed, added = diff.files
     assert [(line.kind, line.text) for line in changed.lines[1:]] == [
         ("same", "one"),
         ("del", "two"),
@@ -58,28 +56,28 @@ def test_lines_that_were_added_and_removed_are_told_with_those_around_them(
     assert [file.kind for file in back.files] == ["changed", "removed"]
 
 
-def test_what_is_no_text_or_large_or_very_much_is_named_only(repository: GitRepository, tmp_path: Path) -> None:
+def test_large_and_binary_files_have_no_lines_and_lists_are_cut(repository: GitRepository, tmp_path: Path) -> None:
     old = repository.commit({"deployments/a.yaml": "name: a\n"})
     many = {f"many/{number:03}.txt": "x\n" for number in range(MOST_FILES)}
     new = repository.commit(
         {"a.bin": "\0\1", "b.txt": "x" * (MOST_BYTES + 1), "c.txt": "x\n" * (MOST_LINES + 10), **many}
     )
-    found = changes(repository, tmp_path, old, new)
-    assert [bool(file.lines) for file in found.files[:3]] == [False, False, True]
-    assert found.files[0].note == found.files[1].note == "large or binary file"
-    assert len(found.files[2].lines) == MOST_LINES
-    assert (len(found.files), found.left_out) == (MOST_FILES, 3)
+    diff = changes(repository, tmp_path, old, new)
+    assert [bool(file.lines) for file in diff.files[:3]] == [False, False, True]
+    assert diff.files[0].note == diff.files[1].note == "large or binary file"
+    assert len(diff.files[2].lines) == MOST_LINES
+    assert (len(diff.files), diff.left_out) == (MOST_FILES, 3)
 
 
-def test_an_earlier_commit_that_is_gone_is_said_so(repository: GitRepository, tmp_path: Path) -> None:
+def test_a_missing_earlier_commit_is_reported(repository: GitRepository, tmp_path: Path) -> None:
     new = repository.commit({"deployments/a.yaml": "name: a\n"})
-    found = changes(repository, tmp_path, "0" * 40, new)
-    assert found.problem == "The repository no longer has the earlier revision."
+    diff = changes(repository, tmp_path, "0" * 40, new)
+    assert diff.problem == "The repository no longer has the earlier revision."
     folder = DirectorySource(repository.path, path="deployments")
-    assert code_changes(folder, "dir@sha256:1", "dir@sha256:2").problem == found.problem
+    assert code_changes(folder, "dir@sha256:1", "dir@sha256:2").problem == diff.problem
 
 
-def test_what_became_of_a_link_is_what_git_says(repository: GitRepository, tmp_path: Path) -> None:
+def test_symbolic_links_have_the_kind_of_change_that_git_reports(repository: GitRepository, tmp_path: Path) -> None:
     link = repository.path / "link"
     commits = [repository.commit({"a.txt": "a\n", "b.txt": "b\n"})]
     for target in ("a.txt", "b.txt", None):
@@ -88,8 +86,8 @@ def test_what_became_of_a_link_is_what_git_says(repository: GitRepository, tmp_p
             link.symlink_to(target)
         commits.append(repository.commit())
     for (old, new), kind in zip(pairwise(commits), ("added", "changed", "removed"), strict=True):
-        [found] = changes(repository, tmp_path, old, new).files
-        assert (found.path, found.kind) == ("link", kind)
+        [diff] = changes(repository, tmp_path, old, new).files
+        assert (diff.path, diff.kind) == ("link", kind)
 
 
 @pytest.mark.parametrize(
@@ -102,11 +100,11 @@ def test_what_became_of_a_link_is_what_git_says(repository: GitRepository, tmp_p
         (None, None, False),
     ],
 )
-def test_parameters_differ_where_their_json_does(store: Store, before: Any, after: Any, differ: bool) -> None:
+def test_parameters_are_compared_as_json(store: Store, before: Any, after: Any, differ: bool) -> None:
     runs_of = [run(1, before), run(2, after)]
     with store.write() as tx:
         runs.insert_all(tx, runs_of)
     with store.read() as tx:
-        found = diff_runs(tx, run_view(runs_of[1]))
-    assert found is not None
-    assert bool(found.parameters) is differ
+        diff = diff_runs(tx, run_view(runs_of[1]))
+    assert diff is not None
+    assert bool(diff.parameters) is differ

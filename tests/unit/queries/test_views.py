@@ -1,4 +1,4 @@
-"""Read models: one word for what git and the state say, one for how it goes; problems first."""
+"""Lists and details of deployments and runs: sync status, health, order, and lookup by id."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -79,7 +79,7 @@ HEALTH = {
 
 
 @pytest.mark.parametrize(("state", "health"), HEALTH.items())
-def test_health_is_how_the_last_run_went(store: Store, state: RunState, health: Health) -> None:
+def test_health_is_that_of_the_last_run(store: Store, state: RunState, health: Health) -> None:
     with store.write() as tx:
         source_status.save(tx, source())
         inventory.save(tx, [entry("a")])
@@ -87,7 +87,7 @@ def test_health_is_how_the_last_run_went(store: Store, state: RunState, health: 
     assert views(store) == {"a": (Sync.SYNCED, health)}
 
 
-def test_problems_come_first_then_what_runs_then_the_rest(store: Store) -> None:
+def test_lists_have_problems_first_then_running_deployments(store: Store) -> None:
     finding = Finding(code="X", message="bad", file="f.yaml", line=3, column=1, deployment="never")
     with store.write() as tx:
         source_status.save(tx, source(findings=(finding,)))
@@ -115,7 +115,7 @@ def test_problems_come_first_then_what_runs_then_the_rest(store: Store) -> None:
         ({"conditions": (condition(False, "InvalidManifest"),)}, Sync.SYNCED),
     ],
 )
-def test_sync_is_whether_what_is_in_force_is_what_git_says(
+def test_sync_compares_the_applied_with_the_attempted_revision(
     store: Store, changes: dict[str, object], sync: Sync
 ) -> None:
     with store.write() as tx:
@@ -124,7 +124,7 @@ def test_sync_is_whether_what_is_in_force_is_what_git_says(
     assert views(store)["a"][0] is sync
 
 
-def test_a_deployment_says_when_it_fires_next(store: Store) -> None:
+def test_details_have_the_next_fire_times_and_the_revision(store: Store) -> None:
     schedules = [{"id": "x", "cron": "0 * * * *"}, {"id": "y", "cron": "30 * * * *", "suspend": True}]
     with store.write() as tx:
         source_status.save(tx, source())
@@ -134,10 +134,10 @@ def test_a_deployment_says_when_it_fires_next(store: Store) -> None:
         assert show_deployment(tx, "b", NOW).next_fire_time is None
     assert detail.next_fire_time == NOW + HOUR
     assert detail.revision == "r0"
-    assert [(one.id, len(one.fire_times)) for one in detail.schedules] == [("x", 5), ("y", 0)]
+    assert [(schedule.id, len(schedule.fire_times)) for schedule in detail.schedules] == [("x", 5), ("y", 0)]
 
 
-def test_a_document_that_can_not_be_read_any_more_still_has_a_row(store: Store) -> None:
+def test_an_unreadable_document_still_has_a_row(store: Store) -> None:
     with store.write() as tx:
         source_status.save(tx, source())
         inventory.save(tx, [entry("a", command=5)])
@@ -151,7 +151,7 @@ def test_an_unknown_deployment_is_not_found(store: Store) -> None:
         show_deployment(tx, "x", NOW)
 
 
-def test_a_run_is_found_by_a_part_of_its_id_that_no_other_has(store: Store) -> None:
+def test_a_run_is_found_by_a_unique_part_of_its_id(store: Store) -> None:
     with store.write() as tx:
         runs.insert_all(tx, [run(1, "a", RunState.FAILED), run(2, "a", RunState.LAUNCHING)])
     with store.read() as tx:
@@ -163,7 +163,7 @@ def test_a_run_is_found_by_a_part_of_its_id_that_no_other_has(store: Store) -> N
         assert [view.state for view in list_runs(tx, RunFilter(), NOW)] == ["pending", "failed"]
 
 
-def test_launching_is_shown_as_pending_and_asked_for_with_it() -> None:
+def test_launching_runs_are_shown_and_searched_as_pending() -> None:
     assert {state for state in RunState if public_state(state) is not state} == {RunState.LAUNCHING}
     for state in RunState:
         assert state in stored_states(public_state(state))

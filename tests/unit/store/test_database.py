@@ -1,4 +1,4 @@
-"""How the state database is opened: schema, durability, permissions, and what is said about a damaged file."""
+"""The state database: schema and migrations, durability, isolation, file permissions, and damaged files."""
 
 import os
 import sqlite3
@@ -39,18 +39,18 @@ def umask(value: int) -> Iterator[None]:
         os.umask(before)
 
 
-def test_the_migrations_make_exactly_the_declared_tables(store: Store) -> None:
+def test_migrations_create_the_tables_of_the_schema(store: Store) -> None:
     with store.read() as tx:
         context = MigrationContext.configure(tx.connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
 
 
-def test_the_head_of_the_migrations_is_the_one_the_code_names(store: Store) -> None:
+def test_schema_head_is_the_last_migration(store: Store) -> None:
     with store.read() as tx:
         assert tx.connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == database.SCHEMA_HEAD
 
 
-def test_a_database_of_the_first_schema_keeps_its_runs_and_attempts(tmp_path: Path) -> None:
+def test_migrating_the_first_schema_keeps_runs_and_attempts(tmp_path: Path) -> None:
     engine = database.writer(tmp_path / "old.db")
     config = Config()
     config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
@@ -76,7 +76,7 @@ def test_a_database_of_the_first_schema_keeps_its_runs_and_attempts(tmp_path: Pa
     store.close()
 
 
-def test_a_commit_is_on_disk_before_it_is_believed(store: Store) -> None:
+def test_commits_are_synced_to_disk(store: Store) -> None:
     with store.write() as tx:
         pragmas = {
             name: tx.connection.exec_driver_sql(f"PRAGMA {name}").scalar()
@@ -85,7 +85,7 @@ def test_a_commit_is_on_disk_before_it_is_believed(store: Store) -> None:
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
-def test_a_second_open_keeps_what_is_there(tmp_path: Path, store: Store) -> None:
+def test_reopening_keeps_the_data(tmp_path: Path, store: Store) -> None:
     with store.write() as tx:
         events.append(tx, [EVENT])
     store.close()
@@ -95,7 +95,7 @@ def test_a_second_open_keeps_what_is_there(tmp_path: Path, store: Store) -> None
     again.close()
 
 
-def test_two_stores_of_one_file_see_each_other(tmp_path: Path, store: Store) -> None:
+def test_a_second_store_sees_commits_of_the_first(tmp_path: Path, store: Store) -> None:
     other = Store.open_read_only(tmp_path / "state.db")
     with store.write() as tx:
         events.append(tx, [EVENT])
@@ -104,7 +104,7 @@ def test_two_stores_of_one_file_see_each_other(tmp_path: Path, store: Store) -> 
     other.close()
 
 
-def test_projects_do_not_see_each_other(tmp_path: Path, store: Store) -> None:
+def test_projects_are_isolated_from_each_other(tmp_path: Path, store: Store) -> None:
     other = Store.open(tmp_path / "state.db", project="other")
     with store.write() as tx:
         events.append(tx, [EVENT])
@@ -113,7 +113,7 @@ def test_projects_do_not_see_each_other(tmp_path: Path, store: Store) -> None:
     other.close()
 
 
-def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
+def test_a_failed_transaction_changes_nothing(store: Store) -> None:
     def append_and_fail() -> None:
         with store.write() as tx:
             events.append(tx, [EVENT])
@@ -126,7 +126,7 @@ def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
 
 
 @pytest.mark.parametrize("path", ["plain", "with space", "50%41?mode=rw#x", "grüße", "a&b=c;d"])
-def test_any_directory_name_will_do(tmp_path: Path, path: str) -> None:
+def test_paths_may_contain_special_characters(tmp_path: Path, path: str) -> None:
     file = tmp_path / path / "state.db"
     file.parent.mkdir()
     store = Store.open(file)
@@ -138,7 +138,7 @@ def test_any_directory_name_will_do(tmp_path: Path, path: str) -> None:
     assert {found.name.partition("-")[0] for found in file.parent.iterdir()} == {"state.db"}
 
 
-def test_a_look_can_not_write(tmp_path: Path, store: Store) -> None:
+def test_a_read_only_store_rejects_writes(tmp_path: Path, store: Store) -> None:
     other = Store.open_read_only(tmp_path / "state.db")
     with pytest.raises(StateError, match="read-only"), other.write():
         pass
@@ -155,7 +155,7 @@ def set_schema(path: Path, version: str) -> None:
 
 
 @pytest.mark.parametrize("opener", [Store.open, Store.open_read_only])
-def test_a_newer_schema_is_refused_and_not_touched(tmp_path: Path, store: Store, opener: Opener) -> None:
+def test_a_newer_schema_is_rejected_and_the_file_unchanged(tmp_path: Path, store: Store, opener: Opener) -> None:
     store.close()
     set_schema(tmp_path / "state.db", "9999")
     before = (tmp_path / "state.db").read_bytes()
@@ -164,7 +164,7 @@ def test_a_newer_schema_is_refused_and_not_touched(tmp_path: Path, store: Store,
     assert (tmp_path / "state.db").read_bytes() == before
 
 
-def test_looking_where_there_is_nothing_says_so(tmp_path: Path) -> None:
+def test_opening_a_missing_database_read_only_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="There is no state"):
         Store.open_read_only(tmp_path / "state.db")
     assert not (tmp_path / "state.db").exists()
@@ -174,14 +174,14 @@ def test_looking_where_there_is_nothing_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"not a database, but long enough to be one" * 100, b"SQLite format 3\0" + b"\xff" * 4096]
 )
-def test_a_damaged_file_is_an_error_of_the_state(tmp_path: Path, opener: Opener, content: bytes) -> None:
+def test_a_damaged_file_raises_a_state_error(tmp_path: Path, opener: Opener, content: bytes) -> None:
     (tmp_path / "state.db").write_bytes(content)
     with pytest.raises(StateError, match="can't be used"):
         opener(tmp_path / "state.db")
     assert (tmp_path / "state.db").read_bytes() == content
 
 
-def test_damage_that_shows_later_is_an_error_of_the_state(tmp_path: Path, store: Store) -> None:
+def test_damage_found_while_reading_raises_a_state_error(tmp_path: Path, store: Store) -> None:
     with store.write() as tx:
         events.append(tx, [EVENT] * 500)
     store.close()
@@ -203,7 +203,7 @@ def test_damage_that_shows_later_is_an_error_of_the_state(tmp_path: Path, store:
         read_everything()
 
 
-def test_a_database_that_another_process_holds_says_so(tmp_path: Path, store: Store) -> None:
+def test_reading_works_while_another_process_has_the_write_lock(tmp_path: Path, store: Store) -> None:
     with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with store.read() as tx:
@@ -212,7 +212,7 @@ def test_a_database_that_another_process_holds_says_so(tmp_path: Path, store: St
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
-def test_the_files_are_private_whatever_the_umask(tmp_path: Path, mask: int) -> None:
+def test_files_are_private_with_any_umask(tmp_path: Path, mask: int) -> None:
     with umask(mask):
         store = Store.open(tmp_path / "state.db")
         with store.write() as tx:
@@ -223,7 +223,7 @@ def test_the_files_are_private_whatever_the_umask(tmp_path: Path, mask: int) -> 
     assert set(modes.values()) == {0o600}
 
 
-def test_a_naive_time_is_refused_at_the_door(store: Store) -> None:
+def test_naive_datetimes_are_rejected(store: Store) -> None:
     naive = Event(
         time=datetime(2026, 6, 1),  # noqa: DTZ001
         severity=EventSeverity.INFO,
@@ -235,7 +235,7 @@ def test_a_naive_time_is_refused_at_the_door(store: Store) -> None:
         events.append(tx, [naive])
 
 
-def test_times_come_back_aware_and_equal_whatever_their_zone(store: Store) -> None:
+def test_times_in_any_zone_are_read_back_as_equal_utc_times(store: Store) -> None:
     local = NOW.astimezone(tz=None).replace(microsecond=123456)
     event = Event(time=local, severity=EventSeverity.INFO, reason="X", message="", about="source")
     with store.write() as tx:

@@ -1,4 +1,4 @@
-"""Reading connections of one part of the process, words after a commit, and runs that are counted as they change."""
+"""Reading connections for one part of the process, callbacks after commits, and the counts of runs by state."""
 
 from collections import Counter
 from contextlib import ExitStack
@@ -27,11 +27,11 @@ def run(number: int, state: RunState = RunState.PENDING, deployment: str = "a") 
     )
 
 
-def test_a_part_with_connections_of_its_own_reads_while_all_others_are_taken(store: Store) -> None:
+def test_own_readers_work_while_the_shared_pool_is_exhausted(store: Store) -> None:
     own = store.with_own_readers(1)
-    with ExitStack() as taken:
+    with ExitStack() as open_readers:
         for _ in range(2 * database.READERS):
-            taken.enter_context(store.read())
+            open_readers.enter_context(store.read())
         with own.read() as tx:
             assert runs.find(tx, "none") is None
         with own.write() as tx:
@@ -50,58 +50,57 @@ def test_a_part_with_connections_of_its_own_reads_while_all_others_are_taken(sto
         exc.ResourceClosedError("closed"),
     ],
 )
-def test_whatever_the_database_layer_raises_is_an_error_of_the_state(error: exc.SQLAlchemyError) -> None:
+def test_database_errors_are_translated_to_state_errors(error: exc.SQLAlchemyError) -> None:
     with pytest.raises(StateError, match="The state database can't be used: "), database.translated():
         raise error
 
 
-def test_a_full_disk_has_a_reason_of_its_own() -> None:
+def test_a_full_disk_is_a_storage_full_error() -> None:
     with pytest.raises(StorageFullError), database.translated():
         raise exc.OperationalError("INSERT", {}, Exception("database or disk is full"))
 
 
-def test_what_is_to_be_told_after_a_commit_is_told_once_and_only_then(store: Store) -> None:
-    told: list[str] = []
+def test_callbacks_run_once_after_the_commit_and_not_after_a_rollback(store: Store) -> None:
+    calls: list[str] = []
     with store.write() as tx:
-        tx.after_commit(lambda: told.append("committed"))
-        assert told == []
-    assert told == ["committed"]
+        tx.after_commit(lambda: calls.append("committed"))
+        assert calls == []
+    assert calls == ["committed"]
 
     def fail() -> None:
         with store.write() as tx:
-            tx.after_commit(lambda: told.append("rolled back"))
+            tx.after_commit(lambda: calls.append("rolled back"))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert told == ["committed"]
+    assert calls == ["committed"]
 
 
 def counted(store: Store) -> dict[RunState, int]:
-    """What `by_state` says, which must be what is there."""
+    """Return the maintained counts, and check that they equal a count of all rows."""
     with store.read() as tx:
-        found = run_statistics.by_state(tx)
+        counts = run_statistics.by_state(tx)
         rows = tx.connection.exec_driver_sql(
             "SELECT state, count(*) FROM runs WHERE project = ? GROUP BY 1", (tx.project,)
         )
-        assert found == {RunState(state): count for state, count in rows}
-    return found
+        assert counts == {RunState(state): count for state, count in rows}
+    return counts
 
 
-def test_runs_are_counted_exactly_whatever_becomes_of_them(store: Store, tmp_path: Path) -> None:
+def test_run_counts_stay_exact_through_changes_deletions_and_rollbacks(store: Store, tmp_path: Path) -> None:
     states = [*RunState] * 3
     with store.write() as tx:
         runs.insert_all(tx, [run(number, state) for number, state in enumerate(states)])
     assert counted(store) == Counter(states)
     with store.write() as tx:
-        pending = [one for one in (run(number, state) for number, state in enumerate(states)) if one.state == "pending"]
-        for one in pending:
-            assert runs.move(tx, one.id, expect=RunState.PENDING, to=RunState.SUCCEEDED, finished_at=NOW)
+        for pending in [run(number) for number, state in enumerate(states) if state is RunState.PENDING]:
+            assert runs.move(tx, pending.id, expect=RunState.PENDING, to=RunState.SUCCEEDED, finished_at=NOW)
     assert counted(store)[RunState.SUCCEEDED] == 6
     with store.write() as tx:
-        gone = retention.find_expired(tx, "a", keep=4, before=NOW, limit=100)
-        retention.delete_runs(tx, gone)
-    assert gone
+        expired = retention.find_expired(tx, "a", keep=4, before=NOW, limit=100)
+        retention.delete_runs(tx, expired)
+    assert expired
     before = counted(store)
 
     def fail() -> None:

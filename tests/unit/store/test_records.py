@@ -1,4 +1,4 @@
-"""What is recorded: compare-and-set of runs, the unique key of due times, round trips of everything else."""
+"""The tables of the store: compare-and-set of runs, the unique key of due times, and round trips of all values."""
 
 import threading
 from dataclasses import replace
@@ -36,7 +36,7 @@ FINDING = Finding(
 
 
 def run(number: int = 1, **changes: object) -> Run:
-    made = Run(
+    defaults = Run(
         id=RunId(f"run-{number:03}"),
         deployment="nightly",
         state=RunState.PENDING,
@@ -49,7 +49,7 @@ def run(number: int = 1, **changes: object) -> Run:
         tags=("a", "b"),
         parameters={"nums": [1, 2.5, None, "grüße"], "deep": {"x": True}},
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(defaults, **changes)  # type: ignore[arg-type]
 
 
 def occurrence(instant: datetime) -> Occurrence:
@@ -57,7 +57,7 @@ def occurrence(instant: datetime) -> Occurrence:
 
 
 def entry(**changes: object) -> InventoryEntry:
-    made = InventoryEntry(
+    defaults = InventoryEntry(
         name="nightly",
         file="deployments/a.yaml",
         line=1,
@@ -67,63 +67,63 @@ def entry(**changes: object) -> InventoryEntry:
         cursor=NOW,
         conditions=(CONDITION,),
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(defaults, **changes)  # type: ignore[arg-type]
 
 
-def test_a_run_comes_back_as_it_was(store: Store) -> None:
+def test_a_run_is_read_back_unchanged(store: Store) -> None:
     with store.write() as tx:
         runs.insert_all(tx, [run()])
     with store.read() as tx:
         assert runs.find(tx, "run-001") == run()
 
 
-def test_a_state_changes_only_from_the_expected_one(store: Store) -> None:
+def test_a_state_only_changes_from_the_expected_state(store: Store) -> None:
     with store.write() as tx:
         runs.insert_all(tx, [run()])
-    answers = []
+    results = []
     for _ in range(2):
         with store.write() as tx:
-            answers.append(runs.move(tx, RunId("run-001"), expect=RunState.PENDING, to=RunState.LAUNCHING, attempt=1))
-    assert answers == [True, False]
+            results.append(runs.move(tx, RunId("run-001"), expect=RunState.PENDING, to=RunState.LAUNCHING, attempt=1))
+    assert results == [True, False]
 
 
-def test_of_many_threads_exactly_one_moves_a_run(store: Store) -> None:
+def test_exactly_one_of_many_threads_changes_a_run(store: Store) -> None:
     with store.write() as tx:
         runs.insert_all(tx, [run()])
-    answers: list[bool] = []
+    results: list[bool] = []
 
     def claim() -> None:
         with store.write() as tx:
-            answers.append(runs.move(tx, RunId("run-001"), expect=RunState.PENDING, to=RunState.LAUNCHING))
+            results.append(runs.move(tx, RunId("run-001"), expect=RunState.PENDING, to=RunState.LAUNCHING))
 
     threads = [threading.Thread(target=claim) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(answers) == [False] * 7 + [True]
+    assert sorted(results) == [False] * 7 + [True]
 
 
-def test_a_late_result_does_not_change_a_final_run(store: Store) -> None:
+def test_a_late_result_does_not_change_a_finished_run(store: Store) -> None:
     with store.write() as tx:
         runs.insert_all(tx, [run(state=RunState.CRASHED, reason="lost")])
         assert not runs.move(tx, RunId("run-001"), expect=RunState.RUNNING, to=RunState.SUCCEEDED, exit_code=0)
     with store.read() as tx:
-        found = runs.find(tx, "run-001")
-    assert found is not None
-    assert (found.state, found.reason, found.exit_code) == (RunState.CRASHED, "lost", None)
+        stored = runs.find(tx, "run-001")
+    assert stored is not None
+    assert (stored.state, stored.reason, stored.exit_code) == (RunState.CRASHED, "lost", None)
 
 
-def test_a_due_time_is_recorded_once_for_ever(store: Store) -> None:
+def test_a_due_time_can_only_be_recorded_once(store: Store) -> None:
     with store.write() as tx:
         occurrences.append(tx, [occurrence(NOW)])
     with pytest.raises(StateError, match="UNIQUE"), store.write() as tx:
         occurrences.append(tx, [occurrence(NOW + timedelta(hours=1)), occurrence(NOW)])
     with store.read() as tx:
-        assert [found.scheduled_for for found in occurrences.find_newest(tx, "nightly", 10)] == [NOW]
+        assert [row.scheduled_for for row in occurrences.find_newest(tx, "nightly", 10)] == [NOW]
 
 
-def test_one_instant_is_one_due_time_in_whatever_zone(store: Store) -> None:
+def test_due_times_in_different_zones_are_the_same_instant(store: Store) -> None:
     elsewhere = NOW.astimezone(tz=None)
     with store.write() as tx:
         occurrences.append(tx, [occurrence(NOW)])
@@ -132,31 +132,31 @@ def test_one_instant_is_one_due_time_in_whatever_zone(store: Store) -> None:
         occurrences.append(tx, [occurrence(elsewhere)])
 
 
-def test_one_idempotency_key_is_one_run_of_a_deployment(store: Store) -> None:
+def test_an_idempotency_key_is_unique_per_deployment(store: Store) -> None:
     with store.write() as tx:
         runs.insert_all(tx, [run(1, idempotency_key="k"), run(2, idempotency_key="k", deployment="other")])
-        found = runs.find_by_key(tx, "nightly", "k")
-    assert found is not None
-    assert found.id == "run-001"
+        stored = runs.find_by_key(tx, "nightly", "k")
+    assert stored is not None
+    assert stored.id == "run-001"
     with pytest.raises(StateError), store.write() as tx:
         runs.insert_all(tx, [run(3, idempotency_key="k")])
 
 
-def test_a_result_that_is_null_is_no_result(store: Store) -> None:
+def test_a_null_result_is_read_back_as_none(store: Store) -> None:
     with store.write() as tx:
         runs.insert_all(tx, [run(1), run(2, result=[]), run(3, result=0), run(4, result="")])
     with store.read() as tx:
-        assert [found.result for found in select_all(tx, RunFilter())] == ["", 0, [], None]
+        assert [stored.result for stored in select_all(tx, RunFilter())] == ["", 0, [], None]
 
 
-def test_what_waits_is_found_and_a_prefix_is_taken_literally(store: Store) -> None:
+def test_waiting_runs_are_found_and_prefixes_match_literally(store: Store) -> None:
     with store.write() as tx:
         runs.insert_all(tx, [run(3), run(1), run(2, state=RunState.RUNNING)])
     with store.read() as tx:
-        assert sorted(found.id for found in queues.find_waiting(tx, NOW)) == ["run-001", "run-003"]
+        assert sorted(waiting.id for waiting in queues.find_waiting(tx, NOW)) == ["run-001", "run-003"]
         assert runs.find_by_prefix(tx, "run-00%") == []
         assert runs.find_by_prefix(tx, "run_00") == []
-        assert [found.id for found in runs.find_by_prefix(tx, "002")] == ["run-002"]
+        assert [match.id for match in runs.find_by_prefix(tx, "002")] == ["run-002"]
         assert queues.count_active(tx, ["nightly", "other"]) == {"nightly": (3, 2)}
         assert runs.counts(tx) == {RunState.PENDING: 2, RunState.RUNNING: 1}
         newest = last_runs.find(tx, "nightly")
@@ -164,7 +164,7 @@ def test_what_waits_is_found_and_a_prefix_is_taken_literally(store: Store) -> No
         assert newest.id == "run-003"
 
 
-def test_a_run_that_must_not_start_yet_is_not_in_the_queue(store: Store) -> None:
+def test_a_run_is_not_queued_before_its_start_time(store: Store) -> None:
     minute = timedelta(minutes=1)
     waiting = [run(1, not_before=NOW + 2 * minute), run(2, not_before=NOW + minute), run(3)]
     over = run(4, not_before=NOW + minute / 2, state=RunState.CANCELLED)
@@ -178,11 +178,11 @@ def test_a_run_that_must_not_start_yet_is_not_in_the_queue(store: Store) -> None
             (minute, ["run-002", "run-003"], NOW + 2 * minute),
             (2 * minute, ["run-001", "run-002", "run-003"], None),
         ):
-            assert sorted(found.id for found in queues.find_waiting(tx, NOW + later)) == queued
+            assert sorted(queued_run.id for queued_run in queues.find_waiting(tx, NOW + later)) == queued
             assert queues.next_change(tx, NOW + later) == next_start
 
 
-def test_an_attempt_that_never_started_gives_way_to_the_next(store: Store) -> None:
+def test_a_new_record_replaces_an_attempt_that_never_started(store: Store) -> None:
     first = Attempt(run_id=RunId("run-001"), number=1, nonce="aa", boot_id="b", state=RunState.LAUNCHING)
     second = replace(first, nonce="bb")
     with store.write() as tx:
@@ -194,13 +194,13 @@ def test_an_attempt_that_never_started_gives_way_to_the_next(store: Store) -> No
         assert runs.attempts_of(tx, "run-001") == [replace(second, state=RunState.RUNNING, started_at=NOW)]
 
 
-def test_an_attempt_without_a_run_is_refused(store: Store) -> None:
+def test_an_attempt_needs_an_existing_run(store: Store) -> None:
     stray = Attempt(run_id=RunId("none"), number=1, nonce="aa", boot_id="b", state=RunState.LAUNCHING)
     with pytest.raises(StateError, match="FOREIGN KEY"), store.write() as tx:
         runs.start_attempt(tx, stray)
 
 
-def test_conditions_and_findings_come_back_as_they_were(store: Store) -> None:
+def test_conditions_and_findings_are_read_back_unchanged(store: Store) -> None:
     status = SourceStatus(
         repo="/r",
         ref=None,
@@ -220,7 +220,7 @@ def test_conditions_and_findings_come_back_as_they_were(store: Store) -> None:
         assert inventory.entries(tx) == {"nightly": entry()}
 
 
-def test_the_cursor_never_goes_back(store: Store) -> None:
+def test_advancing_never_moves_a_cursor_back(store: Store) -> None:
     with store.write() as tx:
         inventory.save(tx, [entry()])
         inventory.advance_cursor(tx, "nightly", NOW - timedelta(hours=1))
@@ -229,19 +229,19 @@ def test_the_cursor_never_goes_back(store: Store) -> None:
         assert inventory.entries(tx)["nightly"].cursor == NOW + timedelta(hours=1)
 
 
-def test_revising_keeps_the_cursor_and_putting_sets_it(store: Store) -> None:
+def test_updating_keeps_the_cursor_and_saving_sets_it(store: Store) -> None:
     later = NOW + timedelta(hours=1)
     with store.write() as tx:
         inventory.save(tx, [entry()])
         inventory.update_keeping_cursor(tx, [entry(cursor=later, line=7)])
-        revised = inventory.find(tx, "nightly")
+        updated = inventory.find(tx, "nightly")
         inventory.save(tx, [entry(cursor=later)])
-        put = inventory.find(tx, "nightly")
-    assert revised == entry(line=7)
-    assert put == entry(cursor=later)
+        saved = inventory.find(tx, "nightly")
+    assert updated == entry(line=7)
+    assert saved == entry(cursor=later)
 
 
-def test_what_was_removed_is_gone_until_it_is_put_again(store: Store) -> None:
+def test_a_removed_entry_is_inactive_until_it_is_saved_again(store: Store) -> None:
     with store.write() as tx:
         inventory.save(tx, [entry()])
         inventory.remove(tx, ["nightly"], NOW)
@@ -251,7 +251,7 @@ def test_what_was_removed_is_gone_until_it_is_put_again(store: Store) -> None:
         assert inventory.entries(tx) == {"nightly": entry(line=5)}
 
 
-def test_the_tree_of_a_run_that_is_not_there_is_not_kept(store: Store) -> None:
+def test_the_task_tree_of_a_missing_run_is_not_saved(store: Store) -> None:
     tree = TaskTree(runs=(TaskRun(id=1, parent=None, kind="task", name="a", label="a-1", state="succeeded"),))
     with store.write() as tx:
         task_trees.save(tx, "nobody", 1, tree)

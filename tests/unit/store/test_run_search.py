@@ -1,4 +1,4 @@
-"""Runs are found by what is asked of them, and a page costs the same however long the history is."""
+"""Searching for runs by criteria, and the cost of pages, which does not depend on the length of the history."""
 
 import random
 from collections.abc import Iterator
@@ -21,12 +21,12 @@ REVISIONS = ("main@sha1:" + "a" * 40, "main@sha1:ab" + "c" * 38, "main@sha1:" + 
 
 
 def history(count: int, seed: int = 1) -> list[Run]:
-    """Runs of a few deployments, made a second apart; now and then the clock steps back."""
+    """Create runs of three deployments, a second apart; occasionally the clock is set back."""
     chance = random.Random(seed)
-    ids, now, made = RunIds(chance.getrandbits), NOW, []
+    ids, now, history = RunIds(chance.getrandbits), NOW, []
     for number in range(count):
         now += SECOND if chance.random() < 0.95 else -20 * SECOND
-        made.append(
+        history.append(
             Run(
                 id=ids.new(now),
                 deployment=chance.choice("abc"),
@@ -40,23 +40,23 @@ def history(count: int, seed: int = 1) -> list[Run]:
                 tags=tuple(tag for tag in ("x", "y", "x%") if chance.random() < 0.2),
             )
         )
-    return made
+    return history
 
 
-def matches(run: Run, wanted: RunFilter) -> bool:
-    """What the words of the filter say, one by one."""
+def matches(run: Run, criteria: RunFilter) -> bool:
+    """Return whether a run matches, by a straightforward check of each criterion."""
     return (
-        wanted.deployment in (None, run.deployment)
-        and (wanted.states is None or run.state in wanted.states)
-        and (wanted.tag is None or wanted.tag in run.tags)
-        and wanted.trigger in (None, run.trigger)
+        criteria.deployment in (None, run.deployment)
+        and (criteria.states is None or run.state in criteria.states)
+        and (criteria.tag is None or criteria.tag in run.tags)
+        and criteria.trigger in (None, run.trigger)
         and (
-            wanted.revision is None
-            or run.revision == wanted.revision
-            or run.revision.partition(":")[2].startswith(wanted.revision)
+            criteria.revision is None
+            or run.revision == criteria.revision
+            or run.revision.partition(":")[2].startswith(criteria.revision)
         )
-        and (wanted.since is None or run.created_at >= wanted.since)
-        and (wanted.until is None or run.created_at < wanted.until)
+        and (criteria.since is None or run.created_at >= criteria.since)
+        and (criteria.until is None or run.created_at < criteria.until)
     )
 
 
@@ -69,7 +69,7 @@ FILTERS = st.builds(
     deployment=maybe(st.sampled_from("abcd")),
     states=maybe(st.sets(st.sampled_from(list(RunState))) | st.just(ACTIVE)),
     tag=maybe(st.sampled_from(["x", "y", "x%", "z"])),
-    trigger=maybe(st.sampled_from([one.value for one in Trigger])),
+    trigger=maybe(st.sampled_from([trigger.value for trigger in Trigger])),
     revision=maybe(st.sampled_from([*REVISIONS, "a", "ab", "e", "%"])),
     since=maybe(st.integers(-5, 130).map(lambda seconds: NOW + seconds * SECOND / 2)),
     until=maybe(st.integers(-5, 130).map(lambda seconds: NOW + seconds * SECOND / 2)),
@@ -77,39 +77,40 @@ FILTERS = st.builds(
 
 
 @pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, list[Run]]]:
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, list[Run]]]:
+    """A store, and the runs in it, newest first."""
     store = Store.open(tmp_path_factory.mktemp("state") / "state.db")
-    made = history(120)
+    oldest_first = history(120)
     with store.write() as tx:
-        runs.insert_all(tx, made)
-    yield store, made[::-1]
+        runs.insert_all(tx, oldest_first)
+    yield store, oldest_first[::-1]
     store.close()
 
 
-@given(wanted=FILTERS, limit=st.integers(1, 30), max_examined=st.integers(1, 40))
+@given(criteria=FILTERS, limit=st.integers(1, 30), max_examined=st.integers(1, 40))
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_pages_are_all_that_matches_and_nothing_twice(
-    known: tuple[Store, list[Run]], wanted: RunFilter, limit: int, max_examined: int
+def test_pages_have_every_match_exactly_once(
+    recorded: tuple[Store, list[Run]], criteria: RunFilter, limit: int, max_examined: int
 ) -> None:
-    store, newest_first = known
-    expected = [run.id for run in newest_first if matches(run, wanted)]
-    found: list[RunId] = []
+    store, newest_first = recorded
+    expected = [run.id for run in newest_first if matches(run, criteria)]
+    run_ids: list[RunId] = []
     before = None
     with store.read() as tx:
-        assert [run.id for run in select_all(tx, wanted)] == expected
-        assert [run.id for run in select_all(tx, wanted, limit)] == expected[:limit]
+        assert [run.id for run in select_all(tx, criteria)] == expected
+        assert [run.id for run in select_all(tx, criteria, limit)] == expected[:limit]
         while True:
-            page = runs_page(tx, wanted, limit=limit, before=before, max_examined=max_examined)
+            page = runs_page(tx, criteria, limit=limit, before=before, max_examined=max_examined)
             assert len(page.runs) <= limit
-            found += [run.id for run in page.runs]
+            run_ids += [run.id for run in page.runs]
             if page.next is None:
                 break
             assert before is None or page.next < before
             before = page.next
-    assert found == expected
+    assert run_ids == expected
 
 
-ASKED = {
+SEARCHES = {
     "all": RunFilter(),
     "deployment": RunFilter(deployment="a"),
     "final states": RunFilter(states=(RunState.FAILED, RunState.CRASHED)),
@@ -124,19 +125,19 @@ ASKED = {
 }
 
 
-@pytest.mark.parametrize("wanted", ASKED.values(), ids=ASKED)
-def test_a_page_sorts_nothing_and_walks_along_an_index(store: Store, wanted: RunFilter) -> None:
-    asked: list[tuple[str, Any]] = []
+@pytest.mark.parametrize("criteria", SEARCHES.values(), ids=SEARCHES)
+def test_page_queries_use_an_index_and_never_sort(store: Store, criteria: RunFilter) -> None:
+    statements: list[tuple[str, Any]] = []
     with store.read() as tx:
 
-        def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
-            asked.append((statement, parameters))
+        def record(_connection: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
+            statements.append((statement, parameters))
 
-        event.listen(tx.connection, "before_cursor_execute", note)
-        runs_page(tx, wanted, limit=10)
-        event.remove(tx.connection, "before_cursor_execute", note)
-        assert asked
-        for statement, parameters in asked:
+        event.listen(tx.connection, "before_cursor_execute", record)
+        runs_page(tx, criteria, limit=10)
+        event.remove(tx.connection, "before_cursor_execute", record)
+        assert statements
+        for statement, parameters in statements:
             plan = tx.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
             steps = [row[3] for row in plan if "json_each" not in row[3] and "CORRELATED" not in row[3]]
             assert all("INDEX" in step and "TEMP B-TREE" not in step for step in steps), steps

@@ -1,4 +1,4 @@
-"""Who holds the state directory: one controller at a time, until it ends in whatever way."""
+"""The state directory: its exclusive lock, its permissions, and the detection of removed or replaced files."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ def hold(directory: StateDirectory) -> None:
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds `tmp_path / "state"`."""
+    """Another process that has locked `tmp_path / "state"`."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path / "state")],
         stdin=subprocess.PIPE,
@@ -46,7 +46,9 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_a_second_holder_is_refused_and_told_who_holds_it(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+def test_a_second_controller_is_rejected_with_the_pid_of_the_first(
+    tmp_path: Path, holder: subprocess.Popen[str]
+) -> None:
     directory = StateDirectory(tmp_path / "state")
     with pytest.raises(AlreadyRunningError, match=f"pid {holder.pid} on .*, since 2026-06-01"):
         hold(directory)
@@ -55,7 +57,7 @@ def test_a_second_holder_is_refused_and_told_who_holds_it(tmp_path: Path, holder
     assert (found.pid, found.version) == (holder.pid, "7")
 
 
-def test_a_lock_that_is_no_regular_file_is_refused_and_blocks_nobody(tmp_path: Path) -> None:
+def test_a_fifo_as_lock_file_is_rejected_without_blocking(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     os.mkfifo(tmp_path / "state" / "controller.lock")
     directory = StateDirectory(tmp_path / "state")
@@ -64,7 +66,7 @@ def test_a_lock_that_is_no_regular_file_is_refused_and_blocks_nobody(tmp_path: P
         hold(directory)
 
 
-def test_the_same_process_can_not_hold_it_twice(tmp_path: Path) -> None:
+def test_one_process_can_not_lock_the_directory_twice(tmp_path: Path) -> None:
     first, second = StateDirectory(tmp_path / "state"), StateDirectory(tmp_path / "state")
     hold(first)
     with pytest.raises(AlreadyRunningError, match=f"pid {os.getpid()}"):
@@ -75,7 +77,7 @@ def test_the_same_process_can_not_hold_it_twice(tmp_path: Path) -> None:
     assert second.holder() is None
 
 
-def test_a_killed_holder_leaves_it_free(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+def test_a_killed_process_releases_the_lock(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     directory = StateDirectory(tmp_path / "state")
@@ -87,30 +89,30 @@ def test_a_killed_holder_leaves_it_free(tmp_path: Path, holder: subprocess.Popen
     directory.release()
 
 
-def test_looking_does_not_get_in_the_way_of_holding(tmp_path: Path) -> None:
+def test_reading_the_holder_does_not_prevent_locking(tmp_path: Path) -> None:
     directory = StateDirectory(tmp_path / "state")
     hold(directory)
     directory.release()
     stop = threading.Event()
 
-    def look_all_the_time() -> None:
+    def read_continuously() -> None:
         while not stop.is_set():
             StateDirectory(tmp_path / "state").holder()
 
-    looker = threading.Thread(target=look_all_the_time)
-    looker.start()
+    reader = threading.Thread(target=read_continuously)
+    reader.start()
     try:
         for _ in range(20):
             directory.hold(version="1", now=NOW, pause=threading.Event().wait)
             directory.release()
     finally:
         stop.set()
-        looker.join()
+        reader.join()
     assert directory.holder() is None
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"{}", b"[]", b'{"pid": 1}', b'{"started_at": 5}'])
-def test_a_lock_file_that_says_nothing_names_nobody(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_lock_file_has_no_holder_but_stays_locked(tmp_path: Path, content: bytes) -> None:
     directory, other = StateDirectory(tmp_path / "state"), StateDirectory(tmp_path / "state")
     hold(directory)
     (tmp_path / "state" / "controller.lock").write_bytes(content)
@@ -121,7 +123,7 @@ def test_a_lock_file_that_says_nothing_names_nobody(tmp_path: Path, content: byt
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
-def test_it_is_private_whatever_the_umask(tmp_path: Path, mask: int) -> None:
+def test_the_directory_is_private_with_any_umask(tmp_path: Path, mask: int) -> None:
     before = os.umask(mask)
     try:
         directory = StateDirectory(tmp_path / "state")
@@ -136,7 +138,7 @@ def test_it_is_private_whatever_the_umask(tmp_path: Path, mask: int) -> None:
     assert modes == {"state": 0o700, "runs": 0o700, "controller.lock": 0o600}
 
 
-def test_it_ignores_itself_in_git_and_leaves_a_changed_rule_alone(tmp_path: Path) -> None:
+def test_gitignore_is_created_once_and_then_left_unchanged(tmp_path: Path) -> None:
     directory = StateDirectory(tmp_path / "state")
     hold(directory)
     directory.release()
@@ -147,14 +149,14 @@ def test_it_ignores_itself_in_git_and_leaves_a_changed_rule_alone(tmp_path: Path
     assert (tmp_path / "state" / ".gitignore").read_text(encoding="utf-8") == "mine\n"
 
 
-def test_a_place_that_can_not_be_a_directory_is_an_error_of_the_state(tmp_path: Path) -> None:
+def test_an_unusable_path_raises_a_state_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(StateError, match="can't be used"):
         hold(StateDirectory(tmp_path / "file" / "state"))
     assert StateDirectory(tmp_path / "file" / "state").holder() is None
 
 
-def test_a_child_of_the_holder_does_not_hold_it(tmp_path: Path) -> None:
+def test_child_processes_do_not_inherit_the_lock(tmp_path: Path) -> None:
     directory = StateDirectory(tmp_path / "state")
     hold(directory)
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, close_fds=False) as child:
@@ -167,7 +169,7 @@ def test_a_child_of_the_holder_does_not_hold_it(tmp_path: Path) -> None:
 
 @pytest.fixture
 def in_use(tmp_path: Path) -> Iterator[StateDirectory]:
-    """A state directory that this process holds, with its database open."""
+    """A state directory that this process has locked, with its database open."""
     directory = StateDirectory(tmp_path / "state")
     hold(directory)
     store = Store.open(directory.database, check=directory.check)
@@ -179,21 +181,21 @@ def in_use(tmp_path: Path) -> Iterator[StateDirectory]:
 
 
 @pytest.mark.parametrize("name", ["", "controller.lock", "state.db", "state.db-wal", "runs"])
-def test_a_removed_part_of_the_state_is_noticed(in_use: StateDirectory, tmp_path: Path, name: str) -> None:
+def test_check_detects_removed_files(in_use: StateDirectory, tmp_path: Path, name: str) -> None:
     (in_use.path / name).rename(tmp_path / "removed")
     with pytest.raises(StateLostError, match=r"removed or replaced while the controller was running: .* is missing"):
         in_use.check()
 
 
 @pytest.mark.parametrize("name", ["controller.lock", "state.db", "state.db-wal"])
-def test_a_replaced_file_of_the_state_is_noticed(in_use: StateDirectory, tmp_path: Path, name: str) -> None:
+def test_check_detects_replaced_files(in_use: StateDirectory, tmp_path: Path, name: str) -> None:
     (tmp_path / "copy").write_bytes((in_use.path / name).read_bytes())
     (tmp_path / "copy").rename(in_use.path / name)
     with pytest.raises(StateLostError, match=f"{name} is a different file"):
         in_use.check()
 
 
-def test_nothing_is_written_to_a_database_that_was_removed(tmp_path: Path) -> None:
+def test_a_removed_database_is_not_written_to(tmp_path: Path) -> None:
     directory = StateDirectory(tmp_path / "state")
     hold(directory)
     store = Store.open(directory.database, check=directory.check)
@@ -205,7 +207,7 @@ def test_nothing_is_written_to_a_database_that_was_removed(tmp_path: Path) -> No
     directory.release()
 
 
-def test_closing_a_replaced_database_leaves_the_log_of_the_new_one_alone(tmp_path: Path) -> None:
+def test_closing_a_replaced_database_keeps_the_log_of_the_new_one(tmp_path: Path) -> None:
     directory = StateDirectory(tmp_path / "state")
     hold(directory)
     first = Store.open(directory.database)
