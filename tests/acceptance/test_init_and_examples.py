@@ -33,7 +33,7 @@ def test_init_gives_a_repository_that_works_and_overwrites_nothing(
 
     again = machine.controller("init", "demo")
     assert (again.code, again.out) == (2, "")
-    assert "exists already" in again.err
+    assert "already exists" in again.err
     assert machine.run("git", "status", "--porcelain", cwd=root).out == ""
     inside = machine.controller("init", cwd=root)
     assert inside.code == 2

@@ -113,7 +113,7 @@ def test_what_has_ended_prints_nothing_and_is_no_error(machine: Machine) -> None
     ):
         text = machine.controller("next", *expression)
         assert (text.code, text.out) == (0, "")
-        assert text.err == "It does not fire any more.\n"
+        assert text.err == "No more fire times.\n"
         assert machine.controller("next", *expression, "-o", "json").json() == {"fire_times": []}
 
 
@@ -135,10 +135,10 @@ BAD = [
     (["--rrule", ""], "rrule"),
     (["--at", "9999-12-31T23:59", "--timezone", NEW_YORK], "never fires"),
     (["--cron", "0 0 * * *", "--after", "9999-12-31T23:59", "--timezone", NEW_YORK], "out of range"),
-    (["--cron", "0 0 * * *", "--anchor-date", "2026-01-01"], "--anchor-date goes with --interval"),
-    (["--interval", "1h", "--no-day-or"], "--no-day-or goes with --cron"),
-    (["a-name", "--gap", "skip"], "--gap goes with an expression"),
-    (["a-name", "--repeat", "both"], "--repeat goes with an expression"),
+    (["--cron", "0 0 * * *", "--anchor-date", "2026-01-01"], "--anchor-date can only be used with --interval"),
+    (["--interval", "1h", "--no-day-or"], "--no-day-or can only be used with --cron"),
+    (["a-name", "--gap", "skip"], "--gap can only be used with an expression"),
+    (["a-name", "--repeat", "both"], "--repeat can only be used with an expression"),
     ([], "exactly one"),
     (["no-deployment-here"], "There is no directory"),
 ]

@@ -57,7 +57,7 @@ def test_verbose_says_what_is_declared_and_when_it_fires_next(repository: Reposi
     assert schedule["next_fire_time"].endswith(("T22:00:00Z", "T23:00:00Z"))
     refused = repository.ask("validate", "--verbose", "-o", "github")
     assert (refused.code, refused.out) == (2, "")
-    assert "--verbose does not go with -o github" in refused.err
+    assert "--verbose cannot be used with -o github" in refused.err
 
 
 def test_a_clock_change_is_a_warning_that_names_its_date_and_keeps_nothing_out(repository: Repository) -> None:

@@ -35,7 +35,7 @@ def test_a_yaml_spec_keeps_its_words_and_finds_its_flow_again(work: Path, comman
         [
             "Created deployment 'one' for work/my_flow.py",
             "Created deployment 'two' for work/my_flow.py",
-            "To put it in force: git add deployments/spec.yaml work/my_flow.py && git commit",
+            "To apply it: git add deployments/spec.yaml work/my_flow.py && git commit",
         ],
     )
     written = (work / "deployments/spec.yaml").read_text(encoding="utf-8")
@@ -51,11 +51,11 @@ def test_what_is_there_already_is_written_over_only_if_that_is_said(work: Path, 
     (work / "deployments/spec.yaml").write_text("name: other\ncommand: [ls]\n", encoding="utf-8")
     create = ("deployment", "create", str(work / "work/spec.yaml"), "--repo", str(work))
     answer = command(*create)
-    assert (answer.code, "exists already" in answer.err) == (2, True)
+    assert (answer.code, "already exists" in answer.err) == (2, True)
     assert (work / "deployments/spec.yaml").read_text(encoding="utf-8").startswith("name: other")
     assert command(*create, "--replace").code == 0
     again = command(*create)
-    assert (again.code, again.out, "--replace writes over it" in again.err) == (2, "", True)
+    assert (again.code, again.out, "Use --replace to overwrite it" in again.err) == (2, "", True)
     assert command(*create, "--replace").code == 0
     answer = command("deployment", "create", str(work / "deployments/spec.yaml"), "--repo", str(work))
     assert (answer.code, answer.out.count("Created")) == (0, 2)
@@ -69,7 +69,7 @@ def test_what_was_made_of_a_spec_before_it_was_renamed_is_to_be_removed(work: Pa
     answer = command(*create, str(work / "work/renamed.yaml"))
     assert answer.code == 1
     assert "the name one is also declared at deployments/spec.yaml:2" in answer.out
-    assert "if that file was made of this one, before it was renamed, remove it with git rm" in answer.out
+    assert "if that file was created from this one under an older name, remove it with git rm" in answer.out
     (work / "deployments/spec.yaml").unlink()
     assert command(*create, str(work / "work/renamed.yaml")).code == 0
 
@@ -94,7 +94,10 @@ def test_what_is_not_valid_is_not_written(
 
 def test_a_file_elsewhere_is_refused(work: Path, command: Command, tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text("name: a\ncommand: [ls]\n", encoding="utf-8")
-    for file, words in ((tmp_path / "spec.yaml", "is not in the repository"), (tmp_path / "none.yaml", "no file")):
+    for file, words in (
+        (tmp_path / "spec.yaml", "is not in the repository"),
+        (tmp_path / "none.yaml", "does not exist"),
+    ):
         answer = command("deployment", "create", str(file), "--repo", str(work))
         assert (answer.code, words in answer.err) == (2, True)
 

@@ -147,7 +147,7 @@ def test_runs_are_listed_newest_first_and_filtered(followed: Followed) -> None:
         ("--since", "2999-01-01T00:00:00Z"): 0,
     }
     assert {key: len(followed("runs", "list", *key, "-o", "json").json) for key in asked} == asked
-    assert followed("runs", "list", "--state", "pending").out == "No run is like that.\n"
+    assert followed("runs", "list", "--state", "pending").out == "No runs match.\n"
 
 
 def test_the_same_idempotency_key_is_the_same_run(followed: Followed) -> None:

@@ -56,8 +56,8 @@ def test_defaults_and_the_project_are_a_change_and_a_comment_is_none(repository:
     repository.commit({"controller.yaml": FILES["controller.yaml"] + "project: sales\ndefaults: {priority: 0}\n"})
     code, text = plan()
     assert code == 1
-    assert '~ controller.yaml $.project: (nothing) -> "sales"' in text
-    assert "~ controller.yaml $.defaults: (nothing) -> " in text
+    assert '~ controller.yaml $.project: not set -> "sales"' in text
+    assert "~ controller.yaml $.defaults: not set -> " in text
 
 
 def test_the_code_of_a_flow_is_a_change(command: Command, repository: GitRepository, plan: Plan) -> None:

@@ -160,7 +160,7 @@ def test_a_printed_digest_is_approved_by_the_controller_of_that_environment(
         found = as_json(command, repository)
         [prod] = found["environments"]
         text = command("plan", *where, "--base", "HEAD~1").out
-        assert f"To release them in prod: controller approve {prod['withheld']['digest']}" in text
+        assert f"To approve them in prod: controller approve {prod['withheld']['digest']}" in text
         assert f"them outside of all environments: controller approve {found['withheld']['digest']}" in text
         assert prod["withheld"]["digest"] != found["withheld"]["digest"]
         command("reconcile", "--wait", *where)

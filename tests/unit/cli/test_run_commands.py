@@ -59,7 +59,7 @@ def test_a_past_range_is_run_and_stands_in_the_ledger(followed: Followed) -> Non
     assert rows[0].keys() == {"deployment", "schedule", "scheduled_for", "outcome", "run_id", "reason"}
     assert "nightly" in followed("occurrences", "sums").out
     again = followed(*arguments)
-    assert "2 have a run already" in again.err
+    assert "2 already have a run" in again.err
     assert followed("occurrences", "nobody").code == 2
 
 
@@ -137,7 +137,7 @@ def test_a_flow_is_executed_by_its_file(execute: Execute, tmp_path: Path) -> Non
         ("fails", "failed: exit code 3"),
         ("flows/sums.py:bad", "failed: no"),
         ("flows/sums.py:none", "has no flow 'none'"),
-        ("slow", "failed: it ran longer than its timeout"),
+        ("slow", "failed: the timeout was exceeded"),
     ],
 )
 def test_what_fails_exits_with_1(execute: Execute, what: str, said: str) -> None:

@@ -72,7 +72,7 @@ def test_a_directory_whose_name_is_not_utf8_is_refused_in_words(tmp_path: Path) 
 def test_a_full_disk_behind_standard_output_is_named(here: Path) -> None:
     answer = _shell(here, '"$0" schema >/dev/full')
     assert answer.returncode == 2
-    assert answer.stderr == b"error: standard output can't be written to: No space left on device.\n"
+    assert answer.stderr == b"error: cannot write to standard output: No space left on device.\n"
 
 
 def test_standard_errors_that_cannot_be_written_to_change_nothing(here: Path) -> None:
@@ -90,7 +90,7 @@ def test_closed_streams_are_not_taken_by_files(here: Path) -> None:
 
 def test_a_deleted_current_directory_is_named(here: Path, tmp_path: Path) -> None:
     answer = _shell(tmp_path, f'mkdir gone && cd gone && rmdir ../gone && "$0" validate; "$0" validate --repo {here}')
-    assert b"error: controller validate can't find its current directory: it was deleted." in answer.stderr
+    assert b"error: controller validate failed: the current directory was deleted." in answer.stderr
     assert b"hint: Change to a directory that exists" in answer.stderr
     assert f"{here}/deployments/zły.yaml:2:10" in answer.stdout.decode()
 

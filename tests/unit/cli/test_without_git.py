@@ -111,7 +111,7 @@ def test_init_without_git_writes_the_files_and_says_what_is_left_to_do(with_git:
     answer = with_git(None)("init", str(tmp_path / "new"))
     assert answer.returncode == 2
     assert (tmp_path / "new/deployments/hello.yaml").is_file()
-    assert f"not committed: {NEEDED}" in answer.stderr.decode()
+    assert f"could not be committed: {NEEDED}" in answer.stderr.decode()
     assert f"git -C {tmp_path / 'new'} init && " in answer.stderr.decode()
 
 
@@ -119,4 +119,4 @@ def test_init_with_a_broken_configuration_commits_all_the_same(tmp_path: Path) -
     (tmp_path / ".gitconfig").write_text("[user", encoding="utf-8")
     answer = controller_process("init", "new", cwd=tmp_path)
     assert (answer.returncode, answer.stderr) == (0, b"")
-    assert b"committed them" in answer.stdout
+    assert b"committed the files" in answer.stdout

@@ -63,7 +63,7 @@ def test_the_list_as_text() -> None:
         "deployments/b.yaml:1: nightly",
         "    at 04:30, Monday to Friday, Europe/Berlin; next at 2026-06-02 04:30:00+02:00",
         "    every 6 hours, up to 5 minutes later; next at 2026-06-01 18:00:00 UTC",
-        "    once at 2026-01-01 09:00, UTC; does not fire any more",
+        "    once at 2026-01-01 09:00, UTC; no more fire times",
         "    every hour (suspended)",
         "deployments/b.yaml:9: asleep (suspended)",
         "    every 5 minutes",

@@ -1,4 +1,4 @@
-"""The explanations of all codes as data, by the parts of docs/findings.md. `explanations` reads it, nobody else."""
+"""The explanations of all codes as data, in the sections of docs/findings.md. Only `explanations` imports them."""
 
 from controller.cli.formats.explained.deployments import SHAPE, WHAT_RUNS
 from controller.cli.formats.explained.entry import Explanation

@@ -1,20 +1,20 @@
-"""The form of one explanation. The other modules of the folder fill it in, `explanations` hands it out."""
+"""The data type of an explanation. The other modules of this package define the values."""
 
 from dataclasses import dataclass
 
 from controller.model.findings import Severity
 
 NIGHTLY = "name: nightly\nflow: flows/etl.py:main\n"
-"""What most examples begin with."""
+"""The first lines of most examples."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """What a code means, in plain English with Markdown's backticks only.
+    """The explanation of a finding code, in English with backticks as the only Markdown.
 
-    `summary` is one line without a full stop. `meaning` and `remedy` are one paragraph each; in docs/findings.md they
-    follow one another, or the remedy is left out. `wrong` gives a finding of this code, `right` gives none: YAML, each
-    with a newline at its end, or empty.
+    `summary` is one line without a full stop. `meaning` and `remedy` are one paragraph each; docs/findings.md has both,
+    or the meaning only. `wrong` is a YAML example that produces a finding of this code, `right` one that produces no
+    finding; each ends with a newline or is empty.
     """
 
     code: str

@@ -1,4 +1,4 @@
-"""What is wrong with when a deployment runs. See `entry` for the form; docs/findings.md says the same."""
+"""Explanations of errors in schedules. docs/findings.md repeats them."""
 
 from controller.cli.formats.explained.entry import NIGHTLY, Explanation
 from controller.model.findings import Severity
@@ -6,75 +6,76 @@ from controller.model.findings import Severity
 SCHEDULES = (
     Explanation(
         code="InvalidSchedule",
-        summary="a schedule that can't be understood, or never fires",
-        meaning="The expression can't be understood, or it never fires.",
-        remedy="The hint says what the field takes.",
+        summary="a schedule that is invalid or never fires",
+        meaning="The expression is invalid, or it never fires.",
+        remedy="Correct the expression; the hint describes the valid values.",
         wrong=NIGHTLY + 'schedule: {cron: "0 0 30 2 *"}\n',
         right=NIGHTLY + 'schedule: {cron: "0 0 28 2 *"}\n',
     ),
     Explanation(
         code="InvalidDuration",
-        summary="no usable length of time",
-        meaning="It is no length of time between nothing and ten years.",
-        remedy="Write seconds, `90s`, `15m`, `1h30m`, `2d`, `PT15M` or `01:30:00`. A `jitter` has at most one day.",
+        summary="an invalid duration",
+        meaning="The value is not a duration between zero and ten years.",
+        remedy="Write a number of seconds, or a duration such as `90s`, `15m`, `1h30m`, `2d`, `PT15M` or `01:30:00`. "
+        "The maximum for `jitter` is one day.",
         wrong=NIGHTLY + "schedule: {interval: 15 minutes}\n",
         right=NIGHTLY + "schedule: {interval: 15m}\n",
     ),
     Explanation(
         code="InvalidTime",
-        summary="no usable date or date-time",
-        meaning="It is no date or date-time.",
-        remedy="Write `2026-01-31`, `2026-01-31T09:00` or `2026-01-31T09:00:00+02:00`.",
+        summary="an invalid date or date-time",
+        meaning="The value is not a date or date-time.",
+        remedy="Write a value such as `2026-01-31`, `2026-01-31T09:00` or `2026-01-31T09:00:00+02:00`.",
         wrong="name: once\nflow: flows/etl.py:main\nschedule: {at: tomorrow}\n",
         right='name: once\nflow: flows/etl.py:main\nschedule: {at: "2031-01-31T09:00"}\n',
     ),
     Explanation(
         code="InvalidTimezone",
         summary="an unknown time zone",
-        meaning="The IANA time zone database has no such zone.",
-        remedy="The hint names near ones.",
+        meaning="The time zone is not in the IANA time zone database.",
+        remedy="Correct the name; the hint suggests similar ones.",
         wrong=NIGHTLY + 'schedule: {cron: "0 9 * * *", timezone: Europe/Berln}\n',
         right=NIGHTLY + 'schedule: {cron: "0 9 * * *", timezone: Europe/Berlin}\n',
     ),
     Explanation(
         code="DuplicateScheduleId",
         summary="two schedules with the same id",
-        meaning="Two schedules of one deployment have the same id, or say the same.",
-        remedy="Give each its own `id`, or remove one.",
+        meaning="Two schedules of a deployment have the same id or are identical.",
+        remedy="Give each schedule its own `id`, or remove one of them.",
         wrong=NIGHTLY + "schedules:\n  - interval: 1h\n  - interval: 1h\n",
         right=NIGHTLY + "schedules:\n  - interval: 1h\n",
     ),
     Explanation(
         code="ClockChange",
-        summary="a fixed time meets a change of the clocks",
+        summary="a local time that a clock change skips or repeats",
         severity=Severity.WARNING,
-        meaning="A warning: within the next 12 months the schedule has a local time that does not exist on the day "
-        "when clocks go forward, or exists twice on the day when they go back. The message names the dates, and what "
-        "becomes of them.",
-        remedy="Choose a time that no clock change meets, such as 04:30, or declare under `dst` what is meant: `gap` "
-        "for a time that does not exist, `repeat` for one that exists twice.",
+        meaning="A warning: within the next 12 months, the schedule has a local time that does not exist on the day "
+        "when clocks go forward, or occurs twice on the day when they go back. The message shows these dates and when "
+        "the schedule fires on them.",
+        remedy="Choose a time that is not affected by clock changes, such as 04:30, or set the behaviour under `dst`: "
+        "`gap` for a time that does not exist, `repeat` for a time that occurs twice.",
         wrong=NIGHTLY + 'schedule: {cron: "30 2 * * *", timezone: Europe/Berlin}\n',
         right=NIGHTLY + 'schedule: {cron: "30 4 * * *", timezone: Europe/Berlin}\n',
     ),
     Explanation(
         code="ScheduleEnded",
-        summary="a schedule that does not fire any more",
+        summary="a schedule without future fire times",
         severity=Severity.WARNING,
-        meaning="A warning: every time of the schedule has passed. Its `at`, its `end`, or the `UNTIL` "
-        "or `COUNT` of its rule is over, so it starts nothing any more.",
-        remedy="Remove it, or give it a time that is still to come.",
+        meaning="A warning: all fire times of the schedule are in the past, because its `at` or `end`, or the `UNTIL` "
+        "or `COUNT` of its rule, has been reached. It starts no more runs.",
+        remedy="Remove the schedule, or give it a time in the future.",
         wrong=NIGHTLY + 'schedule: {at: "2020-01-31T09:00"}\n',
         right=NIGHTLY + 'schedule: {at: "2031-01-31T09:00"}\n',
     ),
     Explanation(
         code="ShadowedSchedule",
-        summary="a schedule that never counts",
+        summary="a schedule that another one always overrides",
         severity=Severity.WARNING,
-        meaning="A warning: the schedule only fires when another one of the same deployment does, and "
-        "that one takes precedence: `at` before `rrule` before `cron` before `interval`. Of two of "
-        "one kind, one with `parameters` of its own comes first, then the one declared first. One "
-        "run starts at that time, with the parameters of the other schedule.",
-        remedy="Remove the schedule, or give it other times.",
+        meaning="A warning: the schedule fires only at times when another schedule of the deployment also fires, and "
+        "the other one takes precedence: `at` before `rrule` before `cron` before `interval`; between two schedules of "
+        "the same kind, the one with its own `parameters`, then the one declared first. One run starts at that time, "
+        "with the parameters of the other schedule.",
+        remedy="Remove the schedule, or change its times.",
         wrong=NIGHTLY + 'schedules:\n  - interval: 1h\n  - cron: "0 * * * *"\n',
         right=NIGHTLY + 'schedules:\n  - interval: 10m\n  - cron: "0 9 * * *"\n',
     ),
@@ -82,31 +83,31 @@ SCHEDULES = (
         code="UnevenSteps",
         summary="a step that does not divide its field",
         severity=Severity.WARNING,
-        meaning="A warning: a step such as `*/7` starts anew with every hour, day, month or year. Where "
-        "it does not divide the field evenly, the last gap is shorter than the others.",
-        remedy="Use `interval` for even spacing, or list the values to say that they are meant.",
+        meaning="A warning: a step such as `*/7` restarts at the beginning of every hour, day, month or year. If it "
+        "does not divide the range of the field evenly, the last interval is shorter than the others.",
+        remedy="Use `interval` for even spacing, or list the values to show that they are intended.",
         wrong=NIGHTLY + 'schedule: {cron: "*/7 * * * *"}\n',
         right=NIGHTLY + "schedule: {interval: 7m}\n",
     ),
     Explanation(
         code="StepBeyondField",
-        summary="a step that is longer than its field",
+        summary="a step that is longer than the range of its field",
         severity=Severity.WARNING,
-        meaning="A warning: the step of a cron field leads beyond the last value of the field, so that "
-        "only the first one is named: `*/70` is minute 0, once an hour.",
-        remedy="Use `interval`, or write the one value.",
+        meaning="A warning: the step of a cron field exceeds the range of the field, so only the first value matches: "
+        "`*/70` means minute 0, once an hour.",
+        remedy="Use `interval`, or write the single value.",
         wrong=NIGHTLY + 'schedule: {cron: "*/70 * * * *"}\n',
         right=NIGHTLY + "schedule: {interval: 70m}\n",
     ),
     Explanation(
         code="AmbiguousSchedule",
-        summary="other programs read the schedule differently",
+        summary="other programs interpret the schedule differently",
         severity=Severity.WARNING,
-        meaning="A warning: other programs refuse a part of the schedule or read it differently, or it "
-        "has no effect: a step on `L`, `BYHOUR` beside a `DTSTART` that is a date, an `UNTIL` in "
-        "local time beside a `TZID`, a time zone such as `EST` that has no summer time. The "
-        "message says how it is read.",
-        remedy="Write what the hint says.",
+        meaning="A warning: other programs reject a part of the schedule or interpret it differently, or it has no "
+        "effect. Examples are a step on `L`, `BYHOUR` with a `DTSTART` that is a date, an `UNTIL` in local time with a "
+        "`TZID`, or a time zone such as `EST` that has no daylight saving time. The message says how controller "
+        "interprets it.",
+        remedy="Write the schedule as the hint suggests.",
         wrong=NIGHTLY + 'schedule: {cron: "0 9 L/2 * *"}\n',
         right=NIGHTLY + 'schedule: {cron: "0 9 L * *"}\n',
     ),

@@ -84,11 +84,11 @@ def test_an_explanation_is_complete(code: str) -> None:
 
 def test_an_explanation_reads_like_this() -> None:
     assert as_text(known("UnknownAlias")) == (
-        "UnknownAlias (error): an alias without its anchor\n"
+        "UnknownAlias (error): an alias without an anchor\n"
         "\n"
-        "`*name` points at no `&name` before it.\n"
+        "The alias `*name` has no anchor `&name` before it.\n"
         "\n"
-        "If it is meant as text, write it in quotes.\n"
+        "Add the anchor, or write the value in quotes if it is a string.\n"
         "\n"
         "Wrong:\n"
         "\n"

@@ -42,13 +42,13 @@ def view(waiting: str, reason: str | None) -> RunView:
 @pytest.mark.parametrize(
     ("waiting", "reason", "shown"),
     [
-        ("no memory", f"{SHORTAGE}no memory", "waits: no memory"),
-        ("attempt 2 of 2 starts at 10:00", "exit code 7", "waits: attempt 2 of 2 starts at 10:00 (exit code 7)"),
-        ("its turn", None, "waits: its turn"),
+        ("no memory", f"{SHORTAGE}no memory", "waiting: no memory"),
+        ("attempt 2 of 2 starts at 10:00", "exit code 7", "waiting: attempt 2 of 2 starts at 10:00 (exit code 7)"),
+        ("its turn", None, "waiting: its turn"),
     ],
 )
 def test_a_run_that_waits_says_why_once(waiting: str, reason: str | None, shown: str) -> None:
     console = Console(width=200, record=True, color_system=None)
     console.print(run_table([view(waiting, reason)], NOW))
     row = console.export_text().splitlines()[-1].rstrip()
-    assert row.partition("waits:")[2] == shown.removeprefix("waits:")
+    assert row.partition("waiting:")[2] == shown.removeprefix("waiting:")
