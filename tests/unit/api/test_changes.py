@@ -128,7 +128,7 @@ def test_a_finished_run_cannot_be_cancelled(served: Served) -> None:
     for run in (served.run("add"), served.run("speak", text=1, times=-1)):
         answer = served.post(f"/api/v1/runs/{run['id']}/cancel")
         assert (answer.status, answer.json()["reason"]) == (409, "Conflict"), run
-        assert f"ended already: {run['state']}" in answer.json()["detail"]
+        assert f"already finished: {run['state']}" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("reason", ["two\nlines", "bell\a", "\x1b[31mred", "\u202eevil", " ", "\u2028", "\x00"])
