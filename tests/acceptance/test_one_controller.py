@@ -149,7 +149,7 @@ def test_what_cannot_start_says_so_and_ends(repository: Repository) -> None:
     answer = repository.ask("run", "--interval", "1h")
     assert (answer.code, answer.err.splitlines()[0]) == (
         2,
-        f"error: The socket {repository.state}/control.sock can't be made: Is a directory.",
+        f"error: Cannot create the socket {repository.state}/control.sock: Is a directory.",
     )
 
 
@@ -177,7 +177,7 @@ def test_log_lines_are_json_when_asked(repository: Repository, running: Start) -
     lines = [json.loads(line) for line in controller.output.splitlines()]
     assert all({"time", "level", "message"} <= line.keys() for line in lines)
     assert all(line["time"].endswith("Z") for line in lines)
-    assert {"Controller started", "Finding", "Applied", "Run started", "Run succeeded"} <= {
+    assert {"Controller started", "Manifest finding", "Applied", "Run started", "Run succeeded"} <= {
         line["message"] for line in lines
     }
     assert [line["run"] for line in lines if line["message"] == "Run succeeded"] == [run["run_id"]]
