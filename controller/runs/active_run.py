@@ -1,4 +1,4 @@
-"""One run with a supervisor, as the watchlist keeps it: which descriptor to wait for, and whether it has ended."""
+"""One run with a supervisor, as the monitor keeps it: the descriptor to wait for, and whether the supervisor lives."""
 
 import os
 import selectors
@@ -14,10 +14,12 @@ from controller.runs.executors.local.supervisor.poll import ready
 
 @dataclass(slots=True, kw_only=True)
 class ActiveRun:
-    """`launch` is None for a supervisor that another controller started, or that this one has given up.
+    """A run and the connection to its supervisor.
 
-    `handle` is a pidfd of such a one, once it is known. `ready_by` is when a launch is given up, in seconds of
-    listening. `ended_by_itself`: its supervisor had all that it needs, nobody ended it, and it ended.
+    - `launch`: None for a supervisor that another controller started, or that this one has abandoned.
+    - `handle`: a pidfd of such a supervisor, once it is known.
+    - `ready_by`: when the launch is abandoned, in seconds of listening.
+    - `exited_on_its_own`: the supervisor exited although it had everything it needs and was not stopped.
     """
 
     run: Run
@@ -26,35 +28,35 @@ class ActiveRun:
     launch: Launch | None
     handle: int | None = None
     ready_by: float = 0.0
-    ended_by_itself: bool = False
-    _is_going: bool = False
+    exited_on_its_own: bool = False
+    _awaits_exit: bool = False
 
     @property
     def is_ready(self) -> bool:
-        """Whether it waits for GO."""
+        """Whether the supervisor has reported READY and waits for GO."""
         return self.launch is not None and self.launch.is_ready
 
     @property
-    def is_going(self) -> bool:
-        """Whether nothing more is to be said to it: only its end is waited for."""
-        return self.launch is None or self._is_going
+    def awaits_exit(self) -> bool:
+        """Whether the monitor has nothing more to send and only waits for the supervisor to exit."""
+        return self.launch is None or self._awaits_exit
 
-    @is_going.setter
-    def is_going(self, value: bool) -> None:
-        self._is_going = value
+    @awaits_exit.setter
+    def awaits_exit(self, value: bool) -> None:
+        self._awaits_exit = value
 
     def is_alive(self) -> bool:
-        """Whether its supervisor is known to live."""
+        """Whether the supervisor is known to be alive."""
         if self.launch is not None and self.launch.handle is not None:
             return not self.launch.has_ended()
         return self.handle is not None and not ready([self.handle], 0)
 
-    def ask_to_end(self) -> None:
-        """Have the supervisor end its flow, as cancelled."""
+    def request_stop(self) -> None:
+        """Send SIGTERM to the supervisor, which then stops its flow as cancelled."""
         self._signal(self.handle if self.launch is None else self.launch.handle, signal.SIGTERM)
 
     def kill(self) -> None:
-        """End a supervisor that does not end by itself."""
+        """Kill a supervisor that does not exit on its own."""
         self._signal(self.handle, signal.SIGKILL)
 
     @staticmethod
@@ -64,20 +66,20 @@ class ActiveRun:
                 signal.pidfd_send_signal(handle, number)
 
     def register(self, selector: selectors.BaseSelector | None) -> None:
-        """Have the selector wait for READY, or for the end of the supervisor."""
+        """Register the descriptor that becomes readable at READY, or when the supervisor exits."""
         descriptor = self._descriptor()
         if selector is not None and descriptor is not None:
             selector.register(descriptor, selectors.EVENT_READ, self)
 
     def unregister(self, selector: selectors.BaseSelector | None) -> None:
-        """Undo `register`, before the descriptor is another one or closed."""
+        """Undo `register`. Call it before the descriptor changes or is closed."""
         descriptor = self._descriptor()
         if selector is not None and descriptor is not None:
             with suppress(KeyError, ValueError):
                 selector.unregister(descriptor)
 
     def release(self) -> None:
-        """Close what is open of it; a process that was let go goes on."""
+        """Close the descriptors of this run. A supervisor that received GO keeps running."""
         if self.launch is not None:
             self.launch.release()
         if self.handle is not None:
@@ -87,4 +89,4 @@ class ActiveRun:
     def _descriptor(self) -> int | None:
         if self.launch is None:
             return self.handle
-        return self.launch.handle if self._is_going else self.launch.wire.fileno()
+        return self.launch.handle if self._awaits_exit else self.launch.wire.fileno()

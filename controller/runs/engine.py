@@ -1,8 +1,8 @@
-"""The thread that carries runs from due to done. It alone starts supervisors and commits outcomes.
+"""The engine thread, which takes runs from their due time to their outcome.
 
-Woken by the timetable, by requests and by supervisors; it never waits longer than 10 seconds, nor past the time at
-which a waiting run may start. Each turn: account for what is due, settle what ended, launch what has a place.
-`recovery` decides from the disk; a wake-up is only a hint.
+Only this thread starts supervisors and commits outcomes. The timetable, requests and supervisors wake it; it never
+waits longer than 10 seconds, nor past the time at which a waiting run may start. In each turn it decides due times,
+records outcomes and launches runs that have a free slot. A wake-up is only a hint: `recovery` decides from the disk.
 """
 
 import contextlib
@@ -24,11 +24,11 @@ from controller.runs.admission import Admission
 from controller.runs.backoff import Backoff
 from controller.runs.clock_skew import ClockMonitor
 from controller.runs.executors.local.launcher import Launcher
-from controller.runs.file_descriptors import limit, room_for_launches
+from controller.runs.file_descriptors import launch_capacity, soft_limit
 from controller.runs.monitor import LISTENING_SECONDS, Launchable, RunMonitor
 from controller.runs.pinned_deployments import PinnedDeployments
 from controller.runs.queue import Queue
-from controller.runs.storage_check import Storage
+from controller.runs.storage_check import StorageMonitor
 from controller.store import Store, inventory, queues, runs
 
 log = logging.getLogger(__name__)
@@ -39,17 +39,17 @@ LONGEST_RETRY_SECONDS = 10.0
 
 
 class Engine:
-    """Runs what is due. `look_at` and `wake` may be called from any thread.
+    """Runs deployments when they are due. `notify_due` and `wake` are thread-safe.
 
-    `on_tick` is called every 10 seconds, `on_failure` once if the thread has to give up; both on its thread. `storage`
-    may be replaced before it is started.
+    The engine's thread calls `on_tick` every 10 seconds, and `on_failure` once if it has to stop because of an error.
+    `storage` may be replaced before `start`.
     """
 
     def __init__(
         self,
         *,
         store: Store,
-        specifications: PinnedDeployments,
+        pinned_deployments: PinnedDeployments,
         clock: Clock,
         admission: Admission,
         launcher: Launcher,
@@ -58,18 +58,18 @@ class Engine:
         on_failure: Callable[[], None],
     ) -> None:
         self._store = store
-        self._source = specifications.source
+        self._source = pinned_deployments.source
         self._clock = clock
         self._admission = admission
         self.launcher = launcher
         self._max_running = max_running
         self._on_tick = on_tick
         self._on_failure = on_failure
-        self._specifications = specifications
-        self._watchlist = RunMonitor(store, clock, launcher)
-        self._timekeeper = ClockMonitor(store, clock)
+        self._pinned_deployments = pinned_deployments
+        self._monitor = RunMonitor(store, clock, launcher)
+        self._clock_monitor = ClockMonitor(store, clock)
         self._queue = Queue(store, clock, max_running)
-        self.storage = Storage(store, clock)
+        self.storage = StorageMonitor(store, clock)
         self._turns = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
         self._launches = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
         self._due: deque[str] = deque()
@@ -85,38 +85,38 @@ class Engine:
         self.failure: BaseException | None = None
 
     def start(self) -> None:
-        """Take over the runs of a controller before us, then begin."""
+        """Adopt the runs of the previous controller, then start the thread."""
         self.launcher.open()
-        self._timekeeper.begin()
-        self._queue.open()
-        with contextlib.suppress(ResourceError):  # each turn tries it again
-            self._watchlist.recover()
+        self._clock_monitor.repair()
+        self._queue.record_limit()
+        with contextlib.suppress(ResourceError):  # each turn repeats it
+            self._monitor.recover()
         self.wake()
         self._thread.start()
 
     def drain(self, seconds: float) -> bool:
-        """Launch nothing more, and wait so many seconds for what runs to end; whether nothing is under way now."""
+        """Stop launching, and wait up to `seconds` for running flows. Return whether all of them have ended."""
         self._draining.set()
         self.wake()
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def stop(self) -> None:
-        """Launch nothing more and return when the thread has ended. Running flows live on."""
+        """Stop launching, and return when the thread has ended. Running flows keep running."""
         self._stopping.set()
         self.wake()
         if self._thread.ident is not None:
             self._thread.join()
         self._exporter.shutdown(cancel_futures=True)
-        self._watchlist.release()
+        self._monitor.release()
 
     def wake(self) -> None:
-        """Take a turn now."""
+        """Make the engine take a turn now."""
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_write, b"w")
 
-    def look_at(self, name: str) -> None:
-        """This deployment may have something due."""
+    def notify_due(self, name: str) -> None:
+        """Tell the engine that this deployment may have a due time."""
         self._due.append(name)
         self.wake()
 
@@ -124,7 +124,7 @@ class Engine:
         try:
             with selectors.DefaultSelector() as selector:
                 selector.register(self._wake_read, selectors.EVENT_READ)
-                self._watchlist.attach(selector)
+                self._monitor.attach(selector)
                 next_tick = self._clock.monotonic() + TICK_SECONDS
                 while not self._stopping.is_set() and not self._is_drained():
                     ready = self._listen(selector, next_tick)
@@ -144,23 +144,23 @@ class Engine:
         self._on_failure()
 
     def _listen(self, selector: selectors.BaseSelector, next_tick: float) -> list[tuple[selectors.SelectorKey, int]]:
-        """Wait for somebody. So long supervisors could be heard; what a turn takes is not theirs to answer for."""
-        began = self._clock.monotonic()
+        """Wait for a wake-up. Only this time counts against supervisors that have not reported READY."""
+        started = self._clock.monotonic()
         ready = selector.select(self._pause(next_tick))
-        self._watchlist.listened(self._clock.monotonic() - began)
+        self._monitor.count_listening(self._clock.monotonic() - started)
         return ready
 
     def _is_drained(self) -> bool:
-        return self._draining.is_set() and not len(self._watchlist)
+        return self._draining.is_set() and not len(self._monitor)
 
     def _pause(self, next_tick: float) -> float:
-        """How many seconds to wait for somebody: until the next tick, or until a run may start."""
+        """Return how many seconds to wait: until the next tick, or until a run may start."""
         seconds = next_tick - self._clock.monotonic()
         if self._next_start is not None:
             seconds = min(seconds, (self._next_start - self._clock.now()).total_seconds())
-        if self._launches.left:
-            seconds = min(seconds, self._launches.left)
-        if self._watchlist.is_launching:
+        if self._launches.remaining:
+            seconds = min(seconds, self._launches.remaining)
+        if self._monitor.is_launching:
             seconds = min(seconds, LISTENING_SECONDS)
         return max(0.0, seconds)
 
@@ -172,15 +172,15 @@ class Engine:
         except StateLostError:
             raise
         except (ControllerError, OSError) as error:
-            want = shortage(error) or "StateUnavailable"
-            reason, message = (
-                (error.reason, error.message) if isinstance(error, ControllerError) else (want, str(error))
-            )
+            if isinstance(error, ControllerError):
+                reason, message = error.reason, error.message
+            else:
+                reason, message = shortage(error) or "StateUnavailable", str(error)
             if self._turns.fail(message):
                 fields = {"reason": reason, "error": message, "retry_in": self._turns.seconds}
                 log.error("Run engine paused by an error; retrying", extra=fields)
-            self.storage.failed(error)
-            # What woke us is still there to be dealt with, and would wake us again at once.
+            self.storage.record_failure(error)
+            # The cause of the wake-up remains and would wake the engine again at once.
             self._stopping.wait(self._turns.seconds)
             self.wake()
         else:
@@ -189,20 +189,20 @@ class Engine:
 
     def _take_turn(self, ready: Sequence[ActiveRun], *, is_tick: bool) -> None:
         if is_tick:
-            self._due.extend(self._released())
-        if self._timekeeper.look(is_tick=is_tick):
-            self._account()
-            self._queue.settle()
+            self._due.extend(self._with_expired_hold())
+        if self._clock_monitor.check(is_tick=is_tick):
+            self._process_due()
+            self._queue.process_timers()
         if is_tick:
             self._tick()
-        if self._watchlist.take_turn(ready, self._waiting, everything=is_tick):
-            self._may_wait = True  # somebody has made room, or waits again
+        if self._monitor.take_turn(ready, self._waiting, everything=is_tick):
+            self._may_wait = True  # a slot is free, or a run waits again
             self.wake()
-        self._note_wants()
-        self._end_cancelled()
+        self._record_shortage()
+        self._stop_cancelled()
 
     def _tick(self) -> None:
-        """Also what is done now and then. What goes wrong in it keeps no run waiting."""
+        """Run the periodic maintenance. An error in it does not delay runs."""
         self._may_wait = True
         try:
             self._on_tick()
@@ -211,17 +211,17 @@ class Engine:
         except Exception:
             log.exception("Periodic maintenance failed; it will be retried")
 
-    def _note_wants(self) -> None:
-        """If launches lacked something, let those that wait say so, and launch nothing for a while."""
-        want = self._watchlist.want
-        if want is not None:
-            self._watchlist.want = None
+    def _record_shortage(self) -> None:
+        """After a shortage, record it for the waiting runs and pause launches; after a success, remove the record."""
+        resource = self._monitor.missing_resource
+        if resource is not None:
+            self._monitor.missing_resource = None
             self._may_wait = True
-            if self._launches.fail(want):
-                fields = {"reason": ResourceError.reason, "waiting": want, "retry_in": self._launches.seconds}
+            if self._launches.fail(resource):
+                fields = {"reason": ResourceError.reason, "waiting": resource, "retry_in": self._launches.seconds}
                 log.warning("Launches paused: the machine is short of a resource", extra=fields)
             with self._store.write() as tx:
-                queues.note_shortage(tx, want)
+                queues.note_shortage(tx, resource)
         elif self._has_launched and self._launches.failures:
             self._launches.succeed()
             log.info("Launches resumed")
@@ -234,52 +234,52 @@ class Engine:
             while os.read(self._wake_read, 4096):
                 self._may_wait = True
 
-    def _released(self) -> list[str]:
-        """No schedule says that a hold has come to its end."""
+    def _with_expired_hold(self) -> list[str]:
+        """Return the deployments whose hold has just expired: the timetable does not report those."""
         with self._store.read() as tx:
             return inventory.released(tx, self._clock.now())
 
-    def _account(self) -> None:
+    def _process_due(self) -> None:
         names: list[str] = []
         while self._due:
             names.append(self._due.popleft())
         if not names:
             return
         try:
-            self._account_all(dict.fromkeys(names))
+            self._process_due_of(dict.fromkeys(names))
         except ControllerError:
             self._due.extendleft(names)
             raise
         except Exception:
             log.exception("Due times can't be processed together; processing each deployment separately")
             for name in dict.fromkeys(names):
-                self._account_alone(name)
+                self._process_separately(name)
 
-    def _account_all(self, names: Iterable[str]) -> None:
+    def _process_due_of(self, names: Iterable[str]) -> None:
         with self._store.write() as tx:
-            self._admission.account(tx, names, self._clock.now())
+            self._admission.process_due(tx, names, self._clock.now())
 
-    def _account_alone(self, name: str) -> None:
-        """What is wrong with one deployment does not keep the others from running."""
+    def _process_separately(self, name: str) -> None:
+        """Process the due times of one deployment, so that its errors do not affect the others."""
         try:
-            self._account_all([name])
+            self._process_due_of([name])
         except Exception:
             log.exception("Due times of a deployment can't be processed", extra={"deployment": name})
 
-    def _end_cancelled(self) -> None:
-        """Ask every supervisor to end whose run somebody wants to end: now, and again after a restart."""
+    def _stop_cancelled(self) -> None:
+        """Stop the flows of all cancelled runs, including those that were cancelled before a restart."""
         with self._store.read() as tx:
             cancelled = runs.cancelled(tx)
         for run_id in cancelled:
-            self._watchlist.end(run_id)
+            self._monitor.stop_run(run_id)
 
     def _waiting(self, used: int) -> list[Launchable]:
-        """The runs that can be launched now, while so many places are taken."""
+        """Return the runs that can be launched now, while `used` slots are in use."""
         exported = [revision for revision, future in self._exports.items() if future.done()]
         try:
             return self._take_waiting(used)
         finally:
-            for revision in exported:  # what was compared for this turn is looked at again in the next
+            for revision in exported:  # an export that was compared for this turn is checked again in the next one
                 del self._exports[revision]
 
     def _take_waiting(self, used: int) -> list[Launchable]:
@@ -287,49 +287,49 @@ class Engine:
         is_time = self._next_start is not None and self._next_start <= now
         self._may_wait |= is_time
         free = self._max_running - used
-        if self._launches.left:
+        if self._launches.remaining:
             return []
         if free <= 0 and is_time:
-            self._next_start = None  # the end of a run is what to wait for
+            self._next_start = None  # wait for the end of a run instead
         if free <= 0 or not self._may_wait or self._draining.is_set():
             return []
-        room = room_for_launches()
-        waiting, self._next_start = self._queue.take(min(free, max(1, room)))
-        if waiting and not room:
-            self._watchlist.want = f"no file descriptors (limit {limit()})"
+        capacity = launch_capacity()
+        waiting, self._next_start = self._queue.take_ready(min(free, max(1, capacity)))
+        if waiting and not capacity:
+            self._monitor.missing_resource = f"no file descriptors (limit {soft_limit()})"
             return []
-        free = min(free, room)
+        free = min(free, capacity)
         self._has_launched = bool(waiting)
-        # Fewer than there are places: until something new comes, there is nothing to look for.
+        # With fewer runs than slots, the queue needs no check until something changes.
         self._may_wait = len(waiting) == free
         prepared = [self._prepare(run) for run in waiting]
         self._may_wait |= None in prepared
-        return [one for one in prepared if one is not None]
+        return [launchable for launchable in prepared if launchable is not None]
 
     def _prepare(self, run: Run) -> Launchable | None:
-        """The run with its code; None while it has to wait for that, or can't have it."""
+        """Return the run with its code; None while its code is not ready, or if it can't be prepared."""
         try:
             root = self._root(run)
             if root is None:
                 return None
-            deployment = self._specifications.resolve(run, self._clock.now())
+            deployment = self._pinned_deployments.resolve(run, self._clock.now())
         except StateError:
             raise
         except ControllerError as error:
-            self._cannot(run, error, error.message)
+            self._handle_failure(run, error, error.message)
             return None
         except OSError as error:
-            self._cannot(run, error, f"its code can't be read: {error}")
+            self._handle_failure(run, error, f"its code can't be read: {error}")
             return None
         except Exception as error:
             log.exception("Run can't be prepared", extra={"deployment": run.deployment, "run": run.id})
-            self._cannot(run, error, f"{type(error).__name__}: {error}")
+            self._handle_failure(run, error, f"{type(error).__name__}: {error}")
             return None
         pycache = root.parent / "pycache" if self._source.is_pinned else None
         return Launchable(run=run, deployment=deployment, root=root, pycache=pycache)
 
     def _root(self, run: Run) -> Path | None:
-        """The code of a run's revision; None while it is being exported or compared, beside this thread."""
+        """Return the tree of the run's revision; None while another thread exports or compares it."""
         future = self._exports.get(run.revision)
         if future is None:
             if self._source.has_checkout(run.revision):
@@ -338,23 +338,19 @@ class Engine:
             future.add_done_callback(lambda _: self.wake())
         if not future.done():
             return None
-        # It serves all runs of this turn: what began meanwhile may already be a reason to compare it again.
+        # The result is valid for the runs of this turn only: runs that start now may change the export.
         error = future.exception()
         if error is None:
             return future.result()
-        self._cannot(run, error, error.message if isinstance(error, ControllerError) else str(error))
+        self._handle_failure(run, error, error.message if isinstance(error, ControllerError) else str(error))
         return None
 
-    def _cannot(self, run: Run, error: BaseException, message: str) -> None:
-        """It waits if the machine is short of something, or the controller stops; else it can't be launched at all."""
+    def _handle_failure(self, run: Run, error: BaseException, message: str) -> None:
+        """Let the run wait after a shortage or when the controller stops; otherwise record that its launch failed."""
         if isinstance(error, StoppingError):
             return
-        if (want := shortage(error)) is not None:
-            self._watchlist.want = want
+        if (resource := shortage(error)) is not None:
+            self._monitor.missing_resource = resource
         else:
-            self._refuse(run, message)
-
-    def _refuse(self, run: Run, reason: str) -> None:
-        """It can't be launched, and so its place is free for another one."""
-        self._watchlist.refuse(run, reason)
-        self.wake()
+            self._monitor.fail_launch(run, message)
+            self.wake()  # its slot is free for another run

@@ -1,7 +1,7 @@
-"""What became of a run that was being launched or running, from what stands in its directory alone.
+"""Determines the status of a launching or running attempt from the files in its directory alone.
 
-The decision table of docs/runs.md. Called by `monitor` when a supervisor ended, every 10 seconds, and for every such
-run at start-up.
+This is the decision table of docs/runs.md. Called by `monitor` when a supervisor has exited, every 10 seconds, and at
+startup for every run that was in progress.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from controller.model.runs import RunState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alive:
-    """A supervisor holds the lock. `started`: its flow has been, or is about to be, started."""
+    """A supervisor holds the lock. `started`: its flow was started, or is about to be started."""
 
     pid: int | None
     started: bool
@@ -30,11 +30,12 @@ class Alive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """The flow ended and its supervisor wrote down how.
+    """The flow ended, and its supervisor recorded the outcome.
 
-    `left_behind`: processes that were killed after the main one had ended. `dropped_bytes`: of output, above the cap.
-    `unenforced`: limits that nothing on this machine sees to. `seconds`: how long it took, whatever was done to the
-    clock meanwhile; None if an earlier version supervised it.
+    - `left_behind`: the number of processes that were killed after the main process had exited.
+    - `dropped_bytes`: output beyond the limit of the log.
+    - `unenforced`: limits that can't be enforced on this machine.
+    - `seconds`: the duration on a monotonic clock; None if an earlier version supervised the run.
     """
 
     state: RunState
@@ -52,17 +53,17 @@ class Finished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """The flow was started, and nobody knows how it ended."""
+    """The flow was started, and its outcome is unknown."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotStarted:
-    """Proven: no code of this attempt has run."""
+    """It is proven that no code of this attempt has run."""
 
 
-Verdict = Alive | Finished | Lost | NotStarted
+AttemptStatus = Alive | Finished | Lost | NotStarted
 
 
 _MAX_PID = 1 << 22
@@ -73,27 +74,28 @@ COPIED = "outcome unknown: this state directory is a copy, and the flow was star
 _NOT_A_FILE = "not a regular file"
 
 
-def recover(directory: Path, nonce: str, *, same_boot: bool) -> Verdict:
-    """Read the directory of one attempt. The lock is asked first: while it is held, nothing else is final.
+def recover(directory: Path, nonce: str, *, same_boot: bool) -> AttemptStatus:
+    """Return the status of the attempt in this directory.
 
-    Whatever is in the directory, there is a verdict. Raises ResourceError only: this process could not look for now.
+    The lock is checked first: while it is held, nothing else is final. Every content of the directory leads to a
+    status. Raises only ResourceError, if this process lacks a resource to read the directory now.
     """
     try:
         lock = _lock_holder(directory / "lock")
         if lock is not None:
-            # A copy made of hard links shares the lock's file: what holds it is the original's.
+            # A copy made of hard links shares the lock file, which the original's supervisor holds.
             if _is_copy(directory):
                 return Lost(reason=COPIED)
             return Alive(pid=lock.pid, started=_may_have_started(directory, nonce))
-        started = _mark(directory / "started", nonce)
-        ending = _mark(directory / "exit", nonce)
+        started = _read_mark(directory / "started", nonce)
+        exit_mark = _read_mark(directory / "exit", nonce)
     except (OSError, ValueError) as error:
         return Lost(reason=f"outcome unknown: {_unreadable(error)}")
-    if ending is not None:
-        # A flow of the same user can write there. It spoils its own outcome, and nothing else.
+    if exit_mark is not None:
+        # A flow of the same user can write to the file. That affects only its own outcome.
         try:
-            _check(ending)
-            return _ended(ending)
+            _check_exit_mark(exit_mark)
+            return _finished(exit_mark)
         except (TypeError, ValueError, OverflowError, OSError, RecursionError):
             return Lost(reason="outcome unknown: the exit file in the run directory is not valid")
     if _is_copy(directory):
@@ -107,29 +109,29 @@ def recover(directory: Path, nonce: str, *, same_boot: bool) -> Verdict:
 def _is_copy(directory: Path) -> bool:
     """Whether the attempt was launched in another state directory, of which this is a copy.
 
-    A copied directory has another inode; one that was moved keeps it, also on another day when devices are numbered
-    anew.
+    A copied directory has another inode. A moved directory keeps its inode, even if the device numbers change after a
+    restart.
     """
     with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):
         with os.fdopen(_open_regular(directory / "run.json"), "rb") as stream:
-            said = json.loads(stream.read(MAX_SPECIFICATION_BYTES)).get("state")
-        here = f"{directory.parents[1].stat().st_ino:x}"
-        return isinstance(said, str) and said.rpartition("-")[2] != here
+            identity = json.loads(stream.read(MAX_SPECIFICATION_BYTES)).get("state")
+        inode = f"{directory.parents[1].stat().st_ino:x}"
+        return isinstance(identity, str) and identity.rpartition("-")[2] != inode
     return False
 
 
 def why_unprepared(directory: Path) -> str | None:
-    """Why this directory of an attempt does not prove that nothing ran; None if what was prepared is still there.
+    """Return why this directory does not prove that nothing ran; None if the files of the launch are still there.
 
     Raises ResourceError.
     """
     try:
-        found = os.lstat(directory / "run.json")
+        status = os.lstat(directory / "run.json")
     except (FileNotFoundError, NotADirectoryError):
         return "the run directory is missing"
     except (OSError, ValueError) as error:
         return _unreadable(error)
-    return None if stat.S_ISREG(found.st_mode) else "run.json in the run directory is not a regular file"
+    return None if stat.S_ISREG(status.st_mode) else "run.json in the run directory is not a regular file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ class _Holder:
 
 
 def _lock_holder(path: Path) -> _Holder | None:
-    """Who holds the lock. Raises OSError for a lock that is not a file, or can't be opened."""
+    """Return the holder of the lock, or None. Raises OSError if the lock is not a regular file or can't be opened."""
     try:
         descriptor = _open_regular(path)
     except FileNotFoundError:
@@ -155,22 +157,25 @@ def _lock_holder(path: Path) -> _Holder | None:
 
 
 def _may_have_started(directory: Path, nonce: str) -> bool:
-    """Whether the mark is there, or can't be read."""
+    """Whether the mark `started` exists or can't be read."""
     try:
-        return _mark(directory / "started", nonce) is not None
+        return _read_mark(directory / "started", nonce) is not None
     except OSError:
         return True
 
 
 def read_mark(path: Path, nonce: str) -> dict[str, Any] | None:
-    """What this mark of an attempt says; None if it is not there, can't be read, or is not of this attempt."""
+    """Return the content of a mark; None if it is missing, can't be read, or belongs to another attempt."""
     with contextlib.suppress(OSError, ValueError):
-        return _mark(path, nonce)
+        return _read_mark(path, nonce)
     return None
 
 
-def _mark(path: Path, nonce: str) -> dict[str, Any] | None:
-    """What this mark of this attempt says; None for one that is not there, or is torn. Raises OSError for any other."""
+def _read_mark(path: Path, nonce: str) -> dict[str, Any] | None:
+    """Return the content of a mark; None if it is missing, incomplete, or belongs to another attempt.
+
+    Raises OSError if it can't be read.
+    """
     try:
         descriptor = _open_regular(path)
     except FileNotFoundError:
@@ -178,14 +183,17 @@ def _mark(path: Path, nonce: str) -> dict[str, Any] | None:
     with os.fdopen(descriptor, "rb") as stream:
         content = stream.read(MAX_MARK_BYTES)
     with contextlib.suppress(ValueError, RecursionError):
-        said = json.loads(content)
-        if isinstance(said, dict) and said.get("nonce") == nonce:
-            return said
+        document = json.loads(content)
+        if isinstance(document, dict) and document.get("nonce") == nonce:
+            return document
     return None
 
 
 def _open_regular(path: Path) -> int:
-    """Open a regular file to read; a flow could have put something there that blocks, or has no end. Raises OSError."""
+    """Open a regular file for reading. A flow could have replaced it by a file that blocks or never ends.
+
+    Raises OSError.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
@@ -199,61 +207,61 @@ def _open_regular(path: Path) -> int:
 
 
 def _unreadable(error: OSError | ValueError) -> str:
-    """Which file of the directory of a run can't be read, and why. Raises ResourceError if that is our own want."""
-    if (want := shortage(error, with_disk=False)) is not None:
-        raise ResourceError(want) from error
+    """Return which file in the run directory can't be read, and why. Raises ResourceError in case of a shortage."""
+    if (resource := shortage(error, with_disk=False)) is not None:
+        raise ResourceError(resource) from error
     if not isinstance(error, OSError):
         return f"the run directory can't be read: {error}"
     name = "" if error.filename is None else f"{Path(os.fsdecode(error.filename)).name} in "
     return f"{name}the run directory can't be read: {error.strerror}"
 
 
-def _check(ending: dict[str, Any]) -> None:
-    """Raise ValueError for what no supervisor writes."""
-    numbers = (ending.get(name, 0) for name in ("left_behind", "dropped_bytes"))
-    codes = (ending.get(name) or 0 for name in ("exit_code", "signal"))
-    if ending.get("outcome") not in _OUTCOMES or any(
+def _check_exit_mark(mark: dict[str, Any]) -> None:
+    """Raise ValueError for values that no supervisor writes."""
+    numbers = (mark.get(name, 0) for name in ("left_behind", "dropped_bytes"))
+    codes = (mark.get(name) or 0 for name in ("exit_code", "signal"))
+    if mark.get("outcome") not in _OUTCOMES or any(
         not isinstance(number, int) or abs(number) >= 1 << 62 for number in (*numbers, *codes)
     ):
         raise ValueError("no supervisor wrote this")
 
 
-def _ended(ending: dict[str, Any]) -> Finished:
-    state = RunState(ending["outcome"])
+def _finished(mark: dict[str, Any]) -> Finished:
+    state = RunState(mark["outcome"])
     return Finished(
         state=state,
-        reason=_reason(state, ending),
-        exit_code=ending.get("exit_code"),
-        signal=ending.get("signal"),
-        started_at=_instant(ending.get("started_at")),
-        finished_at=_instant(ending.get("finished_at")),
-        result=ending.get("result") if state is RunState.SUCCEEDED else None,
-        left_behind=ending.get("left_behind", 0),
-        dropped_bytes=ending.get("dropped_bytes", 0),
-        unenforced=tuple(ending.get("unenforced", ())),
-        seconds=_duration(ending.get("seconds")),
+        reason=_reason(state, mark),
+        exit_code=mark.get("exit_code"),
+        signal=mark.get("signal"),
+        started_at=_instant(mark.get("started_at")),
+        finished_at=_instant(mark.get("finished_at")),
+        result=mark.get("result") if state is RunState.SUCCEEDED else None,
+        left_behind=mark.get("left_behind", 0),
+        dropped_bytes=mark.get("dropped_bytes", 0),
+        unenforced=tuple(mark.get("unenforced", ())),
+        seconds=_duration(mark.get("seconds")),
     )
 
 
-def _reason(state: RunState, ending: dict[str, Any]) -> str | None:
+def _reason(state: RunState, mark: dict[str, Any]) -> str | None:
     if state is RunState.TIMED_OUT:
         return "it ran longer than its timeout"
     if state is RunState.CANCELLED:
         return "its supervisor received SIGTERM"
     if state is not RunState.FAILED:
         return None
-    if ending.get("reason"):
-        return str(ending["reason"]).encode("utf-8", "backslashreplace").decode()
-    if ending.get("error"):
-        # A flow's message may hold lone surrogates, which no database takes.
-        return str(ending["error"]).encode("utf-8", "backslashreplace").decode()
-    if ending.get("signal") is not None:
-        return f"ended by {_name(ending['signal'])} (signal {ending['signal']})"
-    return f"exit code {ending.get('exit_code')}"
+    if mark.get("reason"):
+        return str(mark["reason"]).encode("utf-8", "backslashreplace").decode()
+    if mark.get("error"):
+        # The message of a flow may contain lone surrogates, which databases reject.
+        return str(mark["error"]).encode("utf-8", "backslashreplace").decode()
+    if mark.get("signal") is not None:
+        return f"ended by {_signal_name(mark['signal'])} (signal {mark['signal']})"
+    return f"exit code {mark.get('exit_code')}"
 
 
-def _name(number: int) -> str:
-    """What a signal is called: `SIGSEGV`, or `SIGRTMIN+3`."""
+def _signal_name(number: int) -> str:
+    """Return the name of a signal, such as `SIGSEGV` or `SIGRTMIN+3`."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -265,7 +273,7 @@ def _instant(seconds: float | None) -> datetime | None:
 
 
 def _duration(seconds: float | None) -> float | None:
-    """A length of time that a calendar can hold; raises ValueError for anything else."""
+    """Return a duration that a timedelta can represent. Raises ValueError for any other number."""
     if seconds is None:
         return None
     if not 0 <= seconds <= timedelta.max.total_seconds():

@@ -1,6 +1,6 @@
 """When is which deployment due? The only package that knows APScheduler.
 
-    timetable = Timetable(fire=engine.look_at)
+    timetable = Timetable(fire=engine.notify_due)
     timetable.start()
     timetable.project({"nightly": Agenda(schedules=..., after=cursor)})   # what should be there; the rest goes
 

@@ -1,6 +1,6 @@
 """The machine of a simulation: flows as entries of a table, which outlive every controller.
 
-It stands where `Launcher` and the supervisors stand, and the watchlist here where `Watchlist` does: it keeps the same
+It stands where `Launcher` and the supervisors stand, and the monitor here where `Watchlist` does: it keeps the same
 order of writes, and asks the table instead of a directory what became of an attempt.
 """
 
@@ -15,7 +15,7 @@ from controller.model.deployments import Deployment
 from controller.model.queues import EVERYTHING
 from controller.model.runs import Attempt, Run, RunState
 from controller.runs.monitor import NextRuns
-from controller.runs.outcomes import outcome_of, record_outcomes, unreported_outcome
+from controller.runs.outcomes import record_outcomes, reported_outcome, unreported_outcome
 from controller.runs.recovery import Finished
 from controller.store import Store, queues, runs
 from controller.store.run_search import RunFilter, select_all
@@ -78,7 +78,7 @@ class Seen:
     attempt: Attempt
 
 
-class SimulatedWatchlist:
+class SimulatedMonitor:
     """The runs under way. `check` is called with every run that is about to start."""
 
     def __init__(self, store: Store, clock: ManualClock, machine: Machine, fault: Callable[[], None]) -> None:
@@ -87,7 +87,7 @@ class SimulatedWatchlist:
         self._machine = machine
         self._fault = fault
         self._seen: dict[str, Seen] = {}
-        self.want: str | None = None
+        self.missing_resource: str | None = None
         """Nothing is ever short here."""
 
     def __len__(self) -> int:
@@ -149,13 +149,13 @@ class SimulatedWatchlist:
             limit = load.limits.get(name)
             assert limit is None or load.running[name] <= limit, f"queue {name}: {load.running[name]} of {limit}"
 
-    def refuse(self, run: Run, reason: str) -> None:
+    def fail_launch(self, run: Run, reason: str) -> None:
         """It can't be launched."""
         now = self._clock.now()
         with self._store.write() as tx:
             record_outcomes(tx, [unreported_outcome(run, RunState.FAILED, f"not launched: {reason}", now)], now)
 
-    def end(self, run_id: str) -> None:
+    def stop_run(self, run_id: str) -> None:
         """Ask its supervisor to end it."""
         seen = self._seen.get(run_id)
         if seen is not None:
@@ -177,7 +177,7 @@ class SimulatedWatchlist:
             elif flow.is_lost:
                 record_outcomes(tx, [unreported_outcome(run, RunState.CRASHED, "outcome unknown", now)], now)
             else:
-                record_outcomes(tx, [outcome_of(run, _ended(flow, now), now)], now)
+                record_outcomes(tx, [reported_outcome(run, _ended(flow, now), now)], now)
         del self._seen[seen.run.id]
 
 

@@ -28,7 +28,7 @@ from controller.runs.retention import Sweeper
 from controller.sources.source import Change, WatchedPath
 from controller.store import Store, Transaction
 from tests.conftest import ManualClock
-from tests.simulation.machine import Machine, SimulatedWatchlist
+from tests.simulation.machine import Machine, SimulatedMonitor
 
 PLACES = 3
 
@@ -169,7 +169,7 @@ class World:
         admission = Admission(self.clock, self._ids)
         self.engine = Engine(
             store=self.store,
-            specifications=PinnedDeployments(self.source, self.store),
+            pinned_deployments=PinnedDeployments(self.source, self.store),
             clock=self.clock,
             admission=admission,
             launcher=cast("Launcher", None),
@@ -178,8 +178,8 @@ class World:
             on_failure=lambda: None,
         )
         self._closing = [self.engine._wake_read, self.engine._wake_write]
-        watchlist = SimulatedWatchlist(self.store, self.clock, self.machine, self.fault)
-        self.engine._watchlist = cast("RunMonitor", watchlist)
+        monitor = SimulatedMonitor(self.store, self.clock, self.machine, self.fault)
+        self.engine._monitor = cast("RunMonitor", monitor)
         self.requests = RunOperations(self.store, admission, self.clock, lambda: None)
         self.sweeper = Sweeper(self.store, self.clock, admission, self._path.parent)
         nobody = SourceStatus(
@@ -190,17 +190,17 @@ class World:
             store=self.store,
             clock=self.clock,
             initial=nobody,
-            settle=admission.settle,
+            settle=admission.settle_before_change,
             project=lambda *_: (),
         )
-        self.engine._timekeeper.begin()
-        self.engine._queue.open()
-        watchlist.recover()
+        self.engine._clock_monitor.repair()
+        self.engine._queue.record_limit()
+        monitor.recover()
 
     def turn(self, *, is_tick: bool, is_due: bool = True) -> None:
         """The controller takes a turn; with `is_due` it was told of every deployment."""
         for name in self.source.documents if is_due else ():
-            self.engine.look_at(name)
+            self.engine.notify_due(name)
         self.engine._drain()
         self.engine._turn([], is_tick=is_tick)
 

@@ -17,12 +17,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from controller.api.http.problem_details import problem
 from controller.api.http.sockets import MAX_WAITING, peer_of
 from controller.runs.executors.local.supervisor.poll import ready
-from controller.runs.file_descriptors import connections
+from controller.runs.file_descriptors import max_connections
 
 MAX_BODY_BYTES = 1 << 20
 MAX_HEAD_BYTES = 32 << 10
 MAX_PAGE_BYTES = 1 << 20
-MAX_CONNECTIONS = connections()
+MAX_CONNECTIONS = max_connections()
 """Of the descriptors that this process may have most are left to its work."""
 MAX_WORKERS = 8
 """How many requests are worked on at once; the others wait for that. Each more would take its turns from the engine's

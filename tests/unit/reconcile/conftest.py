@@ -55,7 +55,7 @@ class World:
         wanted = tuple(names)
         if wanted:
             self.settled.append((wanted, pruned))
-        return Admission(self.clock, RunIds()).settle(tx, wanted, now, pruned=pruned)
+        return Admission(self.clock, RunIds()).settle_before_change(tx, wanted, now, pruned=pruned)
 
     def _project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
         kept = {} if gone is None else {name: found for name, found in self.projected.items() if name not in gone}

@@ -48,7 +48,7 @@ def test_an_adopted_run_still_takes_a_place_and_overlaps(world: World) -> None:
     world.stop()
     engine = world.start(max_running=1)
     world.clock.turn(timedelta(hours=1))
-    engine.look_at("slow")
+    engine.notify_due("slow")
 
     def skipped() -> list[str | None]:
         with world.store.read() as tx:
@@ -159,7 +159,7 @@ def test_a_record_that_goes_while_its_flow_runs_holds_up_nothing_else(world: Wor
     run = world.trigger("slow")
     wait_until(lambda: world.log(run))
     shutil.rmtree(world.runs_directory / run.id)
-    engine.look_at("slow")
+    engine.notify_due("slow")
     assert world.run("other").state is RunState.SUCCEEDED
     assert world.find(run).state is RunState.RUNNING
     gate.touch()
@@ -169,7 +169,7 @@ def test_a_record_that_goes_while_its_flow_runs_holds_up_nothing_else(world: Wor
 def claim(world: World, *, state: RunState, boot: str | None = None, marks: dict[str, str] | None = None) -> Run:
     """A run as a controller leaves it that was killed after claiming it; `marks` None: before its directory."""
     with world.store.write() as tx:
-        run = world.admission.request(tx, Request(deployment="a", parameters={}))
+        run = world.admission.create_run(tx, Request(deployment="a", parameters={}))
         runs.move(tx, run.id, expect=RunState.PENDING, to=state, attempt=1)
         attempt = Attempt(run_id=RunId(run.id), number=1, nonce="aa", boot_id=boot or boot_id(), state=state)
         runs.start_attempt(tx, attempt)

@@ -40,11 +40,11 @@ def test_a_due_time_is_run_once(world: World) -> None:
     engine = world.start()
     world.clock.turn(timedelta(hours=1))
     for _ in range(5):
-        engine.look_at("a")
+        engine.notify_due("a")
     wait_until(world.all_runs)
     [run] = world.all_runs()
     assert world.wait(run).state is RunState.SUCCEEDED
-    engine.look_at("a")
+    engine.notify_due("a")
     assert world.run("a").state is RunState.SUCCEEDED
     assert len(world.all_runs()) == 2
     assert world.log(run) == "2026-06-01T13:00:00Z\n"
@@ -58,7 +58,7 @@ def waits(world: World) -> Run:
     world.declare(a=command("a", "echo $CONTROLLER_SCHEDULED_FOR", LATER), b=command("b", "exit 0"))
     engine = world.start()
     world.clock.turn(timedelta(hours=1))
-    engine.look_at("a")
+    engine.notify_due("a")
     wait_until(world.all_runs)
     [run] = world.all_runs()
     assert run.not_before == world.clock.now() + jitter_offset("a", "x", timedelta(minutes=30))
@@ -193,7 +193,7 @@ def test_the_same_key_runs_once(world: World) -> None:
 def test_in_a_directory_a_run_whose_deployment_changed_meanwhile_is_not_guessed_at(world: World) -> None:
     world.declare(a=command("a", "echo old"))
     with world.store.write() as tx:
-        run = world.admission.request(tx, Request(deployment="a", parameters={}))
+        run = world.admission.create_run(tx, Request(deployment="a", parameters={}))
     world.declare(a=command("a", "echo new"))
     world.start()
     ended = world.wait(run)
@@ -243,7 +243,7 @@ def test_a_revision_that_is_gone_fails_its_run_and_no_other(world: World, reposi
     follow_git(world, repository)
     world.declare()
     with world.store.write() as tx:
-        lost = world.admission.request(tx, Request(deployment="a", parameters={}))
+        lost = world.admission.create_run(tx, Request(deployment="a", parameters={}))
         tx.connection.exec_driver_sql("UPDATE runs SET revision = 'main@sha1:" + "0" * 40 + "'")
     world.start()
     ended = world.wait(lost)
@@ -367,12 +367,12 @@ def test_a_flow_is_replaced_by_its_next_time(world: World) -> None:
     gate = gated(world, "schedules: [{cron: '0 * * * *'}]\noverlap: replace\n")
     engine = world.start()
     world.clock.turn(timedelta(hours=1))
-    engine.look_at("slow")
+    engine.notify_due("slow")
     wait_until(world.all_runs)
     [first] = world.all_runs()
     wait_until(lambda: world.log(first))
     world.clock.turn(timedelta(hours=1))
-    engine.look_at("slow")
+    engine.notify_due("slow")
     wait_until(lambda: len(world.all_runs()) == 2)
     second = world.all_runs()[1]
     wait_until(lambda: world.log(second))

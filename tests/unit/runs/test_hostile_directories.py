@@ -91,7 +91,7 @@ def test_a_directory_that_is_spoiled_while_its_flow_runs_spoils_nothing_else(wor
     wait_until(lambda: world.log(run))
     [lock] = (world.runs_directory / run.id).glob("*/lock")
     spoil(lock.with_name(file))
-    engine.look_at("slow")
+    engine.notify_due("slow")
     assert world.run("good").state is RunState.SUCCEEDED
     gate.touch()
     found = world.wait(run)

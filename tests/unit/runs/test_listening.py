@@ -25,40 +25,40 @@ pytestmark = [pytest.mark.integration, pytest.mark.parametrize("start", ["cold"]
 
 
 class Claimed:
-    """One claimed run with a real supervisor, and the watchlist that waits for its READY."""
+    """One claimed run with a real supervisor, and the monitor that waits for its READY."""
 
     def __init__(self, world: World) -> None:
         world.declare(a=command("a", "exit 0"))
         made = Launcher(directory=world.runs_directory, environment={"PATH": PATH}, grace=GRACE)
         self.world = world
-        self.watchlist = RunMonitor(world.store, world.clock, made)
+        self.monitor = RunMonitor(world.store, world.clock, made)
         self.selector = selectors.DefaultSelector()
-        self.watchlist.attach(self.selector)
+        self.monitor.attach(self.selector)
         with world.store.write() as tx:
-            self.run = world.admission.request(tx, Request(deployment="a", parameters={}))
+            self.run = world.admission.create_run(tx, Request(deployment="a", parameters={}))
 
     def claim(self) -> None:
         found = self.world.find(self.run)
         deployment = PinnedDeployments(self.world.source, self.world.store).resolve(found, self.world.clock.now())
         one = Launchable(run=found, deployment=deployment, root=self.world.root, pycache=None)
-        self.watchlist.take_turn([], lambda _: [one], everything=False)
+        self.monitor.take_turn([], lambda _: [one], everything=False)
 
     def turn(self, *, everything: bool, seconds: float = PATIENCE_SECONDS) -> None:
         ready = self.selector.select(seconds)
-        self.watchlist.take_turn([key.data for key, _ in ready], lambda _: [], everything=everything)
+        self.monitor.take_turn([key.data for key, _ in ready], lambda _: [], everything=everything)
 
     @property
     def launch(self) -> Launch:
-        [watched] = self.watchlist._watched.values()
-        assert watched.launch is not None
-        return watched.launch
+        [active] = self.monitor._active.values()
+        assert active.launch is not None
+        return active.launch
 
 
 @pytest.fixture
 def claimed(world: World) -> Iterator[Claimed]:
     found = Claimed(world)
     yield found
-    found.watchlist.release()
+    found.monitor.release()
     found.selector.close()
 
 
@@ -74,16 +74,16 @@ def test_ready_that_lies_unread_is_read_before_a_supervisor_is_given_up(claimed:
     claimed.claim()
     assert claimed.selector.select(PATIENCE_SECONDS)
     for _ in range(100):
-        claimed.watchlist.listened(READY_SECONDS)
-    claimed.watchlist.take_turn([], lambda _: [], everything=True)
+        claimed.monitor.count_listening(READY_SECONDS)
+    claimed.monitor.take_turn([], lambda _: [], everything=True)
     assert claimed.world.find(claimed.run).state is RunState.RUNNING
 
 
 def test_a_stall_counts_as_one_look(claimed: Claimed) -> None:
     claimed.claim()
     os.kill(claimed.launch.process.pid, signal.SIGSTOP)  # type: ignore[union-attr]
-    claimed.watchlist.listened(3600.0)
-    claimed.watchlist.take_turn([], lambda _: [], everything=True)
+    claimed.monitor.count_listening(3600.0)
+    claimed.monitor.take_turn([], lambda _: [], everything=True)
     os.kill(claimed.launch.process.pid, signal.SIGCONT)  # type: ignore[union-attr]
     claimed.turn(everything=False)
     assert claimed.world.find(claimed.run).state is RunState.RUNNING
@@ -97,9 +97,9 @@ def test_a_supervisor_that_we_give_up_is_never_counted_against_its_run(
     for _ in range(MAX_LAUNCHES + 2):
         claimed.claim()
         for _ in range(20):
-            claimed.watchlist.listened(1.0)
-        claimed.watchlist.take_turn([], lambda _: [], everything=True)
-        claimed.watchlist.take_turn([], lambda _: [], everything=True)
+            claimed.monitor.count_listening(1.0)
+        claimed.monitor.take_turn([], lambda _: [], everything=True)
+        claimed.monitor.take_turn([], lambda _: [], everything=True)
         found = claimed.world.find(claimed.run)
         assert (found.state, found.reason) == (RunState.PENDING, None)
     monkeypatch.undo()
@@ -115,7 +115,7 @@ def test_a_supervisor_that_ends_by_itself_five_times_is_the_end_of_its_run(
     for _ in range(MAX_LAUNCHES):
         assert claimed.world.find(claimed.run).state is RunState.PENDING
         claimed.claim()
-        while len(claimed.watchlist):
+        while len(claimed.monitor):
             claimed.turn(everything=False)
     found = claimed.world.find(claimed.run)
     assert (found.state, found.reason) == (
@@ -134,7 +134,7 @@ def test_skips_are_logged_once_and_after_their_commit(world: World, caplog: pyte
         )
     engine = world.start()
     world.clock.turn(timedelta(hours=1))
-    engine.look_at("a")
+    engine.notify_due("a")
     wait_until(lambda: "Run engine paused by an error; retrying" in caplog.messages)
     assert "Due times skipped" not in caplog.messages
     with world.store.write() as tx:
