@@ -43,12 +43,17 @@ def main(kind: str, count: int, work: Path) -> None:
         repo=str(root), ref=None, revision=None, last_attempted_revision=None, last_applied_revision=None
     )
     Reconciler(
-        source=source, store=store, clock=clock, initial=initial, settle=admission.settle, project=lambda *_: ()
+        source=source,
+        store=store,
+        clock=clock,
+        initial=initial,
+        settle=admission.settle_before_change,
+        project=lambda *_: (),
     ).run_pass()
     environment = flow_environment()
     engine = Engine(
         store=store,
-        specifications=PinnedDeployments(source, store),
+        pinned_deployments=PinnedDeployments(source, store),
         clock=clock,
         admission=admission,
         launcher=Launcher(
@@ -73,7 +78,7 @@ def main(kind: str, count: int, work: Path) -> None:
 def finish(engine: Engine, admission: Admission, store: Store, count: int) -> None:
     """Request `count` runs, and wait until all have succeeded."""
     with store.write() as tx:
-        requested = {admission.request(tx, Request(deployment="d00000", parameters={})).id for _ in range(count)}
+        requested = {admission.create_run(tx, Request(deployment="d00000", parameters={})).id for _ in range(count)}
     engine.wake()
     deadline, pause = time.monotonic() + DEADLINE_SECONDS, threading.Event()
     while time.monotonic() < deadline:

@@ -42,7 +42,7 @@ from controller.runs.lost_output import mark_lost_output
 from controller.runs.operations import RunOperations
 from controller.runs.pinned_deployments import PinnedDeployments
 from controller.runs.retention import Sweeper
-from controller.runs.storage_check import Storage
+from controller.runs.storage_check import StorageMonitor
 from controller.scheduler import Timetable
 from controller.settings import PROJECT, Settings, flow_environment, secret_variables, temporary_bases
 from controller.sources.git import find_git
@@ -128,7 +128,7 @@ class Controller:
         self._timetable = Timetable(lambda name: self._engine.notify_due(name), self._clock)
         self._engine = Engine(
             store=self._engine_store,
-            specifications=PinnedDeployments(self._source, self._engine_store, location.environment),
+            pinned_deployments=PinnedDeployments(self._source, self._engine_store, location.environment),
             clock=self._clock,
             admission=admission,
             launcher=self._launcher(user),
@@ -136,14 +136,14 @@ class Controller:
             on_tick=self._tick,
             on_failure=stop_signal.set,
         )
-        self._engine.storage = Storage(self._engine_store, self._clock, self.state.path, self._notices.replace)
+        self._engine.storage = StorageMonitor(self._engine_store, self._clock, self.state.path, self._notices.replace)
         self._sweeper = Sweeper(self._engine_store, self._clock, admission, self.state.runs)
         self._reconciler = Reconciler(
             source=self._source,
             store=self._reconciler_store,
             clock=self._clock,
             initial=_first_status(settings),
-            settle=admission.settle,
+            settle=admission.settle_before_change,
             project=self._project,
             environment=location.environment,
             is_atomic=settings.is_atomic,

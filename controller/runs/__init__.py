@@ -1,10 +1,10 @@
-"""One occurrence, from its due time to its outcome: admission, queue, launch, supervision, verdict, logs.
+"""Everything about a run from its due time to its outcome: admission, queue, launch, supervision, outcome, logs.
 
-    engine = Engine(store=..., specifications=..., clock=..., admission=..., launcher=..., ...)
+    engine = Engine(store=..., pinned_deployments=..., clock=..., admission=..., launcher=..., ...)
     engine.start()
-    engine.notify_due("nightly")                      # it may be due
-    Requests(...).trigger(Request(...))            # somebody asked for it
+    engine.notify_due("nightly")                   # the deployment may have a due time
+    RunOperations(...).trigger(Request(...))       # a manual run
 
-What stands in a run's directory decides what became of it (`recovery`); processes and signals are only hints. This
-file imports nothing: the processes of `runs.executors.local.supervisor` come through here and need none of the rest.
+The files in the run directory decide the status of a run (`recovery`); processes and signals are only hints. This
+file imports nothing, because the processes of `runs.executors.local.supervisor` import it and need nothing else.
 """

@@ -1,4 +1,4 @@
-"""One run with a supervisor, as the monitor keeps it: its descriptor, and whether the supervisor has ended."""
+"""One run with a supervisor, as the monitor keeps it: the descriptor to wait for, and whether the supervisor lives."""
 
 import os
 import selectors
@@ -14,11 +14,12 @@ from controller.runs.executors.local.supervisor.poll import ready
 
 @dataclass(slots=True, kw_only=True)
 class ActiveRun:
-    """A run that is being launched or running.
+    """A run and the connection to its supervisor.
 
-    `launch` is None for a supervisor that another controller started or that this one has given up; `handle` is then
-    its pidfd, once known. `ready_by` is when a launch is given up, in seconds of listening. `ended_by_itself`: the
-    supervisor exited although it lacked nothing and was not stopped.
+    - `launch`: None for a supervisor that another controller started, or that this one has abandoned.
+    - `handle`: a pidfd of such a supervisor, once it is known.
+    - `ready_by`: when the launch is abandoned, in seconds of listening.
+    - `exited_on_its_own`: the supervisor exited although it had everything it needs and was not stopped.
     """
 
     run: Run
@@ -27,31 +28,31 @@ class ActiveRun:
     launch: Launch | None
     handle: int | None = None
     ready_by: float = 0.0
-    ended_by_itself: bool = False
-    _is_going: bool = False
+    exited_on_its_own: bool = False
+    _awaits_exit: bool = False
 
     @property
     def is_ready(self) -> bool:
-        """Whether it waits for GO."""
+        """Whether the supervisor has reported READY and waits for GO."""
         return self.launch is not None and self.launch.is_ready
 
     @property
-    def is_going(self) -> bool:
-        """Whether it needs no more messages: the monitor only waits for its end."""
-        return self.launch is None or self._is_going
+    def awaits_exit(self) -> bool:
+        """Whether the monitor has nothing more to send and only waits for the supervisor to exit."""
+        return self.launch is None or self._awaits_exit
 
-    @is_going.setter
-    def is_going(self, value: bool) -> None:
-        self._is_going = value
+    @awaits_exit.setter
+    def awaits_exit(self, value: bool) -> None:
+        self._awaits_exit = value
 
     def is_alive(self) -> bool:
-        """Whether its supervisor is known to be running."""
+        """Whether the supervisor is known to be alive."""
         if self.launch is not None and self.launch.handle is not None:
             return not self.launch.has_ended()
         return self.handle is not None and not ready([self.handle], 0)
 
-    def ask_to_end(self) -> None:
-        """Ask the supervisor to stop its flow, as cancelled."""
+    def request_stop(self) -> None:
+        """Send SIGTERM to the supervisor, which then stops its flow as cancelled."""
         self._signal(self.handle if self.launch is None else self.launch.handle, signal.SIGTERM)
 
     def kill(self) -> None:
@@ -65,20 +66,20 @@ class ActiveRun:
                 signal.pidfd_send_signal(handle, number)
 
     def register(self, selector: selectors.BaseSelector | None) -> None:
-        """Register for READY, or for the end of the supervisor."""
+        """Register the descriptor that becomes readable at READY, or when the supervisor exits."""
         descriptor = self._descriptor()
         if selector is not None and descriptor is not None:
             selector.register(descriptor, selectors.EVENT_READ, self)
 
     def unregister(self, selector: selectors.BaseSelector | None) -> None:
-        """Undo `register`, before the descriptor changes or is closed."""
+        """Undo `register`. Call it before the descriptor changes or is closed."""
         descriptor = self._descriptor()
         if selector is not None and descriptor is not None:
             with suppress(KeyError, ValueError):
                 selector.unregister(descriptor)
 
     def release(self) -> None:
-        """Close its descriptors; a process that received GO keeps running."""
+        """Close the descriptors of this run. A supervisor that received GO keeps running."""
         if self.launch is not None:
             self.launch.detach()
         if self.handle is not None:
@@ -88,4 +89,4 @@ class ActiveRun:
     def _descriptor(self) -> int | None:
         if self.launch is None:
             return self.handle
-        return self.launch.handle if self._is_going else self.launch.wire.fileno()
+        return self.launch.handle if self._awaits_exit else self.launch.wire.fileno()

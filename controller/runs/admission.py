@@ -1,7 +1,7 @@
-"""What becomes of a due time: a run, or a skip with its reason. One transaction decides and writes it down.
+"""Turns each due time into a run or a skip with a reason. The decision and the record are one transaction.
 
-Called by the engine when the timetable says that a deployment may be due, and by `reconcile` just before it changes
-or removes one, so that each instant is decided by the declaration that was in force.
+The engine calls it when the timetable reports that a deployment may be due. A reconcile pass calls it just before it
+changes or removes a deployment, so that each due time is decided by the declaration that was active then.
 """
 
 import logging
@@ -30,12 +30,12 @@ from controller.time_format import in_utc
 log = logging.getLogger(__name__)
 
 RECORDED = 100
-"""How many missed due times of one deployment are written down one by one, at least; earlier ones are counted."""
+"""The minimum number of missed due times that are recorded individually per deployment; earlier ones are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """Somebody's wish for a run now. The same `idempotency_key` twice gives the same run."""
+    """A request for a manual run. Repeating it with the same `idempotency_key` returns the same run."""
 
     deployment: str
     parameters: Mapping[str, Any]
@@ -43,66 +43,76 @@ class Request:
 
 
 class Admission:
-    """Decides about due times and requests. Safe to use from several threads: it keeps only a cache of values."""
+    """Creates runs for due times and requests. Thread-safe: its only state is a cache of deployments."""
 
     def __init__(self, clock: Clock, ids: RunIds) -> None:
         self._clock = clock
         self.ids = ids
         self._built: dict[str, Deployment] = {}
 
-    def account(self, tx: Transaction, names: Iterable[str], now: datetime) -> list[Run]:
-        """Decide about all times of these deployments that are due by `now`; returns the runs that were made.
+    def process_due(self, tx: Transaction, names: Iterable[str], now: datetime) -> list[Run]:
+        """Decide all times of these deployments that are due by `now`. Return the runs that were created.
 
-        What is due while a deployment is held is decided about when the hold ends.
+        Due times of a deployment on hold are decided when the hold ends.
         """
         held = {name for name, hold in holds.find_all(tx).items() if not hold.is_over(now)}
-        return self._account(tx, [name for name in names if name not in held], now, {})
+        return self._process(tx, [name for name in names if name not in held], now, {})
 
-    def settle(self, tx: Transaction, names: Iterable[str], now: datetime, *, pruned: bool = False) -> list[Run]:
-        """The same just before these deployments change, or go with `pruned`: then every due time is a skip."""
-        wanted = list(names)
+    def settle_before_change(
+        self, tx: Transaction, names: Iterable[str], now: datetime, *, pruned: bool = False
+    ) -> list[Run]:
+        """Decide the due times of these deployments just before they change, and return the runs that were created.
+
+        Due times of a deployment on hold are skipped. With `pruned`, the deployments are about to be removed: all due
+        times are skipped, and so are scheduled runs that wait for their first start.
+        """
+        deployments = list(names)
         if pruned:
-            self._give_up(tx, wanted, now)
-            return self._account(tx, wanted, now, dict.fromkeys(wanted, "pruned"))
+            self._skip_waiting(tx, deployments, now)
+            return self._process(tx, deployments, now, dict.fromkeys(deployments, "pruned"))
         held = {name: "held" for name, hold in holds.find_all(tx).items() if not hold.is_over(now)}
-        return self._account(tx, wanted, now, held)
+        return self._process(tx, deployments, now, held)
 
-    def _account(self, tx: Transaction, names: list[str], now: datetime, refusals: Mapping[str, str]) -> list[Run]:
-        """Decide, for the reason of its refusal where a deployment has one."""
-        made: list[Run] = []
-        standing = queues.count_active(tx, names)
+    def _process(self, tx: Transaction, names: list[str], now: datetime, refusals: Mapping[str, str]) -> list[Run]:
+        """Decide the due times of these deployments; `refusals` gives the reason to skip all those of a deployment."""
+        created: list[Run] = []
+        counts = queues.count_active(tx, names)
         for name in dict.fromkeys(names):
             entry = inventory.find(tx, name)
             if entry is None or entry.cursor >= now:
                 continue
-            active, waiting = standing.get(name, (0, 0))
-            made += self._account_one(tx, entry, now, ActiveRuns(active=active, waiting=waiting), refusals.get(name))
-        runs.insert_all(tx, made)
-        return made
+            active, waiting = counts.get(name, (0, 0))
+            active_runs = ActiveRuns(active=active, waiting=waiting)
+            created += self._process_one(tx, entry, now, active_runs, refusals.get(name))
+        runs.insert_all(tx, created)
+        return created
 
     @staticmethod
-    def _give_up(tx: Transaction, names: list[str], now: datetime) -> None:
-        """What waits for its first start on schedule will not have it."""
+    def _skip_waiting(tx: Transaction, names: list[str], now: datetime) -> None:
+        """Skip the scheduled runs of these deployments that wait for their first start."""
         for name in names:
             for run in select_all(tx, RunFilter(deployment=name, states=(RunState.PENDING,))):
                 if run.trigger is Trigger.SCHEDULE and not run.attempt:
                     skip(tx, run, "pruned", now)
 
-    def known(self, tx: Transaction, request: Request) -> Run | None:
-        """The run that was made of this request before. Raises UsageError if its key belongs to another one."""
+    def find_existing(self, tx: Transaction, request: Request) -> Run | None:
+        """Return the run that this request has already created, or None.
+
+        Raises UsageError if the idempotency key belongs to a different run.
+        """
         if request.idempotency_key is None:
             return None
-        known = runs.find_by_key(tx, request.deployment, request.idempotency_key)
-        if known is None:
+        run = runs.find_by_key(tx, request.deployment, request.idempotency_key)
+        if run is None:
             return None
-        if known.retry_of is not None:
-            raise foreign_key(known, "That run is a retry of another run")
-        if any(known.parameters.get(key) != value for key, value in request.parameters.items()):
-            raise foreign_key(known, "That run has different parameters")
-        return known
+        if run.retry_of is not None:
+            raise key_conflict(run, "That run is a retry of another run")
+        if any(run.parameters.get(key) != value for key, value in request.parameters.items()):
+            raise key_conflict(run, "That run has different parameters")
+        return run
 
-    def request(self, tx: Transaction, request: Request) -> Run:
-        """A new run that was asked for. Raises NotFoundError for an unknown deployment."""
+    def create_run(self, tx: Transaction, request: Request) -> Run:
+        """Create the run for a request. Raises NotFoundError for an unknown deployment."""
         entry = inventory.find(tx, request.deployment)
         if entry is None:
             raise not_active(tx, request.deployment)
@@ -118,33 +128,33 @@ class Admission:
         runs.insert_all(tx, [run])
         return run
 
-    def _account_one(
-        self, tx: Transaction, entry: InventoryEntry, now: datetime, standing: ActiveRuns, refusal: str | None
+    def _process_one(
+        self, tx: Transaction, entry: InventoryEntry, now: datetime, active_runs: ActiveRuns, refusal: str | None
     ) -> list[Run]:
         deployment = self.deployment(entry)
-        found = find_due(deployment.schedules, entry.cursor, now, max(RECORDED, deployment.catchup.max))
+        due_times = find_due(deployment.schedules, entry.cursor, now, max(RECORDED, deployment.catchup.max))
         if deployment.suspend:
             refusal = refusal or "suspended"
         inventory.advance_cursor(tx, entry.name, now)
-        if not found.times:
+        if not due_times.times:
             return []
-        known = occurrences.recorded_times(tx, entry.name, found.times[0][0], found.times[-1][0])
-        fresh = [time for time in found.times if time[0] not in known]
-        decisions = refuse(fresh, refusal) if refusal else decide(fresh, deployment, now, standing)
-        made: list[Run] = []
+        recorded = occurrences.recorded_times(tx, entry.name, due_times.times[0][0], due_times.times[-1][0])
+        undecided = [time for time in due_times.times if time[0] not in recorded]
+        decisions = refuse(undecided, refusal) if refusal else decide(undecided, deployment, now, active_runs)
+        created: list[Run] = []
         ledger: list[Occurrence] = []
         for decision in decisions:
             run = self.due_run(tx, entry, decision, Trigger.SCHEDULE) if decision.reason is None else None
-            made += [run] if run is not None else []
-            ledger.append(occurrence(entry.name, decision, run))
+            created += [run] if run is not None else []
+            ledger.append(ledger_entry(entry.name, decision, run))
         occurrences.append(tx, ledger)
-        if made and deployment.overlap is Overlap.REPLACE:
+        if created and deployment.overlap is Overlap.REPLACE:
             _replace_all(tx, entry.name, now)
-        _report(tx, now, ledger, found.dropped, found.first)
-        return made
+        _report_skipped(tx, now, ledger, due_times.dropped, due_times.first)
+        return created
 
     def due_run(self, tx: Transaction, entry: InventoryEntry, decision: Decision, trigger: Trigger) -> Run:
-        """The run of this due time."""
+        """Build the run for a due time; the caller inserts it."""
         deployment = self.deployment(entry)
         return self._run(
             tx,
@@ -157,8 +167,8 @@ class Admission:
             serial=decision.serial,
         )
 
-    def _run(self, tx: Transaction, entry: InventoryEntry, **more: Any) -> Run:
-        """A pending run of what is in force; `more` are fields of a Run."""
+    def _run(self, tx: Transaction, entry: InventoryEntry, **fields: Any) -> Run:
+        """Build a pending run of the active deployment. `fields` override fields of the Run."""
         deployment = self.deployment(entry)
         now = self._clock.now()
         source = source_status.find(tx)
@@ -178,24 +188,24 @@ class Admission:
             "attempts": 1 + deployment.retries.limit,
             "retries": deployment.retries if deployment.retries.limit else None,
         }
-        return Run(**{**values, **more})
+        return Run(**{**values, **fields})
 
     def deployment(self, entry: InventoryEntry) -> Deployment:
-        """What this entry declares, built once."""
-        built = self._built.get(entry.name)
-        if built is None or built.spec_digest != entry.spec_digest or built.file != entry.file:
-            built = self._built[entry.name] = build_deployment(entry.document, entry.file, entry.line)
-        return built
+        """Return the deployment that this entry declares, from a cache if it has not changed."""
+        deployment = self._built.get(entry.name)
+        if deployment is None or deployment.spec_digest != entry.spec_digest or deployment.file != entry.file:
+            deployment = self._built[entry.name] = build_deployment(entry.document, entry.file, entry.line)
+        return deployment
 
 
-def foreign_key(known: Run, why: str) -> UsageError:
-    """The error for an idempotency key that was used for something else."""
-    message = f"The idempotency key {known.idempotency_key} is already used by run {known.id}."
-    return UsageError(message, hint=f"{why}; use a new key to create a new run.")
+def key_conflict(run: Run, difference: str) -> UsageError:
+    """Return the error for an idempotency key that belongs to a different `run`."""
+    message = f"The idempotency key {run.idempotency_key} is already used by run {run.id}."
+    return UsageError(message, hint=f"{difference}; use a new key to create a new run.")
 
 
-def occurrence(name: str, decision: Decision, run: Run | None) -> Occurrence:
-    """The row of the ledger for this decision."""
+def ledger_entry(name: str, decision: Decision, run: Run | None) -> Occurrence:
+    """Return the row of the ledger for this decision."""
     return Occurrence(
         deployment=name,
         scheduled_for=decision.instant,
@@ -207,7 +217,7 @@ def occurrence(name: str, decision: Decision, run: Run | None) -> Occurrence:
 
 
 def _replace_all(tx: Transaction, name: str, now: datetime) -> None:
-    """End what is not final of this deployment: a run that is to take its place waits until that is done."""
+    """End all unfinished runs of this deployment. The run that replaces them waits until they have ended."""
     for run in select_all(tx, RunFilter(deployment=name, states=ACTIVE)):
         if run.state is not RunState.PENDING:
             cancel(tx, run, REPLACED, now)
@@ -215,13 +225,15 @@ def _replace_all(tx: Transaction, name: str, now: datetime) -> None:
             skip(tx, run, "overlap", now)
 
 
-def _report(tx: Transaction, now: datetime, ledger: list[Occurrence], dropped: int, first: datetime | None) -> None:
-    skipped = [one for one in ledger if one.outcome is Outcome.SKIPPED]
+def _report_skipped(
+    tx: Transaction, now: datetime, ledger: list[Occurrence], dropped: int, first: datetime | None
+) -> None:
+    skipped = [row for row in ledger if row.outcome is Outcome.SKIPPED]
     missed = len(skipped) + dropped
     for last in skipped[-1:]:
         fields = {"deployment": last.deployment, "reason": last.reason, "count": missed}
         tx.after_commit(partial(log.info, "Due times skipped", extra=fields))
-        if dropped or any(one.reason == "catch-up" for one in skipped):
+        if dropped or any(row.reason == "catch-up" for row in skipped):
             count = "1 due time" if missed == 1 else f"{missed} due times"
             message = f"{count} missed since {in_utc(first or ledger[0].scheduled_for)} and skipped"
             message += f"; {dropped} of them are not in the ledger." if dropped else "."

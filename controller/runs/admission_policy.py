@@ -1,7 +1,7 @@
-"""Which of the due times are run, and why not the others? Pure; `admission` writes down what it says.
+"""Decides which due times are run, and for what reason the others are skipped. Pure; `admission` records the decisions.
 
-First the catch-up policy says which of them are wanted at all, then the start deadline and the overlap policy say
-which of these can be had.
+First the catch-up policy selects due times. Then the start deadline and the overlap policy decide which of those can
+run.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from controller.model.schedules import Schedule
 from controller.schedules import jitter_offset
 
 ON_TIME = timedelta(seconds=30)
-"""What is not later than this was not missed: nothing waits longer before it looks at the clock."""
+"""A due time that is at most this late was not missed: the controller checks the clock at least this often."""
 REPLACED = "replaced by a later run"
 
 DueTime = tuple[datetime, Schedule]
@@ -22,7 +22,7 @@ DueTime = tuple[datetime, Schedule]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActiveRuns:
-    """How many runs of the deployment are not final (but for backfills that wait), and how many wait to begin."""
+    """How many runs of the deployment have not finished (without waiting backfills), and how many wait to start."""
 
     active: int = 0
     waiting: int = 0
@@ -30,7 +30,7 @@ class ActiveRuns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A due time is a run, or a skip for this reason. `delay` is its jitter."""
+    """The decision on a due time: a run, or a skip if there is a `reason`. `delay` is its jitter."""
 
     instant: datetime
     schedule: Schedule
@@ -39,22 +39,22 @@ class Decision:
     serial: bool = False
 
 
-def decide(times: Sequence[DueTime], deployment: Deployment, now: datetime, standing: ActiveRuns) -> list[Decision]:
-    """What becomes of these due times, oldest first, none of which is accounted for yet."""
-    wanted = _caught_up(times, deployment, now)
+def decide(times: Sequence[DueTime], deployment: Deployment, now: datetime, active_runs: ActiveRuns) -> list[Decision]:
+    """Decide on these due times, oldest first. None of them may have been decided before."""
+    selected = _select_by_catchup(times, deployment, now)
     delays = [jitter_offset(deployment.name, schedule.id, schedule.jitter) for _, schedule in times]
     reasons: list[str | None] = ["catch-up"] * len(times)
-    able = []
-    for position in wanted:
+    on_time = []
+    for position in selected:
         is_late = deployment.start_deadline is not None and (
             times[position][0] + delays[position] + deployment.start_deadline < now
         )
         reasons[position] = "deadline" if is_late else "overlap"
         if not is_late:
-            able.append(position)
-    for position in _fitting(able, deployment, standing):
+            on_time.append(position)
+    for position in _select_by_overlap(on_time, deployment, active_runs):
         reasons[position] = None
-    serial = deployment.overlap is not Overlap.ALLOW and (deployment.overlap is not Overlap.SKIP or len(able) > 1)
+    serial = deployment.overlap is not Overlap.ALLOW and (deployment.overlap is not Overlap.SKIP or len(on_time) > 1)
     return [
         Decision(instant=instant, schedule=schedule, reason=reasons[position], delay=delays[position], serial=serial)
         for position, (instant, schedule) in enumerate(times)
@@ -62,21 +62,21 @@ def decide(times: Sequence[DueTime], deployment: Deployment, now: datetime, stan
 
 
 def refuse(times: Sequence[DueTime], reason: str) -> list[Decision]:
-    """None of these is run, for this one reason."""
+    """Return the decisions to skip all of these due times for one reason."""
     return [
         Decision(instant=instant, schedule=schedule, reason=reason, delay=timedelta()) for instant, schedule in times
     ]
 
 
 def start_by(decision: Decision, deployment: Deployment) -> datetime | None:
-    """After which instant the run of this due time must not start any more."""
+    """Return the latest start of the run for this due time; None without a start deadline."""
     if deployment.start_deadline is None:
         return None
     return decision.instant + decision.delay + deployment.start_deadline
 
 
-def _caught_up(times: Sequence[DueTime], deployment: Deployment, now: datetime) -> list[int]:
-    """The positions of the times that the catch-up policy wants, oldest first."""
+def _select_by_catchup(times: Sequence[DueTime], deployment: Deployment, now: datetime) -> list[int]:
+    """Return the positions of the times that the catch-up policy selects, oldest first."""
     policy, window = deployment.catchup.policy, deployment.catchup.window
     recent = [position for position, (instant, _) in enumerate(times) if now - instant <= max(window, ON_TIME)]
     if policy is CatchupPolicy.ALL:
@@ -88,13 +88,13 @@ def _caught_up(times: Sequence[DueTime], deployment: Deployment, now: datetime) 
     return latest
 
 
-def _fitting(able: list[int], deployment: Deployment, standing: ActiveRuns) -> list[int]:
-    """Those of these positions that the overlap policy lets in."""
+def _select_by_overlap(positions: list[int], deployment: Deployment, active_runs: ActiveRuns) -> list[int]:
+    """Return those of these positions that the overlap policy allows."""
     match deployment.overlap:
         case Overlap.SKIP:
-            return [] if standing.active else able
+            return [] if active_runs.active else positions
         case Overlap.REPLACE:
-            return able[-1:]
+            return positions[-1:]
         case Overlap.QUEUE:
-            return able[: max(0, deployment.catchup.max - standing.waiting)]
-    return able
+            return positions[: max(0, deployment.catchup.max - active_runs.waiting)]
+    return positions

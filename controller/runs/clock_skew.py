@@ -1,7 +1,7 @@
-"""Does the clock go as time does? Jumps are told, and what they would break is put right.
+"""Detects jumps of the wall clock, records them, and repairs the times that depend on the old clock.
 
-Used by the engine's thread, which looks with every turn, before it decides anything by the time. The wall clock is held
-against the time since the machine was started, in which suspended time counts.
+The engine's thread checks the clock in every turn, before it decides anything by the time. It compares the wall clock
+with the time since the machine booted, including time in suspend.
 """
 
 import logging
@@ -17,13 +17,13 @@ from controller.time_format import in_utc
 log = logging.getLogger(__name__)
 
 JUMP = timedelta(seconds=5)
-"""Anything less is drift of the clock, or a correction of it. Waiting it out loses no due time."""
+"""The smallest difference that counts as a jump. Less is drift or its correction, and loses no due time."""
 SETTLED_AFTER = timedelta(seconds=60)
-"""So long nothing is accounted for after a jump forward of more than that: many a wrong clock is corrected at once."""
+"""After a forward jump of more than this, no due time is decided for as long: wrong clocks are often corrected soon."""
 
 
 class ClockMonitor:
-    """Knows the last jump. A clock that was set back makes no due time come twice: the ledger has them."""
+    """Compares the clocks and remembers the last jump. The ledger prevents a due time from running twice."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -31,16 +31,16 @@ class ClockMonitor:
         self._last = (clock.now(), clock.elapsed())
         self._unsettled_until = 0.0
 
-    def begin(self) -> None:
-        """Repair what an earlier controller recorded with a clock that was ahead. Raises StateError.
+    def repair(self) -> None:
+        """Repair the times that an earlier controller recorded with a clock that was ahead. Raises StateError.
 
-        Call it before anything is computed from the cursors.
+        Call it before computing anything from the cursors.
         """
         now = self._clock.now()
         self._rewind(now, now, [], may_be_back=True)
 
-    def look(self, *, is_tick: bool) -> bool:
-        """Take notice of a jump; whether due times may be decided about. Raises StateError."""
+    def check(self, *, is_tick: bool) -> bool:
+        """Detect and repair a jump. Return whether due times may be decided now. Raises StateError."""
         now, elapsed = self._clock.now(), self._clock.elapsed()
         passed = timedelta(seconds=elapsed - self._last[1])
         jump = (now - self._last[0]) - passed
@@ -54,11 +54,11 @@ class ClockMonitor:
         self._last = (now, elapsed)
         return elapsed >= self._unsettled_until
 
-    def _rewind(self, now: datetime, since: datetime, told: list[Event], *, may_be_back: bool = False) -> None:
-        """Let deployments that are accounted for past `now` count from `since`: otherwise they are silent until then.
+    def _rewind(self, now: datetime, since: datetime, jump_events: list[Event], *, may_be_back: bool = False) -> None:
+        """Move cursors that are later than `now` back to `since`, so that no deployment pauses until its cursor.
 
-        Skips that the wrong clock recorded for times to come are deleted, so that these times are decided when they
-        are due. Runs that wait for a time of the wrong clock wait only as long as they should.
+        Delete skips that the wrong clock recorded for future times, so that these times are decided when they are due.
+        Correct the start and deadline of runs that wait for a time that the wrong clock computed.
         """
         with self._store.read() as tx:
             furthest = inventory.furthest_cursor(tx)
@@ -66,10 +66,10 @@ class ClockMonitor:
             is_ahead = lead > JUMP
             waiting = runs.waiting_for_time(tx, now) if is_ahead or may_be_back else []
         sooner = [(run, changes) for run in waiting if (changes := _sooner(run, now))]
-        if not (is_ahead or told or sooner):
+        if not (is_ahead or jump_events or sooner):
             return
-        if is_ahead and not told:
-            told = [_event(now, -lead)]
+        if is_ahead and not jump_events:
+            jump_events = [_event(now, -lead)]
             log.warning("The clock is behind the recorded due times", extra={"seconds": round(lead.total_seconds(), 3)})
         with self._store.write() as tx:
             inventory.rewind_cursors(tx, now, since)
@@ -77,17 +77,17 @@ class ClockMonitor:
                 occurrences.delete_skipped_after(tx, now)
             for run, changes in sooner:
                 runs.move(tx, run.id, expect=run.state, to=run.state, **changes)
-            events.append(tx, told)
+            events.append(tx, jump_events)
 
 
 def _sooner(run: Run, now: datetime) -> dict[str, datetime]:
-    """The times of this run that a wrong clock computed, as they should be; empty if all of them can be right."""
-    found = {"not_before": _latest_start(run, now), "start_by": _latest_deadline(run, now)}
-    return {name: moment for name, moment in found.items() if moment is not None}
+    """Return the corrected times of this run that a wrong clock computed; empty if all of them can be right."""
+    corrected = {"not_before": _latest_start(run, now), "start_by": _latest_deadline(run, now)}
+    return {name: moment for name, moment in corrected.items() if moment is not None}
 
 
 def _latest_start(run: Run, now: datetime) -> datetime | None:
-    """When this run should start instead; None if it waits for a time that can be right."""
+    """Return the corrected start of this run; None if the time that it waits for can be right."""
     latest = run.not_before
     if run.state is RunState.RETRYING and run.retries is not None:
         latest = now + delay(run.retries, run.id, run.attempt)
@@ -97,7 +97,7 @@ def _latest_start(run: Run, now: datetime) -> datetime | None:
 
 
 def _latest_deadline(run: Run, now: datetime) -> datetime | None:
-    """By when this run should have started instead; None if its deadline can be right."""
+    """Return the corrected deadline of this run; None if its deadline can be right."""
     if run.start_by is None or run.scheduled_for is None or run.scheduled_for <= now:
         return None
     return now + max(timedelta(0), run.start_by - run.scheduled_for)
@@ -105,6 +105,6 @@ def _latest_deadline(run: Run, now: datetime) -> datetime | None:
 
 def _event(now: datetime, jump: timedelta) -> Event:
     seconds = jump.total_seconds()
-    way = "forward" if seconds > 0 else "back"
-    message = f"The clock was set {way} by {abs(seconds):.0f} s, to {in_utc(now)}."
+    direction = "forward" if seconds > 0 else "back"
+    message = f"The clock was set {direction} by {abs(seconds):.0f} s, to {in_utc(now)}."
     return Event(time=now, severity=EventSeverity.WARNING, reason="ClockJumped", message=message, about="controller")

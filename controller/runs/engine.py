@@ -25,11 +25,11 @@ from controller.runs.admission import Admission
 from controller.runs.backoff import Backoff
 from controller.runs.clock_skew import ClockMonitor
 from controller.runs.executors.local.launcher import Launcher
-from controller.runs.file_descriptors import limit, room_for_launches
+from controller.runs.file_descriptors import launch_capacity, soft_limit
 from controller.runs.monitor import LISTENING_SECONDS, Launchable, RunMonitor
 from controller.runs.pinned_deployments import PinnedDeployments
 from controller.runs.queue import Queue
-from controller.runs.storage_check import Storage
+from controller.runs.storage_check import StorageMonitor
 from controller.store import Store, inventory, queues, runs
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Engine:
         self,
         *,
         store: Store,
-        specifications: PinnedDeployments,
+        pinned_deployments: PinnedDeployments,
         clock: Clock,
         admission: Admission,
         launcher: Launcher,
@@ -59,18 +59,18 @@ class Engine:
         on_failure: Callable[[], None],
     ) -> None:
         self._store = store
-        self._source = specifications.source
+        self._source = pinned_deployments.source
         self._clock = clock
         self._admission = admission
         self.launcher = launcher
         self._max_running = max_running
         self._on_tick = on_tick
         self._on_failure = on_failure
-        self._specifications = specifications
+        self._pinned_deployments = pinned_deployments
         self._monitor = RunMonitor(store, clock, launcher)
         self._clock_monitor = ClockMonitor(store, clock)
         self._queue = Queue(store, clock, max_running)
-        self.storage = Storage(store, clock)
+        self.storage = StorageMonitor(store, clock)
         self._turns = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
         self._launches = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
         self._due: deque[str] = deque()
@@ -88,8 +88,8 @@ class Engine:
     def start(self) -> None:
         """Take over the runs of an earlier controller, then start the thread."""
         self.launcher.open()
-        self._clock_monitor.begin()
-        self._queue.open()
+        self._clock_monitor.repair()
+        self._queue.record_limit()
         with contextlib.suppress(ResourceError):  # each turn retries it
             self._monitor.recover()
         self.wake()
@@ -159,8 +159,8 @@ class Engine:
         seconds = next_tick - self._clock.monotonic()
         if self._next_start is not None:
             seconds = min(seconds, (self._next_start - self._clock.now()).total_seconds())
-        if self._launches.left:
-            seconds = min(seconds, self._launches.left)
+        if self._launches.remaining:
+            seconds = min(seconds, self._launches.remaining)
         if self._monitor.is_launching:
             seconds = min(seconds, LISTENING_SECONDS)
         return max(0.0, seconds)
@@ -179,7 +179,7 @@ class Engine:
             if self._turns.fail(message):
                 fields = {"reason": reason, "error": message, "retry_in": self._turns.seconds}
                 log.error("Run engine paused by an error; retrying", extra=fields)
-            self.storage.failed(error)
+            self.storage.record_failure(error)
             # The cause of the wake-up remains and would wake the thread again immediately.
             self._stopping.wait(self._turns.seconds)
             self.wake()
@@ -190,9 +190,9 @@ class Engine:
     def _take_turn(self, ready: Sequence[ActiveRun], *, is_tick: bool) -> None:
         if is_tick:
             self._due.extend(self._released())
-        if self._clock_monitor.look(is_tick=is_tick):
+        if self._clock_monitor.check(is_tick=is_tick):
             self._account()
-            self._queue.settle()
+            self._queue.process_timers()
         if is_tick:
             self._tick()
         ended = self._monitor.find_ended(ready, everything=is_tick)
@@ -259,7 +259,7 @@ class Engine:
 
     def _account_all(self, names: Iterable[str]) -> None:
         with self._store.write() as tx:
-            self._admission.account(tx, names, self._clock.now())
+            self._admission.process_due(tx, names, self._clock.now())
 
     def _account_alone(self, name: str) -> None:
         """Process one deployment, so that a fault in it does not affect others."""
@@ -289,18 +289,18 @@ class Engine:
         is_time = self._next_start is not None and self._next_start <= now
         self._may_wait |= is_time
         free = self._max_running - used
-        if self._launches.left:
+        if self._launches.remaining:
             return []
         if free <= 0 and is_time:
             self._next_start = None  # wait for the end of a run
         if free <= 0 or not self._may_wait or self._draining.is_set():
             return []
-        room = room_for_launches()
-        waiting, self._next_start = self._queue.take(min(free, max(1, room)))
-        if waiting and not room:
-            self._monitor.shortage = f"no file descriptors (limit {limit()})"
+        capacity = launch_capacity()
+        waiting, self._next_start = self._queue.take_ready(min(free, max(1, capacity)))
+        if waiting and not capacity:
+            self._monitor.shortage = f"no file descriptors (limit {soft_limit()})"
             return []
-        free = min(free, room)
+        free = min(free, capacity)
         self._has_launched = bool(waiting)
         # Fewer runs than free slots: until something changes, no other run can start.
         self._may_wait = len(waiting) == free
@@ -314,7 +314,7 @@ class Engine:
             root = self._root(run)
             if root is None:
                 return None
-            deployment = self._specifications.resolve(run, self._clock.now())
+            deployment = self._pinned_deployments.resolve(run, self._clock.now())
         except StateError:
             raise
         except ControllerError as error:

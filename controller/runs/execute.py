@@ -1,6 +1,7 @@
-"""One flow here and now, for `controller execute`: no queue, no record, no supervisor.
+"""Runs one flow in the foreground for `controller execute`, without a queue, a record or a supervisor.
 
-Its output goes to standard error. What it sees is what it sees in a run. Called from a process with one thread.
+The output of the flow goes to standard error. The flow sees the same environment as in a run. Called from a process
+with one thread.
 """
 
 import fcntl
@@ -33,7 +34,7 @@ GRACE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowResult:
-    """How it ended: the exit code, negative for a signal; what it returned, or the error in one line."""
+    """The outcome of a flow: its exit code, negative for a signal, and its result, or its error in one line."""
 
     exit_code: int
     result: Any = None
@@ -49,7 +50,7 @@ def execute(
     clock: Clock,
     bases: Sequence[str] = ("/tmp",),
 ) -> FlowResult:
-    """Run it to its end. Its TMPDIR is below one of `bases`. Raises UsageError for a program that is not there."""
+    """Run the flow to its end, with its TMPDIR below one of `bases`. Raises UsageError if its program is not found."""
     with ExitStack() as ending:
         directory = ending.enter_context(tempfile.TemporaryDirectory(prefix="controller-"))
         env = {
@@ -66,28 +67,30 @@ def execute(
         if program is None:
             hint = "Give its absolute path, or install it in a directory of the PATH of a run."
             raise UsageError(f"The program {argv[0]} was not found.", hint=hint)
-        said = Path(directory) / "call.json"
-        said.write_text(json.dumps(call), encoding="utf-8")
-        given = None
+        files = {flow_main.CALL_FD: Path(directory) / "call.json"}
+        files[flow_main.CALL_FD].write_text(json.dumps(call), encoding="utf-8")
         if isinstance(deployment.target, CommandTarget):
-            given = write_parameters(parameters, Path(directory), None)
-            env |= {"CONTROLLER_PARAMETERS_FILE": str(given), "CONTROLLER_PARAMETERS_FD": str(PARAMETERS_FD)}
+            files[PARAMETERS_FD] = write_parameters(parameters, Path(directory), None)
+            env |= {
+                "CONTROLLER_PARAMETERS_FILE": str(files[PARAMETERS_FD]),
+                "CONTROLLER_PARAMETERS_FD": str(PARAMETERS_FD),
+            }
         read, write = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(read, False)
         pid = os.fork()
         if pid == 0:
-            sources = {flow_main.CALL_FD: said} | ({} if given is None else {PARAMETERS_FD: given})
-            _become(program, argv, env, root / native(deployment.working_directory), sources, write)
+            _exec_flow(program, argv, env, root / native(deployment.working_directory), files, write)
         os.close(write)
         seconds = None if deployment.timeout is None else deployment.timeout.total_seconds()
         try:
-            status, late, received = _attend(pid, read, None if seconds is None else clock.monotonic() + seconds, clock)
+            deadline = None if seconds is None else clock.monotonic() + seconds
+            status, timed_out, received = _wait(pid, read, deadline, clock)
         finally:
             os.close(read)
     reported = _reported(received)
     if status == 0 and "path" in call and "result" not in reported:
-        return FlowResult(exit_code=1, error=reported.get("error", UNREPORTED), timed_out=late)
-    return FlowResult(exit_code=status, timed_out=late, **reported)
+        return FlowResult(exit_code=1, error=reported.get("error", UNREPORTED), timed_out=timed_out)
+    return FlowResult(exit_code=status, timed_out=timed_out, **reported)
 
 
 def _call(
@@ -102,10 +105,10 @@ def _call(
     return [sys.executable, "-P", flow_main.__file__], call
 
 
-def _become(
+def _exec_flow(
     program: str, argv: list[str], env: Mapping[str, str], cwd: Path, files: Mapping[int, Path], events: int
 ) -> None:
-    """Turn this forked process into the flow; it never returns."""
+    """Replace this forked process by the flow. Never returns."""
     try:
         os.chdir(cwd)
         sources = {
@@ -117,7 +120,7 @@ def _become(
         high = {target: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, 64) for target, source in sources.items()}
         for target, source in high.items():
             os.dup2(source, target)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them; all others are as the shell gave them
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these; all others are inherited from the shell
             signal.signal(number, signal.SIG_DFL)
         os.execve(program, argv, dict(env))
     except OSError as error:
@@ -126,23 +129,26 @@ def _become(
         os._exit(127)
 
 
-def _attend(pid: int, events: int, deadline: float | None, clock: Clock) -> tuple[int, bool, bytes]:
-    """Wait for its end; end it when it is late or somebody has enough. Status, whether it was late, its reports."""
+def _wait(pid: int, events: int, deadline: float | None, clock: Clock) -> tuple[int, bool, bytes]:
+    """Wait until the flow exits, and stop it at the deadline or after an interrupt.
+
+    Return its exit code, whether the deadline was reached, and the events that it sent.
+    """
     handle = os.pidfd_open(pid)
     received, open_ends, warnings = b"", [events], 0
     try:
         while not ready([handle], 0):
-            left = None if deadline is None else max(0.0, deadline - clock.monotonic())
-            readable = ready([handle, *open_ends], left)
+            seconds = None if deadline is None else max(0.0, deadline - clock.monotonic())
+            readable = ready([handle, *open_ends], seconds)
             if events in readable:
-                heard = os.read(events, MAX_REPORT_BYTES)
-                open_ends = [events] if heard else []
-                received = (received + heard)[-MAX_REPORT_BYTES:]  # the result comes last
+                chunk = os.read(events, MAX_REPORT_BYTES)
+                open_ends = [events] if chunk else []
+                received = (received + chunk)[-MAX_REPORT_BYTES:]  # the result comes last
             if not readable:
                 os.kill(pid, signal.SIGKILL if warnings else signal.SIGTERM)
                 warnings, deadline = warnings + 1, clock.monotonic() + GRACE_SECONDS
     except KeyboardInterrupt:
-        _end(pid, handle)
+        _terminate(pid, handle)
         raise
     finally:
         os.close(handle)
@@ -152,8 +158,8 @@ def _attend(pid: int, events: int, deadline: float | None, clock: Clock) -> tupl
     return status, warnings > 0, received
 
 
-def _end(pid: int, handle: int) -> None:
-    """Have it end, and see to it after the grace, or when somebody interrupts again."""
+def _terminate(pid: int, handle: int) -> None:
+    """Send SIGTERM, and SIGKILL after the grace period or a second interrupt."""
     with suppress(KeyboardInterrupt):
         os.kill(pid, signal.SIGTERM)
         ready([handle], GRACE_SECONDS)
@@ -162,12 +168,12 @@ def _end(pid: int, handle: int) -> None:
 
 
 def _reported(received: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    report: dict[str, Any] = {}
     for line in received.splitlines():
         try:
             event = json.loads(line)
         except (ValueError, RecursionError):
             continue
         if isinstance(event, dict) and event.keys() <= {"result", "error"}:
-            found.update(event)
-    return found
+            report.update(event)
+    return report

@@ -1,6 +1,6 @@
-"""What keeps flows from changing the code that other runs execute, on this machine and as this user.
+"""Finds out how exported code can be protected from flows on this machine and as this user.
 
-`app` says at start what can't be enforced, and `doctor` shows it. docs/adr/0010 says what each protection is worth.
+`app` logs at startup what can't be enforced, and `doctor` shows it. docs/adr/0010 compares the protections.
 """
 
 import os
@@ -24,24 +24,24 @@ class Protection(StrEnum):
     """How exported code is protected from flows."""
 
     MOUNT = "mount"
-    """Each run has it mounted read-only, which binds root too."""
+    """Each run sees the code through a read-only mount, which also binds root."""
     PERMISSIONS = "permissions"
-    """Its permissions do it; a flow of the same user could change those, so it is compared before each run."""
+    """Permissions protect the code. A flow of the same user could change them, so it is compared before each run."""
     COMPARISON = "comparison"
-    """Nothing keeps a flow of root from changing it; it is compared before each run."""
+    """Nothing keeps a flow that runs as root from changing the code, so it is compared before each run."""
 
 
 def find_protection() -> Protection:
-    """Try it, in a process of its own."""
-    with tempfile.TemporaryDirectory(prefix="controller-") as place:
-        os.mkdir(f"{place}/commit")  # noqa: PTH102
-        command = [sys.executable, "-I", "-S", "-X", "utf8", "-c", _SEAL, str(PACKAGE), place]
+    """Find out which protection works, by trying a read-only mount in a separate process."""
+    with tempfile.TemporaryDirectory(prefix="controller-") as directory:
+        os.mkdir(f"{directory}/commit")  # noqa: PTH102
+        command = [sys.executable, "-I", "-S", "-X", "utf8", "-c", _SEAL, str(PACKAGE), directory]
         try:
-            done = subprocess.run(command, env={}, cwd="/", capture_output=True, timeout=_SECONDS, check=False)
+            process = subprocess.run(command, env={}, cwd="/", capture_output=True, timeout=_SECONDS, check=False)
         except (OSError, subprocess.TimeoutExpired):
             status = -1
         else:
-            status = done.returncode
+            status = process.returncode
     if status == 0:
         return Protection.MOUNT
     return Protection.COMPARISON if os.geteuid() == 0 else Protection.PERMISSIONS

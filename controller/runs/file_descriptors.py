@@ -1,7 +1,8 @@
-"""How many files this process may have open, and who may have how many of them: flows, connections, all else.
+"""The limit of open files, and how flows, HTTP connections and the controller itself share it.
 
-`app` raises the limit at start. The engine asks before it launches; the HTTP server takes its share from here, which is
-the smallest one: connections are refused first, and a flow waits rather than keep the controller from its own files.
+`app` raises the limit at startup. The engine asks for the capacity before it launches runs, and the HTTP server for the
+number of connections. Connections have the smallest share and are refused first. Flows wait before the controller lacks
+descriptors for its own files.
 """
 
 import resource
@@ -9,40 +10,40 @@ from contextlib import suppress
 from pathlib import Path
 
 FOR_OTHERS = 64
-"""What the database, git, watching and the sockets need at most."""
+"""The maximum that the database, git, file watching and the sockets need."""
 MARGIN = 12
-"""How many stay free when flows are launched: to read, and to start git."""
+"""How many descriptors stay free when flows are launched, to read files and to start git."""
 FOR_A_LAUNCH = 3
-"""Both ends of its socket and the handle of its supervisor. While a flow runs only the handle is left."""
+"""Both ends of the socket and the pidfd of the supervisor. While a flow runs, only the pidfd remains open."""
 MOST_CONNECTIONS = 256
 LEAST_CONNECTIONS = 8
 
 
-def limit() -> int:
-    """How many descriptors this process may have open now."""
+def soft_limit() -> int:
+    """Return how many descriptors this process may have open now."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 1 << 20 if soft == resource.RLIM_INFINITY else soft
 
 
 def raise_limit() -> int:
-    """Raise the soft limit to the hard one; returns the soft limit as it was, which flows are given."""
+    """Raise the soft limit to the hard limit. Return the previous soft limit, which flows get."""
     before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return before
 
 
-def room_for_launches() -> int:
-    """How many supervisors can be started now."""
+def launch_capacity() -> int:
+    """Return how many supervisors can be started now."""
     try:
         in_use = len(list(Path("/proc/self/fd").iterdir()))
     except FileNotFoundError:
-        return limit()  # without /proc nobody counts; what fails then is tried again
+        return soft_limit()  # without /proc they can't be counted; failed launches are retried
     except OSError:
         return 0
-    return max(0, (limit() - in_use - MARGIN) // FOR_A_LAUNCH)
+    return max(0, (soft_limit() - in_use - MARGIN) // FOR_A_LAUNCH)
 
 
-def connections() -> int:
-    """How many HTTP connections may be open at once."""
-    return min(MOST_CONNECTIONS, max(LEAST_CONNECTIONS, (limit() - FOR_OTHERS) // 4))
+def max_connections() -> int:
+    """Return how many HTTP connections may be open at once."""
+    return min(MOST_CONNECTIONS, max(LEAST_CONNECTIONS, (soft_limit() - FOR_OTHERS) // 4))

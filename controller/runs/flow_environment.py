@@ -1,7 +1,7 @@
-"""The environment of a flow: what the controller gives, what its deployment declares, and which of them applies.
+"""The environment of a flow: the controller's variables and those that its deployment declares.
 
-Used by the launcher and by `controller execute`. What the deployment declares always applies; the variables that it may
-not declare are refused when its document is read.
+Used by the launcher and by `controller execute`. Declared variables always take precedence. Documents that declare
+variables that are not allowed are rejected when they are read.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,25 +15,25 @@ _BYTECODE = "PYTHONPYCACHEPREFIX"
 
 
 def declared_environment(base: Mapping[str, str], deployment: Deployment) -> dict[str, str]:
-    """The base with what the deployment declares; without an LC_ALL of the base that would hide a declared locale."""
+    """Return `base` with the variables of the deployment, without an LC_ALL that would override a declared locale."""
     declared = _declared_names(deployment)
-    hides = any(name.startswith(("LANG", "LC_")) for name in declared)
-    kept = {name: value for name, value in base.items() if not (hides and name == "LC_ALL")}
-    return {**kept, **deployment.env}
+    has_locale = any(name.startswith(("LANG", "LC_")) for name in declared)
+    inherited = {name: value for name, value in base.items() if not (has_locale and name == "LC_ALL")}
+    return {**inherited, **deployment.env}
 
 
 def has_own_temporary(deployment: Deployment) -> bool:
-    """Whether the deployment says where its temporary files go, so that it gets no directory of ours."""
+    """Whether the deployment declares where its temporary files go, so that controller creates no directory."""
     return not _declared_names(deployment).isdisjoint(VARIABLES)
 
 
 def has_own_bytecode(deployment: Deployment) -> bool:
-    """Whether the deployment says where Python keeps its bytecode."""
+    """Whether the deployment declares where Python stores its bytecode."""
     return _BYTECODE in _declared_names(deployment)
 
 
 def usable_bases(bases: Iterable[str], user: FlowUser | None) -> list[str]:
-    """Those of these directories below which flows of this user can have a directory."""
+    """Return those of these directories that the user can enter, so that flows can have a directory below them."""
     return [base for base in bases if user is None or _can_pass(user, Path(base))]
 
 

@@ -1,4 +1,4 @@
-"""Run ids: UUIDv7 (RFC 9562, 5.7), so that they sort by the time of their making."""
+"""Run ids: UUIDv7 (RFC 9562, 5.7), so that they sort by creation time."""
 
 import secrets
 import threading
@@ -10,10 +10,10 @@ from controller.model.runs import RunId
 
 
 class RunIds:
-    """A source of ids that grow, also within a millisecond and when the clock steps back.
+    """A generator of strictly increasing ids, also within a millisecond and when the clock is set back.
 
-    `bits` gives a random number of so many bits. `newest` is the id that sorts last so far: new ones sort after it,
-    also if a clock that was ahead gave it.
+    `bits(n)` returns a random number of n bits. New ids sort after `newest`, the highest id so far, even if a clock
+    that was ahead created it.
     """
 
     def __init__(self, bits: Callable[[int], int] = secrets.randbits, newest: str | None = None) -> None:
@@ -22,9 +22,9 @@ class RunIds:
         self._last = 0 if newest is None else _counter(newest)
 
     def new(self, now: datetime) -> RunId:
-        """The next id."""
+        """Return the next id."""
         with self._lock:
-            # 48 bits of milliseconds, then 12 bits that count within one.
+            # 48 bits of milliseconds, then a 12-bit counter within the millisecond.
             self._last = max(self._last + 1, int(now.timestamp() * 1000) << 12)
             stamp, count = self._last >> 12, self._last & 0xFFF
         value = stamp << 80 | 0x7 << 76 | count << 64 | 0b10 << 62 | self._bits(62)
@@ -32,7 +32,7 @@ class RunIds:
 
 
 def _counter(run_id: str) -> int:
-    """The milliseconds and the count in this id; 0 for an id that this class did not make."""
+    """Return the milliseconds and the counter in this id; 0 for an id of another kind."""
     try:
         value = uuid.UUID(run_id)
     except ValueError:
@@ -41,5 +41,5 @@ def _counter(run_id: str) -> int:
 
 
 def new_nonce() -> str:
-    """The name of one try to launch."""
+    """Return a random name for one attempt to launch a run."""
     return secrets.token_hex(4)

@@ -1,4 +1,4 @@
-"""Where the output of a run is: raw bytes in a file of its attempt's directory. Read by every surface."""
+"""Finds the output of a run: raw bytes in the directory of each attempt. Used by the CLI, the API and the dashboard."""
 
 import os
 import re
@@ -15,27 +15,27 @@ _ATTEMPT = re.compile(r"([0-9]+)-.*")
 
 
 def log_files(runs_directory: Path, run_id: str) -> list[Path]:
-    """The logs of a run's attempts, oldest first; tries that never started a flow have none.
+    """Return the logs of a run's attempts, oldest first. Launches that never started a flow have none.
 
-    What is forgotten meanwhile is not among them, and may be gone when it is read.
+    Deleted logs are not included, and a log may be deleted before the caller reads it.
     """
-    found: list[tuple[int, int, Path]] = []
+    logs: list[tuple[int, int, Path]] = []
     with suppress(OSError):
         for directory in list((runs_directory / run_id).iterdir()):
             attempt = _ATTEMPT.fullmatch(directory.name)
             if attempt is not None:
                 with suppress(OSError):
-                    seen = (directory / "log").stat()
-                    if S_ISREG(seen.st_mode):
-                        found.append((int(attempt[1]), seen.st_ctime_ns, directory / "log"))
-    return [path for _, _, path in sorted(found)]
+                    status = (directory / "log").stat()
+                    if S_ISREG(status.st_mode):
+                        logs.append((int(attempt[1]), status.st_ctime_ns, directory / "log"))
+    return [path for _, _, path in sorted(logs)]
 
 
 def log_pieces(runs_directory: Path, run_id: str, zone: tzinfo | None = UTC) -> list[Path | bytes]:
-    """The logs of a run's attempts, with a line between each two that says which attempt begins, when, and why.
+    """Return the logs of a run's attempts, with a line between each two that introduces the next attempt.
 
-    What has been printed stays where it is when another attempt follows. Whoever counts bytes gives no `zone`: it is
-    that of the times in these lines, and another one may make them longer.
+    The offset of existing output does not change when another attempt follows. `zone` is the time zone of the times in
+    these lines. Callers that count bytes must use the default, because the length of a line depends on the zone.
     """
     pieces: list[Path | bytes] = []
     before: Path | None = None
@@ -48,18 +48,18 @@ def log_pieces(runs_directory: Path, run_id: str, zone: tzinfo | None = UTC) -> 
 
 
 def separator(before: Path, path: Path, zone: tzinfo | None) -> bytes:
-    """The line between the logs of two attempts, its time in `zone`."""
+    """Return the line between the logs of two attempts, with the time in `zone`."""
     number, _, nonce = path.parent.name.partition("-")
-    words = [f"attempt {number}"]
+    parts = [f"attempt {number}"]
     started = (read_mark(path.parent / "started", nonce) or {}).get("at")
     if isinstance(started, int | float):
         with suppress(ValueError, OverflowError, OSError):
-            words.append(f"started {shown(datetime.fromtimestamp(started, UTC), zone)}")
+            parts.append(f"started {shown(datetime.fromtimestamp(started, UTC), zone)}")
     earlier, _, nonce = before.parent.name.partition("-")
     outcome = (read_mark(before.parent / "exit", nonce) or {}).get("outcome")
     state = outcome if outcome in _OUTCOMES else "crashed"
-    words.append(f"after attempt {earlier} {state.replace('_', ' ')}")
-    line = f"[controller: {', '.join(words)}]\n".encode()
+    parts.append(f"after attempt {earlier} {state.replace('_', ' ')}")
+    line = f"[controller: {', '.join(parts)}]\n".encode()
     return line if _ends_a_line(before) else b"\n" + line
 
 

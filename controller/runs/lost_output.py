@@ -1,7 +1,8 @@
-"""Logs that are shorter than what their run printed: the machine lost power before all of it was on disk.
+"""Marks logs that are incomplete because the machine lost power before all output was on disk.
 
-`exit` is synced and says how many bytes the log had; the log itself is not synced, which would cost every run one more
-flush of the disk. `app` calls this at start. A line in the log says what is missing, so that every surface shows it.
+The `exit` file is synced and records the length of the log. The log itself is not synced, because that would cost every
+run another flush of the disk. `app` calls this at startup. The mark is a line in the log, so that every interface shows
+it.
 """
 
 import json
@@ -16,13 +17,13 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 _RECENT_SECONDS = 600.0
-"""The kernel writes to the disk what is older than half a minute: only what ended last can be affected."""
+"""The kernel writes back data that is older than half a minute, so only the attempts that ended last are affected."""
 _MAX_MARK_BYTES = 1 << 20
 _END = b"were lost when the machine lost power]\n"
 
 
 def mark_lost_output(runs_directory: Path) -> int:
-    """Append a line to each log of a recently ended attempt that is too short; how many logs that were."""
+    """Append a line to each log of a recently ended attempt that is too short. Return the number of those logs."""
     marked = 0
     for attempt in _recent_attempts(runs_directory):
         expected = _log_bytes(attempt)
@@ -34,7 +35,7 @@ def mark_lost_output(runs_directory: Path) -> int:
 
 
 def _recent_attempts(runs_directory: Path) -> Iterator[Path]:
-    """The directories of attempts of the runs in which something changed last."""
+    """Yield the attempt directories of the runs that changed last."""
     changed: dict[str, float] = {}
     with suppress(OSError), os.scandir(runs_directory) as entries:
         for entry in entries:
@@ -48,28 +49,28 @@ def _recent_attempts(runs_directory: Path) -> Iterator[Path]:
 
 
 def _log_bytes(attempt: Path) -> int:
-    """How many bytes the log had when the attempt ended; 0 if that is not known."""
+    """Return the length of the log when the attempt ended; 0 if it is unknown."""
     with suppress(OSError, ValueError, RecursionError):
         descriptor = os.open(attempt / "exit", os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as stream:
-            ending: Any = json.loads(stream.read(_MAX_MARK_BYTES))
-        said = ending.get("log_bytes") if isinstance(ending, dict) else None
-        if isinstance(said, int) and 0 < said < 1 << 62:
-            return said
+            mark: Any = json.loads(stream.read(_MAX_MARK_BYTES))
+        length = mark.get("log_bytes") if isinstance(mark, dict) else None
+        if isinstance(length, int) and 0 < length < 1 << 62:
+            return length
     return 0
 
 
 def _mark(path: Path, expected: int) -> int:
-    """Say in the log what is missing from it; how many bytes that are, 0 if nothing is or it was said already."""
+    """Append the mark to an incomplete log. Return the number of lost bytes; 0 if none, or if it is already marked."""
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
     with suppress(OSError):
         descriptor = os.open(path, flags, 0o600)
         try:
-            found = os.fstat(descriptor)
-            lost = expected - found.st_size
-            if not stat.S_ISREG(found.st_mode) or lost <= 0:
+            status = os.fstat(descriptor)
+            lost = expected - status.st_size
+            if not stat.S_ISREG(status.st_mode) or lost <= 0:
                 return 0
-            end = os.pread(descriptor, 200, max(0, found.st_size - 200))
+            end = os.pread(descriptor, 200, max(0, status.st_size - 200))
             if end.endswith(_END):
                 return 0
             separator = b"" if end == b"" or end.endswith(b"\n") else b"\n"

@@ -24,8 +24,14 @@ from controller.runs.active_run import ActiveRun
 from controller.runs.executors.local.launcher import Launcher
 from controller.runs.executors.local.supervisor import temporary_directory
 from controller.runs.ids import new_nonce
-from controller.runs.outcomes import log_observations, log_outcome, outcome_of, record_outcomes, unreported_outcome
-from controller.runs.recovery import Alive, Finished, Lost, NotStarted, Recovery, recover, why_unprepared
+from controller.runs.outcomes import (
+    log_observations,
+    log_outcome,
+    record_outcomes,
+    reported_outcome,
+    unreported_outcome,
+)
+from controller.runs.recovery import Alive, AttemptStatus, Finished, Lost, NotStarted, recover, why_unprepared
 from controller.settings import boot_id
 from controller.store import Store, Transaction, run_transitions, runs
 from controller.store.run_search import RunFilter, select_all
@@ -88,7 +94,7 @@ class RunMonitor:
     @property
     def is_launching(self) -> bool:
         """Whether a supervisor is expected to send READY."""
-        return any(not watched.is_going and not watched.is_ready for watched in self._watched.values())
+        return any(not watched.awaits_exit and not watched.is_ready for watched in self._watched.values())
 
     def listened(self, seconds: float) -> None:
         """Count `seconds` of listening for messages of supervisors."""
@@ -111,8 +117,8 @@ class RunMonitor:
     def end(self, run_id: str) -> None:
         """Ask the supervisor of this run to stop its flow, if it has received GO. Idempotent."""
         watched = self._watched.get(run_id)
-        if watched is not None and watched.is_going:
-            watched.ask_to_end()
+        if watched is not None and watched.awaits_exit:
+            watched.request_stop()
 
     def find_ended(self, ready: Sequence[ActiveRun], *, everything: bool) -> list[Ended]:
         """Return the runs whose supervisor has ended, and what their directories prove.
@@ -131,7 +137,7 @@ class RunMonitor:
 
         The order is the protocol: nothing that depends on the transaction happens before its commit.
         """
-        going = [watched for watched in self._watched.values() if watched.is_ready and not watched.is_going]
+        going = [watched for watched in self._watched.values() if watched.is_ready and not watched.awaits_exit]
         if not (ended or going or batch):
             self._to_check.clear()
             return
@@ -139,7 +145,7 @@ class RunMonitor:
         tries = {one.run.id: self._attempt(one.run) for one in batch}
         reach("judged", ended)
         reach("heard", going)
-        trees = task_reports.read_trees([(watched.run, watched.directory, recovery) for watched, recovery in ended])
+        trees = task_reports.read_trees([(watched.run, watched.directory, status) for watched, status in ended])
         with self._store.write() as tx:
             changed = self._record(tx, ended, now)
             task_reports.record(tx, trees)
@@ -162,11 +168,11 @@ class RunMonitor:
         """Read the messages of supervisors; return the runs that have ended or may have ended."""
         ended: list[ActiveRun] = []
         for watched in ready:
-            if watched.launch is None or watched.is_going:
+            if watched.launch is None or watched.awaits_exit:
                 ended.append(watched)
             elif not watched.launch.receive():
                 self.shortage = watched.launch.want or self.shortage
-                watched.ended_by_itself = watched.launch.want is None
+                watched.exited_on_its_own = watched.launch.want is None
                 self._give_up(watched)
                 ended.append(watched)
         return ended
@@ -178,11 +184,11 @@ class RunMonitor:
             self._launcher.server.stop()  # it may be the cause; the supervisors that it forked keep running
         for watched in late:
             self._give_up(watched)
-        return [watched for watched in self._watched.values() if watched.is_going]
+        return [watched for watched in self._watched.values() if watched.awaits_exit]
 
     def _is_late(self, watched: ActiveRun) -> bool:
         """Whether it has not sent READY in time, also after reading the messages that arrived meanwhile."""
-        if watched.launch is None or watched.is_going or watched.is_ready or self._listened < watched.ready_by:
+        if watched.launch is None or watched.awaits_exit or watched.is_ready or self._listened < watched.ready_by:
             return False
         return not watched.launch.receive() or not watched.is_ready
 
@@ -256,7 +262,7 @@ class RunMonitor:
         assert watched.launch is not None
         watched.run = replace(watched.run, state=RunState.RUNNING, started_at=now)
         watched.launch.send_go()
-        watched.is_going = True
+        watched.awaits_exit = True
         watched.register(self._selector)
         fields = {"deployment": watched.run.deployment, "run": watched.run.id, "revision": watched.run.revision}
         log.info("Run started", extra=fields)
@@ -273,19 +279,19 @@ class RunMonitor:
         """Read the directories of runs whose supervisor has ended; while a supervisor lives, its flow may live."""
         ended: list[Ended] = []
         for watched in some:
-            recovery = self._recovery(watched)
-            if isinstance(recovery, Alive):
-                self._adopt(watched, recovery)
+            status = self._status(watched)
+            if isinstance(status, Alive):
+                self._adopt(watched, status)
                 continue
-            if watched.is_going and watched.launch is not None:
-                watched.ended_by_itself = True  # it had received GO
-            if not isinstance(recovery, Finished):
+            if watched.awaits_exit and watched.launch is not None:
+                watched.exited_on_its_own = True  # it had received GO
+            if not isinstance(status, Finished):
                 self._clean_up(watched)
             temporary_directory.remove_left_behind(str(watched.directory))
-            ended.append((watched, recovery))
+            ended.append((watched, status))
         return ended
 
-    def _recovery(self, watched: ActiveRun) -> Recovery:
+    def _status(self, watched: ActiveRun) -> AttemptStatus:
         is_ours = watched.launch is not None or watched.run.state is RunState.RUNNING
         if is_ours and watched.is_alive():
             return Alive(pid=None, started=False)
@@ -309,23 +315,23 @@ class RunMonitor:
         """Record the outcomes; return the runs as they are now."""
         endings: list[RunOutcome] = []
         requeued: list[Run] = []
-        for watched, recovery in ended:
+        for watched, status in ended:
             run = watched.run
-            if isinstance(recovery, Finished):
-                endings.append(outcome_of(run, recovery, now))
-                tx.after_commit(partial(log_observations, run, recovery))
+            if isinstance(status, Finished):
+                endings.append(reported_outcome(run, status, now))
+                tx.after_commit(partial(log_observations, run, status))
                 continue
             run = runs.find(tx, run.id) or run
-            reason = recovery.reason if isinstance(recovery, Lost) else self._why_uncertain(run, watched)
+            reason = status.reason if isinstance(status, Lost) else self._why_uncertain(run, watched)
             if reason is not None:
                 endings.append(unreported_outcome(run, RunState.CRASHED, reason, now))
             elif run.cancel_reason is not None:
                 endings.append(unreported_outcome(run, RunState.CANCELLED, run.cancel_reason, now))
-            elif watched.ended_by_itself and self._launches[run.id] + 1 >= MAX_LAUNCHES:
+            elif watched.exited_on_its_own and self._launches[run.id] + 1 >= MAX_LAUNCHES:
                 reason = f"not launched: its supervisor exited {MAX_LAUNCHES} times without starting the flow"
                 endings.append(unreported_outcome(run, RunState.FAILED, reason, now))
             else:
-                if watched.ended_by_itself:
+                if watched.exited_on_its_own:
                     tx.after_commit(partial(self._launches.update, [run.id]))
                 requeued.append(_queue_again(tx, run))
         return requeued + record_outcomes(tx, endings, now)
@@ -385,7 +391,7 @@ def _open_holder(watched: ActiveRun, pid: int) -> int | None:
     except OSError:
         return None
     try:
-        again: Recovery | None = recover(watched.directory, watched.attempt.nonce, same_boot=True)
+        again: AttemptStatus | None = recover(watched.directory, watched.attempt.nonce, same_boot=True)
     except ResourceError:
         again = None
     if isinstance(again, Alive) and again.pid == pid:

@@ -1,8 +1,8 @@
-"""What the controller does where it inherits orphans: as PID 1 of a container, or as a subreaper (prctl(2)).
+"""Reaps orphaned processes if the controller inherits them: as PID 1 of a container, or as a subreaper (prctl(2)).
 
-`controller run` calls `leave_reaper_behind` before it does anything else. The process that orphans are given to stays
-behind, reaps them and passes signals on; the controller goes on in a child. So nothing takes away the exit status of a
-process that the controller itself has started and waits for.
+`controller run` calls `leave_reaper_behind` before it does anything else. The original process, which inherits the
+orphans, remains as a reaper and forwards signals, and the controller continues in a child. This way the reaper never
+consumes the exit status of a process that the controller itself started and waits for.
 """
 
 import ctypes
@@ -14,25 +14,25 @@ from controller.runs.executors.local.supervisor import process_tree
 
 _PR_GET_CHILD_SUBREAPER = 37
 _FAULTS = ("SEGV", "BUS", "FPE", "ILL", "TRAP", "ABRT", "SYS")
-_OF_THE_TERMINAL = ("TSTP", "TTIN", "TTOU", "CONT")
-_NEVER = ("KILL", "STOP")
-_PASSED_ON = signal.valid_signals() - {
+_JOB_CONTROL = ("TSTP", "TTIN", "TTOU", "CONT")
+_UNCATCHABLE = ("KILL", "STOP")
+_FORWARDED = signal.valid_signals() - {
     signal.SIGCHLD,
-    *(getattr(signal, f"SIG{name}") for name in (*_FAULTS, *_OF_THE_TERMINAL, *_NEVER)),
+    *(getattr(signal, f"SIG{name}") for name in (*_FAULTS, *_JOB_CONTROL, *_UNCATCHABLE)),
 }
 
 
 def inherits_orphans() -> bool:
-    """Whether processes that lose their parent may become children of this one."""
-    found = ctypes.c_int(0)
-    ctypes.CDLL(None).prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(found), 0, 0, 0)
-    return os.getpid() == 1 or bool(found.value)
+    """Whether orphaned processes may become children of this process."""
+    is_subreaper = ctypes.c_int(0)
+    ctypes.CDLL(None).prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(is_subreaper), 0, 0, 0)
+    return os.getpid() == 1 or bool(is_subreaper.value)
 
 
 def leave_reaper_behind() -> None:
-    """Return in a child if this process inherits orphans; it ends when the child does, with the same exit code.
+    """If this process inherits orphans, fork and return in the child.
 
-    Called while there is one thread.
+    The original process exits when the child does, with the same exit code. Call it while there is only one thread.
     """
     if not inherits_orphans():
         return
@@ -40,28 +40,28 @@ def leave_reaper_behind() -> None:
         stream.flush()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     parent = os.getpid()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON | {signal.SIGCHLD})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED | {signal.SIGCHLD})
     child = os.fork()
     if child == 0:
         process_tree.die_with(parent)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return
-    os._exit(_attend(child))
+    os._exit(_reap_until_exit(child))
 
 
-def _attend(child: int) -> int:
+def _reap_until_exit(child: int) -> int:
     while True:
-        found = signal.sigwaitinfo(_PASSED_ON | {signal.SIGCHLD})
-        if found.si_signo == signal.SIGCHLD:
+        received = signal.sigwaitinfo(_FORWARDED | {signal.SIGCHLD})
+        if received.si_signo == signal.SIGCHLD:
             status = _reap(child)
             if status is not None:
                 return status if status >= 0 else 128 - status
-        elif found.si_code <= 0:  # the terminal sends its signals to the child too
-            os.kill(child, found.si_signo)
+        elif received.si_code <= 0:  # the terminal sends its signals to the child too
+            os.kill(child, received.si_signo)
 
 
 def _reap(child: int) -> int | None:
-    """Reap all that have ended. The exit code of the child if it is among them, negative for a signal."""
+    """Reap all processes that have ended. Return the child's exit code, negative for a signal, if it is among them."""
     ended: int | None = None
     while True:
         try:

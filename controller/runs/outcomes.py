@@ -1,7 +1,8 @@
-"""How a run, or one attempt of it, ends in the record: final for ever, or another attempt follows.
+"""Records the outcome of a run, or of an attempt that is followed by another one, and logs it.
 
-Called in a transaction by what ends runs, and after it to log: `monitor` with verdicts, `queue` at a deadline,
-`admission` when a later run replaces an earlier one, `operations` to cancel one. Nothing here knows processes.
+Called in a transaction by everything that ends runs: `monitor` when a flow has ended, `queue` after a deadline,
+`admission` when a later run replaces an earlier one, and `operations` to cancel a run. This module does not deal with
+processes.
 """
 
 import logging
@@ -20,18 +21,18 @@ from controller.time_format import in_utc
 log = logging.getLogger(__name__)
 
 CLOCK_STEP = timedelta(seconds=5)
-"""What differs by more between the clock and the measured duration is a clock that was set, not a slow start."""
+"""If clock and measured duration differ by more than this, the clock was set; a smaller difference is a slow start."""
 
 _SEVERITIES = {RunState.CANCELLED: EventSeverity.INFO, RunState.SKIPPED: EventSeverity.WARNING}
 
 
 def unreported_outcome(run: Run, state: RunState, reason: str | None, now: datetime) -> RunOutcome:
-    """The end of a run that no supervisor wrote down."""
+    """Return the outcome of a run without a report of its supervisor."""
     return RunOutcome(run=run, state=state, reason=reason, finished_at=_not_before_start(run, now))
 
 
-def outcome_of(run: Run, ended: Finished, now: datetime) -> RunOutcome:
-    """The end of a run as its supervisor wrote it down."""
+def reported_outcome(run: Run, ended: Finished, now: datetime) -> RunOutcome:
+    """Return the outcome of a run as its supervisor reported it."""
     return RunOutcome(
         run=run,
         state=ended.state,
@@ -44,7 +45,7 @@ def outcome_of(run: Run, ended: Finished, now: datetime) -> RunOutcome:
 
 
 def _finished_at(run: Run, ended: Finished, now: datetime) -> datetime:
-    """When it finished, by the clock that it was started by: a clock that is set meanwhile changes no duration."""
+    """Return when the run finished, on the clock of its start, so that setting the clock changes no duration."""
     finished = ended.finished_at or now
     if run.started_at is None or ended.seconds is None:
         return _not_before_start(run, finished)
@@ -57,31 +58,35 @@ def _not_before_start(run: Run, moment: datetime) -> datetime:
     return moment if run.started_at is None else max(moment, run.started_at)
 
 
-def record_outcomes(tx: Transaction, endings: Sequence[RunOutcome], now: datetime) -> list[Run]:
-    """Record these ends; returns the runs as they are then, to be told of once that is on disk.
+def record_outcomes(tx: Transaction, outcomes: Sequence[RunOutcome], now: datetime) -> list[Run]:
+    """Record these outcomes. Return the updated runs, which the caller logs after the commit.
 
-    What is not in the state any more that its ending was made for is left alone: somebody was first.
+    A run whose state has changed since its outcome was determined is not updated.
     """
-    asked = [_as_asked(tx, one) for one in endings]
-    again = {one.run.id: start for one in asked if (start := _next_start(one, now)) is not None}
-    final = [one for one in asked if one.run.id not in again]
+    outcomes = [_with_cancellation(tx, outcome) for outcome in outcomes]
+    next_starts = {outcome.run.id: start for outcome in outcomes if (start := _next_start(outcome, now)) is not None}
+    final = [outcome for outcome in outcomes if outcome.run.id not in next_starts]
     moved = run_transitions.end(tx, final)
-    ended = [(one.state, _at_its_end(one)) for one in final if one.run.id in moved]
-    for one in asked:
-        if one.run.id in again and (waiting := _retry(tx, one, again[one.run.id])) is not None:
-            ended.append((one.state, waiting))
+    ended = [(outcome.state, _final_run(outcome)) for outcome in final if outcome.run.id in moved]
+    for outcome in outcomes:
+        start = next_starts.get(outcome.run.id)
+        if start is not None and (waiting := _record_retry(tx, outcome, start)) is not None:
+            ended.append((outcome.state, waiting))
     events.append(tx, [_event(run, state, now) for state, run in ended if state is not RunState.SUCCEEDED])
     return [run for _, run in ended]
 
 
 def skip(tx: Transaction, run: Run, reason: str, now: datetime) -> Run | None:
-    """It has waited and is not run any more; the ledger says so too."""
+    """Skip a waiting run, also in the ledger. Return the updated run; None if its state has changed."""
     occurrences.mark_skipped(tx, run, reason)
     return _finish(tx, run, RunState.SKIPPED, reason, now)
 
 
 def cancel(tx: Transaction, run: Run, reason: str, now: datetime) -> Run | None:
-    """It ends at once if it waits; else what is under way is to be ended, and ends when its supervisor has."""
+    """Cancel a run: immediately if it waits, otherwise by recording the reason, so that the engine stops its flow.
+
+    Return the updated run if it ended immediately, otherwise None.
+    """
     if run.state in (RunState.PENDING, RunState.RETRYING):
         return _finish(tx, run, RunState.CANCELLED, reason, now)
     if not run.state.is_terminal and run.cancel_reason is None:
@@ -90,7 +95,7 @@ def cancel(tx: Transaction, run: Run, reason: str, now: datetime) -> Run | None:
 
 
 def log_outcome(run: Run | None) -> None:
-    """Log what has become of a run."""
+    """Log the new state of a run."""
     if run is None:
         return
     fields = {"deployment": run.deployment, "run": run.id, "reason": run.reason}
@@ -103,7 +108,7 @@ def log_outcome(run: Run | None) -> None:
 
 
 def log_observations(run: Run, ended: Finished) -> None:
-    """Log what its supervisor saw on the way."""
+    """Log what the supervisor observed: left-behind processes, dropped output, and limits that are not enforced."""
     fields = {"deployment": run.deployment, "run": run.id}
     if ended.left_behind:
         log.warning("Processes that a flow left behind were killed", extra={**fields, "count": ended.left_behind})
@@ -117,50 +122,49 @@ def _finish(tx: Transaction, run: Run, state: RunState, reason: str | None, now:
     return next(iter(record_outcomes(tx, [unreported_outcome(run, state, reason, now)], now)), None)
 
 
-def _as_asked(tx: Transaction, one: RunOutcome) -> RunOutcome:
-    """The ending with what somebody may have asked for since its run was launched: that it be cancelled."""
-    may_follow = one.run.retries is not None and one.run.attempt < one.run.attempts
-    if (
-        one.state is RunState.SUCCEEDED
-        or not one.run.is_in_progress
-        or not (may_follow or one.state is RunState.CANCELLED)
-    ):
-        return one
-    now = runs.find(tx, one.run.id) or one.run
-    reason = now.cancel_reason if one.state is RunState.CANCELLED and now.cancel_reason is not None else one.reason
-    return replace(one, run=replace(one.run, cancel_reason=now.cancel_reason), reason=reason)
+def _with_cancellation(tx: Transaction, outcome: RunOutcome) -> RunOutcome:
+    """Add the reason of a cancellation that was requested after the run was launched."""
+    run = outcome.run
+    may_retry = run.retries is not None and run.attempt < run.attempts
+    is_cancelled = outcome.state is RunState.CANCELLED
+    if outcome.state is RunState.SUCCEEDED or not run.is_in_progress or not (may_retry or is_cancelled):
+        return outcome
+    cancel_reason = (runs.find(tx, run.id) or run).cancel_reason
+    reason = cancel_reason if is_cancelled and cancel_reason is not None else outcome.reason
+    return replace(outcome, run=replace(run, cancel_reason=cancel_reason), reason=reason)
 
 
-def _next_start(one: RunOutcome, now: datetime) -> datetime | None:
-    return next_start(one.run, one.state, now) if one.run.is_in_progress else None
+def _next_start(outcome: RunOutcome, now: datetime) -> datetime | None:
+    return next_start(outcome.run, outcome.state, now) if outcome.run.is_in_progress else None
 
 
-def _at_its_end(one: RunOutcome) -> Run:
-    return replace(one.run, state=one.state, reason=one.reason)
+def _final_run(outcome: RunOutcome) -> Run:
+    return replace(outcome.run, state=outcome.state, reason=outcome.reason)
 
 
-def _retry(tx: Transaction, one: RunOutcome, again: datetime) -> Run | None:
-    run = one.run
-    said = f"attempt {run.attempt} of {run.attempts} {_words(one.state)}" + (f": {one.reason}" if one.reason else "")
-    if not runs.move(tx, run.id, expect=run.state, to=RunState.RETRYING, not_before=again, reason=said):
+def _record_retry(tx: Transaction, outcome: RunOutcome, start: datetime) -> Run | None:
+    run = outcome.run
+    reason = f"attempt {run.attempt} of {run.attempts} {_words(outcome.state)}"
+    reason += f": {outcome.reason}" if outcome.reason else ""
+    if not runs.move(tx, run.id, expect=run.state, to=RunState.RETRYING, not_before=start, reason=reason):
         return None
     runs.move_attempt(
         tx,
         run.id,
         run.attempt,
-        one.state,
-        reason=one.reason,
-        finished_at=one.finished_at,
-        exit_code=one.exit_code,
-        signal=one.signal,
+        outcome.state,
+        reason=outcome.reason,
+        finished_at=outcome.finished_at,
+        exit_code=outcome.exit_code,
+        signal=outcome.signal,
     )
-    return replace(run, state=RunState.RETRYING, not_before=again, reason=said)
+    return replace(run, state=RunState.RETRYING, not_before=start, reason=reason)
 
 
 def _event(run: Run, state: RunState, now: datetime) -> Event:
     if run.state is RunState.RETRYING:
-        again = "" if run.not_before is None else f"; the next attempt starts at {in_utc(run.not_before)}"
-        message = f"Run {run.id}: {run.reason}{again}"
+        next_attempt = "" if run.not_before is None else f"; the next attempt starts at {in_utc(run.not_before)}"
+        message = f"Run {run.id}: {run.reason}{next_attempt}"
         severity, word = EventSeverity.WARNING, RunState.RETRYING.value
     else:
         message = f"Run {run.id} {_words(state)}" + (f": {run.reason}" if run.reason else "")

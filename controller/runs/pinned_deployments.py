@@ -1,8 +1,8 @@
-"""What exactly a run executes: its deployment as declared at its revision, never as the database tells it.
+"""Resolves the deployment that a run is pinned to, as declared at the run's revision.
 
-In a source with revisions the document is read from the source again and must have the digest that the run is
-pinned to, so that whoever writes to the database can't have code executed. A plain directory has no revisions: there
-the recorded last good document of that digest counts.
+In a source with revisions, the document is read from the source again and must have the digest that the run is pinned
+to, so that write access to the database is not enough to execute code. A plain directory has no revisions: there, the
+recorded last valid document with that digest is used.
 """
 
 import hashlib
@@ -18,18 +18,18 @@ from controller.model.snapshots import ManifestFile, RefusedFile
 from controller.sources.source import Source
 from controller.store import Store, inventory
 
-_REMEMBERED = 16_384
-"""Deployments of the files that were parsed last, and places where a file was read last."""
+_CACHE_SIZE = 16_384
+"""How many parsed deployments, and how many locations of files, are cached."""
 
-_Parsed = tuple[str, str, str]
-"""A file by its path, the digest of its content, and that of the project that its documents were merged with."""
+_FileKey = tuple[str, str, str]
+"""A file: its path, the digest of its content, and the digest of the project file that its documents inherit from."""
 
 
 class PinnedDeployments:
-    """Answers from memory for runs of the same file. Used by the engine's thread only.
+    """Resolves pinned deployments, with a cache. Used by the engine's thread only.
 
-    A file is parsed once for all its deployments, and not again while neither it nor the project changes: memory goes
-    by content, not by revision. `parsed` counts the files that were parsed.
+    A file is parsed once for all its deployments. The cache is keyed by content, not by revision, so a file is parsed
+    again only when it or the project file changes. `parsed` counts the files that were parsed.
     """
 
     def __init__(self, source: Source, store: Store, environment: str | None = None) -> None:
@@ -38,24 +38,24 @@ class PinnedDeployments:
         self._environment = environment
         self._store = store
         self._project: tuple[str, ManifestFile | RefusedFile | None] | None = None
-        self._read: OrderedDict[tuple[str, str], _Parsed] = OrderedDict()
-        self._declared: OrderedDict[_Parsed, Mapping[str, Deployment]] = OrderedDict()
-        self._remembered = 0
+        self._read: OrderedDict[tuple[str, str], _FileKey] = OrderedDict()
+        self._declared: OrderedDict[_FileKey, Mapping[str, Deployment]] = OrderedDict()
+        self._cached = 0
         self._built: OrderedDict[tuple[str, str, str], Deployment] = OrderedDict()
 
     def resolve(self, run: Run, now: datetime) -> Deployment:
-        """The deployment that this run is pinned to. Raises SourceError when it can't be had any more."""
+        """Return the deployment that this run is pinned to. Raises SourceError if it is no longer available."""
         if not self.source.is_pinned:
-            return self._in_force(run)
-        # By digest: it may have had another name then.
-        found = self._file(run.revision, run.file, now).get(run.spec_digest)
-        if found is None:
+            return self._active(run)
+        # Find it by digest: the deployment may have had another name at that revision.
+        deployment = self._declared_in(run.revision, run.file, now).get(run.spec_digest)
+        if deployment is None:
             pin = f"{run.deployment} with the digest {run.spec_digest}"
             raise SourceError(f"{run.file} at {run.revision} does not declare {pin}.")
-        return found
+        return deployment
 
-    def _file(self, revision: str, path: str, now: datetime) -> Mapping[str, Deployment]:
-        """What the file declares at this revision, by digest."""
+    def _declared_in(self, revision: str, path: str, now: datetime) -> Mapping[str, Deployment]:
+        """Return the deployments that the file declares at this revision, by digest."""
         key = self._read.get((revision, path))
         if key is not None and key in self._declared:
             self._declared.move_to_end(key)
@@ -64,10 +64,10 @@ class PinnedDeployments:
         project = self._project_at(revision)
         key = (path, hashlib.sha256(content).hexdigest(), _digest(project))
         self._read[revision, path] = key
-        if len(self._read) > _REMEMBERED:
+        if len(self._read) > _CACHE_SIZE:
             self._read.popitem(last=False)
         if key not in self._declared:
-            self._remember(key, self._parse(ManifestFile(path=path, content=content, digest=key[1]), project, now))
+            self._cache(key, self._parse(ManifestFile(path=path, content=content, digest=key[1]), project, now))
         self._declared.move_to_end(key)
         return self._declared[key]
 
@@ -76,42 +76,43 @@ class PinnedDeployments:
     ) -> Mapping[str, Deployment]:
         self.parsed += 1
         reader = ManifestReader(self._environment, is_whole=False)
-        return {one.spec_digest: one for one in reader.read([file], now, project).deployments.values()}
+        deployments = reader.read([file], now, project).deployments.values()
+        return {deployment.spec_digest: deployment for deployment in deployments}
 
-    def _remember(self, key: _Parsed, declared: Mapping[str, Deployment]) -> None:
+    def _cache(self, key: _FileKey, declared: Mapping[str, Deployment]) -> None:
         self._declared[key] = declared
-        self._remembered += len(declared) + 1
-        while self._remembered > _REMEMBERED and len(self._declared) > 1:
-            _, forgotten = self._declared.popitem(last=False)
-            self._remembered -= len(forgotten) + 1
+        self._cached += len(declared) + 1
+        while self._cached > _CACHE_SIZE and len(self._declared) > 1:
+            _, evicted = self._declared.popitem(last=False)
+            self._cached -= len(evicted) + 1
 
     def _project_at(self, revision: str) -> ManifestFile | RefusedFile | None:
-        """The project at this revision, read once for many runs."""
+        """Return the project file at this revision. It is read once for consecutive runs of a revision."""
         if self._project is None or self._project[0] != revision:
             self._project = revision, self.source.read_project(revision)
         return self._project[1]
 
-    def _in_force(self, run: Run) -> Deployment:
+    def _active(self, run: Run) -> Deployment:
         key = (run.spec_digest, run.revision, run.file)
-        found = self._built.get(key)
-        if found is None:
-            found = self._built[key] = self._recorded(run)
-            if len(self._built) > _REMEMBERED:
+        deployment = self._built.get(key)
+        if deployment is None:
+            deployment = self._built[key] = self._recorded(run)
+            if len(self._built) > _CACHE_SIZE:
                 self._built.popitem(last=False)
-        return found
+        return deployment
 
     def _recorded(self, run: Run) -> Deployment:
         with self._store.read() as tx:
             entry = inventory.find(tx, run.deployment)
         if entry is not None:
-            found = build_deployment(entry.document, entry.file, entry.line)
-            if found.spec_digest == run.spec_digest:
-                return found
+            deployment = build_deployment(entry.document, entry.file, entry.line)
+            if deployment.spec_digest == run.spec_digest:
+                return deployment
         raise SourceError(f"{run.deployment} has changed since this run was created, and a directory has no history.")
 
 
 def _digest(project: ManifestFile | RefusedFile | None) -> str:
     if project is None:
         return ""
-    said = project.content if isinstance(project, ManifestFile) else project.message.encode()
-    return hashlib.sha256(said).hexdigest()
+    content = project.content if isinstance(project, ManifestFile) else project.message.encode()
+    return hashlib.sha256(content).hexdigest()

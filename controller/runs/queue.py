@@ -1,7 +1,7 @@
-"""The queue: whose turn is it, and what does time do to those who wait? Used by the engine's thread.
+"""The queue of waiting runs: selects the next runs to start and applies deadlines. Used by the engine's thread.
 
-`model.queues` has the order; here it is asked with what the store says, and a turn is remembered. That memory is lost
-with the process: then everybody's turn is as good as anybody's, and the runs that were made first go first.
+`model.queues` defines the order; this module applies it to the runs in the store, and remembers the turns of the
+deployments. The turns are lost when the process ends: then the oldest runs start first.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,100 +14,98 @@ from controller.runs.outcomes import log_outcome, skip
 from controller.store import Store, Transaction, inventory, queues, runs
 
 MAX_LATE = 500
-"""How many runs one transaction gives up."""
+"""The maximum number of late runs to skip in one transaction."""
 
 
 class Queue:
-    """The runs that wait. It starts nothing and ends nothing that runs."""
+    """The waiting runs. It only selects and skips runs: it neither starts them nor stops running ones."""
 
-    def __init__(self, store: Store, clock: Clock, places: int) -> None:
+    def __init__(self, store: Store, clock: Clock, slots: int) -> None:
         self._store = store
         self._clock = clock
-        self._places = places
+        self._slots = slots
         self._turns: dict[str, int] = {}
         self._turn = 0
 
-    def open(self) -> None:
-        """Say how many places there are, for whoever looks at what waits."""
+    def record_limit(self) -> None:
+        """Record the number of slots in the store, so that queries can show why a run waits."""
         with self._store.write() as tx:
-            queues.save_total_limit(tx, self._places)
+            queues.save_total_limit(tx, self._slots)
 
-    def settle(self) -> None:
-        """Give up what may not start any more, and let those wait for a place whose next attempt is due."""
+    def process_timers(self) -> None:
+        """Skip runs whose deadline has passed, and make retries whose next attempt is due wait for a slot."""
         now = self._clock.now()
         with self._store.read() as tx:
             if not queues.has_due_changes(tx, now):
                 return
         with self._store.write() as tx:
             queues.queue_due_retries(tx, now)
-            found = [runs.find(tx, run_id) for run_id, _ in queues.find_late(tx, now, MAX_LATE)]
-            skipped = [skip(tx, run, "deadline", now) for run in found if run is not None]
-        for one in skipped:
-            log_outcome(one)
+            late = [runs.find(tx, run_id) for run_id, _ in queues.find_late(tx, now, MAX_LATE)]
+            skipped = [skip(tx, run, "deadline", now) for run in late if run is not None]
+        for run in skipped:
+            log_outcome(run)
 
-    def take(self, free: int) -> tuple[list[Run], datetime | None]:
-        """Up to `free` runs that can start now, and when to ask again though nothing happens."""
+    def take_ready(self, free: int) -> tuple[list[Run], datetime | None]:
+        """Return up to `free` runs that can start now, and when to ask again if nothing happens before."""
         now = self._clock.now()
         with self._store.read() as tx:
-            again = queues.next_change(tx, now)
+            next_check = queues.next_change(tx, now)
             load = queues.read_load(tx, now)
-            places = min(free, self._places - load.running.get(EVERYTHING, 0))
-            waiting = queues.find_waiting(tx, now) if places > 0 else []
-            taken = self._first(tx, waiting, load, now, places)
-            unwanted: dict[RunId, str] = {}
-            if any(_unwanted(tx, run) is not None for run in taken):
-                # They were to be first: others have their places now, and all that is unwanted goes with them.
-                unwanted = _all_unwanted(tx, waiting)
-                taken = self._first(tx, [one for one in waiting if one.id not in unwanted], load, now, places)
-        for run in taken:
-            self._served(run.deployment)
-        self._give_up(unwanted)
-        return taken, again
+            slots = min(free, self._slots - load.running.get(EVERYTHING, 0))
+            waiting = queues.find_waiting(tx, now) if slots > 0 else []
+            selected = self._first(tx, waiting, load, now, slots)
+            obsolete: dict[RunId, str] = {}
+            if any(_obsolete_reason(tx, run) is not None for run in selected):
+                # Skip all obsolete runs at once, and give the slots of the selected ones to other runs.
+                obsolete = _find_obsolete(tx, waiting)
+                selected = self._first(tx, [run for run in waiting if run.id not in obsolete], load, now, slots)
+        for run in selected:
+            self._record_turn(run.deployment)
+        self._skip_obsolete(obsolete)
+        return selected, next_check
 
-    def _first(
-        self, tx: Transaction, waiting: Iterable[QueuedRun], load: Load, now: datetime, places: int
-    ) -> list[Run]:
-        """The first of these that can start now, as many as there are places."""
-        taken: list[Run] = []
-        for one, reason in schedule_queue(waiting, load, now, self._turns):
-            run = runs.find(tx, one.id) if reason is None and len(taken) < places else None
+    def _first(self, tx: Transaction, waiting: Iterable[QueuedRun], load: Load, now: datetime, slots: int) -> list[Run]:
+        """Return the first `slots` of these runs that can start now."""
+        selected: list[Run] = []
+        for queued, reason in schedule_queue(waiting, load, now, self._turns):
+            run = runs.find(tx, queued.id) if reason is None and len(selected) < slots else None
             if run is not None:
-                taken.append(run)
-            if len(taken) >= places:
+                selected.append(run)
+            if len(selected) >= slots:
                 break
-        return taken
+        return selected
 
-    def _served(self, deployment: str) -> None:
+    def _record_turn(self, deployment: str) -> None:
         self._turn += 1
         self._turns[deployment] = self._turn
 
-    def _give_up(self, unwanted: Mapping[RunId, str]) -> None:
-        if not unwanted:
+    def _skip_obsolete(self, reasons: Mapping[RunId, str]) -> None:
+        if not reasons:
             return
         with self._store.write() as tx:
-            found = [runs.find(tx, run_id) for run_id in unwanted]
+            obsolete = [runs.find(tx, run_id) for run_id in reasons]
             now = self._clock.now()
-            skipped = [skip(tx, run, unwanted[run.id], now) for run in found if run is not None]
-        for one in skipped:
-            log_outcome(one)
+            skipped = [skip(tx, run, reasons[run.id], now) for run in obsolete if run is not None]
+        for run in skipped:
+            log_outcome(run)
 
 
-def _unwanted(tx: Transaction, run: Run) -> str | None:
-    """Why a run that its schedule asked for must not begin any more, if git has changed its mind meanwhile."""
+def _obsolete_reason(tx: Transaction, run: Run) -> str | None:
+    """Return why a scheduled run must not start any more because of a later commit; None if it may start."""
     if run.trigger is not Trigger.SCHEDULE or run.attempt or run.state is not RunState.PENDING:
         return None
-    return _why_not(tx, run.deployment)
+    return _inactive_reason(tx, run.deployment)
 
 
-def _all_unwanted(tx: Transaction, waiting: Iterable[QueuedRun]) -> dict[RunId, str]:
-    """All of these that must not begin any more, each with the reason."""
-    scheduled = [one for one in waiting if one.trigger is Trigger.SCHEDULE and not one.attempt]
-    reasons = {name: _why_not(tx, name) for name in {one.deployment for one in scheduled}}
-    return {one.id: reason for one in scheduled if (reason := reasons[one.deployment]) is not None}
+def _find_obsolete(tx: Transaction, waiting: Iterable[QueuedRun]) -> dict[RunId, str]:
+    """Return the reasons of those of these runs that must not start any more."""
+    scheduled = [run for run in waiting if run.trigger is Trigger.SCHEDULE and not run.attempt]
+    reasons = {name: _inactive_reason(tx, name) for name in {run.deployment for run in scheduled}}
+    return {run.id: reason for run in scheduled if (reason := reasons[run.deployment]) is not None}
 
 
-def _why_not(tx: Transaction, deployment: str) -> str | None:
-    """Why the schedules of this deployment start nothing any more; None if they do."""
+def _inactive_reason(tx: Transaction, deployment: str) -> str | None:
+    """Return why the schedules of this deployment no longer start runs; None if they do."""
     entry = inventory.find(tx, deployment)
     if entry is None:
         return "pruned"

@@ -62,7 +62,7 @@ class NotStarted:
     """Proven: no code of this attempt has run."""
 
 
-Recovery = Alive | Finished | Lost | NotStarted
+AttemptStatus = Alive | Finished | Lost | NotStarted
 
 
 _MAX_PID = 1 << 22
@@ -73,7 +73,7 @@ COPIED = "outcome unknown: this state directory is a copy, and the flow was star
 _NOT_A_FILE = "not a regular file"
 
 
-def recover(directory: Path, nonce: str, *, same_boot: bool) -> Recovery:
+def recover(directory: Path, nonce: str, *, same_boot: bool) -> AttemptStatus:
     """Read the directory of one attempt. The lock comes first: while a supervisor holds it, nothing else is final.
 
     Any content of the directory gives a result. Raises only ResourceError: this process lacks what it needs to read.

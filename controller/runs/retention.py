@@ -1,7 +1,7 @@
-"""What is forgotten, and when: runs with their logs, due times, events. A little with every tick.
+"""Deletes old runs with their logs, due times and events, in small batches with every tick.
 
-Called on the engine's thread. A run that is not final is never touched, nor the newest final one of a deployment.
-Nothing is forgotten for its age while the clock may be wrong: not within ten minutes of a start or of a jump.
+Called on the engine's thread. Unfinished runs and the newest finished run of a deployment are never deleted. Nothing is
+deleted because of its age while the clock may be wrong: within ten minutes of a start or a clock jump.
 """
 
 import logging
@@ -21,23 +21,23 @@ from controller.store import Store, Transaction, inventory, retention
 log = logging.getLogger(__name__)
 
 RUNS = 1000
-"""How many final runs of a deployment are kept unless it says otherwise."""
+"""The default for the number of finished runs to keep per deployment."""
 DAYS = 90
-"""For how many days final runs are kept unless their deployment says otherwise; and skipped due times, and events."""
+"""How many days to keep finished runs by default, and skipped due times and events always."""
 LEDGER_DAYS = 400
-"""For how many days it is remembered that a due time had a run: that keeps it from having another one."""
+"""How many days to remember that a due time had a run, so that it does not get a second one."""
 EVENTS = 100_000
 TRUST = timedelta(minutes=10)
-"""How long the clock must have gone on evenly before anything is forgotten for its age."""
-DEPLOYMENTS_A_TICK = 20
-ROWS_A_TICK = 500
-TICKS_BETWEEN_LOOKS_AT_THE_DISK = 360
+"""How long the clock must have run evenly before anything is deleted because of its age."""
+DEPLOYMENTS_PER_TICK = 20
+ROWS_PER_TICK = 500
+TICKS_BETWEEN_ORPHAN_SCANS = 360
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Sweeper:
-    """Goes round the deployments. What it has deleted from the store it deletes from the disk afterwards."""
+    """Visits the deployments in turn. Deletes runs from the store first, and then their directories."""
 
     def __init__(self, store: Store, clock: Clock, admission: Admission, directory: Path) -> None:
         self._store = store
@@ -50,58 +50,58 @@ class Sweeper:
         self._since = (clock.now(), clock.elapsed())
 
     def sweep(self) -> None:
-        """Forget a little. Raises StateError."""
+        """Delete one batch. Raises StateError."""
         now = self._clock.now()
         if not self._is_steady(now):
             return
-        gone: list[str] = []
+        deleted: list[str] = []
         with self._store.write() as tx:
-            names = retention.deployments_after(tx, self._last_name, DEPLOYMENTS_A_TICK)
-            self._last_name = names[-1] if len(names) == DEPLOYMENTS_A_TICK else ""
+            names = retention.deployments_after(tx, self._last_name, DEPLOYMENTS_PER_TICK)
+            self._last_name = names[-1] if len(names) == DEPLOYMENTS_PER_TICK else ""
             for name in names:
-                gone += self._sweep_one(tx, name, now, ROWS_A_TICK - len(gone))
-            retention.delete_events(tx, keep=EVENTS, before=now - timedelta(days=DAYS), limit=ROWS_A_TICK)
-        self._remove(gone)
-        if self._ticks % TICKS_BETWEEN_LOOKS_AT_THE_DISK == 0:
+                deleted += self._sweep_one(tx, name, now, ROWS_PER_TICK - len(deleted))
+            retention.delete_events(tx, keep=EVENTS, before=now - timedelta(days=DAYS), limit=ROWS_PER_TICK)
+        self._remove(deleted)
+        if self._ticks % TICKS_BETWEEN_ORPHAN_SCANS == 0:
             self._remove_orphans()
         self._ticks += 1
 
     def _is_steady(self, now: datetime) -> bool:
-        """Whether the clock has gone on evenly for a while; a jump starts the while again."""
+        """Whether the clock has run evenly for the time TRUST. A jump starts that time again."""
         elapsed = self._clock.elapsed()
-        went = now - self._since[0]
+        by_clock = now - self._since[0]
         passed = timedelta(seconds=elapsed - self._since[1])
-        if abs(went - passed) > timedelta(minutes=1):
+        if abs(by_clock - passed) > timedelta(minutes=1):
             self._since = (now, elapsed)
             return False
         return passed >= TRUST
 
     def _sweep_one(self, tx: Transaction, name: str, now: datetime, limit: int) -> list[str]:
         entry = inventory.find(tx, name)
-        said = self._retention(entry)
-        days = DAYS if said.days is None else said.days
-        gone = retention.find_expired(
+        policy = self._retention(entry)
+        days = DAYS if policy.days is None else policy.days
+        expired = retention.find_expired(
             tx,
             name,
-            keep=RUNS if said.runs is None else said.runs,
+            keep=RUNS if policy.runs is None else policy.runs,
             before=now - timedelta(days=days),
             limit=max(0, limit),
         )
-        retention.delete_runs(tx, gone)
+        retention.delete_runs(tx, expired)
         retention.delete_due_times(
             tx,
             name,
             skipped_before=now - timedelta(days=DAYS),
             run_before=now - timedelta(days=LEDGER_DAYS),
-            limit=ROWS_A_TICK,
+            limit=ROWS_PER_TICK,
         )
-        if gone:
-            fields = {"deployment": name, "count": len(gone)}
+        if expired:
+            fields = {"deployment": name, "count": len(expired)}
             tx.after_commit(partial(log.info, "Old runs deleted", extra=fields))
-        return list(gone)
+        return list(expired)
 
     def _retention(self, entry: InventoryEntry | None) -> Retention:
-        """What the deployment says; nothing if its recorded document can't be understood any more."""
+        """Return the retention of the deployment; the defaults if its recorded document is no longer valid."""
         try:
             return Retention() if entry is None else self._admission.deployment(entry).retention
         except Exception:
@@ -109,33 +109,33 @@ class Sweeper:
             return Retention()
 
     def _remove(self, run_ids: Iterable[str]) -> None:
-        """Remove the directories of these runs. Their names come from the database: nothing else is followed."""
+        """Remove the directories of these runs. The ids come from the database, so only valid ids are accepted."""
         for run_id in run_ids:
             if _RUN_ID.fullmatch(run_id):
                 self._remove_one(self._directory / run_id)
 
-    def _remove_one(self, place: Path) -> None:
-        """What can't be removed stays, and is told once."""
+    def _remove_one(self, directory: Path) -> None:
+        """Remove a directory. If that fails, leave the rest in place and log it once."""
         failed: list[BaseException] = []
         try:
-            if place.is_symlink() or not place.is_dir():
-                place.unlink(missing_ok=True)
+            if directory.is_symlink() or not directory.is_dir():
+                directory.unlink(missing_ok=True)
             else:
-                shutil.rmtree(place, onerror=lambda _, __, raised: failed.append(raised[1]))
+                shutil.rmtree(directory, onerror=lambda _, __, raised: failed.append(raised[1]))
         except OSError as error:
             failed.append(error)
-        if failed and place.name not in self._stuck:
-            self._stuck.add(place.name)
-            fields = {"directory": str(place), "error": str(failed[0])}
+        if failed and directory.name not in self._stuck:
+            self._stuck.add(directory.name)
+            fields = {"directory": str(directory), "error": str(failed[0])}
             log.warning("The directory of a deleted run can't be removed", extra=fields)
 
     def _remove_orphans(self) -> None:
-        """Directories whose run is gone: a controller ended between the two deletions."""
+        """Remove directories without a run, which remain if a controller ends between the two deletions."""
         try:
-            found = [path.name for path in self._directory.iterdir() if _RUN_ID.fullmatch(path.name)]
+            names = [path.name for path in self._directory.iterdir() if _RUN_ID.fullmatch(path.name)]
         except OSError as error:
             log.warning("The run directories can't be listed", extra={"error": str(error)})
             return
         with self._store.read() as tx:
-            orphans = retention.unknown_ids(tx, found)
+            orphans = retention.unknown_ids(tx, names)
         self._remove(orphans)

@@ -1,4 +1,4 @@
-"""Does another attempt follow, and when? Pure: the same run gives the same answer, after a restart too."""
+"""Decides whether another attempt follows, and when. Pure: the same run gives the same result, also after a restart."""
 
 import hashlib
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ _ON = {RunState.FAILED: RetryOn.FAILED, RunState.TIMED_OUT: RetryOn.TIMED_OUT, R
 
 
 def next_start(run: Run, ended: RunState, now: datetime) -> datetime | None:
-    """When the attempt after this one may start, which `ended` in this way; None if none follows."""
+    """Return when the next attempt may start after the current one ended in state `ended`; None if none follows."""
     policy = run.retries
     if policy is None or not run.attempt or run.attempt >= run.attempts or run.cancel_reason is not None:
         return None
@@ -20,9 +20,9 @@ def next_start(run: Run, ended: RunState, now: datetime) -> datetime | None:
 
 
 def delay(policy: Retries, run_id: str, attempt: int) -> timedelta:
-    """How long to wait after this attempt: exponential, up to `max_delay`, then spread by a hash of the run's id."""
+    """Return the delay after this attempt: exponential, up to `max_delay`, with jitter from a hash of the run's id."""
     longest = policy.max_delay.total_seconds()
-    # The power of a late attempt would be too large for a float, and is past the longest delay anyway.
+    # The power of a late attempt would overflow a float, and exceeds the longest delay anyway.
     factor = policy.backoff ** min(attempt - 1, 100)
     seconds = min(longest, policy.delay.total_seconds() * factor)
     spread = 2 * _fraction(run_id, attempt) - 1
@@ -30,6 +30,6 @@ def delay(policy: Retries, run_id: str, attempt: int) -> timedelta:
 
 
 def _fraction(run_id: str, attempt: int) -> float:
-    """A stable number in [0, 1)."""
+    """Return a number in [0, 1) that is always the same for this attempt."""
     digest = hashlib.sha256(f"{run_id}/{attempt}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,7 +1,7 @@
-"""Is there room to record what happens? The engine asks with every tick, and tells when that changes.
+"""Checks whether the disk of the state is full. The engine calls it with every tick.
 
-A full disk is a condition of the controller, `StorageFull`, which is told through a file whose space is taken already.
-It is over once there is some space and a transaction is on disk again; that is told once, as an event too.
+A full disk is reported as the condition `StorageFull`, in a file whose space was allocated before. The condition ends
+when there is enough space and a transaction could be written; then the event `StorageRecovered` is recorded.
 """
 
 import logging
@@ -17,34 +17,37 @@ from controller.store import Store, events
 log = logging.getLogger(__name__)
 
 LEAST_BYTES = 64 << 10
-"""With less than this on the disk of the state it is as good as full."""
+"""The disk is treated as full if it has less free space than this."""
 ENOUGH_BYTES = 1 << 20
-"""With so much again it is no longer full."""
+"""The disk is no longer treated as full once it has this much free space."""
 
 
-class Storage:
-    """Knows whether the disk is full. Used by the engine's thread."""
+class StorageMonitor:
+    """Keeps track of whether the disk is full. Used by the engine's thread.
+
+    `publish` receives the conditions that hold whenever they change.
+    """
 
     def __init__(
         self,
         store: Store,
         clock: Clock,
         directory: Path | None = None,
-        tell: Callable[[Sequence[Condition]], None] = lambda _: None,
+        publish: Callable[[Sequence[Condition]], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._directory = directory
-        self._tell = tell
+        self._publish = publish
         self._is_full = False
 
-    def failed(self, error: Exception) -> None:
-        """Something could not be written."""
+    def record_failure(self, error: Exception) -> None:
+        """Record that a write failed. Only StorageFullError counts."""
         if isinstance(error, StorageFullError):
             self._fill(error.message)
 
     def check(self, *, is_tick: bool) -> None:
-        """Look at the disk, and tell if it became full, or is not full any more. Raises StateError."""
+        """Check the disk, and publish the condition if it became full or is no longer full. Raises StateError."""
         free = self._free() if is_tick or self._is_full else None
         if not self._is_full:
             if free is not None and free < LEAST_BYTES:
@@ -63,15 +66,15 @@ class Storage:
         with self._store.write() as tx:
             events.append(tx, [event])
         self._is_full = False
-        self._tell(())
+        self._publish(())
         log.info(message)
 
-    def _fill(self, why: str) -> None:
+    def _fill(self, cause: str) -> None:
         if self._is_full:
             return
         self._is_full = True
-        log.error("The disk of the state directory is full", extra={"reason": StorageFullError.reason, "error": why})
-        message = f"{why} Runs and changes can't be recorded. Free some space; the controller retries automatically."
+        log.error("The disk of the state directory is full", extra={"reason": StorageFullError.reason, "error": cause})
+        message = f"{cause} Runs and changes can't be recorded. Free some space; the controller retries automatically."
         condition = Condition(
             type=ConditionType.STORAGE_FULL,
             status=True,
@@ -79,14 +82,14 @@ class Storage:
             message=message,
             last_transition_time=self._clock.now(),
         )
-        self._tell([condition])
+        self._publish([condition])
 
     def _free(self) -> int | None:
-        """How many bytes this process may still write there; None where nobody can say."""
+        """Return how many bytes this process may still write to the disk; None if unknown."""
         if self._directory is None:
             return None
         try:
-            found = os.statvfs(self._directory)
+            disk = os.statvfs(self._directory)
         except OSError:
             return None
-        return found.f_frsize * (found.f_bfree if os.geteuid() == 0 else found.f_bavail)
+        return disk.f_frsize * (disk.f_bfree if os.geteuid() == 0 else disk.f_bavail)

@@ -1,6 +1,7 @@
-"""What flows told of their tasks, from the files that supervisors wrote to the state. Called by the watchlist.
+"""Reads the task trees of ended runs from `events.jsonl` and stores them. Called by the monitor.
 
-Reading comes before the transaction that settles the runs, writing is part of it: a run that has ended has its tasks.
+The trees are read before the transaction that records the outcomes and written as part of it, so that every finished
+run has its tasks.
 """
 
 import logging
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from controller.model.runs import Run
 from controller.model.task_runs import TaskTree
-from controller.runs.recovery import Finished, Lost, Recovery
+from controller.runs.recovery import AttemptStatus, Finished, Lost
 from controller.store import Transaction, task_trees
 from controller.store.task_reports import read_tree
 
@@ -18,20 +19,19 @@ log = logging.getLogger(__name__)
 Trees = Mapping[tuple[str, int], TaskTree]
 
 
-def read_trees(ended: Iterable[tuple[Run, Path, Recovery]]) -> Trees:
-    """The trees of these by run and attempt: of those that ran and told of tasks."""
-    found: dict[tuple[str, int], TaskTree] = {}
-    for run, directory, verdict in ended:
-        tree = _read(run, directory) if isinstance(verdict, Finished | Lost) else None
+def read_trees(ended: Iterable[tuple[Run, Path, AttemptStatus]]) -> Trees:
+    """Return the task trees, by run id and attempt, of those of these runs that were started and have one."""
+    trees: dict[tuple[str, int], TaskTree] = {}
+    for run, directory, status in ended:
+        tree = _read(run, directory) if isinstance(status, Finished | Lost) else None
         if tree is not None:
-            found[run.id, run.attempt] = tree.end_unfinished(
-                verdict.state.value if isinstance(verdict, Finished) else "crashed"
-            )
-    return found
+            state = status.state.value if isinstance(status, Finished) else "crashed"
+            trees[run.id, run.attempt] = tree.end_unfinished(state)
+    return trees
 
 
 def _read(run: Run, directory: Path) -> TaskTree | None:
-    """The tree of this attempt; what can't be read is told in the log, and keeps no run from its end."""
+    """Return the tree of this attempt. An error is logged and does not prevent the run from ending."""
     try:
         return read_tree(directory)
     except Exception:
@@ -40,6 +40,6 @@ def _read(run: Run, directory: Path) -> TaskTree | None:
 
 
 def record(tx: Transaction, trees: Trees) -> None:
-    """Keep them."""
+    """Store these trees."""
     for (run_id, attempt), tree in trees.items():
         task_trees.save(tx, run_id, attempt, tree)

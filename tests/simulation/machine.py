@@ -15,7 +15,7 @@ from controller.model.deployments import Deployment
 from controller.model.queues import EVERYTHING
 from controller.model.runs import Attempt, Run, RunState
 from controller.runs.monitor import Launchable
-from controller.runs.outcomes import outcome_of, record_outcomes, unreported_outcome
+from controller.runs.outcomes import record_outcomes, reported_outcome, unreported_outcome
 from controller.runs.recovery import Finished
 from controller.store import Store, queues, runs
 from controller.store.run_search import RunFilter, select_all
@@ -182,7 +182,7 @@ class SimulatedMonitor:
             elif flow.is_lost:
                 record_outcomes(tx, [unreported_outcome(run, RunState.CRASHED, "outcome unknown", now)], now)
             else:
-                record_outcomes(tx, [outcome_of(run, _finished(flow, now), now)], now)
+                record_outcomes(tx, [reported_outcome(run, _finished(flow, now), now)], now)
         del self._active[active.run.id]
 
 

@@ -169,7 +169,7 @@ class World:
         admission = Admission(self.clock, self._ids)
         self.engine = Engine(
             store=self.store,
-            specifications=PinnedDeployments(self.source, self.store),
+            pinned_deployments=PinnedDeployments(self.source, self.store),
             clock=self.clock,
             admission=admission,
             launcher=cast("Launcher", None),
@@ -190,11 +190,11 @@ class World:
             store=self.store,
             clock=self.clock,
             initial=initial,
-            settle=admission.settle,
+            settle=admission.settle_before_change,
             project=lambda *_: (),
         )
-        self.engine._clock_monitor.begin()
-        self.engine._queue.open()
+        self.engine._clock_monitor.repair()
+        self.engine._queue.record_limit()
         monitor.recover()
 
     def turn(self, *, is_tick: bool, is_due: bool = True) -> None:

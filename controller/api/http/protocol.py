@@ -17,12 +17,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from controller.api.http.problem_details import problem
 from controller.api.http.sockets import MAX_WAITING, peer_of
 from controller.runs.executors.local.supervisor.poll import ready
-from controller.runs.file_descriptors import connections
+from controller.runs.file_descriptors import max_connections
 
 MAX_BODY_BYTES = 1 << 20
 MAX_HEAD_BYTES = 32 << 10
 MAX_PAGE_BYTES = 1 << 20
-MAX_CONNECTIONS = connections()
+MAX_CONNECTIONS = max_connections()
 """Limit of open connections: most file descriptors of this process are left for running flows."""
 MAX_WORKERS = 8
 """Number of worker threads for requests; further requests wait. Because of the GIL, every additional thread would take

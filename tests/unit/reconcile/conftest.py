@@ -55,7 +55,7 @@ class World:
         settled = tuple(names)
         if settled:
             self.settled.append((settled, pruned))
-        return Admission(self.clock, RunIds()).settle(tx, settled, now, pruned=pruned)
+        return Admission(self.clock, RunIds()).settle_before_change(tx, settled, now, pruned=pruned)
 
     def _project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
         rest = {} if gone is None else {name: agenda for name, agenda in self.projected.items() if name not in gone}

@@ -224,7 +224,7 @@ class World:
             store=self.store,
             clock=self.clock,
             initial=nobody,
-            settle=self.admission.settle,
+            settle=self.admission.settle_before_change,
             project=lambda *_: (),
         )
         result = reconciler.run_pass()
@@ -238,7 +238,7 @@ class World:
         launcher = Launcher(directory=self.runs_directory, environment=environment, grace=GRACE, server=server, **more)
         self.engine = Engine(
             store=self.store,
-            specifications=PinnedDeployments(self.source, self.store),
+            pinned_deployments=PinnedDeployments(self.source, self.store),
             clock=self.clock,
             admission=self.admission,
             launcher=launcher,

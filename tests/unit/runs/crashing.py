@@ -83,7 +83,7 @@ def live(work: Path, state: Path, points: list[str], *, is_warm: bool) -> None:
     world = open_world(work, state, is_warm=is_warm)
     if points:
         with world.store.write() as tx:
-            run_id: RunId = world.admission.request(tx, Request(deployment="a", parameters={})).id
+            run_id: RunId = world.admission.create_run(tx, Request(deployment="a", parameters={})).id
     else:
         run_id = world.all_runs()[0].id
     world.start(base={"STARTS": str(state / "starts")})

@@ -26,12 +26,12 @@ def hourly(name: str = "a", extra: str = "") -> str:
 
 def account(world: World, *names: str) -> list[Run]:
     with world.store.write() as tx:
-        return world.admission.account(tx, names, world.clock.now())
+        return world.admission.process_due(tx, names, world.clock.now())
 
 
 def settle(world: World, *names: str, pruned: bool = False) -> list[Run]:
     with world.store.write() as tx:
-        return world.admission.settle(tx, names, world.clock.now(), pruned=pruned)
+        return world.admission.settle_before_change(tx, names, world.clock.now(), pruned=pruned)
 
 
 def hold(world: World, name: str = "a", until: datetime | None = None) -> None:
@@ -99,7 +99,7 @@ def test_without_a_jitter_and_for_who_asks_there_is_nothing_to_wait_for(world: W
     world.clock.turn(HOUR)
     [run] = account(world, "a")
     with world.store.write() as tx:
-        asked = world.admission.request(tx, Request(deployment="b", parameters={}))
+        asked = world.admission.create_run(tx, Request(deployment="b", parameters={}))
     assert run.not_before is asked.not_before is None
 
 
@@ -154,7 +154,7 @@ def test_while_a_run_is_not_over_the_next_is_skipped(world: World) -> None:
 def test_every_state_that_is_not_final_overlaps(world: World, state: RunState) -> None:
     world.declare(a=hourly())
     with world.store.write() as tx:
-        manual = world.admission.request(tx, Request(deployment="a", parameters={}))
+        manual = world.admission.create_run(tx, Request(deployment="a", parameters={}))
         runs.move(tx, manual.id, expect=RunState.PENDING, to=state)
     world.clock.turn(HOUR)
     assert account(world, "a") == []
@@ -275,7 +275,7 @@ def test_of_a_thousand_that_are_due_each_has_its_own_run(world: World) -> None:
 def test_a_request_merges_parameters_and_is_nobodys_due_time(world: World) -> None:
     world.declare(a=hourly(extra="parameters: {x: 1, y: 2}\n"))
     with world.store.write() as tx:
-        run = world.admission.request(tx, Request(deployment="a", parameters={"y": 3}))
+        run = world.admission.create_run(tx, Request(deployment="a", parameters={"y": 3}))
     assert (run.trigger, run.scheduled_for, run.parameters) == (Trigger.MANUAL, None, {"x": 1, "y": 3})
     assert ledger(world) == []
 
@@ -307,7 +307,7 @@ def test_a_key_belongs_to_its_parameters(world: World) -> None:
 def test_a_request_for_an_unknown_name_says_which_is_near(world: World) -> None:
     world.declare(a=hourly("nightly-report"))
     with world.store.write() as tx, pytest.raises(NotFoundError, match="nightly-reprot") as caught:
-        world.admission.request(tx, Request(deployment="nightly-reprot", parameters={}))
+        world.admission.create_run(tx, Request(deployment="nightly-reprot", parameters={}))
     assert caught.value.hint == "Did you mean nightly-report?"
     assert world.all_runs() == []
 

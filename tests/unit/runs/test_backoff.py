@@ -21,11 +21,11 @@ def test_each_failure_doubles_the_pause_up_to_the_longest_and_a_success_ends_it(
     seen = []
     for _ in range(6):
         pauses.fail("full")
-        seen.append((pauses.seconds, pauses.left))
+        seen.append((pauses.seconds, pauses.remaining))
     assert seen == [(1, 1), (2, 2), (4, 4), (8, 8), (10, 10), (10, 10)]
     assert pauses.succeed()
     assert not pauses.succeed()
-    assert (pauses.seconds, pauses.left, pauses.failures) == (0, 0, 0)
+    assert (pauses.seconds, pauses.remaining, pauses.failures) == (0, 0, 0)
 
 
 def test_what_fails_for_ever_is_told_ever_more_rarely_and_what_is_new_at_once() -> None:

@@ -22,7 +22,7 @@ def jumps(world: World) -> list[str]:
 
 def keeper(world: World) -> ClockMonitor:
     made = ClockMonitor(world.store, world.clock)
-    made.begin()
+    made.repair()
     return made
 
 
@@ -38,18 +38,18 @@ def due(world: World) -> list[Run]:
 def test_time_that_passes_is_no_jump_though_the_machine_was_suspended(world: World) -> None:
     time = keeper(world)
     world.clock.turn(8 * HOUR)
-    assert time.look(is_tick=True)
+    assert time.check(is_tick=True)
     world.clock.step(timedelta(seconds=4))
-    assert time.look(is_tick=False)
+    assert time.check(is_tick=False)
     assert jumps(world) == []
 
 
 def test_a_jump_is_an_event_with_its_amount(world: World) -> None:
     time = keeper(world)
     world.clock.step(timedelta(seconds=30))
-    assert time.look(is_tick=False)
+    assert time.check(is_tick=False)
     world.clock.step(-HOUR)
-    assert time.look(is_tick=False)
+    assert time.check(is_tick=False)
     assert jumps(world) == [
         "The clock was set forward by 30 s, to 2026-06-01 12:00:30 UTC.",
         "The clock was set back by 3600 s, to 2026-06-01 11:00:30 UTC.",
@@ -61,18 +61,18 @@ def test_a_clock_that_is_set_back_repeats_nothing_and_is_not_silent(world: World
     time = keeper(world)
     for hour in (1, 2):
         world.clock.turn(HOUR)
-        time.look(is_tick=True)
+        time.check(is_tick=True)
         assert [run.scheduled_for for run in due(world)] == [NOW + hour * HOUR]
     world.clock.step(-90 * HOUR / 60)
-    time.look(is_tick=False)
+    time.check(is_tick=False)
     world.clock.turn(HOUR)
-    time.look(is_tick=False)
+    time.check(is_tick=False)
     assert due(world) == []
     world.clock.turn(HOUR)
-    time.look(is_tick=False)
+    time.check(is_tick=False)
     assert due(world) == []
     world.clock.turn(HOUR)
-    time.look(is_tick=False)
+    time.check(is_tick=False)
     assert [run.scheduled_for for run in due(world)] == [NOW + 3 * HOUR]
 
 
@@ -80,18 +80,18 @@ def test_far_forward_and_back_is_one_run_and_then_goes_on(world: World) -> None:
     world.declare(a=hourly())
     time = keeper(world)
     world.clock.step(FAR)
-    assert not time.look(is_tick=False)
+    assert not time.check(is_tick=False)
     world.clock.turn(timedelta(seconds=59))
-    assert not time.look(is_tick=True)
+    assert not time.check(is_tick=True)
     world.clock.turn(timedelta(seconds=1))
-    assert time.look(is_tick=True)
+    assert time.check(is_tick=True)
     assert len(due(world)) == 1
     with world.store.read() as tx:
         assert len(occurrences.find_newest(tx, "a", 100_000)) == 100
     world.clock.step(-FAR)
-    assert time.look(is_tick=False)
+    assert time.check(is_tick=False)
     world.clock.turn(HOUR)
-    assert time.look(is_tick=True)
+    assert time.check(is_tick=True)
     assert [run.scheduled_for for run in due(world)] == [NOW + HOUR]
 
 
@@ -99,13 +99,13 @@ def test_a_jump_that_is_corrected_at_once_has_run_nothing(world: World) -> None:
     world.declare(a=hourly())
     time = keeper(world)
     world.clock.step(FAR)
-    assert not time.look(is_tick=True)
+    assert not time.check(is_tick=True)
     world.clock.turn(timedelta(seconds=10))
     world.clock.step(-FAR)
-    assert time.look(is_tick=True)
+    assert time.check(is_tick=True)
     assert due(world) == []
     world.clock.turn(HOUR)
-    assert time.look(is_tick=True)
+    assert time.check(is_tick=True)
     assert [run.scheduled_for for run in due(world)] == [NOW + HOUR]
 
 
@@ -136,15 +136,15 @@ def test_what_a_clock_that_was_ahead_skipped_runs_when_it_is_due(
     world.declare(a=hourly())
     time = keeper(world)
     world.clock.step(ahead)
-    time.look(is_tick=True)
+    time.check(is_tick=True)
     [wrong] = due(world)
     assert wrong.scheduled_for == NOW + ahead
     world.clock.step(-ahead)
     time = keeper(world) if is_restarted else time
-    time.look(is_tick=True)
+    time.check(is_tick=True)
     for hour in range(1, 4):
         world.clock.turn(HOUR)
-        time.look(is_tick=True)
+        time.check(is_tick=True)
         assert [run.scheduled_for for run in due(world)] == [NOW + hour * HOUR]
     with world.store.read() as tx:
         assert [one.scheduled_for for one in occurrences.find_newest(tx, "a", 10) if one.run_id == wrong.id] == [
@@ -156,16 +156,16 @@ def test_a_correction_of_a_few_seconds_is_waited_out(world: World) -> None:
     world.declare(a=hourly())
     time = keeper(world)
     world.clock.turn(HOUR + timedelta(seconds=2))
-    time.look(is_tick=True)
+    time.check(is_tick=True)
     assert len(due(world)) == 1
     for _ in range(3):
         world.clock.step(timedelta(seconds=-4))
-        assert time.look(is_tick=True)
+        assert time.check(is_tick=True)
         assert due(world) == []
         world.clock.turn(timedelta(seconds=4))
     assert jumps(world) == []
     world.clock.turn(HOUR)
-    time.look(is_tick=True)
+    time.check(is_tick=True)
     assert [run.scheduled_for for run in due(world)] == [NOW + 2 * HOUR]
 
 
@@ -177,7 +177,7 @@ def test_a_start_deadline_of_the_wrong_clock_ends_the_wait_when_it_should(world:
     assert waiting.start_by is not None
     assert waiting.scheduled_for is not None
     world.clock.step(timedelta(days=-3))
-    time.look(is_tick=True)
+    time.check(is_tick=True)
     assert world.find(waiting).start_by == NOW + (waiting.start_by - waiting.scheduled_for)
 
 
@@ -190,11 +190,11 @@ def test_what_waits_for_a_time_of_the_wrong_clock_waits_no_longer_than_it_should
     world.clock.step(FAR)
     [jittered] = account(world, "a")
     with world.store.write() as tx:
-        retried = world.admission.request(tx, Request(deployment="b", parameters={}))
+        retried = world.admission.create_run(tx, Request(deployment="b", parameters={}))
         wrong = world.clock.now() + timedelta(minutes=10)
         runs.move(tx, retried.id, expect=RunState.PENDING, to=RunState.RETRYING, attempt=1, not_before=wrong)
     world.clock.step(-FAR)
-    time.look(is_tick=True)
+    time.check(is_tick=True)
     assert jittered.not_before is not None
     assert jittered.scheduled_for is not None
     assert world.find(jittered).not_before == NOW + (jittered.not_before - jittered.scheduled_for)

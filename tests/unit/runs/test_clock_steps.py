@@ -7,7 +7,7 @@ import pytest
 
 from controller.cli.terminal import text_format
 from controller.model.runs import Run, RunState
-from controller.runs.outcomes import outcome_of, unreported_outcome
+from controller.runs.outcomes import reported_outcome, unreported_outcome
 from controller.runs.recovery import Finished, Lost, recover
 from tests.conftest import NOW
 from tests.unit.runs.conftest import NONCE, Supervise, World
@@ -40,13 +40,13 @@ def ended(finished_at: datetime | None, seconds: float | None) -> Finished:
 
 @pytest.mark.parametrize("step", [-DAYS, DAYS, timedelta(0)])
 def test_the_measured_duration_counts_where_the_clock_was_set(run: Run, step: timedelta) -> None:
-    found = outcome_of(run, ended(NOW + 7 * SECOND + step, 7.0), NOW + DAYS)
+    found = reported_outcome(run, ended(NOW + 7 * SECOND + step, 7.0), NOW + DAYS)
     assert found.finished_at == NOW + 7 * SECOND
 
 
 def test_without_a_measured_duration_a_run_ends_no_sooner_than_it_started(run: Run) -> None:
-    assert outcome_of(run, ended(NOW - DAYS, None), NOW).finished_at == NOW
-    assert outcome_of(run, ended(NOW + DAYS, None), NOW).finished_at == NOW + DAYS
+    assert reported_outcome(run, ended(NOW - DAYS, None), NOW).finished_at == NOW
+    assert reported_outcome(run, ended(NOW + DAYS, None), NOW).finished_at == NOW + DAYS
     assert unreported_outcome(run, RunState.CRASHED, "lost", NOW - DAYS).finished_at == NOW
 
 

@@ -312,7 +312,7 @@ def test_runs_that_wait_together_share_their_transactions(warm: World) -> None:
 
 def request(world: World) -> Run:
     with world.store.write() as tx:
-        return world.admission.request(tx, Request(deployment="a", parameters={}))
+        return world.admission.create_run(tx, Request(deployment="a", parameters={}))
 
 
 COUNTING = """

@@ -36,7 +36,7 @@ class Claimed:
         self.selector = selectors.DefaultSelector()
         self.monitor.attach(self.selector)
         with world.store.write() as tx:
-            self.run = world.admission.request(tx, Request(deployment="a", parameters={}))
+            self.run = world.admission.create_run(tx, Request(deployment="a", parameters={}))
 
     def claim(self) -> None:
         found = self.world.find(self.run)

@@ -133,7 +133,7 @@ def test_a_backfill_goes_last_and_keeps_no_due_time_from_running(world: World) -
     [due] = account(world, "a")
     line = queue(world, places=1)
     order: list[Run] = []
-    while taken := line.take(1)[0]:
+    while taken := line.take_ready(1)[0]:
         begin(world, taken)
         end(world, taken[0])
         order += taken
@@ -171,7 +171,7 @@ def test_what_others_have_run_while_a_backfill_waits_is_not_run_again(world: Wor
     world.clock.turn(HOUR)
     with ThreadPoolExecutor() as pool, world.store.write() as tx:
         asked = pool.submit(backfill, world)
-        [due] = world.admission.account(tx, ["a"], world.clock.now())
+        [due] = world.admission.process_due(tx, ["a"], world.clock.now())
     done = asked.result(PATIENCE_SECONDS)
     assert (len(done.runs), done.known) == (5, 1)
     assert due.scheduled_for not in done.times

@@ -22,7 +22,7 @@ class World:
 
     repository: GitRepository
     source: GitSource
-    specifications: PinnedDeployments
+    pinned_deployments: PinnedDeployments
 
     def declared(self) -> dict[str, Deployment]:
         snapshot = self.source.read(self.source.observe())
@@ -41,7 +41,7 @@ class World:
             created_at=NOW,
             scheduled_for=NOW,
         )
-        return self.specifications.resolve(run, NOW + timedelta(days=1))
+        return self.pinned_deployments.resolve(run, NOW + timedelta(days=1))
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_file_is_parsed_once_for_all_the_runs_that_it_declares(world: World) -
     assert len(declared) == 1000
     for name in sorted(declared):  # the files by turns
         assert world.resolve(declared[name]) == declared[name]
-    assert world.specifications.parsed == 2
+    assert world.pinned_deployments.parsed == 2
     processes = world.source.work.processes
     for deployment in declared.values():
         world.resolve(deployment)
@@ -74,7 +74,7 @@ def test_an_unrelated_commit_parses_nothing_again(world: World) -> None:
     world.repository.commit({"README": "new\n", "deployments/c.yaml": documents(6, 1)})
     for deployment in [one for one in world.declared().values() if one.file != "deployments/c.yaml"]:
         world.resolve(deployment)
-    assert world.specifications.parsed == 2
+    assert world.pinned_deployments.parsed == 2
 
 
 def test_a_change_of_the_file_or_of_the_project_is_parsed(world: World) -> None:
@@ -85,7 +85,7 @@ def test_a_change_of_the_file_or_of_the_project_is_parsed(world: World) -> None:
     assert world.resolve(world.declared()["d0"]).priority == 5
     world.repository.commit({"controller.yaml": "defaults: {timeout: 1h}\n"})
     assert world.resolve(world.declared()["d0"]).timeout == timedelta(hours=1)
-    assert world.specifications.parsed == 3
+    assert world.pinned_deployments.parsed == 3
     with pytest.raises(SourceError, match="does not declare d0"):
         world.resolve(before)
 

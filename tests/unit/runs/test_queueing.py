@@ -24,17 +24,17 @@ def hourly(name: str = "a", extra: str = "") -> str:
 
 def account(world: World, *names: str) -> list[Run]:
     with world.store.write() as tx:
-        return world.admission.account(tx, names, world.clock.now())
+        return world.admission.process_due(tx, names, world.clock.now())
 
 
 def ask(world: World, name: str = "a") -> Run:
     with world.store.write() as tx:
-        return world.admission.request(tx, Request(deployment=name, parameters={}))
+        return world.admission.create_run(tx, Request(deployment=name, parameters={}))
 
 
 def queue(world: World, places: int = 4) -> Queue:
     made = Queue(world.store, world.clock, places)
-    made.open()
+    made.record_limit()
     return made
 
 
@@ -68,12 +68,12 @@ def test_a_limit_of_the_project_holds_and_moves_with_it(world: World) -> None:
     for name in "abc":
         ask(world, name)
     line = queue(world)
-    assert begin(world, line.take(9)[0]) == ["a"]
+    assert begin(world, line.take_ready(9)[0]) == ["a"]
     assert waits(world) == [None, "queue etl is full (1 of 1)", "queue etl is full (1 of 1)"]
-    assert line.take(9)[0] == []
+    assert line.take_ready(9)[0] == []
     world.write("controller.yaml", "queues: {etl: {limit: 2}}\n")
     world.declare()
-    assert begin(world, line.take(9)[0]) == ["b"]
+    assert begin(world, line.take_ready(9)[0]) == ["b"]
 
 
 def test_a_herd_waits_for_places_and_each_has_its_turn_once(world: World) -> None:
@@ -83,7 +83,7 @@ def test_a_herd_waits_for_places_and_each_has_its_turn_once(world: World) -> Non
     account(world, *names)
     line = queue(world, places=300)
     served: list[str] = []
-    while taken := line.take(1000)[0]:
+    while taken := line.take_ready(1000)[0]:
         assert len(taken) <= 300
         served += begin(world, taken)
         for run in taken:
@@ -99,7 +99,7 @@ def test_five_hundred_of_one_deployment_starve_nobody(world: World) -> None:
     line = queue(world, places=1)
     served = []
     for _ in range(3):
-        [run] = line.take(1)[0]
+        [run] = line.take_ready(1)[0]
         served += begin(world, [run])
         end(world, run)
     assert served == ["a", "b", "a"]
@@ -112,9 +112,9 @@ def test_in_line_one_runs_after_the_other_in_the_order_of_their_times(world: Wor
         account(world, "a")
     line = queue(world)
     order = []
-    while taken := line.take(4)[0]:
+    while taken := line.take_ready(4)[0]:
         begin(world, taken)
-        assert line.take(4)[0] == []
+        assert line.take_ready(4)[0] == []
         [run] = taken
         order.append(run.scheduled_for)
         end(world, run)
@@ -128,18 +128,18 @@ def test_a_later_run_takes_the_place_of_an_earlier_one(world: World) -> None:
     line = queue(world)
     world.clock.turn(HOUR)
     account(world, "a")
-    [running] = line.take(4)[0]
+    [running] = line.take_ready(4)[0]
     begin(world, [running])
     world.clock.turn(HOUR)
     [second] = account(world, "a")
     assert world.find(running).cancel_reason == "replaced by a later run"
-    assert line.take(4)[0] == []
+    assert line.take_ready(4)[0] == []
     world.clock.turn(HOUR)
     [third] = account(world, "a")
     assert (world.find(second).state, world.find(second).reason) == (RunState.SKIPPED, "overlap")
     assert ledger(world) == [("run", None), ("skipped", "overlap"), ("run", None)]
     end(world, running)
-    assert [run.id for run in line.take(4)[0]] == [third.id]
+    assert [run.id for run in line.take_ready(4)[0]] == [third.id]
 
 
 def test_what_may_overlap_does(world: World) -> None:
@@ -147,7 +147,7 @@ def test_what_may_overlap_does(world: World) -> None:
     for _ in range(3):
         world.clock.turn(HOUR)
         account(world, "a")
-    assert len(queue(world).take(4)[0]) == 3
+    assert len(queue(world).take_ready(4)[0]) == 3
 
 
 def test_a_run_that_did_not_start_in_time_is_skipped_and_the_ledger_says_so(world: World) -> None:
@@ -157,11 +157,11 @@ def test_a_run_that_did_not_start_in_time_is_skipped_and_the_ledger_says_so(worl
     line = queue(world)
     assert run.start_by == run.scheduled_for + 10 * MINUTE if run.scheduled_for else False
     world.clock.turn(10 * MINUTE - timedelta(microseconds=1))
-    line.settle()
-    assert line.take(0)[1] == run.start_by
+    line.process_timers()
+    assert line.take_ready(0)[1] == run.start_by
     assert world.find(run).state is RunState.PENDING
     world.clock.turn(timedelta(microseconds=1))
-    line.settle()
+    line.process_timers()
     ended = world.find(run)
     assert (ended.state, ended.reason, ended.finished_at) == (RunState.SKIPPED, "deadline", world.clock.now())
     with world.store.read() as tx:
@@ -175,8 +175,8 @@ def test_who_was_asked_for_by_hand_has_no_deadline(world: World) -> None:
     run = ask(world)
     world.clock.turn(HOUR)
     line = queue(world)
-    line.settle()
-    assert [found.id for found in line.take(4)[0]] == [run.id]
+    line.process_timers()
+    assert [found.id for found in line.take_ready(4)[0]] == [run.id]
 
 
 @pytest.mark.parametrize(("change", "reason"), [("suspend: true\n", "suspended"), (None, "pruned")])
@@ -186,11 +186,11 @@ def test_what_still_waits_when_git_changes_its_mind_is_not_begun(world: World, c
     [run] = account(world, "a")
     if change is None:
         with world.store.write() as tx:
-            world.admission.settle(tx, ["a"], world.clock.now(), pruned=True)
+            world.admission.settle_before_change(tx, ["a"], world.clock.now(), pruned=True)
             inventory.remove(tx, ["a"], world.clock.now())
     else:
         world.declare(a=hourly(extra=change))
-    assert queue(world).take(4)[0] == []
+    assert queue(world).take_ready(4)[0] == []
     assert (world.find(run).state, world.find(run).reason) == (RunState.SKIPPED, reason)
     assert ledger(world) == [("skipped", reason)]
 
@@ -203,13 +203,13 @@ def test_a_hold_keeps_what_waits_waiting(world: World) -> None:
     with world.store.write() as tx:
         holds.save(tx, said)
     line = queue(world)
-    assert line.take(4)[0] == []
+    assert line.take_ready(4)[0] == []
     assert waits(world) == ["held: broken upstream"]
     manual = ask(world)
-    assert [run.id for run in line.take(4)[0]] == [manual.id]
+    assert [run.id for run in line.take_ready(4)[0]] == [manual.id]
     with world.store.write() as tx:
         holds.remove(tx, "a")
-    assert len(line.take(4)[0]) == 2
+    assert len(line.take_ready(4)[0]) == 2
 
 
 def test_a_cancelled_run_that_waits_ends_at_once_and_for_ever(world: World) -> None:
@@ -251,7 +251,7 @@ def test_all_unwanted_runs_of_a_suspended_deployment_are_given_up_in_one_turn(wo
     world.declare(a=every_minute + "suspend: true\n")
     asked = ask(world, "b")
     line = queue(world, places=2)
-    assert [run.id for run in line.take(2)[0]] == [asked.id]
+    assert [run.id for run in line.take_ready(2)[0]] == [asked.id]
     assert {(run.state, run.reason) for run in world.all_runs() if run.deployment == "a"} == {
         (RunState.SKIPPED, "suspended")
     }

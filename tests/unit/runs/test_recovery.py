@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from controller.model.runs import RunState
-from controller.runs.recovery import COPIED, Alive, Finished, Lost, NotStarted, Recovery, recover
+from controller.runs.recovery import COPIED, Alive, AttemptStatus, Finished, Lost, NotStarted, recover
 
 NONCE = "aa"
 OURS = json.dumps({"nonce": NONCE, "outcome": "succeeded", "exit_code": 0})
@@ -36,7 +36,7 @@ def lock(directory: Path, how: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def judged(directory: Path, how: str, started: str, ending: str, *, same_boot: bool = True) -> Recovery:
+def judged(directory: Path, how: str, started: str, ending: str, *, same_boot: bool = True) -> AttemptStatus:
     for name, kind in (("started", started), ("exit", ending)):
         content = MARKS[kind]
         if content is not None:

@@ -21,7 +21,7 @@ KEEP_2 = "name: a\ncommand: ['true']\nretention: {runs: 2}\n"
 def ended(world: World, name: str = "a", state: RunState = RunState.SUCCEEDED) -> Run:
     """A run that ended now, with a directory."""
     with world.store.write() as tx:
-        run = world.admission.request(tx, Request(deployment=name, parameters={}))
+        run = world.admission.create_run(tx, Request(deployment=name, parameters={}))
         finished = world.clock.now() if state.is_terminal else None
         runs.move(tx, run.id, expect=RunState.PENDING, to=state, finished_at=finished)
     (world.runs_directory / run.id / "1-aa").mkdir(parents=True)
@@ -94,8 +94,8 @@ def test_the_due_time_of_a_forgotten_run_is_remembered_longer(world: World) -> N
 def test_each_sweep_does_a_bounded_part_and_all_is_done_in_the_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "ROWS_A_TICK", 3)
-    monkeypatch.setattr(retention, "DEPLOYMENTS_A_TICK", 2)
+    monkeypatch.setattr(retention, "ROWS_PER_TICK", 3)
+    monkeypatch.setattr(retention, "DEPLOYMENTS_PER_TICK", 2)
     names = [f"d{number}" for number in range(5)]
     world.declare(all="---\n".join(f"name: {name}\ncommand: ['true']\nretention: {{runs: 1}}\n" for name in names))
     for name in names:

@@ -4,7 +4,7 @@
 imports everything before READY, because an upgrade may replace files while it runs. It uses neither the database nor
 the network. The order of its writes is the protocol of docs/runs.md:
 
-    lock, held for life -> READY on 1 -> GO on 0 -> `started` -> the flow -> `exit`, durable
+    lock, held for life -> READY to 1 -> GO from 0 -> `started` -> the flow -> `exit`, durable
 
 End of file instead of GO means that nothing ran. A free lock without `started` and `exit` means the same.
 """
