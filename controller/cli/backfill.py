@@ -34,11 +34,11 @@ def backfill(location: Location, name: str, since: str, until: str, most: int, d
     """
     from controller.cli import state_access
     from controller.cli.json_output import utc
-    from controller.cli.state_reading import instant, zone_of
+    from controller.cli.state_reading import parse_time_option, zone_of
     from controller.clock import SystemClock
 
     now, zone = SystemClock().now(), zone_of(location, name)
-    first, last = utc(instant("--from", since, now, zone)), utc(instant("--to", until, now, zone))
+    first, last = utc(parse_time_option("--from", since, now, zone)), utc(parse_time_option("--to", until, now, zone))
     with state_access.connected_client(location) as client:
         answer = client.backfill(name, first, last, most=most, dry_run=dry_run)
     if output == "json":

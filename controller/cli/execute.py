@@ -74,11 +74,11 @@ def _flow_deployment(location: Location, flow: str) -> "Deployment":
 
 
 def _declared_deployment(location: Location, name: str, render_python: bool) -> "Deployment":
-    from controller.cli.manifest_files import Target, read
+    from controller.cli.manifest_files import Target, read_manifests
     from controller.cli.validate import execute_python_specs
 
     targets = [Target(location.directory, location.path)]
-    desired = read(targets, location, render=execute_python_specs if render_python else None).desired
+    desired = read_manifests(targets, location, render=execute_python_specs if render_python else None).desired
     deployment = desired.deployments.get(name)
     if deployment is not None:
         return deployment

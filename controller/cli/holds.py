@@ -25,12 +25,12 @@ def hold(location: Location, name: str, reason: str, until: str | None, output: 
 
     Its manifest in git does not change. Runs in progress finish, and `controller trigger` still works.
     """
-    from controller.cli.state_reading import instant, zone_of
+    from controller.cli.state_reading import parse_time_option, zone_of
     from controller.clock import SystemClock
 
     end = None
     if until is not None:
-        end = instant("--until", until, SystemClock().now(), zone_of(location, name), sign=1)
+        end = parse_time_option("--until", until, SystemClock().now(), zone_of(location, name), sign=1)
     limit = None if end is None else end.isoformat()
     with state_access.connected_client(location) as client:
         deployment = client.hold(name, reason, limit)

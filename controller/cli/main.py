@@ -73,7 +73,7 @@ def cli() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code. Tracebacks are shown only if CONTROLLER_DEBUG is set."""
-    standard_streams.prepare()
+    standard_streams.prepare_streams()
     try:
         _check_encoding(arguments)
         code = cli.main(args=list(arguments), prog_name="controller", standalone_mode=False)

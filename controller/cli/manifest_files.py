@@ -34,7 +34,7 @@ class Reading:
     contents: Mapping[str, bytes]
 
 
-def targets(arguments: Iterable[Path], location: Location) -> Iterator[Target]:
+def resolve_targets(arguments: Iterable[Path], location: Location) -> Iterator[Target]:
     """Yield the target of each path on the command line; a repository root stands for its deployments path."""
     for argument in arguments:
         full = argument.absolute()
@@ -47,12 +47,12 @@ def targets(arguments: Iterable[Path], location: Location) -> Iterator[Target]:
         yield Target(root, full.relative_to(root).as_posix().removeprefix("."))
 
 
-def read_targets(selected: Iterable[Target], location: Location) -> DesiredState:
+def read_desired_state(selected: Iterable[Target], location: Location) -> DesiredState:
     """Return the desired state of all targets, on disk or at the location's ref. Raises SourceError, UsageError."""
-    return read(selected, location).desired
+    return read_manifests(selected, location).desired
 
 
-def read(
+def read_manifests(
     selected: Iterable[Target],
     location: Location,
     *,

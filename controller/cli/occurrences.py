@@ -21,15 +21,15 @@ def occurrences(location: Location, name: str, since: str | None, until: str | N
 
     Newest first; a due time without a run shows why it was skipped.
     """
-    from controller.cli.state_reading import instant, reading, zone_of
+    from controller.cli.state_reading import parse_time_option, read_transaction, zone_of
     from controller.clock import SystemClock
     from controller.queries.occurrences import list_occurrences
 
     now = SystemClock().now()
     zone = zone_of(location, name)
-    first = None if since is None else instant("--since", since, now, zone)
-    last = None if until is None else instant("--until", until, now, zone)
-    with reading(location) as (tx, _):
+    first = None if since is None else parse_time_option("--since", since, now, zone)
+    last = None if until is None else parse_time_option("--until", until, now, zone)
+    with read_transaction(location) as (tx, _):
         if tx is None:
             raise unknown_deployment(name, ())
         rows = list_occurrences(tx, name, limit, since=first, until=last)

@@ -23,10 +23,10 @@ def render(location: Location, name: str | None, output: str) -> int:
 
     Prints all documents, or the deployment NAME. Exit 1 if one is not valid.
     """
-    from controller.cli.manifest_files import Target, read_targets
+    from controller.cli.manifest_files import Target, read_desired_state
     from controller.model.findings import Severity
 
-    desired = read_targets([Target(location.directory, location.path)], location)
+    desired = read_desired_state([Target(location.directory, location.path)], location)
     deployments, findings = _select(desired, name)
     if deployments or name is None:
         _print(deployments, output, is_single=name is not None)

@@ -161,7 +161,7 @@ def _once(controller: "Controller") -> int:
 
 
 def _show_live(controller: "Controller", stop_signal: "StopSignal") -> None:
-    from controller.cli.terminal.live_view import live
+    from controller.cli.terminal.live_view import show_live
     from controller.clock import SystemClock
 
-    live(controller.status, SystemClock(), lambda: stop_signal.wait(LIVE_SECONDS))
+    show_live(controller.status, SystemClock(), lambda: stop_signal.wait(LIVE_SECONDS))

@@ -74,7 +74,7 @@ def _watch(location: Location, run_id: str, output: str, *, print_changes: bool)
     from controller.model.runs import RunState
     from controller.store.state_directory import StateDirectory
 
-    run = state_reading.follow(StateDirectory(location.state_dir), run_id, _print_run if print_changes else None)
+    run = state_reading.wait_for_run(StateDirectory(location.state_dir), run_id, _print_run if print_changes else None)
     if output == "json":
         from controller.cli.json_output import print_json, to_json
 
@@ -96,4 +96,4 @@ def _full_id(location: Location, run_id: str) -> str:
     """Return the full id of the run that an abbreviated id names. Raises NotFoundError."""
     from controller.cli import state_reading
 
-    return str(state_reading.find(location, run_id)[0].id)
+    return str(state_reading.get_run(location, run_id)[0].id)

@@ -12,7 +12,7 @@ import click
 
 from controller.cli import options, run_actions
 from controller.cli.log_output import LogWriter
-from controller.cli.state_reading import find, instant, reading, zone_of
+from controller.cli.state_reading import get_run, parse_time_option, read_transaction, zone_of
 from controller.settings import Location, wants_colours
 
 FOLLOW_SECONDS = 0.2
@@ -74,10 +74,10 @@ def list_(  # noqa: PLR0913
         tag=tag,
         trigger=trigger,
         revision=revision,
-        since=None if since is None else instant("--since", since, now, zone),
-        until=None if until is None else instant("--until", until, now, zone),
+        since=None if since is None else parse_time_option("--since", since, now, zone),
+        until=None if until is None else parse_time_option("--until", until, now, zone),
     )
-    with reading(location) as (tx, _):
+    with read_transaction(location) as (tx, _):
         rows = [] if tx is None else list_runs(tx, run_filter, now, limit=limit)
         if tx is not None and not rows:
             _check_names(tx, deployment, tag)
@@ -113,7 +113,7 @@ def show_(location: Location, run_id: str, output: str) -> None:
     """
     from controller.clock import SystemClock
 
-    run = find(location, run_id)[0]
+    run = get_run(location, run_id)[0]
     if output == "json":
         from controller.cli.json_output import print_json
 
@@ -136,7 +136,7 @@ def logs(location: Location, run_id: str, follow: bool, tail: int | None) -> Non
     In a pipe, the output is unchanged. On a terminal, colours are shown unless NO_COLOR is set, and other control
     characters are escaped.
     """
-    run, directory = find(location, run_id)
+    run, directory = get_run(location, run_id)
     writer = LogWriter(sys.stdout.buffer, with_colours=wants_colours())
     printer = _LogPrinter(directory, run.id, tail, writer, zone_of(location, run.deployment))
     try:
@@ -227,7 +227,7 @@ def _ended(location: Location, run_id: str) -> Callable[[], bool]:
     from controller.queries.runs import find_run
 
     def is_ended() -> bool:
-        with reading(location) as (tx, _):
+        with read_transaction(location) as (tx, _):
             return tx is None or RunState(find_run(tx, run_id).state).is_terminal
 
     return is_ended

@@ -19,7 +19,7 @@ STANDARD_OUTPUT = "standard output"
 _ASCII = "controller-ascii"
 
 
-def prepare() -> None:
+def prepare_streams() -> None:
     """Open and configure standard input, output and error; some may be closed when the process starts."""
     for number in range(3):
         try:

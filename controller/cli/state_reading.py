@@ -15,7 +15,7 @@ POLL_SECONDS = 0.05
 
 
 @contextmanager
-def reading(location: Location) -> Iterator[tuple[Any, Any]]:
+def read_transaction(location: Location) -> Iterator[tuple[Any, Any]]:
     """Yield a read transaction, or None if there is no state yet, and the state directory."""
     from controller.store.state_directory import StateDirectory
 
@@ -23,18 +23,18 @@ def reading(location: Location) -> Iterator[tuple[Any, Any]]:
         yield tx, StateDirectory(location.state_dir)
 
 
-def find(location: Location, run_id: str) -> tuple[Any, Path]:
+def get_run(location: Location, run_id: str) -> tuple[Any, Path]:
     """Return the run with this id, which may be abbreviated, and the directory of all runs. Raises NotFoundError."""
     from controller.clock import SystemClock
     from controller.queries.runs import find_run
 
-    with reading(location) as (tx, state):
+    with read_transaction(location) as (tx, state):
         if tx is None:
             raise NotFoundError(f"There is no run {run_id!r}.", hint="See `controller runs list`.")
         return find_run(tx, run_id, SystemClock().now(), directory=state.runs), state.runs
 
 
-def instant(option: str, text: str, now: datetime, zone: tzinfo | None = None, *, sign: int = -1) -> datetime:
+def parse_time_option(option: str, text: str, now: datetime, zone: tzinfo | None = None, *, sign: int = -1) -> datetime:
     """Parse the value of a time option, such as `now`, `yesterday`, `2h` or a date, into an instant.
 
     A bare duration is in the past, or in the future with `sign` 1. Times without an offset are in `zone`, or in the
@@ -61,11 +61,11 @@ def zone_of(location: Location, name: str | None) -> tzinfo | None:
 
     if name is None:
         return None
-    with reading(location) as (tx, _):
+    with read_transaction(location) as (tx, _):
         return None if tx is None else stored_zone(tx, name)
 
 
-def follow(state: Any, run_id: str, on_change: Callable[[Any], None] | None = None) -> Any:
+def wait_for_run(state: Any, run_id: str, on_change: Callable[[Any], None] | None = None) -> Any:
     """Wait until this run finishes and return it; call `on_change` with the run whenever its state has changed.
 
     Raises UsageError if the controller exits before the run finishes.

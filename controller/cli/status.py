@@ -34,9 +34,9 @@ def status(location: Location, watch: bool, output: str) -> None:
 
     clock = SystemClock()
     if watch and output == "text" and sys.stdout.isatty() and has_screen():
-        from controller.cli.terminal.live_view import watch as watch_live
+        from controller.cli.terminal.live_view import watch_status
 
-        watch_live(lambda: read_status(location, clock.now()), clock)
+        watch_status(lambda: read_status(location, clock.now()), clock)
         return
     if watch:
         _print_changes(lambda: read_status(location, clock.now()), clock, output)

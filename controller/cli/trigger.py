@@ -46,20 +46,20 @@ def trigger(
     if not (wait or logs):
         print_answer(answer, output)
         return 0
-    return _follow(location, answer["run_id"], output, logs=logs)
+    return _wait(location, answer["run_id"], output, logs=logs)
 
 
-def _follow(location: Location, run_id: str, output: str, *, logs: bool) -> int:
+def _wait(location: Location, run_id: str, output: str, *, logs: bool) -> int:
     from controller.cli.json_output import visible
     from controller.cli.log_output import LogWriter
-    from controller.cli.state_reading import follow, zone_of
+    from controller.cli.state_reading import wait_for_run, zone_of
     from controller.model.runs import RunState
     from controller.runs.log_files import log_pieces
     from controller.settings import wants_colours
     from controller.store.state_directory import StateDirectory
 
     directory = StateDirectory(location.state_dir)
-    run = follow(directory, run_id)
+    run = wait_for_run(directory, run_id)
     if logs:
         stream = sys.stderr if output == "json" else sys.stdout
         writer = LogWriter(stream.buffer, with_colours=wants_colours())

@@ -40,14 +40,16 @@ def validate(location: Location, paths: tuple[Path, ...], output: str, *, verbos
     PATH is a file or directory; by default, the deployments of the repository are checked. Every environment is
     checked, or only the one named with --environment. Exit 1 if there are errors.
     """
-    from controller.cli.manifest_files import Target, read, targets
+    from controller.cli.manifest_files import Target, read_manifests, resolve_targets
     from controller.model.findings import Severity
 
     if verbose and output in ("github", "sarif"):
         raise UsageError(f"--verbose cannot be used with -o {output}, only with text and json.")
-    selected = list(targets(paths, location)) if paths else [Target(location.directory, location.path)]
+    selected = list(resolve_targets(paths, location)) if paths else [Target(location.directory, location.path)]
     render = execute_python_specs if render_python else None
-    reading = read(selected, location, is_whole=not paths, all_environments=location.environment is None, render=render)
+    reading = read_manifests(
+        selected, location, is_whole=not paths, all_environments=location.environment is None, render=render
+    )
     findings = reading.desired.findings
     is_valid = not any(finding.severity is Severity.ERROR for finding in findings)
     roots = {target.root for target in selected}

@@ -19,7 +19,7 @@ from controller.queries.status import StatusView
 WATCH_SECONDS = 1.0
 
 
-def live(read_status: Callable[[], StatusView], clock: Clock, is_over: Callable[[], bool]) -> None:
+def show_live(read_status: Callable[[], StatusView], clock: Clock, is_over: Callable[[], bool]) -> None:
     """Redraw the status that `read_status` returns until `is_over`, which waits between two frames, returns True."""
     screen = console()
     with Live(console=screen, screen=True, auto_refresh=False) as frame, _suspending(frame) as suspension:
@@ -81,8 +81,8 @@ def _suspending(frame: Live) -> Iterator[_Suspension]:
         signal.signal(signal.SIGTSTP, previous)
 
 
-def watch(read_status: Callable[[], StatusView], clock: Clock) -> None:
+def watch_status(read_status: Callable[[], StatusView], clock: Clock) -> None:
     """Redraw the status every second until Ctrl-C."""
     pause = threading.Event()
     with suppress(KeyboardInterrupt):
-        live(read_status, clock, lambda: pause.wait(WATCH_SECONDS))
+        show_live(read_status, clock, lambda: pause.wait(WATCH_SECONDS))
