@@ -32,9 +32,10 @@ browser:  ## install chromium, which the end-to-end tests of the dashboard drive
 	    apt-get update -qq && apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300 chromium; } || \
 	  { echo "The end-to-end tests need chromium: install your distribution's package." >&2; exit 1; }
 
-check: $(VENV)/dev.stamp  ## formatting, lint, types, import contracts
+check: $(VENV)/dev.stamp  ## formatting, lint, prose, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/python -m tests.prose
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 

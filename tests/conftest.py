@@ -1,4 +1,4 @@
-"""What tests of several folders share: a clock that is turned by hand, waiting with a deadline, real repositories."""
+"""Helpers for tests of several folders: a clock that tests set, waiting with a deadline, real repositories."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 20.0
 
 
 class ManualClock:
-    """A clock that stands still until a test turns it. Its monotonic time is the machine's: threads wait by it."""
+    """A clock that changes only when a test changes it. Threads wait by its monotonic time, which is the machine's."""
 
     def __init__(self, now: datetime = NOW) -> None:
         self._now = now

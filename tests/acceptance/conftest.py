@@ -1,4 +1,4 @@
-"""What every story needs: a repository or a plain directory, and controllers that end as they should."""
+"""Fixtures of the acceptance tests: a repository or a plain directory, and controllers that must stop cleanly."""
 
 import itertools
 import os

@@ -41,7 +41,7 @@ def until(ask: Callable[[], T], what: str, seconds: float = DEADLINE_SECONDS) ->
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a command has said, and its exit code."""
+    """The output of a command, and its exit code."""
 
     code: int
     out: str
@@ -84,7 +84,7 @@ class Machine:
     def controller(
         self, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
     ) -> Answer:
-        """Run the installed command. What it has to say about itself is never a traceback."""
+        """Run the installed command. Its error output never contains a traceback."""
         answer = self.run(CONTROLLER, *arguments, cwd=cwd, env=env)
         assert "Traceback" not in answer.err
         assert "internal error" not in answer.err
@@ -101,7 +101,7 @@ class Folder:
 
     @property
     def address(self) -> str:
-        """What `--repo` says."""
+        """The argument of `--repo`."""
         return str(self.root)
 
     @property
@@ -153,7 +153,7 @@ class Folder:
         return list(reversed(self.tell("runs", "list", "--deployment", name, "--limit", "1000", *only)))
 
     def wait_for_run(self, name: str, state: str = "succeeded", more: int | None = None) -> Any:
-        """The newest run in this state, once there is one; or once there are so many more than now."""
+        """Return the newest run in this state once there is one, or once there are `more` runs than now."""
         wanted = 1 if more is None else self.count_runs(name, state) + more
         until(lambda: self.count_runs(name, state) >= wanted, f"{wanted} runs of {name} that are {state}")
         return self.runs(name, state)[-1]
@@ -177,12 +177,12 @@ class Folder:
         return {**answer.json(), "code": answer.code}
 
     def wait_for_output(self, run_id: str) -> list[str]:
-        """What a run has printed so far, in lines, once there is something."""
+        """Return the lines that a run has printed, once there are any."""
         until(lambda: any(log.stat().st_size for log in self.state.glob(f"runs/{run_id}/*/log")), "output of a run")
         return self.ask("runs", "logs", run_id).out.splitlines()
 
     def wait_for_revision(self, revision: str | None) -> None:
-        """Return once this revision is in force; None: any revision. By a look at the database, since it waits."""
+        """Return once this revision is applied; None: any revision. Reads the database, because it polls."""
 
         def applied() -> bool:
             found = self.select("SELECT last_applied_revision FROM source")
@@ -191,7 +191,7 @@ class Folder:
         until(applied, f"{revision or 'a revision'} to be in force")
 
     def status_at(self, revision: str | None) -> Any:
-        """The status once this revision is in force."""
+        """Return the status once this revision is applied."""
         self.wait_for_revision(revision)
         status = self.status()
         assert revision in (None, status["source"]["last_applied_revision"])
@@ -324,7 +324,7 @@ def processes(marks: tuple[str, ...]) -> list[int]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether this process exists and is no zombie."""
+    """Whether this process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

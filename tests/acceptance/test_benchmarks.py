@@ -1,4 +1,4 @@
-"""What `make bench` runs is valid, or it would wait for runs that never come."""
+"""The deployments of `make bench` are valid; otherwise it would wait for runs that never start."""
 
 from pathlib import Path
 

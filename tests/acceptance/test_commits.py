@@ -1,4 +1,4 @@
-"""What is committed is in force, and nothing else. The polling interval is an hour: only a commit itself is noticed."""
+"""Only commits are applied. The polling interval is an hour, so each test depends on the detection of a commit."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a controller does with a copy of a state directory whose flows are alive: they are the original's."""
+"""A controller that starts with a copy of a state directory leaves the running flows to the original."""
 
 import pytest
 

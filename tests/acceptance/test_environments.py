@@ -1,4 +1,4 @@
-"""One repository, several environments: what differs stands beside what doesn't, and mistakes stay visible."""
+"""One repository with several environments: each has its own values, and mistakes are reported in all of them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What hangs does not keep the controller: not from firing, and not from ending."""
+"""A file or a disk that blocks does not keep the controller from firing, or from stopping."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What a stranger starts with: the repository that `init` writes, and the examples of this repository."""
+"""The first steps of a new user: the repository that `init` creates, and the examples of this repository."""
 
 import shutil
 from datetime import UTC, datetime

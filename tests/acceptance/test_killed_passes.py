@@ -1,4 +1,4 @@
-"""A controller killed at any stage of a pass leaves all of a revision in force or nothing, and the next one goes on."""
+"""A controller killed at any stage of a pass has applied all of a revision or nothing, and the next one continues."""
 
 import json
 from typing import Any

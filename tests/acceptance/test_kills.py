@@ -1,4 +1,4 @@
-"""SIGKILL of the controller or of a supervisor: nothing is lost, nothing is repeated, every run gets its verdict."""
+"""SIGKILL of the controller or of a supervisor: no run is lost or repeated, and every run gets an outcome."""
 
 import os
 import random

@@ -43,7 +43,7 @@ COMMANDS = [
 
 @pytest.fixture
 def mixed(repository: Repository) -> Repository:
-    """A good deployment, a suspended one and a bad one."""
+    """A valid deployment, a suspended one and an invalid one."""
     repository.write(
         "deployments/all.yaml",
         """

@@ -1,4 +1,4 @@
-"""What a controller does whose state directory is cleaned away, removed or replaced while it runs."""
+"""The controller when its state directory is cleaned away, removed or replaced while it runs."""
 
 import os
 from collections import Counter
@@ -121,7 +121,7 @@ def test_a_controller_ends_when_a_part_of_its_state_is_removed(
     until(lambda: any((repository.state / "runs" / run).glob("*/started")), "the mark that the flow may have started")
     holder = next((repository.state / "runs" / run).glob("*/lock")).read_text(encoding="ascii")
     removed = repository.root.parent / "removed"
-    (repository.state / what).rename(removed)  # at once: the controller goes on to write there
+    (repository.state / what).rename(removed)  # in one step, because the controller keeps writing there
     ended_with_one_error(controller, repository.state)
     assert is_alive(int(holder))
     os.kill(int(holder), 9)

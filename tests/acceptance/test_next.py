@@ -1,4 +1,4 @@
-"""`controller next` of an expression: every vector of the schedule contract, and what is no schedule at all."""
+"""`controller next` of an expression: every vector of the schedule contract, and invalid expressions."""
 
 from typing import NamedTuple
 

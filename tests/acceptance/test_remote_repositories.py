@@ -1,4 +1,4 @@
-"""A repository behind a URL is followed for as long as it can be had, and what is in force stays when it can't."""
+"""A repository behind a URL is followed, and deployments stay active while it is unreachable."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ schedule: {interval: 1s}
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[HttpServer]:
-    """Serves everything below the test's directory, to whoever knows the password."""
+    """Serves everything below the test's directory, to clients that know the password."""
     with http_server(tmp_path) as found:
         found.behaviour.credentials = ("ada", PASSWORD)
         yield found
@@ -57,7 +57,7 @@ def test_a_repository_behind_a_url_is_followed_and_runs_are_pinned_to_its_commit
     run = remote.wait_for_run("tick", more=2)
     assert (run["revision"], run["result"]) == (second, "second")
 
-    # While the server is away, what is in force goes on.
+    # While the server is away, active deployments keep firing.
     server.behaviour.status = 503
     remote.wait_for_status(lambda: ready(remote) == ("False", "Unreachable"), "the server to be missed")
     assert remote.wait_for_run("tick", more=2)["revision"] == second

@@ -38,7 +38,7 @@ def syncs(status: Any) -> dict[str, str]:
 
 @pytest.fixture
 def eight(repository: Repository, running: Start) -> Repository:
-    """A repository of eight deployments, in force."""
+    """A repository with eight active deployments."""
     for name in NAMES:
         repository.write(f"deployments/{name}.yaml", document(name))
     repository.commit()

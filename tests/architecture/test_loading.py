@@ -1,4 +1,4 @@
-"""What is loaded when: `import controller` loads nothing else, and quick commands load nothing heavy."""
+"""Imports are lazy: `import controller` loads nothing else, and quick commands load nothing heavy."""
 
 import subprocess
 import sys

@@ -38,7 +38,7 @@ def _blank(block: re.Match[str]) -> str:
 
 
 def without_code(page: Path) -> str:
-    """The page without its fenced blocks: a `#` in them is no heading."""
+    """The page without its fenced blocks, in which a `#` is not a heading."""
     return _FENCE.sub("", page.read_text(encoding="utf-8"))
 
 

@@ -36,7 +36,7 @@ def test_the_examples_with_curl_work(served: Served, tmp_path: Path) -> None:
     script = "set -eu\n" + "\necho\n".join(blocks)
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "controller").symlink_to(served.state)
-    # Each answer on lines of its own, so that it can be told from the next.
+    # Each answer on lines of its own, to separate it from the next.
     script = script.replace("curl -s", "curl -w '\\n' -s")
     done = subprocess.run(
         ["bash", "-c", script],

@@ -1,4 +1,4 @@
-"""docs/findings.md has every code that the program can give, and its examples give what they stand under."""
+"""docs/findings.md lists every code of the program, and each example gives the finding of its section."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""What the pages point at exists."""
+"""The targets of all links in the pages exist."""
 
 import re
 from pathlib import Path

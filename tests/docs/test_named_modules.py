@@ -44,7 +44,7 @@ def package_of(module: str) -> str:
 
 
 def resolve(name: str, module: str) -> str | None:
-    """The module that is meant by a name in the docstring of `module`: its neighbour first, then those above."""
+    """Resolve a name in the docstring of `module`: in its own package first, then in the packages above."""
     package = package_of(module)
     while package:
         if (found := f"{package}.{name}") in MODULES:
@@ -68,7 +68,7 @@ def exists(dotted: str) -> bool:
 
 
 def named(text: str) -> Iterator[str]:
-    """The dotted names and the paths of this repository that stand in this text."""
+    """Yield the dotted names and the paths of this repository in this text."""
     yield from re.findall(r"(?<![\w./-])controller(?:\.[a-z_]\w*)+(?![\w/-]|\.\w)", text)
     yield from re.findall(r"(?<![\w./-])(?:controller|tests|docs|schemas|benchmarks|requirements)/[\w/.-]*\w", text)
 
@@ -119,7 +119,7 @@ def test_every_module_that_the_docstring_of_a_package_names_exists() -> None:
 
 @cache
 def imports(module: str) -> frozenset[str]:
-    """What a module imports, names that a package hands on as those of the module that defines them."""
+    """Return the imports of a module; names that a package re-exports count for the module that defines them."""
     found: set[str] = set()
     for node in ast.walk(TREES[module]):
         if isinstance(node, ast.Import):
@@ -134,7 +134,7 @@ def imports(module: str) -> frozenset[str]:
 
 @cache
 def handed_on(package: str) -> frozenset[tuple[str, str]]:
-    """The names that the `__init__` of a package imports from its modules; nothing for all else."""
+    """Return the names that the `__init__` of a package re-exports; nothing for other modules."""
     if package not in MODULES or MODULES[package].name != "__init__.py":
         return frozenset()
     return frozenset(

@@ -4,7 +4,7 @@ The tests do so for some seconds. To search for longer, give it an empty folder 
 
     python -m tests.fuzz.run manifests -max_total_time=600 -timeout=10 /tmp/found tests/fuzz/corpus/manifests
 
-What crashes is written to a file whose name begins with `crash-`: fix the cause, then add the file to the corpus.
+The input of a crash is written to a file `crash-…`: fix the cause, then add the file to the corpus.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""What fuzzing calls with arbitrary bytes, and what must hold whatever they are.
+"""The functions that fuzzing calls with arbitrary bytes, and the properties that must hold for all of them.
 
 `run` feeds these through atheris, and the tests replay the committed corpus through them without it. Each returns
 nothing, and raises when something is wrong: any exception but the one that is documented is a bug.

@@ -1,6 +1,6 @@
-"""What needs other packages where the flow runs: flows of Prefect without its server, models of Pydantic.
+"""Flows that need other packages: flows of Prefect without its server, models of Pydantic.
 
-`make prefect` installs both into a place of their own. The stand-in of test_foreign_flows.py is checked always.
+`make prefect` installs both into their own environment. Every test run checks the replacement in test_foreign_flows.py.
 """
 
 import json
@@ -35,7 +35,7 @@ MODEL_CASES: list[tuple[dict[str, Any], Any]] = [
 
 
 def run(directory: Path, code: str, name: str, parameters: dict[str, Any]) -> tuple[Any, str]:
-    """What the flow told of its end, and what it printed."""
+    """Return the end that the flow reported, and its output."""
     (directory / "a.py").write_text(code, encoding="utf-8")
     call = {"root": str(directory), "path": "a.py", "name": name, "parameters": parameters, "pycache": None}
     (directory / "call").write_text(json.dumps(call), encoding="utf-8")

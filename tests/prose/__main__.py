@@ -13,7 +13,9 @@ from tests.prose.extract import SUFFIXES, extract, words
 from tests.prose.terms import Term, matches, read_terms
 
 ROOT = Path(__file__).parents[2]
-SKIPPED = re.compile(r"tests/(?:examples|fuzz/corpus)/|tests/prose/terms\.toml|LICENSE|requirements/|\.min\.")
+SKIPPED = re.compile(
+    r"tests/(?:examples|fuzz/corpus)/|schema\.md$|tests/prose/terms\.toml|LICENSE|requirements/|\.min\."
+)
 
 
 def files(paths: list[str]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Which URLs are followed. What git might take for an option or a program is refused before git sees it."""
+"""Which URLs are followed. Anything that git could take for an option or a program is refused before git sees it."""
 
 import pytest
 from hypothesis import given

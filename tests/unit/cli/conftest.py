@@ -32,7 +32,7 @@ FILES = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command said."""
+    """The output of a command."""
 
     code: int
     out: str

@@ -1,4 +1,4 @@
-"""Which environment is applied is said wherever somebody looks: status, a deployment, doctor, the log, and in plans."""
+"""Status, deployments, doctor, the log and plans show which environment is applied."""
 
 import pytest
 

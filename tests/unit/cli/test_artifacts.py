@@ -1,4 +1,4 @@
-"""`runs show` shows what a flow shows, none of it as markup; `execute` hears the result whatever else is told."""
+"""`runs show` shows artifacts without interpreting markup; `execute` reports the result, whatever else it receives."""
 
 from tests.unit.cli.conftest import Followed
 

@@ -1,4 +1,4 @@
-"""The seed's spellings: a spec is judged and written into the repository; others are other commands by another name."""
+"""`controller deployment`: a spec is validated and written to the repository; its other commands are aliases."""
 
 from pathlib import Path
 

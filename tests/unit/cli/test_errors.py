@@ -1,4 +1,4 @@
-"""Whatever goes wrong: one message, one exit code, no traceback, and nothing that a terminal would obey."""
+"""Every failure gives one message, one exit code, no traceback, and no control characters for the terminal."""
 
 import contextlib
 import json
@@ -187,7 +187,7 @@ def test_output_that_can_not_be_written_is_no_traceback(command: Command, tmp_pa
 
 
 def begin_state(repository: GitRepository) -> None:
-    """What is there while the first controller is only just starting."""
+    """The files that exist while the first controller is starting."""
     (repository.path / ".git" / "controller").mkdir()
     (repository.path / ".git" / "controller" / "controller.lock").touch()
 

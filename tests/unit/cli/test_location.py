@@ -1,4 +1,4 @@
-"""What `--repo`, `--path` and `--state-dir` come to, and what lets us in at a server."""
+"""The meaning of `--repo`, `--path` and `--state-dir`, and the credentials for a server."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the commands say of a name that no deployment has: what was probably meant, or when it was deleted."""
+"""Commands with an unknown deployment suggest a similar name, or report when the deployment was deleted."""
 
 import re
 

@@ -167,7 +167,7 @@ def test_on_a_terminal_a_log_has_its_colours(followed: Followed, variables: dict
 
 
 def on_terminal(followed: Followed, command: list[str], variables: dict[str, str]) -> str:
-    """What a terminal gets of this command."""
+    """Return the output of this command on a terminal."""
     main, end = os.openpty()
     script = "import sys; from controller.__main__ import main; main()"
     place = ["--repo", str(followed.repository.path)]

@@ -29,7 +29,7 @@ class Terminal:
         self.seen = b""
 
     def read_until(self, is_there: Callable[[bytes], bool]) -> bytes:
-        """What it shows from here on, until that is so."""
+        """Return the output from here on, until the condition holds."""
         found, end = b"", monotonic() + 30
         while not is_there(found):
             assert monotonic() < end, (self.seen, found)

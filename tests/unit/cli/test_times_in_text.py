@@ -27,7 +27,7 @@ def _in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def zones(text: str) -> set[str]:
-    """What follows the times in this text."""
+    """Return the words that follow the times in this text."""
     found = {match[1] for match in TIME.finditer(text)}
     assert found, text
     return found

@@ -169,7 +169,7 @@ def used(followed: Followed) -> Followed:
 
 
 def lose(followed: Followed, how: str) -> Path:
-    """A copy of the state without its history, of a controller that is not there."""
+    """A copy of the state without its history, of a controller that is not running."""
     state = followed.controller.state.path
     copy = state.parent / "copy"
     shutil.copytree(state, copy, ignore=shutil.ignore_patterns("*.sock"))

@@ -1,4 +1,4 @@
-"""What the commands do where git is missing, too old, broken or silent: a cause and a hint, or they need no git."""
+"""Commands where git is missing, too old, broken or silent report a cause and a hint, or do not need git."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -294,7 +294,7 @@ class World:
 
 
 def reap(pid: int) -> None:
-    """Take notice of the end of a supervisor that this process started and an engine let go of."""
+    """Wait for a supervisor that this process started and an engine has released."""
     try:
         os.waitpid(pid, 0)
     except ChildProcessError:

@@ -1,7 +1,7 @@
 """Runs one deployment with a controller and a supervisor that die at named points, then with a controller that lives.
 
-Started by test_crashpoints.py as a program of its own, so that what it forks is small and has no threads. It reads
-pairs of points from its input, one JSON list a line, and answers each with one line: what became of the run.
+test_crashpoints.py starts it as a separate program, so that its forks are small and have no threads. It reads pairs of
+points from standard input, one JSON list per line, and prints the resulting run for each, also one per line.
 """
 
 import contextlib
@@ -58,7 +58,7 @@ def open_world(work: Path, state: Path, *, is_warm: bool) -> World:
 
 
 def scenario(work: Path, state: Path, points: list[str]) -> dict[str, Any]:
-    """What became of the run after one controller with these points, and one without."""
+    """Return the run after one controller with these crash points, and one without."""
     is_warm = sum(map(len, points)) % 2 == 0
     first = in_process(lambda: live(work, state, points, is_warm=is_warm))
     second = in_process(lambda: live(work, state, [], is_warm=is_warm))

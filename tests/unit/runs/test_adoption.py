@@ -1,4 +1,4 @@
-"""What a new engine makes of what an old one left: runs that go on, that ended, that were lost, or never began."""
+"""A new engine takes over the runs of an old one: running, finished, lost or never started."""
 
 import os
 import shutil
@@ -101,7 +101,7 @@ def test_the_control_group_of_a_lost_run_is_ended_and_removed(world: World) -> N
     group = own_group()
     if group is None:
         pytest.skip("NOT TESTED: no control group of version 2 can be written to here")
-    # What it leaves behind has no mark of its run: only the group knows it.
+    # Its remaining processes have no mark of the run: only the control group identifies them.
     script = "env -i setsid sleep 900 & echo $!; wait"
     world.declare(a=command("a", script))
     world.start(group=group)

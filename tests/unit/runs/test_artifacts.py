@@ -1,4 +1,4 @@
-"""What a flow shows and what its run is called are there during the run and after it; what is said may be nonsense."""
+"""Artifacts and the name of a run are available during the run and after it, even if the reports are invalid."""
 
 import json
 from typing import Any

@@ -8,7 +8,7 @@ from tests.conftest import ManualClock
 
 
 class StoppedClock(ManualClock):
-    """Its monotonic time stands still too."""
+    """Its monotonic time does not change either."""
 
     seconds = 100.0
 

@@ -1,4 +1,4 @@
-"""A clock that jumps: it is told, nothing comes twice, nothing is silent for long, nothing floods."""
+"""A clock that jumps: the jump is recorded, nothing is repeated or stays silent, and no flood of runs follows."""
 
 from datetime import timedelta
 
@@ -27,7 +27,7 @@ def keeper(world: World) -> ClockMonitor:
 
 
 def due(world: World) -> list[Run]:
-    """What comes due, and is done at once."""
+    """Process the due times, and complete their runs at once."""
     made = account(world, "a")
     begin(world, made)
     for run in made:

@@ -1,4 +1,4 @@
-"""Controller and supervisor die at every pair of points: never two starts, always a verdict, nothing left running."""
+"""Controller and supervisor die at every pair of points: never two starts, always an outcome, no process remains."""
 
 import ast
 import json
@@ -56,7 +56,7 @@ def is_right(answer: dict[str, Any]) -> bool:
 
 
 def is_reached(controller: str, supervisor: list[str]) -> bool:
-    """Whether the controller gets to its point at all: GO needs a supervisor that is there."""
+    """Whether the controller reaches its point at all: GO needs a supervisor."""
     if supervisor != ["supervisor:locked"]:
         return True
     return controller not in ("heard", "running", "gone")

@@ -1,4 +1,4 @@
-"""What `doctor` and the log say about the protection of exported code is what the system does."""
+"""`doctor` and the log describe the protection of exported code that the system really gives."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What one run does to its code does not reach another, whoever runs flows and whatever the kernel allows."""
+"""A run cannot change the code of another one, for any user that runs flows and any support by the kernel."""
 
 import json
 import os

@@ -1,6 +1,6 @@
 """Flows that another framework made: their functions are called, and what it would do around them is not.
 
-A stand-in has the names that we touch; `make prefect` runs the same with the real one.
+A replacement has the names that controller uses; `make prefect` runs the same tests with Prefect.
 """
 
 from typing import Any

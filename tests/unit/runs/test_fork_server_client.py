@@ -59,7 +59,7 @@ def server() -> Iterator[ForkServer]:
 
 
 def result_of(directory: Path, root: Path, flow: str, server: ForkServer | None, **env: str) -> Any:
-    """What a flow of `facts.py` returns, started cold or warm."""
+    """Return the result of a flow of `facts.py`, started cold or warm."""
     root.mkdir(exist_ok=True)
     (root / "facts.py").write_text(FACTS, encoding="utf-8")
     one = Supervised(directory, server)

@@ -1,4 +1,4 @@
-"""Whatever the directory of a run holds, that run has a verdict with the true reason, and every other run goes on."""
+"""With any content of its directory, a run gets an outcome with the true reason, and other runs continue."""
 
 import os
 import shutil

@@ -13,7 +13,7 @@ from tests.unit.runs.conftest import World, command
 pytestmark = pytest.mark.integration
 
 MANY = 1100
-"""More than select(2) can tell of."""
+"""More descriptors than select(2) supports."""
 
 
 @pytest.fixture

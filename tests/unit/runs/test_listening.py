@@ -1,4 +1,4 @@
-"""A supervisor is given up for its silence only while somebody listens, and a stall of the engine is not its fault."""
+"""A silent supervisor is given up only after time in which the engine listened; its own stalls do not count."""
 
 import logging
 import os

@@ -51,7 +51,7 @@ def test_head_and_tail_are_kept_and_the_rest_is_counted(directory: Path, seed: i
 def test_a_full_disk_costs_bytes_and_never_an_error(
     directory: Path, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
-    """The disk, as `capture` sees it: it takes so many new bytes, and overwrites what it has."""
+    """The disk as `capture` sees it: it accepts a number of new bytes, and overwrites existing ones."""
     left = room
 
     def write(descriptor: int, data: bytes) -> int:

@@ -1,4 +1,4 @@
-"""What somebody may ask of the runs, in a real store and without processes."""
+"""The operations on runs, in a real store and without processes."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta

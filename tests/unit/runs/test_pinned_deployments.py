@@ -1,4 +1,4 @@
-"""What a run executes is read from git at its commit; a file is parsed once, however many runs it declares."""
+"""A run executes what git has at its commit; a file is parsed once, however many runs it declares."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class World:
         return dict(ManifestReader().read(snapshot.files, NOW, snapshot.project).deployments)
 
     def resolve(self, deployment: Deployment, *, digest: str | None = None) -> Deployment:
-        """What a run of this deployment executes that was made at the present commit."""
+        """Return the definition that a run of this deployment executes if it was created at the current commit."""
         run = Run(
             id=RunId("0" * 32),
             deployment=deployment.name,

@@ -1,4 +1,4 @@
-"""Runs that wait, in a real store and without processes: whose turn it is, what time does, what is told."""
+"""Waiting runs, in a real store and without processes: their order, their timers, and their log lines."""
 
 from datetime import timedelta
 
@@ -57,7 +57,7 @@ def ledger(world: World, name: str = "a") -> list[tuple[str, str | None]]:
 
 
 def waits(world: World) -> list[str | None]:
-    """What the runs wait for, oldest first."""
+    """Return what the runs wait for, oldest first."""
     with world.store.read() as tx:
         return [view.waiting for view in list_runs(tx, RunFilter(), world.clock.now())][::-1]
 

@@ -1,4 +1,4 @@
-"""What a run may use, and what its reason says when it used more; how signals are called."""
+"""Limits of a run, the reason of a run that exceeded one, and the names of signals."""
 
 import os
 import sys
@@ -87,7 +87,7 @@ def test_a_size_is_spelled_as_people_do(count: int, text: str) -> None:
 
 
 class Counted:
-    """A control group whose kernel counted so many kills for want of memory."""
+    """A control group for which the kernel counted `kills` out-of-memory kills."""
 
     def __init__(self, *controlled: str, kills: int = 0) -> None:
         self._controlled = controlled

@@ -1,4 +1,4 @@
-"""What is forgotten, and what never is."""
+"""Which records and logs are removed, and which never are."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a flow begins with does not depend on how its controller was started: signals, mask, limit of open files."""
+"""A flow starts with the same signals, mask and limit of open files, however its controller was started."""
 
 import resource
 import signal

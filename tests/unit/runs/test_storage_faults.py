@@ -1,4 +1,4 @@
-"""The engine while its state can't be written: it says so, does not spin, and goes on afterwards."""
+"""While its state cannot be written, the engine reports it, does not spin, and continues afterwards."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""What becomes of tasks is known after the run, while it runs, and whatever happens to the controller meanwhile."""
+"""The outcomes of tasks are known during the run and after it, whatever happens to the controller meanwhile."""
 
 import os
 import select
@@ -62,7 +62,7 @@ def seen(world: World, run_id: str) -> RunView:
 
 
 def check_tree(tasks: tuple[TaskRun, ...]) -> None:
-    """What `main` with 200 comes to."""
+    """Return the tasks of `main` with 200."""
     by_name = {name: [one for one in tasks if one.name == name] for name in ("main", "load", "part", "add")}
     [main], [part] = by_name["main"], by_name["part"]
     assert (main.kind, main.parent, main.state) == ("flow", None, "failed")

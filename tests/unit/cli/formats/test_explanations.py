@@ -25,7 +25,7 @@ def known(code: str) -> Explanation:
 
 
 def written(code: str) -> str:
-    """What the page says under the heading of this code; a `#` in an example is no heading."""
+    """Return the text of the page below the heading of this code; a `#` in an example is not a heading."""
     match = re.search(rf"^### {code}\n(.*?)(?=^##|\Z)", PAGE, re.DOTALL | re.MULTILINE)
     assert match
     return match[1]

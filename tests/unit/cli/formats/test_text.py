@@ -1,4 +1,4 @@
-"""Findings as text: the caret stands where it should, and nothing that is printed can do harm."""
+"""Findings as text: the caret is below the right column, and the output cannot affect the terminal."""
 
 import re
 
@@ -33,7 +33,7 @@ def excerpt(line: str, column: int, width: int = 80) -> tuple[str, int]:
 
 
 def pointed_at(line: str, column: int, width: int = 80) -> str:
-    """What the caret stands under."""
+    """Return the text above the caret."""
     shown, offset = excerpt(line, column, width)
     assert sum(columns(char) for char in shown) <= max(width, 26) - 6
     at = 0

@@ -1,4 +1,4 @@
-"""What the table of runs says about runs that wait."""
+"""The table of runs shows what waiting runs wait for."""
 
 import pytest
 from rich.console import Console

@@ -1,0 +1,45 @@
+"""The prose linter finds phrases in docstrings, comments, messages and pages, and ignores code."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.prose.extract import extract, words
+from tests.prose.terms import matches, read_terms
+
+TERMS = read_terms()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.py", '"""The version in force."""\n'),
+        ("a.py", "x = 1  # the version in force\n"),
+        ("a.py", 'raise ValueError("this version is in force")\n'),
+        ("a.md", "The version that is\nin force.\n"),
+        ("a.md", "| a | the version in force |\n"),
+        ("a.html", "<p>The version in force</p>\n"),
+        ("a.json", '{"description": "The version in force"}\n'),
+        ("a.yaml", "name: a  # the version in force\n"),
+    ],
+)
+def test_a_phrase_is_found_in_prose(name: str, text: str) -> None:
+    [piece] = [piece for piece in extract(Path(name), text) if "version" in piece.text.lower()]
+    [(term, phrase)] = matches(TERMS, piece.text)
+    assert (phrase, term.say) == ("in force", "active, applied")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.py", "in_force = 'force'\n"),
+        ("a.md", "Run `in force`.\n\n```\nin force\n```\n"),
+        ("a.html", "<p class='in force'>{{ in force }}</p>\n"),
+    ],
+)
+def test_code_is_not_prose(name: str, text: str) -> None:
+    assert [phrase for piece in extract(Path(name), text) for _, phrase in matches(TERMS, piece.text)] == []
+
+
+def test_words_are_counted_without_code() -> None:
+    assert words(extract(Path("a.md"), "Three plain words, `and code`.\n")) == 3
