@@ -1,4 +1,4 @@
-# One entry for people and CI: `make run` and `make test` do all the set-up on a fresh machine.
+# The entry point for developers and CI: `make run` and `make test` do all the set-up on a fresh machine.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
 .PHONY: help run test check format generate prefect faults bench simulate lock clean browser
-help:  ## say what there is
+help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml
@@ -39,7 +39,7 @@ check: $(VENV)/dev.stamp  ## formatting, lint, prose, types, import contracts
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-format: $(VENV)/dev.stamp  ## put the code in its form
+format: $(VENV)/dev.stamp  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -61,7 +61,7 @@ simulate: $(VENV)/dev.stamp  ## play SEEDS=2000 random histories of STEPS=60 aga
 	SIMULATE_FROM=$(or $(FROM),0) SIMULATE_SEEDS=$(or $(SEEDS),2000) SIMULATE_STEPS=$(or $(STEPS),60) \
 	  $(BIN)/python -m pytest -n 2 -q tests/simulation
 
-lock:  ## resolve the pinned, hashed requirements anew
+lock:  ## resolve the pinned, hashed requirements again
 	$(PIP) install uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
 	  --custom-compile-command "make lock" pyproject.toml requirements/build.in -o requirements/run.txt
@@ -69,5 +69,5 @@ lock:  ## resolve the pinned, hashed requirements anew
 	  --custom-compile-command "make lock" pyproject.toml requirements/build.in --group dev -c requirements/run.txt \
 	  -o requirements/dev.txt
 
-clean:  ## remove what make has made
+clean:  ## remove everything that make created
 	rm -rf $(VENV) .venv-prefect .controller build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
