@@ -142,7 +142,7 @@ class RunMonitor:
             self._to_check.clear()
             return
         now = self._clock.now()
-        tries = {one.run.id: self._attempt(one.run) for one in batch}
+        attempts = {item.run.id: self._attempt(item.run) for item in batch}
         reach("judged", ended)
         reach("heard", going)
         trees = task_reports.read_trees([(watched.run, watched.directory, status) for watched, status in ended])
@@ -150,7 +150,7 @@ class RunMonitor:
             changed = self._record(tx, ended, now)
             task_reports.record(tx, trees)
             running = run_transitions.start(tx, [watched.attempt for watched in going], now)
-            claimed = run_transitions.claim(tx, list(tries.values()))
+            claimed = run_transitions.claim(tx, list(attempts.values()))
         self._to_check.clear()
         reach("settled", ended)
         reach("running", going)
@@ -161,7 +161,7 @@ class RunMonitor:
         for watched in going:
             self._go(watched, now, may_go=watched.run.id in running)
         reach("gone", going)
-        self._start_all([(one, tries[one.run.id]) for one in batch if one.run.id in claimed])
+        self._start_all([(item, attempts[item.run.id]) for item in batch if item.run.id in claimed])
         reach("launched", batch)
 
     def _read_messages(self, ready: Sequence[ActiveRun]) -> list[ActiveRun]:
@@ -197,9 +197,9 @@ class RunMonitor:
         with self._store.read() as tx:
             claimed = select_all(tx, RunFilter(states=(RunState.LAUNCHING, RunState.RUNNING)))
             left = [run for run in claimed if run.id not in self._watched]
-            tries = {run.id: runs.attempts_of(tx, run.id) for run in left}
+            attempts = {run.id: runs.attempts_of(tx, run.id) for run in left}
         for run in reversed(left):
-            attempt = tries[run.id][-1] if tries[run.id] else self._attempt(run)
+            attempt = attempts[run.id][-1] if attempts[run.id] else self._attempt(run)
             directory = self._launcher.attempt_directory(run.id, attempt.number, attempt.nonce)
             self._watched[run.id] = ActiveRun(run=run, attempt=attempt, directory=directory, launch=None)
 
@@ -215,10 +215,10 @@ class RunMonitor:
     def _start_all(self, claimed: Sequence[tuple[Launchable, Attempt]]) -> None:
         """Start their supervisors. After the first shortage, the remaining runs return to the queue."""
         waiting: list[Run] = []
-        for one, attempt in claimed:
-            run = replace(one.run, state=RunState.LAUNCHING, attempt=attempt.number)
+        for item, attempt in claimed:
+            run = replace(item.run, state=RunState.LAUNCHING, attempt=attempt.number)
             try:
-                lacking = self.shortage if waiting else self._start(run, one, attempt)
+                lacking = self.shortage if waiting else self._start(run, item, attempt)
             except ControllerError:
                 raise
             except Exception as error:
@@ -233,11 +233,11 @@ class RunMonitor:
                 for run in waiting:
                     runs.move(tx, run.id, expect=run.state, to=RunState.PENDING, started_at=None)
 
-    def _start(self, run: Run, one: Launchable, attempt: Attempt) -> str | None:
+    def _start(self, run: Run, item: Launchable, attempt: Attempt) -> str | None:
         """Start its supervisor, or record the run as failed; return the shortage if that is why it did not start."""
         self._store.check()
         try:
-            launch = self._launcher.launch(run, one.deployment, one.root, nonce=attempt.nonce, pycache=one.pycache)
+            launch = self._launcher.launch(run, item.deployment, item.root, nonce=attempt.nonce, pycache=item.pycache)
             watched = ActiveRun(run=run, attempt=attempt, directory=launch.directory, launch=launch)
             watched.ready_by = self._listened + READY_SECONDS
             try:
