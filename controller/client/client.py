@@ -116,7 +116,7 @@ class Client:
         return cast("Form", self._get(f"/deployments/{_part(name)}/form"))
 
     def document(self, name: str) -> Document:
-        """Return the last good document, also for a deployment that was deleted in the last 30 days."""
+        """Return the last valid document, also for a deployment that was deleted in the last 30 days."""
         return cast("Document", self._get(f"/deployments/{_part(name)}/document"))
 
     def runs(self, **filters: Any) -> Iterator[Run]:

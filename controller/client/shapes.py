@@ -168,7 +168,7 @@ class Deployment(TypedDict):
 
 
 class Document(TypedDict):
-    """The last good document: as a mapping, and as text, which is the original text if `is_whole`."""
+    """The last valid document: as a mapping, and as text, which is the original text if `is_whole`."""
 
     document: dict[str, Any]
     text: str

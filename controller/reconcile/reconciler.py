@@ -297,7 +297,7 @@ class Reconciler:
     def _collect(self) -> None:
         """Delete exports that no run or deployment needs.
 
-        The code of a last good version is exported before that, so that it survives even if git loses the commit.
+        The code of a last valid version is exported before that, so that it survives even if git loses the commit.
         """
         pinned = {entry.pinned for entry in self._recorded.values() if entry.pinned}
         with self._store.read() as tx:
@@ -309,7 +309,7 @@ class Reconciler:
                 self._source.checkout(revision)
             except (SourceError, OSError) as error:
                 fields = {"revision": revision, "error": str(error)}
-                log.warning("The code of a last good version can't be exported", extra=fields)
+                log.warning("The code of a last valid version can't be exported", extra=fields)
         try:
             self._source.collect(keep)
         except (SourceError, OSError) as error:

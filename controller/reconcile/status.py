@@ -144,7 +144,7 @@ def plan_events(plan: Plan, now: datetime) -> list[Event]:
     for kept in plan.keep:
         if (kept.reason, kept.message) not in {(old.reason, old.message) for old in kept.entry.conditions}:
             severity = {INVALID: EventSeverity.ERROR, WITHHELD: EventSeverity.WARNING}.get(kept.reason)
-            message = f"The last good version stays active: {kept.message}"
+            message = f"The last valid version stays active: {kept.message}"
             recorded.append(_event(now, kept.reason, message, kept.entry.name, plan, severity or EventSeverity.INFO))
     return recorded
 

@@ -34,7 +34,7 @@ class Dependencies:
     """The parts of the running controller that the routes use.
 
     `plan` returns the plan of a ref (None: the ref that the controller follows), `code_changes` the files that differ
-    between two revisions, and `document` the last good document of an inventory entry.
+    between two revisions, and `document` the last valid document of an inventory entry.
     """
 
     store: Store

@@ -117,7 +117,7 @@ def test_an_invalid_deployment_shows_its_findings_and_last_good_version(fresh: S
     page = fresh.get("/deployments/bad", Accept="text/html").text
     assert "deployments/bad.yaml:3:1" in page
     assert "did you mean tags" in page
-    assert "the last good version, shown below, stays active" in page
+    assert "the last valid version, shown below, stays active" in page
     assert re.search(r"tags</th>.*?deployments/bad.yaml:3</td>", page, re.DOTALL)
     fresh.commit({"deployments/new.yaml": "name: new\ncommand: 5\n"})
     page = fresh.get("/deployments/new", Accept="text/html").text

@@ -123,7 +123,7 @@ def test_the_cost_of_a_pass_depends_on_the_change_only(scale: Scale) -> None:
     assert (moved.rows, moved.jobs) == ({"inventory": 1, **status}, {"d7"})
     assert (empty.rows, empty.jobs) == (status, set())
     assert (nothing.rows, nothing.jobs, nothing.processes) == ({}, set(), 0)
-    # The code of the last good version is kept: the whole commit is exported, once.
+    # The code of the last valid version is kept: the whole commit is exported, once.
     assert broken.blobs == MANY + 1
     for cost in (change, create, delete, rename, repaired, moved, empty):
         assert cost.processes <= 8

@@ -97,7 +97,7 @@ class Faults(BaseModel):
 
 
 class Document(BaseModel):
-    """The last good document: as a mapping, and as text, which is the original text if `is_whole`."""
+    """The last valid document: as a mapping, and as text, which is the original text if `is_whole`."""
 
     document: dict[str, Any]
     text: str
@@ -196,7 +196,7 @@ def check(request: Request, name: Name, call: Call) -> Response:
 @router.get(
     "/{name}/document",
     response_model=Document,
-    summary="Get the last good document",
+    summary="Get the last valid document",
     responses=text_responses("text/yaml"),
 )
 def document(request: Request, name: Name) -> Response:
