@@ -1,6 +1,7 @@
 """Helpers for tests of several folders: a clock that tests set, waiting with a deadline, real repositories."""
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -132,9 +133,17 @@ def repository(tmp_path: Path) -> GitRepository:
     return new_repository(tmp_path / "repo")
 
 
+@pytest.fixture(scope="session")
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database with all migrations applied once. Tests copy it, because migrating takes much longer."""
+    path = tmp_path_factory.mktemp("migrated") / "state.db"
+    Store.open(path).close()
+    return path
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path, migrated_database: Path) -> Iterator[Store]:
     """An empty state database, open to write."""
-    opened = Store.open(tmp_path / "state.db")
+    opened = Store.open(Path(shutil.copy(migrated_database, tmp_path / "state.db")))
     yield opened
     opened.close()

@@ -50,7 +50,9 @@ def ended_with_one_error(controller: Running, state: Path) -> None:
     until(lambda: controller.process.poll() is not None, "the controller to end", 20)
     assert controller.process.returncode == 2, controller.output
     errors = [line for line in controller.output.splitlines() if line.startswith(("error:", "hint:"))]
-    assert errors[0].startswith(f"error: The state directory {state} was removed or replaced while the controller ran")
+    assert errors[0].startswith(
+        f"error: The state directory {state} was removed or replaced while the controller was running"
+    )
     assert [line.partition(":")[0] for line in errors] == ["error", "hint"], controller.output
     assert "CRITICAL" not in controller.output
 

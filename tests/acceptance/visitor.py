@@ -1,5 +1,6 @@
 """Fixtures of the dashboard tests: a browser, a page, and a controller."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 
@@ -79,9 +80,10 @@ def url(repository: Repository, running: Callable[..., Running]) -> str:
     repository.write("flows/greet.py", FLOW)
     repository.write("deployments/greet.yaml", "name: greet\nflow: flows/greet.py:greet\nparameters: {name: Ada}\n")
     repository.commit()
-    running(repository, "--listen", "127.0.0.1:0")
+    controller = running(repository, "--listen", "127.0.0.1:0")
     repository.wait_for_revision(None)
-    return str(repository.tell("login")["url"]).partition("/login")[0]
+    [address] = re.findall(r"Dashboard +url=(http://127\.0\.0\.1:\d+)", controller.output)
+    return str(address)
 
 
 def log_in(page: Page, repository: Repository, url: str) -> None:

@@ -17,6 +17,12 @@ from tests.unit.runs.test_queueing import account, ask, begin, end, hourly, queu
 HOUR = timedelta(hours=1)
 
 
+@pytest.fixture
+def start() -> str:
+    """No test of this module starts a supervisor, so one way to start them is enough."""
+    return "cold"
+
+
 def backfill(world: World, hours: int = 5, **more: object) -> Backfilled:
     now = world.clock.now()
     return world.requests.backfill(

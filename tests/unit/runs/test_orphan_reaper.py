@@ -58,7 +58,7 @@ def test_a_subreaper_reaps_orphans_and_leaves_exit_codes_to_who_waits_for_them()
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 def test_signals_are_passed_on_once_and_an_end_by_a_signal_is_told(number: signal.Signals) -> None:
-    script = AS_SUBREAPER + BEGIN + f"signal.signal({int(number)}, lambda *_: print('heard', flush=True))\n"
+    script = AS_SUBREAPER + BEGIN + f"signal.signal({int(number)}, lambda *_: os.write(1, b'heard\\n'))\n"
     script += "leave_reaper_behind()\nprint('up', flush=True)\nsys.stdin.read()\nos.kill(os.getpid(), 9)\n"
     with run(script) as running:
         assert running.stdout is not None

@@ -18,6 +18,12 @@ HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 
 
+@pytest.fixture
+def start() -> str:
+    """No test of this module starts a supervisor, so one way to start them is enough."""
+    return "cold"
+
+
 def hourly(name: str = "a", extra: str = "") -> str:
     return f"name: {name}\ncommand: ['true']\nschedules: [{{cron: '0 * * * *'}}]\n{extra}"
 

@@ -18,6 +18,12 @@ DAY = timedelta(days=1)
 KEEP_2 = "name: a\ncommand: ['true']\nretention: {runs: 2}\n"
 
 
+@pytest.fixture
+def start() -> str:
+    """No test of this module starts a supervisor, so one way to start them is enough."""
+    return "cold"
+
+
 def ended(world: World, name: str = "a", state: RunState = RunState.SUCCEEDED) -> Run:
     """A run that ended now, with a directory."""
     with world.store.write() as tx:
