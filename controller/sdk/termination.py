@@ -134,9 +134,16 @@ def cancel_main_task() -> bool:
     for task in main or tasks:
         task.cancel()
     if getattr(loop, "_default_executor", None) is not None:
-        loop._default_executor = None  # otherwise asyncio.run would wait for its threads
+        loop._default_executor = None  # its threads may all be busy, and cleanup may need one
+    if isinstance(loop, sys.modules["asyncio"].BaseEventLoop):
+        # asyncio.run would wait for threads, also for those of an executor that is being created at this moment.
+        vars(loop)["shutdown_default_executor"] = _do_not_wait
     loop.call_soon_threadsafe(lambda: None)  # wake the loop
     return True
+
+
+async def _do_not_wait(*_: Any) -> None:
+    """Replace `shutdown_default_executor` of a loop: threads end with the process."""
 
 
 def runs_forever(frame: types.FrameType | None) -> bool:

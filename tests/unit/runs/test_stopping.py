@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 ENDED = {"outcome": "cancelled", "exit_code": 143, "signal": None, "error": "ended by SIGTERM (signal 15)"}
 LINE = "[controller: stopping the flow (SIGTERM)]"
 HEAD = """
-import asyncio, atexit, os, signal, sys, threading, time
+import asyncio, atexit, concurrent.futures, os, signal, sys, threading, time
 from contextlib import contextmanager
 from controller import flow, task
 def say(*words):
@@ -102,6 +102,12 @@ WAYS = {
     "a thread of a loop": "async def f():\n    try:\n        say('up')\n"
     "        await asyncio.to_thread(time.sleep, 600)\n"
     "    finally:\n        await asyncio.to_thread(say, 'cleaned up')\n",
+    "an executor that is being created": "class Slow(concurrent.futures.ThreadPoolExecutor):\n"
+    "    def __init__(self, *args, **more):\n        say('up')\n"
+    "        while not asyncio.current_task().cancelling():\n            time.sleep(0.01)\n"
+    "        super().__init__(*args, **more)\n"
+    "async def f():\n    concurrent.futures.ThreadPoolExecutor = Slow\n    try:\n"
+    "        await asyncio.to_thread(time.sleep, 600)\n    finally:\n        say('cleaned up')\n",
     "a task": "@flow\ndef f():\n    try:\n        say('up')\n        long()\n    finally:\n        say('cleaned up')\n",
     "a submitted task": "@flow\ndef f():\n    try:\n        future = long.submit()\n        say('up')\n"
     "        future.result()\n    finally:\n        say('cleaned up')\n",
