@@ -32,6 +32,7 @@ def execute(
     goes to standard error, its result to standard output. Exit 0 if it succeeds, else 1.
     """
     from controller.clock import SystemClock
+    from controller.manifests import resolve_references
     from controller.runs.execute import execute as run
     from controller.settings import flow_environment, temporary_bases
 
@@ -49,7 +50,8 @@ def execute(
         "CONTROLLER_SCHEDULED_FOR": "",
         "CONTROLLER_REVISION": "",
     }
-    parameters = {**deployment.parameters, **overrides}
+    zones = [schedule.timezone for schedule in deployment.schedules]
+    parameters = resolve_references({**deployment.parameters, **overrides}, SystemClock().now(), zones)
     result = run(deployment, parameters, location.directory, environment, SystemClock(), temporary_bases())
     _print(result, output)
     return 0 if result.exit_code == 0 else 1

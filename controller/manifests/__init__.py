@@ -12,6 +12,9 @@ from controller.manifests.canonical_json import digest
 from controller.manifests.extract import Excerpt, excerpt
 from controller.manifests.field_locations import SourceLocation, field_places
 from controller.manifests.field_rules import looks_secret
+from controller.manifests.parameter_references import find_errors as find_reference_errors
+from controller.manifests.parameter_references import has_references, resolve_sample
+from controller.manifests.parameter_references import resolve as resolve_references
 from controller.manifests.parse_cache import ParsedFiles
 from controller.manifests.project_file import project_document
 from controller.manifests.reader import DesiredState, ManifestReader
@@ -34,7 +37,11 @@ __all__ = [
     "digest",
     "excerpt",
     "field_places",
+    "find_reference_errors",
+    "has_references",
     "looks_secret",
     "project_document",
+    "resolve_references",
+    "resolve_sample",
     "schema_text",
 ]

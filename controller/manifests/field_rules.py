@@ -1,4 +1,4 @@
-"""Checks tags, labels, environment variables and secrets with rules that the schema can't express well.
+"""Checks tags, labels, variables, secrets and references in parameters: rules that the schema can't express well.
 
 `build` calls `check_rules`. Parts that already have a problem are skipped, and only the document itself is read.
 """
@@ -8,8 +8,9 @@ import re
 import unicodedata
 
 from controller.manifests.command_checks import yaml_word
+from controller.manifests.parameter_references import find_errors
 from controller.manifests.validation_context import ValidationContext
-from controller.manifests.yaml.nodes import shorten
+from controller.manifests.yaml.nodes import Path, shorten
 from controller.model.findings import Severity
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -39,7 +40,7 @@ _REFERENCE = re.compile(
 
 
 def check_rules(context: ValidationContext) -> None:
-    """Add the problems of tags, version, env and secrets."""
+    """Add the problems of tags, version, env, secrets and parameter references."""
     for index, tag in enumerate(context.get("tags") or ()):
         if has_control(tag):
             context.add("ControlCharacter", "a tag can't contain control characters", ("tags", index))
@@ -50,6 +51,7 @@ def check_rules(context: ValidationContext) -> None:
         for name, value in variables.items() if isinstance(variables, dict) else ():
             _check_variable(context, (key, name), value)
     _check_secrets(context)
+    _check_references(context)
     for key in ("env", "parameters"):
         mapping = context.value.get(key)
         for name, value in mapping.items() if isinstance(mapping, dict) else ():
@@ -57,6 +59,19 @@ def check_rules(context: ValidationContext) -> None:
                 message = f"{shorten(name)} looks like a secret, and anyone with access to the repository can read it"
                 hint = "change the secret, and declare under secrets where it comes from"
                 context.add("PlainSecret", message, (key, name), hint=hint, severity=Severity.WARNING)
+
+
+def _check_references(context: ValidationContext) -> None:
+    """Add the errors of the references to the due time in the parameters of the deployment and of its schedules."""
+    schedules = context.value.get("schedules")
+    places: list[Path] = [(), ("schedule",)]
+    places += [("schedules", index) for index in range(len(schedules) if isinstance(schedules, list) else 0)]
+    for place in places:
+        node = context.root.find((*place, "parameters"))
+        if node is not None and isinstance(node.value, dict):
+            for error in find_errors(node.value):
+                path = (*place, "parameters", *error.path)
+                context.add("InvalidReference", error.message, path, hint=error.hint, at_key=error.at_key)
 
 
 def looks_secret(name: str, value: str) -> bool:

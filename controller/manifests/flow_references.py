@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from controller import flow_analysis
+from controller.manifests.parameter_references import resolve_sample
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Path, shorten
 from controller.model.deployments import FlowTarget
@@ -161,7 +162,8 @@ def _check_parameters(context: ValidationContext, flow: flow_analysis.Flow) -> N
     missing: dict[flow_analysis.ParameterProblem, list[Path]] = {}
     reported: set[tuple[Path, str]] = set()
     for path, overrides in calls or [((), {})]:
-        for problem in flow_analysis.check(flow, {**shared, **overrides}):
+        parameters = resolve_sample({**shared, **overrides})
+        for problem in flow_analysis.check(flow, parameters):
             if problem.code is flow_analysis.ParameterCode.MISSING:
                 missing.setdefault(problem, []).append(path)
                 continue

@@ -24,7 +24,7 @@ from controller.flow_analysis.type_hints import (
     branches_of,
     spell,
 )
-from controller.manifests import build_deployment
+from controller.manifests import build_deployment, find_reference_errors, has_references, resolve_sample
 from controller.model.deployments import Deployment, FlowTarget
 from controller.model.status import InventoryEntry
 from controller.sources.source import Source
@@ -99,8 +99,13 @@ class Forms:
         """Return all errors of the parameters that result if `overrides` replace those of the manifest."""
         deployment = build_deployment(entry.document, entry.file, entry.line)
         flow = self._flow(deployment, revision)
-        if flow is None:
-            return ()
+        declared = {**deployment.parameters, **overrides}
+        errors = tuple(
+            ParameterFault(code="InvalidReference", message=error.message, path=error.path, hint=error.hint)
+            for error in find_reference_errors(declared)
+        )
+        if errors or flow is None:
+            return errors
         return tuple(
             ParameterFault(
                 code=fault.code.value,
@@ -108,7 +113,7 @@ class Forms:
                 path=fault.path or ((fault.missing,) if fault.missing else ()),
                 hint=fault.hint,
             )
-            for fault in flow_analysis.check(flow, {**deployment.parameters, **overrides})
+            for fault in flow_analysis.check(flow, resolve_sample(declared))
         )
 
     def _flow(self, deployment: Deployment, revision: str) -> flow_analysis.Flow | None:
@@ -134,7 +139,7 @@ class Forms:
 
 
 def _field(parameter: Parameter, declared: Mapping[str, Any]) -> FormField:
-    kind, choices = _kind(parameter.hint)
+    kind, choices = ("json", ()) if has_references(declared.get(parameter.name)) else _kind(parameter.hint)
     spelled = spell(parameter.hint)
     nullable = parameter.nullable or any(isinstance(branch, Null) for branch in branches_of(parameter.hint))
     return FormField(

@@ -13,7 +13,7 @@ from typing import Any
 
 from controller.clock import Clock
 from controller.errors import UsageError
-from controller.manifests import build_deployment
+from controller.manifests import build_deployment, resolve_references
 from controller.model.deployments import Deployment
 from controller.model.policies import Overlap
 from controller.model.runs import ACTIVE, Occurrence, Outcome, Run, RunState, Trigger
@@ -107,7 +107,10 @@ class Admission:
             return None
         if run.retry_of is not None:
             raise key_conflict(run, "That run is a retry of another run")
-        if any(run.parameters.get(key) != value for key, value in request.parameters.items()):
+        entry = inventory.find(tx, request.deployment)
+        zones = [] if entry is None else [schedule.timezone for schedule in self.deployment(entry).schedules]
+        parameters = resolve_references(request.parameters, run.scheduled_for or run.created_at, zones)
+        if any(run.parameters.get(key) != value for key, value in parameters.items()):
             raise key_conflict(run, "That run has different parameters")
         return run
 
@@ -162,17 +165,26 @@ class Admission:
             trigger=trigger,
             parameters={**deployment.parameters, **decision.schedule.parameters},
             scheduled_for=decision.instant,
+            zone=decision.schedule.timezone,
             not_before=decision.instant + decision.delay if decision.delay else None,
             start_by=start_by(decision, deployment) if trigger is Trigger.SCHEDULE else None,
             serial=decision.serial,
         )
 
     def _run(self, tx: Transaction, entry: InventoryEntry, **fields: Any) -> Run:
-        """Build a pending run of the active deployment. `fields` override fields of the Run."""
+        """Build a pending run of the active deployment. `fields` override fields of the Run.
+
+        References in the parameters are resolved with the due time, or with the current time if the run has none.
+        `zone` names the time zone of the schedule that fired.
+        """
         deployment = self.deployment(entry)
         now = self._clock.now()
         source = source_status.find(tx)
         applied = None if source is None else source.last_applied_revision
+        zones = [schedule.timezone for schedule in deployment.schedules]
+        fields["parameters"] = resolve_references(
+            fields["parameters"], fields.get("scheduled_for") or now, zones, schedule=fields.pop("zone", None)
+        )
         values: dict[str, Any] = {
             "id": self.ids.new(now),
             "deployment": entry.name,

@@ -25,8 +25,8 @@ def at(finding: Finding) -> tuple[str, int, int, str]:
     return (finding.code, finding.line, finding.column, finding.path)
 
 
-def found(text: str, *, every: bool = False) -> list[tuple[str, int, int, str]]:
-    return [at(finding) for finding in read(text, every=every).findings]
+def found(text: str, *, code: WrittenCode = CODE, every: bool = False) -> list[tuple[str, int, int, str]]:
+    return [at(finding) for finding in read(text, code=code, every=every).findings]
 
 
 def test_a_string_for_a_list_parameter_is_an_error_with_a_hint() -> None:

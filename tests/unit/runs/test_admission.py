@@ -280,6 +280,27 @@ def test_a_request_merges_parameters_and_is_nobodys_due_time(world: World) -> No
     assert ledger(world) == []
 
 
+def test_a_run_records_its_references_resolved_with_its_due_time_or_else_its_creation(world: World) -> None:
+    day = "{from: due_time, format: date, shift: -1d}"
+    world.declare(
+        a=f"name: a\ncommand: ['true']\nparameters: {{day: {day}, at: {{from: due_time, format: time}}}}\n"
+        "schedule: {cron: '30 0 * * *', timezone: Asia/Tokyo}\n"
+    )
+    world.clock.turn(4 * HOUR)  # 01:00 in Tokyo on 2 June
+    [scheduled] = account(world, "a")
+    manual = world.requests.trigger(Request(deployment="a", parameters={}), author="somebody")
+    assert scheduled.parameters == {"day": "2026-06-01", "at": "00:30:00"}
+    assert manual.parameters == {"day": "2026-06-01", "at": "01:00:00"}
+
+
+def test_a_repeated_request_with_a_reference_gives_the_same_run(world: World) -> None:
+    world.declare(a=hourly())
+    request = Request(deployment="a", parameters={"at": {"from": "due_time"}}, idempotency_key="k")
+    first = world.requests.trigger(request, author="somebody")
+    world.clock.turn(HOUR)
+    assert world.requests.trigger(request, author="somebody").id == first.id
+
+
 def test_the_same_key_gives_the_same_run(world: World) -> None:
     world.declare(a=hourly(), b=hourly("b"))
 

@@ -35,6 +35,16 @@ PARAMETERS = (
         right=_MAIN + NIGHTLY + "parameters: {region: eu, days: [1, 2]}\n",
     ),
     Explanation(
+        code="InvalidReference",
+        summary="an invalid reference to the due time",
+        meaning="A value with `from: due_time` refers to the due time of the run. Its `shift`, `format` or `timezone` "
+        "is not valid, or it has another key.",
+        remedy="Correct it as the hint suggests: a shift has a sign and a unit, and a format is `datetime`, `date`, "
+        "`time`, `timestamp` or a strftime pattern.",
+        wrong=_MAIN + NIGHTLY + "parameters: {region: {from: due_time, shift: 1 day}, days: [1]}\n",
+        right=_MAIN + NIGHTLY + "parameters: {region: {from: due_time, shift: -1d, format: date}, days: [1]}\n",
+    ),
+    Explanation(
         code="PositionalOnlyParameter",
         summary="a parameter that cannot be passed by name",
         meaning="The parameter comes before the `/` in the signature of the flow. Parameters are passed by name, so "

@@ -1,0 +1,178 @@
+"""Parameters that refer to the due time of a run instead of a literal value, and their resolution.
+
+A reference is a mapping such as `{from: due_time, format: date, shift: -1d, timezone: Europe/Berlin}`, as the value of
+a parameter or anywhere inside of one. `build` checks references; `runs` resolves them when it creates a run, so that a
+run is recorded with literal values only.
+"""
+
+import re
+from calendar import monthrange
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+
+from controller.errors import ScheduleError
+from controller.manifests.yaml.nodes import Path
+from controller.schedules import shared_zone
+from controller.schedules import zone as find_zone
+from controller.schedules.messages import did_you_mean, quoted
+
+DUE_TIME = "due_time"
+FORMATS = ("datetime", "date", "time", "timestamp")
+_KEYS = ("from", "format", "shift", "timezone")
+_MAX_PATTERN = 100
+_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+_SAMPLE_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+_DIRECTIVE = re.compile(r"%([aAbBdfGHIjmMpSuVwWyYzZ%])?")
+"""The directives of strftime that Python documents for every platform. Names are English: LC_TIME is not set."""
+_SHIFT = re.compile(
+    r"([+-])(?=\d)(?:(\d{1,4})y)?(?:(\d{1,5})mo)?(?:(\d{1,6})w)?(?:(\d{1,6})d)?"
+    r"(?:(\d{1,7})h)?(?:(\d{1,9})m)?(?:(\d{1,10})s)?",
+    re.ASCII,
+)
+_SHIFT_HINT = "write a sign and units in descending order, such as -1d, +2h, -1mo or -1d12h (y, mo, w, d, h, m, s)"
+_FORMAT_HINT = 'write datetime, date, time, timestamp, or a pattern such as "%Y/%m/%d"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvalidReference:
+    """A fault of a reference: `path` leads from the parameters to the invalid part."""
+
+    path: Path
+    message: str
+    hint: str | None
+    at_key: bool = False
+
+
+def is_reference(value: Any) -> bool:
+    """Return whether this value is meant as a reference: a mapping with `from: due_time`."""
+    return isinstance(value, Mapping) and value.get("from") == DUE_TIME
+
+
+def has_references(value: Any) -> bool:
+    """Return whether a reference occurs in this JSON value."""
+    return next(_find(value, ()), None) is not None
+
+
+def resolve(
+    parameters: Mapping[str, Any], due_time: datetime, zones: Iterable[str], *, schedule: str | None = None
+) -> dict[str, Any]:
+    """Return the parameters with each valid reference replaced by its value.
+
+    Args:
+        parameters: JSON values, nested no deeper than a manifest may be.
+        due_time: an aware datetime. For a run without a due time, the time at which it is created.
+        zones: the time zones of the deployment's schedules. References that name no time zone use the only one, or UTC.
+        schedule: the time zone of the schedule that fired, which is used instead.
+    """
+    if not has_references(parameters):
+        return dict(parameters)
+    zone = find_zone(schedule) if schedule is not None else shared_zone(zones) or UTC
+    return {name: _resolve(value, due_time, zone) for name, value in parameters.items()}
+
+
+def resolve_sample(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a run at an arbitrary due time, to check their types: the type is always the same."""
+    return resolve(parameters, _SAMPLE_TIME, ())
+
+
+def find_errors(parameters: Mapping[str, Any]) -> Iterator[InvalidReference]:
+    """Yield the faults of all references in these parameters."""
+    for path, reference in _find(parameters, ()):
+        yield from _errors(reference, path)
+
+
+def _find(value: Any, path: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    if is_reference(value):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _find(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _find(item, (*path, index))
+
+
+def _errors(reference: Mapping[str, Any], path: Path) -> Iterator[InvalidReference]:
+    for key in reference:
+        if key not in _KEYS:
+            hint = did_you_mean(str(key), _KEYS) or "a reference has the keys from, format, shift and timezone"
+            message = f"a reference to the due time has no key {quoted(key)}"
+            yield InvalidReference(path=(*path, key), message=message, hint=hint, at_key=True)
+    shift, layout, name = (reference.get(key) for key in ("shift", "format", "timezone"))
+    if "shift" in reference and (not isinstance(shift, str) or _SHIFT.fullmatch(shift) is None):
+        is_unsigned = isinstance(shift, str) and _SHIFT.fullmatch(f"-{shift}") is not None
+        hint = f"write -{shift} for an earlier time, or +{shift} for a later one" if is_unsigned else _SHIFT_HINT
+        yield InvalidReference(path=(*path, "shift"), message=f"{quoted(shift)} is not a shift", hint=hint)
+    if "format" in reference and not _is_format(layout):
+        near = did_you_mean(layout, FORMATS) if isinstance(layout, str) else None
+        message = f"{quoted(layout)} is not a format"
+        yield InvalidReference(path=(*path, "format"), message=message, hint=near or _FORMAT_HINT)
+    if "timezone" in reference:
+        try:
+            find_zone(name if isinstance(name, str) else str(name))
+        except ScheduleError as error:
+            yield InvalidReference(path=(*path, "timezone"), message=error.message, hint=error.hint)
+
+
+def _is_format(layout: Any) -> bool:
+    if not isinstance(layout, str) or layout in FORMATS:
+        return isinstance(layout, str)
+    directives = _DIRECTIVE.findall(layout)
+    return bool(directives) and all(directives) and len(layout) <= _MAX_PATTERN and layout.isprintable()
+
+
+def _resolve(value: Any, due_time: datetime, zone: tzinfo) -> Any:
+    if is_reference(value):
+        return value if any(_errors(value, ())) else _value_of(value, due_time, zone)
+    if isinstance(value, Mapping):
+        return {key: _resolve(item, due_time, zone) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_resolve(item, due_time, zone) for item in value]
+    return value
+
+
+def _value_of(reference: Mapping[str, Any], due_time: datetime, zone: tzinfo) -> str | int:
+    if "timezone" in reference:
+        zone = find_zone(reference["timezone"])
+    moment = _shifted(due_time, reference.get("shift", "+0s"), zone)
+    match reference.get("format", "datetime"):
+        case "datetime":
+            return moment.isoformat()
+        case "date":
+            return moment.date().isoformat()
+        case "time":
+            return moment.time().isoformat()
+        case "timestamp":
+            return int(moment.timestamp())
+        case pattern:
+            return moment.strftime(pattern)
+
+
+def _shifted(due_time: datetime, shift: str, zone: tzinfo) -> datetime:
+    """Return the shifted time in `zone`.
+
+    Years, months, weeks and days move the local date and keep the clock time, also across a clock change; the last day
+    of the month replaces a day that the month lacks. Hours, minutes and seconds are exact. The range of `datetime`
+    limits the result.
+    """
+    match = _SHIFT.fullmatch(shift)
+    sign = -1 if match and match[1] == "-" else 1
+    years, months, weeks, days, hours, minutes, seconds = (
+        sign * int(part or 0) for part in (match.groups()[1:] if match else ("0",) * 7)
+    )
+    try:
+        local = due_time.astimezone(zone)
+        if years or months:
+            local = _add_months(local, 12 * years + months)
+        local += timedelta(weeks=weeks, days=days)
+        exact = local.astimezone(UTC) + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+        return exact.astimezone(zone)
+    except (OverflowError, ValueError):
+        return _FIRST if sign < 0 else _LAST
+
+
+def _add_months(moment: datetime, months: int) -> datetime:
+    year, month = divmod(moment.year * 12 + moment.month - 1 + months, 12)
+    return moment.replace(year=year, month=month + 1, day=min(moment.day, monthrange(year, month + 1)[1]))
