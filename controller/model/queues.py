@@ -21,7 +21,11 @@ SHORTAGE = "waiting: "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedRun:
-    """The fields of a pending or retrying `Run` that its place in the queue depends on."""
+    """The fields of a pending or retrying `Run` that its place in the queue depends on.
+
+    For a run of a backfill, `parallel` is how many runs of the backfill may be in progress at the same time, and
+    `is_paused` whether the backfill is paused.
+    """
 
     id: RunId
     deployment: str
@@ -34,6 +38,9 @@ class QueuedRun:
     attempts: int
     not_before: datetime | None
     reason: str | None = None
+    backfill_id: str | None = None
+    parallel: int = 1
+    is_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +48,30 @@ class Load:
     """The load of the controller.
 
     - `limits`: the limit per queue, and under EVERYTHING that of the controller; a missing key means no limit.
-    - `running`: the number of launching and running runs, with the same keys.
-    - `busy`: per deployment, a run that is in progress or between two attempts.
+    - `running`: the number of launching and running runs, with the same keys; and per id of a backfill the number of
+      its runs that are in progress or between two attempts.
+    - `busy`: per deployment, a run that is in progress or between two attempts, for each backfill (None for the runs
+      that belong to none). Runs of a backfill are not busy between two attempts.
     - `held`: per deployment on hold, the reason.
     """
 
     limits: Mapping[str, int] = field(default_factory=dict)
     running: Mapping[str, int] = field(default_factory=dict)
-    busy: Mapping[str, RunId] = field(default_factory=dict)
+    busy: Mapping[str, Mapping[str | None, RunId]] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActiveRuns:
+    """Numbers of unfinished runs of a deployment, for its overlap policy.
+
+    `active` and `waiting` (those not started yet) leave out the runs of backfills, and the runs that wait behind them.
+    `backfilling` are the runs of backfills that are in progress.
+    """
+
+    active: int = 0
+    waiting: int = 0
+    backfilling: int = 0
 
 
 def schedule_queue(
@@ -60,12 +82,12 @@ def schedule_queue(
     The reason is None if the run can start; the runs after it are then evaluated as if it had started. `turns` maps
     each deployment to the number of its last turn, which grows with every turn. Deployments without a turn come first.
     """
-    running, busy = Counter(load.running), dict(load.busy)
+    running, busy = Counter(load.running), {name: dict(blocking) for name, blocking in load.busy.items()}
     for run in sort_queue(waiting, turns or {}):
         reason = _waiting_reason(run, load, running, busy, now)
         if reason is None:
-            running.update((run.queue, EVERYTHING))
-            busy[run.deployment] = run.id
+            running.update((run.queue, EVERYTHING, *([run.backfill_id] if run.backfill_id else [])))
+            busy.setdefault(run.deployment, {})[run.backfill_id] = run.id
         yield run, reason
 
 
@@ -86,7 +108,11 @@ def sort_queue(waiting: Iterable[QueuedRun], turns: Mapping[str, int]) -> list[Q
 
 
 def _waiting_reason(
-    run: QueuedRun, load: Load, running: Mapping[str, int], busy: Mapping[str, RunId], now: datetime
+    run: QueuedRun,
+    load: Load,
+    running: Mapping[str, int],
+    busy: Mapping[str, Mapping[str | None, RunId]],
+    now: datetime,
 ) -> str | None:
     if run.not_before is not None and run.not_before > now:
         time = in_utc(run.not_before)
@@ -94,13 +120,36 @@ def _waiting_reason(
         return f"attempt {run.attempt + 1} of {run.attempts} starts at {time}" if is_retry else f"starts at {time}"
     if run.deployment in load.held and run.trigger is Trigger.SCHEDULE and not run.attempt:
         return f"held: {load.held[run.deployment]}"
-    if run.serial and run.deployment in busy:
-        return f"run {busy[run.deployment][-12:]} of this deployment has not finished"
+    if run.backfill_id is not None and (reason := _backfill_reason(run, running)) is not None:
+        return reason
+    blocking = _blocking_run(run, busy.get(run.deployment, {}))
+    if blocking is not None:
+        return f"run {blocking[-12:]} of this deployment has not finished"
     for name, reason in ((run.queue, f"queue {run.queue} is full"), (EVERYTHING, "--max-running reached")):
-        limit = load.limits.get(name)
-        if limit is not None and running.get(name, 0) >= limit:
-            return f"{reason} ({running.get(name, 0)} of {limit})"
+        limit, count = load.limits.get(name), running.get(name, 0)
+        if limit is not None and count >= limit:
+            return f"{reason} ({count} of {limit})"
+        if limit is not None and run.backfill_id is not None and count >= max(1, limit - 1):
+            place = "--max-running" if name == EVERYTHING else f"queue {name}"
+            return f"the last slot of {place} is kept for schedules ({count} of {limit} in use)"
     return None
+
+
+def _backfill_reason(run: QueuedRun, running: Mapping[str, int]) -> str | None:
+    """Return what the backfill of this run makes it wait for."""
+    if run.is_paused:
+        return "its backfill is paused"
+    in_progress = running.get(run.backfill_id or "", 0)
+    if in_progress >= run.parallel:
+        return f"{in_progress} of the {run.parallel} parallel runs of its backfill are in progress"
+    return None
+
+
+def _blocking_run(run: QueuedRun, busy: Mapping[str | None, RunId]) -> RunId | None:
+    """Return a run of the same deployment that has to finish first. Runs of one backfill do not block each other."""
+    if not run.serial:
+        return None
+    return next((other for backfill, other in busy.items() if backfill is None or backfill != run.backfill_id), None)
 
 
 def missing_resource(run: QueuedRun) -> str | None:

@@ -1,6 +1,6 @@
 """Runs and the due times that cause them. `store` stores them, `queries` returns them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -79,6 +79,10 @@ class Run:
     - `attempt`: the number of the last attempt, of at most `attempts`; see `retries`.
     - `cancel_reason`: set once the run was cancelled, even while it has not ended yet.
     - `retry_of`: the run of which this one is a retry.
+    - `backfill_id`: the backfill that this run belongs to.
+    - `behind_backfill`: a backfill run of this deployment was in progress when this run was created, so this run waits
+      for it, and does not count for the overlap policy.
+    - `overrides`: the parameters that the request for this run set. None for runs of older versions.
     """
 
     id: RunId
@@ -110,6 +114,9 @@ class Run:
     retries: Retries | None = None
     cancel_reason: str | None = None
     retry_of: RunId | None = None
+    backfill_id: str | None = None
+    behind_backfill: bool = False
+    overrides: Mapping[str, Any] | None = None
 
     @property
     def is_in_progress(self) -> bool:
@@ -135,6 +142,22 @@ class Attempt:
     exit_code: int | None = None
     signal: int | None = None
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueRun:
+    """The id and the state of one of the runs of a due time."""
+
+    id: RunId
+    state: RunState
+
+
+def effective_run(history: Sequence[DueRun]) -> DueRun:
+    """Return the run whose state is that of its due time: the latest that was not cancelled, else the latest.
+
+    `history` has all runs of the due time, at least one, oldest first.
+    """
+    return next((run for run in reversed(history) if run.state is not RunState.CANCELLED), history[-1])
 
 
 class Outcome(StrEnum):

@@ -6,7 +6,7 @@ changes or removes a deployment, so that each due time is decided by the declara
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -16,9 +16,10 @@ from controller.errors import UsageError
 from controller.manifests import build_deployment, resolve_references
 from controller.model.deployments import Deployment
 from controller.model.policies import Overlap
+from controller.model.queues import ActiveRuns
 from controller.model.runs import ACTIVE, Occurrence, Outcome, Run, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
-from controller.runs.admission_policy import REPLACED, ActiveRuns, Decision, decide, refuse, start_by
+from controller.runs.admission_policy import REPLACED, Decision, decide, refuse, start_by
 from controller.runs.ids import RunIds
 from controller.runs.outcomes import cancel, skip
 from controller.schedules import find_due
@@ -81,9 +82,7 @@ class Admission:
             entry = inventory.find(tx, name)
             if entry is None or entry.cursor >= now:
                 continue
-            active, waiting = counts.get(name, (0, 0))
-            active_runs = ActiveRuns(active=active, waiting=waiting)
-            created += self._process_one(tx, entry, now, active_runs, refusals.get(name))
+            created += self._process_one(tx, entry, now, counts.get(name, ActiveRuns()), refusals.get(name))
         runs.insert_all(tx, created)
         return created
 
@@ -125,6 +124,7 @@ class Admission:
             entry,
             trigger=Trigger.MANUAL,
             parameters={**deployment.parameters, **request.parameters},
+            overrides=request.parameters,
             idempotency_key=request.idempotency_key,
             serial=deployment.overlap in (Overlap.QUEUE, Overlap.REPLACE),
         )
@@ -132,7 +132,7 @@ class Admission:
         return run
 
     def _process_one(
-        self, tx: Transaction, entry: InventoryEntry, now: datetime, active_runs: ActiveRuns, refusal: str | None
+        self, tx: Transaction, entry: InventoryEntry, now: datetime, counts: ActiveRuns, refusal: str | None
     ) -> list[Run]:
         deployment = self.deployment(entry)
         due_times = find_due(deployment.schedules, entry.cursor, now, max(RECORDED, deployment.catchup.max))
@@ -143,12 +143,14 @@ class Admission:
             return []
         recorded = occurrences.recorded_times(tx, entry.name, due_times.times[0][0], due_times.times[-1][0])
         undecided = [time for time in due_times.times if time[0] not in recorded]
-        decisions = refuse(undecided, refusal) if refusal else decide(undecided, deployment, now, active_runs)
+        decisions = refuse(undecided, refusal) if refusal else decide(undecided, deployment, now, counts)
         created: list[Run] = []
         ledger: list[Occurrence] = []
         for decision in decisions:
-            run = self.due_run(tx, entry, decision, Trigger.SCHEDULE) if decision.reason is None else None
-            created += [run] if run is not None else []
+            run = None
+            if decision.reason is None:
+                run = self.due_run(tx, entry, decision, Trigger.SCHEDULE)
+                created.append(replace(run, behind_backfill=counts.backfilling > 0))
             ledger.append(ledger_entry(entry.name, decision, run))
         occurrences.append(tx, ledger)
         if created and deployment.overlap is Overlap.REPLACE:
@@ -156,14 +158,22 @@ class Admission:
         _report_skipped(tx, now, ledger, due_times.dropped, due_times.first)
         return created
 
-    def due_run(self, tx: Transaction, entry: InventoryEntry, decision: Decision, trigger: Trigger) -> Run:
+    def due_run(
+        self,
+        tx: Transaction,
+        entry: InventoryEntry,
+        decision: Decision,
+        trigger: Trigger,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> Run:
         """Build the run for a due time; the caller inserts it."""
         deployment = self.deployment(entry)
         return self._run(
             tx,
             entry,
             trigger=trigger,
-            parameters={**deployment.parameters, **decision.schedule.parameters},
+            parameters={**deployment.parameters, **decision.schedule.parameters, **(overrides or {})},
+            overrides=overrides or {},
             scheduled_for=decision.instant,
             zone=decision.schedule.timezone,
             not_before=decision.instant + decision.delay if decision.delay else None,
@@ -179,8 +189,6 @@ class Admission:
         """
         deployment = self.deployment(entry)
         now = self._clock.now()
-        source = source_status.find(tx)
-        applied = None if source is None else source.last_applied_revision
         zones = [schedule.timezone for schedule in deployment.schedules]
         fields["parameters"] = resolve_references(
             fields["parameters"], fields.get("scheduled_for") or now, zones, schedule=fields.pop("zone", None)
@@ -190,7 +198,7 @@ class Admission:
             "deployment": entry.name,
             "state": RunState.PENDING,
             "created_at": now,
-            "revision": entry.pinned or applied or entry.revision,
+            "revision": entry.pinned or active_revision(tx) or entry.revision,
             "file": entry.file,
             "spec_digest": entry.spec_digest,
             "version": deployment.version,
@@ -208,6 +216,12 @@ class Admission:
         if deployment is None or deployment.spec_digest != entry.spec_digest or deployment.file != entry.file:
             deployment = self._built[entry.name] = build_deployment(entry.document, entry.file, entry.line)
         return deployment
+
+
+def active_revision(tx: Transaction) -> str | None:
+    """Return the last applied revision of the source; None before the first one."""
+    source = source_status.find(tx)
+    return None if source is None else source.last_applied_revision
 
 
 def key_conflict(run: Run, difference: str) -> UsageError:
@@ -229,8 +243,10 @@ def ledger_entry(name: str, decision: Decision, run: Run | None) -> Occurrence:
 
 
 def _replace_all(tx: Transaction, name: str, now: datetime) -> None:
-    """End all unfinished runs of this deployment. The run that replaces them waits until they have ended."""
+    """End all unfinished runs of this deployment, except those of backfills. The run that replaces them waits."""
     for run in select_all(tx, RunFilter(deployment=name, states=ACTIVE)):
+        if run.backfill_id is not None or run.trigger is Trigger.BACKFILL:
+            continue
         if run.state is not RunState.PENDING:
             cancel(tx, run, REPLACED, now)
         elif run.trigger is Trigger.SCHEDULE:

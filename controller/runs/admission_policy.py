@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from controller.model.deployments import Deployment
 from controller.model.policies import CatchupPolicy, Overlap
+from controller.model.queues import ActiveRuns
 from controller.model.schedules import Schedule
 from controller.schedules import jitter_offset
 
@@ -18,14 +19,6 @@ ON_TIME = timedelta(seconds=30)
 REPLACED = "replaced by a later run"
 
 DueTime = tuple[datetime, Schedule]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActiveRuns:
-    """How many runs of the deployment have not finished (without waiting backfills), and how many wait to start."""
-
-    active: int = 0
-    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +32,7 @@ class Decision:
     serial: bool = False
 
 
-def decide(times: Sequence[DueTime], deployment: Deployment, now: datetime, active_runs: ActiveRuns) -> list[Decision]:
+def decide(times: Sequence[DueTime], deployment: Deployment, now: datetime, counts: ActiveRuns) -> list[Decision]:
     """Decide on these due times, oldest first. None of them may have been decided before."""
     selected = _select_by_catchup(times, deployment, now)
     delays = [jitter_offset(deployment.name, schedule.id, schedule.jitter) for _, schedule in times]
@@ -52,9 +45,9 @@ def decide(times: Sequence[DueTime], deployment: Deployment, now: datetime, acti
         reasons[position] = "deadline" if is_late else "overlap"
         if not is_late:
             on_time.append(position)
-    for position in _select_by_overlap(on_time, deployment, active_runs):
+    for position in _select_by_overlap(on_time, deployment, counts):
         reasons[position] = None
-    serial = deployment.overlap is not Overlap.ALLOW and (deployment.overlap is not Overlap.SKIP or len(on_time) > 1)
+    serial = deployment.overlap is not Overlap.ALLOW
     return [
         Decision(instant=instant, schedule=schedule, reason=reasons[position], delay=delays[position], serial=serial)
         for position, (instant, schedule) in enumerate(times)
@@ -88,13 +81,13 @@ def _select_by_catchup(times: Sequence[DueTime], deployment: Deployment, now: da
     return latest
 
 
-def _select_by_overlap(positions: list[int], deployment: Deployment, active_runs: ActiveRuns) -> list[int]:
+def _select_by_overlap(positions: list[int], deployment: Deployment, counts: ActiveRuns) -> list[int]:
     """Return those of these positions that the overlap policy allows."""
     match deployment.overlap:
         case Overlap.SKIP:
-            return [] if active_runs.active else positions
+            return [] if counts.active else positions
         case Overlap.REPLACE:
             return positions[-1:]
         case Overlap.QUEUE:
-            return positions[: max(0, deployment.catchup.max - active_runs.waiting)]
+            return positions[: max(0, deployment.catchup.max - counts.waiting)]
     return positions

@@ -1,6 +1,6 @@
 """The ledger: one row per due time of each deployment. Its unique key guarantees promise 1: no due time runs twice."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import delete, insert, select, update
@@ -8,6 +8,9 @@ from sqlalchemy import delete, insert, select, update
 from controller.model.runs import Occurrence, Outcome, Run, RunId
 from controller.store.schema import occurrences
 from controller.store.store import Transaction
+
+_CHUNK = 500
+"""How many due times one statement may contain."""
 
 
 def recorded_times(tx: Transaction, deployment: str, since: datetime, until: datetime) -> set[datetime]:
@@ -80,15 +83,18 @@ def delete_skipped_after(tx: Transaction, instant: datetime) -> None:
     )
 
 
-def replace_with_run(tx: Transaction, occurrence: Occurrence) -> None:
-    """Record the run of a due time that was skipped before, or not recorded at all (a backfill)."""
-    is_same = (
-        occurrences.c.project == tx.project,
-        occurrences.c.deployment == occurrence.deployment,
-        occurrences.c.scheduled_for == occurrence.scheduled_for,
-    )
-    tx.connection.execute(delete(occurrences).where(*is_same))
-    append(tx, [occurrence])
+def replace_with_runs(tx: Transaction, entries: Sequence[Occurrence]) -> None:
+    """Record the runs of due times of one deployment that may have had other outcomes, or none (a backfill, a redo)."""
+    for start in range(0, len(entries), _CHUNK):
+        chunk = entries[start : start + _CHUNK]
+        tx.connection.execute(
+            delete(occurrences).where(
+                occurrences.c.project == tx.project,
+                occurrences.c.deployment == chunk[0].deployment,
+                occurrences.c.scheduled_for.in_([entry.scheduled_for for entry in chunk]),
+            )
+        )
+        append(tx, chunk)
 
 
 def find_newest(

@@ -1,15 +1,16 @@
 """The queues: their limits, waiting and running runs, and the changes of waiting runs that become due with time."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
 
-from controller.model.queues import EVERYTHING, SHORTAGE, Load, QueuedRun
+from controller.model.backfills import BackfillState
+from controller.model.queues import EVERYTHING, SHORTAGE, ActiveRuns, Load, QueuedRun
 from controller.model.runs import RunId, RunState, Trigger
 from controller.store import holds
-from controller.store.schema import queues, runs
+from controller.store.schema import backfills, queues, runs
 from controller.store.store import Transaction
 
 _IN_PROGRESS = (RunState.LAUNCHING.value, RunState.RUNNING.value)
@@ -53,14 +54,18 @@ def record_shortage(tx: Transaction, shortage: str | None) -> None:
 
 def read_load(tx: Transaction, now: datetime) -> Load:
     """Return the current load: limits, running runs by queue, busy deployments, and active holds."""
-    columns = (runs.c.id, runs.c.deployment, runs.c.queue, runs.c.state)
+    columns = (runs.c.id, runs.c.deployment, runs.c.queue, runs.c.state, runs.c.backfill_id)
     states = (*_IN_PROGRESS, RunState.RETRYING.value)
     rows = tx.connection.execute(select(*columns).where(runs.c.project == tx.project, runs.c.state.in_(states)))
     running: Counter[str] = Counter()
-    busy: dict[str, RunId] = {}
+    busy: dict[str, dict[str | None, RunId]] = defaultdict(dict)
     for row in rows:
-        busy[row.deployment] = RunId(row.id)
-        if row.state != RunState.RETRYING.value:
+        is_between_attempts = row.state == RunState.RETRYING.value
+        if row.backfill_id is not None:
+            running[row.backfill_id] += 1
+        if row.backfill_id is None or not is_between_attempts:
+            busy[row.deployment][row.backfill_id] = RunId(row.id)
+        if not is_between_attempts:
             running.update((row.queue, EVERYTHING))
     held = {name: hold.reason for name, hold in holds.find_all(tx).items() if not hold.is_over(now)}
     return Load(limits=limits(tx), running=running, busy=busy, held=held)
@@ -80,7 +85,12 @@ def find_waiting(tx: Transaction, now: datetime | None = None) -> list[QueuedRun
         runs.c.attempts,
         runs.c.not_before,
         runs.c.reason,
-    ).where(runs.c.project == tx.project)
+        runs.c.backfill_id,
+        backfills.c.parallel,
+        backfills.c.state.label("backfill_state"),
+    )
+    query = query.select_from(runs.outerjoin(backfills, runs.c.backfill_id == backfills.c.id))
+    query = query.where(runs.c.project == tx.project)
     if now is None:
         query = query.where(runs.c.state.in_(_WAITING))
     else:
@@ -99,6 +109,9 @@ def find_waiting(tx: Transaction, now: datetime | None = None) -> list[QueuedRun
             attempts=row.attempts,
             not_before=row.not_before,
             reason=row.reason,
+            backfill_id=row.backfill_id,
+            parallel=row.parallel or 1,
+            is_paused=row.backfill_state == BackfillState.PAUSED.value,
         )
         for row in tx.connection.execute(query)
     ]
@@ -142,24 +155,24 @@ def find_late(tx: Transaction, now: datetime, limit: int) -> list[tuple[RunId, s
     return [(RunId(row.id), row.deployment) for row in tx.connection.execute(query)]
 
 
-def count_active(tx: Transaction, names: list[str]) -> dict[str, tuple[int, int]]:
-    """Return two numbers per deployment, for its overlap policy: unfinished runs, and those not started yet.
-
-    Backfills that have not started are in neither number: they do not prevent other runs.
-    """
+def count_active(tx: Transaction, names: list[str]) -> dict[str, ActiveRuns]:
+    """Return the numbers of these deployments; deployments without unfinished runs are missing."""
     is_new = and_(runs.c.state == RunState.PENDING.value, runs.c.attempt == 0)
-    is_new_backfill = and_(is_new, runs.c.trigger == Trigger.BACKFILL.value)
-    is_active = runs.c.state.in_([*_IN_PROGRESS, *_WAITING])
+    is_backfill = or_(runs.c.backfill_id.is_not(None), runs.c.trigger == Trigger.BACKFILL.value)
+    counts = and_(~is_backfill, ~runs.c.behind_backfill)
     rows = tx.connection.execute(
         select(
             runs.c.deployment,
-            func.sum(case((is_new_backfill, 0), else_=1)).label("active"),
-            func.sum(case((and_(is_new, ~is_new_backfill), 1), else_=0)).label("waiting"),
+            func.sum(case((counts, 1), else_=0)).label("active"),
+            func.sum(case((and_(is_new, counts), 1), else_=0)).label("waiting"),
+            func.sum(case((and_(is_backfill, runs.c.state.in_(_IN_PROGRESS)), 1), else_=0)).label("backfilling"),
         )
-        .where(runs.c.project == tx.project, is_active, runs.c.deployment.in_(names))
+        .where(runs.c.project == tx.project, runs.c.state.in_([*_IN_PROGRESS, *_WAITING]), runs.c.deployment.in_(names))
         .group_by(runs.c.deployment)
     )
-    return {row.deployment: (row.active, row.waiting) for row in rows}
+    return {
+        row.deployment: ActiveRuns(active=row.active, waiting=row.waiting, backfilling=row.backfilling) for row in rows
+    }
 
 
 def _is_due_retry(now: datetime) -> ColumnElement[bool]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import and_, delete, or_, select
 
 from controller.model.runs import TERMINAL, Outcome, RunId
+from controller.store import backfills
 from controller.store.schema import events, occurrences, runs
 from controller.store.store import Transaction
 
@@ -43,6 +44,7 @@ def find_expired(tx: Transaction, deployment: str, *, keep: int, before: datetim
 def delete_runs(tx: Transaction, run_ids: Collection[RunId]) -> None:
     """Delete finished runs and their attempts; their due times stay in the ledger."""
     if run_ids:
+        backfills.keep_outcomes(tx, run_ids)
         tx.connection.execute(delete(runs).where(runs.c.id.in_(run_ids), runs.c.state.in_(_FINAL)))
 
 

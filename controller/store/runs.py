@@ -8,9 +8,12 @@ from typing import Any
 from sqlalchemy import Row, Select, delete, func, insert, or_, select, update
 
 from controller.model.policies import Retries, RetryOn
-from controller.model.runs import ACTIVE, Attempt, Run, RunId, RunState, Trigger
+from controller.model.runs import ACTIVE, Attempt, DueRun, Run, RunId, RunState, Trigger
 from controller.store.schema import attempts, runs
 from controller.store.store import Transaction
+
+_CHUNK = 500
+"""How many ids one statement may contain."""
 
 
 def insert_all(tx: Transaction, new: Iterable[Run]) -> None:
@@ -42,6 +45,33 @@ def find_by_key(tx: Transaction, deployment: str, idempotency_key: str) -> Run |
         _of_project(tx).where(runs.c.deployment == deployment, runs.c.idempotency_key == idempotency_key)
     ).first()
     return None if row is None else from_row(row)
+
+
+def find_all(tx: Transaction, run_ids: Iterable[RunId]) -> dict[RunId, Run]:
+    """Return those of these runs that exist, by id."""
+    ids, matches = list(run_ids), {}
+    for start in range(0, len(ids), _CHUNK):
+        rows = tx.connection.execute(select(runs).where(runs.c.id.in_(ids[start : start + _CHUNK])))
+        matches.update({RunId(row.id): from_row(row) for row in rows})
+    return matches
+
+
+def history(tx: Transaction, deployment: str, since: datetime, until: datetime) -> dict[datetime, list[DueRun]]:
+    """Return all runs of the due times in [since, until], oldest first, by due time."""
+    rows = tx.connection.execute(
+        select(runs.c.scheduled_for, runs.c.id, runs.c.state)
+        .where(
+            runs.c.project == tx.project,
+            runs.c.deployment == deployment,
+            runs.c.scheduled_for >= since,
+            runs.c.scheduled_for <= until,
+        )
+        .order_by(runs.c.scheduled_for, runs.c.id)
+    )
+    by_time: dict[datetime, list[DueRun]] = {}
+    for row in rows:
+        by_time.setdefault(row.scheduled_for, []).append(DueRun(id=RunId(row.id), state=RunState(row.state)))
+    return by_time
 
 
 def waiting_for_time(tx: Transaction, now: datetime) -> list[Run]:

@@ -170,9 +170,52 @@ runs = Table(
     Column("retries", JSON(none_as_null=True)),
     Column("cancel_reason", Text),
     Column("retry_of", String(36)),
+    Column("backfill_id", String(36)),
+    Column("behind_backfill", Boolean, nullable=False, server_default=false()),
+    Column("overrides", JSON(none_as_null=True)),
     UniqueConstraint("project", "deployment", "idempotency_key"),
     Index("ix_runs_project_deployment_id", "project", "deployment", "id"),
+    Index("ix_runs_project_deployment_scheduled_for", "project", "deployment", "scheduled_for"),
+    Index("ix_runs_backfill_id_state", "backfill_id", "state"),
     Index("ix_runs_project_state_id", "project", "state", "id"),
+)
+
+backfills = Table(
+    "backfills",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("project", String(63), nullable=False),
+    Column("deployment", String(63), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("until", Instant, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Column("author", Text, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("redo", String(16)),
+    Column("code", String(16), nullable=False),
+    Column("parameters", JSON, nullable=False),
+    Column("parallel", Integer, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("line", Integer, nullable=False),
+    Column("document", JSON, nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("spec_digest", String(80), nullable=False),
+    Index("ix_backfills_project_deployment_id", "project", "deployment", "id"),
+    Index("ix_backfills_project_state", "project", "state"),
+)
+
+backfill_times = Table(
+    "backfill_times",
+    metadata,
+    Column("backfill_id", String(36), ForeignKey("backfills.id", ondelete="CASCADE"), primary_key=True),
+    Column("due_time", Instant, primary_key=True),
+    Column("schedule", Text, nullable=False),
+    Column("run_id", String(36)),
+    Column("outcome", String(16)),
+    Index("ix_backfill_times_run_id", "run_id"),
+    Index("ix_backfill_times_backfill_id_run_id", "backfill_id", "run_id"),
 )
 
 run_counts = Table(  # written only by triggers on `runs`, see migration 0008

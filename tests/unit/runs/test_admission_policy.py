@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from controller.manifests import build_deployment
-from controller.runs.admission_policy import ActiveRuns, decide, start_by
+from controller.model.queues import ActiveRuns
+from controller.runs.admission_policy import decide, start_by
 from tests.conftest import NOW
 
 MINUTE = timedelta(minutes=1)
@@ -32,7 +33,7 @@ QUEUE, REPLACE, ALLOW = ({"overlap": word} for word in ("queue", "replace", "all
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        (LATEST, [MISSED, MISSED, RUN]),
+        (LATEST, [MISSED, MISSED, SERIAL]),
         (ALL, [SERIAL, SERIAL, SERIAL]),
         (NONE, [MISSED, MISSED, MISSED]),
         ({"catchup": {"policy": "all", "max": 2}}, [MISSED, SERIAL, SERIAL]),
@@ -52,8 +53,8 @@ def test_what_was_missed_follows_the_catch_up_policy(said: dict[str, object], ex
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        (LATEST, [MISSED, RUN]),
-        (NONE, [MISSED, RUN]),
+        (LATEST, [MISSED, SERIAL]),
+        (NONE, [MISSED, SERIAL]),
         (QUEUE, [SERIAL, SERIAL]),
         (ALLOW, [RUN, RUN]),
         ({**NONE, **ALLOW}, [RUN, RUN]),
@@ -79,7 +80,7 @@ def test_no_more_wait_in_line_than_catch_up_would_have() -> None:
     assert decisions(said, 2 * MINUTE, MINUTE, standing=ActiveRuns(active=3, waiting=2)) == [SERIAL, OVERLAP]
 
 
-@pytest.mark.parametrize(("deadline", "expected"), [("5m", RUN), ("4m59s", LATE)])
+@pytest.mark.parametrize(("deadline", "expected"), [("5m", SERIAL), ("4m59s", LATE)])
 def test_what_is_past_its_start_deadline_is_not_run(deadline: str, expected: object) -> None:
     assert decisions({"start_deadline": deadline}, 5 * MINUTE) == [expected]
 

@@ -8,6 +8,7 @@ import pytest
 
 from controller.errors import StateError
 from controller.model.findings import Finding, Severity
+from controller.model.queues import ActiveRuns
 from controller.model.runs import Attempt, Occurrence, Outcome, Run, RunId, RunState, Trigger
 from controller.model.status import Condition, ConditionType, InventoryEntry, SourceStatus
 from controller.model.task_runs import TaskRun, TaskTree
@@ -157,7 +158,7 @@ def test_waiting_runs_are_found_and_prefixes_match_literally(store: Store) -> No
         assert runs.find_by_prefix(tx, "run-00%") == []
         assert runs.find_by_prefix(tx, "run_00") == []
         assert [match.id for match in runs.find_by_prefix(tx, "002")] == ["run-002"]
-        assert queues.count_active(tx, ["nightly", "other"]) == {"nightly": (3, 2)}
+        assert queues.count_active(tx, ["nightly", "other"]) == {"nightly": ActiveRuns(active=3, waiting=2)}
         assert runs.counts(tx) == {RunState.PENDING: 2, RunState.RUNNING: 1}
         newest = last_runs.find(tx, "nightly")
         assert newest is not None

@@ -1,0 +1,107 @@
+"""Backfills: requests to run the due times of a past range, as objects that can be watched, paused and cancelled."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from controller.model.runs import RunState
+
+
+class BackfillState(StrEnum):
+    """The state of a backfill. `failed`: all due times have finished, and at least one of them did not succeed."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the backfill creates no more runs."""
+        return self not in (BackfillState.RUNNING, BackfillState.PAUSED)
+
+
+class Redo(StrEnum):
+    """Which due times run again, in addition to those that have no run."""
+
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    ALL = "all"
+
+
+class CodeVersion(StrEnum):
+    """The code that a repeated run executes: what is active now, or what its earlier run executed."""
+
+    LATEST = "latest"
+    ORIGINAL = "original"
+
+
+FAILURES = frozenset({RunState.FAILED, RunState.TIMED_OUT, RunState.CRASHED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backfill:
+    """One backfill. All times are aware UTC datetimes.
+
+    The range [since, until] includes both ends. `total` is the number of due times that were selected in it. `parallel`
+    is how many of its runs may be in progress at the same time. `parameters` override those of the deployment.
+    `document`, `file`, `line`, `revision` and `spec_digest` are the deployment that was active when it was created: all
+    runs of the backfill execute it, except that with `CodeVersion.ORIGINAL` a due time that had a run executes what
+    that run executed.
+    """
+
+    id: str
+    deployment: str
+    state: BackfillState
+    since: datetime
+    until: datetime
+    created_at: datetime
+    author: str
+    total: int
+    file: str
+    line: int
+    document: Mapping[str, Any]
+    revision: str
+    spec_digest: str
+    redo: Redo | None = None
+    code: CodeVersion = CodeVersion.LATEST
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parallel: int = 1
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How many due times of a backfill are in which state. The numbers add up to `total`.
+
+    `waiting` includes due times whose run has not been created yet; `done` are those that succeeded or were skipped.
+    """
+
+    total: int = 0
+    waiting: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+
+def summarize(counts: Mapping[RunState | None, int]) -> Progress:
+    """Return the progress, given the number of due times by the state of their run; None is the key for no run yet."""
+    waiting = running = done = failed = cancelled = 0
+    for state, count in counts.items():
+        match state:
+            case None | RunState.SCHEDULED | RunState.PENDING | RunState.RETRYING:
+                waiting += count
+            case RunState.LAUNCHING | RunState.RUNNING:
+                running += count
+            case RunState.SUCCEEDED | RunState.SKIPPED:
+                done += count
+            case RunState.CANCELLED:
+                cancelled += count
+            case _:
+                failed += count
+    total = waiting + running + done + failed + cancelled
+    return Progress(total=total, waiting=waiting, running=running, done=done, failed=failed, cancelled=cancelled)

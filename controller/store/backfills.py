@@ -1,0 +1,160 @@
+"""The tables of backfills and of the due times that each of them selected.
+
+A due time gets the id of its run in the transaction that creates the run, so that no due time is run twice by a
+backfill, whenever the process is killed.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, bindparam, func, insert, select, update
+
+from controller.model.backfills import Backfill, BackfillState, CodeVersion, Progress, Redo, summarize
+from controller.model.runs import ACTIVE, Run, RunId, RunState
+from controller.store.runs import from_row as run_from_row
+from controller.store.schema import backfill_times, backfills, runs
+from controller.store.store import Transaction
+
+_UNFINISHED = (BackfillState.RUNNING.value, BackfillState.PAUSED.value)
+
+
+def insert_new(tx: Transaction, backfill: Backfill, times: Iterable[tuple[datetime, str]]) -> None:
+    """Record a new backfill with its due times, each with the id of its schedule."""
+    values = {field.name: getattr(backfill, field.name) for field in fields(backfill)}
+    tx.connection.execute(insert(backfills).values(**values, project=tx.project))
+    rows = [{"backfill_id": backfill.id, "due_time": time, "schedule": schedule} for time, schedule in times]
+    if rows:
+        tx.connection.execute(insert(backfill_times), rows)
+
+
+def find(tx: Transaction, backfill_id: str) -> Backfill | None:
+    """Return the backfill with this id, or None."""
+    query = select(backfills).where(backfills.c.project == tx.project, backfills.c.id == backfill_id)
+    row = tx.connection.execute(query).first()
+    return None if row is None else _from_row(row)
+
+
+def find_by_prefix(tx: Transaction, prefix: str, limit: int = 2) -> list[Backfill]:
+    """Return the backfill with this id, or else up to `limit` whose ids begin or end with it, newest first."""
+    exact = find(tx, prefix)
+    if exact is not None:
+        return [exact]
+    matches = backfills.c.id.startswith(prefix, autoescape=True) | backfills.c.id.endswith(prefix, autoescape=True)
+    query = select(backfills).where(backfills.c.project == tx.project, matches)
+    return [_from_row(row) for row in tx.connection.execute(query.order_by(backfills.c.id.desc()).limit(limit))]
+
+
+def find_newest(
+    tx: Transaction, limit: int, *, deployment: str | None = None, before: str | None = None
+) -> list[Backfill]:
+    """Return the newest `limit` backfills, of one deployment or of all, with ids below `before`; newest first."""
+    query = select(backfills).where(backfills.c.project == tx.project)
+    if deployment is not None:
+        query = query.where(backfills.c.deployment == deployment)
+    if before is not None:
+        query = query.where(backfills.c.id < before)
+    return [_from_row(row) for row in tx.connection.execute(query.order_by(backfills.c.id.desc()).limit(limit))]
+
+
+def find_unfinished(tx: Transaction) -> list[Backfill]:
+    """Return the running and paused backfills, oldest first."""
+    query = select(backfills).where(backfills.c.project == tx.project, backfills.c.state.in_(_UNFINISHED))
+    return [_from_row(row) for row in tx.connection.execute(query.order_by(backfills.c.id))]
+
+
+def move(
+    tx: Transaction,
+    backfill_id: str,
+    *,
+    expect: Collection[BackfillState],
+    to: BackfillState,
+    finished_at: datetime | None = None,
+) -> bool:
+    """Change the state of a backfill if it is one of `expect`. Return False if it is not."""
+    result = tx.connection.execute(
+        update(backfills)
+        .where(backfills.c.id == backfill_id, backfills.c.state.in_([state.value for state in expect]))
+        .values(state=to.value, finished_at=finished_at)
+    )
+    return bool(result.rowcount)
+
+
+def next_times(tx: Transaction, backfill_id: str, limit: int) -> list[tuple[datetime, str]]:
+    """Return up to `limit` due times that have no run yet, oldest first, each with the id of its schedule."""
+    query = (
+        select(backfill_times.c.due_time, backfill_times.c.schedule)
+        .where(backfill_times.c.backfill_id == backfill_id, backfill_times.c.run_id.is_(None))
+        .order_by(backfill_times.c.due_time)
+        .limit(limit)
+    )
+    return [(row.due_time, row.schedule) for row in tx.connection.execute(query)]
+
+
+def record_runs(tx: Transaction, created: Iterable[Run]) -> None:
+    """Record these runs as the latest ones of the due times of their backfills. Runs without a backfill are ignored."""
+    rows = [
+        {"of_backfill": run.backfill_id, "of_time": run.scheduled_for, "new_run": run.id}
+        for run in created
+        if run.backfill_id is not None and run.scheduled_for is not None
+    ]
+    if rows:
+        is_its_time = (
+            backfill_times.c.backfill_id == bindparam("of_backfill"),
+            backfill_times.c.due_time == bindparam("of_time"),
+        )
+        statement = update(backfill_times).where(*is_its_time).values(run_id=bindparam("new_run"), outcome=None)
+        tx.connection.execute(statement, rows)
+
+
+def keep_outcomes(tx: Transaction, run_ids: Collection[RunId]) -> None:
+    """Copy the states of these runs to the due times of their backfills, because the runs are about to be deleted."""
+    state = select(runs.c.state).where(runs.c.id == backfill_times.c.run_id).scalar_subquery()
+    if run_ids:
+        tx.connection.execute(update(backfill_times).where(backfill_times.c.run_id.in_(run_ids)).values(outcome=state))
+
+
+def count_unfinished_runs(tx: Transaction, backfill_id: str) -> int:
+    """Return how many runs of this backfill have been created and have not finished."""
+    states = [state.value for state in ACTIVE]
+    query = select(func.count()).where(runs.c.backfill_id == backfill_id, runs.c.state.in_(states))
+    return int(tx.connection.execute(query).scalar_one())
+
+
+def count(tx: Transaction, backfill_ids: Sequence[str]) -> Mapping[str, Progress]:
+    """Return the progress of these backfills."""
+    state = func.coalesce(backfill_times.c.outcome, runs.c.state)
+    query = (
+        select(backfill_times.c.backfill_id, state.label("state"), func.count().label("times"))
+        .select_from(backfill_times.outerjoin(runs, runs.c.id == backfill_times.c.run_id))
+        .where(backfill_times.c.backfill_id.in_(backfill_ids))
+        .group_by(backfill_times.c.backfill_id, state)
+    )
+    counts: dict[str, dict[RunState | None, int]] = defaultdict(dict)
+    for row in tx.connection.execute(query):
+        counts[row.backfill_id][None if row.state is None else RunState(row.state)] = row.times
+    return {backfill_id: summarize(counts[backfill_id]) for backfill_id in backfill_ids}
+
+
+def find_runs(tx: Transaction, backfill_id: str, states: Collection[RunState]) -> list[Run]:
+    """Return the latest runs of the due times of this backfill that are in one of these states, oldest first."""
+    query = (
+        select(runs)
+        .join(backfill_times, runs.c.id == backfill_times.c.run_id)
+        .where(backfill_times.c.backfill_id == backfill_id, runs.c.state.in_([state.value for state in states]))
+        .order_by(backfill_times.c.due_time)
+    )
+    return [run_from_row(row) for row in tx.connection.execute(query)]
+
+
+def _from_row(row: Row[Any]) -> Backfill:
+    values = row._asdict()
+    del values["project"]
+    values.update(
+        state=BackfillState(row.state),
+        redo=None if row.redo is None else Redo(row.redo),
+        code=CodeVersion(row.code),
+    )
+    return Backfill(**values)
