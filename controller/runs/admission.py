@@ -6,13 +6,11 @@ changes or removes a deployment, so that each due time is decided by the declara
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from controller.clock import Clock
-from controller.errors import UsageError
 from controller.manifests import build_deployment
 from controller.model.deployments import Deployment
 from controller.model.policies import Overlap
@@ -31,15 +29,6 @@ log = logging.getLogger(__name__)
 
 RECORDED = 100
 """The minimum number of missed due times that are recorded individually per deployment; earlier ones are counted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """A request for a manual run. Repeating it with the same `idempotency_key` returns the same run."""
-
-    deployment: str
-    parameters: Mapping[str, Any]
-    idempotency_key: str | None = None
 
 
 class Admission:
@@ -95,34 +84,20 @@ class Admission:
                 if run.trigger is Trigger.SCHEDULE and not run.attempt:
                     skip(tx, run, "pruned", now)
 
-    def find_existing(self, tx: Transaction, request: Request) -> Run | None:
-        """Return the run that this request has already created, or None.
-
-        Raises UsageError if the idempotency key belongs to a different run.
-        """
-        if request.idempotency_key is None:
-            return None
-        run = runs.find_by_key(tx, request.deployment, request.idempotency_key)
-        if run is None:
-            return None
-        if run.retry_of is not None:
-            raise key_conflict(run, "That run is a retry of another run")
-        if any(run.parameters.get(key) != value for key, value in request.parameters.items()):
-            raise key_conflict(run, "That run has different parameters")
-        return run
-
-    def create_run(self, tx: Transaction, request: Request) -> Run:
-        """Create the run for a request. Raises NotFoundError for an unknown deployment."""
-        entry = inventory.find(tx, request.deployment)
+    def create_run(
+        self, tx: Transaction, name: str, parameters: Mapping[str, Any], idempotency_key: str | None = None
+    ) -> Run:
+        """Create a manual run with these parameters, merged over those in git. Raises NotFoundError."""
+        entry = inventory.find(tx, name)
         if entry is None:
-            raise not_active(tx, request.deployment)
+            raise not_active(tx, name)
         deployment = self.deployment(entry)
         run = self._run(
             tx,
             entry,
             trigger=Trigger.MANUAL,
-            parameters={**deployment.parameters, **request.parameters},
-            idempotency_key=request.idempotency_key,
+            parameters={**deployment.parameters, **parameters},
+            idempotency_key=idempotency_key,
             serial=deployment.overlap in (Overlap.QUEUE, Overlap.REPLACE),
         )
         runs.insert_all(tx, [run])
@@ -196,12 +171,6 @@ class Admission:
         if deployment is None or deployment.spec_digest != entry.spec_digest or deployment.file != entry.file:
             deployment = self._built[entry.name] = build_deployment(entry.document, entry.file, entry.line)
         return deployment
-
-
-def key_conflict(run: Run, difference: str) -> UsageError:
-    """Return the error for an idempotency key that belongs to a different `run`."""
-    message = f"The idempotency key {run.idempotency_key} is already used by run {run.id}."
-    return UsageError(message, hint=f"{difference}; use a new key to create a new run.")
 
 
 def ledger_entry(name: str, decision: Decision, run: Run | None) -> Occurrence:
