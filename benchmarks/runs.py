@@ -18,7 +18,7 @@ from controller.clock import SystemClock
 from controller.model.runs import RunState
 from controller.model.status import SourceStatus
 from controller.reconcile import Reconciler
-from controller.runs.admission import Admission, Request
+from controller.runs.admission import Admission
 from controller.runs.engine import Engine
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.launcher import Launcher
@@ -78,7 +78,7 @@ def main(kind: str, count: int, work: Path) -> None:
 def finish(engine: Engine, admission: Admission, store: Store, count: int) -> None:
     """Request `count` runs, and wait until all have succeeded."""
     with store.write() as tx:
-        requested = {admission.create_run(tx, Request(deployment="d00000", parameters={})).id for _ in range(count)}
+        requested = {admission.create_run(tx, "d00000", {}).id for _ in range(count)}
     engine.wake()
     deadline, pause = time.monotonic() + DEADLINE_SECONDS, threading.Event()
     while time.monotonic() < deadline:

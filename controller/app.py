@@ -12,8 +12,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from controller import __version__
-from controller.api.operations import Operations
-from controller.api.parameter_check import Parameters
 from controller.api.serving import Web
 from controller.assembly import make_renderer, make_source
 from controller.clock import Clock, SystemClock
@@ -21,6 +19,9 @@ from controller.errors import GitUnavailableError, SourceError, StoppingError, U
 from controller.manifests import ManifestReader
 from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
+from controller.operations.context import OperationContext
+from controller.operations.holds import end_expired_holds
+from controller.operations.parameter_check import Parameters
 from controller.python_specs import RenderedSource
 from controller.queries.parameter_form import Forms
 from controller.queries.status import StatusView, current_status
@@ -39,7 +40,6 @@ from controller.runs.export_protection import Protection, find_protection
 from controller.runs.flow_environment import usable_bases
 from controller.runs.ids import RunIds
 from controller.runs.lost_output import mark_lost_output
-from controller.runs.operations import RunOperations
 from controller.runs.pinned_deployments import PinnedDeployments
 from controller.runs.retention import Sweeper
 from controller.runs.storage_check import StorageMonitor
@@ -189,14 +189,14 @@ class Controller:
 
     def _make_surfaces(self, admission: Admission) -> None:
         """Create the servers: the socket for the command line, and the address for API clients and browsers."""
-        parameters = Parameters(self._store, Forms(self._source))
-        self._operations = Operations(
+        self._operations = OperationContext(
             store=self._store,
             clock=self._clock,
-            runs=RunOperations(self._store, admission, self._clock, self._engine.wake),
+            admission=admission,
+            parameters=Parameters(self._store, Forms(self._source)),
+            wake=self._engine.wake,
             notify_due=self._engine.notify_due,
-            reconcile=self._loop.request_pass,
-            check=parameters.check,
+            request_pass=self._loop.request_pass,
         )
         self._web = Web(
             self._settings,
@@ -205,7 +205,6 @@ class Controller:
             source=self._source,
             clock=self._clock,
             operations=self._operations,
-            parameters=parameters,
         )
 
     def _launcher(self, user: FlowUser | None) -> Launcher:
@@ -358,7 +357,7 @@ class Controller:
         """Do the periodic work; the engine calls this every ten seconds, on its own thread."""
         self._timetable.wake(self._clock.now())
         self._pass_deadline.check()
-        self._operations.end_holds()
+        end_expired_holds(self._operations)
         self._sweeper.sweep()
 
     def _project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:

@@ -6,10 +6,9 @@
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from controller.api.operations import Operations
-from controller.api.parameter_check import Parameters
 from controller.clock import Clock
 from controller.errors import SourceError, UsageError
+from controller.operations.context import OperationContext
 from controller.queries.restore import last_document
 from controller.reconcile.preview import Preview
 from controller.reconcile.state_comparison import plan_against_state
@@ -37,8 +36,7 @@ class Web:
         state: StateDirectory,
         source: Source,
         clock: Clock,
-        operations: Operations,
-        parameters: Parameters,
+        operations: OperationContext,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -46,7 +44,6 @@ class Web:
         self._source = source
         self._clock = clock
         self._operations = operations
-        self._parameters = parameters
         self._server: HttpServer | None = None
 
     def start(self) -> None:
@@ -124,7 +121,6 @@ class Web:
             location=self._settings.location,
             clock=self._clock,
             operations=self._operations,
-            parameters=self._parameters,
             credentials=credentials,
             feed=EventFeed(self._store, CommitCounter(self._state.database), streams),
             streams=streams,

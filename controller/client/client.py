@@ -9,6 +9,7 @@ from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from controller.client.connection import Endpoint, no_answer_errors
+from controller.client.idempotency_keys import KEY_RULE, is_valid_key
 from controller.client.problems import NoAnswerError, ProblemError
 from controller.client.shapes import (
     Approved,
@@ -38,7 +39,6 @@ receives the error message instead of timing out."""
 PASS_SECONDS = 630.0
 """Timeout of requests that wait for a reconcile pass; the controller itself gives up after 600 seconds."""
 _STREAM_SECONDS = 60.0
-_MAX_KEY = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +287,6 @@ def _part(text: str, kind: str = "deployment") -> str:
 def _key_header(key: str | None) -> dict[str, bytes]:
     if key is None:
         return {}
-    if not 0 < len(key.strip()) == len(key) <= _MAX_KEY or not key.isprintable():
-        detail = f"An idempotency key must be a line of 1 to {_MAX_KEY} characters, without surrounding spaces."
-        raise ProblemError({"reason": "Usage", "detail": detail}, 422)
+    if not is_valid_key(key):
+        raise ProblemError({"reason": "Usage", "detail": KEY_RULE}, 422)
     return {"Idempotency-Key": key.encode("utf-8", "surrogatepass")}

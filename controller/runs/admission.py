@@ -6,23 +6,23 @@ changes or removes a deployment, so that each due time is decided by the declara
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from controller.clock import Clock
-from controller.errors import UsageError
 from controller.manifests import build_deployment, resolve_references
 from controller.model.deployments import Deployment
 from controller.model.policies import Overlap
 from controller.model.queues import ActiveRuns
 from controller.model.runs import ACTIVE, Occurrence, Outcome, Run, RunState, Trigger
+from controller.model.schedules import Schedule
 from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.runs.admission_policy import REPLACED, Decision, decide, refuse, start_by
 from controller.runs.ids import RunIds
 from controller.runs.outcomes import cancel, skip
-from controller.schedules import find_due
+from controller.schedules import find_due, find_due_up_to
 from controller.store import Transaction, events, holds, inventory, occurrences, queues, runs, source_status
 from controller.store.name_lookup import not_active
 from controller.store.run_search import RunFilter, select_all
@@ -30,17 +30,9 @@ from controller.time_format import in_utc
 
 log = logging.getLogger(__name__)
 
+INSTANT = timedelta(microseconds=1)
 RECORDED = 100
 """The minimum number of missed due times that are recorded individually per deployment; earlier ones are counted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """A request for a manual run. Repeating it with the same `idempotency_key` returns the same run."""
-
-    deployment: str
-    parameters: Mapping[str, Any]
-    idempotency_key: str | None = None
 
 
 class Admission:
@@ -94,41 +86,40 @@ class Admission:
                 if run.trigger is Trigger.SCHEDULE and not run.attempt:
                     skip(tx, run, "pruned", now)
 
-    def find_existing(self, tx: Transaction, request: Request) -> Run | None:
-        """Return the run that this request has already created, or None.
+    def create_run(
+        self,
+        tx: Transaction,
+        name: str,
+        parameters: Mapping[str, Any],
+        idempotency_key: str | None = None,
+        *,
+        due_time: datetime | None = None,
+        schedule: Schedule | None = None,
+    ) -> Run:
+        """Create a manual run with these parameters, merged over those in git. Raises NotFoundError.
 
-        Raises UsageError if the idempotency key belongs to a different run.
+        With `schedule`, the run becomes the latest one of the `due_time` in the ledger.
         """
-        if request.idempotency_key is None:
-            return None
-        run = runs.find_by_key(tx, request.deployment, request.idempotency_key)
-        if run is None:
-            return None
-        if run.retry_of is not None:
-            raise key_conflict(run, "That run is a retry of another run")
-        entry = inventory.find(tx, request.deployment)
-        zones = [] if entry is None else [schedule.timezone for schedule in self.deployment(entry).schedules]
-        parameters = resolve_references(request.parameters, run.scheduled_for or run.created_at, zones)
-        if any(run.parameters.get(key) != value for key, value in parameters.items()):
-            raise key_conflict(run, "That run has different parameters")
-        return run
-
-    def create_run(self, tx: Transaction, request: Request) -> Run:
-        """Create the run for a request. Raises NotFoundError for an unknown deployment."""
-        entry = inventory.find(tx, request.deployment)
+        entry = inventory.find(tx, name)
         if entry is None:
-            raise not_active(tx, request.deployment)
+            raise not_active(tx, name)
         deployment = self.deployment(entry)
+        declared = {} if schedule is None else schedule.parameters
         run = self._run(
             tx,
             entry,
             trigger=Trigger.MANUAL,
-            parameters={**deployment.parameters, **request.parameters},
-            overrides=request.parameters,
-            idempotency_key=request.idempotency_key,
+            parameters={**deployment.parameters, **declared, **parameters},
+            overrides=parameters,
+            scheduled_for=due_time,
+            zone=None if schedule is None else schedule.timezone,
+            idempotency_key=idempotency_key,
             serial=deployment.overlap in (Overlap.QUEUE, Overlap.REPLACE),
         )
         runs.insert_all(tx, [run])
+        if due_time is not None and schedule is not None:
+            decision = Decision(instant=due_time, schedule=schedule, reason=None, delay=timedelta())
+            occurrences.replace_with_runs(tx, [ledger_entry(name, decision, run)])
         return run
 
     def _process_one(
@@ -181,18 +172,52 @@ class Admission:
             serial=decision.serial,
         )
 
+    def retry_with_latest(self, tx: Transaction, old: Run) -> Run:
+        """Build a retry of a finished run with the code and the parameters of the active deployment.
+
+        The parameters that the request for the old run set are kept, and references keep its due time. The caller
+        inserts the run. Raises NotFoundError if the deployment is no longer active.
+        """
+        entry = inventory.find(tx, old.deployment)
+        if entry is None:
+            raise not_active(tx, old.deployment)
+        deployment = self.deployment(entry)
+        schedule = None
+        if old.scheduled_for is not None:
+            due = find_due_up_to(deployment.schedules, old.scheduled_for - INSTANT, old.scheduled_for, 1)
+            schedule = due[0][1] if due else None
+        declared = {} if schedule is None else schedule.parameters
+        overrides = old.overrides
+        if overrides is None:  # a run of an older version does not say which of its parameters were requested
+            overrides = old.parameters if old.trigger is Trigger.MANUAL else {}
+        is_of_backfill = old.backfill_id is not None
+        return self._run(
+            tx,
+            entry,
+            trigger=Trigger.RETRY,
+            parameters={**deployment.parameters, **declared, **overrides},
+            overrides=overrides,
+            scheduled_for=old.scheduled_for,
+            due_time=old.scheduled_for or _first_attempted(tx, old).created_at,
+            zone=None if schedule is None else schedule.timezone,
+            serial=old.serial,
+            priority=old.priority if is_of_backfill else deployment.priority,
+            retry_of=old.id,
+            backfill_id=old.backfill_id,
+        )
+
     def _run(self, tx: Transaction, entry: InventoryEntry, **fields: Any) -> Run:
         """Build a pending run of the active deployment. `fields` override fields of the Run.
 
-        References in the parameters are resolved with the due time, or with the current time if the run has none.
-        `zone` names the time zone of the schedule that fired.
+        References in the parameters are resolved with `due_time`, else with the due time of the run, else with the
+        current time. `zone` names the time zone of the schedule that fired.
         """
         deployment = self.deployment(entry)
         now = self._clock.now()
+        due_time = fields.pop("due_time", None) or fields.get("scheduled_for") or now
         zones = [schedule.timezone for schedule in deployment.schedules]
-        fields["parameters"] = resolve_references(
-            fields["parameters"], fields.get("scheduled_for") or now, zones, schedule=fields.pop("zone", None)
-        )
+        zone = fields.pop("zone", None)
+        fields["parameters"] = resolve_references(fields["parameters"], due_time, zones, schedule=zone)
         values: dict[str, Any] = {
             "id": self.ids.new(now),
             "deployment": entry.name,
@@ -224,10 +249,11 @@ def active_revision(tx: Transaction) -> str | None:
     return None if source is None else source.last_applied_revision
 
 
-def key_conflict(run: Run, difference: str) -> UsageError:
-    """Return the error for an idempotency key that belongs to a different `run`."""
-    message = f"The idempotency key {run.idempotency_key} is already used by run {run.id}."
-    return UsageError(message, hint=f"{difference}; use a new key to create a new run.")
+def _first_attempted(tx: Transaction, run: Run) -> Run:
+    """Return the run that this one retries, directly or through other retries, as far as they are stored."""
+    while run.retry_of is not None and (earlier := runs.find(tx, run.retry_of)) is not None:
+        run = earlier
+    return run
 
 
 def ledger_entry(name: str, decision: Decision, run: Run | None) -> Occurrence:

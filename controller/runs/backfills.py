@@ -5,18 +5,18 @@ every tick, so that a backfill continues after any interruption. Everything is o
 and its place in the ledger together.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from controller.manifests import build_deployment
 from controller.model.backfills import FAILURES, Backfill, BackfillState, CodeVersion, Redo
-from controller.model.deployments import Deployment
 from controller.model.policies import Overlap
-from controller.model.runs import Run, RunState, Trigger, effective_run
+from controller.model.runs import ACTIVE, Run, RunState, Trigger, effective_run
 from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.runs.admission import Admission, ledger_entry
 from controller.runs.admission_policy import Decision, DueTime
+from controller.runs.outcomes import cancel
 from controller.store import Transaction, backfills, events, occurrences, runs
 
 BACKFILL_PRIORITY = -10_000
@@ -89,7 +89,7 @@ class BackfillRuns:
                 delay=timedelta(),
                 serial=deployment.overlap is not Overlap.ALLOW,
             )
-            run = self._create_run(tx, backfill, deployment, decision, originals.get(instant))
+            run = self._create_run(tx, backfill, decision, originals.get(instant))
             created.append(run)
             ledger.append(ledger_entry(backfill.deployment, decision, run))
         runs.insert_all(tx, created)
@@ -97,9 +97,7 @@ class BackfillRuns:
         occurrences.replace_with_runs(tx, ledger)
         return created
 
-    def _create_run(
-        self, tx: Transaction, backfill: Backfill, deployment: Deployment, decision: Decision, original: Run | None
-    ) -> Run:
+    def _create_run(self, tx: Transaction, backfill: Backfill, decision: Decision, original: Run | None) -> Run:
         entry = _pinned_entry(backfill)
         run = self._admission.due_run(tx, entry, decision, Trigger.BACKFILL, overrides=backfill.parameters)
         if original is not None:
@@ -134,6 +132,31 @@ def _pinned_entry(backfill: Backfill) -> InventoryEntry:
         pinned=backfill.revision,
         cursor=backfill.created_at,
     )
+
+
+def reopen(tx: Transaction, backfill_id: str | None) -> None:
+    """Continue a backfill that has ended, because one of its runs is retried."""
+    if backfill_id is not None:
+        ended = (BackfillState.SUCCEEDED, BackfillState.FAILED, BackfillState.CANCELLED)
+        backfills.move(tx, backfill_id, expect=ended, to=BackfillState.RUNNING)
+
+
+def cancel_backfill(tx: Transaction, backfill: Backfill, reason: str, now: datetime) -> bool:
+    """Cancel a backfill with its unfinished runs. Return False if it has already ended."""
+    expect = (BackfillState.RUNNING, BackfillState.PAUSED)
+    if not backfills.move(tx, backfill.id, expect=expect, to=BackfillState.CANCELLED, finished_at=now):
+        return False
+    backfills.cancel_times(tx, backfill.id)
+    for run in backfills.find_runs(tx, backfill.id, ACTIVE):
+        cancel(tx, run, reason, now)
+    return True
+
+
+def cancel_pruned(tx: Transaction, names: Collection[str], now: datetime) -> None:
+    """Cancel the backfills of these deployments, which are about to be removed."""
+    for backfill in backfills.find_unfinished(tx):
+        if backfill.deployment in names:
+            cancel_backfill(tx, backfill, "pruned", now)
 
 
 def _end(tx: Transaction, backfill: Backfill, now: datetime) -> None:

@@ -10,7 +10,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, func, insert, select, update
 
 from controller.model.backfills import Backfill, BackfillState, CodeVersion, Progress, Redo, summarize
 from controller.model.runs import ACTIVE, Run, RunId, RunState
@@ -86,7 +86,7 @@ def next_times(tx: Transaction, backfill_id: str, limit: int) -> list[tuple[date
     """Return up to `limit` due times that have no run yet, oldest first, each with the id of its schedule."""
     query = (
         select(backfill_times.c.due_time, backfill_times.c.schedule)
-        .where(backfill_times.c.backfill_id == backfill_id, backfill_times.c.run_id.is_(None))
+        .where(*_without_run(backfill_id))
         .order_by(backfill_times.c.due_time)
         .limit(limit)
     )
@@ -107,6 +107,30 @@ def record_runs(tx: Transaction, created: Iterable[Run]) -> None:
         )
         statement = update(backfill_times).where(*is_its_time).values(run_id=bindparam("new_run"), outcome=None)
         tx.connection.execute(statement, rows)
+
+
+def cancel_times(tx: Transaction, backfill_id: str) -> None:
+    """Mark the due times that have no run yet as cancelled, so that they get none."""
+    statement = update(backfill_times).where(*_without_run(backfill_id))
+    tx.connection.execute(statement.values(outcome=RunState.CANCELLED.value))
+
+
+def find_planned(tx: Transaction, deployment: str, since: datetime, until: datetime) -> set[datetime]:
+    """Return the due times in [since, until] for which unfinished backfills will create a run."""
+    query = (
+        select(backfill_times.c.due_time)
+        .join(backfills, backfills.c.id == backfill_times.c.backfill_id)
+        .where(
+            backfills.c.project == tx.project,
+            backfills.c.deployment == deployment,
+            backfills.c.state.in_(_UNFINISHED),
+            backfill_times.c.run_id.is_(None),
+            backfill_times.c.outcome.is_(None),
+            backfill_times.c.due_time >= since,
+            backfill_times.c.due_time <= until,
+        )
+    )
+    return set(tx.connection.execute(query).scalars())
 
 
 def keep_outcomes(tx: Transaction, run_ids: Collection[RunId]) -> None:
@@ -147,6 +171,15 @@ def find_runs(tx: Transaction, backfill_id: str, states: Collection[RunState]) -
         .order_by(backfill_times.c.due_time)
     )
     return [run_from_row(row) for row in tx.connection.execute(query)]
+
+
+def _without_run(backfill_id: str) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions for the due times of this backfill that still get a run."""
+    return (
+        backfill_times.c.backfill_id == backfill_id,
+        backfill_times.c.run_id.is_(None),
+        backfill_times.c.outcome.is_(None),
+    )
 
 
 def _from_row(row: Row[Any]) -> Backfill:

@@ -28,13 +28,22 @@ def recorded_times(tx: Transaction, deployment: str, since: datetime, until: dat
 
 def times_with_run(tx: Transaction, deployment: str, since: datetime, until: datetime) -> set[datetime]:
     """Return the due times in [since, until] whose outcome is a run."""
+    return _times(tx, deployment, since, until, Outcome.RUN)
+
+
+def skipped_times(tx: Transaction, deployment: str, since: datetime, until: datetime) -> set[datetime]:
+    """Return the due times in [since, until] that were skipped."""
+    return _times(tx, deployment, since, until, Outcome.SKIPPED)
+
+
+def _times(tx: Transaction, deployment: str, since: datetime, until: datetime, outcome: Outcome) -> set[datetime]:
     rows = tx.connection.execute(
         select(occurrences.c.scheduled_for).where(
             occurrences.c.project == tx.project,
             occurrences.c.deployment == deployment,
             occurrences.c.scheduled_for >= since,
             occurrences.c.scheduled_for <= until,
-            occurrences.c.outcome == Outcome.RUN.value,
+            occurrences.c.outcome == outcome.value,
         )
     )
     return set(rows.scalars())

@@ -7,8 +7,10 @@ from typing import Any
 
 from controller.errors import ControllerError
 from controller.model.status import Hold
-from controller.runs.admission import Request
-from controller.runs.operations import Backfill
+from controller.operations.backfills import BackfillRequest, create_backfill
+from controller.operations.cancel import cancel_run
+from controller.operations.retry import retry_run
+from controller.operations.trigger import trigger_run
 from controller.store import holds, inventory, runs
 from controller.store.run_search import RunFilter, select_all
 from tests.simulation.checks import Checker
@@ -134,7 +136,7 @@ class History:
         return
 
     def _trigger(self) -> None:
-        self._world.requests.trigger(Request(deployment=self._random.choice(NAMES), parameters={}), author="nobody")
+        trigger_run(self._world.operations, self._random.choice(NAMES), {}, author="nobody")
 
     def _any_run(self) -> str | None:
         with self._world.real_store.read() as tx:
@@ -144,18 +146,19 @@ class History:
     def _cancel(self) -> None:
         run_id = self._any_run()
         if run_id is not None:
-            self._world.requests.cancel(run_id, "enough", author="nobody")
+            cancel_run(self._world.operations, run_id, "enough", author="nobody")
 
     def _retry(self) -> None:
         run_id = self._any_run()
         if run_id is not None:
-            self._world.requests.retry(run_id, author="nobody")
+            retry_run(self._world.operations, run_id, author="nobody")
 
     def _backfill(self) -> None:
         now = self._world.clock.now()
         since = now - timedelta(minutes=self._random.randrange(200))
         name = self._random.choice(NAMES)
-        self._world.requests.backfill(Backfill(deployment=name, since=since, until=now, most=5), author="nobody")
+        request = BackfillRequest(deployment=name, since=since, until=now, most=5)
+        create_backfill(self._world.operations, request, author="nobody")
 
     def _edit(self) -> None:
         """Commit a change: of a declaration, of a limit, or that removes or restores a deployment."""

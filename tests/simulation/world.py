@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -16,13 +17,15 @@ from typing import Any, cast
 
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot
 from controller.model.status import SourceStatus
-from controller.reconcile import Reconciler
+from controller.operations.context import OperationContext
+from controller.operations.parameter_check import Parameters
+from controller.queries.parameter_form import Forms
+from controller.reconcile import PassResult, Reconciler
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
 from controller.runs.executors.local.launcher import Launcher
 from controller.runs.ids import RunIds
 from controller.runs.monitor import RunMonitor
-from controller.runs.operations import RunOperations
 from controller.runs.pinned_deployments import PinnedDeployments
 from controller.runs.retention import Sweeper
 from controller.sources.source import Change, WatchedPath
@@ -180,7 +183,15 @@ class World:
         self._closing = [self.engine._wake_read, self.engine._wake_write]
         monitor = SimulatedMonitor(self.store, self.clock, self.machine, self.fault)
         self.engine._monitor = cast("RunMonitor", monitor)
-        self.requests = RunOperations(self.store, admission, self.clock, lambda: None)
+        self.operations = OperationContext(
+            store=self.store,
+            clock=self.clock,
+            admission=admission,
+            parameters=Parameters(self.store, Forms(self.source)),
+            wake=lambda: None,
+            notify_due=lambda _: None,
+            request_pass=Future[PassResult],
+        )
         self.sweeper = Sweeper(self.store, self.clock, admission, self._path.parent)
         initial = SourceStatus(
             repo="/r", ref=None, revision=None, last_attempted_revision=None, last_applied_revision=None

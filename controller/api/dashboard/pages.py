@@ -141,7 +141,7 @@ def deployment(request: Request, name: Annotated[str, Path(pattern=NAME)]) -> Re
         calendar=_calendar(view, entry, now),
         occurrences=due_times,
         events=events,
-        form=dependencies.parameters.form(name),
+        form=dependencies.operations.parameters.form(name),
         zone_of=name,
     )
 

@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from controller.api.parameter_check import ParametersError
 from controller.errors import (
     ConflictError,
     ControllerError,
@@ -20,6 +19,7 @@ from controller.errors import (
     StoppingError,
     UsageError,
 )
+from controller.operations.parameter_check import ParametersError
 from controller.queries.serialization import to_json
 
 MEDIA_TYPE = "application/problem+json"

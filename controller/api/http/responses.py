@@ -15,12 +15,12 @@ from controller.api.http.credentials import Credentials
 from controller.api.http.event_feed import EventFeed
 from controller.api.http.security_middleware import Caller
 from controller.api.http.sse import Streams
-from controller.api.operations import MAX_KEY, MAX_REASON, Operations
-from controller.api.parameter_check import Parameters
+from controller.client.idempotency_keys import MAX_KEY
 from controller.clock import Clock, in_utc
 from controller.manifests import Excerpt
 from controller.model.runs import Run
 from controller.model.status import InventoryEntry
+from controller.operations.context import MAX_REASON, OperationContext
 from controller.queries.field_locations import FieldLocations
 from controller.queries.run_diff import CodeChanges
 from controller.reconcile.preview import Preview
@@ -41,8 +41,7 @@ class Dependencies:
     state: StateDirectory
     location: Location
     clock: Clock
-    operations: Operations
-    parameters: Parameters
+    operations: OperationContext
     credentials: Credentials
     feed: EventFeed
     streams: Streams
@@ -56,7 +55,7 @@ class Dependencies:
 
 
 LINE: dict[str, Any] = {"minLength": 1, "maxLength": MAX_REASON}
-"""JSON schema of a reason. `Operations` checks it and explains what is wrong."""
+"""JSON schema of a reason. `controller.operations` checks it and explains what is wrong."""
 IdempotencyKey = Annotated[str | None, Header(json_schema_extra={"minLength": 1, "maxLength": MAX_KEY})]
 
 

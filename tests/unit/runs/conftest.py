@@ -7,6 +7,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -17,15 +18,18 @@ import pytest
 from controller.clock import SystemClock
 from controller.model.runs import Attempt, Run, RunState
 from controller.model.status import Event, SourceStatus
-from controller.reconcile import Reconciler
-from controller.runs.admission import Admission, Request
+from controller.operations.context import OperationContext
+from controller.operations.parameter_check import Parameters
+from controller.operations.trigger import trigger_run
+from controller.queries.parameter_form import Forms
+from controller.reconcile import PassResult, Reconciler
+from controller.runs.admission import Admission
 from controller.runs.engine import Engine
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.launcher import Launch, Launcher, sweep
 from controller.runs.executors.local.supervisor import flow_main
 from controller.runs.ids import RunIds
 from controller.runs.log_files import log_files
-from controller.runs.operations import RunOperations
 from controller.runs.pinned_deployments import PinnedDeployments
 from controller.sources.directory.source import DirectorySource
 from controller.sources.source import Source
@@ -200,9 +204,16 @@ class World:
         return Admission(self.clock, self.ids)
 
     @property
-    def requests(self) -> RunOperations:
-        wake = (lambda: None) if self.engine is None else self.engine.wake
-        return RunOperations(self.store, self.admission, self.clock, wake)
+    def operations(self) -> OperationContext:
+        return OperationContext(
+            store=self.store,
+            clock=self.clock,
+            admission=self.admission,
+            parameters=Parameters(self.store, Forms(self.source)),
+            wake=(lambda: None) if self.engine is None else self.engine.wake,
+            notify_due=(lambda _: None) if self.engine is None else self.engine.notify_due,
+            request_pass=Future[PassResult],
+        )
 
     @property
     def runs_directory(self) -> Path:
@@ -257,9 +268,7 @@ class World:
 
     def trigger(self, name: str, key: str | None = None, **parameters: Any) -> Run:
         assert self.engine is not None
-        return self.requests.trigger(
-            Request(deployment=name, parameters=parameters, idempotency_key=key), author="somebody"
-        )
+        return trigger_run(self.operations, name, parameters, key=key, author="somebody")
 
     def all_runs(self) -> list[Run]:
         """All runs, oldest first."""

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from controller.model.runs import RunId
-from controller.runs.admission import Request
 from controller.sources.directory.source import DirectorySource
 from controller.store import Store
 from controller.store.run_search import RunFilter, select_all
@@ -83,7 +82,7 @@ def live(work: Path, state: Path, points: list[str], *, is_warm: bool) -> None:
     world = open_world(work, state, is_warm=is_warm)
     if points:
         with world.store.write() as tx:
-            run_id: RunId = world.admission.create_run(tx, Request(deployment="a", parameters={})).id
+            run_id: RunId = world.admission.create_run(tx, "a", {}).id
     else:
         run_id = world.all_runs()[0].id
     world.start(base={"STARTS": str(state / "starts")})

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from controller.errors import NotFoundError, UsageError
-from controller.model.runs import Occurrence, Outcome, Run, RunId, RunState, Trigger
+from controller.errors import NotFoundError
+from controller.model.runs import Occurrence, Outcome, Run, RunState, Trigger
 from controller.model.status import Hold
-from controller.runs.admission import Request
+from controller.operations.trigger import trigger_run
 from controller.schedules import jitter_offset
 from controller.store import holds, inventory, occurrences, runs
 from tests.conftest import NOW
@@ -99,7 +99,7 @@ def test_without_a_jitter_and_for_who_asks_there_is_nothing_to_wait_for(world: W
     world.clock.turn(HOUR)
     [run] = account(world, "a")
     with world.store.write() as tx:
-        asked = world.admission.create_run(tx, Request(deployment="b", parameters={}))
+        asked = world.admission.create_run(tx, "b", {})
     assert run.not_before is asked.not_before is None
 
 
@@ -154,7 +154,7 @@ def test_while_a_run_is_not_over_the_next_is_skipped(world: World) -> None:
 def test_every_state_that_is_not_final_overlaps(world: World, state: RunState) -> None:
     world.declare(a=hourly())
     with world.store.write() as tx:
-        manual = world.admission.create_run(tx, Request(deployment="a", parameters={}))
+        manual = world.admission.create_run(tx, "a", {})
         runs.move(tx, manual.id, expect=RunState.PENDING, to=state)
     world.clock.turn(HOUR)
     assert account(world, "a") == []
@@ -275,7 +275,7 @@ def test_of_a_thousand_that_are_due_each_has_its_own_run(world: World) -> None:
 def test_a_request_merges_parameters_and_is_nobodys_due_time(world: World) -> None:
     world.declare(a=hourly(extra="parameters: {x: 1, y: 2}\n"))
     with world.store.write() as tx:
-        run = world.admission.create_run(tx, Request(deployment="a", parameters={"y": 3}))
+        run = world.admission.create_run(tx, "a", {"y": 3})
     assert (run.trigger, run.scheduled_for, run.parameters) == (Trigger.MANUAL, None, {"x": 1, "y": 3})
     assert ledger(world) == []
 
@@ -288,47 +288,23 @@ def test_a_run_records_its_references_resolved_with_its_due_time_or_else_its_cre
     )
     world.clock.turn(4 * HOUR)  # 01:00 in Tokyo on 2 June
     [scheduled] = account(world, "a")
-    manual = world.requests.trigger(Request(deployment="a", parameters={}), author="somebody")
+    manual = trigger_run(world.operations, "a", {}, author="somebody")
     assert scheduled.parameters == {"day": "2026-06-01", "at": "00:30:00"}
     assert manual.parameters == {"day": "2026-06-01", "at": "01:00:00"}
 
 
 def test_a_repeated_request_with_a_reference_gives_the_same_run(world: World) -> None:
     world.declare(a=hourly())
-    request = Request(deployment="a", parameters={"at": {"from": "due_time"}}, idempotency_key="k")
-    first = world.requests.trigger(request, author="somebody")
+    parameters = {"at": {"from": "due_time"}}
+    first = trigger_run(world.operations, "a", parameters, key="k", author="somebody")
     world.clock.turn(HOUR)
-    assert world.requests.trigger(request, author="somebody").id == first.id
-
-
-def test_the_same_key_gives_the_same_run(world: World) -> None:
-    world.declare(a=hourly(), b=hourly("b"))
-
-    def ask(name: str, key: str | None) -> RunId:
-        request = Request(deployment=name, parameters={}, idempotency_key=key)
-        return world.requests.trigger(request, author="somebody").id
-
-    assert ask("a", "k") == ask("a", "k")
-    assert len({ask("a", "k"), ask("b", "k"), ask("a", "other"), ask("a", None), ask("a", None)}) == 5
-
-
-def test_a_key_belongs_to_its_parameters(world: World) -> None:
-    world.declare(a=hourly())
-
-    def ask(parameters: dict[str, int]) -> RunId:
-        request = Request(deployment="a", parameters=parameters, idempotency_key="k")
-        return world.requests.trigger(request, author="somebody").id
-
-    first = ask({"x": 1})
-    assert ask({"x": 1}) == first
-    with pytest.raises(UsageError, match=first):
-        ask({"x": 2})
+    assert trigger_run(world.operations, "a", parameters, key="k", author="somebody").id == first.id
 
 
 def test_a_request_for_an_unknown_name_says_which_is_near(world: World) -> None:
     world.declare(a=hourly("nightly-report"))
     with world.store.write() as tx, pytest.raises(NotFoundError, match="nightly-reprot") as caught:
-        world.admission.create_run(tx, Request(deployment="nightly-reprot", parameters={}))
+        world.admission.create_run(tx, "nightly-reprot", {})
     assert caught.value.hint == "Did you mean nightly-report?"
     assert world.all_runs() == []
 

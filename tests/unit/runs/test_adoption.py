@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from controller.model.runs import Attempt, Run, RunId, RunState
-from controller.runs.admission import Request
 from controller.runs.executors.local.cgroups import own_group
 from controller.settings import boot_id
 from controller.store import occurrences, runs
@@ -169,7 +168,7 @@ def test_a_record_that_goes_while_its_flow_runs_holds_up_nothing_else(world: Wor
 def claim(world: World, *, state: RunState, boot: str | None = None, marks: dict[str, str] | None = None) -> Run:
     """A run as a controller leaves it that was killed after claiming it; `marks` None: before its directory."""
     with world.store.write() as tx:
-        run = world.admission.create_run(tx, Request(deployment="a", parameters={}))
+        run = world.admission.create_run(tx, "a", {})
         runs.move(tx, run.id, expect=RunState.PENDING, to=state, attempt=1)
         attempt = Attempt(run_id=RunId(run.id), number=1, nonce="aa", boot_id=boot or boot_id(), state=state)
         runs.start_attempt(tx, attempt)

@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 
 from controller.model.runs import Run, RunState
-from controller.runs.admission import Request
 from controller.runs.clock_skew import ClockMonitor
 from controller.store import inventory, occurrences, runs
 from tests.conftest import NOW
@@ -190,7 +189,7 @@ def test_what_waits_for_a_time_of_the_wrong_clock_waits_no_longer_than_it_should
     world.clock.step(FAR)
     [jittered] = account(world, "a")
     with world.store.write() as tx:
-        retried = world.admission.create_run(tx, Request(deployment="b", parameters={}))
+        retried = world.admission.create_run(tx, "b", {})
         wrong = world.clock.now() + timedelta(minutes=10)
         runs.move(tx, retried.id, expect=RunState.PENDING, to=RunState.RETRYING, attempt=1, not_before=wrong)
     world.clock.step(-FAR)

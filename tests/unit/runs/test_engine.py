@@ -9,7 +9,6 @@ import pytest
 
 from controller.model.runs import Run, RunState
 from controller.runs import outcomes
-from controller.runs.admission import Request
 from controller.schedules import jitter_offset
 from controller.settings import boot_id
 from controller.sources.git import GitSource
@@ -193,7 +192,7 @@ def test_the_same_key_runs_once(world: World) -> None:
 def test_in_a_directory_a_run_whose_deployment_changed_meanwhile_is_not_guessed_at(world: World) -> None:
     world.declare(a=command("a", "echo old"))
     with world.store.write() as tx:
-        run = world.admission.create_run(tx, Request(deployment="a", parameters={}))
+        run = world.admission.create_run(tx, "a", {})
     world.declare(a=command("a", "echo new"))
     world.start()
     ended = world.wait(run)
@@ -243,7 +242,7 @@ def test_a_revision_that_is_gone_fails_its_run_and_no_other(world: World, reposi
     follow_git(world, repository)
     world.declare()
     with world.store.write() as tx:
-        lost = world.admission.create_run(tx, Request(deployment="a", parameters={}))
+        lost = world.admission.create_run(tx, "a", {})
         tx.connection.exec_driver_sql("UPDATE runs SET revision = 'main@sha1:" + "0" * 40 + "'")
     world.start()
     ended = world.wait(lost)

@@ -15,7 +15,6 @@ from sqlalchemy import event
 from controller.clock import SystemClock
 from controller.model.runs import Run, RunState
 from controller.runs import engine, monitor
-from controller.runs.admission import Request
 from controller.runs.executors.local.fork_server_client import PACKAGE, ForkServer
 from controller.runs.executors.local.supervisor import flow_main
 from controller.runs.executors.local.supervisor.cold_start import IMPORT
@@ -312,7 +311,7 @@ def test_runs_that_wait_together_share_their_transactions(warm: World) -> None:
 
 def request(world: World) -> Run:
     with world.store.write() as tx:
-        return world.admission.create_run(tx, Request(deployment="a", parameters={}))
+        return world.admission.create_run(tx, "a", {})
 
 
 COUNTING = """

@@ -13,7 +13,6 @@ import pytest
 
 from controller.model.runs import RunState
 from controller.runs.active_run import ActiveRun
-from controller.runs.admission import Request
 from controller.runs.executors.local import launcher
 from controller.runs.executors.local.launcher import Launch, Launcher
 from controller.runs.monitor import MAX_LAUNCHES, READY_SECONDS, Launchable, RunMonitor
@@ -36,7 +35,7 @@ class Claimed:
         self.selector = selectors.DefaultSelector()
         self.monitor.attach(self.selector)
         with world.store.write() as tx:
-            self.run = world.admission.create_run(tx, Request(deployment="a", parameters={}))
+            self.run = world.admission.create_run(tx, "a", {})
 
     def claim(self) -> None:
         found = self.world.find(self.run)

@@ -7,7 +7,6 @@ import pytest
 from controller.model.runs import Outcome, Run, RunState
 from controller.model.status import Hold
 from controller.queries.runs import list_runs
-from controller.runs.admission import Request
 from controller.runs.outcomes import cancel
 from controller.runs.queue import Queue
 from controller.store import holds, inventory, occurrences, runs
@@ -35,7 +34,7 @@ def account(world: World, *names: str) -> list[Run]:
 
 def ask(world: World, name: str = "a") -> Run:
     with world.store.write() as tx:
-        return world.admission.create_run(tx, Request(deployment=name, parameters={}))
+        return world.admission.create_run(tx, name, {})
 
 
 def queue(world: World, places: int = 4) -> Queue:

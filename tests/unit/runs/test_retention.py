@@ -8,7 +8,6 @@ import pytest
 from controller.model.runs import Occurrence, Outcome, Run, RunId, RunState
 from controller.model.status import Event, EventSeverity
 from controller.runs import retention
-from controller.runs.admission import Request
 from controller.runs.retention import DAYS, LEDGER_DAYS, Sweeper
 from controller.store import events, occurrences, runs
 from tests.conftest import NOW
@@ -27,7 +26,7 @@ def start() -> str:
 def ended(world: World, name: str = "a", state: RunState = RunState.SUCCEEDED) -> Run:
     """A run that ended now, with a directory."""
     with world.store.write() as tx:
-        run = world.admission.create_run(tx, Request(deployment=name, parameters={}))
+        run = world.admission.create_run(tx, name, {})
         finished = world.clock.now() if state.is_terminal else None
         runs.move(tx, run.id, expect=RunState.PENDING, to=state, finished_at=finished)
     (world.runs_directory / run.id / "1-aa").mkdir(parents=True)

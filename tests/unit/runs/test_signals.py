@@ -11,6 +11,7 @@ import pytest
 
 from controller.clock import SystemClock
 from controller.model.runs import RunState
+from controller.operations.cancel import cancel_run
 from controller.runs.executors.local.fork_server_client import ForkServer
 from tests.unit.runs.conftest import PATH, Supervised, World
 
@@ -65,7 +66,7 @@ def test_a_run_can_be_cancelled_though_signals_were_blocked(world: World) -> Non
     world.start()
     run = world.trigger("a")
     world.wait(run, RunState.RUNNING)
-    world.requests.cancel(run.id, "enough", author="somebody")
+    cancel_run(world.operations, run.id, "enough", author="somebody")
     assert world.wait(run).state is RunState.CANCELLED
 
 

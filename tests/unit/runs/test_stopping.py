@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from controller.operations.cancel import cancel_run
 from controller.runs.executors.local.supervisor import flow_main
 from controller.store import task_trees
 from tests.conftest import PATIENCE_SECONDS, wait_until
@@ -249,7 +250,7 @@ def test_tasks_of_a_stopped_run_are_cancelled(world: World) -> None:
     world.start()
     run = world.trigger("a")
     wait_until(lambda: "up\n" in world.log(run))
-    world.requests.cancel(run.id, "enough", author="somebody")
+    cancel_run(world.operations, run.id, "enough", author="somebody")
     ended = world.wait(run)
     assert (ended.state.value, ended.reason) == ("cancelled", "enough")
     with world.store.read() as tx:

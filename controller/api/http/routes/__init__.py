@@ -1,1 +1,1 @@
-"""The endpoints of the API, one module per resource. Reads use `controller.queries`; changes use `Operations`."""
+"""The endpoints of the API, one module per resource. They use `controller.queries` and `operations`."""

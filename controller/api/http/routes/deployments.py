@@ -26,13 +26,16 @@ from controller.api.http.responses import (
 )
 from controller.api.http.strict_json import StrictRoute
 from controller.errors import UsageError
+from controller.model.backfills import CodeVersion, Redo
 from controller.model.runs import Occurrence
+from controller.operations import backfills
+from controller.operations.holds import hold_deployment, resume_deployment
+from controller.operations.trigger import trigger_run
 from controller.queries.deployment_details import DeploymentDetail, coming_fire_times, show_deployment
 from controller.queries.deployments import DeploymentView, Health, Sync, sort_rank
 from controller.queries.parameter_form import FormView, ParameterFault
 from controller.queries.restore import last_entry
 from controller.queries.serialization import utc
-from controller.runs.operations import Backfill
 from controller.store import occurrences as ledger
 from controller.store.name_lookup import is_recorded, not_active
 
@@ -57,6 +60,12 @@ class Call(BaseModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
+class TriggerRequest(Call):
+    """Parameters, merged over those in git, and the due time to run; without one the run has none."""
+
+    due_time: Moment | None = None
+
+
 class HoldRequest(BaseModel):
     """The reason and end of a hold; without `until` the hold lasts until the deployment is resumed."""
 
@@ -66,22 +75,21 @@ class HoldRequest(BaseModel):
 
 
 class BackfillRequest(BaseModel):
-    """A range of due times; the last `max` without a run are queued. With `dry_run` they are only listed."""
+    """A range of due times to run: those without a run, and with `redo` also others. `until` defaults to now.
+
+    `max` limits them to the latest ones. With `dry_run` they are only listed. `code` is what due times that had a run
+    execute.
+    """
 
     model_config = ConfigDict(extra="forbid")
     since: Moment
-    until: Moment
-    max: int = Field(default=100, ge=1, le=1000)
+    until: Moment | None = None
+    redo: Redo | None = None
+    code: CodeVersion = CodeVersion.LATEST
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    parallel: int | None = Field(default=None, ge=1, le=backfills.MAX_PARALLEL)
+    max: int | None = Field(default=None, ge=1)
     dry_run: bool = False
-
-
-class Backfilled(BaseModel):
-    """The queued runs and their due times. `already_run`: due times that had a run; `left_out`: those beyond `max`."""
-
-    run_ids: list[str]
-    times: list[datetime]
-    already_run: int
-    left_out: int
 
 
 class FireTimes(BaseModel):
@@ -181,16 +189,15 @@ def occurrences(request: Request, name: Name, limit: Limit = 100, cursor: Cursor
 @router.get("/{name}/form", response_model=FormView, summary="Get the parameters of the flow")
 def form(request: Request, name: Name) -> Response:
     """Names, types, defaults and choices, read from the source text of the flow; its code is not imported."""
-    return json_response(request, _require_active(request, name, dependencies_of(request).parameters.form(name)))
+    parameters = dependencies_of(request).operations.parameters
+    return json_response(request, _require_active(request, name, parameters.form(name)))
 
 
 @router.post("/{name}/check", response_model=Faults, summary="Check parameters without running anything")
 def check(request: Request, name: Name, call: Call) -> Response:
     """Return the errors in these parameters, merged over those in git."""
-    return json_response(
-        request,
-        {"errors": _require_active(request, name, dependencies_of(request).parameters.faults(name, call.parameters))},
-    )
+    faults = dependencies_of(request).operations.parameters.faults(name, call.parameters)
+    return json_response(request, {"errors": _require_active(request, name, faults)})
 
 
 @router.get(
@@ -215,37 +222,51 @@ def document(request: Request, name: Name) -> Response:
 def trigger(
     request: Request,
     name: Name,
-    call: Call,
+    call: TriggerRequest,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """The same `Idempotency-Key` returns the same run. 422 for parameters that the flow does not accept."""
-    key, author = decode_header(idempotency_key), author_of(request)
-    run = dependencies_of(request).operations.trigger(name, call.parameters, key=key, author=author)
+    run = trigger_run(
+        dependencies_of(request).operations,
+        name,
+        call.parameters,
+        due_time=aware(call.due_time),
+        key=decode_header(idempotency_key),
+        author=author_of(request),
+    )
     return json_response(request, triggered(run), status=201)
 
 
-@router.post("/{name}/backfill", response_model=Backfilled, summary="Run the due times of a past range")
+@router.post("/{name}/backfill", response_model=backfills.Backfilled, summary="Run the due times of a past range")
 def backfill(request: Request, name: Name, body: BackfillRequest) -> Response:
-    """The runs start after all other waiting runs, and one after another unless `overlap` is `allow`."""
-    due_range = Backfill(
-        deployment=name, since=aware(body.since), until=aware(body.until), most=body.max, dry_run=body.dry_run
+    """Creates a backfill. Its runs start after all other waiting runs, `parallel` of them at a time."""
+    due_range = backfills.BackfillRequest(
+        deployment=name,
+        since=aware(body.since),
+        until=aware(body.until),
+        redo=body.redo,
+        code=body.code,
+        parameters=body.parameters,
+        parallel=body.parallel,
+        most=body.max,
+        dry_run=body.dry_run,
     )
-    result = dependencies_of(request).operations.backfill(due_range, author=author_of(request))
-    queued = {"run_ids": [run.id for run in result.runs], "times": result.times}
-    return json_response(request, {**queued, "already_run": result.known, "left_out": result.left_out})
+    operations = dependencies_of(request).operations
+    return json_response(request, backfills.create_backfill(operations, due_range, author=author_of(request)))
 
 
 @router.post("/{name}/hold", response_model=DeploymentDetail, summary="Hold the schedules of a deployment")
 def hold(request: Request, name: Name, body: HoldRequest) -> Response:
     """The schedules do not fire until `until` or until the deployment is resumed, regardless of git."""
-    dependencies_of(request).operations.hold(name, body.reason, aware(body.until), author=author_of(request))
+    operations = dependencies_of(request).operations
+    hold_deployment(operations, name, body.reason, aware(body.until), author=author_of(request))
     return _show(request, name)
 
 
 @router.post("/{name}/resume", response_model=DeploymentDetail, summary="Resume a deployment")
 def resume(request: Request, name: Name) -> Response:
     """Ends the hold. 409 if the deployment is not held."""
-    dependencies_of(request).operations.resume(name, author=author_of(request))
+    resume_deployment(dependencies_of(request).operations, name, author=author_of(request))
     return _show(request, name)
 
 

@@ -12,9 +12,9 @@ from controller.api.http.reconcile_wait import wait_for_pass
 from controller.api.http.responses import author_of, dependencies_of, json_response
 from controller.api.http.security_middleware import Caller
 from controller.api.http.strict_json import StrictRoute
-from controller.api.operations import Approved
 from controller.errors import ConflictError, ControllerError
 from controller.model.status import PassRecord
+from controller.operations.approval import Approved, approval_result, approve_deletions
 from controller.queries.status import SourceView, StatusView, current_status
 from controller.reconcile.preview import Preview
 from controller.store import passes
@@ -116,7 +116,7 @@ def next_fires(request: Request, limit: int) -> list[dict[str, Any]]:
 @router.post("/reconcile", response_model=ReconcileAnswer, summary="Sync now")
 async def reconcile(request: Request, options: ReconcileRequest) -> Response:
     """Run a reconcile pass. With `wait`: 502 if the pass could not read the source."""
-    future = dependencies_of(request).operations.reconcile()
+    future = dependencies_of(request).operations.request_pass()
     if options.wait or future.done():
         result = await wait_for_pass(request, future)
         if result.error is not None:
@@ -128,12 +128,14 @@ async def reconcile(request: Request, options: ReconcileRequest) -> Response:
 async def approve(request: Request, approval: Approval) -> Response:
     """Approves exactly the deletions of this digest. If git would delete others by then, nothing is deleted."""
     operations = dependencies_of(request).operations
-    withheld, future = await run_in_threadpool(operations.approve, approval.digest, author=author_of(request))
+    withheld, future = await run_in_threadpool(
+        approve_deletions, operations, approval.digest, author=author_of(request)
+    )
     try:
         result = await wait_for_pass(request, future)
     except ControllerError:
         result = None  # the approval remains, even if the pass failed
-    approved = await run_in_threadpool(operations.approval, withheld, result)
+    approved = await run_in_threadpool(approval_result, operations, withheld, result)
     return json_response(request, approved)
 
 

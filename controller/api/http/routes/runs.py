@@ -35,6 +35,8 @@ from controller.api.http.sse import EventStream, LastEventId, message
 from controller.api.http.strict_json import StrictRoute
 from controller.errors import NotFoundError
 from controller.model.runs import Run, RunState, Trigger
+from controller.operations.cancel import cancel_run
+from controller.operations.retry import retry_run
 from controller.queries.events import RunDetail, exact_run, run_detail
 from controller.queries.run_logs import CHUNK_BYTES, LogChunk, log_chunk, tail_offset
 from controller.queries.runs import RunView, run_views, stored_states
@@ -64,6 +66,13 @@ class Cancellation(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     reason: str = Field(default="cancelled over HTTP", json_schema_extra=LINE)
+
+
+class RetryRequest(BaseModel):
+    """With `latest`, the retry executes the deployment as it is active now, instead of the commit of the run."""
+
+    model_config = ConfigDict(extra="forbid")
+    latest: bool = False
 
 
 @router.get("", response_model=Page[RunView], summary="List runs, newest first")
@@ -108,7 +117,8 @@ def run(request: Request, run_id: RunIdText) -> Response:
 @router.post("/{run_id}/cancel", response_model=Triggered, summary="Cancel a run")
 def cancel(request: Request, run_id: RunIdText, cancellation: Cancellation) -> Response:
     """A waiting run ends at once, a running one as soon as its flow has stopped. 409 if the run has finished."""
-    run = dependencies_of(request).operations.cancel(run_id, cancellation.reason, author=author_of(request))
+    operations = dependencies_of(request).operations
+    run = cancel_run(operations, run_id, cancellation.reason, author=author_of(request))
     return json_response(request, triggered(run))
 
 
@@ -116,12 +126,15 @@ def cancel(request: Request, run_id: RunIdText, cancellation: Cancellation) -> R
 def retry(
     request: Request,
     run_id: RunIdText,
+    body: RetryRequest,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Creates a new run at the same commit. The same `Idempotency-Key` returns the same run. 409 if not finished."""
-    run = dependencies_of(request).operations.retry(
-        run_id, key=decode_header(idempotency_key), author=author_of(request)
-    )
+    """Creates a new run at the same commit, or with `latest` of the active deployment. 409 if the run has not finished.
+
+    The same `Idempotency-Key` returns the same run.
+    """
+    operations, key = dependencies_of(request).operations, decode_header(idempotency_key)
+    run = retry_run(operations, run_id, latest=body.latest, key=key, author=author_of(request))
     return json_response(request, triggered(run), status=201)
 
 

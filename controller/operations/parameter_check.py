@@ -1,6 +1,6 @@
 """Checks parameters against the signature of the flow before a run is created.
 
-`Operations` calls `check`; the HTTP API uses `form` and `faults` for its form and check endpoints.
+A trigger uses `check`; the HTTP API uses `form` and `faults` for its form and check endpoints.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The operations on runs, in a real store and without processes."""
+"""Trigger, cancel, retry and backfill, in a real store and without processes."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from controller.errors import NotFoundError, UsageError
-from controller.model.runs import Occurrence, Outcome, Run, RunState, Trigger
-from controller.runs.admission import Request
-from controller.runs.operations import Backfill, Backfilled
+from controller.model.runs import Occurrence, Outcome, Run, RunId, RunState, Trigger
+from controller.operations.backfills import Backfilled, BackfillRequest, create_backfill
+from controller.operations.cancel import cancel_run
+from controller.operations.retry import retry_run
+from controller.operations.trigger import trigger_run
 from controller.store import events, occurrences
 from tests.conftest import NOW, PATIENCE_SECONDS
 from tests.unit.runs.conftest import World
@@ -17,22 +19,17 @@ from tests.unit.runs.test_queueing import account, ask, begin, end, hourly, queu
 HOUR = timedelta(hours=1)
 
 
-@pytest.fixture
-def start() -> str:
-    """No test of this module starts a supervisor, so one way to start them is enough."""
-    return "cold"
-
-
 def backfill(world: World, hours: int = 5, **more: object) -> Backfilled:
     now = world.clock.now()
-    return world.requests.backfill(
-        Backfill(deployment="a", since=now - hours * HOUR, until=now, **more),  # type: ignore[arg-type]
+    return create_backfill(
+        world.operations,
+        BackfillRequest(deployment="a", since=now - hours * HOUR, until=now, **more),  # type: ignore[arg-type]
         author="somebody",
     )
 
 
-def wish(key: str, name: str = "a") -> Request:
-    return Request(deployment=name, parameters={}, idempotency_key=key)
+def trigger(world: World, key: str, name: str = "a", author: str = "somebody") -> Run:
+    return trigger_run(world.operations, name, {}, key=key, author=author)
 
 
 def ended(world: World, run: Run) -> Run:
@@ -50,21 +47,21 @@ def outcomes(world: World) -> list[Outcome]:
 def test_cancelling_what_waits_is_final_and_may_be_asked_twice(world: World) -> None:
     world.declare(a=hourly())
     run = ask(world)
-    assert world.requests.cancel(run.id, "no", author="somebody").state is RunState.CANCELLED
-    assert world.requests.cancel(run.id, "still no", author="somebody").reason == "no"
+    assert cancel_run(world.operations, run.id, "no", author="somebody").state is RunState.CANCELLED
+    assert cancel_run(world.operations, run.id, "still no", author="somebody").reason == "no"
 
 
 def test_cancelling_what_runs_is_noted_and_what_has_ended_stays(world: World) -> None:
     world.declare(a=hourly())
     run = ask(world)
     begin(world, [run])
-    found = world.requests.cancel(run.id, "no", author="somebody")
+    found = cancel_run(world.operations, run.id, "no", author="somebody")
     assert (found.state, found.cancel_reason) == (RunState.RUNNING, "no")
     end(world, run)
     with pytest.raises(UsageError, match="already finished: succeeded"):
-        world.requests.cancel(run.id, "no", author="somebody")
+        cancel_run(world.operations, run.id, "no", author="somebody")
     with pytest.raises(NotFoundError):
-        world.requests.cancel("nobody", "no", author="somebody")
+        cancel_run(world.operations, "nobody", "no", author="somebody")
 
 
 def test_doing_it_again_is_a_new_run_at_the_same_pin(world: World) -> None:
@@ -72,39 +69,61 @@ def test_doing_it_again_is_a_new_run_at_the_same_pin(world: World) -> None:
     world.clock.turn(HOUR)
     [old] = account(world, "a")
     with pytest.raises(UsageError, match="has not finished"):
-        world.requests.retry(old.id, author="somebody")
+        retry_run(world.operations, old.id, author="somebody")
     begin(world, [old])
     end(world, old)
     world.declare(a=hourly(extra="parameters: {x: 2}\n"))
-    new = world.requests.retry(old.id, "key", author="somebody")
-    assert world.requests.retry(old.id, "key", author="somebody").id == new.id
+    new = retry_run(world.operations, old.id, key="key", author="somebody")
+    assert retry_run(world.operations, old.id, key="key", author="somebody").id == new.id
     same = ("deployment", "revision", "file", "spec_digest", "parameters", "scheduled_for", "retries", "attempts")
     assert [getattr(new, name) for name in same] == [getattr(old, name) for name in same]
     assert (new.trigger, new.retry_of, new.state, new.attempt) == (Trigger.RETRY, old.id, RunState.PENDING, 0)
     assert len(outcomes(world)) == 1
 
 
+def test_the_same_key_gives_the_same_run(world: World) -> None:
+    world.declare(a=hourly(), b=hourly("b"))
+
+    def ask(name: str, key: str | None) -> RunId:
+        return trigger_run(world.operations, name, {}, key=key, author="somebody").id
+
+    assert ask("a", "k") == ask("a", "k")
+    assert len({ask("a", "k"), ask("b", "k"), ask("a", "other"), ask("a", None), ask("a", None)}) == 5
+
+
+def test_a_key_belongs_to_its_parameters(world: World) -> None:
+    world.declare(a=hourly())
+
+    def ask(parameters: dict[str, int]) -> RunId:
+        return trigger_run(world.operations, "a", parameters, key="k", author="somebody").id
+
+    first = ask({"x": 1})
+    assert ask({"x": 1}) == first
+    with pytest.raises(UsageError, match=first):
+        ask({"x": 2})
+
+
 def test_a_key_is_for_one_request_whether_it_was_for_a_run_or_for_doing_one_again(world: World) -> None:
     world.declare(a=hourly(), b=hourly("b"))
-    one, other = (ended(world, world.requests.trigger(wish(key), author="somebody")) for key in ("one", "other"))
-    again = world.requests.retry(one.id, "again", author="somebody")
+    one, other = (ended(world, trigger(world, key)) for key in ("one", "other"))
+    again = retry_run(world.operations, one.id, key="again", author="somebody")
     for run, key, owner in ((one, "one", one), (one, "other", other), (other, "again", again)):
         with pytest.raises(UsageError, match=f"The idempotency key {key} is already used by run {owner.id}"):
-            world.requests.retry(run.id, key, author="somebody")
+            retry_run(world.operations, run.id, key=key, author="somebody")
     with pytest.raises(UsageError, match=f"The idempotency key again is already used by run {again.id}"):
-        world.requests.trigger(wish("again"), author="somebody")
-    assert world.requests.retry(one.id, "again", author="somebody").id == again.id
-    assert world.requests.trigger(wish("one"), author="somebody").id == one.id
-    assert world.requests.trigger(wish("one", name="b"), author="somebody").deployment == "b"
+        trigger(world, "again")
+    assert retry_run(world.operations, one.id, key="again", author="somebody").id == again.id
+    assert trigger(world, "one").id == one.id
+    assert trigger(world, "one", name="b").deployment == "b"
 
 
 def test_a_request_that_is_known_is_not_told_of_again(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.declare(a=hourly())
-    caplog.set_level("INFO", "controller.runs.operations")
+    caplog.set_level("INFO", "controller.operations")
     for _ in range(2):
-        run = ended(world, world.requests.trigger(wish("one"), author="somebody"))
+        run = ended(world, trigger(world, "one"))
     for _ in range(2):
-        world.requests.retry(run.id, "again", author="somebody")
+        retry_run(world.operations, run.id, key="again", author="somebody")
     assert [record.message for record in caplog.records] == ["Run requested", "Run retried"]
 
 
@@ -114,26 +133,26 @@ def test_a_backfill_runs_what_was_skipped_or_never_due_and_nothing_twice(world: 
     account(world, "a")
     assert outcomes(world) == [Outcome.SKIPPED, Outcome.SKIPPED, Outcome.RUN]
     done = backfill(world)
-    assert [run.scheduled_for for run in done.runs] == [NOW + hours * HOUR for hours in (-2, -1, 0, 1, 2)]
-    assert (done.known, done.left_out) == (1, 0)
+    assert list(done.times) == [NOW + hours * HOUR for hours in (-2, -1, 0, 1, 2)]
+    assert (done.already_run, done.left_out) == (1, 0)
     assert outcomes(world) == [Outcome.RUN] * 6
-    assert {run.trigger for run in done.runs} == {Trigger.BACKFILL}
+    assert {run.trigger for run in world.all_runs() if run.id in done.run_ids} == {Trigger.BACKFILL}
     again = backfill(world)
-    assert (again.runs, again.known) == ((), 6)
+    assert (again.run_ids, again.already_run) == ((), 6)
 
 
 def test_a_backfill_is_capped_and_can_be_tried_out(world: World) -> None:
     world.declare(a=hourly())
     with world.store.write():
         dry = backfill(world, most=2, dry_run=True)
-    assert (dry.runs, dry.times, dry.left_out) == ((), (NOW - HOUR, NOW), 4)
+    assert (dry.run_ids, dry.times, dry.left_out) == ((), (NOW - HOUR, NOW), 4)
     assert world.all_runs() == []
-    assert len(backfill(world, most=2).runs) == 2
+    assert len(backfill(world, most=2).run_ids) == 2
 
 
 def test_a_backfill_goes_last_and_keeps_no_due_time_from_running(world: World) -> None:
     world.declare(a=hourly(), b=hourly("b"))
-    made = backfill(world).runs
+    made = backfill(world).run_ids
     other = ask(world, "b")
     world.clock.turn(HOUR)
     [due] = account(world, "a")
@@ -143,32 +162,34 @@ def test_a_backfill_goes_last_and_keeps_no_due_time_from_running(world: World) -
         begin(world, taken)
         end(world, taken[0])
         order += taken
-    assert [run.id for run in order] == [other.id, due.id, *(run.id for run in made)]
+    assert [run.id for run in order] == [other.id, due.id, *made]
 
 
 @pytest.mark.parametrize(("since", "until"), [(HOUR, -HOUR), (-HOUR, HOUR)])
 def test_a_backfill_is_of_the_past(world: World, since: timedelta, until: timedelta) -> None:
     world.declare(a=hourly())
     with pytest.raises(UsageError, match="past range"):
-        world.requests.backfill(Backfill(deployment="a", since=NOW + since, until=NOW + until), author="somebody")
+        create_backfill(
+            world.operations, BackfillRequest(deployment="a", since=NOW + since, until=NOW + until), author="somebody"
+        )
     with pytest.raises(NotFoundError, match="nobody"):
-        world.requests.backfill(Backfill(deployment="nobody", since=NOW, until=NOW), author="somebody")
+        create_backfill(world.operations, BackfillRequest(deployment="nobody", since=NOW, until=NOW), author="somebody")
 
 
 def test_a_range_with_too_many_times_is_refused(world: World) -> None:
     world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1s}\n")
-    with pytest.raises(UsageError, match="more than 10000 due times"):
-        backfill(world)
+    with pytest.raises(UsageError, match="more than 50000 due times"):
+        backfill(world, hours=24)
     assert world.all_runs() == []
 
 
 @pytest.mark.parametrize("schedule", ["{cron: '* * * * *'}", "{interval: 1s}", "{rrule: 'FREQ=MINUTELY'}"])
 def test_a_range_of_millennia_keeps_no_other_writer_waiting(world: World, schedule: str) -> None:
     world.declare(a=f"name: a\ncommand: ['true']\nschedule: {schedule}\n")
-    wanted = Backfill(deployment="a", since=datetime.min.replace(tzinfo=UTC), until=NOW)
+    wanted = BackfillRequest(deployment="a", since=datetime.min.replace(tzinfo=UTC), until=NOW)
     with ThreadPoolExecutor() as pool, world.store.write():
-        asked = pool.submit(world.requests.backfill, wanted, author="somebody")
-        with pytest.raises(UsageError, match="more than 10000 due times"):
+        asked = pool.submit(create_backfill, world.operations, wanted, author="somebody")
+        with pytest.raises(UsageError, match="more than 50000 due times"):
             asked.result(PATIENCE_SECONDS)
 
 
@@ -179,15 +200,15 @@ def test_what_others_have_run_while_a_backfill_waits_is_not_run_again(world: Wor
         asked = pool.submit(backfill, world)
         [due] = world.admission.process_due(tx, ["a"], world.clock.now())
     done = asked.result(PATIENCE_SECONDS)
-    assert (len(done.runs), done.known) == (5, 1)
+    assert (len(done.run_ids), done.already_run) == (5, 1)
     assert due.scheduled_for not in done.times
-    assert [run.scheduled_for for run in done.runs] == list(done.times)
+    assert [run.scheduled_for for run in world.all_runs() if run.id in done.run_ids] == list(done.times)
     assert outcomes(world) == [Outcome.RUN] * 6
 
 
 def test_what_was_run_of_another_schedule_does_not_hide_what_was_run_of_this_one(world: World) -> None:
     world.declare(a=hourly())
-    assert len(backfill(world, hours=2).runs) == 3
+    assert len(backfill(world, hours=2).run_ids) == 3
     others = [
         Occurrence(
             deployment="a", scheduled_for=NOW - timedelta(milliseconds=10 * n), schedule="{}", outcome=Outcome.RUN
@@ -197,13 +218,13 @@ def test_what_was_run_of_another_schedule_does_not_hide_what_was_run_of_this_one
     with world.store.write() as tx:
         occurrences.append(tx, others)
     again = backfill(world, hours=2)
-    assert (again.runs, again.known) == ((), 3)
+    assert (again.run_ids, again.already_run) == ((), 3)
 
 
 def test_a_backfilled_time_that_comes_due_later_is_not_run_again(world: World) -> None:
     world.declare(a=hourly())
     world.clock.turn(HOUR)
-    assert len(backfill(world, hours=0).runs) == 1
+    assert len(backfill(world, hours=0).run_ids) == 1
     assert account(world, "a") == []
     assert datetime.fromisoformat("2026-06-01T13:00:00Z") == world.all_runs()[0].scheduled_for
 
@@ -211,13 +232,12 @@ def test_a_backfilled_time_that_comes_due_later_is_not_run_again(world: World) -
 def test_each_change_is_told_once_with_its_author(world: World) -> None:
     world.declare(a=hourly())
     world.clock.turn(5 * HOUR)
-    request = Request(deployment="a", parameters={}, idempotency_key="k")
-    run = world.requests.trigger(request, author="ann")
-    world.requests.trigger(request, author="bob")
-    world.requests.cancel(run.id, "no", author="cem")
-    world.requests.cancel(run.id, "no", author="dan")
-    again = world.requests.retry(run.id, "l", author="eve")
-    world.requests.retry(run.id, "l", author="fay")
+    run = trigger(world, "k", author="ann")
+    trigger(world, "k", author="bob")
+    cancel_run(world.operations, run.id, "no", author="cem")
+    cancel_run(world.operations, run.id, "no", author="dan")
+    again = retry_run(world.operations, run.id, key="l", author="eve")
+    retry_run(world.operations, run.id, key="l", author="fay")
     backfill(world, dry_run=True)
     backfill(world, hours=2)
     backfill(world, hours=2)

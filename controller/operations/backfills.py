@@ -1,0 +1,229 @@
+"""Backfills: run the due times of a past range. A backfill is an object that can be paused, resumed and cancelled."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from controller.errors import ConflictError, NotFoundError, UsageError
+from controller.model.backfills import Backfill, BackfillState, CodeVersion, Redo
+from controller.model.policies import Overlap
+from controller.model.runs import Run, RunState, effective_run
+from controller.model.status import InventoryEntry
+from controller.operations.context import OperationContext, get_entry
+from controller.operations.due_times import due_times_between
+from controller.runs.admission import active_revision
+from controller.runs.admission_policy import DueTime
+from controller.runs.backfills import BackfillRuns, cancel_backfill, select_times
+from controller.store import Transaction, backfills, inventory, occurrences, runs
+from controller.time_format import in_utc
+
+log = logging.getLogger(__name__)
+
+MAX_PARALLEL = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillRequest:
+    """A request to run due times in [since, until]: those without a run, and with `redo` also others.
+
+    `most` limits them to the latest ones. Without `parallel`, the runs start one after another, or all at once if the
+    deployment allows overlaps.
+    """
+
+    deployment: str
+    since: datetime
+    until: datetime | None = None
+    redo: Redo | None = None
+    code: CodeVersion = CodeVersion.LATEST
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parallel: int | None = None
+    most: int | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backfilled:
+    """The new backfill and its first runs; the others are created when those have finished.
+
+    `backfill_id` is None if there was nothing to run, or with `dry_run`. `times` are all selected due times.
+    `already_run`: the due times of the range that were not selected; `left_out`: the selected ones beyond `most`.
+    """
+
+    backfill_id: str | None
+    run_ids: tuple[str, ...]
+    times: tuple[datetime, ...]
+    already_run: int
+    left_out: int
+
+
+def create_backfill(context: OperationContext, request: BackfillRequest, *, author: str) -> Backfilled:
+    """Create a backfill and its first runs; with `dry_run`, only return the due times.
+
+    The due times are computed without a lock on the store, and selected in the writing transaction. Raises
+    NotFoundError, UsageError, ConflictError.
+    """
+    now = context.clock.now()
+    until = now if request.until is None else request.until
+    with context.store.read() as tx:
+        entry = get_entry(tx, request.deployment)
+    if not request.since <= until <= now:
+        raise UsageError("A backfill needs a past range: the start comes first, and the end is not after now.")
+    if request.code is CodeVersion.LATEST and request.parameters:
+        context.parameters.check(request.deployment, request.parameters)
+    times = due_times_between(context.admission.deployment(entry), request.since, until)
+    if request.dry_run:
+        with context.store.read() as tx:
+            selected = _select(tx, request, times)
+        return _result(request, times, selected)
+    with context.store.write() as tx:
+        if _has_changed(tx, entry):
+            raise ConflictError(
+                f"{entry.name} changed while the backfill was being prepared.", hint="Repeat the backfill."
+            )
+        selected = _select(tx, request, times)
+        queued = _latest(request, selected)
+        if not queued:
+            return _result(request, times, selected)
+        backfill = _new(context, tx, request, entry, until, len(queued), author)
+        backfills.insert_new(tx, backfill, [(instant, schedule.id) for instant, schedule in queued])
+        created = BackfillRuns(context.admission).advance(tx, backfill.id, now)
+        count = "1 due time" if len(queued) == 1 else f"{len(queued)} due times"
+        message = f"{author} backfilled {count} from {in_utc(queued[0][0])} to {in_utc(queued[-1][0])}."
+        context.record_event(tx, "Backfill", message, entry.name)
+    log.info("Backfill created", extra={"deployment": entry.name, "backfill": backfill.id, "author": author})
+    context.wake()
+    return _result(request, times, selected, backfill, created)
+
+
+def pause_backfill(context: OperationContext, backfill_id: str, *, author: str) -> Backfill:
+    """Start no more runs of a backfill. Those in progress continue. Raises NotFoundError, ConflictError."""
+    return _move(context, backfill_id, BackfillState.RUNNING, BackfillState.PAUSED, f"{author} paused")
+
+
+def resume_backfill(context: OperationContext, backfill_id: str, *, author: str) -> Backfill:
+    """Continue a paused backfill. Raises NotFoundError, ConflictError."""
+    return _move(context, backfill_id, BackfillState.PAUSED, BackfillState.RUNNING, f"{author} resumed")
+
+
+def cancel_whole_backfill(context: OperationContext, backfill_id: str, *, author: str) -> Backfill:
+    """Cancel a backfill and its unfinished runs. Idempotent. Raises NotFoundError, ConflictError."""
+    with context.store.write() as tx:
+        backfill = get_backfill(tx, backfill_id)
+        if backfill.state is BackfillState.CANCELLED:
+            return backfill
+        if not cancel_backfill(tx, backfill, f"{author} cancelled its backfill", context.clock.now()):
+            raise ConflictError(
+                f"Backfill {backfill.id} has already ended: {backfill.state}.",
+                hint="To cancel runs that were retried, cancel the runs.",
+            )
+        message = f"{author} cancelled backfill {backfill.id}."
+        context.record_event(tx, "BackfillCancelled", message, backfill.deployment)
+        backfill = get_backfill(tx, backfill_id)
+    context.wake()
+    return backfill
+
+
+def get_backfill(tx: Transaction, backfill_id: str) -> Backfill:
+    """Return the backfill with exactly this id. Raises NotFoundError."""
+    backfill = backfills.find(tx, backfill_id)
+    if backfill is None:
+        raise NotFoundError(f"There is no backfill {backfill_id!r}.", hint="See `controller backfills`.")
+    return backfill
+
+
+def _move(
+    context: OperationContext, backfill_id: str, expect: BackfillState, to: BackfillState, action: str
+) -> Backfill:
+    with context.store.write() as tx:
+        backfill = get_backfill(tx, backfill_id)
+        if backfill.state is to:
+            return backfill
+        if not backfills.move(tx, backfill.id, expect=(expect,), to=to):
+            raise ConflictError(
+                f"Backfill {backfill.id} has already ended: {backfill.state}.", hint="Create another backfill."
+            )
+        reason = "BackfillPaused" if to is BackfillState.PAUSED else "BackfillResumed"
+        context.record_event(tx, reason, f"{action} backfill {backfill.id}.", backfill.deployment)
+        if to is BackfillState.RUNNING:
+            BackfillRuns(context.admission).advance(tx, backfill.id, context.clock.now())
+        backfill = get_backfill(tx, backfill_id)
+    context.wake()
+    return backfill
+
+
+def _select(tx: Transaction, request: BackfillRequest, times: Sequence[DueTime]) -> list[DueTime]:
+    """Return the due times to run, oldest first."""
+    if not times:
+        return []
+    first, last = times[0][0], times[-1][0]
+    outcomes: dict[datetime, RunState | None] = dict.fromkeys(
+        occurrences.times_with_run(tx, request.deployment, first, last)
+    )
+    skipped = occurrences.skipped_times(tx, request.deployment, first, last)
+    for time, history in runs.history(tx, request.deployment, first, last).items():
+        state = effective_run(history).state
+        if not (time in skipped and state is RunState.SKIPPED):  # a run that never started counts as no run
+            outcomes[time] = state
+    planned = backfills.find_planned(tx, request.deployment, first, last)
+    return select_times([time for time in times if time[0] not in planned], outcomes, request.redo)
+
+
+def _latest(request: BackfillRequest, selected: Sequence[DueTime]) -> Sequence[DueTime]:
+    return selected if request.most is None else selected[max(0, len(selected) - request.most) :]
+
+
+def _result(
+    request: BackfillRequest,
+    times: Sequence[DueTime],
+    selected: Sequence[DueTime],
+    backfill: Backfill | None = None,
+    created: Sequence[Run] = (),
+) -> Backfilled:
+    queued = _latest(request, selected)
+    return Backfilled(
+        backfill_id=None if backfill is None else backfill.id,
+        run_ids=tuple(run.id for run in created),
+        times=tuple(instant for instant, _ in queued),
+        already_run=len(times) - len(selected),
+        left_out=len(selected) - len(queued),
+    )
+
+
+def _has_changed(tx: Transaction, entry: InventoryEntry) -> bool:
+    current = inventory.find(tx, entry.name)
+    return current is None or current.spec_digest != entry.spec_digest
+
+
+def _new(
+    context: OperationContext,
+    tx: Transaction,
+    request: BackfillRequest,
+    entry: InventoryEntry,
+    until: datetime,
+    total: int,
+    author: str,
+) -> Backfill:
+    deployment = context.admission.deployment(entry)
+    now = context.clock.now()
+    default = MAX_PARALLEL if deployment.overlap is Overlap.ALLOW else 1
+    return Backfill(
+        id=context.admission.ids.new(now),
+        deployment=entry.name,
+        state=BackfillState.RUNNING,
+        since=request.since,
+        until=until,
+        created_at=now,
+        author=author,
+        total=total,
+        file=entry.file,
+        line=entry.line,
+        document=entry.document,
+        revision=entry.pinned or active_revision(tx) or entry.revision,
+        spec_digest=entry.spec_digest,
+        redo=request.redo,
+        code=request.code,
+        parameters=request.parameters,
+        parallel=request.parallel or default,
+    )

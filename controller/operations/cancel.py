@@ -1,0 +1,32 @@
+"""Cancels a run."""
+
+import logging
+
+from controller.errors import ConflictError
+from controller.model.runs import Run, RunState
+from controller.operations.context import OperationContext, clean_reason, get_run
+from controller.runs.outcomes import cancel
+
+log = logging.getLogger(__name__)
+
+
+def cancel_run(context: OperationContext, run_id: str, reason: str, *, author: str) -> Run:
+    """Cancel a run: immediately if it waits, otherwise as soon as its flow has ended. Idempotent.
+
+    Raises NotFoundError, UsageError, and ConflictError if the run has finished with another outcome.
+    """
+    reason = clean_reason(reason)
+    with context.store.write() as tx:
+        run = get_run(tx, run_id)
+        if run.state.is_terminal and run.state is not RunState.CANCELLED:
+            raise ConflictError(
+                f"Run {run.id} has already finished: {run.state}.", hint="Finished runs cannot be changed."
+            )
+        if run.state.is_terminal or run.cancel_reason is not None:
+            return run
+        context.record_event(tx, "CancelRequested", f"{author} cancelled run {run.id}: {reason}", run.deployment)
+        cancel(tx, run, reason, context.clock.now())
+        run = get_run(tx, run_id)
+    log.info("Run cancellation requested", extra={"deployment": run.deployment, "run": run.id, "author": author})
+    context.wake()
+    return run

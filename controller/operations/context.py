@@ -1,0 +1,72 @@
+"""The state, the clock and the parts of the running controller that operations use. `app` creates the context."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from controller.clock import Clock
+from controller.errors import NotFoundError, UsageError
+from controller.model.runs import Run
+from controller.model.status import Event, EventSeverity, InventoryEntry
+from controller.operations.parameter_check import Parameters
+from controller.reconcile import PassResult
+from controller.runs.admission import Admission
+from controller.store import Store, Transaction, events, inventory, runs
+from controller.store.name_lookup import not_active
+
+MAX_REASON = 500
+_MAX_MESSAGE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationContext:
+    """The parts of the controller that operations use. Thread-safe.
+
+    `wake` wakes the engine, and `notify_due` also tells it that a deployment may have due runs. `request_pass` requests
+    a reconcile pass.
+    """
+
+    store: Store
+    clock: Clock
+    admission: Admission
+    parameters: Parameters
+    wake: Callable[[], None]
+    notify_due: Callable[[str], None]
+    request_pass: Callable[[], Future[PassResult]]
+
+    def record_event(
+        self,
+        tx: Transaction,
+        reason: str,
+        message: str,
+        about: str,
+        severity: EventSeverity = EventSeverity.INFO,
+    ) -> None:
+        """Record an event about a deployment, or about `source`. A long message is cut off."""
+        now = self.clock.now()
+        event = Event(time=now, severity=severity, reason=reason, message=message[:_MAX_MESSAGE], about=about)
+        events.append(tx, [event])
+
+
+def get_entry(tx: Transaction, name: str) -> InventoryEntry:
+    """Return the active deployment of this name. Raises NotFoundError."""
+    entry = inventory.find(tx, name)
+    if entry is None:
+        raise not_active(tx, name)
+    return entry
+
+
+def get_run(tx: Transaction, run_id: str) -> Run:
+    """Return the run with exactly this id. Raises NotFoundError."""
+    run = runs.find(tx, run_id)
+    if run is None:
+        raise NotFoundError(f"There is no run {run_id!r}.", hint="See `controller runs list`.")
+    return run
+
+
+def clean_reason(text: str) -> str:
+    """Return a reason without surrounding spaces. Raises UsageError if it is not one printable line."""
+    reason = text.strip()
+    if not reason or len(reason) > MAX_REASON or not reason.isprintable():
+        raise UsageError(f"The reason must be one line of 1 to {MAX_REASON} characters, without control characters.")
+    return reason

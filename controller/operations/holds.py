@@ -1,0 +1,47 @@
+"""Holds the schedules of a deployment, resumes them, and ends holds that have expired."""
+
+from datetime import datetime
+
+from controller.errors import ConflictError, UsageError
+from controller.model.status import EventSeverity, Hold
+from controller.operations.context import OperationContext, clean_reason, get_entry
+from controller.store import holds
+from controller.time_format import in_utc
+
+
+def hold_deployment(context: OperationContext, name: str, reason: str, until: datetime | None, *, author: str) -> None:
+    """Hold the schedules of a deployment until a time, or until it is resumed. Raises NotFoundError, UsageError."""
+    now = context.clock.now()
+    reason = clean_reason(reason)
+    if until is not None and until <= now:
+        raise UsageError("The end of the hold is in the past.", hint="Pass a future time as --until.")
+    hold = Hold(deployment=name, reason=reason, author=author, since=now, until=until)
+    with context.store.write() as tx:
+        get_entry(tx, name)
+        holds.save(tx, hold)
+        limit = "" if until is None else f" until {in_utc(until)}"
+        message = f"{author} held the schedules{limit}: {reason}"
+        context.record_event(tx, "Held", message, name, EventSeverity.WARNING)
+
+
+def resume_deployment(context: OperationContext, name: str, *, author: str) -> None:
+    """End the hold of a deployment. Raises NotFoundError, and ConflictError if it is not held."""
+    with context.store.write() as tx:
+        get_entry(tx, name)
+        if not holds.remove(tx, name):
+            raise ConflictError(f"{name} is not held.", hint="To end a suspension in git, set `suspend: false`.")
+        context.record_event(tx, "Resumed", f"{author} resumed the schedules.", name)
+    context.notify_due(name)
+
+
+def end_expired_holds(context: OperationContext) -> None:
+    """Remove expired holds. The engine handles the due times that were missed during the hold. `app` calls it."""
+    now = context.clock.now()
+    with context.store.read() as tx:
+        expired = [name for name, hold in holds.find_all(tx).items() if hold.is_over(now)]
+    if not expired:
+        return
+    with context.store.write() as tx:
+        for name in expired:
+            holds.remove(tx, name)
+            context.record_event(tx, "HoldExpired", "The hold has expired; the schedules fire again.", name)

@@ -1,0 +1,78 @@
+"""Retries a finished run as a new run: with its own commit, or with the latest applied one."""
+
+import logging
+from dataclasses import replace
+from datetime import datetime
+
+from controller.errors import ConflictError
+from controller.model.runs import Run, RunId, RunState, Trigger
+from controller.operations.context import OperationContext, get_run
+from controller.operations.idempotency import find_run_by_key
+from controller.runs.backfills import reopen
+from controller.store import backfills, runs
+
+log = logging.getLogger(__name__)
+
+
+def retry_run(
+    context: OperationContext, run_id: str, *, latest: bool = False, key: str | None = None, author: str
+) -> Run:
+    """Queue a new run with the commit, parameters and due time of a finished run.
+
+    With `latest`, it executes the deployment as it is active now, with today's declared parameters and with those that
+    were set when the run was requested. References in them keep the due time of the finished run. The same idempotency
+    `key` returns the same run. Raises NotFoundError, UsageError, and ConflictError if the run has not finished.
+    """
+
+    def difference(run: Run) -> str | None:
+        return None if run.retry_of == run_id else f"That run is not a retry of run {run_id}"
+
+    with context.store.write() as tx:
+        old = get_run(tx, run_id)
+        existing = find_run_by_key(tx, old.deployment, key, difference)
+        if existing is not None:
+            return existing
+        if not old.state.is_terminal:
+            raise ConflictError(
+                f"Run {run_id} has not finished: {old.state}.", hint="Wait until it finishes, or cancel it first."
+            )
+        if latest:
+            run = replace(context.admission.retry_with_latest(tx, old), idempotency_key=key)
+        else:
+            now = context.clock.now()
+            run = _new_retry(old, context.admission.ids.new(now), now, key)
+        runs.insert_all(tx, [run])
+        backfills.record_runs(tx, [run])
+        reopen(tx, run.backfill_id)
+        code = " with the latest code" if latest else ""
+        context.record_event(tx, "Retried", f"{author} retried run {old.id} as run {run.id}{code}.", run.deployment)
+    fields = {"deployment": run.deployment, "run": run.id, "retry_of": old.id, "author": author}
+    log.info("Run retried", extra=fields)
+    context.wake()
+    return run
+
+
+def _new_retry(old: Run, run_id: RunId, now: datetime, key: str | None) -> Run:
+    return Run(
+        id=run_id,
+        deployment=old.deployment,
+        state=RunState.PENDING,
+        trigger=Trigger.RETRY,
+        created_at=now,
+        revision=old.revision,
+        file=old.file,
+        spec_digest=old.spec_digest,
+        scheduled_for=old.scheduled_for,
+        idempotency_key=key,
+        attempts=old.attempts,
+        version=old.version,
+        tags=old.tags,
+        parameters=old.parameters,
+        queue=old.queue,
+        priority=old.priority,
+        serial=old.serial,
+        retries=old.retries,
+        retry_of=old.id,
+        backfill_id=old.backfill_id,
+        overrides=old.overrides,
+    )
