@@ -15,7 +15,8 @@ from controller.operations.context import OperationContext, get_entry
 from controller.operations.due_times import due_times_between
 from controller.runs.admission import active_revision
 from controller.runs.admission_policy import DueTime
-from controller.runs.backfills import BackfillRuns, cancel_backfill, select_times
+from controller.runs.backfill_runs import BackfillRuns
+from controller.runs.backfills import cancel_backfill, select_times
 from controller.store import Transaction, backfills, inventory, occurrences, runs
 from controller.time_format import in_utc
 

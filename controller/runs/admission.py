@@ -20,6 +20,7 @@ from controller.model.runs import ACTIVE, Occurrence, Outcome, Run, RunState, Tr
 from controller.model.schedules import Schedule
 from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.runs.admission_policy import REPLACED, Decision, decide, refuse, start_by
+from controller.runs.backfills import cancel_pruned
 from controller.runs.ids import RunIds
 from controller.runs.outcomes import cancel, skip
 from controller.schedules import find_due, find_due_up_to
@@ -57,11 +58,12 @@ class Admission:
         """Decide the due times of these deployments just before they change, and return the runs that were created.
 
         Due times of a deployment on hold are skipped. With `pruned`, the deployments are about to be removed: all due
-        times are skipped, and so are scheduled runs that wait for their first start.
+        times are skipped, and so are scheduled runs that wait for their first start. Their backfills are cancelled.
         """
         deployments = list(names)
         if pruned:
             self._skip_waiting(tx, deployments, now)
+            cancel_pruned(tx, deployments, now)
             return self._process(tx, deployments, now, dict.fromkeys(deployments, "pruned"))
         held = {name: "held" for name, hold in holds.find_all(tx).items() if not hold.is_over(now)}
         return self._process(tx, deployments, now, held)

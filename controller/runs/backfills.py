@@ -1,28 +1,14 @@
-"""Creates the runs of backfills, page by page, and ends a backfill when all its due times have finished.
-
-`operations` creates backfills. The engine calls `advance` when a run of a backfill has ended, at its start, and with
-every tick, so that a backfill continues after any interruption. Everything is one transaction: a due time gets its run
-and its place in the ledger together.
-"""
+"""Selects the due times of a backfill, and changes the state of one: end, cancel and reopen. See `backfill_runs`."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from controller.manifests import build_deployment
-from controller.model.backfills import FAILURES, Backfill, BackfillState, CodeVersion, Redo
-from controller.model.policies import Overlap
-from controller.model.runs import ACTIVE, Run, RunState, Trigger, effective_run
-from controller.model.status import Event, EventSeverity, InventoryEntry
-from controller.runs.admission import Admission, ledger_entry
-from controller.runs.admission_policy import Decision, DueTime
+from controller.model.backfills import FAILURES, Backfill, BackfillState, Redo
+from controller.model.runs import ACTIVE, RunState
+from controller.model.status import Event, EventSeverity
+from controller.runs.admission_policy import DueTime
 from controller.runs.outcomes import cancel
-from controller.store import Transaction, backfills, events, occurrences, runs
-
-BACKFILL_PRIORITY = -10_000
-"""A priority below every priority that a deployment can declare."""
-PAGE = 1000
-"""The maximum number of unfinished runs of a backfill. More are created when half of them have finished."""
+from controller.store import Transaction, backfills, events
 
 
 def select_times(
@@ -51,89 +37,6 @@ def _is_selected(outcomes: Mapping[datetime, RunState | None], time: datetime, r
     return True
 
 
-class BackfillRuns:
-    """Creates the runs of backfills. Has no state of its own."""
-
-    def __init__(self, admission: Admission) -> None:
-        self._admission = admission
-
-    def advance(self, tx: Transaction, backfill_id: str, now: datetime) -> list[Run]:
-        """Create the next runs of a backfill if few are left, or end the backfill. Return the runs that were created.
-
-        Does nothing for a backfill that is unknown or has ended. A paused one gets no new runs.
-        """
-        backfill = backfills.find(tx, backfill_id)
-        if backfill is None or backfill.state.is_terminal:
-            return []
-        unfinished = backfills.count_unfinished_runs(tx, backfill_id)
-        created: list[Run] = []
-        if backfill.state is BackfillState.RUNNING and unfinished <= PAGE // 2:
-            times = backfills.next_times(tx, backfill_id, PAGE - unfinished)
-            created = self._create_runs(tx, backfill, times)
-        if not created and not unfinished and not backfills.next_times(tx, backfill_id, 1):
-            _end(tx, backfill, now)
-        return created
-
-    def _create_runs(self, tx: Transaction, backfill: Backfill, times: list[tuple[datetime, str]]) -> list[Run]:
-        if not times:
-            return []
-        deployment = build_deployment(backfill.document, backfill.file, backfill.line)
-        schedules = {schedule.id: schedule for schedule in deployment.schedules}
-        originals = _find_originals(tx, backfill, times) if backfill.code is CodeVersion.ORIGINAL else {}
-        created, ledger = [], []
-        for instant, schedule_id in times:
-            decision = Decision(
-                instant=instant,
-                schedule=schedules[schedule_id],
-                reason=None,
-                delay=timedelta(),
-                serial=deployment.overlap is not Overlap.ALLOW,
-            )
-            run = self._create_run(tx, backfill, decision, originals.get(instant))
-            created.append(run)
-            ledger.append(ledger_entry(backfill.deployment, decision, run))
-        runs.insert_all(tx, created)
-        backfills.record_runs(tx, created)
-        occurrences.replace_with_runs(tx, ledger)
-        return created
-
-    def _create_run(self, tx: Transaction, backfill: Backfill, decision: Decision, original: Run | None) -> Run:
-        entry = _pinned_entry(backfill)
-        run = self._admission.due_run(tx, entry, decision, Trigger.BACKFILL, overrides=backfill.parameters)
-        if original is not None:
-            run = replace(
-                run,
-                revision=original.revision,
-                file=original.file,
-                spec_digest=original.spec_digest,
-                version=original.version,
-                parameters={**original.parameters, **backfill.parameters},
-            )
-        return replace(run, priority=BACKFILL_PRIORITY, backfill_id=backfill.id)
-
-
-def _find_originals(tx: Transaction, backfill: Backfill, times: list[tuple[datetime, str]]) -> Mapping[datetime, Run]:
-    """Return the earlier run of each of these due times that has one."""
-    history = runs.history(tx, backfill.deployment, times[0][0], times[-1][0])
-    latest = {time: effective_run(entries).id for time, entries in history.items()}
-    originals = runs.find_all(tx, latest.values())
-    return {time: originals[run_id] for time, run_id in latest.items()}
-
-
-def _pinned_entry(backfill: Backfill) -> InventoryEntry:
-    """Return the deployment as it was active when the backfill was created."""
-    return InventoryEntry(
-        name=backfill.deployment,
-        file=backfill.file,
-        line=backfill.line,
-        document=backfill.document,
-        spec_digest=backfill.spec_digest,
-        revision=backfill.revision,
-        pinned=backfill.revision,
-        cursor=backfill.created_at,
-    )
-
-
 def reopen(tx: Transaction, backfill_id: str | None) -> None:
     """Continue a backfill that has ended, because one of its runs is retried."""
     if backfill_id is not None:
@@ -159,7 +62,8 @@ def cancel_pruned(tx: Transaction, names: Collection[str], now: datetime) -> Non
             cancel_backfill(tx, backfill, "pruned", now)
 
 
-def _end(tx: Transaction, backfill: Backfill, now: datetime) -> None:
+def end_backfill(tx: Transaction, backfill: Backfill, now: datetime) -> None:
+    """End a backfill whose due times have all finished."""
     progress = backfills.count(tx, [backfill.id])[backfill.id]
     state = BackfillState.FAILED if progress.failed or progress.cancelled else BackfillState.SUCCEEDED
     if not backfills.move(tx, backfill.id, expect=(backfill.state,), to=state, finished_at=now):

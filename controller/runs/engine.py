@@ -12,7 +12,7 @@ import os
 import selectors
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from controller.errors import ControllerError, ResourceError, StateError, StateL
 from controller.model.runs import Run
 from controller.runs.active_run import ActiveRun
 from controller.runs.admission import Admission
+from controller.runs.backfill_runs import BackfillRuns
 from controller.runs.backoff import Backoff
 from controller.runs.clock_skew import ClockMonitor
 from controller.runs.executors.local.launcher import Launcher
@@ -30,7 +31,7 @@ from controller.runs.monitor import LISTENING_SECONDS, Launchable, RunMonitor
 from controller.runs.pinned_deployments import PinnedDeployments
 from controller.runs.queue import Queue
 from controller.runs.storage_check import StorageMonitor
-from controller.store import Store, inventory, queues, runs
+from controller.store import Store, backfills, inventory, queues, runs
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class Engine:
         self._monitor = RunMonitor(store, clock, launcher)
         self._clock_monitor = ClockMonitor(store, clock)
         self._queue = Queue(store, clock, max_running)
+        self._backfill_runs = BackfillRuns(admission)
         self.storage = StorageMonitor(store, clock)
         self._turns = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
         self._launches = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
@@ -197,11 +199,24 @@ class Engine:
             self._tick()
         ended = self._monitor.find_ended(ready, everything=is_tick)
         self._monitor.commit(ended, self._next_launches(len(self._monitor) - len(ended)))
+        self._advance_backfills({item.run.backfill_id for item, _ in ended}, everything=is_tick)
         if ended:
             self._may_wait = True  # a slot is free, or a run waits again
             self.wake()
         self._note_shortage()
         self._end_cancelled()
+
+    def _advance_backfills(self, ended: Collection[str | None], *, everything: bool) -> None:
+        """Create further runs of backfills: of those whose runs have `ended`, or with `everything` of all."""
+        if not everything and not any(ended):
+            return
+        with self._store.read() as tx:
+            unfinished = [backfill.id for backfill in backfills.find_unfinished(tx)]
+        for backfill_id in unfinished:
+            if everything or backfill_id in ended:
+                with self._store.write() as tx:
+                    created = self._backfill_runs.advance(tx, backfill_id, self._clock.now())
+                self._may_wait |= bool(created)
 
     def _tick(self) -> None:
         """Do the periodic work. A failure in it delays no run."""
