@@ -1,0 +1,406 @@
+"""Backfills as objects, runs for a due time, and retries with new code, in a real store and without processes."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from controller.errors import ConflictError, NotFoundError, UsageError
+from controller.model.backfills import Backfill, BackfillState, CodeVersion, Progress, Redo
+from controller.model.runs import Outcome, Run, RunState, Trigger
+from controller.operations.backfills import (
+    Backfilled,
+    BackfillRequest,
+    cancel_whole_backfill,
+    create_backfill,
+    pause_backfill,
+    resume_backfill,
+)
+from controller.operations.cancel import cancel_run
+from controller.operations.retry import retry_run
+from controller.operations.trigger import trigger_run
+from controller.runs.backfill_runs import PAGE, BackfillRuns
+from controller.store import backfills, occurrences, retention, runs
+from tests.conftest import NOW
+from tests.unit.runs.conftest import World
+from tests.unit.runs.test_queueing import account, begin, hourly, ledger, queue, waits
+
+HOUR = timedelta(hours=1)
+
+
+def backfill(world: World, hours: int = 3, **fields: Any) -> Backfilled:
+    """Backfill the due times of the deployment `a` in the last hours."""
+    now = world.clock.now()
+    request = BackfillRequest(deployment="a", since=now - hours * HOUR + timedelta(seconds=1), until=now, **fields)
+    return create_backfill(world.operations, request, author="somebody")
+
+
+def finish(world: World, run_id: str, state: RunState = RunState.SUCCEEDED) -> None:
+    """End a run, and let its backfill continue, as the engine does."""
+    with world.store.write() as tx:
+        run = runs.find(tx, run_id)
+        assert run is not None
+        assert runs.move(tx, run.id, expect=run.state, to=state)
+        if run.backfill_id is not None:
+            BackfillRuns(world.admission).advance(tx, run.backfill_id, world.clock.now())
+
+
+def stored(world: World, backfill_id: str | None) -> tuple[Backfill, Progress]:
+    assert backfill_id is not None
+    with world.store.read() as tx:
+        found = backfills.find(tx, backfill_id)
+        assert found is not None
+        return found, backfills.count(tx, [backfill_id])[backfill_id]
+
+
+def run_of(world: World, run_id: str) -> Run:
+    with world.store.read() as tx:
+        run = runs.find(tx, run_id)
+    assert run is not None
+    return run
+
+
+def test_a_due_time_during_a_backfill_waits_for_its_run_and_goes_first(world: World) -> None:
+    world.declare(a=hourly())
+    first, second, third = backfill(world).run_ids
+    line = queue(world)
+    assert begin(world, line.take_ready(9)[0]) == ["a"]
+    world.clock.turn(HOUR)
+    [due] = account(world, "a")
+    assert waits(world)[-1] == f"run {first[-12:]} of this deployment has not finished"
+    finish(world, first)
+    [started], _ = line.take_ready(9)
+    assert started.id == due.id
+    begin(world, [started])
+    assert line.take_ready(9)[0] == []
+    finish(world, due.id)
+    assert [run.id for run in line.take_ready(9)[0]] == [second]
+    assert third in {run.id for run in world.all_runs()}
+    assert ledger(world)[-1] == ("run", None)
+
+
+def test_the_due_times_during_a_long_backfill_run_are_all_run(world: World) -> None:
+    world.declare(a=hourly())
+    begin(world, [run_of(world, backfill(world).run_ids[0])])
+    for _ in range(3):
+        world.clock.turn(HOUR)
+        account(world, "a")
+    assert ledger(world)[-3:] == [("run", None)] * 3
+
+
+def test_runs_that_waited_for_a_backfill_let_later_due_times_overlap_as_usual(world: World) -> None:
+    world.declare(a=hourly())
+    first = backfill(world).run_ids[0]
+    begin(world, [run_of(world, first)])
+    world.clock.turn(HOUR)
+    [delayed] = account(world, "a")
+    finish(world, first)
+    begin(world, [delayed])
+    world.clock.turn(HOUR)
+    [waiting] = account(world, "a")  # the delayed run does not count
+    world.clock.turn(HOUR)
+    assert account(world, "a") == []  # but this one does
+    assert (waiting.behind_backfill, ledger(world)[-1]) == (False, ("skipped", "overlap"))
+
+
+def test_a_replacing_deployment_does_not_replace_the_run_of_a_backfill(world: World) -> None:
+    world.declare(a=hourly(extra="overlap: replace\n"))
+    first, second, _ = backfill(world).run_ids
+    begin(world, [run_of(world, first)])
+    world.clock.turn(HOUR)
+    assert len(account(world, "a")) == 1
+    assert run_of(world, first).cancel_reason is None
+    assert run_of(world, second).state is RunState.PENDING
+
+
+@pytest.mark.parametrize(("overlap", "parallel", "started"), [("skip", None, 1), ("skip", 2, 2), ("allow", None, 3)])
+def test_a_backfill_has_as_many_runs_in_progress_as_it_may(
+    world: World, overlap: str, parallel: int | None, started: int
+) -> None:
+    world.declare(a=hourly(extra=f"overlap: {overlap}\n"))
+    created = backfill(world, parallel=parallel).run_ids
+    line = queue(world, places=9)
+    taken, _ = line.take_ready(9)
+    assert [run.id for run in taken] == list(created[:started])
+    begin(world, taken)
+    assert line.take_ready(9)[0] == []
+
+
+def test_a_backfill_leaves_the_last_slot_to_schedules(world: World) -> None:
+    world.write("controller.yaml", "queues: {etl: {limit: 2}}\n")
+    world.declare(a=hourly(extra="overlap: allow\nqueue: etl\n"), b=hourly("b", "queue: etl\n"))
+    backfill(world)
+    line = queue(world, places=9)
+    assert begin(world, line.take_ready(9)[0]) == ["a"]
+    assert waits(world)[1] == "the last slot of queue etl is kept for schedules (1 of 2 in use)"
+    world.clock.turn(HOUR)
+    account(world, "b")
+    assert begin(world, line.take_ready(9)[0]) == ["b"]
+
+
+def test_a_paused_backfill_starts_nothing_until_it_is_resumed(world: World) -> None:
+    world.declare(a=hourly())
+    backfill_id = str(backfill(world).backfill_id)
+    assert pause_backfill(world.operations, backfill_id, author="me").state is BackfillState.PAUSED
+    line = queue(world)
+    assert line.take_ready(9)[0] == []
+    assert waits(world) == ["its backfill is paused"] * 3
+    assert resume_backfill(world.operations, backfill_id, author="me").state is BackfillState.RUNNING
+    assert len(line.take_ready(9)[0]) == 1
+    reasons = [event.reason for event in world.events()]
+    assert reasons[-2:] == ["BackfillPaused", "BackfillResumed"]
+
+
+def test_a_cancelled_backfill_ends_its_runs_and_creates_no_more(world: World) -> None:
+    world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
+    created = backfill(world, hours=24)
+    assert (len(created.run_ids), len(created.times)) == (PAGE, 24 * 60)
+    begin(world, [run_of(world, created.run_ids[0])])
+    for _ in range(2):
+        cancelled = cancel_whole_backfill(world.operations, str(created.backfill_id), author="me")
+    assert cancelled.state is BackfillState.CANCELLED
+    assert run_of(world, created.run_ids[0]).cancel_reason == "me cancelled its backfill"
+    assert run_of(world, created.run_ids[1]).state is RunState.CANCELLED
+    _, progress = stored(world, created.backfill_id)
+    assert progress == Progress(total=1440, running=1, cancelled=1439)
+    with pytest.raises(ConflictError, match="has already ended: cancelled"):
+        resume_backfill(world.operations, str(created.backfill_id), author="me")
+    with pytest.raises(NotFoundError):
+        pause_backfill(world.operations, "nonexistent", author="me")
+
+
+def test_a_long_backfill_creates_its_runs_in_pages(world: World) -> None:
+    world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
+    created = backfill(world, hours=20)
+    assert (len(created.run_ids), len(created.times)) == (1000, 1200)
+    for run_id in created.run_ids[: PAGE // 2 - 1]:
+        finish(world, run_id)
+    assert len(world.all_runs()) == 1000
+    finish(world, created.run_ids[PAGE // 2 - 1])
+    assert [run.scheduled_for for run in world.all_runs()] == list(created.times)
+    assert stored(world, created.backfill_id)[1] == Progress(total=1200, done=500, waiting=700)
+
+
+def test_two_backfills_of_one_range_do_not_run_a_due_time_twice(world: World) -> None:
+    world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
+    first = backfill(world, hours=20)
+    second = backfill(world, hours=20, redo=Redo.ALL)
+    assert (second.backfill_id, second.run_ids, second.already_run) == (None, (), len(first.times))
+
+
+@pytest.mark.parametrize(
+    ("states", "end", "reason"),
+    [
+        ((RunState.SUCCEEDED, RunState.SKIPPED, RunState.SUCCEEDED), BackfillState.SUCCEEDED, "BackfillSucceeded"),
+        ((RunState.SUCCEEDED, RunState.CRASHED, RunState.SUCCEEDED), BackfillState.FAILED, "BackfillFailed"),
+        ((RunState.SUCCEEDED, RunState.SUCCEEDED, RunState.CANCELLED), BackfillState.FAILED, "BackfillFailed"),
+    ],
+)
+def test_a_backfill_ends_with_its_last_run(
+    world: World, states: tuple[RunState, ...], end: BackfillState, reason: str
+) -> None:
+    world.declare(a=hourly())
+    created = backfill(world)
+    for run_id, state in zip(created.run_ids, states, strict=True):
+        assert stored(world, created.backfill_id)[0].state is BackfillState.RUNNING
+        finish(world, run_id, state)
+    ended, _ = stored(world, created.backfill_id)
+    assert (ended.state, ended.finished_at) == (end, world.clock.now())
+    assert world.events()[-1].reason == reason
+
+
+def test_a_retry_continues_a_backfill_that_has_failed(world: World) -> None:
+    world.declare(a=hourly())
+    created = backfill(world)
+    for run_id in created.run_ids:
+        finish(world, run_id, RunState.FAILED)
+    retried = [retry_run(world.operations, run_id, author="me").id for run_id in created.run_ids]
+    assert stored(world, created.backfill_id)[1] == Progress(total=3, waiting=3)
+    for run_id in retried:
+        finish(world, run_id)
+    ended, progress = stored(world, created.backfill_id)
+    assert (ended.state, progress.done) == (BackfillState.SUCCEEDED, 3)
+
+
+def with_history(world: World) -> Mapping[RunState | None, datetime]:
+    """Give due times of `a` all kinds of outcomes. Return one of them for each state; None has had no run."""
+    world.declare(a=hourly())
+    times: dict[RunState | None, datetime] = {}
+    final = (RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.CRASHED, RunState.CANCELLED)
+    for state in (*final, RunState.SKIPPED):
+        world.clock.turn(HOUR)
+        [run] = account(world, "a")
+        finish(world, run.id, state)
+        times[state] = world.clock.now()
+    world.clock.turn(HOUR)
+    [unfinished] = account(world, "a")
+    times[RunState.PENDING] = world.clock.now()
+    world.clock.turn(HOUR)
+    assert account(world, "a") == []
+    times[None] = world.clock.now()
+    assert unfinished.state is RunState.PENDING
+    return times
+
+
+@pytest.mark.parametrize(
+    ("redo", "states"),
+    [
+        (None, {None}),
+        (Redo.FAILED, {None, RunState.FAILED, RunState.TIMED_OUT, RunState.CRASHED, RunState.CANCELLED}),
+        (Redo.SKIPPED, {None, RunState.SKIPPED}),
+        (
+            Redo.ALL,
+            {
+                *(None, RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT),
+                *(RunState.CRASHED, RunState.CANCELLED, RunState.SKIPPED),
+            },
+        ),
+    ],
+)
+def test_a_redo_selects_due_times_by_the_state_of_their_latest_run(
+    world: World, redo: Redo | None, states: set[RunState | None]
+) -> None:
+    times = with_history(world)
+    dry = backfill(world, hours=8, redo=redo, dry_run=True)
+    done = backfill(world, hours=8, redo=redo)
+    assert dry.times == done.times == tuple(sorted(times[state] for state in states))
+    assert (dry.backfill_id, dry.already_run) == (None, 8 - len(states))
+    assert (len(done.run_ids), done.already_run) == (len(states), 8 - len(states))
+
+
+def test_a_cancelled_redo_leaves_the_due_time_as_it_was(world: World) -> None:
+    times = with_history(world)
+    [run_id] = backfill(world, hours=8, redo=Redo.SKIPPED, most=1).run_ids
+    cancel_run(world.operations, run_id, "no", author="me")
+    redo = retry_run(world.operations, run_id, author="me")
+    cancel_run(world.operations, redo.id, "no", author="me")
+    assert redo.scheduled_for == times[None]
+    assert times[None] in backfill(world, hours=8, redo=Redo.FAILED, dry_run=True).times
+    failed = trigger_run(world.operations, "a", {}, due_time=times[RunState.FAILED], author="me")
+    cancel_run(world.operations, failed.id, "no", author="me")
+    assert times[RunState.FAILED] in backfill(world, hours=8, redo=Redo.FAILED, dry_run=True).times
+
+
+DAY = "{from: due_time, format: date}"
+
+
+def test_a_redo_executes_the_latest_or_the_original_code_with_the_same_due_time(world: World) -> None:
+    world.declare(a=hourly(extra=f"parameters: {{day: {DAY}, n: 1}}\n"))
+    world.clock.turn(HOUR)
+    [run] = account(world, "a")
+    finish(world, run.id, RunState.FAILED)
+    world.declare(a=hourly(extra=f"parameters: {{day: {DAY}, n: 2, m: 3}}\n"))
+    world.clock.turn(24 * HOUR)
+    original = backfill(world, hours=25, redo=Redo.FAILED, code=CodeVersion.ORIGINAL, parameters={"x": 9})
+    repeated = run_of(world, original.run_ids[0])
+    assert repeated.scheduled_for == run.scheduled_for
+    assert (repeated.revision, repeated.spec_digest) == (run.revision, run.spec_digest)
+    assert repeated.parameters == {"day": "2026-06-01", "n": 1, "x": 9}
+    finish(world, repeated.id, RunState.FAILED)
+    latest = run_of(world, backfill(world, hours=25, redo=Redo.FAILED).run_ids[0])
+    assert latest.spec_digest != run.spec_digest
+    assert latest.parameters == {"day": "2026-06-01", "n": 2, "m": 3}
+
+
+def test_all_runs_of_a_backfill_execute_what_was_active_when_it_was_created(world: World) -> None:
+    text = "name: a\ncommand: ['true']\nschedule: {interval: 1m}\n"
+    world.declare(a=text)
+    created = backfill(world, hours=20)
+    world.declare(a=f"{text}parameters: {{n: 2}}\n")
+    for run_id in created.run_ids[: PAGE // 2]:
+        finish(world, run_id)
+    assert len(world.all_runs()) == 1200
+    assert len({(run.revision, run.spec_digest) for run in world.all_runs()}) == 1
+
+
+def test_a_pruned_deployment_cancels_its_backfills(world: World) -> None:
+    world.declare(a=hourly(), b=hourly("b"))
+    created = backfill(world)
+    (world.root / "deployments/a.yaml").unlink()
+    world.declare()
+    assert stored(world, created.backfill_id)[0].state is BackfillState.CANCELLED
+    assert {run_of(world, run_id).reason for run_id in created.run_ids} == {"pruned"}
+
+
+def test_deleting_old_runs_keeps_the_counts_of_their_backfill(world: World) -> None:
+    world.declare(a=hourly(extra="retention: {runs: 1}\n"))
+    created = backfill(world)
+    finish(world, created.run_ids[0], RunState.FAILED)
+    finish(world, created.run_ids[1])
+    with world.store.write() as tx:
+        retention.delete_runs(tx, [run_of(world, created.run_ids[0]).id])
+    finish(world, created.run_ids[2])
+    ended, progress = stored(world, created.backfill_id)
+    assert (ended.state, progress) == (BackfillState.FAILED, Progress(total=3, done=2, failed=1))
+
+
+def test_a_run_can_be_triggered_for_a_due_time(world: World) -> None:
+    world.declare(
+        a="name: a\ncommand: ['true']\nparameters: {x: 1}\n"
+        f"schedules: [{{cron: '0 * * * *', parameters: {{y: 2, day: {DAY}}}}}]\n"
+    )
+    world.clock.turn(HOUR)
+    [scheduled] = account(world, "a")
+    with pytest.raises(ConflictError, match=f"Run {scheduled.id} of this due time has not finished: pending"):
+        trigger_run(world.operations, "a", {}, due_time=NOW + HOUR, author="me")
+    finish(world, scheduled.id, RunState.FAILED)
+    redo = trigger_run(world.operations, "a", {"x": 3}, due_time=NOW + HOUR, key="k", author="me")
+    assert (redo.trigger, redo.scheduled_for) == (Trigger.MANUAL, NOW + HOUR)
+    assert redo.parameters == {"x": 3, "y": 2, "day": "2026-06-01"}
+    assert trigger_run(world.operations, "a", {"x": 3}, due_time=NOW + HOUR, key="k", author="me") == redo
+    with pytest.raises(UsageError, match="already used by run"):
+        trigger_run(world.operations, "a", {"x": 3}, key="k", author="me")
+    with world.store.read() as tx:
+        [entry] = occurrences.find_newest(tx, "a", 9)
+        [history] = runs.history(tx, "a", NOW, NOW + HOUR).values()
+    assert (entry.outcome, entry.run_id) == (Outcome.RUN, redo.id)
+    assert [run.id for run in history] == [scheduled.id, redo.id]
+
+
+def test_a_due_time_that_is_not_one_or_not_yet_is_refused(world: World) -> None:
+    world.declare(a=hourly(), b="name: b\ncommand: ['true']\n")
+    with pytest.raises(UsageError, match="2026-06-01 11:30:00 UTC is not a due time of a") as refusal:
+        trigger_run(world.operations, "a", {}, due_time=NOW - HOUR / 2, author="me")
+    assert refusal.value.hint == "The next due time after it is 2026-06-01 12:00:00 UTC."
+    with pytest.raises(UsageError, match="in the future"):
+        trigger_run(world.operations, "a", {}, due_time=NOW + HOUR, author="me")
+    run = trigger_run(world.operations, "b", {}, due_time=NOW - HOUR / 2, author="me")
+    assert run.scheduled_for == NOW - HOUR / 2
+    assert world.all_runs() == [run]
+
+
+def test_a_retry_with_the_latest_code_keeps_what_was_requested(world: World) -> None:
+    world.declare(a=hourly(extra=f"parameters: {{day: {DAY}, n: 1}}\nretries: {limit: 2}\n"))
+    run = trigger_run(world.operations, "a", {"x": 5}, author="me")
+    finish(world, run.id, RunState.FAILED)
+    world.declare(a=hourly(extra=f"parameters: {{day: {DAY}, n: 2}}\n"))
+    world.clock.turn(24 * HOUR)
+    same = retry_run(world.operations, run.id, author="me")
+    finish(world, same.id, RunState.FAILED)
+    latest = retry_run(world.operations, same.id, latest=True, key="k", author="me")
+    assert (same.parameters, same.spec_digest) == (run.parameters, run.spec_digest)
+    assert latest.parameters == {"day": "2026-06-01", "n": 2, "x": 5}
+    assert (latest.spec_digest == run.spec_digest, latest.attempts, latest.retry_of) == (False, 1, same.id)
+    assert retry_run(world.operations, same.id, latest=True, key="k", author="me") == latest
+
+
+def test_a_run_of_a_deleted_deployment_can_only_be_retried_as_it_was(world: World) -> None:
+    world.declare(a=hourly(), b=hourly("b"))
+    run = trigger_run(world.operations, "a", {}, author="me")
+    finish(world, run.id, RunState.FAILED)
+    (world.root / "deployments/a.yaml").unlink()
+    world.declare()
+    with pytest.raises(NotFoundError, match="a"):
+        retry_run(world.operations, run.id, latest=True, author="me")
+    assert retry_run(world.operations, run.id, author="me").spec_digest == run.spec_digest
+
+
+def test_a_run_of_an_older_version_keeps_the_parameters_of_its_request(world: World) -> None:
+    world.declare(a=hourly(extra="parameters: {n: 2}\n"))
+    run = trigger_run(world.operations, "a", {"x": 5}, author="me")
+    old = replace(run, id=world.ids.new(NOW), overrides=None, state=RunState.FAILED)
+    with world.store.write() as tx:
+        runs.insert_all(tx, [old])
+    assert retry_run(world.operations, old.id, latest=True, author="me").parameters == {"n": 2, "x": 5}
