@@ -372,7 +372,7 @@ def test_a_due_time_that_is_not_one_or_not_yet_is_refused(world: World) -> None:
 
 
 def test_a_retry_with_the_latest_code_keeps_what_was_requested(world: World) -> None:
-    world.declare(a=hourly(extra=f"parameters: {{day: {DAY}, n: 1}}\nretries: {limit: 2}\n"))
+    world.declare(a=hourly(extra=f"parameters: {{day: {DAY}, n: 1}}\nretries: {{limit: 2}}\n"))
     run = trigger_run(world.operations, "a", {"x": 5}, author="me")
     finish(world, run.id, RunState.FAILED)
     world.declare(a=hourly(extra=f"parameters: {{day: {DAY}, n: 2}}\n"))
