@@ -61,7 +61,7 @@ class Converter:
 
     def convert(self, hint: Any, value: Any, path: Path) -> Any:
         """Return the value converted to the type of the hint; unchanged if it has a fault. `path` leads to it."""
-        hint = self._evaluate(hint)
+        hint = hint if type(hint) is type else self._evaluate(hint)
         if hint is _UNKNOWN or hint is Any or hint is object:
             return value
         if hint is None or hint is type(None):
@@ -139,9 +139,12 @@ class Converter:
 
         If exactly one branch has a fault inside the value, that branch was probably meant: report its faults.
         """
+        branches = typing.get_args(hint)
+        if value is None and type(None) in branches:
+            return value
         results: list[Any] = []
         deeper: list[list[Fault]] = []
-        for branch in typing.get_args(hint):
+        for branch in branches:
             converted, faults = self._try(branch, value, path)
             if converted is value and not faults:
                 return value
