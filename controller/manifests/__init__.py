@@ -6,6 +6,7 @@ This is the only package that knows YAML and JSON Schema. Data flows from `yaml`
 manifests use it. Nothing here reads files, the clock, the environment or the network, and invalid input never raises.
 """
 
+from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.build import build_deployment
 from controller.manifests.canonical_json import digest
 from controller.manifests.extract import Excerpt, excerpt
@@ -22,6 +23,7 @@ from controller.manifests.yaml.dump import as_yaml
 __all__ = [
     "MAX_DEPTH",
     "NOT_RENDERED",
+    "ActiveDeployments",
     "DesiredState",
     "Excerpt",
     "ManifestReader",
