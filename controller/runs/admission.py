@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from controller.clock import Clock
-from controller.manifests import build_deployment
+from controller.manifests import ActiveDeployments
 from controller.model.deployments import Deployment
 from controller.model.policies import Overlap
 from controller.model.runs import ACTIVE, Occurrence, Outcome, Run, RunState, Trigger
@@ -32,12 +32,12 @@ RECORDED = 100
 
 
 class Admission:
-    """Creates runs for due times and requests. Thread-safe: its only state is a cache of deployments."""
+    """Creates runs for due times and requests. Thread-safe: it has no state of its own."""
 
-    def __init__(self, clock: Clock, ids: RunIds) -> None:
+    def __init__(self, clock: Clock, ids: RunIds, deployments: ActiveDeployments) -> None:
         self._clock = clock
         self.ids = ids
-        self._built: dict[str, Deployment] = {}
+        self._deployments = deployments
 
     def process_due(self, tx: Transaction, names: Iterable[str], now: datetime) -> list[Run]:
         """Decide all times of these deployments that are due by `now`. Return the runs that were created.
@@ -166,11 +166,8 @@ class Admission:
         return Run(**{**values, **fields})
 
     def deployment(self, entry: InventoryEntry) -> Deployment:
-        """Return the deployment that this entry declares, from a cache if it has not changed."""
-        deployment = self._built.get(entry.name)
-        if deployment is None or deployment.spec_digest != entry.spec_digest or deployment.file != entry.file:
-            deployment = self._built[entry.name] = build_deployment(entry.document, entry.file, entry.line)
-        return deployment
+        """Return the deployment that this entry declares."""
+        return self._deployments.build(entry)
 
 
 def ledger_entry(name: str, decision: Decision, run: Run | None) -> Occurrence:

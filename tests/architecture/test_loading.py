@@ -20,6 +20,7 @@ HEAVY = {
     "rich",
     "yaml",
     "jsonschema",
+    "jsonschema_rs",
     "watchdog",
 }
 
@@ -73,8 +74,8 @@ def test_validating_a_good_file_loads_neither_database_nor_scheduler_nor_git(
     good = tmp_path / "hello.yaml"
     good.write_text("name: hello\ncommand: ['true']\nschedules: [{cron: '0 9 * * *'}]\n", encoding="utf-8")
     loaded = {name.partition(".")[0] for name in loaded_by(command("validate", str(good), *options), tmp_path)}
-    assert "yaml" in loaded
-    assert not loaded & (HEAVY - {"yaml"})
+    assert {"yaml", "jsonschema_rs"} <= loaded
+    assert not loaded & (HEAVY - {"yaml", "jsonschema_rs"})
 
 
 def test_validating_a_bad_file_asks_the_schema_library_too(tmp_path: Path) -> None:
@@ -82,4 +83,4 @@ def test_validating_a_bad_file_asks_the_schema_library_too(tmp_path: Path) -> No
     bad.write_text("name: 5\n", encoding="utf-8")
     loaded = {name.partition(".")[0] for name in loaded_by(command("validate", str(bad)), tmp_path)}
     assert "jsonschema" in loaded
-    assert not loaded & (HEAVY - {"yaml", "jsonschema"})
+    assert not loaded & (HEAVY - {"yaml", "jsonschema", "jsonschema_rs"})

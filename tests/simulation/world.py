@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, cast
 
+from controller.manifests import ActiveDeployments
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot
 from controller.model.status import SourceStatus
 from controller.operations.context import OperationContext
@@ -169,7 +170,8 @@ class World:
     def boot(self) -> None:
         """Start a new controller."""
         self._close_descriptors()
-        admission = Admission(self.clock, self._ids)
+        deployments = ActiveDeployments()
+        admission = Admission(self.clock, self._ids, deployments)
         self.engine = Engine(
             store=self.store,
             pinned_deployments=PinnedDeployments(self.source, self.store),
@@ -201,6 +203,7 @@ class World:
             store=self.store,
             clock=self.clock,
             initial=initial,
+            deployments=deployments,
             settle=admission.settle_before_change,
             project=lambda *_: (),
         )

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from controller.clock import SystemClock
+from controller.manifests import ActiveDeployments
 from controller.model.runs import Attempt, Run, RunState
 from controller.model.status import Event, SourceStatus
 from controller.operations.context import OperationContext
@@ -198,10 +199,11 @@ class World:
     engine: Engine | None = None
     failures: list[str] = field(default_factory=list)
     ids: RunIds = field(default_factory=RunIds)
+    deployments: ActiveDeployments = field(default_factory=ActiveDeployments)
 
     @property
     def admission(self) -> Admission:
-        return Admission(self.clock, self.ids)
+        return Admission(self.clock, self.ids, self.deployments)
 
     @property
     def operations(self) -> OperationContext:
@@ -235,6 +237,7 @@ class World:
             store=self.store,
             clock=self.clock,
             initial=nobody,
+            deployments=self.deployments,
             settle=self.admission.settle_before_change,
             project=lambda *_: (),
         )
