@@ -157,7 +157,7 @@ def _once(controller: "Controller") -> int:
     result = controller.run_once()
     if result.error is not None:
         raise result.error
-    return 1 if any(condition.status is False for condition in result.status.conditions) else 0
+    return 1 if any(not condition.is_true for condition in result.status.conditions) else 0
 
 
 def _show_live(controller: "Controller", stop_signal: "StopSignal") -> None:

@@ -1,12 +1,13 @@
 """All details of one deployment: fields, descriptions of its schedules, findings and fire times."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Any
 
 from controller.errors import UsageError, unknown_deployment
 from controller.manifests import DesiredState
+from controller.model import extend
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
 from controller.model.schedules import Schedule
@@ -130,8 +131,9 @@ def _detail(
 ) -> DeploymentDetail:
     schedules = () if deployment is None else deployment.schedules
     after = None if view.suspended else fires_after(view.hold, now)
-    return DeploymentDetail(
-        **{field.name: getattr(view, field.name) for field in fields(view)},
+    return extend(
+        DeploymentDetail,
+        view,
         revision=revision,
         spec_digest=None if deployment is None else deployment.spec_digest,
         parameters={} if deployment is None else deployment.parameters,
