@@ -18,13 +18,15 @@ from controller.api.serving import Web
 from controller.assembly import make_renderer, make_source
 from controller.clock import Clock, SystemClock
 from controller.errors import GitUnavailableError, SourceError, StoppingError, UsageError
-from controller.manifests import ManifestReader
+from controller.manifests.reader import ManifestReader
 from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
 from controller.python_specs import RenderedSource
 from controller.queries.parameter_form import Forms
 from controller.queries.status import StatusView, current_status
-from controller.reconcile import Loop, PassDeadline, PassResult, Reconciler
+from controller.reconcile.loop import Loop
+from controller.reconcile.pass_deadline import PassDeadline
+from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.remotes import RemoteUrl
 from controller.runs import file_descriptors
 from controller.runs.admission import Admission

@@ -14,7 +14,7 @@ from controller.clock import Clock
 from controller.errors import ConflictError, NotFoundError, UsageError
 from controller.model.runs import Run
 from controller.model.status import Event, EventSeverity, Hold, Withheld
-from controller.reconcile import PassResult
+from controller.reconcile.reconciler import PassResult
 from controller.runs.admission import Request
 from controller.runs.operations import Backfill, Backfilled, RunOperations
 from controller.store import Store, Transaction, events, holds, inventory, source_status

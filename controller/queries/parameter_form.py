@@ -24,7 +24,7 @@ from controller.flow_analysis.type_hints import (
     branches_of,
     spell,
 )
-from controller.manifests import build_deployment
+from controller.manifests.build import build_deployment
 from controller.model.deployments import Deployment, FlowTarget
 from controller.model.status import InventoryEntry
 from controller.sources.source import Source

@@ -14,7 +14,8 @@ from typing import Protocol
 from controller import crashpoints
 from controller.clock import Clock
 from controller.errors import ControllerError, SourceError, StateError, shortage
-from controller.manifests import ManifestReader, build_deployment
+from controller.manifests.build import build_deployment
+from controller.manifests.reader import ManifestReader
 from controller.model.deployments import Deployment
 from controller.model.schedules import Agenda
 from controller.model.snapshots import is_python

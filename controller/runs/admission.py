@@ -13,7 +13,7 @@ from typing import Any
 
 from controller.clock import Clock
 from controller.errors import UsageError
-from controller.manifests import build_deployment
+from controller.manifests.build import build_deployment
 from controller.model.deployments import Deployment
 from controller.model.policies import Overlap
 from controller.model.runs import ACTIVE, Occurrence, Outcome, Run, RunState, Trigger

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot
 from controller.model.status import SourceStatus
-from controller.reconcile import Reconciler
+from controller.reconcile.reconciler import Reconciler
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
 from controller.runs.executors.local.launcher import Launcher

@@ -18,7 +18,7 @@ from controller.api.http.sse import Streams
 from controller.api.operations import MAX_KEY, MAX_REASON, Operations
 from controller.api.parameter_check import Parameters
 from controller.clock import Clock, in_utc
-from controller.manifests import Excerpt
+from controller.manifests.extract import Excerpt
 from controller.model.runs import Run
 from controller.model.status import InventoryEntry
 from controller.queries.field_locations import FieldLocations

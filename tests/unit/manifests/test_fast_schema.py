@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from controller.manifests import deployment_schema_text
 from controller.manifests.fast_schema import Compiler
+from controller.manifests.schema_validation import deployment_schema_text
 from controller.manifests.yaml.loader import load
 
 SCHEMA: dict[str, Any] = json.loads(deployment_schema_text())

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from controller.queries.condition_view import source_conditions
-from controller.reconcile import PassDeadline
+from controller.reconcile.pass_deadline import PassDeadline
 from controller.store import source_status
 from tests.conftest import ManualClock
 from tests.unit.reconcile.conftest import World, hourly

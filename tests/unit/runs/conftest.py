@@ -17,7 +17,7 @@ import pytest
 from controller.clock import SystemClock
 from controller.model.runs import Attempt, Run, RunState
 from controller.model.status import Event, SourceStatus
-from controller.reconcile import Reconciler
+from controller.reconcile.reconciler import Reconciler
 from controller.runs.admission import Admission, Request
 from controller.runs.engine import Engine
 from controller.runs.executors.local.fork_server_client import ForkServer
