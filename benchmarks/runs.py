@@ -15,10 +15,10 @@ from pathlib import Path
 
 from benchmarks.repositories import make_repository
 from controller.clock import SystemClock
-from controller.manifests import ActiveDeployments
+from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.runs import RunState
 from controller.model.status import SourceStatus
-from controller.reconcile import Reconciler
+from controller.reconcile.reconciler import Reconciler
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
 from controller.runs.executors.local.fork_server_client import ForkServer

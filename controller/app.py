@@ -16,7 +16,8 @@ from controller.api.serving import Web
 from controller.assembly import make_renderer, make_source
 from controller.clock import Clock, SystemClock
 from controller.errors import GitUnavailableError, SourceError, StoppingError, UsageError
-from controller.manifests import ActiveDeployments, ManifestReader
+from controller.manifests.active_deployments import ActiveDeployments
+from controller.manifests.reader import ManifestReader
 from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
 from controller.operations.context import OperationContext
@@ -25,7 +26,9 @@ from controller.operations.parameter_check import Parameters
 from controller.python_specs import RenderedSource
 from controller.queries.parameter_form import Forms
 from controller.queries.status import StatusView, current_status
-from controller.reconcile import Loop, PassDeadline, PassResult, Reconciler
+from controller.reconcile.loop import Loop
+from controller.reconcile.pass_deadline import PassDeadline
+from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.remotes import RemoteUrl
 from controller.runs import file_descriptors
 from controller.runs.admission import Admission

@@ -57,7 +57,7 @@ def execute(
 
 def _flow_deployment(location: Location, flow: str) -> "Deployment":
     """Return an undeclared deployment of `flow`, written as `file.py:function`. Raises UsageError."""
-    from controller.manifests import build_deployment
+    from controller.manifests.build import build_deployment
 
     path, colon, name = flow.partition(":")
     candidates = (Path.cwd() / path, location.directory / path)

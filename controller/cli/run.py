@@ -1,5 +1,6 @@
 """`controller run`: run the controller. On a terminal it shows the live view, elsewhere it prints log lines."""
 
+import gc
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -116,6 +117,7 @@ def run(location: Location, once: bool, log_format: Any, **values: Any) -> int:
     controller.check()
     if once:
         return _once(controller)
+    gc.set_threshold(700)  # Python's default, unlike in short commands
     try:
         controller.start()
         if is_live:

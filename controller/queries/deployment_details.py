@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from controller.errors import UsageError, unknown_deployment
-from controller.manifests import DesiredState
+from controller.manifests.reader import DesiredState
 from controller.model import extend
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
@@ -24,6 +24,9 @@ from controller.queries.deployments import (
 from controller.schedules import describe, next_fire_times, shared_zone
 from controller.store import Transaction, inventory, last_runs
 from controller.store.name_lookup import not_active
+
+if TYPE_CHECKING:
+    from controller.manifests.reader import DesiredState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +110,7 @@ def coming_fire_times(tx: Transaction, name: str, now: datetime, *, after: datet
     return [] if begin is None else fire_times(tx, name, begin, count)
 
 
-def declared_fire_times(desired: DesiredState, name: str, after: datetime, count: int) -> list[datetime]:
+def declared_fire_times(desired: "DesiredState", name: str, after: datetime, count: int) -> list[datetime]:
     """Return the next `count` due times of a deployment declared on disk.
 
     Raises NotFoundError, and UsageError if the declaration is invalid.

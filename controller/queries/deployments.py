@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from controller.errors import SOURCE_REASONS, ControllerError
-from controller.manifests import build_deployment
+from controller.manifests.build import build_deployment
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.findings import Finding, Severity
 from controller.model.runs import LastRun, RunState

@@ -15,7 +15,7 @@ from controller import flow_analysis
 from controller.errors import ControllerError
 from controller.flow_analysis.known_types import branches_of, choices_of
 from controller.flow_analysis.signature import Kind, Parameter
-from controller.manifests import build_deployment
+from controller.manifests.build import build_deployment
 from controller.model.deployments import Deployment, FlowTarget
 from controller.model.status import InventoryEntry
 from controller.sdk.messages import spell

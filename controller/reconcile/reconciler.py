@@ -14,7 +14,8 @@ from typing import Protocol
 from controller import crashpoints
 from controller.clock import Clock
 from controller.errors import ControllerError, SourceError, StateError, shortage
-from controller.manifests import ActiveDeployments, ManifestReader
+from controller.manifests.active_deployments import ActiveDeployments
+from controller.manifests.reader import ManifestReader
 from controller.model.schedules import Agenda
 from controller.model.snapshots import is_python
 from controller.model.status import Event, EventSeverity, InventoryEntry, PassRecord, SourceStatus

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from controller.clock import Clock
-from controller.manifests import ActiveDeployments
+from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.deployments import Deployment
 from controller.model.policies import Overlap
 from controller.model.runs import ACTIVE, Occurrence, Outcome, Run, RunState, Trigger

@@ -15,13 +15,13 @@ from pathlib import Path
 from random import Random
 from typing import Any, cast
 
-from controller.manifests import ActiveDeployments
+from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot
 from controller.model.status import SourceStatus
 from controller.operations.context import OperationContext
 from controller.operations.parameter_check import Parameters
 from controller.queries.parameter_form import Forms
-from controller.reconcile import PassResult, Reconciler
+from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
 from controller.runs.executors.local.launcher import Launcher

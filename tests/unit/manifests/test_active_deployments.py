@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from controller.errors import StateError
-from controller.manifests import ActiveDeployments, build_deployment
+from controller.manifests.active_deployments import ActiveDeployments
+from controller.manifests.build import build_deployment
 from controller.model.status import InventoryEntry
 from tests.conftest import NOW
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from controller.manifests import DesiredState, ManifestReader, deployment_schema_text, schema_text
+from controller.manifests.reader import DesiredState, ManifestReader
 from controller.manifests.schema_messages import did_you_mean
+from controller.manifests.schema_validation import deployment_schema_text, schema_text
 from controller.manifests.yaml.loader import load
 from controller.model.findings import Severity
 from controller.model.snapshots import ManifestFile

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from controller.manifests import ActiveDeployments
+from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.schedules import Agenda
 from controller.model.status import Event, InventoryEntry, SourceStatus
-from controller.reconcile import PassResult, Reconciler
 from controller.reconcile.apply import Settle
+from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.runs.admission import Admission
 from controller.runs.ids import RunIds
 from controller.sources.directory.source import DirectorySource

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from controller.model.status import Condition, ConditionType
-from controller.reconcile import PassResult
 from controller.reconcile.deletion_guard import guard_deletions
+from controller.reconcile.reconciler import PassResult
 from controller.store import Transaction, inventory, passes, source_status
 from tests.conftest import NOW
 from tests.unit.reconcile.conftest import World, hourly

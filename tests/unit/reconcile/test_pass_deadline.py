@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from controller.queries.status import public_source
-from controller.reconcile import PassDeadline
+from controller.reconcile.pass_deadline import PassDeadline
 from controller.settings import Location
 from controller.store import source_status
 from tests.conftest import ManualClock

@@ -11,7 +11,7 @@ import pytest
 
 from controller.errors import SourceError, StateError
 from controller.model.status import Condition, ConditionType
-from controller.reconcile import PassResult
+from controller.reconcile.reconciler import PassResult
 from controller.sources.directory.source import DirectorySource
 from controller.store import Store, inventory, occurrences, passes, source_status
 from tests.conftest import NOW

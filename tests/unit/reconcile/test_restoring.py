@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controller.manifests import build_deployment
+from controller.manifests.build import build_deployment
 from controller.model.deployments import Deployment
 from controller.reconcile.reconciler import RESTORED_AT_ONCE
 from controller.store import inventory, source_status

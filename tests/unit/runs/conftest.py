@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 
 from controller.clock import SystemClock
-from controller.manifests import ActiveDeployments
+from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.runs import Attempt, Run, RunState
 from controller.model.status import Event, SourceStatus
 from controller.operations.context import OperationContext
 from controller.operations.parameter_check import Parameters
 from controller.operations.trigger import trigger_run
 from controller.queries.parameter_form import Forms
-from controller.reconcile import PassResult, Reconciler
+from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
 from controller.runs.executors.local.fork_server_client import ForkServer
