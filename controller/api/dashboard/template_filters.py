@@ -38,16 +38,17 @@ def when(moment: datetime | None, zone: str | None = None, empty: str = "-") -> 
 
 def date(moment: datetime, zone: str | None = None) -> Markup:
     """Render a time as `when` does, but never relative to now: for times after "since" and "until"."""
-    return _time(moment, zone, shown(moment, ZoneInfo(zone) if zone else UTC), Markup(" data-date"))
+    return _time(moment, zone, shown(moment, ZoneInfo(zone) if zone else UTC), "date")
 
 
 def at(moment: datetime, zone: str) -> Markup:
     """Render the time of day only, where the day is shown elsewhere. Time zones as in `when`."""
-    return _time(moment, zone, f"{moment.astimezone(ZoneInfo(zone)):%H:%M}", Markup(" data-clock"))
+    return _time(moment, zone, f"{moment.astimezone(ZoneInfo(zone)):%H:%M}", "clock")
 
 
-def _time(moment: datetime, zone: str | None, text: str, style: Markup = Markup()) -> Markup:
-    return Markup('<time datetime="{}" data-zone="{}"{}>{}</time>').format(utc(moment), zone or "", style, text)
+def _time(moment: datetime, zone: str | None, text: str, kind: str = "") -> Markup:
+    attribute = Markup(" data-{}").format(kind) if kind else ""
+    return Markup('<time datetime="{}" data-zone="{}"{}>{}</time>').format(utc(moment), zone or "", attribute, text)
 
 
 def lasted(start: datetime | None, end: datetime | None) -> Markup:
