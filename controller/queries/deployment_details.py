@@ -6,7 +6,6 @@ from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from controller.errors import UsageError, unknown_deployment
-from controller.manifests.reader import DesiredState
 from controller.model import extend
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity

@@ -74,8 +74,8 @@ def test_validating_a_good_file_loads_neither_database_nor_scheduler_nor_git(
     good = tmp_path / "hello.yaml"
     good.write_text("name: hello\ncommand: ['true']\nschedules: [{cron: '0 9 * * *'}]\n", encoding="utf-8")
     loaded = {name.partition(".")[0] for name in loaded_by(command("validate", str(good), *options), tmp_path)}
-    assert "yaml" in loaded
-    assert not loaded & (HEAVY - {"yaml"})
+    assert {"yaml", "jsonschema_rs"} <= loaded
+    assert not loaded & (HEAVY - {"yaml", "jsonschema_rs"})
 
 
 def test_validating_a_bad_file_asks_the_schema_library_too(tmp_path: Path) -> None:
@@ -104,16 +104,16 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("hold hello --reason maintenance", set()),
         ("reconcile --wait", set()),
         ("login", set()),
-        ("status -o json", {"sqlalchemy"}),
-        ("deployments list -o json", {"sqlalchemy"}),
-        ("next hello", {"sqlalchemy"}),
+        ("status -o json", {"sqlalchemy", "jsonschema_rs"}),
+        ("deployments list -o json", {"sqlalchemy", "jsonschema_rs"}),
+        ("next hello", {"sqlalchemy", "jsonschema_rs"}),
         ("runs list -o json", {"sqlalchemy"}),
         ("runs logs unknown", {"sqlalchemy"}),
-        ("events", {"sqlalchemy"}),
+        ("events", {"sqlalchemy", "jsonschema_rs"}),
         ("runs list", {"sqlalchemy", "rich"}),
-        ("render hello", {"yaml"}),
-        ("plan --base HEAD", {"yaml", "git"}),
-        ("plan", {"yaml", "git", "sqlalchemy"}),
+        ("render hello", {"yaml", "jsonschema_rs"}),
+        ("plan --base HEAD", {"yaml", "git", "jsonschema_rs"}),
+        ("plan", {"yaml", "git", "sqlalchemy", "jsonschema_rs"}),
     ],
 )
 def test_a_command_loads_only_the_heavy_packages_that_it_needs(line: str, heavy: set[str], applied: Path) -> None:
