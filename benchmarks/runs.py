@@ -15,9 +15,10 @@ from pathlib import Path
 
 from benchmarks.repositories import make_repository
 from controller.clock import SystemClock
+from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.runs import RunState
 from controller.model.status import SourceStatus
-from controller.reconcile import Reconciler
+from controller.reconcile.reconciler import Reconciler
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
 from controller.runs.executors.local.fork_server_client import ForkServer
@@ -38,7 +39,8 @@ def main(kind: str, count: int, work: Path) -> None:
     (work / "runs").mkdir()
     clock, store = SystemClock(), Store.open(work / "state.db")
     source = GitSource(root, ref=None, path="deployments", exports=work / "exports")
-    admission = Admission(clock, RunIds())
+    deployments = ActiveDeployments()
+    admission = Admission(clock, RunIds(), deployments)
     initial = SourceStatus(
         repo=str(root), ref=None, revision=None, last_attempted_revision=None, last_applied_revision=None
     )
@@ -47,6 +49,7 @@ def main(kind: str, count: int, work: Path) -> None:
         store=store,
         clock=clock,
         initial=initial,
+        deployments=deployments,
         settle=admission.settle_before_change,
         project=lambda *_: (),
     ).run_pass()

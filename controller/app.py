@@ -16,7 +16,8 @@ from controller.api.serving import Web
 from controller.assembly import make_renderer, make_source
 from controller.clock import Clock, SystemClock
 from controller.errors import GitUnavailableError, SourceError, StoppingError, UsageError
-from controller.manifests import ManifestReader
+from controller.manifests.active_deployments import ActiveDeployments
+from controller.manifests.reader import ManifestReader
 from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
 from controller.operations.context import OperationContext
@@ -25,7 +26,9 @@ from controller.operations.parameter_check import Parameters
 from controller.python_specs import RenderedSource
 from controller.queries.parameter_form import Forms
 from controller.queries.status import StatusView, current_status
-from controller.reconcile import Loop, PassDeadline, PassResult, Reconciler
+from controller.reconcile.loop import Loop
+from controller.reconcile.pass_deadline import PassDeadline
+from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.remotes import RemoteUrl
 from controller.runs import file_descriptors
 from controller.runs.admission import Admission
@@ -124,7 +127,8 @@ class Controller:
         self._source = RenderedSource(
             make_source(location, self.state, working_tree=settings.working_tree), make_renderer(user)
         )
-        admission = Admission(self._clock, self._run_ids())
+        deployments = ActiveDeployments()
+        admission = Admission(self._clock, self._run_ids(), deployments)
         self._timetable = Timetable(lambda name: self._engine.notify_due(name), self._clock)
         self._engine = Engine(
             store=self._engine_store,
@@ -143,9 +147,9 @@ class Controller:
             store=self._reconciler_store,
             clock=self._clock,
             initial=_first_status(settings),
+            deployments=deployments,
             settle=admission.settle_before_change,
             project=self._project,
-            environment=location.environment,
             is_atomic=settings.is_atomic,
         )
         is_remote = isinstance(location.repo, RemoteUrl)

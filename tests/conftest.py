@@ -12,8 +12,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from controller.store import Store
+
+# On a loaded machine, an example that takes milliseconds can take longer than Hypothesis's deadline of 200 ms.
+settings.register_profile("controller", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("controller")
 
 # A shell ignores it for what it runs in the background, and so would every process that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

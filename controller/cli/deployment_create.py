@@ -19,7 +19,7 @@ from controller.errors import UsageError
 from controller.settings import Location
 
 if TYPE_CHECKING:
-    from controller.manifests import DesiredState
+    from controller.manifests.reader import DesiredState
     from controller.manifests.yaml.nodes import Node
     from controller.model.findings import Finding
     from controller.model.snapshots import ManifestFile
@@ -83,7 +83,7 @@ def _manifest(root: Path, own: str) -> "ManifestFile":
 def _read_with(location: Location, manifest: "ManifestFile", *, without: str) -> "DesiredState":
     """Return the desired state of the working tree with `manifest` added and the file `without` left out."""
     from controller.clock import SystemClock
-    from controller.manifests import ManifestReader
+    from controller.manifests.reader import ManifestReader
     from controller.settings import is_git_repository
     from controller.sources.directory.source import DirectorySource
 
@@ -123,7 +123,7 @@ def _content(manifest: "ManifestFile", folder: str, deployments: "list[Any]") ->
     It is the text of the manifest with adjusted flow locations. Python specs, and YAML in which a location cannot be
     replaced in place, are written from their documents.
     """
-    from controller.manifests import as_yaml
+    from controller.manifests.yaml.dump import as_yaml
     from controller.manifests.yaml.loader import load
     from controller.model.snapshots import is_json, is_python
 

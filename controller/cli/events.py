@@ -52,7 +52,7 @@ def events(location: Location, about: str | None, *, follow: bool, limit: int, o
                 if about is not None:
                     check_subject(tx, about)
                 recorded, last = journal.latest(tx, limit, about=about)[::-1], journal.last_number(tx)
-                zones = _zones(tx, recorded)
+                zones = {} if output == "json" else _zones(tx, recorded)
     except NoStateError as error:
         if not follow:
             raise
@@ -85,7 +85,7 @@ def _follow(location: Location, about: str | None, last: int, output: str) -> No
                 numbered = journal.after(tx, last, about=about)
                 last = max([last, *(number for number, _ in numbered)])
                 new = [event for _, event in numbered]
-                zones = _zones(tx, new)
+                zones = {} if output == "json" else _zones(tx, new)
         _print_each(new, zones, output)
 
 

@@ -32,7 +32,7 @@ def execute(
     goes to standard error, its result to standard output. Exit 0 if it succeeds, else 1.
     """
     from controller.clock import SystemClock
-    from controller.manifests import resolve_references
+    from controller.manifests.parameter_references import resolve as resolve_references
     from controller.runs.execute import execute as run
     from controller.settings import flow_environment, temporary_bases
 
@@ -59,7 +59,7 @@ def execute(
 
 def _flow_deployment(location: Location, flow: str) -> "Deployment":
     """Return an undeclared deployment of `flow`, written as `file.py:function`. Raises UsageError."""
-    from controller.manifests import build_deployment
+    from controller.manifests.build import build_deployment
 
     path, colon, name = flow.partition(":")
     candidates = (Path.cwd() / path, location.directory / path)

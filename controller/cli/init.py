@@ -56,7 +56,7 @@ def init(directory: Path, output: str) -> None:
 
     It has a flow, its deployment, a CI workflow and the JSON Schema. Existing files are never overwritten.
     """
-    from controller.manifests import deployment_schema_text
+    from controller.manifests.schema_validation import deployment_schema_text
     from controller.settings import enclosing_repository, is_git_repository
 
     files = {

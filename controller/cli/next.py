@@ -86,7 +86,6 @@ def _deployment_times(
     ones. The zone is `timezone`, else the only zone of the schedules, else None for the machine's. A time without an
     offset in `after` is read in that zone, with UTC instead of the machine's.
     """
-    from controller.cli.manifest_files import Target, read_desired_state
     from controller.queries.deployment_details import common_zone, declared_fire_times, fire_times, zone_of
     from controller.schedules import zone
 
@@ -96,6 +95,8 @@ def _deployment_times(
             if tx is not None:
                 local = chosen or zone_of(tx, name)
                 return fire_times(tx, name, _instant(after, local), count), local
+    from controller.cli.manifest_files import Target, read_desired_state
+
     desired = read_desired_state([Target(location.directory, location.path)], location)
     deployment = desired.deployments.get(name)
     local = chosen or (None if deployment is None else common_zone(deployment))

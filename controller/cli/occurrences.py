@@ -6,6 +6,9 @@ from controller.cli import options
 from controller.errors import unknown_deployment
 from controller.settings import Location
 
+_KEYS = ("deployment", "schedule", "scheduled_for", "outcome", "run_id", "reason")
+"""The order of the keys in the JSON, which is another one than in the HTTP API."""
+
 
 @click.command()
 @click.argument("name")
@@ -34,9 +37,9 @@ def occurrences(location: Location, name: str, since: str | None, until: str | N
             raise unknown_deployment(name, ())
         rows = list_occurrences(tx, name, limit, since=first, until=last)
     if output == "json":
-        from controller.cli.json_output import print_json
+        from controller.cli.json_output import print_json, to_json
 
-        print_json(rows)
+        print_json([{key: row[key] for key in _KEYS} for row in to_json(rows)])
         return
     from controller.cli.terminal.console import show
     from controller.cli.terminal.occurrence_table import occurrence_table

@@ -9,7 +9,7 @@ from controller.cli import options
 from controller.settings import Location
 
 if TYPE_CHECKING:
-    from controller.manifests import DesiredState
+    from controller.manifests.reader import DesiredState
     from controller.model.deployments import Deployment
     from controller.model.findings import Finding
 
@@ -58,7 +58,7 @@ def _print(deployments: "Sequence[Deployment]", output: str, *, is_single: bool)
 
         print_json(documents[0] if is_single else documents)
         return
-    from controller.manifests import as_yaml
+    from controller.manifests.yaml.dump import as_yaml
 
     click.echo(as_yaml(documents), nl=False)
 

@@ -13,7 +13,7 @@ from controller.errors import UsageError
 from controller.settings import Location
 
 if TYPE_CHECKING:
-    from controller.manifests import Excerpt
+    from controller.manifests.extract import Excerpt
     from controller.model.status import InventoryEntry
 
 

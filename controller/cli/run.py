@@ -1,5 +1,6 @@
 """`controller run`: run the controller. On a terminal it shows the live view, elsewhere it prints log lines."""
 
+import gc
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -116,6 +117,7 @@ def run(location: Location, once: bool, log_format: Any, **values: Any) -> int:
     controller.check()
     if once:
         return _once(controller)
+    gc.set_threshold(700)  # Python's default, unlike in short commands
     try:
         controller.start()
         if is_live:
@@ -157,7 +159,7 @@ def _once(controller: "Controller") -> int:
     result = controller.run_once()
     if result.error is not None:
         raise result.error
-    return 1 if any(condition.status is False for condition in result.status.conditions) else 0
+    return 1 if any(not condition.is_true for condition in result.status.conditions) else 0
 
 
 def _show_live(controller: "Controller", stop_signal: "StopSignal") -> None:

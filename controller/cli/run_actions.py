@@ -70,26 +70,24 @@ def print_answer(answer: Mapping[str, Any], output: str) -> None:
 
 
 def _watch(location: Location, run_id: str, output: str, *, print_changes: bool) -> int:
-    from controller.cli import state_reading
-    from controller.model.runs import RunState
-    from controller.store.state_directory import StateDirectory
+    from controller.cli.run_wait import wait_for_run
 
-    run = state_reading.wait_for_run(StateDirectory(location.state_dir), run_id, _print_run if print_changes else None)
+    run = wait_for_run(location, run_id, _print_run if print_changes else None)
     if output == "json":
-        from controller.cli.json_output import print_json, to_json
+        from controller.cli.json_output import print_json
 
-        print_json({"run_id": run.id, **to_json(run)})
+        print_json({"run_id": run["id"], **run})
     elif not print_changes:
         _print_run(run)
-    return 0 if run.state == RunState.SUCCEEDED.value else 1
+    return 0 if run["state"] == "succeeded" else 1
 
 
-def _print_run(run: Any) -> None:
+def _print_run(run: Mapping[str, Any]) -> None:
     from controller.cli.json_output import visible
 
-    remark = f"waiting: {run.waiting}" if run.waiting is not None else run.reason
-    attempt = f" (attempt {run.attempt} of {run.attempts})" if run.attempts > 1 and run.attempt else ""
-    click.echo(visible(f"{run.id} {run.state}{attempt}" + (f": {remark}" if remark else "")))
+    remark = run["reason"] if run["waiting"] is None else f"waiting: {run['waiting']}"
+    attempt = f" (attempt {run['attempt']} of {run['attempts']})" if run["attempts"] > 1 and run["attempt"] else ""
+    click.echo(visible(f"{run['id']} {run['state']}{attempt}" + (f": {remark}" if remark else "")))
 
 
 def _full_id(location: Location, run_id: str) -> str:

@@ -67,7 +67,8 @@ def list_(  # noqa: PLR0913
     from controller.queries.runs import list_runs, stored_states
     from controller.store.run_search import RunFilter
 
-    now, zone = SystemClock().now(), zone_of(location, deployment)
+    now = SystemClock().now()
+    zone = None if since is None and until is None else zone_of(location, deployment)
     run_filter = RunFilter(
         deployment=deployment,
         states=None if state is None else stored_states(RunState(state)),

@@ -13,6 +13,6 @@ def schema(which: str, output: str) -> None:  # noqa: ARG001
 
     The schema is printed as JSON in both output formats.
     """
-    from controller.manifests import schema_text
+    from controller.manifests.schema_validation import schema_text
 
     click.echo(schema_text(which), nl=False)

@@ -19,7 +19,7 @@ def connected_client(location: Location) -> "Iterator[Client]":
     Inside the block, problems that the controller reports and failed connections are raised as ControllerErrors.
     """
     from controller.client import Client, NoAnswerError, NotReachedError, ProblemError
-    from controller.store.open_state import check_access, check_owner
+    from controller.store.access_check import check_access, check_owner
     from controller.store.state_directory import StateDirectory
 
     directory = StateDirectory(location.state_dir)

@@ -1,7 +1,6 @@
-"""Reads from the state for several commands: open a transaction, find a run, parse a time, wait for a run to finish."""
+"""Reads from the state for several commands: open a transaction, find a run, parse a time."""
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -10,8 +9,6 @@ from typing import Any
 from controller.cli.state_access import read_state_if_any
 from controller.errors import NotFoundError, UsageError
 from controller.settings import Location
-
-POLL_SECONDS = 0.05
 
 
 @contextmanager
@@ -63,36 +60,3 @@ def zone_of(location: Location, name: str | None) -> tzinfo | None:
         return None
     with read_transaction(location) as (tx, _):
         return None if tx is None else stored_zone(tx, name)
-
-
-def wait_for_run(state: Any, run_id: str, on_change: Callable[[Any], None] | None = None) -> Any:
-    """Wait until this run finishes and return it; call `on_change` with the run whenever its state has changed.
-
-    Raises UsageError if the controller exits before the run finishes.
-    """
-    from controller.clock import SystemClock
-    from controller.model.runs import RunState
-    from controller.queries.runs import find_run
-    from controller.store import Store
-
-    store, clock = Store.open_read_only(state.database), SystemClock()
-    pause = threading.Event()
-    reported = None
-    try:
-        while True:
-            # Checked before the run is read: a run may finish at the same time as its controller exits.
-            is_last = state.holder() is None
-            with store.read() as tx:
-                run = find_run(tx, run_id, clock.now() if on_change is not None else None)
-            if on_change is not None and (run.state, run.attempt, run.waiting) != reported:
-                on_change(run)
-                reported = (run.state, run.attempt, run.waiting)
-            if RunState(run.state).is_terminal:
-                return run
-            if is_last:
-                raise UsageError(
-                    f"No controller is running, and run {run_id} is {run.state}; the next controller continues it."
-                )
-            pause.wait(POLL_SECONDS)
-    finally:
-        store.close()

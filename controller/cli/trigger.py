@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
@@ -52,35 +51,27 @@ def trigger(
 def _wait(location: Location, run_id: str, output: str, *, logs: bool) -> int:
     from controller.cli.json_output import visible
     from controller.cli.log_output import LogWriter
-    from controller.cli.state_reading import wait_for_run, zone_of
-    from controller.model.runs import RunState
+    from controller.cli.run_wait import wait_for_run
+    from controller.cli.state_reading import zone_of
     from controller.runs.log_files import log_pieces
     from controller.settings import wants_colours
     from controller.store.state_directory import StateDirectory
 
-    directory = StateDirectory(location.state_dir)
-    run = wait_for_run(directory, run_id)
+    run = wait_for_run(location, run_id)
     if logs:
         stream = sys.stderr if output == "json" else sys.stdout
         writer = LogWriter(stream.buffer, with_colours=wants_colours())
-        for piece in log_pieces(directory.runs, run_id, zone_of(location, run.deployment)):
+        for piece in log_pieces(StateDirectory(location.state_dir).runs, run_id, zone_of(location, run["deployment"])):
             writer.write(piece if isinstance(piece, bytes) else piece.read_bytes())
         writer.close()
     if output == "json":
         from controller.cli.json_output import print_json
 
-        print_json({"run_id": run.id, **_as_dict(run)})
+        print_json({"run_id": run_id, **run})
     else:
-        print_answer({"run_id": run.id, "state": run.state}, output)
-        if run.reason is not None:
-            click.echo(visible(f"reason: {run.reason}"))
-        if run.result is not None:
-            click.echo(visible(f"result: {json.dumps(run.result, ensure_ascii=False)}"))
-    return 0 if run.state == RunState.SUCCEEDED.value else 1
-
-
-def _as_dict(run: Any) -> dict[str, Any]:
-    from controller.cli.json_output import to_json
-
-    fields: dict[str, Any] = to_json(run)
-    return fields
+        print_answer({"run_id": run_id, "state": run["state"]}, output)
+        if run["reason"] is not None:
+            click.echo(visible(f"reason: {run['reason']}"))
+        if run["result"] is not None:
+            click.echo(visible(f"result: {json.dumps(run['result'], ensure_ascii=False)}"))
+    return 0 if run["state"] == "succeeded" else 1

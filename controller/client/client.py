@@ -203,6 +203,17 @@ class Client:
                     break
         return self.run(run_id)
 
+    def watch(self, run_id: str) -> Iterator[RunDetail]:
+        """Yield a run now and after each change, until it is finished. Raises NoAnswerError if the controller stops."""
+        last = None
+        for _ in self.follow_events():
+            run = self.run(run_id)
+            if run != last:
+                yield run
+            if run["finished_at"] is not None:
+                return
+            last = run
+
     def follow_log(self, run_id: str, *, offset: int = 0) -> Iterator[Message]:
         """Stream the log from byte `offset` on: messages `log` with `text`, and a final `end` with `state`."""
         for message in self._stream(f"/runs/{_part(run_id, 'run')}/logs/stream?offset={offset}", None):

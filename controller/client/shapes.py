@@ -16,18 +16,22 @@ __all__ = [
     "Change",
     "CodeChange",
     "Condition",
+    "ConditionStatus",
+    "ConditionType",
     "Controller",
     "Deployment",
     "DeploymentDetail",
     "Document",
     "EnvironmentPlan",
     "Event",
+    "EventSeverity",
     "Fault",
     "FieldChange",
     "Finding",
     "FireTimeChange",
     "Form",
     "FormField",
+    "Health",
     "Hold",
     "KeptDeployment",
     "LastRun",
@@ -35,21 +39,48 @@ __all__ = [
     "NextFire",
     "NumberedEvent",
     "Occurrence",
+    "Outcome",
     "Pass",
     "Plan",
     "QueueChange",
     "Run",
     "RunCounts",
     "RunDetail",
+    "RunState",
     "Schedule",
+    "Severity",
     "Source",
     "Status",
     "Summary",
+    "Sync",
     "TaskRun",
+    "Trigger",
     "Triggered",
     "Unread",
     "Withheld",
 ]
+
+ConditionStatus = Literal["True", "False", "Unknown"]
+ConditionType = Literal["Ready", "Reconciling", "Stalled", "PruneWithheld", "StorageFull"]
+EventSeverity = Literal["info", "warning", "error"]
+Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
+Outcome = Literal["run", "skipped"]
+RunState = Literal[
+    "scheduled",
+    "pending",
+    "launching",
+    "running",
+    "retrying",
+    "succeeded",
+    "failed",
+    "timed_out",
+    "cancelled",
+    "crashed",
+    "skipped",
+]
+Severity = Literal["error", "warning"]
+Sync = Literal["Synced", "OutOfSync", "Invalid", "Unknown"]
+Trigger = Literal["schedule", "manual", "backfill", "retry"]
 
 
 class Approved(TypedDict):
@@ -65,8 +96,9 @@ class Approved(TypedDict):
 class Artifact(TypedDict):
     """One artifact. `kind` decides the shape of `data`.
 
-    - `markdown`: a string. - `link`: a mapping with `url` and `text` (or None). - `table`: a mapping with `columns`
-    (or None) and `rows`.
+    - `markdown`: a string.
+    - `link`: a mapping with `url` and `text` (or None).
+    - `table`: a mapping with `columns` (or None) and `rows`.
     """
 
     key: str | None
@@ -78,7 +110,7 @@ class Attempt(TypedDict):
     """One attempt of a run."""
 
     number: int
-    state: str
+    state: RunState
     started_at: str | None
     finished_at: str | None
     exit_code: int | None
@@ -121,10 +153,10 @@ class CodeChange(TypedDict):
 
 
 class Condition(TypedDict):
-    """One condition, and the time since which it has had this status."""
+    """One condition, with a PascalCase `reason` and the time since which it has had this status."""
 
-    type: str
-    status: str
+    type: ConditionType
+    status: ConditionStatus
     reason: str
     message: str
     last_transition_time: str
@@ -155,8 +187,8 @@ class Deployment(TypedDict):
     line: int
     tags: list[str]
     version: str | None
-    sync: Literal["Synced", "OutOfSync", "Invalid", "Unknown"]
-    health: Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
+    sync: Sync
+    health: Health
     suspended: bool
     held: bool
     hold: Hold | None
@@ -193,7 +225,7 @@ class Event(TypedDict):
     """One recorded event. `about` is its subject: a deployment's name, `run/<id>`, `source` or `controller`."""
 
     time: str
-    severity: Literal["info", "warning", "error"]
+    severity: EventSeverity
     reason: str
     message: str
     about: str
@@ -230,7 +262,7 @@ class Finding(TypedDict):
     file: str
     line: int
     column: int
-    severity: Literal["error", "warning"]
+    severity: Severity
     hint: str | None
     path: str
     deployment: str | None
@@ -294,7 +326,7 @@ class LastRun(TypedDict):
     """A summary of the newest run of a deployment."""
 
     id: str
-    state: str
+    state: RunState
     reason: str | None
     scheduled_for: str | None
     created_at: str
@@ -319,12 +351,15 @@ class NextFire(TypedDict):
 
 
 class Occurrence(TypedDict):
-    """One due time of one deployment. There is never more than one per deployment and instant."""
+    """One due time of one deployment. There is never more than one per deployment and instant.
+
+    `run_id` is also set for a skipped due time whose run was created but expired before it could start.
+    """
 
     deployment: str
     scheduled_for: str
     schedule: str
-    outcome: Literal["run", "skipped"]
+    outcome: Outcome
     run_id: str | None
     reason: str | None
 
@@ -375,16 +410,24 @@ class QueueChange(TypedDict):
 
 
 class Run(TypedDict):
-    """One run. `attempt` is the current attempt, out of `attempts` at most; `waiting` says what the run waits for.
+    """One execution of a deployment, pinned to `revision` and to the `spec_digest` of its document.
 
-    `name`, `tasks` and `artifacts` were reported by the flow; they are empty in lists of runs.
+    A run contains resolved parameters but never a command: what to execute is read from the source by this pin.
+
+    - `scheduled_for`: the due time; None if the run was triggered without one.
+    - `not_before`: the earliest start, None if it may start immediately.
+    - `attempt`: the number of the last attempt, of at most `attempts`.
+    - `name`, `tasks`, `artifacts`: what the flow reported; empty in lists of runs.
+    - `waiting`: what the run waits for.
+    - `start_by`: the deadline for the first start.
+    - `retry_of`: the run of which this one is a retry.
     """
 
     id: str
     deployment: str
-    state: str
+    state: RunState
     reason: str | None
-    trigger: str
+    trigger: Trigger
     scheduled_for: str | None
     not_before: str | None
     created_at: str
@@ -430,9 +473,11 @@ class Schedule(TypedDict):
 
 
 class Source(TypedDict):
-    """The source as of the last pass. `environment` is the one whose overlays are applied, if any.
+    """The status of the source after the last pass.
 
-    `watch_problem` says why changes are only noticed by polling; None if they are watched for.
+    - `last_applied_revision`: older than `last_attempted_revision` if a pass could not apply.
+    - `watch_problem`: why changes are only noticed by polling; None if they are watched for.
+    - `environment`: the environment whose overlays are applied, or None.
     """
 
     repo: str
@@ -472,9 +517,10 @@ class Summary(TypedDict):
 class TaskRun(TypedDict):
     """One call of a task or of a flow. All times are aware UTC datetimes.
 
-    - `id`: unique within the attempt of the run. `parent` is the id of the calling flow or task. - `label`: the name
-    with a number, as in the log. - `needs`: the ids of the earlier calls whose futures were passed as arguments. -
-    `attempt`: the number of the call's own last attempt.
+    - `id`: unique within the attempt of the run. `parent` is the id of the calling flow or task.
+    - `label`: the name with a number, as in the log.
+    - `needs`: the ids of the earlier calls whose futures were passed as arguments.
+    - `attempt`: the number of the call's own last attempt.
     """
 
     id: int

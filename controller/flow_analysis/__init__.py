@@ -2,8 +2,8 @@
 
 The data flow: `syntax_tree` (bytes to syntax) -> `namespace` (the names that the top level binds, with `bindings`) ->
 `callables` (those that can be called, with `decorators` and `decorator_options`) -> `module` (the flow with a given
-name) -> `signature` (its parameters, with `hint_resolution`, `known_types` and `classes` for the type hints) ->
-`parameter_check` (with `type_check`, `scalar_checks` and `messages`).
+name) -> `signature` (its parameters, with `hint_resolution`, `known_types` and `classes`, which build types from the
+hints) -> `parameter_check` (with `type_check`, which asks the SDK's converter, and `messages`).
 
 Called by `manifests`, `reconcile.changed_code` and `queries.parameter_form`. Nothing here imports or runs user code, or
 reads a file, the clock or the environment. Invalid input never raises. The analysis reports only problems that it is

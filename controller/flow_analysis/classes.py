@@ -1,31 +1,36 @@
 """Type hints that are classes of the same file: enumerations, dataclasses and typed dictionaries.
 
-Called by `hint_resolution`. A class with a base, decorator or method that may change the values that it accepts is
+Called by `hint_resolution`. The class of the file is not executed: a new class is built from the names, the type hints
+and the constants in its body. A class with a base, decorator or method that may change the values that it accepts is
 `Unknown`.
 """
 
 import ast
-from collections.abc import Iterator
+import dataclasses
+import enum
+import types
+import typing
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from controller.flow_analysis.bindings import Class, Namespace
 from controller.flow_analysis.constants import constant, is_constant, may_be_null
+from controller.flow_analysis.known_types import Unknown
 from controller.flow_analysis.syntax_tree import read_expression
-from controller.flow_analysis.type_hints import Hint, Members, Parameter, Record, Unknown
 
 MAX_MEMBERS = 1000
+"""The number of members or fields of a class."""
 _MAX_ANCESTORS = 4
 _MAX_BASES = 3
 
-_FLAGS = frozenset(("enum.Flag", "enum.IntFlag"))
-_ENUMS = frozenset(("enum.Enum", "enum.IntEnum", "enum.StrEnum")) | _FLAGS
-_MIXINS: dict[str | None, type] = {
-    **dict.fromkeys(("builtins.str", "enum.StrEnum"), str),
-    **dict.fromkeys(("builtins.int", "enum.IntEnum", "enum.Flag", "enum.IntFlag"), int),
+_ENUMS: dict[str | None, type] = {
+    f"enum.{kind.__name__}": kind for kind in (enum.Enum, enum.IntEnum, enum.StrEnum, enum.Flag, enum.IntFlag)
 }
-"""Bases that convert every value to a string or a whole number."""
+_ENUM_BASES: dict[str | None, type] = {**_ENUMS, "builtins.str": str, "builtins.int": int}
 _MEMBER_MAKERS = frozenset(("_missing_", "__new__", "__init__", "_generate_next_value_", "__eq__"))
 _INSTANCE_MAKERS = frozenset(("__init__", "__new__", "__get_validators__", "__get_pydantic_core_schema__"))
+_INVALID_ENUM = (ArithmeticError, AttributeError, RuntimeError, TypeError, ValueError)
+"""The exceptions that an enumeration with invalid members raises when it is defined."""
 _NO_FIELDS = frozenset(("typing.ClassVar", "dataclasses.KW_ONLY"))
 
 
@@ -36,7 +41,7 @@ class Resolver(Protocol):
     def names(self) -> Namespace:
         """The file's top level."""
 
-    def hint(self, expression: ast.expr) -> Hint:
+    def hint(self, expression: ast.expr) -> Any:
         """Resolve one type hint."""
 
 
@@ -48,68 +53,50 @@ class Field(NamedTuple):
     default: ast.expr | None
 
 
-def class_hint(definition: Class, resolver: Resolver) -> Hint:
-    """Return the hint for the values that are converted to this class; `Unknown` if that can't be read."""
+def class_hint(definition: Class, resolver: Resolver) -> Any:
+    """Return a class that accepts the same values; `Unknown` if they can't be read."""
+    hint = None
     bases = [resolver.names.path_of(base) for base in definition.bases]
     if any(base in _ENUMS for base in bases):
-        return _enumeration(definition, resolver.names, bases)
-    if _is_typed_dict(definition, resolver.names):
-        fields = {field.name: field for field in _keys(definition, resolver)}
-        return Record(name=definition.name, fields=tuple(fields.values()), open=True)
-    if _is_dataclass(definition, resolver.names):
-        return Record(name=definition.name, fields=tuple(_fields(definition, resolver).values()), open=False)
-    return Unknown(text=definition.name)
+        hint = _enumeration(definition, resolver.names, bases)
+    elif _is_typed_dict(definition, resolver.names):
+        make: Any = typing.TypedDict
+        hint = make(definition.name, dict(_keys(definition, resolver)))
+    elif _is_dataclass(definition, resolver.names):
+        hint = _dataclass(definition.name, _fields(definition, resolver))
+    return hint or Unknown(definition.name)
 
 
-def _enumeration(definition: Class, names: Namespace, bases: list[str | None]) -> Hint:
-    is_special = definition.decorators or definition.keywords or len(definition.body) > MAX_MEMBERS
-    if is_special or not all(base in _ENUMS or base in _MIXINS for base in bases):
-        return Unknown(text=definition.name)
-    body = [statement for statement in definition.body if not _is_idle(statement)]
-    members: list[_Member] = []
-    for statement in body:
-        members.extend(_member(statement, names, bases, members))
-    is_plain = len(members) == len(body) and not definition.methods & _MEMBER_MAKERS
-    return Members(
-        name=definition.name,
-        members=tuple((member.name, member.value) for member in members),
-        complete=is_plain and all(member.is_known for member in members),
-        bits=_bits(members, bases) if _FLAGS.intersection(bases) else None,
-    )
+def _enumeration(definition: Class, names: Namespace, bases: list[str | None]) -> type | None:
+    """Return an enumeration with the same members; None if some of them can't be read."""
+    is_special = definition.decorators or definition.keywords or definition.methods & _MEMBER_MAKERS
+    if is_special or len(definition.body) > MAX_MEMBERS or not all(base in _ENUM_BASES for base in bases):
+        return None
+    kinds = tuple(_ENUM_BASES[base] for base in bases)
+    members = [_member(statement, names, kinds) for statement in definition.body if not _is_idle(statement)]
+    if None in members:
+        return None
+    try:
+        return types.new_class(definition.name, kinds, exec_body=lambda body: _bind(body, filter(None, members)))
+    except _INVALID_ENUM:
+        return None
 
 
-class _Member(NamedTuple):
-    """A member of an enumeration. If its value is unknown, `value` is the name, which is accepted anyway."""
-
-    name: str
-    is_known: bool
-    value: Any
-
-
-def _member(statement: ast.stmt, names: Namespace, bases: list[str | None], before: list[_Member]) -> Iterator[_Member]:
+def _member(statement: ast.stmt, names: Namespace, kinds: tuple[type, ...]) -> tuple[str, Any] | None:
+    """Return the name and the value of a member; None if the value is unknown, or if this may be something else."""
     match statement:
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=func, args=[], keywords=[])):
+            has_auto = names.path_of(func) == "enum.auto" and issubclass(kinds[-1], enum.StrEnum | enum.Flag)
+            return (name, enum.auto()) if has_auto else None
         case ast.Assign(targets=[ast.Name(id=name)], value=value) if not name.startswith("__"):
             is_known, read = constant(value)
-            if isinstance(value, ast.Call) and names.path_of(value.func) == "enum.auto" and not value.args:
-                is_known, read = _auto_value(name, bases, before)
-            is_known = is_known and all(isinstance(read, _MIXINS.get(base, object)) for base in bases)
-            yield _Member(name, is_known, read if is_known else name)
+            return (name, read) if is_known else None
+    return None
 
 
-def _auto_value(name: str, bases: list[str | None], before: list[_Member]) -> tuple[bool, Any]:
-    """Return whether the value of `auto()` is known here, and the value."""
-    if "enum.StrEnum" in bases:
-        return True, name.lower()
-    if _FLAGS.intersection(bases) and all(member.is_known for member in before):
-        return True, 1 << max((member.value for member in before), default=0).bit_length()
-    return False, None
-
-
-def _bits(members: list[_Member], bases: list[str | None]) -> int:
-    bits = -1 if "enum.IntFlag" in bases else 0  # an IntFlag accepts any bits
-    for member in members:
-        bits |= member.value if member.is_known else 0
-    return bits
+def _bind(body: dict[str, Any], members: Iterable[tuple[str, Any]]) -> None:
+    for name, value in members:
+        body[name] = value
 
 
 def _is_idle(statement: ast.stmt) -> bool:
@@ -143,7 +130,7 @@ def _is_typed_dict(definition: Class, names: Namespace, depth: int = _MAX_ANCEST
     return True
 
 
-def _keys(definition: Class, resolver: Resolver) -> Iterator[Parameter]:
+def _keys(definition: Class, resolver: Resolver) -> Iterator[tuple[str, Any]]:
     for base in definition.bases:
         parent = _parent(base, resolver.names)
         if parent is not None:
@@ -152,8 +139,9 @@ def _keys(definition: Class, resolver: Resolver) -> Iterator[Parameter]:
     total = all(is_constant(value, True) for value in totals)
     for field in _annotated(definition):
         wrapper = _wrapper(field.annotation, resolver.names)
-        required = wrapper == "typing.Required" or (total and wrapper is None)
-        yield Parameter(name=field.name, hint=_hint(field, definition, resolver), required=required)
+        is_required = wrapper == "typing.Required" or (total and wrapper is None)
+        hint = _hint(field, definition, resolver)
+        yield field.name, typing.Required[hint] if is_required else typing.NotRequired[hint]
 
 
 def _is_dataclass(definition: Class, names: Namespace, depth: int = _MAX_ANCESTORS) -> bool:
@@ -176,8 +164,17 @@ def _has_readable_init(field: Field, names: Namespace) -> bool:
     return init is None or is_constant(init, True) or is_constant(init, False)
 
 
-def _fields(definition: Class, resolver: Resolver) -> dict[str, Parameter]:
-    fields: dict[str, Parameter] = {}
+def _dataclass(name: str, fields: dict[str, tuple[str, Any, Any]]) -> type | None:
+    """Return a dataclass with these fields whose instances are hashable; None if a field has a special meaning."""
+    if len(fields) > MAX_MEMBERS or any(field.startswith("__") for field in fields):
+        return None
+    no_text = {"__doc__": name}  # otherwise `dataclass` generates one
+    return dataclasses.make_dataclass(name, fields.values(), namespace=no_text, eq=False, repr=False, kw_only=True)
+
+
+def _fields(definition: Class, resolver: Resolver) -> dict[str, tuple[str, Any, Any]]:
+    """Return the arguments of `__init__` by name, as `make_dataclass` takes them."""
+    fields: dict[str, tuple[str, Any, Any]] = {}
     for base in reversed(definition.bases):
         parent = _parent(base, resolver.names)
         if parent is not None:
@@ -185,22 +182,19 @@ def _fields(definition: Class, resolver: Resolver) -> dict[str, Parameter]:
     for field in _annotated(definition):
         if {_wrapper(field.annotation, resolver.names), resolver.names.path_of(field.annotation)} & _NO_FIELDS:
             continue
-        fields[field.name] = Parameter(
-            name=field.name,
-            hint=_hint(field, definition, resolver),
-            required=_is_required(field, resolver.names),
-            nullable=may_be_null(field.default),
-        )
+        fields[field.name] = (field.name, _hint(field, definition, resolver), _default(field, resolver.names))
         if field.default and is_constant(_call(field.default, resolver.names)[1].get("init"), False):
             del fields[field.name]
     return fields
 
 
-def _is_required(field: Field, names: Namespace) -> bool:
-    if field.default is None:
-        return True
-    path, options = _call(field.default, names)
-    return path == "dataclasses.field" and not options.keys() & {"default", "default_factory", None}
+def _default(field: Field, names: Namespace) -> Any:
+    """Return an option of the field: required, or with a default that may be None, or with another one."""
+    path, options = _call(field.default, names) if field.default else (None, {})
+    is_required = path == "dataclasses.field" and not options.keys() & {"default", "default_factory", None}
+    if field.default is None or is_required:
+        return dataclasses.field()
+    return dataclasses.field(default=None) if may_be_null(field.default) else dataclasses.field(default_factory=object)
 
 
 def _call(expression: ast.expr, names: Namespace) -> tuple[str | None, dict[str | None, ast.expr]]:
@@ -219,7 +213,7 @@ def _annotated(definition: Class) -> Iterator[Field]:
                 yield Field(name, annotation, value)
 
 
-def _hint(field: Field, definition: Class, resolver: Resolver) -> Hint:
+def _hint(field: Field, definition: Class, resolver: Resolver) -> Any:
     """Return the hint of a field; `Unknown` if it uses a name that the class itself binds."""
     bound = definition.methods | {
         name

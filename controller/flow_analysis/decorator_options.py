@@ -11,8 +11,8 @@ from typing import Any
 
 from controller.flow_analysis.bindings import Function, Namespace
 from controller.flow_analysis.flow_problems import FlowCode, Problem
-from controller.flow_analysis.messages import shorten
 from controller.sdk.flow_options import check
+from controller.sdk.messages import shorten
 
 _MAX_NODES = 50
 _MAX_MESSAGE = 200

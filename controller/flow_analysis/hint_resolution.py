@@ -1,17 +1,21 @@
-"""Resolves type hints: from the syntax of a hint to a value of `type_hints`. Called by `signature`.
+"""Resolves type hints: from the syntax of a hint to a type that the SDK's converter supports. Called by `signature`.
 
-A hint with names that are shadowed, rebound or not supported is `Unknown`. Depth and size are limited.
+The type is a real one, such as `list[int]`; a class of the file becomes a class with the same fields or members. A hint
+with names that are shadowed, rebound or not supported is `Unknown`. Depth and size are limited.
 """
 
 import ast
+import types
+import typing
 from collections.abc import Callable
+from typing import Any
 
 from controller.flow_analysis.bindings import Assigned, Class, Namespace
 from controller.flow_analysis.classes import class_hint
 from controller.flow_analysis.constants import constant
-from controller.flow_analysis.known_types import HARMLESS, ITEMS, MAPPINGS, PLAIN, TUPLES, WRAPPERS
+from controller.flow_analysis.known_types import HARMLESS, TYPES, WRAPPERS, Unknown
 from controller.flow_analysis.syntax_tree import read_expression
-from controller.flow_analysis.type_hints import AnyOf, Anything, Choice, Hint, Items, Null, Row, Table, Unknown
+from controller.sdk.value_conversion import ITEMS, MAPPINGS
 
 MAX_DEPTH = 16
 MAX_NODES = 500
@@ -29,7 +33,7 @@ class Resolver:
         self._depth = 0
         self._resolving: list[str] = []
 
-    def hint(self, expression: ast.expr) -> Hint:
+    def hint(self, expression: ast.expr) -> Any:
         """Resolve one type hint; `Unknown` beyond the limits."""
         self._remaining_nodes -= 1
         if self._remaining_nodes < 0 or self._depth >= MAX_DEPTH:
@@ -40,10 +44,10 @@ class Resolver:
         finally:
             self._depth -= 1
 
-    def _resolve(self, expression: ast.expr) -> Hint:
+    def _resolve(self, expression: ast.expr) -> Any:
         match expression:
             case ast.Constant(value=None):
-                return Null()
+                return type(None)
             case ast.Constant(value=str() as text):
                 inner = read_expression(text)
                 return self.hint(inner) if inner is not None else Unknown()
@@ -65,68 +69,63 @@ class Resolver:
                 return self.hint(supertype) if self.names.path_of(func) == _NEW_TYPE else Unknown()
         return Unknown()
 
-    def _local(self, name: str) -> Hint:
+    def _local(self, name: str) -> Any:
         """Resolve a class or an alias of the file; `Unknown` inside its own definition."""
         binding = self.names.stable_binding(name)
         if name in self._resolving:
-            return Unknown(text=name)
+            return Unknown(name)
         self._resolving.append(name)
         try:
             if isinstance(binding, Class):
                 return class_hint(binding, self)
-            return self.hint(binding.value) if isinstance(binding, Assigned) else Unknown(text=name)
+            return self.hint(binding.value) if isinstance(binding, Assigned) else Unknown(name)
         finally:
             self._resolving.pop()
 
-    def _plain(self, path: str | None) -> Hint:
-        if path in ITEMS:
-            return Items(name=ITEMS[path], item=Anything())
-        if path in MAPPINGS:
-            return Table(name=MAPPINGS[path], key=Anything(), value=Anything())
-        if path in TUPLES:
-            return Items(name="tuple", item=Anything())
-        return PLAIN.get(path or "") or Unknown(text=(path or "…").removeprefix("builtins."))
+    def _plain(self, path: str | None) -> Any:
+        return TYPES[path] if path in TYPES else Unknown((path or "…").removeprefix("builtins."))
 
-    def _generic(self, path: str | None, arguments: list[ast.expr]) -> Hint:
-        if path in ITEMS and len(arguments) == 1:
-            return Items(name=ITEMS[path], item=self.hint(arguments[0]))
-        if path in MAPPINGS and len(arguments) == 2:
-            return Table(name=MAPPINGS[path], key=self.hint(arguments[0]), value=self.hint(arguments[1]))
-        if path in TUPLES:
+    def _generic(self, path: str | None, arguments: list[ast.expr]) -> Any:
+        kind: Any = TYPES.get(path)
+        if kind is tuple:
             return self._tuple(arguments)
+        if (kind in ITEMS and len(arguments) == 1) or (kind in MAPPINGS and len(arguments) == 2):
+            return types.GenericAlias(kind, self._hints(arguments))
         if path in WRAPPERS and len(arguments) == 1:
             return self.hint(arguments[0])
         special = _SPECIAL.get(path or "")
-        return special(self, arguments) if special else Unknown()
+        return special(self, arguments) if special and arguments else Unknown()
 
-    def _tuple(self, arguments: list[ast.expr]) -> Hint:
+    def _hints(self, expressions: list[ast.expr]) -> tuple[Any, ...]:
+        return tuple(self.hint(expression) for expression in expressions)
+
+    def _tuple(self, arguments: list[ast.expr]) -> Any:
         match arguments:
             case [item, ast.Constant(value=value)] if value is Ellipsis:
-                return Items(name="tuple", item=self.hint(item))
+                return types.GenericAlias(tuple, (self.hint(item), ...))
             case [ast.Tuple(elts=[])]:
-                return Row(items=())
+                return types.GenericAlias(tuple, ())
         if any(isinstance(argument, ast.Starred) for argument in arguments):
             return Unknown()
-        return Row(items=tuple(self.hint(argument) for argument in arguments))
+        return types.GenericAlias(tuple, self._hints(arguments))
 
-    def _union(self, arguments: list[ast.expr]) -> Hint:
-        return AnyOf(branches=tuple(self.hint(argument) for argument in arguments))
+    def _union(self, arguments: list[ast.expr]) -> Any:
+        return typing.Union[*self._hints(arguments)]
 
-    def _optional(self, arguments: list[ast.expr]) -> Hint:
-        return AnyOf(branches=(*(self.hint(argument) for argument in arguments), Null()))
+    def _optional(self, arguments: list[ast.expr]) -> Any:
+        return typing.Union[*self._hints(arguments), None]
 
-    def _literal(self, arguments: list[ast.expr]) -> Hint:
-        if len(arguments) > MAX_CHOICES:
-            return Unknown(text="Literal")
+    def _literal(self, arguments: list[ast.expr]) -> Any:
         constants = [constant(argument) for argument in arguments]
-        values = tuple(value for is_known, value in constants if is_known)
-        return Choice(values=values, complete=len(values) == len(constants))
+        if len(arguments) > MAX_CHOICES or not all(is_known for is_known, _ in constants):
+            return Unknown("Literal")
+        return typing.Literal[tuple(value for _, value in constants)]
 
-    def _annotated(self, arguments: list[ast.expr]) -> Hint:
+    def _annotated(self, arguments: list[ast.expr]) -> Any:
         return self.hint(arguments[0]) if all(_is_harmless(extra) for extra in arguments[1:]) else Unknown()
 
 
-_SPECIAL: dict[str, Callable[[Resolver, list[ast.expr]], Hint]] = {
+_SPECIAL: dict[str, Callable[[Resolver, list[ast.expr]], Any]] = {
     "typing.Union": Resolver._union,
     "typing.Optional": Resolver._optional,
     "typing.Literal": Resolver._literal,

@@ -1,58 +1,47 @@
-"""The supported type hints, by dotted name. `hint_resolution` and `type_check` look them up.
+"""The types that hints are resolved to, by dotted name. `hint_resolution` and `classes` look them up.
 
 Values of any other type are not checked.
 """
 
-from controller.flow_analysis.type_hints import Anything, Hint, Null, Scalar
+import datetime
+import decimal
+import enum
+import pathlib
+import typing
+import uuid
+from dataclasses import dataclass
+from typing import Any
 
-PLAIN: dict[str, Hint] = {
-    **{f"builtins.{name}": Scalar(name) for name in ("int", "float", "str", "bool", "bytes")},
-    **{f"datetime.{name}": Scalar(name) for name in ("date", "datetime", "time", "timedelta")},
-    **{f"pathlib.{name}": Scalar("Path") for name in ("Path", "PurePath", "PosixPath", "PurePosixPath")},
-    "decimal.Decimal": Scalar("Decimal"),
-    "uuid.UUID": Scalar("UUID"),
-    "typing.Text": Scalar("str"),
-    "typing.LiteralString": Scalar("str"),
-    "builtins.object": Anything(),
-    "typing.Any": Anything(),
-    "types.NoneType": Null(),
+from controller.sdk.scalar_types import rule_name
+from controller.sdk.value_conversion import ITEMS, MAPPINGS
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A hint that can't be resolved from the file alone: its values are not checked."""
+
+    text: str = "…"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+_SCALARS = (
+    *(int, float, str, bool, bytes, datetime.date, datetime.datetime, datetime.time, datetime.timedelta),
+    *(decimal.Decimal, uuid.UUID, pathlib.Path, pathlib.PurePath, pathlib.PosixPath, pathlib.PurePosixPath),
+)
+_GENERIC = (
+    *("List", "Tuple", "Set", "FrozenSet", "Dict", "Deque", "OrderedDict", "DefaultDict", "AbstractSet", "MutableSet"),
+    *("Sequence", "MutableSequence", "Iterable", "Collection", "Reversible", "Mapping", "MutableMapping"),
+)
+TYPES: dict[str | None, Any] = {
+    **{rule_name(kind): kind for kind in (*_SCALARS, *ITEMS, *MAPPINGS, object)},
+    **{f"typing.{name}": getattr(typing, name).__origin__ for name in _GENERIC},
+    "typing.Any": Any,
+    "typing.Text": str,
+    "typing.LiteralString": str,
+    "types.NoneType": type(None),
 }
-"""Hints without brackets."""
-
-ITEMS = {
-    "builtins.list": "list",
-    "typing.List": "list",
-    "collections.deque": "deque",
-    "typing.Deque": "deque",
-    "builtins.set": "set",
-    "typing.Set": "set",
-    "builtins.frozenset": "frozenset",
-    "typing.FrozenSet": "frozenset",
-    "typing.AbstractSet": "Set",
-    "collections.abc.Set": "Set",
-    **{
-        f"{home}.{name}": name
-        for home in ("typing", "collections.abc")
-        for name in ("Sequence", "MutableSequence", "MutableSet", "Iterable", "Collection", "Reversible")
-    },
-}
-"""Collections of items of one type, with their names in messages."""
-
-LOOSE = frozenset(("Sequence", "Iterable", "Collection", "Reversible"))
-"""The collections of `ITEMS` that a string matches as well, as it is a sequence of strings."""
-
-MAPPINGS = {
-    "builtins.dict": "dict",
-    "typing.Dict": "dict",
-    "collections.OrderedDict": "dict",
-    "typing.OrderedDict": "dict",
-    "collections.defaultdict": "dict",
-    "typing.DefaultDict": "dict",
-    **{f"{home}.{name}": name for home in ("typing", "collections.abc") for name in ("Mapping", "MutableMapping")},
-}
-"""Mappings from keys of one type to values of one type, with their names in messages."""
-
-TUPLES = frozenset(("builtins.tuple", "typing.Tuple"))
 
 WRAPPERS = frozenset(
     (
@@ -64,3 +53,16 @@ WRAPPERS = frozenset(
 
 HARMLESS = frozenset(("Doc", "Field", "Gt", "Ge", "Lt", "Le", "Interval", "Len", "MinLen", "MaxLen", "MultipleOf"))
 """Calls in `Annotated` that restrict the accepted values; any other, such as `BeforeValidator`, may extend them."""
+
+
+def branches_of(hint: Any) -> tuple[Any, ...]:
+    """Return the branches of a union; for any other hint, the hint itself."""
+    return typing.get_args(hint) if typing.get_origin(hint) is typing.Union else (hint,)
+
+
+def choices_of(hint: Any) -> tuple[Any, ...]:
+    """Return the values of a `Literal` or an enumeration; empty for any other hint."""
+    if typing.get_origin(hint) is typing.Literal:
+        return typing.get_args(hint)
+    members: Any = hint if isinstance(hint, enum.EnumMeta) else ()
+    return tuple(member.value for member in members)

@@ -11,10 +11,11 @@ from controller.flow_analysis.decorator_options import wrong_option
 from controller.flow_analysis.decorators import Role
 from controller.flow_analysis.file_content import cause_of
 from controller.flow_analysis.flow_problems import FlowCode, Problem
-from controller.flow_analysis.messages import did_you_mean, join_names, shorten
+from controller.flow_analysis.messages import did_you_mean, join_names
 from controller.flow_analysis.namespace import read_namespace
 from controller.flow_analysis.signature import Flow, flow_of
 from controller.flow_analysis.syntax_tree import UnreadableError, read_text, read_tree
+from controller.sdk.messages import shorten
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,10 @@ from itertools import islice
 from typing import Any
 
 from controller.flow_analysis.flow_problems import ParameterCode, ParameterProblem
-from controller.flow_analysis.messages import did_you_mean, hint_of, join_names, message_of, shorten, suggest_name
-from controller.flow_analysis.signature import Flow
+from controller.flow_analysis.messages import advice_for, did_you_mean, join_names, suggest_name
+from controller.flow_analysis.signature import Flow, Kind, Parameter
 from controller.flow_analysis.type_check import check_type
-from controller.flow_analysis.type_hints import Kind, Parameter, spell
+from controller.sdk.messages import label, shorten, spell
 
 MAX_PROBLEMS = 100
 _MAX_GUESSES = 20
@@ -62,7 +62,7 @@ class _Call:
         )
 
     def _missing(self, parameter: Parameter) -> ParameterProblem:
-        expected = shorten(spell(parameter.hint), 80)
+        expected = spell(parameter.hint)
         type_text = "" if expected == "…" else f" ({expected})"
         return ParameterProblem(
             code=ParameterCode.MISSING,
@@ -87,10 +87,10 @@ class _Call:
 def _value_problems(parameter: Parameter, name: str, value: Any) -> Iterator[ParameterProblem]:
     if value is None and parameter.nullable:
         return
-    for mismatch in check_type(parameter.hint, value, (name,)).mismatches:
+    for fault in check_type(parameter.hint, value, (name,)):
         yield ParameterProblem(
             code=ParameterCode.WRONG_TYPE,
-            message=message_of(mismatch),
-            path=mismatch.path,
-            hint=hint_of(mismatch, has_default=not parameter.required and mismatch.path == (name,)),
+            message=f"{label(fault.path)}: {fault.message}",
+            path=fault.path,
+            hint=advice_for(fault, has_default=not parameter.required and fault.path == (name,)),
         )

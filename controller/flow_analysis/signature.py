@@ -6,12 +6,38 @@ Called by `module`; `parameter_check` reads it.
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
+from typing import Any
 
 from controller.flow_analysis.bindings import Function, Namespace
 from controller.flow_analysis.callables import Entry
 from controller.flow_analysis.constants import may_be_null, source_of
 from controller.flow_analysis.hint_resolution import Resolver
-from controller.flow_analysis.type_hints import Hint, Kind, Parameter, Unknown
+from controller.flow_analysis.known_types import Unknown
+
+
+class Kind(Enum):
+    """The kind of a Python parameter. The controller passes all parameters by name."""
+
+    ORDINARY = "ordinary"
+    POSITIONAL_ONLY = "positional only"
+    REST = "all other names"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """A parameter of a flow.
+
+    `hint` is a type for the SDK's converter, or `Unknown`. `nullable`: null is accepted whatever the hint is. `default`
+    is the source of the default value, for display; None if there is no default, or a long one.
+    """
+
+    name: str
+    hint: Any
+    required: bool
+    nullable: bool = False
+    kind: Kind = Kind.ORDINARY
+    default: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +64,7 @@ class _Hints:
     def __init__(self, names: Namespace, validates: bool) -> None:
         self._resolver = Resolver(names) if validates else None
 
-    def resolve(self, argument: ast.arg) -> Hint:
+    def resolve(self, argument: ast.arg) -> Any:
         if self._resolver is None or argument.annotation is None:
             return Unknown()
         return self._resolver.hint(argument.annotation)

@@ -8,13 +8,12 @@ raises for invalid input.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from controller.errors import StateError
 from controller.manifests.canonical_json import digest
 from controller.manifests.command_checks import check_command_files
 from controller.manifests.field_rules import check_rules
-from controller.manifests.flow_references import Flows, check_flow, check_working_directory
 from controller.manifests.policy_fields import check_queue, read_policies
 from controller.manifests.run_targets import read_target, read_working_directory
 from controller.manifests.schedule_fields import read_duration, read_schedules
@@ -23,6 +22,9 @@ from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Document, Node, Position, Problem, shorten
 from controller.model.deployments import CommandTarget, Deployment, FlowTarget, Target
 from controller.model.findings import Severity
+
+if TYPE_CHECKING:
+    from controller.manifests.flow_references import Flows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,7 @@ def build(
     now: datetime | None,
     *,
     queues: Collection[str] | None = None,
-    flows: Flows | None = None,
+    flows: "Flows | None" = None,
 ) -> BuildResult:
     """Check everything that can be checked in one document, and build its deployment.
 
@@ -109,14 +111,12 @@ def _read_fields(context: ValidationContext, file: str, now: datetime | None) ->
     return target, {"schedules": schedules, "timeout": timeout, "working_directory": directory, **policies}
 
 
-def _deployment(context: ValidationContext, file: str, now: datetime | None, flows: Flows | None) -> Deployment | None:
+def _deployment(
+    context: ValidationContext, file: str, now: datetime | None, flows: "Flows | None"
+) -> Deployment | None:
     target, fields = _read_fields(context, file, now)
-    if flows is not None and isinstance(target, FlowTarget):
-        check_flow(context, target, flows)
-    elif flows is not None and isinstance(target, CommandTarget):
-        check_command_files(context, target, fields["working_directory"], flows)
     if flows is not None:
-        check_working_directory(context, fields["working_directory"], flows)
+        _check_code(context, target, fields["working_directory"], flows)
     if target is None or any(problem.severity is Severity.ERROR for problem in context.problems):
         return None
     document = {key: value for key, value in context.value.items() if key != "environments"}
@@ -135,6 +135,17 @@ def _deployment(context: ValidationContext, file: str, now: datetime | None, flo
         env=document.get("env", {}),
         **fields,
     )
+
+
+def _check_code(context: ValidationContext, target: Target | None, directory: str, flows: "Flows") -> None:
+    # Imported here because only manifests need the analysis of flows: a stored deployment is built without its code.
+    from controller.manifests.flow_references import check_flow, check_working_directory
+
+    if isinstance(target, FlowTarget):
+        check_flow(context, target, flows)
+    elif isinstance(target, CommandTarget):
+        check_command_files(context, target, directory, flows)
+    check_working_directory(context, directory, flows)
 
 
 def _first_line(root: Node) -> int:

@@ -8,14 +8,16 @@ import json
 import posixpath
 import re
 import shlex
+from typing import TYPE_CHECKING
 
-from controller.flow_analysis import cause_of
-from controller.manifests.flow_references import Flows
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import shorten
 from controller.manifests.yaml.scalars import plain_scalar
 from controller.model.deployments import CommandTarget
 from controller.model.findings import Severity
+
+if TYPE_CHECKING:
+    from controller.manifests.flow_references import Flows
 
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_./+=@%^-]|:(?=[^\s\]]))+", re.ASCII)
 _SHELL = re.compile(r"[|&;<>()$`*?\[\]~#!{}\\\n]")
@@ -114,7 +116,7 @@ def _warn_about_shell_syntax(context: ValidationContext, program: str, command: 
     context.add("ShellCommand", message, ("command", 0), hint=hint, severity=Severity.WARNING)
 
 
-def check_command_files(context: ValidationContext, target: CommandTarget, directory: str, flows: Flows) -> None:
+def check_command_files(context: ValidationContext, target: CommandTarget, directory: str, flows: "Flows") -> None:
     """Add a warning if the program, or the script of an interpreter, is not in the repository.
 
     Only relative paths are checked; they are resolved from `directory`, where the command starts.
@@ -143,6 +145,8 @@ def check_command_files(context: ValidationContext, target: CommandTarget, direc
 
 def _check_content(context: ValidationContext, index: int, path: str, content: bytes) -> None:
     """Add a warning if the file can't run: its content is not a script, or its `#!` line is broken."""
+    from controller.flow_analysis import cause_of  # not needed for stored deployments, whose files are not checked
+
     cause = cause_of(content)
     first = content.partition(b"\n")[0]
     if cause is not None and not content.startswith(b"\x7fELF"):

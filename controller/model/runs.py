@@ -6,7 +6,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NewType
 
+from controller.model import INTERNAL
+from controller.model.artifacts import Artifact
 from controller.model.policies import DEFAULT_QUEUE, Retries
+from controller.model.task_runs import TaskRun
 
 RunId = NewType("RunId", str)
 """A UUIDv7 (RFC 9562, 5.7) as a string: ids sort by creation time."""
@@ -42,6 +45,11 @@ class RunState(StrEnum):
         """Whether this state is final. A run never leaves a final state."""
         return self in TERMINAL
 
+    @property
+    def public(self) -> "RunState":
+        """The state as users see it: `launching` is shown as `pending`."""
+        return RunState.PENDING if self is RunState.LAUNCHING else self
+
 
 TERMINAL = frozenset(
     {
@@ -67,56 +75,64 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One execution of a deployment, pinned to `revision` and to the `spec_digest` of the document in `file`.
+    """One execution of a deployment, pinned to `revision` and to the `spec_digest` of its document.
 
     A run contains resolved parameters but never a command: what to execute is read from the source by this pin.
-    All times are aware UTC datetimes.
 
     - `scheduled_for`: the due time; None if the run was triggered without one.
     - `not_before`: the earliest start, None if it may start immediately.
+    - `attempt`: the number of the last attempt, of at most `attempts`.
+    - `name`, `tasks`, `artifacts`: what the flow reported; empty in lists of runs.
+    - `waiting`: what the run waits for.
     - `start_by`: the deadline for the first start.
-    - `serial`: the run waits until no other run of its deployment is in progress.
-    - `attempt`: the number of the last attempt, of at most `attempts`; see `retries`.
-    - `cancel_reason`: set once the run was cancelled, even while it has not ended yet.
     - `retry_of`: the run of which this one is a retry.
     - `backfill_id`: the backfill that this run belongs to.
-    - `behind_backfill`: a backfill run of this deployment was in progress when this run was created, so this run waits
-      for it, and does not count for the overlap policy.
-    - `overrides`: the parameters that the request for this run set. None for runs of older versions.
     """
+
+    # The table of runs has no columns for `name`, `tasks`, `artifacts` and `waiting`: `queries` adds them.
 
     id: RunId
     deployment: str
     state: RunState
+    reason: str | None = None
     trigger: Trigger
-    created_at: datetime
-    revision: str
-    file: str
-    spec_digest: str
     scheduled_for: datetime | None = None
     not_before: datetime | None = None
-    idempotency_key: str | None = None
-    reason: str | None = None
+    created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
     attempt: int = 0
     attempts: int = 1
     exit_code: int | None = None
     signal: int | None = None
+    revision: str
+    spec_digest: str
     version: str | None = None
     tags: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     result: Any = None
+    name: str | None = None
+    tasks: tuple[TaskRun, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    waiting: str | None = None
     queue: str = DEFAULT_QUEUE
     priority: int = 0
-    serial: bool = False
     start_by: datetime | None = None
-    retries: Retries | None = None
-    cancel_reason: str | None = None
     retry_of: RunId | None = None
     backfill_id: str | None = None
-    behind_backfill: bool = False
-    overrides: Mapping[str, Any] | None = None
+    file: str = field(metadata=INTERNAL)
+    """The file with the document, relative to the repository root."""
+    idempotency_key: str | None = field(default=None, metadata=INTERNAL)
+    serial: bool = field(default=False, metadata=INTERNAL)
+    """Whether the run waits until no other run of its deployment is in progress."""
+    retries: Retries | None = field(default=None, metadata=INTERNAL)
+    cancel_reason: str | None = field(default=None, metadata=INTERNAL)
+    """Set once the run was cancelled, even while it has not ended yet."""
+    behind_backfill: bool = field(default=False, metadata=INTERNAL)
+    """Whether a backfill run of this deployment was in progress at the creation of this run, which then waits for it
+    and does not count for the overlap policy."""
+    overrides: Mapping[str, Any] | None = field(default=None, metadata=INTERNAL)
+    """The parameters that the request for this run set. None for runs of older versions."""
 
     @property
     def is_in_progress(self) -> bool:
@@ -125,23 +141,42 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LastRun:
+    """A summary of the newest run of a deployment."""
+
+    id: RunId
+    deployment: str = field(metadata=INTERNAL)
+    state: RunState
+    reason: str | None
+    scheduled_for: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One attempt of a run.
+    """One attempt of a run."""
 
-    `nonce` is part of the name of its directory. `boot_id` shows whether the machine has restarted since it was
-    launched.
-    """
-
-    run_id: RunId
+    run_id: RunId = field(metadata=INTERNAL)
     number: int
-    nonce: str
-    boot_id: str
+    nonce: str = field(metadata=INTERNAL)
+    """A part of the name of the attempt's directory."""
+    boot_id: str = field(metadata=INTERNAL)
+    """Shows whether the machine has restarted since the attempt was launched."""
     state: RunState
     started_at: datetime | None = None
     finished_at: datetime | None = None
     exit_code: int | None = None
     signal: int | None = None
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDetail(Run):
+    """All details of one run. `history` has its attempts so far, oldest first."""
+
+    history: tuple[Attempt, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +204,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occurrence:
-    """One due time of one deployment. There is never more than one per deployment and instant."""
+    """One due time of one deployment. There is never more than one per deployment and instant.
+
+    `run_id` is also set for a skipped due time whose run was created but expired before it could start.
+    """
 
     deployment: str
     scheduled_for: datetime

@@ -1,11 +1,12 @@
 """The recorded status of the source and of each deployment: conditions, events, holds and the inventory."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from controller.model import INTERNAL
 from controller.model.findings import Finding
 
 
@@ -19,15 +20,28 @@ class ConditionType(StrEnum):
     STORAGE_FULL = "StorageFull"
 
 
+class ConditionStatus(StrEnum):
+    """The status of a condition, spelled as in Kubernetes."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """One condition: true or false since `last_transition_time`, with a PascalCase `reason`."""
+    """One condition, with a PascalCase `reason` and the time since which it has had this status."""
 
     type: ConditionType
-    status: bool
+    status: ConditionStatus
     reason: str
     message: str
     last_transition_time: datetime
+
+    @property
+    def is_true(self) -> bool:
+        """Whether the condition is met."""
+        return self.status is ConditionStatus.TRUE
 
 
 INVALID = "InvalidManifest"
@@ -56,6 +70,13 @@ class Event:
     message: str
     about: str
     revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberedEvent(Event):
+    """One event. Later events have higher ids."""
+
+    id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +124,8 @@ class SourceStatus:
     """The status of the source after the last pass.
 
     - `last_applied_revision`: older than `last_attempted_revision` if a pass could not apply.
-    - `approved`: the digest of the deletions that were approved.
+    - `watch_problem`: why changes are only noticed by polling; None if they are watched for.
     - `environment`: the environment whose overlays are applied, or None.
-    - `followed`: the location, path and environment that the inventory was applied from; None if an earlier version
-      applied it.
-    - `watch_problem`: why changes are polled instead of watched.
-    - `overdue_since`: the start of a pass that has not finished in time.
     """
 
     repo: str
@@ -118,11 +135,14 @@ class SourceStatus:
     last_applied_revision: str | None
     conditions: tuple[Condition, ...] = ()
     findings: tuple[Finding, ...] = ()
-    withheld: Withheld | None = None
-    approved: str | None = None
-    followed: str | None = None
+    withheld: Withheld | None = field(default=None, metadata=INTERNAL)
+    approved: str | None = field(default=None, metadata=INTERNAL)
+    """The digest of the deletions that were approved."""
+    followed: str | None = field(default=None, metadata=INTERNAL)
+    """The location, path and environment that the inventory was applied from; None if an earlier version applied it."""
     watch_problem: str | None = None
-    overdue_since: datetime | None = None
+    overdue_since: datetime | None = field(default=None, metadata=INTERNAL)
+    """The start of a pass that has not finished in time."""
     environment: str | None = None
 
 
@@ -151,7 +171,7 @@ class InventoryEntry:
     @property
     def is_valid(self) -> bool:
         """Whether the newest document of this deployment is valid and applied."""
-        return all(condition.status for condition in self.conditions if condition.type is ConditionType.READY)
+        return all(condition.is_true for condition in self.conditions if condition.type is ConditionType.READY)
 
     @property
     def reason(self) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from controller.errors import NotFoundError, UsageError
 from controller.model.status import Withheld
 from controller.operations.context import OperationContext
-from controller.reconcile import PassResult
+from controller.reconcile.reconciler import PassResult
 from controller.store import inventory, source_status
 
 MIN_DIGEST = 12

@@ -9,7 +9,7 @@ from controller.errors import NotFoundError, UsageError
 from controller.model.runs import Run
 from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.operations.parameter_check import Parameters
-from controller.reconcile import PassResult
+from controller.reconcile.reconciler import PassResult
 from controller.runs.admission import Admission
 from controller.store import Store, Transaction, events, inventory, runs
 from controller.store.name_lookup import not_active

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.errors import UsageError
-from controller.manifests import MAX_DEPTH
+from controller.manifests.yaml.builder import MAX_DEPTH
 from controller.model.status import InventoryEntry
 from controller.queries.parameter_form import Forms, FormView, ParameterFault
 from controller.queries.serialization import depth

@@ -5,11 +5,14 @@ Used by `controller validate --verbose`. No state is read, so that a command abo
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from controller.manifests import DesiredState
 from controller.model.deployments import Deployment
 from controller.model.schedules import Schedule
 from controller.schedules import describe, next_fire_times
+
+if TYPE_CHECKING:
+    from controller.manifests.reader import DesiredState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,7 @@ class DeclaredView:
     schedules: tuple[DeclaredSchedule, ...]
 
 
-def declared_views(desired: DesiredState, now: datetime) -> list[DeclaredView]:
+def declared_views(desired: "DesiredState", now: datetime) -> list[DeclaredView]:
     """Return all valid deployments, sorted by file and line."""
     deployments = sorted(desired.deployments.values(), key=lambda item: (item.file, item.line, item.name))
     return [_view(deployment, now) for deployment in deployments]

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
 from controller.clock import Clock
-from controller.model.runs import RunId, first_id
+from controller.model.runs import LastRun, RunId, first_id
 from controller.model.schedules import Schedule
 from controller.model.status import Hold, SourceStatus
 from controller.queries.deployments import (
@@ -26,7 +26,6 @@ from controller.queries.deployments import (
 from controller.queries.fire_timeline import Timeline
 from controller.store import Store, Transaction, inventory, last_runs, passes
 from controller.store.commit_counter import CommitCounter
-from controller.store.last_runs import LastRun
 
 _FULL_REFRESH = timedelta(minutes=10)
 _COMMIT_DELAY = timedelta(seconds=10)

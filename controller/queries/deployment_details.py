@@ -1,12 +1,12 @@
 """All details of one deployment: fields, descriptions of its schedules, findings and fire times."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from controller.errors import UsageError, unknown_deployment
-from controller.manifests import DesiredState
+from controller.model import extend
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
 from controller.model.schedules import Schedule
@@ -23,6 +23,9 @@ from controller.queries.deployments import (
 from controller.schedules import describe, next_fire_times, shared_zone
 from controller.store import Transaction, inventory, last_runs
 from controller.store.name_lookup import not_active
+
+if TYPE_CHECKING:
+    from controller.manifests.reader import DesiredState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +109,7 @@ def coming_fire_times(tx: Transaction, name: str, now: datetime, *, after: datet
     return [] if begin is None else fire_times(tx, name, begin, count)
 
 
-def declared_fire_times(desired: DesiredState, name: str, after: datetime, count: int) -> list[datetime]:
+def declared_fire_times(desired: "DesiredState", name: str, after: datetime, count: int) -> list[datetime]:
     """Return the next `count` due times of a deployment declared on disk.
 
     Raises NotFoundError, and UsageError if the declaration is invalid.
@@ -130,8 +133,9 @@ def _detail(
 ) -> DeploymentDetail:
     schedules = () if deployment is None else deployment.schedules
     after = None if view.suspended else fires_after(view.hold, now)
-    return DeploymentDetail(
-        **{field.name: getattr(view, field.name) for field in fields(view)},
+    return extend(
+        DeploymentDetail,
+        view,
         revision=revision,
         spec_digest=None if deployment is None else deployment.spec_digest,
         parameters={} if deployment is None else deployment.parameters,

@@ -6,17 +6,14 @@ from datetime import datetime
 from enum import StrEnum
 
 from controller.errors import SOURCE_REASONS, ControllerError
-from controller.manifests import build_deployment
+from controller.manifests.build import build_deployment
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.findings import Finding, Severity
-from controller.model.runs import RunState
+from controller.model.runs import LastRun, RunState
 from controller.model.schedules import Schedule
-from controller.model.status import INVALID, KEPT, WITHHELD, Hold, InventoryEntry, SourceStatus
-from controller.queries.condition_view import ConditionView, condition_views
-from controller.queries.runs import public_state
+from controller.model.status import INVALID, KEPT, WITHHELD, Condition, Hold, InventoryEntry, SourceStatus
 from controller.schedules import next_fire_times
 from controller.store import Transaction, holds, inventory, last_runs, source_status
-from controller.store.last_runs import LastRun as LastRunRecord
 
 
 class Sync(StrEnum):
@@ -36,19 +33,6 @@ class Health(StrEnum):
     RUNNING = "Running"
     SUSPENDED = "Suspended"
     UNKNOWN = "Unknown"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LastRun:
-    """A summary of the newest run of a deployment."""
-
-    id: str
-    state: str
-    reason: str | None
-    scheduled_for: datetime | None
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +60,7 @@ class DeploymentView:
     observed_generation: int
     next_fire_time: datetime | None
     last_run: LastRun | None
-    conditions: tuple[ConditionView, ...]
+    conditions: tuple[Condition, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,12 +122,12 @@ def base_row(entry: InventoryEntry) -> BaseRow:
         observed_generation=entry.generation,
         next_fire_time=None,
         last_run=None,
-        conditions=condition_views(entry.conditions),
+        conditions=entry.conditions,
     )
     return BaseRow(row=row, reason=entry.reason, schedules=() if deployment is None else deployment.schedules)
 
 
-def complete_row(base: BaseRow, run: LastRunRecord | None, moment: Moment) -> DeploymentView:
+def complete_row(base: BaseRow, run: LastRun | None, moment: Moment) -> DeploymentView:
     """Return the row of an active deployment, with its newest run, its hold and its next fire time."""
     hold = moment.holds.get(base.row.name)
     return replace(
@@ -153,7 +137,7 @@ def complete_row(base: BaseRow, run: LastRunRecord | None, moment: Moment) -> De
         held=hold is not None,
         hold=hold,
         next_fire_time=None if base.row.suspended else _next_fire_time(base.schedules, hold, moment.now),
-        last_run=None if run is None else _last_run(run),
+        last_run=None if run is None else replace(run, state=run.state.public),
     )
 
 
@@ -234,7 +218,7 @@ def _sync(reason: str | None, source: SourceStatus | None) -> Sync:
     return Sync.SYNCED if source.last_attempted_revision == source.last_applied_revision else Sync.OUT_OF_SYNC
 
 
-def _health(run: LastRunRecord | None, *, suspended: bool) -> Health:
+def _health(run: LastRun | None, *, suspended: bool) -> Health:
     if run is not None and not run.state.is_terminal:
         return Health.RUNNING
     if suspended:
@@ -242,15 +226,3 @@ def _health(run: LastRunRecord | None, *, suspended: bool) -> Health:
     if run is not None and run.state in (RunState.FAILED, RunState.TIMED_OUT, RunState.CRASHED):
         return Health.DEGRADED
     return Health.HEALTHY
-
-
-def _last_run(run: LastRunRecord) -> LastRun:
-    return LastRun(
-        id=run.id,
-        state=public_state(run.state).value,
-        reason=run.reason,
-        scheduled_for=run.scheduled_for,
-        created_at=run.created_at,
-        started_at=run.started_at,
-        finished_at=run.finished_at,
-    )

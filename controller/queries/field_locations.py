@@ -12,7 +12,7 @@ from typing import Any
 
 from controller.clock import Clock
 from controller.errors import ControllerError
-from controller.manifests import SourceLocation, field_places
+from controller.manifests.field_locations import SourceLocation, field_places
 from controller.model.status import InventoryEntry
 from controller.sources.source import Source
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controller.model.findings import Severity
-from controller.model.runs import ACTIVE, RunState
+from controller.model.runs import ACTIVE, Run, RunState
 from controller.model.status import INVALID, WITHHELD, ConditionType, SourceStatus
 from controller.queries.deployments import DeploymentView, Health, Sync, errors_of_never_valid
 from controller.queries.fire_timeline import DAY, SLOT, floor
-from controller.queries.runs import RunView, list_runs
+from controller.queries.runs import list_runs
 from controller.store import Transaction, run_statistics, source_status
 from controller.store.run_search import RunFilter
 from controller.store.run_statistics import FAILED, Failures
@@ -52,7 +52,7 @@ class Overview:
 
     attention: tuple[Attention, ...]
     more_attention: int
-    running: tuple[RunView, ...]
+    running: tuple[Run, ...]
     next_fires: tuple[DeploymentView, ...]
     failures: tuple[Failures, ...]
     slots: tuple[Slot, ...]
@@ -126,9 +126,9 @@ def _source(source: SourceStatus | None) -> Iterator[Attention]:
             since=since.get(ConditionType.PRUNE_WITHHELD),
         )
     for condition in source.conditions:
-        is_ready = condition.type is ConditionType.READY
-        is_problem = not condition.status if is_ready else condition.type is ConditionType.STALLED and condition.status
-        if is_problem and condition.reason not in (WITHHELD, INVALID):
+        is_failure = condition.type is ConditionType.READY and not condition.is_true
+        is_stalled = condition.type is ConditionType.STALLED and condition.is_true
+        if (is_failure or is_stalled) and condition.reason not in (WITHHELD, INVALID):
             yield Attention(
                 kind="error",
                 title=f"Source: {condition.reason}",

@@ -4,6 +4,7 @@ Both are read from the text of the Python file at the revision that the next run
 If the file or the signature is unknown, the form is open: it accepts any JSON without a check.
 """
 
+import enum
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -12,25 +13,19 @@ from typing import Any
 
 from controller import flow_analysis
 from controller.errors import ControllerError
-from controller.flow_analysis.type_hints import (
-    AnyOf,
-    Choice,
-    Hint,
-    Kind,
-    Members,
-    Null,
-    Parameter,
-    Scalar,
-    branches_of,
-    spell,
-)
-from controller.manifests import build_deployment, find_reference_errors, has_references, resolve_sample
+from controller.flow_analysis.known_types import branches_of, choices_of
+from controller.flow_analysis.signature import Kind, Parameter
+from controller.manifests.build import build_deployment
+from controller.manifests.parameter_references import find_errors, has_references, resolve_sample
 from controller.model.deployments import Deployment, FlowTarget
 from controller.model.status import InventoryEntry
+from controller.sdk.messages import spell
+from controller.sdk.scalar_types import RULES, rule_name
 from controller.sources.source import Source
 
 _MAX_CACHED = 256
-_KINDS = {"int": "integer", "float": "number", "bool": "boolean"}
+_MAX_TYPE = 10_000
+_KINDS = {int: "integer", float: "number", bool: "boolean"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +97,7 @@ class Forms:
         declared = {**deployment.parameters, **overrides}
         errors = tuple(
             ParameterFault(code="InvalidReference", message=error.message, path=error.path, hint=error.hint)
-            for error in find_reference_errors(declared)
+            for error in find_errors(declared)
         )
         if errors or flow is None:
             return errors
@@ -140,8 +135,8 @@ class Forms:
 
 def _field(parameter: Parameter, declared: Mapping[str, Any]) -> FormField:
     kind, choices = ("json", ()) if has_references(declared.get(parameter.name)) else _kind(parameter.hint)
-    spelled = spell(parameter.hint)
-    nullable = parameter.nullable or any(isinstance(branch, Null) for branch in branches_of(parameter.hint))
+    spelled = spell(parameter.hint, _MAX_TYPE)
+    nullable = parameter.nullable or type(None) in branches_of(parameter.hint)
     return FormField(
         name=parameter.name,
         kind=kind,
@@ -170,16 +165,16 @@ def _unknown(name: str, value: Any) -> FormField:
     )
 
 
-def _kind(hint: Hint) -> tuple[str, tuple[Any, ...]]:
+def _kind(hint: Any) -> tuple[str, tuple[Any, ...]]:
     """Return the `kind` of the field for this type hint, and the values to choose from."""
-    if isinstance(hint, AnyOf):
-        branches = [branch for branch in branches_of(hint) if not isinstance(branch, Null)]
-        return _kind(branches[0]) if len(branches) == 1 else ("json", ())
-    match hint:
-        case Choice(values=values, complete=True):
-            return "choice", values
-        case Members(members=members, complete=True, bits=None):
-            return "choice", tuple(value for _, value in members)
-        case Scalar(name=name):
-            return _KINDS.get(name, "text"), ()
-    return "json", ()
+    branches = [branch for branch in branches_of(hint) if branch is not type(None)]
+    if len(branches) != 1:
+        return "json", ()
+    (hint,) = branches
+    choices = choices_of(hint)
+    if isinstance(hint, enum.EnumMeta) and issubclass(hint, enum.Flag):
+        return "json", ()  # a number may combine several members
+    if choices:
+        return "choice", choices
+    is_scalar = isinstance(hint, type) and rule_name(hint) in RULES
+    return _KINDS.get(hint, "text") if is_scalar else "json", ()

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from controller.errors import SourceError
-from controller.manifests import Excerpt, as_yaml, excerpt
+from controller.manifests.extract import Excerpt, excerpt
+from controller.manifests.yaml.dump import as_yaml
 from controller.model.snapshots import is_json
 from controller.model.status import InventoryEntry
 from controller.sources.source import Source

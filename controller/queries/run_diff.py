@@ -13,7 +13,6 @@ from typing import Any
 
 from controller.errors import ControllerError
 from controller.model.runs import Run, RunState
-from controller.queries.runs import RunView
 from controller.sources.source import Change, Source
 from controller.store import Transaction
 from controller.store.run_search import RunFilter, runs_page
@@ -80,7 +79,7 @@ class CodeChanges:
     problem: str | None = None
 
 
-def diff_runs(tx: Transaction, run: RunView) -> RunDiff | None:
+def diff_runs(tx: Transaction, run: Run) -> RunDiff | None:
     """Compare a run with the last successful run before it; None if there is none."""
     succeeded = RunFilter(deployment=run.deployment, states=(RunState.SUCCEEDED,))
     matches = runs_page(tx, succeeded, limit=1, before=run.id).runs

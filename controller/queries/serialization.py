@@ -1,8 +1,9 @@
-"""Converts views to plain JSON values, for both `-o json` and the HTTP API."""
+"""Converts values to plain JSON, for both `-o json` and the HTTP API. The fields of a dataclass are the keys."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 MAX_LEVELS = 200
@@ -11,8 +12,9 @@ CUT = "…"
 
 
 def to_json(value: Any) -> Any:
-    """Convert a view to values that `json.dumps` accepts: dataclasses to dicts, datetimes to UTC with `Z`.
+    """Convert a value to what `json.dumps` accepts: dataclasses to dicts, datetimes to UTC with `Z`.
 
+    Fields that are marked as `controller.model.INTERNAL` are left out, and an `id` comes first.
     Values nested deeper than `MAX_LEVELS` become `CUT`. Never raises.
     """
     return _plain(value, MAX_LEVELS)
@@ -30,16 +32,24 @@ def depth(value: Any) -> int:
 def _plain(value: Any, levels: int) -> Any:
     if isinstance(value, datetime):
         return utc(value)
-    is_view = is_dataclass(value) and not isinstance(value, type)
-    if not is_view and not isinstance(value, Mapping | list | tuple):
+    is_object = is_dataclass(value) and not isinstance(value, type)
+    if not is_object and not isinstance(value, Mapping | list | tuple):
         return value
     if not levels:
         return CUT
-    if is_view:
-        return {field.name: _plain(getattr(value, field.name), levels - 1) for field in fields(value)}
+    if is_object:
+        shape: Any = type(value)
+        return {key: _plain(getattr(value, key), levels - 1) for key in json_keys(shape)}
     if isinstance(value, Mapping):
         return {str(key): _plain(item, levels - 1) for key, item in value.items()}
     return [_plain(item, levels - 1) for item in value]
+
+
+@cache
+def json_keys(shape: type) -> tuple[str, ...]:
+    """Return the keys of a dataclass in the JSON, in their order."""
+    public = [field.name for field in fields(shape) if not field.metadata.get("exclude")]
+    return tuple(sorted(public, key=lambda key: key != "id"))
 
 
 def utc(instant: datetime) -> str:

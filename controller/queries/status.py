@@ -1,21 +1,28 @@
 """The complete status: the controller's process, the source, all deployments, and recent runs, events and passes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from controller.model.findings import Finding
-from controller.model.runs import RunState
-from controller.model.status import ConditionType, Event, PassRecord, SourceStatus, Withheld
-from controller.queries.condition_view import ConditionView, source_conditions
+from controller.model.runs import Run, RunState
+from controller.model.status import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Event,
+    PassRecord,
+    SourceStatus,
+    Withheld,
+)
 from controller.queries.deployments import DeploymentView, Health, list_deployments
-from controller.queries.runs import RunView, list_runs
+from controller.queries.runs import list_runs
 from controller.settings import Location
 from controller.store import Store, Transaction, events, passes, runs, source_status
 from controller.store.condition_file import NOTICES, read_notices
 from controller.store.open_state import open_read_only
 from controller.store.run_search import RunFilter
 from controller.store.state_directory import StateDirectory
+from controller.time_format import in_utc
 
 RECENT_RUNS = 8
 RECENT_EVENTS = 8
@@ -33,24 +40,6 @@ class ControllerView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceView:
-    """The source as of the last pass. `environment` is the one whose overlays are applied, if any.
-
-    `watch_problem` says why changes are only noticed by polling; None if they are watched for.
-    """
-
-    repo: str
-    ref: str | None
-    revision: str | None
-    last_attempted_revision: str | None
-    last_applied_revision: str | None
-    conditions: tuple[ConditionView, ...]
-    findings: tuple[Finding, ...]
-    watch_problem: str | None
-    environment: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunCounts:
     """The number of unfinished runs by state."""
 
@@ -64,11 +53,11 @@ class StatusView:
     """The output of `controller status -o json`. `withheld` is None if no deletion is; passes are newest first."""
 
     controller: ControllerView
-    source: SourceView
+    source: SourceStatus
     deployments: tuple[DeploymentView, ...]
     runs: RunCounts
     withheld: Withheld | None
-    recent_runs: tuple[RunView, ...]
+    recent_runs: tuple[Run, ...]
     events: tuple[Event, ...]
     passes: tuple[PassRecord, ...]
 
@@ -101,7 +90,7 @@ def current_status(
         views = list_deployments(tx, now) if deployments is None else deployments
         status = _status(tx, _controller(state), location, now, views)
     notices = read_notices(state.path / NOTICES) if status.controller.running else ()
-    return _with_notices(status, source_conditions(notices, None))
+    return _with_notices(status, notices)
 
 
 def _controller(state: StateDirectory) -> ControllerView:
@@ -114,15 +103,15 @@ def _controller(state: StateDirectory) -> ControllerView:
     )
 
 
-def _with_notices(view: StatusView, notices: tuple[ConditionView, ...]) -> StatusView:
+def _with_notices(view: StatusView, notices: tuple[Condition, ...]) -> StatusView:
     """Mark the source as not ready and deployments as degraded while the controller can't write to the database."""
     if not notices:
         return view
-    remaining = tuple(condition for condition in view.source.conditions if condition.type != ConditionType.READY)
-    unready = replace(notices[0], type=ConditionType.READY.value, status="False")
+    unready = replace(notices[0], type=ConditionType.READY, status=ConditionStatus.FALSE)
+    conditions = (*_with_ready(view.source.conditions, unready), *notices)
     return replace(
         view,
-        source=replace(view.source, conditions=(unready, *remaining, *notices)),
+        source=replace(view.source, conditions=conditions),
         deployments=tuple(
             replace(row, health=Health.DEGRADED) if row.health is Health.HEALTHY else row for row in view.deployments
         ),
@@ -140,7 +129,7 @@ def _status(
     source = source_status.find(tx)
     return StatusView(
         controller=controller,
-        source=source_view(source, location),
+        source=public_source(source, location),
         deployments=tuple(deployments),
         runs=RunCounts(
             running=counts.get(RunState.RUNNING, 0),
@@ -154,25 +143,42 @@ def _status(
     )
 
 
-def source_view(status: SourceStatus | None, location: Location) -> SourceView:
-    """Convert the status of the source to a view; before the first pass it has only the location."""
-    return SourceView(
-        repo=str(location.repo) if status is None else status.repo,
-        ref=location.ref if status is None else status.ref,
-        revision=None if status is None else status.revision,
-        last_attempted_revision=None if status is None else status.last_attempted_revision,
-        last_applied_revision=None if status is None else status.last_applied_revision,
-        conditions=() if status is None else source_conditions(status.conditions, status.overdue_since),
-        findings=() if status is None else status.findings,
-        watch_problem=None if status is None else status.watch_problem,
-        environment=location.environment if status is None else status.environment,
+def public_source(status: SourceStatus | None, location: Location) -> SourceStatus:
+    """Return the status of the source as users see it; before the first pass it has only the location.
+
+    While a pass is overdue, `Ready` is `Unknown`.
+    """
+    if status is None:
+        return SourceStatus(
+            repo=str(location.repo),
+            ref=location.ref,
+            revision=None,
+            last_attempted_revision=None,
+            last_applied_revision=None,
+            environment=location.environment,
+        )
+    since = status.overdue_since
+    if since is None:
+        return status
+    unknown = Condition(
+        type=ConditionType.READY,
+        status=ConditionStatus.UNKNOWN,
+        reason="PassOverdue",
+        message=f"The pass that began at {in_utc(since)} has not finished; schedules keep firing.",
+        last_transition_time=since,
     )
+    return replace(status, conditions=_with_ready(status.conditions, unknown))
+
+
+def _with_ready(conditions: Iterable[Condition], ready: Condition) -> tuple[Condition, ...]:
+    """Return the conditions with this `Ready` condition, which comes first."""
+    return (ready, *(condition for condition in conditions if condition.type is not ConditionType.READY))
 
 
 def _empty(controller: ControllerView, location: Location) -> StatusView:
     return StatusView(
         controller=controller,
-        source=source_view(None, location),
+        source=public_source(None, location),
         deployments=(),
         runs=RunCounts(running=0, pending=0, retrying=0),
         withheld=None,

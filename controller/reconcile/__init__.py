@@ -6,9 +6,3 @@ apply (one transaction) -> project to the timetable -> garbage.
 Passes are level-triggered: a hint that something changed only starts a pass, and a pass without changes costs next to
 nothing. An invalid manifest is not a deleted one, and an unreachable source is not an empty one: neither prunes.
 """
-
-from controller.reconcile.loop import Loop
-from controller.reconcile.pass_deadline import PassDeadline
-from controller.reconcile.reconciler import PassResult, Reconciler
-
-__all__ = ["Loop", "PassDeadline", "PassResult", "Reconciler"]

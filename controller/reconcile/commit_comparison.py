@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from controller.errors import PathNotFoundError
-from controller.manifests import DesiredState, ManifestReader, ParsedFiles
+from controller.manifests.parse_cache import ParsedFiles
+from controller.manifests.reader import DesiredState, ManifestReader
 from controller.model.deployments import Deployment
 from controller.model.snapshots import Code, ManifestFile, RefusedFile, Snapshot
 from controller.model.status import InventoryEntry

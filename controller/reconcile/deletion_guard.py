@@ -6,7 +6,7 @@ withheld until an operator approves their digest. The rest of the revision is ap
 
 from collections.abc import Collection, Iterable
 
-from controller.manifests import digest
+from controller.manifests.canonical_json import digest
 from controller.model.deployments import Deployment
 from controller.model.status import InventoryEntry, Withheld
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controller.manifests import looks_secret
+from controller.manifests.field_rules import looks_secret
 
 HIDDEN = "(hidden)"
 MAX_FIELDS = 50

@@ -7,7 +7,8 @@ Pure: the same input gives the same plan. Called by `reconciler` for each pass, 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from controller.manifests import DesiredState, build_deployment
+from controller.manifests.build import build_deployment
+from controller.manifests.reader import DesiredState
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity, refusal_finding
 from controller.model.policies import Prune

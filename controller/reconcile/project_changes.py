@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from controller.manifests import project_document
+from controller.manifests.project_file import project_document
 from controller.model.snapshots import ManifestFile, RefusedFile
 from controller.reconcile.diff import MAX_FIELDS, FieldChange, differences
 

@@ -6,7 +6,8 @@ Invalid is not absent: a deployment that may have moved into a file whose names 
 import re
 from collections.abc import Collection, Iterable, Mapping
 
-from controller.manifests import NOT_RENDERED, DesiredState
+from controller.manifests.reader import DesiredState
+from controller.manifests.rendered_specs import NOT_RENDERED
 from controller.model.findings import Finding, Severity
 from controller.model.snapshots import PROJECT_FILE, Snapshot
 from controller.model.status import INVALID, InventoryEntry

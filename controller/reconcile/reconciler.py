@@ -14,8 +14,8 @@ from typing import Protocol
 from controller import crashpoints
 from controller.clock import Clock
 from controller.errors import ControllerError, SourceError, StateError, shortage
-from controller.manifests import ManifestReader, build_deployment
-from controller.model.deployments import Deployment
+from controller.manifests.active_deployments import ActiveDeployments
+from controller.manifests.reader import ManifestReader
 from controller.model.schedules import Agenda
 from controller.model.snapshots import is_python
 from controller.model.status import Event, EventSeverity, InventoryEntry, PassRecord, SourceStatus
@@ -62,9 +62,9 @@ class Reconciler:
         store: Store,
         clock: Clock,
         initial: SourceStatus,
+        deployments: ActiveDeployments,
         settle: Settle,
         project: Project,
-        environment: str | None = None,
         is_atomic: bool = False,
     ) -> None:
         self._source = source
@@ -73,8 +73,8 @@ class Reconciler:
         self._settle = settle
         self._project = project
         self._is_atomic = is_atomic
-        self._reader = ManifestReader(environment)
-        self._built: dict[str, Deployment] = {}
+        self._reader = ManifestReader(initial.environment)
+        self._deployments = deployments
         self._is_fresh = True
         self._is_unavailable = False
         with store.read() as tx:
@@ -155,7 +155,7 @@ class Reconciler:
             applied.status.conditions,
         )
         stages.finish_stage("apply")
-        self._built.update((new.name, new) for new in (*plan.create, *(change.after for change in plan.update)))
+        self._deployments.add((*plan.create, *(change.after for change in plan.update)))
         self.project(applied)
         stages.finish_stage("project")
         self._collect()
@@ -197,25 +197,19 @@ class Reconciler:
         self._is_foreign &= plan.is_blocked
         for name in applied.removed:
             self._recorded.pop(name, None)
-            self._built.pop(name, None)
+        self._deployments.remove(applied.removed)
         self._recorded.update(applied.written)
         return applied
 
     def _agenda(self, entry: InventoryEntry) -> Agenda | None:
         """Return the schedules to fire; None if there are none, or this version can't read the recorded document."""
         try:
-            deployment = self._build(entry)
+            deployment = self._deployments.build(entry)
         except Exception:
             log.exception("A deployment can't be scheduled", extra={"deployment": entry.name})
             return None
         schedules = active_schedules(deployment)
         return Agenda(schedules=schedules, after=entry.cursor) if schedules else None
-
-    def _build(self, entry: InventoryEntry) -> Deployment:
-        built = self._built.get(entry.name)
-        if built is None or (built.spec_digest, built.file) != (entry.spec_digest, entry.file):
-            built = self._built[entry.name] = build_deployment(entry.document, entry.file, entry.line)
-        return built
 
     def _rewritten(self, old: str | None, new: str) -> Iterator[Event]:
         """Return an event if history was rewritten. The new history is followed all the same."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from controller.errors import SourceError
-from controller.manifests import DesiredState, ManifestReader
+from controller.manifests.reader import DesiredState, ManifestReader
 from controller.model.queues import EVERYTHING
 from controller.model.status import InventoryEntry
 from controller.reconcile.changed_code import code_changes

@@ -9,7 +9,16 @@ from datetime import datetime
 from controller.errors import SourceError
 from controller.model.findings import Finding
 from controller.model.snapshots import PROJECT_FILE
-from controller.model.status import INVALID, KEPT, WITHHELD, Condition, ConditionType, Event, EventSeverity
+from controller.model.status import (
+    INVALID,
+    KEPT,
+    WITHHELD,
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Event,
+    EventSeverity,
+)
 from controller.reconcile.plan import Kept, Plan
 
 MAX_FINDINGS = 1000
@@ -22,8 +31,14 @@ def condition(
     kind: ConditionType, status: bool, reason: str, message: str, now: datetime, before: Iterable[Condition]
 ) -> Condition:
     """Return a condition whose transition time is that of `before` as long as its status is the same."""
-    since = next((old.last_transition_time for old in before if old.type is kind and old.status is status), now)
-    return Condition(type=kind, status=status, reason=reason, message=message, last_transition_time=since)
+    since = next((old.last_transition_time for old in before if old.type is kind and old.is_true is status), now)
+    return Condition(
+        type=kind,
+        status=ConditionStatus(str(status)),
+        reason=reason,
+        message=message,
+        last_transition_time=since,
+    )
 
 
 def ready_condition(
@@ -106,12 +121,12 @@ def source_events(
     old: Iterable[Condition], new: Iterable[Condition], revision: str | None, now: datetime
 ) -> list[Event]:
     """Return events for the conditions of the source whose status changed, or whose reason for a failure did."""
-    previous = {condition.type: (condition.status, condition.reason, condition.message) for condition in old}
+    previous = {condition.type: (condition.is_true, condition.reason, condition.message) for condition in old}
     recorded = []
     for current in new:
         before = previous.get(current.type)
-        is_good = current.status is (current.type is ConditionType.READY)
-        is_same = before == (current.status, current.reason, current.message)
+        is_good = current.is_true is (current.type is ConditionType.READY)
+        is_same = before == (current.is_true, current.reason, current.message)
         # PruneWithheld has an event of its own.
         is_duplicate = current.type is ConditionType.READY and current.reason == WITHHELD
         if current.type not in _WITH_EVENTS or is_duplicate or is_same:

@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any
 
 from controller.clock import Clock
-from controller.manifests import build_deployment, resolve_references
+from controller.manifests.active_deployments import ActiveDeployments
+from controller.manifests.parameter_references import resolve as resolve_references
 from controller.model.deployments import Deployment
 from controller.model.policies import Overlap
 from controller.model.queues import ActiveRuns
@@ -37,12 +38,12 @@ RECORDED = 100
 
 
 class Admission:
-    """Creates runs for due times and requests. Thread-safe: its only state is a cache of deployments."""
+    """Creates runs for due times and requests. Thread-safe: it has no state of its own."""
 
-    def __init__(self, clock: Clock, ids: RunIds) -> None:
+    def __init__(self, clock: Clock, ids: RunIds, deployments: ActiveDeployments) -> None:
         self._clock = clock
         self.ids = ids
-        self._built: dict[str, Deployment] = {}
+        self._deployments = deployments
 
     def process_due(self, tx: Transaction, names: Iterable[str], now: datetime) -> list[Run]:
         """Decide all times of these deployments that are due by `now`. Return the runs that were created.
@@ -238,11 +239,8 @@ class Admission:
         return Run(**{**values, **fields})
 
     def deployment(self, entry: InventoryEntry) -> Deployment:
-        """Return the deployment that this entry declares, from a cache if it has not changed."""
-        deployment = self._built.get(entry.name)
-        if deployment is None or deployment.spec_digest != entry.spec_digest or deployment.file != entry.file:
-            deployment = self._built[entry.name] = build_deployment(entry.document, entry.file, entry.line)
-        return deployment
+        """Return the deployment that this entry declares."""
+        return self._deployments.build(entry)
 
 
 def active_revision(tx: Transaction) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from controller.manifests import build_deployment
+from controller.manifests.build import build_deployment
 from controller.model.backfills import Backfill, BackfillState, CodeVersion
 from controller.model.policies import Overlap
 from controller.model.runs import Run, Trigger, effective_run

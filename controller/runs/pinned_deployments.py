@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from controller.errors import SourceError
-from controller.manifests import ManifestReader, build_deployment
+from controller.manifests.build import build_deployment
+from controller.manifests.reader import ManifestReader
 from controller.model.deployments import Deployment
 from controller.model.runs import Run
 from controller.model.snapshots import ManifestFile, RefusedFile

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from controller.clock import Clock
 from controller.errors import StorageFullError
-from controller.model.status import Condition, ConditionType, Event, EventSeverity
+from controller.model.status import Condition, ConditionStatus, ConditionType, Event, EventSeverity
 from controller.store import Store, events
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class StorageMonitor:
         message = f"{cause} Runs and changes can't be recorded. Free some space; the controller retries automatically."
         condition = Condition(
             type=ConditionType.STORAGE_FULL,
-            status=True,
+            status=ConditionStatus.TRUE,
             reason=StorageFullError.reason,
             message=message,
             last_transition_time=self._clock.now(),

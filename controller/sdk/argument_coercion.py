@@ -1,8 +1,7 @@
 """Check the arguments of a call against the function's type hints, and convert them, just before a flow is called.
 
-The rules are those of docs/format.md, which `controller.flow_analysis` applies to the source of a file. Here they are
-applied to the hints at run time, and the values are converted by `value_conversion`. Called by `flow`, and for plain
-functions by the flow's process. An argument with a hint that is not supported is passed on unchanged and unchecked.
+The rules are those of docs/format.md; `value_conversion` applies them. Called by `flow`, and for plain functions by the
+flow's process. An argument with a hint that is not supported is passed on unchanged and unchecked.
 """
 
 import types
@@ -10,8 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from controller.sdk.messages import label
-from controller.sdk.value_conversion import convert
-from controller.sdk.value_errors import RefusedError
+from controller.sdk.value_conversion import Converter
 
 Names = Mapping[str, Any]
 
@@ -74,13 +72,12 @@ class _Signature:
         return self._positional[index] if index < len(self._positional) else self._more_positional
 
     def convert_argument(self, name: str | None, value: Any, problems: list[str]) -> Any:
-        """Return the converted value of one argument. A mismatch is added to `problems`."""
+        """Return the converted value of one argument. Its faults are added to `problems`."""
         hinted = name if name in self._own or name in self._positional or name == self._more_positional else None
         hint = self.hints.get(hinted or self._more_named or "", _UNKNOWN)
         if hint is _UNKNOWN or (value is None and self._defaults.get(name or "", _UNKNOWN) is None):
             return value
-        try:
-            return convert(hint, value, self._names, (str(name),))
-        except RefusedError as refused:
-            problems.append(f"parameter {label(refused.path)}: {refused}")
-        return value
+        converter = Converter(self._names)
+        converted = converter.convert(hint, value, (str(name),))
+        problems += [f"parameter {label(fault.path)}: {fault.message}" for fault in converter.faults]
+        return converted

@@ -1,7 +1,6 @@
 """Text for type hints, values and paths in error messages.
 
-Called by `argument_coercion`, `value_conversion`, `value_errors`, `pydantic_types` and `artifacts`. The messages are
-worded like those of `controller.flow_analysis`.
+Called by `argument_coercion`, `value_conversion`, `pydantic_types` and `artifacts`, and by `controller.flow_analysis`.
 """
 
 import types
@@ -9,14 +8,13 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-_MAX_TEXT = 40
 _MAX_HINT = 80
+_MAX_LABEL = 80
 
 
-def spell(hint: Any) -> str:
-    """Return a type hint as it is written in Python, at most 80 characters long."""
-    text = _spelled(hint)
-    return text if len(text) <= _MAX_HINT else text[:_MAX_HINT] + "…"
+def spell(hint: Any, limit: int = _MAX_HINT) -> str:
+    """Return a type hint as it is written in Python, on one line and at most `limit` characters long."""
+    return shorten(_spelled(hint), limit)
 
 
 def _spelled(hint: Any) -> str:
@@ -35,6 +33,8 @@ def _spelled(hint: Any) -> str:
         return "..."
     name = getattr(origin or hint, "__name__", None) or str(hint).removeprefix("typing.")
     args = typing.get_args(hint)
+    if origin is tuple and not args and isinstance(hint, types.GenericAlias):
+        return "tuple[()]"
     return f"{name}[{', '.join(_spelled(arg) for arg in args)}]" if args else name
 
 
@@ -55,12 +55,16 @@ def describe(value: Any) -> str:
 
 def label(path: tuple[str | int, ...]) -> str:
     """Return a path as text: `("nums", 2)` becomes `nums[2]`."""
-    first, *steps = path
-    inside = "".join(f"[{step}]" if isinstance(step, int) else f".{shorten(str(step))}" for step in steps)
-    return f"{first}{inside}"
+    return shorten("".join(map(_step, path)).removeprefix("."), _MAX_LABEL)
 
 
-def shorten(text: str) -> str:
-    """Return the text on one line, printable, and at most 40 characters long."""
-    clean = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[: _MAX_TEXT + 1])
-    return clean if len(clean) <= _MAX_TEXT else clean[:_MAX_TEXT] + "…"
+def _step(step: str | int) -> str:
+    if isinstance(step, str) and step.isidentifier():
+        return f".{step}"
+    return f"[{step}]" if isinstance(step, int) else f'["{shorten(step)}"]'
+
+
+def shorten(text: str, limit: int = 40) -> str:
+    """Return the text on one line, printable, and at most `limit` characters long."""
+    clean = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[: limit + 1])
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from controller.sdk.messages import spell
-from controller.sdk.value_errors import Path, RefusedError
+from controller.sdk.value_errors import Fault, Path
 
 
 def is_pydantic_hint(hint: Any) -> bool:
@@ -21,7 +21,7 @@ def is_pydantic_hint(hint: Any) -> bool:
             type(annotation).__module__.partition(".")[0] in ("pydantic", "annotated_types")
             for annotation in hint.__metadata__
         )
-    return hasattr(hint, "__pydantic_validator__") or hasattr(hint, "parse_obj")
+    return hasattr(hint, "__pydantic_validator__") or callable(getattr(hint, "parse_obj", None))
 
 
 def pydantic_validator(hint: Any) -> Callable[[Any], Any] | None:
@@ -34,15 +34,14 @@ def pydantic_validator(hint: Any) -> Callable[[Any], Any] | None:
     return parse
 
 
-def convert_with_pydantic(hint: Any, value: Any, path: Path) -> Any:
-    """Return the value as Pydantic converts it. Raises RefusedError with the first error that Pydantic reports."""
+def convert_with_pydantic(hint: Any, value: Any, path: Path) -> tuple[Any, list[Fault]]:
+    """Return the value as Pydantic converts it, and the errors that Pydantic reports."""
     validate = pydantic_validator(hint)
     if validate is None:
-        return value
+        return value, []
     try:
-        return validate(value)
+        return validate(value), []
     except ValueError as error:
-        errors: list[Any] = getattr(error, "errors", list)()
-        if not errors:
-            raise RefusedError(path, f"expected {spell(hint)}: {error}") from None
-        raise RefusedError((*path, *errors[0]["loc"]), f"expected {spell(hint)}: {errors[0]['msg']}") from None
+        errors: list[Any] = getattr(error, "errors", list)() or [{"loc": (), "msg": error}]
+        faults = [Fault((*path, *each["loc"]), f"expected {spell(hint)}: {each['msg']}") for each in errors]
+        return value, faults

@@ -2,7 +2,7 @@
 
 `value_conversion` looks up a rule by the dotted name of the type, so that modules such as `datetime` are imported only
 by flows that use them. A rule gets a value that does not have the type yet, and raises one of `REFUSALS` if it cannot
-be converted. `controller.flow_analysis` applies the same rules to the values of a manifest.
+be converted.
 """
 
 import re
@@ -133,6 +133,11 @@ def _decimal(value: Any, hint: Any) -> Any:
 def _module(name: str) -> Any:
     """Return an imported module: code that has one of its types in a hint must have imported it."""
     return sys.modules[name]
+
+
+def rule_name(hint: type) -> str:
+    """Return the name of a type in `RULES`. The classes of `pathlib` are in `pathlib._local` in Python 3.13."""
+    return f"{hint.__module__.removesuffix('._local')}.{hint.__qualname__}"
 
 
 RULES: dict[str, Callable[[Any, Any], Any]] = {

@@ -1,23 +1,22 @@
-"""The error for a value that does not match its type hint, with the path inside the value.
+"""A fault: one part of a value that does not match its type hint.
 
-Called by `value_conversion`, `pydantic_types` and `argument_coercion`.
+`value_conversion` and `pydantic_types` collect them; `argument_coercion` and `controller.flow_analysis` report them.
 """
 
-from typing import Any, NoReturn
-
-from controller.sdk.messages import describe, spell
+from typing import Any, NamedTuple
 
 Path = tuple[str | int, ...]
 
 
-class RefusedError(Exception):
-    """A value does not match its type hint. `path` begins with the name of the parameter."""
+class Fault(NamedTuple):
+    """One part of a value that does not match its type hint. `path` leads to it and begins with the parameter's name.
 
-    def __init__(self, path: Path, text: str) -> None:
-        super().__init__(text)
-        self.path = path
+    `hint` is the expected type if the value has another one, and the dataclass if the value has an unknown `field`.
+    Otherwise it is None.
+    """
 
-
-def refuse(hint: Any, value: Any, path: Path) -> NoReturn:
-    """Raise RefusedError with the expected type and a description of the value."""
-    raise RefusedError(path, f"expected {spell(hint)}, got {describe(value)}")
+    path: Path
+    message: str
+    hint: Any = None
+    value: Any = None
+    field: str = ""

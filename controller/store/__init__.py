@@ -5,8 +5,22 @@ with store.write() as tx:          # one transaction, committed to disk when the
     runs.insert_all(tx, [run])
 with store.read() as tx:
     runs.find(tx, run.id)
+
+Importing this package does not import SQLAlchemy, which takes half a second: commands that only ask the running
+controller need `access_check` and `state_directory`, but no database.
 """
 
-from controller.store.store import Store, Transaction
+from typing import TYPE_CHECKING
 
-__all__ = ["Store", "Transaction"]
+if TYPE_CHECKING:
+    from controller.store.store import Store as Store
+    from controller.store.store import Transaction as Transaction
+else:
+
+    def __getattr__(name: str) -> object:
+        """Load `Store` and `Transaction` when they are first used (PEP 562)."""
+        if name not in ("Store", "Transaction"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from controller.store import store
+
+        return getattr(store, name)

@@ -6,13 +6,17 @@ from datetime import datetime
 from typing import Any
 
 from controller.model.findings import Finding, Severity
-from controller.model.status import Condition, ConditionType
+from controller.model.status import Condition, ConditionStatus, ConditionType
 
 
 def to_json(conditions: Iterable[Condition]) -> list[dict[str, Any]]:
     """Convert conditions to the value of a JSON column."""
     return [
-        {**asdict(condition), "last_transition_time": condition.last_transition_time.isoformat()}
+        {
+            **asdict(condition),
+            "status": condition.is_true,
+            "last_transition_time": condition.last_transition_time.isoformat(),
+        }
         for condition in conditions
     ]
 
@@ -22,7 +26,7 @@ def from_json(rows: Iterable[dict[str, Any]]) -> tuple[Condition, ...]:
     return tuple(
         Condition(
             type=ConditionType(row["type"]),
-            status=row["status"],
+            status=ConditionStatus(str(row["status"])),
             reason=row["reason"],
             message=row["message"],
             last_transition_time=datetime.fromisoformat(row["last_transition_time"]),

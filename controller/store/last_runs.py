@@ -4,13 +4,11 @@ Ids sort by creation time, so the newest run is the one with the largest id.
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
 
-from controller.model.runs import RunId, RunState
+from controller.model.runs import LastRun, RunId, RunState
 from controller.store.schema import inventory, runs, unindexed
 from controller.store.store import Transaction
 
@@ -25,20 +23,6 @@ _COLUMNS = (
     runs.c.started_at,
     runs.c.finished_at,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LastRun:
-    """A run with the fields that lists of deployments show."""
-
-    id: RunId
-    deployment: str
-    state: RunState
-    reason: str | None
-    scheduled_for: datetime | None
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
 
 
 def find_all(tx: Transaction) -> dict[str, LastRun]:

@@ -1,7 +1,7 @@
 """The tables of runs and attempts. Every state change is a compare-and-set; a finished run never changes."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -166,7 +166,7 @@ def _of_project(tx: Transaction) -> Select[Any]:
 
 
 def _to_row(tx: Transaction, run: Run) -> dict[str, Any]:
-    row = {field.name: getattr(run, field.name) for field in fields(run)}
+    row = {column.name: getattr(run, column.name) for column in runs.columns if column is not runs.c.project}
     retries = run.retries and {
         "limit": run.retries.limit,
         "delay": run.retries.delay.total_seconds(),

@@ -3,8 +3,8 @@
     python docs/images/make_status.py
 
 It copies `deployments/` and `flows/` into a new git repository in a temporary directory, runs a controller there,
-waits until runs of several kinds have ended, and draws what `controller status` shows. Only the name of the temporary
-directory is replaced, by `~/examples`.
+waits until runs of several kinds have finished, and draws what `controller status` shows. Only the location of the
+repository is replaced, by `~/examples`.
 """
 
 import io
@@ -19,12 +19,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from controller.tui.status import render_status
-from controller.views.status import StatusView, look
 from rich.console import Console
 
+from controller.cli.terminal.status_view import render_status
 from controller.clock import SystemClock
 from controller.errors import StateError
+from controller.queries.status import StatusView, read_status
 from controller.settings import locate
 
 HERE = Path(__file__).parent
@@ -39,12 +39,12 @@ def main() -> None:
     """Write the picture."""
     with tempfile.TemporaryDirectory() as directory, _controller(Path(directory)):
         _trigger(Path(directory))
-        view = _settled(Path(directory))
+        view = _wait_until_settled(Path(directory))
     (HERE / "status.svg").write_text(draw(view), encoding="utf-8")
 
 
 def draw(view: StatusView) -> str:
-    """The view as an SVG that loads nothing from anywhere."""
+    """Return the view as an SVG that loads nothing."""
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(render_status(view, SystemClock().now()))
     return _FONT_FACE.sub("", console.export_svg(title="controller status", unique_id="status"))
@@ -64,8 +64,8 @@ def _controller(repository: Path) -> Iterator[None]:
             process.terminate()
 
 
-def _look(repository: Path) -> StatusView:
-    view = look(locate(str(repository), "deployments", None, None), SystemClock().now())
+def _read(repository: Path) -> StatusView:
+    view = read_status(locate(str(repository), "deployments", None, None), SystemClock().now())
     return replace(view, source=replace(view.source, repo="~/examples"))
 
 
@@ -75,27 +75,27 @@ def _trigger(repository: Path) -> None:
     subprocess.run([*arguments, "--wait"], check=True, stdout=subprocess.DEVNULL)
 
 
-def _settled(repository: Path) -> StatusView:
-    """A view in which every example that runs more often than hourly has run, and nothing runs."""
+def _wait_until_settled(repository: Path) -> StatusView:
+    """Return a view in which every example that runs more often than hourly has run, and nothing is running."""
     names = {"disk-space", "heartbeat", "import-broken", "my-first-deployment", "sales-eu"}
 
     def is_settled(view: StatusView) -> bool:
-        seen = {deployment.name for deployment in view.deployments if deployment.last_run is not None}
-        return names <= seen and view.runs.running + view.runs.pending == 0
+        finished = {deployment.name for deployment in view.deployments if deployment.last_run is not None}
+        return names <= finished and view.runs.running + view.runs.pending == 0
 
     return _wait_for(repository, is_settled)
 
 
-def _wait_for(repository: Path, is_enough: Callable[[StatusView], bool]) -> StatusView:
+def _wait_for(repository: Path, is_ready: Callable[[StatusView], bool]) -> StatusView:
     clock, pause = SystemClock(), threading.Event()
     deadline = clock.monotonic() + PATIENCE_SECONDS
     while clock.monotonic() < deadline:
-        with suppress(StateError):  # the state is just being made
-            view = _look(repository)
-            if is_enough(view):
+        with suppress(StateError):  # the state is just being created
+            view = _read(repository)
+            if is_ready(view):
                 return view
         pause.wait(0.2)
-    raise SystemExit("The examples did not settle; is this machine very busy?")
+    raise SystemExit("The examples did not finish in time. Is this machine very busy?")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from controller.cli.init import DEPLOYMENT
-from controller.manifests import ManifestReader
+from controller.manifests.reader import ManifestReader
 from controller.model.snapshots import ManifestFile
 from controller.schedules import next_fire_times
 from tests.acceptance.conftest import Start

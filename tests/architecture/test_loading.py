@@ -1,4 +1,4 @@
-"""Imports are lazy: `import controller` loads nothing else, and quick commands load nothing heavy."""
+"""Imports are lazy: `import controller` loads nothing else, and each command loads only the heavy packages it needs."""
 
 import subprocess
 import sys
@@ -20,6 +20,7 @@ HEAVY = {
     "rich",
     "yaml",
     "jsonschema",
+    "jsonschema_rs",
     "watchdog",
 }
 
@@ -73,8 +74,8 @@ def test_validating_a_good_file_loads_neither_database_nor_scheduler_nor_git(
     good = tmp_path / "hello.yaml"
     good.write_text("name: hello\ncommand: ['true']\nschedules: [{cron: '0 9 * * *'}]\n", encoding="utf-8")
     loaded = {name.partition(".")[0] for name in loaded_by(command("validate", str(good), *options), tmp_path)}
-    assert "yaml" in loaded
-    assert not loaded & (HEAVY - {"yaml"})
+    assert {"yaml", "jsonschema_rs"} <= loaded
+    assert not loaded & (HEAVY - {"yaml", "jsonschema_rs"})
 
 
 def test_validating_a_bad_file_asks_the_schema_library_too(tmp_path: Path) -> None:
@@ -82,4 +83,54 @@ def test_validating_a_bad_file_asks_the_schema_library_too(tmp_path: Path) -> No
     bad.write_text("name: 5\n", encoding="utf-8")
     loaded = {name.partition(".")[0] for name in loaded_by(command("validate", str(bad)), tmp_path)}
     assert "jsonschema" in loaded
-    assert not loaded & (HEAVY - {"yaml", "jsonschema"})
+    assert not loaded & (HEAVY - {"yaml", "jsonschema", "jsonschema_rs"})
+
+
+@pytest.fixture(scope="module")
+def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with one deployment that was applied."""
+    root = tmp_path_factory.mktemp("loading") / "r"
+    for arguments in (["init", str(root)], ["run", "--once", "--repo", str(root)]):
+        subprocess.run([sys.executable, "-m", "controller", *arguments], capture_output=True, check=True)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("line", "heavy"),
+    [
+        ("version", set()),
+        ("explain", set()),
+        ("trigger hello", set()),
+        ("hold hello --reason maintenance", set()),
+        ("reconcile --wait", set()),
+        ("login", set()),
+        ("status -o json", {"sqlalchemy", "jsonschema_rs"}),
+        ("deployments list -o json", {"sqlalchemy", "jsonschema_rs"}),
+        ("next hello", {"sqlalchemy", "jsonschema_rs"}),
+        ("runs list -o json", {"sqlalchemy"}),
+        ("runs logs unknown", {"sqlalchemy"}),
+        ("events", {"sqlalchemy", "jsonschema_rs"}),
+        ("runs list", {"sqlalchemy", "rich"}),
+        ("render hello", {"yaml", "jsonschema_rs"}),
+        ("plan --base HEAD", {"yaml", "git", "jsonschema_rs"}),
+        ("plan", {"yaml", "git", "sqlalchemy", "jsonschema_rs"}),
+    ],
+)
+def test_a_command_loads_only_the_heavy_packages_that_it_needs(line: str, heavy: set[str], applied: Path) -> None:
+    loaded = {name.partition(".")[0] for name in loaded_by(command(*line.split()), applied)}
+    assert loaded & HEAVY == heavy
+
+
+@pytest.mark.parametrize(
+    ("line", "packages"),
+    [
+        ("trigger hello", {"manifests", "flow_analysis", "queries.runs", "reconcile", "runs", "store.store"}),
+        ("status -o json", {"flow_analysis", "manifests.reader", "sources", "reconcile", "runs", "client"}),
+        ("runs list -o json", {"flow_analysis", "manifests", "sources", "reconcile", "runs", "client"}),
+        ("plan --base HEAD", {"store", "queries", "runs", "client", "scheduler"}),
+        ("validate", {"store", "reconcile", "runs", "client", "scheduler"}),
+    ],
+)
+def test_a_command_does_not_load_packages_of_other_commands(line: str, packages: set[str], applied: Path) -> None:
+    loaded = loaded_by(command(*line.split()), applied)
+    assert {name for name in packages if f"controller.{name}" in loaded} == set()

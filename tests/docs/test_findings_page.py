@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from controller.flow_analysis.flow_problems import FlowCode, ParameterCode
-from controller.manifests import ManifestReader
+from controller.manifests.reader import ManifestReader
 from controller.model.snapshots import ManifestFile
 from tests.docs.pages import DOCS, ROOT, Section, code_blocks, sections
 from tests.written_code import code_of

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from controller.manifests import ManifestReader, deployment_schema_text
+from controller.manifests.reader import ManifestReader
+from controller.manifests.schema_validation import deployment_schema_text
 from controller.model.schedules import Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
 from controller.model.snapshots import ManifestFile
 from controller.schedules import next_fire_times, parse_duration, parse_time

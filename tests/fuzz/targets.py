@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 
 from controller.errors import ScheduleError
-from controller.manifests import ManifestReader
+from controller.manifests.reader import ManifestReader
 from controller.model.findings import Severity
 from controller.model.schedules import At, Cron, Interval, RRule, Rule, Schedule
 from controller.model.snapshots import ManifestFile

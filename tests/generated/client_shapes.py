@@ -4,6 +4,7 @@ The source is the OpenAPI document of the application, which describes the value
 declared once, in the value, and reaches the JSON, the OpenAPI document and the client's types from there.
 """
 
+import re
 import textwrap
 from collections.abc import Iterator
 from typing import Any
@@ -12,20 +13,16 @@ from controller.api.http.application import make_routes
 
 FILE = "controller/client/shapes.py"
 NAMES = {
-    "AttemptView": "Attempt",
-    "ConditionView": "Condition",
     "ControllerView": "Controller",
     "DeploymentChange": "Change",
     "DeploymentView": "Deployment",
-    "EventView": "NumberedEvent",
     "FormView": "Form",
     "LogChunk": "LogPart",
     "ParameterFault": "Fault",
     "PassRecord": "Pass",
     "Preview": "Plan",
-    "RunView": "Run",
     "ScheduleView": "Schedule",
-    "SourceView": "Source",
+    "SourceStatus": "Source",
     "StatusView": "Status",
     "controller__reconcile__preview__FireTimes": "FireTimeChange",
 }
@@ -53,9 +50,11 @@ def generate() -> str:
     schemas: dict[str, Any] = document["components"]["schemas"]
     shapes = {NAMES.get(component, component): schemas[component] for component in _answers(document)}
     bases_first = sorted(shapes, key=lambda name: (name in BASES, name))
-    exported = "".join(f'    "{name}",\n' for name in sorted(shapes))
-    classes = (_class_of(name, shapes, schemas) for name in bases_first)
-    return f"{_HEADER}\n__all__ = [\n{exported}]\n\n\n" + "\n\n".join(classes)
+    classes = "\n\n".join(_class_of(name, shapes, schemas) for name in bases_first)
+    enums = [name for name in schemas if "enum" in schemas[name] and re.search(rf": .*\b{name}\b", classes)]
+    exported = "".join(f'    "{name}",\n' for name in sorted([*shapes, *enums]))
+    literals = "\n".join(_literal_of(name, schemas[name]["enum"]) for name in sorted(enums))
+    return f"{_HEADER}\n__all__ = [\n{exported}]\n\n{literals}\n\n\n{classes}"
 
 
 def _answers(document: dict[str, Any]) -> list[str]:
@@ -102,25 +101,32 @@ def _class_of(name: str, shapes: dict[str, Any], schemas: dict[str, Any]) -> str
     return "\n".join([*lines, *(f"    {key}: {_type_of(value, schemas)}" for key, value in fields.items())]) + "\n"
 
 
+def _literal_of(name: str, values: list[str]) -> str:
+    listed = ", ".join(f'"{value}"' for value in values)
+    if len(name) + len(listed) <= 120 - len(" = Literal[]"):
+        return f"{name} = Literal[{listed}]"
+    return f"{name} = Literal[\n" + "".join(f'    "{value}",\n' for value in values) + "]"
+
+
 def _docstring(text: str) -> list[str]:
-    first, *others = (" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n"))
-    if not others and len(first) <= 110:
+    paragraphs = text.strip().split("\n\n")
+    if len(paragraphs) == 1 and len(first := " ".join(text.split())) <= 110:
         return [f'    """{first}"""']
-    wrapped = [textwrap.wrap(paragraph, 113, break_on_hyphens=False) for paragraph in (first, *others)]
-    lines = [line for paragraph in wrapped for line in ("", *paragraph)][1:]
+    lines: list[str] = []
+    for paragraph in paragraphs:
+        lines += [""] if lines else []
+        for item in re.split(r"\n(?=- )", paragraph):
+            indent = "  " if item.startswith("- ") else ""
+            lines += textwrap.wrap(" ".join(item.split()), 113, subsequent_indent=indent, break_on_hyphens=False)
     return [f'    """{lines[0]}', *(f"    {line}" if line else "" for line in lines[1:]), '    """']
 
 
 def _type_of(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
     if "$ref" in schema:
         component = str(schema["$ref"]).rpartition("/")[2]
-        if "enum" in schemas[component]:
-            return _type_of(schemas[component], schemas)
         return NAMES.get(component, component)
     if "anyOf" in schema:
         return " | ".join(_type_of(option, schemas) for option in schema["anyOf"])
-    if "enum" in schema:
-        return "Literal[" + ", ".join(f'"{value}"' for value in schema["enum"]) + "]"
     if schema.get("type") == "array":
         return f"list[{_type_of(schema['items'], schemas)}]"
     if schema.get("type") == "object":

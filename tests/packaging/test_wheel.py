@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import controller
-from controller.manifests import deployment_schema_text
+from controller.manifests.schema_validation import deployment_schema_text
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = "deployment.v1.schema.json"

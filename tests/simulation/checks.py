@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
-from controller.manifests import build_deployment
+from controller.manifests.build import build_deployment
 from controller.model.runs import ACTIVE, Outcome, Run, RunId, RunState, Trigger
 from controller.schedules import find_due
 from controller.store import inventory, occurrences, runs

@@ -15,12 +15,13 @@ from pathlib import Path
 from random import Random
 from typing import Any, cast
 
+from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot
 from controller.model.status import SourceStatus
 from controller.operations.context import OperationContext
 from controller.operations.parameter_check import Parameters
 from controller.queries.parameter_form import Forms
-from controller.reconcile import PassResult, Reconciler
+from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
 from controller.runs.executors.local.launcher import Launcher
@@ -169,7 +170,8 @@ class World:
     def boot(self) -> None:
         """Start a new controller."""
         self._close_descriptors()
-        admission = Admission(self.clock, self._ids)
+        deployments = ActiveDeployments()
+        admission = Admission(self.clock, self._ids, deployments)
         self.engine = Engine(
             store=self.store,
             pinned_deployments=PinnedDeployments(self.source, self.store),
@@ -201,6 +203,7 @@ class World:
             store=self.store,
             clock=self.clock,
             initial=initial,
+            deployments=deployments,
             settle=admission.settle_before_change,
             project=lambda *_: (),
         )

@@ -11,7 +11,6 @@ from datetime import datetime
 from controller.api.dashboard.template_filters import seconds
 from controller.queries.fire_timeline import SLOT
 from controller.queries.overview import Slot
-from controller.queries.runs import public_state
 from controller.store.run_statistics import FAILED, Bar
 
 HEIGHT = 96
@@ -142,7 +141,7 @@ def _column(index: int, slot: Slot, highest: int, now: datetime) -> Column:
 def _strip_bar(index: int, bar: Bar, longest: float) -> StripBar:
     share = math.log1p(bar.seconds or 0) / math.log1p(longest) if longest > 0 else 0.0
     height = round(5 + share * (_STRIP_HEIGHT - 5), 1)
-    state = public_state(bar.state).value
+    state = bar.state.public.value
     tone = {"succeeded": "good", "skipped": "plain", "cancelled": "warn"}.get(
         state, "bad" if bar.state in FAILED else "busy"
     )

@@ -16,7 +16,7 @@ from controller.api.http.routes.deployments import NAME, matching
 from controller.api.http.routes.reconcile import status_of
 from controller.errors import ControllerError, NotFoundError
 from controller.model.findings import Severity
-from controller.model.runs import RunState, Trigger
+from controller.model.runs import Run, RunState, Trigger
 from controller.model.status import EventSeverity, InventoryEntry
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.deployment_details import DeploymentDetail, show_deployment
@@ -26,7 +26,7 @@ from controller.queries.events import list_events
 from controller.queries.fire_calendar import FireCalendar, fire_calendar
 from controller.queries.overview import overview
 from controller.queries.restore import DeletedDeployment, find_deleted
-from controller.queries.runs import RunView, list_runs, page_of_runs, stored_states
+from controller.queries.runs import list_runs, page_of_runs, stored_states
 from controller.reconcile.preview import Preview
 from controller.store import inventory, occurrences
 from controller.store import runs as run_store
@@ -234,7 +234,7 @@ def events(
     )
 
 
-def _deleted_page(request: Request, deleted: DeletedDeployment, runs: list[RunView]) -> Response:
+def _deleted_page(request: Request, deleted: DeletedDeployment, runs: list[Run]) -> Response:
     """Render the page of a deleted deployment, with status 404."""
     document = dependencies_of(request).document(deleted.entry)
     return render(request, "gone.html", tab="Deployments", status=404, deleted=deleted, document=document, runs=runs)

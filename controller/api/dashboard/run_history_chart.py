@@ -10,7 +10,7 @@ from datetime import datetime
 from statistics import median
 
 from controller.api.dashboard.template_filters import seconds, tone
-from controller.queries.runs import RunView
+from controller.model.runs import Run
 from controller.store.run_statistics import FAILED
 from controller.time_format import in_utc
 
@@ -58,7 +58,7 @@ class History:
         return len(self.bars) < MIN_BARS
 
 
-def history_chart(runs: Sequence[RunView], now: datetime) -> History | None:
+def history_chart(runs: Sequence[Run], now: datetime) -> History | None:
     """Lay out runs, given newest first. Return None if no run has started."""
     started = [run for run in reversed(runs) if run.started_at is not None]
     if not started:
@@ -85,7 +85,7 @@ def history_chart(runs: Sequence[RunView], now: datetime) -> History | None:
     )
 
 
-def _bar(run: RunView, duration: float, x: int, highest: float) -> RunBar:
+def _bar(run: Run, duration: float, x: int, highest: float) -> RunBar:
     height = round(max(_MIN_HEIGHT, duration / highest * HEIGHT), 1)
     state = run.state.replace("_", " ")
     return RunBar(
@@ -99,6 +99,6 @@ def _bar(run: RunView, duration: float, x: int, highest: float) -> RunBar:
     )
 
 
-def _duration(run: RunView, now: datetime) -> float:
+def _duration(run: Run, now: datetime) -> float:
     assert run.started_at is not None
     return max(0.0, ((run.finished_at or now) - run.started_at).total_seconds())

@@ -11,8 +11,8 @@ from controller.api.dashboard.template_filters import tone
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
 from controller.model.runs import RunState
-from controller.queries.events import run_detail
 from controller.queries.run_diff import CodeChanges, diff_runs
+from controller.queries.runs import run_detail
 
 router = APIRouter()
 

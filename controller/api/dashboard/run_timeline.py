@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from controller.queries.events import RunDetail
+from controller.model.runs import RunDetail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,14 +33,22 @@ def when(moment: datetime | None, zone: str | None = None, empty: str = "-") -> 
     """Render a time in `zone`, by default UTC. With scripts enabled, browsers show it in the viewer's zone instead."""
     if moment is None:
         return Markup("<span class=muted>{}</span>").format(empty)
-    text = shown(moment, ZoneInfo(zone) if zone else UTC)
-    return Markup('<time datetime="{}" data-zone="{}">{}</time>').format(utc(moment), zone or "", text)
+    return _time(moment, zone, shown(moment, ZoneInfo(zone) if zone else UTC))
+
+
+def date(moment: datetime, zone: str | None = None) -> Markup:
+    """Render a time as `when` does, but never relative to now: for times after "since" and "until"."""
+    return _time(moment, zone, shown(moment, ZoneInfo(zone) if zone else UTC), "date")
 
 
 def at(moment: datetime, zone: str) -> Markup:
     """Render the time of day only, where the day is shown elsewhere. Time zones as in `when`."""
-    text = f"{moment.astimezone(ZoneInfo(zone)):%H:%M}"
-    return Markup('<time datetime="{}" data-zone="{}" data-clock>{}</time>').format(utc(moment), zone, text)
+    return _time(moment, zone, f"{moment.astimezone(ZoneInfo(zone)):%H:%M}", "clock")
+
+
+def _time(moment: datetime, zone: str | None, text: str, kind: str = "") -> Markup:
+    attribute = Markup(" data-{}").format(kind) if kind else ""
+    return Markup('<time datetime="{}" data-zone="{}"{}>{}</time>').format(utc(moment), zone or "", attribute, text)
 
 
 def lasted(start: datetime | None, end: datetime | None) -> Markup:
@@ -151,6 +159,7 @@ def is_long(text: str) -> bool:
 
 FILTERS = {
     "when": when,
+    "date": date,
     "at": at,
     "seconds": seconds,
     "short": short,

@@ -77,6 +77,10 @@ def _openapi(app: FastAPI, generate: Any) -> dict[str, Any]:
         schemas = components.setdefault("schemas", {})
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
+        for schema in schemas.values():
+            is_request = schema.get("additionalProperties") is False
+            if "properties" in schema and not is_request:  # responses have all keys, also those with a default
+                schema["required"] = list(schema["properties"])
         problem_schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(problem_schema.pop("$defs", {}))
         schemas["Problem"] = problem_schema

@@ -7,6 +7,7 @@ connections when there are too many. This protocol times out instead, and closes
 import asyncio
 import socket
 import struct
+from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -41,13 +42,20 @@ SEND_SECONDS = 20.0
 class _Connection(h11.Connection):
     """Rejects a request head that is too large; h11 itself only limits one that is still incomplete."""
 
+    is_head_too_large = False
+
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """Return the next event. Raises RemoteProtocolError."""
         before = len(self._receive_buffer)
-        event = super().next_event()
+        try:
+            event = super().next_event()
+        except h11.RemoteProtocolError as error:
+            self.is_head_too_large = error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            raise
         is_head = isinstance(event, h11.Request | h11.EndOfMessage)
-        if is_head and before - len(self._receive_buffer) > MAX_HEAD_BYTES:
-            raise h11.RemoteProtocolError("the head of the request is too large", error_status_hint=431)
+        self.is_head_too_large = is_head and before - len(self._receive_buffer) > MAX_HEAD_BYTES
+        if self.is_head_too_large:
+            raise h11.RemoteProtocolError("the head of the request is too large")
         return event
 
 
@@ -64,6 +72,7 @@ class TimeoutProtocol(H11Protocol):
     _since = 0.0
     head_seconds = HEAD_SECONDS
     send_seconds = SEND_SECONDS
+    conn: _Connection
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -108,8 +117,12 @@ class TimeoutProtocol(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Answer invalid HTTP with problem details, unless a response has already been started."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            response = problem(400, "BadRequest", msg, headers={"connection": "close"})
-            head = h11.Response(status_code=400, headers=response.raw_headers, reason=b"Bad Request")
+            status, reason = 400, "BadRequest"
+            if self.conn.is_head_too_large:
+                status, reason, msg = 431, "TooLarge", f"The request head is larger than {MAX_HEAD_BYTES >> 10} KiB."
+            response = problem(status, reason, msg, headers={"connection": "close"})
+            phrase = HTTPStatus(status).phrase.encode()
+            head = h11.Response(status_code=status, headers=response.raw_headers, reason=phrase)
             for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from fastapi import Request
 
 from controller.errors import ControllerError, StoppingError
-from controller.reconcile import PassResult
+from controller.reconcile.reconciler import PassResult
 
 PASS_SECONDS = 600.0
 

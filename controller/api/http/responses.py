@@ -17,7 +17,7 @@ from controller.api.http.security_middleware import Caller
 from controller.api.http.sse import Streams
 from controller.client.idempotency_keys import MAX_KEY
 from controller.clock import Clock, in_utc
-from controller.manifests import Excerpt
+from controller.manifests.extract import Excerpt
 from controller.model.runs import Run
 from controller.model.status import InventoryEntry
 from controller.operations.context import MAX_REASON, OperationContext

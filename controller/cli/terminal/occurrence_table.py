@@ -8,11 +8,11 @@ from rich.text import Text
 
 from controller.cli.terminal import text_format
 from controller.cli.terminal.tables import CompactTable
-from controller.queries.occurrences import OccurrenceView
+from controller.model.runs import Occurrence
 
 
-def occurrence_table(occurrences: Sequence[OccurrenceView], zone: tzinfo | None) -> RenderableType:
-    """Return a table with one row per due time, with times in `zone`, or in the machine's zone if it is Noccurrence."""
+def occurrence_table(occurrences: Sequence[Occurrence], zone: tzinfo | None) -> RenderableType:
+    """Return a table with one row per due time, with times in `zone`, or in the machine's zone if it is None."""
     if not occurrences:
         return Text("No occurrences.", style="dim")
     rows = [

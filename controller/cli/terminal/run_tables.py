@@ -13,10 +13,10 @@ from controller.cli.terminal.artifact_view import artifact_list
 from controller.cli.terminal.tables import CompactTable
 from controller.cli.terminal.task_tree import task_tree
 from controller.model.queues import SHORTAGE
-from controller.queries.runs import RunView
+from controller.model.runs import Run
 
 
-def run_table(runs: Sequence[RunView], now: datetime, *, is_filtered: bool = False) -> RenderableType:
+def run_table(runs: Sequence[Run], now: datetime, *, is_filtered: bool = False) -> RenderableType:
     """Return a table with one row per run; `is_filtered` selects the text for an empty table."""
     if not runs:
         return Text("No runs match." if is_filtered else "No runs yet.", style="dim")
@@ -37,7 +37,7 @@ def run_table(runs: Sequence[RunView], now: datetime, *, is_filtered: bool = Fal
     return CompactTable(titles, rows, flexible=(1, 6))
 
 
-def run_detail(run: RunView, now: datetime, zone: tzinfo | None) -> RenderableType:
+def run_detail(run: Run, now: datetime, zone: tzinfo | None) -> RenderableType:
     """Return the details of one run, with times in `zone`, or in the machine's zone if it is None."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="bold")
@@ -79,14 +79,14 @@ def run_detail(run: RunView, now: datetime, zone: tzinfo | None) -> RenderableTy
     return Group(*parts)
 
 
-def _took(run: RunView, now: datetime) -> str:
+def _took(run: Run, now: datetime) -> str:
     if run.started_at is None:
         return "-"
     duration = max((run.finished_at or now) - run.started_at, timedelta(0))
     return f"{duration.total_seconds():.2f}s" if duration < timedelta(seconds=10) else text_format.span(duration)
 
 
-def _remark(run: RunView) -> str:
+def _remark(run: Run) -> str:
     """Return what the run is waiting for, the reason for its outcome, or its result, in one line."""
     if run.waiting is not None:
         is_redundant = run.reason is None or run.reason == f"{SHORTAGE}{run.waiting}"
@@ -94,5 +94,5 @@ def _remark(run: RunView) -> str:
     return run.reason if run.reason is not None else _result(run)
 
 
-def _result(run: RunView) -> str:
+def _result(run: Run) -> str:
     return "" if run.result is None else json.dumps(run.result, ensure_ascii=False)

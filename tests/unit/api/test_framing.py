@@ -57,15 +57,23 @@ def test_an_unambiguous_request_is_accepted(served: Served) -> None:
     assert [answer[0] for answer in (chunked, plain, twice)] == [b"HTTP/1.1 200 OK"] * 3
 
 
-@pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", b"GET /\xff HTTP/1.1\r\n\r\n", b"GET /" + b"a" * 70_000])
-def test_invalid_http_gets_problem_details(served: Served, sent: bytes) -> None:
+@pytest.mark.parametrize(
+    ("sent", "status", "reason"),
+    [
+        (b"nonsense\r\n\r\n", 400, "BadRequest"),
+        (b"GET /\xff HTTP/1.1\r\n\r\n", 400, "BadRequest"),
+        (b"GET /" + b"a" * 70_000, 431, "TooLarge"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nx-large: " + b"a" * 70_000 + b"\r\n\r\n", 431, "TooLarge"),
+    ],
+)
+def test_invalid_http_gets_problem_details(served: Served, sent: bytes, status: int, reason: str) -> None:
     with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as connection:
         connection.sendall(sent)
         answer = HTTPResponse(connection)
         answer.begin()
-        assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
+        assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
         assert answer.headers["connection"] == "close"
-        assert json.loads(answer.read())["reason"] == "BadRequest"
+        assert json.loads(answer.read())["reason"] == reason
 
 
 def test_an_invalid_chunk_during_the_response_only_closes_the_connection(
@@ -99,9 +107,9 @@ def test_the_host_of_an_absolute_target_replaces_the_header(served: Served) -> N
 )
 def test_a_head_that_is_too_large_is_rejected_even_in_one_packet(served: Served, head: str) -> None:
     first = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
-    assert _status_of(served, f"{first}{head}\r\n\r\n") == b"400"
+    assert _status_of(served, f"{first}{head}\r\n\r\n") == b"431"
     assert (
-        _status_of(served, f"GET /healthz?{'a' * 40_000} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n\r\n") == b"400"
+        _status_of(served, f"GET /healthz?{'a' * 40_000} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n\r\n") == b"431"
     )
 
 

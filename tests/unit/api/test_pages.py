@@ -43,6 +43,15 @@ def test_empty_states_have_a_message(served: Served) -> None:
     assert "Nothing. Every deployment is applied" in served.get("/", Accept="text/html").text
 
 
+def test_the_source_page_explains_every_pass_that_did_not_apply_everything(fresh: Served) -> None:
+    fresh.commit({"deployments/all.yaml": "---\n"})
+    page = fresh.get("/source", Accept="text/html").text
+    assert re.search(r">PruneWithheld: Applied \S+, except for its deletions\.</td>", page)
+    assert ">Applied</td>" in page
+    fresh.commit({"deployments/all.yaml": "name: other\ncommand: [echo, other]\n"})
+    assert "None. Every manifest is valid." in fresh.get("/source", Accept="text/html").text
+
+
 def test_old_runs_are_reached_page_by_page(fresh: Served) -> None:
     fresh.run("add")
     write_history(fresh.state / "state.db", MAX_EXAMINED + 100)

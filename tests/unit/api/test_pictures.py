@@ -13,11 +13,10 @@ from controller.api.dashboard.gantt import MAX_ROWS, ROW, WIDTH, gantt
 from controller.api.dashboard.run_history_chart import history_chart
 from controller.api.dashboard.run_timeline import steps
 from controller.api.dashboard.template_filters import glyph, linked, pretty
-from controller.model.runs import RunState
+from controller.model import extend
+from controller.model.runs import Attempt, Run, RunDetail, RunId, RunState, Trigger
 from controller.model.task_runs import TaskRun
-from controller.queries.events import AttemptView, RunDetail
 from controller.queries.overview import Attention
-from controller.queries.runs import RunView
 from tests.conftest import NOW
 
 SECOND = timedelta(seconds=1)
@@ -37,36 +36,25 @@ def task(number: int, begin: float | None, end: float | None, state: str = "succ
     )
 
 
-def run(state: str = "succeeded", took: float | None = 1.0, **more: Any) -> RunView:
+def run(state: str = "succeeded", took: float | None = 1.0, **more: Any) -> Run:
     started = None if took is None else NOW
     values: dict[str, Any] = {
         "id": "01a210f4-9b76-7000-b99e-8f8b734ca6a1",
         "deployment": "a",
-        "state": state,
-        "reason": None,
-        "trigger": "schedule",
+        "state": RunState(state),
+        "trigger": Trigger.SCHEDULE,
         "scheduled_for": NOW,
-        "not_before": None,
         "created_at": NOW,
         "started_at": started,
         "finished_at": None if took is None else NOW + took * SECOND,
         "attempt": 1,
-        "attempts": 1,
         "exit_code": 0,
-        "signal": None,
         "revision": "main@sha1:1",
+        "file": "deployments/a.yaml",
         "spec_digest": "sha256:1",
-        "version": None,
-        "tags": (),
-        "parameters": {},
-        "result": None,
-        "queue": "default",
-        "priority": 0,
-        "start_by": None,
-        "retry_of": None,
         **more,
     }
-    return RunView(**values)
+    return Run(**values)
 
 
 def test_tasks_share_a_time_axis_and_lines_show_dependencies() -> None:
@@ -116,14 +104,17 @@ def test_the_history_chart_shows_durations_and_marks_failed_runs() -> None:
     assert history_chart([run("pending", None)], NOW) is None
 
 
-def detail(view: RunView, *attempts: AttemptView) -> RunDetail:
-    return RunDetail(**{name: getattr(view, name) for name in RunView.__slots__}, history=attempts)
+def detail(view: Run, *attempts: Attempt) -> RunDetail:
+    return extend(RunDetail, view, history=attempts)
 
 
-def attempt(number: int, state: str, end: float | None, reason: str | None = None) -> AttemptView:
-    return AttemptView(
+def attempt(number: int, state: str, end: float | None, reason: str | None = None) -> Attempt:
+    return Attempt(
+        run_id=RunId("1"),
         number=number,
-        state=state,
+        nonce="n",
+        boot_id="b",
+        state=RunState(state),
         started_at=NOW + number * SECOND,
         finished_at=None if end is None else NOW + end * SECOND,
         exit_code=None,

@@ -14,7 +14,7 @@ import pytest
 from controller.errors import StateError
 from controller.remotes import canonical
 from controller.settings import locate
-from controller.store.open_state import check_access
+from controller.store.access_check import check_access
 from controller.store.state_directory import StateDirectory
 from tests.conftest import NOW, GitRepository, new_repository
 from tests.unit.cli.conftest import Answer, Command, Followed

@@ -171,6 +171,7 @@ class Options:
         ("Color", "green", (), 'a: expected Color, got the string "green"', 'write "red" or 2'),
         ("Literal['x', 1]", "y", (), "a: expected Literal['x', 1], got the string \"y\"", 'write "x" or 1'),
         ("Options", {}, (), "a: Options requires the field color", None),
+        ("Options | None", {}, (), "a: Options requires the field color", None),
         (
             "list[Options]",
             [{"color": "red", "dyas": 1}],

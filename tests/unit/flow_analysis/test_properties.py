@@ -145,9 +145,8 @@ def test_the_static_check_agrees_with_the_conversion_at_run_time(pair: Pair, val
     exec(compile(text, "properties.py", "exec"), vars(module))
     parameters = flow_of(pair[0]).parameters
     assert parameters is not None
-    accepted = check_type(parameters[0].hint, value).accepted
-    if accepted is True:
-        coerce_call(module.main, (), {"value": value})
-    elif accepted is False:
+    if check_type(parameters[0].hint, value):
         with pytest.raises(ParameterError):
             coerce_call(module.main, (), {"value": value})
+    elif "unknown" not in pair[0]:
+        coerce_call(module.main, (), {"value": value})

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from controller.manifests import DesiredState, ManifestReader
+from controller.manifests.reader import DesiredState, ManifestReader
 from controller.model.snapshots import ManifestFile
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)

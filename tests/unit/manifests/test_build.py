@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from controller.errors import StateError
-from controller.manifests import DesiredState, build_deployment
+from controller.manifests.build import build_deployment
+from controller.manifests.reader import DesiredState
 from controller.model.deployments import Deployment
 
 Read = Callable[..., DesiredState]
@@ -45,7 +46,7 @@ def test_a_damaged_stored_document_raises_state_error(document: dict[str, Any]) 
 
 def test_valid_documents_do_not_load_the_schema_library() -> None:
     code = (
-        "import sys; from controller.manifests import build_deployment as build;"
+        "import sys; from controller.manifests.build import build_deployment as build;"
         "build({'name': 'a', 'flow': 'x.py:f'}, 'a.yaml', 1); print('jsonschema' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,8 +8,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.manifests import ManifestReader
 from controller.manifests.command_checks import as_list, yaml_word
+from controller.manifests.reader import ManifestReader
 from controller.model.findings import Finding
 from tests.unit.manifests.conftest import NOW, Read, manifest
 from tests.written_code import WrittenCode

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.manifests import as_yaml
+from controller.manifests.yaml.dump import as_yaml
 from controller.manifests.yaml.loader import load
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)

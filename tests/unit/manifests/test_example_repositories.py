@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controller.manifests import DesiredState, ManifestReader
+from controller.manifests.reader import DesiredState, ManifestReader
 from controller.model.findings import Severity
 from controller.sources.directory.source import DirectorySource
 

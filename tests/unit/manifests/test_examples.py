@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from controller.manifests import DesiredState, ManifestReader, deployment_schema_text
+from controller.manifests.reader import DesiredState, ManifestReader
+from controller.manifests.schema_validation import deployment_schema_text
 from controller.manifests.yaml.loader import load
 from controller.model.snapshots import ManifestFile
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from controller.manifests import SourceLocation, field_places
+from controller.manifests.field_locations import SourceLocation, field_places
 from controller.model.snapshots import ManifestFile
 from tests.unit.manifests.conftest import manifest
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from controller.errors import SourceError
-from controller.manifests import DesiredState, ManifestReader
+from controller.manifests.reader import DesiredState, ManifestReader
 from controller.model.findings import Finding, Severity
 from controller.model.snapshots import ManifestFile
 from tests.unit.manifests.conftest import manifest

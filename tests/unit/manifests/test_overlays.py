@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.manifests import DesiredState, ManifestReader
 from controller.manifests.merge import overlay
+from controller.manifests.reader import DesiredState, ManifestReader
 from controller.manifests.yaml.loader import load
 from controller.model.findings import Finding
 from controller.model.snapshots import ManifestFile, RefusedFile

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.manifests import DesiredState
+from controller.manifests.reader import DesiredState
 from controller.model.policies import (
     Catchup,
     CatchupPolicy,

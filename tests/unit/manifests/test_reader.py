@@ -10,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controller.manifests import DesiredState, ManifestReader
-from controller.manifests.reader import MAX_FINDINGS_PER_FILE
+from controller.manifests.reader import MAX_FINDINGS_PER_FILE, DesiredState, ManifestReader
 from controller.model.deployments import CommandTarget, Deployment, FlowTarget
 from controller.model.findings import Severity
 from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from controller.manifests import DesiredState, ManifestReader, build_deployment
+from controller.manifests.build import build_deployment
+from controller.manifests.reader import DesiredState, ManifestReader
 from controller.manifests.schedule_fields import schedule_id
 from controller.model.findings import Finding, Severity
 from controller.model.schedules import Schedule

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from controller.manifests import DesiredState, ManifestReader, deployment_schema_text, schema_text
-from controller.manifests.fast_schema import Compiler
+from controller.manifests.reader import DesiredState, ManifestReader
 from controller.manifests.schema_messages import did_you_mean
+from controller.manifests.schema_validation import deployment_schema_text, schema_text
 from controller.manifests.yaml.loader import load
 from controller.model.findings import Severity
 from controller.model.snapshots import ManifestFile
@@ -137,13 +137,6 @@ def test_every_key_of_a_project_has_a_title_and_a_description() -> None:
         inner = {key: value for key, value in part.items() if key != "title"} | {"definitions": project["definitions"]}
         for example in part.get("examples", ()):
             Draft7Validator(inner).validate(example)
-
-
-def test_the_fast_check_supports_the_schema_of_a_project() -> None:
-    project = json.loads(schema_text("project"))
-    accepts = Compiler(project).compile(project)
-    assert accepts({"project": "a", "defaults": {"timeout": "1h"}, "queues": {"a": {"limit": 1}}})
-    assert not accepts({"queues": {"A": {"limit": 1}}})
 
 
 def accepts(document: Any) -> bool:

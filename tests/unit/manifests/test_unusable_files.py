@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.manifests import ManifestReader
+from controller.manifests.reader import ManifestReader
 from controller.model.findings import Finding, Severity
 from controller.model.snapshots import is_manifest, is_python
 from tests.unit.manifests.conftest import NOW, Read, manifest

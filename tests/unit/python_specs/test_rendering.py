@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from controller.errors import StoppingError
-from controller.manifests import DesiredState, ManifestReader
+from controller.manifests.reader import DesiredState, ManifestReader
 from controller.model.snapshots import RENDERED
 from controller.python_specs import RenderedSource, Renderer
 from controller.sources.directory.source import DirectorySource

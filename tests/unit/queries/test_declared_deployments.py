@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from controller.cli.formats.declared_list import render
-from controller.manifests import ManifestReader
+from controller.manifests.reader import ManifestReader
 from controller.model.snapshots import ManifestFile
 from controller.queries.declared_deployments import DeclaredView, declared_views
 from tests.conftest import NOW

@@ -16,7 +16,15 @@ from sqlalchemy import event
 
 from controller.model.findings import Finding
 from controller.model.runs import Run, RunId, RunState, Trigger
-from controller.model.status import Condition, ConditionType, Hold, InventoryEntry, PassRecord, SourceStatus
+from controller.model.status import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Hold,
+    InventoryEntry,
+    PassRecord,
+    SourceStatus,
+)
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.deployments import build_entry, list_deployments
 from controller.queries.fire_timeline import count
@@ -33,7 +41,7 @@ SOON = st.integers(1, 400).map(lambda seconds: timedelta(seconds=seconds))
 def entry(name: str, *, reason: str = "Applied", generation: int = 1, **document: object) -> InventoryEntry:
     ready = Condition(
         type=ConditionType.READY,
-        status=reason == "Applied",
+        status=ConditionStatus(str(reason == "Applied")),
         reason=reason,
         message="",
         last_transition_time=NOW,

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from controller.manifests import build_deployment
+from controller.manifests.build import build_deployment
 from controller.model.schedules import Schedule
 from controller.queries.fire_calendar import MOST_PER_DAY, WEEKS, fire_calendar
 from controller.schedules import next_fire_times

@@ -8,7 +8,6 @@ import pytest
 
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.queries.run_diff import MOST_BYTES, MOST_FILES, MOST_LINES, CodeChanges, code_changes, diff_runs
-from controller.queries.runs import run_view
 from controller.sources.directory.source import DirectorySource
 from controller.sources.git import GitSource
 from controller.store import Store, runs
@@ -105,6 +104,6 @@ def test_parameters_are_compared_as_json(store: Store, before: Any, after: Any, 
     with store.write() as tx:
         runs.insert_all(tx, runs_of)
     with store.read() as tx:
-        diff = diff_runs(tx, run_view(runs_of[1]))
+        diff = diff_runs(tx, runs_of[1])
     assert diff is not None
     assert bool(diff.parameters) is differ

@@ -8,10 +8,10 @@ import pytest
 from controller.errors import NotFoundError
 from controller.model.findings import Finding
 from controller.model.runs import Run, RunId, RunState, Trigger
-from controller.model.status import Condition, ConditionType, InventoryEntry, SourceStatus
+from controller.model.status import Condition, ConditionStatus, ConditionType, InventoryEntry, SourceStatus
 from controller.queries.deployment_details import show_deployment
 from controller.queries.deployments import Health, Sync, list_deployments
-from controller.queries.runs import find_run, list_runs, public_state, run_view, stored_states
+from controller.queries.runs import find_run, list_runs, stored_states
 from controller.store import Store, inventory, runs, source_status
 from controller.store.run_search import RunFilter
 from tests.conftest import NOW
@@ -20,7 +20,8 @@ HOUR = timedelta(hours=1)
 
 
 def condition(status: bool, reason: str = "Applied") -> Condition:
-    return Condition(type=ConditionType.READY, status=status, reason=reason, message="", last_transition_time=NOW)
+    text = ConditionStatus(str(status))
+    return Condition(type=ConditionType.READY, status=text, reason=reason, message="", last_transition_time=NOW)
 
 
 def entry(name: str, *, is_valid: bool = True, **document: object) -> InventoryEntry:
@@ -155,7 +156,7 @@ def test_a_run_is_found_by_a_unique_part_of_its_id(store: Store) -> None:
     with store.write() as tx:
         runs.insert_all(tx, [run(1, "a", RunState.FAILED), run(2, "a", RunState.LAUNCHING)])
     with store.read() as tx:
-        assert find_run(tx, "0002") == run_view(run(2, "a", RunState.LAUNCHING))
+        assert find_run(tx, "0002") == run(2, "a", RunState.PENDING)
         assert find_run(tx, "0000-0001").state == "failed"
         for part in ("0000", "", "%", "9"):
             with pytest.raises(NotFoundError):
@@ -164,6 +165,6 @@ def test_a_run_is_found_by_a_unique_part_of_its_id(store: Store) -> None:
 
 
 def test_launching_runs_are_shown_and_searched_as_pending() -> None:
-    assert {state for state in RunState if public_state(state) is not state} == {RunState.LAUNCHING}
+    assert {state for state in RunState if state.public is not state} == {RunState.LAUNCHING}
     for state in RunState:
-        assert state in stored_states(public_state(state))
+        assert state in stored_states(state.public)

@@ -1,16 +1,17 @@
 """A reconciler with a real directory, a real store, a manual clock, and a record of what it projected."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.schedules import Agenda
 from controller.model.status import Event, InventoryEntry, SourceStatus
-from controller.reconcile import PassResult, Reconciler
 from controller.reconcile.apply import Settle
+from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.runs.admission import Admission
 from controller.runs.ids import RunIds
 from controller.sources.directory.source import DirectorySource
@@ -32,6 +33,7 @@ class World:
     settled: list[tuple[tuple[str, ...], bool]] = field(default_factory=list)
     environment: str | None = None
     is_atomic: bool = False
+    deployments: ActiveDeployments = field(init=False)
     reconciler: Reconciler = field(init=False)
 
     def __post_init__(self) -> None:
@@ -40,14 +42,15 @@ class World:
 
     def restart(self, *, source: Source | None = None, settle: Settle | None = None) -> None:
         """Create a new reconciler, as after a restart of the controller; `settle` is called in its transactions."""
+        self.deployments = ActiveDeployments()
         self.reconciler = Reconciler(
             source=source or DirectorySource(self.root, path="deployments"),
             store=self.store,
             clock=self.clock,
-            initial=NOBODY,
+            initial=replace(NOBODY, environment=self.environment),
+            deployments=self.deployments,
             settle=settle or self._settle,
             project=self._project,
-            environment=self.environment,
             is_atomic=self.is_atomic,
         )
 
@@ -55,7 +58,7 @@ class World:
         settled = tuple(names)
         if settled:
             self.settled.append((settled, pruned))
-        return Admission(self.clock, RunIds()).settle_before_change(tx, settled, now, pruned=pruned)
+        return Admission(self.clock, RunIds(), self.deployments).settle_before_change(tx, settled, now, pruned=pruned)
 
     def _project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
         rest = {} if gone is None else {name: agenda for name, agenda in self.projected.items() if name not in gone}

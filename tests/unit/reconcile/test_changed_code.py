@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.manifests import build_deployment
+from controller.manifests.build import build_deployment
 from controller.model.deployments import Deployment
 from controller.reconcile.changed_code import CodeChanges, code_changes
 from controller.sources.git import NamedCommit

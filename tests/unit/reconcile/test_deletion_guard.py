@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from controller.model.status import Condition, ConditionType
-from controller.reconcile import PassResult
 from controller.reconcile.deletion_guard import guard_deletions
+from controller.reconcile.reconciler import PassResult
 from controller.store import Transaction, inventory, passes, source_status
 from tests.conftest import NOW
 from tests.unit.reconcile.conftest import World, hourly
@@ -71,7 +71,7 @@ def test_withheld_deployments_stay_active_and_the_rest_is_applied(world: World) 
     assert withheld.deployments == tuple(f"d{number}" for number in range(7))
     found = conditions(result)
     assert set(found) == {ConditionType.READY, ConditionType.PRUNE_WITHHELD}
-    assert (found[ConditionType.READY].status, found[ConditionType.READY].reason) == (False, "PruneWithheld")
+    assert (found[ConditionType.READY].is_true, found[ConditionType.READY].reason) == (False, "PruneWithheld")
     assert withheld.digest in found[ConditionType.PRUNE_WITHHELD].message
     assert (world.entries()["d0"].pinned, world.entries()["d0"].reason) == (revision, "PruneWithheld")
     assert ("source", "PruneWithheld") in world.reported()
@@ -88,7 +88,7 @@ def test_an_approval_applies_to_exactly_its_deletions(world: World) -> None:
     result = world.reconciler.run_pass(is_requested=True)
     assert (result.status.withheld, result.status.approved) == (None, None)
     assert sorted(world.entries()) == ["d7", "new"]
-    assert conditions(result)[ConditionType.READY].status is True
+    assert conditions(result)[ConditionType.READY].is_true is True
     with world.store.read() as tx:
         assert inventory.removed_names(tx) == [f"d{number}" for number in range(7)]
 
@@ -189,7 +189,7 @@ def test_a_deployment_with_prune_disabled_stays_active(world: World) -> None:
     entry = world.entries()["a"]
     assert (entry.pinned, entry.reason, entry.is_valid) == (revision, "PruneDisabled", True)
     assert "a" in world.projected
-    assert conditions(result)[ConditionType.READY].status is True
+    assert conditions(result)[ConditionType.READY].is_true is True
     world.put(a=hourly("a", prune="disabled"))
     assert (world.entries()["a"].pinned, world.entries()["a"].reason) == (None, "Applied")
 

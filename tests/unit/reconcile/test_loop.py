@@ -10,7 +10,7 @@ import pytest
 
 from controller.clock import SystemClock
 from controller.errors import StoppingError
-from controller.reconcile import Loop
+from controller.reconcile.loop import Loop
 from controller.sources.git import GitSource
 from tests.conftest import GitRepository, wait_until
 from tests.unit.reconcile.conftest import World, hourly

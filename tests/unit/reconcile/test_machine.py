@@ -147,7 +147,7 @@ class Life(RuleBasedStateMachine):
         with self.store.read() as tx:
             rows = list_deployments(tx, self.clock.now())
         for row in rows:
-            ready = {condition.type: condition.status for condition in row.conditions}.get("Ready")
+            ready = {condition.type: condition.status for condition in row.conditions}.get(ConditionType.READY)
             assert row.observed_generation <= row.generation
             assert row.observed_generation == row.generation or ready != "True"
             assert (row.sync is Sync.SYNCED) <= (ready == "True")
@@ -194,8 +194,8 @@ class Life(RuleBasedStateMachine):
             return
         ready = found[ConditionType.READY]
         others = [condition for kind, condition in found.items() if kind is not ConditionType.READY]
-        assert all(condition.status for condition in others)
-        assert not (ready.status and others)
+        assert all(condition.is_true for condition in others)
+        assert not (ready.is_true and others)
         assert not {ConditionType.RECONCILING, ConditionType.STALLED} <= found.keys()
 
 

@@ -1,14 +1,17 @@
 """A pass that does not finish in time is reported once, and so is its end."""
 
 from datetime import timedelta
+from pathlib import Path
 
-from controller.queries.condition_view import source_conditions
-from controller.reconcile import PassDeadline
+from controller.queries.status import public_source
+from controller.reconcile.pass_deadline import PassDeadline
+from controller.settings import Location
 from controller.store import source_status
 from tests.conftest import ManualClock
 from tests.unit.reconcile.conftest import World, hourly
 
 DEADLINE = timedelta(minutes=2)
+LOCATION = Location(repo=Path("/r"), path="deployments", ref=None, state_dir=Path("/s"))
 
 
 class TurnedClock(ManualClock):
@@ -22,7 +25,7 @@ def ready(world: World) -> tuple[str, str]:
     with world.store.read() as tx:
         status = source_status.find(tx)
     assert status is not None
-    conditions = source_conditions(status.conditions, status.overdue_since)
+    conditions = public_source(status, LOCATION).conditions
     [condition] = [condition for condition in conditions if condition.type == "Ready"]
     return condition.status, condition.reason
 

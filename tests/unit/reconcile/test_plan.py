@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controller.manifests import DesiredState, ManifestReader
+from controller.manifests.reader import DesiredState, ManifestReader
 from controller.model.snapshots import ManifestFile, RefusedFile, Snapshot
 from controller.model.status import InventoryEntry
 from controller.reconcile.apply import apply

@@ -11,7 +11,7 @@ import pytest
 
 from controller.errors import SourceError, StateError
 from controller.model.status import Condition, ConditionType
-from controller.reconcile import PassResult
+from controller.reconcile.reconciler import PassResult
 from controller.sources.directory.source import DirectorySource
 from controller.store import Store, inventory, occurrences, passes, source_status
 from tests.conftest import NOW
@@ -71,14 +71,14 @@ def test_a_broken_file_keeps_the_last_good_version_and_says_why(world: World) ->
     assert kept.pinned == revision
     assert "a" in world.projected
     condition = ready(world, "a")
-    assert (condition.status, condition.reason, condition.last_transition_time) == (
+    assert (condition.is_true, condition.reason, condition.last_transition_time) == (
         False,
         "InvalidManifest",
         NOW + HOUR,
     )
     assert condition.message.startswith("deployments/a.yaml:2:1: ")
-    assert ready(world, "b").status is True
-    assert [(found.type, found.status, found.reason) for found in result.status.conditions] == [
+    assert ready(world, "b").is_true is True
+    assert [(found.type, found.is_true, found.reason) for found in result.status.conditions] == [
         (ConditionType.READY, False, "InvalidManifest"),
         (ConditionType.STALLED, True, "InvalidManifest"),
     ]
@@ -110,7 +110,7 @@ def test_a_repaired_file_recovers_with_its_cursor(world: World) -> None:
     world.clock.turn(HOUR)
     world.put(a=hourly("a"))
     entry = world.entries()["a"]
-    assert (entry.pinned, entry.cursor, ready(world, "a").status) == (None, NOW, True)
+    assert (entry.pinned, entry.cursor, ready(world, "a").is_true) == (None, NOW, True)
     assert ready(world, "a").last_transition_time == NOW + HOUR
     assert ("a", "Recovered") in world.reported()
     assert world.reported()[-1] == ("source", "Applied")
@@ -121,9 +121,9 @@ def test_an_invalid_document_does_not_affect_the_others(world: World) -> None:
     world.put(a=hourly("a", description="new") + "---\nname: b\ncommand: 5\n---\n" + hourly("c"))
     entries = world.entries()
     assert entries["a"].document["description"] == "new"
-    assert ready(world, "b").status is False
+    assert ready(world, "b").is_true is False
     assert entries["b"].document["command"] == ["true"]
-    assert ready(world, "c").status is True
+    assert ready(world, "c").is_true is True
 
 
 def test_deleted_documents_are_pruned(world: World) -> None:
@@ -141,7 +141,7 @@ def test_a_missing_deployment_is_kept_while_a_new_file_is_broken(world: World) -
     world.put(a=hourly("a"), b=hourly("b"))
     world.put(a=None, moved=BROKEN)
     assert list(world.entries()) == ["a", "b"]
-    assert ready(world, "a").status is False
+    assert ready(world, "a").is_true is False
     world.put(moved=hourly("other"))
     assert list(world.entries()) == ["b", "other"]
 
@@ -268,10 +268,10 @@ def test_a_name_declared_twice_keeps_the_active_version(world: World) -> None:
     world.put(a=hourly("x"))
     world.put(b=hourly("x", description="other"))
     assert "description" not in world.entries()["x"].document
-    assert ready(world, "x").status is False
+    assert ready(world, "x").is_true is False
     world.put(a=None)
     assert world.entries()["x"].document["description"] == "other"
-    assert ready(world, "x").status is True
+    assert ready(world, "x").is_true is True
 
 
 def test_moving_a_document_changes_only_its_location(world: World) -> None:
@@ -331,7 +331,7 @@ def test_an_unreadable_source_prunes_nothing(world: World) -> None:
     assert first.error is not None
     assert world.entries() == entries
     condition = first.status.conditions[0]
-    assert (condition.status, condition.reason, condition.last_transition_time) == (
+    assert (condition.is_true, condition.reason, condition.last_transition_time) == (
         False,
         "SourceUnavailable",
         NOW + HOUR,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controller.manifests import build_deployment
+from controller.manifests.build import build_deployment
 from controller.model.deployments import Deployment
 from controller.reconcile.reconciler import RESTORED_AT_ONCE
 from controller.store import inventory, source_status
@@ -53,7 +53,7 @@ def test_the_deployment_that_fired_last_is_restored_first(world: World, monkeypa
         built.append(str(document["name"]))
         return build_deployment(document, file, line)
 
-    monkeypatch.setattr("controller.reconcile.reconciler.build_deployment", build)
+    monkeypatch.setattr("controller.manifests.active_deployments.build_deployment", build)
     world.restart()
     world.reconciler.restore(lambda: bool(world.projected))
     assert built[0] == often

@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 
 from controller.clock import SystemClock
+from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.runs import Attempt, Run, RunState
 from controller.model.status import Event, SourceStatus
 from controller.operations.context import OperationContext
 from controller.operations.parameter_check import Parameters
 from controller.operations.trigger import trigger_run
 from controller.queries.parameter_form import Forms
-from controller.reconcile import PassResult, Reconciler
+from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
 from controller.runs.executors.local.fork_server_client import ForkServer
@@ -198,10 +199,11 @@ class World:
     engine: Engine | None = None
     failures: list[str] = field(default_factory=list)
     ids: RunIds = field(default_factory=RunIds)
+    deployments: ActiveDeployments = field(default_factory=ActiveDeployments)
 
     @property
     def admission(self) -> Admission:
-        return Admission(self.clock, self.ids)
+        return Admission(self.clock, self.ids, self.deployments)
 
     @property
     def operations(self) -> OperationContext:
@@ -235,6 +237,7 @@ class World:
             store=self.store,
             clock=self.clock,
             initial=nobody,
+            deployments=self.deployments,
             settle=self.admission.settle_before_change,
             project=lambda *_: (),
         )

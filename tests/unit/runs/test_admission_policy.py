@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from controller.manifests import build_deployment
+from controller.manifests.build import build_deployment
 from controller.model.queues import ActiveRuns
 from controller.runs.admission_policy import decide, start_by
 from tests.conftest import NOW

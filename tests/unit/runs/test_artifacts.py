@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from controller.model.artifacts import MAX_ARTIFACTS, MAX_BYTES, Artifact, replay_artifacts, replay_name
-from controller.model.runs import RunState
-from controller.queries.runs import RunView, find_run
+from controller.model.runs import Run, RunState
+from controller.queries.runs import find_run
 from tests.conftest import wait_until
 from tests.unit.runs.conftest import World
 
@@ -35,12 +35,12 @@ def main(region: str, day: int = 7, file: str = ""):
 """
 
 
-def seen(world: World, run_id: str) -> RunView:
+def seen(world: World, run_id: str) -> Run:
     with world.store.read() as tx:
         return find_run(tx, run_id, directory=world.runs_directory)
 
 
-def check(view: RunView) -> None:
+def check(view: Run) -> None:
     assert view.name == "load-eu-007"
     by_key = {one.key: one for one in view.artifacts}
     assert by_key.keys() == {"day-0", "day-1", "day-2", "day-3", "rows", None, "state"}

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from controller.errors import SourceError
-from controller.manifests import ManifestReader
+from controller.manifests.reader import ManifestReader
 from controller.model.deployments import Deployment
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.runs.pinned_deployments import PinnedDeployments

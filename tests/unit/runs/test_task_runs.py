@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from controller.model.runs import RunState
+from controller.model.runs import Run, RunState
 from controller.model.task_runs import MAX_TASK_RUNS, TaskRun, replay
-from controller.queries.runs import RunView, find_run
+from controller.queries.runs import find_run
 from controller.runs.executors.local.supervisor.flow_events import MAX_FILE_BYTES
 from tests.conftest import PATIENCE_SECONDS, wait_until
 from tests.unit.runs.conftest import RunFlow, World
@@ -56,7 +56,7 @@ def main(count: int, file: str = ""):
 DOCUMENT = "name: many\nflow: flows/many.py:main\nparameters: {{count: {count}, file: '{file}'}}\n"
 
 
-def seen(world: World, run_id: str) -> RunView:
+def seen(world: World, run_id: str) -> Run:
     with world.store.read() as tx:
         return find_run(tx, run_id, directory=world.runs_directory)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.manifests import build_deployment
+from controller.manifests.build import build_deployment
 from controller.model.deployments import Deployment
 from controller.model.runs import RunState
 from controller.runs.executors.local.supervisor import temporary_directory

@@ -1,4 +1,4 @@
-"""Values are converted according to the type hints, and refused if the static check refuses them."""
+"""Values are converted according to the type hints, or refused."""
 
 import collections
 import contextlib
@@ -14,9 +14,15 @@ from typing import Any
 import pytest
 
 from controller.sdk.argument_coercion import ParameterError, coerce_call
-from tests.unit.flow_analysis.cases import CASES, CLASSES, SHADOWED, Case
+from tests.unit.sdk.coercion_table import CLASSES, TABLES
 
-RUNNABLE = [case for case in CASES if (case.setup, case.hint) not in SHADOWED]
+CASES = [
+    pytest.param(setup, hint, value, accepted, id=f"{hint}-{str(value)[:30]}-{accepted}")
+    for setup, table in TABLES
+    for hint, verdicts in table.items()
+    for accepted in (True, False)
+    for value in verdicts.get(accepted, [])
+]
 
 
 class Anything:
@@ -25,6 +31,7 @@ class Anything:
     def __init__(self, *_: Any, **__: Any) -> None: ...
 
 
+@functools.cache
 def function_of(hint: str, setup: str, default: str = "") -> Any:
     module = sys.modules["case"] = types.ModuleType("case")
     for name in ("Field", "BeforeValidator", "parse", "DataFrame", "pandas"):
@@ -38,20 +45,10 @@ def coerced(hint: str, value: Any, setup: str = CLASSES, default: str = "") -> A
     return coerce_call(function_of(hint, setup, default), (), {"value": value})[1]["value"]
 
 
-def name_of(case: Case) -> str:
-    return f"{case.hint}-{str(case.value)[:30]}-{case.accepted}"
-
-
-@pytest.mark.parametrize("case", RUNNABLE, ids=name_of)
-def test_a_value_is_accepted_or_refused_as_the_table_says(case: Case) -> None:
-    if case.accepted is False:
-        with pytest.raises(ParameterError, match=r"^parameter value"):
-            coerced(case.hint, case.value, case.setup)
-    elif case.accepted:
-        coerced(case.hint, case.value, case.setup)
-    else:
-        with contextlib.suppress(ParameterError):
-            coerced(case.hint, case.value, case.setup)
+@pytest.mark.parametrize(("setup", "hint", "value", "accepted"), CASES)
+def test_a_value_is_accepted_or_refused_as_the_table_says(setup: str, hint: str, value: Any, accepted: bool) -> None:
+    with contextlib.nullcontext() if accepted else pytest.raises(ParameterError, match=r"^parameter value"):
+        coerced(hint, value, setup)
 
 
 def test_hints_that_are_types_are_converted_like_strings() -> None:
@@ -66,8 +63,11 @@ def test_hints_that_are_types_are_converted_like_strings() -> None:
 
 def test_the_error_lists_all_mismatches_with_their_paths() -> None:
     with pytest.raises(ParameterError) as caught:
-        coerce_call(function_of("dict[str, list[int]]", CLASSES), (), {"value": {"a": [1, "x"]}})
-    assert str(caught.value) == 'parameter value.a[1]: expected int, got the string "x"'
+        coerced("dict[str, list[int]]", {"a": [1, "x"], "b c": 5})
+    assert str(caught.value).split("; ") == [
+        'parameter value.a[1]: expected int, got the string "x"',
+        'parameter value["b c"]: expected list[int], got the number 5',
+    ]
 
     def two(a: int, *rest: int, b: bool = True, **more: "list[str]") -> None: ...
 

@@ -10,7 +10,7 @@ from controller.errors import StateError
 from controller.model.findings import Finding, Severity
 from controller.model.queues import ActiveRuns
 from controller.model.runs import Attempt, Occurrence, Outcome, Run, RunId, RunState, Trigger
-from controller.model.status import Condition, ConditionType, InventoryEntry, SourceStatus
+from controller.model.status import Condition, ConditionStatus, ConditionType, InventoryEntry, SourceStatus
 from controller.model.task_runs import TaskRun, TaskTree
 from controller.store import Store, inventory, last_runs, occurrences, queues, runs, source_status, task_trees
 from controller.store.run_search import RunFilter, select_all
@@ -18,7 +18,7 @@ from tests.conftest import NOW
 
 CONDITION = Condition(
     type=ConditionType.READY,
-    status=False,
+    status=ConditionStatus.FALSE,
     reason="InvalidManifest",
     message="a.yaml:3:1: 'x' is no cron — grüße",
     last_transition_time=datetime(2026, 5, 4, 3, 2, 1, 987654, tzinfo=UTC),

@@ -30,6 +30,7 @@ function showTime(element) {
   const away = (moment - Date.now()) / 1000;
   const distance = Math.abs(away);
   if ("clock" in element.dataset) element.textContent = clock.format(moment);
+  else if ("date" in element.dataset) element.textContent = short.format(moment);
   else if (distance < 1.5) element.textContent = "now";
   else if (distance < near) element.textContent = away > 0 ? `in ${formatDuration(distance)}` : `${formatDuration(distance)} ago`;
   else element.textContent = short.format(moment);

@@ -9,8 +9,8 @@ from controller.api.http.pagination import Cursor, Limit, Page, make_page, parse
 from controller.api.http.responses import dependencies_of, json_response, text_responses
 from controller.api.http.security_middleware import Caller
 from controller.api.http.sse import EventStream, LastEventId
-from controller.model.status import EventSeverity
-from controller.queries.events import EventView, list_events
+from controller.model.status import EventSeverity, NumberedEvent
+from controller.queries.events import list_events
 from controller.store.events import EventFilter
 
 router = APIRouter(prefix="/api/v1/events", tags=["events"])
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api/v1/events", tags=["events"])
 _LARGEST = (1 << 63) - 1
 
 
-@router.get("", response_model=Page[EventView], summary="List events, newest first")
+@router.get("", response_model=Page[NumberedEvent], summary="List events, newest first")
 def events(
     request: Request,
     about: Annotated[str | None, Query(max_length=100, pattern=r"^[\x21-\x7e]+$")] = None,

@@ -13,7 +13,6 @@ from controller.errors import StateError
 from controller.model.runs import RunState
 from controller.model.status import ConditionType
 from controller.queries.deployments import Health, Sync
-from controller.queries.runs import public_state
 from controller.store import run_statistics, source_status
 from controller.store.condition_file import NOTICES, read_notices
 from controller.time_format import in_utc
@@ -61,9 +60,9 @@ def _metrics(request: Request) -> Iterator[str]:
         states, source = run_statistics.by_state(tx), source_status.find(tx)
     views = request.app.state.board.deployments()
     yield from _metric("controller_info", "gauge", "The running version.", {f'version="{__version__}"': 1})
-    by_state = dict.fromkeys(map(public_state, RunState), 0)
+    by_state = dict.fromkeys((state.public for state in RunState), 0)
     for state, count in states.items():
-        by_state[public_state(state)] += count
+        by_state[state.public] += count
     yield from _metric("controller_runs", "gauge", "Recorded runs by state.", _labelled("state", by_state))
     syncs = {sync: sum(view.sync is sync for view in views) for sync in Sync}
     yield from _metric("controller_deployments_sync", "gauge", "Deployments by sync status.", _labelled("sync", syncs))
@@ -72,9 +71,10 @@ def _metrics(request: Request) -> Iterator[str]:
         "controller_deployments_health", "gauge", "Deployments by health status.", _labelled("health", healths)
     )
     conditions = dict.fromkeys(ConditionType, 0)
-    conditions |= {condition.type: int(condition.status) for condition in (() if source is None else source.conditions)}
+    recorded = () if source is None else source.conditions
+    conditions |= {condition.type: int(condition.is_true) for condition in recorded}
     for notice in read_notices(dependencies.state.path / NOTICES):
-        conditions |= {ConditionType.READY: 0, notice.type: int(notice.status)}
+        conditions |= {ConditionType.READY: 0, notice.type: int(notice.is_true)}
     text = "Conditions of the source, 1 if true."
     yield from _metric("controller_source_condition", "gauge", text, _labelled("type", conditions))
     withheld = len(source.withheld.deployments) if source is not None and source.withheld is not None else 0

@@ -13,9 +13,9 @@ from controller.api.http.responses import author_of, dependencies_of, json_respo
 from controller.api.http.security_middleware import Caller
 from controller.api.http.strict_json import StrictRoute
 from controller.errors import ConflictError, ControllerError
-from controller.model.status import PassRecord
+from controller.model.status import PassRecord, SourceStatus
 from controller.operations.approval import Approved, approval_result, approve_deletions
-from controller.queries.status import SourceView, StatusView, current_status
+from controller.queries.status import StatusView, current_status
 from controller.reconcile.preview import Preview
 from controller.store import passes
 
@@ -72,16 +72,16 @@ def status(request: Request) -> Response:
     return json_response(request, status_of(request))
 
 
-@router.get("/source", response_model=SourceView, summary="Get the source and its conditions")
+@router.get("/source", response_model=SourceStatus, summary="Get the source and its conditions")
 def source(request: Request) -> Response:
     """The part `source` of the status."""
-    from controller.queries.status import source_view
+    from controller.queries.status import public_source
     from controller.store import source_status
 
     dependencies = dependencies_of(request)
     with dependencies.store.read() as tx:
         status = source_status.find(tx)
-    return json_response(request, source_view(status, dependencies.location))
+    return json_response(request, public_source(status, dependencies.location))
 
 
 @router.get("/passes", response_model=list[PassRecord], summary="List reconcile passes, newest first")

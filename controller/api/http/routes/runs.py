@@ -34,12 +34,11 @@ from controller.api.http.security_middleware import Caller
 from controller.api.http.sse import EventStream, LastEventId, message
 from controller.api.http.strict_json import StrictRoute
 from controller.errors import NotFoundError
-from controller.model.runs import Run, RunState, Trigger
+from controller.model.runs import Run, RunDetail, RunState, Trigger
 from controller.operations.cancel import cancel_run
 from controller.operations.retry import retry_run
-from controller.queries.events import RunDetail, exact_run, run_detail
 from controller.queries.run_logs import CHUNK_BYTES, LogChunk, log_chunk, tail_offset
-from controller.queries.runs import RunView, run_views, stored_states
+from controller.queries.runs import exact_run, public_runs, run_detail, stored_states
 from controller.runs.log_files import log_files, log_pieces
 from controller.store import Transaction
 from controller.store.run_search import RunFilter, RunPage, runs_page
@@ -75,7 +74,7 @@ class RetryRequest(BaseModel):
     latest: bool = False
 
 
-@router.get("", response_model=Page[RunView], summary="List runs, newest first")
+@router.get("", response_model=Page[Run], summary="List runs, newest first")
 def runs(  # noqa: PLR0913
     request: Request,
     deployment: Annotated[str | None, Query(pattern=NAME)] = None,
@@ -102,8 +101,8 @@ def runs(  # noqa: PLR0913
     dependencies = dependencies_of(request)
     with dependencies.store.read() as tx:
         page = _page(tx, run_filter, limit, before)
-        views = run_views(tx, page.runs, dependencies.clock.now())
-    return json_response(request, {"items": views, "next": next_cursor(request, page.next)})
+        items = public_runs(tx, page.runs, dependencies.clock.now())
+    return json_response(request, {"items": items, "next": next_cursor(request, page.next)})
 
 
 @router.get("/{run_id}", response_model=RunDetail, summary="Get a run")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from controller.cli.formats.explanations import Explanation, as_markdown, as_text, codes, explain
-from controller.manifests import ManifestReader
+from controller.manifests.reader import ManifestReader
 from controller.model.findings import Severity
 from controller.model.snapshots import ManifestFile
 from tests.docs.pages import DOCS, code_blocks

@@ -5,37 +5,22 @@ from rich.console import Console
 
 from controller.cli.terminal.run_tables import run_table
 from controller.model.queues import SHORTAGE
-from controller.queries.runs import RunView
+from controller.model.runs import Run, RunId, RunState, Trigger
 from tests.conftest import NOW
 
 
-def view(waiting: str, reason: str | None) -> RunView:
-    return RunView(
-        id="01a22515-efee-7000-a21d-6c325a35c8e4",
+def view(waiting: str, reason: str | None) -> Run:
+    return Run(
+        id=RunId("01a22515-efee-7000-a21d-6c325a35c8e4"),
         deployment="nightly",
-        state="pending",
+        state=RunState.PENDING,
         reason=reason,
-        trigger="manual",
-        scheduled_for=None,
-        not_before=None,
+        trigger=Trigger.MANUAL,
         created_at=NOW,
-        started_at=None,
-        finished_at=None,
-        attempt=0,
-        attempts=1,
-        exit_code=None,
-        signal=None,
         revision="main@sha1:1",
+        file="deployments/nightly.yaml",
         spec_digest="sha256:1",
-        version=None,
-        tags=(),
-        parameters={},
-        result=None,
         waiting=waiting,
-        queue="default",
-        priority=0,
-        start_by=None,
-        retry_of=None,
     )
 
 

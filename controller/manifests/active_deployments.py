@@ -1,0 +1,36 @@
+"""The deployments that the inventory's documents declare, each built once for all threads of the controller.
+
+`app` creates the only one. The reconciler and the admission share it.
+"""
+
+from collections.abc import Iterable
+
+from controller.manifests.build import build_deployment
+from controller.model.deployments import Deployment
+from controller.model.status import InventoryEntry
+
+
+class ActiveDeployments:
+    """A cache with one deployment per name, valid for one file and digest. Thread-safe.
+
+    A thread that asks for an older entry than another thread gets the older deployment, which is then built again.
+    """
+
+    def __init__(self) -> None:
+        self._built: dict[str, Deployment] = {}
+
+    def build(self, entry: InventoryEntry) -> Deployment:
+        """Return the deployment that this entry declares. Raises StateError if its document is not valid (any more)."""
+        built = self._built.get(entry.name)
+        if built is None or (built.spec_digest, built.file) != (entry.spec_digest, entry.file):
+            built = self._built[entry.name] = build_deployment(entry.document, entry.file, entry.line)
+        return built
+
+    def add(self, deployments: Iterable[Deployment]) -> None:
+        """Add deployments that were just applied."""
+        self._built.update((deployment.name, deployment) for deployment in deployments)
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove deployments that were deleted or renamed."""
+        for name in names:
+            self._built.pop(name, None)

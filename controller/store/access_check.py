@@ -1,0 +1,90 @@
+"""Checks whether this user, and commands for this repository, may use a state. Does not import SQLAlchemy.
+
+If a controller followed another repository with the same state, it would prune every deployment of the first one.
+`controller run` checks this before its first pass (in `ownership`), and every command that uses the state does too.
+"""
+
+import os
+import pwd
+import sqlite3
+from contextlib import closing
+from urllib.parse import quote
+
+from controller.errors import NoStateError, StateError, UsageError
+from controller.remotes import RemoteUrl, canonical, local_path
+from controller.settings import PROJECT, STATE_BESIDE, STATE_IN_GIT, Location, git_directory
+from controller.store.state_directory import StateDirectory
+
+
+def check_access(location: Location) -> None:
+    """Raise NoStateError if no controller has ever run here, and StateError if only another user may read the state."""
+    state = StateDirectory(location.state_dir)
+    try:
+        status = state.path.stat()
+        is_used = state.is_used()
+    except (FileNotFoundError, NotADirectoryError):
+        is_used = False
+    except PermissionError as error:
+        raise StateError(f"The state directory {state.path} can't be read: {error.strerror}.") from error
+    if not is_used:
+        raise NoStateError(
+            f"No controller has ever run for {location.repo}: there is no state at {state.path}.",
+            hint="Start one with `controller run`, or select another repository with --repo or its state with"
+            " --state-dir.",
+        )
+    if not os.access(state.path, os.R_OK | os.X_OK, effective_ids=True):
+        user = _user_name(status.st_uid)
+        pid = state.find_holder_pid()
+        raise StateError(
+            f"The state directory {state.path} belongs to the user {user}."
+            if pid is None
+            else f"A controller of the user {user} is running (pid {pid}); only that user can read its state"
+            f" {state.path}.",
+            hint=f"Run this command as {user} or as root.",
+        )
+
+
+def check_owner(location: Location) -> None:
+    """Raise UsageError if the state belongs to another repository. Errors while reading the state are ignored.
+
+    Reads one column through the driver: importing SQLAlchemy would take longer than the rest of the command.
+    """
+    database = StateDirectory(location.state_dir).database
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as connection:
+            row = connection.execute("SELECT repo FROM source WHERE project = ?", (PROJECT,)).fetchone()
+    except sqlite3.Error:
+        return
+    if row is not None:
+        check_repository(row[0], location)
+
+
+def check_repository(owner: str, location: Location) -> None:
+    """Raise UsageError if the state, which belongs to the repository `owner`, is not that of this location."""
+    if not is_of_repository(owner, location) and not has_moved(owner, location):
+        raise UsageError(
+            f"The state directory {location.state_dir} belongs to the repository {owner}, not to {location.repo}.",
+            hint=f"Add --repo {owner} to read the state of that one, or choose another --state-dir.",
+        )
+
+
+def is_of_repository(owner: str, location: Location) -> bool:
+    """Return whether `owner` names the repository of this location."""
+    return canonical(owner) == canonical(str(location.repo))
+
+
+def has_moved(owner: str, location: Location) -> bool:
+    """Return whether the repository was moved together with the state in it: nothing exists at its old path."""
+    old, root = local_path(owner), location.repo
+    if old is None or os.path.lexists(old) or isinstance(root, RemoteUrl):
+        return False
+    git = git_directory(root)
+    inside = [root / STATE_BESIDE, *([] if git is None else [git / STATE_IN_GIT])]
+    return os.path.realpath(location.state_dir) in map(os.path.realpath, inside)
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
