@@ -25,7 +25,7 @@ MOST_ROWS = 10
 
 
 class AttentionCode(StrEnum):
-    """What kind of problem needs attention."""
+    """The kind of a problem that needs attention."""
 
     WITHHELD = "withheld"
     SOURCE = "source"
