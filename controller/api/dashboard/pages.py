@@ -20,8 +20,7 @@ from controller.model.runs import Run, RunState, Trigger
 from controller.model.status import EventSeverity, InventoryEntry
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.deployment_details import DeploymentDetail, show_deployment
-from controller.queries.deployment_rows import deployment_row
-from controller.queries.deployments import Health, Sync, build_entry, fires_after
+from controller.queries.deployments import Health, Sync, build_entry, deployment_row, fires_after
 from controller.queries.events import list_events
 from controller.queries.fire_calendar import FireCalendar, fire_calendar
 from controller.queries.overview import overview
