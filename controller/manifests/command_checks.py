@@ -11,10 +11,10 @@ import shlex
 from typing import TYPE_CHECKING
 
 from controller.manifests.validation_context import ValidationContext
-from controller.manifests.yaml.nodes import shorten
 from controller.manifests.yaml.scalars import plain_scalar
 from controller.model.deployments import CommandTarget
 from controller.model.findings import Severity
+from controller.text import shorten
 
 if TYPE_CHECKING:
     from controller.manifests.flow_references import Flows
