@@ -86,7 +86,7 @@ def _declared_deployment(location: Location, name: str, render_python: bool) -> 
     if name not in desired.declared_names:
         raise unknown_deployment(name, desired.declared_names)
     error = next((finding for finding in desired.findings if finding.deployment == name), None)
-    details = "" if error is None else f": {error.file}:{error.line}:{error.column}: {error.message}"
+    details = "" if error is None else f": {error}"
     raise UsageError(f"Deployment {name} is not valid{details}.", hint="See `controller validate`.")
 
 
