@@ -1,6 +1,6 @@
 """Parses cron expressions and computes the local times that they match.
 
-Called by `fire_time_search`, `dst_transitions` and `cron_description`. cronsim defines the meaning of the fields
+Called by `fire_time_search`, `dst_transitions` and `describe`. cronsim defines the meaning of the fields
 (crontab(5) with names, `L`, `LW` and `#`). This module adds the `@` names, requires exactly five fields, and explains
 errors. It yields naive local times; `dst` handles clock changes.
 """
