@@ -5,6 +5,8 @@ Only `controller.sdk` does not: in a run, a repository may hide this module with
 
 from collections.abc import Iterable
 
+from controller.sdk.messages import replace_unprintable as replace_unprintable
+from controller.sdk.messages import shorten as shorten
 from controller.sdk.run_states import visible as visible
 
 _MAX_WORD = 80
@@ -13,17 +15,6 @@ _MAX_WORD = 80
 def visible_lines(text: str) -> str:
     """Return the text with unprintable characters escaped, except line breaks, so that it is safe on a terminal."""
     return visible(text, keep="\n")
-
-
-def shorten(text: str, limit: int = 40) -> str:
-    """Return `text` for a message: printable, on one line, and at most `limit` characters long."""
-    clean = replace_unprintable(text[: limit + 1])
-    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
-
-
-def replace_unprintable(text: str) -> str:
-    """Return the text with U+FFFD instead of each unprintable character."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def closest(word: str, names: Iterable[str], count: int = 1) -> list[str]:
