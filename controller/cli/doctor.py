@@ -4,6 +4,7 @@ import click
 
 from controller.cli import options
 from controller.settings import Location
+from controller.text import visible_lines
 
 
 @click.command()
@@ -30,10 +31,8 @@ def doctor(location: Location, output: str, max_running: int | None) -> int:
 
         print_json(checks)
     else:
-        from controller.cli.json_output import visible
-
         for check in checks:
-            click.echo(visible(f"{check.status:7}  {check.name}: {check.message}"))
+            click.echo(visible_lines(f"{check.status:7}  {check.name}: {check.message}"))
             if check.hint is not None:
-                click.echo(visible(f"{'':9}hint: {check.hint}"))
+                click.echo(visible_lines(f"{'':9}hint: {check.hint}"))
     return 1 if any(check.status == "error" for check in checks) else 0
