@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from tests.generated import client_shapes
+from tests.generated import client_shapes, findings_page
 
 ROOT = Path(__file__).parents[2]
-GENERATORS = (client_shapes,)
+GENERATORS = (client_shapes, findings_page)
 
 
 def main() -> None:
