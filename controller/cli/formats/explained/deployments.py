@@ -1,4 +1,4 @@
-"""Explanations of errors in the structure of a deployment and in what it runs. docs/findings.md repeats them."""
+"""Explanations of errors in the structure of a deployment and in what it runs."""
 
 from controller.cli.formats.explained.entry import NIGHTLY, Explanation
 from controller.model.findings import Severity
