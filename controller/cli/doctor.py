@@ -20,7 +20,7 @@ from controller.text import visible_lines
 def doctor(location: Location, output: str, max_running: int | None) -> int:
     """Check this machine for everything a controller needs.
 
-    Among others git, time zone data, the repository, the limit of open files, and the state directory with its
+    This includes git, time zone data, the repository, the limit of open files, and the state directory with its
     permissions. Exit 1 if a check fails; warnings exit with 0.
     """
     from controller.assembly import examine

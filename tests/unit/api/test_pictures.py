@@ -11,7 +11,7 @@ from controller.api.dashboard.attention_items import group_attention
 from controller.api.dashboard.charts import stage_bars
 from controller.api.dashboard.gantt import MAX_ROWS, ROW, WIDTH, gantt
 from controller.api.dashboard.run_history_chart import history_chart
-from controller.api.dashboard.run_timeline import steps
+from controller.api.dashboard.run_pages import steps
 from controller.api.dashboard.template_filters import glyph, linked, pretty
 from controller.model import extend
 from controller.model.runs import Attempt, Run, RunDetail, RunId, RunState, Trigger
