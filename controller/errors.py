@@ -7,6 +7,8 @@ repository is not an error but a `Finding` (controller.model.findings).
 import errno
 from collections.abc import Iterable
 
+from controller.text import closest
+
 
 class ControllerError(Exception):
     """Something could not be done. The command line prints `message` and `hint` and exits with 2."""
@@ -162,9 +164,7 @@ class NotRunningError(ControllerError):
 
 def unknown_deployment(name: str, existing: Iterable[str]) -> NotFoundError:
     """Return the error for a name that no deployment has. Its hint suggests the most similar existing name."""
-    import difflib
-
-    matches = difflib.get_close_matches(name, list(existing), 1)
+    matches = closest(name, existing)
     hint = f"Did you mean {matches[0]}?" if matches else "See `controller deployments list`."
     return NotFoundError(f"There is no deployment {name!r}.", hint=hint)
 

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any, Literal
 
+from controller.text import visible
 from controller.time_format import shown
 
 Format = Literal["text", "json"]
@@ -61,9 +62,9 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return {key: value for key, value in record.__dict__.items() if key not in _STANDARD_FIELDS and value is not None}
 
 
-def _visible(value: Any) -> str:
+def _one_word(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, default=str)
-    text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    text = visible(text)
     return json.dumps(text, ensure_ascii=False) if " " in text or not text else text
 
 
@@ -72,7 +73,7 @@ class _TextFormatter(logging.Formatter):
         from datetime import UTC, datetime
 
         time = shown(datetime.fromtimestamp(record.created, UTC), None, timespec="milliseconds")
-        fields = "".join(f"  {key}={_visible(value)}" for key, value in _fields(record).items())
+        fields = "".join(f"  {key}={_one_word(value)}" for key, value in _fields(record).items())
         line = f"{time} {record.levelname:<7} {record.getMessage()}{fields}"
         return line if record.exc_info is None else f"{line}\n{self.formatException(record.exc_info)}"
 

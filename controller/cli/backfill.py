@@ -28,7 +28,7 @@ from controller.settings import Location
 @options.output
 @options.location
 def backfill(location: Location, name: str, since: str, until: str, most: int, dry_run: bool, output: str) -> int:
-    """Run past due times that have no run yet.
+    """Run the due times of a past range that have no run yet.
 
     The runs start after all other waiting runs, and one after another unless the deployment has `overlap: allow`.
     """

@@ -4,6 +4,7 @@ import click
 
 from controller.cli import options
 from controller.settings import Location
+from controller.text import visible_lines
 
 
 @click.command()
@@ -19,7 +20,7 @@ from controller.settings import Location
 def doctor(location: Location, output: str, max_running: int | None) -> int:
     """Check this machine for everything a controller needs.
 
-    Among others git, time zone data, the repository, the limit of open files, and the state directory with its
+    This includes git, time zone data, the repository, the limit of open files, and the state directory with its
     permissions. Exit 1 if a check fails; warnings exit with 0.
     """
     from controller.assembly import examine
@@ -30,10 +31,8 @@ def doctor(location: Location, output: str, max_running: int | None) -> int:
 
         print_json(checks)
     else:
-        from controller.cli.json_output import visible
-
         for check in checks:
-            click.echo(visible(f"{check.status:7}  {check.name}: {check.message}"))
+            click.echo(visible_lines(f"{check.status:7}  {check.name}: {check.message}"))
             if check.hint is not None:
-                click.echo(visible(f"{'':9}hint: {check.hint}"))
+                click.echo(visible_lines(f"{'':9}hint: {check.hint}"))
     return 1 if any(check.status == "error" for check in checks) else 0

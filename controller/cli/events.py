@@ -12,6 +12,7 @@ from controller.cli import options
 from controller.cli.state_access import read_state_if_any
 from controller.errors import NoStateError
 from controller.settings import Location
+from controller.text import visible_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,7 +98,7 @@ def _zones(tx: "Transaction", entries: "list[Event]") -> "dict[str, tzinfo | Non
 
 
 def _print_each(entries: "list[Event]", zones: "Mapping[str, tzinfo | None]", output: str) -> None:
-    from controller.cli.json_output import to_json, visible
+    from controller.cli.json_output import to_json
     from controller.time_format import shown
 
     for event in entries:
@@ -105,4 +106,4 @@ def _print_each(entries: "list[Event]", zones: "Mapping[str, tzinfo | None]", ou
             click.echo(json.dumps(to_json(event)))
         else:
             time = shown(event.time, zones.get(event.about))
-            click.echo(visible(f"{time}  {event.severity:7}  {event.about}  {event.reason}: {event.message}"))
+            click.echo(visible_lines(f"{time}  {event.severity:7}  {event.about}  {event.reason}: {event.message}"))

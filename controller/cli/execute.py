@@ -10,6 +10,7 @@ from controller.cli import options
 from controller.cli.parameter_arguments import read_parameters
 from controller.errors import UsageError, unknown_deployment
 from controller.settings import Location
+from controller.text import visible_lines
 
 if TYPE_CHECKING:
     from controller.model.deployments import Deployment
@@ -87,12 +88,12 @@ def _declared_deployment(location: Location, name: str, render_python: bool) -> 
     if name not in desired.declared_names:
         raise unknown_deployment(name, desired.declared_names)
     error = next((finding for finding in desired.findings if finding.deployment == name), None)
-    details = "" if error is None else f": {error.file}:{error.line}:{error.column}: {error.message}"
+    details = "" if error is None else f": {error}"
     raise UsageError(f"Deployment {name} is not valid{details}.", hint="See `controller validate`.")
 
 
 def _print(result: "FlowResult", output: str) -> None:
-    from controller.cli.json_output import json_text, visible
+    from controller.cli.json_output import json_text
 
     if output == "json":
         from controller.cli.json_output import print_json
@@ -108,4 +109,4 @@ def _print(result: "FlowResult", output: str) -> None:
         code = result.exit_code
         reason = f"exit code {code}" if code > 0 else f"terminated by signal {-code}"
     if reason is not None:
-        click.echo(visible(f"failed: {reason}"), err=True)
+        click.echo(visible_lines(f"failed: {reason}"), err=True)

@@ -6,6 +6,7 @@ import click
 
 from controller.cli import options
 from controller.errors import UsageError
+from controller.text import did_you_mean
 
 if TYPE_CHECKING:
     from controller.cli.formats.explanations import Explanation
@@ -47,11 +48,7 @@ def _print_all(entries: "list[Explanation]", output: str) -> None:
 
 
 def _unknown(code: str) -> UsageError:
-    from difflib import get_close_matches
-
     from controller.cli.formats.explanations import codes
 
-    by_lower = {each.lower(): each for each in codes()}
-    near = get_close_matches(code[:60].lower(), by_lower, 1)
-    hint = f"did you mean {by_lower[near[0]]}?" if near else "`controller explain` lists all codes"
+    hint = did_you_mean(code, codes()) or "`controller explain` lists all codes"
     return UsageError(f"Unknown finding code {code}.", hint=hint)

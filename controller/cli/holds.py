@@ -44,7 +44,7 @@ def hold(location: Location, name: str, reason: str, until: str | None, output: 
 def resume(location: Location, name: str, output: str) -> None:
     """End the hold of a deployment.
 
-    Due times that were missed during the hold are handled by its catch-up policy.
+    The catch-up policy decides which of the due times missed during the hold still run.
     """
     with state_access.connected_client(location) as client:
         deployment = client.resume(name)

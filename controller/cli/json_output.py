@@ -9,7 +9,7 @@ import click
 from controller.cli.standard_streams import is_utf8
 from controller.queries.serialization import to_json, utc
 
-__all__ = ["counted", "json_text", "print_json", "to_json", "utc", "visible"]
+__all__ = ["counted", "json_text", "print_json", "to_json", "utc"]
 
 
 def print_json(value: Any) -> None:
@@ -27,8 +27,3 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
 def counted(count: int, noun: str) -> str:
     """Return the count with its noun: `1 file`, `2 files`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def visible(text: str) -> str:
-    """Return the text with its control characters escaped, so that it is safe on a terminal."""
-    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)

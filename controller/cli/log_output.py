@@ -8,6 +8,8 @@ import codecs
 import re
 from typing import BinaryIO
 
+from controller.text import visible
+
 RESET = "\x1b[0m"
 _SPECIAL = re.compile(r"\x1b\[([0-9;:]{0,99})m|\n")
 _UNFINISHED = re.compile(r"\x1b(?:\[[0-9;:]{0,99})?\Z")
@@ -61,27 +63,20 @@ class TerminalFilter:
         parts: list[str] = []
         position = 0
         for match in _SPECIAL.finditer(text):
-            parts.append(visible(text[position : match.start()]))
+            parts.append(visible(text[position : match.start()], keep="\t"))
             position = match.end()
             if match[0] == "\n":
                 parts.append(self._reset() + "\n")
             elif not is_harmless(match[1]):
-                parts.append(visible(match[0]))
+                parts.append(visible(match[0], keep="\t"))
             elif self._with_colours:
                 self._is_coloured = match[1].strip("0;") != ""
                 parts.append(match[0])
-        return "".join([*parts, visible(text[position:])])
+        return "".join([*parts, visible(text[position:], keep="\t")])
 
     def _reset(self) -> str:
         was_coloured, self._is_coloured = self._is_coloured, False
         return RESET if was_coloured else ""
-
-
-def visible(text: str) -> str:
-    """Replace unprintable characters except tabs with their escapes."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() or char == "\t" else repr(char)[1:-1] for char in text)
 
 
 def is_harmless(parameters: str) -> bool:

@@ -11,6 +11,7 @@ import click
 from controller import __version__
 from controller.cli import standard_streams
 from controller.errors import ControllerError, UsageError
+from controller.text import closest, visible_lines
 
 COMMANDS = {
     "run": "controller.cli.run:run",
@@ -58,9 +59,7 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            near = closest(args[0], COMMANDS)
             ctx.fail(f"There is no command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
         return super().resolve_command(ctx, args)
 
@@ -129,11 +128,9 @@ def _is_directory_deleted() -> bool:
 
 
 def _print_error(message: str, hint: str | None) -> None:
-    from controller.cli.json_output import visible
-
-    click.echo(visible(f"error: {message}"), err=True)
+    click.echo(visible_lines(f"error: {message}"), err=True)
     if hint is not None:
-        click.echo(visible(f"hint: {hint}"), err=True)
+        click.echo(visible_lines(f"hint: {hint}"), err=True)
 
 
 def _report_bug(error: Exception) -> int:

@@ -16,7 +16,7 @@ from controller.settings import Location
 @click.argument("name", required=False)
 @click.option("--cron", metavar="EXPR", help="A crontab(5) expression.")
 @click.option("--interval", metavar="DURATION", help="A duration: 90s, 15m, 1h30m, 2d, PT15M or seconds.")
-@click.option("--rrule", metavar="RULE", help="An RFC 5545 rule or rule set.")
+@click.option("--rrule", metavar="RULE", help="An RFC 5545 rule or rule set; separate its lines with \\n.")
 @click.option("--at", metavar="TIME", multiple=True, help="A date-time. Repeatable.")
 @click.option("--timezone", metavar="ZONE", default="UTC", show_default=True, help="Time zone of the expression.")
 @click.option(

@@ -20,7 +20,7 @@ _KEYS = ("deployment", "schedule", "scheduled_for", "outcome", "run_id", "reason
 @options.output
 @options.location
 def occurrences(location: Location, name: str, since: str | None, until: str | None, limit: int, output: str) -> None:
-    """List past due times of a deployment and their runs.
+    """List the due times of a deployment and their outcomes.
 
     Newest first; a due time without a run shows why it was skipped.
     """

@@ -4,6 +4,7 @@ import click
 
 from controller.cli import options, state_access
 from controller.settings import Location
+from controller.text import visible_lines
 
 
 @click.command()
@@ -27,12 +28,10 @@ def reconcile(location: Location, *, wait: bool, output: str) -> int:
     elif not wait:
         click.echo("Reconcile requested.")
     else:
-        from controller.cli.json_output import visible
-
         click.echo(f"revision {source['revision']}")
         for condition in source["conditions"]:
             state = f"{condition['type']}={condition['status']}"
-            click.echo(visible(f"{state} {condition['reason']}: {condition['message']}"))
+            click.echo(visible_lines(f"{state} {condition['reason']}: {condition['message']}"))
     is_ready = any(condition["type"] == "Ready" and condition["status"] == "True" for condition in source["conditions"])
     return 0 if is_ready or not wait else 1
 

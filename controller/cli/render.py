@@ -7,6 +7,7 @@ import click
 
 from controller.cli import options
 from controller.settings import Location
+from controller.text import visible_lines
 
 if TYPE_CHECKING:
     from controller.manifests.reader import DesiredState
@@ -64,9 +65,7 @@ def _print(deployments: "Sequence[Deployment]", output: str, *, is_single: bool)
 
 
 def _print_finding(finding: "Finding") -> None:
-    from controller.cli.json_output import visible
-
     place = f"{finding.file}:{finding.line}:{finding.column}"
-    click.echo(visible(f"{place}: {finding.severity}: {finding.message} [{finding.code}]"), err=True)
+    click.echo(visible_lines(f"{place}: {finding.severity}: {finding.message} [{finding.code}]"), err=True)
     if finding.hint is not None:
-        click.echo(visible(f"    hint: {finding.hint}"), err=True)
+        click.echo(visible_lines(f"    hint: {finding.hint}"), err=True)

@@ -50,7 +50,8 @@ STOP_SECONDS = 9.0
 @click.option(
     "--drain",
     is_flag=True,
-    help="On the first stop signal, wait for running flows; on the second, exit without waiting.",
+    help="On the first stop signal, start no more flows and wait for running ones; "
+    "on the second, exit without waiting.",
 )
 @click.option(
     "--max-running",
@@ -75,7 +76,7 @@ STOP_SECONDS = 9.0
     "--tls-certificate",
     metavar="FILE",
     envvar="CONTROLLER_TLS_CERTIFICATE",
-    help="TLS certificate (PEM) for the dashboard and the API.",
+    help="TLS certificate for the dashboard and the API: a PEM file that includes the certificate chain.",
 )
 @click.option("--tls-key", metavar="FILE", envvar="CONTROLLER_TLS_KEY", help="Private key of the certificate.")
 @click.option(

@@ -7,6 +7,7 @@ import click
 
 from controller.cli import options, state_access
 from controller.settings import Location
+from controller.text import visible_lines
 
 
 @click.command()
@@ -83,11 +84,9 @@ def _watch(location: Location, run_id: str, output: str, *, print_changes: bool)
 
 
 def _print_run(run: Mapping[str, Any]) -> None:
-    from controller.cli.json_output import visible
-
     remark = run["reason"] if run["waiting"] is None else f"waiting: {run['waiting']}"
     attempt = f" (attempt {run['attempt']} of {run['attempts']})" if run["attempts"] > 1 and run["attempt"] else ""
-    click.echo(visible(f"{run['id']} {run['state']}{attempt}" + (f": {remark}" if remark else "")))
+    click.echo(visible_lines(f"{run['id']} {run['state']}{attempt}" + (f": {remark}" if remark else "")))
 
 
 def _full_id(location: Location, run_id: str) -> str:

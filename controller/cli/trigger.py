@@ -10,6 +10,7 @@ from controller.cli import options, state_access
 from controller.cli.parameter_arguments import read_parameters
 from controller.cli.run_actions import print_answer
 from controller.settings import Location
+from controller.text import visible_lines
 
 
 @click.command()
@@ -49,7 +50,6 @@ def trigger(
 
 
 def _wait(location: Location, run_id: str, output: str, *, logs: bool) -> int:
-    from controller.cli.json_output import visible
     from controller.cli.log_output import LogWriter
     from controller.cli.run_wait import wait_for_run
     from controller.cli.state_reading import zone_of
@@ -71,7 +71,7 @@ def _wait(location: Location, run_id: str, output: str, *, logs: bool) -> int:
     else:
         print_answer({"run_id": run_id, "state": run["state"]}, output)
         if run["reason"] is not None:
-            click.echo(visible(f"reason: {run['reason']}"))
+            click.echo(visible_lines(f"reason: {run['reason']}"))
         if run["result"] is not None:
-            click.echo(visible(f"result: {json.dumps(run['result'], ensure_ascii=False)}"))
+            click.echo(visible_lines(f"result: {json.dumps(run['result'], ensure_ascii=False)}"))
     return 0 if run["state"] == "succeeded" else 1

@@ -27,7 +27,9 @@ _PIPED_WIDTH = 120
 @click.command()
 @click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Choice(_FORMATS), default="text", show_default=True, help="Output format.")
-@click.option("-v", "--verbose", is_flag=True, help="Also print what is declared and when it fires next.")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Also print what is declared and when it fires next. Only with text and JSON."
+)
 @click.option(
     "--render-python",
     is_flag=True,

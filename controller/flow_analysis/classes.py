@@ -10,7 +10,7 @@ import dataclasses
 import enum
 import types
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 from controller.flow_analysis.bindings import Class, Namespace
@@ -77,7 +77,7 @@ def _enumeration(definition: Class, names: Namespace, bases: list[str | None]) -
     if None in members:
         return None
     try:
-        return types.new_class(definition.name, kinds, exec_body=lambda body: _bind(body, filter(None, members)))
+        return types.new_class(definition.name, kinds, exec_body=lambda body: body.update(filter(None, members)))
     except _INVALID_ENUM:
         return None
 
@@ -92,11 +92,6 @@ def _member(statement: ast.stmt, names: Namespace, kinds: tuple[type, ...]) -> t
             is_known, read = constant(value)
             return (name, read) if is_known else None
     return None
-
-
-def _bind(body: dict[str, Any], members: Iterable[tuple[str, Any]]) -> None:
-    for name, value in members:
-        body[name] = value
 
 
 def _is_idle(statement: ast.stmt) -> bool:

@@ -5,12 +5,10 @@ names and values are.
 """
 
 import dataclasses
-import difflib
 import json
 import pathlib
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any
 
 from controller.flow_analysis.known_types import branches_of, choices_of
@@ -18,6 +16,7 @@ from controller.flow_analysis.type_check import check_type
 from controller.sdk.messages import shorten
 from controller.sdk.value_conversion import ITEMS, MAPPINGS
 from controller.sdk.value_errors import Fault
+from controller.text import closest
 
 _MAX_NAMES = 10
 _MAX_CANDIDATES = 200
@@ -33,16 +32,6 @@ def join_names(names: Sequence[str], conjunction: str = "and") -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {conjunction} {items[-1]}"
 
 
-def did_you_mean(word: str, names: Sequence[str]) -> str | None:
-    """Return the name that is most similar to `word`, or None if no name is similar."""
-    if len(word) > 40:
-        return None
-    plain = word.lower().replace("-", "_")
-    by_plain_name = {name.lower().replace("-", "_"): name for name in islice(names, _MAX_CANDIDATES) if len(name) <= 40}
-    matches = difflib.get_close_matches(plain, by_plain_name, n=1, cutoff=0.6)
-    return by_plain_name[matches[0]] if matches else None
-
-
 def advice_for(fault: Fault, has_default: bool) -> str | None:
     """Return what to write instead of a value with a fault, or None. `has_default`: the value may be omitted."""
     if fault.hint is None:
@@ -55,9 +44,14 @@ def advice_for(fault: Fault, has_default: bool) -> str | None:
     return next(filter(None, suggestions), None)
 
 
+def closest_name(word: str, names: Sequence[str]) -> str | None:
+    """Return the name that resembles `word` most, or None if no name does."""
+    return next(iter(closest(word, names[:_MAX_CANDIDATES])), None)
+
+
 def suggest_name(word: str, owner: str, names: Sequence[str]) -> str:
     """Return the hint for an unknown parameter or field of `owner`: the most similar name, and the list of names."""
-    match = did_you_mean(word, names)
+    match = closest_name(word, names)
     all_names = f"{shorten(owner)} takes {join_names(names)}" if names else f"{shorten(owner)} takes no parameters"
     return f"did you mean {match}? {all_names}" if match else all_names
 

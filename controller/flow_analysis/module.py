@@ -11,7 +11,7 @@ from controller.flow_analysis.decorator_options import wrong_option
 from controller.flow_analysis.decorators import Role
 from controller.flow_analysis.file_content import cause_of
 from controller.flow_analysis.flow_problems import FlowCode, Problem
-from controller.flow_analysis.messages import did_you_mean, join_names
+from controller.flow_analysis.messages import closest_name, join_names
 from controller.flow_analysis.namespace import read_namespace
 from controller.flow_analysis.signature import Flow, flow_of
 from controller.flow_analysis.syntax_tree import UnreadableError, read_text, read_tree
@@ -53,7 +53,7 @@ class Module:
     def _missing(self, name: str) -> Problem:
         defined = [entry for entry in self.entries if entry.role is Role.FLOW or self._is_function(entry)]
         candidates = [entry for entry in defined if entry.public] or defined
-        match = did_you_mean(name, [name for entry in candidates for name in (entry.name, entry.title) if name])
+        match = closest_name(name, [name for entry in candidates for name in (entry.name, entry.title) if name])
         return Problem(
             code=FlowCode.NOT_FOUND,
             message=f"this file has no flow {shorten(name)}",

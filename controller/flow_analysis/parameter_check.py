@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from controller.flow_analysis.flow_problems import ParameterCode, ParameterProblem
-from controller.flow_analysis.messages import advice_for, did_you_mean, join_names, suggest_name
+from controller.flow_analysis.messages import advice_for, closest_name, join_names, suggest_name
 from controller.flow_analysis.signature import Flow, Kind, Parameter
 from controller.flow_analysis.type_check import check_type
 from controller.sdk.messages import label, shorten, spell
@@ -42,7 +42,7 @@ class _Call:
     def problems(self, values: Mapping[str, Any], partial: bool) -> Iterator[ParameterProblem]:
         names = self._ordinary.keys() | self._positional.keys()
         unknown = [] if self._rest else [str(name) for name in values if name not in names]
-        misspelt = {did_you_mean(name, list(self._ordinary)) for name in unknown[:_MAX_GUESSES]}
+        misspelt = {closest_name(name, list(self._ordinary)) for name in unknown[:_MAX_GUESSES]}
         yield from map(self._unknown, unknown)
         yield from self._positional_only(values)
         for parameter in self._ordinary.values():

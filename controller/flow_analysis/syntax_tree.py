@@ -12,6 +12,7 @@ import warnings
 from io import BytesIO
 
 from controller.flow_analysis.flow_problems import FlowCode, Problem
+from controller.text import replace_unprintable
 
 MAX_BYTES = 1024 * 1024
 MAX_TOKENS = 150_000
@@ -81,5 +82,5 @@ def read_expression(text: str) -> ast.expr | None:
 
 
 def _unreadable(message: str, *, line: int = 1, hint: str | None = None) -> UnreadableError:
-    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in message[:200])
+    clean = replace_unprintable(message[:200])
     return UnreadableError(Problem(code=FlowCode.FILE_INVALID, message=clean, line=max(line, 1), hint=hint))

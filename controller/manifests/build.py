@@ -19,9 +19,10 @@ from controller.manifests.run_targets import read_target, read_working_directory
 from controller.manifests.schedule_fields import read_duration, read_schedules
 from controller.manifests.schema_validation import check_shape
 from controller.manifests.validation_context import ValidationContext
-from controller.manifests.yaml.nodes import Document, Node, Position, Problem, shorten
+from controller.manifests.yaml.nodes import Document, Node, Position, Problem
 from controller.model.deployments import CommandTarget, Deployment, FlowTarget, Target
 from controller.model.findings import Severity
+from controller.text import shorten
 
 if TYPE_CHECKING:
     from controller.manifests.flow_references import Flows

@@ -11,10 +11,10 @@ import shlex
 from typing import TYPE_CHECKING
 
 from controller.manifests.validation_context import ValidationContext
-from controller.manifests.yaml.nodes import shorten
 from controller.manifests.yaml.scalars import plain_scalar
 from controller.model.deployments import CommandTarget
 from controller.model.findings import Severity
+from controller.text import shorten
 
 if TYPE_CHECKING:
     from controller.manifests.flow_references import Flows
@@ -38,6 +38,18 @@ _INLINE = frozenset({"-c", "-m", "-e", "-", "-s", "-r", "-E", "-p"})
 _INLINE_OF_SHELLS = re.compile(r"-[A-Za-z]*[cs][A-Za-z]*|-")
 """`-c` and `-s`, also combined with other letters: no script file follows. For shells, `-e` does not mean that."""
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
+_WRAPPERS: dict[str, tuple[int, frozenset[str]]] = {
+    "env": (0, frozenset({"-u", "--unset", "-a", "--argv0"})),
+    "ionice": (0, frozenset({"-c", "--class", "-n", "--classdata"})),
+    "nice": (0, frozenset({"-n", "--adjustment"})),
+    "nohup": (0, frozenset()),
+    "setsid": (0, frozenset()),
+    "stdbuf": (0, frozenset({"-i", "-o", "-e", "--input", "--output", "--error"})),
+    "timeout": (1, frozenset({"-k", "--kill-after", "-s", "--signal"})),
+}
+"""Programs that start the program after them: the number of arguments before it, and the options with a value."""
+_UNCLEAR = ("-C", "--chdir", "-S", "--split-string")
+"""Options of `env` that start the program in another directory, or split one word into several."""
 _LONGEST_HINT = 1000
 
 
@@ -123,27 +135,28 @@ def check_command_files(context: ValidationContext, target: CommandTarget, direc
     """
     if not flows.is_whole:
         return
-    for index in _file_words(target.argv):
+    program = _program_index(target.argv)
+    for index in _file_words(target.argv, program):
         word = target.argv[index]
         path = posixpath.normpath(posixpath.join(directory, word))
         if path.startswith("../"):
             continue
         if not flows.has_file(path):
-            if index == 0 and "/" not in word:
+            if index == program and "/" not in word:
                 continue
             base = f"the working directory {directory}" if directory else "the repository root"
             message = f"file {shorten(path, 200)} does not exist"
             hint = f"commit it, or correct the path, which is relative to {base}"
             context.add("CommandFileMissing", message, ("command", index), hint=hint, severity=Severity.WARNING)
-        elif index == 0 and "/" not in word:
+        elif index == program and "/" not in word:
             message = f"{shorten(word)} is looked up on PATH, although the repository has a file of that name"
             hint = f"write ./{word}"
             context.add("CommandFileMissing", message, ("command", index), hint=hint, severity=Severity.WARNING)
         else:
-            _check_content(context, index, path, flows.content(path))
+            _check_content(context, index, path, flows.content(path), is_program=index == program)
 
 
-def _check_content(context: ValidationContext, index: int, path: str, content: bytes) -> None:
+def _check_content(context: ValidationContext, index: int, path: str, content: bytes, *, is_program: bool) -> None:
     """Add a warning if the file can't run: its content is not a script, or its `#!` line is broken."""
     from controller.flow_analysis import cause_of  # not needed for stored deployments, whose files are not checked
 
@@ -151,7 +164,7 @@ def _check_content(context: ValidationContext, index: int, path: str, content: b
     first = content.partition(b"\n")[0]
     if cause is not None and not content.startswith(b"\x7fELF"):
         message, hint = f"{shorten(path, 200)}:{cause.line}: {cause.message}", cause.hint
-    elif index == 0 and first.startswith(b"#!") and first.endswith(b"\r"):
+    elif is_program and first.startswith(b"#!") and first.endswith(b"\r"):
         message = f"{shorten(path, 200)}:1: the #! line ends with CRLF, so its interpreter can't be found"
         hint = "save the file with LF line endings; `*.sh text eol=lf` in .gitattributes keeps them"
     else:
@@ -159,17 +172,45 @@ def _check_content(context: ValidationContext, index: int, path: str, content: b
     context.add("CommandFileInvalid", message, ("command", index), hint=hint, severity=Severity.WARNING)
 
 
-def _file_words(argv: tuple[str, ...]) -> list[int]:
-    """Return the indexes of the words that are paths of files that may be in the repository."""
-    program = argv[0]
+def _program_index(argv: tuple[str, ...]) -> int:
+    """Return the index of the program that does the work: the one that `env`, `nice` or the like starts."""
+    index = 0
+    while argv[index].removeprefix("/usr").removeprefix("/bin/") in _WRAPPERS:
+        program = _wrapped_index(argv, index)
+        if program is None:
+            break
+        index = program
+    return index
+
+
+def _wrapped_index(argv: tuple[str, ...], wrapper: int) -> int | None:
+    """Return the index of the program that the program at `wrapper` starts; None if that is unclear."""
+    arguments, with_value = _WRAPPERS[posixpath.basename(argv[wrapper])]
+    index = wrapper + 1
+    while index < len(argv) and not argv[index].startswith(_UNCLEAR):
+        word = argv[index]
+        if word.startswith("-"):
+            index += 2 if word in with_value else 1
+        elif _ASSIGNMENT.match(word):
+            index += 1
+        elif arguments:
+            arguments, index = arguments - 1, index + 1
+        else:
+            return index
+    return None
+
+
+def _file_words(argv: tuple[str, ...], start: int) -> list[int]:
+    """Return the indexes of the words that are paths of files that may be in the repository; the program is `start`."""
+    program = argv[start]
     if program.startswith("/") or _SHELL.search(program) or len(program.split()) > 1:
         indexes: list[int] = []
     else:
-        indexes = [0] if "/" in program or _SCRIPT.fullmatch(program) else []
+        indexes = [start] if "/" in program or _SCRIPT.fullmatch(program) else []
     if not _INTERPRETER.fullmatch(posixpath.basename(program)):
         return indexes
     is_shell = posixpath.basename(program) in _SHELLS
-    for index, word in enumerate(argv[1:], start=1):
+    for index, word in enumerate(argv[start + 1 :], start=start + 1):
         if _INLINE_OF_SHELLS.fullmatch(word) if is_shell else word in _INLINE:
             break
         if not word.startswith("-"):

@@ -10,8 +10,9 @@ import unicodedata
 from controller.manifests.command_checks import yaml_word
 from controller.manifests.parameter_references import find_errors
 from controller.manifests.validation_context import ValidationContext
-from controller.manifests.yaml.nodes import Path, shorten
+from controller.manifests.yaml.nodes import Path
 from controller.model.findings import Severity
+from controller.text import shorten
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORBIDDEN = re.compile(r"PATH|PYTHONPATH|PYTHONHOME|LD_.*|GIT_.*|CONTROLLER_.*")

@@ -11,10 +11,11 @@ from typing import Any
 from controller import flow_analysis
 from controller.manifests.parameter_references import resolve_sample
 from controller.manifests.validation_context import ValidationContext
-from controller.manifests.yaml.nodes import Path, shorten
+from controller.manifests.yaml.nodes import Path
 from controller.model.deployments import FlowTarget
 from controller.model.findings import Severity
 from controller.model.snapshots import Code, CodeFile
+from controller.text import shorten
 
 _MAX_CACHED = 256
 _MAX_CACHED_BYTES = 1 << 20

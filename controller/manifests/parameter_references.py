@@ -16,7 +16,8 @@ from controller.errors import ScheduleError
 from controller.manifests.yaml.nodes import Path
 from controller.schedules import shared_zone
 from controller.schedules import zone as find_zone
-from controller.schedules.messages import did_you_mean, quoted
+from controller.schedules.messages import quoted
+from controller.text import did_you_mean
 
 DUE_TIME = "due_time"
 FORMATS = ("datetime", "date", "time", "timestamp")

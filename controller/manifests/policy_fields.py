@@ -9,9 +9,8 @@ from datetime import timedelta
 from typing import Any, TypedDict
 
 from controller.manifests.schedule_fields import read_duration
-from controller.manifests.schema_messages import did_you_mean
 from controller.manifests.validation_context import ValidationContext
-from controller.manifests.yaml.nodes import Path, shorten
+from controller.manifests.yaml.nodes import Path
 from controller.model.policies import (
     DEFAULT_QUEUE,
     Catchup,
@@ -26,6 +25,7 @@ from controller.model.policies import (
     RetryOn,
     Secret,
 )
+from controller.text import did_you_mean, shorten
 
 _SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,6})?)\s*(B|[KMGT]iB|[kKMGT]B)?", re.ASCII)
 _UNITS = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}

@@ -11,13 +11,13 @@ from typing import Any
 
 from controller.manifests.build import check_parts
 from controller.manifests.merge import overlay, relocate, union
-from controller.manifests.schema_messages import did_you_mean
 from controller.manifests.schema_validation import PROJECT, check_shape
 from controller.manifests.yaml.loader import load
 from controller.manifests.yaml.nodes import Node, Position, Problem
 from controller.model.findings import Severity
 from controller.model.policies import DEFAULT_QUEUE
 from controller.model.snapshots import PROJECT_FILE, ManifestFile, RefusedFile
+from controller.text import did_you_mean
 
 ProblemKey = tuple[str, int, int, str, str]
 _NOTHING = Node({}, Position(1, 1, PROJECT_FILE))

@@ -5,15 +5,14 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
 from controller.manifests.command_checks import as_list, yaml_word
 from controller.manifests.foreign_keys import foreign_key_hint, foreign_type_hint, stands_for
-from controller.manifests.yaml.nodes import Node, Path, Position, Problem, kind_of, shorten
+from controller.manifests.yaml.nodes import Node, Path, Position, Problem, kind_of
+from controller.text import closest, did_you_mean, shorten
 
-_NEAR = 0.6
 _TYPES = {
     "string": "a string",
     "number": "a number",
@@ -75,16 +74,9 @@ def _unknown_keys(fault: SchemaFault, root: Node, path: Path) -> Iterator[Proble
 
 def _key_hint(key: str, fault: SchemaFault, root: Node, path: Path) -> str:
     allowed_keys = fault.properties
-    foreign = None if _plain(key) in allowed_keys else foreign_key_hint(path, key, fault.instance[key], root.value)
+    is_allowed = key.lower().replace("-", "_") in allowed_keys
+    foreign = None if is_allowed else foreign_key_hint(path, key, fault.instance[key], root.value)
     return foreign or did_you_mean(key, allowed_keys) or f"valid keys: {', '.join(sorted(allowed_keys))}"
-
-
-def did_you_mean(word: str, candidates: Collection[str]) -> str | None:
-    """Return a hint with the word of `candidates` that resembles `word` most; None if none does."""
-    if len(word) > 40:
-        return None
-    near = get_close_matches(_plain(word), candidates, n=1, cutoff=_NEAR)
-    return f"did you mean {near[0]}?" if near else None
 
 
 def _missing_key(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
@@ -131,11 +123,7 @@ def _misspelt(fault: SchemaFault, choices: Collection[str]) -> bool:
     unknown = list(islice((key for key in fault.instance if key not in allowed_keys), 20))
     if not fault.path and any(stands_for(key) in choices or key == "deployments" for key in unknown):
         return True
-    return any(len(key) <= 40 and get_close_matches(_plain(key), choices, n=1, cutoff=_NEAR) for key in unknown)
-
-
-def _plain(word: str) -> str:
-    return word.lower().replace("-", "_")
+    return any(closest(key, choices) for key in unknown)
 
 
 def _missing_dependency(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:

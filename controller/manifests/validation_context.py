@@ -7,8 +7,9 @@ no rules of its own.
 from typing import Any
 
 from controller.errors import ScheduleError
-from controller.manifests.yaml.nodes import Node, Path, Problem, shorten
+from controller.manifests.yaml.nodes import Node, Path, Problem
 from controller.model.findings import Severity
+from controller.text import shorten
 
 
 class ValidationContext:

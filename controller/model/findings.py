@@ -32,6 +32,10 @@ class Finding:
     path: str = "$"
     deployment: str | None = None
 
+    def __str__(self) -> str:
+        """Return the finding as one line: `FILE:LINE:COLUMN: MESSAGE`."""
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+
 
 def by_place(finding: Finding) -> tuple[str, int, int, str]:
     """Return the sort key for the order in which findings are shown."""

@@ -195,6 +195,29 @@ def effective_run(history: Sequence[DueRun]) -> DueRun:
     return next((run for run in reversed(history) if run.state is not RunState.CANCELLED), history[-1])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOutcome:
+    """How an attempt, or a run without one, ended: from the exit file of its supervisor to the columns of the state.
+
+    - `finished_at`: an aware UTC datetime; None: the time at which the outcome is recorded.
+    - `seconds`: the duration by the monotonic clock, if the supervisor measured it.
+    - `left_behind`: number of processes that were killed after the main one had ended.
+    - `dropped_bytes`: output above the log cap.
+    - `unenforced`: limits that this machine cannot enforce.
+    """
+
+    state: RunState
+    reason: str | None = None
+    finished_at: datetime | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    result: Any = None
+    seconds: float | None = None
+    left_behind: int = 0
+    dropped_bytes: int = 0
+    unenforced: tuple[str, ...] = ()
+
+
 class Outcome(StrEnum):
     """The outcome of a due time."""
 

@@ -53,26 +53,31 @@ class Timeline:
             is_current = now < self._rest_until or (now < self._fresh_until and self._counted == deployments)
             if self._counts is not None and (is_current or self._is_counting):
                 return self._counts
-            self._is_counting = in_background = self._counts is not None and len(deployments) > _FEW
+            in_background = self._counts is not None and len(deployments) > _FEW
+            self._is_counting = self._is_counting or in_background
         if in_background:
-            arguments = (deployments, _PAUSE_SECONDS)
-            threading.Thread(target=self._count, args=arguments, name="timeline", daemon=True).start()
+            arguments = (deployments,)
+            threading.Thread(target=self._count_in_background, args=arguments, name="timeline", daemon=True).start()
         else:
             self._count(deployments, 0)
         with self._lock:
             return self._counts or {}
 
+    def _count_in_background(self, deployments: Sequence[FiringDeployment]) -> None:
+        try:
+            self._count(deployments, _PAUSE_SECONDS)
+        finally:
+            with self._lock:
+                self._is_counting = False
+
     def _count(self, deployments: Sequence[FiringDeployment], pause: float) -> None:
         begin = self._clock.monotonic()
-        try:
-            counts = count(deployments, self._clock.now(), pause)
-            with self._lock:
-                now = self._clock.monotonic()
-                self._counts, self._counted = counts, deployments
-                self._fresh_until = now + _FRESH_SECONDS
-                self._rest_until = now + (now - begin) * _REST_FACTOR if len(deployments) > _FEW else now
-        finally:
-            self._is_counting = False
+        counts = count(deployments, self._clock.now(), pause)
+        with self._lock:
+            now = self._clock.monotonic()
+            self._counts, self._counted = counts, deployments
+            self._fresh_until = now + _FRESH_SECONDS
+            self._rest_until = now + (now - begin) * _REST_FACTOR if len(deployments) > _FEW else now
 
 
 def floor(moment: datetime) -> datetime:

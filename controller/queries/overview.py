@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from controller.model.findings import Severity
 from controller.model.runs import ACTIVE, Run, RunState
@@ -23,10 +24,22 @@ MOST_ATTENTION = 20
 MOST_ROWS = 10
 
 
+class AttentionCode(StrEnum):
+    """The kind of a problem that needs attention."""
+
+    WITHHELD = "withheld"
+    SOURCE = "source"
+    INVALID_FILE = "invalid_file"
+    INVALID_DEPLOYMENT = "invalid_deployment"
+    FAILED_RUN = "failed_run"
+    HELD = "held"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attention:
     """One problem that needs attention. `kind` is `error` or `warning`; `deployment` and `run_id` say where it is."""
 
+    code: AttentionCode
     kind: str
     title: str
     message: str
@@ -92,10 +105,12 @@ def _attention(source: SourceStatus | None, views: Iterable[DeploymentView]) -> 
             )
             ready = next((condition.message for condition in view.conditions if condition.type == "Ready"), "")
             title = f"{view.name} is not valid"
-            yield Attention(kind="error", title=title, message=ready or error, deployment=view.name)
+            code = AttentionCode.INVALID_DEPLOYMENT
+            yield Attention(code=code, kind="error", title=title, message=ready or error, deployment=view.name)
         elif view.health is Health.DEGRADED and view.last_run is not None:
             run = view.last_run
             yield Attention(
+                code=AttentionCode.FAILED_RUN,
                 kind="error",
                 title=f"{view.name}: the last run {run.state.replace('_', ' ')}",
                 message=run.reason or "",
@@ -106,6 +121,7 @@ def _attention(source: SourceStatus | None, views: Iterable[DeploymentView]) -> 
     for view in views:
         if view.hold is not None:
             yield Attention(
+                code=AttentionCode.HELD,
                 kind="warning",
                 title=f"{view.name} is held",
                 message=f"{view.hold.author}: {view.hold.reason}",
@@ -120,6 +136,7 @@ def _source(source: SourceStatus | None) -> Iterator[Attention]:
     since = {condition.type: condition.last_transition_time for condition in source.conditions}
     if source.withheld is not None:
         yield Attention(
+            code=AttentionCode.WITHHELD,
             kind="warning",
             title="Deletions are waiting for approval",
             message=f"{source.withheld.reason[:1].upper()}{source.withheld.reason[1:]}.",
@@ -130,6 +147,7 @@ def _source(source: SourceStatus | None) -> Iterator[Attention]:
         is_stalled = condition.type is ConditionType.STALLED and condition.is_true
         if (is_failure or is_stalled) and condition.reason not in (WITHHELD, INVALID):
             yield Attention(
+                code=AttentionCode.SOURCE,
                 kind="error",
                 title=f"Source: {condition.reason}",
                 message=condition.message,
@@ -137,7 +155,7 @@ def _source(source: SourceStatus | None) -> Iterator[Attention]:
     for finding in source.findings:
         if finding.severity is Severity.ERROR and finding.deployment is None:
             title = f"{finding.file}:{finding.line} can't be applied"
-            yield Attention(kind="error", title=title, message=finding.message)
+            yield Attention(code=AttentionCode.INVALID_FILE, kind="error", title=title, message=finding.message)
 
 
 def _next_fire(view: DeploymentView) -> tuple[datetime, str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from controller.errors import ControllerError
 from controller.model.runs import Run, RunState
-from controller.sources.source import Change, Source
+from controller.sources.source import Change, Source, printable
 from controller.store import Transaction
 from controller.store.run_search import RunFilter, runs_page
 
@@ -130,12 +130,12 @@ def _file(source: Source, path: str, kind: Change, *, revision: str, earlier: st
     old, new = _content(source, earlier, path), _content(source, revision, path)
     old_lines, new_lines = _lines(old), _lines(new)
     if old_lines is None or new_lines is None:
-        return FileChange(path=_printable(path), kind=kind, lines=(), note="large or binary file")
+        return FileChange(path=printable(path), kind=kind, lines=(), note="large or binary file")
     lines = [_line(text) for text in list(difflib.unified_diff(old_lines, new_lines, lineterm="", n=3))[2:]]
     note = None if lines else "no lines differ: an empty file, a link or submodule, or only the mode or last line break"
     if len(lines) > MOST_LINES:
         note = f"{len(lines) - MOST_LINES} more lines are not shown"
-    return FileChange(path=_printable(path), kind=kind, lines=tuple(lines[:MOST_LINES]), note=note)
+    return FileChange(path=printable(path), kind=kind, lines=tuple(lines[:MOST_LINES]), note=note)
 
 
 def _content(source: Source, revision: str, path: str) -> bytes | None:
@@ -159,7 +159,3 @@ def _lines(content: bytes | None) -> list[str] | None:
 def _line(text: str) -> Line:
     kind = {"+": "add", "-": "del", "@": "place"}.get(text[:1], "same")
     return Line(kind=kind, text=text if kind == "place" else text[1:])
-
-
-def _printable(path: str) -> str:
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -53,7 +53,7 @@ class PruneSafety:
         """Return why this deployment must be kept, or None if it has certainly been deleted."""
         finding = self._by_name.get(entry.name) or self._project
         if finding is not None:
-            return _finding_line(finding)
+            return str(finding)
         if entry.file in self._broken:
             return self._reason_in_own_file(entry)
         if entry.name in self._declared:
@@ -73,7 +73,7 @@ class PruneSafety:
         """Return the error of the file that declared the deployment: it may hide the document."""
         finding = self._by_file.get(entry.file)
         if finding is not None and (entry.file in self._unclear or finding.deployment is None):
-            return _finding_line(finding)
+            return str(finding)
         return f"it was declared in {entry.file}, which has errors"
 
     def _hides_names(self, path: str, unsearchable: Collection[str]) -> bool:
@@ -95,7 +95,3 @@ class PruneSafety:
             if (anywhere if path in self._unclear else declared).search(text) is not None
         )
         return next(matches, None)
-
-
-def _finding_line(finding: Finding) -> str:
-    return f"{finding.file}:{finding.line}:{finding.column}: {finding.message}"

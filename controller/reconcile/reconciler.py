@@ -313,7 +313,7 @@ class Reconciler:
         for finding in plan.findings:
             log.warning(
                 "Manifest finding",
-                extra={"at": status.finding_line(finding), "code": finding.code, "hint": finding.hint},
+                extra={"at": str(finding), "code": finding.code, "hint": finding.hint},
             )
         if plan.withheld is not None:
             log.warning("Deletions withheld", extra={"reason": plan.withheld.reason, "digest": plan.withheld.digest})

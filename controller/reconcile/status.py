@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from controller.errors import SourceError
-from controller.model.findings import Finding
 from controller.model.snapshots import PROJECT_FILE
 from controller.model.status import (
     INVALID,
@@ -80,7 +79,7 @@ def applied_conditions(plan: Plan, now: datetime, before: Iterable[Condition]) -
 def _describe_errors(plan: Plan) -> str:
     files = len({finding.file for finding in plan.errors})
     noun = "file" if files == 1 else "files"
-    return f"{files} invalid {noun}; {_describe_valid_part(plan)}: {finding_line(plan.errors[0])}"
+    return f"{files} invalid {noun}; {_describe_valid_part(plan)}: {plan.errors[0]}"
 
 
 def _describe_valid_part(plan: Plan) -> str:
@@ -162,11 +161,6 @@ def plan_events(plan: Plan, now: datetime) -> list[Event]:
             message = f"The last valid version stays active: {kept.message}"
             recorded.append(_event(now, kept.reason, message, kept.entry.name, plan, severity or EventSeverity.INFO))
     return recorded
-
-
-def finding_line(finding: Finding) -> str:
-    """Return a finding as one line: `FILE:LINE:COLUMN: MESSAGE`."""
-    return f"{finding.file}:{finding.line}:{finding.column}: {finding.message}"
 
 
 def _event(

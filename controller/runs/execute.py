@@ -63,10 +63,8 @@ def execute(
             ending.callback(temporary_directory.remove, private, directory)
             env["TMPDIR"] = private.path
         argv, call = _call(deployment, parameters, root, directory)
-        program = shutil.which(argv[0], path=env["PATH"])
-        if program is None:
-            hint = "Give its absolute path, or install it in a directory of the PATH of a run."
-            raise UsageError(f"The program {argv[0]} was not found.", hint=hint)
+        cwd = root / native(deployment.working_directory)
+        program = _find_program(argv[0], cwd, env["PATH"])
         files = {flow_main.CALL_FD: Path(directory) / "call.json"}
         files[flow_main.CALL_FD].write_text(json.dumps(call), encoding="utf-8")
         if isinstance(deployment.target, CommandTarget):
@@ -79,7 +77,7 @@ def execute(
         os.set_blocking(read, False)
         pid = os.fork()
         if pid == 0:
-            _exec_flow(program, argv, env, root / native(deployment.working_directory), files, write)
+            _exec_flow(program, argv, env, cwd, files, write)
         os.close(write)
         seconds = None if deployment.timeout is None else deployment.timeout.total_seconds()
         try:
@@ -103,6 +101,15 @@ def _call(
     call: dict[str, Any] = {"root": as_text(root), "path": target.path, "name": target.name, "pycache": pycache}
     call |= {"parameters": dict(parameters), "is_interactive": True}
     return [sys.executable, "-P", flow_main.__file__], call
+
+
+def _find_program(name: str, cwd: Path, path: str) -> str:
+    """Return what to execute in `cwd`: a name with a slash as it is, another one with its directory from `path`."""
+    program = shutil.which(str(cwd / name) if "/" in name else name, path=path)
+    if program is None:
+        hint = "Give its absolute path, or install it in a directory of the PATH of a run."
+        raise UsageError(f"The program {name} was not found.", hint=hint)
+    return name if "/" in name else program
 
 
 def _exec_flow(

@@ -18,24 +18,17 @@ from controller.clock import Clock
 from controller.crashpoints import reach
 from controller.errors import ControllerError, ResourceError, shortage
 from controller.model.deployments import Deployment
-from controller.model.runs import Attempt, Run, RunState
+from controller.model.runs import Attempt, Run, RunOutcome, RunState
 from controller.runs import task_reports
 from controller.runs.active_run import ActiveRun
 from controller.runs.executors.local.launcher import Launcher
 from controller.runs.executors.local.supervisor import temporary_directory
 from controller.runs.ids import new_nonce
-from controller.runs.outcomes import (
-    log_observations,
-    log_outcome,
-    record_outcomes,
-    reported_outcome,
-    unreported_outcome,
-)
-from controller.runs.recovery import Alive, AttemptStatus, Finished, Lost, NotStarted, recover, why_unprepared
+from controller.runs.outcomes import log_observations, log_outcome, record_outcomes
+from controller.runs.recovery import Alive, AttemptStatus, NotStarted, recover, why_unprepared
 from controller.settings import boot_id
 from controller.store import Store, Transaction, run_transitions, runs
 from controller.store.run_search import RunFilter, select_all
-from controller.store.run_transitions import RunOutcome
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +49,7 @@ class Launchable:
     pycache: Path | None
 
 
-Ended = tuple[ActiveRun, Finished | Lost | NotStarted]
+Ended = tuple[ActiveRun, RunOutcome | NotStarted]
 """A run without a supervisor, and what its directory proves."""
 
 
@@ -109,9 +102,9 @@ class RunMonitor:
 
     def refuse(self, run: Run, reason: str) -> None:
         """Record a run that cannot be launched as failed."""
-        now = self._clock.now()
+        outcome = RunOutcome(state=RunState.FAILED, reason=f"not launched: {reason}")
         with self._store.write() as tx:
-            ended = record_outcomes(tx, [unreported_outcome(run, RunState.FAILED, f"not launched: {reason}", now)], now)
+            ended = record_outcomes(tx, [(run, outcome)], self._clock.now())
         self._log_outcomes(ended)
 
     def end(self, run_id: str) -> None:
@@ -285,7 +278,7 @@ class RunMonitor:
                 continue
             if watched.awaits_exit and watched.launch is not None:
                 watched.exited_on_its_own = True  # it had received GO
-            if not isinstance(status, Finished):
+            if isinstance(status, NotStarted) or status.state is RunState.CRASHED:
                 self._clean_up(watched)
             temporary_directory.remove_left_behind(str(watched.directory))
             ended.append((watched, status))
@@ -313,28 +306,34 @@ class RunMonitor:
 
     def _record(self, tx: Transaction, ended: Sequence[Ended], now: datetime) -> list[Run]:
         """Record the outcomes; return the runs as they are now."""
-        endings: list[RunOutcome] = []
+        outcomes: list[tuple[Run, RunOutcome]] = []
         requeued: list[Run] = []
         for watched, status in ended:
             run = watched.run
-            if isinstance(status, Finished):
-                endings.append(reported_outcome(run, status, now))
+            if isinstance(status, RunOutcome):
+                outcomes.append((run, status))
                 tx.after_commit(partial(log_observations, run, status))
                 continue
             run = runs.find(tx, run.id) or run
-            reason = status.reason if isinstance(status, Lost) else self._why_uncertain(run, watched)
-            if reason is not None:
-                endings.append(unreported_outcome(run, RunState.CRASHED, reason, now))
-            elif run.cancel_reason is not None:
-                endings.append(unreported_outcome(run, RunState.CANCELLED, run.cancel_reason, now))
-            elif watched.exited_on_its_own and self._launches[run.id] + 1 >= MAX_LAUNCHES:
-                reason = f"not launched: its supervisor exited {MAX_LAUNCHES} times without starting the flow"
-                endings.append(unreported_outcome(run, RunState.FAILED, reason, now))
-            else:
-                if watched.exited_on_its_own:
-                    tx.after_commit(partial(self._launches.update, [run.id]))
-                requeued.append(_queue_again(tx, run))
-        return requeued + record_outcomes(tx, endings, now)
+            if (outcome := self._outcome_without_start(run, watched)) is not None:
+                outcomes.append((run, outcome))
+                continue
+            if watched.exited_on_its_own:
+                tx.after_commit(partial(self._launches.update, [run.id]))
+            requeued.append(_queue_again(tx, run))
+        return requeued + record_outcomes(tx, outcomes, now)
+
+    def _outcome_without_start(self, run: Run, watched: ActiveRun) -> RunOutcome | None:
+        """Return the outcome of a run whose directory has no `started`; None if the run can be launched again."""
+        reason = self._why_uncertain(run, watched)
+        if reason is not None:
+            return RunOutcome(state=RunState.CRASHED, reason=reason)
+        if run.cancel_reason is not None:
+            return RunOutcome(state=RunState.CANCELLED, reason=run.cancel_reason)
+        if watched.exited_on_its_own and self._launches[run.id] + 1 >= MAX_LAUNCHES:
+            reason = f"not launched: its supervisor exited {MAX_LAUNCHES} times without starting the flow"
+            return RunOutcome(state=RunState.FAILED, reason=reason)
+        return None
 
     def _why_uncertain(self, run: Run, watched: ActiveRun) -> str | None:
         """Return why something may have run although there is no `started`; None if it is proven that nothing ran."""

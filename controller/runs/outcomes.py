@@ -6,16 +6,14 @@ processes.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from controller.model.runs import Run, RunState
+from controller.model.runs import Run, RunOutcome, RunState
 from controller.model.status import Event, EventSeverity
-from controller.runs.recovery import Finished
 from controller.runs.retry_policy import next_start
 from controller.store import Transaction, events, occurrences, run_transitions, runs
-from controller.store.run_transitions import RunOutcome
 from controller.time_format import in_utc
 
 log = logging.getLogger(__name__)
@@ -26,51 +24,23 @@ CLOCK_STEP = timedelta(seconds=5)
 _SEVERITIES = {RunState.CANCELLED: EventSeverity.INFO, RunState.SKIPPED: EventSeverity.WARNING}
 
 
-def unreported_outcome(run: Run, state: RunState, reason: str | None, now: datetime) -> RunOutcome:
-    """Return the outcome of a run without a report of its supervisor."""
-    return RunOutcome(run=run, state=state, reason=reason, finished_at=_not_before_start(run, now))
-
-
-def reported_outcome(run: Run, ended: Finished, now: datetime) -> RunOutcome:
-    """Return the outcome of a run as its supervisor reported it."""
-    return RunOutcome(
-        run=run,
-        state=ended.state,
-        reason=ended.reason,
-        finished_at=_finished_at(run, ended, now),
-        exit_code=ended.exit_code,
-        signal=ended.signal,
-        result=ended.result,
-    )
-
-
-def _finished_at(run: Run, ended: Finished, now: datetime) -> datetime:
-    """Return when the run finished, on the clock of its start, so that setting the clock changes no duration."""
-    finished = ended.finished_at or now
-    if run.started_at is None or ended.seconds is None:
-        return _not_before_start(run, finished)
-    by_duration = run.started_at + timedelta(seconds=ended.seconds)
-    is_plausible = abs(finished - by_duration) <= CLOCK_STEP and finished >= run.started_at
-    return finished if is_plausible else by_duration
-
-
-def _not_before_start(run: Run, moment: datetime) -> datetime:
-    return moment if run.started_at is None else max(moment, run.started_at)
-
-
-def record_outcomes(tx: Transaction, outcomes: Sequence[RunOutcome], now: datetime) -> list[Run]:
-    """Record these outcomes. Return the updated runs, which the caller logs after the commit.
+def record_outcomes(tx: Transaction, outcomes: Iterable[tuple[Run, RunOutcome]], now: datetime) -> list[Run]:
+    """Record the outcomes of these runs. Return the updated runs, which the caller logs after the commit.
 
     A run whose state has changed since its outcome was determined is not updated.
     """
-    outcomes = [_with_cancellation(tx, outcome) for outcome in outcomes]
-    next_starts = {outcome.run.id: start for outcome in outcomes if (start := _next_start(outcome, now)) is not None}
-    final = [outcome for outcome in outcomes if outcome.run.id not in next_starts]
+    complete = [_complete(tx, run, outcome, now) for run, outcome in outcomes]
+    next_starts = {run.id: start for run, outcome in complete if (start := _next_start(run, outcome, now)) is not None}
+    final = [(run, outcome) for run, outcome in complete if run.id not in next_starts]
     moved = run_transitions.end(tx, final)
-    ended = [(outcome.state, _final_run(outcome)) for outcome in final if outcome.run.id in moved]
-    for outcome in outcomes:
-        start = next_starts.get(outcome.run.id)
-        if start is not None and (waiting := _record_retry(tx, outcome, start)) is not None:
+    ended = [
+        (outcome.state, replace(run, state=outcome.state, reason=outcome.reason))
+        for run, outcome in final
+        if run.id in moved
+    ]
+    for run, outcome in complete:
+        start = next_starts.get(run.id)
+        if start is not None and (waiting := _record_retry(tx, run, outcome, start)) is not None:
             ended.append((outcome.state, waiting))
     events.append(tx, [_event(run, state, now) for state, run in ended if state is not RunState.SUCCEEDED])
     return [run for _, run in ended]
@@ -107,57 +77,55 @@ def log_outcome(run: Run | None) -> None:
         log.warning("Run %s", _words(run.state), extra=fields)
 
 
-def log_observations(run: Run, ended: Finished) -> None:
+def log_observations(run: Run, outcome: RunOutcome) -> None:
     """Log what the supervisor observed: left-behind processes, dropped output, and limits that are not enforced."""
     fields = {"deployment": run.deployment, "run": run.id}
-    if ended.left_behind:
-        log.warning("Processes that a flow left behind were killed", extra={**fields, "count": ended.left_behind})
-    if ended.dropped_bytes:
-        log.warning("Output of a run was dropped", extra={**fields, "bytes": ended.dropped_bytes})
-    for limit in ended.unenforced:
+    if outcome.left_behind:
+        log.warning("Processes that a flow left behind were killed", extra={**fields, "count": outcome.left_behind})
+    if outcome.dropped_bytes:
+        log.warning("Output of a run was dropped", extra={**fields, "bytes": outcome.dropped_bytes})
+    for limit in outcome.unenforced:
         log.warning("A limit of a run can't be enforced on this machine", extra={**fields, "limit": limit})
 
 
-def _finish(tx: Transaction, run: Run, state: RunState, reason: str | None, now: datetime) -> Run | None:
-    return next(iter(record_outcomes(tx, [unreported_outcome(run, state, reason, now)], now)), None)
+def _finish(tx: Transaction, run: Run, state: RunState, reason: str, now: datetime) -> Run | None:
+    return next(iter(record_outcomes(tx, [(run, RunOutcome(state=state, reason=reason))], now)), None)
 
 
-def _with_cancellation(tx: Transaction, outcome: RunOutcome) -> RunOutcome:
-    """Add the reason of a cancellation that was requested after the run was launched."""
-    run = outcome.run
+def _complete(tx: Transaction, run: Run, outcome: RunOutcome, now: datetime) -> tuple[Run, RunOutcome]:
+    """Add when the run finished, and the reason of a cancellation that was requested after the run was launched."""
+    outcome = replace(outcome, finished_at=_finished_at(run, outcome, now))
     may_retry = run.retries is not None and run.attempt < run.attempts
     is_cancelled = outcome.state is RunState.CANCELLED
     if outcome.state is RunState.SUCCEEDED or not run.is_in_progress or not (may_retry or is_cancelled):
-        return outcome
+        return run, outcome
     cancel_reason = (runs.find(tx, run.id) or run).cancel_reason
     reason = cancel_reason if is_cancelled and cancel_reason is not None else outcome.reason
-    return replace(outcome, run=replace(run, cancel_reason=cancel_reason), reason=reason)
+    return replace(run, cancel_reason=cancel_reason), replace(outcome, reason=reason)
 
 
-def _next_start(outcome: RunOutcome, now: datetime) -> datetime | None:
-    return next_start(outcome.run, outcome.state, now) if outcome.run.is_in_progress else None
+def _finished_at(run: Run, outcome: RunOutcome, now: datetime) -> datetime:
+    """Return when the run finished, on the clock of its start, so that setting the clock changes no duration."""
+    finished = outcome.finished_at or now
+    if run.started_at is None:
+        return finished
+    if outcome.seconds is None:
+        return max(finished, run.started_at)
+    by_duration = run.started_at + timedelta(seconds=outcome.seconds)
+    is_plausible = abs(finished - by_duration) <= CLOCK_STEP and finished >= run.started_at
+    return finished if is_plausible else by_duration
 
 
-def _final_run(outcome: RunOutcome) -> Run:
-    return replace(outcome.run, state=outcome.state, reason=outcome.reason)
+def _next_start(run: Run, outcome: RunOutcome, now: datetime) -> datetime | None:
+    return next_start(run, outcome.state, now) if run.is_in_progress else None
 
 
-def _record_retry(tx: Transaction, outcome: RunOutcome, start: datetime) -> Run | None:
-    run = outcome.run
+def _record_retry(tx: Transaction, run: Run, outcome: RunOutcome, start: datetime) -> Run | None:
     reason = f"attempt {run.attempt} of {run.attempts} {_words(outcome.state)}"
     reason += f": {outcome.reason}" if outcome.reason else ""
     if not runs.move(tx, run.id, expect=run.state, to=RunState.RETRYING, not_before=start, reason=reason):
         return None
-    runs.move_attempt(
-        tx,
-        run.id,
-        run.attempt,
-        outcome.state,
-        reason=outcome.reason,
-        finished_at=outcome.finished_at,
-        exit_code=outcome.exit_code,
-        signal=outcome.signal,
-    )
+    run_transitions.end_attempt(tx, run, outcome)
     return replace(run, state=RunState.RETRYING, not_before=start, reason=reason)
 
 

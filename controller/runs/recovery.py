@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.errors import ResourceError, shortage
-from controller.model.runs import RunState
+from controller.model.runs import RunOutcome, RunState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,41 +28,17 @@ class Alive:
     started: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
-    """The flow ended, and its supervisor recorded how.
-
-    `left_behind`: number of processes killed after the main one had ended. `dropped_bytes`: output above the log cap.
-    `unenforced`: limits that this machine cannot enforce. `seconds`: the duration by the monotonic clock; None if an
-    earlier version supervised the run.
-    """
-
-    state: RunState
-    reason: str | None
-    exit_code: int | None
-    signal: int | None
-    started_at: datetime | None
-    finished_at: datetime | None
-    result: Any
-    left_behind: int = 0
-    dropped_bytes: int = 0
-    unenforced: tuple[str, ...] = ()
-    seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lost:
-    """The flow was started, and its outcome is unknown."""
-
-    reason: str
-
-
 @dataclass(frozen=True, slots=True)
 class NotStarted:
     """Proven: no code of this attempt has run."""
 
 
-AttemptStatus = Alive | Finished | Lost | NotStarted
+AttemptStatus = Alive | RunOutcome | NotStarted
+
+
+def _lost(reason: str) -> RunOutcome:
+    """Return the outcome of a flow that was started and of which nobody recorded how it ended."""
+    return RunOutcome(state=RunState.CRASHED, reason=reason)
 
 
 _MAX_PID = 1 << 22
@@ -83,24 +59,24 @@ def recover(directory: Path, nonce: str, *, same_boot: bool) -> AttemptStatus:
         if lock is not None:
             # A copy made with hard links shares the lock file, so the holder belongs to the original.
             if _is_copy(directory):
-                return Lost(reason=COPIED)
+                return _lost(COPIED)
             return Alive(pid=lock.pid, started=_may_have_started(directory, nonce))
         started = _mark(directory / "started", nonce)
         ending = _mark(directory / "exit", nonce)
     except (OSError, ValueError) as error:
-        return Lost(reason=f"outcome unknown: {_unreadable(error)}")
+        return _lost(f"outcome unknown: {_unreadable(error)}")
     if ending is not None:
         # A flow of the same user can write there, but it can only falsify its own outcome.
         try:
             _check(ending)
             return _ended(ending)
         except (TypeError, ValueError, OverflowError, OSError, RecursionError):
-            return Lost(reason="outcome unknown: the exit file in the run directory is not valid")
+            return _lost("outcome unknown: the exit file in the run directory is not valid")
     if _is_copy(directory):
-        return Lost(reason=COPIED)
+        return _lost(COPIED)
     if started is not None:
         reason = "the supervisor was killed" if same_boot else "the machine was restarted"
-        return Lost(reason=f"outcome unknown: {reason} while the flow was running")
+        return _lost(f"outcome unknown: {reason} while the flow was running")
     return NotStarted()
 
 
@@ -217,14 +193,13 @@ def _check(ending: dict[str, Any]) -> None:
         raise ValueError("no supervisor wrote this")
 
 
-def _ended(ending: dict[str, Any]) -> Finished:
+def _ended(ending: dict[str, Any]) -> RunOutcome:
     state = RunState(ending["outcome"])
-    return Finished(
+    return RunOutcome(
         state=state,
         reason=_reason(state, ending),
         exit_code=ending.get("exit_code"),
         signal=ending.get("signal"),
-        started_at=_instant(ending.get("started_at")),
         finished_at=_instant(ending.get("finished_at")),
         result=ending.get("result") if state is RunState.SUCCEEDED else None,
         left_behind=ending.get("left_behind", 0),

@@ -8,9 +8,9 @@ import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from controller.model.runs import Run
+from controller.model.runs import Run, RunOutcome
 from controller.model.task_runs import TaskTree
-from controller.runs.recovery import AttemptStatus, Finished, Lost
+from controller.runs.recovery import AttemptStatus
 from controller.store import Transaction, task_trees
 from controller.store.task_reports import read_tree
 
@@ -23,10 +23,8 @@ def read_trees(ended: Iterable[tuple[Run, Path, AttemptStatus]]) -> Trees:
     """Return the task trees, by run id and attempt, of those of these runs that were started and have one."""
     trees: dict[tuple[str, int], TaskTree] = {}
     for run, directory, status in ended:
-        tree = _read(run, directory) if isinstance(status, Finished | Lost) else None
-        if tree is not None:
-            state = status.state.value if isinstance(status, Finished) else "crashed"
-            trees[run.id, run.attempt] = tree.end_unfinished(state)
+        if isinstance(status, RunOutcome) and (tree := _read(run, directory)) is not None:
+            trees[run.id, run.attempt] = tree.end_unfinished(status.state.value)
     return trees
 
 

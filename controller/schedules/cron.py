@@ -1,6 +1,6 @@
 """Parses cron expressions and computes the local times that they match.
 
-Called by `fire_time_search`, `dst_transitions` and `cron_description`. cronsim defines the meaning of the fields
+Called by `fire_time_search`, `dst_transitions` and `describe`. cronsim defines the meaning of the fields
 (crontab(5) with names, `L`, `LW` and `#`). This module adds the `@` names, requires exactly five fields, and explains
 errors. It yields naive local times; `dst` handles clock changes.
 """
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from controller.errors import ScheduleError
 from controller.model.schedules import Cron
 from controller.schedules.foreign_crons import explain_foreign, foreign_field
-from controller.schedules.messages import did_you_mean, quoted
+from controller.schedules.messages import quoted
+from controller.text import did_you_mean
 
 if TYPE_CHECKING:
     from cronsim import CronSim
@@ -159,7 +160,7 @@ def fields(rule: Cron) -> list[str]:
     if len(parts) == len(_FIELDS):
         return parts
     if text.startswith("@"):
-        hint = did_you_mean(text, ALIASES) or f"valid names are {', '.join(ALIASES)}"
+        hint = did_you_mean(text, ALIASES, 3) or f"valid names are {', '.join(ALIASES)}"
         raise ScheduleError(f"unknown cron name {quoted(text)}", hint=hint)
     hint = "write minute, hour, day of month, month and weekday, such as '30 2 * * mon-fri'"
     count = "1 field" if len(parts) == 1 else f"{len(parts)} fields"

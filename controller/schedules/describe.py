@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from controller.errors import ScheduleError
 from controller.model.schedules import At, Cron, Interval, RRule, Schedule
-from controller.schedules import cron_description, english, intervals
+from controller.schedules import cron, english, intervals
 from controller.schedules.dst import to_wall
 from controller.schedules.intervals import DEFAULT_ANCHOR
 from controller.schedules.parsing import zone
@@ -47,7 +47,7 @@ def _describe_rule(schedule: Schedule) -> tuple[str, bool]:
     """Return the description of the rule, and whether it names the time zone."""
     match schedule.rule:
         case Cron() as rule:
-            return f"{cron_description.describe_cron(rule)}, {schedule.timezone}", True
+            return f"{_describe_cron(rule)}, {schedule.timezone}", True
         case RRule() as rule:
             return description.describe_rrule(rule, schedule.timezone), True
         case Interval() as rule if intervals.keeps_clock_time(rule):
@@ -102,6 +102,40 @@ def _length(every: timedelta) -> str:
 def _each(length: str) -> str:
     """Return the length as it reads after `every`: `hour`, but `1 hour 30 minutes`."""
     return length.removeprefix("1 ") if length.count(" ") == 1 else length
+
+
+def _describe_cron(rule: Cron) -> str:
+    """Return a phrase such as `at 02:30, Monday to Friday` or `at 00:00 on the 13th of the month or on Friday`.
+
+    It depends on what the rule matches: `0,30 * * * *` and `*/30 * * * *` read the same. Raises ScheduleError.
+    """
+    fields = cron.matched_fields(rule)
+    times = english.clock_times(fields.hours, fields.minutes)
+    if not fields.days and not fields.last_weekday and not fields.weekdays:
+        return english.every_day(times, english.in_months(fields.months))
+    days = _cron_days(fields)
+    return f"{times} {days}" if days.startswith("on ") else f"{times}, {days}"
+
+
+def _cron_days(fields: cron.CronFields) -> str:
+    weekdays = english.on_weekdays(fields.weekdays, "of the month") if fields.weekdays else ""
+    months = english.in_months(fields.months)
+    if not fields.days and not fields.last_weekday:
+        return weekdays + months if weekdays.startswith("on ") else f"{weekdays},{months}".rstrip(",")
+    if not weekdays:
+        return _month_days(fields, english.of_months(fields.months))
+    joint = " or " if fields.either else ", but only "
+    return f"{_month_days(fields, 'of the month')}{joint}{weekdays},{months}".rstrip(",")
+
+
+def _month_days(fields: cron.CronFields, of: str) -> str:
+    last = f"on the last weekday {of}"
+    if not fields.days:
+        return last
+    days = english.on_days(fields.days, of)
+    if len(fields.days) == len(fields.months) == 1 and fields.days[0] > 0 and of != "of the month":
+        days = f"on {fields.days[0]} {english.month_names(fields.months)}"
+    return f"{days} and {last}" if fields.last_weekday else days
 
 
 def _verbatim(schedule: Schedule) -> str:

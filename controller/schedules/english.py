@@ -1,7 +1,6 @@
 """Builds English phrases for clock times, days and months.
 
-Called by `cron_description`, `description` and `describe`. The arguments must be valid already; this module does not
-know about schedules.
+Called by `describe` and `description`. The arguments must be valid already; this module does not know about schedules.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence

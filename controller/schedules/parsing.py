@@ -11,8 +11,9 @@ from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from controller.errors import ScheduleError
-from controller.schedules.messages import did_you_mean, quoted
+from controller.schedules.messages import quoted
 from controller.schedules.zone_names import zone_hint
+from controller.text import did_you_mean
 
 _TIME_HINT = "write a date or date-time such as 2026-01-31, 2026-01-31T09:00 or 2026-01-31T09:00:00+02:00"
 _ZONE_HINT = "write a name of the IANA time zone database, such as Europe/Berlin or UTC"
@@ -58,7 +59,7 @@ def zone(name: str) -> ZoneInfo:
             return ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a directory such as `America`
             pass
-    hint = zone_hint(name, _zone_names()) or did_you_mean(name, _zone_names()) or _ZONE_HINT
+    hint = zone_hint(name, _zone_names()) or did_you_mean(name, _zone_names(), 3) or _ZONE_HINT
     raise ScheduleError(f"unknown time zone {quoted(name)}", hint=hint)
 
 

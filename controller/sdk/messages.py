@@ -1,6 +1,7 @@
 """Text for type hints, values and paths in error messages.
 
-Called by `argument_coercion`, `value_conversion`, `pydantic_types` and `artifacts`, and by `controller.flow_analysis`.
+Called by `argument_coercion`, `value_conversion`, `pydantic_types`, `artifacts` and `run_name`, and by
+`controller.flow_analysis` and `controller.text`.
 """
 
 import types
@@ -66,5 +67,10 @@ def _step(step: str | int) -> str:
 
 def shorten(text: str, limit: int = 40) -> str:
     """Return the text on one line, printable, and at most `limit` characters long."""
-    clean = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[: limit + 1])
+    clean = replace_unprintable(text[: limit + 1])
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def replace_unprintable(text: str) -> str:
+    """Return the text with U+FFFD instead of each unprintable character."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

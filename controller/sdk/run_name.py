@@ -5,6 +5,7 @@ from typing import Any
 
 from controller.sdk import event_writer
 from controller.sdk.argument_binding import bound
+from controller.sdk.messages import shorten
 from controller.sdk.run_context import LiveRun
 from controller.sdk.run_logger import logger_of
 from controller.sdk.run_states import summary
@@ -17,7 +18,7 @@ def report_name(
 ) -> None:
     """Send the name of this run to the controller. A template that can't be filled in is only logged as a warning."""
     try:
-        name = _clean(template.format(**bound(fn, args, kwargs)))
+        name = shorten(template.format(**bound(fn, args, kwargs)), MAX_NAME).strip()
     except Exception as error:  # noqa: BLE001 - the user's `__format__` may raise anything
         logger_of(run).warning("flow_run_name %r can't be filled in: %s", template, summary(error))
         return
@@ -25,9 +26,3 @@ def report_name(
         logger_of(run).warning("flow_run_name %r results in an empty name", template)
         return
     event_writer.write_event({"run": {"name": name}})
-
-
-def _clean(text: str) -> str:
-    """Return the text on one line, printable and at most `MAX_NAME` characters long."""
-    clean = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[: MAX_NAME + 1])
-    return (clean if len(clean) <= MAX_NAME else f"{clean[: MAX_NAME - 1]}…").strip()

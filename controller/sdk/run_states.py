@@ -54,9 +54,14 @@ def summary(error: BaseException) -> str:
     return f"{name}: {visible(lines[0])}"[:1000] if lines and lines[0] else name
 
 
-def visible(text: str) -> str:
-    r"""Return the text with unprintable characters escaped, such as `\n` and `\x1b`."""
-    return text if text.isprintable() else "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+def visible(text: str, *, keep: str = "") -> str:
+    r"""Return the text with unprintable characters escaped, such as `\n` and `\x1b`, except those in `keep`.
+
+    Unprintable are control characters, ANSI escapes, bidirectional marks, unusual spaces and lone surrogates.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in keep else repr(char)[1:-1] for char in text)
 
 
 class TimedOutError(TimeoutError):

@@ -243,7 +243,8 @@ class Task(Generic[P, R]):
         from controller.sdk.run_logger import log_failure
 
         log_failure(run)
-        call_hooks(self._hooks, self, run)
+        if run.state.name != CANCELLED.name:
+            call_hooks(self._hooks, self, run)
 
 
 def _start_after(future: Future[Any], start: Callable[[], None]) -> None:

@@ -3,7 +3,6 @@
 `api`, `runs`, `queries` and `cli` raise the errors that are created here, so that their messages agree.
 """
 
-import difflib
 from collections.abc import Iterable, Mapping
 from datetime import tzinfo
 from typing import Any
@@ -19,6 +18,7 @@ from controller.store.schema import events as events_table
 from controller.store.schema import inventory as inventory_table
 from controller.store.schema import occurrences, runs
 from controller.store.store import Transaction
+from controller.text import closest
 from controller.time_format import shown
 
 OTHER_SUBJECTS = frozenset({"source", "controller"})
@@ -55,7 +55,7 @@ def check_tag(tx: Transaction, tag: str) -> None:
     if tag not in existing:
         existing |= run_tags(tx)
     if tag not in existing:
-        matches = difflib.get_close_matches(tag, sorted(existing), 1)
+        matches = closest(tag, sorted(existing))
         some = ", ".join(sorted(existing)[:_TAGS_SHOWN]) or "none"
         hint = f"Did you mean {matches[0]}?" if matches else f"Existing tags: {some}."
         raise NotFoundError(f"No deployment and no run has the tag {tag!r}.", hint=hint)

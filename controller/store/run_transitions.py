@@ -6,34 +6,18 @@ more for many runs than for one. Called by `runs.monitor` and `runs.outcomes`; s
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Executable, bindparam, case, delete, insert, select, update
 
 from controller.model.queues import SHORTAGE
-from controller.model.runs import Attempt, Run, RunId, RunState
+from controller.model.runs import Attempt, Run, RunId, RunOutcome, RunState
 from controller.store.schema import attempts, runs
 from controller.store.store import Transaction
 
 _OUTCOME_COLUMNS = ("reason", "finished_at", "exit_code", "signal")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOutcome:
-    """The outcome of a run. It is only recorded if the run is still in the state of `run`.
-
-    `finished_at` is an aware UTC instant.
-    """
-
-    run: Run
-    state: RunState
-    reason: str | None
-    finished_at: datetime
-    exit_code: int | None = None
-    signal: int | None = None
-    result: Any = None
 
 
 class _Prepared:
@@ -121,21 +105,26 @@ def start(tx: Transaction, ready: Sequence[Attempt], now: datetime) -> set[RunId
     return {row["run"] for row in matching}
 
 
-def end(tx: Transaction, outcomes: Sequence[RunOutcome]) -> set[RunId]:
-    """Record outcomes. Return the runs that were in the expected state, and not final before."""
-    rows = [
-        {
-            **_row(outcome.run.id, outcome.run.state, outcome.state),
-            "of_attempt": outcome.run.attempt if outcome.run.is_in_progress else 0,
-            **{f"new_{name}": getattr(outcome, name) for name in (*_OUTCOME_COLUMNS, "result")},
-        }
-        for outcome in outcomes
-        if not outcome.run.state.is_terminal
-    ]
+def end(tx: Transaction, outcomes: Iterable[tuple[Run, RunOutcome]]) -> set[RunId]:
+    """Record the outcomes of runs. Return the runs that were in the expected state, and not final before."""
+    rows = [_outcome_row(run, outcome) for run, outcome in outcomes if not run.state.is_terminal]
     matching = _matching(tx, rows)
     _END.execute(tx, matching)
     _END_ATTEMPT.execute(tx, (row for row in matching if row["of_attempt"]))
     return {row["run"] for row in matching}
+
+
+def end_attempt(tx: Transaction, run: Run, outcome: RunOutcome) -> None:
+    """Record the outcome of the current attempt of a run that will be retried."""
+    _END_ATTEMPT.execute(tx, [_outcome_row(run, outcome)])
+
+
+def _outcome_row(run: Run, outcome: RunOutcome) -> dict[str, Any]:
+    return {
+        **_row(run.id, run.state, outcome.state),
+        "of_attempt": run.attempt if run.is_in_progress else 0,
+        **{f"new_{name}": getattr(outcome, name) for name in (*_OUTCOME_COLUMNS, "result")},
+    }
 
 
 def _row(run_id: RunId, expect: RunState, to: RunState) -> dict[str, Any]:

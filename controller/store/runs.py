@@ -1,11 +1,10 @@
 """The tables of runs and attempts. Every state change is a compare-and-set; a finished run never changes."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Select, func, insert, or_, select, update
 
 from controller.model.policies import Retries, RetryOn
 from controller.model.runs import ACTIVE, Attempt, DueRun, Run, RunId, RunState, Trigger
@@ -133,26 +132,6 @@ def move(tx: Transaction, run_id: RunId, *, expect: RunState, to: RunState, **ch
         update(runs).where(runs.c.id == run_id, runs.c.state == expect.value).values(state=to.value, **changes)
     )
     return bool(result.rowcount == 1)
-
-
-def start_attempt(tx: Transaction, attempt: Attempt) -> None:
-    """Record an attempt, before its flow is started.
-
-    It replaces an earlier record of the same number, whose flow has been proven not to have started.
-    """
-    tx.connection.execute(
-        delete(attempts).where(attempts.c.run_id == attempt.run_id, attempts.c.number == attempt.number)
-    )
-    tx.connection.execute(insert(attempts).values(**asdict(attempt)))
-
-
-def move_attempt(tx: Transaction, run_id: RunId, number: int, to: RunState, **changes: Any) -> None:
-    """Change an attempt's state and the given columns."""
-    tx.connection.execute(
-        update(attempts)
-        .where(attempts.c.run_id == run_id, attempts.c.number == number)
-        .values(state=to.value, **changes)
-    )
 
 
 def attempts_of(tx: Transaction, run_id: str) -> list[Attempt]:

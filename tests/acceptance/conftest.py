@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.command_server import CommandServer
 from tests.acceptance.harness import Folder, Machine, Repository, Running, processes, until
 from tests.acceptance.visitor import browser, page, url
 
@@ -17,10 +18,18 @@ __all__ = ["browser", "page", "url"]
 Start = Callable[..., Running]
 
 
+@pytest.fixture(scope="session")
+def commands() -> Iterator[CommandServer]:
+    """Runs the commands of the stories. Modules that test the installed script itself override it with None."""
+    server = CommandServer()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
+def machine(tmp_path: Path, commands: CommandServer | None) -> Iterator[Machine]:
     """A home directory of its own. Whatever was started in it and is left over ends with the test."""
-    found = Machine(tmp_path / "home")
+    found = Machine(tmp_path / "home", commands)
     yield found
     for pid in processes((f"HOME={found.home}\0", f"{tmp_path}/")):
         with suppress(ProcessLookupError):

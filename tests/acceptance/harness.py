@@ -1,4 +1,4 @@
-"""A real git repository, the installed `controller` command, and one way to wait. Used by the tests of this folder.
+"""A real git repository, the `controller` command, and one way to wait. Used by the tests of this folder.
 
 Every process gets an environment of its own: no configuration of the machine or of its user reaches git or controller.
 """
@@ -6,11 +6,13 @@ Every process gets an environment of its own: no configuration of the machine or
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
-import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -21,8 +23,11 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any, TypeVar
 
-CONTROLLER = Path(sys.executable).parent / "controller"
-DEADLINE_SECONDS = 30.0
+from tests.acceptance import command_server
+from tests.acceptance.command_server import CommandServer, Process
+
+CONTROLLER = command_server.CONTROLLER
+DEADLINE_SECONDS = 120.0
 
 T = TypeVar("T")
 
@@ -53,10 +58,14 @@ class Answer:
 
 
 class Machine:
-    """A home directory and an environment without anything else; runs commands in it."""
+    """A home directory and an environment without anything else; runs commands in it.
 
-    def __init__(self, home: Path) -> None:
+    `commands` runs `controller`; without it, every command starts the installed script.
+    """
+
+    def __init__(self, home: Path, commands: CommandServer | None = None) -> None:
         self.home = home
+        self._commands = commands
         home.mkdir()
         self.environment = {
             "HOME": str(home),
@@ -84,11 +93,43 @@ class Machine:
     def controller(
         self, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
     ) -> Answer:
-        """Run the installed command. Its error output never contains a traceback."""
-        answer = self.run(CONTROLLER, *arguments, cwd=cwd, env=env)
+        """Run `controller`. Its error output never contains a traceback."""
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            process = self.start(*arguments, cwd=cwd, env=env, stdout=out.fileno(), stderr=err.fileno())
+            try:
+                code = process.wait(DEADLINE_SECONDS)
+            finally:
+                process.kill()
+            texts = []
+            for stream in (out, err):
+                stream.seek(0)
+                texts.append(stream.read().decode())
+        answer = Answer(code=code, out=texts[0], err=texts[1])
         assert "Traceback" not in answer.err
         assert "internal error" not in answer.err
         return answer
+
+    def start(
+        self,
+        *arguments: str | Path,
+        stdout: int,
+        stderr: int,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Process | subprocess.Popen[bytes]:
+        """Start `controller`, without standard input."""
+        words = [os.fspath(argument) for argument in arguments]
+        environment = {**self.environment, **(env or {})}
+        if self._commands is not None:
+            return self._commands.start(words, cwd=cwd or self.home, env=environment, stdout=stdout, stderr=stderr)
+        return subprocess.Popen(
+            [CONTROLLER, *words],
+            cwd=cwd or self.home,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+        )
 
 
 class Folder:
@@ -279,13 +320,8 @@ class Running:
     def __init__(self, folder: Folder, log: Path, arguments: tuple[str, ...], env: Mapping[str, str]) -> None:
         self.log = log
         with log.open("wb") as stream:
-            self.process = subprocess.Popen(
-                [CONTROLLER, "run", "--repo", folder.address, *arguments],
-                cwd=folder.machine.home,
-                env={**folder.machine.environment, **env},
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
+            self.process = folder.machine.start(
+                "run", "--repo", folder.address, *arguments, env=env, stdout=stream.fileno(), stderr=stream.fileno()
             )
 
     @property
@@ -295,9 +331,10 @@ class Running:
 
     @property
     def is_started(self) -> bool:
-        """Whether it says so."""
+        """Whether it accepts commands. Before that it logs its start, with its state directory."""
         assert self.process.poll() is None, self.output
-        return "Controller started" in self.output
+        state = re.search(r'Controller started.* "?state(?:=|": ")([^\s"]+)', self.output)
+        return state is not None and accepts_connections(Path(state[1]))
 
     def kill(self) -> None:
         """SIGKILL, and gone."""
@@ -305,10 +342,21 @@ class Running:
         self.process.wait(30)
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """Ask it to end: it does, within 10 seconds of its own time, with exit code 0."""
+        """Ask it to end. It exits with an error if it takes longer than its own time limit of 9 seconds."""
         self.process.send_signal(number)
-        until(lambda: self.process.poll() is not None, "the controller to end", 15)
+        until(lambda: self.process.poll() is not None, "the controller to end")
         assert self.process.returncode == 0, self.output
+
+
+def accepts_connections(state: Path) -> bool:
+    """Whether a controller listens at the socket of this state directory."""
+    directory = os.open(state, os.O_PATH)
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            # The address of a socket has at most 107 bytes; this one is short whatever the directory is called.
+            return connection.connect_ex(f"/proc/self/fd/{directory}/control.sock") == 0
+    finally:
+        os.close(directory)
 
 
 def processes(marks: tuple[str, ...]) -> list[int]:

@@ -281,7 +281,7 @@ def test_a_page_reports_a_stopped_controller_and_reconnects(
     revision = repository.commit()
     running(repository, "--listen", url.removeprefix("http://"))
     repository.wait_for_revision(revision)
-    expect(page.locator("#live")).to_have_text("live", timeout=20_000)
+    expect(page.locator("#live")).to_have_text("live")
     expect(page.locator("#lost")).to_be_hidden()
     expect(page.locator("#notice")).to_be_hidden()
     expect(page.locator("#source-bar")).to_contain_text(revision.rpartition(":")[2][:9])

@@ -35,6 +35,7 @@ def tutorial(repository: Repository) -> Repository:
     return repository
 
 
+@pytest.mark.parametrize("commands", [None], ids=["installed script"])
 def test_the_tutorial_runs_by_name(tutorial: Repository, running: Start) -> None:
     running(tutorial)
     tutorial.wait_for_revision(None)

@@ -47,7 +47,7 @@ def test_a_controller_all_of_whose_threads_are_blocked_ends_when_asked(repositor
         repository.write("deployments/another.yaml", "name: another\ncommand: ['true']\n")
         repository.commit()
         controller.process.send_signal(signal.SIGTERM)
-        until(lambda: controller.process.poll() is not None, "the controller to end", 15)
+        until(lambda: controller.process.poll() is not None, "the controller to end")
     assert controller.process.returncode in (0, 1)
     assert "Traceback" not in controller.output
     controller = running(repository)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from controller.crashpoints import PASS
-from tests.acceptance.harness import CONTROLLER, Machine, Repository
+from tests.acceptance.harness import Repository
 
 pytestmark = pytest.mark.acceptance
 
@@ -25,7 +25,7 @@ def in_force(repository: Repository) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("stage", PASS)
-def test_a_revision_is_in_force_whole_or_not_at_all(repository: Repository, machine: Machine, stage: str) -> None:
+def test_a_revision_is_in_force_whole_or_not_at_all(repository: Repository, stage: str) -> None:
     for name in ("a", "b", "c", "d"):
         repository.write(f"deployments/{name}.yaml", document(name))
     first = repository.commit()
@@ -37,9 +37,7 @@ def test_a_revision_is_in_force_whole_or_not_at_all(repository: Repository, mach
     repository.write("deployments/moved.yaml", document("moved", "renamed_from: c\n"))
     repository.write("deployments/e.yaml", document("e"))
     second = repository.commit()
-    killed = machine.run(
-        CONTROLLER, "run", "--once", "--repo", repository.root, env={"CONTROLLER_CRASHPOINT": f"pass:{stage}"}
-    )
+    killed = repository.ask("run", "--once", CONTROLLER_CRASHPOINT=f"pass:{stage}")
     assert killed.code == -9
     applied = repository.select("SELECT last_applied_revision FROM source")[0][0]
     assert applied == (second if stage in ("apply", "project", "garbage") else first)

@@ -16,7 +16,7 @@ EVERY_SECOND = """
     command: [sh, -c, 'echo "$CONTROLLER_SCHEDULED_FOR" >> {starts}']
     schedules: [{{interval: 1s}}]
 """
-RESTING = "name: resting\ncommand: [sleep, '60']\n"
+RESTING = "name: resting\ncommand: [sh, -c, 'echo up; sleep 60']\n"
 
 
 def starts(folder: Folder) -> Path:
@@ -47,7 +47,7 @@ def wait_for_starts(folder: Folder, more: int) -> None:
 
 
 def ended_with_one_error(controller: Running, state: Path) -> None:
-    until(lambda: controller.process.poll() is not None, "the controller to end", 20)
+    until(lambda: controller.process.poll() is not None, "the controller to end")
     assert controller.process.returncode == 2, controller.output
     errors = [line for line in controller.output.splitlines() if line.startswith(("error:", "hint:"))]
     assert errors[0].startswith(
@@ -120,7 +120,7 @@ def test_a_controller_ends_when_a_part_of_its_state_is_removed(
     repository.wait_for_revision(None)
     run = repository.ask("trigger", "resting", "-o", "json").json()["run_id"]
     until(lambda: repository.count_runs("resting", "running"), "the flow to run")
-    until(lambda: any((repository.state / "runs" / run).glob("*/started")), "the mark that the flow may have started")
+    assert repository.wait_for_output(run) == ["up"]
     holder = next((repository.state / "runs" / run).glob("*/lock")).read_text(encoding="ascii")
     removed = repository.root.parent / "removed"
     (repository.state / what).rename(removed)  # in one step, because the controller keeps writing there

@@ -1,5 +1,6 @@
 """Commands that wait for a run while its controller stops, is killed, or stops as the run finishes."""
 
+import signal
 import subprocess
 from collections.abc import Callable
 
@@ -62,7 +63,7 @@ def test_a_command_that_waits_reports_a_run_that_finishes_as_its_controller_stop
     with command(waiting, "trigger", "waits", "--wait") as wait:
         until(lambda: waiting.count_runs("waits", "running"), "the run to start")
         [run] = waiting.runs("waits")
-        controller.process.terminate()
+        controller.process.send_signal(signal.SIGTERM)
         until(lambda: "Waiting for running flows" in controller.output, "the controller to drain")
         waiting.write("go", "")
         assert controller.process.wait(30) == 0

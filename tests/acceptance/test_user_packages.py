@@ -3,7 +3,7 @@
 import pytest
 
 from tests.acceptance.conftest import Start
-from tests.acceptance.harness import Repository
+from tests.acceptance.harness import CONTROLLER, Repository
 
 pytestmark = pytest.mark.acceptance
 
@@ -35,10 +35,11 @@ def test_a_package_called_controller_and_a_json_py_break_nothing(repository: Rep
     run = repository.trigger("theirs")
     assert (run["state"], run["reason"]) == ("succeeded", None)
     assert run["result"] == '["theirs", "tools", "flows.flow", "flow.py"]'
-    here = repository.machine.controller("status", "-o", "json", cwd=repository.root)
+    # The installed script must not import what is in the current directory.
+    here = repository.machine.run(CONTROLLER, "status", "-o", "json", cwd=repository.root)
     assert here.code == 0
     assert here.json()["controller"]["running"] is True
-    assert repository.machine.controller("validate", cwd=repository.root).code == 0
+    assert repository.machine.run(CONTROLLER, "validate", cwd=repository.root).code == 0
 
 
 def test_a_folder_called_controller_without_init_works_too(repository: Repository, running: Start) -> None:

@@ -5,9 +5,9 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-from tests.acceptance.harness import Repository, Running
+from tests.acceptance.harness import DEADLINE_SECONDS, Repository, Running
 
 FLOW = """
     import os, time
@@ -46,6 +46,8 @@ TASKS = """
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A chromium. It waits as long as every test does."""
+    expect.set_options(timeout=DEADLINE_SECONDS * 1000)
     program = shutil.which("chromium")
     assert program is not None, "these tests drive chromium: `make browser` installs it"
     with sync_playwright() as playwright:
@@ -60,7 +62,7 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
     assert url
     context = browser.new_context(timezone_id="Europe/Berlin")
     opened = context.new_page()
-    opened.set_default_timeout(20_000)
+    opened.set_default_timeout(DEADLINE_SECONDS * 1000)
     wrong: list[str] = []
 
     def record_error(message: ConsoleMessage) -> None:

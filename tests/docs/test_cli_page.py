@@ -1,18 +1,17 @@
 """docs/cli.md documents exactly the commands, options, variables and JSON fields that there are."""
 
 import re
-from collections.abc import Iterator
 
 import click
 import pytest
 
-from controller.cli.main import cli
 from controller.model.runs import LastRun, Run
 from controller.model.status import Condition, SourceStatus
 from controller.queries.deployment_details import DeploymentDetail, ScheduleView
 from controller.queries.serialization import json_keys
 from controller.queries.status import ControllerView, RunCounts, StatusView
 from tests.docs.pages import DOCS, Section, first_cells, sections
+from tests.generated.option_tables import command_name, leaves
 
 PAGE = DOCS / "cli.md"
 SECTIONS = list(sections(PAGE, 2))
@@ -22,23 +21,8 @@ SHARED = {
 }
 
 
-def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
-    if not isinstance(command, click.Group):
-        yield " ".join(path), command
-        return
-    context = click.Context(command)
-    for name in command.list_commands(context):
-        found = command.get_command(context, name)
-        assert found is not None
-        yield from leaves(found, (*path, name))
-
-
-COMMANDS = dict(leaves(cli))
-DOCUMENTED = {
-    " ".join(re.findall(r"(?<![\[\w])[a-z]+(?![\w\]])", one.title.removeprefix("`controller ").rstrip("`"))): one
-    for one in SECTIONS
-    if one.title.startswith("`controller ")
-}
+COMMANDS = dict(leaves())
+DOCUMENTED = {command_name(one.title): one for one in SECTIONS if one.title.startswith("`controller ")}
 
 
 def documented_options(section: Section) -> set[str]:

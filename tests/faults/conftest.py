@@ -26,6 +26,11 @@ _NO_LOG_FLUSH = 2
 _MEBIBYTES = 256
 
 
+@pytest.fixture
+def commands() -> None:
+    """Every command starts the installed script: a library in LD_PRELOAD has an effect only at the start."""
+
+
 class Disk:
     """An ext4 file system in an image file, mounted at `path`, whose power can be cut."""
 

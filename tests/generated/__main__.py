@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from tests.generated import client_shapes
+from tests.generated import client_shapes, findings_page, option_tables
 
 ROOT = Path(__file__).parents[2]
-GENERATORS = (client_shapes,)
+GENERATORS = (client_shapes, findings_page, option_tables)
 
 
 def main() -> None:

@@ -13,11 +13,10 @@ from typing import Any
 
 from controller.model.deployments import Deployment
 from controller.model.queues import EVERYTHING
-from controller.model.runs import Attempt, Run, RunState
+from controller.model.runs import Attempt, Run, RunOutcome, RunState
 from controller.runs.monitor import Launchable
-from controller.runs.outcomes import record_outcomes, reported_outcome, unreported_outcome
-from controller.runs.recovery import Finished
-from controller.store import Store, queues, runs
+from controller.runs.outcomes import record_outcomes
+from controller.store import Store, queues, run_transitions, runs
 from controller.store.run_search import RunFilter, select_all
 from tests.conftest import ManualClock
 
@@ -124,26 +123,22 @@ class SimulatedMonitor:
     def _launch(self, run: Run, deployment: Deployment) -> None:
         """Claim a run, record its start and send GO. The controller may be killed between these steps."""
         self._machine.nonces += 1
-        number = run.attempt or 1
         attempt = Attempt(
             run_id=run.id,
-            number=number,
+            number=run.attempt or 1,
             nonce=f"n{self._machine.nonces}",
             boot_id="b",
             state=RunState.LAUNCHING,
         )
         with self._store.write() as tx:
-            if not runs.move(tx, run.id, expect=RunState.PENDING, to=RunState.LAUNCHING, attempt=number):
+            if not run_transitions.claim(tx, [attempt]):
                 return
-            runs.start_attempt(tx, attempt)
             claimed = runs.find(tx, run.id)
             assert claimed is not None
             self._check_limits(claimed, queues.read_load(tx, self._clock.now()))
         self._fault()
-        now = self._clock.now()
         with self._store.write() as tx:
-            runs.move(tx, run.id, expect=RunState.LAUNCHING, to=RunState.RUNNING, started_at=now)
-            runs.move_attempt(tx, run.id, number, RunState.RUNNING, started_at=now)
+            run_transitions.start(tx, [attempt], self._clock.now())
         self._fault()
         self._machine.start(claimed, attempt, deployment.timeout)
         self._active[run.id] = ActiveRun(claimed, attempt)
@@ -156,9 +151,9 @@ class SimulatedMonitor:
 
     def refuse(self, run: Run, reason: str) -> None:
         """Record that a run can't be launched."""
-        now = self._clock.now()
+        outcome = RunOutcome(state=RunState.FAILED, reason=f"not launched: {reason}")
         with self._store.write() as tx:
-            record_outcomes(tx, [unreported_outcome(run, RunState.FAILED, f"not launched: {reason}", now)], now)
+            record_outcomes(tx, [(run, outcome)], self._clock.now())
 
     def end(self, run_id: str) -> None:
         """Ask the supervisor of a run to stop it."""
@@ -175,25 +170,17 @@ class SimulatedMonitor:
         with self._store.write() as tx:
             run = runs.find(tx, active.run.id)
             assert run is not None
-            if flow is None and run.cancel_reason is not None:
-                record_outcomes(tx, [unreported_outcome(run, RunState.CANCELLED, run.cancel_reason, now)], now)
-            elif flow is None:
+            if flow is None and run.cancel_reason is None:
                 runs.move(tx, run.id, expect=run.state, to=RunState.PENDING, started_at=None)
-            elif flow.is_lost:
-                record_outcomes(tx, [unreported_outcome(run, RunState.CRASHED, "outcome unknown", now)], now)
             else:
-                record_outcomes(tx, [reported_outcome(run, _finished(flow, now), now)], now)
+                record_outcomes(tx, [(run, _outcome(flow, run, now))], now)
         del self._active[active.run.id]
 
 
-def _finished(flow: Flow, now: datetime) -> Finished:
+def _outcome(flow: Flow | None, run: Run, now: datetime) -> RunOutcome:
+    if flow is None:
+        return RunOutcome(state=RunState.CANCELLED, reason=run.cancel_reason)
+    if flow.is_lost:
+        return RunOutcome(state=RunState.CRASHED, reason="outcome unknown")
     code = 0 if flow.outcome is RunState.SUCCEEDED else 1
-    return Finished(
-        state=flow.outcome,
-        reason=flow.outcome.value,
-        exit_code=code,
-        signal=None,
-        started_at=None,
-        finished_at=now,
-        result=None,
-    )
+    return RunOutcome(state=flow.outcome, reason=flow.outcome.value, exit_code=code, finished_at=now)

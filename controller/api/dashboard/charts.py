@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from controller.api.dashboard.template_filters import seconds
+from controller.api.dashboard.template_filters import seconds, tone
 from controller.queries.fire_timeline import SLOT
 from controller.queries.overview import Slot
 from controller.store.run_statistics import FAILED, Bar
@@ -51,8 +51,8 @@ class Timeline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StripBar:
-    """One run of a strip. `mark` is set for failed runs, so that colour is not the only difference."""
+class RunBar:
+    """One run of a chart. `mark` is set for failed runs, so that colour is not the only difference."""
 
     id: str
     x: int
@@ -78,7 +78,7 @@ class Strip:
 
     width: int
     height: int
-    bars: tuple[StripBar, ...]
+    bars: tuple[RunBar, ...]
     title: str
 
 
@@ -117,12 +117,12 @@ def _column(index: int, slot: Slot, highest: int, now: datetime) -> Column:
     total = sum(count for count, _ in parts)
     # The square root keeps half hours with few runs visible beside those with very many.
     column_height = math.sqrt(total / highest) * (HEIGHT - 4 * _MIN_HEIGHT)
-    for count, tone in parts:
+    for count, css_class in parts:
         if count:
             height = max(_MIN_HEIGHT, count / total * column_height)
             top -= height
             blocks.append(
-                Block(x=index * WIDTH + 1, y=round(top, 1), width=WIDTH - 2, height=round(height, 1), tone=tone)
+                Block(x=index * WIDTH + 1, y=round(top, 1), width=WIDTH - 2, height=round(height, 1), tone=css_class)
             )
     counts = (
         (slot.succeeded, "succeeded"),
@@ -138,20 +138,17 @@ def _column(index: int, slot: Slot, highest: int, now: datetime) -> Column:
     return Column(x=index * WIDTH, title=f"{when}: {summary}", blocks=tuple(blocks))
 
 
-def _strip_bar(index: int, bar: Bar, longest: float) -> StripBar:
+def _strip_bar(index: int, bar: Bar, longest: float) -> RunBar:
     share = math.log1p(bar.seconds or 0) / math.log1p(longest) if longest > 0 else 0.0
     height = round(5 + share * (_STRIP_HEIGHT - 5), 1)
     state = bar.state.public.value
-    tone = {"succeeded": "good", "skipped": "plain", "cancelled": "warn"}.get(
-        state, "bad" if bar.state in FAILED else "busy"
-    )
     duration = "" if bar.seconds is None else f", {seconds(bar.seconds)}"
-    return StripBar(
+    return RunBar(
         id=bar.id,
         x=index * _STEP,
         y=round(_STRIP_HEIGHT - height, 1),
         height=height,
-        tone=tone,
+        tone=tone(state),
         title=f"{state.replace('_', ' ')}{duration}",
         mark=bar.state in FAILED,
     )

@@ -1,5 +1,6 @@
 """The pages of the dashboard except those of single runs. Each function runs its queries and renders a template."""
 
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Annotated
 
@@ -8,7 +9,6 @@ from starlette.responses import Response
 
 from controller.api.dashboard.attention_items import group_attention
 from controller.api.dashboard.charts import stage_bars, strip_chart, timeline
-from controller.api.dashboard.query_params import Filters
 from controller.api.dashboard.run_history_chart import history_chart
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
@@ -20,8 +20,7 @@ from controller.model.runs import Run, RunState, Trigger
 from controller.model.status import EventSeverity, InventoryEntry
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.deployment_details import DeploymentDetail, show_deployment
-from controller.queries.deployment_rows import deployment_row
-from controller.queries.deployments import Health, Sync, build_entry, fires_after
+from controller.queries.deployments import Health, Sync, build_entry, deployment_row, fires_after
 from controller.queries.events import list_events
 from controller.queries.fire_calendar import FireCalendar, fire_calendar
 from controller.queries.overview import overview
@@ -45,6 +44,32 @@ STATES = [state.value for state in RunState if state is not RunState.LAUNCHING]
 TRIGGERS = [trigger.value for trigger in Trigger]
 SEVERITIES = [severity.value for severity in EventSeverity]
 Cursor = Annotated[str | None, Query(pattern="^([0-9a-f-]{36})?$")]
+
+
+class Filters:
+    """The filters of one request; `problems` has a sentence for each filter that was ignored.
+
+    An unknown or invalid filter, for example in an old bookmark, is not an error: the page is shown without it.
+    """
+
+    def __init__(self, request: Request, names: Collection[str]) -> None:
+        self.problems = [
+            f"Unknown filter {name!r}." for name in dict.fromkeys(request.query_params) if name not in names
+        ]
+
+    def one_of(self, name: str, choices: Iterable[str], value: str) -> str:
+        """Return the value if it is one of the choices, else an empty string."""
+        allowed = list(choices)
+        if value and value not in allowed:
+            self.problems.append(f"Unknown {name} {value!r}; use one of {', '.join(allowed)}.")
+            return ""
+        return value
+
+    def page(self, number: int, pages: int) -> int:
+        """Return the page number, or that of the last page if there are fewer pages."""
+        if number > pages:
+            self.problems.append(f"Page {number} does not exist; this is the last page.")
+        return min(number, pages)
 
 
 @router.get("/")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 
+from controller.api.dashboard.charts import RunBar
 from controller.api.dashboard.template_filters import seconds, tone
 from controller.model.runs import Run
 from controller.store.run_statistics import FAILED
@@ -20,19 +21,6 @@ MIN_BARS = 30
 _BAR = 7
 _MIN_HEIGHT = 3.0
 _FAILED = frozenset(state.value for state in FAILED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunBar:
-    """One run. `mark` is set for failed runs, so that colour is not the only difference."""
-
-    id: str
-    x: int
-    y: float
-    height: float
-    tone: str
-    title: str
-    mark: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

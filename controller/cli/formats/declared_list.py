@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from controller.cli.formats.printable import visible
 from controller.queries.declared_deployments import DeclaredSchedule, DeclaredView
 from controller.schedules import zone
+from controller.text import visible
 from controller.time_format import shown
 
 

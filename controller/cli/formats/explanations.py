@@ -1,6 +1,6 @@
 """Explanations of the finding codes, for `controller explain` and SARIF.
 
-The texts are data in `explained`, which is imported on first use. docs/findings.md repeats them; a test compares both.
+The texts are data in `explained`, which is imported on first use. docs/findings.md is generated from them.
 """
 
 from functools import cache

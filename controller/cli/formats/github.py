@@ -5,8 +5,8 @@ Source: docs.github.com, "Workflow commands for GitHub Actions", and `toolkit/pa
 
 from collections.abc import Sequence
 
-from controller.cli.formats.printable import visible
 from controller.model.findings import Finding
+from controller.text import visible
 
 _BREAKS = "\r\n"
 

@@ -7,11 +7,11 @@ from datetime import datetime
 from itertools import accumulate
 from typing import Any
 
-from controller.cli.formats.printable import visible
 from controller.model.findings import Finding, Severity
 from controller.model.snapshots import PROJECT_FILE
 from controller.reconcile.preview import DeploymentChange, EnvironmentPlan, Preview
 from controller.reconcile.project_changes import QueueChange
+from controller.text import visible
 from controller.time_format import shown
 
 _SIGNS = {"delete": "-", "update": "~", "create": "+"}

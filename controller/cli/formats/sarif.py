@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from controller.cli.formats.explanations import Explanation, as_markdown, as_text, codes, explain
-from controller.cli.formats.printable import visible
 from controller.model.findings import Finding, Severity
+from controller.text import visible
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _FINGERPRINT = "finding/v1"

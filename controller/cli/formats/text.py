@@ -1,12 +1,14 @@
 """Formats findings as text: location, message, source line with a caret under the column, hint. `cli` calls it."""
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 
-from controller.cli.formats.printable import columns, escaped, visible
 from controller.cli.formats.source_lines import SourceLine
 from controller.model.findings import Finding, Severity
+from controller.text import visible
 
 _CUT = "..."
+_JAMO = ("\u1160", "\u11ff")  # vowels and finals of Hangul, combined with the preceding syllable
 _LEAST_ROOM = 20
 _SECRET = frozenset({"PlainSecret"})  # the line must not appear in the log of a CI job
 _COLORS = {Severity.ERROR: "1;31", Severity.WARNING: "1;33"}
@@ -45,7 +47,7 @@ def _window(line: str, column: int, room: int) -> tuple[str, int]:
     line = line.rstrip("\r\n")
     position = min(max(column, 1) - 1, len(line))
     first = max(0, position - room)  # cells further to the left cannot fit
-    cells = [escaped(char) for char in line[first : position + room + 1]]
+    cells = [visible(char) for char in line[first : position + room + 1]]
     widths = [columns(cell) for cell in cells]
     at = position - first
     left, right = _span(widths, at, room, is_whole=len(cells) == len(line))
@@ -74,3 +76,12 @@ def _span(widths: list[int], at: int, room: int, *, is_whole: bool) -> tuple[int
     while left < at and widths[left] == 0:  # a combining accent without its letter would be drawn over the cut mark
         left += 1
     return left, right
+
+
+def columns(cell: str) -> int:
+    """Return the number of terminal columns of one character (UAX #11) or of its ASCII escape."""
+    if len(cell) > 1 or cell < "\u0300":
+        return len(cell)
+    if unicodedata.category(cell) in ("Mn", "Me") or _JAMO[0] <= cell <= _JAMO[1]:
+        return 0
+    return 2 if unicodedata.east_asian_width(cell) in "WF" else 1

@@ -72,9 +72,7 @@ def _findings(view: StatusView) -> list[RenderableType]:
     if not view.source.findings:
         return []
     lines = [
-        text_format.state(finding.severity)
-        + Text(" ")
-        + text_format.plain(f"{finding.file}:{finding.line}:{finding.column}: {finding.message}")
+        text_format.state(finding.severity) + Text(" ") + text_format.plain(finding)
         for finding in view.source.findings[:5]
     ]
     more = len(view.source.findings) - len(lines)

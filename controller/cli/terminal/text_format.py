@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
+from controller.text import visible
 from controller.time_format import shown
 
 _STYLES = {
@@ -45,8 +46,7 @@ def state(name: str) -> Text:
 
 def plain(value: object) -> Text:
     """Return untrusted text without markup and with its control characters escaped."""
-    text = str(value)
-    return Text("".join(char if char.isprintable() else repr(char)[1:-1] for char in text))
+    return Text(visible(str(value)))
 
 
 def local(instant: datetime | None, zone: tzinfo | None = None) -> Text:

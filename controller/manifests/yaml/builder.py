@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from controller.manifests.yaml.nodes import Node, Path, Position, Problem, kind_of, shorten
+from controller.manifests.yaml.nodes import Node, Path, Position, Problem, kind_of
 from controller.manifests.yaml.scalars import BadNumber, plain_scalar, untagged
+from controller.text import shorten
 
 MAX_DEPTH = 32
 MAX_NODES = 20_000

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from controller.model.findings import Finding, Severity
+from controller.text import shorten
 
 Path = tuple[str | int, ...]
 
@@ -129,12 +130,6 @@ def _steps(path: Path) -> Iterator[str]:
         else:
             quoted = shorten(step, 60).replace("\\", "\\\\").replace("'", "\\'")
             yield f"['{quoted}']"
-
-
-def shorten(text: str, limit: int = 40) -> str:
-    """Return `text` for a message: printable, on one line, and at most `limit` characters long."""
-    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1])
-    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
 def kind_of(value: Any) -> str:

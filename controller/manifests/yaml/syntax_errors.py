@@ -7,7 +7,8 @@ import re
 
 import yaml
 
-from controller.manifests.yaml.nodes import Position, Problem, shorten
+from controller.manifests.yaml.nodes import Position, Problem
+from controller.text import shorten
 
 _RESERVED = re.compile(r"(?P<key>[\w-]+:[ \t]+|-[ \t]+)(?P<value>[*&@`%!|>].*?)\s*$")
 _BRACKETS = re.compile(r"[\[\]{}]")

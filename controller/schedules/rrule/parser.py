@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from controller.errors import ScheduleError
-from controller.schedules.messages import did_you_mean, quoted
+from controller.schedules.messages import quoted
 from controller.schedules.parsing import parse_time, zone
+from controller.text import did_you_mean
 
 MAX_LENGTH = 6500
 """The maximum number of characters of a rule text."""
@@ -71,7 +72,7 @@ def _read_line(lines: Lines, name: str, parameters: list[str], value: str) -> No
     elif name == "EXRULE":
         raise ScheduleError("EXRULE is not supported", hint="RFC 5545 removed it; list the excluded times in EXDATE")
     elif name not in _PROPERTIES:
-        hint = did_you_mean(name, _PROPERTIES) or f"valid properties are {', '.join(_PROPERTIES)}"
+        hint = did_you_mean(name, _PROPERTIES, 3) or f"valid properties are {', '.join(_PROPERTIES)}"
         raise ScheduleError(f"unknown property {quoted(name)} in rrule", hint=hint)
     else:
         zone_name = _zone_parameter(name, parameters)
@@ -138,7 +139,7 @@ def _parts(text: str) -> dict[str, str]:
     for part in text.strip(";").split(";"):
         name, equals, value = part.upper().partition("=")
         if not equals or name not in {*_LISTS, *_SINGLES, *_WORDS}:
-            hint = did_you_mean(name, [*_LISTS, *_SINGLES, *_WORDS]) or "write parts such as FREQ=WEEKLY;BYDAY=MO,FR"
+            hint = did_you_mean(name, [*_LISTS, *_SINGLES, *_WORDS], 3) or "write parts such as FREQ=WEEKLY;BYDAY=MO,FR"
             raise ScheduleError(f"unknown part {quoted(part)} in rrule", hint=hint)
         if name in parts:
             raise ScheduleError(f"duplicate {name} in rrule", hint="write it once, with the values separated by commas")

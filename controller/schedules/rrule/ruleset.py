@@ -17,10 +17,11 @@ from controller.errors import ScheduleError
 from controller.model.schedules import Dst, RRule
 from controller.schedules.dst import REAL_TIME, first_wall_time, resolve, to_wall
 from controller.schedules.intervals import DEFAULT_ANCHOR
-from controller.schedules.messages import did_you_mean, quoted
+from controller.schedules.messages import quoted
 from controller.schedules.parsing import zone as zone_of
 from controller.schedules.rrule.expand import Frequency, Recurrence, wall_times
 from controller.schedules.rrule.parser import Lines, numbers, parse_date, parse_lines, weekdays
+from controller.text import did_you_mean
 
 _DAY_PARTS = ("BYWEEKNO", "BYYEARDAY", "BYMONTHDAY", "BYDAY")
 _BEFORE = timedelta(microseconds=1)
@@ -178,7 +179,7 @@ def _frequency(parts: dict[str, str]) -> Frequency:
     if name is None:
         raise ScheduleError("the rrule has no FREQ", hint=f"add FREQ= with one of {', '.join(frequencies)}")
     if name not in frequencies:
-        hint = did_you_mean(name, frequencies) or f"valid values are {', '.join(frequencies)}"
+        hint = did_you_mean(name, frequencies, 3) or f"valid values are {', '.join(frequencies)}"
         raise ScheduleError(f"unknown FREQ {quoted(name)} in rrule", hint=hint)
     return frequencies[name]
 

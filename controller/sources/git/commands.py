@@ -20,6 +20,7 @@ from controller.errors import RepositoryNotFoundError, SourceError, SourceTimeou
 from controller.sources.git.program import check_git, check_shortage, finish, git, kill, start
 from controller.sources.git.ref_files import layout_of, trace
 from controller.sources.git.repository import Repository, check_files
+from controller.text import replace_unprintable
 
 TIMEOUT_SECONDS = 60.0
 _MAX_MESSAGE = 300
@@ -244,7 +245,7 @@ def one_line(stderr: bytes) -> str:
     lines = stderr.decode("utf-8", "replace").splitlines()
     messages = (line.strip().removeprefix("fatal: ").removeprefix("error: ") for line in lines if line.strip())
     text = "; ".join(dict.fromkeys(messages)).replace(":; ", ": ")
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return replace_unprintable(text)
 
 
 def _check_descriptors(repo: Path) -> None:

@@ -11,12 +11,12 @@ from controller.api.dashboard.attention_items import group_attention
 from controller.api.dashboard.charts import stage_bars
 from controller.api.dashboard.gantt import MAX_ROWS, ROW, WIDTH, gantt
 from controller.api.dashboard.run_history_chart import history_chart
-from controller.api.dashboard.run_timeline import steps
+from controller.api.dashboard.run_pages import steps
 from controller.api.dashboard.template_filters import glyph, linked, pretty
 from controller.model import extend
 from controller.model.runs import Attempt, Run, RunDetail, RunId, RunState, Trigger
 from controller.model.task_runs import TaskRun
-from controller.queries.overview import Attention
+from controller.queries.overview import Attention, AttentionCode
 from tests.conftest import NOW
 
 SECOND = timedelta(seconds=1)
@@ -178,11 +178,13 @@ def test_markdown_headings_rank_below_those_of_the_page() -> None:
 
 def test_a_problem_shared_by_several_deployments_is_one_item() -> None:
     def fault(name: str, message: str) -> Attention:
-        return Attention(kind="error", title=f"{name} is not valid", message=message, deployment=name)
+        code = AttentionCode.INVALID_DEPLOYMENT
+        return Attention(code=code, kind="error", title=f"{name} is not valid", message=message, deployment=name)
 
-    failed = Attention(kind="error", title="c: the last run failed", message="x", deployment="c", run_id="1")
+    title, code = "c: the last run failed", AttentionCode.FAILED_RUN
+    failed = Attention(code=code, kind="error", title=title, message="x", deployment="c", run_id="1")
     again = replace(failed, title="d: the last run failed", deployment="d")
-    source = Attention(kind="error", title="Source: PathNotFound", message="x")
+    source = Attention(code=AttentionCode.SOURCE, kind="error", title="Source: PathNotFound", message="x")
     found = group_attention(
         [source, replace(source, message="y"), fault("a", "x"), fault("b", "x"), fault("c", "z"), failed, again]
     )

@@ -161,6 +161,20 @@ def test_what_can_not_be_executed_exits_with_2(execute: Execute, what: str, said
     assert said in answer.err
 
 
+def test_a_relative_program_is_found_in_the_working_directory(execute: Execute, tmp_path: Path) -> None:
+    script = tmp_path / "code" / "flows" / "bin" / "name"
+    script.parent.mkdir()
+    script.write_text('#!/bin/sh\necho "$0" in "$PWD"\n')
+    script.chmod(0o700)
+    document = "name: local\ncommand: [bin/name]\nworking_directory: flows\n"
+    (tmp_path / "code" / "deployments" / "local.yaml").write_text(document)
+    answer = execute("local")
+    assert (answer.code, answer.err) == (0, f"bin/name in {tmp_path}/code/flows\n")
+    script.unlink()
+    answer = execute("local")
+    assert (answer.code, "The program bin/name was not found" in answer.err) == (2, True)
+
+
 def test_an_executed_flow_that_ends_without_a_word_has_not_succeeded(execute: Execute, tmp_path: Path) -> None:
     (tmp_path / "code/flows/silent.py").write_text("import os\ndef f():\n    os._exit(0)\n")
     (tmp_path / "code/deployments/silent.yaml").write_text("name: silent\nflow: flows/silent.py:f\n")

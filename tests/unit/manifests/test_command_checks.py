@@ -120,6 +120,18 @@ def files_named(command: str, *, directory: str = "", **files: str) -> tuple[Fin
         ("[python, /opt/report.py]", None),
         ("[/opt/run.sh]", None),
         ("[run.sh]", None),
+        ("[env, python, report.py]", "[2]"),
+        ("[/usr/bin/env, -i, -u, HOME, A=b.py, python3, -u, report.py]", "[7]"),
+        ("[nice, -n, '10', python, report.py]", "[4]"),
+        ("[timeout, -k, 5s, 1h, bash, job.sh]", "[5]"),
+        ("[nohup, nice, ./run.sh]", "[2]"),
+        ("[stdbuf, -oL, env, sh, job.sh]", "[4]"),
+        ("[./env, python, report.py]", "[0]"),
+        ("[env, -C, reports, python, report.py]", None),
+        ("[env, -S, python report.py]", None),
+        ("[env, run.sh]", None),
+        ("[env]", None),
+        ("[timeout, 1h]", None),
     ],
 )
 def test_a_script_missing_from_the_repository_gives_a_warning(command: str, path: str | None) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from controller.model.runs import Attempt, Run, RunId, RunState
+from controller.model.runs import Attempt, Run, RunState
 from controller.runs.executors.local.cgroups import own_group
 from controller.settings import boot_id
-from controller.store import occurrences, runs
+from controller.store import occurrences, run_transitions, runs
 from tests.conftest import wait_until
 from tests.unit.runs.conftest import World, attempts, command, gated, reap
 from tests.unit.runs.test_supervisor import is_gone
@@ -169,9 +169,9 @@ def claim(world: World, *, state: RunState, boot: str | None = None, marks: dict
     """A run as a controller leaves it that was killed after claiming it; `marks` None: before its directory."""
     with world.store.write() as tx:
         run = world.admission.create_run(tx, "a", {})
-        runs.move(tx, run.id, expect=RunState.PENDING, to=state, attempt=1)
-        attempt = Attempt(run_id=RunId(run.id), number=1, nonce="aa", boot_id=boot or boot_id(), state=state)
-        runs.start_attempt(tx, attempt)
+        attempt = Attempt(run_id=run.id, number=1, nonce="aa", boot_id=boot or boot_id(), state=state)
+        run_transitions.claim(tx, [attempt])
+        runs.move(tx, run.id, expect=RunState.LAUNCHING, to=state)
     if marks is not None:
         directory = world.runs_directory / run.id / "1-aa"
         directory.mkdir(parents=True)

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from controller.cli.terminal import text_format
-from controller.model.runs import Run, RunState
-from controller.runs.outcomes import reported_outcome, unreported_outcome
-from controller.runs.recovery import Finished, Lost, recover
+from controller.model.runs import Run, RunOutcome, RunState
+from controller.runs.outcomes import record_outcomes
+from controller.runs.recovery import recover
+from controller.store import runs
 from tests.conftest import NOW
 from tests.unit.runs.conftest import NONCE, Supervise, World
 from tests.unit.runs.test_queueing import account, hourly
@@ -25,29 +26,32 @@ def run(world: World) -> Run:
     return replace(made, state=RunState.RUNNING, started_at=NOW, attempt=1)
 
 
-def ended(finished_at: datetime | None, seconds: float | None) -> Finished:
-    return Finished(
-        state=RunState.SUCCEEDED,
-        reason=None,
-        exit_code=0,
-        signal=None,
-        started_at=NOW,
-        finished_at=finished_at,
-        result=None,
-        seconds=seconds,
-    )
+def finished_at(world: World, run: Run, outcome: RunOutcome, now: datetime) -> datetime | None:
+    """When a run with this outcome finished, as recorded at `now`."""
+    with world.store.write() as tx:
+        runs.move(tx, run.id, expect=RunState.PENDING, to=RunState.RUNNING, started_at=run.started_at)
+        record_outcomes(tx, [(run, outcome)], now)
+    return world.find(run).finished_at
 
 
 @pytest.mark.parametrize("step", [-DAYS, DAYS, timedelta(0)])
-def test_the_measured_duration_counts_where_the_clock_was_set(run: Run, step: timedelta) -> None:
-    found = reported_outcome(run, ended(NOW + 7 * SECOND + step, 7.0), NOW + DAYS)
-    assert found.finished_at == NOW + 7 * SECOND
+def test_the_measured_duration_counts_where_the_clock_was_set(world: World, run: Run, step: timedelta) -> None:
+    outcome = RunOutcome(state=RunState.SUCCEEDED, finished_at=NOW + 7 * SECOND + step, seconds=7.0)
+    assert finished_at(world, run, outcome, NOW + DAYS) == NOW + 7 * SECOND
 
 
-def test_without_a_measured_duration_a_run_ends_no_sooner_than_it_started(run: Run) -> None:
-    assert reported_outcome(run, ended(NOW - DAYS, None), NOW).finished_at == NOW
-    assert reported_outcome(run, ended(NOW + DAYS, None), NOW).finished_at == NOW + DAYS
-    assert unreported_outcome(run, RunState.CRASHED, "lost", NOW - DAYS).finished_at == NOW
+@pytest.mark.parametrize(
+    ("state", "ended", "now", "expected"),
+    [
+        (RunState.SUCCEEDED, NOW - DAYS, NOW, NOW),
+        (RunState.SUCCEEDED, NOW + DAYS, NOW, NOW + DAYS),
+        (RunState.CRASHED, None, NOW - DAYS, NOW),
+    ],
+)
+def test_without_a_measured_duration_a_run_ends_no_sooner_than_it_started(
+    world: World, run: Run, state: RunState, ended: datetime | None, now: datetime, expected: datetime
+) -> None:
+    assert finished_at(world, run, RunOutcome(state=state, finished_at=ended), now) == expected
 
 
 def test_a_supervisor_measures_how_long_the_flow_took(supervise: Supervise) -> None:
@@ -55,7 +59,7 @@ def test_a_supervisor_measures_how_long_the_flow_took(supervise: Supervise) -> N
     one.say(b"GO\n")
     one.wait()
     found = recover(one.directory, NONCE, same_boot=True)
-    assert isinstance(found, Finished)
+    assert isinstance(found, RunOutcome)
     assert found.seconds is not None
     assert found.seconds >= 0
 
@@ -67,7 +71,9 @@ def test_a_duration_that_no_supervisor_writes_is_not_believed(supervise: Supervi
     one.wait()
     mark = f'{{"nonce": "{NONCE}", "outcome": "succeeded", "exit_code": 0, "seconds": {seconds}}}'
     (one.directory / "exit").write_text(mark, encoding="utf-8")
-    assert isinstance(recover(one.directory, NONCE, same_boot=True), Lost)
+    found = recover(one.directory, NONCE, same_boot=True)
+    assert isinstance(found, RunOutcome)
+    assert found.state is RunState.CRASHED
 
 
 def test_what_has_happened_is_never_shown_as_to_come() -> None:

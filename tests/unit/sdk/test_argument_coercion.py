@@ -11,6 +11,7 @@ import types
 import typing
 from typing import Any
 
+import pydantic
 import pytest
 
 from controller.sdk.argument_coercion import ParameterError, coerce_call
@@ -147,6 +148,20 @@ def test_unknown_arguments_are_left_to_python_to_report() -> None:
     def main(value: int) -> None: ...
 
     assert coerce_call(main, (), {"valeu": "5"}) == ((), {"valeu": "5"})
+
+
+def test_every_error_of_pydantic_is_reported_with_its_path() -> None:
+    class Order(pydantic.BaseModel):
+        number: int
+        tags: list[str] = []
+
+    def main(order: Order | None) -> None: ...
+
+    assert coerce_call(main, ({"number": "5"},), {})[0] == (Order(number=5),)
+    with pytest.raises(ParameterError) as caught:
+        coerce_call(main, ({"number": "x", "tags": 5},), {})
+    places = [text.partition(": expected Order: ")[0] for text in str(caught.value).split("; ")]
+    assert places == ["parameter order.number", "parameter order.tags"]
 
 
 def test_number_types_of_libraries_are_converted() -> None:

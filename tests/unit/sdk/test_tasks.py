@@ -268,6 +268,26 @@ def test_an_async_task_that_takes_too_long_is_timed_out() -> None:
     assert asyncio.run(main()) == "timed_out"
 
 
+def test_the_failure_hooks_of_a_task_are_called_if_it_fails_and_not_if_it_is_cancelled() -> None:
+    states: list[str] = []
+
+    @task(on_failure=[lambda _task, _run, state: states.append(state.name)])
+    async def wait(*, fails: bool) -> None:
+        if fails:
+            raise ValueError
+        await asyncio.Event().wait()
+
+    @flow
+    async def main(*, fails: bool) -> None:
+        with pytest.raises(ValueError if fails else TimeoutError):
+            await asyncio.wait_for(wait(fails=fails), None if fails else 0.05)
+
+    asyncio.run(main(fails=False))
+    assert states == []
+    asyncio.run(main(fails=True))
+    assert states == ["failed"]
+
+
 def test_an_async_task_that_never_awaits_is_timed_out_once_it_is_done() -> None:
     @task(timeout_seconds=0.01)
     async def busy() -> int:

@@ -12,7 +12,17 @@ from controller.model.queues import ActiveRuns
 from controller.model.runs import Attempt, Occurrence, Outcome, Run, RunId, RunState, Trigger
 from controller.model.status import Condition, ConditionStatus, ConditionType, InventoryEntry, SourceStatus
 from controller.model.task_runs import TaskRun, TaskTree
-from controller.store import Store, inventory, last_runs, occurrences, queues, runs, source_status, task_trees
+from controller.store import (
+    Store,
+    inventory,
+    last_runs,
+    occurrences,
+    queues,
+    run_transitions,
+    runs,
+    source_status,
+    task_trees,
+)
 from controller.store.run_search import RunFilter, select_all
 from tests.conftest import NOW
 
@@ -188,17 +198,12 @@ def test_a_new_record_replaces_an_attempt_that_never_started(store: Store) -> No
     second = replace(first, nonce="bb")
     with store.write() as tx:
         runs.insert_all(tx, [run()])
-        runs.start_attempt(tx, first)
-        runs.start_attempt(tx, second)
-        runs.move_attempt(tx, first.run_id, 1, RunState.RUNNING, started_at=NOW)
+        assert run_transitions.claim(tx, [first]) == {"run-001"}
+        runs.move(tx, first.run_id, expect=RunState.LAUNCHING, to=RunState.PENDING)
+        assert run_transitions.claim(tx, [second]) == {"run-001"}
+        assert run_transitions.start(tx, [second], NOW) == {"run-001"}
     with store.read() as tx:
         assert runs.attempts_of(tx, "run-001") == [replace(second, state=RunState.RUNNING, started_at=NOW)]
-
-
-def test_an_attempt_needs_an_existing_run(store: Store) -> None:
-    stray = Attempt(run_id=RunId("none"), number=1, nonce="aa", boot_id="b", state=RunState.LAUNCHING)
-    with pytest.raises(StateError, match="FOREIGN KEY"), store.write() as tx:
-        runs.start_attempt(tx, stray)
 
 
 def test_conditions_and_findings_are_read_back_unchanged(store: Store) -> None:

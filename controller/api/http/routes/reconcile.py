@@ -1,27 +1,31 @@
 """The endpoints of the source: status, passes, plan, next fire times, reconcile, approvals; and login links."""
 
+import asyncio
+from concurrent.futures import Future
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from controller.api.http.reconcile_wait import wait_for_pass
 from controller.api.http.responses import author_of, dependencies_of, json_response
 from controller.api.http.security_middleware import Caller
+from controller.api.http.sse import until_disconnected
 from controller.api.http.strict_json import StrictRoute
-from controller.errors import ConflictError, ControllerError
+from controller.errors import ConflictError, ControllerError, StoppingError
 from controller.model.status import PassRecord, SourceStatus
 from controller.operations.approval import Approved, approval_result, approve_deletions
 from controller.queries.status import StatusView, current_status
 from controller.reconcile.preview import Preview
+from controller.reconcile.reconciler import PassResult
 from controller.store import passes
 
 router = APIRouter(prefix="/api/v1", tags=["source"], route_class=StrictRoute)
 
 Digest = Annotated[str, StringConstraints(max_length=100)]
+_PASS_SECONDS = 600.0
 
 
 class ReconcileRequest(BaseModel):
@@ -103,14 +107,10 @@ def plan(request: Request, ref: Annotated[str | None, Query(min_length=1, max_le
 @router.get("/fire-times", response_model=list[NextFire], summary="List next fire times")
 def fire_times(request: Request, limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Response:
     """The next fire time of each deployment, earliest first."""
-    return json_response(request, next_fires(request, limit))
-
-
-def next_fires(request: Request, limit: int) -> list[dict[str, Any]]:
-    """Return the next fire time of each deployment, earliest first."""
     views = [view for view in request.app.state.board.deployments() if view.next_fire_time is not None]
     views.sort(key=lambda view: (view.next_fire_time, view.name))
-    return [{"deployment": view.name, "fire_time": view.next_fire_time} for view in views[:limit]]
+    fires = [{"deployment": view.name, "fire_time": view.next_fire_time} for view in views[:limit]]
+    return json_response(request, fires)
 
 
 @router.post("/reconcile", response_model=ReconcileAnswer, summary="Sync now")
@@ -118,7 +118,7 @@ async def reconcile(request: Request, options: ReconcileRequest) -> Response:
     """Run a reconcile pass. With `wait`: 502 if the pass could not read the source."""
     future = dependencies_of(request).operations.request_pass()
     if options.wait or future.done():
-        result = await wait_for_pass(request, future)
+        result = await _wait_for_pass(request, future)
         if result.error is not None:
             raise result.error
     return json_response(request, {"is_done": options.wait})
@@ -132,7 +132,7 @@ async def approve(request: Request, approval: Approval) -> Response:
         approve_deletions, operations, approval.digest, author=author_of(request)
     )
     try:
-        result = await wait_for_pass(request, future)
+        result = await _wait_for_pass(request, future)
     except ControllerError:
         result = None  # the approval remains, even if the pass failed
     approved = await run_in_threadpool(approval_result, operations, withheld, result)
@@ -149,3 +149,25 @@ def login_link(request: Request) -> Response:
     if caller.is_session:
         raise ConflictError("A browser session cannot create a login link.", hint="Run `controller login`.")
     return json_response(request, {"url": dependencies_of(request).login_link()}, status=201)
+
+
+async def _wait_for_pass(request: Request, future: Future[PassResult]) -> PassResult:
+    """Return the result of the pass. It is awaited without a thread, and only while the client is connected.
+
+    Raises ControllerError if the pass fails or does not finish within 10 minutes.
+    """
+    pending = asyncio.wrap_future(future)
+    disconnected = asyncio.ensure_future(until_disconnected(request.receive))
+    try:
+        await asyncio.wait((pending, disconnected), timeout=_PASS_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if disconnected.done() and not pending.done():
+            raise StoppingError
+        if not pending.done():
+            raise ControllerError(
+                "The reconcile pass did not finish within 10 minutes.", hint="See `controller status`."
+            )
+        return pending.result()
+    finally:
+        disconnected.cancel()
+        if not pending.done():
+            pending.cancel()

@@ -1,4 +1,4 @@
-"""The explanations of all codes as data, in the sections of docs/findings.md. Only `explanations` imports them."""
+"""The explanations of all codes as data. `explanations` imports them, and docs/findings.md is generated from them."""
 
 from controller.cli.formats.explained.deployments import SHAPE, WHAT_RUNS
 from controller.cli.formats.explained.entry import Explanation
@@ -8,7 +8,16 @@ from controller.cli.formats.explained.overlays import OVERLAYS
 from controller.cli.formats.explained.schedules import SCHEDULES
 from controller.cli.formats.explained.syntax import SYNTAX
 
-__all__ = ["DOCUMENTED", "Explanation"]
+__all__ = ["CHAPTERS", "DOCUMENTED", "Explanation"]
 
-DOCUMENTED: tuple[Explanation, ...] = (*FILES, *SYNTAX, *SHAPE, *WHAT_RUNS, *FLOWS, *PARAMETERS, *OVERLAYS, *SCHEDULES)
-"""In the order of docs/findings.md."""
+CHAPTERS: dict[str, tuple[Explanation, ...]] = {
+    "Files": FILES,
+    "YAML": SYNTAX,
+    "Structure of a deployment": SHAPE,
+    "Flow, command and environment variables": WHAT_RUNS,
+    "Flows and parameters": (*FLOWS, *PARAMETERS),
+    "Environments and controller.yaml": OVERLAYS,
+    "Schedules": SCHEDULES,
+}
+"""The chapters of docs/findings.md, in their order."""
+DOCUMENTED: tuple[Explanation, ...] = tuple(explanation for chapter in CHAPTERS.values() for explanation in chapter)

@@ -1,4 +1,4 @@
-"""Explanations of errors in the structure of a deployment and in what it runs. docs/findings.md repeats them."""
+"""Explanations of errors in the structure of a deployment and in what it runs."""
 
 from controller.cli.formats.explained.entry import NIGHTLY, Explanation
 from controller.model.findings import Severity
@@ -135,7 +135,8 @@ WHAT_RUNS = (
         severity=Severity.WARNING,
         meaning="A warning: the program of the command, or the script passed to an interpreter, is a relative path "
         "that does not exist in the repository at this revision. Or it is the name of a file in the repository without "
-        "its folder, which is searched on `PATH` instead.",
+        "its folder, which is searched on `PATH` instead. If the command starts with `env`, `nohup`, `timeout` or the "
+        "like, the program after it is checked.",
         remedy="Commit the file, or correct the path: it is relative to `working_directory`, by default the repository "
         "root.",
         wrong="name: backup\ncommand: [python, scripts/backup.py]\n",

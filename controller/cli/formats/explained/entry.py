@@ -12,9 +12,8 @@ NIGHTLY = "name: nightly\nflow: flows/etl.py:main\n"
 class Explanation:
     """The explanation of a finding code, in English with backticks as the only Markdown.
 
-    `summary` is one line without a full stop. `meaning` and `remedy` are one paragraph each; docs/findings.md has both,
-    or the meaning only. `wrong` is a YAML example that produces a finding of this code, `right` one that produces no
-    finding; each ends with a newline or is empty.
+    `summary` is one line without a full stop. `meaning` and `remedy` are one paragraph each. `wrong` is a YAML example
+    that produces a finding of this code, `right` one that produces no finding; each ends with a newline or is empty.
     """
 
     code: str

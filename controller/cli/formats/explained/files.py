@@ -1,4 +1,4 @@
-"""Explanations of errors in a file as a whole. docs/findings.md repeats them."""
+"""Explanations of errors in a file as a whole."""
 
 from controller.cli.formats.explained.entry import NIGHTLY, Explanation
 from controller.model.findings import Severity

@@ -1,4 +1,4 @@
-"""Explanations of errors in the flow of a deployment and in its parameters. docs/findings.md repeats them.
+"""Explanations of errors in the flow of a deployment and in its parameters.
 
 A comment at the top of each example shows the functions in `flows/etl.py`.
 """

@@ -1,4 +1,4 @@
-"""Explanations of errors in environments and in controller.yaml. docs/findings.md repeats them."""
+"""Explanations of errors in environments and in controller.yaml."""
 
 from controller.cli.formats.explained.entry import NIGHTLY, Explanation
 

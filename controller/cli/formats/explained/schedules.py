@@ -1,4 +1,4 @@
-"""Explanations of errors in schedules. docs/findings.md repeats them."""
+"""Explanations of errors in schedules."""
 
 from controller.cli.formats.explained.entry import NIGHTLY, Explanation
 from controller.model.findings import Severity

@@ -1,4 +1,4 @@
-"""Explanations of YAML syntax that manifests do not allow. docs/findings.md repeats them."""
+"""Explanations of YAML syntax that manifests do not allow."""
 
 from controller.cli.formats.explained.entry import NIGHTLY, Explanation
 

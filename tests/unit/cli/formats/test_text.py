@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.cli.formats.printable import columns, escaped
 from controller.cli.formats.source_lines import SourceLine, source_lines
-from controller.cli.formats.text import render
+from controller.cli.formats.text import columns, render
 from controller.model.findings import Finding, Severity
+from controller.text import visible
 from tests.unit.cli.formats.conftest import FINDINGS, TEXTS, finding
 
 COLORS = re.compile("\x1b\\[(?:0|1|2|1;31|1;33)m")
@@ -137,7 +137,7 @@ def test_any_finding_is_shown_without_control_characters(
 @given(st.text(st.characters(exclude_categories=["Mn", "Me"], exclude_characters="\r\n"), min_size=1), st.data())
 def test_wherever_the_column_is_the_caret_stands_under_it(line: str, data: st.DataObject) -> None:
     column = data.draw(st.integers(1, len(line)))
-    char = escaped(line[column - 1])
+    char = visible(line[column - 1])
     if columns(char) and not line.isspace():
         assert pointed_at(line, column, data.draw(st.integers(26, 60))).startswith(char)
 

@@ -1,0 +1,37 @@
+"""Text for people: escapes unprintable characters, shortens text, and suggests similar names. Every layer calls it.
+
+Only `controller.sdk` does not: in a run, a repository may hide this module with a `controller/text.py` of its own.
+"""
+
+from collections.abc import Iterable
+
+from controller.sdk.messages import replace_unprintable as replace_unprintable
+from controller.sdk.messages import shorten as shorten
+from controller.sdk.run_states import visible as visible
+
+_MAX_WORD = 80
+
+
+def visible_lines(text: str) -> str:
+    """Return the text with unprintable characters escaped, except line breaks, so that it is safe on a terminal."""
+    return visible(text, keep="\n")
+
+
+def closest(word: str, names: Iterable[str], count: int = 1) -> list[str]:
+    """Return the names that resemble `word`, at most `count`, the most similar first; `-` and `_` are the same."""
+    if len(word) > _MAX_WORD:
+        return []
+    from difflib import get_close_matches
+
+    by_plain_name = {_plain(name): name for name in names}
+    return [by_plain_name[match] for match in get_close_matches(_plain(word), by_plain_name, count, 0.6)]
+
+
+def did_you_mean(word: str, names: Iterable[str], count: int = 1) -> str | None:
+    """Return a hint with the names that resemble `word`, at most `count`; None if no name does."""
+    matches = closest(word, names, count)
+    return f"did you mean {' or '.join(matches)}?" if matches else None
+
+
+def _plain(word: str) -> str:
+    return word.casefold().replace("-", "_")
