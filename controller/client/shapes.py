@@ -119,8 +119,13 @@ class Attempt(TypedDict):
 
 
 class Backfilled(TypedDict):
-    """The queued runs and their due times. `already_run`: due times that had a run; `left_out`: those beyond `max`."""
+    """The new backfill and its first runs; the others are created when those have finished.
 
+    `backfill_id` is None if there was nothing to run, or with `dry_run`. `times` are all selected due times.
+    `already_run`: the due times of the range that were not selected; `left_out`: the selected ones beyond `most`.
+    """
+
+    backfill_id: str | None
     run_ids: list[str]
     times: list[str]
     already_run: int
@@ -421,6 +426,7 @@ class Run(TypedDict):
     - `waiting`: what the run waits for.
     - `start_by`: the deadline for the first start.
     - `retry_of`: the run of which this one is a retry.
+    - `backfill_id`: the backfill that this run belongs to.
     """
 
     id: str
@@ -451,6 +457,7 @@ class Run(TypedDict):
     priority: int
     start_by: str | None
     retry_of: str | None
+    backfill_id: str | None
 
 
 class RunCounts(TypedDict):

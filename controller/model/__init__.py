@@ -18,6 +18,11 @@ INTERNAL: Mapping[str, bool] = {"exclude": True}
 """The metadata of a field that is not in the JSON. Pydantic, which derives the OpenAPI document, knows this key too."""
 
 
+def named(key: str) -> Mapping[str, str]:
+    """Return the metadata of a field whose key in the JSON is `key`. Pydantic knows it too."""
+    return {"serialization_alias": key}
+
+
 def extend(of: type[Value], value: Any, **more: Any) -> Value:
     """Return an object of the dataclass `of` with the fields of `value`, whose type `of` extends, and with `more`."""
     return of(**{field.name: getattr(value, field.name) for field in fields(value)}, **more)

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from controller.model import INTERNAL, named
 from controller.model.runs import RunState
 
 
@@ -44,41 +45,53 @@ FAILURES = frozenset({RunState.FAILED, RunState.TIMED_OUT, RunState.CRASHED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backfill:
-    """One backfill. All times are aware UTC datetimes.
+    """A backfill of the due times in a range, both ends included. All times are aware UTC datetimes.
 
-    The range [since, until] includes both ends. `total` is the number of due times that were selected in it. `parallel`
-    is how many of its runs may be in progress at the same time. `parameters` override those of the deployment.
-    `document`, `file`, `line`, `revision` and `spec_digest` are the deployment that was active when it was created: all
-    runs of the backfill execute it, except that with `CodeVersion.ORIGINAL` a due time that had a run executes what
-    that run executed.
+    - `total`: the number of due times that were selected.
+    - `redo`: which due times run again; None: only those without a run were selected.
+    - `code`: what a due time that had a run executes. All others execute the deployment that was active when the
+      backfill was created, at `revision`.
+    - `parameters`: override those of the deployment.
+    - `parallel`: how many runs may be in progress at the same time.
     """
 
     id: str
     deployment: str
     state: BackfillState
-    since: datetime
-    until: datetime
+    since: datetime = field(metadata=named("from"))
+    until: datetime = field(metadata=named("to"))
     created_at: datetime
+    finished_at: datetime | None = None
     author: str
-    total: int
-    file: str
-    line: int
-    document: Mapping[str, Any]
     revision: str
-    spec_digest: str
     redo: Redo | None = None
     code: CodeVersion = CodeVersion.LATEST
     parameters: Mapping[str, Any] = field(default_factory=dict)
     parallel: int = 1
-    finished_at: datetime | None = None
+    total: int
+    file: str = field(metadata=INTERNAL)
+    line: int = field(metadata=INTERNAL)
+    document: Mapping[str, Any] = field(metadata=INTERNAL)
+    spec_digest: str = field(metadata=INTERNAL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillProgress(Backfill):
+    """A backfill, and how many of its due times are in which state. The numbers add up to `total`.
+
+    `waiting` includes due times whose run has not been created yet; `done` are those that succeeded or were skipped.
+    """
+
+    done: int
+    failed: int
+    cancelled: int
+    running: int
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How many due times of a backfill are in which state. The numbers add up to `total`.
-
-    `waiting` includes due times whose run has not been created yet; `done` are those that succeeded or were skipped.
-    """
+    """The numbers of a `BackfillProgress`."""
 
     total: int = 0
     waiting: int = 0

@@ -183,7 +183,7 @@ class RunDetail(Run):
 class DueRun:
     """The id and the state of one of the runs of a due time."""
 
-    id: RunId
+    run_id: RunId
     state: RunState
 
 
@@ -229,7 +229,8 @@ class Outcome(StrEnum):
 class Occurrence:
     """One due time of one deployment. There is never more than one per deployment and instant.
 
-    `run_id` is also set for a skipped due time whose run was created but expired before it could start.
+    `runs` are all its runs, oldest first. `run_id` is the latest that was not cancelled, whose state is that of the due
+    time. It is also set for a skipped due time whose run was created but expired before it could start.
     """
 
     deployment: str
@@ -238,3 +239,4 @@ class Occurrence:
     outcome: Outcome
     run_id: RunId | None = None
     reason: str | None = None
+    runs: tuple[DueRun, ...] = ()

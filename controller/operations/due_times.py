@@ -46,6 +46,6 @@ def check_finished(tx: Transaction, deployment: str, due_time: datetime) -> None
         run = effective_run(history)
         if not run.state.is_terminal:
             raise ConflictError(
-                f"Run {run.id} of this due time has not finished: {run.state}.",
+                f"Run {run.run_id} of this due time has not finished: {run.state}.",
                 hint="Wait until it finishes, or cancel it first.",
             )

@@ -1,9 +1,11 @@
 """The ledger of due times, each with its outcome, as all user interfaces show it."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
-from controller.model.runs import Occurrence
-from controller.store import Transaction, occurrences
+from controller.model.runs import DueRun, Occurrence, effective_run
+from controller.store import Transaction, occurrences, runs
 from controller.store.name_lookup import is_recorded, not_active
 
 
@@ -14,4 +16,14 @@ def list_occurrences(
     entries = occurrences.find_newest(tx, name, limit, since=since, until=until)
     if not entries and not is_recorded(tx, name):
         raise not_active(tx, name)
-    return entries
+    if not entries:
+        return []
+    history = runs.history(tx, name, entries[-1].scheduled_for, entries[0].scheduled_for)
+    return [_with_runs(entry, history.get(entry.scheduled_for, ())) for entry in entries]
+
+
+def _with_runs(entry: Occurrence, history: Sequence[DueRun]) -> Occurrence:
+    if not history:  # skipped, or its runs have been deleted
+        return entry
+    public = tuple(replace(run, state=run.state.public) for run in history)
+    return replace(entry, run_id=effective_run(history).run_id, runs=public)

@@ -89,7 +89,7 @@ class BackfillRuns:
 def _find_originals(tx: Transaction, backfill: Backfill, times: list[tuple[datetime, str]]) -> Mapping[datetime, Run]:
     """Return the earlier run of each of these due times that has one."""
     history = runs.history(tx, backfill.deployment, times[0][0], times[-1][0])
-    latest = {time: effective_run(entries).id for time, entries in history.items()}
+    latest = {time: effective_run(entries).run_id for time, entries in history.items()}
     originals = runs.find_all(tx, latest.values())
     return {time: originals[run_id] for time, run_id in latest.items()}
 

@@ -69,7 +69,7 @@ def history(tx: Transaction, deployment: str, since: datetime, until: datetime) 
     )
     by_time: dict[datetime, list[DueRun]] = {}
     for row in rows:
-        by_time.setdefault(row.scheduled_for, []).append(DueRun(id=RunId(row.id), state=RunState(row.state)))
+        by_time.setdefault(row.scheduled_for, []).append(DueRun(run_id=RunId(row.id), state=RunState(row.state)))
     return by_time
 
 

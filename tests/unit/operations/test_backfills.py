@@ -356,7 +356,7 @@ def test_a_run_can_be_triggered_for_a_due_time(world: World) -> None:
         [entry] = occurrences.find_newest(tx, "a", 9)
         [history] = runs.history(tx, "a", NOW, NOW + HOUR).values()
     assert (entry.outcome, entry.run_id) == (Outcome.RUN, redo.id)
-    assert [run.id for run in history] == [scheduled.id, redo.id]
+    assert [run.run_id for run in history] == [scheduled.id, redo.id]
 
 
 def test_a_due_time_that_is_not_one_or_not_yet_is_refused(world: World) -> None:

@@ -1,0 +1,42 @@
+"""Backfills with their progress, as all user interfaces show them."""
+
+from collections.abc import Sequence
+
+from controller.errors import NotFoundError
+from controller.model import extend
+from controller.model.backfills import Backfill, BackfillProgress
+from controller.store import Transaction, backfills
+
+
+def list_backfills(
+    tx: Transaction, limit: int, *, deployment: str | None = None, before: str | None = None
+) -> list[BackfillProgress]:
+    """Return the newest `limit` backfills, of one deployment or of all, with ids below `before`; newest first."""
+    return _with_progress(tx, backfills.find_newest(tx, limit, deployment=deployment, before=before))
+
+
+def find_backfill(tx: Transaction, backfill_id: str) -> BackfillProgress:
+    """Return a backfill by its id, or by a unique beginning or end of its id. Raises NotFoundError."""
+    matches = backfills.find_by_prefix(tx, backfill_id) if backfill_id else []
+    if len(matches) != 1:
+        problem = (
+            "There is no backfill" if not matches else "There is more than one backfill whose id begins or ends with"
+        )
+        raise NotFoundError(f"{problem} {backfill_id!r}.", hint="See `controller backfills list`.")
+    return _with_progress(tx, matches)[0]
+
+
+def _with_progress(tx: Transaction, matches: Sequence[Backfill]) -> list[BackfillProgress]:
+    counts = backfills.count(tx, [backfill.id for backfill in matches])
+    return [
+        extend(
+            BackfillProgress,
+            backfill,
+            done=counts[backfill.id].done,
+            failed=counts[backfill.id].failed,
+            cancelled=counts[backfill.id].cancelled,
+            running=counts[backfill.id].running,
+            waiting=counts[backfill.id].waiting,
+        )
+        for backfill in matches
+    ]
