@@ -23,7 +23,7 @@ def doctor(location: Location, output: str, max_running: int | None) -> int:
     This includes git, time zone data, the repository, the limit of open files, and the state directory with its
     permissions. Exit 1 if a check fails; warnings exit with 0.
     """
-    from controller.assembly import examine
+    from controller.cli.doctor_checks import examine
 
     checks = examine(location, max_running)
     if output == "json":

@@ -82,14 +82,8 @@ def _against_state(location: Location, head: str | None, now: datetime) -> "Prev
 def _commit(location: Location, name: str | None) -> "Source":
     """Return the source of a named commit; without a name, the source that `controller run` would follow."""
     from controller.settings import is_git_repository
-    from controller.sources.git import GitSource, NamedCommit
+    from controller.sources.open_source import open_commit, open_source
 
-    if not is_git_repository(location.directory):
-        if name is not None:
-            raise UsageError(f"{location.repo} is not a git repository, so it has no commit {name}.")
-        from controller.sources.directory.source import DirectorySource
-
-        return DirectorySource(location.directory, path=location.path)
-    if name is not None:
-        return NamedCommit(location.directory, name, path=location.path)
-    return GitSource(location.directory, ref=location.ref, path=location.path, exports=location.state_dir / "exports")
+    if not is_git_repository(location.directory) and name is not None:
+        raise UsageError(f"{location.repo} is not a git repository, so it has no commit {name}.")
+    return open_source(location) if name is None else open_commit(location, name)

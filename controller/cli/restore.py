@@ -48,11 +48,10 @@ def _entry(location: Location, name: str) -> "InventoryEntry":
 
 
 def _excerpt(location: Location, entry: "InventoryEntry") -> "Excerpt":
-    from controller.assembly import make_source
     from controller.queries.restore import last_document
-    from controller.store.state_directory import StateDirectory
+    from controller.sources.open_source import open_source
 
-    return last_document(entry, make_source(location, StateDirectory(location.state_dir), working_tree=False))
+    return last_document(entry, open_source(location))
 
 
 def _write(location: Location, entry: "InventoryEntry", excerpt: "Excerpt") -> Path:
