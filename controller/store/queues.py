@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
@@ -9,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, sel
 from controller.model.queues import EVERYTHING, SHORTAGE, Load, QueuedRun
 from controller.model.runs import RunId, RunState, Trigger
 from controller.store import holds
+from controller.store.rows import from_row
 from controller.store.schema import queues, runs
 from controller.store.store import Transaction
 
@@ -68,38 +70,15 @@ def read_load(tx: Transaction, now: datetime) -> Load:
 
 def find_waiting(tx: Transaction, now: datetime | None = None) -> list[QueuedRun]:
     """Return all waiting runs, unsorted; with `now`, only those that may start as soon as a limit allows it."""
-    query = select(
-        runs.c.id,
-        runs.c.deployment,
-        runs.c.state,
-        runs.c.trigger,
-        runs.c.queue,
-        runs.c.priority,
-        runs.c.serial,
-        runs.c.attempt,
-        runs.c.attempts,
-        runs.c.not_before,
-        runs.c.reason,
-    ).where(runs.c.project == tx.project)
+    columns = (runs.columns[field.name] for field in fields(QueuedRun))
+    query = select(*columns).where(runs.c.project == tx.project)
     if now is None:
         query = query.where(runs.c.state.in_(_WAITING))
     else:
         may_start = or_(runs.c.not_before.is_(None), runs.c.not_before <= now)
         query = query.where(runs.c.state == RunState.PENDING.value, may_start)
     return [
-        QueuedRun(
-            id=RunId(row.id),
-            deployment=row.deployment,
-            state=RunState(row.state),
-            trigger=Trigger(row.trigger),
-            queue=row.queue,
-            priority=row.priority,
-            serial=row.serial,
-            attempt=row.attempt,
-            attempts=row.attempts,
-            not_before=row.not_before,
-            reason=row.reason,
-        )
+        from_row(QueuedRun, row, state=RunState(row.state), trigger=Trigger(row.trigger))
         for row in tx.connection.execute(query)
     ]
 
