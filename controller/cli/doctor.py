@@ -3,6 +3,7 @@
 import click
 
 from controller.cli import options
+from controller.cli.json_output import print_json, visible
 from controller.settings import Location
 
 
@@ -26,12 +27,8 @@ def doctor(location: Location, output: str, max_running: int | None) -> int:
 
     checks = examine(location, max_running)
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json(checks)
     else:
-        from controller.cli.json_output import visible
-
         for check in checks:
             click.echo(visible(f"{check.status:7}  {check.name}: {check.message}"))
             if check.hint is not None:

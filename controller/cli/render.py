@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli import options
+from controller.cli.json_output import print_json, visible
 from controller.settings import Location
 
 if TYPE_CHECKING:
@@ -54,8 +55,6 @@ def _select(desired: "DesiredState", name: str | None) -> "tuple[list[Deployment
 def _print(deployments: "Sequence[Deployment]", output: str, *, is_single: bool) -> None:
     documents = [deployment.document for deployment in deployments]
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json(documents[0] if is_single else documents)
         return
     from controller.manifests.yaml.dump import as_yaml
@@ -64,8 +63,6 @@ def _print(deployments: "Sequence[Deployment]", output: str, *, is_single: bool)
 
 
 def _print_finding(finding: "Finding") -> None:
-    from controller.cli.json_output import visible
-
     place = f"{finding.file}:{finding.line}:{finding.column}"
     click.echo(visible(f"{place}: {finding.severity}: {finding.message} [{finding.code}]"), err=True)
     if finding.hint is not None:

@@ -52,7 +52,8 @@ def trigger(
 def _wait(location: Location, run_id: str, output: str, *, logs: bool) -> int:
     from controller.cli.json_output import visible
     from controller.cli.log_output import LogWriter
-    from controller.cli.state_reading import wait_for_run, zone_of
+    from controller.cli.state_access import zone_of
+    from controller.cli.state_reading import wait_for_run
     from controller.model.runs import RunState
     from controller.runs.log_files import log_pieces
     from controller.settings import wants_colours
