@@ -3,6 +3,7 @@
 import click
 
 from controller.cli import options
+from controller.cli.json_output import print_json
 from controller.settings import Location
 from controller.text import visible_lines
 
@@ -27,8 +28,6 @@ def doctor(location: Location, output: str, max_running: int | None) -> int:
 
     checks = examine(location, max_running)
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json(checks)
     else:
         for check in checks:

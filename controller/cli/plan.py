@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli import options
+from controller.cli.json_output import print_json
+from controller.clock import SystemClock
 from controller.errors import StateError, UsageError
 from controller.settings import Location
 
@@ -35,13 +37,9 @@ def plan(location: Location, base: str | None, head: str | None, output: str) ->
     Lists deployments, fields and fire times; deletions come first. With --base, every declared environment is planned
     as well, unless --environment names one. Exit 0 if nothing changes, 1 if something changes or is not valid.
     """
-    from controller.clock import SystemClock
-
     now = SystemClock().now()
     view = _against_state(location, head, now) if base is None else _between(location, base, head, now)
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json(view)
     else:
         from controller.cli.formats import plan_report

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli import options, state_access
+from controller.cli.json_output import print_json
 from controller.errors import UsageError
 from controller.settings import Location
 
@@ -31,8 +32,6 @@ def restore(location: Location, name: str, *, write: bool, output: str) -> None:
     document = _excerpt(location, entry)
     target = _write(location, entry, document) if write else None
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json(document.document)
     elif target is None:
         click.echo(document.text, nl=not document.text.endswith("\n"))
