@@ -13,7 +13,6 @@ from pathlib import Path
 
 from controller import __version__
 from controller.api.serving import Web
-from controller.assembly import make_renderer, make_source
 from controller.clock import Clock, SystemClock
 from controller.errors import GitUnavailableError, SourceError, StoppingError, UsageError
 from controller.manifests.active_deployments import ActiveDeployments
@@ -23,7 +22,7 @@ from controller.model.status import SourceStatus
 from controller.operations.context import OperationContext
 from controller.operations.holds import end_expired_holds
 from controller.operations.parameter_check import Parameters
-from controller.python_specs import RenderedSource
+from controller.python_specs import RenderedSource, Renderer
 from controller.queries.parameter_form import Forms
 from controller.queries.status import StatusView, current_status
 from controller.reconcile.loop import Loop
@@ -49,6 +48,7 @@ from controller.runs.storage_check import StorageMonitor
 from controller.scheduler import Timetable
 from controller.settings import PROJECT, Settings, flow_environment, secret_variables, temporary_bases
 from controller.sources.git import find_git
+from controller.sources.open_source import open_source
 from controller.store import Store, runs
 from controller.store.condition_file import NOTICES, Notices
 from controller.store.history_check import check_history
@@ -124,9 +124,7 @@ class Controller:
         self._notices = Notices(self.state.path / NOTICES)
         self._engine_store = self._store.with_own_readers(2)
         self._reconciler_store = self._store.with_own_readers(2)
-        self._source = RenderedSource(
-            make_source(location, self.state, working_tree=settings.working_tree), make_renderer(user)
-        )
+        self._source = RenderedSource(open_source(location, working_tree=settings.working_tree), _renderer(user))
         deployments = ActiveDeployments()
         admission = Admission(self._clock, self._run_ids(), deployments)
         self._timetable = Timetable(lambda name: self._engine.notify_due(name), self._clock)
@@ -202,14 +200,7 @@ class Controller:
             notify_due=self._engine.notify_due,
             request_pass=self._loop.request_pass,
         )
-        self._web = Web(
-            self._settings,
-            store=self._store,
-            state=self.state,
-            source=self._source,
-            clock=self._clock,
-            operations=self._operations,
-        )
+        self._web = Web(self._settings, state=self.state, source=self._source, operations=self._operations)
 
     def _launcher(self, user: FlowUser | None) -> Launcher:
         environment = flow_environment()
@@ -358,17 +349,25 @@ class Controller:
         self.state.release()
 
     def _tick(self) -> None:
-        """Do the periodic work; the engine calls this every ten seconds, on its own thread."""
+        """Do the periodic work. The engine's thread calls this every ten seconds."""
         self._timetable.wake(self._clock.now())
         self._pass_deadline.check()
         end_expired_holds(self._operations)
         self._sweeper.sweep()
 
-    def _project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
+    def _project(self, agendas: Mapping[str, Agenda], removed: Iterable[str] | None) -> Iterable[str]:
         """Update the timetable, and wake the engine for runs that were created just before the change."""
-        projected = self._timetable.project(wanted, gone)
+        projected = self._timetable.project(agendas, removed)
         self._engine.wake()
         return projected.drifted
+
+
+def _renderer(user: FlowUser | None) -> Renderer:
+    """Return the renderer of Python specs. It executes them like flows: in the same environment, as the same user."""
+    if user is None:
+        return Renderer(environment=flow_environment())
+    environment = {**flow_environment(), **user.environment}
+    return Renderer(environment=environment, user=(user.uid, user.gid, user.groups))
 
 
 def _exit_after(seconds: float | None) -> threading.Event:

@@ -6,7 +6,6 @@
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from controller.clock import Clock
 from controller.errors import SourceError, UsageError
 from controller.operations.context import OperationContext
 from controller.queries.restore import last_document
@@ -14,10 +13,8 @@ from controller.reconcile.preview import Preview
 from controller.reconcile.state_comparison import plan_against_state
 from controller.remotes import RemoteUrl
 from controller.settings import Settings
-from controller.sources.directory.source import DirectorySource
-from controller.sources.git import GitSource, NamedCommit
+from controller.sources.open_source import open_commit, open_source
 from controller.sources.source import Source
-from controller.store import Store
 from controller.store.commit_counter import CommitCounter
 from controller.store.state_directory import StateDirectory
 
@@ -32,17 +29,15 @@ class Web:
         self,
         settings: Settings,
         *,
-        store: Store,
         state: StateDirectory,
         source: Source,
-        clock: Clock,
         operations: OperationContext,
     ) -> None:
         self._settings = settings
-        self._store = store
+        self._store = operations.store
         self._state = state
         self._source = source
-        self._clock = clock
+        self._clock = operations.clock
         self._operations = operations
         self._server: HttpServer | None = None
 
@@ -85,14 +80,13 @@ class Web:
     def _source_at(self, ref: str | None) -> Source:
         """Return a new source: the controller's own one belongs to its threads."""
         location = self._settings.location
-        repo = self._state.mirror if isinstance(location.repo, RemoteUrl) else location.repo
-        if not self._source.is_pinned:
-            if ref is not None:
-                raise UsageError("The source is a directory and has no refs.", hint="Omit `ref`.")
-            return DirectorySource(repo, path=location.path, follow_links=False)
-        if ref is not None or isinstance(location.repo, RemoteUrl):
-            return NamedCommit(repo, ref or self._observed_commit(), path=location.path)
-        return GitSource(repo, ref=location.ref, path=location.path, exports=self._state.exports)
+        if ref is not None and not self._source.is_pinned:
+            raise UsageError("The source is a directory and has no refs.", hint="Omit `ref`.")
+        if ref is None and isinstance(location.repo, RemoteUrl):
+            ref = self._observed_commit()
+        if ref is None:
+            return open_source(location, working_tree=self._settings.working_tree)
+        return open_commit(location, ref)
 
     def _observed_commit(self) -> str:
         """Return the last observed commit of a remote repository. Raises SourceError."""

@@ -34,7 +34,8 @@ def backfill(location: Location, name: str, since: str, until: str, most: int, d
     """
     from controller.cli import state_access
     from controller.cli.json_output import utc
-    from controller.cli.state_reading import parse_time_option, zone_of
+    from controller.cli.options import parse_time_option
+    from controller.cli.state_access import zone_of
     from controller.clock import SystemClock
 
     now, zone = SystemClock().now(), zone_of(location, name)

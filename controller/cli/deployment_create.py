@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from controller.clock import SystemClock
 from controller.errors import UsageError
 from controller.settings import Location
 
@@ -82,7 +83,6 @@ def _manifest(root: Path, own: str) -> "ManifestFile":
 
 def _read_with(location: Location, manifest: "ManifestFile", *, without: str) -> "DesiredState":
     """Return the desired state of the working tree with `manifest` added and the file `without` left out."""
-    from controller.clock import SystemClock
     from controller.manifests.reader import ManifestReader
     from controller.settings import is_git_repository
     from controller.sources.directory.source import DirectorySource

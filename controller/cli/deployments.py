@@ -3,6 +3,8 @@
 import click
 
 from controller.cli import options, state_access
+from controller.cli.json_output import print_json
+from controller.clock import SystemClock
 from controller.settings import Location
 
 
@@ -16,14 +18,11 @@ def deployments() -> None:
 @options.location
 def list_(location: Location, output: str) -> None:
     """List all deployments, problems first."""
-    from controller.clock import SystemClock
     from controller.queries.status import read_status
 
     now = SystemClock().now()
     rows = read_status(location, now).deployments
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json(rows)
         return
     from controller.cli.terminal.console import show
@@ -38,15 +37,12 @@ def list_(location: Location, output: str) -> None:
 @options.location
 def show_(location: Location, name: str, output: str) -> None:
     """Show the details of one deployment."""
-    from controller.clock import SystemClock
     from controller.queries.deployment_details import show_deployment
 
     now = SystemClock().now()
     with state_access.read_state(location) as tx:
         detail = show_deployment(tx, name, now)
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json(detail)
         return
     from controller.cli.terminal.console import show

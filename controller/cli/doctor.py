@@ -3,6 +3,7 @@
 import click
 
 from controller.cli import options
+from controller.cli.json_output import print_json
 from controller.settings import Location
 from controller.text import visible_lines
 
@@ -23,12 +24,10 @@ def doctor(location: Location, output: str, max_running: int | None) -> int:
     This includes git, time zone data, the repository, the limit of open files, and the state directory with its
     permissions. Exit 1 if a check fails; warnings exit with 0.
     """
-    from controller.assembly import examine
+    from controller.cli.doctor_checks import examine
 
     checks = examine(location, max_running)
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json(checks)
     else:
         for check in checks:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli import options
+from controller.cli.json_output import print_json, to_json
 from controller.cli.state_access import read_state_if_any
 from controller.errors import NoStateError
 from controller.settings import Location
 from controller.text import visible_lines
+from controller.time_format import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,8 +62,6 @@ def events(location: Location, about: str | None, *, follow: bool, limit: int, o
         if sys.stderr.isatty():  # scripts may start before the controller; they need no notice
             click.echo(f"{error.message} Waiting for a controller to start.", err=True)
     if output == "json" and not follow:
-        from controller.cli.json_output import print_json
-
         print_json(recorded)
         return
     _print_each(recorded, zones, output)
@@ -98,8 +98,6 @@ def _zones(tx: "Transaction", entries: "list[Event]") -> "dict[str, tzinfo | Non
 
 
 def _print_each(entries: "list[Event]", zones: "Mapping[str, tzinfo | None]", output: str) -> None:
-    from controller.cli.json_output import to_json
-    from controller.time_format import shown
 
     for event in entries:
         if output == "json":

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from controller.cli import options
+from controller.cli.json_output import json_text, print_json
 from controller.cli.parameter_arguments import read_parameters
+from controller.clock import SystemClock
 from controller.errors import UsageError, unknown_deployment
 from controller.settings import Location
 from controller.text import visible_lines
@@ -32,7 +34,6 @@ def execute(
     FLOW is the name of a deployment, or a flow such as flows/etl.py:main. It runs from the files on disk. Its output
     goes to standard error, its result to standard output. Exit 0 if it succeeds, else 1.
     """
-    from controller.clock import SystemClock
     from controller.manifests.parameter_references import resolve as resolve_references
     from controller.runs.execute import execute as run
     from controller.settings import flow_environment, temporary_bases
@@ -93,11 +94,7 @@ def _declared_deployment(location: Location, name: str, render_python: bool) -> 
 
 
 def _print(result: "FlowResult", output: str) -> None:
-    from controller.cli.json_output import json_text
-
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json(result)
         return
     if result.result is not None:

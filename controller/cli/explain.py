@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli import options
+from controller.cli.json_output import print_json
 from controller.errors import UsageError
 from controller.text import did_you_mean
 
@@ -30,8 +31,6 @@ def explain(code: str | None, output: str) -> None:
     if explanation is None:
         raise _unknown(code)
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json(explanation)
     else:
         click.echo(explanations.as_text(explanation))
@@ -39,8 +38,6 @@ def explain(code: str | None, output: str) -> None:
 
 def _print_all(entries: "list[Explanation]", output: str) -> None:
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json(entries)
         return
     for entry in entries:

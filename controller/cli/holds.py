@@ -25,7 +25,8 @@ def hold(location: Location, name: str, reason: str, until: str | None, output: 
 
     Its manifest in git does not change. Runs in progress finish, and `controller trigger` still works.
     """
-    from controller.cli.state_reading import parse_time_option, zone_of
+    from controller.cli.options import parse_time_option
+    from controller.cli.state_access import zone_of
     from controller.clock import SystemClock
 
     end = None

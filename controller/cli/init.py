@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from controller.cli import options
+from controller.cli.json_output import print_json
 from controller.errors import SourceError, UsageError
 
 _FLOW = '''\
@@ -103,8 +104,6 @@ def _start_repository(directory: Path, files: list[str]) -> None:
 
 def _print_result(directory: Path, files: list[str], output: str, *, is_committed: bool) -> None:
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json({"directory": str(directory), "files": files, "committed": is_committed})
         return
     for name in files:

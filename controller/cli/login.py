@@ -3,6 +3,7 @@
 import click
 
 from controller.cli import options, state_access
+from controller.cli.json_output import print_json
 from controller.settings import Location
 
 
@@ -17,8 +18,6 @@ def login(location: Location, output: str) -> None:
     with state_access.connected_client(location) as client:
         url = client.login_link()
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json({"url": url})
     else:
         click.echo(url)

@@ -8,8 +8,11 @@ import click
 from click.core import ParameterSource
 
 from controller.cli import options, state_access
+from controller.cli.json_output import print_json
+from controller.clock import SystemClock
 from controller.errors import NoStateError, UsageError
 from controller.settings import Location
+from controller.time_format import shown
 
 
 @click.command(name="next")
@@ -104,11 +107,9 @@ def _deployment_times(
 
 
 def _instant(after: str | None, local: tzinfo | None) -> datetime:
-    from controller.cli.state_reading import parse_time_option
-    from controller.clock import SystemClock
 
     now = SystemClock().now()
-    return now if after is None else parse_time_option("--after", after, now, local or UTC)
+    return now if after is None else options.parse_time_option("--after", after, now, local or UTC)
 
 
 def _expression_times(
@@ -138,11 +139,8 @@ def _expression_times(
 
 def _print(times: list[datetime], zone: tzinfo | None, output: str) -> None:
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json({"fire_times": times})
         return
-    from controller.time_format import shown
 
     for time in times:
         click.echo(shown(time, zone, timespec="auto"))

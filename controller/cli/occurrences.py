@@ -3,11 +3,11 @@
 import click
 
 from controller.cli import options
+from controller.cli.json_output import print_json
+from controller.cli.state_access import read_state_if_any, zone_of
+from controller.clock import SystemClock
 from controller.errors import unknown_deployment
 from controller.settings import Location
-
-_KEYS = ("deployment", "schedule", "scheduled_for", "outcome", "run_id", "reason")
-"""The order of the keys in the JSON, which is another one than in the HTTP API."""
 
 
 @click.command()
@@ -24,22 +24,18 @@ def occurrences(location: Location, name: str, since: str | None, until: str | N
 
     Newest first; a due time without a run shows why it was skipped.
     """
-    from controller.cli.state_reading import parse_time_option, read_transaction, zone_of
-    from controller.clock import SystemClock
     from controller.queries.occurrences import list_occurrences
 
     now = SystemClock().now()
     zone = zone_of(location, name)
-    first = None if since is None else parse_time_option("--since", since, now, zone)
-    last = None if until is None else parse_time_option("--until", until, now, zone)
-    with read_transaction(location) as (tx, _):
+    first = None if since is None else options.parse_time_option("--since", since, now, zone)
+    last = None if until is None else options.parse_time_option("--until", until, now, zone)
+    with read_state_if_any(location) as tx:
         if tx is None:
             raise unknown_deployment(name, ())
         rows = list_occurrences(tx, name, limit, since=first, until=last)
     if output == "json":
-        from controller.cli.json_output import print_json, to_json
-
-        print_json([{key: row[key] for key in _KEYS} for row in to_json(rows)])
+        print_json(rows)
         return
     from controller.cli.terminal.console import show
     from controller.cli.terminal.occurrence_table import occurrence_table

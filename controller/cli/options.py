@@ -1,11 +1,13 @@
 """Options that several commands share. The location options can also be set as environment variables `CONTROLLER_…`."""
 
 from collections.abc import Callable
+from datetime import datetime, tzinfo
 from functools import wraps
 from typing import Any, TypeVar
 
 import click
 
+from controller.errors import UsageError
 from controller.settings import DEFAULT_PATH, Location, locate
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -85,4 +87,25 @@ def location(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_location
 
 
-__all__ = ["ListByDefault", "Location", "NearChoice", "location", "output"]
+def parse_time_option(option: str, text: str, now: datetime, zone: tzinfo | None = None, *, sign: int = -1) -> datetime:
+    """Parse the value of a time option, such as `now`, `yesterday`, `2h` or a date, into an instant.
+
+    A bare duration is in the past, or in the future with `sign` 1. Times without an offset are in `zone`, or in the
+    time zone of the machine if it is None. Raises UsageError.
+    """
+    from controller.errors import ScheduleError
+    from controller.schedules import parse_moment
+
+    try:
+        return parse_moment(text, now, zone, sign=sign)
+    except ScheduleError as error:
+        if isinstance(error.__cause__, OverflowError):
+            raise UsageError(f"{option} {error.message}.", hint=error.hint) from error
+        length = "an age" if sign < 0 else "a duration"
+        message = f"{option} {text!r} is neither a date-time nor {length} such as 2h."
+        if isinstance(error.__cause__, OverflowError):
+            message = f"{option} {text!r} is out of range."
+        raise UsageError(message, hint=error.hint) from error
+
+
+__all__ = ["ListByDefault", "Location", "NearChoice", "location", "output", "parse_time_option"]

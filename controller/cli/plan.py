@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli import options
+from controller.cli.json_output import print_json
+from controller.clock import SystemClock
 from controller.errors import StateError, UsageError
 from controller.settings import Location
 
@@ -35,13 +37,9 @@ def plan(location: Location, base: str | None, head: str | None, output: str) ->
     Lists deployments, fields and fire times; deletions come first. With --base, every declared environment is planned
     as well, unless --environment names one. Exit 0 if nothing changes, 1 if something changes or is not valid.
     """
-    from controller.clock import SystemClock
-
     now = SystemClock().now()
     view = _against_state(location, head, now) if base is None else _between(location, base, head, now)
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json(view)
     else:
         from controller.cli.formats import plan_report
@@ -82,14 +80,8 @@ def _against_state(location: Location, head: str | None, now: datetime) -> "Prev
 def _commit(location: Location, name: str | None) -> "Source":
     """Return the source of a named commit; without a name, the source that `controller run` would follow."""
     from controller.settings import is_git_repository
-    from controller.sources.git import GitSource, NamedCommit
+    from controller.sources.open_source import open_commit, open_source
 
-    if not is_git_repository(location.directory):
-        if name is not None:
-            raise UsageError(f"{location.repo} is not a git repository, so it has no commit {name}.")
-        from controller.sources.directory.source import DirectorySource
-
-        return DirectorySource(location.directory, path=location.path)
-    if name is not None:
-        return NamedCommit(location.directory, name, path=location.path)
-    return GitSource(location.directory, ref=location.ref, path=location.path, exports=location.state_dir / "exports")
+    if not is_git_repository(location.directory) and name is not None:
+        raise UsageError(f"{location.repo} is not a git repository, so it has no commit {name}.")
+    return open_source(location) if name is None else open_commit(location, name)

@@ -3,6 +3,7 @@
 import click
 
 from controller.cli import options, state_access
+from controller.cli.json_output import print_json
 from controller.settings import Location
 from controller.text import visible_lines
 
@@ -22,8 +23,6 @@ def reconcile(location: Location, *, wait: bool, output: str) -> int:
         client.reconcile(wait=wait)
         source = client.source()
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json({"revision": source["revision"], "conditions": source["conditions"]})
     elif not wait:
         click.echo("Reconcile requested.")
@@ -49,8 +48,6 @@ def approve(location: Location, digest: str, output: str) -> int:
     with state_access.connected_client(location) as client:
         result = client.approve(digest)
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json(result)
     else:
         for name in result["deleted"]:

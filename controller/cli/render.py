@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli import options
+from controller.cli.json_output import print_json
 from controller.settings import Location
 from controller.text import visible_lines
 
@@ -55,8 +56,6 @@ def _select(desired: "DesiredState", name: str | None) -> "tuple[list[Deployment
 def _print(deployments: "Sequence[Deployment]", output: str, *, is_single: bool) -> None:
     documents = [deployment.document for deployment in deployments]
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json(documents[0] if is_single else documents)
         return
     from controller.manifests.yaml.dump import as_yaml

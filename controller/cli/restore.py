@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli import options, state_access
+from controller.cli.json_output import print_json
 from controller.errors import UsageError
 from controller.settings import Location
 
@@ -31,8 +32,6 @@ def restore(location: Location, name: str, *, write: bool, output: str) -> None:
     document = _excerpt(location, entry)
     target = _write(location, entry, document) if write else None
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json(document.document)
     elif target is None:
         click.echo(document.text, nl=not document.text.endswith("\n"))
@@ -48,11 +47,10 @@ def _entry(location: Location, name: str) -> "InventoryEntry":
 
 
 def _excerpt(location: Location, entry: "InventoryEntry") -> "Excerpt":
-    from controller.assembly import make_source
     from controller.queries.restore import last_document
-    from controller.store.state_directory import StateDirectory
+    from controller.sources.open_source import open_source
 
-    return last_document(entry, make_source(location, StateDirectory(location.state_dir), working_tree=False))
+    return last_document(entry, open_source(location))
 
 
 def _write(location: Location, entry: "InventoryEntry", excerpt: "Excerpt") -> Path:

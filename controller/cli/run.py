@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from controller.cli import options
+from controller.clock import SystemClock
 from controller.settings import Location
 
 if TYPE_CHECKING:
@@ -165,6 +166,5 @@ def _once(controller: "Controller") -> int:
 
 def _show_live(controller: "Controller", stop_signal: "StopSignal") -> None:
     from controller.cli.terminal.live_view import show_live
-    from controller.clock import SystemClock
 
     show_live(controller.status, SystemClock(), lambda: stop_signal.wait(LIVE_SECONDS))

@@ -91,6 +91,4 @@ def _print_run(run: Mapping[str, Any]) -> None:
 
 def _full_id(location: Location, run_id: str) -> str:
     """Return the full id of the run that an abbreviated id names. Raises NotFoundError."""
-    from controller.cli import state_reading
-
-    return str(state_reading.get_run(location, run_id)[0].id)
+    return str(state_access.get_run(location, run_id)[0].id)

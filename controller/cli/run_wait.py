@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from controller.cli.json_output import to_json
-from controller.cli.state_reading import get_run
+from controller.cli.state_access import get_run
 from controller.client import Client, NoAnswerError, ProblemError
 from controller.errors import UsageError
 from controller.model.runs import RunState

@@ -11,8 +11,10 @@ from typing import Any
 import click
 
 from controller.cli import options, run_actions
+from controller.cli.json_output import print_json
 from controller.cli.log_output import LogWriter
-from controller.cli.state_reading import get_run, parse_time_option, read_transaction, zone_of
+from controller.cli.state_access import get_run, read_state_if_any, zone_of
+from controller.clock import SystemClock
 from controller.settings import Location, wants_colours
 
 FOLLOW_SECONDS = 0.2
@@ -62,7 +64,6 @@ def list_(  # noqa: PLR0913
     output: str,
 ) -> None:
     """List runs, newest first."""
-    from controller.clock import SystemClock
     from controller.model.runs import RunState
     from controller.queries.runs import list_runs, stored_states
     from controller.store.run_search import RunFilter
@@ -75,16 +76,14 @@ def list_(  # noqa: PLR0913
         tag=tag,
         trigger=trigger,
         revision=revision,
-        since=None if since is None else parse_time_option("--since", since, now, zone),
-        until=None if until is None else parse_time_option("--until", until, now, zone),
+        since=None if since is None else options.parse_time_option("--since", since, now, zone),
+        until=None if until is None else options.parse_time_option("--until", until, now, zone),
     )
-    with read_transaction(location) as (tx, _):
+    with read_state_if_any(location) as tx:
         rows = [] if tx is None else list_runs(tx, run_filter, now, limit=limit)
         if tx is not None and not rows:
             _check_names(tx, deployment, tag)
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json(rows)
         return
     from controller.cli.terminal.console import show
@@ -112,12 +111,8 @@ def show_(location: Location, run_id: str, output: str) -> None:
 
     ID may be abbreviated to a unique beginning or end of the run's id.
     """
-    from controller.clock import SystemClock
-
     run = get_run(location, run_id)[0]
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json(run)
         return
     from controller.cli.terminal.console import show
@@ -228,7 +223,7 @@ def _ended(location: Location, run_id: str) -> Callable[[], bool]:
     from controller.queries.runs import find_run
 
     def is_ended() -> bool:
-        with read_transaction(location) as (tx, _):
+        with read_state_if_any(location) as tx:
             return tx is None or RunState(find_run(tx, run_id).state).is_terminal
 
     return is_ended

@@ -1,7 +1,9 @@
-"""Gives commands access to a controller: a client for its socket, or a read transaction on its database."""
+"""Gives commands access to the state: a client of the running controller, or what the database says."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import tzinfo
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.errors import ConflictError, ControllerError, NotFoundError, NotRunningError, UsageError
@@ -9,6 +11,7 @@ from controller.settings import Location
 
 if TYPE_CHECKING:
     from controller.client import Client
+    from controller.model.runs import Run
     from controller.store import Transaction
 
 
@@ -65,3 +68,26 @@ def read_state_if_any(location: Location) -> "Iterator[Transaction | None]":
             yield tx
     finally:
         store.close()
+
+
+def get_run(location: Location, run_id: str) -> "tuple[Run, Path]":
+    """Return the run with this id, which may be abbreviated, and the directory of all runs. Raises NotFoundError."""
+    from controller.clock import SystemClock
+    from controller.queries.runs import find_run
+    from controller.store.state_directory import StateDirectory
+
+    directory = StateDirectory(location.state_dir).runs
+    with read_state_if_any(location) as tx:
+        if tx is None:
+            raise NotFoundError(f"There is no run {run_id!r}.", hint="See `controller runs list`.")
+        return find_run(tx, run_id, SystemClock().now(), directory=directory), directory
+
+
+def zone_of(location: Location, name: str | None) -> tzinfo | None:
+    """Return the time zone of the schedules of a deployment; None if they have no common one."""
+    from controller.queries.deployment_details import zone_of as stored_zone
+
+    if name is None:
+        return None
+    with read_state_if_any(location) as tx:
+        return None if tx is None else stored_zone(tx, name)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli import options
+from controller.cli.json_output import print_json, to_json
+from controller.clock import Clock, SystemClock
 from controller.settings import Location
 
 if TYPE_CHECKING:
-    from controller.clock import Clock
     from controller.queries.status import StatusView
 
 WATCH_SECONDS = 1.0
@@ -28,7 +29,6 @@ def status(location: Location, watch: bool, output: str) -> None:
 
     Deployments with problems come first.
     """
-    from controller.clock import SystemClock
     from controller.queries.status import read_status
     from controller.settings import has_screen
 
@@ -43,8 +43,6 @@ def status(location: Location, watch: bool, output: str) -> None:
         return
     view = read_status(location, clock.now())
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json(view)
         return
     from controller.cli.terminal.console import show
@@ -55,7 +53,6 @@ def status(location: Location, watch: bool, output: str) -> None:
 
 def _print_changes(read_status: "Callable[[], StatusView]", clock: "Clock", output: str) -> None:
     """Print the status whenever it changes, for output that is not a terminal; as JSON, one object per line."""
-    from controller.cli.json_output import to_json
     from controller.cli.terminal.console import show
     from controller.cli.terminal.status_view import render_status
 

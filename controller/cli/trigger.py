@@ -52,7 +52,7 @@ def trigger(
 def _wait(location: Location, run_id: str, output: str, *, logs: bool) -> int:
     from controller.cli.log_output import LogWriter
     from controller.cli.run_wait import wait_for_run
-    from controller.cli.state_reading import zone_of
+    from controller.cli.state_access import zone_of
     from controller.runs.log_files import log_pieces
     from controller.settings import wants_colours
     from controller.store.state_directory import StateDirectory

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from controller.cli import options
+from controller.cli.json_output import counted, print_json
+from controller.clock import SystemClock
 from controller.errors import UsageError
 from controller.settings import Location
 
@@ -67,8 +69,6 @@ def validate(location: Location, paths: tuple[Path, ...], output: str, *, verbos
 
         _print(github.render(findings), findings, counts)
     elif output == "json":
-        from controller.cli.json_output import print_json
-
         report = {"valid": is_valid, **counts, "findings": [_finding_fields(finding, base) for finding in findings]}
         print_json({**report, "declared": _declared(reading, base)} if verbose else report)
     else:
@@ -101,7 +101,6 @@ def _text(reading: "Reading", base: Path | None) -> str:
 
 
 def _declared(reading: "Reading", base: Path | None) -> "list[DeclaredView]":
-    from controller.clock import SystemClock
     from controller.queries.declared_deployments import declared_views
 
     views = declared_views(reading.desired, SystemClock().now())
@@ -137,8 +136,6 @@ def _from_here(file: str, base: Path | None) -> str:
 def _print(
     text: str, findings: "Iterable[Finding]", counts: dict[str, int], declared: "Sequence[DeclaredView]" = ()
 ) -> None:
-    from controller.cli.json_output import counted
-
     if text:
         click.echo(text)
     if declared:

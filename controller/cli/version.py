@@ -4,6 +4,7 @@ import click
 
 from controller import __version__
 from controller.cli import options
+from controller.cli.json_output import print_json
 
 _PARTS = ("apscheduler", "sqlalchemy", "gitpython", "jsonschema", "pyyaml", "watchdog", "rich", "cronsim", "tzdata")
 
@@ -23,8 +24,6 @@ def version(output: str) -> None:
         except PackageNotFoundError:
             continue
     if output == "json":
-        from controller.cli.json_output import print_json
-
         print_json(versions)
         return
     for name, value in versions.items():

@@ -14,6 +14,8 @@ from controller.client.problems import NoAnswerError, ProblemError
 from controller.client.shapes import (
     Approved,
     Backfilled,
+    BackfillProgress,
+    BulkResult,
     Deployment,
     DeploymentDetail,
     Document,
@@ -122,7 +124,7 @@ class Client:
     def runs(self, **filters: Any) -> Iterator[Run]:
         """Iterate over runs, newest first.
 
-        Filters: `deployment`, `state` (one or more), `tag`, `trigger`, `revision`, `since`, `until`.
+        Filters: `deployment`, `state` (one or more), `tag`, `trigger`, `revision`, `since`, `until`, `backfill`.
         """
         return cast("Iterator[Run]", self._pages("/runs", filters))
 
@@ -155,24 +157,80 @@ class Client:
         return cast("list[Fault]", answer["errors"])
 
     def trigger(
-        self, name: str, parameters: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
+        self,
+        name: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        due_time: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Triggered:
-        """Run a deployment now. The same key returns the same run."""
-        body = {"parameters": dict(parameters or {})}
+        """Run a deployment now, for the `due_time` if one is given (ISO 8601). The same key returns the same run."""
+        body: dict[str, Any] = {"parameters": dict(parameters or {})}
+        if due_time is not None:
+            body["due_time"] = due_time
         return cast("Triggered", self._post(f"/deployments/{_part(name)}/runs", body, _key_header(idempotency_key)))
 
     def cancel(self, run_id: str, reason: str = "cancelled by a client") -> Triggered:
         """Cancel a run."""
         return cast("Triggered", self._post(f"/runs/{_part(run_id, 'run')}/cancel", {"reason": reason}))
 
-    def retry(self, run_id: str, *, idempotency_key: str | None = None) -> Triggered:
-        """Retry a finished run: create a new run with the same commit and parameters."""
-        return cast("Triggered", self._post(f"/runs/{_part(run_id, 'run')}/retry", {}, _key_header(idempotency_key)))
+    def cancel_many(self, run_ids: Sequence[str], reason: str = "cancelled by a client") -> BulkResult:
+        """Cancel up to 1,000 runs. Those that have finished are reported with a reason."""
+        return cast("BulkResult", self._post("/runs/cancel", {"run_ids": list(run_ids), "reason": reason}))
 
-    def backfill(self, name: str, since: str, until: str, *, most: int = 100, dry_run: bool = False) -> Backfilled:
-        """Run the due times of a past range that have no run; `since` and `until` are ISO 8601 times."""
-        body = {"since": since, "until": until, "max": most, "dry_run": dry_run}
+    def retry(self, run_id: str, *, latest: bool = False, idempotency_key: str | None = None) -> Triggered:
+        """Retry a finished run: create a new run with the same commit, or with `latest` of the active deployment."""
+        path, body = f"/runs/{_part(run_id, 'run')}/retry", {"latest": True} if latest else {}
+        return cast("Triggered", self._post(path, body, _key_header(idempotency_key)))
+
+    def retry_many(
+        self, run_ids: Sequence[str], *, latest: bool = False, idempotency_key: str | None = None
+    ) -> BulkResult:
+        """Retry up to 1,000 finished runs. The same key retries no run twice."""
+        body = {"run_ids": list(run_ids), "latest": latest}
+        return cast("BulkResult", self._post("/runs/retry", body, _key_header(idempotency_key)))
+
+    def backfill(  # noqa: PLR0913
+        self,
+        name: str,
+        since: str,
+        until: str | None = None,
+        *,
+        redo: str | None = None,
+        code: str = "latest",
+        parameters: Mapping[str, Any] | None = None,
+        parallel: int | None = None,
+        most: int | None = None,
+        dry_run: bool = False,
+    ) -> Backfilled:
+        """Create a backfill of a past range; `since` and `until` (default: now) are ISO 8601 times.
+
+        It runs due times without a run, and with `redo` (`failed`, `skipped` or `all`) also others. `code` is `latest`
+        or `original`. `most` limits it to the latest due times.
+        """
+        body: dict[str, Any] = {"since": since, "until": until, "max": most, "dry_run": dry_run}
+        body |= {"redo": redo, "code": code, "parameters": dict(parameters or {}), "parallel": parallel}
         return cast("Backfilled", self._post(f"/deployments/{_part(name)}/backfill", body))
+
+    def backfills(self, **filters: Any) -> Iterator[BackfillProgress]:
+        """Iterate over backfills, newest first. Filter: `deployment`."""
+        return cast("Iterator[BackfillProgress]", self._pages("/backfills", filters))
+
+    def backfill_progress(self, backfill_id: str) -> BackfillProgress:
+        """Return a backfill with its progress."""
+        return cast("BackfillProgress", self._get(f"/backfills/{_part(backfill_id, 'backfill')}"))
+
+    def pause_backfill(self, backfill_id: str) -> BackfillProgress:
+        """Start no more runs of a backfill."""
+        return self._change_backfill(backfill_id, "pause")
+
+    def resume_backfill(self, backfill_id: str) -> BackfillProgress:
+        """Continue a paused backfill."""
+        return self._change_backfill(backfill_id, "resume")
+
+    def cancel_backfill(self, backfill_id: str) -> BackfillProgress:
+        """Cancel a backfill and its unfinished runs."""
+        return self._change_backfill(backfill_id, "cancel")
 
     def hold(self, name: str, reason: str, until: str | None = None) -> DeploymentDetail:
         """Hold the schedules of a deployment; `until` is an ISO 8601 time with an offset."""
@@ -227,6 +285,9 @@ class Client:
         Raises NoAnswerError when the controller stops.
         """
         return self._stream("/events/stream", last_id)
+
+    def _change_backfill(self, backfill_id: str, verb: str) -> BackfillProgress:
+        return cast("BackfillProgress", self._post(f"/backfills/{_part(backfill_id, 'backfill')}/{verb}", {}))
 
     def _get(self, path: str, **filters: Any) -> Any:
         return self._request("GET", path + _query(filters), None, {}, self._timeout)

@@ -12,9 +12,14 @@ __all__ = [
     "Approved",
     "Artifact",
     "Attempt",
+    "BackfillProgress",
+    "BackfillState",
     "Backfilled",
+    "BulkResult",
+    "BulkRun",
     "Change",
     "CodeChange",
+    "CodeVersion",
     "Condition",
     "ConditionStatus",
     "ConditionType",
@@ -22,6 +27,7 @@ __all__ = [
     "Deployment",
     "DeploymentDetail",
     "Document",
+    "DueRun",
     "EnvironmentPlan",
     "Event",
     "EventSeverity",
@@ -43,6 +49,7 @@ __all__ = [
     "Pass",
     "Plan",
     "QueueChange",
+    "Redo",
     "Run",
     "RunCounts",
     "RunDetail",
@@ -60,11 +67,14 @@ __all__ = [
     "Withheld",
 ]
 
+BackfillState = Literal["running", "paused", "succeeded", "failed", "cancelled"]
+CodeVersion = Literal["latest", "original"]
 ConditionStatus = Literal["True", "False", "Unknown"]
 ConditionType = Literal["Ready", "Reconciling", "Stalled", "PruneWithheld", "StorageFull"]
 EventSeverity = Literal["info", "warning", "error"]
 Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
 Outcome = Literal["run", "skipped"]
+Redo = Literal["failed", "skipped", "all"]
 RunState = Literal[
     "scheduled",
     "pending",
@@ -118,18 +128,69 @@ class Attempt(TypedDict):
     reason: str | None
 
 
+_BackfillProgress = TypedDict("_BackfillProgress", {"from": str})
+
+
+class BackfillProgress(_BackfillProgress):
+    """A backfill, and how many of its due times are in which state. The numbers add up to `total`.
+
+    `waiting` includes due times whose run has not been created yet; `done` are those that succeeded or were skipped.
+    """
+
+    id: str
+    deployment: str
+    state: BackfillState
+    to: str
+    created_at: str
+    finished_at: str | None
+    author: str
+    revision: str
+    redo: Redo | None
+    code: CodeVersion
+    parameters: dict[str, Any]
+    parallel: int
+    total: int
+    done: int
+    failed: int
+    cancelled: int
+    running: int
+    waiting: int
+
+
 class Backfilled(TypedDict):
     """The new backfill and its first runs; the others are created when those have finished.
 
     `backfill_id` is None if there was nothing to run, or with `dry_run`. `times` are all selected due times.
-    `already_run`: the due times of the range that were not selected; `left_out`: the selected ones beyond `most`.
+    `have_run`, also as `already_run`: the number of due times of the range that were not selected; `left_out`: that
+    of the selected ones beyond `max`.
     """
 
     backfill_id: str | None
     run_ids: list[str]
     times: list[str]
+    have_run: int
     already_run: int
     left_out: int
+
+
+class BulkResult(TypedDict):
+    """What became of each run of a request, in its order. `count` is the number of runs that it applied to."""
+
+    count: int
+    runs: list[BulkRun]
+
+
+class BulkRun(TypedDict):
+    """The run that was cancelled, or the new run of a retry, in which `retry_of` is the run that was requested.
+
+    `reason` says why the request does not apply to this run, for example because it has finished; then `state` is
+    None.
+    """
+
+    run_id: str
+    state: RunState | None
+    retry_of: str | None
+    reason: str | None
 
 
 class Change(TypedDict):
@@ -212,6 +273,13 @@ class Document(TypedDict):
     is_whole: bool
     file: str
     revision: str
+
+
+class DueRun(TypedDict):
+    """The id and the state of one of the runs of a due time."""
+
+    run_id: str
+    state: RunState
 
 
 class EnvironmentPlan(TypedDict):
@@ -358,7 +426,8 @@ class NextFire(TypedDict):
 class Occurrence(TypedDict):
     """One due time of one deployment. There is never more than one per deployment and instant.
 
-    `run_id` is also set for a skipped due time whose run was created but expired before it could start.
+    `runs` are all its runs, oldest first. `run_id` is the latest that was not cancelled, whose state is that of the
+    due time. It is also set for a skipped due time whose run was created but expired before it could start.
     """
 
     deployment: str
@@ -367,6 +436,7 @@ class Occurrence(TypedDict):
     outcome: Outcome
     run_id: str | None
     reason: str | None
+    runs: list[DueRun]
 
 
 class Pass(TypedDict):

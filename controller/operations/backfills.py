@@ -49,12 +49,14 @@ class Backfilled:
     """The new backfill and its first runs; the others are created when those have finished.
 
     `backfill_id` is None if there was nothing to run, or with `dry_run`. `times` are all selected due times.
-    `already_run`: the due times of the range that were not selected; `left_out`: the selected ones beyond `most`.
+    `have_run`, also as `already_run`: the number of due times of the range that were not selected; `left_out`: that of
+    the selected ones beyond `max`.
     """
 
     backfill_id: str | None
     run_ids: tuple[str, ...]
     times: tuple[datetime, ...]
+    have_run: int
     already_run: int
     left_out: int
 
@@ -187,6 +189,7 @@ def _result(
         backfill_id=None if backfill is None else backfill.id,
         run_ids=tuple(run.id for run in created),
         times=tuple(instant for instant, _ in queued),
+        have_run=len(times) - len(selected),
         already_run=len(times) - len(selected),
         left_out=len(selected) - len(queued),
     )

@@ -1,6 +1,6 @@
 """The checks of `controller doctor`: the machine, the state and the source.
 
-Checks change nothing. All of them are always made, even if some fail. `controller.assembly` calls them.
+Checks change nothing. All of them are always made, even if some fail. `controller.cli.doctor_checks` calls them.
 """
 
 import os

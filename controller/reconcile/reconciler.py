@@ -35,8 +35,8 @@ RESTORED_AT_ONCE = 50
 class Project(Protocol):
     """Project the active deployments to the timetable."""
 
-    def __call__(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
-        """Add or change the jobs for `wanted` and remove those for `gone`; remove all other jobs if `gone` is None.
+    def __call__(self, agendas: Mapping[str, Agenda], removed: Iterable[str] | None) -> Iterable[str]:
+        """Add or change the jobs of `agendas` and remove those of `removed`; None: remove all other jobs.
 
         Returns the names whose job was missing, unknown or outdated.
         """

@@ -6,7 +6,6 @@ backfill, whenever the process is killed.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +13,7 @@ from sqlalchemy import ColumnElement, Row, bindparam, func, insert, select, upda
 
 from controller.model.backfills import Backfill, BackfillState, CodeVersion, Progress, Redo, summarize
 from controller.model.runs import ACTIVE, Run, RunId, RunState
+from controller.store.rows import from_row, to_row
 from controller.store.runs import from_row as run_from_row
 from controller.store.schema import backfill_times, backfills, runs
 from controller.store.store import Transaction
@@ -23,8 +23,7 @@ _UNFINISHED = (BackfillState.RUNNING.value, BackfillState.PAUSED.value)
 
 def insert_new(tx: Transaction, backfill: Backfill, times: Iterable[tuple[datetime, str]]) -> None:
     """Record a new backfill with its due times, each with the id of its schedule."""
-    values = {field.name: getattr(backfill, field.name) for field in fields(backfill)}
-    tx.connection.execute(insert(backfills).values(**values, project=tx.project))
+    tx.connection.execute(insert(backfills).values(to_row(tx, backfills, backfill)))
     rows = [{"backfill_id": backfill.id, "due_time": time, "schedule": schedule} for time, schedule in times]
     if rows:
         tx.connection.execute(insert(backfill_times), rows)
@@ -183,11 +182,5 @@ def _without_run(backfill_id: str) -> tuple[ColumnElement[bool], ...]:
 
 
 def _from_row(row: Row[Any]) -> Backfill:
-    values = row._asdict()
-    del values["project"]
-    values.update(
-        state=BackfillState(row.state),
-        redo=None if row.redo is None else Redo(row.redo),
-        code=CodeVersion(row.code),
-    )
-    return Backfill(**values)
+    redo = None if row.redo is None else Redo(row.redo)
+    return from_row(Backfill, row, state=BackfillState(row.state), redo=redo, code=CodeVersion(row.code))

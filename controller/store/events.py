@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, insert, select
 
 from controller.model.status import Event, EventSeverity
+from controller.store.rows import from_row, to_row
 from controller.store.schema import events, unindexed
 from controller.store.store import Transaction
 
@@ -23,18 +24,7 @@ class EventFilter:
 
 def append(tx: Transaction, new: Iterable[Event]) -> None:
     """Record events in this order."""
-    rows = [
-        {
-            "project": tx.project,
-            "time": event.time,
-            "severity": event.severity.value,
-            "reason": event.reason,
-            "message": event.message,
-            "about": event.about,
-            "revision": event.revision,
-        }
-        for event in new
-    ]
+    rows = [to_row(tx, events, event) for event in new]
     if rows:
         tx.connection.execute(insert(events), rows)
 
@@ -74,11 +64,4 @@ def _about(tx: Transaction, about: str | None) -> list[ColumnElement[bool]]:
 
 
 def _from_row(row: Row[Any]) -> Event:
-    return Event(
-        time=row.time,
-        severity=EventSeverity(row.severity),
-        reason=row.reason,
-        message=row.message,
-        about=row.about,
-        revision=row.revision,
-    )
+    return from_row(Event, row, severity=EventSeverity(row.severity))

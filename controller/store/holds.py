@@ -1,10 +1,9 @@
 """The table of holds: at most one per deployment, whether the deployment is active or not."""
 
-from typing import Any
-
-from sqlalchemy import Row, delete, insert, select
+from sqlalchemy import delete, insert, select
 
 from controller.model.status import Hold
+from controller.store.rows import from_row, to_row
 from controller.store.schema import holds
 from controller.store.store import Transaction
 
@@ -12,16 +11,7 @@ from controller.store.store import Transaction
 def save(tx: Transaction, hold: Hold) -> None:
     """Save a hold; it replaces an earlier one of the same deployment."""
     remove(tx, hold.deployment)
-    tx.connection.execute(
-        insert(holds).values(
-            project=tx.project,
-            deployment=hold.deployment,
-            reason=hold.reason,
-            author=hold.author,
-            since=hold.since,
-            until=hold.until,
-        )
-    )
+    tx.connection.execute(insert(holds).values(to_row(tx, holds, hold)))
 
 
 def remove(tx: Transaction, deployment: str) -> bool:
@@ -33,8 +23,4 @@ def remove(tx: Transaction, deployment: str) -> bool:
 def find_all(tx: Transaction) -> dict[str, Hold]:
     """Return all holds by deployment, including expired ones."""
     rows = tx.connection.execute(select(holds).where(holds.c.project == tx.project).order_by(holds.c.deployment))
-    return {row.deployment: _from_row(row) for row in rows}
-
-
-def _from_row(row: Row[Any]) -> Hold:
-    return Hold(deployment=row.deployment, reason=row.reason, author=row.author, since=row.since, until=row.until)
+    return {row.deployment: from_row(Hold, row) for row in rows}

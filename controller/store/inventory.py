@@ -8,6 +8,7 @@ from sqlalchemy import Row, Text, bindparam, delete, exists, func, insert, selec
 
 from controller.model.status import Condition, InventoryEntry
 from controller.store import json_columns
+from controller.store.rows import from_row, to_row
 from controller.store.schema import events, holds, inventory, occurrences, runs
 from controller.store.store import Transaction
 
@@ -203,31 +204,9 @@ def rewind_cursors(tx: Transaction, now: datetime, since: datetime) -> None:
 
 
 def _to_row(tx: Transaction, entry: InventoryEntry) -> dict[str, Any]:
-    return {
-        "project": tx.project,
-        "name": entry.name,
-        "file": entry.file,
-        "line": entry.line,
-        "document": dict(entry.document),
-        "spec_digest": entry.spec_digest,
-        "revision": entry.revision,
-        "pinned": entry.pinned,
-        "cursor": entry.cursor,
-        "conditions": json_columns.to_json(entry.conditions),
-        "generation": entry.generation,
-    }
+    conditions = json_columns.to_json(entry.conditions)
+    return to_row(tx, inventory, entry, document=dict(entry.document), conditions=conditions)
 
 
 def _from_row(row: Row[Any]) -> InventoryEntry:
-    return InventoryEntry(
-        name=row.name,
-        file=row.file,
-        line=row.line,
-        document=row.document,
-        spec_digest=row.spec_digest,
-        revision=row.revision,
-        pinned=row.pinned,
-        cursor=row.cursor,
-        conditions=json_columns.from_json(row.conditions),
-        generation=row.generation,
-    )
+    return from_row(InventoryEntry, row, conditions=json_columns.from_json(row.conditions))

@@ -4,25 +4,18 @@ Ids sort by creation time, so the newest run is the one with the largest id.
 """
 
 from collections.abc import Collection, Iterator
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
 
 from controller.model.runs import LastRun, RunId, RunState
+from controller.store.rows import from_row
 from controller.store.schema import inventory, runs, unindexed
 from controller.store.store import Transaction
 
 _BATCH = 500
-_COLUMNS = (
-    runs.c.id,
-    runs.c.deployment,
-    runs.c.state,
-    runs.c.reason,
-    runs.c.scheduled_for,
-    runs.c.created_at,
-    runs.c.started_at,
-    runs.c.finished_at,
-)
+_COLUMNS = tuple(runs.columns[field.name] for field in fields(LastRun))
 
 
 def find_all(tx: Transaction) -> dict[str, LastRun]:
@@ -61,5 +54,4 @@ def find_many(tx: Transaction, ids: Collection[RunId]) -> Iterator[LastRun]:
 
 
 def _from_row(row: Any) -> LastRun:
-    values = row._asdict()
-    return LastRun(**{**values, "id": RunId(row.id), "state": RunState(row.state)})
+    return from_row(LastRun, row, state=RunState(row.state))

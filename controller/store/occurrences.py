@@ -5,7 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import delete, insert, select, update
 
-from controller.model.runs import Occurrence, Outcome, Run, RunId
+from controller.model.runs import Occurrence, Outcome, Run
+from controller.store.rows import from_row, to_row
 from controller.store.schema import occurrences
 from controller.store.store import Transaction
 
@@ -51,18 +52,7 @@ def _times(tx: Transaction, deployment: str, since: datetime, until: datetime, o
 
 def append(tx: Transaction, new: Iterable[Occurrence]) -> None:
     """Record due times. A second record of the same due time fails with an integrity error, on purpose."""
-    rows = [
-        {
-            "project": tx.project,
-            "deployment": occurrence.deployment,
-            "scheduled_for": occurrence.scheduled_for,
-            "schedule": occurrence.schedule,
-            "outcome": occurrence.outcome.value,
-            "run_id": occurrence.run_id,
-            "reason": occurrence.reason,
-        }
-        for occurrence in new
-    ]
+    rows = [to_row(tx, occurrences, occurrence) for occurrence in new]
     if rows:
         tx.connection.execute(insert(occurrences), rows)
 
@@ -124,14 +114,4 @@ def find_newest(
     if before is not None:
         query = query.where(occurrences.c.scheduled_for < before)
     rows = tx.connection.execute(query.order_by(occurrences.c.scheduled_for.desc()).limit(limit))
-    return [
-        Occurrence(
-            deployment=row.deployment,
-            scheduled_for=row.scheduled_for,
-            schedule=row.schedule,
-            outcome=Outcome(row.outcome),
-            run_id=None if row.run_id is None else RunId(row.run_id),
-            reason=row.reason,
-        )
-        for row in rows
-    ]
+    return [from_row(Occurrence, row, outcome=Outcome(row.outcome)) for row in rows]

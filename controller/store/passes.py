@@ -3,6 +3,7 @@
 from sqlalchemy import delete, func, insert, select
 
 from controller.model.status import PassRecord
+from controller.store.rows import from_row, to_row
 from controller.store.schema import passes
 from controller.store.store import Transaction
 
@@ -11,17 +12,8 @@ MAX_RECORDS = 50
 
 def append(tx: Transaction, record: PassRecord) -> None:
     """Record a pass, and delete all but the newest `MAX_RECORDS`."""
-    result = tx.connection.execute(
-        insert(passes).values(
-            project=tx.project,
-            started_at=record.started_at,
-            revision=record.revision,
-            reason=record.reason,
-            message=record.message,
-            counts=dict(record.counts),
-            stages=dict(record.stages),
-        )
-    )
+    row = to_row(tx, passes, record, counts=dict(record.counts), stages=dict(record.stages))
+    result = tx.connection.execute(insert(passes).values(row))
     newest = select(passes.c.id).where(passes.c.project == tx.project).order_by(passes.c.id.desc()).limit(MAX_RECORDS)
     oldest = select(func.min(newest.subquery().c.id)).scalar_subquery()
     if result.inserted_primary_key is not None:
@@ -38,14 +30,4 @@ def latest(tx: Transaction, limit: int = MAX_RECORDS) -> list[PassRecord]:
     rows = tx.connection.execute(
         select(passes).where(passes.c.project == tx.project).order_by(passes.c.id.desc()).limit(limit)
     )
-    return [
-        PassRecord(
-            started_at=row.started_at,
-            revision=row.revision,
-            reason=row.reason,
-            message=row.message,
-            counts=row.counts,
-            stages=row.stages,
-        )
-        for row in rows
-    ]
+    return [from_row(PassRecord, row) for row in rows]

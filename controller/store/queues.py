@@ -2,7 +2,9 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
 
@@ -10,9 +12,13 @@ from controller.model.backfills import BackfillState
 from controller.model.queues import EVERYTHING, SHORTAGE, ActiveRuns, Load, QueuedRun
 from controller.model.runs import RunId, RunState, Trigger
 from controller.store import holds
+from controller.store.rows import from_row
 from controller.store.schema import backfills, queues, runs
 from controller.store.store import Transaction
 
+_OF_BACKFILL = ("parallel", "is_paused")
+"""The fields of a `QueuedRun` that its backfill has."""
+_IS_PAUSED = func.coalesce(backfills.c.state, "") == BackfillState.PAUSED.value
 _IN_PROGRESS = (RunState.LAUNCHING.value, RunState.RUNNING.value)
 _WAITING = (RunState.PENDING.value, RunState.RETRYING.value)
 
@@ -73,46 +79,22 @@ def read_load(tx: Transaction, now: datetime) -> Load:
 
 def find_waiting(tx: Transaction, now: datetime | None = None) -> list[QueuedRun]:
     """Return all waiting runs, unsorted; with `now`, only those that may start as soon as a limit allows it."""
-    query = select(
-        runs.c.id,
-        runs.c.deployment,
-        runs.c.state,
-        runs.c.trigger,
-        runs.c.queue,
-        runs.c.priority,
-        runs.c.serial,
-        runs.c.attempt,
-        runs.c.attempts,
-        runs.c.not_before,
-        runs.c.reason,
-        runs.c.backfill_id,
-        backfills.c.parallel,
-        backfills.c.state.label("backfill_state"),
+    columns: list[ColumnElement[Any]] = [
+        runs.columns[field.name] for field in fields(QueuedRun) if field.name not in _OF_BACKFILL
+    ]
+    columns += [func.coalesce(backfills.c.parallel, 1).label("parallel"), _IS_PAUSED.label("is_paused")]
+    query = (
+        select(*columns)
+        .select_from(runs.outerjoin(backfills, runs.c.backfill_id == backfills.c.id))
+        .where(runs.c.project == tx.project)
     )
-    query = query.select_from(runs.outerjoin(backfills, runs.c.backfill_id == backfills.c.id))
-    query = query.where(runs.c.project == tx.project)
     if now is None:
         query = query.where(runs.c.state.in_(_WAITING))
     else:
         may_start = or_(runs.c.not_before.is_(None), runs.c.not_before <= now)
         query = query.where(runs.c.state == RunState.PENDING.value, may_start)
     return [
-        QueuedRun(
-            id=RunId(row.id),
-            deployment=row.deployment,
-            state=RunState(row.state),
-            trigger=Trigger(row.trigger),
-            queue=row.queue,
-            priority=row.priority,
-            serial=row.serial,
-            attempt=row.attempt,
-            attempts=row.attempts,
-            not_before=row.not_before,
-            reason=row.reason,
-            backfill_id=row.backfill_id,
-            parallel=row.parallel or 1,
-            is_paused=row.backfill_state == BackfillState.PAUSED.value,
-        )
+        from_row(QueuedRun, row, state=RunState(row.state), trigger=Trigger(row.trigger))
         for row in tx.connection.execute(query)
     ]
 

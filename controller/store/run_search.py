@@ -35,6 +35,7 @@ class RunFilter:
     revision: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    backfill: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,8 @@ def runs_page(
 def _branches(tx: Transaction, criteria: RunFilter) -> list[tuple[ColumnElement[bool], ...]]:
     """Return the conditions of the queries to make, each served by one index. A matching run is in exactly one."""
     of_project = runs.c.project == tx.project
+    if criteria.backfill is not None:
+        return [(of_project, runs.c.backfill_id == criteria.backfill)]
     if criteria.states is not None and _is_by_state(criteria):
         return [(of_project, runs.c.state == state.value) for state in sorted(set(criteria.states))]
     if criteria.deployment is not None:
@@ -95,6 +98,8 @@ def _branches(tx: Transaction, criteria: RunFilter) -> list[tuple[ColumnElement[
 
 def _is_by_state(criteria: RunFilter) -> bool:
     """Return whether to search by state: for unfinished runs, which are few, or if no deployment is given."""
+    if criteria.backfill is not None:
+        return False
     return criteria.states is not None and (criteria.deployment is None or ACTIVE.issuperset(criteria.states))
 
 
@@ -116,9 +121,9 @@ def _bounds(criteria: RunFilter, before: str | None) -> list[ColumnElement[bool]
 
 def _unindexed_conditions(criteria: RunFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    if criteria.deployment is not None and _is_by_state(criteria):
+    if criteria.deployment is not None and (criteria.backfill is not None or _is_by_state(criteria)):
         conditions.append(unindexed(runs.c.deployment) == criteria.deployment)
-    elif criteria.deployment is not None and criteria.states is not None:
+    if criteria.states is not None and (criteria.backfill or (criteria.deployment and not _is_by_state(criteria))):
         conditions.append(unindexed(runs.c.state).in_([state.value for state in criteria.states]))
     if criteria.trigger is not None:
         conditions.append(runs.c.trigger == criteria.trigger)

@@ -2,12 +2,12 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import case, insert, select, update
 
 from controller.model.status import SourceStatus, Withheld
 from controller.store import json_columns
+from controller.store.rows import from_row, to_row
 from controller.store.schema import source
 from controller.store.store import Transaction
 
@@ -17,42 +17,27 @@ def find(tx: Transaction) -> SourceStatus | None:
     row = tx.connection.execute(select(source).where(source.c.project == tx.project)).first()
     if row is None:
         return None
-    return SourceStatus(
-        repo=row.repo,
-        ref=row.ref,
-        revision=row.revision,
-        last_attempted_revision=row.last_attempted_revision,
-        last_applied_revision=row.last_applied_revision,
+    return from_row(
+        SourceStatus,
+        row,
         conditions=json_columns.from_json(row.conditions),
         findings=json_columns.findings_from_json(row.findings),
         withheld=row.withheld and Withheld(**{**row.withheld, "deployments": tuple(row.withheld["deployments"])}),
-        approved=row.approved,
-        followed=row.followed,
-        watch_problem=row.watch_problem,
-        overdue_since=row.overdue_since,
-        environment=row.environment,
     )
 
 
 def save(tx: Transaction, status: SourceStatus) -> None:
     """Save the status of the source. An approval is kept while the deletions that it approves are withheld."""
     digest = None if status.withheld is None else status.withheld.digest
-    values: dict[str, Any] = {
-        "project": tx.project,
-        "repo": status.repo,
-        "ref": status.ref,
-        "revision": status.revision,
-        "last_attempted_revision": status.last_attempted_revision,
-        "last_applied_revision": status.last_applied_revision,
-        "conditions": json_columns.to_json(status.conditions),
-        "findings": json_columns.findings_to_json(status.findings),
-        "followed": status.followed,
-        "watch_problem": status.watch_problem,
-        "overdue_since": status.overdue_since,
-        "withheld": None if status.withheld is None else asdict(status.withheld),
-        "environment": status.environment,
-        "approved": case((source.c.approved == digest, source.c.approved), else_=None),
-    }
+    values = to_row(
+        tx,
+        source,
+        status,
+        conditions=json_columns.to_json(status.conditions),
+        findings=json_columns.findings_to_json(status.findings),
+        withheld=None if status.withheld is None else asdict(status.withheld),
+        approved=case((source.c.approved == digest, source.c.approved), else_=None),
+    )
     result = tx.connection.execute(update(source).where(source.c.project == tx.project).values(**values))
     if not result.rowcount:
         tx.connection.execute(insert(source).values(**{**values, "approved": None}))

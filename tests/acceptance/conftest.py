@@ -11,9 +11,6 @@ import pytest
 
 from tests.acceptance.command_server import CommandServer
 from tests.acceptance.harness import Folder, Machine, Repository, Running, processes, until
-from tests.acceptance.visitor import browser, page, url
-
-__all__ = ["browser", "page", "url"]
 
 Start = Callable[..., Running]
 

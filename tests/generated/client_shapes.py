@@ -7,6 +7,7 @@ declared once, in the value, and reaches the JSON, the OpenAPI document and the 
 import re
 import textwrap
 from collections.abc import Iterator
+from keyword import iskeyword
 from typing import Any
 
 from controller.api.http.application import make_routes
@@ -97,8 +98,17 @@ def _class_of(name: str, shapes: dict[str, Any], schemas: dict[str, Any]) -> str
         inherited = shapes[base]["properties"]
         assert inherited.items() <= fields.items(), f"{name} has other fields than {base}"
         fields = {key: value for key, value in fields.items() if key not in inherited}
+    # A key such as `from` cannot be declared in a class: the class gets it from a base.
+    keywords = {key: _type_of(value, schemas) for key, value in fields.items() if iskeyword(key)}
+    before = ""
+    if keywords:
+        assert base is None
+        base = f"_{name}"
+        listed = ", ".join(f'"{key}": {kind}' for key, kind in keywords.items())
+        before = f'{base} = TypedDict("{base}", {{{listed}}})\n\n\n'
     lines = [f"class {name}({base or 'TypedDict'}):", *_docstring(shape["description"]), ""]
-    return "\n".join([*lines, *(f"    {key}: {_type_of(value, schemas)}" for key, value in fields.items())]) + "\n"
+    lines += [f"    {key}: {_type_of(value, schemas)}" for key, value in fields.items() if key not in keywords]
+    return before + "\n".join(lines) + "\n"
 
 
 def _literal_of(name: str, values: list[str]) -> str:

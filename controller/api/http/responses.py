@@ -68,7 +68,7 @@ class Triggered(BaseModel):
 
 def triggered(run: Run) -> dict[str, Any]:
     """Return the JSON of a `Triggered` response."""
-    return {"run_id": run.id, "state": run.state.value}
+    return {"run_id": run.id, "state": run.state.public.value}
 
 
 def decode_header(header: str | None) -> str | None:

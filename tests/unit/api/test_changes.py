@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from controller.client import Client, ProblemError
-from tests.unit.api.conftest import Served, messages
+from tests.conftest import GitRepository
+from tests.unit.api.conftest import Served, messages, serve
 
 
 @pytest.fixture
@@ -153,3 +154,17 @@ def test_a_past_range_is_backfilled(fresh: Served) -> None:
     done = client.backfill("far", "2020-01-01T00:00:00Z", "2025-01-01T00:00:00Z", most=1)
     assert (len(done["run_ids"]), done["left_out"]) == (1, 1)
     assert client.wait(done["run_ids"][0])["scheduled_for"] == "2024-02-28T23:00:00Z"
+
+
+def test_the_plan_of_a_directory_follows_links_as_its_controller_does(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "deployments").mkdir(parents=True)
+    (folder / "shared.yaml").write_text("name: linked\ncommand: ['true']\n", encoding="utf-8")
+    (folder / "deployments" / "linked.yaml").symlink_to("../shared.yaml")
+    served = serve(GitRepository(folder), tmp_path / "state")
+    try:
+        assert served.get("/api/v1/deployments/linked").status == 200
+        plan = served.get("/api/v1/plan").json()
+        assert (plan["changes"], plan["findings"]) == ([], [])
+    finally:
+        served.controller.stop()

@@ -68,11 +68,9 @@ def test_what_lets_us_in_comes_from_the_environment(tmp_path: Path, monkeypatch:
 
 
 def test_a_password_is_not_sent_where_others_can_read_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from controller.assembly import make_source
-    from controller.store.state_directory import StateDirectory
+    from controller.sources.open_source import open_source
 
     monkeypatch.setenv("CONTROLLER_GIT_PASSWORD", "secret")
-    state = StateDirectory(tmp_path)
-    make_source(locate("http://localhost/x.git", "", None, str(tmp_path)), state, working_tree=False)
+    open_source(locate("http://localhost/x.git", "", None, str(tmp_path)))
     with pytest.raises(UsageError, match="not sent"):
-        make_source(locate("http://example.org/x.git", "", None, str(tmp_path)), state, working_tree=False)
+        open_source(locate("http://example.org/x.git", "", None, str(tmp_path)))

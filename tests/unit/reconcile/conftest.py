@@ -60,9 +60,9 @@ class World:
             self.settled.append((settled, pruned))
         return Admission(self.clock, RunIds(), self.deployments).settle_before_change(tx, settled, now, pruned=pruned)
 
-    def _project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
-        rest = {} if gone is None else {name: agenda for name, agenda in self.projected.items() if name not in gone}
-        self.projected = {**rest, **wanted}
+    def _project(self, agendas: Mapping[str, Agenda], removed: Iterable[str] | None) -> Iterable[str]:
+        old = {} if removed is None else {name: item for name, item in self.projected.items() if name not in removed}
+        self.projected = {**old, **agendas}
         return ()
 
     def put(self, **files: str | None) -> PassResult:

@@ -206,8 +206,8 @@ class _World(World):
         self._timetable = timetable
         super().__init__(root, store, clock)
 
-    def _project(self, wanted: Mapping[str, Agenda], gone: Iterable[str] | None) -> Iterable[str]:
-        return self._timetable.project(wanted, gone).drifted
+    def _project(self, agendas: Mapping[str, Agenda], removed: Iterable[str] | None) -> Iterable[str]:
+        return self._timetable.project(agendas, removed).drifted
 
 
 TestLife = Life.TestCase

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from controller import assembly
+from controller.cli.doctor_checks import examine
 from controller.runs import export_protection
 from controller.runs.export_protection import Protection, find_protection
 from controller.settings import locate
@@ -15,11 +15,11 @@ def test_doctor_says_how_the_code_of_a_repository_is_protected(
     repository: GitRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     location = locate(str(repository.path), "deployments", None, None)
-    (check,) = [one for one in assembly.examine(location) if one.name == "exports"]
+    (check,) = [one for one in examine(location) if one.name == "exports"]
     assert check.status == ("warning" if find_protection() is Protection.COMPARISON else "ok")
     # A system that refuses: the interpreter that tries it ends with an error.
     monkeypatch.setattr(export_protection, "_SEAL", "import sys; sys.exit(3)")
-    (check,) = [one for one in assembly.examine(location) if one.name == "exports"]
+    (check,) = [one for one in examine(location) if one.name == "exports"]
     assert check.status == ("warning" if os.geteuid() == 0 else "ok")
     assert "verified before each run" in check.message
 
@@ -27,4 +27,4 @@ def test_doctor_says_how_the_code_of_a_repository_is_protected(
 def test_a_plain_directory_has_no_exports_to_protect(repository: GitRepository) -> None:
     plain = repository.path.parent / "plain"
     plain.mkdir()
-    assert "exports" not in [one.name for one in assembly.examine(locate(str(plain), "deployments", None, None))]
+    assert "exports" not in [one.name for one in examine(locate(str(plain), "deployments", None, None))]

@@ -35,6 +35,7 @@ from controller.api.http.sse import EventStream, LastEventId, message
 from controller.api.http.strict_json import StrictRoute
 from controller.errors import NotFoundError
 from controller.model.runs import Run, RunDetail, RunState, Trigger
+from controller.operations.bulk import MAX_RUNS, BulkResult, cancel_runs, retry_runs
 from controller.operations.cancel import cancel_run
 from controller.operations.retry import retry_run
 from controller.queries.run_logs import CHUNK_BYTES, LogChunk, log_chunk, tail_offset
@@ -74,6 +75,18 @@ class RetryRequest(BaseModel):
     latest: bool = False
 
 
+class BulkCancellation(Cancellation):
+    """The ids of the runs to cancel, and the reason."""
+
+    run_ids: list[str] = Field(max_length=MAX_RUNS)
+
+
+class BulkRetry(RetryRequest):
+    """The ids of the runs to retry."""
+
+    run_ids: list[str] = Field(max_length=MAX_RUNS)
+
+
 @router.get("", response_model=Page[Run], summary="List runs, newest first")
 def runs(  # noqa: PLR0913
     request: Request,
@@ -84,6 +97,7 @@ def runs(  # noqa: PLR0913
     revision: Annotated[str | None, Query(min_length=1, max_length=250, pattern=r"^[\x21-\x7e]+$")] = None,
     since: Moment | None = None,
     until: Moment | None = None,
+    backfill: Annotated[str | None, Query(pattern=_RUN_ID)] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
@@ -97,12 +111,28 @@ def runs(  # noqa: PLR0913
         revision=revision,
         since=aware(since),
         until=aware(until),
+        backfill=backfill,
     )
     dependencies = dependencies_of(request)
     with dependencies.store.read() as tx:
         page = _page(tx, run_filter, limit, before)
         items = public_runs(tx, page.runs, dependencies.clock.now())
     return json_response(request, {"items": items, "next": next_cursor(request, page.next)})
+
+
+@router.post("/cancel", response_model=BulkResult, summary="Cancel many runs")
+def cancel_many(request: Request, body: BulkCancellation) -> Response:
+    """Runs that have finished are reported with a reason, and stay as they are."""
+    operations = dependencies_of(request).operations
+    return json_response(request, cancel_runs(operations, body.run_ids, body.reason, author=author_of(request)))
+
+
+@router.post("/retry", response_model=BulkResult, summary="Retry many finished runs")
+def retry_many(request: Request, body: BulkRetry, idempotency_key: IdempotencyKey = None) -> Response:
+    """Runs that have not finished are reported with a reason. The same `Idempotency-Key` retries no run twice."""
+    operations, key = dependencies_of(request).operations, decode_header(idempotency_key)
+    result = retry_runs(operations, body.run_ids, latest=body.latest, key=key, author=author_of(request))
+    return json_response(request, result)
 
 
 @router.get("/{run_id}", response_model=RunDetail, summary="Get a run")

@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.acceptance.dashboard.visitor import OWN_CONTROLLER, TASKS, log_in
 from tests.acceptance.harness import Repository
-from tests.acceptance.visitor import TASKS, log_in
 
 pytestmark = pytest.mark.acceptance
 
@@ -21,9 +21,9 @@ SHARES = """([picture, labels]) => {
 
 def test_time_labels_are_aligned_with_the_time_axis(page: Page, repository: Repository, url: str) -> None:
     repository.write("flows/tasks.py", TASKS)
-    repository.write("deployments/tasks.yaml", "name: tasks\nflow: flows/tasks.py:main\n")
+    repository.write("deployments/ticks.yaml", "name: ticks\nflow: flows/tasks.py:main\n")
     repository.wait_for_revision(repository.commit())
-    run = repository.trigger("tasks")["run_id"]
+    run = repository.trigger("ticks")["run_id"]
     log_in(page, repository, url)
     for path, picture, labels in (
         ("/", ".timeline", ".timeline-ticks > *"),
@@ -60,8 +60,8 @@ STICKING_OUT = """() => [...document.querySelectorAll("main *, .strip-bar *")].f
 }).map((one) => one.tagName + "." + one.className)"""
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_very_long_words_do_not_overflow_the_page(page: Page, repository: Repository, url: str, width: int) -> None:
+@OWN_CONTROLLER
+def test_very_long_words_do_not_overflow_the_page(page: Page, repository: Repository, url: str) -> None:
     repository.write("flows/wordy.py", WORDY)
     parameters = f"parameters: {{text: {LONG}, much: [{LONG}], fail: false}}"
     schedules = f"schedules: [{{cron: '0 9 * * *', parameters: {{text: {LONG}}}}}]"
@@ -74,7 +74,6 @@ def test_very_long_words_do_not_overflow_the_page(page: Page, repository: Reposi
     good = repository.trigger("wordy")["run_id"]
     bad = repository.trigger("wordy", "--param", "fail=true", "--param", "text=" + "z" * 5000)["run_id"]
     repository.ask("hold", "wordy", "--reason", "w" * 500)
-    page.set_viewport_size({"width": width, "height": 800})
     log_in(page, repository, url)
     for path in (
         "/",
@@ -88,22 +87,27 @@ def test_very_long_words_do_not_overflow_the_page(page: Page, repository: Reposi
     ):
         page.goto(url + path)
         expect(page.locator("#live")).to_have_text("live")
-        assert page.evaluate(STICKING_OUT) == [], path
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        for width in (1280, 390):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate(STICKING_OUT) == [], (path, width)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
     page.goto(f"{url}/deployments/wordy")
-    widths = page.locator(".fields tbody th").evaluate_all("all => all.map(one => one.getBoundingClientRect().width)")
-    assert len(widths) >= 6
-    assert min(widths) > 60, "a field's name is broken into its letters"
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        names = page.locator(".fields tbody th")
+        widths = names.evaluate_all("all => all.map(one => one.getBoundingClientRect().width)")
+        assert len(widths) >= 6
+        assert min(widths) > 60, "a field's name is broken into its letters"
 
 
 def test_long_values_scroll_in_a_box_accessible_by_keyboard(page: Page, repository: Repository, url: str) -> None:
-    repository.write("flows/wordy.py", WORDY)
-    manifest = f"name: wordy\nflow: flows/wordy.py:main\nparameters: {{text: a, much: {list(range(1000))}}}\n"
-    repository.write("deployments/wordy.yaml", manifest)
+    repository.write("flows/scrolled.py", WORDY)
+    manifest = f"name: scrolled\nflow: flows/scrolled.py:main\nparameters: {{text: a, much: {list(range(1000))}}}\n"
+    repository.write("deployments/scrolled.yaml", manifest)
     repository.wait_for_revision(repository.commit())
-    run = repository.trigger("wordy")["run_id"]
+    run = repository.trigger("scrolled")["run_id"]
     log_in(page, repository, url)
-    for path, names in ((f"/runs/{run}", ("Parameters", "Result")), ("/deployments/wordy", ("parameters",))):
+    for path, names in ((f"/runs/{run}", ("Parameters", "Result")), ("/deployments/scrolled", ("parameters",))):
         page.goto(url + path)
         for name in names:
             box = page.get_by_role("region", name=name, exact=True)
@@ -118,13 +122,13 @@ def test_a_long_reason_has_three_lines_in_a_list_and_is_complete_on_the_run_page
     page: Page, repository: Repository, url: str
 ) -> None:
     repository.write("flows/wordy.py", WORDY)
-    repository.write("deployments/wordy.yaml", "name: wordy\nflow: flows/wordy.py:main\nparameters: {much: []}\n")
+    repository.write("deployments/reasons.yaml", "name: reasons\nflow: flows/wordy.py:main\nparameters: {much: []}\n")
     repository.wait_for_revision(repository.commit())
-    run = repository.trigger("wordy", "--param", "fail=true", "--param", "text=" + "long words " * 100)["run_id"]
+    run = repository.trigger("reasons", "--param", "fail=true", "--param", "text=" + "long words " * 100)["run_id"]
     reason = repository.tell("runs", "show", run)["reason"]
     assert len(reason) > 400
     log_in(page, repository, url)
-    page.goto(f"{url}/runs?deployment=wordy")
+    page.goto(f"{url}/runs?deployment=reasons")
     cell = page.locator("tbody .wide > div")
     expect(cell).to_have_attribute("title", reason)
     lines = "one => one.clientHeight / parseFloat(getComputedStyle(one).lineHeight)"
@@ -137,6 +141,7 @@ WIDER = """() => [...document.querySelectorAll(".scroll")]
     .filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.querySelector("caption").textContent)"""
 
 
+@OWN_CONTROLLER
 def test_on_a_phone_tables_are_lists_and_the_approval_comes_before_the_plan(
     page: Page, repository: Repository, url: str
 ) -> None:

@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.acceptance.dashboard.visitor import log_in
 from tests.acceptance.harness import Repository
-from tests.acceptance.visitor import log_in
 
 pytestmark = pytest.mark.acceptance
 
@@ -47,10 +47,12 @@ MIDDLES = """() => {
 
 
 def test_a_sparse_run_history_covers_existing_runs_only(page: Page, repository: Repository, url: str) -> None:
+    repository.write("deployments/sparse.yaml", "name: sparse\ncommand: [echo]\n")
+    repository.wait_for_revision(repository.commit())
     for _ in range(2):
-        repository.wait_for_end(repository.trigger("greet")["run_id"])
+        repository.wait_for_end(repository.trigger("sparse")["run_id"])
     log_in(page, repository, url)
-    page.goto(f"{url}/deployments/greet")
+    page.goto(f"{url}/deployments/sparse")
     ends = page.locator(".history-ends")
     expect(ends).to_contain_text("2 runs, from")
     times = ends.locator("time").element_handles()

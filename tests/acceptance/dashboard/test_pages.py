@@ -10,8 +10,9 @@ from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Dialog, Page, expect
 
 from tests.acceptance.conftest import Start
+from tests.acceptance.dashboard.conftest import Site
+from tests.acceptance.dashboard.visitor import OWN_CONTROLLER, TASKS, log_in
 from tests.acceptance.harness import Repository
-from tests.acceptance.visitor import TASKS, log_in
 
 pytestmark = pytest.mark.acceptance
 
@@ -45,6 +46,7 @@ def test_log_in_run_a_flow_and_follow_its_log(page: Page, repository: Repository
     expect(page.locator("#facts")).to_contain_text('"Ada"')
 
 
+@OWN_CONTROLLER
 def test_approve_withheld_deletions(page: Page, repository: Repository, url: str) -> None:
     for number in range(10):
         repository.write(f"deployments/m{number}.yaml", f"name: m{number}\ncommand: [echo]\n")
@@ -70,8 +72,10 @@ def test_approve_withheld_deletions(page: Page, repository: Repository, url: str
 
 
 def test_cancel_a_run_and_retry_it(page: Page, repository: Repository, url: str) -> None:
+    repository.write("deployments/rest.yaml", "name: rest\nflow: flows/greet.py:greet\nparameters: {name: Ada}\n")
+    repository.wait_for_revision(repository.commit())
     gate = str(repository.machine.home / "never")
-    run = repository.tell("trigger", "greet", "--param", f"until={gate}")["run_id"]
+    run = repository.tell("trigger", "rest", "--param", f"until={gate}")["run_id"]
     log_in(page, repository, url)
     page.goto(f"{url}/runs/{run}")
     expect(page.locator("#log .line")).to_have_text(["hello Ada 0"])
@@ -82,7 +86,7 @@ def test_cancel_a_run_and_retry_it(page: Page, repository: Repository, url: str)
     page.get_by_role("dialog").get_by_role("button", name="Cancel the run").click()
     expect(page.locator("#heading .badge")).to_have_text("cancelled")
     expect(page.locator("#facts .steps")).to_contain_text("cancelled")
-    expect(page).to_have_title("cancelled: run of greet · controller")
+    expect(page).to_have_title("cancelled: run of rest · controller")
     page.get_by_role("button", name="Retry").click()
     page.wait_for_url(lambda address: "/runs/" in address and run not in address)
     expect(page.locator("#facts")).to_contain_text("retry of")
@@ -257,22 +261,18 @@ def test_a_log_looks_the_same_however_it_is_split(page: Page, repository: Reposi
         assert not re.search(r"\x1b(\[[0-9;]*|\][^\x07]*)?$", first), (at, first)
 
 
+@OWN_CONTROLLER
 def test_a_page_reports_a_stopped_controller_and_reconnects(
-    browser: Browser, repository: Repository, running: Start
+    browser: Browser, site: Site, repository: Repository, url: str, running: Start
 ) -> None:
-    repository.write("deployments/one.yaml", "name: one\ncommand: [echo]\n")
-    repository.commit()
-    controller = running(repository, "--listen", "127.0.0.1:0")
-    repository.wait_for_revision(None)
     link = repository.tell("login")["url"]
-    url = link.partition("/login")[0]
     context = browser.new_context()
     page = context.new_page()
     page.goto(link)
     page.wait_for_url(f"{url}/")
-    page.goto(f"{url}/deployments/one")
+    page.goto(f"{url}/deployments/greet")
     expect(page.locator("#live")).to_have_text("live")
-    controller.stop()
+    site.controller.stop()
     expect(page.locator("#live")).to_have_text("not connected")
     expect(page.locator("#lost")).to_contain_text("reconnects automatically")
     page.get_by_role("button", name="Run now").click()
@@ -306,10 +306,11 @@ def test_without_scripts_a_page_shows_its_content_and_a_notice(
     context.close()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_serious_on_any_page(
-    page: Page, repository: Repository, url: str, theme: Literal["light", "dark"]
-) -> None:
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+
+
+@OWN_CONTROLLER
+def test_axe_finds_nothing_serious_on_any_page_in_either_theme(page: Page, repository: Repository, url: str) -> None:
     repository.write("flows/tasks.py", TASKS)
     schedules = "schedules: [{cron: '0 9 * * *', timezone: America/New_York}]\n"
     repository.write("deployments/tasks.yaml", f"name: tasks\nflow: flows/tasks.py:main\ntags: [a]\n{schedules}")
@@ -321,13 +322,14 @@ def test_axe_finds_nothing_serious_on_any_page(
     run = repository.trigger("tasks")["run_id"]
     repository.ask("hold", "greet", "--reason", "a look")
     log_in(page, repository, url)
-    page.emulate_media(color_scheme=theme)
     serious: list[tuple[str, str, list[str]]] = []
     deployments = ("/deployments", "/deployments/greet", "/deployments/tasks", "/deployments/broken")
     for path in ("/", *deployments, "/runs", f"/runs/{run}", f"/runs/{run}/diff", "/source", "/events"):
         page.goto(url + path)
         expect(page.locator("#live")).to_have_text("live")
-        for one in Axe().run(page)["violations"]:
-            if one["impact"] in ("serious", "critical"):
-                serious.append((path, one["id"], [node["html"] for node in one["nodes"]]))
+        for theme in THEMES:
+            page.emulate_media(color_scheme=theme)
+            for one in Axe().run(page)["violations"]:
+                if one["impact"] in ("serious", "critical"):
+                    serious.append((f"{path}, {theme}", one["id"], [node["html"] for node in one["nodes"]]))
     assert serious == []

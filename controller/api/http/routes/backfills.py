@@ -1,0 +1,76 @@
+"""The endpoints of backfills: list, details, pause, resume and cancel. A deployment's endpoint creates them."""
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+from starlette.responses import Response
+
+from controller.api.http.pagination import Cursor, Limit, Page, make_page, read_cursor, text_parser
+from controller.api.http.responses import author_of, dependencies_of, json_response
+from controller.api.http.routes.deployments import NAME
+from controller.api.http.strict_json import StrictRoute
+from controller.model.backfills import BackfillProgress
+from controller.operations.backfills import cancel_whole_backfill, pause_backfill, resume_backfill
+from controller.queries.backfills import find_backfill, list_backfills
+
+router = APIRouter(prefix="/api/v1/backfills", tags=["backfills"], route_class=StrictRoute)
+
+_ID = r"^[0-9a-f-]{36}$"
+
+
+def _full_id(text: str) -> str:
+    if re.fullmatch(_ID, text) is None:
+        raise PydanticCustomError("backfill_id", "not a full backfill id; `GET /api/v1/backfills` lists them")
+    return text
+
+
+BackfillId = Annotated[str, AfterValidator(_full_id), Path(json_schema_extra={"pattern": _ID})]
+
+
+@router.get("", response_model=Page[BackfillProgress], summary="List backfills, newest first")
+def backfills(
+    request: Request,
+    deployment: Annotated[str | None, Query(pattern=NAME)] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """The backfills of a deployment, or of all, with their progress."""
+    before = read_cursor(request, cursor, text_parser("[0-9a-f-]{36}"))
+    with dependencies_of(request).store.read() as tx:
+        matches = list_backfills(tx, limit + 1, deployment=deployment, before=before)
+    return json_response(request, make_page(request, matches, limit, lambda backfill: backfill.id))
+
+
+@router.get("/{backfill_id}", response_model=BackfillProgress, summary="Get a backfill")
+def backfill_detail(request: Request, backfill_id: BackfillId) -> Response:
+    """Its range and progress. `GET /api/v1/runs?backfill=` lists its runs."""
+    return _show(request, backfill_id)
+
+
+@router.post("/{backfill_id}/pause", response_model=BackfillProgress, summary="Pause a backfill")
+def backfill_pause(request: Request, backfill_id: BackfillId) -> Response:
+    """Starts no more runs; those in progress continue. 409 if the backfill has ended."""
+    pause_backfill(dependencies_of(request).operations, backfill_id, author=author_of(request))
+    return _show(request, backfill_id)
+
+
+@router.post("/{backfill_id}/resume", response_model=BackfillProgress, summary="Resume a paused backfill")
+def backfill_resume(request: Request, backfill_id: BackfillId) -> Response:
+    """Starts runs again. 409 if the backfill has ended."""
+    resume_backfill(dependencies_of(request).operations, backfill_id, author=author_of(request))
+    return _show(request, backfill_id)
+
+
+@router.post("/{backfill_id}/cancel", response_model=BackfillProgress, summary="Cancel a backfill")
+def backfill_cancel(request: Request, backfill_id: BackfillId) -> Response:
+    """Cancels its unfinished runs too. 409 if the backfill has succeeded or failed."""
+    cancel_whole_backfill(dependencies_of(request).operations, backfill_id, author=author_of(request))
+    return _show(request, backfill_id)
+
+
+def _show(request: Request, backfill_id: str) -> Response:
+    with dependencies_of(request).store.read() as tx:
+        return json_response(request, find_backfill(tx, backfill_id))

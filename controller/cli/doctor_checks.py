@@ -1,0 +1,88 @@
+"""The checks of `controller doctor`, on this machine and in the state of one location."""
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from controller.errors import ControllerError
+from controller.queries.doctor import Check, checks
+from controller.remotes import RemoteUrl
+from controller.runs.export_protection import Protection, find_protection
+from controller.settings import DEFAULT_MAX_RUNNING, Location, is_git_repository
+from controller.sources.open_source import open_remote, open_source
+from controller.sources.source import Source
+from controller.store import Store, source_status
+from controller.store.state_directory import StateDirectory
+
+
+def examine(location: Location, max_running: int | None = None) -> list[Check]:
+    """Run the checks of `controller doctor`. `max_running` is the value to check for, by default that of the option."""
+    state = StateDirectory(location.state_dir)
+    results = checks(
+        state,
+        lambda: _revision(location),
+        lambda: _watch_problem(open_source(location)),
+        max_running=max_running or DEFAULT_MAX_RUNNING,
+        environment=_environment(location, state),
+    )
+    is_exported = isinstance(location.repo, RemoteUrl) or is_git_repository(location.repo)
+    return [*results, _exports()] if is_exported else results
+
+
+def _revision(location: Location) -> str:
+    """Return the current revision of the followed ref.
+
+    A remote server is queried from a temporary mirror, since a running controller may be using the one in the state.
+    """
+    if not isinstance(location.repo, RemoteUrl):
+        return open_source(location).observe()
+    with TemporaryDirectory(prefix="controller-doctor-") as directory:
+        return open_remote(location.repo, replace(location, state_dir=Path(directory))).advertised()
+
+
+def _watch_problem(source: Source) -> str | None:
+    """Return why this source can't be watched for changes; None if it can, or if there is nothing to watch."""
+    from controller.sources.watch import Watcher
+
+    watcher = Watcher(lambda: None)
+    try:
+        watcher.watch(source.watched())
+        return watcher.problem
+    finally:
+        watcher.close()
+
+
+def _exports() -> Check:
+    """Check how the exported code is protected against changes by flows."""
+    protection = find_protection()
+    if protection is Protection.COMPARISON:
+        return Check(
+            name="exports",
+            status="warning",
+            message="read-only mounts are not permitted, so flows, which run as root, can change the exported code;"
+            " it is verified before each run and exported again if it was changed",
+            hint="run the controller as a dedicated user, set a user for flows with --flow-user,"
+            " or grant CAP_SYS_ADMIN",
+        )
+    if protection is Protection.PERMISSIONS:
+        message = "read-only by file permissions, and verified before each run"
+        return Check(name="exports", status="ok", message=message)
+    return Check(name="exports", status="ok", message="mounted read-only for each run, even for root")
+
+
+def _environment(location: Location, state: StateDirectory) -> str | None:
+    """Return the environment that was applied last, or that of the command line if the state does not tell."""
+    try:
+        store = Store.open_existing(state.database)
+    except ControllerError:
+        return location.environment
+    if store is None:
+        return location.environment
+    try:
+        with store.read() as tx:
+            status = source_status.find(tx)
+    except ControllerError:
+        status = None
+    finally:
+        store.close()
+    return location.environment if status is None else status.environment

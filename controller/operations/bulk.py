@@ -1,0 +1,64 @@
+"""Cancels or retries many runs with one request. Repeating a request changes nothing more."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from controller.errors import ConflictError, NotFoundError, UsageError
+from controller.model.runs import Run, RunState
+from controller.operations.cancel import cancel_run
+from controller.operations.context import OperationContext
+from controller.operations.retry import retry_run
+
+MAX_RUNS = 1000
+"""The maximum number of runs in one request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkRun:
+    """The run that was cancelled, or the new run of a retry, in which `retry_of` is the run that was requested.
+
+    `reason` says why the request does not apply to this run, for example because it has finished; then `state` is None.
+    """
+
+    run_id: str
+    state: RunState | None
+    retry_of: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkResult:
+    """What became of each run of a request, in its order. `count` is the number of runs that it applied to."""
+
+    count: int
+    runs: tuple[BulkRun, ...]
+
+
+def cancel_runs(context: OperationContext, run_ids: Sequence[str], reason: str, *, author: str) -> BulkResult:
+    """Cancel these runs. Raises UsageError for too many."""
+    return _for_each(run_ids, lambda run_id: cancel_run(context, run_id, reason, author=author))
+
+
+def retry_runs(
+    context: OperationContext, run_ids: Sequence[str], *, latest: bool = False, key: str | None = None, author: str
+) -> BulkResult:
+    """Retry these runs. With the same idempotency `key`, the runs that were retried before are not retried again."""
+
+    def retry(run_id: str) -> Run:
+        own_key = None if key is None else f"{key}:{run_id}"
+        return retry_run(context, run_id, latest=latest, key=own_key, author=author)
+
+    return _for_each(run_ids, retry)
+
+
+def _for_each(run_ids: Sequence[str], operation: Callable[[str], Run]) -> BulkResult:
+    if len(run_ids) > MAX_RUNS:
+        raise UsageError(f"{len(run_ids)} runs are too many for one request.", hint=f"Pass at most {MAX_RUNS} ids.")
+    results = []
+    for run_id in dict.fromkeys(run_ids):
+        try:
+            run = operation(run_id)
+            results.append(BulkRun(run_id=run.id, state=run.state.public, retry_of=run.retry_of))
+        except (ConflictError, NotFoundError) as error:
+            results.append(BulkRun(run_id=run_id, state=None, reason=error.message))
+    return BulkResult(count=sum(result.reason is None for result in results), runs=tuple(results))

@@ -1,0 +1,48 @@
+"""Flows that the dashboard tests run, and the login."""
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.acceptance.harness import Repository
+
+OWN_CONTROLLER = pytest.mark.parametrize("is_shared", [False], ids=["own controller"])
+"""A story that does not use the shared controller."""
+
+FLOW = """
+    import os, time
+
+    def greet(name: str, times: int = 1, until: str = "") -> str:
+        for number in range(times):
+            print(f"\\x1b[31mhello\\x1b[0m {name} {number}", flush=True)
+        while until and not os.path.exists(until):
+            time.sleep(0.02)
+        print("goodbye", flush=True)
+        return name
+"""
+
+
+TASKS = """
+    from controller import flow, markdown, task
+
+    @task
+    def load(number):
+        print("loaded", number)
+        return number
+
+    @task
+    def add(numbers):
+        return sum(numbers)
+
+    @flow(log_prints=True)
+    def main() -> int:
+        total = add.submit(load.map([1, 2]))
+        total.wait()
+        print("\\x1b[32madded\\x1b[0m")
+        markdown("# Loaded\\n\\n- two", key="summary")
+        return total.result()
+"""
+
+
+def log_in(page: Page, repository: Repository, url: str) -> None:
+    page.goto(repository.tell("login")["url"])
+    page.wait_for_url(f"{url}/")
