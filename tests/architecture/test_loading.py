@@ -127,7 +127,7 @@ def test_a_command_loads_only_the_heavy_packages_that_it_needs(line: str, heavy:
         ("trigger hello", {"manifests", "flow_analysis", "queries.runs", "reconcile", "runs", "store.store"}),
         ("status -o json", {"flow_analysis", "manifests.reader", "sources", "reconcile", "runs", "client"}),
         ("runs list -o json", {"flow_analysis", "manifests", "sources", "reconcile", "runs", "client"}),
-        ("plan --base HEAD", {"store", "queries", "runs", "client", "scheduler"}),
+        ("plan --base HEAD", {"store", "queries.runs", "runs", "client", "scheduler"}),
         ("validate", {"store", "reconcile", "runs", "client", "scheduler"}),
     ],
 )
