@@ -114,4 +114,4 @@ def find_newest(
     if before is not None:
         query = query.where(occurrences.c.scheduled_for < before)
     rows = tx.connection.execute(query.order_by(occurrences.c.scheduled_for.desc()).limit(limit))
-    return [from_row(Occurrence, row, outcome=Outcome(row.outcome)) for row in rows]
+    return [from_row(Occurrence, row, runs=(), outcome=Outcome(row.outcome)) for row in rows]
