@@ -27,7 +27,7 @@ from tests.acceptance import command_server
 from tests.acceptance.command_server import CommandServer, Process
 
 CONTROLLER = command_server.CONTROLLER
-DEADLINE_SECONDS = 120.0
+DEADLINE_SECONDS = 60.0
 
 T = TypeVar("T")
 
