@@ -126,6 +126,9 @@ def test_a_backfill_has_as_many_runs_in_progress_as_it_may(
     assert [run.id for run in taken] == list(created[:started])
     begin(world, taken)
     assert line.take_ready(9)[0] == []
+    if started < len(created):
+        in_progress = "another run" if started == 1 else f"{started} runs"
+        assert (waits(world)[-1] or "").startswith(f"{in_progress} of its backfill")
 
 
 def test_a_backfill_leaves_the_last_slot_to_schedules(world: World) -> None:
