@@ -1,6 +1,7 @@
 """The HTTP API and the dashboard as one component of the controller.
 
-`app` creates, starts and closes it. It passes the routes exactly what they need, and imports the web framework lazily.
+`controller.app.controller` creates, starts and closes it. It passes the routes exactly what they need, and imports the
+web framework with the first connection.
 """
 
 from functools import partial
