@@ -127,5 +127,5 @@ class Web:
             cookie=server.cookie,
             is_secure=server.is_secure,
         )
-        board = DeploymentCache(self._store, CommitCounter(self._state.database), self._clock)
-        return make_application(dependencies, board, server.hosts)
+        deployment_cache = DeploymentCache(self._store, CommitCounter(self._state.database), self._clock)
+        return make_application(dependencies, deployment_cache, server.hosts)
