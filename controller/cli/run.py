@@ -82,7 +82,10 @@ STOP_SECONDS = 9.0
 )
 @click.option("--tls-key", metavar="FILE", envvar="CONTROLLER_TLS_KEY", help="Private key of the certificate.")
 @click.option(
-    "--behind-proxy", is_flag=True, envvar="CONTROLLER_BEHIND_PROXY", help="A reverse proxy in front adds TLS."
+    "--behind-proxy",
+    is_flag=True,
+    envvar="CONTROLLER_BEHIND_PROXY",
+    help="Serve behind a reverse proxy that terminates TLS.",
 )
 @click.option(
     "--public-host",
