@@ -67,7 +67,7 @@ _POLL_SECONDS = 0.1
 
 
 class Controller:
-    """The controller. Run it until `stop_signal` is set; `failure` is then the reason, unless somebody stopped it."""
+    """The controller. Run it until `stop_signal` is set. `failure` is the error that set it, or None after a signal."""
 
     def __init__(self, settings: Settings, stop_signal: StopSignal, clock: Clock | None = None) -> None:
         self._open_files = file_descriptors.raise_limit()
@@ -281,7 +281,7 @@ class Controller:
 
     @contextlib.contextmanager
     def _interrupt_on_stop(self) -> Iterator[None]:
-        """Interrupt the source if the stop signal arrives in the block: before `start`, nobody else waits for it."""
+        """Interrupt the source if the stop signal arrives in the block: before `start`, nothing else waits for it."""
         done = threading.Event()
 
         def watch() -> None:
@@ -290,7 +290,7 @@ class Controller:
                     self._source.interrupt()
                     return
 
-        watcher = threading.Thread(target=watch, name="ending")
+        watcher = threading.Thread(target=watch, name="interrupt")
         watcher.start()
         try:
             yield
