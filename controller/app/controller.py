@@ -32,7 +32,7 @@ from controller.remotes import RemoteUrl
 from controller.runs import file_descriptors
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
-from controller.runs.executors.local.cgroups import own_group
+from controller.runs.executors.local.cgroup_parent import own_group
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.launcher import Launcher
 from controller.runs.executors.local.supervisor import flow_main
