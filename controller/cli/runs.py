@@ -93,7 +93,7 @@ def list_(  # noqa: PLR0913
 
 
 def _check_names(tx: Any, deployment: str | None, tag: str | None) -> None:
-    """Raises NotFoundError if no run matches because nothing recorded has this deployment name or this tag."""
+    """Raise NotFoundError if no run matches because nothing recorded has this deployment name or this tag."""
     from controller.store.name_lookup import check_recorded, check_tag
 
     if deployment is not None:

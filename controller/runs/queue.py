@@ -98,7 +98,7 @@ def _obsolete_reason(tx: Transaction, run: Run) -> str | None:
 
 
 def _find_obsolete(tx: Transaction, waiting: Iterable[QueuedRun]) -> dict[RunId, str]:
-    """Return the reasons of those of these runs that must not start any more."""
+    """Return why scheduled runs must not start any more, by their ids; other runs are left out."""
     scheduled = [run for run in waiting if run.trigger is Trigger.SCHEDULE and not run.attempt]
     reasons = {name: _inactive_reason(tx, name) for name in {run.deployment for run in scheduled}}
     return {run.id: reason for run in scheduled if (reason := reasons[run.deployment]) is not None}

@@ -1,7 +1,7 @@
 """Deletes old runs with their logs, due times, backfills and events, in small batches with every tick.
 
-Called on the engine's thread. Unfinished runs and the newest finished run of a deployment are never deleted. Nothing is
-deleted because of its age while the clock may be wrong: within ten minutes of a start or a clock jump.
+Called on the engine's thread. Unfinished runs and the newest finished run of a deployment are never deleted. For ten
+minutes after a start or a clock jump, while the clock may be wrong, nothing is deleted because of its age.
 """
 
 import logging
