@@ -66,7 +66,7 @@ class Queue:
         return selected, next_check
 
     def return_turn(self, run: Run) -> None:
-        """Take back the turn of a run that `take_ready` returned but that could not start, so that it keeps its place."""
+        """Take back the turn of a run from `take_ready` that could not start, so that it keeps its place."""
         earlier = self._earlier_turns.pop(run.deployment, None)
         if earlier is None:
             self._turns.pop(run.deployment, None)
