@@ -319,9 +319,15 @@ class Engine:
         self._has_launched = bool(waiting)
         # Fewer runs than free slots: until something changes, no other run can start.
         self._may_wait = len(waiting) == free
-        prepared = [self._prepare(run) for run in waiting]
-        self._may_wait |= None in prepared
-        return [launchable for launchable in prepared if launchable is not None]
+        prepared: list[Launchable] = []
+        for run in waiting:
+            launchable = self._prepare(run)
+            if launchable is None:
+                self._queue.return_turn(run)
+                self._may_wait = True
+            else:
+                prepared.append(launchable)
+        return prepared
 
     def _prepare(self, run: Run) -> Launchable | None:
         """Return the run with its code; None while the code is being exported, or if it is unavailable."""
