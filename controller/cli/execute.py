@@ -32,7 +32,7 @@ def execute(
     """Run a flow or deployment in the foreground.
 
     FLOW is the name of a deployment, or a flow such as flows/etl.py:main. It runs from the files on disk. Its output
-    goes to standard error, its result to standard output. Exit 0 if it succeeds or is skipped, else 1.
+    goes to standard error, its result to standard output. Exit 0 if it succeeds or skips, else 1.
     """
     from controller.runs.execute import execute as run
     from controller.settings import flow_environment, temporary_bases
