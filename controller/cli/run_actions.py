@@ -29,7 +29,7 @@ def cancel(location: Location, run_id: str, reason: str | None, output: str) -> 
 
 @click.command()
 @click.argument("run_id", metavar="ID")
-@click.option("--wait", is_flag=True, help="Wait for the new run to finish. Exit 0 if it succeeds, else 1.")
+@click.option("--wait", is_flag=True, help="Wait for the new run to finish. Exit 0 if it succeeds or skips, else 1.")
 @options.output
 @options.location
 def retry(location: Location, run_id: str, wait: bool, output: str) -> int:
@@ -55,7 +55,7 @@ def retry(location: Location, run_id: str, wait: bool, output: str) -> int:
 def watch(location: Location, run_id: str, output: str) -> int:
     """Follow a run until it finishes.
 
-    Prints every change of its state. Exit 0 if it succeeds, else 1.
+    Prints every change of its state. Exit 0 if it succeeds or skips, else 1.
     """
     return _watch(location, _full_id(location, run_id), output, print_changes=output == "text")
 
@@ -71,7 +71,7 @@ def print_answer(answer: Mapping[str, Any], output: str) -> None:
 
 
 def _watch(location: Location, run_id: str, output: str, *, print_changes: bool) -> int:
-    from controller.cli.run_wait import wait_for_run
+    from controller.cli.run_wait import exit_code, wait_for_run
 
     run = wait_for_run(location, run_id, _print_run if print_changes else None)
     if output == "json":
@@ -80,7 +80,7 @@ def _watch(location: Location, run_id: str, output: str, *, print_changes: bool)
         print_json({"run_id": run["id"], **run})
     elif not print_changes:
         _print_run(run)
-    return 0 if run["state"] == "succeeded" else 1
+    return exit_code(run)
 
 
 def _print_run(run: Mapping[str, Any]) -> None:

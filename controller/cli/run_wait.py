@@ -54,6 +54,12 @@ def wait_for_run(location: Location, run_id: str, on_change: OnChange | None = N
             pause.wait(POLL_SECONDS)
 
 
+def exit_code(run: Mapping[str, Any]) -> int:
+    """Return the exit code for a finished run: 0 if it succeeded, or was started and had nothing to do, else 1."""
+    has_run = run["started_at"] is not None
+    return 0 if run["state"] == "succeeded" or (run["state"] == "skipped" and has_run) else 1
+
+
 def _follow(client: Client, run_id: str, report: OnChange | None) -> None:
     if report is None:
         client.wait(run_id)

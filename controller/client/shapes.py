@@ -396,7 +396,10 @@ class KeptDeployment(TypedDict):
 
 
 class LastRun(TypedDict):
-    """A summary of the newest run of a deployment."""
+    """A summary of the newest run of a deployment.
+
+    The health of a deployment does not depend on skipped runs: `relevant` is the newest run that was not skipped.
+    """
 
     id: str
     state: RunState

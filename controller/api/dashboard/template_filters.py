@@ -18,7 +18,8 @@ _TONES = {
     "busy": frozenset({"running", "Running", "retrying", "pending"}),
     "warn": frozenset({"OutOfSync", "warning", "cancelled", "Suspended", "held", "suspended in git"}),
 }
-_GLYPHS = {"succeeded": "✓", "running": "●", "retrying": "↻", "pending": "○", "scheduled": "○", "cancelled": "⊘"}
+_GLYPHS = {"succeeded": "✓", "running": "●", "retrying": "↻", "pending": "○", "scheduled": "○"}
+_GLYPHS |= {"cancelled": "⊘", "skipped": "»"}
 _RUN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 _REVISION = re.compile(r"([\w./-]+@)sha(?:1|256):([0-9a-f]{9})[0-9a-f]{20,}")
 _REORDERS = re.compile("[\u200e\u200f\u2028-\u202e\u2066-\u2069]")
