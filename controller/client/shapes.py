@@ -174,7 +174,7 @@ class Backfilled(TypedDict):
 
 
 class BulkResult(TypedDict):
-    """What became of each run of a request, in its order. `count` is the number of runs that it applied to."""
+    """The result for each run of a request, in its order. `count` is the number of runs that it applied to."""
 
     count: int
     runs: list[BulkRun]
@@ -497,6 +497,7 @@ class Run(TypedDict):
     - `start_by`: the deadline for the first start.
     - `retry_of`: the run of which this one is a retry.
     - `backfill_id`: the backfill that this run belongs to.
+    - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
     """
 
     id: str
@@ -528,6 +529,7 @@ class Run(TypedDict):
     start_by: str | None
     retry_of: str | None
     backfill_id: str | None
+    due_time_of: str | None
 
 
 class RunCounts(TypedDict):
