@@ -113,7 +113,7 @@ def _print_counts(answer: Mapping[str, Any], most: int | None) -> None:
     if not answer["times"]:
         click.echo("There is nothing to run.", err=True)
     if answer["have_run"] or answer["left_out"]:
-        have_run = f"{answer['have_run']} already have a run"
+        have_run = f"{answer['have_run']} already {'has' if answer['have_run'] == 1 else 'have'} a run"
         left_out = f"; {answer['left_out']} earlier ones were left out (--max {most})" if answer["left_out"] else ""
         click.echo(f"{have_run}{left_out}.", err=True)
 

@@ -155,12 +155,13 @@ def _send(location: Location, matches: "Sequence[Run]", left_out: "Sequence[Left
     results: list[Mapping[str, Any]] = []
     for start in range(0, len(matches), PAGE):
         with connected_client(location) as client:
-            results += send(client, [run.id for run in matches[start : start + PAGE]])["runs"]
-    for result in results:
-        if result["reason"] is not None:
-            click.echo(visible_lines(f"{result['run_id']}: {result['reason']}"), err=True)
-        elif output == "text":
-            click.echo(f"{result['run_id']} {result['state']}")
+            page = send(client, [run.id for run in matches[start : start + PAGE]])["runs"]
+        for result in page:
+            if result["reason"] is not None:
+                click.echo(visible_lines(f"{result['run_id']}: {result['reason']}"), err=True)
+            elif output == "text":
+                click.echo(f"{result['run_id']} {result['state']}")
+        results += page
     if output == "json":
         from controller.cli.json_output import print_json
 

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from controller.client import Client
 from tests.conftest import wait_until
 from tests.unit.cli.conftest import Followed
 
@@ -119,6 +120,8 @@ def test_a_due_time_is_run_in_the_zone_of_its_deployment_and_keeps_its_history(f
     [row] = followed("occurrences", "sums", "--until", "2026-06-04", "-o", "json").json
     assert (row["run_id"], row["outcome"]) == (second["id"], "run")
     assert row["runs"] == [{"run_id": run["id"], "state": "succeeded"} for run in (first, second)]
+    client = Client.of_state(followed.repository.path / ".git" / "controller")
+    assert row in list(client.occurrences("sums"))
     text = followed("occurrences", "sums", "--until", "2026-06-04").out.splitlines()[1]
     assert text.split() == ["2026-06-03", "02:00:00+02:00", "succeeded", second["id"][-12:], "2", "nightly"]
     shown = followed("runs", "show", first["id"]).out
