@@ -174,7 +174,7 @@ class Backfilled(TypedDict):
 
 
 class BulkResult(TypedDict):
-    """The result for each run of a request, in its order. `count` is the number of runs that it applied to."""
+    """The results for the runs of a request, in its order. `count` is the number of runs that it applied to."""
 
     count: int
     runs: list[BulkRun]
