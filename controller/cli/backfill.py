@@ -1,11 +1,17 @@
-"""`controller backfill`: run past due times that have no run. The running controller creates the runs."""
+"""`controller backfill`: run the due times of a past range. The running controller creates the runs."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import click
 
 from controller.cli import options
+from controller.cli.parameter_arguments import read_parameters
+from controller.errors import UsageError
 from controller.settings import Location
+
+_TIMES_SHOWN = 50
 
 
 @click.command()
@@ -14,45 +20,120 @@ from controller.settings import Location
     "--from", "since", metavar="TIME", required=True, help="Start of the range: yesterday, 2h, a date or date-time."
 )
 @click.option(
-    "--to", "until", metavar="TIME", required=True, help="End of the range, included: now, 2h, a date or date-time."
+    "--to", "until", metavar="TIME", help="End of the range, included: 2h, a date or date-time. [default: now]"
 )
 @click.option(
-    "--max",
-    "most",
+    "--redo",
+    type=options.NearChoice(["failed", "skipped", "all"]),
+    help="Also repeat due times whose latest run failed or was cancelled, was skipped, or all that have finished.",
+)
+@click.option(
+    "--latest/--original",
+    "is_latest",
+    default=True,
+    help="Repeat due times with the deployment as it is active now, or with the commit of their earlier run.",
+)
+@click.option("--param", "pairs", metavar="KEY=JSON", multiple=True, help="Set one parameter of all runs. Repeatable.")
+@click.option(
+    "--parallel",
     type=click.IntRange(1, 1000),
-    default=100,
-    show_default=True,
-    help="Maximum number of runs; the latest due times are run.",
+    help="Maximum number of runs in progress at a time. [default: 1, or 1000 with `overlap: allow`]",
+)
+@click.option(
+    "--max", "most", type=click.IntRange(1), help="Maximum number of due times; the latest are run. [default: all]"
 )
 @click.option("--dry-run", is_flag=True, help="Only print the due times that would be run.")
+@click.option("--wait", is_flag=True, help="Wait for the backfill to end. Exit 0 if all runs succeed, else 1.")
 @options.output
 @options.location
-def backfill(location: Location, name: str, since: str, until: str, most: int, dry_run: bool, output: str) -> int:
-    """Run the due times of a past range that have no run yet.
+def backfill(  # noqa: PLR0913
+    location: Location,
+    name: str,
+    since: str,
+    until: str | None,
+    redo: str | None,
+    is_latest: bool,
+    pairs: Sequence[str],
+    parallel: int | None,
+    most: int | None,
+    dry_run: bool,
+    wait: bool,
+    output: str,
+) -> int:
+    """Run the due times of a past range that have no run yet, and with --redo also others.
 
-    The runs start after all other waiting runs, and one after another unless the deployment has `overlap: allow`.
+    The runs start after all other waiting runs, and never make the schedules skip a due time. They execute the
+    deployment as it is active now. `controller backfills` lists, pauses, resumes and cancels backfills.
     """
     from controller.cli import state_access
     from controller.cli.json_output import utc
-    from controller.cli.options import parse_time_option
-    from controller.cli.state_access import zone_of
     from controller.clock import SystemClock
 
-    now, zone = SystemClock().now(), zone_of(location, name)
-    first, last = utc(parse_time_option("--from", since, now, zone)), utc(parse_time_option("--to", until, now, zone))
+    if wait and dry_run:
+        raise UsageError("--wait and --dry-run exclude each other.")
+    now, zone = SystemClock().now(), state_access.zone_of(location, name)
+    first = options.parse_time_option("--from", since, now, zone)
+    last = None if until is None else options.parse_time_option("--to", until, now, zone)
     with state_access.connected_client(location) as client:
-        answer = client.backfill(name, first, last, most=most, dry_run=dry_run)
+        answer: Mapping[str, Any] = client.backfill(
+            name,
+            utc(first),
+            None if last is None else utc(last),
+            redo=redo,
+            code="latest" if is_latest else "original",
+            parameters=read_parameters(pairs, None),
+            parallel=parallel,
+            most=most,
+            dry_run=dry_run,
+        )
+    if output == "text":
+        _print_times(answer, zone)
+    _print_counts(answer, most)
+    if wait and answer["backfill_id"] is not None:
+        return _wait(location, answer, output)
     if output == "json":
         from controller.cli.json_output import print_json
 
         print_json(answer)
-    else:
-        from controller.time_format import shown
-
-        times = (shown(datetime.fromisoformat(time), zone, timespec="auto") for time in answer["times"])
-        for line in times if dry_run else answer["run_ids"]:
-            click.echo(line)
-    if answer["already_run"] or answer["left_out"]:
-        counts = f"{answer['already_run']} already have a run; {answer['left_out']} earlier ones were left out"
-        click.echo(f"{counts} (--max {most}).", err=True)
     return 0
+
+
+def _print_times(answer: Mapping[str, Any], zone: Any) -> None:
+    from controller.time_format import shown
+
+    if answer["backfill_id"] is not None:
+        click.echo(answer["backfill_id"])
+    for time in answer["times"][:_TIMES_SHOWN]:
+        click.echo(shown(datetime.fromisoformat(time), zone, timespec="auto"))
+    if len(answer["times"]) > _TIMES_SHOWN:
+        click.echo(f"… and {len(answer['times']) - _TIMES_SHOWN} more")
+
+
+def _print_counts(answer: Mapping[str, Any], most: int | None) -> None:
+    if not answer["times"]:
+        click.echo("There is nothing to run.", err=True)
+    if answer["have_run"] or answer["left_out"]:
+        have_run = f"{answer['have_run']} already {'has' if answer['have_run'] == 1 else 'have'} a run"
+        left_out = f"; {answer['left_out']} earlier ones were left out (--max {most})" if answer["left_out"] else ""
+        click.echo(f"{have_run}{left_out}.", err=True)
+
+
+def _wait(location: Location, answer: Mapping[str, Any], output: str) -> int:
+    from controller.cli.run_wait import wait_for_backfill
+
+    def on_change(backfill: Mapping[str, Any]) -> None:
+        if output == "text":
+            click.echo(f"{backfill['state']}: {describe_progress(backfill)}")
+
+    backfill = wait_for_backfill(location, answer["backfill_id"], on_change)
+    if output == "json":
+        from controller.cli.json_output import print_json
+
+        print_json({**answer, **backfill})
+    return 0 if backfill["state"] == "succeeded" else 1
+
+
+def describe_progress(backfill: Mapping[str, Any]) -> str:
+    """Return the progress as text: `12 of 40 done, 1 failed, 2 running, 25 waiting`."""
+    counts = [f"{backfill[key]} {key}" for key in ("failed", "cancelled", "running", "waiting") if backfill[key]]
+    return ", ".join([f"{backfill['done']} of {backfill['total']} done", *counts])

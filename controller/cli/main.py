@@ -35,6 +35,7 @@ COMMANDS = {
     "runs": "controller.cli.runs:runs",
     "occurrences": "controller.cli.occurrences:occurrences",
     "backfill": "controller.cli.backfill:backfill",
+    "backfills": "controller.cli.backfills:backfills",
     "execute": "controller.cli.execute:execute",
     "schema": "controller.cli.schema:schema",
     "init": "controller.cli.init:init",

@@ -5,43 +5,60 @@ from typing import Any
 
 import click
 
-from controller.cli import options, state_access
+from controller.cli import bulk_runs, options, state_access
+from controller.errors import UsageError
 from controller.settings import Location
 from controller.text import visible_lines
 
+_FINISHED = ["succeeded", "failed", "timed_out", "cancelled", "crashed", "skipped"]
+
 
 @click.command()
-@click.argument("run_id", metavar="ID")
+@click.argument("run_id", metavar="[ID]", required=False)
 @click.option("--reason", metavar="TEXT", help="Reason, recorded with the run.")
+@bulk_runs.filter_options(["pending", "running", "retrying"], "all unfinished runs")
 @options.output
 @options.location
-def cancel(location: Location, run_id: str, reason: str | None, output: str) -> int:
-    """Cancel a run.
+def cancel(location: Location, run_id: str | None, reason: str | None, yes: bool, output: str, **filters: Any) -> int:
+    """Cancel a run, or all unfinished runs that match filters.
 
     A run that is waiting is cancelled at once. The flow of a running one gets SIGTERM and, ten seconds later, SIGKILL.
+    With filters instead of an ID, the command asks first.
     """
-    full_id = _full_id(location, run_id)
+    text = reason or "cancelled by request"
+    if bulk_runs.needs_filters(run_id, filters):
+        return bulk_runs.cancel_matching(location, filters, text, yes=yes, output=output)
+    full_id = _full_id(location, str(run_id))
     with state_access.connected_client(location) as client:
-        answer = client.cancel(full_id, reason or "cancelled by request")
+        answer = client.cancel(full_id, text)
     print_answer(answer, output)
     return 0
 
 
 @click.command()
-@click.argument("run_id", metavar="ID")
+@click.argument("run_id", metavar="[ID]", required=False)
+@click.option("--latest", is_flag=True, help="Execute the deployment as it is active now, not the commit of the run.")
 @click.option("--wait", is_flag=True, help="Wait for the new run to finish. Exit 0 if it succeeds or skips, else 1.")
+@bulk_runs.filter_options(_FINISHED, "failed, timed_out and crashed")
 @options.output
 @options.location
-def retry(location: Location, run_id: str, wait: bool, output: str) -> int:
-    """Retry a finished run.
+def retry(
+    location: Location, run_id: str | None, latest: bool, wait: bool, yes: bool, output: str, **filters: Any
+) -> int:
+    """Retry a finished run, or all failed runs that match filters.
 
-    Starts a new run of the same revision with the same parameters.
+    Starts a new run of the same commit, or of the active deployment with --latest, with the same parameters and due
+    time. With filters instead of an ID, the command asks first, and retries only the latest run of each due time.
     """
     import secrets
 
-    finished_id = _full_id(location, run_id)
+    if bulk_runs.needs_filters(run_id, filters):
+        if wait:
+            raise UsageError("--wait needs the ID of one run.", hint="Use `controller runs watch ID` afterwards.")
+        return bulk_runs.retry_matching(location, filters, latest=latest, yes=yes, output=output)
+    finished_id = _full_id(location, str(run_id))
     with state_access.connected_client(location) as client:
-        answer = client.retry(finished_id, idempotency_key=secrets.token_hex(16))
+        answer = client.retry(finished_id, latest=latest, idempotency_key=secrets.token_hex(16))
     if not wait:
         print_answer(answer, output)
         return 0

@@ -1,4 +1,4 @@
-"""Waits for a run to finish: `trigger --wait`, `runs retry --wait` and `runs watch`. The running controller reports it.
+"""Waits for a run or a backfill to finish: the options `--wait` and `runs watch`. The running controller reports it.
 
 A controller that stops reports nothing more, and a command may wait across a restart. So the recorded state decides
 whether the run has finished, and whether a controller is running; it is read whenever the controller does not respond.
@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from controller.cli.json_output import to_json
-from controller.cli.state_access import get_run
+from controller.cli.state_access import get_backfill, get_run
 from controller.client import Client, NoAnswerError, ProblemError
 from controller.errors import UsageError
+from controller.model.backfills import BackfillState
 from controller.model.runs import RunState
 from controller.settings import Location
 from controller.store.state_directory import StateDirectory
@@ -27,29 +28,71 @@ def wait_for_run(location: Location, run_id: str, on_change: OnChange | None = N
     `on_change` is called with the run now and whenever its state, its attempt or what it waits for has changed. Raises
     UsageError if the controller exits before the run finishes.
     """
+
+    def follow(client: Client, report: OnChange) -> None:
+        if on_change is None:
+            client.wait(run_id)
+            return
+        for run in client.watch(run_id):
+            report(run)
+
+    return _wait(
+        location,
+        f"run {run_id}",
+        read=lambda: to_json(get_run(location, run_id)[0]),
+        has_ended=lambda run: RunState(run["state"]).is_terminal,
+        follow=follow,
+        on_change=_changes(on_change, "state", "attempt", "waiting"),
+    )
+
+
+def wait_for_backfill(location: Location, backfill_id: str, on_change: OnChange) -> dict[str, Any]:
+    """Wait until the backfill with this full id ends, and return it as `controller backfills show -o json` does.
+
+    `on_change` is called with the backfill now and whenever its state or its progress has changed. Raises UsageError if
+    the controller exits before the backfill ends.
+    """
+
+    def follow(client: Client, report: OnChange) -> None:
+        for _ in client.follow_events():
+            backfill = client.backfill_progress(backfill_id)
+            report(backfill)
+            if BackfillState(backfill["state"]).is_terminal:
+                return
+
+    return _wait(
+        location,
+        f"backfill {backfill_id}",
+        read=lambda: to_json(get_backfill(location, backfill_id)),
+        has_ended=lambda backfill: BackfillState(backfill["state"]).is_terminal,
+        follow=follow,
+        on_change=_changes(on_change, "state", "done", "failed", "cancelled", "running"),
+    )
+
+
+def _wait(
+    location: Location,
+    name: str,
+    *,
+    read: Callable[[], dict[str, Any]],
+    has_ended: Callable[[Mapping[str, Any]], bool],
+    follow: Callable[[Client, OnChange], None],
+    on_change: OnChange,
+) -> dict[str, Any]:
     state, pause = StateDirectory(location.state_dir), threading.Event()
-    reported = None
-
-    def report(run: Mapping[str, Any]) -> None:
-        nonlocal reported
-        status = (run["state"], run["attempt"], run["waiting"])
-        if on_change is not None and status != reported:
-            on_change(run)
-        reported = status
-
     while True:
-        # Checked before the run is read: a run may finish at the same time as its controller exits.
+        # Checked before the state is read: a run may finish at the same time as its controller exits.
         is_last = state.holder() is None
-        run: dict[str, Any] = to_json(get_run(location, run_id)[0])
-        report(run)
-        if RunState(run["state"]).is_terminal:
-            return run
+        value = read()
+        on_change(value)
+        if has_ended(value):
+            return value
         if is_last:
             raise UsageError(
-                f"No controller is running, and run {run_id} is {run['state']}; the next controller continues it."
+                f"No controller is running, and {name} is {value['state']}; the next controller continues it."
             )
         try:
-            _follow(Client(state.socket), run_id, None if on_change is None else report)
+            follow(Client(state.socket), on_change)
         except (NoAnswerError, ProblemError):  # it starts or stops, or has too many streams
             pause.wait(POLL_SECONDS)
 
@@ -60,9 +103,15 @@ def exit_code(run: Mapping[str, Any]) -> int:
     return 0 if run["state"] == "succeeded" or (run["state"] == "skipped" and has_run) else 1
 
 
-def _follow(client: Client, run_id: str, report: OnChange | None) -> None:
-    if report is None:
-        client.wait(run_id)
-        return
-    for run in client.watch(run_id):
-        report(run)
+def _changes(on_change: OnChange | None, *keys: str) -> OnChange:
+    """Return a function that calls `on_change` with a value if one of these keys differs from the value before."""
+    reported = None
+
+    def report(value: Mapping[str, Any]) -> None:
+        nonlocal reported
+        status = [value[key] for key in keys]
+        if on_change is not None and status != reported:
+            on_change(value)
+        reported = status
+
+    return report

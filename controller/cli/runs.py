@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import click
 from controller.cli import options, run_actions
 from controller.cli.json_output import print_json
 from controller.cli.log_output import LogWriter
-from controller.cli.state_access import get_run, read_state_if_any, zone_of
+from controller.cli.state_access import check_names, get_run, read_state_if_any, zone_of
 from controller.clock import SystemClock
 from controller.settings import Location, wants_colours
 
@@ -46,6 +47,7 @@ def runs() -> None:
 @click.option("--revision", metavar="COMMIT", help="Filter by commit; an abbreviated id is enough.")
 @click.option("--since", metavar="TIME", help="Created at or after this time: yesterday, 2h, a date or date-time.")
 @click.option("--until", metavar="TIME", help="Created before or at this time: now, 2h, a date or date-time.")
+@click.option("--backfill", metavar="ID", help="Filter by backfill; an abbreviated id is enough.")
 @click.option(
     "--limit", type=click.IntRange(1), default=50, show_default=True, help="Maximum number of entries, newest first."
 )
@@ -60,11 +62,13 @@ def list_(  # noqa: PLR0913
     revision: str | None,
     since: str | None,
     until: str | None,
+    backfill: str | None,
     limit: int,
     output: str,
 ) -> None:
     """List runs, newest first."""
     from controller.model.runs import RunState
+    from controller.queries.backfills import find_backfill
     from controller.queries.runs import list_runs, stored_states
     from controller.store.run_search import RunFilter
 
@@ -80,26 +84,18 @@ def list_(  # noqa: PLR0913
         until=None if until is None else options.parse_time_option("--until", until, now, zone),
     )
     with read_state_if_any(location) as tx:
+        if tx is not None and backfill is not None:
+            run_filter = replace(run_filter, backfill=find_backfill(tx, backfill).id)
         rows = [] if tx is None else list_runs(tx, run_filter, now, limit=limit)
         if tx is not None and not rows:
-            _check_names(tx, deployment, tag)
+            check_names(tx, deployment, tag)
     if output == "json":
         print_json(rows)
         return
     from controller.cli.terminal.console import show
     from controller.cli.terminal.run_tables import run_table
 
-    show(run_table(rows, now, is_filtered=any((deployment, state, tag, trigger, revision, since, until))))
-
-
-def _check_names(tx: Any, deployment: str | None, tag: str | None) -> None:
-    """Raise NotFoundError if no run matches because nothing recorded has this deployment name or this tag."""
-    from controller.store.name_lookup import check_recorded, check_tag
-
-    if deployment is not None:
-        check_recorded(tx, deployment)
-    if tag is not None:
-        check_tag(tx, tag)
+    show(run_table(rows, now, is_filtered=any((deployment, state, tag, trigger, revision, since, until, backfill))))
 
 
 @runs.command(name="show")

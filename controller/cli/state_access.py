@@ -11,6 +11,7 @@ from controller.settings import Location
 
 if TYPE_CHECKING:
     from controller.client import Client
+    from controller.model.backfills import BackfillProgress
     from controller.model.runs import Run
     from controller.store import Transaction
 
@@ -81,6 +82,24 @@ def get_run(location: Location, run_id: str) -> "tuple[Run, Path]":
         if tx is None:
             raise NotFoundError(f"There is no run {run_id!r}.", hint="See `controller runs list`.")
         return find_run(tx, run_id, SystemClock().now(), directory=directory), directory
+
+
+def get_backfill(location: Location, backfill_id: str) -> "BackfillProgress":
+    """Return the backfill with this id, which may be abbreviated. Raises NotFoundError."""
+    from controller.queries.backfills import find_backfill
+
+    with read_state(location) as tx:
+        return find_backfill(tx, backfill_id)
+
+
+def check_names(tx: "Transaction", deployment: str | None, tag: str | None) -> None:
+    """Raise NotFoundError if nothing recorded has this deployment name or this tag."""
+    from controller.store.name_lookup import check_recorded, check_tag
+
+    if deployment is not None:
+        check_recorded(tx, deployment)
+    if tag is not None:
+        check_tag(tx, tag)
 
 
 def zone_of(location: Location, name: str | None) -> tzinfo | None:

@@ -17,16 +17,20 @@ from controller.text import visible_lines
 @click.argument("name")
 @click.option("--param", "pairs", metavar="KEY=JSON", multiple=True, help="Set one parameter. Repeatable.")
 @click.option("--params", metavar="JSON", help="Set parameters from a JSON object.")
+@click.option(
+    "--due-time", metavar="TIME", help="Run this due time again, or for the first time: yesterday 02:00, a date-time."
+)
 @click.option("--idempotency-key", metavar="KEY", help="Repeating a request with the same key returns the same run.")
 @click.option("--wait", is_flag=True, help="Wait for the run to finish. Exit 0 if it succeeds or skips, else 1.")
 @click.option("--logs", is_flag=True, help="Print the output of the run when it has finished. Implies --wait.")
 @options.output
 @options.location
-def trigger(
+def trigger(  # noqa: PLR0913
     location: Location,
     name: str,
     pairs: Sequence[str],
     params: str | None,
+    due_time: str | None,
     idempotency_key: str | None,
     wait: bool,
     logs: bool,
@@ -40,13 +44,21 @@ def trigger(
     import secrets
 
     parameters = read_parameters(pairs, params)
+    instant = None if due_time is None else _utc_due_time(location, name, due_time)
     key = secrets.token_hex(16) if idempotency_key is None else idempotency_key
     with state_access.connected_client(location) as client:
-        answer = client.trigger(name, parameters, idempotency_key=key)
+        answer = client.trigger(name, parameters, due_time=instant, idempotency_key=key)
     if not (wait or logs):
         print_answer(answer, output)
         return 0
     return _wait(location, answer["run_id"], output, logs=logs)
+
+
+def _utc_due_time(location: Location, name: str, text: str) -> str:
+    from controller.cli.json_output import utc
+    from controller.clock import SystemClock
+
+    return utc(options.parse_time_option("--due-time", text, SystemClock().now(), state_access.zone_of(location, name)))
 
 
 def _wait(location: Location, run_id: str, output: str, *, logs: bool) -> int:

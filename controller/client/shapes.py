@@ -500,6 +500,7 @@ class Run(TypedDict):
     - `start_by`: the deadline for the first start.
     - `retry_of`: the run of which this one is a retry.
     - `backfill_id`: the backfill that this run belongs to.
+    - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
     """
 
     id: str
@@ -531,6 +532,7 @@ class Run(TypedDict):
     start_by: str | None
     retry_of: str | None
     backfill_id: str | None
+    due_time_of: str | None
 
 
 class RunCounts(TypedDict):

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from controller.model import INTERNAL, named
-from controller.model.runs import RunState
+from controller.model.runs import RunId, RunState
 
 
 class BackfillState(StrEnum):
@@ -87,6 +87,28 @@ class BackfillProgress(Backfill):
     cancelled: int
     running: int
     waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillTime:
+    """A due time of a backfill with its latest run. `state` is None if it has no run yet."""
+
+    due_time: datetime
+    run_id: RunId | None
+    state: RunState | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillDetail(BackfillProgress):
+    """All details of a backfill.
+
+    - `failures`: the due times whose latest run failed or was cancelled, oldest first.
+    - `unfinished`: the first due times whose run has not finished.
+    """
+
+    failures: tuple[BackfillTime, ...]
+    unfinished: tuple[BackfillTime, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,9 +87,11 @@ class Run:
     - `start_by`: the deadline for the first start.
     - `retry_of`: the run of which this one is a retry.
     - `backfill_id`: the backfill that this run belongs to.
+    - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
     """
 
-    # The table of runs has no columns for `name`, `tasks`, `artifacts` and `waiting`: `queries` adds them.
+    # The table of runs has no columns for `name`, `tasks`, `artifacts`, `waiting` and `due_time_of`:
+    # `queries` adds them.
 
     id: RunId
     deployment: str
@@ -120,6 +122,7 @@ class Run:
     start_by: datetime | None = None
     retry_of: RunId | None = None
     backfill_id: str | None = None
+    due_time_of: datetime | None = None
     file: str = field(metadata=INTERNAL)
     """The file with the document, relative to the repository root."""
     idempotency_key: str | None = field(default=None, metadata=INTERNAL)

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 
 from controller.errors import NotFoundError
 from controller.model import extend
-from controller.model.backfills import Backfill, BackfillProgress
+from controller.model.backfills import FAILURES, Backfill, BackfillDetail, BackfillProgress
+from controller.model.runs import ACTIVE, RunState
 from controller.store import Transaction, backfills
+
+_UNFINISHED_SHOWN = 10
 
 
 def list_backfills(
@@ -24,6 +27,17 @@ def find_backfill(tx: Transaction, backfill_id: str) -> BackfillProgress:
         )
         raise NotFoundError(f"{problem} {backfill_id!r}.", hint="See `controller backfills list`.")
     return _with_progress(tx, matches)[0]
+
+
+def show_backfill(tx: Transaction, backfill_id: str) -> BackfillDetail:
+    """Return all details of a backfill by its id, which may be abbreviated. Raises NotFoundError."""
+    backfill = find_backfill(tx, backfill_id)
+    return extend(
+        BackfillDetail,
+        backfill,
+        failures=tuple(backfills.find_times(tx, backfill.id, FAILURES | {RunState.CANCELLED})),
+        unfinished=tuple(backfills.find_times(tx, backfill.id, {None, *ACTIVE}, limit=_UNFINISHED_SHOWN)),
+    )
 
 
 def _with_progress(tx: Transaction, matches: Sequence[Backfill]) -> list[BackfillProgress]:

@@ -10,10 +10,19 @@ from controller.store.name_lookup import is_recorded, not_active
 
 
 def list_occurrences(
-    tx: Transaction, name: str, limit: int, *, since: datetime | None = None, until: datetime | None = None
+    tx: Transaction,
+    name: str,
+    limit: int,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before: datetime | None = None,
 ) -> list[Occurrence]:
-    """Return the newest `limit` due times in [since, until], newest first. Raises NotFoundError."""
-    entries = occurrences.find_newest(tx, name, limit, since=since, until=until)
+    """Return the newest `limit` due times in [since, until] and earlier than `before`, newest first.
+
+    Raises NotFoundError.
+    """
+    entries = occurrences.find_newest(tx, name, limit, since=since, until=until, before=before)
     if not entries and not is_recorded(tx, name):
         raise not_active(tx, name)
     if not entries:

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, func, insert, or_, select, update
 
-from controller.model.backfills import Backfill, BackfillState, CodeVersion, Progress, Redo, summarize
+from controller.model.backfills import Backfill, BackfillState, BackfillTime, CodeVersion, Progress, Redo, summarize
 from controller.model.runs import ACTIVE, Run, RunId, RunState
 from controller.store.rows import from_row, to_row
 from controller.store.runs import from_row as run_from_row
@@ -130,6 +130,31 @@ def find_planned(tx: Transaction, deployment: str, since: datetime, until: datet
         )
     )
     return set(tx.connection.execute(query).scalars())
+
+
+def find_times(
+    tx: Transaction, backfill_id: str, states: Collection[RunState | None], *, limit: int | None = None
+) -> list[BackfillTime]:
+    """Return up to `limit` due times whose latest run is in one of these states, oldest first; None is for no run."""
+    state = func.coalesce(backfill_times.c.outcome, runs.c.state).label("state")
+    values = [state.value for state in states if state is not None]
+    matches = or_(state.in_(values), state.is_(None)) if None in states else state.in_(values)
+    query = (
+        select(backfill_times.c.due_time, backfill_times.c.run_id, state, runs.c.reason)
+        .select_from(backfill_times.outerjoin(runs, runs.c.id == backfill_times.c.run_id))
+        .where(backfill_times.c.backfill_id == backfill_id, matches)
+        .order_by(backfill_times.c.due_time)
+        .limit(limit)
+    )
+    return [
+        BackfillTime(
+            due_time=row.due_time,
+            run_id=row.run_id,
+            state=None if row.state is None else RunState(row.state).public,
+            reason=row.reason,
+        )
+        for row in tx.connection.execute(query)
+    ]
 
 
 def keep_outcomes(tx: Transaction, run_ids: Collection[RunId]) -> None:

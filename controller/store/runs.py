@@ -73,6 +73,21 @@ def history(tx: Transaction, deployment: str, since: datetime, until: datetime) 
     return by_time
 
 
+def retries_without_due_time(tx: Transaction, deployment: str) -> dict[RunId, tuple[RunId, RunState]]:
+    """Return the retries of runs without a due time, oldest first: their states, and which run each one retries."""
+    rows = tx.connection.execute(
+        select(runs.c.id, runs.c.retry_of, runs.c.state)
+        .where(
+            runs.c.project == tx.project,
+            runs.c.deployment == deployment,
+            runs.c.scheduled_for.is_(None),
+            runs.c.retry_of.is_not(None),
+        )
+        .order_by(runs.c.id)
+    )
+    return {RunId(row.id): (RunId(row.retry_of), RunState(row.state)) for row in rows}
+
+
 def waiting_for_time(tx: Transaction, now: datetime) -> list[Run]:
     """Return the waiting runs whose start, retry or due time is after `now`."""
     states = (RunState.PENDING.value, RunState.RETRYING.value)

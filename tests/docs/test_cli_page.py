@@ -5,6 +5,7 @@ import re
 import click
 import pytest
 
+from controller.model.backfills import BackfillProgress
 from controller.model.runs import LastRun, Run
 from controller.model.status import Condition, SourceStatus
 from controller.queries.deployment_details import DeploymentDetail, ScheduleView
@@ -79,6 +80,7 @@ def test_the_documented_arguments_are_those_of_the_command(name: str) -> None:
         ("deployments show", DeploymentDetail),
         ("deployments show", ScheduleView),
         ("runs list", Run),
+        ("backfills list", BackfillProgress),
     ],
 )
 def test_every_field_of_the_json_is_documented(name: str, view: type) -> None:

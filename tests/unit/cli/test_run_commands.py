@@ -56,7 +56,7 @@ def test_a_past_range_is_run_and_stands_in_the_ledger(followed: Followed) -> Non
         ("2026-06-03T00:00:00Z", "run", made["run_ids"][1]),
         ("2026-06-02T00:00:00Z", "run", made["run_ids"][0]),
     ]
-    assert rows[0].keys() == {"deployment", "schedule", "scheduled_for", "outcome", "run_id", "reason"}
+    assert rows[0].keys() == {"deployment", "schedule", "scheduled_for", "outcome", "run_id", "reason", "runs"}
     assert "nightly" in followed("occurrences", "sums").out
     again = followed(*arguments)
     assert "2 already have a run" in again.err

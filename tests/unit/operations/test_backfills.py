@@ -21,6 +21,7 @@ from controller.operations.backfills import (
 from controller.operations.cancel import cancel_run
 from controller.operations.retry import retry_run
 from controller.operations.trigger import trigger_run
+from controller.queries.backfills import show_backfill
 from controller.runs.backfill_runs import PAGE, BackfillRuns
 from controller.store import backfills, occurrences, retention, runs
 from tests.conftest import NOW
@@ -357,6 +358,9 @@ def test_deleting_old_runs_keeps_the_counts_of_their_backfill(world: World) -> N
     finish(world, created.run_ids[2])
     ended, progress = stored(world, created.backfill_id)
     assert (ended.state, progress) == (BackfillState.FAILED, Progress(total=3, done=2, failed=1))
+    with world.store.read() as tx:
+        [failure] = show_backfill(tx, ended.id).failures
+    assert (failure.run_id, failure.state) == (created.run_ids[0], RunState.FAILED)
 
 
 def test_a_run_can_be_triggered_for_a_due_time(world: World) -> None:

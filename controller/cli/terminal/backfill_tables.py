@@ -1,0 +1,86 @@
+"""Renders backfills for the terminal: a table of many, and the details of one."""
+
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from controller.cli.terminal import text_format
+from controller.cli.terminal.tables import CompactTable
+from controller.model.backfills import BackfillDetail, BackfillProgress, BackfillTime
+
+_FAILURES_SHOWN = 50
+
+
+def backfill_table(backfills: Sequence[BackfillProgress], zones: Mapping[str, tzinfo | None]) -> RenderableType:
+    """Return a table with one row per backfill, with times in the zone of its deployment."""
+    if not backfills:
+        return Text("No backfills.", style="dim")
+    rows = [
+        (
+            text_format.plain(backfill.id[-12:]),
+            text_format.plain(backfill.deployment),
+            text_format.state(backfill.state),
+            text_format.local(backfill.since, zones[backfill.deployment]),
+            text_format.local(backfill.until, zones[backfill.deployment]),
+            text_format.plain(f"{backfill.done}/{backfill.total}"),
+            text_format.plain(backfill.failed),
+            text_format.plain(backfill.author),
+        )
+        for backfill in backfills
+    ]
+    return CompactTable(
+        ("ID", "DEPLOYMENT", "STATE", "FROM", "TO", "PROGRESS", "FAILED", "AUTHOR"), rows, flexible=(1, 7)
+    )
+
+
+def backfill_detail(backfill: BackfillDetail, zone: tzinfo | None) -> RenderableType:
+    """Return the details of one backfill, with times in `zone`, or in the machine's zone if it is None."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="bold")
+    grid.add_column()
+    rows: list[tuple[str, RenderableType]] = [
+        ("backfill", text_format.plain(backfill.id)),
+        ("deployment", text_format.plain(backfill.deployment)),
+        ("state", text_format.state(backfill.state)),
+        ("from", text_format.local(backfill.since, zone)),
+        ("to", text_format.local(backfill.until, zone)),
+        ("done", text_format.plain(f"{backfill.done} of {backfill.total}")),
+        ("failed", text_format.plain(backfill.failed)),
+        ("cancelled", text_format.plain(backfill.cancelled)),
+        ("running", text_format.plain(backfill.running)),
+        ("waiting", text_format.plain(backfill.waiting)),
+        ("redo", text_format.plain(backfill.redo or "-")),
+        ("code", text_format.plain(backfill.code)),
+        ("parallel", text_format.plain(backfill.parallel)),
+        ("parameters", text_format.parameters(backfill.parameters)),
+        ("revision", text_format.plain(backfill.revision)),
+        ("author", text_format.plain(backfill.author)),
+        ("created", text_format.local(backfill.created_at, zone)),
+        ("finished", text_format.local(backfill.finished_at, zone)),
+    ]
+    for title, value in rows:
+        grid.add_row(title, value)
+    parts: list[RenderableType] = [grid]
+    if backfill.failures:
+        parts += [Text(""), Text("Failed or cancelled:"), _time_table(backfill.failures[:_FAILURES_SHOWN], zone)]
+        if len(backfill.failures) > _FAILURES_SHOWN:
+            parts.append(Text(f"… and {len(backfill.failures) - _FAILURES_SHOWN} more"))
+    if backfill.unfinished:
+        parts += [Text(""), Text("Left, the first due times:"), _time_table(backfill.unfinished, zone)]
+    return Group(*parts)
+
+
+def _time_table(times: Sequence[BackfillTime], zone: tzinfo | None) -> RenderableType:
+    rows = [
+        (
+            text_format.local(time.due_time, zone),
+            text_format.plain(time.run_id or "-"),
+            text_format.state(time.state or "waiting"),
+            text_format.plain(time.reason or ""),
+        )
+        for time in times
+    ]
+    return CompactTable(("DUE", "RUN", "STATE", "REASON"), rows, flexible=(3,))
