@@ -364,6 +364,8 @@ class FormField(TypedDict):
     """One parameter. `kind` is `text`, `integer`, `number`, `boolean`, `choice` or `json`.
 
     `type` and `default` are Python source text. `value` is the value from the manifest if `is_given`, else None.
+    `resolved`: if `value` contains references to the due time, the value that a run without a due time would get
+    now.
     """
 
     name: str
@@ -375,6 +377,7 @@ class FormField(TypedDict):
     choices: list[Any]
     is_given: bool
     value: Any
+    resolved: Any
 
 
 class Hold(TypedDict):

@@ -161,6 +161,12 @@ def count(tx: Transaction, backfill_ids: Sequence[str]) -> Mapping[str, Progress
     return {backfill_id: summarize(counts[backfill_id]) for backfill_id in backfill_ids}
 
 
+def count_by_state(tx: Transaction) -> dict[BackfillState, int]:
+    """Return the number of backfills in each state that occurs."""
+    query = select(backfills.c.state, func.count()).where(backfills.c.project == tx.project)
+    return {BackfillState(state): number for state, number in tx.connection.execute(query.group_by(backfills.c.state))}
+
+
 def find_runs(tx: Transaction, backfill_id: str, states: Collection[RunState]) -> list[Run]:
     """Return the latest runs of the due times of this backfill that are in one of these states, oldest first."""
     query = (

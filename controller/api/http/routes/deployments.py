@@ -33,11 +33,10 @@ from controller.operations.holds import hold_deployment, resume_deployment
 from controller.operations.trigger import trigger_run
 from controller.queries.deployment_details import DeploymentDetail, coming_fire_times, show_deployment
 from controller.queries.deployments import DeploymentView, Health, Sync, sort_rank
+from controller.queries.occurrences import list_occurrences
 from controller.queries.parameter_form import FormView, ParameterFault
 from controller.queries.restore import last_entry
 from controller.queries.serialization import utc
-from controller.store import occurrences as ledger
-from controller.store.name_lookup import is_recorded, not_active
 
 router = APIRouter(prefix="/api/v1/deployments", tags=["deployments"], route_class=StrictRoute)
 
@@ -180,17 +179,16 @@ def occurrences(request: Request, name: Name, limit: Limit = 100, cursor: Cursor
     """Newest first."""
     last = aware(read_cursor(request, cursor, datetime.fromisoformat))
     with dependencies_of(request).store.read() as tx:
-        rows = ledger.find_newest(tx, name, limit + 1, before=last)
-        if not rows and not is_recorded(tx, name):
-            raise not_active(tx, name)
+        rows = list_occurrences(tx, name, limit + 1, before=last)
     return json_response(request, make_page(request, rows, limit, lambda occurrence: utc(occurrence.scheduled_for)))
 
 
 @router.get("/{name}/form", response_model=FormView, summary="Get the parameters of the flow")
 def form(request: Request, name: Name) -> Response:
     """Names, types, defaults and choices, read from the source text of the flow; its code is not imported."""
-    parameters = dependencies_of(request).operations.parameters
-    return json_response(request, _require_active(request, name, parameters.form(name)))
+    dependencies = dependencies_of(request)
+    view = dependencies.operations.parameters.form(name, dependencies.clock.now())
+    return json_response(request, _require_active(request, name, view))
 
 
 @router.post("/{name}/check", response_model=Faults, summary="Check parameters without running anything")
