@@ -174,7 +174,7 @@ class Backfilled(TypedDict):
 
 
 class BulkResult(TypedDict):
-    """What became of each run of a request, in its order. `count` is the number of runs that it applied to."""
+    """The result for each run of a request, in its order. `count` is the number of runs that it applied to."""
 
     count: int
     runs: list[BulkRun]

@@ -167,7 +167,7 @@ def _select(tx: Transaction, request: BackfillRequest, times: Sequence[DueTime])
     skipped = occurrences.skipped_times(tx, request.deployment, first, last)
     for time, history in runs.history(tx, request.deployment, first, last).items():
         state = effective_run(history).state
-        if not (time in skipped and state is RunState.SKIPPED):  # a run that never started counts as no run
+        if not (time in skipped and state is RunState.SKIPPED):  # a run that never started is none
             outcomes[time] = state
     planned = backfills.find_planned(tx, request.deployment, first, last)
     return select_times([time for time in times if time[0] not in planned], outcomes, request.redo)

@@ -1,4 +1,4 @@
-"""The due times that a request names: which schedule they belong to, and what has become of them."""
+"""The due times that a request names: the schedules that they belong to, and whether their runs have finished."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

@@ -37,11 +37,12 @@ export function clearLostNotice() {
 export const newKey = () => (crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2));
 
 const maxReasons = 5;
+const shortIds = (text) => text.replace(/[0-9a-f-]{24}([0-9a-f]{12})/g, "$1");
 
 // Show the result of a request for many runs: how many it applied to, and why it left others out.
 export function showBulkResult(result, verb) {
   const leftOut = result.runs.filter((run) => run.reason);
-  const lines = [`${result.count} of ${result.runs.length} runs ${verb}.`, ...leftOut.slice(0, maxReasons).map((run) => `Left out: ${run.reason}`)];
+  const lines = [`${result.count} of ${result.runs.length} runs ${verb}.`, ...leftOut.slice(0, maxReasons).map((run) => `Left out: ${shortIds(run.reason)}`)];
   if (leftOut.length > maxReasons) lines.push(`${leftOut.length - maxReasons} more were left out.`);
   notice(lines.join("\n"), leftOut.length ? "warn" : "good");
 }
