@@ -98,14 +98,14 @@ class Segment:
 
 def progress_bar(progress: BackfillProgress) -> tuple[Segment, ...]:
     """Lay out the progress bar of a backfill. Each state that occurs has a segment of visible width."""
-    parts = (
+    states = (
         ("done", progress.done, "good"),
         ("failed", progress.failed, "bad"),
         ("cancelled", progress.cancelled, "warn"),
         ("running", progress.running, "busy"),
         ("waiting", progress.waiting, "plain"),
     )
-    parts = tuple(part for part in parts if part[1])
+    parts = [(name, count, css_class) for name, count, css_class in states if count]
     total = sum(count for _, count, _ in parts)
     segments, x = [], 0.0
     for name, count, css_class in parts:
