@@ -43,7 +43,7 @@ def backfill(request: Request, backfill_id: Annotated[str, Path(pattern=r"^[0-9a
     """One backfill: its progress, the due times that are left, and those that failed, with their runs."""
     with dependencies_of(request).store.read() as tx:
         view = find_backfill(tx, backfill_id)
-        failed = backfills.find_runs(tx, view.id, FAILURES)
+        failed = backfills.find_runs(tx, view.id, FAILURES, MAX_RUNS)
         following = backfills.next_times(tx, view.id, 1)
     return render(
         request,
@@ -51,8 +51,8 @@ def backfill(request: Request, backfill_id: Annotated[str, Path(pattern=r"^[0-9a
         tab="Backfills",
         view=view,
         failed=failed[:_SHOWN_FAILURES],
-        failed_ids=[run.id for run in failed[:MAX_RUNS]],
-        failed_count=len(failed),
+        failed_ids=[run.id for run in failed],
+        removed=view.failed - len(failed) if len(failed) < MAX_RUNS else 0,
         next_time=following[0][0] if following else None,
         zone_of=view.deployment,
     )
