@@ -42,8 +42,8 @@ class NotFoundError(ControllerError):
 class SourceError(ControllerError):
     """The repository could not be read. Nothing is pruned because of this, and schedules keep firing.
 
-    `needs_change` is set where retrying alone will not help: somebody has to change the settings, the repository or
-    the server.
+    `needs_change` is set where retrying alone will not help: the settings, the repository or the server must be
+    changed.
     """
 
     reason = "SourceUnavailable"
@@ -96,7 +96,7 @@ class UnreachableError(SourceError):
 
 
 class SourceTimeoutError(SourceError):
-    """The server did not answer in time."""
+    """The server did not respond in time."""
 
     reason = "Timeout"
 

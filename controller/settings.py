@@ -64,7 +64,7 @@ class Listen:
 
     `is_explicit` is set if the operator chose this address: the controller then fails if it can't use it, instead of
     running without it. `public_hosts` are further host names that browsers may use. `is_behind_proxy` is set if a proxy
-    in front adds TLS.
+    in front terminates TLS.
     """
 
     host: str = "127.0.0.1"
@@ -142,7 +142,7 @@ def parse_listen(
     if not listen.is_loopback and listen.certificate is None and not is_behind_proxy:
         raise UsageError(
             f"--listen {address}: traffic to this address would not be encrypted.",
-            hint="Add --tls-certificate and --tls-key, or --behind-proxy if a proxy in front adds TLS.",
+            hint="Add --tls-certificate and --tls-key, or --behind-proxy if a proxy in front terminates TLS.",
         )
     return listen
 

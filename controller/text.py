@@ -1,9 +1,9 @@
-"""Text for people: escapes unprintable characters, shortens text, and suggests similar names. Every layer calls it.
+"""Text for people: escapes unprintable characters, shortens, joins, and suggests similar names. Every layer calls it.
 
 Only `controller.sdk` does not: in a run, a repository may hide this module with a `controller/text.py` of its own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from controller.sdk.messages import replace_unprintable as replace_unprintable
 from controller.sdk.messages import shorten as shorten
@@ -30,7 +30,17 @@ def closest(word: str, names: Iterable[str], count: int = 1) -> list[str]:
 def did_you_mean(word: str, names: Iterable[str], count: int = 1) -> str | None:
     """Return a hint with the names that resemble `word`, at most `count`; None if no name does."""
     matches = closest(word, names, count)
-    return f"did you mean {' or '.join(matches)}?" if matches else None
+    return f"did you mean {join_or(matches)}?" if matches else None
+
+
+def join_or(words: Sequence[str]) -> str:
+    """Return `a`, `a or b`, or `a, b or c`."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return the count with its noun: `1 file`, `2 files`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _plain(word: str) -> str:

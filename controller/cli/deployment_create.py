@@ -169,4 +169,4 @@ def _write(target: Path, text: str, *, replace: bool) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"cannot write {target}: {error.strerror}.") from error
+        raise UsageError(f"Cannot write {target}: {error.strerror}.") from error

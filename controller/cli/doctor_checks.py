@@ -71,7 +71,7 @@ def _exports() -> Check:
 
 
 def _environment(location: Location, state: StateDirectory) -> str | None:
-    """Return the environment that was applied last, or that of the command line if the state does not tell."""
+    """Return the environment that was applied last, or that of the command line if the state has none."""
     try:
         store = Store.open_existing(state.database)
     except ControllerError:

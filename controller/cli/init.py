@@ -77,7 +77,7 @@ def init(directory: Path, output: str) -> None:
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             (directory / name).write_text(content, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"cannot write {error.filename}: {error.strerror}.") from error
+        raise UsageError(f"Cannot write {error.filename}: {error.strerror}.") from error
     is_new = not is_git_repository(enclosing_repository(directory.absolute()))
     if is_new:
         _start_repository(directory, list(files))

@@ -1,4 +1,4 @@
-"""Prints values as JSON, with times as ISO 8601 in UTC with `Z`, and makes texts safe for a terminal."""
+"""Prints values as JSON, with times as ISO 8601 in UTC with `Z`, in the encoding of standard output."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ import click
 from controller.cli.standard_streams import is_utf8
 from controller.queries.serialization import to_json, utc
 
-__all__ = ["counted", "json_text", "print_json", "to_json", "utc"]
+__all__ = ["json_text", "print_json", "to_json", "utc"]
 
 
 def print_json(value: Any) -> None:
@@ -22,8 +22,3 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
     text = json.dumps(to_json(value), indent=indent, ensure_ascii=not is_utf8(sys.stdout))
     # A lone surrogate cannot be encoded as UTF-8; its JSON escape can.
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def counted(count: int, noun: str) -> str:
-    """Return the count with its noun: `1 file`, `2 files`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

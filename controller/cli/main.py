@@ -108,7 +108,7 @@ def _report_system_error(error: OSError, arguments: Sequence[str]) -> int:
     command = next((argument for argument in arguments if not argument.startswith("-")), "")
     if error.filename == standard_streams.STANDARD_OUTPUT:
         standard_streams.discard_output()
-        _print_error(f"cannot write to standard output: {error.strerror}.", None)
+        _print_error(f"Cannot write to standard output: {error.strerror}.", None)
     elif _is_directory_deleted():
         _print_error(
             f"controller {command} failed: the current directory was deleted.",

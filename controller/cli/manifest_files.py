@@ -131,7 +131,7 @@ def _is_root(root: Path, location: Location) -> bool:
 
 
 def _check_whole(root: Path, location: Location) -> None:
-    """Raises UsageError if no other file of the repository declares the environment either."""
+    """Raise UsageError if no other file of the repository declares the environment either."""
     path = location.path if (root / location.path).is_dir() else PROJECT_FILE
     source = _source(Target(root, path), location)
     snapshot = source.read(source.observe()) if (root / path).exists() else Snapshot(revision="", files=())

@@ -68,7 +68,7 @@ def next_(location: Location, name: str | None, count: int, after: str | None, o
 
 
 def _check_options(kinds: list[str], expression: dict[str, Any]) -> None:
-    """Raises UsageError for an option that would have no effect."""
+    """Raise UsageError for an option that would have no effect."""
     if expression["anchor_date"] is not None and kinds != ["interval"]:
         raise UsageError("--anchor-date can only be used with --interval.")
     if not expression["day_or"] and kinds != ["cron"]:

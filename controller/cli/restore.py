@@ -63,5 +63,5 @@ def _write(location: Location, entry: "InventoryEntry", excerpt: "Excerpt") -> P
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(excerpt.text, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"cannot write {target}: {error.strerror}.") from error
+        raise UsageError(f"Cannot write {target}: {error.strerror}.") from error
     return target

@@ -12,7 +12,8 @@ from controller.clock import SystemClock
 from controller.settings import Location
 
 if TYPE_CHECKING:
-    from controller.app import Controller, StopSignal
+    from controller.app.controller import Controller
+    from controller.app.stop_signal import StopSignal
 
 LIVE_SECONDS = 1.0
 STOP_SECONDS = 9.0
@@ -81,7 +82,10 @@ STOP_SECONDS = 9.0
 )
 @click.option("--tls-key", metavar="FILE", envvar="CONTROLLER_TLS_KEY", help="Private key of the certificate.")
 @click.option(
-    "--behind-proxy", is_flag=True, envvar="CONTROLLER_BEHIND_PROXY", help="A reverse proxy in front adds TLS."
+    "--behind-proxy",
+    is_flag=True,
+    envvar="CONTROLLER_BEHIND_PROXY",
+    help="Serve behind a reverse proxy that terminates TLS.",
 )
 @click.option(
     "--public-host",
@@ -105,7 +109,8 @@ def run(location: Location, once: bool, log_format: Any, **values: Any) -> int:
     them over.
     """
     from controller import logs
-    from controller.app import Controller, StopSignal
+    from controller.app.controller import Controller
+    from controller.app.stop_signal import StopSignal
     from controller.runs.orphan_reaper import leave_reaper_behind
     from controller.settings import drop_git_variables, has_screen, is_debugging
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from controller.cli import options
-from controller.cli.json_output import counted, print_json
+from controller.cli.json_output import print_json
 from controller.clock import SystemClock
 from controller.errors import UsageError
 from controller.settings import Location
+from controller.text import counted
 
 if TYPE_CHECKING:
     from controller.cli.manifest_files import Reading

@@ -388,7 +388,7 @@ class Hold(TypedDict):
 
 
 class KeptDeployment(TypedDict):
-    """A deployment that stays active although git does not declare it, or not in a valid document, and why."""
+    """A deployment that stays active without a valid document in git, and why."""
 
     deployment: str
     reason: str

@@ -105,7 +105,8 @@ def _check_variable(context: ValidationContext, path: tuple[str, str], value: ob
         hint = "use letters, digits and underscores, starting with a letter or underscore"
         context.add("InvalidVariable", message, path, hint=hint, at_key=True)
     elif _FORBIDDEN.fullmatch(name):
-        message = f"{shorten(name)} controls which code runs, and can't be set from the repository"
+        effect = "is reserved for the controller" if name.startswith("CONTROLLER_") else "controls which code runs"
+        message = f"{shorten(name)} {effect}, and can't be set from the repository"
         hint = _forbidden_hint(context, name, value)
         context.add("ForbiddenEnvironment", message, path, hint=hint, at_key=True)
     elif isinstance(value, str) and "\0" in value:

@@ -11,7 +11,7 @@ from typing import Any
 from controller.manifests.command_checks import as_list, yaml_word
 from controller.manifests.foreign_keys import foreign_key_hint, foreign_type_hint, stands_for
 from controller.manifests.yaml.nodes import Node, Path, Position, Problem, kind_of
-from controller.text import closest, did_you_mean, shorten
+from controller.text import closest, did_you_mean, join_or, shorten
 
 _TYPES = {
     "string": "a string",
@@ -88,13 +88,13 @@ def _missing_key(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem
 
 def _exactly_one(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     choices = [branch["required"][0] for branch in fault.rule if "required" in branch]
-    yield from _choice(choices, f"exactly one of {_join_or(choices)}", fault, root, path)
+    yield from _choice(choices, f"exactly one of {join_or(choices)}", fault, root, path)
 
 
 def _not_both(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     if "required" in fault.rule:
         choices = fault.rule["required"]
-        yield from _choice(choices, f"only one of {_join_or(choices)}", fault, root, path)
+        yield from _choice(choices, f"only one of {join_or(choices)}", fault, root, path)
 
 
 def _choice(choices: list[str], expected: str, fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
@@ -139,7 +139,7 @@ def _missing_dependency(fault: SchemaFault, root: Node, path: Path) -> Iterator[
 
 def _type(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     allowed = fault.rule if isinstance(fault.rule, list) else [fault.rule]
-    expected = _join_or([_TYPES[name] for name in allowed])
+    expected = join_or([_TYPES[name] for name in allowed])
     node, actual = root.at(path), kind_of(fault.instance)
     if node.text and not _is_secret(path):
         actual = f"{actual} ({shorten(node.text)})"
@@ -202,7 +202,7 @@ def _not_in_enum(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem
         return  # the wrong type is reported on its own
     words = list(fault.rule)
     hint = did_you_mean(fault.instance, words)
-    yield _invalid(root, path, f"{_label(path)} must be {_join_or(words)}, not {_quoted(fault.instance)}", hint)
+    yield _invalid(root, path, f"{_label(path)} must be {join_or(words)}, not {_quoted(fault.instance)}", hint)
 
 
 def _size(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
@@ -233,10 +233,6 @@ def _label(path: Path) -> str:
 
 def _quoted(value: str) -> str:
     return f'"{shorten(value)}"'
-
-
-def _join_or(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 _DESCRIBERS: dict[str, Describer] = {

@@ -140,9 +140,11 @@ def _backfill_reason(run: QueuedRun, running: Mapping[str, int]) -> str | None:
     if run.is_paused:
         return "its backfill is paused"
     in_progress = running.get(run.backfill_id or "", 0)
-    if in_progress >= run.parallel:
-        return f"{in_progress} of the {run.parallel} parallel runs of its backfill are in progress"
-    return None
+    if in_progress < run.parallel:
+        return None
+    if in_progress == 1:
+        return "another run of its backfill is in progress"
+    return f"{in_progress} runs of its backfill are in progress"
 
 
 def _blocking_run(run: QueuedRun, busy: Mapping[str | None, RunId]) -> RunId | None:

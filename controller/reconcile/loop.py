@@ -1,4 +1,4 @@
-"""Runs the passes in a thread: after a hint, at each polling interval, and with backoff after a failure."""
+"""Runs the passes in a thread: after a change or a request, at each polling interval, and with backoff on failure."""
 
 import contextlib
 import logging
@@ -27,7 +27,7 @@ DRIFT_PASSES = 4
 
 
 class Loop:
-    """The thread of the reconciler. A burst of hints causes one pass, which applies the newest revision.
+    """The thread of the reconciler. A burst of changes causes one pass, which applies the newest revision.
 
     A failed pass is retried after 750 ms, then after twice that time, and so on up to `longest_retry`.
     """
@@ -53,7 +53,7 @@ class Loop:
         self._lock = threading.Lock()
         self._requests: list[Future[PassResult]] = []
         self._quiet_passes = 0
-        self._hint = threading.Event()
+        self._wakeup = threading.Event()
         self._stopping = threading.Event()
         self._failures = 0
         self._last_message, self._repetitions = "", 0
@@ -64,7 +64,7 @@ class Loop:
 
     def start(self) -> None:
         """Start the thread, which begins with a pass."""
-        self._hint.set()
+        self._wakeup.set()
         self._thread.start()
 
     def stop(self) -> None:
@@ -74,7 +74,7 @@ class Loop:
         """
         self._stopping.set()
         self._source.interrupt()
-        self._hint.set()
+        self._wakeup.set()
         with self._lock:
             requests, self._requests = self._requests, []
         _resolve(requests, StoppingError())
@@ -87,7 +87,7 @@ class Loop:
 
     def wake(self) -> None:
         """Start a pass soon, because something may have changed. Called from any thread; returns at once."""
-        self._hint.set()
+        self._wakeup.set()
 
     def request_pass(self) -> Future[PassResult]:
         """Request a pass even if nothing is new. The future has the result of a pass that began after this call.
@@ -132,13 +132,13 @@ class Loop:
 
     def _wait(self) -> bool:
         """Wait until a pass is due; return False to stop."""
-        if self._hint.wait(self._delay()):
+        if self._wakeup.wait(self._delay()):
             began = self._clock.monotonic()
             is_quiet = False
             while not (is_quiet or self._stopping.is_set() or self._clock.monotonic() - began > BURST_SECONDS):
-                self._hint.clear()
-                is_quiet = not self._hint.wait(QUIET_SECONDS)
-            self._hint.clear()
+                self._wakeup.clear()
+                is_quiet = not self._wakeup.wait(QUIET_SECONDS)
+            self._wakeup.clear()
         return not self._stopping.is_set()
 
     def _delay(self) -> float:

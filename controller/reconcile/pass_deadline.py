@@ -1,4 +1,4 @@
-"""Reports a pass that does not finish in time, so that nobody takes an outdated status for the present one.
+"""Reports a pass that does not finish in time, so that an outdated status is not mistaken for the current one.
 
 The reconciler's thread marks the beginning and the end of each pass. The engine's thread checks the deadline, because
 a thread that hangs can't report itself.

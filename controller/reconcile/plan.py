@@ -48,7 +48,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """A deployment that stays active although git does not declare it, or not in a valid document, and why."""
+    """A deployment that stays active without a valid document in git, and why."""
 
     entry: InventoryEntry
     reason: str

@@ -51,7 +51,7 @@ class DeploymentChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptDeployment:
-    """A deployment that stays active although git does not declare it, or not in a valid document, and why."""
+    """A deployment that stays active without a valid document in git, and why."""
 
     deployment: str
     reason: str

@@ -17,7 +17,7 @@ _NO_TEXT = frozenset({"NotUtf8", "NotAManifest"})
 
 
 class PruneSafety:
-    """The errors of one revision, indexed by the names and files whose deployments must not be deleted for them."""
+    """The errors of one revision, indexed by the names and files whose deployments must be kept because of them."""
 
     def __init__(
         self,

@@ -48,7 +48,7 @@ def ready_condition(
 
 
 def kept_conditions(kept: Kept, now: datetime) -> tuple[Condition, ...]:
-    """Return the conditions of a deployment that stays active although git does not declare it in a valid document."""
+    """Return the conditions of a deployment that stays active without a valid document in git."""
     return ready_condition(kept.reason == KEPT, kept.reason, kept.message, now, kept.entry.conditions)
 
 

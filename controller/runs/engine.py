@@ -84,7 +84,7 @@ class Engine:
         self._exports: dict[str, Future[Path]] = {}
         self._exporter = ThreadPoolExecutor(1, thread_name_prefix="exports")
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._thread = threading.Thread(target=self._live, name="runs")
+        self._thread = threading.Thread(target=self._run, name="runs")
         self.failure: BaseException | None = None
 
     def start(self) -> None:
@@ -123,7 +123,7 @@ class Engine:
         self._due.append(name)
         self.wake()
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         try:
             with selectors.DefaultSelector() as selector:
                 selector.register(self._wake_read, selectors.EVENT_READ)
@@ -131,7 +131,7 @@ class Engine:
                 next_tick = self._clock.monotonic() + TICK_SECONDS
                 while not self._stopping.is_set() and not self._is_drained():
                     ready = self._listen(selector, next_tick)
-                    self._drain()
+                    self._clear_wakeups()
                     is_tick = self._clock.monotonic() >= next_tick
                     if is_tick:
                         next_tick = self._clock.monotonic() + TICK_SECONDS
@@ -157,7 +157,7 @@ class Engine:
         return self._draining.is_set() and not len(self._monitor)
 
     def _pause(self, next_tick: float) -> float:
-        """Seconds to wait for a wake-up: until the next tick, or until a run may start."""
+        """Return the seconds to wait for a wake-up: until the next tick, or until a run may start."""
         seconds = next_tick - self._clock.monotonic()
         if self._next_start is not None:
             seconds = min(seconds, (self._next_start - self._clock.now()).total_seconds())
@@ -191,9 +191,9 @@ class Engine:
 
     def _take_turn(self, ready: Sequence[ActiveRun], *, is_tick: bool) -> None:
         if is_tick:
-            self._due.extend(self._released())
+            self._due.extend(self._find_expired_holds())
         if self._clock_monitor.check(is_tick=is_tick):
-            self._account()
+            self._process_announced()
             self._queue.process_timers()
         if is_tick:
             self._tick()
@@ -203,8 +203,8 @@ class Engine:
         if ended:
             self._may_wait = True  # a slot is free, or a run waits again
             self.wake()
-        self._note_shortage()
-        self._end_cancelled()
+        self._record_shortage()
+        self._stop_cancelled()
 
     def _advance_backfills(self, ended: Collection[str | None], *, everything: bool) -> None:
         """Create further runs of backfills: of those whose runs have `ended`, or with `everything` of all."""
@@ -228,7 +228,7 @@ class Engine:
         except Exception:
             log.exception("Periodic maintenance failed; it will be retried")
 
-    def _note_shortage(self) -> None:
+    def _record_shortage(self) -> None:
         """If launches met a shortage, record it on the waiting runs and launch nothing for a while."""
         lacking = self._monitor.shortage
         if lacking is not None:
@@ -246,49 +246,49 @@ class Engine:
                 queues.record_shortage(tx, None)
         self._has_launched = False
 
-    def _drain(self) -> None:
+    def _clear_wakeups(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while os.read(self._wake_read, 4096):
                 self._may_wait = True
 
-    def _released(self) -> list[str]:
-        """Names of deployments whose hold has ended: no fire time announces that."""
+    def _find_expired_holds(self) -> list[str]:
+        """Return the names of deployments whose hold has expired: no fire time announces that."""
         with self._store.read() as tx:
             return inventory.with_expired_hold(tx, self._clock.now())
 
-    def _account(self) -> None:
+    def _process_announced(self) -> None:
         names: list[str] = []
         while self._due:
             names.append(self._due.popleft())
         if not names:
             return
         try:
-            self._account_all(dict.fromkeys(names))
+            self._process_due(dict.fromkeys(names))
         except ControllerError:
             self._due.extendleft(names)
             raise
         except Exception:
             log.exception("Due times can't be processed together; processing each deployment separately")
             for name in dict.fromkeys(names):
-                self._account_alone(name)
+                self._process_due_separately(name)
 
-    def _account_all(self, names: Iterable[str]) -> None:
+    def _process_due(self, names: Iterable[str]) -> None:
         with self._store.write() as tx:
             self._admission.process_due(tx, names, self._clock.now())
 
-    def _account_alone(self, name: str) -> None:
+    def _process_due_separately(self, name: str) -> None:
         """Process one deployment, so that a fault in it does not affect others."""
         try:
-            self._account_all([name])
+            self._process_due([name])
         except Exception:
             log.exception("Due times of a deployment can't be processed", extra={"deployment": name})
 
-    def _end_cancelled(self) -> None:
+    def _stop_cancelled(self) -> None:
         """Ask the supervisors of cancelled runs to stop: now, and again after a restart."""
         with self._store.read() as tx:
             cancelled = runs.find_cancelled(tx)
         for run_id in cancelled:
-            self._monitor.end(run_id)
+            self._monitor.request_stop(run_id)
 
     def _next_launches(self, used: int) -> list[Launchable]:
         """Return the runs to launch now, while `used` slots are in use."""
@@ -319,9 +319,15 @@ class Engine:
         self._has_launched = bool(waiting)
         # Fewer runs than free slots: until something changes, no other run can start.
         self._may_wait = len(waiting) == free
-        prepared = [self._prepare(run) for run in waiting]
-        self._may_wait |= None in prepared
-        return [one for one in prepared if one is not None]
+        prepared: list[Launchable] = []
+        for run in waiting:
+            launchable = self._prepare(run)
+            if launchable is None:
+                self._queue.return_turn(run)
+                self._may_wait = True
+            else:
+                prepared.append(launchable)
+        return prepared
 
     def _prepare(self, run: Run) -> Launchable | None:
         """Return the run with its code; None while the code is being exported, or if it is unavailable."""

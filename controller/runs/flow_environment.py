@@ -33,7 +33,7 @@ def has_own_bytecode(deployment: Deployment) -> bool:
 
 
 def usable_bases(bases: Iterable[str], user: FlowUser | None) -> list[str]:
-    """Return those of these directories that the user can enter, so that flows can have a directory below them."""
+    """Return the directories that the user can enter, so that flows can have a directory below them."""
     return [base for base in bases if user is None or _can_pass(user, Path(base))]
 
 

@@ -1,7 +1,7 @@
 """The runs that have a supervisor, from the claim to the committed outcome. The engine's thread uses it.
 
 The order of writes is the protocol of docs/runs.md: the claim is on disk before a supervisor starts, `running` is on
-disk before GO is sent, and the outcome comes last. All writes of one turn share a transaction.
+disk before GO is sent, and the outcome comes last. All claims, starts and outcomes of one turn share a transaction.
 """
 
 import logging
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 MAX_LAUNCHES = 5
 READY_SECONDS = 10.0
-"""Seconds of listening until a launch without READY is given up. Time in which the engine was busy does not count."""
+"""Seconds of listening until a launch without READY is abandoned. Time in which the engine was busy does not count."""
 LISTENING_SECONDS = 1.0
 """The most that one `select` counts: if the process is stopped while it listens, it receives nothing either."""
 
@@ -64,7 +64,7 @@ class RunMonitor:
         self._clock = clock
         self._launcher = launcher
         self._boot_id = boot_id()
-        self._watched: dict[str, ActiveRun] = {}
+        self._active: dict[str, ActiveRun] = {}
         self._launches: Counter[str] = Counter()
         self._to_check: dict[str, ActiveRun] = {}
         self._selector: selectors.BaseSelector | None = None
@@ -72,13 +72,13 @@ class RunMonitor:
         self.shortage: str | None = None
 
     def __len__(self) -> int:
-        return len(self._watched)
+        return len(self._active)
 
     def attach(self, selector: selectors.BaseSelector) -> None:
         """Register all current and later runs with this selector."""
         self._selector = selector
-        for watched in self._watched.values():
-            watched.register(selector)
+        for active in self._active.values():
+            active.register(selector)
 
     def recover(self) -> None:
         """Take over the runs of an earlier controller, and record those that have ended since."""
@@ -87,7 +87,7 @@ class RunMonitor:
     @property
     def is_launching(self) -> bool:
         """Whether a supervisor is expected to send READY."""
-        return any(not watched.awaits_exit and not watched.is_ready for watched in self._watched.values())
+        return any(not active.awaits_exit and not active.is_ready for active in self._active.values())
 
     def listened(self, seconds: float) -> None:
         """Count `seconds` of listening for messages of supervisors."""
@@ -95,9 +95,9 @@ class RunMonitor:
 
     def release(self) -> None:
         """Close the connection to every supervisor: those without GO exit, the others keep running."""
-        for watched in self._watched.values():
-            watched.release()
-        self._watched.clear()
+        for active in self._active.values():
+            active.release()
+        self._active.clear()
         self._launcher.close()
 
     def refuse(self, run: Run, reason: str) -> None:
@@ -107,22 +107,22 @@ class RunMonitor:
             ended = record_outcomes(tx, [(run, outcome)], self._clock.now())
         self._log_outcomes(ended)
 
-    def end(self, run_id: str) -> None:
+    def request_stop(self, run_id: str) -> None:
         """Ask the supervisor of this run to stop its flow, if it has received GO. Idempotent."""
-        watched = self._watched.get(run_id)
-        if watched is not None and watched.awaits_exit:
-            watched.request_stop()
+        active = self._active.get(run_id)
+        if active is not None and active.awaits_exit:
+            active.request_stop()
 
     def find_ended(self, ready: Sequence[ActiveRun], *, everything: bool) -> list[Ended]:
         """Return the runs whose supervisor has ended, and what their directories prove.
 
-        `ready` are the runs whose descriptors became ready. With `everything`, check all runs, and give up supervisors
+        `ready` are the runs whose descriptors became ready. With `everything`, check all runs, and abandon supervisors
         that have not sent READY in time.
         """
         # If a turn failed, its runs are checked again in the next one: no descriptor would become ready for them.
-        self._to_check.update({watched.run.id: watched for watched in self._read_messages(ready)})
+        self._to_check.update({active.run.id: active for active in self._read_messages(ready)})
         if everything:
-            self._to_check.update({watched.run.id: watched for watched in self._all_to_check()})
+            self._to_check.update({active.run.id: active for active in self._all_to_check()})
         return self._decide(list(self._to_check.values()))
 
     def commit(self, ended: Sequence[Ended], batch: Sequence[Launchable]) -> None:
@@ -130,7 +130,7 @@ class RunMonitor:
 
         The order is the protocol: nothing that depends on the transaction happens before its commit.
         """
-        going = [watched for watched in self._watched.values() if watched.is_ready and not watched.awaits_exit]
+        going = [active for active in self._active.values() if active.is_ready and not active.awaits_exit]
         if not (ended or going or batch):
             self._to_check.clear()
             return
@@ -138,21 +138,21 @@ class RunMonitor:
         attempts = {item.run.id: self._attempt(item.run) for item in batch}
         reach("judged", ended)
         reach("heard", going)
-        trees = task_reports.read_trees([(watched.run, watched.directory, status) for watched, status in ended])
+        trees = task_reports.read_trees([(active.run, active.directory, status) for active, status in ended])
         with self._store.write() as tx:
             changed = self._record(tx, ended, now)
             task_reports.record(tx, trees)
-            running = run_transitions.start(tx, [watched.attempt for watched in going], now)
+            running = run_transitions.start(tx, [active.attempt for active in going], now)
             claimed = run_transitions.claim(tx, list(attempts.values()))
         self._to_check.clear()
         reach("settled", ended)
         reach("running", going)
         reach("claimed", batch)
-        for watched, _ in ended:
-            self._remove(watched)
+        for active, _ in ended:
+            self._remove(active)
         self._log_outcomes(changed)
-        for watched in going:
-            self._go(watched, now, may_go=watched.run.id in running)
+        for active in going:
+            self._go(active, now, may_go=active.run.id in running)
         reach("gone", going)
         self._start_all([(item, attempts[item.run.id]) for item in batch if item.run.id in claimed])
         reach("launched", batch)
@@ -160,41 +160,41 @@ class RunMonitor:
     def _read_messages(self, ready: Sequence[ActiveRun]) -> list[ActiveRun]:
         """Read the messages of supervisors; return the runs that have ended or may have ended."""
         ended: list[ActiveRun] = []
-        for watched in ready:
-            if watched.launch is None or watched.awaits_exit:
-                ended.append(watched)
-            elif not watched.launch.receive():
-                self.shortage = watched.launch.want or self.shortage
-                watched.exited_on_its_own = watched.launch.want is None
-                self._give_up(watched)
-                ended.append(watched)
+        for active in ready:
+            if active.launch is None or active.awaits_exit:
+                ended.append(active)
+            elif not active.launch.receive():
+                self.shortage = active.launch.want or self.shortage
+                active.exited_on_its_own = active.launch.want is None
+                self._abandon(active)
+                ended.append(active)
         return ended
 
     def _all_to_check(self) -> list[ActiveRun]:
         self._take_over()
-        late = [watched for watched in self._watched.values() if self._is_late(watched)]
+        late = [active for active in self._active.values() if self._is_late(active)]
         if late and self._launcher.server is not None:
             self._launcher.server.stop()  # it may be the cause; the supervisors that it forked keep running
-        for watched in late:
-            self._give_up(watched)
-        return [watched for watched in self._watched.values() if watched.awaits_exit]
+        for active in late:
+            self._abandon(active)
+        return [active for active in self._active.values() if active.awaits_exit]
 
-    def _is_late(self, watched: ActiveRun) -> bool:
+    def _is_late(self, active: ActiveRun) -> bool:
         """Whether it has not sent READY in time, also after reading the messages that arrived meanwhile."""
-        if watched.launch is None or watched.awaits_exit or watched.is_ready or self._listened < watched.ready_by:
+        if active.launch is None or active.awaits_exit or active.is_ready or self._listened < active.ready_by:
             return False
-        return not watched.launch.receive() or not watched.is_ready
+        return not active.launch.receive() or not active.is_ready
 
     def _take_over(self) -> None:
         """Add the runs that are being launched or running and are not monitored yet."""
         with self._store.read() as tx:
             claimed = select_all(tx, RunFilter(states=(RunState.LAUNCHING, RunState.RUNNING)))
-            left = [run for run in claimed if run.id not in self._watched]
+            left = [run for run in claimed if run.id not in self._active]
             attempts = {run.id: runs.attempts_of(tx, run.id) for run in left}
         for run in reversed(left):
             attempt = attempts[run.id][-1] if attempts[run.id] else self._attempt(run)
             directory = self._launcher.attempt_directory(run.id, attempt.number, attempt.nonce)
-            self._watched[run.id] = ActiveRun(run=run, attempt=attempt, directory=directory, launch=None)
+            self._active[run.id] = ActiveRun(run=run, attempt=attempt, directory=directory, launch=None)
 
     def _attempt(self, run: Run) -> Attempt:
         return Attempt(
@@ -231,10 +231,10 @@ class RunMonitor:
         self._store.check()
         try:
             launch = self._launcher.launch(run, item.deployment, item.root, nonce=attempt.nonce, pycache=item.pycache)
-            watched = ActiveRun(run=run, attempt=attempt, directory=launch.directory, launch=launch)
-            watched.ready_by = self._listened + READY_SECONDS
+            active = ActiveRun(run=run, attempt=attempt, directory=launch.directory, launch=launch)
+            active.ready_by = self._listened + READY_SECONDS
             try:
-                watched.register(self._selector)
+                active.register(self._selector)
             except OSError:
                 launch.terminate()
                 launch.detach()
@@ -243,106 +243,106 @@ class RunMonitor:
             if (lacking := shortage(error)) is None:
                 self.refuse(run, f"its supervisor could not be started: {error}")
             return lacking
-        self._watched[run.id] = watched
+        self._active[run.id] = active
         return None
 
-    def _go(self, watched: ActiveRun, now: datetime, *, may_go: bool) -> None:
+    def _go(self, active: ActiveRun, now: datetime, *, may_go: bool) -> None:
         """Send GO, if the run's record is `running`."""
-        watched.unregister(self._selector)
+        active.unregister(self._selector)
         if not may_go:
-            self._remove(watched)
+            self._remove(active)
             return
-        assert watched.launch is not None
-        watched.run = replace(watched.run, state=RunState.RUNNING, started_at=now)
-        watched.launch.send_go()
-        watched.awaits_exit = True
-        watched.register(self._selector)
-        fields = {"deployment": watched.run.deployment, "run": watched.run.id, "revision": watched.run.revision}
+        assert active.launch is not None
+        active.run = replace(active.run, state=RunState.RUNNING, started_at=now)
+        active.launch.send_go()
+        active.awaits_exit = True
+        active.register(self._selector)
+        fields = {"deployment": active.run.deployment, "run": active.run.id, "revision": active.run.revision}
         log.info("Run started", extra=fields)
 
-    def _give_up(self, watched: ActiveRun) -> None:
-        """Give up a supervisor that never gets GO: its directory shows whether anything ran."""
-        assert watched.launch is not None
-        watched.unregister(self._selector)
-        watched.launch.terminate()
-        watched.launch.detach()
-        watched.launch = None
+    def _abandon(self, active: ActiveRun) -> None:
+        """Abandon a supervisor that never gets GO: its directory shows whether anything ran."""
+        assert active.launch is not None
+        active.unregister(self._selector)
+        active.launch.terminate()
+        active.launch.detach()
+        active.launch = None
 
     def _decide(self, some: Iterable[ActiveRun]) -> list[Ended]:
         """Read the directories of runs whose supervisor has ended; while a supervisor lives, its flow may live."""
         ended: list[Ended] = []
-        for watched in some:
-            status = self._status(watched)
+        for active in some:
+            status = self._status(active)
             if isinstance(status, Alive):
-                self._adopt(watched, status)
+                self._adopt(active, status)
                 continue
-            if watched.awaits_exit and watched.launch is not None:
-                watched.exited_on_its_own = True  # it had received GO
+            if active.awaits_exit and active.launch is not None:
+                active.exited_on_its_own = True  # it had received GO
             if isinstance(status, NotStarted) or status.state is RunState.CRASHED:
-                self._clean_up(watched)
-            temporary_directory.remove_left_behind(str(watched.directory))
-            ended.append((watched, status))
+                self._clean_up(active)
+            temporary_directory.remove_left_behind(str(active.directory))
+            ended.append((active, status))
         return ended
 
-    def _status(self, watched: ActiveRun) -> AttemptStatus:
-        is_ours = watched.launch is not None or watched.run.state is RunState.RUNNING
-        if is_ours and watched.is_alive():
+    def _status(self, active: ActiveRun) -> AttemptStatus:
+        is_ours = active.launch is not None or active.run.state is RunState.RUNNING
+        if is_ours and active.is_alive():
             return Alive(pid=None, started=False)
-        is_same = watched.attempt.boot_id == self._boot_id
-        return recover(watched.directory, watched.attempt.nonce, same_boot=is_same)
+        is_same = active.attempt.boot_id == self._boot_id
+        return recover(active.directory, active.attempt.nonce, same_boot=is_same)
 
-    def _clean_up(self, watched: ActiveRun) -> None:
+    def _clean_up(self, active: ActiveRun) -> None:
         """Kill the processes of a run whose supervisor is lost."""
         try:
-            killed = self._launcher.clean_up(watched.attempt.nonce)
+            killed = self._launcher.clean_up(active.attempt.nonce)
         except OSError as error:
             if (lacking := shortage(error, with_disk=False)) is not None:
                 raise ResourceError(lacking) from error
-            fields = {"run": watched.run.id, "error": str(error)}
+            fields = {"run": active.run.id, "error": str(error)}
             log.warning("Processes of a lost run can't be listed", extra=fields)
             killed = 0
         if killed:
-            log.warning("Processes of a lost run were killed", extra={"run": watched.run.id, "count": killed})
+            log.warning("Processes of a lost run were killed", extra={"run": active.run.id, "count": killed})
 
     def _record(self, tx: Transaction, ended: Sequence[Ended], now: datetime) -> list[Run]:
         """Record the outcomes; return the runs as they are now."""
         outcomes: list[tuple[Run, RunOutcome]] = []
         requeued: list[Run] = []
-        for watched, status in ended:
-            run = watched.run
+        for active, status in ended:
+            run = active.run
             if isinstance(status, RunOutcome):
                 outcomes.append((run, status))
                 tx.after_commit(partial(log_observations, run, status))
                 continue
             run = runs.find(tx, run.id) or run
-            if (outcome := self._outcome_without_start(run, watched)) is not None:
+            if (outcome := self._outcome_without_start(run, active)) is not None:
                 outcomes.append((run, outcome))
                 continue
-            if watched.exited_on_its_own:
+            if active.exited_on_its_own:
                 tx.after_commit(partial(self._launches.update, [run.id]))
             requeued.append(_queue_again(tx, run))
         return requeued + record_outcomes(tx, outcomes, now)
 
-    def _outcome_without_start(self, run: Run, watched: ActiveRun) -> RunOutcome | None:
+    def _outcome_without_start(self, run: Run, active: ActiveRun) -> RunOutcome | None:
         """Return the outcome of a run whose directory has no `started`; None if the run can be launched again."""
-        reason = self._why_uncertain(run, watched)
+        reason = self._why_uncertain(run, active)
         if reason is not None:
             return RunOutcome(state=RunState.CRASHED, reason=reason)
         if run.cancel_reason is not None:
             return RunOutcome(state=RunState.CANCELLED, reason=run.cancel_reason)
-        if watched.exited_on_its_own and self._launches[run.id] + 1 >= MAX_LAUNCHES:
+        if active.exited_on_its_own and self._launches[run.id] + 1 >= MAX_LAUNCHES:
             reason = f"not launched: its supervisor exited {MAX_LAUNCHES} times without starting the flow"
             return RunOutcome(state=RunState.FAILED, reason=reason)
         return None
 
-    def _why_uncertain(self, run: Run, watched: ActiveRun) -> str | None:
+    def _why_uncertain(self, run: Run, active: ActiveRun) -> str | None:
         """Return why something may have run although there is no `started`; None if it is proven that nothing ran."""
         if run.state is RunState.LAUNCHING:
             return None  # it never received GO
-        if watched.attempt.boot_id != self._boot_id:
+        if active.attempt.boot_id != self._boot_id:
             # Files of the previous boot may be lost.
             return "outcome unknown: the machine was restarted while the run was being launched"
-        why = why_unprepared(watched.directory)
+        why = why_unprepared(active.directory)
         return None if why is None else f"outcome unknown: {why}"
 
     def _log_outcomes(self, changed: Sequence[Run]) -> None:
@@ -351,27 +351,27 @@ class RunMonitor:
                 self._launches.pop(run.id, None)
             log_outcome(run)
 
-    def _adopt(self, watched: ActiveRun, alive: Alive) -> None:
+    def _adopt(self, active: ActiveRun, alive: Alive) -> None:
         """Adopt a supervisor that an earlier controller started: it holds the lock."""
-        if alive.pid is None or watched.launch is not None:
+        if alive.pid is None or active.launch is not None:
             return
-        if watched.handle is None:
-            watched.handle = _open_holder(watched, alive.pid)
-            if watched.handle is not None:
-                log.info("Run adopted", extra={"deployment": watched.run.deployment, "run": watched.run.id})
-            watched.register(self._selector)
-        elif watched.run.state is RunState.LAUNCHING and not alive.started:
-            watched.kill()  # it never gets GO and has not noticed: it is stopped or hung
-        if alive.started and watched.run.state is RunState.LAUNCHING:
+        if active.handle is None:
+            active.handle = _open_holder(active, alive.pid)
+            if active.handle is not None:
+                log.info("Run adopted", extra={"deployment": active.run.deployment, "run": active.run.id})
+            active.register(self._selector)
+        elif active.run.state is RunState.LAUNCHING and not alive.started:
+            active.kill()  # it never gets GO and has not noticed: it is stopped or hung
+        if alive.started and active.run.state is RunState.LAUNCHING:
             now = self._clock.now()
             with self._store.write() as tx:
-                runs.move(tx, watched.run.id, expect=RunState.LAUNCHING, to=RunState.RUNNING, started_at=now)
-                watched.run = runs.find(tx, watched.run.id) or watched.run
+                runs.move(tx, active.run.id, expect=RunState.LAUNCHING, to=RunState.RUNNING, started_at=now)
+                active.run = runs.find(tx, active.run.id) or active.run
 
-    def _remove(self, watched: ActiveRun) -> None:
-        watched.unregister(self._selector)
-        watched.release()
-        self._watched.pop(watched.run.id, None)
+    def _remove(self, active: ActiveRun) -> None:
+        active.unregister(self._selector)
+        active.release()
+        self._active.pop(active.run.id, None)
 
 
 def _queue_again(tx: Transaction, run: Run) -> Run:
@@ -380,7 +380,7 @@ def _queue_again(tx: Transaction, run: Run) -> Run:
     return replace(run, state=RunState.PENDING)
 
 
-def _open_holder(watched: ActiveRun, pid: int) -> int | None:
+def _open_holder(active: ActiveRun, pid: int) -> int | None:
     """Open a pidfd of the process that holds the lock; None if it has just released it and the pid was reused.
 
     Also None while no descriptor is free: the next tick tries again.
@@ -390,7 +390,7 @@ def _open_holder(watched: ActiveRun, pid: int) -> int | None:
     except OSError:
         return None
     try:
-        again: AttemptStatus | None = recover(watched.directory, watched.attempt.nonce, same_boot=True)
+        again: AttemptStatus | None = recover(active.directory, active.attempt.nonce, same_boot=True)
     except ResourceError:
         again = None
     if isinstance(again, Alive) and again.pid == pid:

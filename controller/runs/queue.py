@@ -25,6 +25,7 @@ class Queue:
         self._clock = clock
         self._slots = slots
         self._turns: dict[str, int] = {}
+        self._earlier_turns: dict[str, int | None] = {}
         self._turn = 0
 
     def record_limit(self) -> None:
@@ -64,6 +65,14 @@ class Queue:
         self._skip_obsolete(obsolete)
         return selected, next_check
 
+    def return_turn(self, run: Run) -> None:
+        """Take back the turn of a run from `take_ready` that could not start, so that it keeps its place."""
+        earlier = self._earlier_turns.pop(run.deployment, None)
+        if earlier is None:
+            self._turns.pop(run.deployment, None)
+        else:
+            self._turns[run.deployment] = earlier
+
     def _first(self, tx: Transaction, waiting: Iterable[QueuedRun], load: Load, now: datetime, slots: int) -> list[Run]:
         """Return the first `slots` of these runs that can start now."""
         selected: list[Run] = []
@@ -77,6 +86,7 @@ class Queue:
 
     def _record_turn(self, deployment: str) -> None:
         self._turn += 1
+        self._earlier_turns[deployment] = self._turns.get(deployment)
         self._turns[deployment] = self._turn
 
     def _skip_obsolete(self, reasons: Mapping[RunId, str]) -> None:
@@ -98,7 +108,7 @@ def _obsolete_reason(tx: Transaction, run: Run) -> str | None:
 
 
 def _find_obsolete(tx: Transaction, waiting: Iterable[QueuedRun]) -> dict[RunId, str]:
-    """Return the reasons of those of these runs that must not start any more."""
+    """Return why scheduled runs must not start any more, by their ids; other runs are left out."""
     scheduled = [run for run in waiting if run.trigger is Trigger.SCHEDULE and not run.attempt]
     reasons = {name: _inactive_reason(tx, name) for name in {run.deployment for run in scheduled}}
     return {run.id: reason for run in scheduled if (reason := reasons[run.deployment]) is not None}

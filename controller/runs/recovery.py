@@ -1,4 +1,4 @@
-"""Recover how an attempt ended, or that it still runs, from the files in its directory alone.
+"""Determines whether an attempt is still running, or how it ended, from the files in its directory alone.
 
 This is the decision table of docs/runs.md. `monitor` calls it when a supervisor ends, every 10 seconds, and for every
 unfinished run at start.
@@ -37,7 +37,7 @@ AttemptStatus = Alive | RunOutcome | NotStarted
 
 
 def _lost(reason: str) -> RunOutcome:
-    """Return the outcome of a flow that was started and of which nobody recorded how it ended."""
+    """Return the outcome of a flow that was started and whose end was not recorded."""
     return RunOutcome(state=RunState.CRASHED, reason=reason)
 
 
@@ -174,7 +174,7 @@ def _open_regular(path: Path) -> int:
 
 
 def _unreadable(error: OSError | ValueError) -> str:
-    """Name the unreadable file in the directory of a run, and why. Raises ResourceError for a shortage of ours."""
+    """Return which file of a run can't be read, and why. Raises ResourceError if this process lacks a resource."""
     if (want := shortage(error, with_disk=False)) is not None:
         raise ResourceError(want) from error
     if not isinstance(error, OSError):

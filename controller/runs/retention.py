@@ -1,7 +1,7 @@
-"""Deletes old runs with their logs, due times and events, in small batches with every tick.
+"""Deletes old runs with their logs, due times, backfills and events, in small batches with every tick.
 
-Called on the engine's thread. Unfinished runs and the newest finished run of a deployment are never deleted. Nothing is
-deleted because of its age while the clock may be wrong: within ten minutes of a start or a clock jump.
+Called on the engine's thread. Unfinished runs and the newest finished run of a deployment are never deleted. For ten
+minutes after a start or a clock jump, while the clock may be wrong, nothing is deleted because of its age.
 """
 
 import logging
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 RUNS = 1000
 """The default for the number of finished runs to keep per deployment."""
 DAYS = 90
-"""How many days to keep finished runs by default, and skipped due times and events always."""
+"""How many days to keep finished runs by default, and skipped due times, backfills and events always."""
 LEDGER_DAYS = 400
 """How many days to remember that a due time had a run, so that it does not get a second one."""
 EVENTS = 100_000
@@ -31,6 +31,8 @@ TRUST = timedelta(minutes=10)
 """How long the clock must have run evenly before anything is deleted because of its age."""
 DEPLOYMENTS_PER_TICK = 20
 ROWS_PER_TICK = 500
+BACKFILLS_PER_TICK = 1
+"""A backfill may have 50,000 due times, which are deleted with it."""
 TICKS_BETWEEN_ORPHAN_SCANS = 360
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -60,6 +62,7 @@ class Sweeper:
             self._last_name = names[-1] if len(names) == DEPLOYMENTS_PER_TICK else ""
             for name in names:
                 deleted += self._sweep_one(tx, name, now, ROWS_PER_TICK - len(deleted))
+            retention.delete_backfills(tx, before=now - timedelta(days=DAYS), limit=BACKFILLS_PER_TICK)
             retention.delete_events(tx, keep=EVENTS, before=now - timedelta(days=DAYS), limit=ROWS_PER_TICK)
         self._remove(deleted)
         if self._ticks % TICKS_BETWEEN_ORPHAN_SCANS == 0:

@@ -22,7 +22,7 @@ def next_start(run: Run, ended: RunState, now: datetime) -> datetime | None:
 def delay(policy: Retries, run_id: str, attempt: int) -> timedelta:
     """Return the delay after this attempt: exponential, up to `max_delay`, with jitter from a hash of the run's id."""
     longest = policy.max_delay.total_seconds()
-    # The power of a late attempt would overflow a float, and exceeds the longest delay anyway.
+    # Late attempts have the longest delay anyway, and a larger power would overflow a float.
     factor = policy.backoff ** min(attempt - 1, 100)
     seconds = min(longest, policy.delay.total_seconds() * factor)
     spread = 2 * _fraction(run_id, attempt) - 1

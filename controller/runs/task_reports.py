@@ -20,7 +20,7 @@ Trees = Mapping[tuple[str, int], TaskTree]
 
 
 def read_trees(ended: Iterable[tuple[Run, Path, AttemptStatus]]) -> Trees:
-    """Return the task trees, by run id and attempt, of those of these runs that were started and have one."""
+    """Return the task trees by run id and attempt. Runs that were not started or have no tree are left out."""
     trees: dict[tuple[str, int], TaskTree] = {}
     for run, directory, status in ended:
         if isinstance(status, RunOutcome) and (tree := _read(run, directory)) is not None:

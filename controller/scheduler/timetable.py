@@ -15,7 +15,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from controller.clock import Clock, SystemClock
 from controller.model.schedules import Agenda, Schedule
 from controller.scheduler.jobs import HeapJobStore
-from controller.scheduler.trigger import ScheduleTrigger
+from controller.scheduler.schedule_trigger import ScheduleTrigger
 
 OVERLAP = timedelta(seconds=30)
 """After the clock was set back, jobs count from this long before now: longer than it takes to detect the jump."""

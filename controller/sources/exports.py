@@ -220,7 +220,7 @@ def _stamp(folder: Path) -> _Stamp | None:
 
 
 def _take_suspects(folder: Path) -> list[str]:
-    """Remove the file that lists runs which could have changed the tree, and return the last few of these."""
+    """Remove the list of runs that could have changed the tree, and return the last few of them."""
     path = folder / _SUSPECTS
     try:
         with path.open("rb") as stream:

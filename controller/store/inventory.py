@@ -9,7 +9,7 @@ from sqlalchemy import Row, Text, bindparam, delete, exists, func, insert, selec
 from controller.model.status import Condition, InventoryEntry
 from controller.store import json_columns
 from controller.store.rows import from_row, to_row
-from controller.store.schema import events, holds, inventory, occurrences, runs
+from controller.store.schema import backfills, events, holds, inventory, occurrences, runs
 from controller.store.store import Transaction
 
 _BATCH = 500
@@ -89,7 +89,7 @@ def delete_removed(tx: Transaction, before: datetime) -> None:
 
 
 def rename(tx: Transaction, old: str, new: str) -> None:
-    """Rename an active deployment, including its history: runs, due times, events and its hold.
+    """Rename an active deployment, including its history: runs, due times, backfills, events and its hold.
 
     Due times that are already recorded under the new name keep that record.
     """
@@ -111,6 +111,7 @@ def rename(tx: Transaction, old: str, new: str) -> None:
         (occurrences, occurrences.c.deployment, (~is_recorded,)),
         (events, events.c.about, ()),
         (holds, holds.c.deployment, ()),
+        (backfills, backfills.c.deployment, ()),
     ):
         statement = update(table).where(table.c.project == tx.project, column == old, *conditions)
         tx.connection.execute(statement.values({column: new}))

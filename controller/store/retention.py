@@ -1,4 +1,4 @@
-"""Finds and deletes expired runs, due times and events in small batches. Unfinished runs are never deleted."""
+"""Finds and deletes expired runs, due times, backfills and events in small batches, but never unfinished ones."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -7,6 +7,7 @@ from sqlalchemy import and_, delete, or_, select
 
 from controller.model.runs import TERMINAL, Outcome, RunId
 from controller.store import backfills
+from controller.store.schema import backfills as backfill_table
 from controller.store.schema import events, occurrences, runs
 from controller.store.store import Transaction
 
@@ -81,6 +82,17 @@ def delete_events(tx: Transaction, *, keep: int, before: datetime, limit: int) -
         .limit(limit)
     )
     return int(tx.connection.execute(delete(events).where(events.c.id.in_(old))).rowcount)
+
+
+def delete_backfills(tx: Transaction, *, before: datetime, limit: int) -> int:
+    """Delete up to `limit` backfills that ended before `before`. Return how many."""
+    old = (
+        select(backfill_table.c.id)
+        .where(backfill_table.c.project == tx.project, backfill_table.c.finished_at < before)
+        .order_by(backfill_table.c.id)
+        .limit(limit)
+    )
+    return int(tx.connection.execute(delete(backfill_table).where(backfill_table.c.id.in_(old))).rowcount)
 
 
 def unknown_ids(tx: Transaction, run_ids: Iterable[str]) -> set[str]:

@@ -155,7 +155,7 @@ class SimulatedMonitor:
         with self._store.write() as tx:
             record_outcomes(tx, [(run, outcome)], self._clock.now())
 
-    def end(self, run_id: str) -> None:
+    def request_stop(self, run_id: str) -> None:
         """Ask the supervisor of a run to stop it."""
         active = self._active.get(run_id)
         if active is not None:

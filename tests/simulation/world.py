@@ -215,7 +215,7 @@ class World:
         """Run one iteration of the engine; with `is_due`, the timetable has notified it about every deployment."""
         for name in self.source.documents if is_due else ():
             self.engine.notify_due(name)
-        self.engine._drain()
+        self.engine._clear_wakeups()
         self.engine._turn([], is_tick=is_tick)
 
     def close(self) -> None:

@@ -77,7 +77,8 @@ def home(request: Request) -> Response:
     """The overview: what needs attention, what runs next, what is running, what failed."""
     dependencies = dependencies_of(request)
     now = dependencies.clock.now()
-    views, future = request.app.state.board.deployments(), request.app.state.board.upcoming()
+    deployment_cache: DeploymentCache = request.app.state.deployment_cache
+    views, future = deployment_cache.deployments(), deployment_cache.upcoming()
     with dependencies.store.read() as tx:
         view = overview(tx, views, now, future)
         counts = run_store.counts(tx)
@@ -104,8 +105,8 @@ def deployments(
     page: Annotated[int, Query(ge=1, le=10_000)] = 1,
 ) -> Response:
     """All deployments, problems first."""
-    board: DeploymentCache = request.app.state.board
-    views = board.deployments()
+    deployment_cache: DeploymentCache = request.app.state.deployment_cache
+    views = deployment_cache.deployments()
     filters = Filters(request, ("search", "tag", "sync", "health", "page"))
     sync, health = filters.one_of("sync", SYNCS, sync), filters.one_of("health", HEALTHS, health)
     matches = matching(
@@ -119,7 +120,7 @@ def deployments(
     page = filters.page(page, pages)
     visible = matches[(page - 1) * ROWS : page * ROWS]
     with dependencies_of(request).store.read() as tx:
-        rows = [deployment_row(tx, view, board.schedules(view.name), STRIP_RUNS) for view in visible]
+        rows = [deployment_row(tx, view, deployment_cache.schedules(view.name), STRIP_RUNS) for view in visible]
     return render(
         request,
         "deployments.html",

@@ -66,7 +66,7 @@ def render(
         if source
         else None
     )
-    zones = Zones(request.app.state.board)
+    zones = Zones(request.app.state.deployment_cache)
     errors = [finding for finding in source.findings if finding.severity is Severity.ERROR] if source else []
     frame = {
         "source_status": source,
@@ -87,13 +87,13 @@ def render(
 class Zones:
     """The time zones of deployments. The zone of a deployment is that of its first schedule."""
 
-    def __init__(self, board: DeploymentCache) -> None:
-        board.deployments()
-        self._board = board
+    def __init__(self, deployment_cache: DeploymentCache) -> None:
+        deployment_cache.deployments()
+        self._deployment_cache = deployment_cache
 
     def get(self, name: str | None) -> str:
         """Return the time zone of a deployment; an empty string if it has no schedule or is unknown."""
-        schedules = self._board.schedules(name or "")
+        schedules = self._deployment_cache.schedules(name or "")
         return schedules[0].timezone if schedules else ""
 
 

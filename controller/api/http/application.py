@@ -34,15 +34,15 @@ API = (health.router, *STRICT)
 PAGES = (login_page.router, pages.router, run_pages.router)
 
 
-def make_application(dependencies: Dependencies, board: DeploymentCache, hosts: frozenset[str]) -> ASGIApp:
+def make_application(dependencies: Dependencies, deployment_cache: DeploymentCache, hosts: frozenset[str]) -> ASGIApp:
     """Return the complete ASGI application, including the security middleware."""
-    routes = HeadMiddleware(make_routes(dependencies, board))
+    routes = HeadMiddleware(make_routes(dependencies, deployment_cache))
     return SecurityMiddleware(
         routes, hosts=hosts, credentials=dependencies.credentials, cookie=dependencies.cookie, clock=dependencies.clock
     )
 
 
-def make_routes(dependencies: Dependencies | None, board: DeploymentCache | None) -> FastAPI:
+def make_routes(dependencies: Dependencies | None, deployment_cache: DeploymentCache | None) -> FastAPI:
     """Return the routes without the middleware; without dependencies only to generate the OpenAPI document."""
     app = FastAPI(
         title="controller",
@@ -54,7 +54,7 @@ def make_routes(dependencies: Dependencies | None, board: DeploymentCache | None
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.dependencies, app.state.board = dependencies, board
+    app.state.dependencies, app.state.deployment_cache = dependencies, deployment_cache
     for router in API:
         app.include_router(router, dependencies=[Depends(strict_query.check)] if router in STRICT else [])
     for router in PAGES:

@@ -11,7 +11,7 @@ from controller.model.findings import Finding, Severity
 from controller.model.snapshots import PROJECT_FILE
 from controller.reconcile.preview import DeploymentChange, EnvironmentPlan, Preview
 from controller.reconcile.project_changes import QueueChange
-from controller.text import visible
+from controller.text import join_or, visible
 from controller.time_format import shown
 
 _SIGNS = {"delete": "-", "update": "~", "create": "+"}
@@ -101,7 +101,7 @@ def _environment_counts(view: Preview, plan: EnvironmentPlan) -> str:
 
 
 def _in(names: list[str]) -> str:
-    return f" in {' or '.join(names)}"
+    return f" in {join_or(names)}"
 
 
 def _withheld_quote(view: Preview | EnvironmentPlan, where: str) -> list[str]:
@@ -200,7 +200,7 @@ def _details(change: DeploymentChange) -> Iterator[str]:
     if change.action != "delete":
         yield f"fires after:  {after}" if change.action == "update" else f"fires: {after}"
     if change.runs_in_flight:
-        yield f"runs in flight: {change.runs_in_flight} (they will finish)"
+        yield f"runs in progress: {change.runs_in_flight} (they will finish)"
     for warning in change.warnings:
         yield f"warning: {warning}"
 
@@ -263,7 +263,7 @@ def _counts(view: Preview | EnvironmentPlan) -> str:
 
 
 def _notes(view: Preview | EnvironmentPlan) -> Iterator[str]:
-    """Yield the errors, then the deployments that stay active although they are not or not validly declared."""
+    """Yield the errors, then the deployments that stay active without a valid document in git."""
     errors = [finding for finding in view.findings if finding.severity is Severity.ERROR]
     yield from (f"! {_finding(finding)}" for finding in errors[:_MOST_FINDINGS])
     reasons: dict[str, list[str]] = {}

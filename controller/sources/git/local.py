@@ -36,7 +36,7 @@ class _Tip:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _CachedRevision:
     """A revision, and the traces of refs for which it is valid."""
 
     traces: tuple[Trace, ...]
@@ -50,13 +50,13 @@ class GitSource(CommitReader):
         super().__init__(repo, path=path, exports=exports)
         self._ref = check_ref(ref)
         self._layout: Layout | None = None
-        self._answer: _Answer | None = None
+        self._cached: _CachedRevision | None = None
 
     def observe(self) -> str:
         """Return `main@sha1:<commit>` for a branch or tag, `sha1:<commit>` for a commit or a detached HEAD."""
         traces = self._traces()
-        if self._answer is not None and traces is not None and traces == self._answer.traces:
-            return self._answer.revision
+        if self._cached is not None and traces is not None and traces == self._cached.traces:
+            return self._cached.revision
         if self._ref is not None:
             check_files(self._repo, (f"refs/heads/{self._ref}", f"refs/tags/{self._ref}"))
         with self._open() as repo:
@@ -66,7 +66,7 @@ class GitSource(CommitReader):
             tip = self._head(repo) if self._ref is None else self._resolve(repo, self._ref)
         revision = revision_of(tip.label, tip.commit)
         agrees = traces is not None and _agrees(traces, tip, self._ref)
-        self._answer = _Answer(traces, revision) if agrees and traces is not None else None
+        self._cached = _CachedRevision(traces, revision) if agrees and traces is not None else None
         return revision
 
     def watched(self) -> tuple[WatchedPath, ...]:

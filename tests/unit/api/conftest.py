@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from controller.app import Controller, StopSignal
+from controller.app.controller import Controller
+from controller.app.stop_signal import StopSignal
 from controller.settings import Settings, locate, parse_listen
 from tests.conftest import GitRepository, new_repository, wait_until
 

@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints, is_typedd
 import pytest
 
 from controller.api.http.application import make_routes
-from controller.app import Controller, StopSignal
+from controller.app.controller import Controller
+from controller.app.stop_signal import StopSignal
 from controller.client import Client, NoAnswerError, ProblemError
 from controller.client.connection import Endpoint
 from controller.client.shapes import (

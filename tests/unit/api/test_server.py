@@ -94,7 +94,8 @@ def test_the_web_framework_is_not_imported_before_the_first_connection(tmp_path:
     program = f"""
 import sys
 from pathlib import Path
-from controller.app import Controller, StopSignal
+from controller.app.controller import Controller
+from controller.app.stop_signal import StopSignal
 from controller.settings import Settings, locate, parse_listen
 location = locate({str(tmp_path)!r}, "deployments", None, None)
 controller = Controller(Settings(location=location, listen=parse_listen("127.0.0.1:0")), StopSignal())

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from controller.app import Controller, StopSignal
+from controller.app.controller import Controller
+from controller.app.stop_signal import StopSignal
 from controller.cli.main import run
 from controller.settings import Location, Settings, default_state_directory
 from tests.conftest import GitRepository, wait_until

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from controller.app import Controller, StopSignal
+from controller.app.controller import Controller
+from controller.app.stop_signal import StopSignal
 from controller.settings import Location, Settings
 from tests.conftest import GitRepository, wait_until
 from tests.unit.cli.conftest import Command

@@ -72,7 +72,7 @@ def test_a_directory_whose_name_is_not_utf8_is_refused_in_words(tmp_path: Path) 
 def test_a_full_disk_behind_standard_output_is_named(here: Path) -> None:
     answer = _shell(here, '"$0" schema >/dev/full')
     assert answer.returncode == 2
-    assert answer.stderr == b"error: cannot write to standard output: No space left on device.\n"
+    assert answer.stderr == b"error: Cannot write to standard output: No space left on device.\n"
 
 
 def test_standard_errors_that_cannot_be_written_to_change_nothing(here: Path) -> None:

@@ -127,6 +127,9 @@ def test_a_backfill_has_as_many_runs_in_progress_as_it_may(
     assert [run.id for run in taken] == list(created[:started])
     begin(world, taken)
     assert line.take_ready(9)[0] == []
+    if started < len(created):
+        in_progress = "another run" if started == 1 else f"{started} runs"
+        assert (waits(world)[-1] or "").startswith(f"{in_progress} of its backfill")
 
 
 def test_a_backfill_leaves_the_last_slot_to_schedules(world: World) -> None:
@@ -323,6 +326,26 @@ def test_a_pruned_deployment_cancels_its_backfills(world: World) -> None:
     world.declare()
     assert stored(world, created.backfill_id)[0].state is BackfillState.CANCELLED
     assert {run_of(world, run_id).reason for run_id in created.run_ids} == {"pruned"}
+
+
+def test_a_renamed_deployment_keeps_its_backfills(world: World) -> None:
+    world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
+    created = backfill(world, hours=20)
+    world.declare(a="name: b\nrenamed_from: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
+    for run_id in created.run_ids[: PAGE // 2]:
+        finish(world, run_id)
+    assert stored(world, created.backfill_id)[0].deployment == "b"
+    assert [run.deployment for run in world.all_runs()] == ["b"] * 1200
+
+
+def test_a_backfill_is_deleted_ninety_days_after_its_end(world: World) -> None:
+    world.declare(a=hourly())
+    ended, unfinished = backfill(world, hours=1), backfill(world, hours=3)
+    finish(world, ended.run_ids[0])
+    with world.store.write() as tx:
+        assert retention.delete_backfills(tx, before=NOW, limit=9) == 0
+        assert retention.delete_backfills(tx, before=NOW + HOUR, limit=9) == 1
+        assert [left.id for left in backfills.find_newest(tx, 9)] == [unfinished.backfill_id]
 
 
 def test_deleting_old_runs_keeps_the_counts_of_their_backfill(world: World) -> None:

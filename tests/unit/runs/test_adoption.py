@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from controller.model.runs import Attempt, Run, RunState
-from controller.runs.executors.local.cgroups import own_group
+from controller.runs.executors.local.cgroup_parent import own_group
 from controller.settings import boot_id
 from controller.store import occurrences, run_transitions, runs
 from tests.conftest import wait_until

@@ -52,7 +52,7 @@ class Claimed:
 
     @property
     def launch(self) -> Launch:
-        [watched] = self.monitor._watched.values()
+        [watched] = self.monitor._active.values()
         assert watched.launch is not None
         return watched.launch
 

@@ -96,6 +96,16 @@ def test_a_herd_waits_for_places_and_each_has_its_turn_once(world: World) -> Non
     assert served == names
 
 
+def test_a_run_that_could_not_start_yet_keeps_its_place(world: World) -> None:
+    world.declare(a=hourly(), b=hourly("b"))
+    ask(world, "a")
+    line = queue(world, places=1)
+    [run] = line.take_ready(1)[0]
+    line.return_turn(run)  # its code is being exported
+    ask(world, "b")
+    assert begin(world, line.take_ready(1)[0]) == ["a"]
+
+
 def test_five_hundred_of_one_deployment_starve_nobody(world: World) -> None:
     world.declare(a=hourly(), b=hourly("b"))
     for _ in range(500):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.runs.executors.local.cgroups import own_group
+from controller.runs.executors.local.cgroup_parent import own_group
 from controller.runs.executors.local.supervisor.process_tree import children_by_list
 from tests.conftest import wait_until
 from tests.unit.runs.conftest import Supervise

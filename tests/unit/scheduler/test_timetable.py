@@ -12,7 +12,7 @@ import pytest
 from controller.clock import SystemClock
 from controller.model.schedules import Agenda, At, Cron, Interval, RRule, Rule, Schedule
 from controller.scheduler import Timetable
-from controller.scheduler.trigger import ScheduleTrigger
+from controller.scheduler.schedule_trigger import ScheduleTrigger
 from tests.conftest import NOW, ManualClock, wait_until
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
@@ -176,7 +176,7 @@ def test_a_backlog_is_not_processed_one_by_one() -> None:
 def test_an_invalid_schedule_does_not_fire_and_does_not_raise(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with caplog.at_level(logging.ERROR, logger="controller.scheduler.trigger"):
+    with caplog.at_level(logging.ERROR, logger="controller.scheduler.schedule_trigger"):
         trigger = ScheduleTrigger([schedule(Cron(expression="never ever"))], NOW)
         assert trigger.get_next_fire_time(None, NOW) is None
     assert "Failed to compute a schedule" in caplog.text

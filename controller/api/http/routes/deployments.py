@@ -129,7 +129,7 @@ def deployments(
     In the order `name`, each deployment is on exactly one page. In the order `problems`, a deployment whose status
     changes between two requests may be skipped or repeated.
     """
-    views = matching(request.app.state.board.deployments(), search=search, tag=tag, sync=sync, health=health)
+    views = matching(request.app.state.deployment_cache.deployments(), search=search, tag=tag, sync=sync, health=health)
     key = _SORT_KEYS[order]
     if order is Order.NAME:
         views.sort(key=key)

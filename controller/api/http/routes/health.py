@@ -58,7 +58,7 @@ def _metrics(request: Request) -> Iterator[str]:
     dependencies = dependencies_of(request)
     with dependencies.store.read() as tx:
         states, source = run_statistics.by_state(tx), source_status.find(tx)
-    views = request.app.state.board.deployments()
+    views = request.app.state.deployment_cache.deployments()
     yield from _metric("controller_info", "gauge", "The running version.", {f'version="{__version__}"': 1})
     by_state = dict.fromkeys((state.public for state in RunState), 0)
     for state, count in states.items():

@@ -64,7 +64,7 @@ class NextFire(BaseModel):
 def status_of(request: Request) -> StatusView:
     """Return the full status."""
     dependencies = dependencies_of(request)
-    views = request.app.state.board.deployments()
+    views = request.app.state.deployment_cache.deployments()
     return current_status(
         dependencies.store, dependencies.state, dependencies.location, dependencies.clock.now(), deployments=views
     )
@@ -107,7 +107,7 @@ def plan(request: Request, ref: Annotated[str | None, Query(min_length=1, max_le
 @router.get("/fire-times", response_model=list[NextFire], summary="List next fire times")
 def fire_times(request: Request, limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Response:
     """The next fire time of each deployment, earliest first."""
-    views = [view for view in request.app.state.board.deployments() if view.next_fire_time is not None]
+    views = [view for view in request.app.state.deployment_cache.deployments() if view.next_fire_time is not None]
     views.sort(key=lambda view: (view.next_fire_time, view.name))
     fires = [{"deployment": view.name, "fire_time": view.next_fire_time} for view in views[:limit]]
     return json_response(request, fires)

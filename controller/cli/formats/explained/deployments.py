@@ -161,8 +161,8 @@ WHAT_RUNS = (
     Explanation(
         code="ForbiddenEnvironment",
         summary="a variable that a repository cannot set",
-        meaning="The variable decides which code runs: `PATH`, `PYTHONPATH`, `PYTHONHOME`, `LD_…`, `GIT_…`, "
-        "`CONTROLLER_…`. A repository is not allowed to set it.",
+        meaning="The variable decides which code runs (`PATH`, `PYTHONPATH`, `PYTHONHOME`, `LD_…`, `GIT_…`), or it is "
+        "reserved for the controller (`CONTROLLER_…`). A repository is not allowed to set it.",
         remedy="Remove it, or use another name.",
         wrong=NIGHTLY + "env: {PYTHONPATH: lib}\n",
         right=NIGHTLY + "env: {ETL_LIBRARY: lib}\n",

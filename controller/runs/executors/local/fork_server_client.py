@@ -15,14 +15,14 @@ from pathlib import Path
 import controller
 from controller.clock import Clock
 from controller.runs.executors.local.supervisor.cold_start import IMPORT
-from controller.runs.executors.local.supervisor.process_title import ROOM
+from controller.runs.executors.local.supervisor.process_title import RESERVED
 
 log = logging.getLogger(__name__)
 
 PACKAGE = Path(controller.__file__).parents[1]
 _SERVE = IMPORT + "from controller.runs.executors.local.supervisor.fork_server import main; sys.exit(main(path))"
 _TITLE_PADDING = "-" * 200
-_VALUE_PADDING = {name: "-" * size for name, size in ROOM.items()}
+_VALUE_PADDING = {name: "-" * size for name, size in RESERVED.items()}
 
 RESTART_SECONDS = 10.0
 END_SECONDS = 2.0

@@ -26,7 +26,7 @@ from controller.errors import shortage
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.policies import EnvSecret
 from controller.model.runs import Run
-from controller.runs.executors.local import cgroups
+from controller.runs.executors.local import cgroup_parent
 from controller.runs.executors.local.fork_server_client import PACKAGE, ForkServer
 from controller.runs.executors.local.supervisor import cold_start, flow_main
 from controller.runs.executors.local.supervisor.poll import ready
@@ -155,7 +155,7 @@ class Launcher:
         except OSError:
             return 0  # without the directory, we can't identify our own processes
         killed = sweep(attempt_id)
-        cgroups.remove(self.group, attempt_id)
+        cgroup_parent.remove(self.group, attempt_id)
         return killed
 
     def launch(self, run: Run, deployment: Deployment, root: Path, *, nonce: str, pycache: Path | None) -> Launch:
@@ -254,7 +254,7 @@ class Launcher:
                 "processes": limits.processes,
             },
             "cgroup": self.group and as_text(self.group),
-            "cgroup_name": cgroups.group_name(self.attempt_id(nonce)),
+            "cgroup_name": cgroup_parent.group_name(self.attempt_id(nonce)),
             "open_files": self.open_files,
             "user": self.user and {"uid": self.user.uid, "gid": self.user.gid, "groups": self.user.groups},
             "crashpoint": crashpoints.of_supervisor(),

@@ -1,4 +1,4 @@
-"""Receives the JSON lines that a flow reports on its descriptor. Used by `flow_runner`, in the supervisor.
+"""Receives the JSON lines that a flow reports on its descriptor. Used by `flow_process`, in the supervisor.
 
 `{"result": …}` and `{"error": …}` are kept for `exit`. Lines about task runs, artifacts and the run's name
 (`{"task": …}`, `{"artifact": …}`, `{"run": …}`) are appended unchanged to `events.jsonl`, so that they are on disk even

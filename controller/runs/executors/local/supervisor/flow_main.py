@@ -36,7 +36,7 @@ class FlowNotFoundError(Exception):
     """The file or the flow in it does not exist, or the flow can't be called."""
 
 
-class Parts:
+class OwnModules:
     """Our own modules in the process of a flow, loaded once before its modules and hidden from `sys.modules`."""
 
     coerce: Any = None
@@ -68,7 +68,7 @@ def main() -> int:
     # `python -P` ran this file as `__main__`; hide it from the flow.
     sys.modules["__main__"] = types.ModuleType("__main__")
     prepare_stop()
-    stop = Parts.stopping.Stop(mark)
+    stop = OwnModules.stopping.Stop(mark)
     stop.install(is_interactive=call.get("is_interactive", False))
     try:
         result = run_flow(call)
@@ -131,15 +131,15 @@ def decode_path(path: str) -> str:
 def prepare() -> None:
     """Load our modules that check parameters and stop a flow. The fork server does this before it forks."""
     prepare_stop()
-    if Parts.coerce is None:
-        Parts.foreign, coercion = load_own("controller.sdk.prefect_flows", COERCION)
-        Parts.coerce = coercion.coerce_call
+    if OwnModules.coerce is None:
+        OwnModules.foreign, coercion = load_own("controller.sdk.prefect_flows", COERCION)
+        OwnModules.coerce = coercion.coerce_call
 
 
 def prepare_stop() -> None:
     """Load our module that stops a flow."""
-    if Parts.stopping is None:
-        [Parts.stopping] = load_own("controller.sdk.termination")
+    if OwnModules.stopping is None:
+        [OwnModules.stopping] = load_own("controller.sdk.termination")
 
 
 def load_own(*names: str) -> list[types.ModuleType]:
@@ -168,11 +168,11 @@ def call_flow(flow: Any, parameters: dict[str, Any]) -> Any:
         return flow(**parameters)
     prepare()
     if not is_foreign:
-        return flow(**Parts.coerce(flow, (), parameters)[1])
-    Parts.foreign.free()
+        return flow(**OwnModules.coerce(flow, (), parameters)[1])
+    OwnModules.foreign.free()
     if getattr(flow, "should_validate_parameters", True):
-        parameters = Parts.coerce(flow.fn, (), parameters)[1]
-    return Parts.foreign.returned(flow.fn(**parameters))
+        parameters = OwnModules.coerce(flow.fn, (), parameters)[1]
+    return OwnModules.foreign.returned(flow.fn(**parameters))
 
 
 def make_importable(*directories: str) -> None:
@@ -301,7 +301,7 @@ def format_error(error: BaseException) -> str:
         return f"{error}\n"
     import traceback
 
-    Parts.stopping.forget_stop(error)
+    OwnModules.stopping.forget_stop(error)
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
         frames = frames.tb_next

@@ -162,7 +162,7 @@ def _run_and_exit(run: Any, root: str) -> int:
     if "threading" in sys.modules:
         try:
             sys.modules["threading"]._shutdown()
-        except flow_main.Parts.stopping.RunStopped:
+        except flow_main.OwnModules.stopping.RunStopped:
             sys.exit(code)
     if len(sys._current_frames()) > 1:
         sys.exit(code)  # daemon threads keep running until the interpreter has shut down

@@ -10,12 +10,12 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
-ROOM = {"CONTROLLER_RUN_ID": 36, "CONTROLLER_ATTEMPT_ID": 48}
+RESERVED = {"CONTROLLER_RUN_ID": 36, "CONTROLLER_ATTEMPT_ID": 48}
 """The number of bytes reserved for the values of these variables, in the environment of the fork server."""
 
 
 class Area(NamedTuple):
-    """Addresses in this process and its forks: of the arguments, and of the values of the variables in `ROOM`."""
+    """Addresses in this process and its forks: of the arguments, and of the values of the reserved variables."""
 
     start: int
     size: int
@@ -30,7 +30,7 @@ def find() -> Area:
     with open("/proc/self/environ", "rb") as stream:
         initial = b"\0" + stream.read()
     values = {}
-    for name in ROOM:
+    for name in RESERVED:
         at = initial.find(f"\0{name}=".encode())
         if at >= 0 and env_start:
             values[name] = env_start + at + len(name) + 1
@@ -45,10 +45,10 @@ def environment() -> dict[str, str]:
 
 
 def show(area: Area, title: str, env: Mapping[str, str] | None = None) -> None:
-    """Make the kernel show this title, and the values from `env` of the variables in `ROOM`."""
+    """Make the kernel show this title, and the values from `env` of the variables in `RESERVED`."""
     if area.start and area.size > 1:
         text = title.encode(errors="replace")[: area.size - 1].ljust(area.size, b"\0")
         ctypes.memmove(area.start, text, area.size)
     for name, address in area.values.items():
         if value := (env or {}).get(name, ""):
-            ctypes.memmove(address, value.encode()[: ROOM[name]].ljust(ROOM[name], b"\0"), ROOM[name])
+            ctypes.memmove(address, value.encode()[: RESERVED[name]].ljust(RESERVED[name], b"\0"), RESERVED[name])

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, NoReturn
 from controller.runs.executors.local.supervisor import process_tree, secret_values, spawn, temporary_directory
 from controller.runs.executors.local.supervisor.cgroup import ControlGroup
 from controller.runs.executors.local.supervisor.export_mount import Export
-from controller.runs.executors.local.supervisor.flow_runner import FlowRunner
+from controller.runs.executors.local.supervisor.flow_process import FlowRunner
 from controller.runs.executors.local.supervisor.resource_limits import Limits
 from controller.runs.executors.local.supervisor.wake_signals import WakeSignal
 

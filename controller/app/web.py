@@ -1,6 +1,7 @@
 """The HTTP API and the dashboard as one component of the controller.
 
-`app` creates, starts and closes it. It passes the routes exactly what they need, and imports the web framework lazily.
+`controller.app.controller` creates, starts and closes it. It passes the routes exactly what they need, and imports the
+web framework with the first connection.
 """
 
 from functools import partial
@@ -126,5 +127,5 @@ class Web:
             cookie=server.cookie,
             is_secure=server.is_secure,
         )
-        board = DeploymentCache(self._store, CommitCounter(self._state.database), self._clock)
-        return make_application(dependencies, board, server.hosts)
+        deployment_cache = DeploymentCache(self._store, CommitCounter(self._state.database), self._clock)
+        return make_application(dependencies, deployment_cache, server.hosts)

@@ -1,10 +1,9 @@
-"""The composition root: creates the parts of a controller, connects them, and starts and stops them in order."""
+"""Creates the parts of a controller, connects them, and starts and stops them in order."""
 
 import contextlib
 import json
 import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,7 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from controller import __version__
-from controller.api.serving import Web
+from controller.app.stop_signal import StopSignal
+from controller.app.web import Web
 from controller.clock import Clock, SystemClock
 from controller.errors import GitUnavailableError, SourceError, StoppingError, UsageError
 from controller.manifests.active_deployments import ActiveDeployments
@@ -32,11 +32,10 @@ from controller.remotes import RemoteUrl
 from controller.runs import file_descriptors
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
-from controller.runs.executors.local.cgroups import own_group
+from controller.runs.executors.local.cgroup_parent import own_group
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.launcher import Launcher
 from controller.runs.executors.local.supervisor import flow_main
-from controller.runs.executors.local.supervisor.poll import ready
 from controller.runs.executors.local.users import FlowUser, check_access, find_user, grant_traversal
 from controller.runs.export_protection import Protection, find_protection
 from controller.runs.flow_environment import usable_bases
@@ -64,52 +63,11 @@ PASS_DEADLINE = timedelta(minutes=2)
 """After this long a pass is reported as overdue. Git commands and Python specs that hang time out sooner."""
 FETCH_DEADLINE = timedelta(minutes=20)
 """The same for a remote repository, whose first fetch may take 15 minutes."""
-
 _POLL_SECONDS = 0.1
-_TERMINAL_SIGNALS = frozenset({signal.SIGTSTP, signal.SIGCONT})
-"""Signals that the live view handles. The interpreter writes their numbers to the wakeup pipe too."""
-
-
-class StopSignal:
-    """A request to stop the controller, made by a signal or by a part that failed. Create it before anything else."""
-
-    def __init__(self, *numbers: signal.Signals) -> None:
-        self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._is_set = False
-        for number in numbers:
-            # Signals that were ignored at start remain ignored: nohup depends on this.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, lambda *_: None)
-        if numbers:
-            # The interpreter itself writes to the pipe. A handler in Python would only run in the main thread, which
-            # sleeps in `wait`, and the kernel may deliver the signal to another thread.
-            signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-
-    def set(self) -> None:
-        """Request the stop. May be called from any thread."""
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._write, b"e")
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the request. Return False after `timeout` seconds, or earlier on a signal of the terminal."""
-        if self._is_set:
-            return True
-        if not ready([self._read], timeout):
-            return False
-        with contextlib.suppress(BlockingIOError):
-            self._is_set = bool(set(os.read(self._read, 64)) - _TERMINAL_SIGNALS)
-        return self._is_set
-
-    def clear(self) -> None:
-        """Discard the request, so that `wait` waits for the next one."""
-        self._is_set = False
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._read, 64):
-                pass
 
 
 class Controller:
-    """The controller. Run it until `stop_signal` is set; `failure` is then the reason, unless somebody stopped it."""
+    """The controller. Run it until `stop_signal` is set. `failure` is the error that set it, or None after a signal."""
 
     def __init__(self, settings: Settings, stop_signal: StopSignal, clock: Clock | None = None) -> None:
         self._open_files = file_descriptors.raise_limit()
@@ -323,7 +281,7 @@ class Controller:
 
     @contextlib.contextmanager
     def _interrupt_on_stop(self) -> Iterator[None]:
-        """Interrupt the source if the stop signal arrives in the block: before `start`, nobody else waits for it."""
+        """Interrupt the source if the stop signal arrives in the block: before `start`, nothing else waits for it."""
         done = threading.Event()
 
         def watch() -> None:
@@ -332,7 +290,7 @@ class Controller:
                     self._source.interrupt()
                     return
 
-        watcher = threading.Thread(target=watch, name="ending")
+        watcher = threading.Thread(target=watch, name="interrupt")
         watcher.start()
         try:
             yield

@@ -1,0 +1,48 @@
+"""Signals that end the controller, and waiting for one of them."""
+
+import contextlib
+import os
+import signal
+
+from controller.runs.executors.local.supervisor.poll import ready
+
+_TERMINAL_SIGNALS = frozenset({signal.SIGTSTP, signal.SIGCONT})
+"""Signals that the live view handles. The interpreter writes their numbers to the wakeup pipe too."""
+
+
+class StopSignal:
+    """A request to stop the controller, made by a signal or by a part that failed. Create it before anything else."""
+
+    def __init__(self, *numbers: signal.Signals) -> None:
+        self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._is_set = False
+        for number in numbers:
+            # Signals that were ignored at start remain ignored: nohup depends on this.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, lambda *_: None)
+        if numbers:
+            # The interpreter itself writes to the pipe. A handler in Python would only run in the main thread, which
+            # sleeps in `wait`, and the kernel may deliver the signal to another thread.
+            signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+
+    def set(self) -> None:
+        """Request the stop. May be called from any thread."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._write, b"e")
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the request. Return False after `timeout` seconds, or earlier on a signal of the terminal."""
+        if self._is_set:
+            return True
+        if not ready([self._read], timeout):
+            return False
+        with contextlib.suppress(BlockingIOError):
+            self._is_set = bool(set(os.read(self._read, 64)) - _TERMINAL_SIGNALS)
+        return self._is_set
+
+    def clear(self) -> None:
+        """Discard the request, so that `wait` waits for the next one."""
+        self._is_set = False
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._read, 64):
+                pass
