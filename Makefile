@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
-.PHONY: help run test check format generate prefect faults bench simulate lock clean browser
+.PHONY: help run test thorough check format generate prefect faults bench simulate lock clean browser
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -56,6 +56,9 @@ faults: $(VENV)/dev.stamp  ## cut the power of a disk under the controller, and 
 
 bench: $(VENV)/dev.stamp  ## measure, print a table, write benchmarks/results.json
 	$(BIN)/python -m benchmarks
+
+thorough: $(VENV)/dev.stamp browser  ## pass the tests with five times as many random examples, and every pair of crash points
+	THOROUGH=1 $(BIN)/python -m pytest -n 2 -q
 
 simulate: $(VENV)/dev.stamp  ## play SEEDS=2000 random histories of STEPS=60 against the controller, beginning with FROM=0
 	SIMULATE_FROM=$(or $(FROM),0) SIMULATE_SEEDS=$(or $(SEEDS),2000) SIMULATE_STEPS=$(or $(STEPS),60) \

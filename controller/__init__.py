@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from controller.sdk.flow_options import ConcurrencyLimit as ConcurrencyLimit
     from controller.sdk.run_context import tags as tags
     from controller.sdk.run_logger import get_run_logger as get_run_logger
+    from controller.sdk.run_states import Skip as Skip
     from controller.sdk.task import task as task
     from controller.sdk.task import unmapped as unmapped
     from controller.sdk.task_cache import task_input_hash as task_input_hash
@@ -32,6 +33,7 @@ _PUBLIC = {
     "DeploymentSpec": "deployment_specs",
     "IntervalSchedule": "deployment_specs",
     "RRuleSchedule": "deployment_specs",
+    "Skip": "run_states",
     "flow": "flow",
     "get_run_context": "context",
     "get_run_logger": "run_logger",

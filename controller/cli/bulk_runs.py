@@ -12,7 +12,7 @@ from controller.cli import options
 from controller.cli.state_access import check_names, connected_client, read_state, zone_of
 from controller.errors import UsageError
 from controller.settings import Location
-from controller.text import counted, visible_lines
+from controller.text import visible_lines
 
 if TYPE_CHECKING:
     from controller.client import Client
@@ -123,6 +123,8 @@ def _run_filter(
 
 def _confirm(action: str, matches: "Sequence[Run]", *, yes: bool) -> bool:
     """Print which runs match, and ask whether to change them. Raises UsageError if there is no terminal to ask on."""
+    from controller.text import counted
+
     if not matches:
         click.echo("No runs match.", err=True)
         return True

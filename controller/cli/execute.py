@@ -32,7 +32,7 @@ def execute(
     """Run a flow or deployment in the foreground.
 
     FLOW is the name of a deployment, or a flow such as flows/etl.py:main. It runs from the files on disk. Its output
-    goes to standard error, its result to standard output. Exit 0 if it succeeds, else 1.
+    goes to standard error, its result to standard output. Exit 0 if it succeeds or skips, else 1.
     """
     from controller.manifests.parameter_references import resolve as resolve_references
     from controller.runs.execute import execute as run
@@ -56,7 +56,7 @@ def execute(
     parameters = resolve_references({**deployment.parameters, **overrides}, SystemClock().now(), zones)
     result = run(deployment, parameters, location.directory, environment, SystemClock(), temporary_bases())
     _print(result, output)
-    return 0 if result.exit_code == 0 else 1
+    return 0 if result.exit_code == 0 or result.skipped else 1
 
 
 def _flow_deployment(location: Location, flow: str) -> "Deployment":
@@ -99,6 +99,9 @@ def _print(result: "FlowResult", output: str) -> None:
         return
     if result.result is not None:
         click.echo(json_text(result.result))
+    if result.skipped:
+        click.echo(visible_lines("skipped" + (f": {result.reason}" if result.reason else "")), err=True)
+        return
     reason: Any = result.error
     if result.timed_out:
         reason = "the timeout was exceeded"

@@ -38,7 +38,7 @@ def cancel(location: Location, run_id: str | None, reason: str | None, yes: bool
 @click.command()
 @click.argument("run_id", metavar="[ID]", required=False)
 @click.option("--latest", is_flag=True, help="Execute the deployment as it is active now, not the commit of the run.")
-@click.option("--wait", is_flag=True, help="Wait for the new run to finish. Exit 0 if it succeeds, else 1.")
+@click.option("--wait", is_flag=True, help="Wait for the new run to finish. Exit 0 if it succeeds or skips, else 1.")
 @bulk_runs.filter_options(_FINISHED, "failed, timed_out and crashed")
 @options.output
 @options.location
@@ -72,7 +72,7 @@ def retry(
 def watch(location: Location, run_id: str, output: str) -> int:
     """Follow a run until it finishes.
 
-    Prints every change of its state. Exit 0 if it succeeds, else 1.
+    Prints every change of its state. Exit 0 if it succeeds or skips, else 1.
     """
     return _watch(location, _full_id(location, run_id), output, print_changes=output == "text")
 
@@ -88,7 +88,7 @@ def print_answer(answer: Mapping[str, Any], output: str) -> None:
 
 
 def _watch(location: Location, run_id: str, output: str, *, print_changes: bool) -> int:
-    from controller.cli.run_wait import wait_for_run
+    from controller.cli.run_wait import exit_code, wait_for_run
 
     run = wait_for_run(location, run_id, _print_run if print_changes else None)
     if output == "json":
@@ -97,7 +97,7 @@ def _watch(location: Location, run_id: str, output: str, *, print_changes: bool)
         print_json({"run_id": run["id"], **run})
     elif not print_changes:
         _print_run(run)
-    return 0 if run["state"] == "succeeded" else 1
+    return exit_code(run)
 
 
 def _print_run(run: Mapping[str, Any]) -> None:

@@ -97,6 +97,12 @@ def _wait(
             pause.wait(POLL_SECONDS)
 
 
+def exit_code(run: Mapping[str, Any]) -> int:
+    """Return the exit code for a finished run: 0 if it succeeded, or was started and had nothing to do, else 1."""
+    has_run = run["started_at"] is not None
+    return 0 if run["state"] == "succeeded" or (run["state"] == "skipped" and has_run) else 1
+
+
 def _changes(on_change: OnChange | None, *keys: str) -> OnChange:
     """Return a function that calls `on_change` with a value if one of these keys differs from the value before."""
     reported = None

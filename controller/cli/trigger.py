@@ -21,7 +21,7 @@ from controller.text import visible_lines
     "--due-time", metavar="TIME", help="Run this due time again, or for the first time: yesterday 02:00, a date-time."
 )
 @click.option("--idempotency-key", metavar="KEY", help="Repeating a request with the same key returns the same run.")
-@click.option("--wait", is_flag=True, help="Wait for the run to finish. Exit 0 if it succeeds, else 1.")
+@click.option("--wait", is_flag=True, help="Wait for the run to finish. Exit 0 if it succeeds or skips, else 1.")
 @click.option("--logs", is_flag=True, help="Print the output of the run when it has finished. Implies --wait.")
 @options.output
 @options.location
@@ -63,7 +63,7 @@ def _utc_due_time(location: Location, name: str, text: str) -> str:
 
 def _wait(location: Location, run_id: str, output: str, *, logs: bool) -> int:
     from controller.cli.log_output import LogWriter
-    from controller.cli.run_wait import wait_for_run
+    from controller.cli.run_wait import exit_code, wait_for_run
     from controller.cli.state_access import zone_of
     from controller.runs.log_files import log_pieces
     from controller.settings import wants_colours
@@ -86,4 +86,4 @@ def _wait(location: Location, run_id: str, output: str, *, logs: bool) -> int:
             click.echo(visible_lines(f"reason: {run['reason']}"))
         if run["result"] is not None:
             click.echo(visible_lines(f"result: {json.dumps(run['result'], ensure_ascii=False)}"))
-    return 0 if run["state"] == "succeeded" else 1
+    return exit_code(run)

@@ -174,7 +174,7 @@ class Backfilled(TypedDict):
 
 
 class BulkResult(TypedDict):
-    """The results for the runs of a request, in its order. `count` is the number of runs that it applied to."""
+    """The result for each run of a request, in its order. `count` is the number of runs that it applied to."""
 
     count: int
     runs: list[BulkRun]
@@ -364,6 +364,8 @@ class FormField(TypedDict):
     """One parameter. `kind` is `text`, `integer`, `number`, `boolean`, `choice` or `json`.
 
     `type` and `default` are Python source text. `value` is the value from the manifest if `is_given`, else None.
+    `resolved`: if `value` contains references to the due time, the value that a run without a due time would get
+    now.
     """
 
     name: str
@@ -375,6 +377,7 @@ class FormField(TypedDict):
     choices: list[Any]
     is_given: bool
     value: Any
+    resolved: Any
 
 
 class Hold(TypedDict):
@@ -396,7 +399,10 @@ class KeptDeployment(TypedDict):
 
 
 class LastRun(TypedDict):
-    """A summary of the newest run of a deployment."""
+    """A summary of the newest run of a deployment.
+
+    The health of a deployment does not depend on skipped runs: `relevant` is the newest run that was not skipped.
+    """
 
     id: str
     state: RunState

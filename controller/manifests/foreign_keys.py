@@ -246,6 +246,7 @@ _WORDS: tuple[tuple[str, str, Builder], ...] = (
     ("cwd workdir working_dir dir", "working_directory", directory_of),
     ("restart restart_policy", "retries", restart_of),
     ("weight priority_weight", "priority", _same),
+    ("skip_on_exit_code", "skip_exit_code", _same),
     ("memory mem mem_limit memory_limit", "resources", lambda value: {"memory": value}),
     ("history_limit hist_retention_days histretentiondays", "retention", lambda value: {"days": value}),
     ("successfuljobshistorylimit", "retention", lambda value: {"runs": value}),

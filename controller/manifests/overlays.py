@@ -19,6 +19,8 @@ ENVIRONMENTS = "environments"
 _FIXED = ("name", ENVIRONMENTS)
 _VALUES = ("parameters",)
 """Keys below which null is a value unless it removes a default."""
+_OF_COMMANDS = "skip_exit_code"
+"""A default for commands, which flows don't get."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,8 @@ def render(root: Node, project: Project, environment: str | None) -> Node:
     patch = overlays.fields.get(environment) if overlays and environment is not None else None
     if environment is not None and patch is not None and isinstance(patch.value, dict):
         document = overlay(document, without_keys(relocate(patch, within=(ENVIRONMENTS, environment)), *_FIXED))
-    return document
+    is_default = _OF_COMMANDS in document.fields and document.keys[_OF_COMMANDS].file
+    return without_keys(document, _OF_COMMANDS) if is_default and "command" not in document.fields else document
 
 
 def _invalid_overlays(root: Node) -> Iterator[Problem]:

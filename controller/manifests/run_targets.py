@@ -41,7 +41,8 @@ def _command(context: ValidationContext, command: list[str]) -> CommandTarget | 
     if not context.is_clean(("command",)):
         return None
     check_words(context, command)
-    return CommandTarget(argv=tuple(command))
+    skip_exit_code = context.get("skip_exit_code")
+    return CommandTarget(argv=tuple(command), skip_exit_code=None if skip_exit_code is None else int(skip_exit_code))
 
 
 def _flow(context: ValidationContext, key: str, path: str | None, name: str | None) -> FlowTarget | None:

@@ -32,6 +32,7 @@ _PATTERNS = {
     "flow_location": "write the file's path relative to this file (../flows/etl.py), and the flow in flow_name",
     "id": "use letters, digits, hyphens, underscores and dots, at most 63, starting with a letter or digit",
 }
+_DEPENDENCY_HINTS = {"skip_exit_code": 'remove it; a flow says that there is nothing to do with: raise Skip("reason")'}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +135,7 @@ def _missing_dependency(fault: SchemaFault, root: Node, path: Path) -> Iterator[
                 message=f"{key} requires {needed[0]}",
                 place=root.key_place((*path, key)),
                 path=(*path, key),
+                hint=_DEPENDENCY_HINTS.get(key),
             )
 
 

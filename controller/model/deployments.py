@@ -22,9 +22,13 @@ class FlowTarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandTarget:
-    """A program with its arguments, started without a shell."""
+    """A program with its arguments, started without a shell.
+
+    With `skip_exit_code`, it reports that there was nothing to do.
+    """
 
     argv: tuple[str, ...]
+    skip_exit_code: int | None = None
 
     def __str__(self) -> str:
         return " ".join(self.argv)

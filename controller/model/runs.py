@@ -145,7 +145,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastRun:
-    """A summary of the newest run of a deployment."""
+    """A summary of the newest run of a deployment.
+
+    The health of a deployment does not depend on skipped runs: `relevant` is the newest run that was not skipped.
+    """
 
     id: RunId
     deployment: str = field(metadata=INTERNAL)
@@ -155,6 +158,13 @@ class LastRun:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    before: "LastRun | None" = field(default=None, metadata=INTERNAL)
+    """If this run was skipped, the newest run before it that was not."""
+
+    @property
+    def relevant(self) -> "LastRun | None":
+        """The run that the health of the deployment follows from; None if all its runs were skipped."""
+        return self.before if self.state is RunState.SKIPPED else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ class BulkRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkResult:
-    """The results for the runs of a request, in its order. `count` is the number of runs that it applied to."""
+    """The result for each run of a request, in its order. `count` is the number of runs that it applied to."""
 
     count: int
     runs: tuple[BulkRun, ...]

@@ -1,4 +1,4 @@
-"""The due times that a request names: the schedule of each, and the state of its runs."""
+"""The due times that a request names: the schedules that they belong to, and whether their runs have finished."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

@@ -5,6 +5,7 @@ A trigger uses `check`; the HTTP API uses `form` and `faults` for its form and c
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from controller.errors import UsageError
@@ -57,10 +58,10 @@ class Parameters:
         active = self._find(name)
         return None if active is None else self._forms.check(*active, parameters)
 
-    def form(self, name: str) -> FormView | None:
-        """Return the parameter form of a deployment; None if it is not active."""
+    def form(self, name: str, now: datetime) -> FormView | None:
+        """Return the parameter form of a deployment for a run at `now`; None if it is not active."""
         active = self._find(name)
-        return None if active is None else self._forms.form(*active)
+        return None if active is None else self._forms.form(*active, now)
 
     def _find(self, name: str) -> tuple[InventoryEntry, str] | None:
         """Return the active deployment of this name and the revision that its next run would execute."""

@@ -146,7 +146,9 @@ class _NewestRuns:
             return {name for name in {*before, *self.runs} if before.get(name) != self.runs.get(name)}
         for name in changed:
             self.runs.pop(name, None)
-        of_changed = [run for name in changed if (run := last_runs.find(tx, name)) is not None]
+        # The run before a skipped one may be in progress, and is read again together with it.
+        unsettled = [name for name, run in self.runs.items() if run.before and not run.before.state.is_terminal]
+        of_changed = [run for name in (*changed, *unsettled) if (run := last_runs.find(tx, name)) is not None]
         active = [run.id for run in self.runs.values() if not run.state.is_terminal]
         since = last_runs.find_since(tx, _lower_bound(self._last_id))
         updated = set()

@@ -27,7 +27,7 @@ class Sync(StrEnum):
 
 
 class Health(StrEnum):
-    """The health of a deployment, mostly that of its last run."""
+    """The health of a deployment, mostly that of its last run that was not skipped."""
 
     HEALTHY = "Healthy"
     DEGRADED = "Degraded"
@@ -242,7 +242,8 @@ def _sync(reason: str | None, source: SourceStatus | None) -> Sync:
     return Sync.SYNCED if source.last_attempted_revision == source.last_applied_revision else Sync.OUT_OF_SYNC
 
 
-def _health(run: LastRun | None, *, suspended: bool) -> Health:
+def _health(last_run: LastRun | None, *, suspended: bool) -> Health:
+    run = None if last_run is None else last_run.relevant
     if run is not None and not run.state.is_terminal:
         return Health.RUNNING
     if suspended:

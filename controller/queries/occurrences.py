@@ -31,8 +31,16 @@ def list_occurrences(
     return [_with_runs(entry, history.get(entry.scheduled_for, ())) for entry in entries]
 
 
+def list_due_runs(tx: Transaction, name: str, due_time: datetime) -> Sequence[DueRun]:
+    """Return all runs of this due time, oldest first."""
+    return _public(runs.history(tx, name, due_time, due_time).get(due_time, ()))
+
+
 def _with_runs(entry: Occurrence, history: Sequence[DueRun]) -> Occurrence:
     if not history:  # skipped, or its runs have been deleted
         return entry
-    public = tuple(replace(run, state=run.state.public) for run in history)
-    return replace(entry, run_id=effective_run(history).run_id, runs=public)
+    return replace(entry, run_id=effective_run(history).run_id, runs=_public(history))
+
+
+def _public(history: Sequence[DueRun]) -> tuple[DueRun, ...]:
+    return tuple(replace(run, state=run.state.public) for run in history)

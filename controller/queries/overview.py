@@ -107,12 +107,12 @@ def _attention(source: SourceStatus | None, views: Iterable[DeploymentView]) -> 
             title = f"{view.name} is not valid"
             code = AttentionCode.INVALID_DEPLOYMENT
             yield Attention(code=code, kind="error", title=title, message=ready or error, deployment=view.name)
-        elif view.health is Health.DEGRADED and view.last_run is not None:
-            run = view.last_run
+        elif view.health is Health.DEGRADED and view.last_run and (run := view.last_run.relevant):
+            later = "" if run.id == view.last_run.id else ", and later ones were skipped"
             yield Attention(
                 code=AttentionCode.FAILED_RUN,
                 kind="error",
-                title=f"{view.name}: the last run {run.state.replace('_', ' ')}",
+                title=f"{view.name}: the last run {run.state.replace('_', ' ')}{later}",
                 message=run.reason or "",
                 deployment=view.name,
                 run_id=run.id,
@@ -174,6 +174,6 @@ def _slots(tx: Transaction, future: Mapping[datetime, float], now: datetime) -> 
             start=start,
             succeeded=succeeded,
             failed=failed,
-            other=ended.total() - succeeded - failed - ended[RunState.SKIPPED],
+            other=ended.total() - succeeded - failed,
             upcoming=round(future.get(start, 0)),
         )

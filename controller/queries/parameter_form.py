@@ -8,7 +8,8 @@ import enum
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from controller import flow_analysis
@@ -16,7 +17,7 @@ from controller.errors import ControllerError
 from controller.flow_analysis.known_types import branches_of, choices_of
 from controller.flow_analysis.signature import Kind, Parameter
 from controller.manifests.build import build_deployment
-from controller.manifests.parameter_references import find_errors, has_references, resolve_sample
+from controller.manifests.parameter_references import find_errors, has_references, resolve, resolve_sample
 from controller.model.deployments import Deployment, FlowTarget
 from controller.model.status import InventoryEntry
 from controller.sdk.messages import spell
@@ -33,6 +34,7 @@ class FormField:
     """One parameter. `kind` is `text`, `integer`, `number`, `boolean`, `choice` or `json`.
 
     `type` and `default` are Python source text. `value` is the value from the manifest if `is_given`, else None.
+    `resolved`: if `value` contains references to the due time, the value that a run without a due time would get now.
     """
 
     name: str
@@ -44,6 +46,7 @@ class FormField:
     choices: tuple[Any, ...]
     is_given: bool
     value: Any
+    resolved: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,7 @@ class Forms:
         self._lock = threading.Lock()
         self._memory: OrderedDict[tuple[str, str, str | None], flow_analysis.Flow | None] = OrderedDict()
 
-    def form(self, entry: InventoryEntry, revision: str) -> FormView:
+    def form(self, entry: InventoryEntry, revision: str, now: datetime) -> FormView:
         """Return the form of an active deployment. `revision` is the one that its next run would execute."""
         deployment = build_deployment(entry.document, entry.file, entry.line)
         flow = self._flow(deployment, revision)
@@ -85,6 +88,10 @@ class Forms:
         fields = [_field(item, deployment.parameters) for item in parameters if item.kind is Kind.ORDINARY]
         names = {field.name for field in fields}
         fields += [_unknown(name, value) for name, value in deployment.parameters.items() if name not in names]
+        resolved = resolve(deployment.parameters, now, [schedule.timezone for schedule in deployment.schedules])
+        fields = [
+            replace(field, resolved=resolved[field.name]) if has_references(field.value) else field for field in fields
+        ]
         is_open = not isinstance(deployment.target, FlowTarget) or flow is None or flow.parameters is None
         is_open = is_open or any(item.kind is Kind.REST for item in parameters)
         passed_as = "arguments" if isinstance(deployment.target, FlowTarget) else "file"
@@ -134,7 +141,7 @@ class Forms:
 
 
 def _field(parameter: Parameter, declared: Mapping[str, Any]) -> FormField:
-    kind, choices = ("json", ()) if has_references(declared.get(parameter.name)) else _kind(parameter.hint)
+    kind, choices = _kind(parameter.hint)
     spelled = spell(parameter.hint, _MAX_TYPE)
     nullable = parameter.nullable or type(None) in branches_of(parameter.hint)
     return FormField(

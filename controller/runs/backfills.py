@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from controller.model.backfills import FAILURES, Backfill, BackfillState, Redo
-from controller.model.runs import ACTIVE, RunState
+from controller.model.runs import ACTIVE, Run, RunState
 from controller.model.status import Event, EventSeverity
 from controller.runs.admission_policy import DueTime
 from controller.runs.outcomes import cancel
-from controller.store import Transaction, backfills, events
+from controller.store import Transaction, backfills, events, runs
 
 
 def select_times(
@@ -64,6 +64,7 @@ def cancel_pruned(tx: Transaction, names: Collection[str], now: datetime) -> Non
 
 def end_backfill(tx: Transaction, backfill: Backfill, now: datetime) -> None:
     """End a backfill whose due times have all finished."""
+    _ignore_cancelled_retries(tx, backfill)
     progress = backfills.count(tx, [backfill.id])[backfill.id]
     state = BackfillState.FAILED if progress.failed or progress.cancelled else BackfillState.SUCCEEDED
     if not backfills.move(tx, backfill.id, expect=(backfill.state,), to=state, finished_at=now):
@@ -75,3 +76,13 @@ def end_backfill(tx: Transaction, backfill: Backfill, now: datetime) -> None:
     reason = f"Backfill{state.title()}"
     event = Event(time=now, severity=severity, reason=reason, message=f"{message}.", about=backfill.deployment)
     events.append(tx, [event])
+
+
+def _ignore_cancelled_retries(tx: Transaction, backfill: Backfill) -> None:
+    """Count a due time by the run that was retried if all retries of it were cancelled."""
+    for run in backfills.find_runs(tx, backfill.id, (RunState.CANCELLED,)):
+        earlier: Run | None = run
+        while earlier is not None and earlier.state is RunState.CANCELLED:
+            earlier = None if earlier.retry_of is None else runs.find(tx, earlier.retry_of)
+        if earlier is not None:
+            backfills.record_runs(tx, [earlier])

@@ -22,7 +22,7 @@ from controller.errors import UsageError
 from controller.model.deployments import CommandTarget, Deployment
 from controller.runs.executors.local.launcher import write_parameters
 from controller.runs.executors.local.supervisor import flow_main, temporary_directory
-from controller.runs.executors.local.supervisor.flow_events import UNREPORTED
+from controller.runs.executors.local.supervisor.flow_events import OUTCOMES, UNREPORTED
 from controller.runs.executors.local.supervisor.poll import ready
 from controller.runs.executors.local.supervisor.spawn import PARAMETERS_FD
 from controller.runs.flow_environment import declared_environment, has_own_bytecode, has_own_temporary
@@ -34,12 +34,17 @@ GRACE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowResult:
-    """The outcome of a flow: its exit code, negative for a signal, and its result, or its error in one line."""
+    """The outcome of a flow: its exit code, negative for a signal, and its result, or its error in one line.
+
+    `skipped`: whether it had nothing to do; `reason` says why.
+    """
 
     exit_code: int
     result: Any = None
     error: str | None = None
     timed_out: bool = False
+    skipped: bool = False
+    reason: str | None = None
 
 
 def execute(
@@ -85,10 +90,19 @@ def execute(
             status, timed_out, received = _wait(pid, read, deadline, clock)
         finally:
             os.close(read)
-    reported = _reported(received)
-    if status == 0 and "path" in call and "result" not in reported:
-        return FlowResult(exit_code=1, error=reported.get("error", UNREPORTED), timed_out=timed_out)
-    return FlowResult(exit_code=status, timed_out=timed_out, **reported)
+    return _result(deployment, status, _reported(received), timed_out=timed_out)
+
+
+def _result(deployment: Deployment, status: int, reported: Mapping[str, Any], *, timed_out: bool) -> FlowResult:
+    target, result, error = deployment.target, reported.get("result"), reported.get("error")
+    skip_exit_code = target.skip_exit_code if isinstance(target, CommandTarget) else None
+    if not timed_out and status == 0 and "skipped" in reported:
+        return FlowResult(exit_code=0, skipped=True, reason=reported["skipped"])
+    if not timed_out and status == skip_exit_code:
+        return FlowResult(exit_code=status, skipped=True, reason=f"exit code {status}")
+    if status == 0 and not isinstance(target, CommandTarget) and "result" not in reported:
+        return FlowResult(exit_code=1, error=error or UNREPORTED, timed_out=timed_out)
+    return FlowResult(exit_code=status, result=result, error=error, timed_out=timed_out)
 
 
 def _call(
@@ -181,6 +195,6 @@ def _reported(received: bytes) -> dict[str, Any]:
             event = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(event, dict) and event.keys() <= {"result", "error"}:
+        if isinstance(event, dict) and event.keys() <= OUTCOMES:
             report.update(event)
     return report

@@ -42,7 +42,8 @@ def record_outcomes(tx: Transaction, outcomes: Iterable[tuple[Run, RunOutcome]],
         start = next_starts.get(run.id)
         if start is not None and (waiting := _record_retry(tx, run, outcome, start)) is not None:
             ended.append((outcome.state, waiting))
-    events.append(tx, [_event(run, state, now) for state, run in ended if state is not RunState.SUCCEEDED])
+    quiet = {run.id for run, outcome in final if _is_quiet(run, outcome)}
+    events.append(tx, [_event(run, state, now) for state, run in ended if run.id not in quiet])
     return [run for _, run in ended]
 
 
@@ -71,8 +72,8 @@ def log_outcome(run: Run | None) -> None:
     fields = {"deployment": run.deployment, "run": run.id, "reason": run.reason}
     if run.state is RunState.PENDING:
         log.info("Run was not started and is queued again", extra=fields)
-    elif run.state is RunState.SUCCEEDED:
-        log.info("Run succeeded", extra=fields)
+    elif run.state is RunState.SUCCEEDED or (run.state is RunState.SKIPPED and run.attempt):
+        log.info("Run %s", _words(run.state), extra=fields)
     else:
         log.warning("Run %s", _words(run.state), extra=fields)
 
@@ -90,6 +91,11 @@ def log_observations(run: Run, outcome: RunOutcome) -> None:
 
 def _finish(tx: Transaction, run: Run, state: RunState, reason: str, now: datetime) -> Run | None:
     return next(iter(record_outcomes(tx, [(run, RunOutcome(state=state, reason=reason))], now)), None)
+
+
+def _is_quiet(run: Run, outcome: RunOutcome) -> bool:
+    """Return whether the outcome gets no event: the run succeeded, or its flow had nothing to do."""
+    return outcome.state is RunState.SUCCEEDED or (outcome.state is RunState.SKIPPED and run.is_in_progress)
 
 
 def _complete(tx: Transaction, run: Run, outcome: RunOutcome, now: datetime) -> tuple[Run, RunOutcome]:

@@ -42,7 +42,7 @@ def _lost(reason: str) -> RunOutcome:
 
 
 _MAX_PID = 1 << 22
-_OUTCOMES = [state.value for state in (RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.CANCELLED)]
+_OUTCOMES = frozenset({"succeeded", "failed", "timed_out", "cancelled", "skipped"})
 MAX_MARK_BYTES = 1 << 20
 MAX_SPECIFICATION_BYTES = 1 << 24
 COPIED = "outcome unknown: this state directory is a copy, and the flow was started from the original"
@@ -214,16 +214,22 @@ def _reason(state: RunState, ending: dict[str, Any]) -> str | None:
         return "it ran longer than its timeout"
     if state is RunState.CANCELLED:
         return "its supervisor received SIGTERM"
+    if state is RunState.SKIPPED:
+        # A flow has given its reason or none; a command has only its exit code.
+        exit_code = ending.get("exit_code")
+        return _text(ending.get("skipped")) or (f"exit code {exit_code}" if exit_code else None)
     if state is not RunState.FAILED:
         return None
-    if ending.get("reason"):
-        return str(ending["reason"]).encode("utf-8", "backslashreplace").decode()
-    if ending.get("error"):
-        # A flow's message may contain lone surrogates, which the database rejects.
-        return str(ending["error"]).encode("utf-8", "backslashreplace").decode()
+    if (reason := _text(ending.get("reason")) or _text(ending.get("error"))) is not None:
+        return reason
     if ending.get("signal") is not None:
         return f"ended by {_name(ending['signal'])} (signal {ending['signal']})"
     return f"exit code {ending.get('exit_code')}"
+
+
+def _text(message: Any) -> str | None:
+    """Return a message of a flow; None if it is empty. The database rejects lone surrogates, which it may contain."""
+    return str(message).encode("utf-8", "backslashreplace").decode() if message else None
 
 
 def _name(number: int) -> str:

@@ -14,7 +14,7 @@ from controller.sdk.flow_options import ConcurrencyLimit, check, check_function
 from controller.sdk.futures import futures_in, resolve
 from controller.sdk.retries import Delay, Hook, Policy, call_hooks, perform, perform_async
 from controller.sdk.run_context import LiveRun
-from controller.sdk.run_states import failure
+from controller.sdk.run_states import Skip, failure, find_skip
 from controller.sdk.task_pool import TaskPool
 
 P = ParamSpec("P")
@@ -66,7 +66,8 @@ class Flow(Generic[P, R]):
 
         First, the parameters are checked against the type hints and converted; ParameterError lists the mismatches.
         The flow ends when all the tasks that it has submitted have ended. Raises TimedOutError after `timeout_seconds`,
-        and TasksFailedError if a submitted task failed and neither its result nor its state was read.
+        TasksFailedError if a submitted task failed and neither its result nor its state was read, and Skip if the flow
+        or a task that it called had nothing to do.
         """
         run = LiveRun(self, self.name, kind="flow", log_prints=self.log_prints)
         if self.is_async:
@@ -105,35 +106,40 @@ class Flow(Generic[P, R]):
         run.pool = pool = TaskPool(self.concurrency)
         try:
             value = self.fn(*args, **kwargs)
-        except BaseException:
+        except BaseException as error:
             pool.cancel()
             if not event_writer.is_stopped():
                 pool.finish()
+                if find_skip(error) is not None:
+                    pool.check()
             raise
         pool.finish()
-        value = resolve_returned(value, pool)
-        pool.check()
-        return value
+        return resolve_returned(value, pool)
 
     async def _body_async(self, run: LiveRun, args: Any, kwargs: Any) -> Any:
         run.pool = pool = TaskPool(self.concurrency)
         try:
             value = await self.fn(*args, **kwargs)  # type: ignore[misc]
-        except BaseException:
+        except BaseException as error:
             pool.cancel()
             if not event_writer.is_stopped():
                 await pool.finish_async()
+                if find_skip(error) is not None:
+                    pool.check()
             raise
         await pool.finish_async()
-        value = resolve_returned(value, pool)
-        pool.check()
-        return value
+        return resolve_returned(value, pool)
 
     @contextmanager
     def _reporting(self, run: LiveRun) -> Iterator[None]:
-        """Log a failure and call the hooks when the flow run ends."""
+        """Log a failure or a skip, and call the hooks when the flow run ends; a skip calls none."""
         try:
             yield
+        except Skip:
+            from controller.sdk.run_logger import log_skip
+
+            log_skip(run)
+            raise
         except BaseException:
             if not run.state.is_completed():
                 from controller.sdk.run_logger import log_failure
@@ -145,11 +151,22 @@ class Flow(Generic[P, R]):
 
 
 def resolve_returned(value: Any, pool: TaskPool) -> Any:
-    """Replace the futures in a flow's return value with their results. Raises the error of the first failed task."""
+    """Replace the futures in a flow's return value with their results.
+
+    Raises the error of the first failed task among them, TasksFailedError if a task of the pool failed and neither its
+    result nor its state was read, or else the Skip of a task among them.
+    """
     if not pool.futures:
         return value
+    skip = None
     for future in futures_in(value):
-        future.result()
+        try:
+            future.result()
+        except Skip as error:
+            skip = skip or error
+    pool.check()
+    if skip is not None:
+        raise skip
     return resolve(value)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from controller.sdk.run_context import LiveRun, current
-from controller.sdk.run_states import CANCELLED, State, UpstreamFailedError, failure
+from controller.sdk.run_states import CANCELLED, Skip, State, UpstreamFailedError, failure
 
 R = TypeVar("R")
 _HEADROOM = 200
@@ -49,8 +49,9 @@ class Future(Generic[R]):
 
     @property
     def has_unobserved_failure(self) -> bool:
-        """Whether the task ended without success, and neither its result nor its state was read since."""
-        return self.done() and not self.is_observed and not self.run.state.is_completed()
+        """Whether the task failed, and neither its result nor its state was read since. A Skip is not a failure."""
+        is_handled = self.is_observed or isinstance(self.error, Skip)
+        return self.done() and not is_handled and not self.run.state.is_completed()
 
     def done(self) -> bool:
         """Return whether the task has ended."""
@@ -171,7 +172,7 @@ class Future(Generic[R]):
     def skip(self) -> None:
         """End without running the task, because a task that it depends on did not succeed."""
         if self._claim() is not None:
-            error = UpstreamFailedError(f"not run: {describe_failed_upstream(self.needs)}")
+            error = upstream_error(self.needs)
             self.run.set_state(failure(error))
             self.finish(error=error)
 
@@ -230,10 +231,17 @@ class Futures(list[Future[R]]):
 _OUTCOMES = {"skipped": "was skipped", "cancelled": "was cancelled", "timed_out": "timed out"}
 
 
-def describe_failed_upstream(needs: Iterable[Future[Any]]) -> str:
-    """Return the label and state of the first of these tasks that did not succeed, for messages."""
-    run = next(need.run for need in needs if not need.run.state.is_completed())
-    return f"upstream task {run.label} {_OUTCOMES.get(run.state.name, run.state.name)}"
+def upstream_error(needs: Iterable[Future[Any]]) -> Exception:
+    """Return the error of a task that is not run because some of these tasks did not succeed.
+
+    If all of those had nothing to do, it is a Skip with the reason of the first one.
+    """
+    unfinished = [need for need in needs if not need.run.state.is_completed()]
+    failed = [need.run for need in unfinished if not isinstance(need.error, Skip)]
+    if not failed:
+        return Skip(unfinished[0].run.state.message or "")
+    run = failed[0]
+    return UpstreamFailedError(f"not run: upstream task {run.label} {_OUTCOMES.get(run.state.name, run.state.name)}")
 
 
 _COLLECTIONS = (list, tuple, set, dict, Futures)
@@ -264,7 +272,7 @@ def resolve(value: Any) -> Any:
     """Return the value with its futures replaced by their results, after waiting for them.
 
     A value without futures is returned as the same object, so that a task can modify its arguments. Raises
-    UpstreamFailedError if a task did not succeed, and ValueError for futures in a collection that contains itself.
+    `upstream_error` if a task did not succeed, and ValueError for futures in a collection that contains itself.
     """
     if next(futures_in(value), None) is None:
         return value
@@ -275,7 +283,7 @@ def _resolve(value: Any, parents: tuple[int, ...]) -> Any:
     """Resolve one item; `parents` are the ids of the collections around it."""
     if isinstance(value, Future):
         if not value.wait() or not value.run.state.is_completed():
-            raise UpstreamFailedError(f"not run: {describe_failed_upstream([value])}")
+            raise upstream_error([value])
         return value.result()
     if type(value) not in _COLLECTIONS:
         return value

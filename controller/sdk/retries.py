@@ -1,7 +1,7 @@
 """One flow or task run from its first attempt to its end: retries, delays and timeouts. Called by `flow` and `task`.
 
-Only an `Exception` is retried: KeyboardInterrupt and the cancellation of a coroutine end the run at once. SystemExit
-ends the outermost flow as it ends a script; in a subflow or a task it is a failure.
+Only an `Exception` is retried, except Skip: KeyboardInterrupt and the cancellation of a coroutine end the run at once.
+SystemExit ends the outermost flow as it ends a script; in a subflow or a task it is a failure.
 """
 
 import time
@@ -9,7 +9,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from controller.sdk.run_context import LiveRun, current
-from controller.sdk.run_states import CANCELLED, SUCCEEDED, ExitedError, State, TimedOutError, failure, summary
+from controller.sdk.run_states import (
+    CANCELLED,
+    SUCCEEDED,
+    ExitedError,
+    Skip,
+    State,
+    TimedOutError,
+    failure,
+    find_skip,
+    summary,
+)
 from controller.sdk.timeouts import Deadline
 
 Delay = float | Sequence[float] | Callable[[int], Sequence[float]]
@@ -32,7 +42,7 @@ class Policy(NamedTuple):
 
     def delay_after(self, owner: Any, run: LiveRun, error: BaseException) -> float | None:
         """Return the seconds until the next attempt, or None if the run is not retried."""
-        if not isinstance(error, Exception) or run.attempt > self.retries:
+        if not isinstance(error, Exception) or isinstance(error, Skip) or run.attempt > self.retries:
             return None
         if self.condition is not None and not self.condition(owner, run, failure(error)):
             return None
@@ -58,7 +68,7 @@ def perform(owner: Any, run: LiveRun, policy: Policy, call: Callable[[], Any]) -
             with Deadline(policy.timeout, run.label):
                 value = call()
         except BaseException as raised:
-            error = _translate_exit(run, raised)
+            error = _translate(run, raised)
             delay = _record_failure(owner, run, policy, error)
             if delay is None:
                 if error is raised:
@@ -88,7 +98,7 @@ async def perform_async(owner: Any, run: LiveRun, policy: Policy, call: Callable
             if is_late:  # it never yielded to the event loop, so `timeout` could not cancel it
                 raise TimeoutError
         except BaseException as error:
-            error = _translate_exit(run, error)
+            error = _translate(run, error)
             if isinstance(error, TimeoutError) and (is_late or limit.expired()):
                 error = TimedOutError(f"{run.label} ran longer than its timeout of {policy.timeout:g} s")
             delay = _record_failure(owner, run, policy, error)
@@ -102,8 +112,13 @@ async def perform_async(owner: Any, run: LiveRun, policy: Policy, call: Callable
         await asyncio.sleep(delay)
 
 
-def _translate_exit(run: LiveRun, error: BaseException) -> BaseException:
-    """Return ExitedError for a SystemExit in a task or a subflow, which must not end the process; else the error."""
+def _translate(run: LiveRun, error: BaseException) -> BaseException:
+    """Return ExitedError for a SystemExit in a task or a subflow, and Skip for a group of Skips; else the error itself.
+
+    A SystemExit there must not end the process, which runs the whole flow.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return find_skip(error) or error
     if isinstance(error, SystemExit) and (run.kind == "task" or run.parent is not None):
         return ExitedError(f"{run.label} called sys.exit({error.code!r}); return or raise an error instead")
     return error

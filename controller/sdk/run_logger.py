@@ -76,6 +76,11 @@ def log_failure(run: LiveRun) -> None:
     logger_of(run).error("%s%s", run.state.name, f": {run.state.message}" if run.state.message else "")
 
 
+def log_skip(run: LiveRun) -> None:
+    """Log that a flow or task had nothing to do, and why."""
+    logger_of(run).info("skipped%s", f": {run.state.message}" if run.state.message else "")
+
+
 def log_hook(run: LiveRun, hook: Callable[..., Any], error: BaseException) -> None:
     """Log that a hook raised an error."""
     logger_of(run).error("the hook %s failed: %s", getattr(hook, "__name__", hook), summary(error))

@@ -35,8 +35,25 @@ SUCCEEDED = State("succeeded")
 CANCELLED = State("cancelled")
 
 
+class Skip(Exception):
+    """There is nothing to do: `raise Skip("no new files")` ends the flow or task as `skipped`, not as failed.
+
+    The reason is optional. A skip is never retried.
+    """
+
+
+def find_skip(error: BaseException) -> Skip | None:
+    """Return the Skip that an error consists of: itself, or the first one in a group of nothing else."""
+    if isinstance(error, BaseExceptionGroup):
+        skips = [find_skip(item) for item in error.exceptions]
+        return None if None in skips else skips[0]
+    return error if isinstance(error, Skip) else None
+
+
 def failure(error: BaseException) -> State:
     """Return the final state of a run that raised this error."""
+    if isinstance(error, Skip):
+        return State("skipped", first_line(error))
     if isinstance(error, UpstreamFailedError):
         return State("skipped", str(error))
     if isinstance(error, TimedOutError):
@@ -46,12 +63,17 @@ def failure(error: BaseException) -> State:
 
 def summary(error: BaseException) -> str:
     """Return the class of the error and the first line of its message, at most 1,000 characters long."""
+    name, line = visible(type(error).__name__), first_line(error)
+    return f"{name}: {line}"[:1000] if line else name
+
+
+def first_line(error: BaseException) -> str | None:
+    """Return the first line of the message of an error, at most 1,000 characters long; None if it has none."""
     try:
-        lines = str(error).splitlines()
+        lines = str(error).strip().splitlines()
     except Exception:  # noqa: BLE001 - the user's `__str__` may raise anything
-        lines = []
-    name = visible(type(error).__name__)
-    return f"{name}: {visible(lines[0])}"[:1000] if lines and lines[0] else name
+        return None
+    return visible(lines[0][:1000])[:1000] if lines else None
 
 
 def visible(text: str, *, keep: str = "") -> str:

@@ -11,7 +11,7 @@ from controller.sdk.flow_options import check, check_function
 from controller.sdk.futures import Future, Futures, futures_in, resolve, run_ids
 from controller.sdk.retries import Delay, Hook, Policy, call_hooks, perform, perform_async
 from controller.sdk.run_context import LiveRun
-from controller.sdk.run_states import CANCELLED, SUCCEEDED, MissingContextError, State, failure
+from controller.sdk.run_states import CANCELLED, SUCCEEDED, MissingContextError, Skip, State, failure
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -75,7 +75,8 @@ class Task(Generic[P, R]):
 
         Futures among the arguments, also in lists, tuples, sets and mappings, are waited for and replaced by their
         results; so are those in `wait_for=[…]`, which the function does not get. Raises UpstreamFailedError if one of
-        them did not succeed, and TimedOutError after `timeout_seconds`.
+        them did not succeed, Skip if those were only skipped because they had nothing to do, and TimedOutError after
+        `timeout_seconds`.
         """
         wait_for = _pop_wait_for(kwargs)
         run = self._new_run()
@@ -147,7 +148,7 @@ class Task(Generic[P, R]):
         try:
             resolve(wait_for)
             return resolve(args), resolve(kwargs)
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, Skip) as error:
             run.set_state(failure(error))
             raise
 
@@ -157,8 +158,8 @@ class Task(Generic[P, R]):
             return self._from_cache(run, entry[1])
         try:
             value = perform(self, run, self._policy, lambda: self.fn(*args, **kwargs))
-        except BaseException:
-            self._failed(run)
+        except BaseException as error:
+            self._failed(run, error)
             raise
         if key is not None:
             task_cache.keep(key, value, self.cache_expiration)
@@ -171,8 +172,8 @@ class Task(Generic[P, R]):
         call: Any = lambda: self.fn(*args, **kwargs)  # noqa: E731
         try:
             value = await perform_async(self, run, self._policy, call)
-        except BaseException:
-            self._failed(run)
+        except BaseException as error:
+            self._failed(run, error)
             raise
         if key is not None:
             task_cache.keep(key, value, self.cache_expiration)
@@ -239,9 +240,12 @@ class Task(Generic[P, R]):
         run.set_state(SUCCEEDED)
         return value
 
-    def _failed(self, run: LiveRun) -> None:
-        from controller.sdk.run_logger import log_failure
+    def _failed(self, run: LiveRun, error: BaseException) -> None:
+        from controller.sdk.run_logger import log_failure, log_skip
 
+        if isinstance(error, Skip):
+            log_skip(run)
+            return
         log_failure(run)
         if run.state.name != CANCELLED.name:
             call_hooks(self._hooks, self, run)

@@ -57,9 +57,10 @@ class TaskPool:
         return self._semaphore
 
     def cancel(self) -> None:
-        """Cancel the tasks that no thread has started, and those on an event loop."""
+        """Cancel the tasks that no thread has started, and those on an event loop. `check` ignores these."""
         for future in list(self.futures):
-            future.cancel()
+            if future.cancel():
+                future.is_observed = True
 
     def finish(self) -> None:
         """Wait for all tasks, including those that are submitted meanwhile, and close the pool."""

@@ -186,13 +186,23 @@ def count(tx: Transaction, backfill_ids: Sequence[str]) -> Mapping[str, Progress
     return {backfill_id: summarize(counts[backfill_id]) for backfill_id in backfill_ids}
 
 
-def find_runs(tx: Transaction, backfill_id: str, states: Collection[RunState]) -> list[Run]:
-    """Return the latest runs of the due times of this backfill that are in one of these states, oldest first."""
+def count_by_state(tx: Transaction) -> dict[BackfillState, int]:
+    """Return the number of backfills in each state that occurs."""
+    query = select(backfills.c.state, func.count()).where(backfills.c.project == tx.project)
+    return {BackfillState(state): number for state, number in tx.connection.execute(query.group_by(backfills.c.state))}
+
+
+def find_runs(tx: Transaction, backfill_id: str, states: Collection[RunState], limit: int | None = None) -> list[Run]:
+    """Return the latest runs of the due times of this backfill that are in one of these states, in order of due time.
+
+    At most `limit`.
+    """
     query = (
         select(runs)
         .join(backfill_times, runs.c.id == backfill_times.c.run_id)
         .where(backfill_times.c.backfill_id == backfill_id, runs.c.state.in_([state.value for state in states]))
         .order_by(backfill_times.c.due_time)
+        .limit(limit)
     )
     return [run_from_row(row) for row in tx.connection.execute(query)]
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import and_, delete, or_, select
 
-from controller.model.runs import TERMINAL, Outcome, RunId
+from controller.model.runs import TERMINAL, Outcome, RunId, RunState
 from controller.store import backfills
 from controller.store.schema import backfills as backfill_table
 from controller.store.schema import events, occurrences, runs
@@ -30,15 +30,17 @@ def find_expired(tx: Transaction, deployment: str, *, keep: int, before: datetim
     """Return up to `limit` expired runs of a deployment, oldest first.
 
     A finished run is expired if it is not among the newest `keep`, or if it finished before `before`. The newest
-    finished run never expires.
+    finished run never expires, and neither does the newest that was not skipped: health follows from it.
     """
     final = (runs.c.project == tx.project, runs.c.deployment == deployment, runs.c.state.in_(_FINAL))
     newest_first = select(runs.c.id).where(*final).order_by(runs.c.id.desc()).limit(1)
     newest = tx.connection.execute(newest_first).scalar()
+    relevant = tx.connection.execute(newest_first.where(runs.c.state != RunState.SKIPPED.value)).scalar()
     last_kept = tx.connection.execute(newest_first.offset(max(1, keep) - 1)).scalar()
     too_many = runs.c.id < (last_kept or "")
     too_old = too_many if before is None else or_(too_many, runs.c.finished_at < before)
-    query = select(runs.c.id).where(*final, too_old, runs.c.id != newest).order_by(runs.c.id).limit(limit)
+    is_kept = runs.c.id.in_([run_id for run_id in (newest, relevant) if run_id is not None])
+    query = select(runs.c.id).where(*final, too_old, ~is_kept).order_by(runs.c.id).limit(limit)
     return [RunId(row.id) for row in tx.connection.execute(query)]
 
 

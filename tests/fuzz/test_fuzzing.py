@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.targets import TARGETS
+from tests.thoroughness import scaled
 
 ROOT = Path(__file__).parents[2]
 CORPUS = Path(__file__).parent / "corpus"
@@ -38,7 +39,13 @@ def test_some_seconds_of_fuzzing_find_nothing(name: str, tmp_path: Path) -> None
     found.mkdir()
     command = [
         *(sys.executable, "-m", "tests.fuzz.run", name),
-        *("-seed=20260505", "-runs=20000", f"-max_total_time={SECONDS}", "-max_len=4096", "-rss_limit_mb=1024"),
+        *(
+            "-seed=20260505",
+            f"-runs={scaled(20_000)}",
+            f"-max_total_time={SECONDS}",
+            "-max_len=4096",
+            "-rss_limit_mb=1024",
+        ),
         *(f"-artifact_prefix={tmp_path}/", str(found), str(CORPUS / name)),
     ]
     try:

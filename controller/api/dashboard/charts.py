@@ -1,4 +1,4 @@
-"""Geometry of the small charts: the 48-hour timeline, the strip of a deployment's last runs, the stages of a pass.
+"""Geometry of the small charts: the 48-hour timeline, last runs, the progress of a backfill, the stages of a pass.
 
 Only coordinates and titles are computed here; the templates draw them as SVG without inline styles.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controller.api.dashboard.template_filters import seconds, tone
+from controller.model.backfills import BackfillProgress
 from controller.queries.fire_timeline import SLOT
 from controller.queries.overview import Slot
 from controller.store.run_statistics import FAILED, Bar
@@ -18,6 +19,8 @@ WIDTH = 10
 _MIN_HEIGHT = 3.0
 _STEP, _STRIP_HEIGHT, _MARK = 8, 22, 5
 _STAGES_WIDTH = 200
+PROGRESS_WIDTH = 100
+_MIN_SEGMENT = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,37 @@ class Strip:
     height: int
     bars: tuple[RunBar, ...]
     title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """The due times of a backfill that are in one state; `x` and `width` are percentages of its progress bar."""
+
+    name: str
+    count: int
+    tone: str
+    x: float
+    width: float
+
+
+def progress_bar(progress: BackfillProgress) -> tuple[Segment, ...]:
+    """Lay out the progress bar of a backfill. Each state that occurs has a segment of visible width."""
+    states = (
+        ("done", progress.done, "good"),
+        ("failed", progress.failed, "bad"),
+        ("cancelled", progress.cancelled, "warn"),
+        ("running", progress.running, "busy"),
+        ("waiting", progress.waiting, "plain"),
+    )
+    parts = [(name, count, css_class) for name, count, css_class in states if count]
+    total = sum(count for _, count, _ in parts)
+    segments, x = [], 0.0
+    for name, count, css_class in parts:
+        share = count / total * (PROGRESS_WIDTH - len(parts) * _MIN_SEGMENT)
+        width = _MIN_SEGMENT + share
+        segments.append(Segment(name=name, count=count, tone=css_class, x=round(x, 2), width=round(width, 2)))
+        x += width
+    return tuple(segments)
 
 
 def timeline(slots: Sequence[Slot], now: datetime) -> Timeline:

@@ -15,19 +15,21 @@ from controller.api.http.responses import dependencies_of
 from controller.api.http.routes.deployments import NAME, matching
 from controller.api.http.routes.reconcile import status_of
 from controller.errors import ControllerError, NotFoundError
+from controller.model.deployments import Deployment
 from controller.model.findings import Severity
 from controller.model.runs import Run, RunState, Trigger
-from controller.model.status import EventSeverity, InventoryEntry
+from controller.model.status import EventSeverity
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.deployment_details import DeploymentDetail, show_deployment
 from controller.queries.deployments import Health, Sync, build_entry, deployment_row, fires_after
 from controller.queries.events import list_events
 from controller.queries.fire_calendar import FireCalendar, fire_calendar
+from controller.queries.occurrences import list_occurrences
 from controller.queries.overview import overview
 from controller.queries.restore import DeletedDeployment, find_deleted
 from controller.queries.runs import list_runs, page_of_runs, stored_states
 from controller.reconcile.preview import Preview
-from controller.store import inventory, occurrences
+from controller.store import Transaction, backfills, inventory
 from controller.store import runs as run_store
 from controller.store.events import EventFilter
 from controller.store.run_search import RunFilter
@@ -38,6 +40,7 @@ ROWS = 50
 STRIP_RUNS = 20
 HISTORY_RUNS = 60
 LATEST_RUNS = 8
+DUE_TIMES = 12
 SYNCS = [sync.value for sync in Sync]
 HEALTHS = [health.value for health in Health]
 STATES = [state.value for state in RunState if state is not RunState.LAUNCHING]
@@ -64,6 +67,13 @@ class Filters:
             self.problems.append(f"Unknown {name} {value!r}; use one of {', '.join(allowed)}.")
             return ""
         return value
+
+    def backfill(self, tx: Transaction, text: str) -> str:
+        """Return the id of the backfill whose id begins or ends with this text, else an empty string."""
+        matches = backfills.find_by_prefix(tx, text) if text else []
+        if text and len(matches) != 1:
+            self.problems.append(f"Unknown backfill {text!r}.")
+        return matches[0].id if len(matches) == 1 else ""
 
     def page(self, number: int, pages: int) -> int:
         """Return the page number, or that of the last page if there are fewer pages."""
@@ -153,8 +163,9 @@ def deployment(request: Request, name: Annotated[str, Path(pattern=NAME)]) -> Re
             return _deleted_page(request, deleted, list_runs(tx, RunFilter(deployment=name), now, limit=LATEST_RUNS))
         entry = inventory.find(tx, name)
         history = list_runs(tx, RunFilter(deployment=name), now, limit=HISTORY_RUNS)
-        due_times = occurrences.find_newest(tx, name, 12)
+        due_times = list_occurrences(tx, name, DUE_TIMES)
         events = list_events(tx, EventFilter(limit=10, about=name))
+    declared = None if entry is None else build_entry(entry)
     return render(
         request,
         "deployment.html",
@@ -164,10 +175,11 @@ def deployment(request: Request, name: Annotated[str, Path(pattern=NAME)]) -> Re
         fields=() if entry is None or view.revision is None else dependencies.fields.locate(entry, view.revision),
         runs=history[:LATEST_RUNS],
         chart=history_chart(history, now),
-        calendar=_calendar(view, entry, now),
+        calendar=_calendar(view, declared, now),
+        overlap=None if declared is None else declared.overlap,
         occurrences=due_times,
         events=events,
-        form=dependencies.operations.parameters.form(name),
+        form=dependencies.operations.parameters.form(name, now),
         zone_of=name,
     )
 
@@ -180,22 +192,32 @@ def runs(
     trigger: Annotated[str, Query(max_length=20)] = "",
     tag: Annotated[str, Query(max_length=200)] = "",
     revision: Annotated[str, Query(max_length=250)] = "",
+    backfill: Annotated[str, Query(max_length=36)] = "",
     before: Cursor = None,
 ) -> Response:
     """Runs, newest first."""
-    filters = Filters(request, ("deployment", "state", "trigger", "tag", "revision", "before"))
+    filters = Filters(request, ("deployment", "state", "trigger", "tag", "revision", "backfill", "before"))
     state, trigger = filters.one_of("state", STATES, state), filters.one_of("trigger", TRIGGERS, trigger)
-    run_filter = RunFilter(
-        deployment=deployment or None,
-        states=stored_states(RunState(state)) if state else None,
-        trigger=trigger or None,
-        tag=tag or None,
-        revision=revision or None,
-    )
     dependencies = dependencies_of(request)
     with dependencies.store.read() as tx:
+        backfill = filters.backfill(tx, backfill)
+        run_filter = RunFilter(
+            deployment=deployment or None,
+            states=stored_states(RunState(state)) if state else None,
+            trigger=trigger or None,
+            tag=tag or None,
+            revision=revision or None,
+            backfill=backfill or None,
+        )
         views, older = page_of_runs(tx, run_filter, dependencies.clock.now(), limit=ROWS, before=before or None)
-    values = {"deployment": deployment, "state": state, "trigger": trigger, "tag": tag, "revision": revision}
+    values = {
+        "deployment": deployment,
+        "state": state,
+        "trigger": trigger,
+        "tag": tag,
+        "revision": revision,
+        "backfill": backfill,
+    }
     return render(
         request,
         "runs.html",
@@ -273,9 +295,8 @@ def _plan(request: Request) -> tuple[Preview | None, str | None]:
         return None, error.message
 
 
-def _calendar(view: DeploymentDetail, entry: InventoryEntry | None, now: datetime) -> FireCalendar | None:
+def _calendar(view: DeploymentDetail, deployment: Deployment | None, now: datetime) -> FireCalendar | None:
     """Return the calendar of fire times; None if no schedule can fire."""
-    deployment = None if entry is None else build_entry(entry)
     after = fires_after(view.hold, now)
     if deployment is None or not deployment.schedules or deployment.suspend or after is None:
         return None

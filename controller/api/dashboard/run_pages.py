@@ -13,6 +13,7 @@ from controller.api.dashboard.template_filters import tone
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
 from controller.model.runs import RunDetail, RunState
+from controller.queries.occurrences import list_due_runs
 from controller.queries.run_diff import CodeChanges, diff_runs
 from controller.queries.runs import run_detail
 
@@ -45,6 +46,7 @@ def run(request: Request, run_id: RunIdText) -> Response:
     with dependencies.store.read() as tx:
         view = run_detail(tx, run_id, now, dependencies.state.runs)
         comparison = diff_runs(tx, view)
+        due_runs = () if view.scheduled_for is None else list_due_runs(tx, view.deployment, view.scheduled_for)
     return render(
         request,
         "run.html",
@@ -53,6 +55,7 @@ def run(request: Request, run_id: RunIdText) -> Response:
         is_final=RunState(view.state).is_terminal,
         steps=steps(view),
         comparison=comparison,
+        due_runs=due_runs,
         chart=gantt(view.tasks, now),
         labels={task.id: task.label for task in view.tasks},
         has_failed_tasks=any(tone(task.state) == "bad" for task in view.tasks),

@@ -16,10 +16,11 @@ _TONES = {
     "good": frozenset({"succeeded", "Healthy", "Synced", "True"}),
     "bad": frozenset({"failed", "timed_out", "crashed", "Degraded", "Invalid", "error", "False"}),
     "busy": frozenset({"running", "Running", "retrying", "pending"}),
-    "warn": frozenset({"OutOfSync", "warning", "cancelled", "Suspended", "held", "suspended in git"}),
+    "warn": frozenset({"OutOfSync", "warning", "cancelled", "paused", "Suspended", "held", "suspended in git"}),
 }
-_GLYPHS = {"succeeded": "✓", "running": "●", "retrying": "↻", "pending": "○", "scheduled": "○", "cancelled": "⊘"}
-_RUN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+_GLYPHS = {"succeeded": "✓", "running": "●", "retrying": "↻", "pending": "○", "scheduled": "○"}
+_GLYPHS |= {"cancelled": "⊘", "skipped": "»"}
+_ID = re.compile(r"([Bb]ackfill )?([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12})")
 _REVISION = re.compile(r"([\w./-]+@)sha(?:1|256):([0-9a-f]{9})[0-9a-f]{20,}")
 _REORDERS = re.compile("[\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _SHORT, _IN_TENTHS = 0.1, 10
@@ -97,11 +98,15 @@ def glyph(state: object) -> str:
 
 
 def linked(text: str) -> Markup:
-    """Escape a message, link the run ids in it, and shorten the revisions."""
+    """Escape a message, link the ids of runs and backfills in it, and shorten the revisions."""
     brief = _REVISION.sub(lambda match: f"{match[1]}{match[2]}", text)
-    return Markup(
-        _RUN.sub(lambda match: f'<a class="mono" href="/runs/{match[0]}">{match[0][-12:]}</a>', escape(brief))
-    )
+    return Markup(_ID.sub(_link, escape(brief)))
+
+
+def _link(match: re.Match[str]) -> str:
+    prefix, number = match[1] or "", match[2]
+    page = "backfills" if prefix else "runs"
+    return f'{prefix}<a class="mono" href="/{page}/{number}">{number[-12:]}</a>'
 
 
 def pretty(value: Any) -> str:

@@ -87,7 +87,7 @@ def test_cancel_a_run_and_retry_it(page: Page, repository: Repository, url: str)
     expect(page.locator("#heading .badge")).to_have_text("cancelled")
     expect(page.locator("#facts .steps")).to_contain_text("cancelled")
     expect(page).to_have_title("cancelled: run of rest · controller")
-    page.get_by_role("button", name="Retry").click()
+    page.get_by_role("button", name="Retry", exact=True).click()
     page.wait_for_url(lambda address: "/runs/" in address and run not in address)
     expect(page.locator("#facts")).to_contain_text("retry of")
     repository.tell("runs", "cancel", page.url.rpartition("/")[2])
@@ -138,11 +138,20 @@ def test_pages_work_by_keyboard_and_fit_a_phone(page: Page, repository: Reposito
     log_in(page, repository, url)
     run = repository.trigger("greet")["run_id"]
     titles = set()
-    for path in ("/", "/deployments", "/deployments/greet", "/runs", f"/runs/{run}", "/source", "/events"):
+    for path in (
+        "/",
+        "/deployments",
+        "/deployments/greet",
+        "/runs",
+        f"/runs/{run}",
+        "/backfills",
+        "/source",
+        "/events",
+    ):
         page.goto(url + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
         titles.add(page.title())
-    assert len(titles) == 7
+    assert len(titles) == 8
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
@@ -321,11 +330,24 @@ def test_axe_finds_nothing_serious_on_any_page_in_either_theme(page: Page, repos
     repository.wait_for_revision(repository.commit())
     run = repository.trigger("tasks")["run_id"]
     repository.ask("hold", "greet", "--reason", "a look")
+    repository.ask("backfill", "tasks", "--from", "2025-03-01T00:00:00Z", "--to", "2025-03-03T00:00:00Z")
     log_in(page, repository, url)
+    page.goto(f"{url}/backfills")
+    backfill = page.locator("#backfills td.id a").get_attribute("href")
     serious: list[tuple[str, str, list[str]]] = []
     deployments = ("/deployments", "/deployments/greet", "/deployments/tasks", "/deployments/broken")
-    for path in ("/", *deployments, "/runs", f"/runs/{run}", f"/runs/{run}/diff", "/source", "/events"):
-        page.goto(url + path)
+    for path in (
+        "/",
+        *deployments,
+        "/runs",
+        f"/runs/{run}",
+        f"/runs/{run}/diff",
+        "/backfills",
+        backfill,
+        "/source",
+        "/events",
+    ):
+        page.goto(f"{url}{path}")
         expect(page.locator("#live")).to_have_text("live")
         for theme in THEMES:
             page.emulate_media(color_scheme=theme)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from controller.client import Client, ProblemError
+from controller.model.backfills import BackfillState
 from controller.model.runs import RunState
 from controller.model.status import ConditionType
 from controller.queries.deployments import Health, Sync
@@ -226,6 +227,8 @@ def test_metrics_with_the_value_zero_are_present(served: Served) -> None:
     states = {state.value for state in RunState} - {"launching"}
     kinds: dict[str, set[str]] = {
         'controller_runs{state="': states,
+        'controller_backfills{state="': {one.value for one in BackfillState},
+        'controller_backfill_due_times{state="': {"waiting", "running", "done", "failed", "cancelled"},
         'controller_deployments_sync{sync="': {one.value for one in Sync},
         'controller_deployments_health{health="': {one.value for one in Health},
         'controller_source_condition{type="': {one.value for one in ConditionType},

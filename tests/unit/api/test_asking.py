@@ -78,7 +78,7 @@ def test_an_unknown_query_parameter_is_rejected(served: Served, path: str, name:
 
 
 def test_the_hint_lists_the_allowed_query_parameters(served: Served) -> None:
-    hint = "Allowed: cursor, deployment, limit, revision, since, state, tag, trigger, until."
+    hint = "Allowed: backfill, cursor, deployment, limit, revision, since, state, tag, trigger, until."
     assert served.get("/api/v1/runs?stat=failed").json()["hint"] == hint
     assert served.get("/api/v1/status?x=1").json()["hint"] == "This endpoint has no query parameters."
     for path in ("/api/v1/deployments/add/check?x=1", "/api/v1/deployments/far/resume?x=1"):

@@ -18,6 +18,8 @@ from controller.client.connection import Endpoint
 from controller.client.shapes import (
     Approved,
     Backfilled,
+    BackfillProgress,
+    BulkResult,
     Deployment,
     DeploymentDetail,
     Document,
@@ -60,7 +62,14 @@ ANSWERS = {
     "GET /runs/{run_id}": RunDetail,
     "POST /runs/{run_id}/cancel": Triggered,
     "POST /runs/{run_id}/retry": Triggered,
+    "POST /runs/cancel": BulkResult,
+    "POST /runs/retry": BulkResult,
     "GET /runs/{run_id}/logs": LogPart,
+    "GET /backfills": list[BackfillProgress],
+    "GET /backfills/{backfill_id}": BackfillProgress,
+    "POST /backfills/{backfill_id}/pause": BackfillProgress,
+    "POST /backfills/{backfill_id}/resume": BackfillProgress,
+    "POST /backfills/{backfill_id}/cancel": BackfillProgress,
     "GET /events": list[NumberedEvent],
 }
 """The return type for each endpoint. Lists are the items of a page, or the only field of a response."""

@@ -51,10 +51,13 @@ def test_responses_about_existing_deployments_match_their_schemas(served: Served
 
 def test_the_media_types_of_all_get_routes_are_documented(served: Served) -> None:
     run = served.run("add", a=1)["id"]
+    due = {"since": "2024-02-01", "until": "2024-03-01"}
+    backfill = served.post("/api/v1/deployments/far/backfill", due).json()["backfill_id"]
     kinds = set()
     for path, item in make_routes(None, None).openapi()["paths"].items():
         if "get" in item:
             filled = path.replace("{name}", "add").replace("{run_id}", run)
+            filled = filled.replace("{backfill_id}", backfill)
             for wanted in ("*/*", "text/yaml"):
                 answer = served.ask("HEAD", filled, headers={"Accept": wanted})
                 kind = answer.headers["content-type"].partition(";")[0]

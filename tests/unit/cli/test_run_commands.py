@@ -123,7 +123,32 @@ def test_a_deployment_is_executed_here_and_now(execute: Execute) -> None:
     answer = execute("sums", "--param", "label=y")
     assert (answer.code, answer.out, answer.err) == (0, '[3, "y"]\n', "adding\n")
     found = execute("sums", "-o", "json").json
-    assert found == {"exit_code": 0, "result": [3, "x"], "error": None, "timed_out": False}
+    outcome = {"exit_code": 0, "result": [3, "x"], "error": None, "timed_out": False, "skipped": False, "reason": None}
+    assert found == outcome
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("flow", "no\\x1b files"), ("silent", None), ("command", "exit code 99"), ("task", "no tables")],
+)
+def test_what_has_nothing_to_do_is_skipped(command: Command, tmp_path: Path, name: str, reason: str | None) -> None:
+    (tmp_path / "deployments").mkdir()
+    (tmp_path / "a.py").write_text(
+        "from controller import Skip, flow, task\n"
+        "def plain(): raise Skip('no\\x1b files\\nat all')\n"
+        "async def silent(): raise Skip\n"
+        "@task\ndef load(): raise Skip('no tables')\n@flow(log_prints=True)\ndef tasks(): load.submit().result()\n"
+    )
+    (tmp_path / "deployments" / "all.yaml").write_text(
+        "name: flow\nflow: a.py:plain\n---\nname: silent\nflow: a.py:silent\n---\nname: task\nflow: a.py:tasks\n"
+        "---\nname: command\ncommand: [sh, -c, 'exit 99']\nskip_exit_code: 99\n"
+    )
+    answer = command("execute", name, "--repo", str(tmp_path))
+    assert (answer.code, answer.out) == (0, "")
+    assert answer.err.splitlines()[-1] == "skipped" + ("" if reason is None else f": {reason}")
+    found = command("execute", name, "--repo", str(tmp_path), "-o", "json")
+    assert (found.code, found.json["skipped"], found.json["error"]) == (0, True, None)
+    assert found.json["exit_code"] == (99 if name == "command" else 0)
 
 
 def test_a_flow_is_executed_by_its_file(execute: Execute, tmp_path: Path) -> None:

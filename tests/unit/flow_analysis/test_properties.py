@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from controller.flow_analysis import Flow, check, read_module
 from controller.flow_analysis.type_check import check_type
 from controller.sdk.argument_coercion import ParameterError, coerce_call
+from tests.thoroughness import scaled
 
 SETUP = """
 import typing as t
@@ -112,7 +113,7 @@ def test_a_value_that_conforms_to_its_hint_is_accepted(data: st.DataObject, pair
     assert check(flow_of(hint), {"value": data.draw(values)}) == []
 
 
-@settings(max_examples=300)
+@settings(max_examples=scaled(300))
 @given(HINTS, JSON)
 def test_any_value_for_any_hint_is_checked_without_an_exception(pair: Pair, value: Any) -> None:
     for problem in check(flow_of(pair[0]), {"value": value}):
@@ -123,7 +124,7 @@ def test_any_value_for_any_hint_is_checked_without_an_exception(pair: Pair, valu
             place = place[step]
 
 
-@settings(max_examples=300)
+@settings(max_examples=scaled(300))
 @given(HINTS, JSON)
 def test_nothing_is_reported_if_every_name_may_be_rebound(pair: Pair, value: Any) -> None:
     assert check(flow_of(pair[0].replace("None", "Nothing"), "from somewhere import *"), {"value": value}) == []
@@ -136,7 +137,7 @@ def test_any_parameters_are_checked_without_an_exception(parameters: dict[str, A
         assert problem.message.isprintable()
 
 
-@settings(max_examples=300)
+@settings(max_examples=scaled(300))
 @given(HINTS, JSON)
 def test_the_static_check_agrees_with_the_conversion_at_run_time(pair: Pair, value: Any) -> None:
     module = sys.modules["properties"] = types.ModuleType("properties")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from controller.manifests.yaml.dump import as_yaml
 from controller.manifests.yaml.loader import load
+from tests.thoroughness import scaled
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)
 VALUES = st.recursive(
@@ -24,7 +25,7 @@ def back(text: str) -> list[Any]:
     return [document.root.value for document in loaded.documents]
 
 
-@settings(max_examples=300)
+@settings(max_examples=scaled(300))
 @given(st.lists(st.dictionaries(TEXT, VALUES, min_size=1, max_size=4), min_size=1, max_size=3))
 def test_any_document_is_read_back_unchanged(documents: list[dict[str, Any]]) -> None:
     assert back(as_yaml(documents)) == documents

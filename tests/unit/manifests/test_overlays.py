@@ -121,6 +121,20 @@ def test_null_for_a_default_of_one_environment_is_valid_in_all(
     assert document(read(text, project=PROD_ONLY, environment="prod"), "a").items() >= in_prod.items()
 
 
+def test_a_default_skip_exit_code_applies_to_commands_only() -> None:
+    project = "defaults: {skip_exit_code: 99}\nenvironments: {prod: {defaults: {skip_exit_code: 3}}}\n"
+    by_flow, by_command = "name: a\nflow: f.py:m\n", "name: a\ncommand: ['true']\n"
+    assert read(by_flow, project=project, every=True).findings == ()
+    assert "skip_exit_code" not in document(read(by_flow, project=project, environment="prod"), "a")
+    for environment, code in ((None, 99), ("prod", 3)):
+        found = document(read(by_command, project=project, environment=environment), "a")
+        assert found["skip_exit_code"] == code
+    overlay = "environments: {prod: {flow: null, command: ['true']}}\n"
+    assert document(read(by_flow + overlay, project=project, environment="prod"), "a")["skip_exit_code"] == 3
+    (finding,) = read(by_flow + "environments: {prod: {skip_exit_code: 4}}\n", environment="prod").findings
+    assert at(finding) == ("ConflictingKeys", "deployments/0.yaml", 3, 23, "$.environments.prod.skip_exit_code")
+
+
 def test_null_in_environment_defaults_may_remove_nothing() -> None:
     project = "environments: {prod: {defaults: {timeout: null, retries: {delay: null, limit: 2}}}}\n"
     assert read("name: a\nflow: f.py:m\n", project=project, every=True).findings == ()

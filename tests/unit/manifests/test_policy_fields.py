@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from controller.manifests.reader import DesiredState
+from controller.model.deployments import CommandTarget
 from controller.model.policies import (
     Catchup,
     CatchupPolicy,
@@ -104,6 +105,32 @@ def test_sizes_are_converted_to_bytes(read: Read, said_size: str, size: int) -> 
 def test_an_invalid_size_is_an_error(read: Read, wrong: str) -> None:
     (finding,) = read(f"{GOOD}resources: {{memory: {wrong}}}").findings
     assert (finding.code, finding.path) == ("InvalidSize", "$.resources.memory")
+
+
+@pytest.mark.parametrize(("written", "code"), [("1", 1), ("99", 99), ("255.0", 255)])
+def test_a_command_can_have_a_skip_exit_code(read: Read, written: str, code: int) -> None:
+    (found,) = read(f"name: a\ncommand: ['true']\nskip_exit_code: {written}\n").deployments.values()
+    assert found.target == CommandTarget(argv=("true",), skip_exit_code=code)
+    (found,) = read("name: a\ncommand: ['true']\n").deployments.values()
+    assert found.target == CommandTarget(argv=("true",))
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("command: [a]\nskip_exit_code: 0", "skip_exit_code must be at least 1", None),
+        ("command: [a]\nskip_exit_code: 256", "skip_exit_code must be at most 255", None),
+        ("command: [a]\nskip_exit_code: true", "skip_exit_code must be a whole number, not a boolean (true)", None),
+        ("command: [a]\nskip_on_exit_code: 99", "unknown key `skip_on_exit_code`", "write skip_exit_code: 99"),
+        (
+            "flow: f.py:m\nskip_exit_code: 99",
+            "skip_exit_code requires command",
+            'remove it; a flow says that there is nothing to do with: raise Skip("reason")',
+        ),
+    ],
+)
+def test_a_wrong_skip_exit_code_says_what_is_expected(read: Read, text: str, message: str, hint: str | None) -> None:
+    assert [found[1:] for found in said(read(f"name: a\n{text}\n"))] == [(message, hint)]
 
 
 def test_a_fault_in_one_part_of_a_policy_does_not_hide_another(read: Read) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from controller.manifests.schema_validation import PROJECT, accepts, schema_text, validator
 from controller.manifests.yaml.loader import load
+from tests.thoroughness import scaled
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DOCUMENTS = [
@@ -71,19 +72,19 @@ def mutated(draw: st.DrawFn, documents: list[Any], values: list[Any]) -> Any:
     return document
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=scaled(600), deadline=None)
 @given(mutated(DOCUMENTS, PLAIN))
 def test_both_validators_agree_on_any_deployment(document: Any) -> None:
     assert accepts(document) == validator().is_valid(document)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=scaled(200), deadline=None)
 @given(mutated(PROJECTS, PLAIN))
 def test_both_validators_agree_on_any_project_file(document: Any) -> None:
     assert accepts(document, PROJECT) == validator(PROJECT).is_valid(document)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=scaled(200), deadline=None)
 @given(mutated(DOCUMENTS, NOT_JSON))
 def test_a_value_that_json_does_not_have_is_never_accepted_wrongly(document: Any) -> None:
     assert not accepts(document) or validator().is_valid(document)

@@ -17,6 +17,7 @@ from controller.manifests.yaml.loader import load
 from controller.model.findings import Severity
 from controller.model.snapshots import ManifestFile
 from tests.docs.pages import ROOT, code_blocks
+from tests.thoroughness import scaled
 from tests.unit.manifests.conftest import NOW
 
 Read = Callable[..., DesiredState]
@@ -160,7 +161,7 @@ FOUND_IN = {
 }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=scaled(300), deadline=None)
 @given(data=st.data(), key=st.sampled_from(sorted(WRITTEN)), before=BLANK, after=BLANK)
 def test_the_schema_accepts_every_duration_time_and_size_that_the_controller_accepts(
     data: st.DataObject, key: str, before: str, after: str

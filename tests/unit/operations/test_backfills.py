@@ -228,6 +228,17 @@ def test_a_retry_continues_a_backfill_that_has_failed(world: World) -> None:
     assert (ended.state, progress.done) == (BackfillState.SUCCEEDED, 3)
 
 
+def test_a_cancelled_retry_leaves_the_due_time_of_a_backfill_failed(world: World) -> None:
+    world.declare(a=hourly())
+    created = backfill(world, hours=1)
+    [run_id] = created.run_ids
+    finish(world, run_id, RunState.FAILED)
+    for _ in range(2):
+        run_id = retry_run(world.operations, run_id, author="me").id
+        finish(world, run_id, RunState.CANCELLED)
+    assert stored(world, created.backfill_id)[1] == Progress(total=1, failed=1)
+
+
 def with_history(world: World) -> Mapping[RunState | None, datetime]:
     """Give due times of `a` all kinds of outcomes. Return one of them for each state; None has had no run."""
     world.declare(a=hourly())

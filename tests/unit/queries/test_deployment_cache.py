@@ -32,6 +32,7 @@ from controller.runs.ids import RunIds
 from controller.store import Store, Transaction, holds, inventory, passes, runs, source_status
 from controller.store.commit_counter import CommitCounter
 from tests.conftest import NOW, ManualClock
+from tests.thoroughness import scaled
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 SCHEDULES = st.sampled_from([[], [{"interval": "20s"}], [{"cron": "*/5 * * * *"}], [{"at": "2026-06-01T12:01:00Z"}]])
@@ -203,7 +204,7 @@ class CacheMachine(RuleBasedStateMachine):
 
 
 TestCache = CacheMachine.TestCase
-TestCache.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestCache.settings = settings(max_examples=scaled(40), stateful_step_count=30, deadline=None)
 
 
 def test_only_changed_deployments_are_read_again(tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Condition, ConditionStatus, ConditionType, InventoryEntry, SourceStatus
 from controller.queries.deployment_details import show_deployment
 from controller.queries.deployments import Health, Sync, list_deployments
+from controller.queries.overview import overview
 from controller.queries.runs import find_run, list_runs, stored_states
+from controller.runs.ids import RunIds
 from controller.store import Store, inventory, runs, source_status
 from controller.store.run_search import RunFilter
 from tests.conftest import NOW
@@ -76,6 +78,7 @@ HEALTH = {
     RunState.TIMED_OUT: Health.DEGRADED,
     RunState.CRASHED: Health.DEGRADED,
     RunState.CANCELLED: Health.HEALTHY,
+    RunState.SKIPPED: Health.DEGRADED,
 }
 
 
@@ -86,6 +89,31 @@ def test_health_is_that_of_the_last_run(store: Store, state: RunState, health: H
         inventory.save(tx, [entry("a")])
         runs.insert_all(tx, [run(1, "a", RunState.FAILED), run(2, "a", state)])
     assert views(store) == {"a": (Sync.SYNCED, health)}
+
+
+@pytest.mark.parametrize("state", [state for state in HEALTH if state is not RunState.SKIPPED])
+def test_skipped_runs_do_not_change_the_health(store: Store, state: RunState) -> None:
+    skipped = [run(number, "a", RunState.SKIPPED) for number in (1, 3, 4)]
+    with store.write() as tx:
+        source_status.save(tx, source())
+        inventory.save(tx, [entry("a"), entry("b")])
+        runs.insert_all(tx, [*skipped, run(2, "a", state), run(5, "b", RunState.SKIPPED)])
+    with store.read() as tx:
+        overall = overview(tx, list_deployments(tx, NOW), NOW, {})
+    assert views(store) == {"a": (Sync.SYNCED, HEALTH[state]), "b": (Sync.SYNCED, Health.HEALTHY)}
+    failures = [(item.title, item.run_id) for item in overall.attention]
+    title = f"a: the last run {state.replace('_', ' ')}, and later ones were skipped"
+    assert failures == ([(title, "0000-0002")] if HEALTH[state] is Health.DEGRADED else [])
+
+
+def test_the_overview_counts_skipped_runs_neither_as_successes_nor_as_failures(store: Store) -> None:
+    ids = RunIds()
+    with store.write() as tx:
+        ended = (RunState.SUCCEEDED, RunState.FAILED, RunState.SKIPPED, RunState.SKIPPED)
+        runs.insert_all(tx, [replace(run(0, "a", state), id=ids.new(NOW)) for state in ended])
+    with store.read() as tx:
+        overall = overview(tx, [], NOW, {})
+    assert (overall.succeeded, overall.failed, sum(slot.other for slot in overall.slots)) == (1, 1, 2)
 
 
 def test_lists_have_problems_first_then_running_deployments(store: Store) -> None:

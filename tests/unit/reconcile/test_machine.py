@@ -19,6 +19,7 @@ from controller.queries.deployments import Sync, list_deployments
 from controller.scheduler import Timetable
 from controller.store import Store, holds, inventory, source_status
 from tests.conftest import ManualClock
+from tests.thoroughness import scaled
 from tests.unit.reconcile.conftest import World
 
 NAMES = [f"d{number}" for number in range(9)]
@@ -213,7 +214,7 @@ class _World(World):
 TestLife = Life.TestCase
 TestLife.settings = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.target],
-    max_examples=25,
+    max_examples=scaled(25),
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

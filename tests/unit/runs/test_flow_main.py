@@ -236,6 +236,44 @@ def test_every_way_to_give_up_says_why(run_flow: RunFlow, code: str, error: str)
     assert (ending["outcome"], ending["exit_code"], ending["error"]) == ("failed", 1, error)
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("def f():\n    raise Skip('no files')\n", "no files"),
+        ("def f():\n    raise Skip\n", None),
+        ("def f():\n    raise Skip('\\n grüße\\nmore\\n')\n", "grüße"),
+        ("def f():\n    raise Skip('x' * 2000)\n", "x" * 1000 + "…"),
+        ("class Nothing(Skip): ...\nasync def f():\n    raise Nothing(1)\n", "1"),
+        ("def f():\n    raise ExceptionGroup('all', [Skip('a'), ExceptionGroup('b', [Skip('c')])])\n", "a"),
+        ("@flow(retries=3)\ndef f():\n    raise Skip('no files')\n", "no files"),
+        ("@task\ndef t(): raise Skip('no files')\n@flow\ndef f(): return t.submit()\n", "no files"),
+        ("@flow\nasync def f():\n    raise Skip('no files')\n", "no files"),
+        ("@flow\ndef f(): raise Skip('inner')\ndef g(): f()\n", "inner"),
+    ],
+)
+@pytest.mark.parametrize("own", [{}, {"controller/load.py": "x = 1\n"}], ids=["plain", "own controller folder"])
+def test_a_flow_that_has_nothing_to_do_is_skipped(
+    run_flow: RunFlow, code: str, reason: str | None, own: dict[str, str]
+) -> None:
+    files = {"a.py": f"from controller import Skip, flow, task\n{code}", **own}
+    ending, log = run_flow(files, "a.py:g" if "def g" in code else "a.py:f")
+    assert ending == {"outcome": "skipped", "exit_code": 0, "signal": None, "skipped": reason}
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f():\n    raise ExceptionGroup('all', [Skip('a'), ValueError('b')])\n",
+        "class Skip(Exception): ...\ndef f():\n    raise Skip('of our own')\n",
+        "import atexit, os\ndef f():\n    atexit.register(os._exit, 3)\n    raise Skip('no files')\n",
+    ],
+)
+def test_what_is_not_only_a_skip_is_a_failure(run_flow: RunFlow, code: str) -> None:
+    ending, _ = run_flow({"a.py": f"from controller import Skip\n{code}"}, "a.py:f")
+    assert ending["outcome"] == "failed"
+
+
 NAMED = """
 from controller import flow
 @flow(name="the sum")

@@ -114,6 +114,10 @@ def test_judging_leaves_the_lock_as_it_was(tmp_path: Path) -> None:
         ),
         ({"outcome": "timed_out", "signal": 9}, RunState.TIMED_OUT, "it ran longer than its timeout", None),
         ({"outcome": "cancelled", "signal": 15}, RunState.CANCELLED, "its supervisor received SIGTERM", None),
+        ({"outcome": "skipped", "exit_code": 0, "skipped": "no files"}, RunState.SKIPPED, "no files", None),
+        ({"outcome": "skipped", "exit_code": 0, "skipped": None, "result": 1}, RunState.SKIPPED, None, None),
+        ({"outcome": "skipped", "exit_code": 0, "skipped": "\ud800"}, RunState.SKIPPED, "\\ud800", None),
+        ({"outcome": "skipped", "exit_code": 99}, RunState.SKIPPED, "exit code 99", None),
     ],
 )
 def test_an_outcome_says_why(

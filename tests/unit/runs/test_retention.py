@@ -63,6 +63,13 @@ def test_what_is_older_than_it_may_be_goes_but_the_newest_stays(world: World) ->
     assert kept(world) == [mine[2].id, other.id]
 
 
+def test_the_newest_run_that_was_not_skipped_stays(world: World) -> None:
+    world.declare(a=KEEP_2)
+    [_, failed, *skipped] = [ended(world, state=state) for state in 2 * [RunState.FAILED] + 4 * [RunState.SKIPPED]]
+    sweeper(world).sweep()
+    assert kept(world) == [run.id for run in (failed, *skipped[2:])]
+
+
 @pytest.mark.parametrize("state", [RunState.PENDING, RunState.LAUNCHING, RunState.RUNNING, RunState.RETRYING])
 def test_a_run_that_is_not_final_is_never_forgotten(world: World, state: RunState) -> None:
     world.declare(a="name: a\ncommand: ['true']\nretention: {runs: 1, days: 1}\n")

@@ -45,6 +45,29 @@ def test_how_a_command_ended_is_written_down(supervise: Supervise, script: str, 
     assert one.end() == ending
 
 
+@pytest.mark.parametrize(
+    ("script", "ending"),
+    [
+        ("exit 99", {"outcome": "skipped", "exit_code": 99, "signal": None}),
+        ("exit 98", {"outcome": "failed", "exit_code": 98, "signal": None}),
+        ("exit 0", {"outcome": "succeeded", "exit_code": 0, "signal": None}),
+        ("kill -9 $$", {"outcome": "failed", "exit_code": None, "signal": 9}),
+    ],
+)
+def test_a_command_with_a_skip_exit_code_is_skipped_if_it_exits_with_it(
+    supervise: Supervise, script: str, ending: dict[str, object]
+) -> None:
+    one = supervise(sh(script), skip_exit_code=99)
+    one.say(b"GO\n")
+    assert one.end() == ending
+
+
+def test_a_command_that_takes_too_long_is_not_skipped(supervise: Supervise) -> None:
+    one = supervise(sh("trap 'exit 99' TERM; echo up; while :; do sleep 1; done"), timeout=0.5, skip_exit_code=99)
+    one.say(b"GO\n")
+    assert one.end()["outcome"] == "timed_out"
+
+
 def test_output_and_errors_are_in_the_log_in_their_order(supervise: Supervise) -> None:
     one = supervise(sh("echo one; echo two >&2; printf 'three\\0\\377'"))
     one.say(b"GO\n")

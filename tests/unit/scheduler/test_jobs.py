@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from controller.scheduler.jobs import HeapJobStore
+from tests.thoroughness import scaled
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = st.sampled_from(["a", "b", "c", "d", "e"])
@@ -107,7 +108,7 @@ class SameAsTheMemoryStore(RuleBasedStateMachine):
 
 
 TestSameAsTheMemoryStore = pytest.mark.filterwarnings("error")(
-    settings(max_examples=60, stateful_step_count=25, deadline=None)(SameAsTheMemoryStore).TestCase
+    settings(max_examples=scaled(60), stateful_step_count=25, deadline=None)(SameAsTheMemoryStore).TestCase
 )
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from controller.model.schedules import Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
 from controller.schedules import fire_times
+from tests.thoroughness import scaled
 from tests.unit.schedules import oracle
 from tests.unit.schedules.oracle import POLICIES, TIMES
 
@@ -86,7 +87,7 @@ RULES: list[Rule] = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=scaled(150), deadline=None)
 @given(
     rule=st.sampled_from(RULES),
     zone=st.sampled_from(ODD),

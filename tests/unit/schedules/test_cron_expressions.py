@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from controller.errors import ScheduleError
 from controller.model.schedules import Cron, Schedule
 from controller.schedules import check_schedule, find_suspicious_steps, fire_times, parse_duration
+from tests.thoroughness import scaled
 
 NOW = datetime(2026, 5, 5, 10, 0, tzinfo=UTC)
 
@@ -34,7 +35,7 @@ EXPRESSIONS = st.tuples(
 ).map(" ".join)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=scaled(250), deadline=None)
 @given(expression=EXPRESSIONS, after=st.datetimes(datetime(2000, 1, 1), datetime(2060, 1, 1), timezones=st.just(UTC)))
 def test_in_utc_a_cron_fires_as_in_cronsim(expression: str, after: datetime) -> None:
     schedule = Schedule(id="x", rule=Cron(expression=expression))
@@ -47,7 +48,7 @@ def test_in_utc_a_cron_fires_as_in_cronsim(expression: str, after: datetime) -> 
     assert list(islice(fire_times(schedule, after), 6)) == wanted
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=scaled(100), deadline=None)
 @given(expression=EXPRESSIONS)
 def test_with_day_or_off_both_day_fields_must_match(expression: str) -> None:
     minute, hour, day, month, weekday = expression.split()
@@ -97,7 +98,7 @@ def test_days_that_never_coincide_are_rejected(expression: str) -> None:
         check_schedule(Schedule(id="x", rule=Cron(expression=expression, day_or=False)), NOW)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=scaled(150), deadline=None)
 @given(expression=st.text("0123456789*/-,#LW @monfri", max_size=40) | st.text(max_size=30))
 def test_any_text_either_fires_or_is_rejected(expression: str) -> None:
     refusal = None

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from controller.errors import ScheduleError
 from controller.model.schedules import At, Cron, Interval, RRule, Rule, Schedule
 from controller.schedules import check_schedule, describe
+from tests.thoroughness import scaled
 
 BERLIN = "Europe/Berlin"
 
@@ -231,7 +232,7 @@ RULES: st.SearchStrategy[Rule] = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=scaled(400), deadline=None)
 @given(
     rule=RULES,
     zone=st.sampled_from(["UTC", BERLIN, "Etc/GMT+12", "Nowhere"]) | st.text(max_size=10),
@@ -244,7 +245,7 @@ def test_any_schedule_is_one_line_that_a_terminal_can_show(rule: Rule, zone: str
     assert "  " not in said
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=scaled(200), deadline=None)
 @given(text=TEXTS)
 def test_any_valid_rule_has_a_description_with_clean_punctuation(text: str) -> None:
     schedule = Schedule(id="x", rule=RRule(text=f"DTSTART:20260101T093000\nRRULE:{text}"))

@@ -14,6 +14,7 @@ from controller.errors import ScheduleError
 from controller.model.schedules import Dst, Gap, RRule, Schedule
 from controller.schedules import check_schedule, fire_times
 from controller.schedules.rrule import expand
+from tests.thoroughness import scaled
 
 NOW = datetime(2026, 5, 5, 10, 0, tzinfo=UTC)
 EVERY = ",".join(str(number) for number in range(60))
@@ -56,7 +57,7 @@ def rules(draw: st.DrawFn) -> str:
     return ";".join(parts)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=scaled(200), deadline=None)
 @given(text=rules(), start=st.datetimes(datetime(2020, 1, 1), datetime(2020, 12, 31)))
 def test_a_rule_fires_as_in_dateutil(text: str, start: datetime) -> None:
     start = start.replace(microsecond=0)
@@ -282,7 +283,7 @@ def test_plain_and_numbered_weekdays_are_alternatives() -> None:
     assert fires("FREQ=MONTHLY;BYDAY=MO,2TU", n=3) == ["2026-05-11T00:00", "2026-05-12T00:00", "2026-05-18T00:00"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=scaled(150), deadline=None)
 @given(text=st.text("FREQ=DAILYWKMOBYHU;:,0123-\n", max_size=60) | st.text(max_size=40))
 def test_any_text_either_fires_or_is_rejected(text: str) -> None:
     refusal = None

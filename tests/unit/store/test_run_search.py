@@ -15,6 +15,7 @@ from controller.runs.ids import RunIds
 from controller.store import Store, runs
 from controller.store.run_search import RunFilter, runs_page, select_all
 from tests.conftest import NOW
+from tests.thoroughness import scaled
 
 SECOND = timedelta(seconds=1)
 REVISIONS = ("main@sha1:" + "a" * 40, "main@sha1:ab" + "c" * 38, "main@sha1:" + "d" * 40)
@@ -88,7 +89,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, 
 
 
 @given(criteria=FILTERS, limit=st.integers(1, 30), max_examined=st.integers(1, 40))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=scaled(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_pages_have_every_match_exactly_once(
     recorded: tuple[Store, list[Run]], criteria: RunFilter, limit: int, max_examined: int
 ) -> None:

@@ -34,11 +34,24 @@ export function clearLostNotice() {
   if (place.hasAttribute("data-lost")) place.hidden = true;
 }
 
+export const newKey = () => (crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2));
+
+const maxReasons = 5;
+const shortIds = (text) => text.replace(/[0-9a-f-]{24}([0-9a-f]{12})/g, "$1");
+
+// Show the result of a request for many runs: how many it applied to, and why it left others out.
+export function showBulkResult(result, verb) {
+  const leftOut = result.runs.filter((run) => run.reason);
+  const lines = [`${result.count} of ${result.runs.length} runs ${verb}.`, ...leftOut.slice(0, maxReasons).map((run) => `Left out: ${shortIds(run.reason)}`)];
+  if (leftOut.length > maxReasons) lines.push(`${leftOut.length - maxReasons} more were left out.`);
+  notice(lines.join("\n"), leftOut.length ? "warn" : "good");
+}
+
 async function runAction(button, action, successText) {
   button.disabled = true;
   try {
-    await action();
-    notice(successText);
+    const result = await action();
+    if (button.dataset.bulk) showBulkResult(result, button.dataset.bulk); else notice(successText);
   } catch (error) {
     showError(error);
   }
@@ -53,6 +66,7 @@ export function bindActions(root) {
       runAction(button, async () => {
         const run = await post(button.dataset.post, JSON.parse(button.dataset.body ?? "{}"));
         if (button.dataset.go) location.assign(button.dataset.go + run.run_id);
+        return run;
       }, button.dataset.done ?? "Done.");
     });
   }

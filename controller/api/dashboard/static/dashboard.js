@@ -3,6 +3,8 @@ import { showTimes, updateTimes } from "./times.js";
 import { moveTimes } from "./calendar.js";
 import { rememberRegions, watch } from "./live.js";
 import { bindActions } from "./actions.js";
+import { bindBackfill } from "./backfill.js";
+import { bindBulk } from "./bulk.js";
 import { bindForm } from "./quickrun.js";
 import { bindLog } from "./log.js";
 
@@ -12,5 +14,7 @@ moveTimes(document);
 updateTimes();
 bindActions(document);
 bindForm(document.getElementById("run-form"));
+bindBackfill(document.getElementById("backfill-form"));
+bindBulk(document.getElementById("bulk"));
 bindLog(document.getElementById("log"));
 watch();

@@ -3,6 +3,7 @@
 import { showTimes } from "./times.js";
 import { moveTimes } from "./calendar.js";
 import { bindActions, clearLostNotice } from "./actions.js";
+import { restoreSelection } from "./bulk.js";
 import { follow } from "./stream.js";
 
 const minPause = 700; // milliseconds between two refreshes; longer if the server is slow (see `slowdown`)
@@ -23,7 +24,7 @@ export function rememberRegions() {
 
 function isInUse(region) {
   const active = document.activeElement;
-  return region.contains(active) && active.matches("input, textarea, select");
+  return region.contains(active) && active.matches("input:not([data-select]), textarea, select");
 }
 
 function replace(page) {
@@ -36,12 +37,15 @@ function replace(page) {
     raw.set(fresh.id, fresh.innerHTML);
     const open = [...region.querySelectorAll("details")].map((details) => details.open);
     const focused = [...region.querySelectorAll("a, button, summary")].indexOf(document.activeElement);
+    const selectable = document.activeElement?.closest("[data-select]")?.value;
     region.replaceChildren(...fresh.childNodes);
     region.querySelectorAll("details").forEach((details, index) => { details.open = open[index] ?? details.open; });
     if (focused >= 0) region.querySelectorAll("a, button, summary")[focused]?.focus({ preventScroll: true });
     showTimes(region);
     moveTimes(region);
     bindActions(region);
+    restoreSelection(region);
+    if (selectable) region.querySelector(`[data-select][value="${CSS.escape(selectable)}"]`)?.focus({ preventScroll: true });
   }
 }
 

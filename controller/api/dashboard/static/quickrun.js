@@ -1,10 +1,8 @@
 // The Quick run form: converts each field to JSON by its kind, and lets the controller check the parameters before anything runs.
-import { notice, post, showError } from "./actions.js";
+import { newKey, notice, post, showError } from "./actions.js";
 
 const whole = /^[+-]?\d+$/;
 const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
-
-const newKey = () => (crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2));
 
 // Reject integers that JavaScript would round, instead of sending a different number.
 function exact(number) {
@@ -14,7 +12,7 @@ function exact(number) {
   return number;
 }
 
-function parse(text) {
+export function parse(text) {
   return JSON.parse(text, (_, value) => (typeof value === "number" ? exact(value) : value));
 }
 
@@ -43,7 +41,7 @@ function read(field) {
   }
 }
 
-function showFieldError(field, message) {
+export function showFieldError(field, message) {
   field.classList.toggle("wrong", Boolean(message));
   field.querySelector("input, select, textarea").setAttribute("aria-invalid", message ? "true" : "false");
   field.querySelector(".error").textContent = message;

@@ -186,8 +186,9 @@ def occurrences(request: Request, name: Name, limit: Limit = 100, cursor: Cursor
 @router.get("/{name}/form", response_model=FormView, summary="Get the parameters of the flow")
 def form(request: Request, name: Name) -> Response:
     """Names, types, defaults and choices, read from the source text of the flow; its code is not imported."""
-    parameters = dependencies_of(request).operations.parameters
-    return json_response(request, _require_active(request, name, parameters.form(name)))
+    dependencies = dependencies_of(request)
+    view = dependencies.operations.parameters.form(name, dependencies.clock.now())
+    return json_response(request, _require_active(request, name, view))
 
 
 @router.post("/{name}/check", response_model=Faults, summary="Check parameters without running anything")

@@ -10,10 +10,11 @@ from controller import __version__
 from controller.api.http.problem_details import problem
 from controller.api.http.responses import dependencies_of, json_response
 from controller.errors import StateError
+from controller.model.backfills import BackfillState
 from controller.model.runs import RunState
 from controller.model.status import ConditionType
 from controller.queries.deployments import Health, Sync
-from controller.store import run_statistics, source_status
+from controller.store import Transaction, backfills, run_statistics, source_status
 from controller.store.condition_file import NOTICES, read_notices
 from controller.time_format import in_utc
 
@@ -58,12 +59,14 @@ def _metrics(request: Request) -> Iterator[str]:
     dependencies = dependencies_of(request)
     with dependencies.store.read() as tx:
         states, source = run_statistics.by_state(tx), source_status.find(tx)
+        backfill_metrics = list(_backfill_metrics(tx))
     views = request.app.state.deployment_cache.deployments()
     yield from _metric("controller_info", "gauge", "The running version.", {f'version="{__version__}"': 1})
     by_state = dict.fromkeys((state.public for state in RunState), 0)
     for state, count in states.items():
         by_state[state.public] += count
     yield from _metric("controller_runs", "gauge", "Recorded runs by state.", _labelled("state", by_state))
+    yield from backfill_metrics
     syncs = {sync: sum(view.sync is sync for view in views) for sync in Sync}
     yield from _metric("controller_deployments_sync", "gauge", "Deployments by sync status.", _labelled("sync", syncs))
     healths = {health: sum(view.health is health for view in views) for health in Health}
@@ -79,6 +82,16 @@ def _metrics(request: Request) -> Iterator[str]:
     yield from _metric("controller_source_condition", "gauge", text, _labelled("type", conditions))
     withheld = len(source.withheld.deployments) if source is not None and source.withheld is not None else 0
     yield from _metric("controller_withheld_deletions", "gauge", "Deletions awaiting approval.", {"": withheld})
+
+
+def _backfill_metrics(tx: Transaction) -> Iterator[str]:
+    by_state = dict.fromkeys(BackfillState, 0) | backfills.count_by_state(tx)
+    yield from _metric("controller_backfills", "gauge", "Backfills by state.", _labelled("state", by_state))
+    unfinished = backfills.count(tx, [backfill.id for backfill in backfills.find_unfinished(tx)]).values()
+    states = ("waiting", "running", "done", "failed", "cancelled")
+    times = {state: sum(getattr(progress, state) for progress in unfinished) for state in states}
+    text = "Due times of running and paused backfills by state."
+    yield from _metric("controller_backfill_due_times", "gauge", text, _labelled("state", times))
 
 
 def _labelled(name: str, counts: Mapping[Any, int]) -> dict[str, int]:

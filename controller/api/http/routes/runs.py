@@ -155,7 +155,7 @@ def cancel(request: Request, run_id: RunIdText, cancellation: Cancellation) -> R
 def retry(
     request: Request,
     run_id: RunIdText,
-    body: RetryRequest,
+    body: RetryRequest | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Creates a new run at the same commit, or with `latest` of the active deployment. 409 if the run has not finished.
@@ -163,7 +163,8 @@ def retry(
     The same `Idempotency-Key` returns the same run.
     """
     operations, key = dependencies_of(request).operations, decode_header(idempotency_key)
-    run = retry_run(operations, run_id, latest=body.latest, key=key, author=author_of(request))
+    latest = body is not None and body.latest
+    run = retry_run(operations, run_id, latest=latest, key=key, author=author_of(request))
     return json_response(request, triggered(run), status=201)
 
 

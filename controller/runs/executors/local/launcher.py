@@ -232,6 +232,7 @@ class Launcher:
             "state": self.state_identity(),
             "argv": argv,
             "call": call,
+            "skip_exit_code": target.skip_exit_code if isinstance(target, CommandTarget) else None,
             "cwd": os.path.join(as_text(root), deployment.working_directory),  # noqa: PTH118
             "working_directory": deployment.working_directory,
             "export": pycache and as_text(root.parent),

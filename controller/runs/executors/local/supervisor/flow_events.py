@@ -1,9 +1,9 @@
 """Receives the JSON lines that a flow reports on its descriptor. Used by `flow_process`, in the supervisor.
 
-`{"result": …}` and `{"error": …}` are kept for `exit`. Lines about task runs, artifacts and the run's name
-(`{"task": …}`, `{"artifact": …}`, `{"run": …}`) are appended unchanged to `events.jsonl`, so that they are on disk even
-if no controller is running; their readers must not trust them. Data beyond the limits is dropped and counted: reports
-neither block a flow nor make it fail.
+`{"result": …}`, `{"error": …}` and `{"skipped": …}` are kept for `exit`. Lines about task runs, artifacts and the run's
+name (`{"task": …}`, `{"artifact": …}`, `{"run": …}`) are appended unchanged to `events.jsonl`, so that they are on disk
+even if no controller is running; their readers must not trust them. Data beyond the limits is dropped and counted:
+reports neither block a flow nor make it fail.
 """
 
 import json
@@ -12,7 +12,9 @@ import re
 from typing import Any
 
 UNREPORTED = "the process exited with code 0 before the flow returned"
-"""The reason if neither `result` nor `error` was reported, for example because the flow called `os._exit(0)`."""
+"""The reason if no outcome was reported, for example because the flow called `os._exit(0)`."""
+OUTCOMES = frozenset({"result", "error", "skipped"})
+"""The keys that report how the flow ended."""
 FILE = "events.jsonl"
 MAX_FILE_BYTES = 16 << 20
 MAX_LINE_BYTES = 4096
@@ -22,7 +24,7 @@ _STORED = (b'{"task": ', b'{"artifact": ', b'{"run": ')
 
 
 class FlowEvents:
-    """Call `feed` with the bytes as they arrive, then `close`. `own` holds the result or the error."""
+    """Call `feed` with the bytes as they arrive, then `close`. `own` holds what it reported of its end."""
 
     def __init__(self) -> None:
         self.own: dict[str, Any] = {}
@@ -58,14 +60,14 @@ class FlowEvents:
             self._file = -1
 
     def _parse_outcome(self, line: bytes) -> None:
-        """Keep a `result` or `error`; ignore invalid lines."""
+        """Keep how the flow ended; ignore invalid lines."""
         if depth(line) > MAX_DEPTH:
             return  # reading `exit` would exceed the recursion limit
         try:
             event = json.loads(line)
         except ValueError:
             return
-        if isinstance(event, dict) and event.keys() <= {"result", "error"}:
+        if isinstance(event, dict) and event.keys() <= OUTCOMES:
             self.own.update(event)
 
     def _append(self, lines: list[bytes]) -> None:

@@ -2,8 +2,8 @@
 
 The supervisor starts this file as `python -P flow_main.py`, or calls `main` in a fork of a running interpreter
 (`fork_server`). It imports only the standard library. Descriptor 3 contains the call as JSON (`root`, `path`, `name`,
-`parameters`, `pycache`). JSON lines go back on descriptor 4: `{"result": …}` or `{"error": "…"}` at the end, and the
-events of `controller.sdk.event_writer`.
+`parameters`, `pycache`). JSON lines go back on descriptor 4: `{"result": …}`, `{"error": "…"}` or `{"skipped": "…"}` at
+the end, and the events of `controller.sdk.event_writer`.
 
 The root of the repository and the folder of the flow are importable, after the standard library and before installed
 packages. So a `json.py` next to a flow breaks nothing, and `import controller` in a repository with its own
@@ -28,6 +28,8 @@ MAX_RESULT_DEPTH = 32
 
 COERCION = "controller.sdk.argument_coercion"
 PACKAGE = os.path.abspath(os.path.join(os.path.dirname(__file__), *4 * [os.pardir]))
+SKIP = ("controller.sdk.run_states", "Skip")
+"""Module and name of the exception that says that there is nothing to do; our own copy of the class may be another."""
 MARK = "_controller_run"
 """The module in which `controller.sdk.event_writer` finds the descriptor for task runs, if this is a run."""
 
@@ -81,10 +83,13 @@ def main() -> int:
 
 
 def report_failure(error: BaseException, stop: Any) -> int:
-    """Report the error or signal that ended the flow. Returns the exit code; re-raises SystemExit."""
+    """Report the error, skip or signal that ended the flow. Returns the exit code; re-raises SystemExit."""
     if stop.has_raised(error):
         report({"error": stop.reason})
         return 128 + int(stop.number)
+    if (skip := find_skip(error)) is not None:
+        report({"skipped": skip_reason(skip)})
+        return 0
     if isinstance(error, SystemExit):
         if isinstance(error.code, str):
             report({"error": error.code})
@@ -308,6 +313,29 @@ def format_error(error: BaseException) -> str:
     return "".join(traceback.format_exception(type(error), error, frames))
 
 
+def find_skip(error: BaseException) -> BaseException | None:
+    """Return the Skip that an error consists of: itself, or the first one in a group of nothing else."""
+    if isinstance(error, BaseExceptionGroup):
+        skips = [find_skip(item) for item in error.exceptions]
+        return None if None in skips else skips[0]
+    is_skip = any((kind.__module__, kind.__name__) == SKIP for kind in type(error).__mro__)
+    return error if is_skip else None
+
+
+def skip_reason(skip: BaseException) -> str | None:
+    """Return the first line of the reason; None if there is none."""
+    try:
+        lines = str(skip).strip().splitlines()
+    except Exception:  # noqa: BLE001 - methods of the user's error can raise anything
+        return None
+    return shorten(lines[0]) if lines else None
+
+
+def shorten(text: str) -> str:
+    """Return at most 1,000 characters of the text."""
+    return text if len(text) <= 1000 else text[:1000] + "…"
+
+
 def summary(error: BaseException) -> str:
     """Return the error as one line."""
     if needs_no_traceback(error):
@@ -316,7 +344,7 @@ def summary(error: BaseException) -> str:
         text = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")
     except Exception:  # noqa: BLE001 - methods of the user's error can raise anything
         text = type(error).__name__
-    return text if len(text) <= 1000 else text[:1000] + "…"
+    return shorten(text)
 
 
 if __name__ == "__main__":

@@ -125,14 +125,16 @@ class FlowRunner:
         self._left_behind = 0 if self._stopped_for else killed
         self._drain()
         self._reports.close()
-        is_silent = status == 0 and "path" in self._spec["call"] and "result" not in self._reports.own
+        is_silent = (
+            status == 0 and "path" in self._spec["call"] and not self._reports.own.keys() & {"result", "skipped"}
+        )
         ending: dict[str, Any] = {
-            "outcome": self._stopped_for or ("succeeded" if status == 0 and not is_silent else "failed"),
+            "outcome": self._stopped_for or ("failed" if is_silent else self._outcome(status)),
             "exit_code": status if status >= 0 else None,
             "signal": -status if status < 0 else None,
             **self._reports.own,
         }
-        if self._stopped_for is None:
+        if ending["outcome"] == "failed":
             seconds = usage.ru_utime + usage.ru_stime
             reason = self._limits.explain_failure(status, seconds, ending.get("error"), self._group)
             if is_silent and not ending.get("error"):
@@ -140,6 +142,12 @@ class FlowRunner:
             if reason is not None:
                 ending["reason"] = reason
         return ending
+
+    def _outcome(self, status: int) -> str:
+        """Return the outcome for an exit status; a command is skipped if it exits with its `skip_exit_code`."""
+        if status == self._spec.get("skip_exit_code") or (status == 0 and "skipped" in self._reports.own):
+            return "skipped"
+        return "succeeded" if status == 0 else "failed"
 
     def _drain(self) -> None:
         """Read the rest of the pipes, for at most `DRAIN_SECONDS` if a process keeps them open."""

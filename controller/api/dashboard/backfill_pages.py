@@ -1,0 +1,58 @@
+"""The pages of backfills: their list, and one backfill with its progress and its failed due times."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from controller.api.dashboard.pages import ROWS, Cursor, Filters
+from controller.api.dashboard.templating import render
+from controller.api.http.responses import dependencies_of
+from controller.model.backfills import FAILURES
+from controller.operations.bulk import MAX_RUNS
+from controller.queries.backfills import find_backfill, list_backfills
+from controller.store import backfills
+
+router = APIRouter()
+
+_SHOWN_FAILURES = 100
+
+
+@router.get("/backfills")
+def backfill_list(
+    request: Request, deployment: Annotated[str, Query(max_length=63)] = "", before: Cursor = None
+) -> Response:
+    """Backfills, newest first."""
+    filters = Filters(request, ("deployment", "before"))
+    with dependencies_of(request).store.read() as tx:
+        rows = list_backfills(tx, ROWS + 1, deployment=deployment or None, before=before or None)
+    return render(
+        request,
+        "backfills.html",
+        tab="Backfills",
+        backfills=rows[:ROWS],
+        older=rows[ROWS - 1].id if len(rows) > ROWS else None,
+        before=before,
+        filters={"deployment": deployment},
+        filter_problems=filters.problems,
+    )
+
+
+@router.get("/backfills/{backfill_id}")
+def backfill(request: Request, backfill_id: Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]) -> Response:
+    """One backfill: its progress, the due times that are left, and those that failed, with their runs."""
+    with dependencies_of(request).store.read() as tx:
+        view = find_backfill(tx, backfill_id)
+        failed = backfills.find_runs(tx, view.id, FAILURES, MAX_RUNS)
+        following = backfills.next_times(tx, view.id, 1)
+    return render(
+        request,
+        "backfill.html",
+        tab="Backfills",
+        view=view,
+        failed=failed[:_SHOWN_FAILURES],
+        failed_ids=[run.id for run in failed],
+        removed=view.failed - len(failed) if len(failed) < MAX_RUNS else 0,
+        next_time=following[0][0] if following else None,
+        zone_of=view.deployment,
+    )

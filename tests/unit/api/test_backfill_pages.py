@@ -1,0 +1,175 @@
+"""Backfills on the dashboard and in the metrics: their pages, the runs of a due time, and parameters from due times."""
+
+import re
+from typing import Any
+
+from tests.conftest import wait_until
+from tests.unit.api.conftest import Served
+
+FLOW = """
+from datetime import date
+
+
+def load(day: date, days: list[str] = [], limit: int = 5) -> int:
+    if day.day == 2:
+        raise ValueError(f"no data for {day}")
+    return limit
+"""
+DAILY = """
+name: daily
+flow: flows/daily.py:load
+parameters:
+  day: {from: due_time, format: date}
+  days: [{from: due_time, format: "%Y/%m"}]
+schedules: [{cron: "0 6 * * *", timezone: Europe/Berlin}]
+"""
+
+
+def page_of(served: Served, path: str) -> str:
+    answer = served.get(path, Accept="text/html")
+    assert answer.status == 200, answer
+    return re.sub(r"\s+", " ", answer.text)
+
+
+def start(served: Served, **fields: Any) -> str:
+    """Backfill the first three days of March, of which the second fails, and return the id of the backfill."""
+    served.commit({"flows/daily.py": FLOW, "deployments/daily.yaml": DAILY})
+    body = {"since": "2026-03-01", "until": "2026-03-04", **fields}
+    return str(served.post("/api/v1/deployments/daily/backfill", body).json()["backfill_id"])
+
+
+def wait_for_end(served: Served, backfill_id: str) -> Any:
+    last: list[Any] = [None]
+
+    def has_ended() -> bool:
+        last[0] = served.get(f"/api/v1/backfills/{backfill_id}").json()
+        return last[0]["finished_at"] is not None
+
+    wait_until(has_ended)
+    return last[0]
+
+
+def runs_of(served: Served, backfill_id: str, state: str) -> Any:
+    return served.get(f"/api/v1/runs?backfill={backfill_id}&state={state}").json()["items"]
+
+
+def test_without_backfills_the_page_explains_how_to_start_one(served: Served) -> None:
+    assert "No backfills yet." in page_of(served, "/backfills")
+    assert "No backfills match." in page_of(served, "/backfills?deployment=nobody")
+    assert served.get(f"/backfills/{'0' * 36}", Accept="text/html").status == 404
+
+
+def test_a_backfill_shows_its_progress_and_its_failed_due_times(fresh: Served) -> None:
+    first = start(fresh)
+    assert wait_for_end(fresh, first)["state"] == "failed"
+    [failed] = runs_of(fresh, first, "failed")
+    for path in ("/backfills", f"/backfills/{first}"):
+        assert 'aria-label="2 done, 1 failed of 3 due times"' in page_of(fresh, path)
+    page = page_of(fresh, f"/backfills/{first}")
+    assert "All 3 due times have finished." in page
+    assert f'href="/runs/{failed["id"]}"' in page
+    assert "ValueError: no data for 2026-03-02" in page
+    assert f'data-body="{{&#34;run_ids&#34;: [&#34;{failed["id"]}&#34;]}}"' in page
+    assert "/pause" not in page
+    assert f'Backfill <a class="mono" href="/backfills/{first}">' in page_of(fresh, "/events")
+
+
+def test_backfills_are_listed_page_by_page_and_by_deployment(fresh: Served) -> None:
+    first = start(fresh)
+    wait_for_end(fresh, first)
+    ids = [start(fresh, redo="all", parallel=3), first]
+    wait_for_end(fresh, ids[0])
+    page = page_of(fresh, "/backfills?deployment=daily")
+    assert re.findall(r'href="/backfills/([0-9a-f-]{36})"', page) == ids
+    older = page_of(fresh, f"/backfills?before={ids[0]}")
+    assert re.findall(r'href="/backfills/([0-9a-f-]{36})"', older) == ids[1:]
+    assert ">Newest</a>" in older
+
+
+def test_a_paused_backfill_can_be_resumed_and_cancelled(fresh: Served) -> None:
+    fresh.commit({"flows/daily.py": FLOW.replace("if day.day == 2", "while True"), "deployments/daily.yaml": DAILY})
+    backfill = fresh.post("/api/v1/deployments/daily/backfill", {"since": "2026-03-01", "until": "2026-03-04"}).json()
+    path = f"/backfills/{backfill['backfill_id']}"
+    assert f'data-post="/api/v1{path}/pause"' in page_of(fresh, path)
+    assert fresh.post(f"/api/v1{path}/pause").status == 200
+    page = page_of(fresh, path)
+    assert f'data-post="/api/v1{path}/resume"' in page
+    assert "Cancel this backfill?" in page
+    text = fresh.get("/metrics").text
+    assert 'controller_backfills{state="paused"} 1' in text
+    assert 'controller_backfills{state="running"} 0' in text
+    left = re.findall(r'controller_backfill_due_times\{state="(?:waiting|running)"\} (\d)', text)
+    assert sum(map(int, left)) == 3
+    fresh.post(f"/api/v1{path}/cancel")
+
+
+def test_the_metrics_of_due_times_do_not_count_ended_backfills(fresh: Served) -> None:
+    wait_for_end(fresh, start(fresh))
+    lines = fresh.get("/metrics").text.splitlines()
+    assert 'controller_backfills{state="failed"} 1' in lines
+    assert 'controller_backfill_due_times{state="done"} 0' in lines
+
+
+def test_runs_are_filtered_by_a_backfill_and_by_a_part_of_its_id(fresh: Served) -> None:
+    backfill = start(fresh)
+    wait_for_end(fresh, backfill)
+    other = fresh.run("add")["id"]
+    for text in (backfill, backfill[-12:]):
+        page = page_of(fresh, f"/runs?backfill={text}")
+        assert len(re.findall(r'<input type="checkbox" data-select value="', page)) == 3
+        assert other not in page
+        assert f'<a href="/backfills/{backfill}">' in page
+    page = page_of(fresh, "/runs?backfill=unknown")
+    assert "Unknown backfill" in page
+    assert other in page
+
+
+def test_the_runs_of_a_due_time_are_shown_with_it_and_on_the_run_page(fresh: Served) -> None:
+    backfill = start(fresh)
+    wait_for_end(fresh, backfill)
+    [failed] = runs_of(fresh, backfill, "failed")
+    fresh.commit({"flows/daily.py": FLOW.replace("day.day == 2", "False")})
+    retry = fresh.post(f"/api/v1/runs/{failed['id']}/retry", {"latest": True}).json()["run_id"]
+    assert fresh.wait_for(retry)["state"] == "succeeded"
+    links = [f'href="/runs/{run_id}"' for run_id in (failed["id"], retry)]
+    page = page_of(fresh, "/deployments/daily")
+    due = page.partition('id="occurrences"')[2].partition("</section>")[0]
+    assert "2 runs:" in due
+    assert due.index(links[0]) < due.index(links[1])
+    assert "{&#34;due_time&#34;: &#34;2026-03-02T05:00:00Z&#34;}" in due
+    run = page_of(fresh, f"/runs/{failed['id']}").partition('id="facts"')[2]
+    assert "runs of this due time" in run
+    assert links[1] in run
+    assert f'href="/backfills/{backfill}"' in run
+    [ledger] = [
+        row
+        for row in fresh.get("/api/v1/deployments/daily/occurrences").json()["items"]
+        if row["scheduled_for"] == "2026-03-02T05:00:00Z"
+    ]
+    assert [(row["run_id"], row["state"]) for row in ledger["runs"]] == [(failed["id"], "failed"), (retry, "succeeded")]
+
+
+def test_the_form_shows_the_value_that_a_reference_to_the_due_time_has_now(fresh: Served) -> None:
+    fresh.commit({"flows/daily.py": FLOW, "deployments/daily.yaml": DAILY})
+    fields = {field["name"]: field for field in fresh.get("/api/v1/deployments/daily/form").json()["fields"]}
+    today = fields["day"]["resolved"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", today)
+    assert (fields["day"]["kind"], fields["day"]["value"]) == ("text", {"from": "due_time", "format": "date"})
+    assert fields["days"]["resolved"] == [today[:7].replace("-", "/")]
+    assert fields["limit"]["resolved"] is None
+    page = page_of(fresh, "/deployments/daily")
+    assert f'placeholder="{today}" value=""' in page
+    assert page.count("Computed from the due time") == 2
+    assert fresh.run("daily")["parameters"]["day"] == today
+    assert fresh.run("daily", day="2026-03-05")["parameters"]["day"] == "2026-03-05"
+
+
+def test_a_deployment_without_schedules_has_no_backfill_form(served: Served) -> None:
+    assert 'id="backfill-form"' not in page_of(served, "/deployments/add")
+    assert 'id="backfill-form"' in page_of(served, "/deployments/far")
+    assert "Not available: without a schedule" in page_of(served, "/deployments/add")
+
+
+def test_a_retry_without_a_body_uses_the_commit_of_the_run(served: Served) -> None:
+    run = served.run("add")
+    assert served.ask("POST", f"/api/v1/runs/{run['id']}/retry").status == 201
