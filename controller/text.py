@@ -38,10 +38,5 @@ def join_or(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def counted(count: int, noun: str) -> str:
-    """Return the count with its noun: `1 file`, `2 files`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def _plain(word: str) -> str:
     return word.casefold().replace("-", "_")

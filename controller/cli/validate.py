@@ -15,7 +15,6 @@ from controller.cli.json_output import print_json
 from controller.clock import SystemClock
 from controller.errors import UsageError
 from controller.settings import Location
-from controller.text import counted
 
 if TYPE_CHECKING:
     from controller.cli.manifest_files import Reading
@@ -147,11 +146,16 @@ def _print(
     click.echo(
         ", ".join(
             (
-                counted(counts["files"], "file"),
-                counted(counts["deployments"], "valid deployment"),
-                counted(severities.count("error"), "error"),
-                counted(severities.count("warning"), "warning"),
+                _counted(counts["files"], "file"),
+                _counted(counts["deployments"], "valid deployment"),
+                _counted(severities.count("error"), "error"),
+                _counted(severities.count("warning"), "warning"),
             )
         ),
         err=True,
     )
+
+
+def _counted(count: int, noun: str) -> str:
+    """Return the count with its noun: `1 file`, `2 files`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

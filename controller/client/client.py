@@ -176,7 +176,7 @@ class Client:
 
     def cancel_many(self, run_ids: Sequence[str], reason: str = "cancelled by a client") -> BulkResult:
         """Cancel up to 1,000 runs. Those that have finished are reported with a reason."""
-        return cast("BulkResult", self._post("/runs/cancel", {"run_ids": list(run_ids), "reason": reason}))
+        return cast("BulkResult", self._post("/runs/bulk/cancel", {"run_ids": list(run_ids), "reason": reason}))
 
     def retry(self, run_id: str, *, latest: bool = False, idempotency_key: str | None = None) -> Triggered:
         """Retry a finished run: create a new run with the same commit, or with `latest` of the active deployment."""
@@ -188,7 +188,7 @@ class Client:
     ) -> BulkResult:
         """Retry up to 1,000 finished runs. The same key retries no run twice."""
         body = {"run_ids": list(run_ids), "latest": latest}
-        return cast("BulkResult", self._post("/runs/retry", body, _key_header(idempotency_key)))
+        return cast("BulkResult", self._post("/runs/bulk/retry", body, _key_header(idempotency_key)))
 
     def backfill(  # noqa: PLR0913
         self,

@@ -218,7 +218,10 @@ def test_no_request_can_contain_code_a_command_a_path_or_an_environment(served: 
     schemas = served.get("/api/v1/openapi.json").json()["components"]["schemas"]
     asked = {
         name: set(schemas[name]["properties"])
-        for name in ("Call", "HoldRequest", "ReconcileRequest", "Approval", "Cancellation", "BackfillRequest")
+        for name in (
+            *("Call", "HoldRequest", "ReconcileRequest", "Approval", "Cancellation", "BackfillRequest"),
+            *("TriggerRequest", "RetryRequest", "BulkCancellation", "BulkRetry"),
+        )
     }
     assert asked == {
         "Call": {"parameters"},
@@ -226,7 +229,11 @@ def test_no_request_can_contain_code_a_command_a_path_or_an_environment(served: 
         "ReconcileRequest": {"wait"},
         "Approval": {"digest"},
         "Cancellation": {"reason"},
-        "BackfillRequest": {"since", "until", "max", "dry_run"},
+        "BackfillRequest": {"since", "until", "redo", "code", "parameters", "parallel", "max", "dry_run"},
+        "TriggerRequest": {"parameters", "due_time"},
+        "RetryRequest": {"latest"},
+        "BulkCancellation": {"run_ids", "reason"},
+        "BulkRetry": {"run_ids", "latest"},
     }
 
 

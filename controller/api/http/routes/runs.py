@@ -120,14 +120,14 @@ def runs(  # noqa: PLR0913
     return json_response(request, {"items": items, "next": next_cursor(request, page.next)})
 
 
-@router.post("/cancel", response_model=BulkResult, summary="Cancel many runs")
+@router.post("/bulk/cancel", response_model=BulkResult, summary="Cancel many runs")
 def cancel_many(request: Request, body: BulkCancellation) -> Response:
     """Runs that have finished are reported with a reason, and stay as they are."""
     operations = dependencies_of(request).operations
     return json_response(request, cancel_runs(operations, body.run_ids, body.reason, author=author_of(request)))
 
 
-@router.post("/retry", response_model=BulkResult, summary="Retry many finished runs")
+@router.post("/bulk/retry", response_model=BulkResult, summary="Retry many finished runs")
 def retry_many(request: Request, body: BulkRetry, idempotency_key: IdempotencyKey = None) -> Response:
     """Runs that have not finished are reported with a reason. The same `Idempotency-Key` retries no run twice."""
     operations, key = dependencies_of(request).operations, decode_header(idempotency_key)
