@@ -40,3 +40,8 @@ def join_or(words: Sequence[str]) -> str:
 
 def _plain(word: str) -> str:
     return word.casefold().replace("-", "_")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return the count with its noun: `1 file`, `2 files`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -12,7 +12,7 @@ from controller.cli import options
 from controller.cli.state_access import check_names, connected_client, read_state, zone_of
 from controller.errors import UsageError
 from controller.settings import Location
-from controller.text import visible_lines
+from controller.text import counted, visible_lines
 
 if TYPE_CHECKING:
     from controller.client import Client

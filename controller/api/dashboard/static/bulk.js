@@ -41,7 +41,7 @@ export function bindBulk(form) {
     isBusy = true;
     showSelection();
     try {
-      showBulkResult(await post(`/api/v1/runs/${path}`, { run_ids: [...selected], ...body }, headers), verb);
+      showBulkResult(await post(`/api/v1/runs/bulk/${path}`, { run_ids: [...selected], ...body }, headers), verb);
       selected.clear();
       boxes().forEach((box) => { box.checked = false; });
       key = newKey();
