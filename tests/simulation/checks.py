@@ -10,12 +10,10 @@ from datetime import datetime
 from controller.manifests.build import build_deployment
 from controller.model.runs import ACTIVE, Outcome, Run, RunId, RunState, Trigger
 from controller.schedules import find_due
-from controller.store import inventory, occurrences, runs
+from controller.store import backfills, inventory, occurrences, runs
 from controller.store.run_search import RunFilter, select_all
 from tests.simulation.machine import Machine
 from tests.simulation.world import World
-
-FROM_DUE_TIMES = (Trigger.SCHEDULE, Trigger.BACKFILL)
 
 
 class Checker:
@@ -54,6 +52,10 @@ class Checker:
             assert unfinished == [], f"not resolved: {[(run.id, run.state, run.reason) for run in unfinished]}"
             for run in select_all(tx, RunFilter()):
                 assert run.state is RunState.SUCCEEDED or run.reason, f"{run.id} {run.state} without a reason"
+            assert backfills.find_unfinished(tx) == []
+            ended = backfills.find_newest(tx, 1000)
+            for backfill_id, progress in backfills.count(tx, [backfill.id for backfill in ended]).items():
+                assert (progress.waiting, progress.running) == (0, 0), f"backfill {backfill_id} has not ended"
             for name, entry in inventory.entries(tx).items():
                 rows = occurrences.find_newest(tx, name, 100_000)
                 for row in rows:
@@ -72,13 +74,18 @@ class Checker:
 
 
 def check_one_run_per_due_time(all_runs: Iterable[Run]) -> None:
-    """Check that a due time has at most one run that was not skipped: a backfill may replace a skipped one."""
-    keys = Counter(
+    """Check that a schedule runs each due time at most once, and that no other run of it begins before that one ends.
+
+    A retry is left out: users may retry a run of a due time that has another one.
+    """
+    runs_of_times = [run for run in all_runs if run.scheduled_for is not None and run.trigger is not Trigger.RETRY]
+    scheduled = Counter(
         (run.deployment, run.scheduled_for)
-        for run in all_runs
-        if run.trigger in FROM_DUE_TIMES and run.state is not RunState.SKIPPED
+        for run in runs_of_times
+        if run.trigger is Trigger.SCHEDULE and run.state is not RunState.SKIPPED
     )
-    assert [key for key, count in keys.items() if count > 1] == []
+    unfinished = Counter((run.deployment, run.scheduled_for) for run in runs_of_times if not run.state.is_terminal)
+    assert [key for key, count in (*scheduled.items(), *unfinished.items()) if count > 1] == []
 
 
 def check_starts(machine: Machine) -> None:
@@ -87,11 +94,16 @@ def check_starts(machine: Machine) -> None:
 
 
 def check_serial_runs(by_id: dict[RunId, Run]) -> None:
-    """Check that no two serial runs of a deployment are in progress at the same time."""
-    serial = Counter(
-        run.deployment for run in by_id.values() if run.serial and run.state in (RunState.LAUNCHING, RunState.RUNNING)
-    )
-    assert [name for name, count in serial.items() if count > 1] == []
+    """Check that no two serial runs of a deployment are in progress at the same time, unless one backfill has both."""
+    serial: dict[str, list[str | None]] = {}
+    for run in by_id.values():
+        if run.serial and run.state in (RunState.LAUNCHING, RunState.RUNNING):
+            serial.setdefault(run.deployment, []).append(run.backfill_id)
+    assert [
+        name
+        for name, of_backfills in serial.items()
+        if len(of_backfills) > 1 and (None in of_backfills or len(set(of_backfills)) > 1)
+    ] == []
 
 
 def is_within(time: datetime, gaps: list[tuple[datetime, datetime]]) -> bool:

@@ -6,12 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from controller.errors import ControllerError
+from controller.model.backfills import CodeVersion, Redo
 from controller.model.status import Hold
-from controller.operations.backfills import BackfillRequest, create_backfill
+from controller.operations.backfills import (
+    BackfillRequest,
+    cancel_whole_backfill,
+    create_backfill,
+    pause_backfill,
+    resume_backfill,
+)
 from controller.operations.cancel import cancel_run
 from controller.operations.retry import retry_run
 from controller.operations.trigger import trigger_run
-from controller.store import holds, inventory, runs
+from controller.store import backfills, holds, inventory, occurrences, runs
 from controller.store.run_search import RunFilter, select_all
 from tests.simulation.checks import Checker
 from tests.simulation.world import Killed, World
@@ -61,6 +68,8 @@ class History:
             (6, self._cancel),
             (4, self._retry),
             (3, self._backfill),
+            (3, self._change_backfill),
+            (2, self._trigger_due_time),
             (5, self._edit),
             (4, self._hold),
             (5, self._resume),
@@ -96,6 +105,7 @@ class History:
         world.kill_chance, world.machine.is_calm = 0.0, True
         for name in NAMES:
             self._remove_hold(name)
+        self._resume_backfills()
         self._reconcile()
         # Suspend all deployments, since otherwise their schedules would create new runs for ever.
         world.pass_time(timedelta(seconds=90))
@@ -151,14 +161,45 @@ class History:
     def _retry(self) -> None:
         run_id = self._any_run()
         if run_id is not None:
-            retry_run(self._world.operations, run_id, author="nobody")
+            is_latest = self._random.random() < 0.5
+            retry_run(self._world.operations, run_id, latest=is_latest, author="nobody")
+
+    def _trigger_due_time(self) -> None:
+        name = self._random.choice(NAMES)
+        with self._world.real_store.read() as tx:
+            recorded = occurrences.find_newest(tx, name, 12)
+        if recorded:
+            due_time = self._random.choice(recorded).scheduled_for
+            trigger_run(self._world.operations, name, {}, due_time=due_time, author="nobody")
 
     def _backfill(self) -> None:
         now = self._world.clock.now()
         since = now - timedelta(minutes=self._random.randrange(200))
         name = self._random.choice(NAMES)
-        request = BackfillRequest(deployment=name, since=since, until=now, most=5)
+        pick = self._random.choice
+        request = BackfillRequest(
+            deployment=name,
+            since=since,
+            until=now,
+            redo=pick([None, *Redo]),
+            code=pick(list(CodeVersion)),
+            parallel=pick([None, 1, 3]),
+            most=pick([5, None]),
+        )
         create_backfill(self._world.operations, request, author="nobody")
+
+    def _change_backfill(self) -> None:
+        with self._world.real_store.read() as tx:
+            recent = backfills.find_newest(tx, 4)
+        if recent:
+            change = self._random.choice([pause_backfill, resume_backfill, resume_backfill, cancel_whole_backfill])
+            change(self._world.operations, self._random.choice(recent).id, author="nobody")
+
+    def _resume_backfills(self) -> None:
+        with self._world.real_store.read() as tx:
+            paused = [backfill.id for backfill in backfills.find_unfinished(tx)]
+        for backfill_id in paused:
+            resume_backfill(self._world.operations, backfill_id, author="nobody")
 
     def _edit(self) -> None:
         """Commit a change: of a declaration, of a limit, or that removes or restores a deployment."""

@@ -86,7 +86,7 @@ class SimulatedMonitor:
         self._machine = machine
         self._fault = fault
         self._active: dict[str, ActiveRun] = {}
-        self._ended: list[Run] = []
+        self._ended: list[tuple[Any, None]] = []
         self.shortage: str | None = None
         """The current shortage; there is none in a simulation."""
 
@@ -97,17 +97,17 @@ class SimulatedMonitor:
         """Take over the runs of the previous controller."""
         self.commit(self.find_ended([], everything=True), [])
 
-    def find_ended(self, _ready: Sequence[Any], *, everything: bool) -> list[Run]:
-        """Record the outcomes of finished attempts; return their runs."""
+    def find_ended(self, _ready: Sequence[Any], *, everything: bool) -> list[tuple[Any, None]]:
+        """Record the outcomes of finished attempts, and return the attempts as pairs, as the monitor does."""
         if everything:
             self._take_over()
         before = list(self._active.values())
         for active in before:
             self._record_outcome(active)
-        self._ended = [active.run for active in before if active.run.id not in self._active]
+        self._ended = [(active, None) for active in before if active.run.id not in self._active]
         return self._ended
 
-    def commit(self, _ended: Sequence[Run], batch: Sequence[Launchable]) -> None:
+    def commit(self, _ended: Sequence[tuple[Any, None]], batch: Sequence[Launchable]) -> None:
         """Launch these runs."""
         self._ended = []
         for launch in batch:
