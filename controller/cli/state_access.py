@@ -12,7 +12,7 @@ from controller.settings import Location
 if TYPE_CHECKING:
     from controller.client import Client
     from controller.model.backfills import BackfillProgress
-    from controller.model.runs import Run
+    from controller.model.runs import RunDetail
     from controller.store import Transaction
 
 
@@ -71,7 +71,7 @@ def read_state_if_any(location: Location) -> "Iterator[Transaction | None]":
         store.close()
 
 
-def get_run(location: Location, run_id: str) -> "tuple[Run, Path]":
+def get_run(location: Location, run_id: str) -> "tuple[RunDetail, Path]":
     """Return the run with this id, which may be abbreviated, and the directory of all runs. Raises NotFoundError."""
     from controller.clock import SystemClock
     from controller.queries.runs import find_run

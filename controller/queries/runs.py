@@ -1,7 +1,8 @@
 """Runs as all user interfaces show them, with the reason why each waiting run waits."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from controller.errors import NotFoundError
@@ -27,18 +28,18 @@ def page_of_runs(
     return public_runs(tx, page.runs, now), page.next
 
 
-def find_run(tx: Transaction, run_id: str, now: datetime | None = None, *, directory: Path | None = None) -> Run:
+def find_run(tx: Transaction, run_id: str, now: datetime | None = None, *, directory: Path | None = None) -> RunDetail:
     """Return one run by its id, or by a unique beginning or end of its id. Raises NotFoundError.
 
-    With `now`, `waiting` is set. `directory` contains the directories of runs; the task tree of a running run is read
-    from there.
+    With `now`, `waiting` and `took` are set. `directory` contains the directories of runs; the task tree of a running
+    run is read from there.
     """
     matches = runs.find_by_prefix(tx, run_id) if run_id else []
     if len(matches) != 1:
         problem = "There is no run" if not matches else "There is more than one run whose id begins or ends with"
         raise NotFoundError(f"{problem} {run_id!r}.", hint="See `controller runs list`.")
     run = _public(matches[0]) if now is None else public_runs(tx, matches, now)[0]
-    return _with_task_tree(tx, run, directory)
+    return _detail(tx, run, directory)
 
 
 def exact_run(tx: Transaction, run_id: str) -> Run:
@@ -55,7 +56,11 @@ def run_detail(tx: Transaction, run_id: str, now: datetime, directory: Path | No
     `directory` contains the directories of runs.
     """
     [run] = public_runs(tx, [exact_run(tx, run_id)], now)
-    attempts = (replace(attempt, state=attempt.state.public) for attempt in runs.attempts_of(tx, run_id))
+    return _detail(tx, run, directory)
+
+
+def _detail(tx: Transaction, run: Run, directory: Path | None) -> RunDetail:
+    attempts = (replace(attempt, state=attempt.state.public) for attempt in runs.attempts_of(tx, run.id))
     return extend(RunDetail, _with_task_tree(tx, run, directory), history=tuple(attempts))
 
 
@@ -65,12 +70,24 @@ def public_runs(tx: Transaction, matches: list[Run], now: datetime) -> list[Run]
     if any(run.state in (RunState.PENDING, RunState.RETRYING) for run in matches):
         waiting = schedule_queue(queues.find_waiting(tx), queues.read_load(tx, now), now)
         reasons = {run.id: reason or missing_resource(run) or "starting next" for run, reason in waiting}
-    return [_public(run, reasons.get(run.id)) for run in matches]
+    repeated = [run.id for run in matches if run.attempt > 1]
+    times = runs.attempt_times(tx, repeated) if repeated else {}
+    return [_with_time(_public(run, reasons.get(run.id)), times.get(run.id, []), now) for run in matches]
 
 
 def _public(run: Run, waiting: str | None = None) -> Run:
     due_time_of = None if run.trigger is Trigger.SCHEDULE else run.scheduled_for
     return replace(run, state=run.state.public, waiting=waiting, due_time_of=due_time_of)
+
+
+def _with_time(run: Run, attempts: Sequence[tuple[datetime, datetime | None]], now: datetime) -> Run:
+    """Return the run with the time that its attempts have taken. `attempts` is empty for a run with one attempt."""
+    if run.started_at is None:
+        return run
+    spans = attempts or [(run.started_at, run.finished_at)]
+    took = sum((max((end or now) - start, timedelta()) for start, end in spans), timedelta())
+    is_running = run.state is RunState.RUNNING
+    return replace(run, took=took.total_seconds(), running_since=now - took if is_running else None)
 
 
 def _with_task_tree(tx: Transaction, run: Run, directory: Path | None) -> Run:

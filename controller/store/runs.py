@@ -1,6 +1,6 @@
 """The tables of runs and attempts. Every state change is a compare-and-set; a finished run never changes."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -147,6 +147,18 @@ def move(tx: Transaction, run_id: RunId, *, expect: RunState, to: RunState, **ch
         update(runs).where(runs.c.id == run_id, runs.c.state == expect.value).values(state=to.value, **changes)
     )
     return bool(result.rowcount == 1)
+
+
+def attempt_times(tx: Transaction, run_ids: Collection[RunId]) -> dict[RunId, list[tuple[datetime, datetime | None]]]:
+    """Return the start and the end (None: not yet) of all started attempts of these runs."""
+    times: dict[RunId, list[tuple[datetime, datetime | None]]] = {}
+    ids = list(run_ids)
+    for start in range(0, len(ids), _CHUNK):
+        query = select(attempts.c.run_id, attempts.c.started_at, attempts.c.finished_at)
+        is_started = (attempts.c.run_id.in_(ids[start : start + _CHUNK]), attempts.c.started_at.is_not(None))
+        for row in tx.connection.execute(query.where(*is_started)):
+            times.setdefault(RunId(row.run_id), []).append((row.started_at, row.finished_at))
+    return times
 
 
 def attempts_of(tx: Transaction, run_id: str) -> list[Attempt]:

@@ -34,6 +34,7 @@ COMMANDS = [
     "runs",
     "occurrences",
     "backfill",
+    "backfills",
     "execute",
     "schema",
     "init",
@@ -169,6 +170,7 @@ def test_help_lists_exactly_what_is_there(machine: Machine) -> None:
     for group, below in (
         ("deployments", ["list", "show"]),
         ("runs", ["cancel", "list", "logs", "retry", "show", "watch"]),
+        ("backfills", ["cancel", "list", "pause", "resume", "show"]),
     ):
         commands = machine.controller(group, "--help").out.split("Commands:\n")[1]
         assert sorted(line.split()[0] for line in commands.splitlines()) == below

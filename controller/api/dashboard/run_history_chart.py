@@ -88,5 +88,7 @@ def _bar(run: Run, duration: float, x: int, highest: float) -> RunBar:
 
 
 def _duration(run: Run, now: datetime) -> float:
+    if run.took is not None:
+        return run.took
     assert run.started_at is not None
     return max(0.0, ((run.finished_at or now) - run.started_at).total_seconds())

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
+from controller.model.runs import Run
 from controller.queries.serialization import to_json, utc
 from controller.time_format import shown
 
@@ -59,6 +60,15 @@ def lasted(start: datetime | None, end: datetime | None) -> Markup:
     if end is None:
         return Markup('<span data-since="{}">…</span>').format(utc(start))
     return escape(seconds(max(0.0, (end - start).total_seconds())))
+
+
+def took(run: Run) -> Markup:
+    """Render how long the attempts of a run have taken. While it is running, a script counts the seconds."""
+    if run.took is None:
+        return Markup("<span class=muted>-</span>")
+    if run.running_since is not None:
+        return lasted(run.running_since, None)
+    return escape(seconds(run.took))
 
 
 def seconds(count: float) -> str:

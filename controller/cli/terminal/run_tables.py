@@ -13,7 +13,7 @@ from controller.cli.terminal.artifact_view import artifact_list
 from controller.cli.terminal.tables import CompactTable
 from controller.cli.terminal.task_tree import task_tree
 from controller.model.queues import SHORTAGE
-from controller.model.runs import Run
+from controller.model.runs import Attempt, Run, RunDetail
 
 
 def run_table(runs: Sequence[Run], now: datetime, *, is_filtered: bool = False) -> RenderableType:
@@ -29,7 +29,7 @@ def run_table(runs: Sequence[Run], now: datetime, *, is_filtered: bool = False) 
             text_format.state(run.state),
             text_format.plain(run.trigger),
             text_format.past(run.started_at or run.created_at, now),
-            text_format.plain(_took(run, now)),
+            text_format.plain(_took(run)),
             text_format.plain(_remark(run)),
         )
         for run in runs
@@ -37,7 +37,7 @@ def run_table(runs: Sequence[Run], now: datetime, *, is_filtered: bool = False) 
     return CompactTable(titles, rows, flexible=(1, 6))
 
 
-def run_detail(run: Run, now: datetime, zone: tzinfo | None) -> RenderableType:
+def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> RenderableType:
     """Return the details of one run, with times in `zone`, or in the machine's zone if it is None."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="bold")
@@ -57,7 +57,7 @@ def run_detail(run: Run, now: datetime, zone: tzinfo | None) -> RenderableType:
         ("created", text_format.local(run.created_at, zone)),
         ("started", text_format.local(run.started_at, zone)),
         ("finished", text_format.local(run.finished_at, zone)),
-        ("took", text_format.plain(_took(run, now))),
+        ("took", text_format.plain(_took(run))),
         ("attempt", text_format.plain(f"{run.attempt} of {run.attempts}")),
         ("queue", text_format.plain(f"{run.queue}, priority {run.priority}")),
         ("backfill", text_format.plain(run.backfill_id or "-")),
@@ -73,6 +73,8 @@ def run_detail(run: Run, now: datetime, zone: tzinfo | None) -> RenderableType:
     for title, value in rows:
         grid.add_row(title, value)
     parts: list[RenderableType] = [grid]
+    if len(run.history) > 1:
+        parts += [Text(""), _attempt_table(run.history, zone)]
     if run.tasks:
         parts += [Text(""), task_tree(run.tasks, now)]
     if run.artifacts:
@@ -80,10 +82,24 @@ def run_detail(run: Run, now: datetime, zone: tzinfo | None) -> RenderableType:
     return Group(*parts)
 
 
-def _took(run: Run, now: datetime) -> str:
-    if run.started_at is None:
+def _attempt_table(attempts: Sequence[Attempt], zone: tzinfo | None) -> RenderableType:
+    rows = [
+        (
+            text_format.plain(attempt.number),
+            text_format.state(attempt.state),
+            text_format.local(attempt.started_at, zone),
+            text_format.local(attempt.finished_at, zone),
+            text_format.plain(attempt.reason or ""),
+        )
+        for attempt in attempts
+    ]
+    return CompactTable(("ATTEMPT", "STATE", "STARTED", "FINISHED", "REASON"), rows, flexible=(4,))
+
+
+def _took(run: Run) -> str:
+    if run.took is None:
         return "-"
-    duration = max((run.finished_at or now) - run.started_at, timedelta(0))
+    duration = timedelta(seconds=run.took)
     return f"{duration.total_seconds():.2f}s" if duration < timedelta(seconds=10) else text_format.span(duration)
 
 

@@ -184,7 +184,8 @@ def test_a_run_is_found_by_a_unique_part_of_its_id(store: Store) -> None:
     with store.write() as tx:
         runs.insert_all(tx, [run(1, "a", RunState.FAILED), run(2, "a", RunState.LAUNCHING)])
     with store.read() as tx:
-        assert find_run(tx, "0002") == run(2, "a", RunState.PENDING)
+        assert (found := find_run(tx, "0002")).id == run(2, "a", RunState.PENDING).id
+        assert found.state is RunState.PENDING
         assert find_run(tx, "0000-0001").state == "failed"
         for part in ("0000", "", "%", "9"):
             with pytest.raises(NotFoundError):

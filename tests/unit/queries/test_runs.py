@@ -1,0 +1,59 @@
+"""Runs as users see them: the time that their attempts have taken."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import insert
+
+from controller.model.runs import Attempt, RunId, RunState
+from controller.queries.runs import find_run
+from controller.store import Store, runs
+from controller.store.rows import to_row
+from controller.store.schema import attempts
+from tests.conftest import NOW
+from tests.unit.store.test_records import run
+
+SECOND = timedelta(seconds=1)
+
+
+def attempt(number: int, started_at: datetime, finished_at: datetime | None) -> Attempt:
+    state = RunState.RUNNING if finished_at is None else RunState.FAILED
+    fields = {"run_id": RunId("run-001"), "nonce": f"n{number}", "boot_id": "b", "state": state}
+    return Attempt(number=number, started_at=started_at, finished_at=finished_at, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("state", "ends", "took", "running_since"),
+    [
+        (RunState.FAILED, [3, 35], 8, None),
+        (RunState.RETRYING, [3, 35], 8, None),
+        (RunState.RUNNING, [3, None], 3 + 70, NOW + 27 * SECOND),
+    ],
+)
+def test_a_run_took_the_time_of_its_attempts_without_the_time_between_them(
+    store: Store, state: RunState, ends: list[int | None], took: float, running_since: datetime | None
+) -> None:
+    """The first attempt starts at 0 s, the second at 30 s; it is 100 s now."""
+    history = [
+        attempt(number, NOW + (number - 1) * 30 * SECOND, None if end is None else NOW + end * SECOND)
+        for number, end in enumerate(ends, 1)
+    ]
+    finished_at = NOW + 35 * SECOND if state.is_terminal else None
+    with store.write() as tx:
+        started_at = NOW + 30 * SECOND
+        runs.insert_all(tx, [run(1, state=state, attempt=2, started_at=started_at, finished_at=finished_at)])
+        rows = [
+            {key: value for key, value in to_row(tx, attempts, item).items() if key != "project"} for item in history
+        ]
+        tx.connection.execute(insert(attempts), rows)
+    with store.read() as tx:
+        shown = find_run(tx, "run-001", NOW + 100 * SECOND)
+    assert (shown.took, shown.running_since) == (took, running_since)
+    assert [item.number for item in shown.history] == [1, 2]
+
+
+def test_a_run_that_has_not_started_took_nothing(store: Store) -> None:
+    with store.write() as tx:
+        runs.insert_all(tx, [run(1)])
+    with store.read() as tx:
+        assert find_run(tx, "run-001", NOW).took is None
