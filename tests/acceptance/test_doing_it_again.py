@@ -126,18 +126,18 @@ def test_a_backfill_of_slow_runs_skips_no_due_time_and_survives_kills(
 ) -> None:
     controller = running(tick)
     tick.wait_for_run("tick")
-    backfill = tick.tell("backfill", "tick", *past(8), "--param", "seconds=3")
-    assert len(backfill["run_ids"]) == 5
-    for run_id in backfill["run_ids"][1:3]:
+    backfill = tick.tell("backfill", "tick", *past(14), "--param", "seconds=2")
+    assert len(backfill["run_ids"]) == 8
+    for run_id in backfill["run_ids"][1:6]:
         wait_until_running(tick, run_id)
         controller.kill()
         controller = running(tick)
     until(lambda: progress(tick, backfill["backfill_id"])["state"] == "succeeded", "the backfill to succeed")
     tick.wait_for_run("tick", more=1)
     ledger = tick.ledger("tick")
-    assert [run_id for _, _, run_id, _ in ledger[:5]] == backfill["run_ids"]
+    assert [run_id for _, _, run_id, _ in ledger[:8]] == backfill["run_ids"]
     assert {reason for _, _, _, reason in ledger} <= {None, "catch-up"}
-    due_times = [datetime.fromisoformat(time) for time, _, _, _ in ledger[5:]]
+    due_times = [datetime.fromisoformat(time) for time, _, _, _ in ledger[8:]]
     assert {later - earlier for earlier, later in itertools.pairwise(due_times)} == {timedelta(seconds=2)}
     assert set(Counter(run_id for run_id, _ in starts(log)).values()) == {1}
     scheduled = [run for run in tick.runs("tick", "succeeded") if run["trigger"] == "schedule"]
