@@ -165,4 +165,4 @@ def _send(location: Location, matches: "Sequence[Run]", left_out: "Sequence[Left
 
         count = sum(result["reason"] is None for result in results)
         print_json({"count": count, "runs": results, "left_out": left_out})
-    return 0
+    return 1 if results and all(result["reason"] is not None for result in results) else 0

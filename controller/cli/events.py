@@ -64,10 +64,11 @@ def events(location: Location, about: str | None, *, follow: bool, limit: int, o
     if output == "json" and not follow:
         print_json(recorded)
         return
-    _print_each(recorded, zones, output)
     if not follow:
+        _print_each(recorded, zones, output)
         return
     with suppress(KeyboardInterrupt):
+        _print_each(recorded, zones, output)
         _follow(location, about, last, output)
 
 

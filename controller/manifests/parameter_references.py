@@ -24,7 +24,7 @@ FORMATS = ("datetime", "date", "time", "timestamp")
 _KEYS = ("from", "format", "shift", "timezone")
 _MAX_PATTERN = 100
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-_SAMPLE_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+_SAMPLE_TIME = datetime(2000, 12, 31, 22, 58, 59, tzinfo=UTC)  # midnight would also be accepted as a date
 _DIRECTIVE = re.compile(r"%([aAbBdfGHIjmMpSuVwWyYzZ%])?")
 """The directives of strftime that Python documents for every platform. Names are English: LC_TIME is not set."""
 _SHIFT = re.compile(
@@ -102,7 +102,10 @@ def _errors(reference: Mapping[str, Any], path: Path) -> Iterator[InvalidReferen
             message = f"a reference to the due time has no key {quoted(key)}"
             yield InvalidReference(path=(*path, key), message=message, hint=hint, at_key=True)
     shift, layout, name = (reference.get(key) for key in ("shift", "format", "timezone"))
-    if "shift" in reference and (not isinstance(shift, str) or _SHIFT.fullmatch(shift) is None):
+    if isinstance(shift, str) and _SHIFT.fullmatch(shift) and _shifted(_SAMPLE_TIME, shift, UTC) in (_FIRST, _LAST):
+        hint = "the years 1 to 9999 limit a shift"
+        yield InvalidReference(path=(*path, "shift"), message=f"{quoted(shift)} is too long for a shift", hint=hint)
+    elif "shift" in reference and (not isinstance(shift, str) or _SHIFT.fullmatch(shift) is None):
         is_unsigned = isinstance(shift, str) and _SHIFT.fullmatch(f"-{shift}") is not None
         hint = f"write -{shift} for an earlier time, or +{shift} for a later one" if is_unsigned else _SHIFT_HINT
         yield InvalidReference(path=(*path, "shift"), message=f"{quoted(shift)} is not a shift", hint=hint)
@@ -164,11 +167,11 @@ def _shifted(due_time: datetime, shift: str, zone: tzinfo) -> datetime:
         sign * int(part or 0) for part in (match.groups()[1:] if match else ("0",) * 7)
     )
     try:
-        local = due_time.astimezone(zone)
-        if years or months:
-            local = _add_months(local, 12 * years + months)
-        local += timedelta(weeks=weeks, days=days)
-        exact = local.astimezone(UTC) + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+        moment = due_time
+        if years or months or weeks or days:  # otherwise a repeated hour must stay the second one
+            local = _add_months(due_time.astimezone(zone), 12 * years + months)
+            moment = local + timedelta(weeks=weeks, days=days)
+        exact = moment.astimezone(UTC) + timedelta(hours=hours, minutes=minutes, seconds=seconds)
         return exact.astimezone(zone)
     except (OverflowError, ValueError):
         return _FIRST if sign < 0 else _LAST

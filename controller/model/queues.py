@@ -66,12 +66,13 @@ class ActiveRuns:
     """Numbers of unfinished runs of a deployment, for its overlap policy.
 
     `active` and `waiting` (those not started yet) leave out the runs of backfills, and the runs that wait behind them.
-    `backfilling` are the runs of backfills that are in progress.
+    `backfilling` are the runs of backfills that are in progress; `behind` are the unfinished runs that waited for one.
     """
 
     active: int = 0
     waiting: int = 0
     backfilling: int = 0
+    behind: int = 0
 
 
 def schedule_queue(

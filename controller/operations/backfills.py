@@ -75,7 +75,11 @@ def create_backfill(context: OperationContext, request: BackfillRequest, *, auth
         raise UsageError("A backfill needs a past range: the start comes first, and the end is not after now.")
     if request.code is CodeVersion.LATEST and request.parameters:
         context.parameters.check(request.deployment, request.parameters)
-    times = due_times_between(context.admission.deployment(entry), request.since, until)
+    deployment = context.admission.deployment(entry)
+    if not deployment.schedules:
+        hint = f"Run `controller trigger {entry.name} --due-time TIME` for each time."
+        raise UsageError(f"{entry.name} has no schedule, so it has no due times.", hint=hint)
+    times = due_times_between(deployment, request.since, until)
     if request.dry_run:
         with context.store.read() as tx:
             selected = _select(tx, request, times)

@@ -27,6 +27,10 @@ def retry_run(
     def difference(run: Run) -> str | None:
         return None if run.retry_of == run_id else f"That run is not a retry of run {run_id}"
 
+    if latest:
+        with context.store.read() as tx:
+            requested = get_run(tx, run_id)
+        context.parameters.check(requested.deployment, requested.overrides or {})
     with context.store.write() as tx:
         old = get_run(tx, run_id)
         existing = find_run_by_key(tx, old.deployment, key, difference)

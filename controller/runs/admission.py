@@ -33,6 +33,8 @@ from controller.time_format import in_utc
 log = logging.getLogger(__name__)
 
 INSTANT = timedelta(microseconds=1)
+MAX_BEHIND = 100
+"""The maximum number of runs of a deployment that wait behind a backfill without counting for its overlap policy."""
 RECORDED = 100
 """The minimum number of missed due times that are recorded individually per deployment; earlier ones are counted."""
 
@@ -138,13 +140,14 @@ class Admission:
         recorded = occurrences.recorded_times(tx, entry.name, due_times.times[0][0], due_times.times[-1][0])
         undecided = [time for time in due_times.times if time[0] not in recorded]
         decisions = refuse(undecided, refusal) if refusal else decide(undecided, deployment, now, counts)
+        is_behind = counts.backfilling + counts.behind > 0
         created: list[Run] = []
         ledger: list[Occurrence] = []
         for decision in decisions:
             run = None
             if decision.reason is None:
                 run = self.due_run(tx, entry, decision, Trigger.SCHEDULE)
-                created.append(replace(run, behind_backfill=counts.backfilling > 0))
+                created.append(replace(run, behind_backfill=is_behind and counts.behind + len(created) < MAX_BEHIND))
             ledger.append(ledger_entry(entry.name, decision, run))
         occurrences.append(tx, ledger)
         if created and deployment.overlap is Overlap.REPLACE:
@@ -271,7 +274,8 @@ def ledger_entry(name: str, decision: Decision, run: Run | None) -> Occurrence:
 def _replace_all(tx: Transaction, name: str, now: datetime) -> None:
     """End all unfinished runs of this deployment, except those of backfills. The run that replaces them waits."""
     for run in select_all(tx, RunFilter(deployment=name, states=ACTIVE)):
-        if run.backfill_id is not None or run.trigger is Trigger.BACKFILL:
+        is_behind = run.behind_backfill and run.state is RunState.PENDING
+        if run.backfill_id is not None or run.trigger is Trigger.BACKFILL or is_behind:
             continue
         if run.state is not RunState.PENDING:
             cancel(tx, run, REPLACED, now)

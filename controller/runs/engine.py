@@ -214,9 +214,19 @@ class Engine:
             unfinished = [backfill.id for backfill in backfills.find_unfinished(tx)]
         for backfill_id in unfinished:
             if everything or backfill_id in ended:
-                with self._store.write() as tx:
-                    created = self._backfill_runs.advance(tx, backfill_id, self._clock.now())
-                self._may_wait |= bool(created)
+                self._advance_backfill(backfill_id)
+
+    def _advance_backfill(self, backfill_id: str) -> None:
+        """Create further runs of one backfill, so that a fault in it does not affect others."""
+        try:
+            with self._store.write() as tx:
+                created = self._backfill_runs.advance(tx, backfill_id, self._clock.now())
+        except ControllerError:
+            raise
+        except Exception:
+            log.exception("Runs of a backfill can't be created; retrying", extra={"backfill": backfill_id})
+        else:
+            self._may_wait |= bool(created)
 
     def _tick(self) -> None:
         """Do the periodic work. A failure in it delays no run."""

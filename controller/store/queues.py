@@ -148,12 +148,16 @@ def count_active(tx: Transaction, names: list[str]) -> dict[str, ActiveRuns]:
             func.sum(case((counts, 1), else_=0)).label("active"),
             func.sum(case((and_(is_new, counts), 1), else_=0)).label("waiting"),
             func.sum(case((and_(is_backfill, runs.c.state.in_(_IN_PROGRESS)), 1), else_=0)).label("backfilling"),
+            func.sum(case((runs.c.behind_backfill, 1), else_=0)).label("behind"),
         )
         .where(runs.c.project == tx.project, runs.c.state.in_([*_IN_PROGRESS, *_WAITING]), runs.c.deployment.in_(names))
         .group_by(runs.c.deployment)
     )
     return {
-        row.deployment: ActiveRuns(active=row.active, waiting=row.waiting, backfilling=row.backfilling) for row in rows
+        row.deployment: ActiveRuns(
+            active=row.active, waiting=row.waiting, backfilling=row.backfilling, behind=row.behind
+        )
+        for row in rows
     }
 
 

@@ -3,12 +3,13 @@
 import json
 import signal
 import subprocess
+import time
 from typing import Any
 
 import pytest
 
 from tests.acceptance.conftest import Start
-from tests.acceptance.harness import CONTROLLER, Repository
+from tests.acceptance.harness import CONTROLLER, Repository, until
 
 pytestmark = pytest.mark.acceptance
 
@@ -138,6 +139,7 @@ def test_a_hold_survives_commits_and_restarts_and_ends_with_a_word(repository: R
     first = running(repository, "--interval", "1h")
     repository.wait_for_run("a")
     held = repository.tell("hold", "a", "--reason", "the database is down", "--until", "2h")
+    two_later = time.monotonic() + 2
     assert (held["held"], held["hold"]["reason"]) == (True, "the database is down")
     repository.wait_for_status(
         lambda: repository.deployment("a")["health"] == "Suspended", "the end of a run that was in progress"
@@ -155,6 +157,7 @@ def test_a_hold_survives_commits_and_restarts_and_ends_with_a_word(repository: R
     assert repository.deployment("a")["held"] is True
     assert repository.trigger("a")["state"] == "succeeded"
     assert len(repository.ledger("a")) == before
+    until(lambda: time.monotonic() > two_later, "two due times during the hold")
     assert repository.tell("resume", "a")["held"] is False
     repository.wait_for_run("a", more=1)
     ledger = repository.ledger("a")

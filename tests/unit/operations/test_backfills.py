@@ -22,6 +22,7 @@ from controller.operations.cancel import cancel_run
 from controller.operations.retry import retry_run
 from controller.operations.trigger import trigger_run
 from controller.queries.backfills import show_backfill
+from controller.runs.admission import MAX_BEHIND
 from controller.runs.backfill_runs import PAGE, BackfillRuns
 from controller.store import backfills, occurrences, retention, runs
 from tests.conftest import NOW
@@ -91,7 +92,7 @@ def test_the_due_times_during_a_long_backfill_run_are_all_run(world: World) -> N
     assert ledger(world)[-3:] == [("run", None)] * 3
 
 
-def test_runs_that_waited_for_a_backfill_let_later_due_times_overlap_as_usual(world: World) -> None:
+def test_due_times_wait_without_a_skip_until_the_runs_behind_a_backfill_have_ended(world: World) -> None:
     world.declare(a=hourly())
     first = backfill(world).run_ids[0]
     begin(world, [run_of(world, first)])
@@ -100,18 +101,36 @@ def test_runs_that_waited_for_a_backfill_let_later_due_times_overlap_as_usual(wo
     finish(world, first)
     begin(world, [delayed])
     world.clock.turn(HOUR)
-    [waiting] = account(world, "a")  # the delayed run does not count
+    [waiting] = account(world, "a")
     world.clock.turn(HOUR)
-    assert account(world, "a") == []  # but this one does
-    assert (waiting.behind_backfill, ledger(world)[-1]) == (False, ("skipped", "overlap"))
+    [later] = account(world, "a")
+    assert [run.behind_backfill for run in (waiting, later)] == [True, True]
+    for run in (delayed, waiting, later):
+        finish(world, run.id)
+    world.clock.turn(HOUR)
+    [due] = account(world, "a")
+    world.clock.turn(HOUR)
+    assert account(world, "a") == []
+    assert (due.behind_backfill, ledger(world)[-1]) == (False, ("skipped", "overlap"))
+
+
+def test_at_most_a_hundred_runs_wait_behind_a_backfill(world: World) -> None:
+    world.declare(a=hourly())
+    begin(world, [run_of(world, backfill(world).run_ids[0])])
+    for _ in range(MAX_BEHIND + 2):
+        world.clock.turn(HOUR)
+        account(world, "a")
+    assert ledger(world)[-3:] == [("run", None), ("run", None), ("skipped", "overlap")]
 
 
 def test_a_replacing_deployment_does_not_replace_the_run_of_a_backfill(world: World) -> None:
     world.declare(a=hourly(extra="overlap: replace\n"))
     first, second, _ = backfill(world).run_ids
     begin(world, [run_of(world, first)])
-    world.clock.turn(HOUR)
-    assert len(account(world, "a")) == 1
+    for _ in range(2):
+        world.clock.turn(HOUR)
+        assert len(account(world, "a")) == 1
+    assert ledger(world)[-2:] == [("run", None)] * 2
     assert run_of(world, first).cancel_reason is None
     assert run_of(world, second).state is RunState.PENDING
 
@@ -337,6 +356,12 @@ def test_a_pruned_deployment_cancels_its_backfills(world: World) -> None:
     world.declare()
     assert stored(world, created.backfill_id)[0].state is BackfillState.CANCELLED
     assert {run_of(world, run_id).reason for run_id in created.run_ids} == {"pruned"}
+
+
+def test_a_deployment_without_a_schedule_has_no_due_times_to_backfill(world: World) -> None:
+    world.declare(a="name: a\ncommand: ['true']\n")
+    with pytest.raises(UsageError, match="a has no schedule"):
+        backfill(world)
 
 
 def test_a_renamed_deployment_keeps_its_backfills(world: World) -> None:
