@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from controller.cli import options, run_actions
-from controller.cli.json_output import print_json
+from controller.cli.json_output import print_json, to_json
 from controller.cli.log_output import LogWriter
 from controller.cli.state_access import check_names, get_run, read_state_if_any, zone_of
 from controller.clock import SystemClock
@@ -108,8 +108,8 @@ def show_(location: Location, run_id: str, output: str) -> None:
     ID may be abbreviated to a unique beginning or end of the run's id.
     """
     run = get_run(location, run_id)[0]
-    if output == "json":
-        print_json(run)
+    if output == "json":  # as in `runs list`
+        print_json({key: value for key, value in to_json(run).items() if key != "history"})
         return
     from controller.cli.terminal.console import show
     from controller.cli.terminal.run_tables import run_detail

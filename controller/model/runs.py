@@ -86,7 +86,7 @@ class Run:
     - `waiting`: what the run waits for.
     - `start_by`: the deadline for the first start.
     - `retry_of`: the run of which this one is a retry.
-    - `took`: seconds that all its attempts have taken so far, without the time between them; None before its start.
+    - `took`: seconds that its ended attempts have taken, without the time between them; None before the first has ended.
     - `backfill_id`: the backfill that this run belongs to.
     - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
     """
@@ -126,7 +126,7 @@ class Run:
     due_time_of: datetime | None = None
     took: float | None = None
     running_since: datetime | None = field(default=None, metadata=INTERNAL)
-    """The time from which a running run would have run without a break for `took` seconds until now."""
+    """While the run is running: when its current attempt started, less the time that earlier attempts took."""
     file: str = field(metadata=INTERNAL)
     """The file with the document, relative to the repository root."""
     idempotency_key: str | None = field(default=None, metadata=INTERNAL)

@@ -72,7 +72,7 @@ def public_runs(tx: Transaction, matches: list[Run], now: datetime) -> list[Run]
         reasons = {run.id: reason or missing_resource(run) or "starting next" for run, reason in waiting}
     repeated = [run.id for run in matches if run.attempt > 1]
     times = runs.attempt_times(tx, repeated) if repeated else {}
-    return [_with_time(_public(run, reasons.get(run.id)), times.get(run.id, []), now) for run in matches]
+    return [_with_time(_public(run, reasons.get(run.id)), times.get(run.id, [])) for run in matches]
 
 
 def _public(run: Run, waiting: str | None = None) -> Run:
@@ -80,14 +80,19 @@ def _public(run: Run, waiting: str | None = None) -> Run:
     return replace(run, state=run.state.public, waiting=waiting, due_time_of=due_time_of)
 
 
-def _with_time(run: Run, attempts: Sequence[tuple[datetime, datetime | None]], now: datetime) -> Run:
-    """Return the run with the time that its attempts have taken. `attempts` is empty for a run with one attempt."""
+def _with_time(run: Run, attempts: Sequence[tuple[datetime, datetime | None]]) -> Run:
+    """Return the run with the time that its ended attempts have taken. `attempts` is empty for a run with one attempt."""
     if run.started_at is None:
         return run
     spans = attempts or [(run.started_at, run.finished_at)]
-    took = sum((max((end or now) - start, timedelta()) for start, end in spans), timedelta())
+    ended = [max(end - start, timedelta()) for start, end in spans if end is not None]
+    took = sum(ended, timedelta())
     is_running = run.state is RunState.RUNNING
-    return replace(run, took=took.total_seconds(), running_since=now - took if is_running else None)
+    return replace(
+        run,
+        took=took.total_seconds() if ended else None,
+        running_since=run.started_at - took if is_running else None,
+    )
 
 
 def _with_task_tree(tx: Transaction, run: Run, directory: Path | None) -> Run:

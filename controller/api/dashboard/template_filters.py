@@ -64,10 +64,10 @@ def lasted(start: datetime | None, end: datetime | None) -> Markup:
 
 def took(run: Run) -> Markup:
     """Render how long the attempts of a run have taken. While it is running, a script counts the seconds."""
-    if run.took is None:
-        return Markup("<span class=muted>-</span>")
     if run.running_since is not None:
         return lasted(run.running_since, None)
+    if run.took is None:
+        return Markup("<span class=muted>-</span>")
     return escape(seconds(run.took))
 
 

@@ -29,7 +29,7 @@ def run_table(runs: Sequence[Run], now: datetime, *, is_filtered: bool = False) 
             text_format.state(run.state),
             text_format.plain(run.trigger),
             text_format.past(run.started_at or run.created_at, now),
-            text_format.plain(_took(run)),
+            text_format.plain(_took(run, now)),
             text_format.plain(_remark(run)),
         )
         for run in runs
@@ -57,7 +57,7 @@ def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> Renderable
         ("created", text_format.local(run.created_at, zone)),
         ("started", text_format.local(run.started_at, zone)),
         ("finished", text_format.local(run.finished_at, zone)),
-        ("took", text_format.plain(_took(run))),
+        ("took", text_format.plain(_took(run, now))),
         ("attempt", text_format.plain(f"{run.attempt} of {run.attempts}")),
         ("queue", text_format.plain(f"{run.queue}, priority {run.priority}")),
         ("backfill", text_format.plain(run.backfill_id or "-")),
@@ -96,10 +96,13 @@ def _attempt_table(attempts: Sequence[Attempt], zone: tzinfo | None) -> Renderab
     return CompactTable(("ATTEMPT", "STATE", "STARTED", "FINISHED", "REASON"), rows, flexible=(4,))
 
 
-def _took(run: Run) -> str:
-    if run.took is None:
+def _took(run: Run, now: datetime) -> str:
+    if run.running_since is not None:
+        duration = max(now - run.running_since, timedelta())
+    elif run.took is not None:
+        duration = timedelta(seconds=run.took)
+    else:
         return "-"
-    duration = timedelta(seconds=run.took)
     return f"{duration.total_seconds():.2f}s" if duration < timedelta(seconds=10) else text_format.span(duration)
 
 
