@@ -502,8 +502,7 @@ class Run(TypedDict):
     - `waiting`: what the run waits for.
     - `start_by`: the deadline for the first start.
     - `retry_of`: the run of which this one is a retry.
-    - `took`: seconds that its ended attempts have taken, without the time between them; None before the first has
-      ended.
+    - `took`: seconds that its ended attempts took, without the time between them; None before the first has ended.
     - `backfill_id`: the backfill that this run belongs to.
     - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
     """

@@ -81,7 +81,7 @@ def _public(run: Run, waiting: str | None = None) -> Run:
 
 
 def _with_time(run: Run, attempts: Sequence[tuple[datetime, datetime | None]]) -> Run:
-    """Return the run with the time that its ended attempts have taken. `attempts` is empty for a run with one attempt."""
+    """Return the run with the time that its ended attempts took. `attempts` is empty for a run with one attempt."""
     if run.started_at is None:
         return run
     spans = attempts or [(run.started_at, run.finished_at)]
