@@ -11,6 +11,9 @@ from controller.cli.state_access import zone_of as common_zone
 from controller.settings import Location
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from controller.client import Client
     from controller.client.shapes import BackfillProgress
 
 
@@ -72,9 +75,7 @@ def show_(location: Location, backfill_id: str, output: str) -> None:
 @options.location
 def pause(location: Location, backfill_id: str, output: str) -> None:
     """Pause a backfill: it starts no more runs. Those in progress continue."""
-    full_id = get_backfill(location, backfill_id).id
-    with connected_client(location) as client:
-        _print(client.pause_backfill(full_id), output)
+    _change(location, backfill_id, lambda client, full_id: client.pause_backfill(full_id), output)
 
 
 @backfills.command()
@@ -83,9 +84,7 @@ def pause(location: Location, backfill_id: str, output: str) -> None:
 @options.location
 def resume(location: Location, backfill_id: str, output: str) -> None:
     """Resume a paused backfill."""
-    full_id = get_backfill(location, backfill_id).id
-    with connected_client(location) as client:
-        _print(client.resume_backfill(full_id), output)
+    _change(location, backfill_id, lambda client, full_id: client.resume_backfill(full_id), output)
 
 
 @backfills.command()
@@ -94,12 +93,15 @@ def resume(location: Location, backfill_id: str, output: str) -> None:
 @options.location
 def cancel(location: Location, backfill_id: str, output: str) -> None:
     """Cancel a backfill and its unfinished runs."""
+    _change(location, backfill_id, lambda client, full_id: client.cancel_backfill(full_id), output)
+
+
+def _change(
+    location: Location, backfill_id: str, change: "Callable[[Client, str], BackfillProgress]", output: str
+) -> None:
     full_id = get_backfill(location, backfill_id).id
     with connected_client(location) as client:
-        _print(client.cancel_backfill(full_id), output)
-
-
-def _print(backfill: "BackfillProgress", output: str) -> None:
+        backfill = change(client, full_id)
     if output == "json":
         print_json(backfill)
     else:

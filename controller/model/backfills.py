@@ -40,9 +40,6 @@ class CodeVersion(StrEnum):
     ORIGINAL = "original"
 
 
-FAILURES = frozenset({RunState.FAILED, RunState.TIMED_OUT, RunState.CRASHED})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backfill:
     """A backfill of the due times in a range, both ends included. All times are aware UTC datetimes.

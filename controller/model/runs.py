@@ -62,6 +62,7 @@ TERMINAL = frozenset(
     }
 )
 ACTIVE = frozenset(RunState) - TERMINAL
+FAILURES = frozenset({RunState.FAILED, RunState.TIMED_OUT, RunState.CRASHED})
 
 
 class Trigger(StrEnum):

@@ -1,11 +1,12 @@
 """Backfills with their progress, as all user interfaces show them."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from controller.errors import NotFoundError
 from controller.model import extend
-from controller.model.backfills import FAILURES, Backfill, BackfillDetail, BackfillProgress
-from controller.model.runs import ACTIVE, RunState
+from controller.model.backfills import Backfill, BackfillDetail, BackfillProgress
+from controller.model.runs import ACTIVE, FAILURES, RunState
 from controller.store import Transaction, backfills
 
 _UNFINISHED_SHOWN = 10
@@ -42,15 +43,7 @@ def show_backfill(tx: Transaction, backfill_id: str) -> BackfillDetail:
 
 def _with_progress(tx: Transaction, matches: Sequence[Backfill]) -> list[BackfillProgress]:
     counts = backfills.count(tx, [backfill.id for backfill in matches])
-    return [
-        extend(
-            BackfillProgress,
-            backfill,
-            done=counts[backfill.id].done,
-            failed=counts[backfill.id].failed,
-            cancelled=counts[backfill.id].cancelled,
-            running=counts[backfill.id].running,
-            waiting=counts[backfill.id].waiting,
-        )
-        for backfill in matches
-    ]
+    numbers = {backfill_id: asdict(progress) for backfill_id, progress in counts.items()}
+    for of_backfill in numbers.values():
+        del of_backfill["total"]  # a backfill has it
+    return [extend(BackfillProgress, backfill, **numbers[backfill.id]) for backfill in matches]

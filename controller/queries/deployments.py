@@ -9,7 +9,7 @@ from controller.errors import SOURCE_REASONS, ControllerError
 from controller.manifests.build import build_deployment
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.findings import Finding, Severity
-from controller.model.runs import LastRun, RunState
+from controller.model.runs import FAILURES, LastRun
 from controller.model.schedules import Schedule
 from controller.model.status import INVALID, KEPT, WITHHELD, Condition, Hold, InventoryEntry, SourceStatus
 from controller.schedules import describe, next_fire_times
@@ -248,6 +248,6 @@ def _health(last_run: LastRun | None, *, suspended: bool) -> Health:
         return Health.RUNNING
     if suspended:
         return Health.SUSPENDED
-    if run is not None and run.state in (RunState.FAILED, RunState.TIMED_OUT, RunState.CRASHED):
+    if run is not None and run.state in FAILURES:
         return Health.DEGRADED
     return Health.HEALTHY

@@ -11,14 +11,14 @@ from datetime import datetime
 from enum import StrEnum
 
 from controller.model.findings import Severity
-from controller.model.runs import ACTIVE, Run, RunState
+from controller.model.runs import ACTIVE, FAILURES, Run, RunState
 from controller.model.status import INVALID, WITHHELD, ConditionType, SourceStatus
 from controller.queries.deployments import DeploymentView, Health, Sync, errors_of_never_valid
 from controller.queries.fire_timeline import DAY, SLOT, floor
 from controller.queries.runs import list_runs
 from controller.store import Transaction, run_statistics, source_status
 from controller.store.run_search import RunFilter
-from controller.store.run_statistics import FAILED, Failures
+from controller.store.run_statistics import Failures
 
 MOST_ATTENTION = 20
 MOST_ROWS = 10
@@ -169,7 +169,7 @@ def _slots(tx: Transaction, future: Mapping[datetime, float], now: datetime) -> 
     for index in range(int(2 * DAY / SLOT) + 1):
         start = first + index * SLOT
         ended = Counter({state: past.get((start, state), 0) for state in RunState})
-        succeeded, failed = ended[RunState.SUCCEEDED], sum(ended[state] for state in FAILED)
+        succeeded, failed = ended[RunState.SUCCEEDED], sum(ended[state] for state in FAILURES)
         yield Slot(
             start=start,
             succeeded=succeeded,

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
-from controller.model.backfills import FAILURES, Backfill, BackfillState, Redo
-from controller.model.runs import ACTIVE, Run, RunState
+from controller.model.backfills import Backfill, BackfillState, Redo
+from controller.model.runs import ACTIVE, FAILURES, Run, RunState
 from controller.model.status import Event, EventSeverity
 from controller.runs.admission_policy import DueTime
 from controller.runs.outcomes import cancel

@@ -5,11 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Integer, cast, func, select
 
-from controller.model.runs import RunState, first_id
+from controller.model.runs import FAILURES, RunState, first_id
 from controller.store.schema import run_counts, runs, unindexed
 from controller.store.store import Transaction
-
-FAILED = (RunState.FAILED, RunState.TIMED_OUT, RunState.CRASHED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +56,7 @@ def failures(tx: Transaction, since: datetime, limit: int) -> list[Failures]:
             runs.c.project == tx.project,
             runs.c.id >= first_id(since),
             runs.c.created_at >= since,
-            runs.c.state.in_([state.value for state in FAILED]),
+            runs.c.state.in_([state.value for state in FAILURES]),
         )
         .group_by(name)
         .order_by(count.desc(), name)

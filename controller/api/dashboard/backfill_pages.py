@@ -8,7 +8,7 @@ from starlette.responses import Response
 from controller.api.dashboard.pages import ROWS, Cursor, Filters
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
-from controller.model.backfills import FAILURES
+from controller.model.runs import FAILURES
 from controller.operations.bulk import MAX_RUNS
 from controller.queries.backfills import find_backfill, list_backfills
 from controller.store import backfills

@@ -10,9 +10,10 @@ from datetime import datetime
 
 from controller.api.dashboard.template_filters import seconds, tone
 from controller.model.backfills import BackfillProgress
+from controller.model.runs import FAILURES
 from controller.queries.fire_timeline import SLOT
 from controller.queries.overview import Slot
-from controller.store.run_statistics import FAILED, Bar
+from controller.store.run_statistics import Bar
 
 HEIGHT = 96
 WIDTH = 10
@@ -128,7 +129,7 @@ def strip_chart(bars: Sequence[Bar]) -> Strip:
     """Lay out the strip of these runs; bar heights follow the logarithm of the duration."""
     longest = max((bar.seconds or 0 for bar in bars), default=0)
     strip_bars = tuple(_strip_bar(index, bar, longest) for index, bar in enumerate(bars))
-    failed = sum(bar.state in FAILED for bar in bars)
+    failed = sum(bar.state in FAILURES for bar in bars)
     title = f"last {len(bars)} runs, {failed} failed" if bars else "no runs yet"
     return Strip(width=max(len(bars) * _STEP, 1), height=_STRIP_HEIGHT + _MARK, bars=strip_bars, title=title)
 
@@ -184,5 +185,5 @@ def _strip_bar(index: int, bar: Bar, longest: float) -> RunBar:
         height=height,
         tone=tone(state),
         title=f"{state.replace('_', ' ')}{duration}",
-        mark=bar.state in FAILED,
+        mark=bar.state in FAILURES,
     )

@@ -11,8 +11,7 @@ from statistics import median
 
 from controller.api.dashboard.charts import RunBar
 from controller.api.dashboard.template_filters import seconds, tone
-from controller.model.runs import Run
-from controller.store.run_statistics import FAILED
+from controller.model.runs import FAILURES, Run
 from controller.time_format import in_utc
 
 HEIGHT = 110
@@ -20,7 +19,6 @@ STEP = 10
 MIN_BARS = 30
 _BAR = 7
 _MIN_HEIGHT = 3.0
-_FAILED = frozenset(state.value for state in FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +57,7 @@ def history_chart(runs: Sequence[Run], now: datetime) -> History | None:
         _bar(run, duration, (room - len(started) + index) * STEP, highest)
         for index, (run, duration) in enumerate(zip(started, durations, strict=True))
     )
-    failed = sum(run.state in _FAILED for run in started)
+    failed = sum(run.state in FAILURES for run in started)
     return History(
         width=room * STEP,
         height=HEIGHT,
@@ -83,7 +81,7 @@ def _bar(run: Run, duration: float, x: int, highest: float) -> RunBar:
         height=height,
         tone=tone(run.state),
         title=f"{state}, {seconds(duration)}, {in_utc(run.created_at)}",
-        mark=run.state in _FAILED,
+        mark=run.state in FAILURES,
     )
 
 

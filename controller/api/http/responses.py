@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, cast, overload
 
-from fastapi import Header, Request
-from pydantic import BaseModel, BeforeValidator
+from fastapi import Header, Path, Request
+from pydantic import AfterValidator, BaseModel, BeforeValidator
+from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from controller.api.http.credentials import Credentials
@@ -57,6 +59,21 @@ class Dependencies:
 LINE: dict[str, Any] = {"minLength": 1, "maxLength": MAX_REASON}
 """JSON schema of a reason. `controller.operations` checks it and explains what is wrong."""
 IdempotencyKey = Annotated[str | None, Header(json_schema_extra={"minLength": 1, "maxLength": MAX_KEY})]
+
+
+ID = r"^[0-9a-f-]{36}$"
+ID_PATH = Path(json_schema_extra={"pattern": ID})
+
+
+def full_id(kind: str) -> AfterValidator:
+    """Return the check of an id in a path: it must not be abbreviated. `kind` is `run` or `backfill`."""
+
+    def check(text: str) -> str:
+        if re.fullmatch(ID, text) is None:
+            raise PydanticCustomError(f"{kind}_id", f"not a full {kind} id; `GET /api/v1/{kind}s` lists them")
+        return text
+
+    return AfterValidator(check)
 
 
 class Triggered(BaseModel):

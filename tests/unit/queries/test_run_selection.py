@@ -5,8 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from controller.model.backfills import FAILURES
-from controller.model.runs import Run, RunId, RunState, Trigger
+from controller.model.runs import FAILURES, Run, RunId, RunState, Trigger
 from controller.queries.run_selection import select_for_retry
 from controller.store import Store, runs
 from controller.store.run_search import RunFilter

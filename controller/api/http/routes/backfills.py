@@ -1,15 +1,12 @@
 """The endpoints of backfills: list, details, pause, resume and cancel. A deployment's endpoint creates them."""
 
-import re
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
-from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from controller.api.http.pagination import Cursor, Limit, Page, make_page, read_cursor, text_parser
-from controller.api.http.responses import author_of, dependencies_of, json_response
+from controller.api.http.responses import ID_PATH, author_of, dependencies_of, full_id, json_response
 from controller.api.http.routes.deployments import NAME
 from controller.api.http.strict_json import StrictRoute
 from controller.model.backfills import BackfillProgress
@@ -18,16 +15,7 @@ from controller.queries.backfills import find_backfill, list_backfills
 
 router = APIRouter(prefix="/api/v1/backfills", tags=["backfills"], route_class=StrictRoute)
 
-_ID = r"^[0-9a-f-]{36}$"
-
-
-def _full_id(text: str) -> str:
-    if re.fullmatch(_ID, text) is None:
-        raise PydanticCustomError("backfill_id", "not a full backfill id; `GET /api/v1/backfills` lists them")
-    return text
-
-
-BackfillId = Annotated[str, AfterValidator(_full_id), Path(json_schema_extra={"pattern": _ID})]
+BackfillId = Annotated[str, full_id("backfill"), ID_PATH]
 
 
 @router.get("", response_model=Page[BackfillProgress], summary="List backfills, newest first")

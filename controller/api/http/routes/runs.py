@@ -1,14 +1,12 @@
 """The endpoints of runs: list, details, logs (also live), cancel and retry."""
 
 import json
-import re
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -16,6 +14,8 @@ from controller.api.http.downloads import download
 from controller.api.http.pagination import Cursor, Limit, Page, next_cursor, read_cursor, text_parser
 from controller.api.http.protocol import MAX_PAGE_BYTES
 from controller.api.http.responses import (
+    ID,
+    ID_PATH,
     LINE,
     Dependencies,
     IdempotencyKey,
@@ -25,6 +25,7 @@ from controller.api.http.responses import (
     aware,
     decode_header,
     dependencies_of,
+    full_id,
     json_response,
     text_responses,
     triggered,
@@ -48,17 +49,10 @@ router = APIRouter(prefix="/api/v1/runs", tags=["runs"], route_class=StrictRoute
 
 _BATCH = 50
 """Number of runs read at once, with all their parameters."""
-_RUN_ID = r"^[0-9a-f-]{36}$"
-
-
-def _full_id(text: str) -> str:
-    if re.fullmatch(_RUN_ID, text) is None:
-        raise PydanticCustomError("run_id", "not a full run id; `GET /api/v1/runs` lists them")
-    return text
 
 
 Tail = Annotated[int | None, Query(ge=0, le=10_000)]
-RunIdText = Annotated[str, AfterValidator(_full_id), Path(json_schema_extra={"pattern": _RUN_ID})]
+RunIdText = Annotated[str, full_id("run"), ID_PATH]
 
 
 class Cancellation(BaseModel):
@@ -97,7 +91,7 @@ def runs(  # noqa: PLR0913
     revision: Annotated[str | None, Query(min_length=1, max_length=250, pattern=r"^[\x21-\x7e]+$")] = None,
     since: Moment | None = None,
     until: Moment | None = None,
-    backfill: Annotated[str | None, Query(pattern=_RUN_ID)] = None,
+    backfill: Annotated[str | None, Query(pattern=ID)] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
