@@ -81,7 +81,7 @@ def retry_matching(location: Location, filters: Mapping[str, Any], *, latest: bo
     """Retry the finished runs that match, and return the exit code."""
     import secrets
 
-    from controller.model.backfills import FAILURES
+    from controller.model.runs import FAILURES
     from controller.queries.run_selection import select_for_retry
 
     with read_state(location) as tx:

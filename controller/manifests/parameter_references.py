@@ -74,7 +74,7 @@ def resolve(
 
 
 def resolve_sample(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of a run at an arbitrary due time, to check their types: the type is always the same."""
+    """Return the parameters of a run at an arbitrary due time, to check the types of their values."""
     return resolve(parameters, _SAMPLE_TIME, ())
 
 

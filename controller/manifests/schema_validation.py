@@ -46,7 +46,7 @@ def check_shape(root: Node, which: str = DEPLOYMENT) -> tuple[Problem, ...]:
 
 
 def accepts(value: Any, which: str = DEPLOYMENT) -> bool:
-    """Return True only if the value is valid. False decides nothing: `validator` has the last word."""
+    """Return True only if the value is valid. False is not final: `validator` decides."""
     try:
         return _quick_check(which)(value)
     except ValueError:  # JSON has no such value: half of a surrogate pair, for example
