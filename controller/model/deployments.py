@@ -6,18 +6,25 @@ from datetime import timedelta
 from typing import Any
 
 from controller.model.policies import DEFAULT_QUEUE, Catchup, Overlap, Prune, Resources, Retention, Retries, Secret
+from controller.model.python_environments import PythonSettings
 from controller.model.schedules import Schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowTarget:
-    """A Python callable. `path` is relative to the repository root, with `/`. No `name` means the file's only flow."""
+    """A Python callable in a file or in a module. No `name` means the only flow there.
+
+    `path` is relative to the repository root, with `/`. With a dotted `module`, `path` is empty: the module is imported
+    when the flow starts, from the import paths of the deployment or from its Python environment.
+    """
 
     path: str
     name: str | None = None
+    module: str | None = None
 
     def __str__(self) -> str:
-        return self.path if self.name is None else f"{self.path}:{self.name}"
+        place = self.module or self.path
+        return place if self.name is None else f"{place}:{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +49,8 @@ class Deployment:
     """One declared deployment: what runs, with which parameters, when, and how failures are handled.
 
     `name` is its identity. It is declared in `file` (relative to the repository root) at `line` (from 1). `document` is
-    the mapping as written. Runs are pinned to `spec_digest`, the `sha256:…` of the document. `working_directory` is
-    relative to the repository root, with `/`; an empty string means the root itself.
+    the mapping as written. Runs are pinned to `spec_digest`, the `sha256:…` of the document. `working_directory` and
+    `import_paths` are relative to the repository root, with `/`; an empty string means the root itself.
     """
 
     name: str
@@ -72,3 +79,5 @@ class Deployment:
     prune: Prune = Prune.ENABLED
     retention: Retention = field(default_factory=Retention)
     renamed_from: str | None = None
+    python: PythonSettings | None = None
+    import_paths: tuple[str, ...] = ()
