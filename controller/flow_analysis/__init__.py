@@ -12,7 +12,7 @@ sure of: it may miss a problem, but it must not report a false one. See docs/for
 
 from controller.flow_analysis.file_content import Cause, cause_of
 from controller.flow_analysis.flow_problems import ParameterCode, ParameterProblem, Problem
-from controller.flow_analysis.imports import Import, candidates, module_name, read_imports
+from controller.flow_analysis.imports import Import, candidates, module_name, module_paths, read_imports
 from controller.flow_analysis.module import Module, read_module, refused_module, unread_module
 from controller.flow_analysis.parameter_check import check
 from controller.flow_analysis.signature import Flow
@@ -31,6 +31,7 @@ __all__ = [
     "cause_of",
     "check",
     "module_name",
+    "module_paths",
     "read_imports",
     "read_module",
     "refused_module",

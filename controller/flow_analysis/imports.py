@@ -48,6 +48,13 @@ def candidates(imported: Import, file: str, folders: Iterable[str]) -> Iterator[
         yield _files(folder.split("/") if folder else [], imported.module)
 
 
+def module_paths(module: str, folders: Iterable[str]) -> list[str]:
+    """Return the files that may define a dotted module, in the order in which Python searches the folders for them."""
+    path = module.replace(".", "/")
+    places = [f"{folder}/{path}" if folder else path for folder in dict.fromkeys(folders)]
+    return [file for place in places for file in (f"{place}/__init__.py", f"{place}.py")]
+
+
 def module_name(file: str) -> str:
     """Return the last part of the name under which other files import this one."""
     parts = file.removesuffix(".py").split("/")

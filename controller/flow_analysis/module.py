@@ -20,11 +20,15 @@ from controller.sdk.messages import shorten
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
-    """A Python file. If it could not be read, `problem` has the reason and the rest is empty."""
+    """A Python file. If it could not be read, `problem` has the reason and the rest is empty.
+
+    `is_script`: it has inline script metadata (PEP 723).
+    """
 
     names: Namespace = field(default_factory=Namespace)
     entries: tuple[Entry, ...] = ()
     problem: Problem | None = None
+    is_script: bool = False
 
     def find(self, name: str | None) -> Flow | Problem:
         """Return the flow with this name: the name of its function or variable, or that from `@flow(name=…)`.
@@ -81,6 +85,9 @@ class Module:
         return Problem(code=FlowCode.NOT_FOUND, message=message, hint="define a public function, or name the flow")
 
 
+_SCRIPT = b"# /// script"
+
+
 def read_module(source: bytes) -> Module:
     """Read a Python file from its bytes, which may be invalid. Never raises."""
     try:
@@ -94,7 +101,8 @@ def read_module(source: bytes) -> Module:
             return Module(problem=error.problem)
         problem = Problem(code=FlowCode.FILE_INVALID, message=cause.message, line=cause.line, hint=cause.hint)
         return Module(problem=problem)
-    return Module(names=names, entries=tuple(callables_of(names)), problem=wrong_option(names))
+    entries, problem = tuple(callables_of(names)), wrong_option(names)
+    return Module(names=names, entries=entries, problem=problem, is_script=_SCRIPT in source)
 
 
 def unread_module() -> Module:

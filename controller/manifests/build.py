@@ -15,6 +15,7 @@ from controller.manifests.canonical_json import digest
 from controller.manifests.command_checks import check_command_files
 from controller.manifests.field_rules import check_rules
 from controller.manifests.policy_fields import check_queue, read_policies
+from controller.manifests.python_settings import check_import_paths, check_python, read_import_paths, read_python
 from controller.manifests.run_targets import read_target, read_working_directory
 from controller.manifests.schedule_fields import read_duration, read_schedules
 from controller.manifests.schema_validation import check_shape
@@ -22,6 +23,7 @@ from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Document, Node, Position, Problem
 from controller.model.deployments import CommandTarget, Deployment, FlowTarget, Target
 from controller.model.findings import Severity
+from controller.model.python_environments import PythonRequest
 from controller.text import shorten
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ class BuildResult:
     """The result for one document: a deployment, unless `problems` has an error.
 
     `name` is the declared name, `identity` the same if that name is valid. `place` is the position of the name, or of
-    the document if it has none; `renamed` likewise for `renamed_from`.
+    the document if it has none; `renamed` likewise for `renamed_from`. `python` is what it asks for besides the Python
+    environment of the controller; None without `flows`.
     """
 
     name: str | None
@@ -42,6 +45,7 @@ class BuildResult:
     renamed: Position
     deployment: Deployment | None
     problems: tuple[Problem, ...]
+    python: PythonRequest | None = None
 
 
 def build(
@@ -64,7 +68,7 @@ def build(
     context.problems += [*document.problems, *shape]
     if queues is not None:
         check_queue(context, queues)
-    deployment = _deployment(context, file, now, flows) if isinstance(root.value, dict) else None
+    deployment, python = _deployment(context, file, now, flows) if isinstance(root.value, dict) else (None, None)
     name = context.value.get("name")
     identity = context.get("name")
     return BuildResult(
@@ -74,6 +78,7 @@ def build(
         renamed=root.at(("renamed_from",)).place,
         deployment=deployment,
         problems=tuple(context.problems),
+        python=python,
     )
 
 
@@ -109,19 +114,19 @@ def _read_fields(context: ValidationContext, file: str, now: datetime | None) ->
     timeout = None if length is None else read_duration(context, ("timeout",), length)
     policies = read_policies(context)
     directory = read_working_directory(context)
-    return target, {"schedules": schedules, "timeout": timeout, "working_directory": directory, **policies}
+    code = {"working_directory": directory, "python": read_python(context), "import_paths": read_import_paths(context)}
+    return target, {"schedules": schedules, "timeout": timeout, **code, **policies}
 
 
 def _deployment(
     context: ValidationContext, file: str, now: datetime | None, flows: "Flows | None"
-) -> Deployment | None:
+) -> tuple[Deployment | None, PythonRequest | None]:
     target, fields = _read_fields(context, file, now)
-    if flows is not None:
-        _check_code(context, target, fields["working_directory"], flows)
+    python = None if flows is None else _check_code(context, target, fields, file, flows)
     if target is None or any(problem.severity is Severity.ERROR for problem in context.problems):
-        return None
+        return None, None
     document = {key: value for key, value in context.value.items() if key != "environments"}
-    return Deployment(
+    deployment = Deployment(
         name=document["name"],
         target=target,
         file=file,
@@ -136,17 +141,23 @@ def _deployment(
         env=document.get("env", {}),
         **fields,
     )
+    return deployment, python
 
 
-def _check_code(context: ValidationContext, target: Target | None, directory: str, flows: "Flows") -> None:
+def _check_code(
+    context: ValidationContext, target: Target | None, fields: Mapping[str, Any], file: str, flows: "Flows"
+) -> PythonRequest | None:
     # Imported here because only manifests need the analysis of flows: a stored deployment is built without its code.
     from controller.manifests.flow_references import check_flow, check_working_directory
 
+    directory, import_paths, settings = (fields[name] for name in ("working_directory", "import_paths", "python"))
     if isinstance(target, FlowTarget):
-        check_flow(context, target, flows)
+        check_flow(context, target, import_paths, flows, has_packages=settings is not None)
     elif isinstance(target, CommandTarget):
         check_command_files(context, target, directory, flows)
     check_working_directory(context, directory, flows)
+    check_import_paths(context, import_paths, flows)
+    return None if target is None else check_python(context, target, settings, file, flows)
 
 
 def _first_line(root: Node) -> int:

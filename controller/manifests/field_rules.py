@@ -3,7 +3,6 @@
 `build` calls `check_rules`. Parts that already have a problem are skipped, and only the document itself is read.
 """
 
-import json
 import re
 import unicodedata
 
@@ -119,18 +118,15 @@ def _forbidden_hint(context: ValidationContext, name: str, value: object) -> str
         return "choose another name: the controller sets the CONTROLLER_ variables itself"
     if name == "PATH":
         return "write the full path of the program in command: [/opt/tools/bin/tool, …]"
+    if name == "PYTHONPATH" and isinstance(value, str) and len(value) <= _MAX_VALUE:
+        folders = [folder for folder in value.split(":") if folder and not folder.startswith("/")]
+        return f"write import_paths: [{', '.join(map(yaml_word, folders)) or 'src'}]"
     command = context.value.get("command")
     if isinstance(command, list) and isinstance(value, str) and len(value) <= _MAX_VALUE:
         words = [word for word in ("env", f"{name}={value}", *command[:_MAX_VALUE]) if isinstance(word, str)]
         written = ", ".join(map(yaml_word, words))
         if len(words) == len(command) + 2 and len(written) <= 2 * _MAX_VALUE:
             return f"write command: [{written}]"
-    if name == "PYTHONPATH" and isinstance(value, str) and len(value) <= _MAX_VALUE:
-        folder = json.dumps(value.split(":")[0] or ".", ensure_ascii=False)
-        return (
-            "move the modules next to the flow or to the repository root, which are importable; or start the flow's "
-            f"file with: import sys; sys.path.insert(0, {folder})"
-        )
     return f"set it in a command: [env, {name}=…, program, argument]"
 
 

@@ -5,7 +5,7 @@
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from controller import flow_analysis
@@ -60,16 +60,20 @@ class Flows:
         self._modules = modules
         self._files: dict[str, CodeFile | None] = {}
         self._dependencies: dict[str, str | None] = {}
-        self._flows: dict[FlowTarget, flow_analysis.Flow | flow_analysis.Problem | None] = {}
+        self._scripts: set[str] = set()
+        self._flows: dict[tuple[str, str | None], flow_analysis.Flow | flow_analysis.Problem | None] = {}
         self._look_up(set(expected))
 
-    def find(self, target: FlowTarget) -> flow_analysis.Flow | flow_analysis.Problem | None:
-        """Return the flow of `target`, or why there is none; None if its file does not exist. Raises SourceError."""
-        file = self._file(target.path)
-        self._dependencies[target.path] = _digest(file)
-        if target not in self._flows:
-            self._flows[target] = None if file is None else self._read(target.path, file).find(target.name)
-        return self._flows[target]
+    def find(self, path: str, name: str | None) -> flow_analysis.Flow | flow_analysis.Problem | None:
+        """Return the flow with this name in the file, or why there is none; None if the file does not exist.
+
+        Raises SourceError.
+        """
+        file = self._file(path)
+        self._dependencies[path] = _digest(file)
+        if (path, name) not in self._flows:
+            self._flows[path, name] = None if file is None else self._read(path, file).find(name)
+        return self._flows[path, name]
 
     def has_directory(self, path: str) -> bool:
         """Return whether the directory `path` exists. Raises SourceError."""
@@ -83,12 +87,27 @@ class Flows:
         self._dependencies[path] = _digest(file)
         return file is not None
 
+    def is_script(self, path: str) -> bool:
+        """Return whether the file of a flow that `find` was asked for has inline script metadata."""
+        return path in self._scripts
+
+    def existing_files(self, paths: Iterable[str]) -> list[str]:
+        """Return those of these paths that are files. No result depends on them. Raises SourceError."""
+        paths = list(paths)
+        self._look_up(path for path in paths if path not in self._files)
+        return [path for path in paths if self._files[path] is not None]
+
     def content(self, path: str) -> bytes:
         """Return the content of an existing file; empty if it is refused or too large. Raises SourceError."""
         file = self._file(path)
         if file is None or file.refusal or file.size > flow_analysis.MAX_BYTES:
             return b""
         return self._code.read(path)
+
+    def read(self, path: str) -> bytes | None:
+        """Return the content of a file, or None if there is no such file that can be read. Raises SourceError."""
+        self._dependencies[path] = _digest(file := self._file(path))
+        return None if file is None or file.refusal else self._code.read(path)
 
     def take_dependencies(self) -> Mapping[str, str | None]:
         """Return the paths looked up since the last call, with their digests (None: does not exist)."""
@@ -118,23 +137,61 @@ class Flows:
         if module is None:
             module = flow_analysis.read_module(self._code.read(path))
             self._modules.add(file.digest, module, file.size)
+        if module.is_script:
+            self._scripts.add(path)
         return module
 
 
-def check_flow(context: ValidationContext, target: FlowTarget, flows: Flows) -> None:
-    """Add the problems of the flow and, if it exists, of the parameters for it."""
-    flow = flows.find(target)
+def check_flow(
+    context: ValidationContext, target: FlowTarget, import_paths: Sequence[str], flows: Flows, *, has_packages: bool
+) -> None:
+    """Add the problems of the flow and, if it exists, of the parameters for it.
+
+    A module that is not in the repository may be in a package; `has_packages` says whether the deployment declares any.
+    """
+    if target.module is not None:
+        _check_module(context, target, import_paths, flows, has_packages=has_packages)
+        return
+    flow = flows.find(target.path, target.name)
     key = "flow" if "flow" in context.value else "flow_location"
     if flow is None:
         if flows.is_whole:
             _missing_file(context, target, key)
         return
-    if isinstance(flow, flow_analysis.Problem):
-        at = "flow_name" if target.name is not None and key == "flow_location" else key
-        message = f"{target.path}:{flow.line}: {flow.message}"
-        context.add(flow.code.value, message, (at,), hint=flow.hint)
+    _check_found(context, target.path, flow, "flow_name" if target.name is not None and key == "flow_location" else key)
+
+
+def _check_module(
+    context: ValidationContext, target: FlowTarget, import_paths: Sequence[str], flows: Flows, *, has_packages: bool
+) -> None:
+    assert target.module is not None
+    for path in flow_analysis.module_paths(target.module, (*import_paths, "")):
+        flow = flows.find(path, target.name)
+        if flow is not None:
+            _check_found(context, path, flow, "flow")
+            return
+    if not flows.is_whole:
         return
-    if context.is_clean(("parameters",)):
+    module = shorten(target.module)
+    if has_packages:
+        message = f"module {module} is not in the repository, so its parameters are checked when it runs"
+        hint = "ignore this if a package of the Python environment has it; otherwise add its folder to import_paths"
+        context.add("FlowNotChecked", message, ("flow",), hint=hint, severity=Severity.WARNING)
+    else:
+        message = f"module {module} is not in the repository"
+        hint = (
+            "write the file's path instead (flows/etl.py:main), add the folder of the module to import_paths, or "
+            "declare the package that has it under python"
+        )
+        context.add("FlowFileMissing", message, ("flow",), hint=hint)
+
+
+def _check_found(
+    context: ValidationContext, path: str, flow: flow_analysis.Flow | flow_analysis.Problem, key: str
+) -> None:
+    if isinstance(flow, flow_analysis.Problem):
+        context.add(flow.code.value, f"{path}:{flow.line}: {flow.message}", (key,), hint=flow.hint)
+    elif context.is_clean(("parameters",)):
         _check_parameters(context, flow)
 
 

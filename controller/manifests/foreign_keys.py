@@ -48,8 +48,8 @@ _REMOVAL_HINTS = {
     "that controller.yaml declares under queues",
     "steps jobs tasks stages depends_on depends dependson needs dag upstream downstream": "remove it: a deployment "
     "runs one flow or one command; call the steps in order from one flow",
-    "requirements requirements_txt pip packages dependencies pip_packages conda": "remove it: install packages in "
-    "the Python environment that the controller runs in",
+    "requirements requirements_txt pip packages dependencies pip_packages conda": "write it under python, as the path "
+    "of a file or as a list: python: {requirements: flows/requirements.txt}",
     "spec metadata apiversion jobtemplate template": "remove it, and write the keys of the deployment at the top: "
     "name, flow or command, schedule",
     "depends_on_past wait_for_downstream": "remove it: overlap says what happens to a due time while an earlier run "
@@ -60,8 +60,9 @@ _REMOVAL_HINTS = {
     "default_args": "remove it, and write retries, timeout and parameters at the top",
     "triggers trigger events event preconditions precondition": "remove it: a deployment runs by its schedule, or when "
     "it is triggered",
-    "python python_version interpreter venv virtualenv uv poetry": "remove it: flows run in the Python environment "
-    "that the controller runs in",
+    "python_version interpreter": 'write it under python: {version: "3.12"}, or {interpreter: /path/of/python}',
+    "venv virtualenv uv poetry": "remove it, and write python: {requirements: …} or {project: …} to declare packages; "
+    "the controller makes the virtual environment",
     "args arguments argv": "remove it: write the arguments of a program as items of command, and those of a flow "
     "as parameters: {name: value}",
     "user group run_as_user permissions": "remove it: the operator decides which user runs the flows",

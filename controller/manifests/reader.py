@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from operator import is_
+from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from controller.errors import UsageError
@@ -23,6 +24,7 @@ from controller.manifests.yaml.loader import Loaded
 from controller.manifests.yaml.nodes import Position, Problem
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity, by_place
+from controller.model.python_environments import PythonRequest
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, is_python, is_spec
 
 MAX_FILES = 10_000
@@ -40,6 +42,7 @@ class DesiredState:
     - `unclear_files`: broken files that may declare names that can't be read, each with the reason.
     - `declared_names`: all names, of valid and invalid documents.
     - `environments`: those of the project and of all documents.
+    - `python_requests`: what valid deployments with a Python environment of their own ask for, by name.
     - `limits`: the limits of the queues; None if the project is broken.
     """
 
@@ -49,6 +52,7 @@ class DesiredState:
     unclear_files: Mapping[str, str] = field(default_factory=dict)
     declared_names: frozenset[str] = frozenset()
     environments: frozenset[str] = frozenset()
+    python_requests: Mapping[str, PythonRequest] = field(default_factory=dict)
     limits: Mapping[str, int] | None = None
     file_count: int = 0
     document_count: int = 0
@@ -112,6 +116,7 @@ class ManifestReader:
         self._modules = ModuleCache() if files is None else files.modules
         self._files: dict[str, _FileResult] = {}
         self._unread: list[str] | None = []
+        self._ignored: list[str] = []
         self._state = self._combine({}, [])
 
     def reuse_results(self, reader: "ManifestReader", paths: Iterable[str]) -> None:
@@ -145,10 +150,11 @@ class ManifestReader:
         remaining = (file for file in files if not is_python(file.path) or is_spec(file.path, file.content))
         results = {file.path: self._read_file(file, now, options) for file in islice(remaining, MAX_FILES)}
         unread = [file.path for file in remaining]
-        same_paths = unread == self._unread and len(results) == len(self._files)
+        ignored = [] if options.flows is None else _ignored_projects(results, options.flows)
+        same_paths = (unread, ignored) == (self._unread, self._ignored) and len(results) == len(self._files)
         if same_paths and all(map(is_, results.values(), self._files.values())):
             return self._state
-        self._files, self._unread = results, unread
+        self._files, self._unread, self._ignored = results, unread, ignored
         self._state = self._combine(results, unread)
         return self._state
 
@@ -156,6 +162,7 @@ class ManifestReader:
         """Return the desired state, without deployments if the project is broken or the environment is undeclared."""
         project, state = self._project, self._combine_documents(results, unread)
         findings = [problem.finding(PROJECT_FILE, None) for problem in project.problems]
+        findings += [_ignored_project(path) for path in self._ignored]
         environments = frozenset(project.environments).union(*(result.environments for result in results.values()))
         state = replace(state, environments=environments)
         selected = self._environment
@@ -185,6 +192,11 @@ class ManifestReader:
         valid = [deployment for deployment in deployments if deployment.name not in ambiguous]
         return DesiredState(
             deployments=MappingProxyType({deployment.name: deployment for deployment in valid}),
+            python_requests={
+                document.deployment.name: document.python
+                for document in documents
+                if document.deployment is not None and document.python is not None
+            },
             findings=tuple(sorted(findings, key=by_place)),
             broken_files=frozenset(path for path, result in results.items() if result.is_broken).union(
                 (finding.file for finding in findings if finding.code in _ACROSS_FILES), unread
@@ -314,6 +326,21 @@ def _renamed_twice(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
                     path=("renamed_from",),
                     hint="remove renamed_from from one of them",
                 ).finding(path, document.identity)
+
+
+def _ignored_projects(files: Iterable[str], flows: Flows) -> list[str]:
+    """Return the project files in the folders of these manifests and above, which are not read."""
+    folders = {str(folder) for file in files for folder in list(PurePosixPath(file).parents)[:-1]}
+    paths = sorted(f"{folder}/{PROJECT_FILE}" for folder in folders)
+    return flows.existing_files(path for path in paths if path not in files)
+
+
+def _ignored_project(path: str) -> Finding:
+    message = f"this file is not read: only {PROJECT_FILE} at the root of the repository is"
+    hint = f"move its settings to {PROJECT_FILE} at the root"
+    place = Position(1, 1)
+    problem = Problem(code="ProjectFileIgnored", message=message, place=place, hint=hint, severity=Severity.WARNING)
+    return problem.finding(path, None)
 
 
 def _too_many(path: str, count: int) -> Finding:

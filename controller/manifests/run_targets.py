@@ -8,7 +8,9 @@ import posixpath
 from controller.manifests.command_checks import check_words
 from controller.manifests.field_rules import has_control
 from controller.manifests.validation_context import ValidationContext
+from controller.manifests.yaml.nodes import Path
 from controller.model.deployments import CommandTarget, FlowTarget, Target
+from controller.text import shorten
 
 
 def read_target(context: ValidationContext, file: str) -> Target | None:
@@ -17,10 +19,12 @@ def read_target(context: ValidationContext, file: str) -> Target | None:
     if command is not None:
         return _command(context, command)
     if (flow := context.get("flow")) is not None:
-        path, _, name = flow.partition(":")
-        return _flow(context, "flow", _path_inside(context, "flow", path, ""), name)
+        place, _, name = flow.partition(":")
+        if not place.endswith(".py"):
+            return _module(context, place, name)
+        return _flow(context, "flow", path_inside(context, ("flow",), place, ""), name)
     if (location := context.get("flow_location")) is not None:
-        path = _path_inside(context, "flow_location", location, posixpath.dirname(file))
+        path = path_inside(context, ("flow_location",), location, posixpath.dirname(file))
         return _flow(context, "flow_name", path, context.get("flow_name"))
     return None
 
@@ -28,8 +32,15 @@ def read_target(context: ValidationContext, file: str) -> Target | None:
 def read_working_directory(context: ValidationContext) -> str:
     """Return the working directory, relative to the repository root; empty for the root itself or after a problem."""
     value = context.get("working_directory")
-    path = None if value is None else _path_inside(context, "working_directory", value, "")
+    path = None if value is None else path_inside(context, ("working_directory",), value, "")
     return "" if path in (None, ".") else str(path)
+
+
+def _module(context: ValidationContext, module: str, name: str) -> FlowTarget | None:
+    if not all(part.isidentifier() for part in module.split(".")):
+        hint = "write the path of a file (flows/etl.py:main), or a dotted module (acme_flows.daily:main)"
+        context.add("InvalidFlow", f"{shorten(module)} is neither a Python file nor a module", ("flow",), hint=hint)
+    return FlowTarget(path="", name=name, module=module) if _is_name(context, "flow", name) else None
 
 
 def _command(context: ValidationContext, command: list[str]) -> CommandTarget | None:
@@ -46,27 +57,35 @@ def _command(context: ValidationContext, command: list[str]) -> CommandTarget | 
 
 
 def _flow(context: ValidationContext, key: str, path: str | None, name: str | None) -> FlowTarget | None:
-    if name is not None and (has_control(name) or name != name.strip()):
-        message = "a flow name must not have control characters or surrounding spaces"
-        context.add("InvalidFlow", message, (key,))
-    if path is None or not context.is_clean((key,)):
+    if not _is_name(context, key, name) or path is None:
         return None
     return FlowTarget(path=path, name=name)
 
 
-def _path_inside(context: ValidationContext, key: str, path: str, folder: str) -> str | None:
-    """Resolve `path` from `folder` and return it relative to the repository root, or add a problem and return None."""
+def _is_name(context: ValidationContext, key: str, name: str | None) -> bool:
+    """Return whether `key` is valid, after a check of the flow's name."""
+    if name is not None and (has_control(name) or name != name.strip()):
+        message = "a flow name must not have control characters or surrounding spaces"
+        context.add("InvalidFlow", message, (key,))
+    return context.is_clean((key,))
+
+
+def path_inside(context: ValidationContext, place: Path, path: str, folder: str) -> str | None:
+    """Resolve `path` from `folder` and return it relative to the repository root, or add a problem and return None.
+
+    `place` is where the document says it.
+    """
     if "\\" in path or has_control(path) or path != path.strip():
         message = "a path must use `/` and must not have control characters or surrounding spaces"
-        context.add("InvalidValue" if key == "working_directory" else "InvalidFlow", message, (key,))
+        context.add("InvalidFlow" if place[0] in ("flow", "flow_location") else "InvalidValue", message, place)
         return None
     if path.startswith("/"):
-        base = "this file" if key == "flow_location" else "the repository root"
+        base = "this file" if place[0] == "flow_location" else "the repository root"
         hint = f"write it relative to {base}"
-        context.add("OutsideRepository", "an absolute path is outside the repository", (key,), hint=hint)
+        context.add("OutsideRepository", "an absolute path is outside the repository", place, hint=hint)
         return None
     resolved = posixpath.normpath(posixpath.join(folder, path))
     if resolved == ".." or resolved.startswith("../"):
-        context.add("OutsideRepository", f"{resolved} is outside the repository", (key,))
+        context.add("OutsideRepository", f"{resolved} is outside the repository", place)
         return None
     return resolved

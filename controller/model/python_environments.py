@@ -49,7 +49,7 @@ class PythonRequest:
     `files` has the texts of the files by path, relative to the root of the repository: a requirements file with those
     that it includes, or the files of a project. `entry` is the path of the first one; a list and a script have the one
     file `requirements.txt`. `version` is a version like `3.12`, or a version specifier (`>=3.11`). `declared_at` is
-    the place for people: a path, or a path with a line.
+    the path of the file that declares it, for people.
     """
 
     source: RequirementsSource

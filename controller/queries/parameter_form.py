@@ -7,7 +7,7 @@ If the file or the signature is unknown, the form is open: it accepts any JSON w
 import enum
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -78,7 +78,7 @@ class Forms:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._lock = threading.Lock()
-        self._memory: OrderedDict[tuple[str, str, str | None], flow_analysis.Flow | None] = OrderedDict()
+        self._memory: OrderedDict[tuple[str, str, tuple[str, ...]], flow_analysis.Flow | None] = OrderedDict()
 
     def form(self, entry: InventoryEntry, revision: str, now: datetime) -> FormView:
         """Return the form of an active deployment. `revision` is the one that its next run would execute."""
@@ -123,21 +123,33 @@ class Forms:
         target = deployment.target
         if not isinstance(target, FlowTarget):
             return None
-        key = (revision, target.path, target.name)
+        key = (revision, str(target), deployment.import_paths)
         with self._lock:
             if key in self._memory and self._source.is_pinned:
                 self._memory.move_to_end(key)
                 return self._memory[key]
-        try:
-            definition = flow_analysis.read_module(self._source.read_file(revision, target.path)).find(target.name)
-        except (ControllerError, OSError):
+        content = self._content(target, deployment.import_paths, revision)
+        if content is None:
             return None
+        definition = flow_analysis.read_module(content).find(target.name)
         flow = definition if isinstance(definition, flow_analysis.Flow) else None
         with self._lock:
             self._memory[key] = flow
             while len(self._memory) > _MAX_CACHED:
                 self._memory.popitem(last=False)
         return flow
+
+    def _content(self, target: FlowTarget, import_paths: Sequence[str], revision: str) -> bytes | None:
+        """Return the content of the flow's file; None if it can't be read, or if an installed package has it."""
+        paths = [target.path]
+        if target.module is not None:
+            paths = flow_analysis.module_paths(target.module, (*import_paths, ""))
+        for path in paths:
+            try:
+                return self._source.read_file(revision, path)
+            except (ControllerError, OSError):
+                continue
+        return None
 
 
 def _field(parameter: Parameter, declared: Mapping[str, Any]) -> FormField:

@@ -93,8 +93,13 @@ def _entries(deployment: Deployment) -> Iterator[_Entry]:
     """Yield the file of a flow, or for a command each argument that may name a file of the repository."""
     target = deployment.target
     if isinstance(target, FlowTarget):
+        folders = (*deployment.import_paths, "")
+        if target.module is not None:
+            for path in flow_analysis.module_paths(target.module, folders):
+                yield _Entry(path, folders)
+            return
         path = posixpath.normpath(target.path)
-        yield _Entry(path, ("", posixpath.dirname(path)))
+        yield _Entry(path, (*folders, posixpath.dirname(path)))
         return
     for argument in target.argv:
         for text in dict.fromkeys((argument, argument.partition("=")[2])):

@@ -262,9 +262,9 @@ def test_a_changed_working_directory_is_noticed_without_manifest_changes() -> No
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("command: [python, x.py]\nenv: {PYTHONPATH: src}", "write command: [env, PYTHONPATH=src, python, x.py]"),
+        ("command: [python, x.py]\nenv: {PYTHONPATH: src}", "write import_paths: [src]"),
         ("command: [cat]\nenv: {LD_LIBRARY_PATH: 'a b'}", 'write command: [env, "LD_LIBRARY_PATH=a b", cat]'),
-        ("flow: f.py:m\nenv: {PYTHONPATH: src}", 'file with: import sys; sys.path.insert(0, "src")'),
+        ("flow: f.py:m\nenv: {PYTHONPATH: src}", "write import_paths: [src]"),
         ("flow: f.py:m\nenv: {CONTROLLER_X: a}", "choose another name"),
         ("flow: f.py:m\nenv: {PATH: /opt/bin}", "the full path of the program in command"),
     ],

@@ -146,7 +146,6 @@ def test_a_cron_at_the_top_takes_its_time_zone_along(read: Read) -> None:
 @pytest.mark.parametrize(
     ("key", "says"),
     [
-        ("requirements", "Python environment"),
         ("flow_runner", "processes on the controller's machine"),
         ("image", "processes on the controller's machine"),
         ("work_pool", "queue: NAME"),
@@ -156,8 +155,7 @@ def test_a_cron_at_the_top_takes_its_time_zone_along(read: Read) -> None:
         ("storage", "comes from git"),
         ("spec", "at the top"),
         ("default_args", "at the top"),
-        ("python_version", "Python environment"),
-        ("venv", "Python environment"),
+        ("venv", "python: {requirements: …}"),
         ("args", "items of command"),
         ("shell", "no shell"),
         ("triggers", "by its schedule"),
@@ -168,6 +166,15 @@ def test_a_cron_at_the_top_takes_its_time_zone_along(read: Read) -> None:
 def test_a_key_without_a_counterpart_has_a_hint_to_remove_it(read: Read, key: str, says: str) -> None:
     hint = hint_of(read, f"{BASE}{key}: x\n", key)
     assert "remove it" in hint
+    assert says in hint
+
+
+@pytest.mark.parametrize(
+    ("key", "says"), [("requirements", "{requirements: "), ("python_version", '{version: "3.12"}')]
+)
+def test_a_key_of_the_python_environment_belongs_under_python(read: Read, key: str, says: str) -> None:
+    hint = hint_of(read, f"{BASE}{key}: x\n", key)
+    assert hint.startswith("write it under python")
     assert says in hint
 
 

@@ -127,7 +127,7 @@ def test_the_cost_of_a_pass_depends_on_the_change_only(scale: Scale) -> None:
     assert broken.blobs == MANY + 1
     for cost in (change, create, delete, rename, repaired, moved, empty):
         assert cost.processes <= 8
-        assert cost.entries <= 3
+        assert cost.entries <= 4  # one of them is a controller.yaml in the folder, which would be ignored
         assert cost.blobs <= 2
 
 

@@ -5,6 +5,7 @@ from controller.cli.formats.explained.entry import Explanation
 from controller.cli.formats.explained.files import FILES
 from controller.cli.formats.explained.flows import FLOWS, PARAMETERS
 from controller.cli.formats.explained.overlays import OVERLAYS
+from controller.cli.formats.explained.python import PYTHON
 from controller.cli.formats.explained.schedules import SCHEDULES
 from controller.cli.formats.explained.syntax import SYNTAX
 
@@ -16,6 +17,7 @@ CHAPTERS: dict[str, tuple[Explanation, ...]] = {
     "Structure of a deployment": SHAPE,
     "Flow, command and environment variables": WHAT_RUNS,
     "Flows and parameters": (*FLOWS, *PARAMETERS),
+    "Python environment and import paths": PYTHON,
     "Environments and controller.yaml": OVERLAYS,
     "Schedules": SCHEDULES,
 }

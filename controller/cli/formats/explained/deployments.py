@@ -163,9 +163,9 @@ WHAT_RUNS = (
         summary="a variable that a repository cannot set",
         meaning="The variable decides which code runs (`PATH`, `PYTHONPATH`, `PYTHONHOME`, `LD_…`, `GIT_…`), or it is "
         "reserved for the controller (`CONTROLLER_…`). A repository is not allowed to set it.",
-        remedy="Remove it, or use another name.",
+        remedy="Remove it, or use another name. Write the folders of `PYTHONPATH` under `import_paths`.",
         wrong=NIGHTLY + "env: {PYTHONPATH: lib}\n",
-        right=NIGHTLY + "env: {ETL_LIBRARY: lib}\n",
+        right=NIGHTLY + "import_paths: [lib]\n",
     ),
     Explanation(
         code="PlainSecret",

@@ -84,9 +84,10 @@ FLOWS = (
     Explanation(
         code="FlowFileMissing",
         summary="the file of the flow does not exist",
-        meaning="The file does not exist at this revision. The controller sees only committed files.",
+        meaning="The file does not exist at this revision, or no import path has the module. The controller sees only "
+        "committed files.",
         remedy="Correct the path, or commit the file. `flow` is relative to the repository root, `flow_location` to "
-        "the file that contains it.",
+        "the file that contains it. A module is searched in the `import_paths` and at the root.",
         wrong="name: nightly\nflow: flow/etl.py:main\n",
         right="name: nightly\nflow: flows/etl.py:main\n",
     ),

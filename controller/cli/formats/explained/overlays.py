@@ -1,6 +1,7 @@
 """Explanations of errors in environments and in controller.yaml."""
 
 from controller.cli.formats.explained.entry import NIGHTLY, Explanation
+from controller.model.findings import Severity
 
 OVERLAYS = (
     Explanation(
@@ -17,6 +18,14 @@ OVERLAYS = (
         remedy="Write only the keys that differ, in the same format as in the deployment.",
         wrong=NIGHTLY + "environments:\n  staging: {name: nightly-staging}\n",
         right=NIGHTLY + "environments:\n  staging: {parameters: {region: test}}\n",
+    ),
+    Explanation(
+        code="ProjectFileIgnored",
+        summary="a controller.yaml that is not at the root",
+        severity=Severity.WARNING,
+        meaning="A warning: there is a `controller.yaml` in a folder of the repository. Only the one at the root is "
+        "read, also with `--path`.",
+        remedy="Move its settings to `controller.yaml` at the root.",
     ),
     Explanation(
         code="UnknownQueue",
