@@ -101,8 +101,12 @@ def read_module(source: bytes) -> Module:
             return Module(problem=error.problem)
         problem = Problem(code=FlowCode.FILE_INVALID, message=cause.message, line=cause.line, hint=cause.hint)
         return Module(problem=problem)
-    entries, problem = tuple(callables_of(names)), wrong_option(names)
-    return Module(names=names, entries=entries, problem=problem, is_script=_SCRIPT in source)
+    return Module(
+        names=names,
+        entries=tuple(callables_of(names)),
+        problem=wrong_option(names),
+        is_script=_SCRIPT in source,
+    )
 
 
 def unread_module() -> Module:
