@@ -12,7 +12,7 @@ from controller.model.policies import Overlap
 from controller.model.runs import Run, RunState, effective_run
 from controller.model.status import InventoryEntry
 from controller.operations.context import OperationContext, get_entry
-from controller.operations.due_times import due_times_between
+from controller.operations.due_times import check_range, due_times_between
 from controller.runs.admission import active_revision
 from controller.runs.admission_policy import DueTime
 from controller.runs.backfill_runs import BackfillRuns
@@ -71,14 +71,13 @@ def create_backfill(context: OperationContext, request: BackfillRequest, *, auth
     until = now if request.until is None else request.until
     with context.store.read() as tx:
         entry = get_entry(tx, request.deployment)
-    if not request.since <= until <= now:
-        raise UsageError("A backfill needs a past range: the start comes first, and the end is not after now.")
-    if request.code is CodeVersion.LATEST and request.parameters:
-        context.parameters.check(request.deployment, request.parameters)
     deployment = context.admission.deployment(entry)
+    check_range(deployment, request.since, until, now)
     if not deployment.schedules:
         hint = f"Run `controller trigger {entry.name} --due-time TIME` for each time."
         raise UsageError(f"{entry.name} has no schedule, so it has no due times.", hint=hint)
+    if request.code is CodeVersion.LATEST and request.parameters:
+        context.parameters.check(request.deployment, request.parameters)
     times = due_times_between(deployment, request.since, until)
     if request.dry_run:
         with context.store.read() as tx:

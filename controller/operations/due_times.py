@@ -8,14 +8,29 @@ from controller.model.deployments import Deployment
 from controller.model.runs import effective_run
 from controller.model.schedules import Schedule
 from controller.runs.admission_policy import DueTime
-from controller.schedules import find_due_up_to, next_fire_times
+from controller.schedules import find_due_up_to, next_fire_times, shared_zone
 from controller.store import Transaction, runs
-from controller.time_format import in_utc
+from controller.time_format import in_utc, shown
 
 MAX_DUE_TIMES = 50_000
 """The maximum number of due times in the range of a backfill."""
 _FIRST = datetime(1, 1, 2, tzinfo=UTC)
 _INSTANT = timedelta(microseconds=1)
+
+
+def check_range(deployment: Deployment, since: datetime, until: datetime, now: datetime) -> None:
+    """Raise UsageError if [since, until] is not a range of the past. Texts show times in the deployment's time zone."""
+    zone = shared_zone(schedule.timezone for schedule in deployment.schedules) or UTC
+    start, end, current = (shown(moment, zone, timespec="auto") for moment in (since, until, now))
+    if since > now:
+        message = f"The range starts in the future: {start} is after now, {current}."
+        raise UsageError(message, hint="Pass an earlier start, such as --from yesterday.")
+    if until > now:
+        message = f"The range ends in the future: {end} is after now, {current}."
+        raise UsageError(message, hint="Leave out --to: the range then ends now.")
+    if since > until:
+        message = f"The range starts after its end: {start} is after {end}."
+        raise UsageError(message, hint=f"Swap them: --from '{end}' --to '{start}'.")
 
 
 def due_times_between(deployment: Deployment, since: datetime, until: datetime) -> Sequence[DueTime]:
