@@ -17,6 +17,7 @@ from controller.manifests.yaml.nodes import Path
 from controller.schedules import shared_zone
 from controller.schedules import zone as find_zone
 from controller.schedules.messages import quoted
+from controller.sdk.messages import label
 from controller.text import did_you_mean
 
 DUE_TIME = "due_time"
@@ -44,6 +45,10 @@ class InvalidReference:
     message: str
     hint: str | None
     at_key: bool = False
+
+    def __str__(self) -> str:
+        """Return the message with the path: `days[0].shift: '1d' is not a shift`."""
+        return f"{label(self.path)}: {self.message}"
 
 
 def is_reference(value: Any) -> bool:

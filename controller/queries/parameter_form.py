@@ -103,7 +103,7 @@ class Forms:
         flow = self._flow(deployment, revision)
         declared = {**deployment.parameters, **overrides}
         errors = tuple(
-            ParameterFault(code="InvalidReference", message=error.message, path=error.path, hint=error.hint)
+            ParameterFault(code="InvalidReference", message=str(error), path=error.path, hint=error.hint)
             for error in find_errors(declared)
         )
         if errors or flow is None:
