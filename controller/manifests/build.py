@@ -140,12 +140,14 @@ def _deployment(
 
 def _check_code(context: ValidationContext, target: Target | None, directory: str, flows: "Flows") -> None:
     # Imported here because only manifests need the analysis of flows: a stored deployment is built without its code.
-    from controller.manifests.flow_references import check_flow, check_working_directory
+    from controller.manifests.flow_references import check_flow, check_spelling, check_working_directory
 
     if isinstance(target, FlowTarget):
         check_flow(context, target, flows)
     elif isinstance(target, CommandTarget):
         check_command_files(context, target, directory, flows)
+    if target is not None:
+        check_spelling(context, target, flows)
     check_working_directory(context, directory, flows)
 
 

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from controller import flow_analysis
-from controller.manifests.parameter_references import resolve_sample
+from controller.manifests.parameter_references import parameter_places
+from controller.manifests.reference_spelling import find_near_misses
+from controller.manifests.reference_types import check_parameters, is_mapping_expected
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Path
-from controller.model.deployments import FlowTarget
+from controller.model.deployments import FlowTarget, Target
 from controller.model.findings import Severity
 from controller.model.snapshots import Code, CodeFile
 from controller.text import shorten
@@ -138,6 +140,22 @@ def check_flow(context: ValidationContext, target: FlowTarget, flows: Flows) -> 
         _check_parameters(context, flow)
 
 
+def check_spelling(context: ValidationContext, target: Target, flows: Flows) -> None:
+    """Add a warning for each literal mapping that looks like a reference, unless the flow expects a mapping there."""
+    flow = flows.find(target) if isinstance(target, FlowTarget) else None
+    for place, parameters in parameter_places(context.value):
+        for miss in find_near_misses(parameters):
+            path = (*place, "parameters", *miss.path)
+            literal = "if you mean a literal mapping, ignore this warning"
+            if isinstance(flow, flow_analysis.Flow):
+                if is_mapping_expected(flow, parameters, miss.path):
+                    continue
+                literal += f" or give {shorten(str(miss.path[0]))} a type hint that takes only mappings, such as dict"
+            if context.is_clean(path):
+                hint = f"{miss.hint}; {literal}"
+                context.add("InvalidReference", miss.message, path, hint=hint, severity=Severity.WARNING)
+
+
 def check_working_directory(context: ValidationContext, directory: str, flows: Flows) -> None:
     """Add a problem if the working directory is not in the repository. An empty `directory` is the root."""
     if directory and not flows.has_directory(directory) and flows.is_whole:
@@ -163,15 +181,14 @@ def _check_parameters(context: ValidationContext, flow: flow_analysis.Flow) -> N
     missing: dict[flow_analysis.ParameterProblem, list[Path]] = {}
     reported: set[tuple[Path, str]] = set()
     for path, overrides in calls or [((), {})]:
-        parameters = resolve_sample({**shared, **overrides})
-        for problem in flow_analysis.check(flow, parameters):
+        for problem in check_parameters(flow, {**shared, **overrides}):
             if problem.code is flow_analysis.ParameterCode.MISSING:
                 missing.setdefault(problem, []).append(path)
                 continue
             place = (*(path if problem.path[:1] and problem.path[0] in overrides else ()), "parameters", *problem.path)
             if (place, problem.message) not in reported:
                 reported.add((place, problem.message))
-                _add(context, problem, place)
+                _add(context, problem, place, severity=Severity.ERROR if problem.is_certain else Severity.WARNING)
     for problem, paths in missing.items():
         everywhere = len(paths) == max(len(calls), 1)
         for path in [_parameters_path(context)] if everywhere else paths:

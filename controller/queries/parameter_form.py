@@ -17,7 +17,8 @@ from controller.errors import ControllerError
 from controller.flow_analysis.known_types import branches_of, choices_of
 from controller.flow_analysis.signature import Kind, Parameter
 from controller.manifests.build import build_deployment
-from controller.manifests.parameter_references import find_errors, has_references, resolve, resolve_sample
+from controller.manifests.parameter_references import find_errors, has_references, resolve
+from controller.manifests.reference_types import check_parameters
 from controller.model.deployments import Deployment, FlowTarget
 from controller.model.status import InventoryEntry
 from controller.sdk.messages import spell
@@ -115,7 +116,8 @@ class Forms:
                 path=fault.path or ((fault.missing,) if fault.missing else ()),
                 hint=fault.hint,
             )
-            for fault in flow_analysis.check(flow, resolve_sample(declared))
+            for fault in check_parameters(flow, declared)
+            if fault.is_certain
         )
 
     def _flow(self, deployment: Deployment, revision: str) -> flow_analysis.Flow | None:
