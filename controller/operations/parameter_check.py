@@ -4,15 +4,18 @@ A trigger uses `check`; the HTTP API uses `form` and `faults` for its form and c
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from controller.errors import UsageError
+from controller.errors import SourceError, StateError, UsageError
+from controller.manifests.build import build_deployment
 from controller.manifests.yaml.builder import MAX_DEPTH
+from controller.model.runs import Run
 from controller.model.status import InventoryEntry
 from controller.queries.parameter_form import Forms, FormView, ParameterFault
 from controller.queries.serialization import depth
+from controller.runs.pinned_deployments import PinnedDeployments
 from controller.store import Store, inventory, source_status
 
 _SHOWN = 3
@@ -22,18 +25,21 @@ _DEEP = "Pass the name of a file that contains them, or JSON as a string."
 class ParametersError(UsageError):
     """The flow cannot be called with these parameters; `faults` lists the errors."""
 
-    def __init__(self, faults: tuple[ParameterFault, ...]) -> None:
+    def __init__(self, faults: tuple[ParameterFault, ...], prefix: str = "") -> None:
         more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-        super().__init__("; ".join(fault.message for fault in faults[:_SHOWN]) + more + ".", hint=faults[0].hint)
+        super().__init__(
+            prefix + "; ".join(fault.message for fault in faults[:_SHOWN]) + more + ".", hint=faults[0].hint
+        )
         self.faults = faults
 
 
 class Parameters:
     """Checks parameters and builds forms for active deployments. Thread-safe."""
 
-    def __init__(self, store: Store, forms: Forms) -> None:
+    def __init__(self, store: Store, forms: Forms, environment: str | None = None) -> None:
         self._store = store
         self._forms = forms
+        self._environment = environment
 
     def check(self, name: str, parameters: Mapping[str, Any]) -> None:
         """Raise ParametersError for invalid parameters, UsageError if they are not JSON or nested too deeply.
@@ -43,6 +49,20 @@ class Parameters:
         faults = self.faults(name, parameters)
         if faults:
             raise ParametersError(faults)
+
+    def check_originals(self, originals: Iterable[Run], parameters: Mapping[str, Any], now: datetime) -> None:
+        """Raise ParametersError if one of these runs can't be repeated with these parameters at its own commit.
+
+        A commit that can't be read is not checked: the run will report it.
+        """
+        pinned = PinnedDeployments(self._forms.source, self._store, self._environment)
+        for run in originals:
+            try:
+                deployment = pinned.resolve(run, now)
+            except (SourceError, StateError):
+                continue
+            if faults := self._forms.check(deployment, run.revision, {**run.parameters, **parameters}):
+                raise ParametersError(faults, f"At commit {run.revision[:12]}, of run {run.id}: ")
 
     def faults(self, name: str, parameters: Mapping[str, Any]) -> tuple[ParameterFault, ...] | None:
         """Return the errors in these parameters, merged over those in git; None if the deployment is not active.
@@ -56,7 +76,11 @@ class Parameters:
         except ValueError as error:
             raise UsageError("The parameters are not JSON: NaN and Infinity are not allowed.") from error
         active = self._find(name)
-        return None if active is None else self._forms.check(*active, parameters)
+        if active is None:
+            return None
+        entry, revision = active
+        deployment = build_deployment(entry.document, entry.file, entry.line)
+        return self._forms.check(deployment, revision, {**deployment.parameters, **parameters})
 
     def form(self, name: str, now: datetime) -> FormView | None:
         """Return the parameter form of a deployment for a run at `now`; None if it is not active."""

@@ -77,7 +77,7 @@ class Forms:
     """Builds forms, and caches signatures by revision. Safe to use from several threads."""
 
     def __init__(self, source: Source) -> None:
-        self._source = source
+        self.source = source
         self._lock = threading.Lock()
         self._memory: OrderedDict[tuple[str, str, str | None], flow_analysis.Flow | None] = OrderedDict()
 
@@ -98,14 +98,12 @@ class Forms:
         passed_as = "arguments" if isinstance(deployment.target, FlowTarget) else "file"
         return FormView(deployment=entry.name, fields=tuple(fields), is_open=is_open, passed_as=passed_as)
 
-    def check(self, entry: InventoryEntry, revision: str, overrides: Mapping[str, Any]) -> tuple[ParameterFault, ...]:
-        """Return all errors of the parameters that result if `overrides` replace those of the manifest."""
-        deployment = build_deployment(entry.document, entry.file, entry.line)
+    def check(self, deployment: Deployment, revision: str, parameters: Mapping[str, Any]) -> tuple[ParameterFault, ...]:
+        """Return all errors of a run of this deployment at `revision` with exactly these parameters."""
         flow = self._flow(deployment, revision)
-        declared = {**deployment.parameters, **overrides}
         errors = tuple(
             ParameterFault(code="InvalidReference", message=str(error), path=error.path, hint=error.hint)
-            for error in find_errors(declared)
+            for error in find_errors(parameters)
         )
         if errors or flow is None:
             return errors
@@ -116,7 +114,7 @@ class Forms:
                 path=fault.path or ((fault.missing,) if fault.missing else ()),
                 hint=fault.hint,
             )
-            for fault in check_parameters(flow, declared)
+            for fault in check_parameters(flow, parameters)
             if fault.is_certain
         )
 
@@ -127,11 +125,11 @@ class Forms:
             return None
         key = (revision, target.path, target.name)
         with self._lock:
-            if key in self._memory and self._source.is_pinned:
+            if key in self._memory and self.source.is_pinned:
                 self._memory.move_to_end(key)
                 return self._memory[key]
         try:
-            definition = flow_analysis.read_module(self._source.read_file(revision, target.path)).find(target.name)
+            definition = flow_analysis.read_module(self.source.read_file(revision, target.path)).find(target.name)
         except (ControllerError, OSError):
             return None
         flow = definition if isinstance(definition, flow_analysis.Flow) else None
