@@ -20,7 +20,8 @@ from controller.text import visible_lines
 @click.option(
     "--due-time",
     metavar="TIME",
-    help="Run this past due time, also if it has had a run: 'yesterday 02:00' or a date-time. [default: a run without a due time]",
+    help="Run this past due time, also if it has had a run: 'yesterday 02:00' or a date-time. "
+    "[default: a run without a due time]",
 )
 @click.option("--idempotency-key", metavar="KEY", help="Repeating a request with the same key returns the same run.")
 @click.option("--wait", is_flag=True, help="Wait for the run to finish. Exit 0 if it succeeds or skips, else 1.")
