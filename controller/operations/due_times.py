@@ -21,7 +21,7 @@ _INSTANT = timedelta(microseconds=1)
 def check_range(deployment: Deployment, since: datetime, until: datetime, now: datetime) -> None:
     """Raise UsageError if [since, until] is not a range of the past. Texts show times in the deployment's time zone."""
     zone = shared_zone(schedule.timezone for schedule in deployment.schedules) or UTC
-    start, end, current = (shown(moment, zone, timespec="auto") for moment in (since, until, now))
+    start, end, current = (shown(moment, zone) for moment in (since, until, now))
     if since > now:
         message = f"The range starts in the future: {start} is after now, {current}."
         raise UsageError(message, hint="Pass an earlier start, such as --from yesterday.")
@@ -45,11 +45,17 @@ def due_times_between(deployment: Deployment, since: datetime, until: datetime) 
     return times
 
 
+def find_schedule(deployment: Deployment, due_time: datetime) -> Schedule | None:
+    """Return the schedule that is due exactly at this time, or None."""
+    times = find_due_up_to(deployment.schedules, due_time - _INSTANT, due_time, 1)
+    return times[0][1] if times else None
+
+
 def schedule_at(deployment: Deployment, due_time: datetime) -> Schedule:
     """Return the schedule that is due exactly at this time. Raises UsageError with the next due time."""
-    times = find_due_up_to(deployment.schedules, due_time - _INSTANT, due_time, 1)
-    if times:
-        return times[0][1]
+    schedule = find_schedule(deployment, due_time)
+    if schedule is not None:
+        return schedule
     following = next_fire_times(deployment.schedules, due_time, 1)
     hint = f"The next due time after it is {in_utc(following[0][0])}." if following else None
     raise UsageError(f"{in_utc(due_time)} is not a due time of {deployment.name}.", hint=hint)

@@ -13,6 +13,7 @@ from controller.manifests.build import build_deployment
 from controller.manifests.yaml.builder import MAX_DEPTH
 from controller.model.runs import Run
 from controller.model.status import InventoryEntry
+from controller.operations.due_times import find_schedule
 from controller.queries.parameter_form import Forms, FormView, ParameterFault
 from controller.queries.serialization import depth
 from controller.runs.pinned_deployments import PinnedDeployments
@@ -41,12 +42,13 @@ class Parameters:
         self._forms = forms
         self._environment = environment
 
-    def check(self, name: str, parameters: Mapping[str, Any]) -> None:
+    def check(self, name: str, parameters: Mapping[str, Any], due_time: datetime | None = None) -> None:
         """Raise ParametersError for invalid parameters, UsageError if they are not JSON or nested too deeply.
 
-        Does nothing if the deployment is not active: the caller reports that.
+        Does nothing if the deployment is not active: the caller reports that. A run with a due time also has the
+        parameters of the schedule that is due then.
         """
-        faults = self.faults(name, parameters)
+        faults = self.faults(name, parameters, due_time)
         if faults:
             raise ParametersError(faults)
 
@@ -62,9 +64,11 @@ class Parameters:
             except (SourceError, StateError):
                 continue
             if faults := self._forms.check(deployment, run.revision, {**run.parameters, **parameters}):
-                raise ParametersError(faults, f"At commit {run.revision[:12]}, of run {run.id}: ")
+                raise ParametersError(faults, f"At commit {_short(run.revision)}, of run {run.id}: ")
 
-    def faults(self, name: str, parameters: Mapping[str, Any]) -> tuple[ParameterFault, ...] | None:
+    def faults(
+        self, name: str, parameters: Mapping[str, Any], due_time: datetime | None = None
+    ) -> tuple[ParameterFault, ...] | None:
         """Return the errors in these parameters, merged over those in git; None if the deployment is not active.
 
         Raises UsageError if they are not JSON, or nested more deeply than manifests may be.
@@ -80,7 +84,9 @@ class Parameters:
             return None
         entry, revision = active
         deployment = build_deployment(entry.document, entry.file, entry.line)
-        return self._forms.check(deployment, revision, {**deployment.parameters, **parameters})
+        schedule = None if due_time is None else find_schedule(deployment, due_time)
+        declared = {} if schedule is None else schedule.parameters
+        return self._forms.check(deployment, revision, {**deployment.parameters, **declared, **parameters})
 
     def form(self, name: str, now: datetime) -> FormView | None:
         """Return the parameter form of a deployment for a run at `now`; None if it is not active."""
@@ -94,3 +100,8 @@ class Parameters:
         if entry is None:
             return None
         return entry, entry.pinned or (source and source.last_applied_revision) or entry.revision
+
+
+def _short(revision: str) -> str:
+    """Return `4f5e6d7c8b9a` for a revision such as `main@sha1:4f5e6d7c8b9a…`."""
+    return revision.rpartition(":")[2][:12]

@@ -352,8 +352,14 @@ def test_the_parameters_of_a_backfill_with_original_code_are_checked_at_each_com
         return backfill(world, hours=1, redo=Redo.FAILED, code=CodeVersion.ORIGINAL, **fields)
 
     for parameters, message in (
-        ({"days": 3}, f"At commit {run.revision[:12]}, of run {run.id}: main has no parameter days."),
-        ({"hours": "x"}, f"At commit {run.revision[:12]}, of run {run.id}: hours: expected int, got the string"),
+        (
+            {"days": 3},
+            f"At commit {run.revision.rpartition(':')[2][:12]}, of run {run.id}: main has no parameter days.",
+        ),
+        (
+            {"hours": "x"},
+            f"At commit {run.revision.rpartition(':')[2][:12]}, of run {run.id}: hours: expected int, got the string",
+        ),
         ({"day": {"from": "due_time", "shift": "1d"}}, "day.shift: '1d' is not a shift"),
     ):
         for is_dry in (True, False):
@@ -363,6 +369,21 @@ def test_the_parameters_of_a_backfill_with_original_code_are_checked_at_each_com
     shifted = {"from": "due_time", "format": "date", "shift": "-1d"}
     repeated = run_of(world, original(parameters={"hours": 2, "day": shifted}).run_ids[0])
     assert repeated.parameters == {"day": "2026-05-31", "hours": 2}
+
+
+def test_a_repeated_due_time_has_the_parameters_of_its_schedule(world: World) -> None:
+    world.write("flows/new.py", "def main(day: str, hours: int = 1): ...\n")
+    world.declare(a=f"name: a\nflow: flows/new.py:main\nschedule: {{cron: '0 * * * *', parameters: {{day: {DAY}}}}}\n")
+    world.clock.turn(HOUR)
+    [run] = account(world, "a")
+    finish(world, run.id, RunState.FAILED)
+    retried = retry_run(world.operations, run.id, latest=True, author="me")
+    finish(world, retried.id, RunState.FAILED)
+    triggered = trigger_run(world.operations, "a", {"hours": 2}, due_time=run.scheduled_for, author="me")
+    assert retried.parameters == {"day": "2026-06-01"}
+    assert triggered.parameters == {"day": "2026-06-01", "hours": 2}
+    with pytest.raises(UsageError, match="parameter day"):
+        trigger_run(world.operations, "a", {"hours": 2}, author="me")
 
 
 def test_due_times_without_a_run_are_checked_against_the_active_deployment(world: World) -> None:
