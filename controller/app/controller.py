@@ -153,7 +153,7 @@ class Controller:
             store=self._store,
             clock=self._clock,
             admission=admission,
-            parameters=Parameters(self._store, Forms(self._source)),
+            parameters=Parameters(self._store, Forms(self._source), self._settings.location.environment),
             wake=self._engine.wake,
             notify_due=self._engine.notify_due,
             request_pass=self._loop.request_pass,

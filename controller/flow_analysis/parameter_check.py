@@ -93,4 +93,5 @@ def _value_problems(parameter: Parameter, name: str, value: Any) -> Iterator[Par
             message=f"{label(fault.path)}: {fault.message}",
             path=fault.path,
             hint=advice_for(fault, has_default=not parameter.required and fault.path == (name,)),
+            expected=None if fault.field else fault.hint,
         )

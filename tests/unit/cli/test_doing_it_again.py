@@ -51,6 +51,14 @@ def test_failed_runs_are_retried_in_bulk_each_by_its_latest_run(followed: Follow
     assert followed("runs", "retry", "--tag", "math", "--yes", "-o", "json").json["count"] == 0
 
 
+@pytest.mark.parametrize("arguments", [("trigger", "asleep"), ("backfill", "asleep", "--from", "2h")])
+def test_an_invalid_reference_to_the_due_time_creates_no_run(followed: Followed, arguments: tuple[str, ...]) -> None:
+    answer = followed(*arguments, "--param", 'day={"from": "due_time", "format": "dat"}')
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == "error: day.format: 'dat' is not a format.\nhint: did you mean date?\n"
+    assert followed("runs", "-o", "json").json == []
+
+
 def test_unfinished_runs_are_cancelled_in_bulk(followed: Followed) -> None:
     commit(followed, {"deployments/slow.yaml": SLOW})
     started = [followed("trigger", "slow", "-o", "json").json["run_id"] for _ in range(2)]

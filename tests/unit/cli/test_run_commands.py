@@ -127,6 +127,15 @@ def test_a_deployment_is_executed_here_and_now(execute: Execute) -> None:
     assert found == outcome
 
 
+@pytest.mark.parametrize("name", ["sums", "flows/sums.py:add"])
+def test_execute_refuses_an_invalid_reference_to_the_due_time(execute: Execute, name: str) -> None:
+    answer = execute(name, "--param", 'nums=[1, {"from": "due_time", "shift": "1d"}]')
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == (
+        "error: nums[1].shift: '1d' is not a shift.\nhint: write -1d for an earlier time, or +1d for a later one\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [("flow", "no\\x1b files"), ("silent", None), ("command", "exit code 99"), ("task", "no tables")],

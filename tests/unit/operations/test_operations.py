@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -12,6 +13,7 @@ from controller.operations.cancel import cancel_run
 from controller.operations.retry import retry_run
 from controller.operations.trigger import trigger_run
 from controller.store import events, occurrences
+from controller.time_format import shown
 from tests.conftest import NOW, PATIENCE_SECONDS
 from tests.unit.runs.conftest import World
 from tests.unit.runs.test_queueing import account, ask, begin, end, hourly, queue
@@ -165,13 +167,36 @@ def test_a_backfill_goes_last_and_keeps_no_due_time_from_running(world: World) -
     assert [run.id for run in order] == [other.id, due.id, *made]
 
 
-@pytest.mark.parametrize(("since", "until"), [(HOUR, -HOUR), (-HOUR, HOUR)])
-def test_a_backfill_is_of_the_past(world: World, since: timedelta, until: timedelta) -> None:
-    world.declare(a=hourly())
-    with pytest.raises(UsageError, match="past range"):
-        create_backfill(
-            world.operations, BackfillRequest(deployment="a", since=NOW + since, until=NOW + until), author="somebody"
-        )
+@pytest.mark.parametrize(
+    ("since", "until", "message", "hint"),
+    [
+        (
+            HOUR,
+            None,
+            "starts in the future: {+1} is after now, {0}.",
+            "Pass an earlier start, such as --from yesterday.",
+        ),
+        (2 * HOUR, HOUR, "starts in the future: {+2} is after", "Pass an earlier start, such as --from yesterday."),
+        (-HOUR, HOUR, "ends in the future: {+1} is after now, {0}.", "Leave out --to: the range then ends now."),
+        (-HOUR, -2 * HOUR, "starts after its end: {-1} is after {-2}.", "Swap them: --from '{-2}' --to '{-1}'."),
+    ],
+)
+def test_an_invalid_range_of_a_backfill_is_reported_with_its_times(
+    world: World, since: timedelta, until: timedelta | None, message: str, hint: str
+) -> None:
+    world.declare(a="name: a\ncommand: ['true']\nschedule: {cron: '0 * * * *', timezone: Europe/Berlin}\n")
+    zone = ZoneInfo("Europe/Berlin")
+    times = {f"{{{hours:+d}}}".replace("+0", "0"): shown(NOW + hours * HOUR, zone) for hours in range(-2, 3)}
+    request = BackfillRequest(deployment="a", since=NOW + since, until=None if until is None else NOW + until)
+    with pytest.raises(UsageError) as refused:
+        create_backfill(world.operations, request, author="somebody")
+    for key, time in times.items():
+        message, hint = message.replace(key, time), hint.replace(key, time)
+    assert message in refused.value.message
+    assert refused.value.hint == hint
+
+
+def test_a_backfill_of_an_unknown_deployment_is_refused(world: World) -> None:
     with pytest.raises(NotFoundError, match="nobody"):
         create_backfill(world.operations, BackfillRequest(deployment="nobody", since=NOW, until=NOW), author="somebody")
 
