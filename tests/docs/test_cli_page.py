@@ -9,7 +9,7 @@ from controller.model.backfills import BackfillProgress
 from controller.model.runs import LastRun, Run
 from controller.model.status import Condition, SourceStatus
 from controller.queries.deployment_details import DeploymentDetail, ScheduleView
-from controller.queries.serialization import json_keys
+from controller.queries.serialization import field_names
 from controller.queries.status import ControllerView, RunCounts, StatusView
 from tests.docs.pages import DOCS, Section, first_cells, sections
 from tests.generated.option_tables import command_name, leaves
@@ -87,4 +87,4 @@ def test_every_field_of_the_json_is_documented(name: str, view: type) -> None:
     text = DOCUMENTED[name].text
     if name == "deployments show":  # which says "as above, and"
         text += DOCUMENTED["deployments list"].text
-    assert [key for key in json_keys(view) if f"`{key}`" not in text] == []
+    assert [key for key in field_names(view) if f"`{key}`" not in text] == []
