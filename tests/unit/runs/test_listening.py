@@ -77,7 +77,7 @@ def test_ready_that_lies_unread_is_read_before_a_supervisor_is_given_up(claimed:
     claimed.claim()
     assert claimed.selector.select(PATIENCE_SECONDS)
     for _ in range(100):
-        claimed.monitor.listened(READY_SECONDS)
+        claimed.monitor.count_listening(READY_SECONDS)
     claimed.take_turn([], [], everything=True)
     assert claimed.world.find(claimed.run).state is RunState.RUNNING
 
@@ -85,7 +85,7 @@ def test_ready_that_lies_unread_is_read_before_a_supervisor_is_given_up(claimed:
 def test_a_stall_counts_as_one_look(claimed: Claimed) -> None:
     claimed.claim()
     os.kill(claimed.launch.process.pid, signal.SIGSTOP)  # type: ignore[union-attr]
-    claimed.monitor.listened(3600.0)
+    claimed.monitor.count_listening(3600.0)
     claimed.take_turn([], [], everything=True)
     os.kill(claimed.launch.process.pid, signal.SIGCONT)  # type: ignore[union-attr]
     claimed.turn(everything=False)
@@ -100,7 +100,7 @@ def test_a_supervisor_that_we_give_up_is_never_counted_against_its_run(
     for _ in range(MAX_LAUNCHES + 2):
         claimed.claim()
         for _ in range(20):
-            claimed.monitor.listened(1.0)
+            claimed.monitor.count_listening(1.0)
         claimed.take_turn([], [], everything=True)
         claimed.take_turn([], [], everything=True)
         found = claimed.world.find(claimed.run)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from controller.backoff import Backoff
 from controller.errors import ResourceError, SourceError, shortage
-from controller.runs.backoff import Backoff
 from tests.conftest import ManualClock
 
 
