@@ -102,7 +102,7 @@ def _errors(reference: Mapping[str, Any], path: Path) -> Iterator[InvalidReferen
             message = f"a reference to the due time has no key {quoted(key)}"
             yield InvalidReference(path=(*path, key), message=message, hint=hint, at_key=True)
     shift, layout, name = (reference.get(key) for key in ("shift", "format", "timezone"))
-    if isinstance(shift, str) and _SHIFT.fullmatch(shift) and _shifted(_SAMPLE_TIME, shift, UTC) in (_FIRST, _LAST):
+    if isinstance(shift, str) and _SHIFT.fullmatch(shift) and _shift(_SAMPLE_TIME, shift, UTC) in (_FIRST, _LAST):
         hint = "the years 1 to 9999 limit a shift"
         yield InvalidReference(path=(*path, "shift"), message=f"{quoted(shift)} is too long for a shift", hint=hint)
     elif "shift" in reference and (not isinstance(shift, str) or _SHIFT.fullmatch(shift) is None):
@@ -140,7 +140,7 @@ def _resolve(value: Any, due_time: datetime, zone: tzinfo) -> Any:
 def _value_of(reference: Mapping[str, Any], due_time: datetime, zone: tzinfo) -> str | int:
     if "timezone" in reference:
         zone = find_zone(reference["timezone"])
-    moment = _shifted(due_time, reference.get("shift", "+0s"), zone)
+    moment = _shift(due_time, reference.get("shift", "+0s"), zone)
     match reference.get("format", "datetime"):
         case "datetime":
             return moment.isoformat()
@@ -154,7 +154,7 @@ def _value_of(reference: Mapping[str, Any], due_time: datetime, zone: tzinfo) ->
             return moment.strftime(pattern)
 
 
-def _shifted(due_time: datetime, shift: str, zone: tzinfo) -> datetime:
+def _shift(due_time: datetime, shift: str, zone: tzinfo) -> datetime:
     """Return the shifted time in `zone`.
 
     Years, months, weeks and days move the local date and keep the clock time, also across a clock change; the last day

@@ -189,12 +189,12 @@ def _list_hint(value: str, path: Path) -> str | None:
 
 def _pattern(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     hint = _PATTERNS.get(str(path[-1])) if path else None
-    yield _invalid(root, path, f"invalid {_label(path)}: {_quoted(fault.instance)}", hint)
+    yield _invalid(root, path, f"invalid {_label(path)}: {_quote(fault.instance)}", hint)
 
 
 def _invalid_name(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     inner = (*path, fault.instance)
-    message = f"{_quoted(fault.instance)} is not a valid name under {_label(path)}"
+    message = f"{_quote(fault.instance)} is not a valid name under {_label(path)}"
     place = root.key_place(inner)
     yield Problem(code="InvalidValue", message=message, place=place, path=inner, hint=_PATTERNS["name"])
 
@@ -204,7 +204,7 @@ def _not_in_enum(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem
         return  # the wrong type is reported on its own
     words = list(fault.rule)
     hint = did_you_mean(fault.instance, words)
-    yield _invalid(root, path, f"{_label(path)} must be {join_or(words)}, not {_quoted(fault.instance)}", hint)
+    yield _invalid(root, path, f"{_label(path)} must be {join_or(words)}, not {_quote(fault.instance)}", hint)
 
 
 def _size(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
@@ -233,7 +233,7 @@ def _label(path: Path) -> str:
     return shorten(last) if isinstance(last, str) else f"item {last + 1} of {path[-2]}"
 
 
-def _quoted(value: str) -> str:
+def _quote(value: str) -> str:
     return f'"{shorten(value)}"'
 
 

@@ -146,7 +146,7 @@ class Loop:
     def _watch(self) -> None:
         """Watch for changes from before the pass, so that one that happens during the pass is not missed."""
         try:
-            self._watcher.watch(self._source.watched())
+            self._watcher.watch(self._source.watched_paths())
             self._reconciler.record_watching(self._watcher.problem)
         except StateLostError:
             raise

@@ -194,7 +194,7 @@ class Engine:
         if is_tick:
             self._due.extend(self._find_expired_holds())
         if self._clock_monitor.check(is_tick=is_tick):
-            self._process_announced()
+            self._process_announcements()
             self._queue.process_timers()
         if is_tick:
             self._tick()
@@ -266,7 +266,7 @@ class Engine:
         with self._store.read() as tx:
             return inventory.with_expired_hold(tx, self._clock.now())
 
-    def _process_announced(self) -> None:
+    def _process_announcements(self) -> None:
         names: list[str] = []
         while self._due:
             names.append(self._due.popleft())

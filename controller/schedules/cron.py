@@ -71,7 +71,7 @@ def wall_times(rule: Cron, start: datetime) -> Iterator[datetime]:
     Raises:
         ScheduleError: the expression is invalid; raised by the first `next()`.
     """
-    simulation = copy(compiled(rule))
+    simulation = copy(compile_cron(rule))
     simulation.dt = start.replace(microsecond=0)
     while True:
         try:
@@ -87,7 +87,7 @@ def matched_fields(rule: Cron) -> CronFields:
     Raises:
         ScheduleError: the expression is invalid.
     """
-    simulation = compiled(rule)
+    simulation = compile_cron(rule)
     last_weekday = simulation.LAST_WEEKDAY in simulation.days
     days = {-1 if day == simulation.LAST else day for day in simulation.days if day != simulation.LAST_WEEKDAY}
     pairs = ((item, 0) if isinstance(item, int) else item for item in simulation.weekdays)
@@ -116,7 +116,7 @@ def wall_times_between(rule: Cron, low: datetime, high: datetime) -> Iterator[da
     Raises:
         ScheduleError: the expression is invalid; raised by the first `next()`.
     """
-    simulation = compiled(rule)
+    simulation = compile_cron(rule)
     for day in map(date.fromordinal, range(low.toordinal(), (high - timedelta.resolution).toordinal() + 1)):
         if day.month not in simulation.months or not simulation.match_day(day):
             continue
@@ -168,7 +168,7 @@ def fields(rule: Cron) -> list[str]:
 
 
 @lru_cache(maxsize=2048)
-def compiled(rule: Cron) -> "CronSim":
+def compile_cron(rule: Cron) -> "CronSim":
     """Return the parsed expression. The result is cached, so callers must copy it before they advance it.
 
     Raises:
@@ -198,7 +198,7 @@ def _error(rule: Cron, parts: list[str]) -> ScheduleError:
             CronSim(" ".join(alone), datetime(2020, 1, 1))  # noqa: DTZ001 - a local time has no zone
         except (CronSimError, ValueError, OverflowError, AssertionError):
             message = f"cron {quoted(rule.expression)}: invalid {_FIELDS[index]} {quoted(part)}"
-            return ScheduleError(message, hint=foreign_field(parts) or _wrapped(parts, index) or _hint(index))
+            return ScheduleError(message, hint=foreign_field(parts) or _range_hint(parts, index) or _hint(index))
     return ScheduleError(
         f"cron {quoted(rule.expression)} never fires: month {quoted(parts[3])} has no such day",
         hint="for the last day of a month, write L as the day of month",
@@ -209,7 +209,7 @@ def _hint(index: int) -> str:
     return f"{_FIELDS[index]} is {_HINTS[index]}"
 
 
-def _wrapped(parts: list[str], index: int) -> str | None:
+def _range_hint(parts: list[str], index: int) -> str | None:
     """Return the hint that splits a wrapping range such as `22-2` or `fri-mon` into two ranges."""
     match = _WRAPPING.fullmatch(parts[index])
     if match is None or match[3]:
@@ -218,7 +218,7 @@ def _wrapped(parts: list[str], index: int) -> str | None:
     field = f"{match[1]}-{last},{first}-{match[2]}"
     expression = " ".join([*parts[:index], field, *parts[index + 1 :]])
     try:
-        compiled(Cron(expression=expression))
+        compile_cron(Cron(expression=expression))
     except ScheduleError:
         return None
     return f'a range cannot wrap: write cron: "{expression}"'

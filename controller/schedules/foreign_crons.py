@@ -61,13 +61,13 @@ def foreign_field(parts: list[str]) -> str | None:
     if "?" in parts:
         return _cron_hint(plain, "use `*` instead of `?`")
     if any(_HASHED.fullmatch(part) for part in parts):
-        numbers = [_unhashed(part, index) for index, part in enumerate(plain)]
+        numbers = [_replace_hash(part, index) for index, part in enumerate(plain)]
         hint = _cron_hint(numbers, "`H` is not supported")
         return hint and f"{hint} and jitter: 10m to spread the starts"
     return _cron_hint(plain, "use three-letter names")
 
 
-def _unhashed(part: str, index: int) -> str:
+def _replace_hash(part: str, index: int) -> str:
     """Replace Jenkins' `H` by the first value that it can take."""
     match = _HASHED.fullmatch(part)
     if match is None:

@@ -51,10 +51,10 @@ def instants(rules: RuleSet, dst: Dst, after: datetime) -> Iterator[datetime]:
     streams = []
     for rule in rules.rules:
         policy = REAL_TIME if rule.frequency > Frequency.DAILY else dst
-        walls = _without_excluded(rules, wall_times(rule, first_wall_time(after, rules.zone, policy)))
+        walls = _exclude(rules, wall_times(rule, first_wall_time(after, rules.zone, policy)))
         streams.append(resolve(walls, rules.zone, policy, after))
     if rules.added:
-        streams.append(resolve(_without_excluded(rules, iter(rules.added)), rules.zone, dst, after))
+        streams.append(resolve(_exclude(rules, iter(rules.added)), rules.zone, dst, after))
     return streams[0] if len(streams) == 1 else heapq.merge(*streams)
 
 
@@ -73,18 +73,18 @@ def fixed_wall_times(rules: RuleSet, low: datetime, high: datetime) -> Iterator[
         if rule.months and months.isdisjoint(rule.months):
             continue
         bounded = replace(rule, until=end if rule.until is None else min(end, rule.until))
-        yield from _without_excluded(rules, wall_times(bounded, begin))
-    yield from (wall for wall in _without_excluded(rules, iter(rules.added)) if low <= wall < high)
+        yield from _exclude(rules, wall_times(bounded, begin))
+    yield from (wall for wall in _exclude(rules, iter(rules.added)) if low <= wall < high)
 
 
-def _without_excluded(rules: RuleSet, walls: Iterator[datetime]) -> Iterator[datetime]:
+def _exclude(rules: RuleSet, walls: Iterator[datetime]) -> Iterator[datetime]:
     if not rules.excluded and not rules.excluded_days:
         return walls
     return (wall for wall in walls if wall not in rules.excluded and wall.date() not in rules.excluded_days)
 
 
 @lru_cache(maxsize=4096)
-def compiled(rule: RRule, timezone: str) -> RuleSet:
+def compile_rules(rule: RRule, timezone: str) -> RuleSet:
     """Return the parsed rule text in the time zone of its schedule.
 
     A DTSTART with a TZID sets the zone, as RFC 5545 requires; one with `Z` is converted to local time.

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from controller.clock import SystemClock
-from controller.time_format import shown
+from controller.time_format import format_time
 from tests.unit.cli.conftest import Command, Followed
 
 TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?:\.\d+)?( UTC|Z|[+-]\d\d:\d\d)?")
@@ -45,7 +45,7 @@ def test_times_of_one_deployment_are_in_the_zone_of_its_schedules(followed: Foll
     for run_id in made["run_ids"]:
         followed("runs", "watch", run_id)
     assert "2026-06-03 02:00:00+02:00" in followed("occurrences", "sums").out
-    end = shown(SystemClock().now() + timedelta(days=3), None)
+    end = format_time(SystemClock().now() + timedelta(days=3), None)
     held = followed("hold", "sums", "--reason", "moving", "--until", end)
     assert held.out.startswith("sums is held until ")
     for arguments in (

@@ -125,6 +125,6 @@ def test_what_a_control_group_sees_to_is_not_limited_twice() -> None:
     limits = Limits({"memory": 1 << 30, "processes": 5}, 1.0)
     assert limits.cgroup_limits() == {"memory.max": 1 << 30, "pids.max": 5}
     both: Any = Counted("memory.max", "pids.max")
-    assert limits.unenforced(both, 0) == []
-    assert limits.unenforced(None, 0) == ["processes"]
-    assert limits.unenforced(None, 1000) == []
+    assert limits.find_unenforced(both, 0) == []
+    assert limits.find_unenforced(None, 0) == ["processes"]
+    assert limits.find_unenforced(None, 1000) == []
