@@ -43,24 +43,24 @@ def options_of(command: click.Command) -> list[click.Option]:
     return [parameter for parameter in command.params if isinstance(parameter, click.Option)]
 
 
-def test_every_command_is_documented_and_no_other() -> None:
+def test_the_page_documents_exactly_the_existing_commands() -> None:
     assert set(DOCUMENTED) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_documented_options_are_those_of_the_command(name: str) -> None:
+def test_a_command_is_documented_with_exactly_its_options(name: str) -> None:
     found = {text for option in options_of(COMMANDS[name]) for text in (*option.opts, *option.secondary_opts)}
     assert documented_options(DOCUMENTED[name]) == found
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_documented_variables_are_those_of_the_command(name: str) -> None:
+def test_a_command_is_documented_with_exactly_its_variables(name: str) -> None:
     found = {option.envvar for option in options_of(COMMANDS[name]) if option.envvar}
     assert documented_variables(DOCUMENTED[name]) == found
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_documented_arguments_are_those_of_the_command(name: str) -> None:
+def test_a_command_is_documented_with_exactly_its_arguments(name: str) -> None:
     written = re.findall(r"\[?[A-Z]{2,}\]?|\[deployment(?:\|project)?\]", DOCUMENTED[name].title)
     arguments = [parameter for parameter in COMMANDS[name].params if isinstance(parameter, click.Argument)]
     assert len(written) == len(arguments)

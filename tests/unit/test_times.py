@@ -40,12 +40,12 @@ def test_a_time_has_the_offset_of_its_zone(zone: str, text: str) -> None:
 
 
 @pytest.mark.usefixtures("in_tokyo")
-def test_without_a_zone_it_is_that_of_the_machine() -> None:
+def test_without_a_zone_times_are_in_the_zone_of_the_machine() -> None:
     assert format_time(WINTER, None) == "2026-01-31 17:00:00+09:00"
     assert in_utc(WINTER) == "2026-01-31 08:00:00 UTC"
 
 
-def test_fractions_of_a_second_are_shown_where_they_count() -> None:
+def test_fractions_of_a_second_are_shown_where_they_matter() -> None:
     assert format_time(WINTER, UTC, timespec="auto") == "2026-01-31 08:00:00.250000 UTC"
     assert format_time(WINTER.replace(microsecond=0), UTC, timespec="auto") == "2026-01-31 08:00:00 UTC"
     assert format_time(WINTER, UTC, timespec="milliseconds") == "2026-01-31 08:00:00.250 UTC"

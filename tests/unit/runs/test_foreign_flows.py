@@ -94,7 +94,7 @@ CASES: list[tuple[str, dict[str, Any], Any]] = [
 
 
 @pytest.mark.parametrize(("name", "parameters", "result"), CASES)
-def test_a_flow_of_another_framework_is_called_without_it(
+def test_a_flow_of_another_framework_is_called_directly(
     run_flow: RunFlow, name: str, parameters: dict[str, Any], result: Any
 ) -> None:
     ending, log = run_flow({**STAND_IN, "a.py": FLOWS}, f"a.py:{name}", **parameters)

@@ -82,7 +82,7 @@ def test_the_revision_is_the_digest_of_names_and_contents(tmp_path: Path) -> Non
     assert len({first, second, source.observe()}) == 3
 
 
-def test_an_outdated_revision_can_not_be_read(tmp_path: Path) -> None:
+def test_an_outdated_revision_cannot_be_read(tmp_path: Path) -> None:
     write(tmp_path, {"deployments/a.yaml": "1"})
     source = source_of(tmp_path)
     first = source.observe()
