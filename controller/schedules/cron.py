@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from controller.errors import ScheduleError
 from controller.model.schedules import Cron
 from controller.schedules.foreign_crons import explain_foreign, foreign_field
-from controller.schedules.messages import quoted
+from controller.schedules.messages import quote
 from controller.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -161,10 +161,10 @@ def fields(rule: Cron) -> list[str]:
         return parts
     if text.startswith("@"):
         hint = did_you_mean(text, ALIASES, 3) or f"valid names are {', '.join(ALIASES)}"
-        raise ScheduleError(f"unknown cron name {quoted(text)}", hint=hint)
+        raise ScheduleError(f"unknown cron name {quote(text)}", hint=hint)
     hint = "write minute, hour, day of month, month and weekday, such as '30 2 * * mon-fri'"
     count = "1 field" if len(parts) == 1 else f"{len(parts)} fields"
-    raise ScheduleError(f"cron {quoted(text)} has {count}, not 5", hint=hint)
+    raise ScheduleError(f"cron {quote(text)} has {count}, not 5", hint=hint)
 
 
 @lru_cache(maxsize=2048)
@@ -197,10 +197,10 @@ def _error(rule: Cron, parts: list[str]) -> ScheduleError:
         try:
             CronSim(" ".join(alone), datetime(2020, 1, 1))  # noqa: DTZ001 - a local time has no zone
         except (CronSimError, ValueError, OverflowError, AssertionError):
-            message = f"cron {quoted(rule.expression)}: invalid {_FIELDS[index]} {quoted(part)}"
+            message = f"cron {quote(rule.expression)}: invalid {_FIELDS[index]} {quote(part)}"
             return ScheduleError(message, hint=foreign_field(parts) or _range_hint(parts, index) or _hint(index))
     return ScheduleError(
-        f"cron {quoted(rule.expression)} never fires: month {quoted(parts[3])} has no such day",
+        f"cron {quote(rule.expression)} never fires: month {quote(parts[3])} has no such day",
         hint="for the last day of a month, write L as the day of month",
     )
 

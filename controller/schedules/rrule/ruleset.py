@@ -17,7 +17,7 @@ from controller.errors import ScheduleError
 from controller.model.schedules import Dst, RRule
 from controller.schedules.dst import REAL_TIME, first_wall_time, resolve, to_wall
 from controller.schedules.intervals import DEFAULT_ANCHOR
-from controller.schedules.messages import quoted
+from controller.schedules.messages import quote
 from controller.schedules.parsing import zone as zone_of
 from controller.schedules.rrule.expand import Frequency, Recurrence, wall_times
 from controller.schedules.rrule.parser import Lines, numbers, parse_date, parse_lines, weekdays
@@ -96,7 +96,7 @@ def compile_rules(rule: RRule, timezone: str) -> RuleSet:
     if not lines.rules and not lines.added:
         raise ScheduleError("an rrule needs an RRULE or RDATE line", hint="write a rule such as FREQ=WEEKLY;BYDAY=MO")
     if lines.start_zone is not None and timezone not in ("UTC", lines.start_zone):
-        message = f"DTSTART is in {quoted(lines.start_zone)} but the schedule's timezone is {quoted(timezone)}"
+        message = f"DTSTART is in {quote(lines.start_zone)} but the schedule's timezone is {quote(timezone)}"
         raise ScheduleError(message, hint="remove one of them")
     zone = zone_of(lines.start_zone or timezone)
     return RuleSet(
@@ -180,7 +180,7 @@ def _frequency(parts: dict[str, str]) -> Frequency:
         raise ScheduleError("the rrule has no FREQ", hint=f"add FREQ= with one of {', '.join(frequencies)}")
     if name not in frequencies:
         hint = did_you_mean(name, frequencies, 3) or f"valid values are {', '.join(frequencies)}"
-        raise ScheduleError(f"unknown FREQ {quoted(name)} in rrule", hint=hint)
+        raise ScheduleError(f"unknown FREQ {quote(name)} in rrule", hint=hint)
     return frequencies[name]
 
 
