@@ -1,4 +1,4 @@
-"""Invalid is not absent: a broken file keeps its last valid version, a removed one goes, and history stays."""
+"""Invalid is not absent: a broken file keeps its last valid version, a removed one is pruned, and its history stays."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A fix is run again for the due times that failed, and a backfill neither delays the schedule nor repeats a run."""
+"""Failed due times are redone with fixed code, and a backfill neither delays the schedule nor repeats a run."""
 
 import itertools
 import json

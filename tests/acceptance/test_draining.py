@@ -1,4 +1,4 @@
-"""`run --drain`: asked to end, the controller waits for what runs, launches nothing more, and minds a second word."""
+"""`run --drain`: after SIGTERM the controller waits for running flows and launches nothing; a second signal ends it."""
 
 import signal
 

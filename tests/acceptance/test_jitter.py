@@ -1,4 +1,4 @@
-"""`jitter` under a real controller: recorded at the declared times, started at the later ones."""
+"""`jitter` under a real controller: runs keep their due times and start later."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""The commands that only look: status, deployments, next of one of them, schema, version, help."""
+"""The commands that only read: status, deployments, next, schema, version, help."""
 
 import json
 from datetime import datetime, timedelta

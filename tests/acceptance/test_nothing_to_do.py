@@ -1,4 +1,4 @@
-"""Flows and commands that have nothing to do: skipped, with their reason, and no failure for anybody."""
+"""Flows and commands that have nothing to do are skipped with a reason, which is not a failure."""
 
 import pytest
 

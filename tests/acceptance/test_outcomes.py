@@ -1,4 +1,4 @@
-"""Every way in which a run can end, told as it was."""
+"""Every way in which a run can end, and how it is reported."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""`controller validate`: everything that is wrong, each at its place, and exit codes for CI."""
+"""`controller validate`: every error with its location, and exit codes for CI."""
 
 import json
 import os

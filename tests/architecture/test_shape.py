@@ -1,4 +1,4 @@
-"""The shape of the house: sizes that people can hold, a docstring for every module, dependencies with bounds."""
+"""The shape of the code: small files and functions, a docstring for every module, dependencies with upper bounds."""
 
 import ast
 import re

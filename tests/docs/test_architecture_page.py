@@ -1,4 +1,4 @@
-"""docs/architecture.md and the records of decisions speak of the house as it is."""
+"""docs/architecture.md and the decision records match the code."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""docs/cli.md documents exactly the commands, options, variables and JSON fields that there are."""
+"""docs/cli.md documents exactly the existing commands, options, variables and JSON fields."""
 
 import re
 

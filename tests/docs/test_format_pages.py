@@ -1,4 +1,4 @@
-"""The examples of the pages are valid, complete, and fire when the pages say so."""
+"""The examples in the pages are valid and complete, and fire at the documented times."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Modules, files and callers that docstrings and pages name are there, and callers do call."""
+"""Modules and files that docstrings and pages name exist, and the callers that they name do call."""
 
 import ast
 import re

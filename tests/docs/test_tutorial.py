@@ -1,4 +1,4 @@
-"""docs/tutorial.md is followed to the letter: its files are written, its commands are run, and say what it says."""
+"""docs/tutorial.md is followed to the letter: its commands print the documented output."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Pauses grow with the failures in a row, and ever fewer of them are worth a line."""
+"""Pauses grow with consecutive failures, and fewer and fewer of these are logged."""
 
 import pytest
 

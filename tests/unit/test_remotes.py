@@ -1,4 +1,4 @@
-"""Which URLs are followed. Anything that git could take for an option or a program is refused before git sees it."""
+"""Which URLs are accepted. Anything that git could take for an option or a program is rejected before git sees it."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""How a time is written in text: one form, with the offset of a zone or the word UTC."""
+"""The format of times in texts: one form, with the offset of a zone or `UTC`."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Every due time becomes one run or one skip with its reason, in one transaction, once for ever."""
+"""Every due time becomes one run or one skip with a reason, in one transaction, and never again."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Which due times are run under each policy: catch-up first, then the deadline, then the overlap."""
+"""Which due times run under each policy: catch-up first, then the start deadline, then the overlap."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""A clock that jumps: the jump is recorded, nothing is repeated or stays silent, and no flood of runs follows."""
+"""Clock jumps are recorded; no due time is repeated or lost, and no flood of runs follows."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""A clock that is set while a flow runs changes nothing about how long it took, and no duration is negative."""
+"""Setting the clock while a flow runs does not change its duration, and no duration is negative."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

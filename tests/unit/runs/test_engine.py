@@ -1,4 +1,4 @@
-"""The engine from due to done with real processes."""
+"""The engine with real processes, from the due time to the outcome."""
 
 import os
 from dataclasses import replace

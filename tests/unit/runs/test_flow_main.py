@@ -1,4 +1,4 @@
-"""A flow in its own process: found, called, reported; and nothing of ours in its way."""
+"""A flow in its own process is found, called and reported, without interference by our modules."""
 
 import pytest
 

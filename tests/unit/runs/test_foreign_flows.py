@@ -1,4 +1,4 @@
-"""Flows that another framework made: their functions are called, and what it would do around them is not.
+"""Flows of another framework: their functions are called without the framework.
 
 A replacement has the names that controller uses; `make prefect` runs the same tests with Prefect.
 """

@@ -1,4 +1,4 @@
-"""Warm starts: a fork that looks like a new interpreter, a server that may die or hang, and what a run costs."""
+"""Warm starts: a fork behaves like a new interpreter, the server may die or hang, and the cost of a run is limited."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Run ids are UUIDv7 and sort by the time of their making, whatever the clock does."""
+"""Run ids are UUIDv7 and sort by creation, even if the clock is set."""
 
 import threading
 import uuid

@@ -1,4 +1,4 @@
-"""Runs begin and end as always in a process that has very many files and connections open."""
+"""Runs start and end normally in a process that has many open files and connections."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""A silent supervisor is given up only after time in which the engine listened; its own stalls do not count."""
+"""A silent supervisor is abandoned only after time in which the engine listened; stalls of the engine do not count."""
 
 import logging
 import os

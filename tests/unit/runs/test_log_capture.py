@@ -1,4 +1,4 @@
-"""The log of a run: what came, as it came, up to the cap; above it head and tail. The flow never notices."""
+"""The log of a run has its output unchanged up to the cap, and beyond it head and tail. The flow never notices."""
 
 import errno
 import os

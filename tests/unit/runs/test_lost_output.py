@@ -1,4 +1,4 @@
-"""A log that a power cut has shortened says so, once; nothing else is touched."""
+"""A log that was shortened by a power cut states it once; no other file is changed."""
 
 import json
 import os

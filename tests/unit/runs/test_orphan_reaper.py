@@ -1,4 +1,4 @@
-"""A controller that inherits orphans, as PID 1 or as a subreaper: it leaves no zombies, and keeps its exit codes."""
+"""A controller that inherits orphans, as PID 1 or as a subreaper, leaves no zombies and keeps exit codes."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A run executes what git has at its commit; a file is parsed once, however many runs it declares."""
+"""A run executes what git declares at its commit; a file is parsed once for all its runs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A supervisor that ends in an ordinary way leaves no traceback: a lost controller, a lost directory, a full disk."""
+"""A supervisor prints no traceback if it loses its controller or its directory, or if the disk is full."""
 
 import os
 import select

@@ -1,4 +1,4 @@
-"""The decision table: what a run's directory says became of it, with real locks."""
+"""The decision table: the status of an attempt by its run directory, with real locks."""
 
 import fcntl
 import json

@@ -1,4 +1,4 @@
-"""Which records and logs are removed, and which never are."""
+"""Which records and logs are deleted, and which are always kept."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""When another attempt follows. The same run gives the same answer, whenever and wherever it is asked."""
+"""Whether and when another attempt follows: always the same for the same run."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Secrets are found at launch and given to the flow; without one, nothing starts; and no file or record holds one."""
+"""Secrets are read at launch and passed to the flow; a missing one prevents the start; no file or record contains one."""
 
 import json
 import os

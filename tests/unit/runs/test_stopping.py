@@ -1,4 +1,4 @@
-"""A flow that is cancelled or late cleans up first: SIGTERM raises in it once, and its outcome stays what it is."""
+"""A cancelled or timed-out flow can clean up: SIGTERM raises once, and the outcome does not change."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The supervisor for real, on small commands: what it writes down, what it ends, what it leaves behind."""
+"""The real supervisor with small commands: what it records, what it kills, and what it leaves behind."""
 
 import fcntl
 import json

@@ -1,4 +1,4 @@
-"""The outcomes of tasks are known during the run and after it, whatever happens to the controller meanwhile."""
+"""Task runs are available during and after a run, even if the controller is restarted."""
 
 import os
 import select

@@ -1,4 +1,4 @@
-"""A run's private temporary directory: short, of its own, found again and removed, and never somebody else's."""
+"""A run's private temporary directory has a short path and is always removed; no other directory is."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Everything that a flow starts ends with its run, wherever it went; and what it leaves behind is counted."""
+"""All processes that a flow starts end with its run, in any session, and the remaining ones are counted."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Flows as another user: who that is, what it can reach, and what stays closed to it. The real thing needs root."""
+"""Flows as another user: which user, and what it can and cannot access. Most tests need root."""
 
 import os
 import pwd
