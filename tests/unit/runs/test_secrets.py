@@ -1,4 +1,4 @@
-"""Secrets are read at launch and passed to the flow; a missing one prevents the start; no file or record contains one."""
+"""Secrets are read at launch and passed to the flow; a missing one prevents the start; no file or record has one."""
 
 import json
 import os
