@@ -113,12 +113,12 @@ def backfill(  # noqa: PLR0913
 
 
 def _print_times(answer: Mapping[str, Any], zone: Any) -> None:
-    from controller.time_format import shown
+    from controller.time_format import format_time
 
     if answer["backfill_id"] is not None:
         click.echo(answer["backfill_id"])
     for time in answer["times"][:_TIMES_SHOWN]:
-        click.echo(shown(datetime.fromisoformat(time), zone, timespec="auto"))
+        click.echo(format_time(datetime.fromisoformat(time), zone, timespec="auto"))
     if len(answer["times"]) > _TIMES_SHOWN:
         click.echo(f"… and {len(answer['times']) - _TIMES_SHOWN} more")
 

@@ -16,7 +16,7 @@ from controller.errors import ScheduleError
 from controller.manifests.yaml.nodes import Path
 from controller.schedules import shared_zone
 from controller.schedules import zone as find_zone
-from controller.schedules.messages import quoted
+from controller.schedules.messages import quote
 from controller.sdk.messages import label
 from controller.text import did_you_mean
 
@@ -148,19 +148,19 @@ def _errors(reference: Mapping[str, Any], path: Path) -> Iterator[InvalidReferen
     for key in reference:
         if key not in KEYS:
             hint = did_you_mean(str(key), KEYS) or _KEY_HINT
-            message = f"a reference to the due time has no key {quoted(key)}"
+            message = f"a reference to the due time has no key {quote(key)}"
             yield InvalidReference(path=(*path, key), message=message, hint=hint, at_key=True)
     shift, layout, name = (reference.get(key) for key in ("shift", "format", "timezone"))
-    if isinstance(shift, str) and _SHIFT.fullmatch(shift) and _shifted(_SAMPLE_TIME, shift, UTC) in (_FIRST, _LAST):
+    if isinstance(shift, str) and _SHIFT.fullmatch(shift) and _shift(_SAMPLE_TIME, shift, UTC) in (_FIRST, _LAST):
         hint = "the years 1 to 9999 limit a shift"
-        yield InvalidReference(path=(*path, "shift"), message=f"{quoted(shift)} is too long for a shift", hint=hint)
+        yield InvalidReference(path=(*path, "shift"), message=f"{quote(shift)} is too long for a shift", hint=hint)
     elif "shift" in reference and (not isinstance(shift, str) or _SHIFT.fullmatch(shift) is None):
         is_unsigned = isinstance(shift, str) and _SHIFT.fullmatch(f"-{shift}") is not None
         hint = f"write -{shift} for an earlier time, or +{shift} for a later one" if is_unsigned else _SHIFT_HINT
-        yield InvalidReference(path=(*path, "shift"), message=f"{quoted(shift)} is not a shift", hint=hint)
+        yield InvalidReference(path=(*path, "shift"), message=f"{quote(shift)} is not a shift", hint=hint)
     if "format" in reference and not _is_format(layout):
         near = did_you_mean(layout, FORMATS) if isinstance(layout, str) else None
-        message = f"{quoted(layout)} is not a format"
+        message = f"{quote(layout)} is not a format"
         yield InvalidReference(path=(*path, "format"), message=message, hint=near or _FORMAT_HINT)
     if "timezone" in reference:
         try:
@@ -189,7 +189,7 @@ def _replace(value: Any, value_of: Callable[[Mapping[str, Any]], Any]) -> Any:
 def _value_of(reference: Mapping[str, Any], due_time: datetime, zone: tzinfo) -> str | int:
     if "timezone" in reference:
         zone = find_zone(reference["timezone"])
-    moment = _shifted(due_time, reference.get("shift", "+0s"), zone)
+    moment = _shift(due_time, reference.get("shift", "+0s"), zone)
     match reference.get("format", "datetime"):
         case "datetime":
             return moment.isoformat()
@@ -203,7 +203,7 @@ def _value_of(reference: Mapping[str, Any], due_time: datetime, zone: tzinfo) ->
             return moment.strftime(pattern)
 
 
-def _shifted(due_time: datetime, shift: str, zone: tzinfo) -> datetime:
+def _shift(due_time: datetime, shift: str, zone: tzinfo) -> datetime:
     """Return the shifted time in `zone`.
 
     Years, months, weeks and days move the local date and keep the clock time, also across a clock change; the last day

@@ -11,7 +11,7 @@ from typing import Any
 
 from controller.manifests.parameter_references import DUE_TIME, KEYS, is_reference, is_valid
 from controller.manifests.yaml.nodes import Path
-from controller.schedules.messages import quoted
+from controller.schedules.messages import quote
 
 _MAX_WORD = 40
 _SYNONYMS = {
@@ -70,7 +70,7 @@ def _near_miss(mapping: Mapping[str, Any], path: Path) -> NearMiss | None:
         return None
     correction = {**{key: value for key, value in renamed.items() if value is not None}, "from": DUE_TIME}
     if _OTHER_SOURCE.fullmatch(source):
-        message = f"a parameter can't refer to {quoted(source)}, so this is a literal mapping"
+        message = f"a parameter can't refer to {quote(source)}, so this is a literal mapping"
         return NearMiss(path=path, message=message, hint=_INSTEAD[source[:3]])
     if not _is_due_time(source, correction):
         return None

@@ -22,7 +22,7 @@ from controller.manifests.parameter_references import (
 )
 from controller.manifests.reference_spelling import NearMiss, as_yaml, find_near_misses
 from controller.manifests.yaml.nodes import Path
-from controller.schedules.messages import quoted
+from controller.schedules.messages import quote
 from controller.sdk.messages import label, spell
 
 _PROBE = "\N{REPLACEMENT CHARACTER}"
@@ -90,7 +90,7 @@ def _type_problems(problem: ParameterProblem, reference: Mapping[str, Any]) -> I
     refused = [value for value in samples if check_type(expected, value)]
     if not refused:
         return
-    values = _GIVES.get(layout, f"text in the format {quoted(layout)}")
+    values = _GIVES.get(layout, f"text in the format {quote(layout)}")
     name, wanted = label(problem.path), spell(expected)
     if len(refused) < len(samples) or any(_can_give(layout, choice) for choice in choices):
         message = f"{name}: the reference gives {values}, and {wanted} accepts only some of these values"

@@ -10,7 +10,7 @@ from controller.model.schedules import Schedule
 from controller.runs.admission_policy import DueTime
 from controller.schedules import find_due_up_to, next_fire_times, shared_zone
 from controller.store import Transaction, runs
-from controller.time_format import in_utc, shown
+from controller.time_format import format_time, in_utc
 
 MAX_DUE_TIMES = 50_000
 """The maximum number of due times in the range of a backfill."""
@@ -21,7 +21,7 @@ _INSTANT = timedelta(microseconds=1)
 def check_range(deployment: Deployment, since: datetime, until: datetime, now: datetime) -> None:
     """Raise UsageError if [since, until] is not a range of the past. Texts show times in the deployment's time zone."""
     zone = shared_zone(schedule.timezone for schedule in deployment.schedules) or UTC
-    start, end, current = (shown(moment, zone) for moment in (since, until, now))
+    start, end, current = (format_time(moment, zone) for moment in (since, until, now))
     if since > now:
         message = f"The range starts in the future: {start} is after now, {current}."
         raise UsageError(message, hint="Pass an earlier start, such as --from yesterday.")
