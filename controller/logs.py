@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from controller.text import visible
-from controller.time_format import shown
+from controller.time_format import format_time
 
 Format = Literal["text", "json"]
 
@@ -72,7 +72,7 @@ class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         from datetime import UTC, datetime
 
-        time = shown(datetime.fromtimestamp(record.created, UTC), None, timespec="milliseconds")
+        time = format_time(datetime.fromtimestamp(record.created, UTC), None, timespec="milliseconds")
         fields = "".join(f"  {key}={_one_word(value)}" for key, value in _fields(record).items())
         line = f"{time} {record.levelname:<7} {record.getMessage()}{fields}"
         return line if record.exc_info is None else f"{line}\n{self.formatException(record.exc_info)}"

@@ -94,47 +94,47 @@ def canonical(text: str) -> str:
 def parse_url(text: str) -> RemoteUrl:
     """Parse and check a URL. Raises UsageError if it is not supported, without repeating text that may be secret."""
     if text.startswith("-") or not text.isprintable() or " " in text or "\\" in text:
-        raise _unsupported("spaces, backslashes, control characters and a `-` at the beginning are not allowed")
+        raise _unsupported_error("spaces, backslashes, control characters and a `-` at the beginning are not allowed")
     if "::" in text.partition("[")[0]:
-        raise _unsupported("git's remote helpers (such as `ext::`) are not allowed")
+        raise _unsupported_error("git's remote helpers (such as `ext::`) are not allowed")
     if "://" not in text:
         return _scp(text)
     scheme = text.partition("://")[0]
     if scheme not in _SCHEMES:
-        raise _unsupported(f"the scheme {scheme}:// is not allowed")
+        raise _unsupported_error(f"the scheme {scheme}:// is not allowed")
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise _unsupported("invalid host or port") from error
+        raise _unsupported_error("invalid host or port") from error
     if parts.query or parts.fragment or "?" in text or "#" in text:
-        raise _unsupported("a query or a fragment is not allowed")
+        raise _unsupported_error("a query or a fragment is not allowed")
     if scheme == "file":
         return _file(text, parts)
     user = _user(parts)
     host = _host(parts.hostname)
     if port == 0:
-        raise _unsupported("invalid host or port")
+        raise _unsupported_error("invalid host or port")
     if not parts.path.strip("/"):
-        raise _unsupported("the path of the repository is missing")
+        raise _unsupported_error("the path of the repository is missing")
     return RemoteUrl(text=text, scheme=scheme, user=user, host=host, path=_path(parts.path))
 
 
 def _file(text: str, parts: SplitResult) -> RemoteUrl:
     if parts.netloc or not parts.path.startswith("/") or parts.path.startswith("//"):
-        raise _unsupported("file:// requires an absolute path, as in file:///srv/flows.git")
+        raise _unsupported_error("file:// requires an absolute path, as in file:///srv/flows.git")
     return RemoteUrl(text=text, scheme="file", user=None, host="", path=_path(parts.path))
 
 
 def _scp(text: str) -> RemoteUrl:
     match = _SCP.fullmatch(text)
     if match is None:
-        raise _unsupported("it is neither a URL nor user@host:path")
+        raise _unsupported_error("it is neither a URL nor user@host:path")
     user, path = match["user"], match["path"]
     if user is not None and not _USER.fullmatch(user):
-        raise _unsupported("invalid user name")
+        raise _unsupported_error("invalid user name")
     if path.startswith("-"):
-        raise _unsupported("the path begins with `-`")
+        raise _unsupported_error("the path begins with `-`")
     return RemoteUrl(text=text, scheme="ssh", user=user, host=_host(match["host"]), path=_path(path))
 
 
@@ -145,22 +145,22 @@ def _user(parts: SplitResult) -> str | None:
             hint="Set CONTROLLER_GIT_USERNAME, and CONTROLLER_GIT_PASSWORD or CONTROLLER_GIT_PASSWORD_FILE.",
         )
     if parts.username is not None and not _USER.fullmatch(parts.username):
-        raise _unsupported("invalid user name")
+        raise _unsupported_error("invalid user name")
     return parts.username
 
 
 def _host(name: str | None) -> str:
     host = f"[{name}]" if name and ":" in name and not name.startswith("[") else name or ""
     if not _HOST.fullmatch(host):
-        raise _unsupported("invalid host name")
+        raise _unsupported_error("invalid host name")
     return host
 
 
 def _path(path: str) -> str:
     if _HIDDEN_CONTROL.search(path):
-        raise _unsupported("the path contains a control character")
+        raise _unsupported_error("the path contains a control character")
     if ".." in path.split("/"):
-        raise _unsupported("the path contains `..`")
+        raise _unsupported_error("the path contains `..`")
     return path
 
 
@@ -173,5 +173,5 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _unsupported(reason: str) -> UsageError:
+def _unsupported_error(reason: str) -> UsageError:
     return UsageError(f"--repo: unsupported URL: {reason}.", hint=_HINT)

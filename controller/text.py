@@ -42,6 +42,6 @@ def _plain(word: str) -> str:
     return word.casefold().replace("-", "_")
 
 
-def counted(count: int, noun: str) -> str:
+def format_count(count: int, noun: str) -> str:
     """Return the count with its noun: `1 file`, `2 files`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

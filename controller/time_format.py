@@ -1,9 +1,9 @@
-"""Formats times for people. All user interfaces and messages use `shown`; JSON has its own format."""
+"""Formats times for people. All user interfaces and messages use `format_time`; JSON has its own format."""
 
 from datetime import UTC, datetime, tzinfo
 
 
-def shown(moment: datetime, zone: tzinfo | None, *, timespec: str = "seconds") -> str:
+def format_time(moment: datetime, zone: tzinfo | None, *, timespec: str = "seconds") -> str:
     """Format a time as `2026-01-31 09:00:00+01:00`, or as `2026-01-31 09:00:00 UTC` if the zone is UTC.
 
     Args:
@@ -22,4 +22,4 @@ def shown(moment: datetime, zone: tzinfo | None, *, timespec: str = "seconds") -
 
 def in_utc(moment: datetime) -> str:
     """Format a time in UTC, for texts that are recorded once and shown in any time zone."""
-    return shown(moment, UTC)
+    return format_time(moment, UTC)

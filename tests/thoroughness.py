@@ -1,4 +1,4 @@
-"""How many examples the tests that search at random try: few in `make test`, all in `make thorough`."""
+"""The number of examples that property-based tests try: few in `make test`, all in `make thorough`."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The code of a made-up revision: what flows are read from, as `sources` gives it, written down in a test."""
+"""The code of a fictitious revision for tests, in the form that `sources` returns."""
 
 import hashlib
 import re

@@ -153,7 +153,7 @@ class Controller:
             store=self._store,
             clock=self._clock,
             admission=admission,
-            parameters=Parameters(self._store, Forms(self._source)),
+            parameters=Parameters(self._store, Forms(self._source), self._settings.location.environment),
             wake=self._engine.wake,
             notify_due=self._engine.notify_due,
             request_pass=self._loop.request_pass,
@@ -315,9 +315,9 @@ class Controller:
 
     def _project(self, agendas: Mapping[str, Agenda], removed: Iterable[str] | None) -> Iterable[str]:
         """Update the timetable, and wake the engine for runs that were created just before the change."""
-        projected = self._timetable.project(agendas, removed)
+        drifted = self._timetable.project(agendas, removed)
         self._engine.wake()
-        return projected.drifted
+        return drifted
 
 
 def _renderer(user: FlowUser | None) -> Renderer:

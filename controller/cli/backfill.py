@@ -17,32 +17,44 @@ _TIMES_SHOWN = 50
 @click.command()
 @click.argument("name")
 @click.option(
-    "--from", "since", metavar="TIME", required=True, help="Start of the range: yesterday, 2h, a date or date-time."
+    "--from",
+    "since",
+    metavar="TIME",
+    required=True,
+    help="Start of the range, included: yesterday, 2h ago, a date or date-time.",
 )
 @click.option(
-    "--to", "until", metavar="TIME", help="End of the range, included: 2h, a date or date-time. [default: now]"
+    "--to", "until", metavar="TIME", help="End of the range, included: 2h ago, a date or date-time. [default: now]"
 )
 @click.option(
     "--redo",
     type=options.NearChoice(["failed", "skipped", "all"]),
-    help="Also repeat due times whose latest run failed or was cancelled, was skipped, or all that have finished.",
+    help="Also run due times again whose latest run failed or was cancelled (failed), was skipped by its flow "
+    "(skipped), or has finished in any state (all). [default: only due times without a run]",
 )
 @click.option(
     "--latest/--original",
     "is_latest",
     default=True,
-    help="Repeat due times with the deployment as it is active now, or with the commit of their earlier run.",
+    help="Run due times again with the deployment as it is active now, or with the commit of their earlier run. "
+    "[default: the deployment as it is active now]",
 )
-@click.option("--param", "pairs", metavar="KEY=JSON", multiple=True, help="Set one parameter of all runs. Repeatable.")
+@click.option(
+    "--param",
+    "pairs",
+    metavar="KEY=JSON",
+    multiple=True,
+    help="Set one parameter of all runs, such as region=eu or days=3. Repeatable.",
+)
 @click.option(
     "--parallel",
     type=click.IntRange(1, 1000),
     help="Maximum number of runs in progress at a time. [default: 1, or 1000 with `overlap: allow`]",
 )
 @click.option(
-    "--max", "most", type=click.IntRange(1), help="Maximum number of due times; the latest are run. [default: all]"
+    "--max", "most", type=click.IntRange(1), help="Run at most this many due times: the latest ones. [default: all]"
 )
-@click.option("--dry-run", is_flag=True, help="Only print the due times that would be run.")
+@click.option("--dry-run", is_flag=True, help="Print the due times that would be run, and create nothing.")
 @click.option("--wait", is_flag=True, help="Wait for the backfill to end. Exit 0 if all runs succeed, else 1.")
 @options.output
 @options.location
@@ -62,8 +74,10 @@ def backfill(  # noqa: PLR0913
 ) -> int:
     """Run the due times of a past range that have no run yet, and with --redo also others.
 
-    The runs start after all other waiting runs, and never make the schedules skip a due time. They execute the
-    deployment as it is active now. `controller backfills` lists, pauses, resumes and cancels backfills.
+    They include those that the schedule skipped. A date or time without an offset is in the time zone of the
+    schedules. The runs start after all other waiting runs, and never make the schedules skip a due time. They execute
+    the deployment as it is active now, unless --original is set. `controller backfills` lists, pauses, resumes and
+    cancels backfills.
     """
     from controller.cli import state_access
     from controller.cli.json_output import utc
@@ -99,12 +113,12 @@ def backfill(  # noqa: PLR0913
 
 
 def _print_times(answer: Mapping[str, Any], zone: Any) -> None:
-    from controller.time_format import shown
+    from controller.time_format import format_time
 
     if answer["backfill_id"] is not None:
         click.echo(answer["backfill_id"])
     for time in answer["times"][:_TIMES_SHOWN]:
-        click.echo(shown(datetime.fromisoformat(time), zone, timespec="auto"))
+        click.echo(format_time(datetime.fromisoformat(time), zone, timespec="auto"))
     if len(answer["times"]) > _TIMES_SHOWN:
         click.echo(f"… and {len(answer['times']) - _TIMES_SHOWN} more")
 

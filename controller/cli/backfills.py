@@ -52,7 +52,7 @@ def list_(location: Location, deployment: str | None, limit: int, output: str) -
 @options.output
 @options.location
 def show_(location: Location, backfill_id: str, output: str) -> None:
-    """Show the progress of one backfill, what is left, and which due times failed.
+    """Show the progress, the failed due times and those that are left.
 
     ID may be abbreviated to a unique beginning or end of the backfill's id.
     """
@@ -74,7 +74,10 @@ def show_(location: Location, backfill_id: str, output: str) -> None:
 @options.output
 @options.location
 def pause(location: Location, backfill_id: str, output: str) -> None:
-    """Pause a backfill: it starts no more runs. Those in progress continue."""
+    """Pause a backfill until it is resumed.
+
+    It starts no more runs. Those in progress continue. ID may be abbreviated, as for `controller backfills show`.
+    """
     _change(location, backfill_id, lambda client, full_id: client.pause_backfill(full_id), output)
 
 
@@ -83,7 +86,10 @@ def pause(location: Location, backfill_id: str, output: str) -> None:
 @options.output
 @options.location
 def resume(location: Location, backfill_id: str, output: str) -> None:
-    """Resume a paused backfill."""
+    """Resume a paused backfill.
+
+    ID may be abbreviated, as for `controller backfills show`.
+    """
     _change(location, backfill_id, lambda client, full_id: client.resume_backfill(full_id), output)
 
 
@@ -92,7 +98,11 @@ def resume(location: Location, backfill_id: str, output: str) -> None:
 @options.output
 @options.location
 def cancel(location: Location, backfill_id: str, output: str) -> None:
-    """Cancel a backfill and its unfinished runs."""
+    """Cancel a backfill and its unfinished runs.
+
+    A cancelled backfill cannot be resumed: create another one for the due times that are left. ID may be abbreviated,
+    as for `controller backfills show`.
+    """
     _change(location, backfill_id, lambda client, full_id: client.cancel_backfill(full_id), output)
 
 

@@ -12,7 +12,7 @@ from controller.cli import options
 from controller.cli.state_access import check_names, connected_client, read_state, zone_of
 from controller.errors import UsageError
 from controller.settings import Location
-from controller.text import counted, visible_lines
+from controller.text import format_count, visible_lines
 
 if TYPE_CHECKING:
     from controller.client import Client
@@ -129,13 +129,13 @@ def _confirm(action: str, matches: "Sequence[Run]", *, yes: bool) -> bool:
     states: dict[str, Counter[str]] = {}
     for run in matches:
         states.setdefault(run.deployment, Counter())[run.state.public] += 1
-    click.echo(f"{counted(len(matches), 'run')} {'matches' if len(matches) == 1 else 'match'}:", err=True)
+    click.echo(f"{format_count(len(matches), 'run')} {'matches' if len(matches) == 1 else 'match'}:", err=True)
     for name in sorted(states)[:_DEPLOYMENTS_SHOWN]:
         counts = ", ".join(f"{count} {state}" for state, count in sorted(states[name].items()))
         click.echo(visible_lines(f"  {name}: {counts}"), err=True)
     if len(states) > _DEPLOYMENTS_SHOWN:
-        click.echo(f"  … and {counted(len(states) - _DEPLOYMENTS_SHOWN, 'more deployment')}", err=True)
-    question = f"{action} {counted(len(matches), 'run')}?"
+        click.echo(f"  … and {format_count(len(states) - _DEPLOYMENTS_SHOWN, 'more deployment')}", err=True)
+    question = f"{action} {format_count(len(matches), 'run')}?"
     if yes:
         return True
     if not sys.stdin.isatty():

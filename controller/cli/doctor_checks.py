@@ -37,7 +37,7 @@ def _revision(location: Location) -> str:
     if not isinstance(location.repo, RemoteUrl):
         return open_source(location).observe()
     with TemporaryDirectory(prefix="controller-doctor-") as directory:
-        return open_remote(location.repo, replace(location, state_dir=Path(directory))).advertised()
+        return open_remote(location.repo, replace(location, state_dir=Path(directory))).list_ref()
 
 
 def _watch_problem(source: Source) -> str | None:
@@ -46,7 +46,7 @@ def _watch_problem(source: Source) -> str | None:
 
     watcher = Watcher(lambda: None)
     try:
-        watcher.watch(source.watched())
+        watcher.watch(source.watched_paths())
         return watcher.problem
     finally:
         watcher.close()

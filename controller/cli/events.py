@@ -14,7 +14,7 @@ from controller.cli.state_access import read_state_if_any
 from controller.errors import NoStateError
 from controller.settings import Location
 from controller.text import visible_lines
-from controller.time_format import shown
+from controller.time_format import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,5 +104,5 @@ def _print_each(entries: "list[Event]", zones: "Mapping[str, tzinfo | None]", ou
         if output == "json":
             click.echo(json.dumps(to_json(event)))
         else:
-            time = shown(event.time, zones.get(event.about))
+            time = format_time(event.time, zones.get(event.about))
             click.echo(visible_lines(f"{time}  {event.severity:7}  {event.about}  {event.reason}: {event.message}"))

@@ -34,6 +34,7 @@ def execute(
     FLOW is the name of a deployment, or a flow such as flows/etl.py:main. It runs from the files on disk. Its output
     goes to standard error, its result to standard output. Exit 0 if it succeeds or skips, else 1.
     """
+    from controller.manifests.parameter_references import find_errors
     from controller.manifests.parameter_references import resolve as resolve_references
     from controller.runs.execute import execute as run
     from controller.settings import flow_environment, temporary_bases
@@ -44,6 +45,9 @@ def execute(
     deployment = (
         _flow_deployment(location, flow) if ".py" in flow else _declared_deployment(location, flow, render_python)
     )
+    declared = {**deployment.parameters, **overrides}
+    for error in find_errors(declared):
+        raise UsageError(f"{error}.", hint=error.hint)
     environment = {
         **flow_environment(),
         "CONTROLLER_RUN_ID": "",
@@ -53,7 +57,7 @@ def execute(
         "CONTROLLER_REVISION": "",
     }
     zones = [schedule.timezone for schedule in deployment.schedules]
-    parameters = resolve_references({**deployment.parameters, **overrides}, SystemClock().now(), zones)
+    parameters = resolve_references(declared, SystemClock().now(), zones)
     result = run(deployment, parameters, location.directory, environment, SystemClock(), temporary_bases())
     _print(result, output)
     return 0 if result.exit_code == 0 or result.skipped else 1

@@ -29,7 +29,7 @@ def explain(code: str | None, output: str) -> None:
         return
     explanation = explanations.explain(code)
     if explanation is None:
-        raise _unknown(code)
+        raise _unknown_code_error(code)
     if output == "json":
         print_json(explanation)
     else:
@@ -44,7 +44,7 @@ def _print_all(entries: "list[Explanation]", output: str) -> None:
         click.echo(f"{entry.code:22} {entry.summary}")
 
 
-def _unknown(code: str) -> UsageError:
+def _unknown_code_error(code: str) -> UsageError:
     from controller.cli.formats.explanations import codes
 
     hint = did_you_mean(code, codes()) or "`controller explain` lists all codes"

@@ -64,7 +64,7 @@ def _print_hold(deployment: "DeploymentDetail", output: str) -> None:
         click.echo(f"{deployment['name']} is held.")
     else:
         from controller.schedules import shared_zone
-        from controller.time_format import shown
+        from controller.time_format import format_time
 
         zone = shared_zone(schedule["timezone"] for schedule in deployment["schedules"])
-        click.echo(f"{deployment['name']} is held until {shown(datetime.fromisoformat(hold['until']), zone)}.")
+        click.echo(f"{deployment['name']} is held until {format_time(datetime.fromisoformat(hold['until']), zone)}.")

@@ -12,7 +12,7 @@ from controller.cli.json_output import print_json
 from controller.clock import SystemClock
 from controller.errors import NoStateError, UsageError
 from controller.settings import Location
-from controller.time_format import shown
+from controller.time_format import format_time
 
 
 @click.command(name="next")
@@ -143,6 +143,6 @@ def _print(times: list[datetime], zone: tzinfo | None, output: str) -> None:
         return
 
     for time in times:
-        click.echo(shown(time, zone, timespec="auto"))
+        click.echo(format_time(time, zone, timespec="auto"))
     if not times:
         click.echo("No more fire times.", err=True)

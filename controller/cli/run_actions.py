@@ -23,7 +23,7 @@ def cancel(location: Location, run_id: str | None, reason: str | None, yes: bool
     """Cancel a run, or all unfinished runs that match filters.
 
     A run that is waiting is cancelled at once. The flow of a running one gets SIGTERM and, ten seconds later, SIGKILL.
-    With filters instead of an ID, the command asks first.
+    With filters instead of an ID, the command asks first. ID may be abbreviated, as for `controller runs show`.
     """
     text = reason or "cancelled by request"
     if bulk_runs.needs_filters(run_id, filters):
@@ -37,7 +37,9 @@ def cancel(location: Location, run_id: str | None, reason: str | None, yes: bool
 
 @click.command()
 @click.argument("run_id", metavar="[ID]", required=False)
-@click.option("--latest", is_flag=True, help="Execute the deployment as it is active now, not the commit of the run.")
+@click.option(
+    "--latest", is_flag=True, help="Execute the deployment as it is active now. [default: the commit of the run]"
+)
 @click.option("--wait", is_flag=True, help="Wait for the new run to finish. Exit 0 if it succeeds or skips, else 1.")
 @bulk_runs.filter_options(_FINISHED, "failed, timed_out and crashed")
 @options.output
@@ -47,8 +49,9 @@ def retry(
 ) -> int:
     """Retry a finished run, or all failed runs that match filters.
 
-    Starts a new run of the same commit, or of the active deployment with --latest, with the same parameters and due
-    time. With filters instead of an ID, the command asks first, and retries only the latest run of each due time.
+    Starts a new run with the same commit, parameters and due time. With --latest, it executes the active deployment,
+    whose parameters replace those that were not set by a request. With filters instead of an ID, the command asks
+    first, and retries only the latest run of each due time. ID may be abbreviated, as for `controller runs show`.
     """
     import secrets
 

@@ -132,7 +132,7 @@ def logs(location: Location, run_id: str, follow: bool, tail: int | None) -> Non
     writer = LogWriter(sys.stdout.buffer, with_colours=wants_colours())
     printer = _LogPrinter(directory, run.id, tail, writer, zone_of(location, run.deployment))
     try:
-        printer.print_logs(is_ended=_ended(location, run.id) if follow else None)
+        printer.print_logs(is_ended=_end_check(location, run.id) if follow else None)
     finally:
         writer.close()
 
@@ -214,7 +214,7 @@ def _tail_start(stream: Any, lines: int) -> tuple[int, int]:
     return 0, count + 1
 
 
-def _ended(location: Location, run_id: str) -> Callable[[], bool]:
+def _end_check(location: Location, run_id: str) -> Callable[[], bool]:
     from controller.model.runs import RunState
     from controller.queries.runs import find_run
 

@@ -18,7 +18,10 @@ from controller.text import visible_lines
 @click.option("--param", "pairs", metavar="KEY=JSON", multiple=True, help="Set one parameter. Repeatable.")
 @click.option("--params", metavar="JSON", help="Set parameters from a JSON object.")
 @click.option(
-    "--due-time", metavar="TIME", help="Run this due time again, or for the first time: yesterday 02:00, a date-time."
+    "--due-time",
+    metavar="TIME",
+    help="Run this past due time, also if it has had a run: 'yesterday 02:00' or a date-time. "
+    "[default: a run without a due time]",
 )
 @click.option("--idempotency-key", metavar="KEY", help="Repeating a request with the same key returns the same run.")
 @click.option("--wait", is_flag=True, help="Wait for the run to finish. Exit 0 if it succeeds or skips, else 1.")
@@ -36,7 +39,9 @@ def trigger(  # noqa: PLR0913
     logs: bool,
     output: str,
 ) -> int:
-    """Run a deployment now.
+    """Run a deployment now, also for a past due time.
+
+    A --due-time without an offset is in the time zone of the schedules. `controller occurrences` lists due times.
 
     Values that are not JSON are strings: --param region=eu and --param 'region="eu"' are the same. A flow receives the
     parameters as arguments; a command receives them as a JSON object in the file named by CONTROLLER_PARAMETERS_FILE.

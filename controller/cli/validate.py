@@ -15,6 +15,7 @@ from controller.cli.json_output import print_json
 from controller.clock import SystemClock
 from controller.errors import UsageError
 from controller.settings import Location
+from controller.text import format_count
 
 if TYPE_CHECKING:
     from controller.cli.manifest_files import Reading
@@ -70,9 +71,9 @@ def validate(location: Location, paths: tuple[Path, ...], output: str, *, verbos
         _print(github.render(findings), findings, counts)
     elif output == "json":
         report = {"valid": is_valid, **counts, "findings": [_finding_fields(finding, base) for finding in findings]}
-        print_json({**report, "declared": _declared(reading, base)} if verbose else report)
+        print_json({**report, "declared": _declarations(reading, base)} if verbose else report)
     else:
-        _print(_text(reading, base), findings, counts, declared=_declared(reading, base) if verbose else ())
+        _print(_text(reading, base), findings, counts, declared=_declarations(reading, base) if verbose else ())
     return 0 if is_valid else 1
 
 
@@ -100,7 +101,7 @@ def _text(reading: "Reading", base: Path | None) -> str:
     return text.render(findings, source_lines(contents.get), width=width, color=is_terminal)
 
 
-def _declared(reading: "Reading", base: Path | None) -> "list[DeclaredView]":
+def _declarations(reading: "Reading", base: Path | None) -> "list[DeclaredView]":
     from controller.queries.declared_deployments import declared_views
 
     views = declared_views(reading.desired, SystemClock().now())
@@ -146,16 +147,11 @@ def _print(
     click.echo(
         ", ".join(
             (
-                _counted(counts["files"], "file"),
-                _counted(counts["deployments"], "valid deployment"),
-                _counted(severities.count("error"), "error"),
-                _counted(severities.count("warning"), "warning"),
+                format_count(counts["files"], "file"),
+                format_count(counts["deployments"], "valid deployment"),
+                format_count(severities.count("error"), "error"),
+                format_count(severities.count("warning"), "warning"),
             )
         ),
         err=True,
     )
-
-
-def _counted(count: int, noun: str) -> str:
-    """Return the count with its noun: `1 file`, `2 files`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

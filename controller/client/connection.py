@@ -39,7 +39,7 @@ class Endpoint:
         all_headers: dict[str, str | bytes] = {"Accept": "application/json", "Connection": "close", **headers}
         if self._token:
             all_headers["Authorization"] = f"Bearer {self._token}"
-        data = None if body is None else _encoded(body)
+        data = None if body is None else _encode(body)
         if data is not None:
             all_headers["Content-Type"] = "application/json"
         connection = self._connect(seconds)
@@ -109,7 +109,7 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.settimeout(self.timeout)
 
 
-def _encoded(body: Any) -> bytes:
+def _encode(body: Any) -> bytes:
     try:
         return json.dumps(body, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:

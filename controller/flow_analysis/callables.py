@@ -54,16 +54,16 @@ def _entry(name: str, binding: Binding, names: Namespace, depth: int) -> Entry |
     match binding:
         case Function(decorators=decorators, line=line):
             bare = Entry(name=name, line=line, role=Role.SAME, function=binding, own=name not in names.conditional)
-            return _decorated(bare, reversed(decorators), names)
+            return _apply_decorators(bare, reversed(decorators), names)
         case Assigned(value=value, line=line):
-            return _assigned(Entry(name=name, line=line, role=Role.OTHER), value, names, depth)
+            return _assignment(Entry(name=name, line=line, role=Role.OTHER), value, names, depth)
         case Class() | Imported():
             return Entry(name=name, line=binding.line, role=Role.OTHER, possible=False)
         case Opaque():
             return Entry(name=name, line=binding.line, role=Role.OTHER)
 
 
-def _decorated(entry: Entry, decorators: Iterable[ast.expr], names: Namespace) -> Entry:
+def _apply_decorators(entry: Entry, decorators: Iterable[ast.expr], names: Namespace) -> Entry:
     """Return the entry with these decorators applied, innermost first."""
     for expression in decorators:
         effect = read_decoration(expression, names)
@@ -88,7 +88,7 @@ def _default_title(entry: Entry, hidden: bool) -> str | None:
     return entry.function.name.replace("_", "-") if entry.function and not hidden else None
 
 
-def _assigned(entry: Entry, value: ast.expr, names: Namespace, depth: int) -> Entry | None:
+def _assignment(entry: Entry, value: ast.expr, names: Namespace, depth: int) -> Entry | None:
     """Return the entry of `name = value`: `entry` if the value is unknown, None if it is not callable."""
     match value:
         case ast.Name(id=target) if depth > 0:
@@ -105,9 +105,9 @@ def _assigned(entry: Entry, value: ast.expr, names: Namespace, depth: int) -> En
                 validates=changed.validates and flow.validates,
             )
         case ast.Call(func=ast.Call() as decorator, args=[ast.Name(id=target)], keywords=[]):
-            return _wrapped(entry, decorator, target, names, depth)
+            return _wrap(entry, decorator, target, names, depth)
         case ast.Call(func=func, args=[ast.Name(id=target)], keywords=keywords):
-            return _wrapped(entry, ast.Call(func=func, args=[], keywords=keywords), target, names, depth)
+            return _wrap(entry, ast.Call(func=func, args=[], keywords=keywords), target, names, depth)
         case ast.Call():
             effect = read_decoration(value, names)
             return replace(entry, role=effect.role, title=effect.title, hidden=effect.hidden)
@@ -118,10 +118,10 @@ def _options(call: ast.Call) -> set[str | None]:
     return {keyword.arg for keyword in call.keywords}
 
 
-def _wrapped(entry: Entry, decorator: ast.expr, target: str, names: Namespace, depth: int) -> Entry:
+def _wrap(entry: Entry, decorator: ast.expr, target: str, names: Namespace, depth: int) -> Entry:
     """Return the entry of `name = decorator(target)`, as if `target` were decorated."""
     inner = _alias(entry, target, names, depth) or entry
-    return _decorated(inner, [decorator], names)
+    return _apply_decorators(inner, [decorator], names)
 
 
 def _alias(entry: Entry, target: str, names: Namespace, depth: int) -> Entry | None:

@@ -132,7 +132,7 @@ def _keys(definition: Class, resolver: Resolver) -> Iterator[tuple[str, Any]]:
             yield from _keys(parent, resolver)
     totals = [keyword.value for keyword in definition.keywords if keyword.arg == "total"]
     total = all(is_constant(value, True) for value in totals)
-    for field in _annotated(definition):
+    for field in _annotated_fields(definition):
         wrapper = _wrapper(field.annotation, resolver.names)
         is_required = wrapper == "typing.Required" or (total and wrapper is None)
         hint = _hint(field, definition, resolver)
@@ -147,7 +147,7 @@ def _is_dataclass(definition: Class, names: Namespace, depth: int = _MAX_ANCESTO
     path, options = _call(definition.decorators[0], names)
     if path != "dataclasses.dataclass" or options.keys() & {"init", None}:
         return False
-    if not all(_has_readable_init(field, names) for field in _annotated(definition)):
+    if not all(_has_readable_init(field, names) for field in _annotated_fields(definition)):
         return False
     parents = [_parent(base, names) for base in definition.bases]
     return all(parent is not None and _is_dataclass(parent, names, depth - 1) for parent in parents)
@@ -174,7 +174,7 @@ def _fields(definition: Class, resolver: Resolver) -> dict[str, tuple[str, Any, 
         parent = _parent(base, resolver.names)
         if parent is not None:
             fields.update(_fields(parent, resolver))
-    for field in _annotated(definition):
+    for field in _annotated_fields(definition):
         if {_wrapper(field.annotation, resolver.names), resolver.names.path_of(field.annotation)} & _NO_FIELDS:
             continue
         fields[field.name] = (field.name, _hint(field, definition, resolver), _default(field, resolver.names))
@@ -199,7 +199,7 @@ def _call(expression: ast.expr, names: Namespace) -> tuple[str | None, dict[str 
     return names.path_of(expression), {}
 
 
-def _annotated(definition: Class) -> Iterator[Field]:
+def _annotated_fields(definition: Class) -> Iterator[Field]:
     for statement in definition.body:
         match statement:
             case ast.AnnAssign(target=ast.Name(id=name), annotation=ast.Constant(value=str() as text), value=value):

@@ -3,8 +3,9 @@
 Returned by `module` and `parameter_check`. The caller adds the position in the manifest.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 Path = tuple[str | int, ...]
 
@@ -41,6 +42,7 @@ class ParameterProblem:
     """One problem with the parameters.
 
     `path` is the JSON path inside the parameters; it is empty for a missing parameter, whose name is in `missing`.
+    `expected` is the type for a value of another type, else None. `is_certain`: every call has the problem.
     """
 
     code: ParameterCode
@@ -48,3 +50,5 @@ class ParameterProblem:
     path: Path = ()
     hint: str | None = None
     missing: str = ""
+    expected: Any = field(default=None, compare=False)
+    is_certain: bool = True

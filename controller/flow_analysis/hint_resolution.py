@@ -121,7 +121,7 @@ class Resolver:
             return Unknown("Literal")
         return typing.Literal[tuple(value for _, value in constants)]
 
-    def _annotated(self, arguments: list[ast.expr]) -> Any:
+    def _resolve_annotated(self, arguments: list[ast.expr]) -> Any:
         return self.hint(arguments[0]) if all(_is_harmless(extra) for extra in arguments[1:]) else Unknown()
 
 
@@ -129,7 +129,7 @@ _SPECIAL: dict[str, Callable[[Resolver, list[ast.expr]], Any]] = {
     "typing.Union": Resolver._union,
     "typing.Optional": Resolver._optional,
     "typing.Literal": Resolver._literal,
-    "typing.Annotated": Resolver._annotated,
+    "typing.Annotated": Resolver._resolve_annotated,
 }
 
 

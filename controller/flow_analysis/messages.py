@@ -74,7 +74,7 @@ def _as_list(hint: Any, value: Any) -> str | None:
     if isinstance(value, Mapping | list | tuple):
         return None
     for candidate in _lists_in(value):
-        text = _recommended(hint, candidate)
+        text = _recommend(hint, candidate)
         if text is not None:
             return f"write it as a YAML list: {text}"
     return "write it as a YAML list"
@@ -83,33 +83,33 @@ def _as_list(hint: Any, value: Any) -> str | None:
 def _lists_in(value: Any) -> Iterator[Any]:
     """Yield lists that a string or number may stand for: parsed as JSON, split at commas, or with one item."""
     if isinstance(value, str) and len(value) <= 1000:
-        parsed = _parsed(value)
+        parsed = _parse(value)
         if isinstance(parsed, list):
             yield parsed
         if value.lstrip().startswith(("[", "(", "{")):
             return
         if "," in value:
             parts = [part.strip() for part in value.split(",")]
-            yield [part if (number := _parsed(part)) is None else number for part in parts]
+            yield [part if (number := _parse(part)) is None else number for part in parts]
     yield [value]
 
 
 def _as_mapping(hint: Any, value: Any) -> str | None:
     if not isinstance(value, str):
         return None
-    parsed = _parsed(value) if len(value) <= 1000 else None
-    text = _recommended(hint, parsed) if isinstance(parsed, dict) else None
+    parsed = _parse(value) if len(value) <= 1000 else None
+    text = _recommend(hint, parsed) if isinstance(parsed, dict) else None
     return f"write it as a YAML mapping: {text}" if text else "write it as a YAML mapping"
 
 
-def _parsed(text: str) -> Any:
+def _parse(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
 
 
-def _recommended(hint: Any, value: Any) -> str | None:
+def _recommend(hint: Any, value: Any) -> str | None:
     """Return the value in YAML, or None if it would not be accepted or is too long for a hint."""
     if check_type(hint, value):
         return None

@@ -37,10 +37,10 @@ class Module:
         """
         if self.problem is not None:
             return self.problem
-        entry = self._only() if name is None else self._named(name)
+        entry = self._only() if name is None else self._find(name)
         return flow_of(entry, self.names) if isinstance(entry, Entry) else entry
 
-    def _named(self, name: str) -> Entry | Problem:
+    def _find(self, name: str) -> Entry | Problem:
         entry = next((entry for entry in self.entries if entry.name == name), None)
         if entry is not None:
             return entry

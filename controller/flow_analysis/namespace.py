@@ -195,17 +195,17 @@ def _import_from(node: ast.ImportFrom) -> Iterator[tuple[str, Binding]]:
 def _assign(node: ast.Assign) -> Iterator[tuple[str, Binding]]:
     for target in node.targets:
         if isinstance(target, ast.Name):
-            yield target.id, _assigned(target.id, node.value, node.lineno)
+            yield target.id, _assignment(target.id, node.value, node.lineno)
         else:
-            yield from _stored(target)
+            yield from _target_names(target)
 
 
-def _annotated(node: ast.AnnAssign) -> Iterator[tuple[str, Binding]]:
+def _annotated_names(node: ast.AnnAssign) -> Iterator[tuple[str, Binding]]:
     if isinstance(node.target, ast.Name) and node.value is not None:
-        yield node.target.id, _assigned(node.target.id, node.value, node.lineno)
+        yield node.target.id, _assignment(node.target.id, node.value, node.lineno)
 
 
-def _assigned(name: str, value: ast.expr, line: int) -> Binding:
+def _assignment(name: str, value: ast.expr, line: int) -> Binding:
     if isinstance(value, ast.Lambda):
         return Function(name=name, line=line, arguments=value.args)
     return Assigned(line=line, value=value)
@@ -216,12 +216,12 @@ def _targets(*attributes: str) -> Callable[[ast.stmt], Iterator[tuple[str, Bindi
         for attribute in attributes:
             target = getattr(node, attribute)
             for part in target if isinstance(target, list) else [target]:
-                yield from _stored(part)
+                yield from _target_names(part)
 
     return binder
 
 
-def _stored(node: ast.AST) -> Iterator[tuple[str, Binding]]:
+def _target_names(node: ast.AST) -> Iterator[tuple[str, Binding]]:
     """Yield every name that is assigned or deleted in a target or a pattern."""
     for part in ast.walk(node):
         name: str | None = None
@@ -237,7 +237,7 @@ def _stored(node: ast.AST) -> Iterator[tuple[str, Binding]]:
 
 def _patterns(node: ast.Match) -> Iterator[tuple[str, Binding]]:
     for case in node.cases:
-        yield from _stored(case.pattern)
+        yield from _target_names(case.pattern)
 
 
 def _handlers(node: ast.Try | ast.TryStar) -> Iterator[tuple[str, Binding]]:
@@ -249,7 +249,7 @@ def _handlers(node: ast.Try | ast.TryStar) -> Iterator[tuple[str, Binding]]:
 def _context(node: ast.With | ast.AsyncWith) -> Iterator[tuple[str, Binding]]:
     for item in node.items:
         if item.optional_vars is not None:
-            yield from _stored(item.optional_vars)
+            yield from _target_names(item.optional_vars)
 
 
 _BINDERS: tuple[tuple[type | tuple[type, ...], Callable[..., Iterator[tuple[str, Binding]]]], ...] = (
@@ -258,7 +258,7 @@ _BINDERS: tuple[tuple[type | tuple[type, ...], Callable[..., Iterator[tuple[str,
     (ast.Import, _import),
     (ast.ImportFrom, _import_from),
     (ast.Assign, _assign),
-    (ast.AnnAssign, _annotated),
+    (ast.AnnAssign, _annotated_names),
     ((ast.AugAssign, ast.For, ast.AsyncFor), _targets("target")),
     (ast.Delete, _targets("targets")),
     (ast.Match, _patterns),

@@ -43,7 +43,7 @@ class _Call:
         names = self._ordinary.keys() | self._positional.keys()
         unknown = [] if self._rest else [str(name) for name in values if name not in names]
         misspelt = {closest_name(name, list(self._ordinary)) for name in unknown[:_MAX_GUESSES]}
-        yield from map(self._unknown, unknown)
+        yield from map(self._unknown_parameter, unknown)
         yield from self._positional_only(values)
         for parameter in self._ordinary.values():
             if parameter.required and not partial and parameter.name not in values.keys() | misspelt:
@@ -53,7 +53,7 @@ class _Call:
             if target is not None:
                 yield from _value_problems(target, str(name), value)
 
-    def _unknown(self, name: str) -> ParameterProblem:
+    def _unknown_parameter(self, name: str) -> ParameterProblem:
         return ParameterProblem(
             code=ParameterCode.UNKNOWN,
             message=f"{shorten(self._name) or 'the flow'} has no parameter {shorten(name)}",
@@ -93,4 +93,5 @@ def _value_problems(parameter: Parameter, name: str, value: Any) -> Iterator[Par
             message=f"{label(fault.path)}: {fault.message}",
             path=fault.path,
             hint=advice_for(fault, has_default=not parameter.required and fault.path == (name,)),
+            expected=None if fault.field else fault.hint,
         )

@@ -148,13 +148,16 @@ def _check_code(
     context: ValidationContext, target: Target | None, fields: Mapping[str, Any], file: str, flows: "Flows"
 ) -> PythonRequest | None:
     # Imported here because only manifests need the analysis of flows: a stored deployment is built without its code.
-    from controller.manifests.flow_references import check_flow, check_working_directory
+    from controller.manifests.flow_references import check_flow, check_spelling, check_working_directory
 
     directory, import_paths, settings = (fields[name] for name in ("working_directory", "import_paths", "python"))
+    flow = None
     if isinstance(target, FlowTarget):
-        check_flow(context, target, import_paths, flows, has_packages=settings is not None)
+        flow = check_flow(context, target, import_paths, flows, has_packages=settings is not None)
     elif isinstance(target, CommandTarget):
         check_command_files(context, target, directory, flows)
+    if target is not None:
+        check_spelling(context, flow)
     check_working_directory(context, directory, flows)
     check_import_paths(context, import_paths, flows)
     return None if target is None else check_python(context, target, settings, file, flows)

@@ -7,9 +7,8 @@ import re
 import unicodedata
 
 from controller.manifests.command_checks import yaml_word
-from controller.manifests.parameter_references import find_errors
+from controller.manifests.parameter_references import find_errors, parameter_places
 from controller.manifests.validation_context import ValidationContext
-from controller.manifests.yaml.nodes import Path
 from controller.model.findings import Severity
 from controller.text import shorten
 
@@ -63,15 +62,10 @@ def check_rules(context: ValidationContext) -> None:
 
 def _check_references(context: ValidationContext) -> None:
     """Add the errors of the references to the due time in the parameters of the deployment and of its schedules."""
-    schedules = context.value.get("schedules")
-    places: list[Path] = [(), ("schedule",)]
-    places += [("schedules", index) for index in range(len(schedules) if isinstance(schedules, list) else 0)]
-    for place in places:
-        node = context.root.find((*place, "parameters"))
-        if node is not None and isinstance(node.value, dict):
-            for error in find_errors(node.value):
-                path = (*place, "parameters", *error.path)
-                context.add("InvalidReference", error.message, path, hint=error.hint, at_key=error.at_key)
+    for place, parameters in parameter_places(context.value):
+        for error in find_errors(parameters):
+            path = (*place, "parameters", *error.path)
+            context.add("InvalidReference", error.message, path, hint=error.hint, at_key=error.at_key)
 
 
 def looks_secret(name: str, value: str) -> bool:

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from controller import flow_analysis
-from controller.manifests.parameter_references import resolve_sample
+from controller.manifests.parameter_references import parameter_places
+from controller.manifests.reference_spelling import find_near_misses
+from controller.manifests.reference_types import check_parameters, is_mapping_expected
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Path
 from controller.model.deployments import FlowTarget
@@ -144,34 +146,33 @@ class Flows:
 
 def check_flow(
     context: ValidationContext, target: FlowTarget, import_paths: Sequence[str], flows: Flows, *, has_packages: bool
-) -> None:
-    """Add the problems of the flow and, if it exists, of the parameters for it.
+) -> flow_analysis.Flow | None:
+    """Add the problems of the flow and, if it exists, of the parameters for it. Return the flow if it was read.
 
     A module that is not in the repository may be in a package; `has_packages` says whether the deployment declares any.
     """
     if target.module is not None:
-        _check_module(context, target, import_paths, flows, has_packages=has_packages)
-        return
+        return _check_module(context, target, import_paths, flows, has_packages=has_packages)
     flow = flows.find(target.path, target.name)
     key = "flow" if "flow" in context.value else "flow_location"
     if flow is None:
         if flows.is_whole:
             _missing_file(context, target, key)
-        return
-    _check_found(context, target.path, flow, "flow_name" if target.name is not None and key == "flow_location" else key)
+        return None
+    key = "flow_name" if target.name is not None and key == "flow_location" else key
+    return _check_found(context, target.path, flow, key)
 
 
 def _check_module(
     context: ValidationContext, target: FlowTarget, import_paths: Sequence[str], flows: Flows, *, has_packages: bool
-) -> None:
+) -> flow_analysis.Flow | None:
     assert target.module is not None
     for path in flow_analysis.module_paths(target.module, (*import_paths, "")):
         flow = flows.find(path, target.name)
         if flow is not None:
-            _check_found(context, path, flow, "flow")
-            return
+            return _check_found(context, path, flow, "flow")
     if not flows.is_whole:
-        return
+        return None
     module = shorten(target.module)
     if has_packages:
         message = f"module {module} is not in the repository, so its parameters are checked when it runs"
@@ -184,15 +185,33 @@ def _check_module(
             "declare the package that has it under python"
         )
         context.add("FlowFileMissing", message, ("flow",), hint=hint)
+    return None
 
 
 def _check_found(
     context: ValidationContext, path: str, flow: flow_analysis.Flow | flow_analysis.Problem, key: str
-) -> None:
+) -> flow_analysis.Flow | None:
     if isinstance(flow, flow_analysis.Problem):
         context.add(flow.code.value, f"{path}:{flow.line}: {flow.message}", (key,), hint=flow.hint)
-    elif context.is_clean(("parameters",)):
+        return None
+    if context.is_clean(("parameters",)):
         _check_parameters(context, flow)
+    return flow
+
+
+def check_spelling(context: ValidationContext, flow: flow_analysis.Flow | None) -> None:
+    """Add a warning for each literal mapping that looks like a reference, unless the flow expects a mapping there."""
+    for place, parameters in parameter_places(context.value):
+        for miss in find_near_misses(parameters):
+            path = (*place, "parameters", *miss.path)
+            literal = "if you mean a literal mapping, ignore this warning"
+            if flow is not None:
+                if is_mapping_expected(flow, parameters, miss.path):
+                    continue
+                literal += f" or give {shorten(str(miss.path[0]))} a type hint that takes only mappings, such as dict"
+            if context.is_clean(path):
+                hint = f"{miss.hint}; {literal}"
+                context.add("InvalidReference", miss.message, path, hint=hint, severity=Severity.WARNING)
 
 
 def check_working_directory(context: ValidationContext, directory: str, flows: Flows) -> None:
@@ -220,15 +239,14 @@ def _check_parameters(context: ValidationContext, flow: flow_analysis.Flow) -> N
     missing: dict[flow_analysis.ParameterProblem, list[Path]] = {}
     reported: set[tuple[Path, str]] = set()
     for path, overrides in calls or [((), {})]:
-        parameters = resolve_sample({**shared, **overrides})
-        for problem in flow_analysis.check(flow, parameters):
+        for problem in check_parameters(flow, {**shared, **overrides}):
             if problem.code is flow_analysis.ParameterCode.MISSING:
                 missing.setdefault(problem, []).append(path)
                 continue
             place = (*(path if problem.path[:1] and problem.path[0] in overrides else ()), "parameters", *problem.path)
             if (place, problem.message) not in reported:
                 reported.add((place, problem.message))
-                _add(context, problem, place)
+                _add(context, problem, place, severity=Severity.ERROR if problem.is_certain else Severity.WARNING)
     for problem, paths in missing.items():
         everywhere = len(paths) == max(len(calls), 1)
         for path in [_parameters_path(context)] if everywhere else paths:

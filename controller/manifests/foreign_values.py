@@ -69,11 +69,11 @@ def schedule_of(value: Any) -> dict[str, Any]:
     try:
         parse_duration(value)
     except ScheduleError:
-        return _named_schedule(str(value).strip())
+        return _string_schedule(str(value).strip())
     return {"interval": value} if isinstance(value, str) or value >= _LEAST_SECONDS else {}
 
 
-def _named_schedule(text: str) -> dict[str, Any]:
+def _string_schedule(text: str) -> dict[str, Any]:
     """Return the schedule of a string that is not a duration: an expression, a rule, a date, or plain English."""
     if text.lower() in NO_SCHEDULE:
         return {}

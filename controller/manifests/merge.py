@@ -11,20 +11,20 @@ from controller.manifests.yaml.nodes import Node, Position
 def relocate(node: Node, *, file: str = "", within: tuple[str, ...] = ()) -> Node:
     """Return the node with positions that are in another `file` than the document, or `within` some keys."""
 
-    def moved(place: Position) -> Position:
+    def shift(place: Position) -> Position:
         return Position(place.line, place.column, file, within)
 
     return node._replace(
-        place=moved(node.place),
+        place=shift(node.place),
         fields={name: relocate(field, file=file, within=within) for name, field in node.fields.items()},
-        keys={name: moved(place) for name, place in node.keys.items()},
+        keys={name: shift(place) for name, place in node.keys.items()},
         items=tuple(relocate(item, file=file, within=within) for item in node.items),
     )
 
 
 def overlay(base: Node, patch: Node) -> Node:
     """Apply `patch` to `base`: mappings are merged, everything else is replaced, and null removes a key."""
-    return _patched(base, patch)
+    return _patch(base, patch)
 
 
 def with_defaults(defaults: Node, document: Node) -> Node:
@@ -80,7 +80,7 @@ def without_keys(node: Node, *names: str) -> Node:
     return _mapping(fields, keys, node.place, node.removed)
 
 
-def _patched(base: Node | None, patch: Node) -> Node:
+def _patch(base: Node | None, patch: Node) -> Node:
     if not isinstance(patch.value, dict):
         return patch
     is_merged = base is not None and isinstance(base.value, dict)
@@ -96,7 +96,7 @@ def _patched(base: Node | None, patch: Node) -> Node:
         before = fields.get(name)
         if before is None or not (isinstance(before.value, dict) and isinstance(field.value, dict)):
             keys[name] = patch.keys[name]
-        fields[name] = _patched(before, field)
+        fields[name] = _patch(before, field)
     return _mapping(fields, keys, base.place if base and is_merged else patch.place, removed)
 
 

@@ -41,13 +41,13 @@ def build_in_environments(document: Document, file: str, now: datetime, options:
     project = options.project
     reported = {problem_key(problem) for problem in project.problems}
 
-    def built_in(environment: str | None) -> BuildResult:
+    def build_with(environment: str | None) -> BuildResult:
         root = render(document.root, project, environment)
         result = build(replace(document, root=root), file, now, queues=project.queues, flows=options.flows)
         problems = tuple(problem for problem in result.problems if problem_key(problem) not in reported)
         return replace(result, problems=problems)
 
-    chosen = built_in(options.environment)
+    chosen = build_with(options.environment)
     problems = [*chosen.problems, *_invalid_overlays(document.root)]
     reported |= {problem_key(problem) for problem in problems}
     if options.all_environments:
@@ -55,7 +55,7 @@ def build_in_environments(document: Document, file: str, now: datetime, options:
         for environment in sorted({*own, *project.environments}):
             if environment not in own and project.defaults_in(environment) is project.defaults:
                 continue  # same as without an environment
-            problems += (_with_environment(problem, environment) for problem in built_in(environment).problems)
+            problems += (_with_environment(problem, environment) for problem in build_with(environment).problems)
     return replace(chosen, problems=tuple(problems), deployment=None if _fails(problems) else chosen.deployment)
 
 

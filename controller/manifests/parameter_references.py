@@ -1,13 +1,13 @@
 """Parameters that refer to the due time of a run instead of a literal value, and their resolution.
 
 A reference is a mapping such as `{from: due_time, format: date, shift: -1d, timezone: Europe/Berlin}`, as the value of
-a parameter or anywhere inside of one. `build` checks references; `runs` resolves them when it creates a run, so that a
-run is recorded with literal values only.
+a parameter or anywhere inside of one. `build` and `reference_types` check references; `runs` resolves them when it
+creates a run, so that a run is recorded with literal values only.
 """
 
 import re
 from calendar import monthrange
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
@@ -16,15 +16,18 @@ from controller.errors import ScheduleError
 from controller.manifests.yaml.nodes import Path
 from controller.schedules import shared_zone
 from controller.schedules import zone as find_zone
-from controller.schedules.messages import quoted
+from controller.schedules.messages import quote
+from controller.sdk.messages import label
 from controller.text import did_you_mean
 
 DUE_TIME = "due_time"
 FORMATS = ("datetime", "date", "time", "timestamp")
-_KEYS = ("from", "format", "shift", "timezone")
+KEYS = ("from", "format", "shift", "timezone")
 _MAX_PATTERN = 100
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _SAMPLE_TIME = datetime(2000, 12, 31, 22, 58, 59, tzinfo=UTC)  # midnight would also be accepted as a date
+_SAMPLE_STEP = timedelta(days=1, hours=1, minutes=1, seconds=1)
+_SAMPLES = 367
 _DIRECTIVE = re.compile(r"%([aAbBdfGHIjmMpSuVwWyYzZ%])?")
 """The directives of strftime that Python documents for every platform. Names are English: LC_TIME is not set."""
 _SHIFT = re.compile(
@@ -33,6 +36,10 @@ _SHIFT = re.compile(
     re.ASCII,
 )
 _SHIFT_HINT = "write a sign and units in descending order, such as -1d, +2h, -1mo or -1d12h (y, mo, w, d, h, m, s)"
+_KEY_HINT = (
+    "a reference has the keys from, format, shift and timezone; a literal mapping can't have from: due_time, so rename "
+    "its key from, or write the mapping as a JSON string"
+)
 _FORMAT_HINT = 'write datetime, date, time, timestamp, or a pattern such as "%Y/%m/%d"'
 
 
@@ -45,10 +52,19 @@ class InvalidReference:
     hint: str | None
     at_key: bool = False
 
+    def __str__(self) -> str:
+        """Return the message with the path: `days[0].shift: '1d' is not a shift`."""
+        return f"{label(self.path)}: {self.message}"
+
 
 def is_reference(value: Any) -> bool:
     """Return whether this value is meant as a reference: a mapping with `from: due_time`."""
     return isinstance(value, Mapping) and value.get("from") == DUE_TIME
+
+
+def is_valid(reference: Mapping[str, Any]) -> bool:
+    """Return whether a reference has no faults."""
+    return not any(_errors(reference, ()))
 
 
 def has_references(value: Any) -> bool:
@@ -70,12 +86,45 @@ def resolve(
     if not has_references(parameters):
         return dict(parameters)
     zone = find_zone(schedule) if schedule is not None else shared_zone(zones) or UTC
-    return {name: _resolve(value, due_time, zone) for name, value in parameters.items()}
+    return replace_references(parameters, lambda reference: _value_of(reference, due_time, zone))
 
 
 def resolve_sample(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of a run at an arbitrary due time, to check the types of their values."""
     return resolve(parameters, _SAMPLE_TIME, ())
+
+
+def replace_references(parameters: Mapping[str, Any], value_of: Callable[[Mapping[str, Any]], Any]) -> dict[str, Any]:
+    """Return the parameters with each reference replaced by `value_of` it, if it is valid."""
+    return {name: _replace(value, value_of) for name, value in parameters.items()}
+
+
+def find_references(parameters: Mapping[str, Any]) -> dict[Path, Mapping[str, Any]]:
+    """Return the references in these parameters by their path."""
+    return dict(_find(parameters, ()))
+
+
+def sample_values(reference: Mapping[str, Any]) -> list[str | int]:
+    """Return different values that a valid reference gives.
+
+    Together, they contain every value that `%m`, `%d`, `%H`, `%M`, `%S`, `%j`, a name or any other directive can give,
+    but only two years.
+    """
+    moments = (_SAMPLE_TIME + index * _SAMPLE_STEP for index in range(_SAMPLES))
+    return list(dict.fromkeys(_value_of(reference, moment, UTC) for moment in moments))
+
+
+def parameter_places(document: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Yield the parameters of a document and of its schedules, with the path of the mapping that contains them."""
+    schedules = document.get("schedules")
+    owners: list[tuple[Path, Any]] = [((), document), (("schedule",), document.get("schedule"))]
+    owners += [
+        (("schedules", index), item) for index, item in enumerate(schedules if isinstance(schedules, list) else ())
+    ]
+    for path, owner in owners:
+        parameters = owner.get("parameters") if isinstance(owner, Mapping) else None
+        if isinstance(parameters, Mapping):
+            yield path, parameters
 
 
 def find_errors(parameters: Mapping[str, Any]) -> Iterator[InvalidReference]:
@@ -97,21 +146,21 @@ def _find(value: Any, path: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
 
 def _errors(reference: Mapping[str, Any], path: Path) -> Iterator[InvalidReference]:
     for key in reference:
-        if key not in _KEYS:
-            hint = did_you_mean(str(key), _KEYS) or "a reference has the keys from, format, shift and timezone"
-            message = f"a reference to the due time has no key {quoted(key)}"
+        if key not in KEYS:
+            hint = did_you_mean(str(key), KEYS) or _KEY_HINT
+            message = f"a reference to the due time has no key {quote(key)}"
             yield InvalidReference(path=(*path, key), message=message, hint=hint, at_key=True)
     shift, layout, name = (reference.get(key) for key in ("shift", "format", "timezone"))
-    if isinstance(shift, str) and _SHIFT.fullmatch(shift) and _shifted(_SAMPLE_TIME, shift, UTC) in (_FIRST, _LAST):
+    if isinstance(shift, str) and _SHIFT.fullmatch(shift) and _shift(_SAMPLE_TIME, shift, UTC) in (_FIRST, _LAST):
         hint = "the years 1 to 9999 limit a shift"
-        yield InvalidReference(path=(*path, "shift"), message=f"{quoted(shift)} is too long for a shift", hint=hint)
+        yield InvalidReference(path=(*path, "shift"), message=f"{quote(shift)} is too long for a shift", hint=hint)
     elif "shift" in reference and (not isinstance(shift, str) or _SHIFT.fullmatch(shift) is None):
         is_unsigned = isinstance(shift, str) and _SHIFT.fullmatch(f"-{shift}") is not None
         hint = f"write -{shift} for an earlier time, or +{shift} for a later one" if is_unsigned else _SHIFT_HINT
-        yield InvalidReference(path=(*path, "shift"), message=f"{quoted(shift)} is not a shift", hint=hint)
+        yield InvalidReference(path=(*path, "shift"), message=f"{quote(shift)} is not a shift", hint=hint)
     if "format" in reference and not _is_format(layout):
         near = did_you_mean(layout, FORMATS) if isinstance(layout, str) else None
-        message = f"{quoted(layout)} is not a format"
+        message = f"{quote(layout)} is not a format"
         yield InvalidReference(path=(*path, "format"), message=message, hint=near or _FORMAT_HINT)
     if "timezone" in reference:
         try:
@@ -127,20 +176,20 @@ def _is_format(layout: Any) -> bool:
     return bool(directives) and all(directives) and len(layout) <= _MAX_PATTERN and layout.isprintable()
 
 
-def _resolve(value: Any, due_time: datetime, zone: tzinfo) -> Any:
+def _replace(value: Any, value_of: Callable[[Mapping[str, Any]], Any]) -> Any:
     if is_reference(value):
-        return value if any(_errors(value, ())) else _value_of(value, due_time, zone)
+        return value_of(value) if is_valid(value) else value
     if isinstance(value, Mapping):
-        return {key: _resolve(item, due_time, zone) for key, item in value.items()}
+        return {key: _replace(item, value_of) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_resolve(item, due_time, zone) for item in value]
+        return [_replace(item, value_of) for item in value]
     return value
 
 
 def _value_of(reference: Mapping[str, Any], due_time: datetime, zone: tzinfo) -> str | int:
     if "timezone" in reference:
         zone = find_zone(reference["timezone"])
-    moment = _shifted(due_time, reference.get("shift", "+0s"), zone)
+    moment = _shift(due_time, reference.get("shift", "+0s"), zone)
     match reference.get("format", "datetime"):
         case "datetime":
             return moment.isoformat()
@@ -154,7 +203,7 @@ def _value_of(reference: Mapping[str, Any], due_time: datetime, zone: tzinfo) ->
             return moment.strftime(pattern)
 
 
-def _shifted(due_time: datetime, shift: str, zone: tzinfo) -> datetime:
+def _shift(due_time: datetime, shift: str, zone: tzinfo) -> datetime:
     """Return the shifted time in `zone`.
 
     Years, months, weeks and days move the local date and keep the clock time, also across a clock change; the last day

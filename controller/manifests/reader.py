@@ -182,8 +182,8 @@ class ManifestReader:
         findings = [finding for result in results.values() for finding in result.findings]
         findings += _duplicate_names(results)
         findings += _path_clashes(results)
-        findings += _not_renamed(results)
-        findings += _renamed_twice(results)
+        findings += _check_renames(results)
+        findings += _check_repeated_renames(results)
         if unread:
             findings.append(_too_many(unread[0], len(results) + len(unread)))
         ambiguous = {finding.deployment for finding in findings if finding.code in _ACROSS_FILES}
@@ -295,7 +295,7 @@ def _duplicate_names(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
             ).finding(path, name)
 
 
-def _not_renamed(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
+def _check_renames(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
     """Yield a finding for each `renamed_from` that names a deployment that is still declared."""
     names = {document.identity for result in results.values() for document in result.documents}
     for path, result in results.items():
@@ -311,7 +311,7 @@ def _not_renamed(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
                 ).finding(path, document.identity)
 
 
-def _renamed_twice(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
+def _check_repeated_renames(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
     """Yield a finding for each repeated `renamed_from`: only one deployment can take over a history."""
     first: dict[str, tuple[str, BuildResult]] = {}
     for path, result in results.items():

@@ -63,17 +63,17 @@ def _document(part: dict[str, Any]) -> Loaded:
         Problem(code=problem.code, message=problem.message, place=top, hint=problem.hint) for problem in loaded.problems
     )
     return Loaded(
-        documents=tuple(Document(root=_placed(document.root, top, places)) for document in loaded.documents),
+        documents=tuple(Document(root=_place(document.root, top, places)) for document in loaded.documents),
         problems=tuple(problems),
     )
 
 
-def _placed(node: Node, place: Position, inside: dict[str, Position] | None = None) -> Node:
+def _place(node: Node, place: Position, inside: dict[str, Position] | None = None) -> Node:
     """Return the node at a position in the Python file, and its fields at their own positions (`inside`) if known."""
     inside = inside or {}
     return node._replace(
         place=place,
-        fields={key: _placed(field, inside.get(key, place)) for key, field in node.fields.items()},
+        fields={key: _place(field, inside.get(key, place)) for key, field in node.fields.items()},
         keys={key: inside.get(key, place) for key in node.keys},
-        items=tuple(_placed(item, place) for item in node.items),
+        items=tuple(_place(item, place) for item in node.items),
     )

@@ -29,7 +29,7 @@ def read_schedules(context: ValidationContext, now: datetime | None) -> tuple[Sc
     valid: list[Schedule] = []
     places: dict[str, Path] = {}
     ids: set[str] = set()
-    for path, mapping in _declared(context):
+    for path, mapping in _declarations(context):
         fields = {key: value for key, value in mapping.items() if context.is_clean((*path, key))}
         schedule = _schedule(context, path, fields, now)
         identity = fields.get("id") if schedule is None else schedule.id
@@ -50,7 +50,7 @@ def read_schedules(context: ValidationContext, now: datetime | None) -> tuple[Sc
 
 def read_duration(context: ValidationContext, path: Path, value: Any) -> timedelta | None:
     """Return the positive duration at `path`, or add a problem and return None."""
-    length = _parsed(context, path, "InvalidDuration", schedules.parse_duration, value)
+    length = _parse(context, path, "InvalidDuration", schedules.parse_duration, value)
     if length is not None and length <= timedelta(0):
         context.add("InvalidDuration", "a duration must be greater than zero", path)
         return None
@@ -63,7 +63,7 @@ def schedule_id(fields: dict[str, Any]) -> str:
     return hashlib.sha256(canonical_json(meaning)).hexdigest()[:8]
 
 
-def _declared(context: ValidationContext) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _declarations(context: ValidationContext) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield the mappings that declare schedules, with their paths."""
     document = context.value
     listed = document.get("schedules")
@@ -79,7 +79,7 @@ def _declared(context: ValidationContext) -> Iterator[tuple[Path, dict[str, Any]
 def _schedule(context: ValidationContext, path: Path, fields: dict[str, Any], now: datetime | None) -> Schedule | None:
     """Return the schedule at `path` from those of its keys that are valid so far; None after any problem."""
     timezone = fields.get("timezone", "UTC")
-    zone = _parsed(context, (*path, "timezone"), "InvalidTimezone", schedules.zone, timezone)
+    zone = _parse(context, (*path, "timezone"), "InvalidTimezone", schedules.zone, timezone)
     rule = _rule(context, path, fields)
     start, end = (_time(context, (*path, key), fields.get(key)) for key in ("start", "end"))
     jitter = _jitter(context, (*path, "jitter"), fields.get("jitter"))
@@ -149,10 +149,10 @@ def _jitter(context: ValidationContext, path: Path, value: Any) -> timedelta:
 
 
 def _time(context: ValidationContext, path: Path, value: str | None) -> datetime | None:
-    return None if value is None else _parsed(context, path, "InvalidTime", schedules.parse_time, value)
+    return None if value is None else _parse(context, path, "InvalidTime", schedules.parse_time, value)
 
 
-def _parsed(
+def _parse(
     context: ValidationContext, path: Path, code: str, parse: Callable[[Any], Parsed], value: Any
 ) -> Parsed | None:
     try:

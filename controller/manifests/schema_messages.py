@@ -11,6 +11,7 @@ from typing import Any
 from controller.manifests.command_checks import as_list, yaml_word
 from controller.manifests.foreign_keys import foreign_key_hint, foreign_type_hint, stands_for
 from controller.manifests.yaml.nodes import Node, Path, Position, Problem, kind_of
+from controller.schedules.messages import quote
 from controller.text import closest, did_you_mean, join_or, shorten
 
 _TYPES = {
@@ -189,12 +190,12 @@ def _list_hint(value: str, path: Path) -> str | None:
 
 def _pattern(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     hint = _PATTERNS.get(str(path[-1])) if path else None
-    yield _invalid(root, path, f"invalid {_label(path)}: {_quoted(fault.instance)}", hint)
+    yield _invalid(root, path, f"invalid {_label(path)}: {quote(fault.instance)}", hint)
 
 
 def _invalid_name(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     inner = (*path, fault.instance)
-    message = f"{_quoted(fault.instance)} is not a valid name under {_label(path)}"
+    message = f"{quote(fault.instance)} is not a valid name under {_label(path)}"
     place = root.key_place(inner)
     yield Problem(code="InvalidValue", message=message, place=place, path=inner, hint=_PATTERNS["name"])
 
@@ -204,7 +205,7 @@ def _not_in_enum(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem
         return  # the wrong type is reported on its own
     words = list(fault.rule)
     hint = did_you_mean(fault.instance, words)
-    yield _invalid(root, path, f"{_label(path)} must be {join_or(words)}, not {_quoted(fault.instance)}", hint)
+    yield _invalid(root, path, f"{_label(path)} must be {join_or(words)}, not {quote(fault.instance)}", hint)
 
 
 def _size(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
@@ -231,10 +232,6 @@ def _invalid(root: Node, path: Path, message: str, hint: str | None) -> Problem:
 def _label(path: Path) -> str:
     last = path[-1]
     return shorten(last) if isinstance(last, str) else f"item {last + 1} of {path[-2]}"
-
-
-def _quoted(value: str) -> str:
-    return f'"{shorten(value)}"'
 
 
 _DESCRIBERS: dict[str, Describer] = {

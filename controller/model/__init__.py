@@ -18,7 +18,7 @@ INTERNAL: Mapping[str, bool] = {"exclude": True}
 """The metadata of a field that is not in the JSON. Pydantic, which derives the OpenAPI document, knows this key too."""
 
 
-def named(key: str) -> Mapping[str, str]:
+def json_key(key: str) -> Mapping[str, str]:
     """Return the metadata of a field whose key in the JSON is `key`. Pydantic knows it too."""
     return {"serialization_alias": key}
 

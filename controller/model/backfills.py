@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from controller.model import INTERNAL, named
+from controller.model import INTERNAL, json_key
 from controller.model.runs import RunId, RunState
 
 
@@ -55,8 +55,8 @@ class Backfill:
     id: str
     deployment: str
     state: BackfillState
-    since: datetime = field(metadata=named("from"))
-    until: datetime = field(metadata=named("to"))
+    since: datetime = field(metadata=json_key("from"))
+    until: datetime = field(metadata=json_key("to"))
     created_at: datetime
     finished_at: datetime | None = None
     author: str

@@ -82,11 +82,11 @@ def replay(lines: Iterable[bytes]) -> TaskTree:
     for event in _events(lines):
         run = runs.get(event["id"])
         if run is not None:
-            runs[run.id] = _updated(run, event)
+            runs[run.id] = _update(run, event)
         elif len(runs) >= MAX_TASK_RUNS:
             dropped += "name" in event
         elif "name" in event:
-            runs[event["id"]] = _updated(_new(event, runs), event)
+            runs[event["id"]] = _update(_new(event, runs), event)
     return TaskTree(runs=tuple(runs[number] for number in sorted(runs)), dropped=dropped)
 
 
@@ -121,7 +121,7 @@ def _valid_needs(needs: list[Any], number: int, earlier: dict[int, TaskRun]) -> 
     return tuple(need for need in needs[:_MAX_NEEDS] if _is_number(need) and need in earlier and need < number)
 
 
-def _updated(run: TaskRun, event: dict[str, Any]) -> TaskRun:
+def _update(run: TaskRun, event: dict[str, Any]) -> TaskRun:
     state: str = event["state"]
     at = _instant(event.get("at"))
     attempt: Any = event.get("attempt")

@@ -1,21 +1,23 @@
 """Backfills: run the due times of a past range. A backfill is an object that can be paused, resumed and cancelled."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from controller.errors import ConflictError, NotFoundError, UsageError
 from controller.model.backfills import Backfill, BackfillState, CodeVersion, Redo
+from controller.model.deployments import Deployment
 from controller.model.policies import Overlap
 from controller.model.runs import Run, RunState, effective_run
+from controller.model.schedules import Schedule
 from controller.model.status import InventoryEntry
 from controller.operations.context import OperationContext, get_entry
-from controller.operations.due_times import due_times_between
+from controller.operations.due_times import check_range, due_times_between
 from controller.runs.admission import active_revision
 from controller.runs.admission_policy import DueTime
-from controller.runs.backfill_runs import BackfillRuns
+from controller.runs.backfill_runs import BackfillRuns, find_originals
 from controller.runs.backfills import cancel_backfill, select_times
 from controller.store import Transaction, backfills, inventory, occurrences, runs
 from controller.time_format import in_utc
@@ -23,6 +25,9 @@ from controller.time_format import in_utc
 log = logging.getLogger(__name__)
 
 MAX_PARALLEL = 1000
+
+_Declared = tuple[str, str]
+"""A revision, and the digest of the deployment's document at it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,26 +76,24 @@ def create_backfill(context: OperationContext, request: BackfillRequest, *, auth
     until = now if request.until is None else request.until
     with context.store.read() as tx:
         entry = get_entry(tx, request.deployment)
-    if not request.since <= until <= now:
-        raise UsageError("A backfill needs a past range: the start comes first, and the end is not after now.")
-    if request.code is CodeVersion.LATEST and request.parameters:
-        context.parameters.check(request.deployment, request.parameters)
     deployment = context.admission.deployment(entry)
+    check_range(deployment, request.since, until, now)
     if not deployment.schedules:
         hint = f"Run `controller trigger {entry.name} --due-time TIME` for each time."
         raise UsageError(f"{entry.name} has no schedule, so it has no due times.", hint=hint)
     times = due_times_between(deployment, request.since, until)
+    checked = _check_parameters(context, request, deployment, times) if request.parameters else {}
     if request.dry_run:
         with context.store.read() as tx:
             selected = _select(tx, request, times)
         return _result(request, times, selected)
     with context.store.write() as tx:
-        if _has_changed(tx, entry):
+        selected = _select(tx, request, times)
+        queued = _latest(request, selected)
+        if _has_changed(tx, entry) or not _originals(tx, request, queued).keys() <= checked.keys():
             raise ConflictError(
                 f"{entry.name} changed while the backfill was being prepared.", hint="Repeat the backfill."
             )
-        selected = _select(tx, request, times)
-        queued = _latest(request, selected)
         if not queued:
             return _result(request, times, selected)
         backfill = _new(context, tx, request, entry, until, len(queued), author)
@@ -175,6 +178,35 @@ def _select(tx: Transaction, request: BackfillRequest, times: Sequence[DueTime])
             outcomes[time] = state
     planned = backfills.find_planned(tx, request.deployment, first, last)
     return select_times([time for time in times if time[0] not in planned], outcomes, request.redo)
+
+
+def _check_parameters(
+    context: OperationContext, request: BackfillRequest, deployment: Deployment, times: Sequence[DueTime]
+) -> Mapping[_Declared, Run]:
+    """Raise UsageError if the parameters do not fit a flow that the backfill would execute, at any of its commits.
+
+    Return the earlier runs that were checked.
+    """
+    schedules: Iterable[Schedule] = deployment.schedules
+    originals: Mapping[_Declared, Run] = {}
+    if request.code is CodeVersion.ORIGINAL:
+        with context.store.read() as tx:
+            queued = _latest(request, _select(tx, request, times))
+            originals = _originals(tx, request, queued)
+            repeated = find_originals(tx, request.deployment, [time for time, _ in queued])
+        schedules = {schedule.id: schedule for time, schedule in queued if time not in repeated}.values()
+    for schedule in schedules:
+        context.parameters.check(request.deployment, {**schedule.parameters, **request.parameters})
+    context.parameters.check_originals(originals.values(), request.parameters, context.clock.now())
+    return originals
+
+
+def _originals(tx: Transaction, request: BackfillRequest, queued: Sequence[DueTime]) -> Mapping[_Declared, Run]:
+    """Return an earlier run of each commit that is executed again with other parameters."""
+    if request.code is CodeVersion.LATEST or not request.parameters:
+        return {}
+    originals = find_originals(tx, request.deployment, [time for time, _ in queued])
+    return {(run.revision, run.spec_digest): run for run in originals.values()}
 
 
 def _latest(request: BackfillRequest, selected: Sequence[DueTime]) -> Sequence[DueTime]:

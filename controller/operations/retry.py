@@ -30,7 +30,7 @@ def retry_run(
     if latest:
         with context.store.read() as tx:
             requested = get_run(tx, run_id)
-        context.parameters.check(requested.deployment, requested.overrides or {})
+        context.parameters.check(requested.deployment, requested.overrides or {}, requested.scheduled_for)
     with context.store.write() as tx:
         old = get_run(tx, run_id)
         existing = find_run_by_key(tx, old.deployment, key, difference)

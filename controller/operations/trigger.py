@@ -41,7 +41,7 @@ def trigger_run(
         is_different = any(recorded.get(parameter) != value for parameter, value in parameters.items())
         return "That run has different parameters" if is_different else None
 
-    context.parameters.check(name, parameters)
+    context.parameters.check(name, parameters, due_time)
     if due_time is not None and due_time > context.clock.now():
         raise UsageError("The due time is in the future.", hint="Pass a past due time as --due-time.")
     with context.store.write() as tx:

@@ -109,9 +109,9 @@ class RenderedSource:
         self._is_stopping.set()
         self._source.interrupt()
 
-    def watched(self) -> tuple[WatchedPath, ...]:
+    def watched_paths(self) -> tuple[WatchedPath, ...]:
         """Return the paths to watch for changes."""
-        return self._source.watched()
+        return self._source.watched_paths()
 
     def _render_cached(self, file: ManifestFile, revision: str) -> ManifestFile:
         code = self._source.code(revision)

@@ -17,7 +17,8 @@ from controller.errors import ControllerError
 from controller.flow_analysis.known_types import branches_of, choices_of
 from controller.flow_analysis.signature import Kind, Parameter
 from controller.manifests.build import build_deployment
-from controller.manifests.parameter_references import find_errors, has_references, resolve, resolve_sample
+from controller.manifests.parameter_references import find_errors, has_references, resolve
+from controller.manifests.reference_types import check_parameters
 from controller.model.deployments import Deployment, FlowTarget
 from controller.model.status import InventoryEntry
 from controller.sdk.messages import spell
@@ -76,7 +77,7 @@ class Forms:
     """Builds forms, and caches signatures by revision. Safe to use from several threads."""
 
     def __init__(self, source: Source) -> None:
-        self._source = source
+        self.source = source
         self._lock = threading.Lock()
         self._memory: OrderedDict[tuple[str, str, tuple[str, ...]], flow_analysis.Flow | None] = OrderedDict()
 
@@ -97,14 +98,12 @@ class Forms:
         passed_as = "arguments" if isinstance(deployment.target, FlowTarget) else "file"
         return FormView(deployment=entry.name, fields=tuple(fields), is_open=is_open, passed_as=passed_as)
 
-    def check(self, entry: InventoryEntry, revision: str, overrides: Mapping[str, Any]) -> tuple[ParameterFault, ...]:
-        """Return all errors of the parameters that result if `overrides` replace those of the manifest."""
-        deployment = build_deployment(entry.document, entry.file, entry.line)
+    def check(self, deployment: Deployment, revision: str, parameters: Mapping[str, Any]) -> tuple[ParameterFault, ...]:
+        """Return all errors of a run of this deployment at `revision` with exactly these parameters."""
         flow = self._flow(deployment, revision)
-        declared = {**deployment.parameters, **overrides}
         errors = tuple(
-            ParameterFault(code="InvalidReference", message=error.message, path=error.path, hint=error.hint)
-            for error in find_errors(declared)
+            ParameterFault(code="InvalidReference", message=str(error), path=error.path, hint=error.hint)
+            for error in find_errors(parameters)
         )
         if errors or flow is None:
             return errors
@@ -115,7 +114,8 @@ class Forms:
                 path=fault.path or ((fault.missing,) if fault.missing else ()),
                 hint=fault.hint,
             )
-            for fault in flow_analysis.check(flow, resolve_sample(declared))
+            for fault in check_parameters(flow, parameters)
+            if fault.is_certain
         )
 
     def _flow(self, deployment: Deployment, revision: str) -> flow_analysis.Flow | None:
@@ -125,7 +125,7 @@ class Forms:
             return None
         key = (revision, str(target), deployment.import_paths)
         with self._lock:
-            if key in self._memory and self._source.is_pinned:
+            if key in self._memory and self.source.is_pinned:
                 self._memory.move_to_end(key)
                 return self._memory[key]
         content = self._content(target, deployment.import_paths, revision)
@@ -146,7 +146,7 @@ class Forms:
             paths = flow_analysis.module_paths(target.module, (*import_paths, ""))
         for path in paths:
             try:
-                return self._source.read_file(revision, path)
+                return self.source.read_file(revision, path)
             except (ControllerError, OSError):
                 continue
         return None

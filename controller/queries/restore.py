@@ -11,7 +11,7 @@ from controller.model.snapshots import is_json
 from controller.model.status import InventoryEntry
 from controller.sources.source import Source
 from controller.store import Transaction, inventory
-from controller.store.name_lookup import deleted_by, not_active
+from controller.store.name_lookup import deleting_revision, not_active
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +28,14 @@ def find_deleted(tx: Transaction, name: str) -> DeletedDeployment | None:
     entry = inventory.find_removed(tx, name)
     if entry is None:
         return None
-    return DeletedDeployment(entry=entry, at=inventory.removed_at(tx, name), revision=deleted_by(tx, name))
+    return DeletedDeployment(entry=entry, at=inventory.removal_time(tx, name), revision=deleting_revision(tx, name))
 
 
 def last_entry(tx: Transaction, name: str) -> InventoryEntry:
     """Return the entry of an active or deleted deployment. Raises NotFoundError."""
     entry = inventory.find_removed(tx, name) or inventory.find(tx, name)
     if entry is None:
-        raise not_active(tx, name, others=inventory.removed_names(tx))
+        raise not_active(tx, name, others=inventory.tombstone_names(tx))
     return entry
 
 

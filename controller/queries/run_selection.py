@@ -43,10 +43,10 @@ def select_for_retry(tx: Transaction, criteria: RunFilter) -> Selection:
             newest = group[0]
             later = [run for run in history if run.run_id > newest.id and run.state is not RunState.CANCELLED]
             if later:
-                left_out += [_left_out(run, later[-1].run_id, _describe(later[-1].state)) for run in group]
+                left_out += [_omission(run, later[-1].run_id, _describe(later[-1].state)) for run in group]
             else:
                 selected.append(newest)
-                left_out += [_left_out(run, newest.id, "a later run is retried instead") for run in group[1:]]
+                left_out += [_omission(run, newest.id, "a later run is retried instead") for run in group[1:]]
     return Selection(runs=sorted(selected, key=lambda run: run.id), left_out=left_out)
 
 
@@ -75,7 +75,7 @@ def _first_of(run_id: RunId, parents: Mapping[RunId, RunId]) -> RunId:
     return run_id
 
 
-def _left_out(run: Run, later_run: RunId, reason: str) -> LeftOut:
+def _omission(run: Run, later_run: RunId, reason: str) -> LeftOut:
     return LeftOut(run_id=run.id, later_run=later_run, reason=reason)
 
 

@@ -39,20 +39,15 @@ def _plain(value: Any, levels: int) -> Any:
         return CUT
     if is_object:
         shape: Any = type(value)
-        return {key: _plain(getattr(value, name), levels - 1) for key, name in _names(shape).items()}
+        return {key: _plain(getattr(value, name), levels - 1) for key, name in field_names(shape).items()}
     if isinstance(value, Mapping):
         return {str(key): _plain(item, levels - 1) for key, item in value.items()}
     return [_plain(item, levels - 1) for item in value]
 
 
-def json_keys(shape: type) -> tuple[str, ...]:
-    """Return the keys of a dataclass in the JSON, in their order."""
-    return tuple(_names(shape))
-
-
 @cache
-def _names(shape: type) -> dict[str, str]:
-    """Return the names of the fields of a dataclass by their keys in the JSON."""
+def field_names(shape: type) -> dict[str, str]:
+    """Return the names of the fields of a dataclass by their keys in the JSON, in the order of the JSON."""
     public = [field for field in fields(shape) if not field.metadata.get("exclude")]
     public.sort(key=lambda field: field.name != "id")
     return {field.metadata.get("serialization_alias", field.name): field.name for field in public}

@@ -42,8 +42,8 @@ def apply(tx: Transaction, plan: Plan, before: SourceStatus, now: datetime, sett
             inventory.rename(tx, update.before.name, update.after.name)
     # Due times are counted from the cursor, which is set to `now` only where schedules are new or change.
     new_cursor = [_entry(new, plan, now) for new in plan.create]
-    new_cursor += [_updated(update, plan, now) for update in plan.update if update.is_rescheduled]
-    same_cursor = [_updated(update, plan, now) for update in plan.update if not update.is_rescheduled]
+    new_cursor += [_update_entry(update, plan, now) for update in plan.update if update.is_rescheduled]
+    same_cursor = [_update_entry(update, plan, now) for update in plan.update if not update.is_rescheduled]
     inventory.save(tx, new_cursor)
     inventory.update_keeping_cursor(tx, same_cursor)
     marked = [entry for kept in plan.keep if (entry := _keep(tx, kept, before, now)) is not None]
@@ -88,7 +88,7 @@ def _withheld(plan: Plan, before: SourceStatus) -> Withheld | None:
     return old if new is not None and old is not None and new.digest == old.digest else new
 
 
-def _updated(update: Update, plan: Plan, now: datetime) -> InventoryEntry:
+def _update_entry(update: Update, plan: Plan, now: datetime) -> InventoryEntry:
     before = update.before
     entry = _entry(update.after, plan, now, before.conditions)
     changed = entry.spec_digest != before.spec_digest

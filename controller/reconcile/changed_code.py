@@ -78,7 +78,7 @@ def code_changes(
     changed_of: dict[str, set[str]] = {}
     for name, entry in entries:
         if entry.file in importing or entry.file in changed:
-            changed_of.setdefault(name, set()).update(imports.loaded(entry, importing) & changed.keys())
+            changed_of.setdefault(name, set()).update(imports.loaded_files(entry, importing) & changed.keys())
     return CodeChanges(
         deployments=tuple(
             CodeChange(deployment=name, files=tuple(printable(file) for file in sorted(files)[:MAX_SHOWN]))
@@ -135,7 +135,7 @@ class _Imports:
             reached |= new
         return reached
 
-    def loaded(self, entry: _Entry, within: Collection[str]) -> set[str]:
+    def loaded_files(self, entry: _Entry, within: Collection[str]) -> set[str]:
         """Return the file of `entry`, and the files among `within` that are loaded when a run starts it."""
         loaded, pending = {entry.file}, [entry.file] if entry.folders else []
         while pending:
@@ -143,12 +143,12 @@ class _Imports:
             self._parse([file])
             for statement in self._imports.get(file, ()):
                 groups = list(flow_analysis.candidates(statement, file, entry.folders))
-                new = self._imported(groups, within) - loaded
+                new = self._imported_files(groups, within) - loaded
                 loaded |= new
                 pending += new
         return loaded
 
-    def _imported(self, groups: list[list[str]], within: Collection[str]) -> set[str]:
+    def _imported_files(self, groups: list[list[str]], within: Collection[str]) -> set[str]:
         """Return the files among `within` that an import loads: those of the first folder that has the module."""
         for index, group in enumerate(groups):
             later = (path for later_group in groups[index + 1 :] for path in later_group)

@@ -84,7 +84,7 @@ class _Commits:
 
     def plan(self, environment: str | None) -> Preview:
         """Return the plan for this environment. Raises UsageError if the head does not declare it."""
-        before, after = self._desired(environment)
+        before, after = self._desired_states(environment)
         after.check_environment()
         self._declared = before.environments | after.environments
         return self._preview(before, after, environment)
@@ -92,12 +92,12 @@ class _Commits:
     def environments(self) -> Iterator[EnvironmentPlan]:
         """Yield the plan for each environment that either commit declares, if the plan is not empty."""
         for name in sorted(self._declared):
-            before, after = self._desired(name)
+            before, after = self._desired_states(name)
             result = self._preview(before, after, name)
             if not result.is_empty:
                 yield result.as_environment(name)
 
-    def _desired(self, environment: str | None) -> tuple[DesiredState, DesiredState]:
+    def _desired_states(self, environment: str | None) -> tuple[DesiredState, DesiredState]:
         """Return what the base and the head declare. A base without this environment is read without overlays."""
         reader = self._reader(environment)
         before = self._read(reader, self._base)
@@ -122,7 +122,7 @@ class _Commits:
     def _preview(self, before: DesiredState, after: DesiredState, environment: str | None) -> Preview:
         assert self._head.snapshot is not None
         self.staying += [new for name, new in after.deployments.items() if name in before.deployments]
-        plan = make_plan(self._head.snapshot, after, _recorded(before, self._base.revision, self._now))
+        plan = make_plan(self._head.snapshot, after, _as_inventory(before, self._base.revision, self._now))
         return preview(plan, base=self._base.revision, now=self._now, environment=environment)
 
 
@@ -157,7 +157,7 @@ def _read_base(source: Source) -> _Commit:
         return _Commit(revision, None, source.code(revision))
 
 
-def _recorded(desired: DesiredState, revision: str, now: datetime) -> Mapping[str, InventoryEntry]:
+def _as_inventory(desired: DesiredState, revision: str, now: datetime) -> Mapping[str, InventoryEntry]:
     """Return the inventory as if the base had been applied to an empty state."""
     return {
         name: InventoryEntry(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import timedelta
 
+from controller.backoff import Backoff
 from controller.clock import Clock
 from controller.errors import ControllerError, ResourceError, StateLostError, StoppingError
 from controller.reconcile.pass_deadline import PassDeadline
@@ -47,7 +48,6 @@ class Loop:
         self._source = source
         self._clock = clock
         self._interval = interval.total_seconds()
-        self._longest_retry = longest_retry.total_seconds()
         self._on_failure = on_failure
         self._deadline = deadline
         self._lock = threading.Lock()
@@ -55,8 +55,7 @@ class Loop:
         self._quiet_passes = 0
         self._wakeup = threading.Event()
         self._stopping = threading.Event()
-        self._failures = 0
-        self._last_message, self._repetitions = "", 0
+        self._retries = Backoff(clock, first=FIRST_RETRY_SECONDS, longest=longest_retry.total_seconds())
         self._watcher = Watcher(self.wake, clock)
         # A daemon thread, so that the process can exit while a pass hangs in the kernel.
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
@@ -142,14 +141,12 @@ class Loop:
         return not self._stopping.is_set()
 
     def _delay(self) -> float:
-        if self._failures:
-            return min(FIRST_RETRY_SECONDS * 2.0 ** (self._failures - 1), self._longest_retry)
-        return self._interval * random.uniform(0.95, 1.05)
+        return self._retries.seconds or self._interval * random.uniform(0.95, 1.05)
 
     def _watch(self) -> None:
         """Watch for changes from before the pass, so that one that happens during the pass is not missed."""
         try:
-            self._watcher.watch(self._source.watched())
+            self._watcher.watch(self._source.watched_paths())
             self._reconciler.record_watching(self._watcher.problem)
         except StateLostError:
             raise
@@ -163,29 +160,19 @@ class Loop:
         try:
             outcome = result = self._reconciler.run_pass(is_requested=count > 0)
             self._check_drift(result, is_requested=count > 0)
-            failed = result.error is not None
+            if result.error is None:
+                self._retries.succeed()
+            else:
+                self._retries.fail(result.error.message)
         except StateLostError:
             raise
-        except ControllerError as error:
-            if not self._stopping.is_set() and self._should_log(error.message):
-                log.error("The pass failed", extra={"reason": error.reason, "error": error.message})
-            outcome, failed = error, True
-        except OSError as error:
-            outcome, failed = ResourceError(f"The pass failed: {error}."), True
-            if self._should_log(outcome.message):
+        except (ControllerError, OSError) as error:
+            outcome = error if isinstance(error, ControllerError) else ResourceError(f"The pass failed: {error}.")
+            if self._retries.fail(outcome.message) and not self._stopping.is_set():
                 log.error("The pass failed", extra={"reason": outcome.reason, "error": str(error)})
-        self._failures = min(self._failures + 1, 32) if failed else 0
-        if not failed:
-            self._last_message, self._repetitions = "", 0
         with self._lock:
             served, self._requests = self._requests[:count], self._requests[count:]
         _resolve(served, outcome)
-
-    def _should_log(self, message: str) -> bool:
-        """Whether to log a failure: the first of a kind, and each time that the number of repetitions has doubled."""
-        self._repetitions = self._repetitions + 1 if message == self._last_message else 1
-        self._last_message = message
-        return self._repetitions & (self._repetitions - 1) == 0
 
     def _check_drift(self, result: PassResult, *, is_requested: bool) -> None:
         """Check for drift after a requested pass, and after `DRIFT_PASSES` passes without changes."""

@@ -141,9 +141,9 @@ def preview(
     describe = _Describer(plan, now, in_flight or {})
     withheld = [kept.entry for kept in plan.keep if kept.reason == WITHHELD]
     updates = [update for update in plan.update if update.changes_content]
-    changes = [describe.deleted(entry) for entry in sorted((*plan.delete, *withheld), key=lambda entry: entry.name)]
-    changes += [describe.updated(update) for update in sorted(updates, key=lambda update: update.after.name)]
-    changes += [describe.created(new) for new in sorted(plan.create, key=lambda new: new.name)]
+    changes = [describe.deletion(entry) for entry in sorted((*plan.delete, *withheld), key=lambda entry: entry.name)]
+    changes += [describe.update(update) for update in sorted(updates, key=lambda update: update.after.name)]
+    changes += [describe.creation(new) for new in sorted(plan.create, key=lambda new: new.name)]
     return Preview(
         base=base,
         head=plan.revision,
@@ -178,7 +178,7 @@ class _Describer:
             if finding.severity is Severity.WARNING:
                 self._warnings.setdefault(finding.deployment, []).append(finding.message)
 
-    def deleted(self, entry: InventoryEntry) -> DeploymentChange:
+    def deletion(self, entry: InventoryEntry) -> DeploymentChange:
         before = build_deployment(entry.document, entry.file, entry.line)
         return DeploymentChange(
             action="delete",
@@ -190,7 +190,7 @@ class _Describer:
             runs_in_flight=self._in_flight.get(entry.name, 0),
         )
 
-    def updated(self, update: Update) -> DeploymentChange:
+    def update(self, update: Update) -> DeploymentChange:
         entry, after = update.before, update.after
         before = build_deployment(entry.document, entry.file, entry.line)
         return DeploymentChange(
@@ -205,7 +205,7 @@ class _Describer:
             runs_in_flight=self._in_flight.get(entry.name, 0),
         )
 
-    def created(self, new: Deployment) -> DeploymentChange:
+    def creation(self, new: Deployment) -> DeploymentChange:
         return DeploymentChange(
             action="create",
             deployment=new.name,

@@ -112,10 +112,10 @@ class Reconciler:
         for start in range(0, len(names), RESTORED_AT_ONCE):
             if is_over():
                 return
-            agendas = (self._restored(name, cursors[name]) for name in names[start : start + RESTORED_AT_ONCE])
+            agendas = (self._restored_agenda(name, cursors[name]) for name in names[start : start + RESTORED_AT_ONCE])
             self._project({name: agenda for name, agenda in agendas if agenda is not None}, ())
 
-    def _restored(self, name: str, cursor: datetime) -> tuple[str, Agenda | None]:
+    def _restored_agenda(self, name: str, cursor: datetime) -> tuple[str, Agenda | None]:
         entry = self._recorded[name] = replace(self._recorded[name], cursor=cursor)
         try:
             return name, self._agenda(entry)

@@ -152,7 +152,7 @@ class Admission:
         occurrences.append(tx, ledger)
         if created and deployment.overlap is Overlap.REPLACE:
             _replace_all(tx, entry.name, now)
-        _report_skipped(tx, now, ledger, due_times.dropped, due_times.first)
+        _report_skips(tx, now, ledger, due_times.dropped, due_times.first)
         return created
 
     def due_run(
@@ -204,7 +204,7 @@ class Admission:
             parameters={**deployment.parameters, **declared, **overrides},
             overrides=overrides,
             scheduled_for=old.scheduled_for,
-            due_time=old.scheduled_for or _first_attempted(tx, old).created_at,
+            due_time=old.scheduled_for or _original_run(tx, old).created_at,
             zone=None if schedule is None else schedule.timezone,
             serial=old.serial,
             priority=old.priority if is_of_backfill else deployment.priority,
@@ -252,7 +252,7 @@ def active_revision(tx: Transaction) -> str | None:
     return None if source is None else source.last_applied_revision
 
 
-def _first_attempted(tx: Transaction, run: Run) -> Run:
+def _original_run(tx: Transaction, run: Run) -> Run:
     """Return the run that this one retries, directly or through other retries, as far as they are stored."""
     while run.retry_of is not None and (earlier := runs.find(tx, run.retry_of)) is not None:
         run = earlier
@@ -283,7 +283,7 @@ def _replace_all(tx: Transaction, name: str, now: datetime) -> None:
             skip(tx, run, "overlap", now)
 
 
-def _report_skipped(
+def _report_skips(
     tx: Transaction, now: datetime, ledger: list[Occurrence], dropped: int, first: datetime | None
 ) -> None:
     skipped = [row for row in ledger if row.outcome is Outcome.SKIPPED]

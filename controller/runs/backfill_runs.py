@@ -5,7 +5,7 @@ continues after any interruption. Everything is one transaction: a due time gets
 together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -53,7 +53,8 @@ class BackfillRuns:
             return []
         deployment = build_deployment(backfill.document, backfill.file, backfill.line)
         schedules = {schedule.id: schedule for schedule in deployment.schedules}
-        originals = _find_originals(tx, backfill, times) if backfill.code is CodeVersion.ORIGINAL else {}
+        is_original = backfill.code is CodeVersion.ORIGINAL
+        originals = find_originals(tx, backfill.deployment, [time for time, _ in times]) if is_original else {}
         created, ledger = [], []
         for instant, schedule_id in times:
             decision = Decision(
@@ -81,15 +82,17 @@ class BackfillRuns:
                 file=original.file,
                 spec_digest=original.spec_digest,
                 version=original.version,
-                parameters={**original.parameters, **backfill.parameters},
+                parameters={**original.parameters, **{name: run.parameters[name] for name in backfill.parameters}},
             )
         return replace(run, priority=BACKFILL_PRIORITY, backfill_id=backfill.id)
 
 
-def _find_originals(tx: Transaction, backfill: Backfill, times: list[tuple[datetime, str]]) -> Mapping[datetime, Run]:
-    """Return the earlier run of each of these due times that has one."""
-    history = runs.history(tx, backfill.deployment, times[0][0], times[-1][0])
-    latest = {time: effective_run(entries).run_id for time, entries in history.items()}
+def find_originals(tx: Transaction, deployment: str, times: Sequence[datetime]) -> Mapping[datetime, Run]:
+    """Return the earlier run of each of these due times, oldest first, that has one."""
+    if not times:
+        return {}
+    history = runs.history(tx, deployment, times[0], times[-1])
+    latest = {time: effective_run(history[time]).run_id for time in times if time in history}
     originals = runs.find_all(tx, latest.values())
     return {time: originals[run_id] for time, run_id in latest.items()}
 

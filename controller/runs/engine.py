@@ -17,13 +17,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
+from controller.backoff import Backoff
 from controller.clock import Clock
 from controller.errors import ControllerError, ResourceError, StateError, StateLostError, StoppingError, shortage
 from controller.model.runs import Run
 from controller.runs.active_run import ActiveRun
 from controller.runs.admission import Admission
 from controller.runs.backfill_runs import BackfillRuns
-from controller.runs.backoff import Backoff
 from controller.runs.clock_skew import ClockMonitor
 from controller.runs.executors.local.launcher import Launcher
 from controller.runs.file_descriptors import launch_capacity, soft_limit
@@ -79,6 +79,7 @@ class Engine:
         self._next_start: datetime | None = None
         self._may_wait = True
         self._has_launched = False
+        self._shortage: str | None = None
         self._stopping = threading.Event()
         self._draining = threading.Event()
         self._exports: dict[str, Future[Path]] = {}
@@ -150,7 +151,7 @@ class Engine:
         """Wait for a wake-up. Only this time counts against supervisors, not the time that a turn takes."""
         began = self._clock.monotonic()
         ready = selector.select(self._pause(next_tick))
-        self._monitor.listened(self._clock.monotonic() - began)
+        self._monitor.count_listening(self._clock.monotonic() - began)
         return ready
 
     def _is_drained(self) -> bool:
@@ -193,7 +194,7 @@ class Engine:
         if is_tick:
             self._due.extend(self._find_expired_holds())
         if self._clock_monitor.check(is_tick=is_tick):
-            self._process_announced()
+            self._process_announcements()
             self._queue.process_timers()
         if is_tick:
             self._tick()
@@ -240,9 +241,8 @@ class Engine:
 
     def _record_shortage(self) -> None:
         """If launches met a shortage, record it on the waiting runs and launch nothing for a while."""
-        lacking = self._monitor.shortage
+        lacking, self._shortage = self._monitor.take_shortage() or self._shortage, None
         if lacking is not None:
-            self._monitor.shortage = None
             self._may_wait = True
             if self._launches.fail(lacking):
                 fields = {"reason": ResourceError.reason, "waiting": lacking, "retry_in": self._launches.seconds}
@@ -266,7 +266,7 @@ class Engine:
         with self._store.read() as tx:
             return inventory.with_expired_hold(tx, self._clock.now())
 
-    def _process_announced(self) -> None:
+    def _process_announcements(self) -> None:
         names: list[str] = []
         while self._due:
             names.append(self._due.popleft())
@@ -323,7 +323,7 @@ class Engine:
         capacity = launch_capacity()
         waiting, self._next_start = self._queue.take_ready(min(free, max(1, capacity)))
         if waiting and not capacity:
-            self._monitor.shortage = f"no file descriptors (limit {soft_limit()})"
+            self._shortage = f"no file descriptors (limit {soft_limit()})"
             return []
         free = min(free, capacity)
         self._has_launched = bool(waiting)
@@ -383,7 +383,7 @@ class Engine:
         if isinstance(error, StoppingError):
             return
         if (lacking := shortage(error)) is not None:
-            self._monitor.shortage = lacking
+            self._shortage = lacking
         else:
             self._refuse(run, message)
 

@@ -90,7 +90,7 @@ def execute(
             status, timed_out, received = _wait(pid, read, deadline, clock)
         finally:
             os.close(read)
-    return _result(deployment, status, _reported(received), timed_out=timed_out)
+    return _result(deployment, status, _parse_report(received), timed_out=timed_out)
 
 
 def _result(deployment: Deployment, status: int, reported: Mapping[str, Any], *, timed_out: bool) -> FlowResult:
@@ -188,7 +188,7 @@ def _terminate(pid: int, handle: int) -> None:
     os.waitpid(pid, 0)
 
 
-def _reported(received: bytes) -> dict[str, Any]:
+def _parse_report(received: bytes) -> dict[str, Any]:
     report: dict[str, Any] = {}
     for line in received.splitlines():
         try:

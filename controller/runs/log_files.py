@@ -8,7 +8,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from controller.runs.recovery import read_mark
-from controller.time_format import shown
+from controller.time_format import format_time
 
 _OUTCOMES = ("succeeded", "failed", "timed_out", "cancelled")
 _ATTEMPT = re.compile(r"([0-9]+)-.*")
@@ -54,7 +54,7 @@ def separator(before: Path, path: Path, zone: tzinfo | None) -> bytes:
     started = (read_mark(path.parent / "started", nonce) or {}).get("at")
     if isinstance(started, int | float):
         with suppress(ValueError, OverflowError, OSError):
-            parts.append(f"started {shown(datetime.fromtimestamp(started, UTC), zone)}")
+            parts.append(f"started {format_time(datetime.fromtimestamp(started, UTC), zone)}")
     earlier, _, nonce = before.parent.name.partition("-")
     outcome = (read_mark(before.parent / "exit", nonce) or {}).get("outcome")
     state = outcome if outcome in _OUTCOMES else "crashed"

@@ -54,10 +54,7 @@ Ended = tuple[ActiveRun, RunOutcome | NotStarted]
 
 
 class RunMonitor:
-    """Every run that is being launched or running, each with a descriptor that becomes ready when it has to be checked.
-
-    `shortage` is what the last launches lacked, so that their runs wait again; None if they lacked nothing.
-    """
+    """The runs that are launching or running, each with a descriptor that becomes ready when it must be checked."""
 
     def __init__(self, store: Store, clock: Clock, launcher: Launcher) -> None:
         self._store = store
@@ -69,7 +66,7 @@ class RunMonitor:
         self._to_check: dict[str, ActiveRun] = {}
         self._selector: selectors.BaseSelector | None = None
         self._listened = 0.0
-        self.shortage: str | None = None
+        self._shortage: str | None = None
 
     def __len__(self) -> int:
         return len(self._active)
@@ -89,7 +86,12 @@ class RunMonitor:
         """Whether a supervisor is expected to send READY."""
         return any(not active.awaits_exit and not active.is_ready for active in self._active.values())
 
-    def listened(self, seconds: float) -> None:
+    def take_shortage(self) -> str | None:
+        """Return what launches have lacked since the last call, so that their runs wait again; None if nothing."""
+        lacking, self._shortage = self._shortage, None
+        return lacking
+
+    def count_listening(self, seconds: float) -> None:
         """Count `seconds` of listening for messages of supervisors."""
         self._listened += min(seconds, LISTENING_SECONDS)
 
@@ -164,7 +166,7 @@ class RunMonitor:
             if active.launch is None or active.awaits_exit:
                 ended.append(active)
             elif not active.launch.receive():
-                self.shortage = active.launch.want or self.shortage
+                self._shortage = active.launch.want or self._shortage
                 active.exited_on_its_own = active.launch.want is None
                 self._abandon(active)
                 ended.append(active)
@@ -211,7 +213,7 @@ class RunMonitor:
         for item, attempt in claimed:
             run = replace(item.run, state=RunState.LAUNCHING, attempt=attempt.number)
             try:
-                lacking = self.shortage if waiting else self._start(run, item, attempt)
+                lacking = self._shortage if waiting else self._start(run, item, attempt)
             except ControllerError:
                 raise
             except Exception as error:
@@ -219,7 +221,7 @@ class RunMonitor:
                 self.refuse(run, f"its supervisor could not be started: {type(error).__name__}: {error}")
                 continue
             if lacking is not None:
-                self.shortage = lacking
+                self._shortage = lacking
                 waiting.append(run)
         if waiting:
             with self._store.write() as tx:
@@ -298,9 +300,8 @@ class RunMonitor:
         except OSError as error:
             if (lacking := shortage(error, with_disk=False)) is not None:
                 raise ResourceError(lacking) from error
-            fields = {"run": active.run.id, "error": str(error)}
-            log.warning("Processes of a lost run can't be listed", extra=fields)
-            killed = 0
+            log.warning("Processes of a lost run can't be listed", extra={"run": active.run.id, "error": str(error)})
+            return
         if killed:
             log.warning("Processes of a lost run were killed", extra={"run": active.run.id, "count": killed})
 

@@ -69,7 +69,7 @@ def recover(directory: Path, nonce: str, *, same_boot: bool) -> AttemptStatus:
         # A flow of the same user can write there, but it can only falsify its own outcome.
         try:
             _check(ending)
-            return _ended(ending)
+            return _outcome(ending)
         except (TypeError, ValueError, OverflowError, OSError, RecursionError):
             return _lost("outcome unknown: the exit file in the run directory is not valid")
     if _is_copy(directory):
@@ -193,7 +193,7 @@ def _check(ending: dict[str, Any]) -> None:
         raise ValueError("no supervisor wrote this")
 
 
-def _ended(ending: dict[str, Any]) -> RunOutcome:
+def _outcome(ending: dict[str, Any]) -> RunOutcome:
     state = RunState(ending["outcome"])
     return RunOutcome(
         state=state,

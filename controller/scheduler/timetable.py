@@ -4,7 +4,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.executors.base import BaseExecutor
@@ -36,14 +35,6 @@ class _Announcer(BaseExecutor):  # type: ignore[misc]
 
     def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:  # noqa: ARG002
         raise AssertionError("submit_job is overridden and never calls this")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Projection:
-    """The number of jobs that were added, replaced or removed, and the names whose job other code had changed."""
-
-    changed: int
-    drifted: tuple[str, ...]
 
 
 class Timetable:
@@ -87,14 +78,10 @@ class Timetable:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
-    def names(self) -> frozenset[str]:
-        """Return the names of the deployments that have a job."""
-        return frozenset(job.id for job in self._scheduler.get_jobs())
-
-    def project(self, agendas: Mapping[str, Agenda], removed: Iterable[str] | None = None) -> Projection:
+    def project(self, agendas: Mapping[str, Agenda], removed: Iterable[str] | None = None) -> list[str]:
         """Make the jobs match `agendas`, and remove all others. With `removed`, remove only the jobs of these names.
 
-        Idempotent. A deployment whose schedules have ended has no job.
+        Idempotent. A deployment whose schedules have ended has no job. Return the names whose job other code changed.
         """
         with self._lock:
             drifted = self._find_drift() if removed is None else []
@@ -103,10 +90,10 @@ class Timetable:
             obsolete = [name for name in (list(self._projected) if removed is None else removed) if name not in agendas]
             for name in obsolete:
                 self._remove_job(name)
-            changed = [name for name, agenda in agendas.items() if self._projected.get(name) != agenda.schedules]
-            for name in changed:
-                self._replace_job(name, agendas[name])
-        return Projection(changed=len(obsolete) + len(changed), drifted=tuple(drifted))
+            for name, agenda in agendas.items():
+                if self._projected.get(name) != agenda.schedules:
+                    self._replace_job(name, agenda)
+        return drifted
 
     def _find_drift(self) -> list[str]:
         """Return the names whose jobs differ from the projection; a job that ended by itself does not differ."""

@@ -56,7 +56,7 @@ def _local_until(schedule: Schedule, rule: RRule) -> list[tuple[str, str]]:
     lines = parser.parse_lines(rule.text)
     if lines.start_zone is None:
         return []
-    zone = ruleset.compiled(rule, schedule.timezone).zone
+    zone = ruleset.compile_rules(rule, schedule.timezone).zone
     warnings = []
     for parts in lines.rules:
         until: date | None = parser.parse_date(parts["UNTIL"]) if "UNTIL" in parts else None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from controller.errors import ScheduleError
 from controller.model.schedules import Cron
 from controller.schedules.foreign_crons import explain_foreign, foreign_field
-from controller.schedules.messages import quoted
+from controller.schedules.messages import quote
 from controller.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def wall_times(rule: Cron, start: datetime) -> Iterator[datetime]:
     Raises:
         ScheduleError: the expression is invalid; raised by the first `next()`.
     """
-    simulation = copy(compiled(rule))
+    simulation = copy(compile_cron(rule))
     simulation.dt = start.replace(microsecond=0)
     while True:
         try:
@@ -87,7 +87,7 @@ def matched_fields(rule: Cron) -> CronFields:
     Raises:
         ScheduleError: the expression is invalid.
     """
-    simulation = compiled(rule)
+    simulation = compile_cron(rule)
     last_weekday = simulation.LAST_WEEKDAY in simulation.days
     days = {-1 if day == simulation.LAST else day for day in simulation.days if day != simulation.LAST_WEEKDAY}
     pairs = ((item, 0) if isinstance(item, int) else item for item in simulation.weekdays)
@@ -116,7 +116,7 @@ def wall_times_between(rule: Cron, low: datetime, high: datetime) -> Iterator[da
     Raises:
         ScheduleError: the expression is invalid; raised by the first `next()`.
     """
-    simulation = compiled(rule)
+    simulation = compile_cron(rule)
     for day in map(date.fromordinal, range(low.toordinal(), (high - timedelta.resolution).toordinal() + 1)):
         if day.month not in simulation.months or not simulation.match_day(day):
             continue
@@ -161,14 +161,14 @@ def fields(rule: Cron) -> list[str]:
         return parts
     if text.startswith("@"):
         hint = did_you_mean(text, ALIASES, 3) or f"valid names are {', '.join(ALIASES)}"
-        raise ScheduleError(f"unknown cron name {quoted(text)}", hint=hint)
+        raise ScheduleError(f"unknown cron name {quote(text)}", hint=hint)
     hint = "write minute, hour, day of month, month and weekday, such as '30 2 * * mon-fri'"
     count = "1 field" if len(parts) == 1 else f"{len(parts)} fields"
-    raise ScheduleError(f"cron {quoted(text)} has {count}, not 5", hint=hint)
+    raise ScheduleError(f"cron {quote(text)} has {count}, not 5", hint=hint)
 
 
 @lru_cache(maxsize=2048)
-def compiled(rule: Cron) -> "CronSim":
+def compile_cron(rule: Cron) -> "CronSim":
     """Return the parsed expression. The result is cached, so callers must copy it before they advance it.
 
     Raises:
@@ -197,10 +197,10 @@ def _error(rule: Cron, parts: list[str]) -> ScheduleError:
         try:
             CronSim(" ".join(alone), datetime(2020, 1, 1))  # noqa: DTZ001 - a local time has no zone
         except (CronSimError, ValueError, OverflowError, AssertionError):
-            message = f"cron {quoted(rule.expression)}: invalid {_FIELDS[index]} {quoted(part)}"
-            return ScheduleError(message, hint=foreign_field(parts) or _wrapped(parts, index) or _hint(index))
+            message = f"cron {quote(rule.expression)}: invalid {_FIELDS[index]} {quote(part)}"
+            return ScheduleError(message, hint=foreign_field(parts) or _range_hint(parts, index) or _hint(index))
     return ScheduleError(
-        f"cron {quoted(rule.expression)} never fires: month {quoted(parts[3])} has no such day",
+        f"cron {quote(rule.expression)} never fires: month {quote(parts[3])} has no such day",
         hint="for the last day of a month, write L as the day of month",
     )
 
@@ -209,7 +209,7 @@ def _hint(index: int) -> str:
     return f"{_FIELDS[index]} is {_HINTS[index]}"
 
 
-def _wrapped(parts: list[str], index: int) -> str | None:
+def _range_hint(parts: list[str], index: int) -> str | None:
     """Return the hint that splits a wrapping range such as `22-2` or `fri-mon` into two ranges."""
     match = _WRAPPING.fullmatch(parts[index])
     if match is None or match[3]:
@@ -218,7 +218,7 @@ def _wrapped(parts: list[str], index: int) -> str | None:
     field = f"{match[1]}-{last},{first}-{match[2]}"
     expression = " ".join([*parts[:index], field, *parts[index + 1 :]])
     try:
-        compiled(Cron(expression=expression))
+        compile_cron(Cron(expression=expression))
     except ScheduleError:
         return None
     return f'a range cannot wrap: write cron: "{expression}"'

@@ -38,7 +38,7 @@ def find_suspicious_steps(rule: Cron) -> list[SuspiciousStep]:
     Raises:
         ScheduleError: the expression is invalid.
     """
-    cron.compiled(rule)
+    cron.compile_cron(rule)
     parts = cron.fields(rule)
     return [step for index in range(len(parts)) for step in _steps_in_field(parts, index)]
 

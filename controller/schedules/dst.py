@@ -28,12 +28,12 @@ def to_wall(moment: datetime, zone: ZoneInfo) -> datetime:
     """Return the naive local time of `moment` in `zone`; a naive `moment` is taken as local already."""
     if moment.tzinfo is None:
         return moment.replace(fold=0)
-    return _clamped(moment).astimezone(zone).replace(tzinfo=None, fold=0)
+    return _clamp(moment).astimezone(zone).replace(tzinfo=None, fold=0)
 
 
 def instants_of(wall: datetime, zone: ZoneInfo, dst: Dst) -> tuple[datetime, ...]:
     """Return the instants at which a schedule fires for the naive local time `wall`: none, one or two, ascending."""
-    local = _clamped(wall.replace(tzinfo=UTC)).replace(tzinfo=zone)
+    local = _clamp(wall.replace(tzinfo=UTC)).replace(tzinfo=zone)
     first = local.astimezone(UTC)
     second = local.replace(fold=1).astimezone(UTC)
     if first == second:
@@ -52,7 +52,7 @@ def to_instant(moment: datetime, zone: ZoneInfo, dst: Dst, *, latest: bool = Fal
     A bound needs an instant even inside a gap: under `gap: skip` it is the first instant after the gap.
     """
     if moment.tzinfo is not None:
-        return _clamped(moment).astimezone(UTC)
+        return _clamp(moment).astimezone(UTC)
     instants = instants_of(moment, zone, dst) or instants_of(moment, zone, Dst())
     return instants[-1 if latest else 0]
 
@@ -141,7 +141,7 @@ def is_in_calendar(moment: datetime) -> bool:
     return EARLIEST.replace(tzinfo=None) <= moment.replace(tzinfo=None) <= LATEST.replace(tzinfo=None)
 
 
-def _clamped(moment: datetime) -> datetime:
+def _clamp(moment: datetime) -> datetime:
     if is_in_calendar(moment):
         return moment
     return EARLIEST if moment.replace(tzinfo=None) < EARLIEST.replace(tzinfo=None) else LATEST

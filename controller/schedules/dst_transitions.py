@@ -107,7 +107,7 @@ def _is_second(instant: datetime, change: DstTransition) -> bool:
 def _zone(schedule: Schedule) -> ZoneInfo:
     """Return the zone of the declared times: a DTSTART may have its own."""
     if isinstance(schedule.rule, RRule):
-        return ruleset.compiled(schedule.rule, schedule.timezone).zone
+        return ruleset.compile_rules(schedule.rule, schedule.timezone).zone
     return zone_of(schedule.timezone)
 
 
@@ -119,7 +119,7 @@ def _wall_times(schedule: Schedule, low: datetime, high: datetime) -> Iterable[d
         case Interval() as rule:
             return _interval_days(rule, _zone(schedule), low, high) if intervals.keeps_clock_time(rule) else ()
         case RRule() as rule:
-            return ruleset.fixed_wall_times(ruleset.compiled(rule, schedule.timezone), low, high)
+            return ruleset.fixed_wall_times(ruleset.compile_rules(rule, schedule.timezone), low, high)
         case At(times=times):
             return (moment for moment in times if moment.tzinfo is None and low <= moment < high)
 
@@ -148,7 +148,7 @@ def _transitions(zone: ZoneInfo, year: int) -> tuple[_Transition, ...]:
         end = day + _DAY - _SECOND
         new = _offset(end, zone)
         if new != old:
-            instant = _first_changed(begin, end, zone, old)
+            instant = _first_change(begin, end, zone, old)
             local = instant.replace(tzinfo=None)
             low, high = sorted((local + old, local + new))
             transitions.append(_Transition(instant, "gap" if new > old else "repeat", low, high))
@@ -156,7 +156,7 @@ def _transitions(zone: ZoneInfo, year: int) -> tuple[_Transition, ...]:
     return tuple(transitions)
 
 
-def _first_changed(begin: datetime, end: datetime, zone: ZoneInfo, old: timedelta) -> datetime:
+def _first_change(begin: datetime, end: datetime, zone: ZoneInfo, old: timedelta) -> datetime:
     """Return the first whole second in (begin, end] whose offset differs from `old`."""
     low, high = 0, (end - begin) // _SECOND
     while high - low > 1:

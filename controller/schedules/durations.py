@@ -9,7 +9,7 @@ import re
 from datetime import timedelta
 
 from controller.errors import ScheduleError
-from controller.schedules.messages import quoted
+from controller.schedules.messages import quote
 from controller.schedules.natural_language import parse_natural_duration
 
 LONGEST = timedelta(days=3653)
@@ -45,16 +45,16 @@ def parse_duration(value: str | int | float) -> timedelta:
     """
     seconds = _seconds(value)
     if not math.isfinite(seconds) or not 0 < seconds <= LONGEST.total_seconds():
-        raise ScheduleError(f"duration {quoted(value)} must be more than 0 and at most ten years", hint=_HINT)
+        raise ScheduleError(f"duration {quote(value)} must be more than 0 and at most ten years", hint=_HINT)
     length = timedelta(seconds=seconds)
     if not length:
-        raise ScheduleError(f"duration {quoted(value)} is shorter than one microsecond", hint=_HINT)
+        raise ScheduleError(f"duration {quote(value)} is shorter than one microsecond", hint=_HINT)
     return length
 
 
 def _seconds(value: str | int | float) -> float:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ScheduleError(f"{quoted(value)} is not a duration", hint=_HINT)
+        raise ScheduleError(f"{quote(value)} is not a duration", hint=_HINT)
     if not isinstance(value, str):
         return float(value) if abs(value) < 1e15 else math.inf
     text = value.strip()
@@ -69,4 +69,4 @@ def _seconds(value: str | int | float) -> float:
                     for part, factor in zip(match.groups(), _FACTORS, strict=True)
                 )
     suggestion = parse_natural_duration(text) if len(text) <= _MAX_TEXT else None
-    raise ScheduleError(f"{quoted(value)} is not a duration", hint=f"write {suggestion}" if suggestion else _HINT)
+    raise ScheduleError(f"{quote(value)} is not a duration", hint=f"write {suggestion}" if suggestion else _HINT)

@@ -114,8 +114,8 @@ def clock_times(hours: Sequence[int], minutes: Sequence[int], seconds: Sequence[
     text = None if count <= _FEW else _pattern(hours, minutes)
     if text is None and count <= _LISTED:
         return f"at {join_list([_clock(*parts) for parts in product(hours, minutes, seconds)])}"
-    text = text or f"{_minutes(minutes)} of {numbered('hour', hours)}"
-    return text if tuple(seconds) == (0,) else f"{text} at {numbered('second', seconds)}"
+    text = text or f"{_minutes(minutes)} of {number_list('hour', hours)}"
+    return text if tuple(seconds) == (0,) else f"{text} at {number_list('second', seconds)}"
 
 
 def every_day(times: str, months: str) -> str:
@@ -123,7 +123,7 @@ def every_day(times: str, months: str) -> str:
     return f"every day{months} {times}" if times[:3] == "at " and times[3:4].isdigit() else times + months
 
 
-def numbered(unit: str, numbers: Sequence[int]) -> str:
+def number_list(unit: str, numbers: Sequence[int]) -> str:
     """Return `minute 5` or `hours 9 to 17`."""
     return f"{unit}{'s' if len(numbers) > 1 else ''} {join_list(spans(numbers))}"
 
@@ -158,7 +158,7 @@ def _minutes(minutes: Sequence[int]) -> str:
         return _every_minutes(step)
     if step and step > 1 and len(minutes) > _FEW:
         return f"{_every_minutes(step)} from minute {minutes[0]} to {minutes[-1]}"
-    return f"at {numbered('minute', minutes)}"
+    return f"at {number_list('minute', minutes)}"
 
 
 def _fill_an_hour(minutes: Sequence[int]) -> bool:

@@ -60,7 +60,7 @@ def next_fire_times(schedules: Sequence[Schedule], after: datetime, n: int) -> l
     entries: list[tuple[datetime, Schedule]] = []
     if n <= 0:
         return entries
-    for instant, index in heapq.merge(*(_tagged(schedule, after, i) for i, schedule in enumerate(active))):
+    for instant, index in heapq.merge(*(_with_index(schedule, after, i) for i, schedule in enumerate(active))):
         if not entries or entries[-1][0] != instant:
             entries.append((instant, active[index]))
             if len(entries) >= n:
@@ -105,7 +105,7 @@ def window(schedule: Schedule, after: datetime) -> tuple[datetime, datetime]:
     return low, high
 
 
-def _tagged(schedule: Schedule, after: datetime, index: int) -> Iterator[tuple[datetime, int]]:
+def _with_index(schedule: Schedule, after: datetime, index: int) -> Iterator[tuple[datetime, int]]:
     return ((instant, index) for instant in fire_times(schedule, after))
 
 
@@ -122,7 +122,7 @@ def _instants(schedule: Schedule, after: datetime) -> Iterator[datetime]:
         case Interval() as rule:
             return intervals.instants(rule, local_zone, dst, after)
         case RRule() as rule:
-            return _distinct(ruleset.instants(ruleset.compiled(rule, schedule.timezone), dst, after))
+            return _distinct(ruleset.instants(ruleset.compile_rules(rule, schedule.timezone), dst, after))
         case At(times=times):
             distinct = {
                 instant

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from controller.errors import ScheduleError
 from controller.schedules.durations import parse_duration
-from controller.schedules.messages import quoted
+from controller.schedules.messages import quote
 from controller.schedules.natural_language import ScheduleKeys, parse_natural_schedule
 from controller.schedules.parsing import zone as find_zone
 
@@ -38,17 +38,17 @@ def explain_foreign(text: str) -> ScheduleError | None:
     if zoned := _ZONED.fullmatch(text):
         zone, rest = zoned.groups()
         zone, cron_key = _iana_zone(zone), f'cron: "{_translate(rest) or rest}"'
-        message = f"cron {quoted(text)}: the time zone belongs under its own key"
+        message = f"cron {quote(text)}: the time zone belongs under its own key"
         return ScheduleError(message, hint=f"write timezone: {zone} and {cron_key}")
     if text.lower().split()[0] in _STARTS:
-        return ScheduleError(f"cron {quoted(text)}: schedules can't start runs at boot", hint=_AT_STARTUP)
+        return ScheduleError(f"cron {quote(text)}: schedules can't start runs at boot", hint=_AT_STARTUP)
     if call := _CALL.fullmatch(text):
         return _explain_aws(text, *call.groups())
     if every := _EVERY.fullmatch(text):
         return _explain_interval(text, every[1])
     bare, mark, _ = text.partition(" #")
     if mark and _is_cron(bare.split()):
-        return ScheduleError(f"cron {quoted(text)} contains a comment", hint=f'write cron: "{" ".join(bare.split())}"')
+        return ScheduleError(f"cron {quote(text)} contains a comment", hint=f'write cron: "{" ".join(bare.split())}"')
     return _explain_fields(text) or _explain_words(text)
 
 
@@ -61,13 +61,13 @@ def foreign_field(parts: list[str]) -> str | None:
     if "?" in parts:
         return _cron_hint(plain, "use `*` instead of `?`")
     if any(_HASHED.fullmatch(part) for part in parts):
-        numbers = [_unhashed(part, index) for index, part in enumerate(plain)]
+        numbers = [_replace_hash(part, index) for index, part in enumerate(plain)]
         hint = _cron_hint(numbers, "`H` is not supported")
         return hint and f"{hint} and jitter: 10m to spread the starts"
     return _cron_hint(plain, "use three-letter names")
 
 
-def _unhashed(part: str, index: int) -> str:
+def _replace_hash(part: str, index: int) -> str:
     """Replace Jenkins' `H` by the first value that it can take."""
     match = _HASHED.fullmatch(part)
     if match is None:
@@ -90,7 +90,7 @@ def _iana_zone(name: str) -> str:
 
 def _explain_words(text: str) -> ScheduleError | None:
     keys = parse_natural_schedule(text)
-    return None if keys is None else ScheduleError(f"{quoted(text)} is not a cron expression", hint=_keys_hint(keys))
+    return None if keys is None else ScheduleError(f"{quote(text)} is not a cron expression", hint=_keys_hint(keys))
 
 
 def _keys_hint(keys: ScheduleKeys) -> str:
@@ -113,8 +113,8 @@ def _explain_interval(text: str, length: str) -> ScheduleError:
     except ScheduleError:
         keys = parse_natural_schedule(text)
         hint = "write a cron expression, or an interval such as 1h30m" if keys is None else _keys_hint(keys)
-        return ScheduleError(f"{quoted(text)} is not a cron expression", hint=hint)
-    return ScheduleError(f"{quoted(text)} is an interval", hint=f"write interval: {short} instead of cron")
+        return ScheduleError(f"{quote(text)} is not a cron expression", hint=hint)
+    return ScheduleError(f"{quote(text)} is an interval", hint=f"write interval: {short} instead of cron")
 
 
 def _explain_aws(text: str, kind: str, inner: str) -> ScheduleError:
@@ -124,12 +124,12 @@ def _explain_aws(text: str, kind: str, inner: str) -> ScheduleError:
     hint: str | None = _FIVE
     if len(parts) == 6:
         hint = _cron_hint([*_stars(parts[:4]), _weekdays(parts[4])], "remove `cron( )` and the year") or _FIVE
-    return ScheduleError(f"cron {quoted(text)} uses the syntax of AWS", hint=hint)
+    return ScheduleError(f"cron {quote(text)} uses the syntax of AWS", hint=hint)
 
 
 def _explain_fields(text: str) -> ScheduleError | None:
     parts = text.split()
-    message = f"cron {quoted(text)} has {len(parts)} fields, not 5"
+    message = f"cron {quote(text)} has {len(parts)} fields, not 5"
     if len(parts) < 5:
         return None
     if _is_cron(parts[:5]) and len(parts) > 5:

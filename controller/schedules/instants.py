@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from controller.errors import ScheduleError
 from controller.schedules.durations import parse_duration
-from controller.schedules.messages import quoted
+from controller.schedules.messages import quote
 from controller.schedules.parsing import parse_time
 
 _DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
@@ -50,9 +50,9 @@ def parse_moment(text: str, now: datetime, zone: tzinfo | None, *, sign: int = -
             return (now + offset).astimezone(UTC)
         return _instant(parse_time(_UTC.sub(r"\1Z", text.strip()) if normalized else text), zone)
     except OverflowError as error:
-        raise ScheduleError(f"{quoted(text)} is out of range", hint=_RANGE_HINT) from error
+        raise ScheduleError(f"{quote(text)} is out of range", hint=_RANGE_HINT) from error
     except ScheduleError as error:
-        raise ScheduleError(f"{quoted(text)} is not a time", hint=_HINT) from error
+        raise ScheduleError(f"{quote(text)} is not a time", hint=_HINT) from error
 
 
 def _offset(text: str, sign: int) -> timedelta | None:

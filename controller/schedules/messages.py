@@ -6,7 +6,7 @@ Called by the parsers of this package. Nothing here raises, whatever the input c
 _MAX_LENGTH = 80
 
 
-def quoted(text: object) -> str:
+def quote(text: object) -> str:
     """Return the text in quotes, on one line and cut to about 80 characters."""
     try:
         string = str(text)

@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from controller.errors import ScheduleError
-from controller.schedules.messages import quoted
+from controller.schedules.messages import quote
 from controller.schedules.zone_names import zone_hint
 from controller.text import did_you_mean
 
@@ -36,12 +36,12 @@ def parse_time(text: str) -> datetime:
     """
     match = _TIME.fullmatch(text.strip()) if len(text) <= 64 else None
     if match is None:
-        raise ScheduleError(f"{quoted(text)} is not a date or date-time", hint=_TIME_HINT)
+        raise ScheduleError(f"{quote(text)} is not a date or date-time", hint=_TIME_HINT)
     day, clock, offset = match.groups(default="")
     try:
         return datetime.fromisoformat(f"{day}T{clock or '00:00'}{offset.upper()}")
     except ValueError as error:
-        raise ScheduleError(f"{quoted(text)} is not a date-time: {error}", hint=_TIME_HINT) from error
+        raise ScheduleError(f"{quote(text)} is not a date-time: {error}", hint=_TIME_HINT) from error
 
 
 @lru_cache(maxsize=1024)
@@ -54,13 +54,13 @@ def zone(name: str) -> ZoneInfo:
     """
     if _ZONE.fullmatch(name) and len(name) <= 64 and name not in _NOT_ZONES:
         if name.startswith(("posix/", "right/")):
-            raise ScheduleError(f"unknown time zone {quoted(name)}", hint=f"write {name.split('/', 1)[1]}")
+            raise ScheduleError(f"unknown time zone {quote(name)}", hint=f"write {name.split('/', 1)[1]}")
         try:
             return ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a directory such as `America`
             pass
     hint = zone_hint(name, _zone_names()) or did_you_mean(name, _zone_names(), 3) or _ZONE_HINT
-    raise ScheduleError(f"unknown time zone {quoted(name)}", hint=hint)
+    raise ScheduleError(f"unknown time zone {quote(name)}", hint=hint)
 
 
 def shared_zone(names: Iterable[str]) -> ZoneInfo | None:

@@ -71,12 +71,12 @@ class Flow(Generic[P, R]):
         """
         run = LiveRun(self, self.name, kind="flow", log_prints=self.log_prints)
         if self.is_async:
-            return self._awaited(run, args, kwargs)  # type: ignore[return-value]
+            return self._run_async(run, args, kwargs)  # type: ignore[return-value]
         with self._reporting(run):
             args, kwargs = self._prepare(run, args, kwargs)
             return perform(self, run, self._policy, lambda: self._body(run, args, kwargs))  # type: ignore[no-any-return]
 
-    async def _awaited(self, run: LiveRun, args: Any, kwargs: Any) -> Any:
+    async def _run_async(self, run: LiveRun, args: Any, kwargs: Any) -> Any:
         for need in futures_in([args, kwargs]):
             await need.wait_async()
         with self._reporting(run):

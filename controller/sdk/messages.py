@@ -15,17 +15,17 @@ _MAX_LABEL = 80
 
 def spell(hint: Any, limit: int = _MAX_HINT) -> str:
     """Return a type hint as it is written in Python, on one line and at most `limit` characters long."""
-    return shorten(_spelled(hint), limit)
+    return shorten(_spell(hint), limit)
 
 
-def _spelled(hint: Any) -> str:
+def _spell(hint: Any) -> str:
     if hint is None or hint is type(None):
         return "None"
     origin = typing.get_origin(hint)
     if origin is typing.Union or origin is types.UnionType:
-        return " | ".join(_spelled(branch) for branch in typing.get_args(hint))
+        return " | ".join(_spell(branch) for branch in typing.get_args(hint))
     if origin is typing.Annotated:
-        return _spelled(typing.get_args(hint)[0])
+        return _spell(typing.get_args(hint)[0])
     if origin is typing.Literal:
         return f"Literal[{', '.join(repr(choice) for choice in typing.get_args(hint))}]"
     if isinstance(hint, str | typing.ForwardRef):
@@ -36,7 +36,7 @@ def _spelled(hint: Any) -> str:
     args = typing.get_args(hint)
     if origin is tuple and not args and isinstance(hint, types.GenericAlias):
         return "tuple[()]"
-    return f"{name}[{', '.join(_spelled(arg) for arg in args)}]" if args else name
+    return f"{name}[{', '.join(_spell(arg) for arg in args)}]" if args else name
 
 
 def describe(value: Any) -> str:

@@ -57,19 +57,21 @@ def free() -> None:
     _free_loggers()
 
 
-def returned(value: Any) -> Any:
+def resolve_futures(value: Any) -> Any:
     """Return a value with the futures in it, also in lists and tuples, replaced by their results."""
     if isinstance(value, FinishedCall):
         return value.result()
     if type(value) in (list, tuple, FinishedCalls):
-        return [returned(item) for item in value]
+        return [resolve_futures(item) for item in value]
     return value
 
 
 def _call(self: Any, *args: Any, **kwargs: Any) -> Any:
     for name in ("wait_for", "return_state"):
         kwargs.pop(name, None)
-    return self.fn(*[returned(value) for value in args], **{name: returned(value) for name, value in kwargs.items()})
+    return self.fn(
+        *[resolve_futures(value) for value in args], **{name: resolve_futures(value) for name, value in kwargs.items()}
+    )
 
 
 def _submit(self: Any, *args: Any, **kwargs: Any) -> FinishedCall:
@@ -93,7 +95,7 @@ def _items(value: Any) -> Any:
     """Return a list of the items to map over, or a tuple of one value that is the same in all calls (`unmapped`)."""
     if type(value).__name__ == "unmapped":
         return (value.value,)
-    value = returned(value)
+    value = resolve_futures(value)
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         return (value,)
     return list(value)

@@ -81,7 +81,7 @@ class Task(Generic[P, R]):
         wait_for = _pop_wait_for(kwargs)
         run = self._new_run()
         if self.is_async:
-            return self._awaited(run, args, kwargs, wait_for)  # type: ignore[return-value]
+            return self._run_async(run, args, kwargs, wait_for)  # type: ignore[return-value]
         args, kwargs = self._resolve(run, args, kwargs, wait_for)
         return self._perform(run, args, kwargs)  # type: ignore[no-any-return]
 
@@ -159,7 +159,7 @@ class Task(Generic[P, R]):
         try:
             value = perform(self, run, self._policy, lambda: self.fn(*args, **kwargs))
         except BaseException as error:
-            self._failed(run, error)
+            self._record_failure(run, error)
             raise
         if key is not None:
             task_cache.keep(key, value, self.cache_expiration)
@@ -173,13 +173,13 @@ class Task(Generic[P, R]):
         try:
             value = await perform_async(self, run, self._policy, call)
         except BaseException as error:
-            self._failed(run, error)
+            self._record_failure(run, error)
             raise
         if key is not None:
             task_cache.keep(key, value, self.cache_expiration)
         return value
 
-    async def _awaited(self, run: LiveRun, args: Any, kwargs: Any, wait_for: Any) -> Any:
+    async def _run_async(self, run: LiveRun, args: Any, kwargs: Any, wait_for: Any) -> Any:
         for need in futures_in([args, kwargs, wait_for]):
             await need.wait_async()
         args, kwargs = self._resolve(run, args, kwargs, wait_for)
@@ -240,7 +240,7 @@ class Task(Generic[P, R]):
         run.set_state(SUCCEEDED)
         return value
 
-    def _failed(self, run: LiveRun, error: BaseException) -> None:
+    def _record_failure(self, run: LiveRun, error: BaseException) -> None:
         from controller.sdk.run_logger import log_failure, log_skip
 
         if isinstance(error, Skip):

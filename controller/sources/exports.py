@@ -163,12 +163,12 @@ class Exports:
             recorded = export_listing.decode((folder / _COMPLETE).read_bytes())
             if recorded is None:
                 return "its list of files is damaged"
-            return export_listing.first_difference(recorded, self._counted(folder / "tree"))
+            return export_listing.first_difference(recorded, self._count_lines(folder / "tree"))
         except OSError as error:
             name = Path(os.fsdecode(error.filename)).name if error.filename else folder.name
             return f"{name}: {error.strerror}"
 
-    def _counted(self, tree: Path) -> Iterator[bytes]:
+    def _count_lines(self, tree: Path) -> Iterator[bytes]:
         for line in export_listing.list_tree(os.fsencode(tree)):
             self.compared += 1
             yield line

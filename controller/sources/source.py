@@ -88,7 +88,7 @@ class Source(Protocol):
         """Abort the current `observe`; this one and all later ones raise StoppingError. Called from any thread."""
         ...
 
-    def watched(self) -> tuple[WatchedPath, ...]:
+    def watched_paths(self) -> tuple[WatchedPath, ...]:
         """Return the directories in which a change shows first."""
         ...
 

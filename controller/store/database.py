@@ -99,7 +99,7 @@ def migrate(engine: Engine) -> None:
 
 def schema_version(engine: Engine) -> str | None:
     """Return the version of the schema, or None for a database without tables."""
-    with translated(), engine.connect() as connection:
+    with translate_errors(), engine.connect() as connection:
         if not engine.dialect.has_table(connection, "alembic_version"):
             return None
         version: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -117,7 +117,7 @@ def create(path: Path) -> None:
     draft.touch(mode=0o600)
     engine = writer(draft)
     try:
-        with translated():
+        with translate_errors():
             migrate(engine)
     finally:
         engine.dispose()
@@ -133,7 +133,7 @@ def newest_run(path: Path) -> str | None:
     """Return the greatest run id in this database, an empty string without runs, None for a database without tables."""
     engine = reader(path)
     try:
-        with translated(), engine.connect() as connection:
+        with translate_errors(), engine.connect() as connection:
             if not engine.dialect.has_table(connection, "runs"):
                 return "" if engine.dialect.has_table(connection, "alembic_version") else None
             run_id: str | None = connection.execute(text("SELECT max(id) FROM runs")).scalar()
@@ -143,7 +143,7 @@ def newest_run(path: Path) -> str | None:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Translate errors of SQLAlchemy and its driver within the block into `StateError`."""
     try:
         yield

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Row, insert, select
 
 from controller.model.status import Event, EventSeverity
 from controller.store.rows import from_row, to_row
-from controller.store.schema import events, unindexed
+from controller.store.schema import events, without_index
 from controller.store.store import Transaction
 
 
@@ -59,7 +59,7 @@ def last_number(tx: Transaction) -> int:
 
 def _about(tx: Transaction, about: str | None) -> list[ColumnElement[bool]]:
     if about is None:
-        return [unindexed(events.c.project) == tx.project]
+        return [without_index(events.c.project) == tx.project]
     return [events.c.project == tx.project, events.c.about == about]
 
 

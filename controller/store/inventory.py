@@ -70,14 +70,14 @@ def find_removed(tx: Transaction, name: str) -> InventoryEntry | None:
     return None if row is None else _from_row(row)
 
 
-def removed_at(tx: Transaction, name: str) -> datetime | None:
+def removal_time(tx: Transaction, name: str) -> datetime | None:
     """Return when this deployment was deleted; None if it was not, or if its tombstone has expired."""
     is_named = (inventory.c.project == tx.project, inventory.c.name == name)
     instant: datetime | None = tx.connection.execute(select(inventory.c.removed_at).where(*is_named)).scalar()
     return instant
 
 
-def removed_names(tx: Transaction) -> list[str]:
+def tombstone_names(tx: Transaction) -> list[str]:
     """Return the names of all tombstones, sorted."""
     query = select(inventory.c.name).where(inventory.c.project == tx.project, inventory.c.removed_at.is_not(None))
     return list(tx.connection.execute(query.order_by(inventory.c.name)).scalars())

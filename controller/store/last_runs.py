@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, func, select
 
 from controller.model.runs import LastRun, RunId, RunState
 from controller.store.rows import from_row
-from controller.store.schema import inventory, runs, unindexed
+from controller.store.schema import inventory, runs, without_index
 from controller.store.store import Transaction
 
 _BATCH = 500
@@ -60,7 +60,7 @@ def _complete(tx: Transaction, run: LastRun) -> LastRun:
 
 def find_since(tx: Transaction, first: str) -> Iterator[LastRun]:
     """Yield every run with an id of at least `first`, oldest first."""
-    query = select(*_COLUMNS).where(unindexed(runs.c.project) == tx.project, runs.c.id >= first).order_by(runs.c.id)
+    query = select(*_COLUMNS).where(without_index(runs.c.project) == tx.project, runs.c.id >= first).order_by(runs.c.id)
     for row in tx.connection.execute(query).all():
         yield _complete(tx, _from_row(row))
 

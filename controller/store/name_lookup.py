@@ -19,7 +19,7 @@ from controller.store.schema import inventory as inventory_table
 from controller.store.schema import occurrences, runs
 from controller.store.store import Transaction
 from controller.text import closest
-from controller.time_format import shown
+from controller.time_format import format_time
 
 OTHER_SUBJECTS = frozenset({"source", "controller"})
 """Subjects of events other than deployments."""
@@ -70,18 +70,18 @@ def not_active(tx: Transaction, name: str, *, others: Iterable[str] = ()) -> Not
     if finding is not None:
         location = f"{finding.file}:{finding.line}:{finding.column}"
         return NotFoundError(f"{name} is not active: {location}: {finding.message}.", hint=finding.hint)
-    removed, entry = inventory.removed_at(tx, name), inventory.find_removed(tx, name)
+    removed, entry = inventory.removal_time(tx, name), inventory.find_removed(tx, name)
     if removed is None or entry is None:
-        return _misspelled(tx, name, others)
-    revision = deleted_by(tx, name)
+        return _unknown_name_error(tx, name, others)
+    revision = deleting_revision(tx, name)
     commit = "" if revision is None else f" by {revision}"
     return NotFoundError(
-        f"There is no deployment {name!r}: it was deleted at {shown(removed, _zone(entry.document))}{commit}.",
+        f"There is no deployment {name!r}: it was deleted at {format_time(removed, _zone(entry.document))}{commit}.",
         hint=f"`controller restore {name}` prints its last document. Commit it to get the deployment back.",
     )
 
 
-def deleted_by(tx: Transaction, name: str) -> str | None:
+def deleting_revision(tx: Transaction, name: str) -> str | None:
     """Return the revision that deleted this deployment, if that is still recorded."""
     recent = events.latest(tx, _EVENTS_READ, about=name)
     return next((event.revision for event in recent if event.reason == "Pruned"), None)
@@ -105,11 +105,11 @@ def _finding(tx: Transaction, name: str) -> Finding | None:
     return next((finding for finding in errors if finding.deployment == name), None)
 
 
-def _misspelled(tx: Transaction, name: str, others: Iterable[str]) -> NotFoundError:
+def _unknown_name_error(tx: Transaction, name: str, others: Iterable[str]) -> NotFoundError:
     source = source_status.find(tx)
     declared = () if source is None else (finding.deployment for finding in source.findings)
     names = {*inventory.entries(tx), *filter(None, declared), *others}
     error = unknown_deployment(name, sorted(names))
     if error.hint is not None and error.hint.startswith("Did you mean"):
         return error
-    return unknown_deployment(name, sorted({*names, *inventory.removed_names(tx)}))
+    return unknown_deployment(name, sorted({*names, *inventory.tombstone_names(tx)}))

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, exists, func, select, true
 
 from controller.model.runs import ACTIVE, Run, RunState, first_id
 from controller.store.runs import from_row
-from controller.store.schema import runs, unindexed
+from controller.store.schema import runs, without_index
 from controller.store.store import Transaction
 
 MAX_EXAMINED = 10_000
@@ -58,7 +58,7 @@ def run_tags(tx: Transaction) -> set[str]:
     query = (
         select(tag.c.value)
         .select_from(runs.join(tag, true()))
-        .where(unindexed(runs.c.project) == tx.project)
+        .where(without_index(runs.c.project) == tx.project)
         .distinct()
     )
     return set(tx.connection.execute(query).scalars())
@@ -93,7 +93,7 @@ def _branches(tx: Transaction, criteria: RunFilter) -> list[tuple[ColumnElement[
     if criteria.deployment is not None:
         return [(of_project, runs.c.deployment == criteria.deployment)]
     # Use the primary key: with an index that begins with the project, the result would have to be sorted.
-    return [(unindexed(runs.c.project) == tx.project,)]
+    return [(without_index(runs.c.project) == tx.project,)]
 
 
 def _is_by_state(criteria: RunFilter) -> bool:
@@ -122,9 +122,9 @@ def _bounds(criteria: RunFilter, before: str | None) -> list[ColumnElement[bool]
 def _unindexed_conditions(criteria: RunFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if criteria.deployment is not None and (criteria.backfill is not None or _is_by_state(criteria)):
-        conditions.append(unindexed(runs.c.deployment) == criteria.deployment)
+        conditions.append(without_index(runs.c.deployment) == criteria.deployment)
     if criteria.states is not None and (criteria.backfill or (criteria.deployment and not _is_by_state(criteria))):
-        conditions.append(unindexed(runs.c.state).in_([state.value for state in criteria.states]))
+        conditions.append(without_index(runs.c.state).in_([state.value for state in criteria.states]))
     if criteria.trigger is not None:
         conditions.append(runs.c.trigger == criteria.trigger)
     if criteria.since is not None:

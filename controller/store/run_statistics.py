@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Integer, cast, func, select
 
 from controller.model.runs import FAILURES, RunState, first_id
-from controller.store.schema import run_counts, runs, unindexed
+from controller.store.schema import run_counts, runs, without_index
 from controller.store.store import Transaction
 
 
@@ -26,7 +26,7 @@ def by_slot(tx: Transaction, since: datetime, slot: timedelta) -> dict[tuple[dat
     number = cast(func.strftime("%s", runs.c.created_at), Integer) // seconds
     rows = tx.connection.execute(
         select(number.label("slot"), runs.c.state, func.count())
-        .where(unindexed(runs.c.project) == tx.project, runs.c.id >= first_id(since), runs.c.created_at >= since)
+        .where(without_index(runs.c.project) == tx.project, runs.c.id >= first_id(since), runs.c.created_at >= since)
         .group_by("slot", runs.c.state)
     )
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,7 +49,7 @@ def failures(tx: Transaction, since: datetime, limit: int) -> list[Failures]:
     """Return the deployments with the most failed runs since then, at most `limit`."""
     count = func.count()
     # Force the index by state: recently failed runs are few, while all runs of each deployment are many.
-    name = unindexed(runs.c.deployment)
+    name = without_index(runs.c.deployment)
     rows = tx.connection.execute(
         select(name, count, func.max(runs.c.id), func.max(runs.c.created_at))
         .where(

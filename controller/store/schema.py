@@ -267,6 +267,6 @@ events = Table(
 )
 
 
-def unindexed(column: ColumnElement[str]) -> ColumnElement[str]:
+def without_index(column: ColumnElement[str]) -> ColumnElement[str]:
     """Return an expression equal to the column for which SQLite uses no index, so that it chooses another index."""
     return column.concat("")

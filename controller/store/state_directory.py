@@ -13,7 +13,7 @@ from typing import Any
 
 from controller.errors import AlreadyRunningError, StateError, StateLostError
 from controller.settings import STATE_NAMES
-from controller.time_format import shown
+from controller.time_format import format_time
 
 _LOCK_ATTEMPTS = 20
 _LOCK_PAUSE_SECONDS = 0.05
@@ -153,7 +153,7 @@ class StateDirectory:
         holder = self.holder()
         process = ""
         if holder is not None:
-            process = f": pid {holder.pid} on {holder.host}, since {shown(holder.started_at, None)}"
+            process = f": pid {holder.pid} on {holder.host}, since {format_time(holder.started_at, None)}"
         return AlreadyRunningError(
             f"Another controller is already using {self.path}{process}.", hint="Stop it, or choose another --state-dir."
         )

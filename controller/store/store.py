@@ -52,7 +52,7 @@ class Store:
         if not path.exists():
             database.create(path)
         engine = database.writer(path)
-        with database.translated():
+        with database.translate_errors():
             database.migrate(engine)
         return cls(database.reader(path), engine, project, check)
 
@@ -102,7 +102,7 @@ class Store:
             raise StateError("The state is open read-only.")
         with self._write_lock:
             self.check()
-            with database.translated(), self._writer.begin() as connection:
+            with database.translate_errors(), self._writer.begin() as connection:
                 tx = Transaction(connection, self._project)
                 yield tx
         for callback in tx._committed:
@@ -112,7 +112,7 @@ class Store:
     def read(self) -> Iterator[Transaction]:
         """Open a read transaction, which sees one consistent snapshot. Raises StateError."""
         try:
-            with database.translated(), self._reader.begin() as connection:
+            with database.translate_errors(), self._reader.begin() as connection:
                 yield Transaction(connection, self._project)
         except StateError:
             self.check()  # raises a more precise error if the files were removed or replaced

@@ -10,7 +10,7 @@ from tests.acceptance.harness import Repository, until
 pytestmark = pytest.mark.acceptance
 
 
-def test_a_full_queue_is_told_and_its_runs_come_one_after_another(
+def test_runs_in_a_full_queue_wait_and_run_one_after_another(
     repository: Repository, running: Start, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
@@ -30,7 +30,7 @@ def test_a_full_queue_is_told_and_its_runs_come_one_after_another(
     assert ended["finished_at"] <= began["started_at"]
 
 
-def test_a_flow_that_fails_is_tried_again_and_can_be_ended(
+def test_a_failed_flow_is_retried_and_a_running_one_can_be_cancelled(
     repository: Repository, running: Start, tmp_path: Path
 ) -> None:
     mark = tmp_path / "mark"
@@ -54,7 +54,7 @@ def test_a_flow_that_fails_is_tried_again_and_can_be_ended(
     assert repository.tell("runs", "cancel", long) == {"run_id": long, "state": "cancelled"}
 
 
-def test_a_backfill_runs_each_time_of_a_past_range_once(repository: Repository, running: Start) -> None:
+def test_a_backfill_runs_each_due_time_of_a_past_range_once(repository: Repository, running: Start) -> None:
     repository.write(
         "deployments/daily.yaml",
         "name: daily\ncommand: [sh, -c, 'echo $CONTROLLER_SCHEDULED_FOR']\nschedule: {cron: '0 3 * * *'}\n",

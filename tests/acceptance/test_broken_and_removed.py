@@ -1,4 +1,4 @@
-"""Invalid is not absent: a broken file keeps its last valid version, a removed one goes, and history stays."""
+"""Invalid is not absent: a broken file keeps its last valid version, a removed one is pruned, and its history stays."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def ready(row: Any) -> Any:
     return next(condition for condition in row["conditions"] if condition["type"] == "Ready")
 
 
-def test_a_removed_file_is_unscheduled_and_its_history_stays(two: Repository, running: Start) -> None:
+def test_removing_a_file_prunes_its_deployment_and_keeps_the_history(two: Repository, running: Start) -> None:
     running(two, *ONLY_HINTS)
     two.wait_for_run("one")
     two.remove("deployments/one.yaml")
@@ -64,7 +64,7 @@ def test_a_removed_file_is_unscheduled_and_its_history_stays(two: Repository, ru
     assert len(again) == len(set(again))
 
 
-def test_a_broken_file_keeps_firing_as_it_was_and_says_why(two: Repository, running: Start) -> None:
+def test_a_broken_file_keeps_its_last_valid_schedule_and_reports_the_error(two: Repository, running: Start) -> None:
     controller = running(two, *ONLY_HINTS)
     good = two.status_at(None)["source"]["revision"]
     two.wait_for_run("one")
@@ -100,9 +100,7 @@ def test_a_broken_file_keeps_firing_as_it_was_and_says_why(two: Repository, runn
     assert run["revision"] == fixed
 
 
-def test_a_broken_file_stays_in_force_over_a_restart_and_removing_it_removes_it(
-    two: Repository, running: Start
-) -> None:
+def test_a_broken_file_stays_active_after_a_restart_until_it_is_removed(two: Repository, running: Start) -> None:
     first = running(two, *ONLY_HINTS)
     good = two.status_at(None)["source"]["revision"]
     two.write("deployments/one.yaml", "name: one\n  flow: [\n")
@@ -117,7 +115,7 @@ def test_a_broken_file_stays_in_force_over_a_restart_and_removing_it_removes_it(
     assert [row["name"] for row in status["deployments"]] == ["two"]
 
 
-def test_a_new_broken_file_is_visible(two: Repository, running: Start) -> None:
+def test_a_new_broken_file_is_reported(two: Repository, running: Start) -> None:
     running(two, *ONLY_HINTS)
     two.wait_for_revision(None)
     two.write("deployments/three.yaml", "name: three\nflow: flows/work.py:work\nschedule: {cron: '61 * * * *'}\n")
@@ -161,7 +159,9 @@ def test_a_moved_file_changes_nothing(two: Repository, running: Start) -> None:
     assert_every_second(times)
 
 
-def test_two_files_with_one_name_name_each_other_and_the_old_one_stays(two: Repository, running: Start) -> None:
+def test_a_duplicate_name_is_reported_in_both_files_and_the_active_version_stays(
+    two: Repository, running: Start
+) -> None:
     running(two, *ONLY_HINTS)
     good = two.status_at(None)["source"]["revision"]
     two.write("deployments/copy.yaml", GOOD.format(name="one").replace("1s", "2s"))
@@ -181,7 +181,7 @@ def test_two_files_with_one_name_name_each_other_and_the_old_one_stays(two: Repo
     assert {row["sync"] for row in status["deployments"]} == {"Synced"}
 
 
-def test_suspend_stops_it_and_resuming_starts_from_now(two: Repository, running: Start) -> None:
+def test_suspend_stops_a_schedule_and_removing_it_resumes_from_now(two: Repository, running: Start) -> None:
     running(two, *ONLY_HINTS)
     two.wait_for_run("one")
     two.write("deployments/one.yaml", GOOD.format(name="one") + "suspend: true\n")

@@ -25,7 +25,7 @@ schedule: {interval: 1s}
 """
 
 
-def test_a_commit_is_in_force_at_once_and_its_schedule_fires(repository: Repository, running: Start) -> None:
+def test_a_commit_is_applied_at_once_and_its_schedule_fires(repository: Repository, running: Start) -> None:
     repository.write("deployments/quiet.yaml", "name: quiet\ncommand: ['true']\n")
     first = repository.commit()
     controller = running(repository, *ONLY_HINTS)
@@ -76,7 +76,7 @@ def test_an_uncommitted_edit_changes_nothing(repository: Repository, running: St
     assert [row["name"] for row in repository.status()["deployments"]] == ["tick"]
 
 
-def test_a_run_keeps_its_revision_and_the_next_one_has_the_new_code(repository: Repository, running: Start) -> None:
+def test_a_run_keeps_its_revision_and_the_next_run_uses_the_new_code(repository: Repository, running: Start) -> None:
     gate = repository.root.parent / "gate"
     repository.write(
         "flows/slow.py",
@@ -110,7 +110,9 @@ def test_a_run_keeps_its_revision_and_the_next_one_has_the_new_code(repository: 
     assert (next_one["result"], next_one["revision"]) == ("new", new)
 
 
-def test_a_flow_sees_what_is_promised_and_nothing_of_the_operator(repository: Repository, running: Start) -> None:
+def test_a_flow_sees_the_documented_environment_and_nothing_of_the_operator(
+    repository: Repository, running: Start
+) -> None:
     repository.write(
         "flows/look.py",
         """
@@ -174,7 +176,7 @@ def test_a_flow_sees_what_is_promised_and_nothing_of_the_operator(repository: Re
     assert not (repository.root / "flows" / "__pycache__").exists()
 
 
-def test_another_branch_is_followed_with_ref_and_a_switch_without(repository: Repository, running: Start) -> None:
+def test_ref_follows_a_branch_and_without_it_a_checkout_is_followed(repository: Repository, running: Start) -> None:
     repository.write("deployments/a.yaml", "name: on-main\ncommand: ['true']\n")
     main = repository.commit()
     repository.git("checkout", "-q", "-b", "prod")

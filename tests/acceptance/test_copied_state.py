@@ -10,7 +10,7 @@ pytestmark = pytest.mark.acceptance
 COPIED = "outcome unknown: this state directory is a copy, and the flow was started from the original"
 
 
-def test_a_copy_of_the_state_leaves_the_flows_of_the_original_alone(repository: Repository, running: Start) -> None:
+def test_a_copied_state_does_not_affect_the_flows_of_the_original(repository: Repository, running: Start) -> None:
     repository.write("flows/rest.py", "import time\n\ndef rest():\n    print('up')\n    time.sleep(600)\n")
     repository.write("deployments/python.yaml", "name: python\nflow: flows/rest.py:rest\n")
     repository.write("deployments/shell.yaml", "name: shell\ncommand: [sh, -c, 'echo up; sleep 600']\n")

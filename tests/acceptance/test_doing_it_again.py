@@ -1,4 +1,4 @@
-"""A fix is run again for the due times that failed, and a backfill neither delays the schedule nor repeats a run."""
+"""Failed due times are redone with fixed code, and a backfill neither delays the schedule nor repeats a run."""
 
 import itertools
 import json
@@ -56,7 +56,7 @@ def daily(repository: Repository, log: Path) -> Repository:
     return repository
 
 
-def test_a_fix_is_run_again_for_the_due_times_that_failed(daily: Repository, log: Path, running: Start) -> None:
+def test_failed_due_times_are_redone_with_the_fixed_code(daily: Repository, log: Path, running: Start) -> None:
     running(daily)
     daily.wait_for_revision(None)
     answer = daily.ask("backfill", "daily", "--from", "2026-06-01", "--to", "2026-06-07", "--wait", "-o", "json")

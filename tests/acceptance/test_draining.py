@@ -1,4 +1,4 @@
-"""`run --drain`: asked to end, the controller waits for what runs, launches nothing more, and minds a second word."""
+"""`run --drain`: after SIGTERM the controller waits for running flows and launches nothing; a second signal ends it."""
 
 import signal
 
@@ -24,7 +24,7 @@ def waiting(repository: Repository) -> Repository:
     return repository
 
 
-def test_it_waits_for_what_runs_and_launches_nothing_more(waiting: Repository, running: Start) -> None:
+def test_draining_waits_for_running_flows_and_launches_nothing(waiting: Repository, running: Start) -> None:
     controller = running(waiting, "--drain", "--max-running", "1")
     waiting.wait_for_revision(None)
     first = waiting.tell("trigger", "waits")["run_id"]
@@ -40,7 +40,7 @@ def test_it_waits_for_what_runs_and_launches_nothing_more(waiting: Repository, r
     assert states == {first: "succeeded", second: "pending"}
 
 
-def test_asked_twice_it_ends_without_them(waiting: Repository, running: Start) -> None:
+def test_a_second_signal_ends_the_controller_without_waiting(waiting: Repository, running: Start) -> None:
     controller = running(waiting, "--drain")
     waiting.wait_for_revision(None)
     run = waiting.tell("trigger", "waits")["run_id"]

@@ -29,7 +29,7 @@ def say(repository: Repository, name: str) -> str:
     return repository.ask("runs", "logs", run["id"]).out
 
 
-def test_each_environment_runs_what_is_declared_for_it(repository: Repository, running: Start) -> None:
+def test_each_environment_runs_its_own_overlay(repository: Repository, running: Start) -> None:
     repository.write("controller.yaml", PROJECT)
     repository.write("deployments/stage.yaml", STAGE)
     repository.write("reports/README", "here\n")
@@ -56,7 +56,7 @@ def test_each_environment_runs_what_is_declared_for_it(repository: Repository, r
     assert say(repository, "stage") == "prod debug overlay reports\n"
 
 
-def test_validate_checks_every_environment_and_points_into_the_overlay(repository: Repository) -> None:
+def test_validate_checks_every_environment_and_locates_findings_in_the_overlay(repository: Repository) -> None:
     repository.write("controller.yaml", PROJECT)
     repository.write("deployments/stage.yaml", STAGE + "  test: {timeout: soon}\n")
     repository.write("reports/README", "here\n")
@@ -74,7 +74,7 @@ def test_validate_checks_every_environment_and_points_into_the_overlay(repositor
     assert (project.code, project.err.startswith("1 file, ")) == (0, True)
 
 
-def test_render_prints_what_would_be_in_force(repository: Repository) -> None:
+def test_render_prints_the_documents_that_would_be_applied(repository: Repository) -> None:
     repository.write("controller.yaml", PROJECT)
     repository.write("deployments/stage.yaml", STAGE)
     repository.write("reports/README", "here\n")
@@ -100,7 +100,7 @@ def test_render_prints_what_would_be_in_force(repository: Repository) -> None:
 
 
 @pytest.mark.parametrize("command", [("validate",), ("render",), ("next", "stage"), ("run", "--once")])
-def test_an_environment_that_nothing_declares_is_a_mistake(repository: Repository, command: tuple[str, ...]) -> None:
+def test_an_undeclared_environment_is_an_error(repository: Repository, command: tuple[str, ...]) -> None:
     repository.write("controller.yaml", PROJECT)
     repository.write("reports/README", "here\n")
     repository.write("deployments/stage.yaml", STAGE)

@@ -36,7 +36,7 @@ def tutorial(repository: Repository) -> Repository:
 
 
 @pytest.mark.parametrize("commands", [None], ids=["installed script"])
-def test_the_tutorial_runs_by_name(tutorial: Repository, running: Start) -> None:
+def test_the_tutorial_deployment_runs_by_name(tutorial: Repository, running: Start) -> None:
     running(tutorial)
     tutorial.wait_for_revision(None)
 
@@ -58,7 +58,7 @@ def test_the_tutorial_runs_by_name(tutorial: Repository, running: Start) -> None
     assert len(tutorial.runs("my-first-deployment")) == 4
 
 
-def test_what_can_not_be_triggered_says_why(tutorial: Repository, running: Start) -> None:
+def test_trigger_explains_why_a_deployment_cannot_run(tutorial: Repository, running: Start) -> None:
     alone = tutorial.ask("trigger", "my-first-deployment")
     assert alone.code == 2
     assert "`controller run`" in alone.err

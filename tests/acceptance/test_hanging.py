@@ -15,7 +15,7 @@ pytestmark = pytest.mark.acceptance
 OFTEN = "name: often\ncommand: ['true']\nschedule: {interval: 1s}\n"
 
 
-def test_a_fifo_in_place_of_head_is_told_schedules_go_on_and_the_controller_ends_when_asked(
+def test_a_fifo_in_place_of_head_is_reported_while_schedules_continue_and_sigterm_works(
     repository: Repository, running: Start
 ) -> None:
     repository.write("deployments/often.yaml", OFTEN)
@@ -37,7 +37,7 @@ def test_a_fifo_in_place_of_head_is_told_schedules_go_on_and_the_controller_ends
     controller.stop()
 
 
-def test_a_controller_all_of_whose_threads_are_blocked_ends_when_asked(repository: Repository, running: Start) -> None:
+def test_a_controller_with_all_threads_blocked_ends_on_sigterm(repository: Repository, running: Start) -> None:
     repository.write("deployments/often.yaml", OFTEN)
     repository.commit()
     controller = running(repository, "--interval", "1s")

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.acceptance
 OURS = Path(__file__).parents[2]
 
 
-def test_init_gives_a_repository_that_works_and_overwrites_nothing(
+def test_init_creates_a_working_repository_and_overwrites_nothing(
     machine: Machine, running: Start, tmp_path: Path
 ) -> None:
     answer = machine.controller("init", "demo")
@@ -49,7 +49,7 @@ def test_init_gives_a_repository_that_works_and_overwrites_nothing(
     assert len(demo.tell("next", "hello", "-n", "3")["fire_times"]) == 3
 
 
-def test_at_nine_the_cron_of_the_first_deployment_counts_and_not_its_interval() -> None:
+def test_at_nine_the_cron_of_the_first_deployment_takes_precedence_over_its_interval() -> None:
     file = ManifestFile(path="deployments/hello.yaml", content=DEPLOYMENT.encode(), digest="1")
     desired = ManifestReader().read([file], datetime(2026, 6, 1, 6, tzinfo=UTC))
     assert desired.findings == ()
@@ -58,7 +58,7 @@ def test_at_nine_the_cron_of_the_first_deployment_counts_and_not_its_interval() 
     assert (due, counts.parameters) == (datetime(2026, 6, 1, 7, tzinfo=UTC), {"excited": True})
 
 
-def test_init_in_a_repository_leaves_the_commit_to_its_user(repository: Repository) -> None:
+def test_init_in_an_existing_repository_does_not_commit(repository: Repository) -> None:
     repository.write("README", "mine\n")
     before = repository.commit()
     answer = repository.machine.controller("init", cwd=repository.root)
@@ -68,7 +68,7 @@ def test_init_in_a_repository_leaves_the_commit_to_its_user(repository: Reposito
     assert repository.ask("validate").code == 0
 
 
-def test_the_examples_of_this_repository_fire_and_only_the_broken_one_fails(
+def test_the_examples_in_this_repository_fire_and_only_the_broken_one_fails(
     repository: Repository, running: Start
 ) -> None:
     for name in ("deployments", "flows", "schemas"):

@@ -1,4 +1,4 @@
-"""`jitter` under a real controller: recorded at the declared times, started at the later ones."""
+"""`jitter` under a real controller: runs keep their due times and start later."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,9 +10,7 @@ from tests.acceptance.harness import Repository
 pytestmark = pytest.mark.acceptance
 
 
-def test_runs_are_recorded_at_their_times_and_start_later_by_their_part_of_the_jitter(
-    repository: Repository, running: Start
-) -> None:
+def test_runs_keep_their_due_times_and_start_later_by_their_jitter(repository: Repository, running: Start) -> None:
     repository.write(
         "deployments/later.yaml",
         """

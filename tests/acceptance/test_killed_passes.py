@@ -25,7 +25,7 @@ def in_force(repository: Repository) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("stage", PASS)
-def test_a_revision_is_in_force_whole_or_not_at_all(repository: Repository, stage: str) -> None:
+def test_a_killed_pass_applies_a_revision_completely_or_not_at_all(repository: Repository, stage: str) -> None:
     for name in ("a", "b", "c", "d"):
         repository.write(f"deployments/{name}.yaml", document(name))
     first = repository.commit()

@@ -111,7 +111,7 @@ def test_a_killed_controller_adopts_its_runs_and_accounts_for_every_due_time(
     assert {run["state"] for run in runs.values()} <= {"succeeded", "pending", "running"}
 
 
-def test_a_flow_that_fails_while_the_controller_is_down_is_told_with_its_error(
+def test_a_flow_that_fails_while_the_controller_is_down_is_recorded_with_its_error(
     waiting: Repository, gate: Path, running: Start
 ) -> None:
     first = running(waiting)
@@ -132,7 +132,7 @@ def test_a_flow_that_fails_while_the_controller_is_down_is_told_with_its_error(
 
 
 @pytest.mark.parametrize("is_down", [False, True], ids=["while it looks", "while it is down"])
-def test_a_killed_supervisor_is_a_crash_and_its_flow_is_gone(
+def test_killing_a_supervisor_crashes_its_run_and_ends_the_flow(
     waiting: Repository, running: Start, *, is_down: bool
 ) -> None:
     controller = running(waiting)
@@ -156,7 +156,7 @@ def test_a_killed_supervisor_is_a_crash_and_its_flow_is_gone(
     assert "RunCrashed" in reasons
 
 
-def test_sigterm_leaves_a_running_flow_alone_and_the_next_controller_adopts_it(
+def test_after_sigterm_a_flow_keeps_running_and_the_next_controller_adopts_it(
     waiting: Repository, gate: Path, running: Start
 ) -> None:
     first = running(waiting)
@@ -172,7 +172,7 @@ def test_sigterm_leaves_a_running_flow_alone_and_the_next_controller_adopts_it(
     assert (done["state"], done["result"]) == ("succeeded", "opened")
 
 
-def test_kills_at_random_moments_never_repeat_a_due_time(
+def test_killing_the_controller_at_random_moments_never_repeats_a_due_time(
     repository: Repository, tmp_path: Path, running: Start
 ) -> None:
     effects = tmp_path / "effects"

@@ -1,4 +1,4 @@
-"""The commands that only look: status, deployments, next of one of them, schema, version, help."""
+"""The commands that only read: status, deployments, next, schema, version, help."""
 
 import json
 from datetime import datetime, timedelta
@@ -73,7 +73,7 @@ def mixed(repository: Repository) -> Repository:
     return repository
 
 
-def test_where_no_controller_has_ever_run_every_command_that_looks_says_so(mixed: Repository) -> None:
+def test_read_commands_report_that_no_controller_has_run_yet(mixed: Repository) -> None:
     looks = ["status"], ["status", "--watch"], ["deployments"], ["runs"], ["events"], ["occurrences", "nightly"]
     for arguments in (*looks, ["deployments", "show", "nightly"], ["runs", "show", "1"], ["runs", "logs", "1"]):
         answer = mixed.ask(*arguments)
@@ -83,7 +83,7 @@ def test_where_no_controller_has_ever_run_every_command_that_looks_says_so(mixed
     assert not mixed.state.exists()
 
 
-def test_deployments_show_what_is_declared_and_what_is_wrong(mixed: Repository, running: Start) -> None:
+def test_deployments_show_prints_the_declaration_and_its_errors(mixed: Repository, running: Start) -> None:
     running(mixed)
     mixed.wait_for_revision(None)
     rows = mixed.tell("deployments")
@@ -112,7 +112,7 @@ def test_deployments_show_what_is_declared_and_what_is_wrong(mixed: Repository, 
     assert "Did you mean nightly?" in wrong.err
 
 
-def test_status_in_text_is_plain_without_a_terminal_and_survives_a_closed_pipe(mixed: Repository) -> None:
+def test_status_is_plain_text_without_a_terminal_and_survives_a_closed_pipe(mixed: Repository) -> None:
     assert mixed.ask("run", "--once").code == 1
     for env in ({}, {"NO_COLOR": "1", "COLUMNS": "60"}):
         answer = mixed.ask("status", **env)
@@ -128,7 +128,7 @@ def test_status_in_text_is_plain_without_a_terminal_and_survives_a_closed_pipe(m
         assert answer.err == "", command
 
 
-def test_next_of_a_deployment_needs_no_controller_and_agrees_with_one(mixed: Repository, running: Start) -> None:
+def test_next_prints_the_same_times_with_and_without_a_controller(mixed: Repository, running: Start) -> None:
     after = ("--after", "2026-06-01T00:00:00Z", "-n", "3")
     before = mixed.tell("next", "nightly", *after)
     assert before["fire_times"] == ["2026-06-01T00:30:00Z", "2026-06-02T00:00:00Z", "2026-06-02T00:30:00Z"]
@@ -144,7 +144,7 @@ def test_next_of_a_deployment_needs_no_controller_and_agrees_with_one(mixed: Rep
     assert datetime.fromisoformat(text[0]).utcoffset() == timedelta(hours=-4)
 
 
-def test_the_schema_is_a_schema_that_takes_the_example_of_init(machine: Machine) -> None:
+def test_the_schema_is_valid_and_accepts_the_example_of_init(machine: Machine) -> None:
     answer = machine.controller("schema")
     assert answer.code == 0
     schema = answer.json()
@@ -158,7 +158,7 @@ def test_the_schema_is_a_schema_that_takes_the_example_of_init(machine: Machine)
     assert json.loads((machine.home / "new" / "schemas" / "deployment.v1.schema.json").read_text()) == schema
 
 
-def test_help_lists_exactly_what_is_there(machine: Machine) -> None:
+def test_help_lists_exactly_the_existing_commands(machine: Machine) -> None:
     answer = machine.controller("--help")
     assert answer.code == 0
     listed = answer.out.split("Commands:\n")[1]
@@ -181,7 +181,7 @@ def test_help_lists_exactly_what_is_there(machine: Machine) -> None:
     assert (wrong.code, wrong.out) == (2, "")
 
 
-def test_version_says_what_is_at_work(machine: Machine) -> None:
+def test_version_prints_the_versions_in_use(machine: Machine) -> None:
     found = machine.controller("version", "-o", "json").json()
     assert found["controller"] in machine.controller("version").out
     assert found["controller"] in machine.controller("--version").out

@@ -73,7 +73,7 @@ def test_cleaning_the_work_tree_does_not_touch_the_state(
     controller.stop()
 
 
-def test_state_in_the_old_place_is_found_by_every_command(repository: Repository, running: Start) -> None:
+def test_every_command_finds_state_in_the_old_location(repository: Repository, running: Start) -> None:
     follow_every_second(repository)
     old = use_the_old_place(repository)
     controller = running(repository, "--interval", "1h")
@@ -83,7 +83,9 @@ def test_state_in_the_old_place_is_found_by_every_command(repository: Repository
     controller.stop()
 
 
-def test_a_second_controller_never_repeats_what_the_first_has_started(repository: Repository, running: Start) -> None:
+def test_a_second_controller_never_repeats_runs_that_the_first_has_started(
+    repository: Repository, running: Start
+) -> None:
     follow_every_second(repository)
     old = use_the_old_place(repository)
     first = running(repository)
@@ -98,7 +100,7 @@ def test_a_second_controller_never_repeats_what_the_first_has_started(repository
     assert repository.status()["controller"]["pid"] == second.process.pid
 
 
-def test_the_socket_of_the_controller_that_came_after_is_left_alone(repository: Repository, running: Start) -> None:
+def test_a_stopping_controller_keeps_the_socket_of_its_successor(repository: Repository, running: Start) -> None:
     follow_every_second(repository)
     first = running(repository)
     wait_for_starts(repository, 1)
@@ -112,7 +114,7 @@ def test_the_socket_of_the_controller_that_came_after_is_left_alone(repository: 
 
 
 @pytest.mark.parametrize("what", ["", "state.db"])
-def test_a_controller_ends_when_a_part_of_its_state_is_removed(
+def test_a_controller_exits_when_part_of_its_state_is_removed(
     repository: Repository, running: Start, what: str
 ) -> None:
     follow_every_second(repository)

@@ -72,11 +72,11 @@ def said(machine: Machine, vector: Vector, count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: " ".join((vector.said, vector.zone, *vector.more)))
-def test_the_vectors_of_the_design_come_out(machine: Machine, vector: Vector) -> None:
+def test_next_prints_the_fire_times_of_the_test_vectors(machine: Machine, vector: Vector) -> None:
     assert said(machine, vector, len(vector.fires)) == [f"{time}:00Z" for time in vector.fires]
 
 
-def test_a_rule_without_dtstart_gives_the_same_instants_a_day_later(machine: Machine) -> None:
+def test_a_rule_without_dtstart_gives_the_same_instants_when_asked_a_day_later(machine: Machine) -> None:
     every_third = Vector("rrule FREQ=DAILY;INTERVAL=3;BYHOUR=9", NEW_YORK, "2026-06-01T00:00Z", ())
     today = said(machine, every_third, 6)
     tomorrow = said(machine, every_third._replace(after="2026-06-02T00:00Z"), 6)
@@ -101,11 +101,11 @@ def test_dates_are_printed_in_order_once_each(machine: Machine) -> None:
         ("2026-06-01T15:00+02:00", "2026-06-02T13:00:00Z"),
     ],
 )
-def test_after_is_strict_and_local_to_the_zone_without_an_offset(machine: Machine, after: str, first: str) -> None:
+def test_after_is_exclusive_and_local_to_the_zone_without_an_offset(machine: Machine, after: str, first: str) -> None:
     assert said(machine, Vector("cron 0 9 * * *", NEW_YORK, after, ()), 1) == [first]
 
 
-def test_what_has_ended_prints_nothing_and_is_no_error(machine: Machine) -> None:
+def test_an_ended_schedule_prints_nothing_and_exits_with_0(machine: Machine) -> None:
     for expression in (
         ("--at", "2020-01-01"),
         ("--rrule", "DTSTART:20200101T000000\\nRRULE:FREQ=DAILY;COUNT=3"),
@@ -147,7 +147,7 @@ BAD = [
 @pytest.mark.parametrize(
     ("expression", "word"), BAD, ids=lambda value: value if isinstance(value, str) else " ".join(value)
 )
-def test_an_expression_that_can_not_be_is_told_in_one_message(
+def test_an_impossible_expression_is_reported_in_one_message(
     machine: Machine, expression: list[str], word: str
 ) -> None:
     answer = machine.controller("next", *expression)

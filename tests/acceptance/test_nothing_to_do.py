@@ -1,4 +1,4 @@
-"""Flows and commands that have nothing to do: skipped, with their reason, and no failure for anybody."""
+"""Flows and commands that have nothing to do are skipped with a reason, which is not a failure."""
 
 import pytest
 
@@ -78,7 +78,7 @@ def test_flows_and_commands_with_nothing_to_do_are_skipped(loading: Repository) 
     assert about == {"plain-command"}
 
 
-def test_a_skipped_run_changes_no_health_and_its_due_time_has_run(loading: Repository) -> None:
+def test_a_skipped_run_does_not_change_the_health_and_its_due_time_counts_as_run(loading: Repository) -> None:
     assert loading.trigger("cold", "--param", "fails=true")["code"] == 1
     assert loading.trigger("cold")["code"] == 0
     row = loading.deployment("cold")

@@ -23,7 +23,7 @@ def refused(answer: Answer) -> str:
     return answer.err
 
 
-def test_a_second_controller_is_refused_and_told_who_is_there(repository: Repository, running: Start) -> None:
+def test_a_second_controller_is_refused_with_the_pid_of_the_first(repository: Repository, running: Start) -> None:
     repository.write("deployments/good.yaml", GOOD)
     repository.commit()
     first = running(repository)
@@ -36,7 +36,9 @@ def test_a_second_controller_is_refused_and_told_who_is_there(repository: Reposi
     assert other.code == 0
 
 
-def test_sigint_ends_it_too_and_its_state_goes_on(repository: Repository, running: Start) -> None:
+def test_sigint_ends_the_controller_and_the_next_one_continues_from_its_state(
+    repository: Repository, running: Start
+) -> None:
     repository.write("deployments/good.yaml", GOOD)
     repository.commit()
     first = running(repository)
@@ -55,7 +57,7 @@ def test_sigint_ends_it_too_and_its_state_goes_on(repository: Repository, runnin
     assert [path.name for path in private if path.stat().st_mode & 0o077 and path.name != ".gitignore"] == []
 
 
-def test_one_pass_says_by_its_exit_code_how_it_went(repository: Repository) -> None:
+def test_run_once_reports_the_result_of_the_pass_by_its_exit_code(repository: Repository) -> None:
     empty = repository.ask("run", "--once")
     assert "no commits yet" in refused(empty)
     repository.write("deployments/good.yaml", GOOD)
@@ -75,7 +77,9 @@ def test_one_pass_says_by_its_exit_code_how_it_went(repository: Repository) -> N
     assert [row["name"] for row in repository.status()["deployments"]] == ["good"]
 
 
-def test_an_empty_repository_is_waited_for(repository: Repository, running: Start) -> None:
+def test_the_controller_waits_for_the_first_commit_of_an_empty_repository(
+    repository: Repository, running: Start
+) -> None:
     controller = running(repository, "--interval", "1h")
     repository.wait_for_status(lambda: "no commits yet" in repository.ask("status").out, "the reason to be shown")
     assert controller.process.poll() is None
@@ -84,7 +88,7 @@ def test_an_empty_repository_is_waited_for(repository: Repository, running: Star
     assert repository.trigger("good")["state"] == "succeeded"
 
 
-def test_a_repository_without_deployments_is_waited_for_and_may_be_emptied(
+def test_the_controller_waits_for_the_first_deployment_and_allows_removing_all(
     repository: Repository, running: Start
 ) -> None:
     repository.write("README", "nothing yet\n")
@@ -102,7 +106,7 @@ def test_a_repository_without_deployments_is_waited_for_and_may_be_emptied(
     assert len(repository.runs("good")) == 1
 
 
-def test_a_damaged_state_is_refused_with_a_message(repository: Repository) -> None:
+def test_a_damaged_state_is_an_error(repository: Repository) -> None:
     repository.write("deployments/good.yaml", GOOD)
     repository.commit()
     assert repository.ask("run", "--once").code == 0
@@ -114,7 +118,7 @@ def test_a_damaged_state_is_refused_with_a_message(repository: Repository) -> No
     assert "database" in refused(repository.ask("status"))
 
 
-def test_a_database_that_is_damaged_inside_is_refused(repository: Repository) -> None:
+def test_a_database_with_damaged_pages_is_an_error(repository: Repository) -> None:
     repository.write("deployments/good.yaml", GOOD)
     repository.commit()
     assert repository.ask("run", "--once").code == 0
@@ -126,7 +130,7 @@ def test_a_database_that_is_damaged_inside_is_refused(repository: Repository) ->
     assert "database" in refused(repository.ask("run", "--once"))
 
 
-def test_a_state_directory_that_can_not_be_one_is_refused(repository: Repository) -> None:
+def test_an_unusable_state_directory_is_an_error(repository: Repository) -> None:
     repository.write("deployments/good.yaml", GOOD)
     repository.commit()
     file = repository.write("file", "not a directory\n")
@@ -136,7 +140,7 @@ def test_a_state_directory_that_can_not_be_one_is_refused(repository: Repository
     assert "database" in refused(repository.ask("run", "--once", "--state-dir", str(repository.root / "dir")))
 
 
-def test_what_is_no_repository_is_refused(repository: Repository) -> None:
+def test_a_path_that_is_not_a_repository_is_an_error(repository: Repository) -> None:
     ask = repository.machine.controller
     assert "/nowhere" in refused(ask("run", "--repo", "/nowhere"))
     assert "unsupported URL" in refused(ask("run", "--repo", "ext::sh -c true"))
@@ -144,7 +148,7 @@ def test_what_is_no_repository_is_refused(repository: Repository) -> None:
     assert "soon" in refused(repository.ask("run", "--interval", "soon"))
 
 
-def test_what_cannot_start_says_so_and_ends(repository: Repository) -> None:
+def test_a_controller_that_cannot_start_explains_why_and_exits(repository: Repository) -> None:
     (repository.state / "control.sock").mkdir(parents=True)
     answer = repository.ask("run", "--interval", "1h")
     assert (answer.code, answer.err.splitlines()[0]) == (
@@ -153,7 +157,7 @@ def test_what_cannot_start_says_so_and_ends(repository: Repository) -> None:
     )
 
 
-def test_options_can_come_from_the_environment(repository: Repository) -> None:
+def test_options_can_be_set_by_environment_variables(repository: Repository) -> None:
     repository.write("ops/good.yaml", GOOD)
     repository.commit()
     state = repository.root.parent / "state"
@@ -166,7 +170,7 @@ def test_options_can_come_from_the_environment(repository: Repository) -> None:
     assert not repository.state.exists()
 
 
-def test_log_lines_are_json_when_asked(repository: Repository, running: Start) -> None:
+def test_log_lines_are_json_with_log_format_json(repository: Repository, running: Start) -> None:
     repository.write("deployments/good.yaml", GOOD)
     repository.write("deployments/bad.yaml", 'name: "bad\\u001b[31m"\n')
     repository.commit()
@@ -183,7 +187,7 @@ def test_log_lines_are_json_when_asked(repository: Repository, running: Start) -
     assert [line["run"] for line in lines if line["message"] == "Run succeeded"] == [run["run_id"]]
 
 
-def test_a_state_directory_with_a_long_name_works(repository: Repository, running: Start) -> None:
+def test_a_state_directory_with_a_long_path_works(repository: Repository, running: Start) -> None:
     long = Folder(repository.root.parent / ("long" * 30), repository.machine)
     long.write("deployments/good.yaml", GOOD)
     running(long)

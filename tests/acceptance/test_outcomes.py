@@ -1,4 +1,4 @@
-"""Every way in which a run can end, told as it was."""
+"""Every way in which a run can end, and how it is reported."""
 
 import itertools
 
@@ -77,7 +77,7 @@ def outcomes(repository: Repository) -> Repository:
     return repository
 
 
-def test_flows_that_end_badly_say_how(outcomes: Repository, running: Start) -> None:
+def test_failed_flows_report_how_they_ended(outcomes: Repository, running: Start) -> None:
     running(outcomes)
     outcomes.wait_for_revision(None)
 
@@ -97,7 +97,7 @@ def test_flows_that_end_badly_say_how(outcomes: Repository, running: Start) -> N
     assert outcomes.deployment("raises")["last_run"]["reason"] == "LookupError: no such"
 
 
-def test_a_flow_that_is_not_there_is_not_in_force_and_says_so(outcomes: Repository, running: Start) -> None:
+def test_a_deployment_with_a_missing_flow_is_not_applied_and_is_reported(outcomes: Repository, running: Start) -> None:
     running(outcomes)
     outcomes.wait_for_revision(None)
     found = {row["name"]: row["sync"] for row in outcomes.status()["deployments"]}
@@ -108,7 +108,7 @@ def test_a_flow_that_is_not_there_is_not_in_force_and_says_so(outcomes: Reposito
     assert "this file has no flow raise" in answer.err
 
 
-def test_a_flow_over_its_timeout_is_ended_with_its_children(outcomes: Repository, running: Start) -> None:
+def test_a_flow_that_exceeds_its_timeout_is_killed_with_its_children(outcomes: Repository, running: Start) -> None:
     running(outcomes)
     outcomes.wait_for_revision(None)
     run = outcomes.trigger("too-long")
@@ -118,7 +118,7 @@ def test_a_flow_over_its_timeout_is_ended_with_its_children(outcomes: Repository
     assert outcomes.ask("runs", "logs", run["id"]).out == "started\n[controller: stopping the flow (SIGTERM)]\n"
 
 
-def test_commands_run_without_a_shell_and_keep_their_exit_code(outcomes: Repository, running: Start) -> None:
+def test_commands_run_without_a_shell_and_their_exit_code_is_recorded(outcomes: Repository, running: Start) -> None:
     running(outcomes)
     outcomes.wait_for_revision(None)
     three = outcomes.trigger("three")
@@ -134,7 +134,7 @@ def test_commands_run_without_a_shell_and_keep_their_exit_code(outcomes: Reposit
     assert outcomes.trigger("script")["state"] == "succeeded"
 
 
-def test_results_are_kept_small_and_readable(outcomes: Repository, running: Start) -> None:
+def test_results_that_are_not_json_or_large_are_shown_as_short_text(outcomes: Repository, running: Start) -> None:
     running(outcomes)
     outcomes.wait_for_revision(None)
     assert outcomes.trigger("nothing")["result"] is None
@@ -144,7 +144,7 @@ def test_results_are_kept_small_and_readable(outcomes: Repository, running: Star
     assert len(big) < 10_000
 
 
-def test_logs_can_be_followed_and_cut(outcomes: Repository, running: Start) -> None:
+def test_logs_can_be_followed_and_limited(outcomes: Repository, running: Start) -> None:
     outcomes.write(
         "deployments/count.yaml", 'name: count\ncommand: [sh, -c, "for i in 1 2 3 4; do echo $i; sleep 0.2; done"]\n'
     )
@@ -164,7 +164,7 @@ def test_logs_can_be_followed_and_cut(outcomes: Repository, running: Start) -> N
     assert outcomes.tell("runs", "--since", "1h", "--limit", "1")[0]["id"] == run_id
 
 
-def test_no_more_flows_than_allowed_run_at_once(outcomes: Repository, running: Start) -> None:
+def test_at_most_max_running_flows_run_at_once(outcomes: Repository, running: Start) -> None:
     outcomes.write("deployments/nap.yaml", "name: nap\ncommand: [sleep, '0.5']\n")
     outcomes.commit()
     running(outcomes, "--max-running", "1")

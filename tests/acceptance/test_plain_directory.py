@@ -26,7 +26,7 @@ def sync(folder: Folder, name: str) -> str | None:
     return None if row is None else str(row["sync"])
 
 
-def test_a_changed_file_is_noticed_and_a_removed_one_is_pruned(plain: Folder, running: Start) -> None:
+def test_a_changed_file_is_applied_and_a_removed_one_is_pruned(plain: Folder, running: Start) -> None:
     running(plain, *ONLY_HINTS)
     run = plain.wait_for_run("work")
     assert run["result"] == "first"
@@ -45,7 +45,7 @@ def test_a_changed_file_is_noticed_and_a_removed_one_is_pruned(plain: Folder, ru
     plain.wait_for_status(lambda: sync(plain, "more") is None, "a removed file to be noticed")
 
 
-def test_a_broken_file_keeps_its_last_good_version_over_a_restart(plain: Folder, running: Start) -> None:
+def test_a_broken_file_keeps_its_last_valid_version_after_a_restart(plain: Folder, running: Start) -> None:
     first = running(plain, *ONLY_HINTS)
     plain.wait_for_run("work")
     plain.write("deployments/work.yaml", GOOD.replace("interval", "intervall"))
@@ -78,7 +78,7 @@ def test_a_missing_deployments_directory_prunes_nothing(plain: Folder, running: 
     plain.wait_for_status(lambda: sync(plain, "work") == "Synced", "its return to be noticed")
 
 
-def test_the_working_tree_of_a_repository_is_followed_when_asked(plain: Folder, running: Start) -> None:
+def test_working_tree_follows_uncommitted_files_of_a_repository(plain: Folder, running: Start) -> None:
     tree = Repository(plain.root, plain.machine)
     running(tree, *ONLY_HINTS, "--working-tree")
     assert tree.wait_for_run("work")["revision"].startswith("dir@")

@@ -41,7 +41,7 @@ def ready(remote: Remote) -> tuple[str, str]:
     return condition["status"], condition["reason"]
 
 
-def test_a_repository_behind_a_url_is_followed_and_runs_are_pinned_to_its_commits(
+def test_a_remote_repository_is_followed_and_runs_are_pinned_to_its_commits(
     remote: Remote, server: HttpServer, running: Start
 ) -> None:
     first = remote.commit()
@@ -77,7 +77,7 @@ def test_a_repository_behind_a_url_is_followed_and_runs_are_pinned_to_its_commit
     assert not [path for path in written if PASSWORD.encode() in path.read_bytes()]
 
 
-def test_a_server_that_stalls_does_not_keep_the_controller_from_ending(
+def test_a_stalled_server_does_not_keep_the_controller_from_stopping(
     remote: Remote, server: HttpServer, running: Start
 ) -> None:
     remote.commit()
@@ -102,7 +102,7 @@ def test_after_a_restart_schedules_fire_while_the_server_stalls(
     controller.stop()
 
 
-def test_wrong_credentials_are_said_at_once(remote: Remote) -> None:
+def test_wrong_credentials_are_reported_at_once(remote: Remote) -> None:
     remote.commit()
     answer = remote.ask("run", "--once", CONTROLLER_GIT_PASSWORD="wrong")
     assert (answer.code, "Authentication failed" in answer.err, "wrong" in answer.err) == (2, True, False)

@@ -51,7 +51,7 @@ def eight(repository: Repository, running: Start) -> Repository:
     return repository
 
 
-def test_change_break_fix_delete_and_restore(eight: Repository) -> None:
+def test_a_deployment_can_be_changed_broken_fixed_deleted_and_restored(eight: Repository) -> None:
     repository = eight
     repository.write("deployments/d0.yaml", document("d0", "description: new\n"))
     status = applied(repository)
@@ -78,7 +78,7 @@ def test_change_break_fix_delete_and_restore(eight: Repository) -> None:
     assert reasons == ["Created", "Updated", "InvalidManifest", "Recovered"]
 
 
-def test_deleting_most_is_planned_withheld_approved_and_reverted(eight: Repository) -> None:
+def test_deleting_most_deployments_is_withheld_until_approved_and_can_be_reverted(eight: Repository) -> None:
     repository = eight
     for name in NAMES[:7]:
         repository.remove(f"deployments/{name}.yaml")
@@ -108,7 +108,7 @@ def test_deleting_most_is_planned_withheld_approved_and_reverted(eight: Reposito
     assert set(syncs(repository.status())) == {*NAMES}
 
 
-def test_a_rename_takes_its_history_along(eight: Repository) -> None:
+def test_a_renamed_deployment_keeps_its_history(eight: Repository) -> None:
     repository = eight
     run = repository.trigger("d3")
     repository.remove("deployments/d3.yaml")
@@ -119,7 +119,7 @@ def test_a_rename_takes_its_history_along(eight: Repository) -> None:
     assert repository.trigger("renamed")["state"] == "succeeded"
 
 
-def test_a_history_that_was_rewritten_is_followed_and_told(eight: Repository) -> None:
+def test_rewritten_history_is_followed_and_reported(eight: Repository) -> None:
     repository = eight
     repository.write("deployments/d4.yaml", document("d4", "description: gone\n"))
     applied(repository)
@@ -133,7 +133,7 @@ def test_a_history_that_was_rewritten_is_followed_and_told(eight: Repository) ->
     assert old in event["message"]
 
 
-def test_a_hold_survives_commits_and_restarts_and_ends_with_a_word(repository: Repository, running: Start) -> None:
+def test_a_hold_survives_commits_and_restarts_until_it_is_resumed(repository: Repository, running: Start) -> None:
     repository.write("deployments/a.yaml", "name: a\ncommand: ['true']\nschedule: {interval: 1s}\n")
     repository.commit()
     first = running(repository, "--interval", "1h")
@@ -167,7 +167,7 @@ def test_a_hold_survives_commits_and_restarts_and_ends_with_a_word(repository: R
     assert reasons[:5] == ["Created", "Held", "Updated", "Triggered", "Resumed"]
 
 
-def test_plan_needs_only_a_clone(repository: Repository) -> None:
+def test_plan_works_in_a_clone_without_a_controller(repository: Repository) -> None:
     repository.write("deployments/a.yaml", document("a"))
     repository.write("flows/f.py", "raise SystemExit('imported')\ndef f(): ...\n")
     repository.commit()
@@ -201,7 +201,7 @@ def test_plan_needs_only_a_clone(repository: Repository) -> None:
     assert ask("plan", cwd=clone).code == 2
 
 
-def test_events_are_followed_from_before_there_are_any(repository: Repository, running: Start) -> None:
+def test_events_can_be_followed_before_the_first_event(repository: Repository, running: Start) -> None:
     repository.write("deployments/a.yaml", document("a"))
     repository.commit()
     command = [str(CONTROLLER), "events", "--follow", "-o", "json", "--repo", repository.address]
@@ -216,7 +216,7 @@ def test_events_are_followed_from_before_there_are_any(repository: Repository, r
     assert [(one["about"], one["reason"]) for one in told] == [("a", "Created"), ("source", "Applied")]
 
 
-def test_events_are_followed_and_doctor_finds_what_is_wrong(repository: Repository, running: Start) -> None:
+def test_events_are_followed_and_doctor_reports_problems(repository: Repository, running: Start) -> None:
     repository.write("deployments/a.yaml", document("a"))
     repository.commit()
     assert repository.ask("doctor").code == 0

@@ -55,7 +55,7 @@ DeploymentSpec(name="many", flow=main, parameters={{"gate": "{gate}"}}, tags=["p
 
 
 @pytest.mark.parametrize("is_killed", [False, True])
-def test_two_hundred_tasks_on_eight_threads(
+def test_two_hundred_tasks_run_on_eight_threads(
     repository: Repository, running: Start, tmp_path: Path, *, is_killed: bool
 ) -> None:
     gate = tmp_path / "gate"

@@ -20,7 +20,7 @@ def flow() -> str:
 """
 
 
-def test_a_package_called_controller_and_a_json_py_break_nothing(repository: Repository, running: Start) -> None:
+def test_user_modules_named_controller_and_json_break_nothing(repository: Repository, running: Start) -> None:
     repository.write("controller/__init__.py", "raise_on_old_name = True\n")
     repository.write("controller/settings.py", "WORD = 'theirs'\n")
     repository.write("tools/words.py", "def other() -> str:\n    return 'tools'\n")
@@ -42,7 +42,7 @@ def test_a_package_called_controller_and_a_json_py_break_nothing(repository: Rep
     assert repository.machine.run(CONTROLLER, "validate", cwd=repository.root).code == 0
 
 
-def test_a_folder_called_controller_without_init_works_too(repository: Repository, running: Start) -> None:
+def test_a_folder_named_controller_without_init_breaks_nothing(repository: Repository, running: Start) -> None:
     repository.write("controller/settings.py", "WORD = 'theirs'\n")
     repository.write("controller/deep/more.py", "WORD = 'deep'\n")
     repository.write(
@@ -64,7 +64,7 @@ def test_a_folder_called_controller_without_init_works_too(repository: Repositor
     assert (run["state"], run["reason"], run["result"]) == ("succeeded", None, ["theirs", "deep"])
 
 
-def test_a_flow_named_controller_py_and_one_that_pickles_itself(repository: Repository, running: Start) -> None:
+def test_a_flow_file_named_controller_py_works_and_flows_can_be_pickled(repository: Repository, running: Start) -> None:
     repository.write(
         "controller.py",
         """

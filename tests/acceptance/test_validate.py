@@ -1,4 +1,4 @@
-"""`controller validate`: everything that is wrong, each at its place, and exit codes for CI."""
+"""`controller validate`: every error with its location, and exit codes for CI."""
 
 import json
 import os
@@ -14,7 +14,7 @@ GOOD = "name: good\ncommand: ['true']\n"
 BAD = "name: bad\ncommand: ['true']\nschedules:\n  - cron: 61 * * * *\ntimout: 1h\n"
 
 
-def test_one_broken_file_is_named_with_line_and_column(repository: Repository) -> None:
+def test_a_broken_file_is_reported_with_line_and_column(repository: Repository) -> None:
     repository.write("deployments/good.yaml", GOOD)
     repository.write("deployments/sub/bad.yaml", BAD)
     answer = repository.machine.controller("validate", cwd=repository.root)
@@ -37,7 +37,7 @@ def test_one_broken_file_is_named_with_line_and_column(repository: Repository) -
     assert {(finding["line"], finding["column"]) for finding in report["findings"]} == {(4, 11), (5, 1)}
 
 
-def test_verbose_says_what_is_declared_and_when_it_fires_next(repository: Repository) -> None:
+def test_verbose_lists_deployments_with_their_next_fire_times(repository: Repository) -> None:
     good = "name: good\ncommand: ['true']\nschedule: {interval: 1d, timezone: Europe/Berlin, jitter: 5m}\n"
     repository.write("deployments/good.yaml", good)
     repository.write("deployments/sub/bad.yaml", BAD)
@@ -60,7 +60,7 @@ def test_verbose_says_what_is_declared_and_when_it_fires_next(repository: Reposi
     assert "--verbose cannot be used with -o github" in refused.err
 
 
-def test_a_clock_change_is_a_warning_that_names_its_date_and_keeps_nothing_out(repository: Repository) -> None:
+def test_a_clock_change_is_a_warning_with_its_date_and_not_an_error(repository: Repository) -> None:
     text = "name: good\ncommand: ['true']\nschedule: {cron: '30 2 * * *', timezone: Europe/Berlin}\n"
     repository.write("deployments/good.yaml", text)
     report = repository.ask("validate", "-o", "json").json()
@@ -73,7 +73,7 @@ def test_a_clock_change_is_a_warning_that_names_its_date_and_keeps_nothing_out(r
     assert repository.ask("validate", "-o", "json").json()["findings"] == []
 
 
-def test_what_is_committed_does_not_matter_and_nothing_is_written_or_run(repository: Repository) -> None:
+def test_validate_reads_the_files_on_disk_and_writes_and_runs_nothing(repository: Repository) -> None:
     repository.write("deployments/good.yaml", GOOD)
     repository.write(
         "flows/a.py", "import not_installed_anywhere\nraise SystemExit('imported')\ndef main() -> None: ...\n"
@@ -113,7 +113,7 @@ def test_paths_may_be_files_directories_and_repositories(repository: Repository)
     assert "elsewhere" in no_directory.err
 
 
-def test_no_files_are_no_findings(folder: Folder) -> None:
+def test_a_directory_without_files_has_no_findings(folder: Folder) -> None:
     (folder.root / "deployments").mkdir()
     answer = folder.ask("validate", "-o", "json")
     assert answer.code == 0
@@ -125,7 +125,7 @@ def test_no_files_are_no_findings(folder: Folder) -> None:
     assert empty.json()["files"] == 1
 
 
-def test_hostile_files_are_findings_and_take_no_time(folder: Folder) -> None:
+def test_hostile_files_are_reported_quickly(folder: Folder) -> None:
     aliases = "\n".join(f"b{i}: &a{i + 1} [{', '.join([f'*a{i}'] * 9)}]" for i in range(20))
     folder.write("deployments/aliases.yaml", f"a: &a0 x\n{aliases}\n")
     folder.write("deployments/brackets.yaml", "[" * 60_000)
@@ -160,7 +160,7 @@ def test_hostile_files_are_findings_and_take_no_time(folder: Folder) -> None:
     assert "\x1b" not in folder.ask("validate").out
 
 
-def test_the_seed_s_string_for_a_list_is_refused_before_anything_runs(repository: Repository) -> None:
+def test_a_string_for_a_list_parameter_is_reported_before_anything_runs(repository: Repository) -> None:
     repository.write(
         "flows/my_flow.py", "from typing import List\ndef calculator(nums: List[int]):\n    return sum(nums)\n"
     )
@@ -180,7 +180,7 @@ def test_the_seed_s_string_for_a_list_is_refused_before_anything_runs(repository
     assert finding["path"] == "$.parameters.nums"
 
 
-def test_it_needs_no_network(repository: Repository) -> None:
+def test_validate_needs_no_network(repository: Repository) -> None:
     repository.write("flows/a.py", "import not_installed_anywhere\ndef main(days: int) -> None: ...\n")
     repository.write("deployments/a.yaml", "name: a\nflow: flows/a.py:main\nparameters: {days: soon}\n")
     repository.commit()
@@ -190,14 +190,14 @@ def test_it_needs_no_network(repository: Repository) -> None:
     assert [finding["code"] for finding in alone.json()["findings"]] == ["WrongParameterType"]
 
 
-def test_a_file_outside_of_any_repository_is_not_blamed_for_flows_that_may_be_elsewhere(folder: Folder) -> None:
+def test_missing_flows_are_not_reported_for_files_outside_of_a_repository(folder: Folder) -> None:
     loose = folder.write("loose/a.yaml", "name: a\nflow: flows/a.py:main\nparameters: {days: x}\n")
     assert folder.machine.controller("validate", loose).code == 0
     folder.write("loose/flows/a.py", "def main(days: int) -> None: ...\n")
     assert "WrongParameterType" in folder.machine.controller("validate", loose).out
 
 
-def test_a_flow_that_may_not_be_read_is_not_called_missing(repository: Repository) -> None:
+def test_an_unreadable_flow_is_not_reported_as_missing(repository: Repository) -> None:
     repository.write("flows/shut.py", "def main(): ...\n").chmod(0)
     repository.write("deployments/a.yaml", "name: a\nflow: flows/shut.py:main\n")
     powerless = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
@@ -206,7 +206,7 @@ def test_a_flow_that_may_not_be_read_is_not_called_missing(repository: Repositor
     assert "flows/shut.py:1: the file can't be read: Permission denied [FlowFileInvalid]" in answer.out
 
 
-def test_a_bare_repository_has_no_files_on_disk_and_is_read_at_its_branch(repository: Repository) -> None:
+def test_a_bare_repository_is_validated_at_its_branch(repository: Repository) -> None:
     repository.write("flows/a.py", "def main(days: int) -> None: ...\n")
     repository.write("deployments/a.yaml", "name: a\nflow: flows/a.py:main\nparameters: {days: soon}\n")
     repository.commit()
@@ -220,7 +220,7 @@ def test_a_bare_repository_has_no_files_on_disk_and_is_read_at_its_branch(reposi
     assert not (bare / ".controller").exists()
 
 
-def test_findings_stand_in_the_order_of_the_files(repository: Repository) -> None:
+def test_findings_are_sorted_by_file(repository: Repository) -> None:
     for name in ("a", "c"):
         repository.write(f"deployments/{name}.yaml", BAD)
     (repository.root / "deployments/b.yaml").symlink_to("a.yaml")
@@ -229,7 +229,7 @@ def test_findings_stand_in_the_order_of_the_files(repository: Repository) -> Non
     assert "RefusedFile" in {finding["code"] for finding in found}
 
 
-def test_a_fault_in_the_defaults_is_one_finding_however_many_get_them(repository: Repository) -> None:
+def test_an_error_in_the_defaults_is_reported_once(repository: Repository) -> None:
     repository.write("controller.yaml", "defaults: {parameters: {days: soon}}\n")
     repository.write("flows/a.py", "def main(days: int) -> None: ...\n")
     for name in ("a", "b", "c"):

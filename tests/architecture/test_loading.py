@@ -32,12 +32,12 @@ def loaded_by(program: str, cwd: Path) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-def test_importing_the_package_loads_nothing_but_itself(tmp_path: Path) -> None:
+def test_importing_the_package_loads_only_the_package(tmp_path: Path) -> None:
     extra = loaded_by("import controller", tmp_path) - loaded_by("pass", tmp_path)
     assert extra == {"controller"}
 
 
-def test_what_user_code_imports_loads_nothing_large(tmp_path: Path) -> None:
+def test_the_sdk_loads_no_large_module(tmp_path: Path) -> None:
     loaded = loaded_by("from controller import flow, task, tags, get_run_context", tmp_path)
     loaded -= loaded_by("import typing, json, threading, contextlib", tmp_path)
     ours = {name for name in loaded if name.startswith("controller")}
@@ -45,7 +45,7 @@ def test_what_user_code_imports_loads_nothing_large(tmp_path: Path) -> None:
     assert not loaded & {"asyncio", "logging", "inspect", "dataclasses", "concurrent.futures", "random", "datetime"}
 
 
-def test_every_public_name_is_there_and_unknown_ones_are_not(tmp_path: Path) -> None:
+def test_every_public_name_can_be_imported_and_unknown_names_cannot(tmp_path: Path) -> None:
     script = "import controller\nfor name in controller._PUBLIC:\n    assert getattr(controller, name)"
     script += "\n    assert name in dir(controller)"
     loaded_by(f"{script}\nassert not hasattr(controller, 'nothing')", tmp_path)
@@ -61,14 +61,14 @@ def command(*arguments: str) -> str:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["trigger", "--help"]])
-def test_help_loads_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+def test_help_loads_no_heavy_package(arguments: list[str], tmp_path: Path) -> None:
     loaded = {name.partition(".")[0] for name in loaded_by(command(*arguments), tmp_path)}
     assert "click" in loaded
     assert not loaded & HEAVY
 
 
 @pytest.mark.parametrize("options", [[], ["--verbose"]])
-def test_validating_a_good_file_loads_neither_database_nor_scheduler_nor_git(
+def test_validating_a_valid_file_loads_neither_database_nor_scheduler_nor_git(
     tmp_path: Path, options: list[str]
 ) -> None:
     good = tmp_path / "hello.yaml"
@@ -78,7 +78,7 @@ def test_validating_a_good_file_loads_neither_database_nor_scheduler_nor_git(
     assert not loaded & (HEAVY - {"yaml", "jsonschema_rs"})
 
 
-def test_validating_a_bad_file_asks_the_schema_library_too(tmp_path: Path) -> None:
+def test_validating_an_invalid_file_also_loads_the_schema_library(tmp_path: Path) -> None:
     bad = tmp_path / "hello.yaml"
     bad.write_text("name: 5\n", encoding="utf-8")
     loaded = {name.partition(".")[0] for name in loaded_by(command("validate", str(bad)), tmp_path)}

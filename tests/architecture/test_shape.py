@@ -1,4 +1,4 @@
-"""The shape of the house: sizes that people can hold, a docstring for every module, dependencies with bounds."""
+"""The shape of the code: small files and functions, a docstring for every module, dependencies with upper bounds."""
 
 import ast
 import re
@@ -23,7 +23,7 @@ def test_the_modules_are_found() -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
-def test_a_module_is_small_and_says_what_it_answers(path: Path) -> None:
+def test_a_module_is_small_and_has_a_docstring(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     tree = ast.parse(text)
     assert ast.get_docstring(tree)
@@ -38,7 +38,7 @@ BESIDE = sorted((ROOT / "controller" / "runs" / "executors" / "local" / "supervi
 
 
 @pytest.mark.parametrize("path", BESIDE, ids=lambda path: path.name)
-def test_what_runs_beside_a_flow_imports_the_standard_library_and_itself_only(path: Path) -> None:
+def test_the_supervisor_imports_only_itself_and_the_standard_library(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module or "." for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
@@ -48,7 +48,7 @@ def test_what_runs_beside_a_flow_imports_the_standard_library_and_itself_only(pa
         assert foreign == imported, "it is started as a file, alone"
 
 
-def test_what_comes_before_it_imports_nothing() -> None:
+def test_packages_above_the_supervisor_import_nothing() -> None:
     for package in (
         "controller",
         "controller/runs",
@@ -66,7 +66,7 @@ FLOWS = sorted((ROOT / "controller" / "sdk").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", FLOWS, ids=lambda path: path.name)
-def test_what_user_code_imports_needs_the_standard_library_only(path: Path) -> None:
+def test_the_sdk_imports_only_the_standard_library(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module or "." for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
@@ -87,14 +87,14 @@ def test_the_supervisor_imports_everything_before_ready(path: Path) -> None:
     assert inside == []
 
 
-def test_every_dependency_has_an_upper_bound_but_the_time_zones() -> None:
+def test_every_dependency_except_the_time_zones_has_an_upper_bound() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     unbounded = [dependency for dependency in project["dependencies"] if "<" not in dependency]
     assert [re.split(r"[>=<]", dependency)[0] for dependency in unbounded] == ["tzdata"]
 
 
 @pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.name)
-def test_requirements_are_pinned_by_hash_and_name_no_index(path: Path) -> None:
+def test_requirements_are_pinned_by_hash_without_an_index(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert "http" not in text
     assert "--index-url" not in text
@@ -106,5 +106,5 @@ def test_requirements_are_pinned_by_hash_and_name_no_index(path: Path) -> None:
     assert [pin for pin in pins if "==" not in pin or "--hash=sha256:" not in pin] == []
 
 
-def test_there_are_requirements_to_check() -> None:
+def test_the_requirement_files_are_found() -> None:
     assert [path.name for path in REQUIREMENTS] == ["dev.txt", "run.txt"]

@@ -1,4 +1,4 @@
-"""docs/architecture.md and the records of decisions speak of the house as it is."""
+"""docs/architecture.md and the decision records match the code."""
 
 import re
 import tomllib
@@ -11,17 +11,17 @@ PACKAGE = ROOT / "controller"
 PAGE = (DOCS / "architecture.md").read_text(encoding="utf-8")
 
 
-def test_every_folder_and_file_of_the_package_is_named() -> None:
+def test_the_page_lists_every_folder_and_file_of_the_package() -> None:
     folders = {f"controller/{path.parent.relative_to(PACKAGE).parts[0]}/" for path in PACKAGE.glob("*/**/*.py")}
     files = {f"controller/{path.name}" for path in PACKAGE.glob("*.py")} - {"controller/__init__.py"}
     assert {name for name in folders | files if f"`{name}`" not in PAGE} == set()
 
 
-def test_no_folder_is_named_that_does_not_exist() -> None:
+def test_every_listed_folder_exists() -> None:
     assert [name for name in re.findall(r"`(controller/[\w/.]+)`", PAGE) if not (ROOT / name).exists()] == []
 
 
-def test_the_threads_are_those_of_the_code() -> None:
+def test_the_page_lists_exactly_the_threads_in_the_code() -> None:
     table = PAGE.partition("## Threads")[2].partition("\n## ")[0]
     of_flows = PACKAGE / "sdk"
     code = [path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py") if of_flows not in path.parents]
@@ -33,7 +33,7 @@ def test_the_threads_are_those_of_the_code() -> None:
     assert [name for name in starters if not list(PACKAGE.glob(f"{name.replace('.', '/')}*"))] == []
 
 
-def test_the_files_of_the_state_directory_are_named() -> None:
+def test_the_page_lists_every_file_of_the_state_directory() -> None:
     table = PAGE.partition("## The state directory")[2]
     named: set[str] = set()
     for file in ("store/state_directory.py", "store/condition_file.py", "api/http/credentials.py"):
@@ -44,11 +44,11 @@ def test_the_files_of_the_state_directory_are_named() -> None:
     assert {name for name in named if f"`{name}`" not in table and f"`{name}/`" not in table} == set()
 
 
-def test_every_table_of_the_database_is_named() -> None:
+def test_the_page_lists_every_database_table() -> None:
     assert [name for name in metadata.tables if f"`{name}`" not in PAGE] == []
 
 
-def test_the_layers_of_the_decision_are_the_layers_that_are_enforced() -> None:
+def test_adr_0001_lists_the_enforced_layers() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     page = (DOCS / "adr" / "0001-layers.md").read_text(encoding="utf-8")
     written = re.findall(r"^```\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[0].splitlines()

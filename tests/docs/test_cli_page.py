@@ -1,4 +1,4 @@
-"""docs/cli.md documents exactly the commands, options, variables and JSON fields that there are."""
+"""docs/cli.md documents exactly the existing commands, options, variables and JSON fields."""
 
 import re
 
@@ -9,7 +9,7 @@ from controller.model.backfills import BackfillProgress
 from controller.model.runs import LastRun, Run
 from controller.model.status import Condition, SourceStatus
 from controller.queries.deployment_details import DeploymentDetail, ScheduleView
-from controller.queries.serialization import json_keys
+from controller.queries.serialization import field_names
 from controller.queries.status import ControllerView, RunCounts, StatusView
 from tests.docs.pages import DOCS, Section, first_cells, sections
 from tests.generated.option_tables import command_name, leaves
@@ -43,24 +43,24 @@ def options_of(command: click.Command) -> list[click.Option]:
     return [parameter for parameter in command.params if isinstance(parameter, click.Option)]
 
 
-def test_every_command_is_documented_and_no_other() -> None:
+def test_the_page_documents_exactly_the_existing_commands() -> None:
     assert set(DOCUMENTED) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_documented_options_are_those_of_the_command(name: str) -> None:
+def test_a_command_is_documented_with_exactly_its_options(name: str) -> None:
     found = {text for option in options_of(COMMANDS[name]) for text in (*option.opts, *option.secondary_opts)}
     assert documented_options(DOCUMENTED[name]) == found
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_documented_variables_are_those_of_the_command(name: str) -> None:
+def test_a_command_is_documented_with_exactly_its_variables(name: str) -> None:
     found = {option.envvar for option in options_of(COMMANDS[name]) if option.envvar}
     assert documented_variables(DOCUMENTED[name]) == found
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_documented_arguments_are_those_of_the_command(name: str) -> None:
+def test_a_command_is_documented_with_exactly_its_arguments(name: str) -> None:
     written = re.findall(r"\[?[A-Z]{2,}\]?|\[deployment(?:\|project)?\]", DOCUMENTED[name].title)
     arguments = [parameter for parameter in COMMANDS[name].params if isinstance(parameter, click.Argument)]
     assert len(written) == len(arguments)
@@ -87,4 +87,4 @@ def test_every_field_of_the_json_is_documented(name: str, view: type) -> None:
     text = DOCUMENTED[name].text
     if name == "deployments show":  # which says "as above, and"
         text += DOCUMENTED["deployments list"].text
-    assert [key for key in json_keys(view) if f"`{key}`" not in text] == []
+    assert [key for key in field_names(view) if f"`{key}`" not in text] == []

@@ -1,4 +1,4 @@
-"""The examples of the pages are valid, complete, and fire when the pages say so."""
+"""The examples in the pages are valid and complete, and fire at the documented times."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def test_a_yaml_example_is_valid(block: str) -> None:
     assert len(desired.deployments) >= 1
 
 
-def test_readme_and_format_have_examples() -> None:
+def test_readme_and_format_page_have_yaml_examples() -> None:
     assert {page.name for page, _ in VALID} == {"README.md", "format.md"}
 
 
@@ -71,7 +71,9 @@ def rows_around_the_clock_changes() -> list[tuple[str, str, str, str]]:
 
 
 @pytest.mark.parametrize(("schedule", "dst", "around", "fires"), rows_around_the_clock_changes())
-def test_the_table_of_clock_changes_is_what_is_computed(schedule: str, dst: str, around: str, fires: str) -> None:
+def test_the_table_of_clock_changes_matches_the_computed_times(
+    schedule: str, dst: str, around: str, fires: str
+) -> None:
     said = re.findall(r"`([^`]+)`", schedule)[0]
     promised = re.findall(r"\d\d:\d\d", fires.split(", which")[0].split(": ")[0])
     start = {"7 Nov": "2021-11-07T03:59+00:00", "14 Mar": "2021-03-14T04:59+00:00"}
@@ -85,5 +87,5 @@ def test_the_table_of_clock_changes_is_what_is_computed(schedule: str, dst: str,
         assert found[0] - after > timedelta(hours=24)
 
 
-def test_there_are_as_many_rows_as_there_should_be() -> None:
+def test_the_table_of_clock_changes_has_all_rows() -> None:
     assert len(rows_around_the_clock_changes()) == 14

@@ -23,12 +23,12 @@ def test_every_relative_link_resolves(page: Path) -> None:
     assert missing == []
 
 
-def test_files_that_the_readme_names_exist() -> None:
+def test_files_named_in_the_readme_exist() -> None:
     named = re.findall(r"`((?:docs|schemas|tests|\.ci)/[\w./-]+|[A-Z]+\.md)`", (ROOT / "README.md").read_text())
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
-def test_every_page_can_be_reached_from_the_readme() -> None:
+def test_every_page_is_linked_from_the_readme_directly_or_indirectly() -> None:
     seen: set[Path] = set()
     waiting = [ROOT / "README.md"]
     while waiting:
@@ -39,16 +39,16 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert set(DOCS.rglob("*.md")) - seen == set()
 
 
-def test_make_targets_of_the_readme_exist() -> None:
+def test_make_targets_in_the_readme_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"^make ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE)) <= targets
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_no_page_names_a_path_of_somebody_s_machine(page: Path) -> None:
+def test_no_page_contains_a_path_of_a_developer_machine(page: Path) -> None:
     assert re.findall(r"(?<![\w.])/(?:home|root|tmp|work|Users)/\S*", page.read_text()) == []
 
 
-def test_the_picture_loads_nothing_from_elsewhere() -> None:
+def test_pictures_load_nothing_from_other_hosts() -> None:
     picture = (DOCS / "images" / "status.svg").read_text()
     assert re.findall(r"url\((?!#)[^)]*\)|<image|<script|(?:/tmp|/work|/root)/", picture) == []

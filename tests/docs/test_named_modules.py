@@ -1,4 +1,4 @@
-"""Modules, files and callers that docstrings and pages name are there, and callers do call."""
+"""Modules and files that docstrings and pages name exist, and the callers that they name do call."""
 
 import ast
 import re
@@ -80,17 +80,17 @@ def is_there(name: str) -> bool:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_every_module_and_file_of_ours_that_a_page_names_exists(page: Path) -> None:
+def test_modules_and_files_named_in_pages_exist(page: Path) -> None:
     code = " ".join(_CODE.findall(page.read_text(encoding="utf-8")))
     assert [name for name in named(code) if not is_there(name)] == []
 
 
-def test_every_module_and_file_of_ours_that_a_docstring_names_exists() -> None:
+def test_modules_and_files_named_in_docstrings_exist() -> None:
     texts = [(module, text) for module, all_texts in DOCSTRINGS.items() for text in all_texts]
     assert [(module, name) for module, text in texts for name in named(text) if not is_there(name)] == []
 
 
-def test_every_dotted_name_in_a_docstring_that_begins_with_a_package_of_ours_exists() -> None:
+def test_dotted_names_in_docstrings_exist() -> None:
     tops = {name.split(".")[1] for name, file in MODULES.items() if file.name == "__init__.py" and "." in name}
     missing = []
     for module, texts in DOCSTRINGS.items():
@@ -103,7 +103,7 @@ def test_every_dotted_name_in_a_docstring_that_begins_with_a_package_of_ours_exi
     assert missing == []
 
 
-def test_every_module_that_the_docstring_of_a_package_names_exists() -> None:
+def test_modules_named_in_package_docstrings_exist() -> None:
     known = set(cli.commands) | set(sys.stdlib_module_names)
     missing = []
     for module, file in MODULES.items():
@@ -168,13 +168,13 @@ def claims(pattern: re.Pattern[str]) -> list[tuple[str, str]]:
     return found
 
 
-def test_the_callers_that_docstrings_name_do_call() -> None:
+def test_callers_named_in_docstrings_import_the_module() -> None:
     callers = claims(_CALLED_BY)
     assert len(callers) > 40
     assert [(module, caller) for module, caller in callers if not calls(caller, module)] == []
 
 
-def test_modules_that_ask_another_by_their_docstrings_know_each_other() -> None:
+def test_modules_that_docstrings_relate_import_each_other() -> None:
     pairs = claims(_CALLS)
     assert len(pairs) > 40
     assert [(one, other) for one, other in pairs if not calls(other, one) and not calls(one, other)] == []

@@ -9,5 +9,5 @@ SCRIPTS = sorted((Path(__file__).parents[2] / "docs/images").glob("make_*.py"))
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
-def test_the_imports_of_a_script_that_draws_pictures_exist(script: Path) -> None:
+def test_imports_of_picture_scripts_exist(script: Path) -> None:
     assert callable(runpy.run_path(str(script))["main"])

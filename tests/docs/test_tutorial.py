@@ -1,4 +1,4 @@
-"""docs/tutorial.md is followed to the letter: its files are written, its commands are run, and say what it says."""
+"""docs/tutorial.md is followed to the letter: its commands print the documented output."""
 
 import re
 import subprocess
@@ -71,7 +71,7 @@ def matches(said: str, expected: str) -> bool:
     )
 
 
-def test_the_tutorial_is_true(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_the_tutorial_commands_print_the_documented_output(tmp_path: Path, environment: dict[str, str]) -> None:
     work = tmp_path / "workflows"
     work.mkdir()
     running: subprocess.Popen[bytes] | None = None
@@ -96,7 +96,7 @@ def test_the_tutorial_is_true(tmp_path: Path, environment: dict[str, str]) -> No
             running.wait(30)
 
 
-def test_the_files_are_those_of_the_seed_but_for_what_is_imported() -> None:
+def test_the_tutorial_files_match_the_original_flow_except_for_imports() -> None:
     written = [text for kind, _, text in steps() if kind == "python"][:2]
     ours = "---\n".join(written)
     theirs = SEED.lstrip("\n").replace("from prefect.deployments import", "from controller import")

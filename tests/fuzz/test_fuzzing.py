@@ -21,20 +21,20 @@ GIVE_UP_SECONDS = 120
 
 
 @pytest.mark.parametrize(("name", "path"), INPUTS, ids=lambda part: part if isinstance(part, str) else part.name)
-def test_the_corpus_passes(name: str, path: Path) -> None:
+def test_the_fuzz_corpus_passes(name: str, path: Path) -> None:
     TARGETS[name](path.read_bytes())
 
 
 @pytest.mark.parametrize(
     "path", sorted(path for path in EXAMPLES.rglob("*") if path.is_file()), ids=lambda path: path.name
 )
-def test_the_examples_pass(path: Path) -> None:
+def test_the_fuzz_targets_accept_the_examples(path: Path) -> None:
     TARGETS["manifests"](path.read_bytes())
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("name", sorted(TARGETS))
-def test_some_seconds_of_fuzzing_find_nothing(name: str, tmp_path: Path) -> None:
+def test_a_few_seconds_of_fuzzing_find_no_failure(name: str, tmp_path: Path) -> None:
     found = tmp_path / "found"
     found.mkdir()
     command = [

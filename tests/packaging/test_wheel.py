@@ -59,7 +59,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return Installed(wheel, home)
 
 
-def test_the_wheel_holds_code_schema_and_type_marker_and_nothing_else(installed: Installed) -> None:
+def test_the_wheel_contains_only_code_schema_and_type_marker(installed: Installed) -> None:
     with zipfile.ZipFile(installed.wheel) as archive:
         names = archive.namelist()
     assert f"controller/schemas/{SCHEMA}" in names
@@ -70,7 +70,7 @@ def test_the_wheel_holds_code_schema_and_type_marker_and_nothing_else(installed:
     assert [name for name in names if "__pycache__" in name or name.endswith(".pyc")] == []
 
 
-def test_the_wheel_is_what_runs_there(installed: Installed, tmp_path: Path) -> None:
+def test_the_tests_run_the_installed_wheel(installed: Installed, tmp_path: Path) -> None:
     where = installed.run("python", "-c", "import controller; print(controller.__file__)", cwd=tmp_path)
     assert Path(where.stdout.strip()).is_relative_to(installed.home)
 
@@ -82,7 +82,7 @@ def test_the_wheel_validates_the_examples(installed: Installed, tmp_path: Path) 
     assert found["deployments"] >= 5
 
 
-def test_the_wheel_finds_what_is_wrong(installed: Installed, tmp_path: Path) -> None:
+def test_the_wheel_reports_invalid_files(installed: Installed, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("name: x\nflow: a.py:f\ntimeout: never\n", encoding="utf-8")
     done = installed.run("controller", "validate", str(tmp_path / "bad.yaml"), cwd=tmp_path)
     assert done.returncode == 1
@@ -94,7 +94,7 @@ def test_the_wheel_prints_the_schema_of_the_source_tree(installed: Installed, tm
     assert done.stdout == (ROOT / "schemas" / SCHEMA).read_text(encoding="utf-8")
 
 
-def test_the_wheel_runs_a_pass_and_keeps_a_state(installed: Installed, tmp_path: Path) -> None:
+def test_the_wheel_runs_a_pass_and_creates_the_state(installed: Installed, tmp_path: Path) -> None:
     (tmp_path / "deployments").mkdir()
     (tmp_path / "deployments" / "a.yaml").write_text("name: a\ncommand: ['true']\n", encoding="utf-8")
     done = installed.run("controller", "run", "--once", "--repo", str(tmp_path), cwd=tmp_path)
@@ -103,6 +103,6 @@ def test_the_wheel_runs_a_pass_and_keeps_a_state(installed: Installed, tmp_path:
     assert [view["name"] for view in json.loads(shown.stdout)["deployments"]] == ["a"]
 
 
-def test_the_editable_install_finds_the_schema_too() -> None:
+def test_the_editable_install_finds_the_schema() -> None:
     assert Path(controller.__file__).parent == ROOT / "controller"
     assert deployment_schema_text() == (ROOT / "schemas" / SCHEMA).read_text(encoding="utf-8")

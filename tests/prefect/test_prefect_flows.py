@@ -47,7 +47,7 @@ def run(directory: Path, code: str, name: str, parameters: dict[str, Any]) -> tu
 
 
 @pytest.mark.parametrize(("name", "parameters", "result"), CASES)
-def test_a_flow_of_prefect_runs_without_a_server(
+def test_a_prefect_flow_runs_without_a_prefect_server(
     tmp_path: Path, name: str, parameters: dict[str, Any], result: Any
 ) -> None:
     told, log = run(tmp_path, FLOWS, name, parameters)
@@ -56,6 +56,6 @@ def test_a_flow_of_prefect_runs_without_a_server(
 
 
 @pytest.mark.parametrize(("parameters", "result"), MODEL_CASES)
-def test_models_of_pydantic_are_made_and_checked(tmp_path: Path, parameters: dict[str, Any], result: Any) -> None:
+def test_pydantic_models_are_created_and_validated(tmp_path: Path, parameters: dict[str, Any], result: Any) -> None:
     told, log = run(tmp_path, MODELS, "main", parameters)
     assert told[: len(result)] == result, log

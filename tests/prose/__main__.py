@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from tests.prose.extract import SUFFIXES, extract, words
+from tests.prose.messages import faults
 from tests.prose.terms import Term, matches, read_terms
 
 ROOT = Path(__file__).parents[2]
@@ -29,10 +30,16 @@ def check(paths: list[str], terms: list[Term]) -> int:
     """Print every match below these paths; return how many there are."""
     count = 0
     for path in files(paths):
-        for piece in extract(path, path.read_text(encoding="utf-8")):
-            for term, phrase in matches(terms, piece.text):
-                count += 1
-                sys.stdout.write(f"{path.relative_to(ROOT)}:{piece.line}: {phrase!r} say: {term.say}\n")
+        text = path.read_text(encoding="utf-8")
+        lines = [
+            f"{piece.line}: {phrase!r} say: {term.say}"
+            for piece in extract(path, text)
+            for term, phrase in matches(terms, piece.text)
+        ]
+        if path.suffix == ".py" and "controller" in path.relative_to(ROOT).parts[:1]:
+            lines += [f"{line}: a message: {rule}" for line, rule in faults(text)]
+        count += len(lines)
+        sys.stdout.writelines(f"{path.relative_to(ROOT)}:{line}\n" for line in lines)
     return count
 
 

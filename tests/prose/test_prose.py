@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.prose.extract import extract, words
+from tests.prose.messages import faults
 from tests.prose.terms import matches, read_terms
 
 TERMS = read_terms()
@@ -43,3 +44,22 @@ def test_code_is_not_prose(name: str, text: str) -> None:
 
 def test_words_are_counted_without_code() -> None:
     assert words(extract(Path("a.md"), "Three plain words, `and code`.\n")) == 3
+
+
+@pytest.mark.parametrize(
+    ("message", "rule"),
+    [
+        ('"There is no run."', None),
+        ('"not a valid name"', None),
+        ('f"There is no run {name!r}."', None),
+        ('f"git could not read {path}: it is damaged."', None),
+        ('"There is no run"', "a sentence ends with a full stop"),
+        ('"no such run."', "a fragment has no full stop, a sentence begins with a capital"),
+        ('f"There is no run: The name {name!r} is unknown."', "lower case after a colon"),
+        ("f\"There is no run '{name}'.\"", "quote input with !r or `quote`"),
+        ("f'There is no run \"{name}\".'", "quote input with !r or `quote`"),
+    ],
+)
+def test_a_message_is_a_sentence_or_a_fragment_and_quotes_input_in_one_way(message: str, rule: str | None) -> None:
+    for code in (f"raise UsageError({message})", f"find(message={message})"):
+        assert [found for _, found in faults(code)] == ([] if rule is None else [rule])

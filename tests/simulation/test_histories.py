@@ -28,7 +28,7 @@ def play(seed: int, migrated_database: Path, directory: Path) -> str:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_history_keeps_every_promise(seed: int, migrated_database: Path, tmp_path: Path) -> None:
+def test_a_simulated_history_violates_no_invariant(seed: int, migrated_database: Path, tmp_path: Path) -> None:
     play(seed, migrated_database, tmp_path / "run")
 
 

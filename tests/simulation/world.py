@@ -101,7 +101,7 @@ class MemorySource:
     def collect(self, keep: Collection[str]) -> None:
         """Do nothing: every revision is kept."""
 
-    def watched(self) -> tuple[WatchedPath, ...]:
+    def watched_paths(self) -> tuple[WatchedPath, ...]:
         """Return no paths."""
         return ()
 

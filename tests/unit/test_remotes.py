@@ -1,4 +1,4 @@
-"""Which URLs are followed. Anything that git could take for an option or a program is refused before git sees it."""
+"""Which URLs are accepted. Anything that git could take for an option or a program is rejected before git sees it."""
 
 import pytest
 from hypothesis import given
@@ -66,7 +66,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("text", GOOD)
-def test_these_are_followed(text: str) -> None:
+def test_valid_urls_are_accepted(text: str) -> None:
     url = parse_url(text)
     assert looks_like_url(text)
     assert (url.scheme, url.user, url.host) == GOOD[text]
@@ -74,7 +74,7 @@ def test_these_are_followed(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", BAD)
-def test_these_are_refused(text: str) -> None:
+def test_unsupported_urls_are_rejected(text: str) -> None:
     with pytest.raises(UsageError):
         parse_url(text)
 
@@ -82,31 +82,31 @@ def test_these_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["https://ada:secret@example.org/x", "https://secret@example.org/x", "ssh://a:secret@b/x"]
 )
-def test_credentials_in_a_url_are_refused_and_not_repeated(text: str) -> None:
+def test_credentials_in_a_url_are_rejected_and_not_repeated(text: str) -> None:
     with pytest.raises(UsageError) as refused:
         parse_url(text)
     assert "credentials" in refused.value.message
     assert "secret" not in f"{refused.value.message} {refused.value.hint}"
 
 
-def test_every_refusal_keeps_to_itself_what_might_be_secret() -> None:
+def test_error_messages_never_contain_possible_secrets() -> None:
     for text in ("ext::secret", "gopher://secret", "https://secret x", "https://exa$mple/secret", "https://h:secret/x"):
         with pytest.raises(UsageError) as refused:
             parse_url(text)
         assert "secret" not in f"{refused.value.message} {refused.value.hint}"
 
 
-def test_paths_are_not_taken_for_urls() -> None:
+def test_paths_are_not_mistaken_for_urls() -> None:
     assert not any(looks_like_url(path) for path in (".", "/srv/flows", "flows", "./a:b", "a/b:c"))
 
 
-def test_what_others_can_read_on_the_way_is_known() -> None:
+def test_unencrypted_transports_are_recognized() -> None:
     assert parse_url("http://example.org/x").is_unencrypted
     for text in ("http://localhost/x", "http://127.0.0.2/x", "http://[::1]/x", "https://example.org/x", "git@a:b"):
         assert not parse_url(text).is_unencrypted
 
 
-def test_the_directory_of_a_url_is_a_plain_name_and_its_own() -> None:
+def test_each_url_has_a_directory_of_its_own_with_a_plain_name() -> None:
     names = [parse_url(text).directory_name for text in (*GOOD, "git@example.org:..x", "https://a/" + "x" * 300)]
     assert len(set(names)) == len(names)
     assert all(len(name) < 60 and name.replace("-", "").replace(".", "").isalnum() for name in names)
@@ -118,7 +118,7 @@ PIECES += ["..", "\n", "?", "~", "é", "https://host", "ssh://git@host/", "git@h
 
 
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=8).map("".join))
-def test_whatever_the_text_it_is_refused_or_harmless(text: str) -> None:
+def test_any_text_is_either_rejected_or_a_harmless_url(text: str) -> None:
     try:
         url = parse_url(text)
     except UsageError:

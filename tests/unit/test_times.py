@@ -1,4 +1,4 @@
-"""How a time is written in text: one form, with the offset of a zone or the word UTC."""
+"""The format of times in texts: one form, with the offset of a zone or `UTC`."""
 
 import time
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from controller.schedules import parse_moment
-from controller.time_format import in_utc, shown
+from controller.time_format import format_time, in_utc
 
 WINTER = datetime(2026, 1, 31, 8, 0, 0, 250_000, tzinfo=UTC)
 
@@ -35,23 +35,23 @@ def in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ],
 )
 def test_a_time_has_the_offset_of_its_zone(zone: str, text: str) -> None:
-    assert shown(WINTER, ZoneInfo(zone)) == text
+    assert format_time(WINTER, ZoneInfo(zone)) == text
     assert parse_moment(text, WINTER, None) == WINTER.replace(microsecond=0)
 
 
 @pytest.mark.usefixtures("in_tokyo")
-def test_without_a_zone_it_is_that_of_the_machine() -> None:
-    assert shown(WINTER, None) == "2026-01-31 17:00:00+09:00"
+def test_without_a_zone_times_are_in_the_zone_of_the_machine() -> None:
+    assert format_time(WINTER, None) == "2026-01-31 17:00:00+09:00"
     assert in_utc(WINTER) == "2026-01-31 08:00:00 UTC"
 
 
-def test_fractions_of_a_second_are_shown_where_they_count() -> None:
-    assert shown(WINTER, UTC, timespec="auto") == "2026-01-31 08:00:00.250000 UTC"
-    assert shown(WINTER.replace(microsecond=0), UTC, timespec="auto") == "2026-01-31 08:00:00 UTC"
-    assert shown(WINTER, UTC, timespec="milliseconds") == "2026-01-31 08:00:00.250 UTC"
+def test_fractions_of_a_second_are_shown_where_they_matter() -> None:
+    assert format_time(WINTER, UTC, timespec="auto") == "2026-01-31 08:00:00.250000 UTC"
+    assert format_time(WINTER.replace(microsecond=0), UTC, timespec="auto") == "2026-01-31 08:00:00 UTC"
+    assert format_time(WINTER, UTC, timespec="milliseconds") == "2026-01-31 08:00:00.250 UTC"
 
 
 @pytest.mark.parametrize("hours", [-14, 14])
 def test_an_instant_that_has_no_date_in_the_zone_is_shown_in_utc(hours: int) -> None:
     edge = datetime(1, 1, 1, tzinfo=UTC) if hours < 0 else datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
-    assert shown(edge, timezone(timedelta(hours=hours))).endswith(" UTC")
+    assert format_time(edge, timezone(timedelta(hours=hours))).endswith(" UTC")

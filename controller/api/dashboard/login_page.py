@@ -15,6 +15,7 @@ from controller.api.http.credentials import SESSION_LIFE
 from controller.api.http.problem_details import problem
 from controller.api.http.responses import dependencies_of, response_with_etag
 from controller.api.http.security_middleware import session_of
+from controller.errors import StateError
 
 router = APIRouter()
 
@@ -55,12 +56,16 @@ async def login(request: Request) -> Response:
 
 @router.post("/logout")
 def logout(request: Request) -> Response:
-    """End the session and go to the login page."""
+    """End the session and go to the login page, which shows an error if the logout could not be recorded."""
     dependencies = dependencies_of(request)
     session = session_of(request.headers, dependencies.cookie)
+    response: Response = RedirectResponse("/login", 303)
     if session is not None:
-        dependencies.credentials.end_session(session)
-    response = RedirectResponse("/login", 303)
+        try:
+            dependencies.credentials.end_session(session)
+        except StateError as error:
+            message = f"{error.message} {error.hint}"
+            response = bare("login.html", 503, next="/", error=message, is_logged_in=False)
     response.delete_cookie(
         dependencies.cookie, path="/", secure=dependencies.is_secure, httponly=True, samesite="strict"
     )

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from controller.model.runs import Run
 from controller.queries.serialization import to_json, utc
-from controller.time_format import shown
+from controller.time_format import format_time
 
 _TONES = {
     "good": frozenset({"succeeded", "Healthy", "Synced", "True"}),
@@ -35,12 +35,12 @@ def when(moment: datetime | None, zone: str | None = None, empty: str = "-") -> 
     """Render a time in `zone`, by default UTC. With scripts enabled, browsers show it in the viewer's zone instead."""
     if moment is None:
         return Markup("<span class=muted>{}</span>").format(empty)
-    return _time(moment, zone, shown(moment, ZoneInfo(zone) if zone else UTC))
+    return _time(moment, zone, format_time(moment, ZoneInfo(zone) if zone else UTC))
 
 
 def date(moment: datetime, zone: str | None = None) -> Markup:
     """Render a time as `when` does, but never relative to now: for times after "since" and "until"."""
-    return _time(moment, zone, shown(moment, ZoneInfo(zone) if zone else UTC), "date")
+    return _time(moment, zone, format_time(moment, ZoneInfo(zone) if zone else UTC), "date")
 
 
 def at(moment: datetime, zone: str) -> Markup:
@@ -53,7 +53,7 @@ def _time(moment: datetime, zone: str | None, text: str, kind: str = "") -> Mark
     return Markup('<time datetime="{}" data-zone="{}"{}>{}</time>').format(utc(moment), zone or "", attribute, text)
 
 
-def lasted(start: datetime | None, end: datetime | None) -> Markup:
+def duration(start: datetime | None, end: datetime | None) -> Markup:
     """Render a duration. Without an `end`, a script counts the seconds since `start`."""
     if start is None:
         return Markup("<span class=muted>-</span>")
@@ -62,10 +62,10 @@ def lasted(start: datetime | None, end: datetime | None) -> Markup:
     return escape(seconds(max(0.0, (end - start).total_seconds())))
 
 
-def took(run: Run) -> Markup:
+def run_duration(run: Run) -> Markup:
     """Render how long the attempts of a run have taken. While it is running, a script counts the seconds."""
     if run.running_since is not None:
-        return lasted(run.running_since, None)
+        return duration(run.running_since, None)
     if run.took is None:
         return Markup("<span class=muted>-</span>")
     return escape(seconds(run.took))
@@ -107,7 +107,7 @@ def glyph(state: object) -> str:
     return _GLYPHS.get(str(state)) or {"bad": "✕", "good": "✓"}.get(tone(state), "-")
 
 
-def linked(text: str) -> Markup:
+def with_links(text: str) -> Markup:
     """Escape a message, link the ids of runs and backfills in it, and shorten the revisions."""
     brief = _REVISION.sub(lambda match: f"{match[1]}{match[2]}", text)
     return Markup(_ID.sub(_link, escape(brief)))
@@ -121,10 +121,10 @@ def _link(match: re.Match[str]) -> str:
 
 def pretty(value: Any) -> str:
     """Format a value as indented JSON; an object or array that fits on one line is not broken up."""
-    return _indented(to_json(value), 0)
+    return _format_nested(to_json(value), 0)
 
 
-def _indented(value: Any, indent: int) -> str:
+def _format_nested(value: Any, indent: int) -> str:
     line = compact(value)
     if (
         len(line) + indent <= _LINE
@@ -135,9 +135,9 @@ def _indented(value: Any, indent: int) -> str:
         return line
     inner = " " * (indent + 2)
     if isinstance(value, Mapping):
-        parts = [f"{inner}{compact(key)}: {_indented(item, indent + 2)}" for key, item in value.items()]
+        parts = [f"{inner}{compact(key)}: {_format_nested(item, indent + 2)}" for key, item in value.items()]
         return "{\n" + ",\n".join(parts) + f"\n{' ' * indent}}}"
-    return "[\n" + ",\n".join(f"{inner}{_indented(item, indent + 2)}" for item in value) + f"\n{' ' * indent}]"
+    return "[\n" + ",\n".join(f"{inner}{_format_nested(item, indent + 2)}" for item in value) + f"\n{' ' * indent}]"
 
 
 def compact(value: Any) -> str:
@@ -151,7 +151,7 @@ def beginning(text: str) -> str:
     return "\n".join(text[:_MAX_CHARACTERS].split("\n")[:_MAX_LINES])
 
 
-def cut(text: str) -> str:
+def truncation(text: str) -> str:
     """Describe how `beginning` shortens the text; return an empty string if it does not."""
     visible = beginning(text)
     if visible == text:
@@ -180,11 +180,11 @@ FILTERS = {
     "short": short,
     "tone": tone,
     "glyph": glyph,
-    "linked": linked,
+    "with_links": with_links,
     "pretty": pretty,
     "compact": compact,
     "is_long": is_long,
     "beginning": beginning,
-    "cut": cut,
+    "truncation": truncation,
     "brief": brief,
 }

@@ -76,7 +76,10 @@ class Credentials:
         return int(match[1]) > self._clock.now().timestamp() and f"{match[1]}.{match[2]}" not in self._ended
 
     def end_session(self, value: str) -> None:
-        """Invalidate a session permanently, also across restarts."""
+        """Invalidate a session permanently, also across restarts.
+
+        Raises StateError if it could not be recorded. Then the session is invalid until the controller restarts.
+        """
         if not self.is_session(value):
             return
         now = self._clock.now().timestamp()
@@ -86,10 +89,13 @@ class Credentials:
             try:
                 _write(self._ended_file, "\n".join(sorted(self._ended)))
             except OSError as error:
-                log.warning(
-                    "Cannot record a logout: the session becomes valid again when the controller restarts",
-                    extra={"file": str(self._ended_file), "error": error.strerror},
-                )
+                fields = {"file": str(self._ended_file), "error": error.strerror}
+                log.warning("A logout can't be recorded", extra=fields)
+                raise StateError(
+                    f"You are logged out, but this could not be recorded: {error.strerror}. "
+                    "Your session becomes valid again when the controller restarts.",
+                    hint="Make the state directory writable, then log in and out again.",
+                ) from error
 
     def _sign(self, claim: str) -> str:
         return hmac.new(self._key, claim.encode(), hashlib.sha256).hexdigest()

@@ -26,7 +26,7 @@ def download(request: Request, files: list[Path], name: str) -> Response:
     """
     sizes = with_sizes(files)
     # The tag is made from sizes and times: hashing the contents would cost as much as sending them.
-    identity = repr([(path.parent.name, size, _modified(path)) for path, size in sizes]).encode()
+    identity = repr([(path.parent.name, size, _modification_time(path)) for path, size in sizes]).encode()
     headers = entity_headers(hashlib.sha256(identity))
     if is_not_modified(request, headers):
         return Response(status_code=304, headers=headers)
@@ -61,7 +61,7 @@ async def _pieces(sizes: list[tuple[Path, int]]) -> AsyncGenerator[bytes]:
         yield piece
 
 
-def _modified(path: Path) -> int:
+def _modification_time(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
     except OSError:  # it was deleted in the meantime

@@ -47,7 +47,7 @@ class EventFeed:
         """
         self._listeners += 1
         try:
-            watcher = await self._started_watcher()
+            watcher = await self._start_watcher()
             # A number beyond the newest comes from another state database: no event would ever follow it.
             last = self._last if last is None else min(last, self._last)
             # Send the recorded events first, including those that the watcher has yet to read.
@@ -73,7 +73,7 @@ class EventFeed:
         finally:
             self._listeners -= 1
 
-    async def _started_watcher(self) -> "asyncio.Task[None]":
+    async def _start_watcher(self) -> "asyncio.Task[None]":
         """Return the task that polls the state, once it has read it for the first time."""
         if self._watcher is None or self._watcher.done():
             self._is_ready.clear()

@@ -83,7 +83,7 @@ class Triggered(BaseModel):
     state: str
 
 
-def triggered(run: Run) -> dict[str, Any]:
+def triggered_json(run: Run) -> dict[str, Any]:
     """Return the JSON of a `Triggered` response."""
     return {"run_id": run.id, "state": run.state.public.value}
 

@@ -117,7 +117,7 @@ class SecurityMiddleware:
         scope["caller"] = caller
         if caller is not None or path in PUBLIC or path.startswith(PUBLIC_FOLDER):
             return None
-        return self._unauthenticated(scope, headers)
+        return self._unauthenticated_response(scope, headers)
 
     def _hosts_of(self, scope: Scope) -> frozenset[str]:
         """Only `localhost` on the Unix socket: another name would mean that the request was forwarded to it."""
@@ -151,7 +151,7 @@ class SecurityMiddleware:
             return Caller(author="dashboard", key=session, is_session=True)
         return None
 
-    def _unauthenticated(self, scope: Scope, headers: Headers) -> Response:
+    def _unauthenticated_response(self, scope: Scope, headers: Headers) -> Response:
         is_page = scope["method"] in SAFE and "text/html" in headers.get("accept", "")
         if is_page and not scope["path"].startswith("/api/"):
             return RedirectResponse(f"/login?next={quote(_login_target(scope), safe='')}", 303)

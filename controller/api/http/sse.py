@@ -86,7 +86,7 @@ class EventStream(Response):
             await rejection(scope, receive, send)
             return
         sending = asyncio.ensure_future(self._send_messages(send))
-        disconnected = asyncio.ensure_future(until_disconnected(receive))
+        disconnected = asyncio.ensure_future(wait_for_disconnect(receive))
         try:
             await asyncio.wait((sending, disconnected), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -110,7 +110,7 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def until_disconnected(receive: Receive) -> None:
+async def wait_for_disconnect(receive: Receive) -> None:
     """Return when the client of a request has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from controller.queries.declared_deployments import DeclaredSchedule, DeclaredView
 from controller.schedules import zone
 from controller.text import visible
-from controller.time_format import shown
+from controller.time_format import format_time
 
 
 def render(views: Sequence[DeclaredView]) -> str:
@@ -23,5 +23,5 @@ def _lines(view: DeclaredView) -> Iterator[str]:
 
 def _next(schedule: DeclaredSchedule, *, is_suspended: bool) -> str:
     if schedule.next_fire_time is not None:
-        return f"; next at {shown(schedule.next_fire_time, zone(schedule.timezone))}"
+        return f"; next at {format_time(schedule.next_fire_time, zone(schedule.timezone))}"
     return "" if is_suspended else "; no more fire times"

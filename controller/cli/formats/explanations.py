@@ -32,7 +32,7 @@ def as_text(explanation: Explanation, width: int = _WIDTH) -> str:
     paragraphs = [
         fill(text, width, break_on_hyphens=False) for text in (title, explanation.meaning, explanation.remedy)
     ]
-    return "\n\n".join((*paragraphs, *(f"{name}:\n\n{_indented(yaml)}" for name, yaml in _examples(explanation))))
+    return "\n\n".join((*paragraphs, *(f"{name}:\n\n{_indent(yaml)}" for name, yaml in _examples(explanation))))
 
 
 def as_markdown(explanation: Explanation) -> str:
@@ -46,7 +46,7 @@ def _examples(explanation: Explanation) -> list[tuple[str, str]]:
     return [(name, yaml) for name, yaml in examples if yaml]
 
 
-def _indented(yaml: str) -> str:
+def _indent(yaml: str) -> str:
     return "\n".join(f"    {line}".rstrip() for line in yaml.rstrip().split("\n"))
 
 

@@ -12,7 +12,7 @@ from controller.model.snapshots import PROJECT_FILE
 from controller.reconcile.preview import DeploymentChange, EnvironmentPlan, Preview
 from controller.reconcile.project_changes import QueueChange
 from controller.text import join_or, visible
-from controller.time_format import shown
+from controller.time_format import format_time
 
 _SIGNS = {"delete": "-", "update": "~", "create": "+"}
 _LONGEST = 120
@@ -125,7 +125,7 @@ def _table(view: Preview | EnvironmentPlan, share: int) -> Iterator[str]:
         yield from (*rows, "")
         if len(rows) < len(view.changes):
             yield from (f"… and {len(view.changes) - len(rows)} more changes: `controller plan -o json`", "")
-        yield from _fitting(filter(None, map(_folded, view.changes)), _MOST_DETAILS // share)
+        yield from _fitting(filter(None, map(_fold, view.changes)), _MOST_DETAILS // share)
     notes = _fitting((f"- {_cell(note)}" for note in _notes(view)), _MOST_NOTES // share)
     if notes:
         yield from ("**Findings**", "", *notes, "")
@@ -164,7 +164,7 @@ def _changes(view: Preview | EnvironmentPlan) -> Iterator[str]:
         yield from (f"    {line}" for line in _details(change))
 
 
-def _folded(change: DeploymentChange) -> str:
+def _fold(change: DeploymentChange) -> str:
     details = [visible(line).replace("```", "` ` `") for line in _details(change)]
     if not details:
         return ""
@@ -285,7 +285,7 @@ def _finding(finding: Finding) -> str:
 
 
 def _times(times: tuple[datetime, ...]) -> str:
-    return ", ".join(shown(time, time.tzinfo) for time in times) or "none"
+    return ", ".join(format_time(time, time.tzinfo) for time in times) or "none"
 
 
 def _value(value: Any) -> str:

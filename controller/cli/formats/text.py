@@ -23,9 +23,9 @@ def render(findings: Sequence[Finding], source_line: SourceLine, *, width: int =
 
 
 def _lines(finding: Finding, source_line: SourceLine, width: int, color: bool) -> Iterator[str]:
-    location = _painted(f"{visible(finding.file)}:{finding.line}:{finding.column}:", "1", color)
-    severity = _painted(f"{finding.severity}:", _COLORS[finding.severity], color)
-    code = _painted(f"[{visible(finding.code)}]", "2", color)
+    location = _paint(f"{visible(finding.file)}:{finding.line}:{finding.column}:", "1", color)
+    severity = _paint(f"{finding.severity}:", _COLORS[finding.severity], color)
+    code = _paint(f"[{visible(finding.code)}]", "2", color)
     yield f"{location} {severity} {visible(finding.message)} {code}"
     text = None if finding.code in _SECRET else source_line(finding.file, finding.line)
     if text and not text.isspace():
@@ -33,12 +33,12 @@ def _lines(finding: Finding, source_line: SourceLine, width: int, color: bool) -
         gutter = f"{finding.line:>3} | "
         excerpt, offset = _window(text, finding.column, max(width - len(gutter), _LEAST_ROOM))
         yield gutter + excerpt
-        yield f"{'| ':>{len(gutter)}}{' ' * offset}{_painted('^', _COLORS[finding.severity], color)}"
+        yield f"{'| ':>{len(gutter)}}{' ' * offset}{_paint('^', _COLORS[finding.severity], color)}"
     if finding.hint:
         yield f"    hint: {visible(finding.hint)}"
 
 
-def _painted(text: str, style: str, color: bool) -> str:
+def _paint(text: str, style: str, color: bool) -> str:
     return f"\x1b[{style}m{text}\x1b[0m" if color else text
 
 

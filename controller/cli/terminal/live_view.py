@@ -24,7 +24,7 @@ def show_live(read_status: Callable[[], StatusView], clock: Clock, is_over: Call
     screen = console()
     with Live(console=screen, screen=True, auto_refresh=False) as frame, _suspending(frame) as suspension:
         while True:
-            with suspension.deferred():
+            with suspension.defer_stop():
                 try:
                     frame.update(render_status(read_status(), clock.now(), rows=screen.height), refresh=True)
                 except ControllerError as error:
@@ -48,7 +48,7 @@ class _Suspension:
             self._suspend(number)
 
     @contextmanager
-    def deferred(self) -> Iterator[None]:
+    def defer_stop(self) -> Iterator[None]:
         """Defer stopping the process until the end of the block."""
         self._is_drawing = True
         try:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from controller.text import visible
-from controller.time_format import shown
+from controller.time_format import format_time
 
 _STYLES = {
     "Synced": "green",
@@ -51,7 +51,7 @@ def plain(value: object) -> Text:
 
 def local(instant: datetime | None, zone: tzinfo | None = None) -> Text:
     """Return a time in `zone`, or in the machine's zone if it is None."""
-    return Text("-" if instant is None else shown(instant, zone))
+    return Text("-" if instant is None else format_time(instant, zone))
 
 
 def ago(instant: datetime | None, now: datetime) -> Text:

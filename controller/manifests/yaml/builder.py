@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from controller.manifests.yaml.nodes import Node, Path, Position, Problem, kind_of
-from controller.manifests.yaml.scalars import BadNumber, plain_scalar, untagged
+from controller.manifests.yaml.scalars import BadNumber, plain_scalar, untagged_hint
 from controller.text import shorten
 
 MAX_DEPTH = 32
@@ -240,7 +240,7 @@ class TreeBuilder:
 
     def _refuse_tag(self, tag: str, place: Position, text: str | None = None) -> None:
         name = shorten(tag.replace("tag:yaml.org,2002:", "!!"))
-        hint = "remove the tag" if text is None else untagged(name, text)
+        hint = "remove the tag" if text is None else untagged_hint(name, text)
         self._problem("TagNotAllowed", f"tag {name} is not allowed", place, hint=hint)
 
     def _check_depth(self, more: int, place: Position) -> None:

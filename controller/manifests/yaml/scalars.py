@@ -54,7 +54,7 @@ def plain_scalar(text: str) -> Scalar:
     return text
 
 
-def untagged(tag: str, text: str) -> str:
+def untagged_hint(tag: str, text: str) -> str:
     """Return the hint for a scalar with a tag: how to write the same value without the tag."""
     truth = {"!!bool": {"yes": "true", "on": "true", "no": "false", "off": "false"}}
     if word := truth.get(tag, {}).get(text.lower()):

@@ -27,7 +27,7 @@ def explain(error: yaml.YAMLError, text: str) -> Problem:
     if _TAB.match(line) and "cannot start any token" in reason:
         column = line.index("\t") + 1
         return _problem(Position(place.line, column), "a tab in the indentation", "indent with spaces")
-    if trap := _reserved(line, place):
+    if trap := _reserved_indicator(line, place):
         return trap
     if "unexpected end of stream" in reason and "quoted scalar" in (error.context or ""):
         return _problem(start or place, "this quote is never closed", "close it with the same quotation mark")
@@ -79,7 +79,7 @@ def _innermost(text: str, place: Position) -> tuple[str, int] | None:
     return opened[-1] if opened else None
 
 
-def _reserved(line: str, place: Position) -> Problem | None:
+def _reserved_indicator(line: str, place: Position) -> Problem | None:
     """Return the problem of a value at `place` that starts with a YAML indicator (`*/5 * * * *`, `@daily`), if any."""
     for match in _RESERVED.finditer(line):
         value, column = match["value"], match.start("value") + 1

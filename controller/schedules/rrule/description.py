@@ -32,7 +32,7 @@ def describe_rrule(rule: RRule, timezone: str) -> str:
     Raises:
         ScheduleError: the rule is invalid.
     """
-    rules, lines = ruleset.compiled(rule, timezone), parse_lines(rule.text)
+    rules, lines = ruleset.compile_rules(rule, timezone), parse_lines(rule.text)
     phrases = [(_main(item), _bounds(item, parts, lines)) for item, parts in zip(rules.rules, lines.rules, strict=True)]
     if len(phrases) == 1:
         main, bounds = phrases[0]
@@ -57,13 +57,13 @@ def _main(rule: Recurrence) -> str:
     if rule.frequency > Frequency.DAILY:
         return head + _within(rule) + (f", {days}" if days else "")
     times = english.clock_times(rule.hours, rule.minutes, rule.seconds)
-    text = _joined(rule, head, days, times)
+    text = _join_parts(rule, head, days, times)
     if rule.positions and not _is_workday(rule):
         text += f", only the {_nths(rule.positions)} of each {_PERIODS[rule.frequency]}"
     return text
 
 
-def _joined(rule: Recurrence, head: str, days: str, times: str) -> str:
+def _join_parts(rule: Recurrence, head: str, days: str, times: str) -> str:
     pause = ", " if "but only" in days else " "
     if rule.frequency is Frequency.DAILY:
         if rule.interval > 1:
@@ -90,7 +90,7 @@ def _days(rule: Recurrence) -> str:
     of = english.of_months(rule.months) if of_month else "of the month"
     parts = []
     if rule.year_days:
-        parts.append(f"on {_numbered(rule.year_days, 'day')} of the year")
+        parts.append(f"on {_list_numbers(rule.year_days, 'day')} of the year")
     if rule.month_days:
         parts.append(_month_days(rule, of))
     if _is_workday(rule):
@@ -101,7 +101,7 @@ def _days(rule: Recurrence) -> str:
     text = ", but only ".join(parts)
     if rule.week_numbers:
         of_year = " of the year" if min(rule.week_numbers) < 0 else ""
-        text = f"in {_numbered(rule.week_numbers, 'week')}{of_year}{'' if text.startswith('on ') else ','} {text}"
+        text = f"in {_list_numbers(rule.week_numbers, 'week')}{of_year}{'' if text.startswith('on ') else ','} {text}"
     return text.strip(" ,") if of_month else (text + english.in_months(rule.months)).strip(" ,")
 
 
@@ -125,11 +125,11 @@ def _within(rule: Recurrence) -> str:
     """Describe the restrictions on seconds, minutes and hours of an HOURLY or MINUTELY rule."""
     text = ""
     if rule.minutes and (rule.frequency is Frequency.MINUTELY or rule.minutes != (0,)):
-        text += f" at {english.numbered('minute', rule.minutes)}"
+        text += f" at {english.number_list('minute', rule.minutes)}"
     if rule.seconds != (0,):
-        text += f" at {english.numbered('second', rule.seconds)}"
+        text += f" at {english.number_list('second', rule.seconds)}"
     if rule.hours and len(rule.hours) < 24:
-        text += f" in {english.numbered('hour', rule.hours)}"
+        text += f" in {english.number_list('hour', rule.hours)}"
     return text
 
 
@@ -157,7 +157,7 @@ def _nths(values: frozenset[int]) -> str:
     return english.join_list([english.nth(number) for number in _from_both_ends(values)])
 
 
-def _numbered(values: frozenset[int], unit: str) -> str:
+def _list_numbers(values: frozenset[int], unit: str) -> str:
     """Return a list such as `day 100 and the last day`; `unit` is `day` or `week`."""
     ends = _from_both_ends(values)
     forward = english.spans([number for number in ends if number > 0])

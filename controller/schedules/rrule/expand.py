@@ -163,7 +163,7 @@ def _week(day: date, week_start: int) -> tuple[int, int]:
 def _times(rule: Recurrence, days: list[date], begin: datetime) -> Iterator[datetime]:
     """Yield the local times of one period; those in hours before `begin` may be left out."""
     if rule.positions and rule.frequency <= Frequency.DAILY:
-        yield from _positioned(rule, days)
+        yield from _select_positions(rule, days)
         return
     for day in days:
         from_hour = begin.hour if day == begin.date() else 0
@@ -171,14 +171,14 @@ def _times(rule: Recurrence, days: list[date], begin: datetime) -> Iterator[date
             hours = [hour for hour in rule.hours if hour >= from_hour]
             clock: Iterator[tuple[int, int, int]] = itertools.product(hours, rule.minutes, rule.seconds)
         else:
-            clock = _phased(rule, day, from_hour)
+            clock = _select_by_phase(rule, day, from_hour)
             if rule.positions:
-                clock = _picked(rule, clock)
+                clock = _select_clock_times(rule, clock)
         for hour, minute, second in clock:
             yield datetime.combine(day, time(hour, minute, second))
 
 
-def _phased(rule: Recurrence, day: date, from_hour: int) -> Iterator[tuple[int, int, int]]:
+def _select_by_phase(rule: Recurrence, day: date, from_hour: int) -> Iterator[tuple[int, int, int]]:
     """Yield the clock times of a day for HOURLY and MINUTELY rules: every `interval` hours or minutes since `start`."""
     hourly = rule.frequency is Frequency.HOURLY
     passed = (day.toordinal() - rule.start.toordinal()) * 24 - rule.start.hour
@@ -192,7 +192,7 @@ def _phased(rule: Recurrence, day: date, from_hour: int) -> Iterator[tuple[int, 
         yield from ((hour, minute, second) for minute in minutes for second in rule.seconds)
 
 
-def _picked(rule: Recurrence, clock: Iterator[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
+def _select_clock_times(rule: Recurrence, clock: Iterator[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
     """Apply BYSETPOS of an HOURLY or MINUTELY rule: yield the n-th times of each hour or minute."""
     length = 1 if rule.frequency is Frequency.HOURLY else 2
     for _, group in itertools.groupby(clock, key=lambda moment: moment[:length]):
@@ -202,7 +202,7 @@ def _picked(rule: Recurrence, clock: Iterator[tuple[int, int, int]]) -> Iterator
                 yield times[index]
 
 
-def _positioned(rule: Recurrence, days: list[date]) -> Iterator[datetime]:
+def _select_positions(rule: Recurrence, days: list[date]) -> Iterator[datetime]:
     """Apply BYSETPOS: yield the n-th times of the period, counted from its start or its end."""
     per_minute = len(rule.seconds)
     per_hour = len(rule.minutes) * per_minute

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from controller.errors import ScheduleError
-from controller.schedules.messages import quoted
+from controller.schedules.messages import quote
 from controller.schedules.parsing import parse_time, zone
 from controller.text import did_you_mean
 
@@ -73,7 +73,7 @@ def _read_line(lines: Lines, name: str, parameters: list[str], value: str) -> No
         raise ScheduleError("EXRULE is not supported", hint="RFC 5545 removed it; list the excluded times in EXDATE")
     elif name not in _PROPERTIES:
         hint = did_you_mean(name, _PROPERTIES, 3) or f"valid properties are {', '.join(_PROPERTIES)}"
-        raise ScheduleError(f"unknown property {quoted(name)} in rrule", hint=hint)
+        raise ScheduleError(f"unknown property {quote(name)} in rrule", hint=hint)
     else:
         zone_name = _zone_parameter(name, parameters)
         dates = [parse_date(part, zone_name) for part in value.split(",")]
@@ -95,7 +95,7 @@ def _zone_parameter(name: str, parameters: list[str]) -> str | None:
             zone_name = value.strip('"')
         elif parameter.upper() not in ("VALUE=DATE", "VALUE=DATE-TIME"):
             hint = "valid parameters are TZID=…, VALUE=DATE and VALUE=DATE-TIME"
-            raise ScheduleError(f"unknown parameter {quoted(parameter)} of {name} in rrule", hint=hint)
+            raise ScheduleError(f"unknown parameter {quote(parameter)} of {name} in rrule", hint=hint)
     return zone_name
 
 
@@ -116,7 +116,7 @@ def parse_date(text: str, zone_name: str | None = None) -> date:
         parsed = _parse_basic(text, match)
     if zone_name is not None and isinstance(parsed, datetime):
         if parsed.tzinfo is not None:
-            raise ScheduleError(f"{quoted(text)} has both an offset and a TZID", hint="remove one of them")
+            raise ScheduleError(f"{quote(text)} has both an offset and a TZID", hint="remove one of them")
         return parsed.replace(tzinfo=zone(zone_name))
     return parsed
 
@@ -130,7 +130,7 @@ def _parse_basic(text: str, match: re.Match[str]) -> date:
         return datetime(year, month, day, hour, minute, second, tzinfo=UTC if match[7] else None)
     except ValueError as error:
         hint = "write 20260131T090000 or 20260131T090000Z"
-        raise ScheduleError(f"{quoted(text)} is not a date: {error}", hint=hint) from error
+        raise ScheduleError(f"{quote(text)} is not a date: {error}", hint=hint) from error
 
 
 def _parts(text: str) -> dict[str, str]:
@@ -140,7 +140,7 @@ def _parts(text: str) -> dict[str, str]:
         name, equals, value = part.upper().partition("=")
         if not equals or name not in {*_LISTS, *_SINGLES, *_WORDS}:
             hint = did_you_mean(name, [*_LISTS, *_SINGLES, *_WORDS], 3) or "write parts such as FREQ=WEEKLY;BYDAY=MO,FR"
-            raise ScheduleError(f"unknown part {quoted(part)} in rrule", hint=hint)
+            raise ScheduleError(f"unknown part {quote(part)} in rrule", hint=hint)
         if name in parts:
             raise ScheduleError(f"duplicate {name} in rrule", hint="write it once, with the values separated by commas")
         parts[name] = value
@@ -161,10 +161,10 @@ def numbers(parts: dict[str, str], name: str) -> tuple[int, ...]:
     for text in parts[name].split(","):
         value = int(text) if _NUMBER.fullmatch(text) else None
         if value is None or not low <= value <= high or (low < 0 and value == 0):
-            raise ScheduleError(f"invalid {name} {quoted(text)} in rrule", hint=hint)
+            raise ScheduleError(f"invalid {name} {quote(text)} in rrule", hint=hint)
         distinct.add(value)
     if name in _SINGLES and "," in parts[name]:
-        raise ScheduleError(f"invalid {name} {quoted(parts[name])} in rrule", hint=hint)
+        raise ScheduleError(f"invalid {name} {quote(parts[name])} in rrule", hint=hint)
     return tuple(sorted(distinct))
 
 
@@ -179,6 +179,6 @@ def weekdays(parts: dict[str, str], name: str) -> frozenset[tuple[int, int]]:
         match = _WEEKDAY.fullmatch(text)
         if match is None or (match[1] and not 1 <= abs(int(match[1])) <= 53):
             hint = "weekdays are MO, TU, WE, TH, FR, SA and SU; 2FR is the second Friday, -1FR the last one"
-            raise ScheduleError(f"invalid {name} {quoted(text)} in rrule", hint=hint)
+            raise ScheduleError(f"invalid {name} {quote(text)} in rrule", hint=hint)
         pairs.add((WEEKDAYS.index(match[2]), int(match[1] or 0)))
     return frozenset(pairs)

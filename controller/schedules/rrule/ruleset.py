@@ -17,7 +17,7 @@ from controller.errors import ScheduleError
 from controller.model.schedules import Dst, RRule
 from controller.schedules.dst import REAL_TIME, first_wall_time, resolve, to_wall
 from controller.schedules.intervals import DEFAULT_ANCHOR
-from controller.schedules.messages import quoted
+from controller.schedules.messages import quote
 from controller.schedules.parsing import zone as zone_of
 from controller.schedules.rrule.expand import Frequency, Recurrence, wall_times
 from controller.schedules.rrule.parser import Lines, numbers, parse_date, parse_lines, weekdays
@@ -51,10 +51,10 @@ def instants(rules: RuleSet, dst: Dst, after: datetime) -> Iterator[datetime]:
     streams = []
     for rule in rules.rules:
         policy = REAL_TIME if rule.frequency > Frequency.DAILY else dst
-        walls = _without_excluded(rules, wall_times(rule, first_wall_time(after, rules.zone, policy)))
+        walls = _exclude(rules, wall_times(rule, first_wall_time(after, rules.zone, policy)))
         streams.append(resolve(walls, rules.zone, policy, after))
     if rules.added:
-        streams.append(resolve(_without_excluded(rules, iter(rules.added)), rules.zone, dst, after))
+        streams.append(resolve(_exclude(rules, iter(rules.added)), rules.zone, dst, after))
     return streams[0] if len(streams) == 1 else heapq.merge(*streams)
 
 
@@ -73,18 +73,18 @@ def fixed_wall_times(rules: RuleSet, low: datetime, high: datetime) -> Iterator[
         if rule.months and months.isdisjoint(rule.months):
             continue
         bounded = replace(rule, until=end if rule.until is None else min(end, rule.until))
-        yield from _without_excluded(rules, wall_times(bounded, begin))
-    yield from (wall for wall in _without_excluded(rules, iter(rules.added)) if low <= wall < high)
+        yield from _exclude(rules, wall_times(bounded, begin))
+    yield from (wall for wall in _exclude(rules, iter(rules.added)) if low <= wall < high)
 
 
-def _without_excluded(rules: RuleSet, walls: Iterator[datetime]) -> Iterator[datetime]:
+def _exclude(rules: RuleSet, walls: Iterator[datetime]) -> Iterator[datetime]:
     if not rules.excluded and not rules.excluded_days:
         return walls
     return (wall for wall in walls if wall not in rules.excluded and wall.date() not in rules.excluded_days)
 
 
 @lru_cache(maxsize=4096)
-def compiled(rule: RRule, timezone: str) -> RuleSet:
+def compile_rules(rule: RRule, timezone: str) -> RuleSet:
     """Return the parsed rule text in the time zone of its schedule.
 
     A DTSTART with a TZID sets the zone, as RFC 5545 requires; one with `Z` is converted to local time.
@@ -96,7 +96,7 @@ def compiled(rule: RRule, timezone: str) -> RuleSet:
     if not lines.rules and not lines.added:
         raise ScheduleError("an rrule needs an RRULE or RDATE line", hint="write a rule such as FREQ=WEEKLY;BYDAY=MO")
     if lines.start_zone is not None and timezone not in ("UTC", lines.start_zone):
-        message = f"DTSTART is in {quoted(lines.start_zone)} but the schedule's timezone is {quoted(timezone)}"
+        message = f"DTSTART is in {quote(lines.start_zone)} but the schedule's timezone is {quote(timezone)}"
         raise ScheduleError(message, hint="remove one of them")
     zone = zone_of(lines.start_zone or timezone)
     return RuleSet(
@@ -180,7 +180,7 @@ def _frequency(parts: dict[str, str]) -> Frequency:
         raise ScheduleError("the rrule has no FREQ", hint=f"add FREQ= with one of {', '.join(frequencies)}")
     if name not in frequencies:
         hint = did_you_mean(name, frequencies, 3) or f"valid values are {', '.join(frequencies)}"
-        raise ScheduleError(f"unknown FREQ {quoted(name)} in rrule", hint=hint)
+        raise ScheduleError(f"unknown FREQ {quote(name)} in rrule", hint=hint)
     return frequencies[name]
 
 

@@ -39,7 +39,7 @@ class DirectoryCode:
     def read(self, path: str) -> bytes:
         """Return the current content of a file. Raises SourceError."""
         try:
-            return self._files.read(_checked(path))
+            return self._files.read(_check_path(path))
         except TooLargeError as error:
             raise SourceError(f"{path} has {error.size} bytes; the limit is {MAX_CODE_BYTES}.") from error
         except UnstableError as error:
@@ -66,7 +66,7 @@ class DirectoryCode:
 
     def _file(self, path: str) -> CodeFile | None:
         try:
-            version = self._files.check(_checked(path))
+            version = self._files.check(_check_path(path))
         except IsADirectoryError:
             return DIRECTORY if path.endswith("/") else None
         except PermissionError as error:
@@ -84,7 +84,7 @@ class DirectoryCode:
         return CodeFile(digest=version.digest, size=version.size)
 
 
-def _checked(path: str) -> str:
+def _check_path(path: str) -> str:
     if "\0" in path or path.startswith("/"):
         raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
     return path

@@ -116,7 +116,7 @@ class DirectorySource:
     def interrupt(self) -> None:
         """Do nothing, because no method waits for long."""
 
-    def watched(self) -> tuple[WatchedPath, ...]:
+    def watched_paths(self) -> tuple[WatchedPath, ...]:
         """Return the deployments path, its parent (to notice when the path is replaced), and the root for the project.
 
         The directories of the requested files are included if there are at most 64. If there are more, changes of these

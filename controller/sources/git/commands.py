@@ -93,7 +93,7 @@ class Git:
             with Repository(repo, expand_vars=False) as opened:
                 git_dir = Path(opened.git_dir).absolute()
                 # With GIT_DIR, git does not check who owns the repository. That is safe: nothing in it is executed.
-                environment = {**hardened(settings), "GIT_DIR": str(git_dir)}
+                environment = {**git_environment(settings), "GIT_DIR": str(git_dir)}
                 with opened.git.custom_environment(**environment):
                     yield OpenRepository(self, opened, git_dir)
         except (git.InvalidGitRepositoryError, git.NoSuchPathError) as error:
@@ -119,7 +119,7 @@ class Git:
             return RepositoryNotFoundError(f"{repo} is not a readable git repository.")
         arguments = ("rev-parse", "--verify", "--git-dir")
         try:
-            self.run(git.Git(repo), arguments, b"", TIMEOUT_SECONDS, env={**hardened(), "GIT_DIR": str(git_dir)})
+            self.run(git.Git(repo), arguments, b"", TIMEOUT_SECONDS, env={**git_environment(), "GIT_DIR": str(git_dir)})
         except (GitError, git.GitCommandNotFound, OSError) as error:
             return SourceError(f"git could not read {repo}: {reason(error)}.", hint=repair_hint(repo))
         return RepositoryNotFoundError(f"{repo} is not a readable git repository.")
@@ -196,7 +196,7 @@ def find_git() -> str:
     return check_git(_HARDENED)
 
 
-def hardened(settings: Mapping[str, str] | None = None) -> dict[str, str]:
+def git_environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment variables for every git process, with `settings` as additional configuration."""
     return {**_HARDENED, **_as_environment({**_SETTINGS, **(settings or {})})}
 

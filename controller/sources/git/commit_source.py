@@ -32,11 +32,11 @@ class NamedCommit(CommitReader):
         with self._open() as repo:
             commit = _parse(repo, f"{name}^{{commit}}")
             if not COMMIT.fullmatch(commit):
-                raise self._not_found(repo)
+                raise self._not_found_error(repo)
         is_label = is_ref_name(name) and not _ID.fullmatch(name) and name != "HEAD"
         return revision_of(name if is_label else "", commit)
 
-    def watched(self) -> tuple[WatchedPath, ...]:
+    def watched_paths(self) -> tuple[WatchedPath, ...]:
         """Return nothing, because a commit does not change."""
         return ()
 
@@ -44,7 +44,7 @@ class NamedCommit(CommitReader):
         """Return the full names of the refs that the name may mean."""
         return ("HEAD",) if self._name == "HEAD" else (f"refs/heads/{self._name}", f"refs/tags/{self._name}")
 
-    def _not_found(self, repo: OpenRepository) -> SourceError:
+    def _not_found_error(self, repo: OpenRepository) -> SourceError:
         """Return the error for a name that is unknown. Raises GitError if the object that it names can't be read."""
         object_id = _parse(repo, self._name)
         if COMMIT.fullmatch(object_id) and object_id != self._name:

@@ -97,14 +97,14 @@ class CodeIndex:
             return {path: resolved.files[path] for path in requested if path in resolved.files}, new
 
     def _resolve(self, repo: OpenRepository, commit: str, paths: Iterable[str]) -> _Resolved:
-        resolved = self._updated(repo, commit)
+        resolved = self._update(repo, commit)
         missing = [path for path in paths if path not in resolved.places]
         if missing:
             for path, place in resolve(repo, commit, missing).items():
                 resolved.add(path, place)
         return resolved
 
-    def _updated(self, repo: OpenRepository, commit: str) -> _Resolved:
+    def _update(self, repo: OpenRepository, commit: str) -> _Resolved:
         resolved = self._resolved
         if resolved is None or resolved.commit == commit:
             return resolved or _Resolved(commit)

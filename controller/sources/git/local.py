@@ -12,7 +12,7 @@ from controller.sources.git.commands import (
     GitTimeoutError,
     OpenRepository,
     find_git,
-    hardened,
+    git_environment,
     reason,
     repair_hint,
     stderr_of,
@@ -69,7 +69,7 @@ class GitSource(CommitReader):
         self._cached = _CachedRevision(traces, revision) if agrees and traces is not None else None
         return revision
 
-    def watched(self) -> tuple[WatchedPath, ...]:
+    def watched_paths(self) -> tuple[WatchedPath, ...]:
         """Return the directories that git writes to when a ref or HEAD moves."""
         layout = self._layout
         if layout is None or not is_current(layout, self._repo):
@@ -142,8 +142,8 @@ def start_repository(directory: Path, files: Collection[str], *, message: str) -
     """
     try:
         find_git()
-        with git.Repo.init(directory, initial_branch="main", env=hardened()) as repo:
-            repo.git.update_environment(**hardened())
+        with git.Repo.init(directory, initial_branch="main", env=git_environment()) as repo:
+            repo.git.update_environment(**git_environment())
             with repo.config_reader() as config:
                 name = config.get_value("user", "name", "controller")
                 email = config.get_value("user", "email", "controller@localhost")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from controller.errors import SourceError
 from controller.sources.durability import sync, sync_file_system
-from controller.sources.git.commands import GitError, OpenRepository, find_git, hardened, stderr_of
+from controller.sources.git.commands import GitError, OpenRepository, find_git, git_environment, stderr_of
 from controller.sources.git.program import git
 
 FOLLOWED = "refs/controller/followed"
@@ -34,11 +34,11 @@ class Mirror:
         has_files = all((self.path / part).is_file() for part in files)
         if has_files and all((self.path / part).is_dir() for part in directories):
             return False
-        with self.replaced("sha1"):
+        with self.replace("sha1"):
             return True
 
     @contextmanager
-    def replaced(self, algorithm: str) -> Iterator[None]:
+    def replace(self, algorithm: str) -> Iterator[None]:
         """Replace the mirror by an empty one whose ids use `algorithm`; restore the old one if the context fails."""
         new, old = (self.path.with_name(f".{self.path.name}-{secrets.token_hex(4)}-{word}") for word in ("new", "old"))
         try:
@@ -83,7 +83,7 @@ class Mirror:
             repo.run("repack", "-a", "-d", "-k", "-q", timeout=_REPACK_SECONDS)
 
     @staticmethod
-    def followed(repo: OpenRepository) -> tuple[str, str] | None:
+    def fetched_ids(repo: OpenRepository) -> tuple[str, str] | None:
         """Return the id of the object that was fetched last, and the id of its commit; None if there is none."""
         queries = f"{FOLLOWED}\n{FOLLOWED}^{{commit}}\n".encode()
         headers = [line.split(b" ") for line in repo.run("cat-file", "--batch-check", stdin=queries).splitlines()]
@@ -97,7 +97,7 @@ def _create(path: Path, algorithm: str) -> None:
     path.mkdir(parents=True, mode=0o700)
     options = ("--bare", "--quiet", "--template=", "--initial-branch=none", f"--object-format={algorithm}")
     try:
-        git.Git(path).execute(["git", "init", *options], env=hardened())
+        git.Git(path).execute(["git", "init", *options], env=git_environment())
     except git.GitCommandError as error:
         raise SourceError(f"The mirror {path} could not be created: {stderr_of(error)}.") from error
     except git.GitCommandNotFound as error:

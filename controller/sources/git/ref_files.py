@@ -64,7 +64,7 @@ def trace(layout: Layout, name: str) -> Trace | None:
         for _ in range(_MAX_STEPS):
             content = _loose(layout, name)
             if content is None and name != "HEAD":
-                content = _packed(layout, name)
+                content = _packed_ref(layout, name)
             steps.append((name, content))
             if content is None or COMMIT.fullmatch(content):
                 return Trace(tuple(steps))
@@ -96,7 +96,7 @@ def _loose(layout: Layout, name: str) -> str | None:
     return content.decode().strip()
 
 
-def _packed(layout: Layout, name: str) -> str | None:
+def _packed_ref(layout: Layout, name: str) -> str | None:
     try:
         content = _read(layout.common_dir / "packed-refs")
     except FileNotFoundError:

@@ -85,13 +85,13 @@ class RemoteSource(CommitReader):
         self._is_mirror_suspect = False
         return fetched.revision
 
-    def advertised(self) -> str:
+    def list_ref(self) -> str:
         """Return the followed ref of the server, in the format of `observe`. Nothing is fetched."""
         self._mirror.ensure()
         advertised = self._list_ref()
         return revision_of(advertised.label, advertised.object_id)
 
-    def watched(self) -> tuple[WatchedPath, ...]:
+    def watched_paths(self) -> tuple[WatchedPath, ...]:
         """Return nothing, because changes on a server can't be watched."""
         return ()
 
@@ -123,7 +123,7 @@ class RemoteSource(CommitReader):
             if type(error) is not SourceError or self._has_renewal_failed:
                 raise
             self._has_renewal_failed = True
-            with self._mirror.replaced("sha1"):
+            with self._mirror.replace("sha1"):
                 advertised = self._list_ref()
             self._fetched = None
         self._has_renewal_failed = False
@@ -160,7 +160,7 @@ class RemoteSource(CommitReader):
         followed = None
         if not from_scratch:
             with contextlib.suppress(SourceError), self._git.open() as repo:
-                followed = self._mirror.followed(repo)
+                followed = self._mirror.fetched_ids(repo)
         if followed is None or followed[0] != advertised.object_id:
             followed = self._fetch(advertised, from_scratch=from_scratch)
         # The ref may have moved between `ls-remote` and the fetch: the fetched object counts.
@@ -177,7 +177,7 @@ class RemoteSource(CommitReader):
                 if type(error) is not SourceError or is_full or self._renewed_for == advertised.object_id:
                     raise
         self._renewed_for = advertised.object_id
-        with self._mirror.replaced(algorithm):
+        with self._mirror.replace(algorithm):
             return self._fetch_once(advertised)
 
     def _fetch_once(self, advertised: _Advertised) -> tuple[str, str]:
@@ -187,7 +187,7 @@ class RemoteSource(CommitReader):
         self._run("fetch", *options, "--end-of-options", str(self._url), refspec)
         with self._server.open() as repo:
             self._mirror.compact(repo)
-            followed = self._mirror.followed(repo)
+            followed = self._mirror.fetched_ids(repo)
         if followed is None:
             raise RefNotFoundError(f"{self._ref} of {self._url} does not lead to a commit.", hint="Check --ref.")
         return followed

@@ -1,4 +1,4 @@
-"""Doing it again in a real browser: a backfill from the form to its end, a due time again, and runs in bulk."""
+"""Backfills, re-runs and bulk actions in a real browser."""
 
 import pytest
 from playwright.sync_api import Page, expect

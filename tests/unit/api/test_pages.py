@@ -266,6 +266,22 @@ def test_an_ended_session_is_rejected_after_a_restart(tmp_path: Path) -> None:
     after.controller.stop()
 
 
+def test_logout_shows_an_error_when_it_cannot_be_recorded(fresh: Served) -> None:
+    headers = {"Cookie": fresh.log_in(), "Origin": fresh.url}
+    record = fresh.state / "sessions.ended"
+    record.mkdir()
+    response = fresh.ask("POST", "/logout", b"", headers, token=None)
+    assert response.status == 503
+    assert "valid again when the controller restarts" in response.text
+    assert "Max-Age=0" in response.headers["set-cookie"]
+    assert fresh.ask("GET", "/api/v1/status", headers=headers, token=None).status == 401
+    # The hint works: with a writable state directory, the next logout records this one too.
+    record.rmdir()
+    other = {"Cookie": fresh.log_in(), "Origin": fresh.url}
+    assert fresh.ask("POST", "/logout", b"", other, token=None).status == 303
+    assert len(record.read_text().splitlines()) == 2
+
+
 def test_no_dashboard_file_refers_to_another_host() -> None:
     import controller.api.dashboard as pages
 

@@ -12,7 +12,7 @@ from controller.api.dashboard.charts import stage_bars
 from controller.api.dashboard.gantt import MAX_ROWS, ROW, WIDTH, gantt
 from controller.api.dashboard.run_history_chart import history_chart
 from controller.api.dashboard.run_pages import steps
-from controller.api.dashboard.template_filters import glyph, linked, pretty
+from controller.api.dashboard.template_filters import glyph, pretty, with_links
 from controller.model import extend
 from controller.model.runs import Attempt, Run, RunDetail, RunId, RunState, Trigger
 from controller.model.task_runs import TaskRun
@@ -199,13 +199,13 @@ def test_a_problem_shared_by_several_deployments_is_one_item() -> None:
 
 def test_messages_link_runs_shorten_revisions_and_are_escaped() -> None:
     identifier = "01a210f4-9b76-7000-b99e-8f8b734ca6a1"
-    found = linked(f"<b> Run {identifier} of main@sha1:{'a' * 40}.")
+    found = with_links(f"<b> Run {identifier} of main@sha1:{'a' * 40}.")
     assert found == f'&lt;b&gt; Run <a class="mono" href="/runs/{identifier}">8f8b734ca6a1</a> of main@{"a" * 9}.'
 
 
 def test_digests_in_commands_are_not_shortened() -> None:
     message = f"to approve: controller approve sha256:{'b' * 64}"
-    assert linked(message) == message
+    assert with_links(message) == message
 
 
 def test_pretty_json_is_on_one_line_if_it_fits() -> None:

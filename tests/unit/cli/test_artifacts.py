@@ -52,7 +52,7 @@ def test_artifacts_and_the_name_are_shown(followed: Followed) -> None:
     assert [(one["name"], one["artifacts"]) for one in listed] == [(None, [])]
 
 
-def test_execute_hears_the_result_whatever_else_is_told(followed: Followed) -> None:
+def test_execute_gets_the_result_despite_invalid_reports(followed: Followed) -> None:
     followed.repository.commit({"flows/many.py": MANY})
     answer = followed("execute", "flows/many.py:main")
     assert (answer.code, answer.out) == (0, "1999000\n"), answer.err

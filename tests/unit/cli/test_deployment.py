@@ -27,7 +27,7 @@ def work(repository: GitRepository) -> Path:
     return repository.path
 
 
-def test_a_yaml_spec_keeps_its_words_and_finds_its_flow_again(work: Path, command: Command) -> None:
+def test_a_yaml_spec_is_converted_with_its_texts_and_its_flow(work: Path, command: Command) -> None:
     (work / "work/spec.yaml").write_text(YAML, encoding="utf-8")
     answer = command("deployment", "create", str(work / "work/spec.yaml"), "--repo", str(work))
     assert (answer.code, answer.out.splitlines()) == (
@@ -45,7 +45,7 @@ def test_a_yaml_spec_keeps_its_words_and_finds_its_flow_again(work: Path, comman
     assert command("validate", str(work / "deployments")).code == 0
 
 
-def test_what_is_there_already_is_written_over_only_if_that_is_said(work: Path, command: Command) -> None:
+def test_an_existing_file_is_overwritten_only_with_the_option(work: Path, command: Command) -> None:
     (work / "work/spec.yaml").write_text(YAML, encoding="utf-8")
     (work / "deployments").mkdir()
     (work / "deployments/spec.yaml").write_text("name: other\ncommand: [ls]\n", encoding="utf-8")
@@ -61,7 +61,7 @@ def test_what_is_there_already_is_written_over_only_if_that_is_said(work: Path, 
     assert (answer.code, answer.out.count("Created")) == (0, 2)
 
 
-def test_what_was_made_of_a_spec_before_it_was_renamed_is_to_be_removed(work: Path, command: Command) -> None:
+def test_the_file_of_a_spec_before_its_rename_must_be_removed(work: Path, command: Command) -> None:
     (work / "work/spec.yaml").write_text(YAML, encoding="utf-8")
     create = ("deployment", "create", "--repo", str(work), "--replace")
     assert command(*create, str(work / "work/spec.yaml")).code == 0
@@ -83,7 +83,7 @@ def test_what_was_made_of_a_spec_before_it_was_renamed_is_to_be_removed(work: Pa
         ("bad.toml", "", 2, "is not YAML, JSON or Python"),
     ],
 )
-def test_what_is_not_valid_is_not_written(
+def test_an_invalid_document_is_not_written(
     work: Path, command: Command, name: str, text: str, code: int, words: str
 ) -> None:
     (work / "work" / name).write_text(text, encoding="utf-8")
@@ -92,7 +92,7 @@ def test_what_is_not_valid_is_not_written(
     assert not (work / "deployments").exists()
 
 
-def test_a_file_elsewhere_is_refused(work: Path, command: Command, tmp_path: Path) -> None:
+def test_a_file_outside_of_the_repository_is_rejected(work: Path, command: Command, tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text("name: a\ncommand: [ls]\n", encoding="utf-8")
     for file, words in (
         (tmp_path / "spec.yaml", "is not in the repository"),
@@ -102,7 +102,7 @@ def test_a_file_elsewhere_is_refused(work: Path, command: Command, tmp_path: Pat
         assert (answer.code, words in answer.err) == (2, True)
 
 
-def test_the_others_are_commands_that_there_are(followed: Followed) -> None:
+def test_familiar_command_names_are_aliases(followed: Followed) -> None:
     for ours, seeds in (
         (("deployments", "list", "-o", "json"), ("deployment", "ls", "-o", "json")),
         (("deployments", "show", "sums", "-o", "json"), ("deployment", "inspect", "add/sums", "-o", "json")),
@@ -113,7 +113,7 @@ def test_the_others_are_commands_that_there_are(followed: Followed) -> None:
     assert (answer.code, answer.out.splitlines()[-1]) == (0, 'result: {"sum": 3, "label": "y"}')
 
 
-def test_execute_runs_here_and_now(followed: Followed) -> None:
+def test_execute_runs_the_flow_in_the_foreground(followed: Followed) -> None:
     answer = followed("deployment", "execute", "add/sums", "--params", '{"nums": [1, 1]}')
     assert (answer.code, answer.out) == (0, '{"sum": 2, "label": "x"}\n')
     answer = followed("deployment", "execute", "flows/sums.py:add", "--params", '{"nums": [3]}')
@@ -121,7 +121,7 @@ def test_execute_runs_here_and_now(followed: Followed) -> None:
     assert followed("runs", "list", "-o", "json").json == []
 
 
-def test_python_specs_are_executed_only_if_that_is_asked_for(work: Path, command: Command) -> None:
+def test_python_specs_are_executed_only_with_render_python(work: Path, command: Command) -> None:
     (work / "deployments").mkdir()
     spec = "from controller import DeploymentSpec\nDeploymentSpec(name='one', command=['echo', 'hello'])\n"
     (work / "deployments/spec.py").write_text(spec, encoding="utf-8")

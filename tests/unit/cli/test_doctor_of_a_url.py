@@ -14,7 +14,7 @@ def followed(repository: GitRepository) -> GitRepository:
     return repository
 
 
-def test_the_revision_on_the_server_is_shown_and_no_state_is_made(
+def test_doctor_shows_the_revision_of_the_server_and_creates_no_state(
     followed: GitRepository, tmp_path: Path, command: Command
 ) -> None:
     state = tmp_path / "state"
@@ -25,7 +25,9 @@ def test_the_revision_on_the_server_is_shown_and_no_state_is_made(
     assert not state.exists()
 
 
-def test_the_mirror_of_a_controller_is_left_as_it_is(followed: GitRepository, tmp_path: Path, command: Command) -> None:
+def test_doctor_does_not_change_the_mirror_of_a_controller(
+    followed: GitRepository, tmp_path: Path, command: Command
+) -> None:
     url, state = f"file://{followed.path}", tmp_path / "state"
     assert command("run", "--once", "--repo", url, "--state-dir", str(state)).code == 0
     before = {path: path.lstat().st_mtime_ns for path in (state / "mirror").rglob("*")}

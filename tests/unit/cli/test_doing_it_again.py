@@ -24,7 +24,7 @@ def ends(followed: Followed, run_ids: list[str]) -> list[str]:
     return [followed("runs", "watch", run_id, "-o", "json").json["state"] for run_id in run_ids]
 
 
-def test_a_retry_with_latest_executes_what_is_active_now(followed: Followed) -> None:
+def test_a_retry_with_latest_executes_the_active_version(followed: Followed) -> None:
     failed = followed("trigger", "fails", "--wait", "-o", "json").json
     commit(followed, {"deployments/fails.yaml": "name: fails\ncommand: ['true']\n"})
     same = followed("runs", "retry", failed["id"], "--wait", "-o", "json")
@@ -51,6 +51,14 @@ def test_failed_runs_are_retried_in_bulk_each_by_its_latest_run(followed: Follow
     assert followed("runs", "retry", "--tag", "math", "--yes", "-o", "json").json["count"] == 0
 
 
+@pytest.mark.parametrize("arguments", [("trigger", "asleep"), ("backfill", "asleep", "--from", "2h")])
+def test_an_invalid_reference_to_the_due_time_creates_no_run(followed: Followed, arguments: tuple[str, ...]) -> None:
+    answer = followed(*arguments, "--param", 'day={"from": "due_time", "format": "dat"}')
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == "error: day.format: 'dat' is not a format.\nhint: did you mean date?\n"
+    assert followed("runs", "-o", "json").json == []
+
+
 def test_unfinished_runs_are_cancelled_in_bulk(followed: Followed) -> None:
     commit(followed, {"deployments/slow.yaml": SLOW})
     started = [followed("trigger", "slow", "-o", "json").json["run_id"] for _ in range(2)]
@@ -70,7 +78,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(("typed", "code", "runs"), [("n\n", 1, 1), ("\n", 1, 1), ("y\n", 0, 2)])
-def test_a_bulk_change_asks_first(
+def test_a_bulk_change_asks_for_confirmation(
     followed: Followed, monkeypatch: pytest.MonkeyPatch, typed: str, code: int, runs: int
 ) -> None:
     followed("trigger", "fails", "--wait")
@@ -89,7 +97,7 @@ def test_without_a_terminal_a_bulk_change_needs_yes(followed: Followed, monkeypa
     assert len(followed("runs", "list", "-o", "json").json) == 1
 
 
-def test_what_a_command_cannot_do_is_an_error(followed: Followed) -> None:
+def test_an_impossible_bulk_change_is_an_error(followed: Followed) -> None:
     for arguments, message in (
         (("runs", "retry"), "Pass the ID of one run, or a filter"),
         (("runs", "cancel", "--yes"), "Pass the ID of one run, or a filter"),
@@ -130,7 +138,7 @@ def test_a_due_time_is_run_in_the_zone_of_its_deployment_and_keeps_its_history(f
     assert (manual["scheduled_for"], manual["due_time_of"]) == (None, None)
 
 
-def test_a_backfill_is_made_followed_and_shown(followed: Followed) -> None:
+def test_a_backfill_is_created_followed_and_shown(followed: Followed) -> None:
     assert followed("backfills").out == "No backfills.\n"
     answer = followed("backfill", "sums", *RANGE, "--param", "label=again", "--wait")
     assert answer.code == 0

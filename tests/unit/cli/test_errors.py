@@ -74,7 +74,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("arguments", "words"), BAD, ids=[" ".join(arguments) for arguments, _ in BAD])
-def test_what_can_not_be_done_is_said_in_one_message(command: Command, arguments: list[str], words: str) -> None:
+def test_an_error_is_one_message(command: Command, arguments: list[str], words: str) -> None:
     answer = command(*arguments)
     assert answer.code == 2
     assert answer.out == ""
@@ -95,7 +95,7 @@ def test_what_can_not_be_done_is_said_in_one_message(command: Command, arguments
     ids=" ".join,
 )
 @pytest.mark.parametrize("damage", ["garbage", "newer"])
-def test_a_damaged_or_newer_state_is_said_so(command: Command, arguments: list[str], damage: str) -> None:
+def test_a_damaged_or_newer_state_is_reported(command: Command, arguments: list[str], damage: str) -> None:
     state = Path(".controller")
     state.mkdir()
     Path("deployments").mkdir()
@@ -112,7 +112,7 @@ def test_a_damaged_or_newer_state_is_said_so(command: Command, arguments: list[s
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["deployments", "list"], ["runs", "list"], ["run", "--once"]])
-def test_a_state_that_was_only_just_begun_is_no_error(command: Command, arguments: list[str]) -> None:
+def test_a_state_that_was_just_created_is_not_an_error(command: Command, arguments: list[str]) -> None:
     Path("deployments").mkdir()
     Path(".controller").mkdir()
     Path(".controller", "controller.lock").touch()
@@ -121,7 +121,7 @@ def test_a_state_that_was_only_just_begun_is_no_error(command: Command, argument
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["deployments", "list"], ["runs", "list"], ["run", "--once"]])
-def test_an_empty_database_is_never_taken_for_a_new_one(command: Command, arguments: list[str]) -> None:
+def test_an_empty_database_is_not_treated_as_a_new_one(command: Command, arguments: list[str]) -> None:
     Path("deployments").mkdir()
     Path(".controller").mkdir()
     Path(".controller", "state.db").touch()
@@ -133,7 +133,7 @@ def test_an_empty_database_is_never_taken_for_a_new_one(command: Command, argume
     assert command("run", "--once").code == 0
 
 
-def test_a_second_controller_names_the_first(followed: Followed) -> None:
+def test_the_error_of_a_second_controller_names_the_first(followed: Followed) -> None:
     answer = followed("run", "--once")
     assert answer.code == 2
     assert f"pid {os.getpid()}" in answer.err
@@ -153,7 +153,9 @@ def test_a_repository_without_a_commit_fails_the_pass(repository: GitRepository,
     assert "no commits yet" in answer.err
 
 
-def test_one_pass_with_findings_is_exit_code_1_and_without_0(repository: GitRepository, command: Command) -> None:
+def test_run_once_exits_with_1_if_there_are_findings_and_else_with_0(
+    repository: GitRepository, command: Command
+) -> None:
     repository.commit(FILES)
     assert command("run", "--once", "--repo", str(repository.path)).code == 1
     repository.git("rm", "--quiet", "deployments/never.yaml")
@@ -161,7 +163,7 @@ def test_one_pass_with_findings_is_exit_code_1_and_without_0(repository: GitRepo
     assert command("run", "--once", "--repo", str(repository.path)).code == 0
 
 
-def test_a_reader_that_has_seen_enough_is_no_traceback(repository: GitRepository, command: Command) -> None:
+def test_a_closed_pipe_causes_no_traceback(repository: GitRepository, command: Command) -> None:
     files = {f"deployments/d{number}.yaml": f"name: d{number}\ncommand: ['true']\n" for number in range(400)}
     repository.commit(files)
     assert command("run", "--once", "--repo", str(repository.path)).code == 0
@@ -180,7 +182,7 @@ def shell(script: str, cwd: Path) -> "subprocess.CompletedProcess[bytes]":
     )
 
 
-def test_output_that_can_not_be_written_is_no_traceback(command: Command, tmp_path: Path) -> None:
+def test_an_output_error_causes_no_traceback(command: Command, tmp_path: Path) -> None:
     assert command("version").code == 0
     done = shell('"$0" schema > /dev/full || true', tmp_path)
     assert b"Traceback" not in done.stderr
@@ -192,13 +194,13 @@ def begin_state(repository: GitRepository) -> None:
     (repository.path / ".git" / "controller" / "controller.lock").touch()
 
 
-def test_closed_output_is_no_fault_of_ours(repository: GitRepository) -> None:
+def test_closed_output_is_not_an_error(repository: GitRepository) -> None:
     begin_state(repository)
     done = shell('"$0" status >&-; echo $? >&2', repository.path)
     assert done.stderr == b"0\n"
 
 
-def test_a_watch_without_a_terminal_prints_what_changes(repository: GitRepository) -> None:
+def test_watch_without_a_terminal_prints_changes(repository: GitRepository) -> None:
     program = str(Path(sys.executable).parent / "controller")
     command = [program, "status", "--watch", "-o", "json"]
     begin_state(repository)
@@ -212,7 +214,7 @@ def test_a_watch_without_a_terminal_prints_what_changes(repository: GitRepositor
 EVIL = "\x1b]0;owned\x07\x1b[31m[bold red]x[/]\x9b2J"
 
 
-def test_names_and_messages_from_outside_are_shown_and_not_obeyed(followed: Followed) -> None:
+def test_control_characters_in_names_and_messages_are_escaped(followed: Followed) -> None:
     code = f"def f():\n    raise ValueError({EVIL!r})\ndef g():\n    return {EVIL!r}\n"
     document = f"name: NAME\nflow: flows/evil.py:FUNC\ndescription: {json.dumps(EVIL)}\ntags: ['[bold]x[/bold]']\n"
     followed.repository.commit(
@@ -245,7 +247,7 @@ def test_names_and_messages_from_outside_are_shown_and_not_obeyed(followed: Foll
     assert "[bold]x[/bold]" in followed("deployments", "show", "raises").out
 
 
-def test_a_bad_document_on_disk_is_named_without_control_characters(command: Command) -> None:
+def test_an_invalid_document_is_reported_without_control_characters(command: Command) -> None:
     Path("deployments").mkdir()
     (Path("deployments") / "\x1b[31m.yaml").write_text("name: a\ncommand: 5\n", encoding="utf-8")
     answer = command("next", "a")
@@ -254,7 +256,7 @@ def test_a_bad_document_on_disk_is_named_without_control_characters(command: Com
     assert not CONTROL.search(answer.err)
 
 
-def test_texts_that_are_no_unicode_are_no_error(followed: Followed) -> None:
+def test_texts_that_are_not_unicode_are_not_an_error(followed: Followed) -> None:
     code = "def f(fail):\n    if fail:\n        raise ValueError('\\udcff')\n    return '\\udcff'\n"
     document = "name: odd\nflow: flows/odd.py:f\nparameters: {fail: false}\n"
     followed.repository.commit({"flows/odd.py": code, "deployments/odd.yaml": document})
@@ -290,7 +292,7 @@ def colours(arguments: list[str], cwd: Path, env: dict[str, str]) -> set[str]:
     return {part.decode() for code in codes for part in code.split(b";") if re.fullmatch(rb"3[0-7]|9[0-7]", part)}
 
 
-def test_colour_is_for_terminals_and_can_be_switched_off(repository: GitRepository, command: Command) -> None:
+def test_colours_are_for_terminals_only_and_can_be_disabled(repository: GitRepository, command: Command) -> None:
     repository.commit(FILES)
     command("run", "--once", "--repo", str(repository.path))
     assert colours(["status"], repository.path, {})
@@ -298,7 +300,7 @@ def test_colour_is_for_terminals_and_can_be_switched_off(repository: GitReposito
     assert "\x1b" not in command("status", "--repo", str(repository.path)).out
 
 
-def test_the_environment_names_the_repository_too(tmp_path: Path) -> None:
+def test_the_repository_can_be_set_by_an_environment_variable(tmp_path: Path) -> None:
     repository = new_repository(tmp_path / "r")
     repository.commit(FILES)
     done = controller_process("validate", "-o", "json", cwd=tmp_path, env={"CONTROLLER_REPO": str(repository.path)})

@@ -42,7 +42,7 @@ def assert_times_are_utc(value: Any) -> None:
     assert [time for time in times if not INSTANT.fullmatch(time)] == []
 
 
-def test_status_has_the_whole_picture(followed: Followed) -> None:
+def test_status_contains_source_deployments_and_runs(followed: Followed) -> None:
     followed("trigger", "sums", "--wait")
     answer = followed("status", "-o", "json")
     assert answer.code == 0
@@ -70,9 +70,7 @@ def test_status_has_the_whole_picture(followed: Followed) -> None:
     assert_times_are_utc(found)
 
 
-def test_status_while_the_first_controller_is_starting_is_an_empty_picture(
-    repository: GitRepository, command: Command
-) -> None:
+def test_status_is_empty_while_the_first_controller_is_starting(repository: GitRepository, command: Command) -> None:
     repository.commit(FILES)
     state = repository.path / ".git" / "controller"
     state.mkdir()
@@ -82,7 +80,7 @@ def test_status_while_the_first_controller_is_starting_is_an_empty_picture(
     assert found["deployments"] == []
 
 
-def test_looking_makes_no_state(repository: GitRepository, command: Command) -> None:
+def test_read_commands_create_no_state(repository: GitRepository, command: Command) -> None:
     repository.commit(FILES)
     assert command("status", "--repo", str(repository.path)).code == 2
     assert not (repository.path / ".controller").exists()
@@ -101,13 +99,13 @@ def test_deployments_are_rows_and_details(followed: Followed) -> None:
     assert_times_are_utc(detail)
 
 
-def test_a_deployment_that_was_never_good_says_what_is_wrong(followed: Followed) -> None:
+def test_a_deployment_that_was_never_valid_shows_its_errors(followed: Followed) -> None:
     detail = followed("deployments", "show", "never-good", "-o", "json").json
     assert (detail["sync"], detail["next_fire_time"]) == ("Invalid", None)
     assert detail["findings"][0]["file"] == "deployments/never.yaml"
 
 
-def test_a_triggered_run_is_named_and_shown(followed: Followed) -> None:
+def test_trigger_prints_the_run_and_runs_show_finds_it(followed: Followed) -> None:
     answer = followed("trigger", "sums", "--param", "nums=[3, 4]", "--param", "label=eu", "-o", "json")
     assert answer.code == 0
     assert answer.json.keys() >= {"run_id", "state"}
@@ -120,7 +118,7 @@ def test_a_triggered_run_is_named_and_shown(followed: Followed) -> None:
     assert_times_are_utc(shown)
 
 
-def test_a_run_that_failed_is_exit_code_1(followed: Followed) -> None:
+def test_a_failed_run_is_exit_code_1(followed: Followed) -> None:
     done = followed("trigger", "fails", "--wait", "-o", "json")
     assert (done.code, done.json["state"], done.json["exit_code"]) == (1, "failed", 3)
     text = followed("trigger", "fails", "--wait", "--logs")
@@ -150,7 +148,7 @@ def test_runs_are_listed_newest_first_and_filtered(followed: Followed) -> None:
     assert followed("runs", "list", "--state", "pending").out == "No runs match.\n"
 
 
-def test_the_same_idempotency_key_is_the_same_run(followed: Followed) -> None:
+def test_the_same_idempotency_key_returns_the_same_run(followed: Followed) -> None:
     answers = [followed("trigger", "sums", "--idempotency-key", "k", "-o", "json").json["run_id"] for _ in range(2)]
     assert answers[0] == answers[1]
 
@@ -167,7 +165,7 @@ def test_next_needs_no_controller(repository: GitRepository, command: Command) -
     assert rule["fire_times"][0] == "2026-06-02T06:00:00Z"
 
 
-def test_a_local_time_is_one_of_the_zone_of_the_deployment(repository: GitRepository, command: Command) -> None:
+def test_a_local_time_is_in_the_zone_of_the_deployment(repository: GitRepository, command: Command) -> None:
     schedule = "schedule: {cron: '0 9 * * *', timezone: Asia/Tokyo}"
     repository.commit({"deployments/tokyo.yaml": f"name: tokyo\ncommand: [cat]\n{schedule}\n"})
     asked = ("next", "tokyo", "-n", "1", "--repo", str(repository.path), "-o", "json", "--after")
@@ -179,7 +177,7 @@ def test_a_local_time_is_one_of_the_zone_of_the_deployment(repository: GitReposi
 
 
 @pytest.mark.parametrize("word", ["now", "today", "yesterday", "tomorrow", "2h", "2h ago", "2026-03-01"])
-def test_every_option_that_takes_a_time_takes_words(followed: Followed, word: str) -> None:
+def test_every_time_option_accepts_relative_times(followed: Followed, word: str) -> None:
     for arguments in (
         ("runs", "list", "--deployment", "sums", "--since", word, "--until", word),
         ("occurrences", "sums", "--since", word, "--until", word),
@@ -191,14 +189,14 @@ def test_every_option_that_takes_a_time_takes_words(followed: Followed, word: st
     assert followed("hold", "sums", "--reason", "x", "--until", "tomorrow").code == 0
 
 
-def test_next_of_a_deployment_in_force_and_of_one_that_is_suspended(followed: Followed) -> None:
+def test_next_works_for_active_and_suspended_deployments(followed: Followed) -> None:
     found = followed("next", "sums", "-n", "3", "-o", "json")
     assert len(found.json["fire_times"]) == 3
     assert followed("next", "asleep", "-o", "json").json == {"fire_times": []}
     assert_times_are_utc(found.json)
 
 
-def test_validate_names_every_mistake_at_once(repository: GitRepository, command: Command) -> None:
+def test_validate_reports_all_errors_at_once(repository: GitRepository, command: Command) -> None:
     repository.commit({**FILES, "deployments/broken.yaml": "name: x\n  bad: [\n"})
     answer = command("validate", "--repo", str(repository.path), "-o", "json")
     found = answer.json
@@ -210,5 +208,5 @@ def test_validate_names_every_mistake_at_once(repository: GitRepository, command
     assert (good.code, good.json["valid"], good.json["findings"]) == (0, True, [])
 
 
-def test_version_names_itself_and_what_it_stands_on(command: Command) -> None:
+def test_version_prints_the_versions_of_controller_and_its_dependencies(command: Command) -> None:
     assert command("version", "-o", "json").json.keys() >= {"controller", "python", "apscheduler", "sqlalchemy"}

@@ -50,7 +50,7 @@ def test_a_command_that_reads_files_says_that_it_needs_a_clone() -> None:
     assert locate(".", "", None, "s").directory == Path.cwd()
 
 
-def test_what_lets_us_in_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_come_from_environment_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (git_access().username, git_access().password, git_access().password_file) == ("git", None, None)
     monkeypatch.setenv("CONTROLLER_GIT_USERNAME", "ada")
     monkeypatch.setenv("CONTROLLER_GIT_PASSWORD", "secret")

@@ -32,14 +32,14 @@ def delete(followed: Followed, name: str) -> str:
         ("restore", "sumz"),
     ],
 )
-def test_a_misspelt_name_is_an_error_that_names_the_nearest(followed: Followed, arguments: tuple[str, ...]) -> None:
+def test_a_misspelt_name_is_an_error_with_a_suggestion(followed: Followed, arguments: tuple[str, ...]) -> None:
     answer = followed(*arguments)
     assert (answer.code, answer.out) == (2, "")
     assert "There is no deployment 'sumz'." in answer.err
     assert "hint: Did you mean sums?" in answer.err
 
 
-def test_a_deleted_deployment_is_named_with_its_end_and_the_way_back(followed: Followed) -> None:
+def test_a_deleted_deployment_is_reported_with_its_deletion_and_how_to_restore_it(followed: Followed) -> None:
     commit = delete(followed, "sums")
     for arguments in (
         ("deployments", "show", "sums"),
@@ -76,7 +76,7 @@ def test_a_deployment_that_is_not_valid_yet_is_not_a_misspelling(followed: Follo
 
 
 @pytest.mark.parametrize("subject", ["source", "controller"])
-def test_events_may_be_about_what_is_no_deployment(followed: Followed, subject: str) -> None:
+def test_events_can_be_filtered_by_subjects_that_are_not_deployments(followed: Followed, subject: str) -> None:
     assert followed("events", "--for", subject).code == 0
     answer = followed("events", "--for", subject[:-1])
     assert (answer.code, f"Did you mean {subject}?" in answer.err) == (2, True)
@@ -97,9 +97,7 @@ def test_an_unknown_tag_is_an_error_and_one_without_runs_is_not(followed: Follow
 @pytest.mark.parametrize(
     ("option", "word", "meant"), [("--state", "sucess", "succeeded"), ("--trigger", "manuel", "manual")]
 )
-def test_a_misspelt_word_is_an_error_that_names_the_nearest(
-    followed: Followed, option: str, word: str, meant: str
-) -> None:
+def test_a_misspelt_value_is_an_error_with_a_suggestion(followed: Followed, option: str, word: str, meant: str) -> None:
     answer = followed("runs", "list", option, word)
     assert (answer.code, f"Did you mean '{meant}'?" in answer.err) == (2, True)
 

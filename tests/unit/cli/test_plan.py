@@ -36,7 +36,9 @@ def changes(command: Command, root: Path, *arguments: str) -> list[tuple[str, st
 
 
 @pytest.mark.parametrize("base", ["HEAD~1", "HEAD^", "@~", "light", "heavy", "heavy~0", "origin/main", "main@sha"])
-def test_a_commit_is_named_as_to_git(command: Command, repository: GitRepository, tmp_path: Path, base: str) -> None:
+def test_a_commit_can_be_named_as_in_git(
+    command: Command, repository: GitRepository, tmp_path: Path, base: str
+) -> None:
     clone = tmp_path / "clone"
     repository.git("clone", "--quiet", str(repository.path), str(clone))
     name = repository.git("rev-parse", "main") if base == "main@sha" else base
@@ -47,7 +49,7 @@ def test_a_commit_is_named_as_to_git(command: Command, repository: GitRepository
     assert not (clone / ".controller").exists()
 
 
-def test_bare_repositories_and_worktrees_are_planned_in(
+def test_plan_works_in_bare_repositories_and_worktrees(
     command: Command, repository: GitRepository, tmp_path: Path
 ) -> None:
     bare, tree = tmp_path / "bare.git", tmp_path / "tree"
@@ -59,7 +61,7 @@ def test_bare_repositories_and_worktrees_are_planned_in(
     assert changes(command, tree, "--base", "feature/one/b") == [("delete", "b")]
 
 
-def test_only_where_history_is_cut_off_it_is_said_that_it_may_be(
+def test_only_shallow_clones_get_the_hint_about_missing_history(
     command: Command, repository: GitRepository, tmp_path: Path
 ) -> None:
     shallow = tmp_path / "shallow"
@@ -80,7 +82,7 @@ def test_an_environment_has_its_own_plan(command: Command, repository: GitReposi
     assert (answer.code, answer.out) == (2, "")
 
 
-def test_what_is_kept_though_it_is_not_declared_any_more_is_told(command: Command, repository: GitRepository) -> None:
+def test_undeclared_deployments_that_are_kept_are_reported(command: Command, repository: GitRepository) -> None:
     repository.commit({"deployments/kept.yaml": hourly("kept", "prune: disabled\n")})
     (repository.path / "deployments/kept.yaml").unlink()
     (repository.path / "deployments/b.yaml").unlink()
@@ -101,7 +103,7 @@ def test_what_is_kept_though_it_is_not_declared_any_more_is_told(command: Comman
     assert [(one["deployment"], one["reason"]) for one in answer.json["kept"]] == [("kept", "PruneDisabled")]
 
 
-def test_a_plan_of_a_thousand_changes_still_is_a_comment(command: Command, repository: GitRepository) -> None:
+def test_a_plan_of_a_thousand_changes_fits_into_a_comment(command: Command, repository: GitRepository) -> None:
     wide = f"description: {'w' * 300}\n"
     repository.commit({f"deployments/d{number}.yaml": hourly(f"d{number}", wide) for number in range(1000)})
     text = command("plan", "--repo", str(repository.path), "--base", "HEAD~1", "-o", "markdown").out
@@ -114,7 +116,7 @@ def test_a_plan_of_a_thousand_changes_still_is_a_comment(command: Command, repos
     assert text.count("<details>") == text.count("</details>")
 
 
-def test_each_deployment_is_kept_for_a_reason_of_its_own(command: Command, repository: GitRepository) -> None:
+def test_each_kept_deployment_has_its_own_reason(command: Command, repository: GitRepository) -> None:
     names = [f"d{number}" for number in range(8)]
     repository.commit({f"deployments/{name}.yaml": hourly(name) for name in names})
     for name in names[:6]:

@@ -50,7 +50,7 @@ def test_the_limit_of_a_queue_is_a_change(command: Command, repository: GitRepos
     assert "~ queue x: 2 → 1" in plan("--base", "HEAD~1", "-o", "markdown")[1]
 
 
-def test_defaults_and_the_project_are_a_change_and_a_comment_is_none(repository: GitRepository, plan: Plan) -> None:
+def test_changed_defaults_are_planned_and_changed_comments_are_not(repository: GitRepository, plan: Plan) -> None:
     repository.commit({"controller.yaml": FILES["controller.yaml"] + "# a comment\n"})
     assert plan()[0] == 0
     repository.commit({"controller.yaml": FILES["controller.yaml"] + "project: sales\ndefaults: {priority: 0}\n"})
@@ -78,7 +78,7 @@ def test_deployments_with_the_same_changed_code_are_named_together(repository: G
     assert line == f"~ code of {', '.join(names[:10])} and 21 more changed: run.sh"
 
 
-def test_against_what_is_applied_queues_and_code_are_changes_too(repository: GitRepository, plan: Plan) -> None:
+def test_a_plan_against_the_applied_state_includes_queues_and_code(repository: GitRepository, plan: Plan) -> None:
     assert run(["run", "--once", "--repo", str(repository.path)]) == 0
     assert plan("--head", "HEAD")[0] == 0
     repository.commit({"controller.yaml": "queues: {x: {limit: 1}, old: {limit: 4}}\n", "lib/heavy.py": "X = 2\n"})

@@ -85,9 +85,7 @@ def test_environments_with_the_same_plan_are_shown_together(repository: GitRepos
     assert text.count("~ update a") == 1
 
 
-def test_what_changes_in_an_environment_as_outside_of_all_is_not_repeated(
-    repository: GitRepository, plan: Plan
-) -> None:
+def test_changes_common_to_all_environments_are_not_repeated(repository: GitRepository, plan: Plan) -> None:
     names = ["a", "b", "c"]
     repository.commit({f"deployments/{name}.yaml": declared(name) for name in names})
     repository.commit(
@@ -111,16 +109,14 @@ def test_an_error_in_one_environment_is_planned_there(repository: GitRepository,
     assert "  ! deployments/a.yaml:4:" in text
 
 
-def test_an_environment_that_a_commit_declares_first_is_compared_with_no_environment(
-    repository: GitRepository, plan: Plan
-) -> None:
+def test_a_newly_declared_environment_is_compared_with_no_environment(repository: GitRepository, plan: Plan) -> None:
     repository.commit({"deployments/a.yaml": declared("a", "{}"), "deployments/b.yaml": declared("b", "{}")})
     repository.commit({"deployments/a.yaml": declared("a", "{prod: {timeout: 1h}}")})
     code, text = plan()
     assert (code, "Environment prod: 1 to update, 1 unchanged" in text) == (1, True)
 
 
-def test_an_environment_that_nothing_declares_any_more_keeps_what_it_has(repository: GitRepository, plan: Plan) -> None:
+def test_an_environment_that_is_no_longer_declared_keeps_its_deployments(repository: GitRepository, plan: Plan) -> None:
     repository.commit({"deployments/a.yaml": declared("a")})
     repository.commit({"deployments/a.yaml": declared("a", "{}")})
     code, text = plan()
@@ -173,7 +169,7 @@ def test_a_printed_digest_is_approved_by_the_controller_of_that_environment(
         controller.stop()
 
 
-def test_a_flow_that_only_an_overlay_names_is_missed_there_when_it_goes(repository: GitRepository, plan: Plan) -> None:
+def test_deleting_a_flow_that_only_an_overlay_names_is_an_error_there(repository: GitRepository, plan: Plan) -> None:
     flow = "def main():\n    pass\n"
     text = "name: a\nflow: flows/a.py:main\nenvironments: {prod: {flow: 'flows/live.py:main'}}\n"
     repository.commit({"deployments/a.yaml": text, "flows/a.py": flow, "flows/live.py": flow})

@@ -10,7 +10,7 @@ from tests.unit.cli.conftest import Answer, Command, Followed
 Execute = Callable[..., Answer]
 
 
-def test_a_run_is_done_again_and_watched(followed: Followed) -> None:
+def test_a_run_is_retried_and_watched(followed: Followed) -> None:
     first = followed("trigger", "sums", "--param", "nums=[5]", "--wait", "-o", "json").json
     again = followed("runs", "retry", first["id"][-12:], "--wait", "-o", "json")
     assert again.code == 0
@@ -26,7 +26,7 @@ def test_a_run_is_done_again_and_watched(followed: Followed) -> None:
     assert followed("runs", "retry", failed["id"], "--wait").code == 1
 
 
-def test_what_has_ended_can_not_be_cancelled(followed: Followed) -> None:
+def test_a_finished_run_cannot_be_cancelled(followed: Followed) -> None:
     run = followed("trigger", "sums", "--wait", "-o", "json").json
     answer = followed("runs", "cancel", run["id"], "--reason", "too late")
     assert answer.code == 2
@@ -35,13 +35,13 @@ def test_what_has_ended_can_not_be_cancelled(followed: Followed) -> None:
 
 
 @pytest.mark.parametrize("reason", ["two\nlines", "\x1b[31mred"])
-def test_a_reason_to_cancel_is_one_line(followed: Followed, reason: str) -> None:
+def test_the_reason_of_a_cancellation_must_be_one_line(followed: Followed, reason: str) -> None:
     run = followed("trigger", "sums", "--wait", "-o", "json").json
     answer = followed("runs", "cancel", run["id"], "--reason", reason)
     assert (answer.code, "The reason must be one line" in answer.err) == (2, True)
 
 
-def test_a_past_range_is_run_and_stands_in_the_ledger(followed: Followed) -> None:
+def test_a_backfilled_range_is_in_the_ledger(followed: Followed) -> None:
     arguments = ("backfill", "sums", "--from", "2026-06-01T00:00:00Z", "--to", "2026-06-03T00:00:00Z")
     dry = followed(*arguments, "--dry-run", "-o", "json").json
     assert dry["run_ids"] == []
@@ -66,7 +66,7 @@ def test_a_past_range_is_run_and_stands_in_the_ledger(followed: Followed) -> Non
 @pytest.mark.parametrize(
     "time", ["0001-01-01", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
 )
-def test_a_time_at_the_edge_of_the_calendar_is_refused(followed: Followed, time: str) -> None:
+def test_a_time_at_the_edge_of_the_calendar_is_rejected(followed: Followed, time: str) -> None:
     for arguments in (
         ("backfill", "sums", "--from", time, "--to", time),
         ("occurrences", "sums", "--since", time),
@@ -79,13 +79,13 @@ def test_a_time_at_the_edge_of_the_calendar_is_refused(followed: Followed, time:
 
 
 @pytest.mark.parametrize("key", ["", "k" * 1000, "two\nlines"])
-def test_what_is_no_idempotency_key_is_refused(followed: Followed, key: str) -> None:
+def test_an_invalid_idempotency_key_is_rejected(followed: Followed, key: str) -> None:
     answer = followed("trigger", "sums", "--idempotency-key", key)
     assert (answer.code, "An idempotency key must be" in answer.err) == (2, True)
     assert followed("runs", "list", "-o", "json").json == []
 
 
-def test_without_a_controller_nothing_is_changed(command: Command, tmp_path: Path) -> None:
+def test_commands_that_change_something_need_a_controller(command: Command, tmp_path: Path) -> None:
     for arguments in (
         ("backfill", "a", "--from", "2d", "--to", "1d"),
         ("runs", "cancel", "x"),
@@ -119,7 +119,7 @@ def execute(command: Command, tmp_path: Path) -> Execute:
     return call
 
 
-def test_a_deployment_is_executed_here_and_now(execute: Execute) -> None:
+def test_execute_runs_a_deployment_in_the_foreground(execute: Execute) -> None:
     answer = execute("sums", "--param", "label=y")
     assert (answer.code, answer.out, answer.err) == (0, '[3, "y"]\n', "adding\n")
     found = execute("sums", "-o", "json").json
@@ -127,11 +127,20 @@ def test_a_deployment_is_executed_here_and_now(execute: Execute) -> None:
     assert found == outcome
 
 
+@pytest.mark.parametrize("name", ["sums", "flows/sums.py:add"])
+def test_execute_refuses_an_invalid_reference_to_the_due_time(execute: Execute, name: str) -> None:
+    answer = execute(name, "--param", 'nums=[1, {"from": "due_time", "shift": "1d"}]')
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == (
+        "error: nums[1].shift: '1d' is not a shift.\nhint: write -1d for an earlier time, or +1d for a later one\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [("flow", "no\\x1b files"), ("silent", None), ("command", "exit code 99"), ("task", "no tables")],
 )
-def test_what_has_nothing_to_do_is_skipped(command: Command, tmp_path: Path, name: str, reason: str | None) -> None:
+def test_execute_reports_a_skip(command: Command, tmp_path: Path, name: str, reason: str | None) -> None:
     (tmp_path / "deployments").mkdir()
     (tmp_path / "a.py").write_text(
         "from controller import Skip, flow, task\n"
@@ -151,7 +160,7 @@ def test_what_has_nothing_to_do_is_skipped(command: Command, tmp_path: Path, nam
     assert found.json["exit_code"] == (99 if name == "command" else 0)
 
 
-def test_a_flow_is_executed_by_its_file(execute: Execute, tmp_path: Path) -> None:
+def test_execute_runs_a_flow_by_its_file(execute: Execute, tmp_path: Path) -> None:
     assert execute("flows/sums.py:add", "--params", '{"nums": [4]}').out == '[4, "x"]\n'
     assert execute("flows/sums.py:where").out == f'"{tmp_path / "code"}"\n'
 
@@ -165,7 +174,7 @@ def test_a_flow_is_executed_by_its_file(execute: Execute, tmp_path: Path) -> Non
         ("slow", "failed: the timeout was exceeded"),
     ],
 )
-def test_what_fails_exits_with_1(execute: Execute, what: str, said: str) -> None:
+def test_a_failed_execution_exits_with_1(execute: Execute, what: str, said: str) -> None:
     answer = execute(what)
     assert (answer.code, answer.out) == (1, "")
     assert said in answer.err
@@ -180,7 +189,7 @@ def test_what_fails_exits_with_1(execute: Execute, what: str, said: str) -> None
         ("wrong", "wrong is not valid: deployments/all.yaml:"),
     ],
 )
-def test_what_can_not_be_executed_exits_with_2(execute: Execute, what: str, said: str) -> None:
+def test_an_impossible_execution_exits_with_2(execute: Execute, what: str, said: str) -> None:
     answer = execute(what)
     assert (answer.code, answer.out) == (2, "")
     assert said in answer.err
@@ -200,7 +209,7 @@ def test_a_relative_program_is_found_in_the_working_directory(execute: Execute, 
     assert (answer.code, "The program bin/name was not found" in answer.err) == (2, True)
 
 
-def test_an_executed_flow_that_ends_without_a_word_has_not_succeeded(execute: Execute, tmp_path: Path) -> None:
+def test_an_executed_flow_that_exits_without_a_report_has_not_succeeded(execute: Execute, tmp_path: Path) -> None:
     (tmp_path / "code/flows/silent.py").write_text("import os\ndef f():\n    os._exit(0)\n")
     (tmp_path / "code/deployments/silent.yaml").write_text("name: silent\nflow: flows/silent.py:f\n")
     answer = execute("silent")

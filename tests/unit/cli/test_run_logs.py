@@ -29,7 +29,7 @@ def last_lines(content: bytes, count: int) -> bytes:
 
 
 @given(lines=LINES, is_ended=st.booleans(), count=st.integers(0, 8))
-def test_the_last_lines_are_the_last_lines(lines: list[bytes], is_ended: bool, count: int) -> None:
+def test_tail_prints_the_last_lines(lines: list[bytes], is_ended: bool, count: int) -> None:
     content = b"\n".join(lines) + (b"\n" if is_ended and lines else b"")
     start, found = _tail_start(io.BytesIO(content), count)
     assert content[start:] == last_lines(content, count)
@@ -37,7 +37,7 @@ def test_the_last_lines_are_the_last_lines(lines: list[bytes], is_ended: bool, c
     assert found == shown.count(b"\n") + (shown[-1:] not in (b"", b"\n"))
 
 
-def test_a_log_is_printed_whole_or_in_part(followed: Followed) -> None:
+def test_a_log_is_printed_completely_or_in_part(followed: Followed) -> None:
     run = followed("trigger", "fails", "--wait", "-o", "json").json["run_id"]
     assert followed("runs", "logs", run).out == "1\n2\n3\n4\n5\n"
     assert followed("runs", "logs", run[-6:], "--tail", "2").out == "4\n5\n"
@@ -45,7 +45,7 @@ def test_a_log_is_printed_whole_or_in_part(followed: Followed) -> None:
     assert followed("runs", "logs", run, "--tail", "99").out == "1\n2\n3\n4\n5\n"
 
 
-def test_the_last_lines_are_those_of_all_attempts_together(followed: Followed) -> None:
+def test_tail_counts_the_lines_of_all_attempts(followed: Followed) -> None:
     document = "name: again\ncommand: [sh, -c, 'seq 3; exit 1']\nretries: {limit: 1, delay: 1s, jitter: 0}\n"
     followed.repository.commit({"deployments/again.yaml": document})
     wait_until(lambda: followed("deployments", "show", "again").code == 0)
@@ -57,7 +57,7 @@ def test_the_last_lines_are_those_of_all_attempts_together(followed: Followed) -
         assert followed("runs", "logs", run, "--tail", str(count)).out == "".join(last), count
 
 
-def test_bytes_are_passed_on_as_they_are(followed: Followed) -> None:
+def test_logs_are_printed_byte_for_byte(followed: Followed) -> None:
     document = "name: raw\ncommand: [printf, 'a\\033[31mb\\r\\n']\n"
     followed.repository.commit({"deployments/raw.yaml": document})
     wait_until(lambda: followed("deployments", "show", "raw").code == 0)
@@ -77,7 +77,7 @@ def test_following_ends_with_the_run(followed: Followed) -> None:
     opener.join()
 
 
-def test_only_what_was_there_is_cut_when_following(followed: Followed) -> None:
+def test_tail_limits_only_existing_lines_when_following(followed: Followed) -> None:
     gate = followed.repository.path / "gate"
     script = f"[ $CONTROLLER_ATTEMPT = 2 ] || while [ ! -e {gate} ]; do sleep 0.05; done; seq 5; exit 1"
     document = f"name: twice\ncommand: [sh, -c, '{script}']\nretries: {{limit: 1, delay: 1s, jitter: 0}}\n"
@@ -91,7 +91,7 @@ def test_only_what_was_there_is_cut_when_following(followed: Followed) -> None:
     opener.join()
 
 
-def test_attempts_are_separated_by_a_line_that_says_which_begins_when_and_why(followed: Followed) -> None:
+def test_attempts_are_separated_by_a_line_with_number_time_and_reason(followed: Followed) -> None:
     script = "printf $CONTROLLER_ATTEMPT; [ $CONTROLLER_ATTEMPT != 2 ] || echo; exit 1"
     document = f"name: thrice\ncommand: [sh, -c, '{script}']\nretries: {{limit: 2, delay: 1s, backoff: 1, jitter: 0}}\n"
     followed.repository.commit({"deployments/thrice.yaml": document})
@@ -128,7 +128,7 @@ SHOWN = [
 
 @pytest.mark.parametrize(("printed", "expected"), SHOWN)
 @pytest.mark.parametrize("step", [1, 2, 1000])
-def test_colours_are_shown_and_end_with_their_line_and_all_else_is_spelled_out(
+def test_colours_end_with_their_line_and_other_control_characters_are_escaped(
     printed: str, expected: str, step: int
 ) -> None:
     shown = TerminalFilter(with_colours=True)
@@ -181,7 +181,7 @@ def on_terminal(followed: Followed, command: list[str], variables: dict[str, str
     return said.decode()
 
 
-def test_a_character_that_comes_in_two_parts_is_shown_whole() -> None:
+def test_a_character_split_between_two_reads_is_shown() -> None:
     shown = TerminalFilter(with_colours=True)
     assert (
         shown.filter_chunk("grü".encode()[:3]) + shown.filter_chunk("grü".encode()[3:] + b"\x1b\xff\n")

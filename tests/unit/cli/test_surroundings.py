@@ -33,7 +33,9 @@ def here(repository: GitRepository) -> Path:
 
 
 @pytest.mark.parametrize(("env", "encoding", "shown"), ENCODINGS)
-def test_what_the_encoding_lacks_is_escaped(here: Path, env: dict[str, str], encoding: str, shown: str) -> None:
+def test_characters_missing_from_the_encoding_are_escaped(
+    here: Path, env: dict[str, str], encoding: str, shown: str
+) -> None:
     answer = controller_process("validate", "deployments/zły.yaml", cwd=here, env=env)
     assert shown in answer.stdout.decode(encoding)
     assert answer.returncode == 1
@@ -41,27 +43,27 @@ def test_what_the_encoding_lacks_is_escaped(here: Path, env: dict[str, str], enc
 
 
 @pytest.mark.parametrize("env", [env for env, _, _ in ENCODINGS])
-def test_json_is_json_in_every_encoding(here: Path, env: dict[str, str]) -> None:
+def test_json_output_is_valid_in_every_encoding(here: Path, env: dict[str, str]) -> None:
     answer = controller_process("validate", "-o", "json", cwd=here, env=env)
     assert "deployments/zły.yaml" in {finding["file"] for finding in json.loads(answer.stdout)["findings"]}
     log = controller_process("run", "--once", "--log-format", "json", cwd=here, env=env)
     assert [json.loads(line)["level"] for line in log.stdout.splitlines()]
 
 
-def test_names_are_utf8_in_a_locale_that_is_not(here: Path) -> None:
+def test_file_names_are_utf8_in_any_locale(here: Path) -> None:
     answer = controller_process("execute", "uni", "-o", "json", cwd=here, env=ASCII_LOCALE)
     assert json.loads(answer.stdout)["result"] == "ó ż"
     answer = controller_process("validate", "deployments/żółw.yaml", cwd=here, env=ASCII_LOCALE)
     assert answer.returncode == 0
 
 
-def test_an_argument_that_is_not_utf8_is_refused_in_words(here: Path) -> None:
+def test_an_argument_that_is_not_utf8_is_rejected_with_a_message(here: Path) -> None:
     answer = controller_process("validate", os.fsdecode(b"caf\xe9.yaml"), cwd=here)
     assert answer.returncode == 2
     assert b"is not UTF-8" in answer.stderr
 
 
-def test_a_directory_whose_name_is_not_utf8_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_directory_name_that_is_not_utf8_is_rejected_with_a_message(tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"caf\xe9")
     odd.mkdir()
     answer = controller_process("run", "--once", "--working-tree", cwd=odd)
@@ -69,33 +71,33 @@ def test_a_directory_whose_name_is_not_utf8_is_refused_in_words(tmp_path: Path) 
     assert rb"caf\xe9 is not UTF-8" in answer.stderr
 
 
-def test_a_full_disk_behind_standard_output_is_named(here: Path) -> None:
+def test_a_full_disk_behind_standard_output_is_reported(here: Path) -> None:
     answer = _shell(here, '"$0" schema >/dev/full')
     assert answer.returncode == 2
     assert answer.stderr == b"error: Cannot write to standard output: No space left on device.\n"
 
 
-def test_standard_errors_that_cannot_be_written_to_change_nothing(here: Path) -> None:
+def test_an_unwritable_standard_error_changes_nothing(here: Path) -> None:
     assert _shell(here, '"$0" validate nowhere.yaml 2>/dev/full').returncode == 2
     answer = _shell(here, '"$0" schema 2>&-')
     assert answer.returncode == 0
     assert json.loads(answer.stdout)["title"] == "Deployment"
 
 
-def test_closed_streams_are_not_taken_by_files(here: Path) -> None:
+def test_closed_standard_streams_are_not_reused_for_files(here: Path) -> None:
     assert _shell(here, '"$0" run --once <&- >&- 2>&-').returncode == 1
     answer = _shell(here, '"$0" status -o json <&-')
     assert json.loads(answer.stdout)["source"]["revision"].startswith("main@sha1:")
 
 
-def test_a_deleted_current_directory_is_named(here: Path, tmp_path: Path) -> None:
+def test_a_deleted_current_directory_is_reported(here: Path, tmp_path: Path) -> None:
     answer = _shell(tmp_path, f'mkdir gone && cd gone && rmdir ../gone && "$0" validate; "$0" validate --repo {here}')
     assert b"error: controller validate failed: the current directory was deleted." in answer.stderr
     assert b"hint: Change to a directory that exists" in answer.stderr
     assert f"{here}/deployments/zły.yaml:2:10" in answer.stdout.decode()
 
 
-def test_what_the_system_refuses_is_said_with_the_command_and_the_place(
+def test_an_operating_system_error_names_the_command_and_the_path(
     monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     monkeypatch.setenv("CONTROLLER_REPO", "/" + "x" * 300)

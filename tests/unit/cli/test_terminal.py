@@ -57,7 +57,7 @@ def on_terminal(cwd: Path, *arguments: str, term: str | None) -> Iterator[Termin
 
 
 @pytest.mark.parametrize("arguments", [("status", "--watch")])
-def test_the_live_view_gives_the_terminal_back_while_it_is_stopped(
+def test_the_live_view_restores_the_terminal_while_it_is_stopped(
     repository: GitRepository, arguments: tuple[str, ...]
 ) -> None:
     repository.commit(FILES)
@@ -77,7 +77,7 @@ def test_the_live_view_gives_the_terminal_back_while_it_is_stopped(
 
 
 @pytest.mark.parametrize("term", ["dumb", None])
-def test_a_terminal_without_a_screen_gets_lines(repository: GitRepository, term: str | None) -> None:
+def test_a_dumb_terminal_gets_plain_lines(repository: GitRepository, term: str | None) -> None:
     repository.commit(FILES)
     with on_terminal(repository.path, "status", "--watch", term=term) as terminal:
         terminal.read_until(lambda text: b"controller" in text)

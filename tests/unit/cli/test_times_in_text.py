@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from controller.clock import SystemClock
-from controller.time_format import shown
+from controller.time_format import format_time
 from tests.unit.cli.conftest import Command, Followed
 
 TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?:\.\d+)?( UTC|Z|[+-]\d\d:\d\d)?")
@@ -45,7 +45,7 @@ def test_times_of_one_deployment_are_in_the_zone_of_its_schedules(followed: Foll
     for run_id in made["run_ids"]:
         followed("runs", "watch", run_id)
     assert "2026-06-03 02:00:00+02:00" in followed("occurrences", "sums").out
-    end = shown(SystemClock().now() + timedelta(days=3), None)
+    end = format_time(SystemClock().now() + timedelta(days=3), None)
     held = followed("hold", "sums", "--reason", "moving", "--until", end)
     assert held.out.startswith("sums is held until ")
     for arguments in (
@@ -62,7 +62,7 @@ def test_times_of_one_deployment_are_in_the_zone_of_its_schedules(followed: Foll
     assert followed("resume", "sums").code == 0
 
 
-def test_times_without_a_zone_of_their_own_are_in_that_of_the_machine(followed: Followed) -> None:
+def test_other_times_are_in_the_zone_of_the_machine(followed: Followed) -> None:
     run = followed("trigger", "fails", "--wait", "-o", "json").json
     assert zones(followed("runs", "show", run["id"]).out) == TOKYO
     assert zones(followed("events", "--for", "fails").out) == TOKYO
@@ -70,7 +70,7 @@ def test_times_without_a_zone_of_their_own_are_in_that_of_the_machine(followed: 
     assert zones(followed("run", "--once").err) == TOKYO
 
 
-def test_json_has_utc(followed: Followed) -> None:
+def test_json_has_times_in_utc(followed: Followed) -> None:
     for arguments in (("next", "sums"), ("events",), ("deployments", "show", "sums"), ("status",)):
         assert zones(followed(*arguments, "-o", "json").out) <= {"Z"}
 
@@ -99,6 +99,6 @@ def test_a_plan_shows_each_time_in_the_zone_of_its_schedule(followed: Followed) 
     assert all(time.endswith("Z") for time in (*times["before"], *times["after"]))
 
 
-def test_what_is_declared_fires_in_the_zone_of_its_schedule(followed: Followed) -> None:
+def test_declared_fire_times_are_in_the_zone_of_their_schedule(followed: Followed) -> None:
     answer = followed("validate", "--verbose", str(followed.repository.path / "deployments/sums.yaml"))
     assert zones(answer.out) <= BERLIN

@@ -48,7 +48,7 @@ def names(command: Command, repo: Path | str, state: Path) -> list[str]:
     return [row["name"] for row in rows]
 
 
-def test_the_state_of_another_repository_is_refused(
+def test_the_state_of_another_repository_is_rejected(
     repository: GitRepository, other: GitRepository, state: Path, command: Command
 ) -> None:
     for _ in range(2):
@@ -60,7 +60,7 @@ def test_the_state_of_another_repository_is_refused(
 
 
 @pytest.mark.parametrize("arguments", LOOKING, ids=" ".join)
-def test_the_state_of_another_repository_is_not_shown_as_if_it_were_this_one(
+def test_the_state_of_another_repository_is_not_shown(
     repository: GitRepository, other: GitRepository, state: Path, command: Command, arguments: list[str]
 ) -> None:
     answer = command(*arguments, "--repo", str(other.path), "--state-dir", str(state))
@@ -69,7 +69,7 @@ def test_the_state_of_another_repository_is_not_shown_as_if_it_were_this_one(
     assert f"--repo {repository.path}" in answer.err
 
 
-def test_who_means_it_adopts_the_state(
+def test_adopt_state_takes_over_the_state_of_another_repository(
     repository: GitRepository, other: GitRepository, state: Path, command: Command
 ) -> None:
     assert once(command, other.path, state, "--adopt-state").code == 0
@@ -81,7 +81,7 @@ def test_who_means_it_adopts_the_state(
     assert event["message"] == f"The state of {repository.path} was adopted for {other.path}."
 
 
-def test_every_way_to_name_the_repository_is_the_same(
+def test_the_repository_is_recognized_however_it_is_named(
     repository: GitRepository, state: Path, tmp_path: Path, command: Command
 ) -> None:
     (tmp_path / "link").symlink_to(repository.path)
@@ -97,7 +97,7 @@ def test_every_way_to_name_the_repository_is_the_same(
         assert names(command, name, state) == ["a"], name
 
 
-def test_another_ref_path_or_environment_is_no_other_repository(
+def test_another_ref_path_or_environment_is_the_same_repository(
     repository: GitRepository, state: Path, command: Command
 ) -> None:
     repository.git("branch", "next")
@@ -109,7 +109,7 @@ def test_another_ref_path_or_environment_is_no_other_repository(
 
 
 @pytest.mark.parametrize("place", [".git/controller", ".controller"])
-def test_a_repository_that_moved_with_its_state_goes_on(
+def test_a_repository_moved_with_its_state_is_recognized(
     repository: GitRepository, tmp_path: Path, command: Command, place: str
 ) -> None:
     repository.commit({"deployments/a.yaml": "name: a\ncommand: ['true']\n"})
@@ -188,7 +188,7 @@ def lose(followed: Followed, how: str) -> Path:
 
 
 @pytest.mark.parametrize("how", ["empty", "missing", "no runs", "no log"])
-def test_a_state_that_has_lost_its_history_is_refused(used: Followed, how: str) -> None:
+def test_a_state_that_lost_its_history_is_rejected(used: Followed, how: str) -> None:
     copy = lose(used, how)
     for _ in range(2):
         answer = used("run", "--once", "--state-dir", str(copy))
@@ -199,9 +199,7 @@ def test_a_state_that_has_lost_its_history_is_refused(used: Followed, how: str) 
     assert used("run", "--once", "--state-dir", str(copy)).code in (0, 1)
 
 
-def test_a_missing_database_is_noticed_without_runs_as_well(
-    state: Path, repository: GitRepository, command: Command
-) -> None:
+def test_a_missing_database_is_noticed_without_runs(state: Path, repository: GitRepository, command: Command) -> None:
     (state / "token.sha256").write_text("0\n", encoding="utf-8")
     (state / "state.db").unlink()
     for answer in (
@@ -212,14 +210,14 @@ def test_a_missing_database_is_noticed_without_runs_as_well(
         assert "has lost its history: state.db is missing" in answer.err
 
 
-def test_an_older_database_is_used_once_the_newer_runs_are_moved_away(used: Followed) -> None:
+def test_an_older_database_is_accepted_after_the_newer_runs_are_moved_away(used: Followed) -> None:
     copy = lose(used, "no runs")
     answer = used("run", "--once", "--state-dir", str(copy))
     assert f"it has no record of 1 run in {copy}/runs" in answer.err
     assert f"mv {copy}/runs {copy}/runs.lost" in answer.err
 
 
-def test_another_user_is_told_whose_state_it_is() -> None:
+def test_the_error_for_another_user_names_the_owner_of_the_state() -> None:
     def told(root: Path) -> str:
         read, write = os.pipe()
         pid = os.fork()

@@ -68,7 +68,7 @@ NEED_NONE = [
         ("echo hello", "does not work: `git version` printed 'hello'"),
     ],
 )
-def test_a_command_that_needs_git_says_what_is_wrong_with_it(with_git: Run, script: str | None, said: str) -> None:
+def test_a_command_that_needs_git_explains_what_is_wrong_with_it(with_git: Run, script: str | None, said: str) -> None:
     controller = with_git(script)
     for arguments in NEED_GIT if script is None else NEED_GIT[:1]:
         answer = controller(*arguments)
@@ -88,7 +88,7 @@ def test_commands_that_need_no_git_work_without_it(with_git: Run) -> None:
         assert b"internal error" not in answer.stderr
 
 
-def test_doctor_finds_that_git_is_missing_and_goes_on(with_git: Run) -> None:
+def test_doctor_reports_a_missing_git_and_continues(with_git: Run) -> None:
     answer = with_git(None)("doctor")
     assert answer.returncode == 1
     assert f"error    git: {NEEDED}" in answer.stdout.decode()
@@ -107,7 +107,7 @@ def test_a_broken_configuration_of_the_user_is_not_read(
     assert b"error    git" not in answer.stdout
 
 
-def test_init_without_git_writes_the_files_and_says_what_is_left_to_do(with_git: Run, tmp_path: Path) -> None:
+def test_init_without_git_writes_the_files_and_lists_the_remaining_steps(with_git: Run, tmp_path: Path) -> None:
     answer = with_git(None)("init", str(tmp_path / "new"))
     assert answer.returncode == 2
     assert (tmp_path / "new/deployments/hello.yaml").is_file()
@@ -115,7 +115,7 @@ def test_init_without_git_writes_the_files_and_says_what_is_left_to_do(with_git:
     assert f"git -C {tmp_path / 'new'} init && " in answer.stderr.decode()
 
 
-def test_init_with_a_broken_configuration_commits_all_the_same(tmp_path: Path) -> None:
+def test_init_commits_despite_a_broken_configuration(tmp_path: Path) -> None:
     (tmp_path / ".gitconfig").write_text("[user", encoding="utf-8")
     answer = controller_process("init", "new", cwd=tmp_path)
     assert (answer.returncode, answer.stderr) == (0, b"")

@@ -19,7 +19,7 @@ def entry(priority: int, file: str = "a.yaml") -> InventoryEntry:
     )
 
 
-def test_the_same_document_in_the_same_file_is_built_once() -> None:
+def test_an_unchanged_document_is_built_once() -> None:
     deployments = ActiveDeployments()
     built = deployments.build(entry(1))
     assert deployments.build(replace(entry(1), cursor=NOW, generation=2)) is built
@@ -42,6 +42,6 @@ def test_applied_deployments_are_not_built_again_and_removed_ones_are() -> None:
     assert deployments.build(entry(1)) is not applied
 
 
-def test_a_document_that_is_not_valid_any_more_is_an_error() -> None:
+def test_a_document_that_is_no_longer_valid_is_an_error() -> None:
     with pytest.raises(StateError, match="is not valid"):
         ActiveDeployments().build(replace(entry(1), document={"name": "a"}))

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.manifests.parameter_references import find_errors, resolve
-from tests.unit.manifests.test_flow_references import found
+from controller.model.findings import Severity
+from tests.unit.manifests.test_flow_references import at, found, read
 from tests.written_code import WrittenCode
 
 SUNDAY_NIGHT = datetime(2026, 3, 30, 0, 30, tzinfo=UTC)
@@ -132,3 +133,181 @@ def test_validation_reports_the_place_of_an_invalid_reference_also_in_a_schedule
         ("InvalidReference", 3, 36, "$.parameters.day.fromat"),
         ("InvalidReference", 6, 49, "$.schedules[0].parameters.days[0].shift"),
     ]
+
+
+LITERALS = [
+    "{from: 2026-01-01, to: 2026-02-01}",
+    "{from: warehouse}",
+    "{from: warehouse, format: csv}",
+    "{from: datetime}",
+    "{from: due, to: paid}",
+    "{from: yesterday}",
+    "{from: duetime, to: endtime}",
+    "{from: 2026-01-01, timezone: Europe/Berlin}",
+    "{from: now, timezone: UTC}",
+    "{from: {from: warehouse}}",
+    "{from: 5}",
+    "{format: date}",
+    "{From: here}",
+    "{from: a, format: b, shift: c, timezone: d, e: f}",
+    "{from: run.id, to: id}",
+]
+NEAR_MISSES = [
+    ("{from: duetime}", "write {from: due_time}"),
+    ("{from: Due-Time, format: date}", "write {from: due_time, format: date}"),
+    ("{from: '{{ due_time }}'}", "write {from: due_time}"),
+    ("{from: duetiem, fmt: date}", "write {from: due_time, format: date}"),
+    ("{From: due_time, tz: UTC}", "write {from: due_time, timezone: UTC}"),
+    ("{form: due_time, frmat: '%Y/%m'}", 'write {from: due_time, format: "%Y/%m"}'),
+    ("{from: dueTime, offset: -1d}", "write {from: due_time, shift: -1d}"),
+    ("{from: duetime, shift: 1 day}", "write from: due_time"),
+    ("{from: logical_date, format: date}", "write {from: due_time, format: date}"),
+    (
+        "{from: run.id}",
+        "to use the id of the run, read get_run_context() in the flow, or CONTROLLER_RUN_ID in a command",
+    ),
+    ("{from: env.HOME}", "to use an environment variable, read it in the flow or the command"),
+]
+
+
+@pytest.mark.parametrize("literal", LITERALS)
+def test_a_literal_mapping_has_no_finding(literal: str) -> None:
+    assert found(f"name: a\ncommand: [date]\nparameters: {{x: {literal}, y: [{literal}]}}\n") == []
+
+
+@pytest.mark.parametrize(("mapping", "advice"), NEAR_MISSES)
+def test_a_literal_mapping_that_looks_like_a_reference_is_a_warning(mapping: str, advice: str) -> None:
+    state = read(f"name: a\ncommand: [date]\nparameters:\n  x: [1, {mapping}]\n")
+    (finding,) = state.findings
+    assert (finding.severity, at(finding)) == (Severity.WARNING, ("InvalidReference", 4, 10, "$.parameters.x[1]"))
+    assert finding.hint == f"{advice}; if you mean a literal mapping, ignore this warning"
+    assert set(state.deployments) == {"a"}
+
+
+def test_the_advice_for_a_literal_mapping_that_looks_like_a_reference_works() -> None:
+    for mapping, advice in NEAR_MISSES:
+        if advice.startswith("write {"):
+            text = "name: a\ncommand: [date]\nparameters:\n  x: "
+            assert found(f"{text}{mapping}\n") == [("InvalidReference", 4, 6, "$.parameters.x")]
+            assert found(f"{text}{advice.removeprefix('write ')}\n") == []
+
+
+@pytest.mark.parametrize(
+    ("hint", "code"),
+    [
+        ("dict", None),
+        ("dict[str, str]", None),
+        ("object", "InvalidReference"),
+        ("dict | str", "InvalidReference"),
+        ("str", "WrongParameterType"),
+        ("date", "WrongParameterType"),
+    ],
+)
+def test_the_signature_tells_whether_a_mapping_is_literal(hint: str, code: str | None) -> None:
+    code_of_flow = WrittenCode({"flows/day.py": f"from datetime import date\ndef main(x: {hint}): ...\n"})
+    findings = read("name: a\nflow: flows/day.py:main\nparameters: {x: {from: duetime}}\n", code=code_of_flow).findings
+    assert [finding.code for finding in findings] == ([] if code is None else [code])
+    for finding in findings:
+        assert finding.hint is not None
+        correction = "{from: due_time, format: date}" if hint == "date" else "{from: due_time}"
+        assert finding.hint.startswith(f"write {correction}")
+        assert ("x a type hint that takes only mappings, such as dict" in finding.hint) == (code == "InvalidReference")
+
+
+def test_a_near_miss_in_the_parameters_of_a_schedule_is_a_warning_there() -> None:
+    text = "name: a\ncommand: [date]\nschedules:\n  - cron: '@daily'\n    parameters: {day: {from: duetime}}\n"
+    assert found(text) == [("InvalidReference", 5, 23, "$.schedules[0].parameters.day")]
+
+
+def problem_of(hint: str, reference: str) -> tuple[Severity, str, str | None] | None:
+    flow = f"import datetime\nfrom datetime import date\nfrom typing import Literal\ndef main(x: {hint}): ...\n"
+    text = f"name: a\nflow: flows/day.py:main\nparameters:\n  x: {reference}\n"
+    findings = read(text, code=WrittenCode({"flows/day.py": flow})).findings
+    assert [at(finding) for finding in findings] in ([], [("WrongParameterType", 4, 6, "$.parameters.x")])
+    return next(((finding.severity, finding.message, finding.hint) for finding in findings), None)
+
+
+@pytest.mark.parametrize(
+    ("hint", "reference", "message", "advice"),
+    [
+        (
+            "date",
+            "{from: due_time}",
+            "expected date, but the reference gives a date-time",
+            "write {from: due_time, format: date}",
+        ),
+        (
+            "int",
+            "{from: due_time, shift: -1d, format: date}",
+            "expected int, but the reference gives a date",
+            "write {from: due_time, shift: -1d, format: timestamp}",
+        ),
+        (
+            "date",
+            "{from: due_time, format: '%d.%m.%Y'}",
+            "expected date, but the reference gives text in the format '%d.%m.%Y'",
+            "write {from: due_time, format: date}",
+        ),
+        (
+            "date",
+            "{from: due_time, format: timestamp}",
+            "expected date, but the reference gives Unix seconds",
+            "write {from: due_time, format: date}",
+        ),
+        (
+            "list[date]",
+            "{from: due_time}",
+            "expected list[date], but the reference gives a date-time",
+            "write it as a YAML list: [{from: due_time, format: date}]",
+        ),
+        (
+            "Literal['eu', 'us']",
+            "{from: due_time}",
+            "expected Literal['eu', 'us'], but the reference gives a date-time",
+            "write a literal value: 'eu', 'us'",
+        ),
+        (
+            "dict[str, int]",
+            "{from: due_time}",
+            "expected dict[str, int], but the reference gives a date-time",
+            "a reference gives text or Unix seconds: write a literal value, or use another type hint, such as str",
+        ),
+    ],
+)
+def test_a_reference_of_another_type_is_described_and_the_advice_works(
+    hint: str, reference: str, message: str, advice: str
+) -> None:
+    assert problem_of(hint, reference) == (Severity.ERROR, f"x: {message}", advice)
+    correction = advice.removeprefix("write it as a YAML list: ").removeprefix("write ")
+    if correction.startswith(("{", "[")):
+        assert problem_of(hint, correction) is None
+
+
+@pytest.mark.parametrize(
+    ("hint", "reference", "severity"),
+    [
+        ("Literal['01', '02']", "{from: due_time, format: '%m'}", Severity.WARNING),
+        ("Literal['12']", "{from: due_time, format: '%m'}", Severity.WARNING),
+        ("Literal['13']", "{from: due_time, format: '%m'}", Severity.ERROR),
+        ("Literal['2026', '2027']", "{from: due_time, format: '%Y'}", Severity.WARNING),
+        ("Literal['02:00:00']", "{from: due_time, format: time}", Severity.WARNING),
+        ("Literal['AM', 'PM']", "{from: due_time, format: '%p'}", None),
+        ("Literal['AM', 'PM'] | None", "{from: due_time, format: '%p'}", None),
+        ("Literal['x'] | str", "{from: due_time, format: '%p'}", None),
+        ("date", "{from: due_time, format: '%Y-%m-%d'}", None),
+        ("date", "{from: due_time, format: '%Y-%m-01'}", None),
+        ("date", "{from: due_time, format: '%Y-%d-%m'}", Severity.WARNING),
+        ("date", "{from: due_time, format: '%Y-%m-31'}", Severity.WARNING),
+        ("int", "{from: due_time, format: '%m'}", None),
+        ("datetime.time", "{from: due_time, format: time}", None),
+        ("object", "{from: due_time, format: '%m'}", None),
+    ],
+)
+def test_a_reference_whose_values_only_partly_fit_is_a_warning(
+    hint: str, reference: str, severity: Severity | None
+) -> None:
+    problem = problem_of(hint, reference)
+    assert (problem and problem[0]) == severity
+    if severity is Severity.WARNING:
+        assert problem is not None
+        assert "accepts only some of these values" in problem[1]

@@ -1,4 +1,4 @@
-"""The world of `tests.unit.runs`. No test here starts a supervisor, so one way to start them is enough."""
+"""Fixtures of `tests.unit.runs`. No test here starts a supervisor, so one way to start them is enough."""
 
 import pytest
 

@@ -1,5 +1,6 @@
 """Backfills as objects, runs for a due time, and retries with new code, in a real store and without processes."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -336,6 +337,62 @@ def test_a_redo_executes_the_latest_or_the_original_code_with_the_same_due_time(
     latest = run_of(world, backfill(world, hours=25, redo=Redo.FAILED).run_ids[0])
     assert latest.spec_digest != run.spec_digest
     assert latest.parameters == {"day": "2026-06-01", "n": 2, "m": 3}
+
+
+def test_the_parameters_of_a_backfill_with_original_code_are_checked_at_each_commit(world: World) -> None:
+    text = "name: a\nflow: flows/{0}.py:main\nschedule: {{cron: '0 * * * *', parameters: {{day: {1}}}}}\n"
+    world.write("flows/old.py", "def main(day: str, days: int = 1): ...\n")
+    world.write("flows/new.py", "def main(day: str, hours: int = 1): ...\n")
+    world.declare(a=text.format("new", DAY))
+    world.clock.turn(HOUR)
+    [run] = account(world, "a")
+    finish(world, run.id, RunState.FAILED)
+
+    def original(**fields: Any) -> Backfilled:
+        return backfill(world, hours=1, redo=Redo.FAILED, code=CodeVersion.ORIGINAL, **fields)
+
+    for parameters, message in (
+        (
+            {"days": 3},
+            f"At commit {run.revision.rpartition(':')[2][:12]}, of run {run.id}: main has no parameter days.",
+        ),
+        (
+            {"hours": "x"},
+            f"At commit {run.revision.rpartition(':')[2][:12]}, of run {run.id}: hours: expected int, got the string",
+        ),
+        ({"day": {"from": "due_time", "shift": "1d"}}, "day.shift: '1d' is not a shift"),
+    ):
+        for is_dry in (True, False):
+            with pytest.raises(UsageError, match=re.escape(message)):
+                original(parameters=parameters, dry_run=is_dry)
+    assert [stored.id for stored in world.all_runs()] == [run.id]
+    shifted = {"from": "due_time", "format": "date", "shift": "-1d"}
+    repeated = run_of(world, original(parameters={"hours": 2, "day": shifted}).run_ids[0])
+    assert repeated.parameters == {"day": "2026-05-31", "hours": 2}
+
+
+def test_a_repeated_due_time_has_the_parameters_of_its_schedule(world: World) -> None:
+    world.write("flows/new.py", "def main(day: str, hours: int = 1): ...\n")
+    world.declare(a=f"name: a\nflow: flows/new.py:main\nschedule: {{cron: '0 * * * *', parameters: {{day: {DAY}}}}}\n")
+    world.clock.turn(HOUR)
+    [run] = account(world, "a")
+    finish(world, run.id, RunState.FAILED)
+    retried = retry_run(world.operations, run.id, latest=True, author="me")
+    finish(world, retried.id, RunState.FAILED)
+    triggered = trigger_run(world.operations, "a", {"hours": 2}, due_time=run.scheduled_for, author="me")
+    assert retried.parameters == {"day": "2026-06-01"}
+    assert triggered.parameters == {"day": "2026-06-01", "hours": 2}
+    with pytest.raises(UsageError, match="parameter day"):
+        trigger_run(world.operations, "a", {"hours": 2}, author="me")
+
+
+def test_due_times_without_a_run_are_checked_against_the_active_deployment(world: World) -> None:
+    world.write("flows/new.py", "def main(day: str, hours: int = 1): ...\n")
+    world.declare(a=f"name: a\nflow: flows/new.py:main\nschedule: {{cron: '0 * * * *', parameters: {{day: {DAY}}}}}\n")
+    for code in CodeVersion:
+        with pytest.raises(UsageError, match=r"^hours: expected int"):
+            backfill(world, code=code, parameters={"hours": "x"})
+        assert len(backfill(world, code=code, parameters={"hours": 2}, dry_run=True).times) == 3
 
 
 def test_all_runs_of_a_backfill_execute_what_was_active_when_it_was_created(world: World) -> None:

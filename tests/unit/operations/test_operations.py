@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -12,6 +13,7 @@ from controller.operations.cancel import cancel_run
 from controller.operations.retry import retry_run
 from controller.operations.trigger import trigger_run
 from controller.store import events, occurrences
+from controller.time_format import format_time
 from tests.conftest import NOW, PATIENCE_SECONDS
 from tests.unit.runs.conftest import World
 from tests.unit.runs.test_queueing import account, ask, begin, end, hourly, queue
@@ -44,14 +46,14 @@ def outcomes(world: World) -> list[Outcome]:
         return [row.outcome for row in occurrences.find_newest(tx, "a", 100)[::-1]]
 
 
-def test_cancelling_what_waits_is_final_and_may_be_asked_twice(world: World) -> None:
+def test_cancelling_a_waiting_run_is_final_and_idempotent(world: World) -> None:
     world.declare(a=hourly())
     run = ask(world)
     assert cancel_run(world.operations, run.id, "no", author="somebody").state is RunState.CANCELLED
     assert cancel_run(world.operations, run.id, "still no", author="somebody").reason == "no"
 
 
-def test_cancelling_what_runs_is_noted_and_what_has_ended_stays(world: World) -> None:
+def test_cancelling_records_a_request_for_running_runs_and_fails_for_finished_ones(world: World) -> None:
     world.declare(a=hourly())
     run = ask(world)
     begin(world, [run])
@@ -64,7 +66,7 @@ def test_cancelling_what_runs_is_noted_and_what_has_ended_stays(world: World) ->
         cancel_run(world.operations, "nobody", "no", author="somebody")
 
 
-def test_doing_it_again_is_a_new_run_at_the_same_pin(world: World) -> None:
+def test_a_retry_is_a_new_run_of_the_same_version(world: World) -> None:
     world.declare(a=hourly(extra="parameters: {x: 1}\nretries: {limit: 2}\n"))
     world.clock.turn(HOUR)
     [old] = account(world, "a")
@@ -81,7 +83,7 @@ def test_doing_it_again_is_a_new_run_at_the_same_pin(world: World) -> None:
     assert len(outcomes(world)) == 1
 
 
-def test_the_same_key_gives_the_same_run(world: World) -> None:
+def test_the_same_idempotency_key_returns_the_same_run(world: World) -> None:
     world.declare(a=hourly(), b=hourly("b"))
 
     def ask(name: str, key: str | None) -> RunId:
@@ -91,7 +93,7 @@ def test_the_same_key_gives_the_same_run(world: World) -> None:
     assert len({ask("a", "k"), ask("b", "k"), ask("a", "other"), ask("a", None), ask("a", None)}) == 5
 
 
-def test_a_key_belongs_to_its_parameters(world: World) -> None:
+def test_an_idempotency_key_cannot_be_reused_with_other_parameters(world: World) -> None:
     world.declare(a=hourly())
 
     def ask(parameters: dict[str, int]) -> RunId:
@@ -103,7 +105,7 @@ def test_a_key_belongs_to_its_parameters(world: World) -> None:
         ask({"x": 2})
 
 
-def test_a_key_is_for_one_request_whether_it_was_for_a_run_or_for_doing_one_again(world: World) -> None:
+def test_an_idempotency_key_cannot_be_shared_by_a_trigger_and_a_retry(world: World) -> None:
     world.declare(a=hourly(), b=hourly("b"))
     one, other = (ended(world, trigger(world, key)) for key in ("one", "other"))
     again = retry_run(world.operations, one.id, key="again", author="somebody")
@@ -117,7 +119,7 @@ def test_a_key_is_for_one_request_whether_it_was_for_a_run_or_for_doing_one_agai
     assert trigger(world, "one", name="b").deployment == "b"
 
 
-def test_a_request_that_is_known_is_not_told_of_again(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_repeated_request_records_no_second_event(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.declare(a=hourly())
     caplog.set_level("INFO", "controller.operations")
     for _ in range(2):
@@ -127,7 +129,7 @@ def test_a_request_that_is_known_is_not_told_of_again(world: World, caplog: pyte
     assert [record.message for record in caplog.records] == ["Run requested", "Run retried"]
 
 
-def test_a_backfill_runs_what_was_skipped_or_never_due_and_nothing_twice(world: World) -> None:
+def test_a_backfill_runs_skipped_and_unrecorded_due_times_once(world: World) -> None:
     world.declare(a=hourly())
     world.clock.turn(3 * HOUR)
     account(world, "a")
@@ -141,7 +143,7 @@ def test_a_backfill_runs_what_was_skipped_or_never_due_and_nothing_twice(world: 
     assert (again.run_ids, again.already_run) == ((), 6)
 
 
-def test_a_backfill_is_capped_and_can_be_tried_out(world: World) -> None:
+def test_a_backfill_has_a_limit_and_a_dry_run(world: World) -> None:
     world.declare(a=hourly())
     with world.store.write():
         dry = backfill(world, most=2, dry_run=True)
@@ -150,7 +152,7 @@ def test_a_backfill_is_capped_and_can_be_tried_out(world: World) -> None:
     assert len(backfill(world, most=2).run_ids) == 2
 
 
-def test_a_backfill_goes_last_and_keeps_no_due_time_from_running(world: World) -> None:
+def test_a_backfill_has_the_lowest_priority_and_does_not_delay_due_times(world: World) -> None:
     world.declare(a=hourly(), b=hourly("b"))
     made = backfill(world).run_ids
     other = ask(world, "b")
@@ -165,13 +167,36 @@ def test_a_backfill_goes_last_and_keeps_no_due_time_from_running(world: World) -
     assert [run.id for run in order] == [other.id, due.id, *made]
 
 
-@pytest.mark.parametrize(("since", "until"), [(HOUR, -HOUR), (-HOUR, HOUR)])
-def test_a_backfill_is_of_the_past(world: World, since: timedelta, until: timedelta) -> None:
-    world.declare(a=hourly())
-    with pytest.raises(UsageError, match="past range"):
-        create_backfill(
-            world.operations, BackfillRequest(deployment="a", since=NOW + since, until=NOW + until), author="somebody"
-        )
+@pytest.mark.parametrize(
+    ("since", "until", "message", "hint"),
+    [
+        (
+            HOUR,
+            None,
+            "starts in the future: {+1} is after now, {0}.",
+            "Pass an earlier start, such as --from yesterday.",
+        ),
+        (2 * HOUR, HOUR, "starts in the future: {+2} is after", "Pass an earlier start, such as --from yesterday."),
+        (-HOUR, HOUR, "ends in the future: {+1} is after now, {0}.", "Leave out --to: the range then ends now."),
+        (-HOUR, -2 * HOUR, "starts after its end: {-1} is after {-2}.", "Swap them: --from '{-2}' --to '{-1}'."),
+    ],
+)
+def test_an_invalid_range_of_a_backfill_is_reported_with_its_times(
+    world: World, since: timedelta, until: timedelta | None, message: str, hint: str
+) -> None:
+    world.declare(a="name: a\ncommand: ['true']\nschedule: {cron: '0 * * * *', timezone: Europe/Berlin}\n")
+    zone = ZoneInfo("Europe/Berlin")
+    times = {f"{{{hours:+d}}}".replace("+0", "0"): format_time(NOW + hours * HOUR, zone) for hours in range(-2, 3)}
+    request = BackfillRequest(deployment="a", since=NOW + since, until=None if until is None else NOW + until)
+    with pytest.raises(UsageError) as refused:
+        create_backfill(world.operations, request, author="somebody")
+    for key, time in times.items():
+        message, hint = message.replace(key, time), hint.replace(key, time)
+    assert message in refused.value.message
+    assert refused.value.hint == hint
+
+
+def test_a_backfill_of_an_unknown_deployment_is_refused(world: World) -> None:
     with pytest.raises(NotFoundError, match="nobody"):
         create_backfill(world.operations, BackfillRequest(deployment="nobody", since=NOW, until=NOW), author="somebody")
 
@@ -184,7 +209,7 @@ def test_a_range_with_too_many_times_is_refused(world: World) -> None:
 
 
 @pytest.mark.parametrize("schedule", ["{cron: '* * * * *'}", "{interval: 1s}", "{rrule: 'FREQ=MINUTELY'}"])
-def test_a_range_of_millennia_keeps_no_other_writer_waiting(world: World, schedule: str) -> None:
+def test_a_range_of_millennia_does_not_block_other_writers(world: World, schedule: str) -> None:
     world.declare(a=f"name: a\ncommand: ['true']\nschedule: {schedule}\n")
     wanted = BackfillRequest(deployment="a", since=datetime.min.replace(tzinfo=UTC), until=NOW)
     with ThreadPoolExecutor() as pool, world.store.write():
@@ -193,7 +218,7 @@ def test_a_range_of_millennia_keeps_no_other_writer_waiting(world: World, schedu
             asked.result(PATIENCE_SECONDS)
 
 
-def test_what_others_have_run_while_a_backfill_waits_is_not_run_again(world: World) -> None:
+def test_due_times_that_ran_while_a_backfill_waited_are_not_repeated(world: World) -> None:
     world.declare(a=hourly())
     world.clock.turn(HOUR)
     with ThreadPoolExecutor() as pool, world.store.write() as tx:
@@ -206,7 +231,7 @@ def test_what_others_have_run_while_a_backfill_waits_is_not_run_again(world: Wor
     assert outcomes(world) == [Outcome.RUN] * 6
 
 
-def test_what_was_run_of_another_schedule_does_not_hide_what_was_run_of_this_one(world: World) -> None:
+def test_runs_of_another_schedule_do_not_hide_those_of_this_one(world: World) -> None:
     world.declare(a=hourly())
     assert len(backfill(world, hours=2).run_ids) == 3
     others = [
@@ -221,7 +246,7 @@ def test_what_was_run_of_another_schedule_does_not_hide_what_was_run_of_this_one
     assert (again.run_ids, again.already_run) == ((), 3)
 
 
-def test_a_backfilled_time_that_comes_due_later_is_not_run_again(world: World) -> None:
+def test_a_backfilled_due_time_is_not_repeated_when_it_becomes_due(world: World) -> None:
     world.declare(a=hourly())
     world.clock.turn(HOUR)
     assert len(backfill(world, hours=0).run_ids) == 1
@@ -229,7 +254,7 @@ def test_a_backfilled_time_that_comes_due_later_is_not_run_again(world: World) -
     assert datetime.fromisoformat("2026-06-01T13:00:00Z") == world.all_runs()[0].scheduled_for
 
 
-def test_each_change_is_told_once_with_its_author(world: World) -> None:
+def test_each_change_records_one_event_with_its_author(world: World) -> None:
     world.declare(a=hourly())
     world.clock.turn(5 * HOUR)
     run = trigger(world, "k", author="ann")

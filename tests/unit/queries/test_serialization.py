@@ -2,7 +2,7 @@
 
 from controller.model.runs import Attempt, Run, RunId, RunState
 from controller.model.status import Event, EventSeverity, NumberedEvent
-from controller.queries.serialization import json_keys, to_json
+from controller.queries.serialization import field_names, to_json
 from tests.conftest import NOW
 
 
@@ -17,9 +17,9 @@ def test_internal_fields_are_not_in_the_json() -> None:
         "signal": None,
         "reason": None,
     }
-    assert not {"file", "idempotency_key", "serial", "retries", "cancel_reason"} & {*json_keys(Run)}
+    assert not {"file", "idempotency_key", "serial", "retries", "cancel_reason"} & {*field_names(Run)}
 
 
 def test_an_id_comes_first() -> None:
     event = NumberedEvent(id=7, time=NOW, severity=EventSeverity.INFO, reason="Applied", message="m", about="source")
-    assert list(to_json(event)) == ["id", *json_keys(Event)]
+    assert list(to_json(event)) == ["id", *field_names(Event)]

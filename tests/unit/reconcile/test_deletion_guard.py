@@ -90,7 +90,7 @@ def test_an_approval_applies_to_exactly_its_deletions(world: World) -> None:
     assert sorted(world.entries()) == ["d7", "new"]
     assert conditions(result)[ConditionType.READY].is_true is True
     with world.store.read() as tx:
-        assert inventory.removed_names(tx) == [f"d{number}" for number in range(7)]
+        assert inventory.tombstone_names(tx) == [f"d{number}" for number in range(7)]
 
 
 def test_an_approval_during_a_pass_is_not_lost(world: World) -> None:
@@ -238,12 +238,12 @@ def test_tombstones_are_kept_for_a_month(world: World) -> None:
     world.clock.turn(timedelta(days=29))
     delete(world, "b")
     with world.store.read() as tx:
-        assert inventory.removed_names(tx) == ["a", "b"]
+        assert inventory.tombstone_names(tx) == ["a", "b"]
         assert inventory.find_removed(tx, "a") is not None
     world.clock.turn(timedelta(days=2))
     delete(world, "c")
     with world.store.read() as tx:
-        assert inventory.removed_names(tx) == ["b", "c"]
+        assert inventory.tombstone_names(tx) == ["b", "c"]
 
 
 def test_a_requested_pass_plans_again_but_records_only_changes(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Real supervisors, real flows, and a small world with an engine in it. Nothing here outlives its test."""
+"""Fixtures with real supervisors, real flows, and an engine. None of their processes survives its test."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Runs one deployment with a controller and a supervisor that die at named points, then with a controller that lives.
+"""Runs one deployment with a controller and a supervisor that die at named points, then with a working controller.
 
 test_crashpoints.py starts it as a separate program, so that its forks are small and have no threads. It reads pairs of
 points from standard input, one JSON list per line, and prints the resulting run for each, also one per line.

@@ -1,4 +1,4 @@
-"""Every due time becomes one run or one skip with its reason, in one transaction, once for ever."""
+"""Every due time becomes one run or one skip with a reason, in one transaction, and never again."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -55,7 +55,7 @@ def reasons(world: World) -> list[str | None]:
     return [found.reason for found in ledger(world)]
 
 
-def test_a_due_time_becomes_a_run_that_is_pinned_to_what_declared_it(world: World) -> None:
+def test_a_due_time_creates_a_run_pinned_to_its_declaration(world: World) -> None:
     world.declare(a=hourly(extra="tags: [x]\nversion: '2'\nparameters: {n: 1}\n"))
     world.clock.turn(HOUR)
     [run] = account(world, "a")
@@ -77,7 +77,7 @@ def test_a_due_time_becomes_a_run_that_is_pinned_to_what_declared_it(world: Worl
     assert entry.cursor == NOW + HOUR
 
 
-def test_a_jitter_delays_the_start_and_leaves_the_time_as_it_is(world: World) -> None:
+def test_jitter_delays_the_start_and_keeps_the_due_time(world: World) -> None:
     schedule = "schedules: [{id: x, cron: '0 * * * *', jitter: 30m}]\n"
     world.declare(a=f"name: a\ncommand: ['true']\n{schedule}", b=f"name: b\ncommand: ['true']\n{schedule}")
     world.clock.turn(HOUR)
@@ -94,7 +94,7 @@ def test_a_jitter_delays_the_start_and_leaves_the_time_as_it_is(world: World) ->
     assert [found.reason for found in ledger(world, "b")] == [None, "overlap"]
 
 
-def test_without_a_jitter_and_for_who_asks_there_is_nothing_to_wait_for(world: World) -> None:
+def test_runs_without_jitter_and_manual_runs_start_at_once(world: World) -> None:
     world.declare(a=hourly(), b="name: b\ncommand: ['true']\nschedule: {interval: 1d, jitter: 1h}\n")
     world.clock.turn(HOUR)
     [run] = account(world, "a")
@@ -103,7 +103,7 @@ def test_without_a_jitter_and_for_who_asks_there_is_nothing_to_wait_for(world: W
     assert run.not_before is asked.not_before is None
 
 
-def test_nothing_is_due_before_its_time_and_nothing_twice(world: World) -> None:
+def test_a_due_time_is_admitted_once_and_not_before_its_time(world: World) -> None:
     world.declare(a=hourly())
     assert account(world, "a") == []
     world.clock.turn(HOUR - timedelta(microseconds=1))
@@ -114,7 +114,7 @@ def test_nothing_is_due_before_its_time_and_nothing_twice(world: World) -> None:
     assert account(world, "nobody") == []
 
 
-def test_a_clock_that_steps_back_repeats_nothing(world: World) -> None:
+def test_a_backward_clock_step_repeats_no_due_time(world: World) -> None:
     world.declare(a=hourly())
     world.clock.turn(HOUR)
     [run] = account(world, "a")
@@ -127,7 +127,7 @@ def test_a_clock_that_steps_back_repeats_nothing(world: World) -> None:
     assert [made.scheduled_for for made in account(world, "a")] == [NOW + 2 * HOUR]
 
 
-def test_one_record_for_an_instant_though_the_count_starts_again(world: World) -> None:
+def test_an_instant_has_one_record_although_counting_restarts(world: World) -> None:
     world.declare(a=hourly())
     world.clock.turn(HOUR)
     [run] = account(world, "a")
@@ -138,7 +138,7 @@ def test_one_record_for_an_instant_though_the_count_starts_again(world: World) -
     assert [found.run_id for found in ledger(world)] == [run.id]
 
 
-def test_while_a_run_is_not_over_the_next_is_skipped(world: World) -> None:
+def test_a_due_time_is_skipped_while_a_run_is_in_progress(world: World) -> None:
     world.declare(a=hourly(), b=hourly("b"))
     world.clock.turn(HOUR)
     [run, _] = account(world, "a", "b")
@@ -151,7 +151,7 @@ def test_while_a_run_is_not_over_the_next_is_skipped(world: World) -> None:
 
 
 @pytest.mark.parametrize("state", [RunState.PENDING, RunState.LAUNCHING, RunState.RUNNING, RunState.RETRYING])
-def test_every_state_that_is_not_final_overlaps(world: World, state: RunState) -> None:
+def test_a_run_in_any_unfinished_state_overlaps(world: World, state: RunState) -> None:
     world.declare(a=hourly())
     with world.store.write() as tx:
         manual = world.admission.create_run(tx, "a", {})
@@ -161,7 +161,7 @@ def test_every_state_that_is_not_final_overlaps(world: World, state: RunState) -
     assert reasons(world) == ["overlap"]
 
 
-def test_after_a_pause_only_the_latest_is_run_and_the_rest_is_skipped_with_a_reason(world: World) -> None:
+def test_after_a_pause_only_the_latest_due_time_runs_and_others_are_skipped(world: World) -> None:
     world.declare(a=hourly())
     world.clock.turn(5 * HOUR + 20 * MINUTE)
     [run] = account(world, "a")
@@ -172,14 +172,14 @@ def test_after_a_pause_only_the_latest_is_run_and_the_rest_is_skipped_with_a_rea
 
 
 @pytest.mark.parametrize(("late", "is_run"), [(60 * MINUTE, True), (60 * MINUTE + timedelta(microseconds=1), False)])
-def test_what_is_later_than_an_hour_is_not_run(world: World, late: timedelta, is_run: bool) -> None:
+def test_a_due_time_missed_by_more_than_an_hour_is_skipped(world: World, late: timedelta, is_run: bool) -> None:
     world.declare(a="name: a\ncommand: ['true']\nschedules: [{cron: '0 18 * * *'}]\n")
     world.clock.turn(6 * HOUR + late)
     assert bool(account(world, "a")) is is_run
     assert reasons(world) == [None if is_run else "catch-up"]
 
 
-def test_a_long_absence_leaves_a_hundred_records_and_one_event_with_the_count(world: World) -> None:
+def test_a_long_absence_records_at_most_a_hundred_skips_and_one_event(world: World) -> None:
     world.declare(a="name: a\ncommand: ['true']\nschedules: [{interval: 1s}]\n")
     world.clock.turn(timedelta(days=1))
     assert len(account(world, "a")) == 1
@@ -188,7 +188,7 @@ def test_a_long_absence_leaves_a_hundred_records_and_one_event_with_the_count(wo
     assert event.message.startswith("86399 due times missed since 2026-06-01 12:00:01 UTC")
 
 
-def test_what_is_suspended_is_not_run_and_does_not_come_due_later(world: World) -> None:
+def test_due_times_of_a_suspended_deployment_never_run(world: World) -> None:
     world.declare(a=hourly(extra="suspend: true\n"))
     world.clock.turn(3 * HOUR)
     assert account(world, "a") == []
@@ -198,14 +198,14 @@ def test_what_is_suspended_is_not_run_and_does_not_come_due_later(world: World) 
     assert [made.scheduled_for for made in account(world, "a")] == [NOW + 4 * HOUR]
 
 
-def test_what_is_due_when_it_is_suspended_is_still_decided_by_the_old_declaration(world: World) -> None:
+def test_a_time_due_before_suspension_is_decided_by_the_old_declaration(world: World) -> None:
     world.declare(a=hourly())
     world.clock.turn(HOUR)
     world.declare(a=hourly(extra="suspend: true\n"))
     assert [run.scheduled_for for run in world.all_runs()] == [NOW + HOUR]
 
 
-def test_a_suspended_schedule_is_silent_and_the_others_fire(world: World) -> None:
+def test_a_suspended_schedule_does_not_fire_while_others_do(world: World) -> None:
     world.declare(
         a="name: a\ncommand: ['true']\nschedules:\n"
         "- {id: x, cron: '0 * * * *', suspend: true}\n- {id: y, cron: '30 * * * *'}\n"
@@ -215,14 +215,14 @@ def test_a_suspended_schedule_is_silent_and_the_others_fire(world: World) -> Non
     assert [(found.schedule, found.scheduled_for) for found in ledger(world)] == [("y", NOW + 30 * MINUTE)]
 
 
-def test_what_is_about_to_go_runs_no_more_but_every_due_time_is_recorded(world: World) -> None:
+def test_due_times_of_a_deployment_being_pruned_are_recorded_as_skipped(world: World) -> None:
     world.declare(a=hourly())
     world.clock.turn(3 * HOUR)
     assert settle(world, "a", pruned=True) == []
     assert reasons(world) == ["pruned"] * 3
 
 
-def test_what_falls_due_during_a_hold_is_decided_when_it_ends(world: World) -> None:
+def test_due_times_during_a_hold_are_decided_when_it_ends(world: World) -> None:
     world.declare(a=hourly(), b=hourly("b"))
     hold(world)
     world.clock.turn(3 * HOUR)
@@ -235,7 +235,7 @@ def test_what_falls_due_during_a_hold_is_decided_when_it_ends(world: World) -> N
     assert reasons(world) == ["catch-up", "catch-up", None]
 
 
-def test_a_hold_ends_at_its_time(world: World) -> None:
+def test_a_hold_expires_at_its_end_time(world: World) -> None:
     world.declare(a=hourly())
     hold(world, until=NOW + 90 * MINUTE)
     world.clock.turn(HOUR)
@@ -244,7 +244,7 @@ def test_a_hold_ends_at_its_time(world: World) -> None:
     assert len(account(world, "a")) == 1
 
 
-def test_what_changes_while_it_is_held_runs_nothing_and_leaves_no_gap(world: World) -> None:
+def test_a_change_during_a_hold_runs_nothing_and_leaves_no_gap(world: World) -> None:
     world.declare(a=hourly())
     hold(world)
     world.clock.turn(2 * HOUR)
@@ -252,7 +252,7 @@ def test_what_changes_while_it_is_held_runs_nothing_and_leaves_no_gap(world: Wor
     assert reasons(world) == ["held", "held"]
 
 
-def test_two_schedules_at_one_instant_give_one_run_of_the_more_specific(world: World) -> None:
+def test_two_schedules_at_one_instant_create_one_run_of_the_more_specific(world: World) -> None:
     world.declare(
         a="name: a\ncommand: ['true']\nparameters: {n: 0, keep: true}\nschedules:\n"
         "- {id: y, interval: 30m, parameters: {n: 2}}\n- {id: x, cron: '0 * * * *', parameters: {n: 1}}\n"
@@ -263,7 +263,7 @@ def test_two_schedules_at_one_instant_give_one_run_of_the_more_specific(world: W
     assert [(found.schedule, found.outcome) for found in ledger(world)] == [("y", Outcome.SKIPPED), ("x", Outcome.RUN)]
 
 
-def test_of_a_thousand_that_are_due_each_has_its_own_run(world: World) -> None:
+def test_each_of_a_thousand_due_deployments_gets_a_run(world: World) -> None:
     names = [f"d{number}" for number in range(1000)]
     world.declare(many="---\n".join(hourly(name) for name in names))
     world.clock.turn(HOUR)
@@ -272,7 +272,7 @@ def test_of_a_thousand_that_are_due_each_has_its_own_run(world: World) -> None:
     assert len({run.id for run in made}) == 1000
 
 
-def test_a_request_merges_parameters_and_is_nobodys_due_time(world: World) -> None:
+def test_a_manual_run_merges_parameters_and_has_no_due_time(world: World) -> None:
     world.declare(a=hourly(extra="parameters: {x: 1, y: 2}\n"))
     with world.store.write() as tx:
         run = world.admission.create_run(tx, "a", {"y": 3})
@@ -280,7 +280,7 @@ def test_a_request_merges_parameters_and_is_nobodys_due_time(world: World) -> No
     assert ledger(world) == []
 
 
-def test_a_run_records_its_references_resolved_with_its_due_time_or_else_its_creation(world: World) -> None:
+def test_references_are_resolved_with_the_due_time_or_the_creation_time(world: World) -> None:
     day = "{from: due_time, format: date, shift: -1d}"
     world.declare(
         a=f"name: a\ncommand: ['true']\nparameters: {{day: {day}, at: {{from: due_time, format: time}}}}\n"
@@ -293,7 +293,7 @@ def test_a_run_records_its_references_resolved_with_its_due_time_or_else_its_cre
     assert manual.parameters == {"day": "2026-06-01", "at": "01:00:00"}
 
 
-def test_a_repeated_request_with_a_reference_gives_the_same_run(world: World) -> None:
+def test_repeating_a_request_with_a_reference_returns_the_same_run(world: World) -> None:
     world.declare(a=hourly())
     parameters = {"at": {"from": "due_time"}}
     first = trigger_run(world.operations, "a", parameters, key="k", author="somebody")
@@ -301,7 +301,7 @@ def test_a_repeated_request_with_a_reference_gives_the_same_run(world: World) ->
     assert trigger_run(world.operations, "a", parameters, key="k", author="somebody").id == first.id
 
 
-def test_a_request_for_an_unknown_name_says_which_is_near(world: World) -> None:
+def test_a_request_for_an_unknown_name_suggests_the_nearest(world: World) -> None:
     world.declare(a=hourly("nightly-report"))
     with world.store.write() as tx, pytest.raises(NotFoundError, match="nightly-reprot") as caught:
         world.admission.create_run(tx, "nightly-reprot", {})
@@ -309,7 +309,7 @@ def test_a_request_for_an_unknown_name_says_which_is_near(world: World) -> None:
     assert world.all_runs() == []
 
 
-def test_a_deployment_whose_file_broke_runs_at_its_last_good_revision(world: World) -> None:
+def test_a_deployment_with_a_broken_file_runs_its_last_valid_revision(world: World) -> None:
     world.declare(a=hourly())
     with world.store.write() as tx:
         inventory.save_conditions(tx, "a", pinned="dir@sha256:good", status=())
@@ -317,7 +317,7 @@ def test_a_deployment_whose_file_broke_runs_at_its_last_good_revision(world: Wor
     assert [run.revision for run in account(world, "a")] == ["dir@sha256:good"]
 
 
-def test_times_are_instants(world: World) -> None:
+def test_due_times_are_recorded_as_instants(world: World) -> None:
     world.declare(a="name: a\ncommand: ['true']\nschedules: [{cron: '0 9 * * *', timezone: Asia/Tokyo}]\n")
     world.clock.turn(timedelta(days=1))
     account(world, "a")

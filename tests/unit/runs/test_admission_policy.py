@@ -1,4 +1,4 @@
-"""Which due times are run under each policy: catch-up first, then the deadline, then the overlap."""
+"""Which due times run under each policy: catch-up first, then the start deadline, then the overlap."""
 
 from datetime import timedelta
 
@@ -46,7 +46,7 @@ QUEUE, REPLACE, ALLOW = ({"overlap": word} for word in ("queue", "replace", "all
         (ALLOW, [MISSED, MISSED, RUN]),
     ],
 )
-def test_what_was_missed_follows_the_catch_up_policy(said: dict[str, object], expected: list[object]) -> None:
+def test_missed_due_times_follow_the_catch_up_policy(said: dict[str, object], expected: list[object]) -> None:
     assert decisions(said, 15 * MINUTE, 10 * MINUTE, 5 * MINUTE) == expected
 
 
@@ -61,7 +61,7 @@ def test_what_was_missed_follows_the_catch_up_policy(said: dict[str, object], ex
         (REPLACE, [MISSED, SERIAL]),
     ],
 )
-def test_what_comes_due_within_one_look_was_not_missed(said: dict[str, object], expected: list[object]) -> None:
+def test_due_times_within_one_admission_are_not_missed(said: dict[str, object], expected: list[object]) -> None:
     assert decisions(said, timedelta(seconds=20), timedelta(seconds=5)) == expected
 
 
@@ -69,23 +69,23 @@ def test_what_comes_due_within_one_look_was_not_missed(said: dict[str, object], 
     ("said", "expected"),
     [(LATEST, [OVERLAP]), (ALL, [OVERLAP]), (QUEUE, [SERIAL]), (REPLACE, [SERIAL]), (ALLOW, [RUN])],
 )
-def test_while_another_run_is_not_over_the_overlap_policy_decides(
+def test_the_overlap_policy_applies_while_another_run_is_in_progress(
     said: dict[str, object], expected: list[object]
 ) -> None:
     assert decisions(said, MINUTE, standing=BUSY) == expected
 
 
-def test_no_more_wait_in_line_than_catch_up_would_have() -> None:
+def test_no_more_runs_are_queued_than_catch_up_allows() -> None:
     said: dict[str, object] = {"overlap": "queue", "catchup": {"policy": "all", "max": 3}}
     assert decisions(said, 2 * MINUTE, MINUTE, standing=ActiveRuns(active=3, waiting=2)) == [SERIAL, OVERLAP]
 
 
 @pytest.mark.parametrize(("deadline", "expected"), [("5m", SERIAL), ("4m59s", LATE)])
-def test_what_is_past_its_start_deadline_is_not_run(deadline: str, expected: object) -> None:
+def test_a_due_time_past_its_start_deadline_is_skipped(deadline: str, expected: object) -> None:
     assert decisions({"start_deadline": deadline}, 5 * MINUTE) == [expected]
 
 
-def test_the_deadline_counts_from_when_its_jitter_lets_it_start() -> None:
+def test_the_start_deadline_counts_from_the_start_time_with_jitter() -> None:
     document = {
         "name": "a",
         "command": ["true"],

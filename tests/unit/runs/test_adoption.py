@@ -19,7 +19,7 @@ from tests.unit.runs.test_supervisor import is_gone
 pytestmark = pytest.mark.integration
 
 
-def test_a_flow_outlives_its_engine_and_is_adopted_by_the_next(world: World) -> None:
+def test_a_flow_survives_its_engine_and_is_adopted_by_the_next(world: World) -> None:
     gate = gated(world)
     world.start()
     run = world.trigger("slow")
@@ -38,7 +38,7 @@ def test_a_flow_outlives_its_engine_and_is_adopted_by_the_next(world: World) -> 
     assert len(attempts(world, run)) == 1
 
 
-def test_an_adopted_run_still_takes_a_place_and_overlaps(world: World) -> None:
+def test_an_adopted_run_uses_a_slot_and_counts_as_overlap(world: World) -> None:
     gate = gated(world, "schedules: [{cron: '0 * * * *'}]\n")
     world.start()
     run = world.trigger("slow")
@@ -65,7 +65,7 @@ def test_an_adopted_run_still_takes_a_place_and_overlaps(world: World) -> None:
     assert first.finished_at <= last.finished_at
 
 
-def test_a_flow_that_ended_while_nobody_looked_has_its_outcome(world: World) -> None:
+def test_a_flow_that_ended_without_a_controller_has_its_outcome(world: World) -> None:
     gate = gated(world)
     world.start()
     run = world.trigger("slow")
@@ -79,7 +79,7 @@ def test_a_flow_that_ended_while_nobody_looked_has_its_outcome(world: World) -> 
     assert world.wait(run).state is RunState.SUCCEEDED
 
 
-def test_a_killed_supervisor_is_a_crash_and_its_flow_is_ended(world: World) -> None:
+def test_killing_a_supervisor_crashes_its_run_and_kills_the_flow(world: World) -> None:
     gated(world)
     world.start()
     run = world.trigger("slow")
@@ -96,7 +96,7 @@ def test_a_killed_supervisor_is_a_crash_and_its_flow_is_ended(world: World) -> N
     assert world.events()[-1].reason == "RunCrashed"
 
 
-def test_the_control_group_of_a_lost_run_is_ended_and_removed(world: World) -> None:
+def test_the_control_group_of_a_lost_run_is_killed_and_removed(world: World) -> None:
     group = own_group()
     if group is None:
         pytest.skip("NOT TESTED: no control group of version 2 can be written to here")
@@ -127,7 +127,7 @@ def pids_of(run: Run) -> list[int]:
     return found
 
 
-def test_a_supervisor_that_was_killed_while_nobody_looked_is_a_crash(world: World) -> None:
+def test_a_supervisor_killed_without_a_controller_is_a_crash(world: World) -> None:
     gated(world)
     world.start()
     run = world.trigger("slow")
@@ -152,7 +152,7 @@ def test_a_flow_that_removes_its_own_record_is_not_started_again(world: World) -
     assert marks.read_text(encoding="utf-8") == "once\n"
 
 
-def test_a_record_that_goes_while_its_flow_runs_holds_up_nothing_else(world: World) -> None:
+def test_a_run_record_deleted_during_its_run_does_not_block_other_runs(world: World) -> None:
     gate = gated(world, "---\n" + command("other", "exit 0"))
     engine = world.start()
     run = world.trigger("slow")
@@ -190,7 +190,7 @@ def claim(world: World, *, state: RunState, boot: str | None = None, marks: dict
         (RunState.RUNNING, {"run.json": "{}", "started": '{"nonce": "other"}'}),
     ],
 )
-def test_a_run_that_was_claimed_and_never_started_is_started(
+def test_a_claimed_run_that_never_started_is_started(
     world: World, state: RunState, marks: dict[str, str] | None
 ) -> None:
     world.declare(a=command("a", "echo once"))

@@ -54,7 +54,7 @@ def check(view: Run) -> None:
 
 
 @pytest.mark.integration
-def test_artifacts_and_a_name_are_there_while_a_run_goes_on_and_after_it(world: World) -> None:
+def test_artifacts_and_the_run_name_are_available_during_and_after_a_run(world: World) -> None:
     gate = world.state / "gate"
     world.write("flows/f.py", SHOWS)
     world.declare(shows=f"name: shows\nflow: flows/f.py:main\nparameters: {{region: eu, file: '{gate}'}}\n")
@@ -69,7 +69,7 @@ def test_artifacts_and_a_name_are_there_while_a_run_goes_on_and_after_it(world: 
 
 
 @pytest.mark.integration
-def test_plain_functions_show_too_and_too_many_or_a_bad_name_fail_nothing(world: World) -> None:
+def test_plain_functions_create_artifacts_and_invalid_ones_fail_no_run(world: World) -> None:
     code = "from controller import flow, markdown\ndef plain():\n    for n in range(103): markdown(str(n))\n"
     code += "@flow(flow_run_name='{nope}')\ndef nameless(): return 1\n"
     world.write("flows/f.py", code)
@@ -108,12 +108,12 @@ def lines(*artifacts: Any, number: int = 1) -> list[bytes]:
         {"key": None, "kind": "link", "data": {"url": "https://a\u202eb", "text": None}},
     ],
 )
-def test_what_is_no_artifact_is_left_out(said: Any) -> None:
+def test_invalid_artifacts_are_ignored(said: Any) -> None:
     good = {"key": "k", "kind": "markdown", "data": "\ud800"}
     assert replay_artifacts(lines(said, good)) == (Artifact(key="k", kind="markdown", data="\\ud800"),)
 
 
-def test_lines_that_are_nonsense_are_left_out() -> None:
+def test_invalid_artifact_lines_are_ignored() -> None:
     nonsense = [b"", b'{"artifact": ', b'{"artifact": 5}', b'{"artifact": {"id": [], "text": "a"}}', b'{"run": []}']
     nonsense += [b'{"artifact": ' + b"[" * 100_000, b'{"artifact": {"id": 1, "text": "", "last": true}}']
     assert replay_artifacts(nonsense) == ()

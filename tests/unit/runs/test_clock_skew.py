@@ -1,4 +1,4 @@
-"""A clock that jumps: the jump is recorded, nothing is repeated or stays silent, and no flood of runs follows."""
+"""Clock jumps are recorded; no due time is repeated or lost, and no flood of runs follows."""
 
 from datetime import timedelta
 
@@ -34,7 +34,7 @@ def due(world: World) -> list[Run]:
     return made
 
 
-def test_time_that_passes_is_no_jump_though_the_machine_was_suspended(world: World) -> None:
+def test_suspending_the_machine_is_not_a_clock_jump(world: World) -> None:
     time = keeper(world)
     world.clock.turn(8 * HOUR)
     assert time.check(is_tick=True)
@@ -43,7 +43,7 @@ def test_time_that_passes_is_no_jump_though_the_machine_was_suspended(world: Wor
     assert jumps(world) == []
 
 
-def test_a_jump_is_an_event_with_its_amount(world: World) -> None:
+def test_a_clock_jump_records_an_event_with_its_size(world: World) -> None:
     time = keeper(world)
     world.clock.step(timedelta(seconds=30))
     assert time.check(is_tick=False)
@@ -55,7 +55,7 @@ def test_a_jump_is_an_event_with_its_amount(world: World) -> None:
     ]
 
 
-def test_a_clock_that_is_set_back_repeats_nothing_and_is_not_silent(world: World) -> None:
+def test_after_a_backward_clock_step_no_due_time_is_repeated_or_lost(world: World) -> None:
     world.declare(a=hourly())
     time = keeper(world)
     for hour in (1, 2):
@@ -75,7 +75,7 @@ def test_a_clock_that_is_set_back_repeats_nothing_and_is_not_silent(world: World
     assert [run.scheduled_for for run in due(world)] == [NOW + 3 * HOUR]
 
 
-def test_far_forward_and_back_is_one_run_and_then_goes_on(world: World) -> None:
+def test_a_jump_far_forward_and_back_causes_one_run_and_schedules_continue(world: World) -> None:
     world.declare(a=hourly())
     time = keeper(world)
     world.clock.step(FAR)
@@ -94,7 +94,7 @@ def test_far_forward_and_back_is_one_run_and_then_goes_on(world: World) -> None:
     assert [run.scheduled_for for run in due(world)] == [NOW + HOUR]
 
 
-def test_a_jump_that_is_corrected_at_once_has_run_nothing(world: World) -> None:
+def test_a_jump_that_is_corrected_at_once_runs_nothing(world: World) -> None:
     world.declare(a=hourly())
     time = keeper(world)
     world.clock.step(FAR)
@@ -108,7 +108,7 @@ def test_a_jump_that_is_corrected_at_once_has_run_nothing(world: World) -> None:
     assert [run.scheduled_for for run in due(world)] == [NOW + HOUR]
 
 
-def test_a_clock_that_was_set_back_while_nobody_looked_is_put_right_at_the_start(world: World) -> None:
+def test_cursors_ahead_of_the_clock_are_corrected_at_start(world: World) -> None:
     world.declare(a=hourly())
     with world.store.write() as tx:
         inventory.advance_cursor(tx, "a", NOW + FAR)
@@ -117,7 +117,7 @@ def test_a_clock_that_was_set_back_while_nobody_looked_is_put_right_at_the_start
     assert len(due(world)) == 1
 
 
-def test_a_start_with_a_clock_that_was_set_back_is_an_event_with_its_amount(world: World) -> None:
+def test_a_clock_set_back_before_the_start_records_an_event_with_its_size(world: World) -> None:
     world.declare(a=hourly())
     with world.store.write() as tx:
         inventory.advance_cursor(tx, "a", NOW + timedelta(days=3))
@@ -129,7 +129,7 @@ def test_a_start_with_a_clock_that_was_set_back_is_an_event_with_its_amount(worl
 
 @pytest.mark.parametrize("is_restarted", [True, False])
 @pytest.mark.parametrize("ahead", [timedelta(days=3), timedelta(days=3650)])
-def test_what_a_clock_that_was_ahead_skipped_runs_when_it_is_due(
+def test_due_times_skipped_by_a_clock_that_was_ahead_run_when_due(
     world: World, ahead: timedelta, *, is_restarted: bool
 ) -> None:
     world.declare(a=hourly())
@@ -151,7 +151,7 @@ def test_what_a_clock_that_was_ahead_skipped_runs_when_it_is_due(
         ]
 
 
-def test_a_correction_of_a_few_seconds_is_waited_out(world: World) -> None:
+def test_a_backward_correction_of_a_few_seconds_repeats_nothing_and_is_not_a_jump(world: World) -> None:
     world.declare(a=hourly())
     time = keeper(world)
     world.clock.turn(HOUR + timedelta(seconds=2))
@@ -168,7 +168,7 @@ def test_a_correction_of_a_few_seconds_is_waited_out(world: World) -> None:
     assert [run.scheduled_for for run in due(world)] == [NOW + 2 * HOUR]
 
 
-def test_a_start_deadline_of_the_wrong_clock_ends_the_wait_when_it_should(world: World) -> None:
+def test_a_start_deadline_set_by_a_wrong_clock_is_corrected(world: World) -> None:
     world.declare(a=hourly() + "start_deadline: 20m\n")
     time = keeper(world)
     world.clock.step(timedelta(days=3))
@@ -180,7 +180,7 @@ def test_a_start_deadline_of_the_wrong_clock_ends_the_wait_when_it_should(world:
     assert world.find(waiting).start_by == NOW + (waiting.start_by - waiting.scheduled_for)
 
 
-def test_what_waits_for_a_time_of_the_wrong_clock_waits_no_longer_than_it_should(world: World) -> None:
+def test_a_start_time_set_by_a_wrong_clock_is_corrected(world: World) -> None:
     world.declare(
         a="name: a\ncommand: ['true']\nschedule: {interval: 1h, jitter: 30m}\n",
         b="name: b\ncommand: ['true']\nretries: {limit: 1, delay: 10m, jitter: 0}\n",

@@ -1,4 +1,4 @@
-"""A clock that is set while a flow runs changes nothing about how long it took, and no duration is negative."""
+"""Setting the clock while a flow runs does not change its duration, and no duration is negative."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -35,7 +35,7 @@ def finished_at(world: World, run: Run, outcome: RunOutcome, now: datetime) -> d
 
 
 @pytest.mark.parametrize("step", [-DAYS, DAYS, timedelta(0)])
-def test_the_measured_duration_counts_where_the_clock_was_set(world: World, run: Run, step: timedelta) -> None:
+def test_the_measured_duration_is_used_if_the_clock_was_set(world: World, run: Run, step: timedelta) -> None:
     outcome = RunOutcome(state=RunState.SUCCEEDED, finished_at=NOW + 7 * SECOND + step, seconds=7.0)
     assert finished_at(world, run, outcome, NOW + DAYS) == NOW + 7 * SECOND
 
@@ -48,7 +48,7 @@ def test_the_measured_duration_counts_where_the_clock_was_set(world: World, run:
         (RunState.CRASHED, None, NOW - DAYS, NOW),
     ],
 )
-def test_without_a_measured_duration_a_run_ends_no_sooner_than_it_started(
+def test_without_a_measured_duration_a_run_never_ends_before_its_start(
     world: World, run: Run, state: RunState, ended: datetime | None, now: datetime, expected: datetime
 ) -> None:
     assert finished_at(world, run, RunOutcome(state=state, finished_at=ended), now) == expected
@@ -65,7 +65,7 @@ def test_a_supervisor_measures_how_long_the_flow_took(supervise: Supervise) -> N
 
 
 @pytest.mark.parametrize("seconds", ["-1", "1e300", "NaN", '"7"', "[]"])
-def test_a_duration_that_no_supervisor_writes_is_not_believed(supervise: Supervise, seconds: str) -> None:
+def test_an_invalid_measured_duration_is_ignored(supervise: Supervise, seconds: str) -> None:
     one = supervise(["true"])
     one.say(b"GO\n")
     one.wait()
@@ -76,7 +76,7 @@ def test_a_duration_that_no_supervisor_writes_is_not_believed(supervise: Supervi
     assert found.state is RunState.CRASHED
 
 
-def test_what_has_happened_is_never_shown_as_to_come() -> None:
+def test_past_times_are_never_shown_as_future() -> None:
     assert text_format.past(NOW - DAYS, NOW).plain == "3d ago"
     assert text_format.past(NOW + SECOND, NOW).plain == "0s ago"
     assert text_format.past(NOW + DAYS, NOW).plain == text_format.local(NOW + DAYS).plain

@@ -20,7 +20,7 @@ DOCUMENT = f"name: a\ncommand: [sh, -c, {json.dumps(READ)}]\n"
 AWKWARD = {"region": "eu; rm -rf $HOME `id`", "days": 1.5, "none": None, "deep": {"ü": [1, "\n\x00"]}, "-x": True}
 
 
-def test_a_command_reads_what_it_is_given_over_what_its_document_says(world: World) -> None:
+def test_the_parameters_of_a_request_override_those_of_the_document(world: World) -> None:
     world.declare(a=DOCUMENT + "parameters: {days: 1, kept: yes}\n")
     world.start()
     run = world.run("a", **{"kept": "yes", **AWKWARD})
@@ -35,7 +35,7 @@ def test_a_command_without_parameters_reads_an_empty_object(world: World) -> Non
     assert world.log(world.run("a")).splitlines()[:2] == ["{}", "{}"]
 
 
-def test_a_flow_of_python_is_called_with_its_parameters_and_has_no_such_file(world: World) -> None:
+def test_a_python_flow_gets_its_parameters_as_arguments_and_no_file(world: World) -> None:
     code = "import os\ndef f(x):\n    names = [name for name in os.environ if 'PARAMETERS' in name]\n"
     code += "    return [x, names, os.path.exists('/proc/self/fd/5')]\n"
     world.write("flows/a.py", code)
@@ -45,7 +45,7 @@ def test_a_flow_of_python_is_called_with_its_parameters_and_has_no_such_file(wor
 
 
 @needs_root
-def test_only_the_user_of_the_flow_can_read_them(world: World) -> None:
+def test_only_the_user_of_the_flow_can_read_the_parameters(world: World) -> None:
     user = find_user(NOBODY)
     world.declare(a=f"name: a\ncommand: [sh, -c, {json.dumps(READ + '; stat -c %U:%a $CONTROLLER_PARAMETERS_FILE')}]\n")
     grant_traversal(user, world.state, world.runs_directory)
@@ -56,7 +56,7 @@ def test_only_the_user_of_the_flow_can_read_them(world: World) -> None:
     assert (lines[0], lines[-1]) == ('{"x": 1}', f"{NOBODY}:600")
 
 
-def test_a_command_in_the_foreground_reads_them_too(tmp_path: Path) -> None:
+def test_a_command_in_the_foreground_reads_its_parameters(tmp_path: Path) -> None:
     (tmp_path / "deployments").mkdir()
     (tmp_path / "deployments" / "a.yaml").write_text(DOCUMENT, encoding="utf-8")
     controller = str(Path(sys.executable).parent / "controller")

@@ -28,7 +28,7 @@ if not THOROUGH:
 
 
 @pytest.mark.parametrize("share", range(4))
-def test_wherever_both_die_a_flow_starts_once_at_most_and_has_its_verdict(tmp_path: Path, share: int) -> None:
+def test_killing_controller_and_supervisor_anywhere_starts_a_flow_at_most_once(tmp_path: Path, share: int) -> None:
     pairs = [pair or ["none"] for pair in PAIRS[share::4]]
     done = subprocess.run(
         [sys.executable, "-m", "tests.unit.runs.crashing", str(tmp_path)],
@@ -68,7 +68,7 @@ def is_reached(controller: str, supervisor: list[str]) -> bool:
     return controller not in ("heard", "running", "gone")
 
 
-def test_every_point_in_the_code_is_named_and_every_name_is_a_point() -> None:
+def test_the_list_of_crash_points_matches_the_code() -> None:
     found: dict[bool, set[str]] = {True: set(), False: set()}
     for path in (ROOT / "controller" / "runs").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -1,4 +1,4 @@
-"""The engine from due to done with real processes."""
+"""The engine with real processes, from the due time to the outcome."""
 
 import os
 from dataclasses import replace
@@ -19,7 +19,7 @@ from tests.unit.runs.conftest import World, attempts, command, gated, reap
 pytestmark = pytest.mark.integration
 
 
-def test_a_flow_is_run_and_its_result_and_log_are_kept(world: World) -> None:
+def test_a_run_keeps_its_result_and_log(world: World) -> None:
     world.write("flows/sums.py", "def add(nums):\n    print('adding', nums)\n    return sum(nums)\n")
     world.declare(a="name: a\nflow: flows/sums.py:add\nparameters: {nums: [1, 2, 3, 4]}\n")
     world.start()
@@ -34,7 +34,7 @@ def test_a_flow_is_run_and_its_result_and_log_are_kept(world: World) -> None:
     assert other.result == 5
 
 
-def test_a_due_time_is_run_once(world: World) -> None:
+def test_a_due_time_runs_once(world: World) -> None:
     world.declare(a=command("a", "echo $CONTROLLER_SCHEDULED_FOR", "schedules: [{cron: '0 * * * *'}]\n"))
     engine = world.start()
     world.clock.turn(timedelta(hours=1))
@@ -64,9 +64,7 @@ def waits(world: World) -> Run:
     return run
 
 
-def test_a_run_with_a_jitter_starts_at_its_later_time_and_knows_the_declared_one(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_with_jitter_starts_later_and_gets_its_due_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("controller.runs.engine.TICK_SECONDS", 3600.0)
     run = waits(world)
     assert run.not_before is not None
@@ -78,7 +76,7 @@ def test_a_run_with_a_jitter_starts_at_its_later_time_and_knows_the_declared_one
     assert (ended.state, world.log(run)) == (RunState.SUCCEEDED, "2026-06-01T13:00:00Z\n")
 
 
-def test_a_run_still_waits_for_its_time_under_the_next_engine(world: World) -> None:
+def test_a_run_waits_for_its_start_time_after_a_restart(world: World) -> None:
     run = waits(world)
     world.stop()
     engine = world.start()
@@ -89,7 +87,7 @@ def test_a_run_still_waits_for_its_time_under_the_next_engine(world: World) -> N
     assert world.wait(run).state is RunState.SUCCEEDED
 
 
-def test_a_full_house_is_not_woken_for_a_run_that_may_start(world: World) -> None:
+def test_a_start_time_does_not_wake_the_engine_while_all_slots_are_used(world: World) -> None:
     run = waits(world)
     world.stop()
     gate = gated(world)
@@ -102,7 +100,7 @@ def test_a_full_house_is_not_woken_for_a_run_that_may_start(world: World) -> Non
     assert world.wait(run).state is RunState.SUCCEEDED
 
 
-def test_what_a_flow_is_told_about_its_run(world: World) -> None:
+def test_a_flow_gets_the_facts_about_its_run(world: World) -> None:
     names = ["RUN_ID", "DEPLOYMENT", "ATTEMPT", "SCHEDULED_FOR", "REVISION"]
     script = "; ".join(f'echo "$CONTROLLER_{name}"' for name in names) + '; echo "$X"; pwd; ls -d "$TMPDIR"'
     world.declare(a=f"name: a\ncommand: [sh, -c, '{script}']\nenv: {{X: declared}}\n")
@@ -121,7 +119,7 @@ def test_what_a_flow_is_told_about_its_run(world: World) -> None:
         ("kill -9 $$", RunState.FAILED, "ended by SIGKILL (signal 9)"),
     ],
 )
-def test_a_failure_is_final_and_told(world: World, script: str, state: RunState, reason: str) -> None:
+def test_a_failure_is_final_and_recorded_as_an_event(world: World, script: str, state: RunState, reason: str) -> None:
     world.declare(a=command("a", script))
     world.start()
     run = world.run("a")
@@ -130,7 +128,7 @@ def test_a_failure_is_final_and_told(world: World, script: str, state: RunState,
     assert (event.about, event.reason, event.message) == ("a", "RunFailed", f"Run {run.id} failed: {reason}")
 
 
-def test_a_timeout_ends_a_run(world: World) -> None:
+def test_a_run_that_exceeds_its_timeout_is_killed(world: World) -> None:
     world.declare(a=command("a", "sleep 60", "timeout: 1s\n"))
     world.start()
     run = world.run("a")
@@ -151,7 +149,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_nothing_that_a_flow_reports_stops_the_engine(world: World, name: str) -> None:
+def test_no_result_of_a_flow_stops_the_engine(world: World, name: str) -> None:
     world.write("flows/bad.py", f"def f():\n    {HOSTILE[name]}\n")
     world.declare(bad="name: bad\nflow: flows/bad.py:f\n", good=command("good", "exit 0"))
     engine = world.start()
@@ -160,7 +158,7 @@ def test_nothing_that_a_flow_reports_stops_the_engine(world: World, name: str) -
     assert engine.failure is None
 
 
-def test_a_program_that_is_not_there_fails_its_own_run_only(world: World) -> None:
+def test_a_missing_program_fails_only_its_own_run(world: World) -> None:
     world.write("flows/none.py", "def f(): ...\n")
     world.declare(a="name: a\ncommand: [no-such-program]\n", b="name: b\nflow: flows/none.py:f\n")
     (world.root / "flows/none.py").unlink()
@@ -169,7 +167,7 @@ def test_a_program_that_is_not_there_fails_its_own_run_only(world: World) -> Non
     assert world.run("b").reason == "flows/none.py does not exist in this revision."
 
 
-def test_no_more_run_at_once_than_allowed_and_all_get_their_turn(world: World) -> None:
+def test_at_most_max_running_runs_at_once_and_all_get_their_turn(world: World) -> None:
     script = 'echo $CONTROLLER_RUN_ID >> "$OUT"; sleep 0.05; echo - >> "$OUT"'
     world.declare(a=f"name: a\ncommand: [sh, -c, '{script}']\nenv: {{OUT: '{world.state}/out'}}\n")
     world.start(max_running=1)
@@ -179,7 +177,7 @@ def test_no_more_run_at_once_than_allowed_and_all_get_their_turn(world: World) -
     assert written == [word for run in wanted for word in (run.id, "-")]
 
 
-def test_the_same_key_runs_once(world: World) -> None:
+def test_requests_with_the_same_idempotency_key_run_once(world: World) -> None:
     world.declare(a=command("a", "exit 0"))
     world.start()
     first, second = world.trigger("a", key="k"), world.trigger("a", key="k")
@@ -189,7 +187,7 @@ def test_the_same_key_runs_once(world: World) -> None:
     assert len(world.all_runs()) == 1
 
 
-def test_in_a_directory_a_run_whose_deployment_changed_meanwhile_is_not_guessed_at(world: World) -> None:
+def test_in_a_directory_a_run_fails_if_its_deployment_has_changed(world: World) -> None:
     world.declare(a=command("a", "echo old"))
     with world.store.write() as tx:
         run = world.admission.create_run(tx, "a", {})
@@ -220,7 +218,7 @@ def test_a_run_executes_the_commit_and_not_the_working_tree(world: World, reposi
     assert [path.name for path in root.rglob("__pycache__")] == []
 
 
-def test_whoever_writes_to_the_database_can_not_have_code_executed(world: World, repository: GitRepository) -> None:
+def test_write_access_to_the_database_cannot_execute_code(world: World, repository: GitRepository) -> None:
     repository.commit({"deployments/a.yaml": command("a", "echo good")})
     follow_git(world, repository)
     world.declare()
@@ -237,7 +235,7 @@ def test_whoever_writes_to_the_database_can_not_have_code_executed(world: World,
     assert world.log(run) == ""
 
 
-def test_a_revision_that_is_gone_fails_its_run_and_no_other(world: World, repository: GitRepository) -> None:
+def test_a_missing_revision_fails_only_its_run(world: World, repository: GitRepository) -> None:
     repository.commit({"deployments/a.yaml": command("a", "echo good")})
     follow_git(world, repository)
     world.declare()
@@ -252,7 +250,7 @@ def test_a_revision_that_is_gone_fails_its_run_and_no_other(world: World, reposi
     assert world.run("a").state is RunState.SUCCEEDED
 
 
-def test_the_files_of_a_run_are_private_whatever_the_umask(world: World) -> None:
+def test_the_files_of_a_run_are_private_with_any_umask(world: World) -> None:
     world.declare(a=command("a", "echo x"))
     before = os.umask(0)
     try:
@@ -291,7 +289,7 @@ def turn(world: World, by: timedelta) -> None:
     world.engine.wake()
 
 
-def test_a_failure_is_tried_again_and_each_attempt_has_its_own_record(world: World) -> None:
+def test_a_failed_run_is_retried_and_each_attempt_has_a_record(world: World) -> None:
     marks = world.state / "marks"
     script = f'echo $CONTROLLER_ATTEMPT >> {marks}; [ "$CONTROLLER_ATTEMPT" = 3 ]'
     world.declare(a=f"name: a\ncommand: [sh, -c, '{script}']\n{RETRIED}")
@@ -337,7 +335,7 @@ def cancel(world: World, run: Run) -> None:
     world.engine.wake()
 
 
-def test_a_running_flow_is_ended_on_request_and_not_tried_again(world: World) -> None:
+def test_a_cancelled_flow_is_stopped_and_not_retried(world: World) -> None:
     gated(world, RETRIED)
     world.start()
     run = world.trigger("slow")
@@ -347,7 +345,7 @@ def test_a_running_flow_is_ended_on_request_and_not_tried_again(world: World) ->
     assert (ended.state, ended.reason, ended.signal) == (RunState.CANCELLED, "cancelled by ada", 15)
 
 
-def test_a_request_to_end_it_survives_a_restart(world: World) -> None:
+def test_a_cancel_request_survives_a_restart(world: World) -> None:
     gated(world)
     world.start()
     run = world.trigger("slow")
@@ -362,7 +360,7 @@ def test_a_request_to_end_it_survives_a_restart(world: World) -> None:
     assert (ended.state, ended.reason) == (RunState.CANCELLED, "cancelled by ada")
 
 
-def test_a_flow_is_replaced_by_its_next_time(world: World) -> None:
+def test_a_running_flow_is_replaced_by_its_next_due_time(world: World) -> None:
     gate = gated(world, "schedules: [{cron: '0 * * * *'}]\noverlap: replace\n")
     engine = world.start()
     world.clock.turn(timedelta(hours=1))

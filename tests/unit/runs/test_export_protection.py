@@ -11,9 +11,7 @@ from controller.settings import locate
 from tests.conftest import GitRepository
 
 
-def test_doctor_says_how_the_code_of_a_repository_is_protected(
-    repository: GitRepository, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_doctor_shows_how_exports_are_protected(repository: GitRepository, monkeypatch: pytest.MonkeyPatch) -> None:
     location = locate(str(repository.path), "deployments", None, None)
     (check,) = [one for one in examine(location) if one.name == "exports"]
     assert check.status == ("warning" if find_protection() is Protection.COMPARISON else "ok")

@@ -62,7 +62,7 @@ def export(world: World) -> Path:
     return folder
 
 
-def test_a_run_that_changes_or_removes_its_code_leaves_that_of_the_next_run_as_it_was(pinned: World) -> None:
+def test_a_run_that_changes_its_code_does_not_affect_the_next_run(pinned: World) -> None:
     pinned.start()
     for do in ("change", "remove", "force"):
         pinned.run("flow", do=do)
@@ -73,7 +73,7 @@ def test_a_run_that_changes_or_removes_its_code_leaves_that_of_the_next_run_as_i
     assert (after.state, after.result) == (RunState.SUCCEEDED, "good")
 
 
-def test_bytecode_is_kept_beside_the_code_and_goes_with_it(pinned: World) -> None:
+def test_bytecode_is_cached_beside_the_export_and_removed_with_it(pinned: World) -> None:
     pinned.start()
     assert pinned.run("flow").state is RunState.SUCCEEDED
     assert list((export(pinned) / "pycache").rglob("a.*.pyc"))
@@ -84,7 +84,7 @@ def test_bytecode_is_kept_beside_the_code_and_goes_with_it(pinned: World) -> Non
     assert not stale.exists()
 
 
-def test_a_tree_that_is_gone_beside_its_bytecode_is_made_anew(pinned: World) -> None:
+def test_an_export_that_has_lost_its_tree_is_written_again(pinned: World) -> None:
     pinned.start()
     assert pinned.run("flow").state is RunState.SUCCEEDED
     folder = export(pinned)
@@ -94,7 +94,7 @@ def test_a_tree_that_is_gone_beside_its_bytecode_is_made_anew(pinned: World) -> 
     assert (after.state, after.result) == (RunState.SUCCEEDED, "good")
 
 
-def test_an_export_that_a_failed_run_may_have_met_broken_is_compared_before_the_next(pinned: World) -> None:
+def test_an_export_is_compared_again_after_a_failed_run(pinned: World) -> None:
     pinned.start()
     assert pinned.run("flow").result == "good"
     folder = export(pinned)
@@ -104,7 +104,7 @@ def test_an_export_that_a_failed_run_may_have_met_broken_is_compared_before_the_
     assert pinned.run("flow").result == "good"
 
 
-def test_an_export_is_in_use_for_as_long_as_its_run_goes_on(supervise: Supervise, tmp_path: Path) -> None:
+def test_an_export_is_in_use_until_its_run_ends(supervise: Supervise, tmp_path: Path) -> None:
     folder = tmp_path / "exports" / "commit"
     (folder / "tree").mkdir(parents=True)
     (folder / "lock").touch()
@@ -120,7 +120,7 @@ def test_an_export_is_in_use_for_as_long_as_its_run_goes_on(supervise: Supervise
 
 
 @pytest.mark.parametrize("outcome", ["true", "false"])
-def test_a_run_whose_code_could_not_be_protected_or_that_failed_raises_doubt(
+def test_an_unprotected_or_failed_run_marks_its_export_as_unverified(
     supervise: Supervise, tmp_path: Path, outcome: str
 ) -> None:
     folder = tmp_path / "exports" / "commit"
@@ -141,7 +141,7 @@ def test_a_run_whose_code_could_not_be_protected_or_that_failed_raises_doubt(
     assert set((other / "doubt").read_text(encoding="ascii").split()) == {"the-run"}
 
 
-def test_the_machine_does_not_see_the_mounts_of_a_run(supervise: Supervise, tmp_path: Path) -> None:
+def test_mounts_of_a_run_are_invisible_outside_of_it(supervise: Supervise, tmp_path: Path) -> None:
     folder = tmp_path / "exports" / "commit"
     (folder / "tree").mkdir(parents=True)
     one = supervise(
@@ -166,7 +166,7 @@ print(json.dumps([is_sealed, before, after]))
 """
 
 
-def test_what_a_mount_forbids_besides_writing_it_goes_on_forbidding(tmp_path: Path) -> None:
+def test_the_read_only_mount_keeps_the_other_restrictions(tmp_path: Path) -> None:
     (tmp_path / "exports" / "commit").mkdir(parents=True)
     done = subprocess.run(
         [sys.executable, "-c", SEAL, str(tmp_path)], env={"PATH": PATH}, capture_output=True, check=True

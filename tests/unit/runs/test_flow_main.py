@@ -1,4 +1,4 @@
-"""A flow in its own process: found, called, reported; and nothing of ours in its way."""
+"""A flow in its own process is found, called and reported, without interference by our modules."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def test_a_function_is_called_with_its_parameters_and_its_result_reported(run_fl
     assert log == "adding\n"
 
 
-def test_a_coroutine_is_run_to_its_end(run_flow: RunFlow) -> None:
+def test_a_coroutine_runs_to_its_end(run_flow: RunFlow) -> None:
     code = "import asyncio\nasync def f(x):\n    await asyncio.sleep(0)\n    return {'x': x}\n"
     ending, _ = run_flow({"a.py": code}, "a.py:f", x="grüße")
     assert (ending["outcome"], ending["result"]) == ("succeeded", {"x": "grüße"})
@@ -41,13 +41,13 @@ def test_without_a_name_the_only_function_is_the_flow(run_flow: RunFlow) -> None
         ("", "notes.txt:f", "notes.txt is not a Python file."),
     ],
 )
-def test_a_flow_that_can_not_be_found_says_what_there_is(run_flow: RunFlow, code: str, flow: str, words: str) -> None:
+def test_a_missing_flow_error_lists_the_existing_flows(run_flow: RunFlow, code: str, flow: str, words: str) -> None:
     ending, log = run_flow({"a.py": code, "notes.txt": ""}, flow)
     assert (ending["outcome"], ending["exit_code"], ending["error"]) == ("failed", 1, words)
     assert log == f"{words}\n"
 
 
-def test_an_exception_is_shown_from_the_users_first_frame(run_flow: RunFlow) -> None:
+def test_a_traceback_starts_at_the_first_frame_of_user_code(run_flow: RunFlow) -> None:
     code = "def inner():\n    raise ValueError('no such table')\ndef f():\n    inner()\n"
     ending, log = run_flow({"flows/a.py": code}, "flows/a.py:f")
     assert (ending["outcome"], ending["error"]) == ("failed", "ValueError: no such table")
@@ -71,7 +71,7 @@ def test_an_error_is_one_line_of_bounded_length(run_flow: RunFlow, code: str, er
     assert ending["error"] == error
 
 
-def test_a_file_that_does_not_compile_or_import_has_failed(run_flow: RunFlow) -> None:
+def test_a_file_that_does_not_compile_or_import_fails_the_run(run_flow: RunFlow) -> None:
     ending, log = run_flow({"a.py": "def f(:\n"}, "a.py:f")
     assert ending["error"].startswith("SyntaxError")
     assert "a.py" in log
@@ -79,7 +79,7 @@ def test_a_file_that_does_not_compile_or_import_has_failed(run_flow: RunFlow) ->
     assert ending["error"] == "ModuleNotFoundError: No module named 'no_such_thing'"
 
 
-def test_wrong_parameters_have_failed(run_flow: RunFlow) -> None:
+def test_wrong_parameters_fail_the_run(run_flow: RunFlow) -> None:
     ending, _ = run_flow({"a.py": "def f(x): ...\n"}, "a.py:f", y=1)
     assert ending["error"] == "TypeError: f() got an unexpected keyword argument 'y'"
 
@@ -96,12 +96,12 @@ def test_wrong_parameters_have_failed(run_flow: RunFlow) -> None:
         ("os.kill(os.getpid(), 9)", ("failed", None, 9)),
     ],
 )
-def test_a_flow_may_end_its_process(run_flow: RunFlow, how: str, expected: tuple[str, int | None, int | None]) -> None:
+def test_a_flow_may_exit_its_process(run_flow: RunFlow, how: str, expected: tuple[str, int | None, int | None]) -> None:
     ending, _ = run_flow({"a.py": f"import os, sys\ndef f():\n    {how}\n"}, "a.py:f")
     assert (ending["outcome"], ending["exit_code"], ending["signal"]) == expected
 
 
-def test_an_end_without_a_word_is_no_success(run_flow: RunFlow) -> None:
+def test_a_process_that_exits_without_a_report_has_not_succeeded(run_flow: RunFlow) -> None:
     code = "import os\nfrom controller import flow\n@flow\ndef f():\n    os._exit(0)\n"
     ending, _ = run_flow({"a.py": code}, "a.py:f")
     assert ending["outcome"] == "failed"
@@ -110,7 +110,7 @@ def test_an_end_without_a_word_is_no_success(run_flow: RunFlow) -> None:
     assert ending["outcome"] == "succeeded"
 
 
-def test_a_file_that_ends_the_process_as_it_is_imported_has_no_flow_to_call(run_flow: RunFlow) -> None:
+def test_a_file_that_exits_during_its_import_fails_the_run(run_flow: RunFlow) -> None:
     ending, log = run_flow({"a.py": "import sys\nsys.exit()\ndef f(): ...\n"}, "a.py:f")
     assert (ending["outcome"], ending["exit_code"]) == ("failed", 1)
     assert ending["error"] == "a.py called sys.exit(None) during import; no flow was called."
@@ -118,7 +118,7 @@ def test_a_file_that_ends_the_process_as_it_is_imported_has_no_flow_to_call(run_
 
 
 @pytest.mark.parametrize("call", ["step()", "step.submit()", "step.submit().result()", "below()"])
-def test_a_task_or_subflow_that_exits_has_failed_and_so_has_its_flow(run_flow: RunFlow, call: str) -> None:
+def test_a_task_or_subflow_that_exits_fails_and_so_does_its_flow(run_flow: RunFlow, call: str) -> None:
     code = (
         "import sys\nfrom controller import flow, task\n@task\ndef step():\n    sys.exit(0)\n"
         f"@flow\ndef below():\n    sys.exit(0)\n@flow\ndef f():\n    {call}\n"
@@ -153,7 +153,7 @@ def nested(depth):
 
 
 @pytest.mark.parametrize(("value", "result"), RESULTS, ids=[value for value, _ in RESULTS])
-def test_a_result_that_is_no_json_or_too_large_is_shown_as_text(run_flow: RunFlow, value: str, result: object) -> None:
+def test_a_result_that_is_not_json_or_too_large_is_shown_as_text(run_flow: RunFlow, value: str, result: object) -> None:
     ending, log = run_flow({"a.py": f"{PRELUDE}\ndef f():\n    return {value}\n"}, "a.py:f")
     assert ending["outcome"] == "succeeded", log
     assert ending["result"] == result
@@ -166,7 +166,7 @@ def test_a_deeply_nested_result_does_not_fail_the_run(run_flow: RunFlow, depth: 
     assert isinstance(ending["result"], str)
 
 
-def test_the_standard_library_is_not_shadowed_by_what_is_beside_the_flow(run_flow: RunFlow) -> None:
+def test_files_beside_the_flow_do_not_shadow_the_standard_library(run_flow: RunFlow) -> None:
     files = {
         "flows/a.py": "import json, helper\ndef f():\n    return [json.dumps({'x': 1}), helper.NAME]\n",
         "flows/json.py": "raise RuntimeError('shadowed')\n",
@@ -184,7 +184,7 @@ def test_a_flow_in_a_file_named_like_the_standard_library_does_not_shadow_it(run
     assert ending.get("result") == [0, "INFO"], log
 
 
-def test_the_users_own_controller_package_is_the_users(run_flow: RunFlow) -> None:
+def test_a_user_package_named_controller_is_imported(run_flow: RunFlow) -> None:
     files = {
         "controller/__init__.py": "WHO = 'mine'\n",
         "controller/runs.py": "WHERE = 'here'\n",
@@ -195,7 +195,7 @@ def test_the_users_own_controller_package_is_the_users(run_flow: RunFlow) -> Non
     assert ending.get("result") == ["mine", "here"], log
 
 
-def test_nothing_of_ours_is_loaded_or_importable_by_chance(run_flow: RunFlow) -> None:
+def test_no_internal_module_is_loaded_in_a_flow(run_flow: RunFlow) -> None:
     code = (
         "import sys\ndef f():\n"
         "    return [name for name in sys.modules if name.startswith(('controller', 'flow_main', 'supervisor'))]\n"
@@ -204,19 +204,19 @@ def test_nothing_of_ours_is_loaded_or_importable_by_chance(run_flow: RunFlow) ->
     assert ending["result"] == []
 
 
-def test_what_a_flow_defines_can_be_pickled_by_its_path(run_flow: RunFlow) -> None:
+def test_objects_defined_in_a_flow_file_can_be_pickled(run_flow: RunFlow) -> None:
     code = "import pickle\nclass C: ...\ndef f():\n    return type(pickle.loads(pickle.dumps(C()))).__module__\n"
     ending, _ = run_flow({"flows/a.py": code}, "flows/a.py:f")
     assert ending["result"] == "flows.a"
 
 
-def test_the_report_does_not_leak_into_what_the_flow_starts(run_flow: RunFlow) -> None:
+def test_child_processes_of_a_flow_do_not_inherit_the_report_descriptor(run_flow: RunFlow) -> None:
     code = "import subprocess\ndef f():\n    return subprocess.call('echo x >&4', shell=True, close_fds=False)\n"
     ending, _ = run_flow({"a.py": code}, "a.py:f")
     assert ending["result"] != 0
 
 
-def test_a_generator_is_not_called_a_success(run_flow: RunFlow) -> None:
+def test_a_flow_that_returns_a_generator_fails(run_flow: RunFlow) -> None:
     ending, log = run_flow({"a.py": "def f():\n    print('never')\n    yield 1\n"}, "a.py:f")
     assert ending["outcome"] == "failed"
     assert ending["error"].startswith("a.py: the flow is a generator")
@@ -231,7 +231,7 @@ def test_a_generator_is_not_called_a_success(run_flow: RunFlow) -> None:
         ("class E(Exception):\n        def __str__(self): raise ValueError\n    raise E", "E"),
     ],
 )
-def test_every_way_to_give_up_says_why(run_flow: RunFlow, code: str, error: str) -> None:
+def test_every_way_to_fail_reports_a_reason(run_flow: RunFlow, code: str, error: str) -> None:
     ending, _ = run_flow({"a.py": f"def f():\n    {code}\n"}, "a.py:f")
     assert (ending["outcome"], ending["exit_code"], ending["error"]) == ("failed", 1, error)
 
@@ -252,7 +252,7 @@ def test_every_way_to_give_up_says_why(run_flow: RunFlow, code: str, error: str)
     ],
 )
 @pytest.mark.parametrize("own", [{}, {"controller/load.py": "x = 1\n"}], ids=["plain", "own controller folder"])
-def test_a_flow_that_has_nothing_to_do_is_skipped(
+def test_a_flow_that_raises_skip_is_skipped(
     run_flow: RunFlow, code: str, reason: str | None, own: dict[str, str]
 ) -> None:
     files = {"a.py": f"from controller import Skip, flow, task\n{code}", **own}
@@ -269,7 +269,7 @@ def test_a_flow_that_has_nothing_to_do_is_skipped(
         "import atexit, os\ndef f():\n    atexit.register(os._exit, 3)\n    raise Skip('no files')\n",
     ],
 )
-def test_what_is_not_only_a_skip_is_a_failure(run_flow: RunFlow, code: str) -> None:
+def test_an_exception_group_with_more_than_skips_is_a_failure(run_flow: RunFlow, code: str) -> None:
     ending, _ = run_flow({"a.py": f"from controller import Skip\n{code}"}, "a.py:f")
     assert ending["outcome"] == "failed"
 
@@ -289,7 +289,7 @@ def plain(): return "plain"
     ("name", "result"),
     [("add", 3), ("the sum", 3), ("two_words", "two"), ("two-words", "two"), ("other", "two"), ("plain", "plain")],
 )
-def test_a_flow_is_found_by_its_function_its_variable_or_the_name_it_gives_itself(
+def test_a_flow_is_found_by_its_function_variable_or_declared_name(
     run_flow: RunFlow, name: str, result: object
 ) -> None:
     parameters = {"nums": ["1", 2]} if result == 3 else {}
@@ -297,14 +297,14 @@ def test_a_flow_is_found_by_its_function_its_variable_or_the_name_it_gives_itsel
     assert ending.get("result") == result, log
 
 
-def test_without_a_name_what_is_decorated_is_the_flow(run_flow: RunFlow) -> None:
+def test_without_a_name_the_decorated_function_is_the_flow(run_flow: RunFlow) -> None:
     code = "from controller import flow, task\ndef helper(): ...\n@task\ndef step(): return 1\n"
     ending, log = run_flow({"a.py": f"{code}@flow\ndef main(): return step()\n"}, "a.py")
     assert ending.get("result") == 1, log
 
 
 @pytest.mark.parametrize("decorator", ["", "@controller.flow\n", "@functools.cache\n"])
-def test_parameters_become_what_the_hints_say_or_nothing_runs(run_flow: RunFlow, decorator: str) -> None:
+def test_parameters_are_converted_to_their_hints_or_the_flow_is_not_called(run_flow: RunFlow, decorator: str) -> None:
     code = f"import controller, functools\n{decorator}def f(nums: list[int]):\n    print('ran')\n    return nums\n"
     ending, log = run_flow({"a.py": code.replace("list[int]", "tuple[int, ...]")}, "a.py:f", nums=["1", 2])
     assert ending.get("result") == [1, 2], log
@@ -316,13 +316,13 @@ def test_parameters_become_what_the_hints_say_or_nothing_runs(run_flow: RunFlow,
     assert "Traceback" not in log
 
 
-def test_the_check_can_be_left_out(run_flow: RunFlow) -> None:
+def test_parameter_validation_can_be_disabled(run_flow: RunFlow) -> None:
     code = "from controller import flow\n@flow(validate_parameters=False)\ndef f(nums: list[int]): return nums\n"
     ending, log = run_flow({"a.py": code}, "a.py:f", nums="1,2")
     assert ending.get("result") == "1,2", log
 
 
-def test_a_dataclass_of_the_file_is_made_of_a_mapping(run_flow: RunFlow) -> None:
+def test_a_mapping_becomes_a_dataclass_of_the_file(run_flow: RunFlow) -> None:
     code = (
         "from __future__ import annotations\nfrom dataclasses import dataclass\n"
         "@dataclass\nclass Options:\n    days: int\n    parent: Options | None = None\n"
@@ -332,7 +332,7 @@ def test_a_dataclass_of_the_file_is_made_of_a_mapping(run_flow: RunFlow) -> None
     assert ending.get("result") == [1, 2], log
 
 
-def test_a_users_own_controller_keeps_its_parameters_checked(run_flow: RunFlow) -> None:
+def test_parameters_are_checked_beside_a_user_package_named_controller(run_flow: RunFlow) -> None:
     files = {
         "controller/__init__.py": "",
         "a.py": "import controller\ndef f(x: int): return [x, controller.__path__]\n",
@@ -342,7 +342,7 @@ def test_a_users_own_controller_keeps_its_parameters_checked(run_flow: RunFlow) 
     assert ending["result"][1][0].endswith("code/controller")
 
 
-def test_a_flow_that_ends_its_process_with_success_has_succeeded(run_flow: RunFlow) -> None:
+def test_a_flow_that_exits_with_0_has_succeeded(run_flow: RunFlow) -> None:
     code = "import sys\nfrom controller import flow\n@flow\ndef f(): sys.exit(0)\n"
     ending, log = run_flow({"a.py": code}, "a.py:f")
     assert (ending["outcome"], log) == ("succeeded", "")

@@ -1,4 +1,4 @@
-"""Flows that another framework made: their functions are called, and what it would do around them is not.
+"""Flows of another framework: their functions are called without the framework.
 
 A replacement has the names that controller uses; `make prefect` runs the same tests with Prefect.
 """
@@ -94,7 +94,7 @@ CASES: list[tuple[str, dict[str, Any], Any]] = [
 
 
 @pytest.mark.parametrize(("name", "parameters", "result"), CASES)
-def test_a_flow_of_another_framework_is_called_without_it(
+def test_a_flow_of_another_framework_is_called_directly(
     run_flow: RunFlow, name: str, parameters: dict[str, Any], result: Any
 ) -> None:
     ending, log = run_flow({**STAND_IN, "a.py": FLOWS}, f"a.py:{name}", **parameters)

@@ -1,4 +1,4 @@
-"""Warm starts: a fork that looks like a new interpreter, a server that may die or hang, and what a run costs."""
+"""Warm starts: a fork behaves like a new interpreter, the server may die or hang, and the cost of a run is limited."""
 
 import json
 import os
@@ -75,7 +75,9 @@ def result_of(directory: Path, root: Path, flow: str, server: ForkServer | None,
 
 
 @pytest.mark.parametrize("env", [{}, {"TZ": "Asia/Tokyo", "X": "ü"}, {"PYTHONHASHSEED": "1", "PYTHONUTF8": "1"}])
-def test_a_warm_flow_looks_like_a_cold_one(tmp_path: Path, server: ForkServer, env: dict[str, str]) -> None:
+def test_a_forked_flow_has_the_same_environment_as_a_cold_started_one(
+    tmp_path: Path, server: ForkServer, env: dict[str, str]
+) -> None:
     cold = result_of(tmp_path / "cold", tmp_path / "code", "facts", None, **env)
     warm = result_of(tmp_path / "warm", tmp_path / "code", "facts", server, **env)
     assert warm == cold
@@ -83,7 +85,7 @@ def test_a_warm_flow_looks_like_a_cold_one(tmp_path: Path, server: ForkServer, e
     assert warm["environment"].items() >= {"PATH": PATH, "TMPDIR": "/tmp", **env}.items()
 
 
-def test_two_flows_of_one_server_draw_different_numbers(tmp_path: Path, server: ForkServer) -> None:
+def test_flows_of_one_fork_server_get_different_random_numbers(tmp_path: Path, server: ForkServer) -> None:
     first = result_of(tmp_path / "1", tmp_path / "code", "once", server)
     second = result_of(tmp_path / "2", tmp_path / "code", "once", server)
     assert first[0] != second[0]
@@ -100,7 +102,7 @@ def test_two_flows_of_one_server_draw_different_numbers(tmp_path: Path, server: 
         ({"HOME": "/"}, False),
     ],
 )
-def test_what_an_interpreter_reads_at_its_start_gives_a_new_one(
+def test_a_flow_is_forked_unless_a_variable_affects_the_start_of_the_interpreter(
     tmp_path: Path, server: ForkServer, env: dict[str, str], is_fork: bool
 ) -> None:
     assert result_of(tmp_path / "1", tmp_path / "code", "once", server, **env)[1] is is_fork
@@ -145,7 +147,7 @@ LEAVES = {
 
 
 @pytest.mark.parametrize("name", LEAVES)
-def test_what_a_flow_leaves_to_its_interpreter_is_done(run_flow: RunFlow, tmp_path: Path, name: str) -> None:
+def test_exit_handlers_of_a_forked_flow_are_run(run_flow: RunFlow, tmp_path: Path, name: str) -> None:
     code, exit_code = LEAVES[name]
     ending, log = run_flow({"a.py": code + "\n"}, "a.py:f")
     assert (ending["exit_code"], (tmp_path / "code" / "out").read_text()) == (exit_code, "kept")
@@ -188,7 +190,7 @@ def waiting(warm: World) -> Path:
 
 
 @only_warm
-def test_a_server_that_dies_takes_no_run_with_it_and_is_replaced(warm: World) -> None:
+def test_a_fork_server_that_dies_is_replaced_and_its_runs_continue(warm: World) -> None:
     gate = waiting(warm)
     warm.start()
     running = warm.wait(warm.trigger("b"), RunState.RUNNING)
@@ -203,7 +205,9 @@ def test_a_server_that_dies_takes_no_run_with_it_and_is_replaced(warm: World) ->
 
 
 @only_warm
-def test_a_server_that_hangs_is_given_up_and_its_run_starts_cold(warm: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fork_server_that_hangs_is_abandoned_and_its_run_starts_cold(
+    warm: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(monitor, "READY_SECONDS", 0.2)
     monkeypatch.setattr(engine, "TICK_SECONDS", 0.3)
     warm.start()
@@ -216,7 +220,7 @@ def test_a_server_that_hangs_is_given_up_and_its_run_starts_cold(warm: World, mo
 
 
 @only_warm
-def test_flows_outlive_their_server_and_the_controller(warm: World) -> None:
+def test_flows_survive_the_fork_server_and_the_controller(warm: World) -> None:
     gate = waiting(warm)
     warm.start()
     run = warm.wait(warm.trigger("b"), RunState.RUNNING)
@@ -243,7 +247,7 @@ def forks():
 """
 
 
-def test_what_a_lost_flow_has_forked_is_found_and_killed(world: World) -> None:
+def test_processes_forked_by_a_lost_flow_are_killed(world: World) -> None:
     world.write("a.py", FORKS)
     world.declare(a="name: a\nflow: a.py:forks\n")
     world.start()
@@ -256,7 +260,7 @@ def test_what_a_lost_flow_has_forked_is_found_and_killed(world: World) -> None:
 
 
 @only_warm
-def test_processes_say_which_run_they_are_of(world: World) -> None:
+def test_process_titles_contain_the_run_id(world: World) -> None:
     world.write("a.py", FORKS)
     world.declare(a="name: a\nflow: a.py:forks\n")
     world.start()
@@ -275,7 +279,7 @@ def finished(world: World, count: int) -> list[Run]:
 
 
 @only_warm
-def test_the_controller_forks_nothing_for_a_warm_run(warm: World) -> None:
+def test_the_controller_does_not_fork_for_a_run_of_the_fork_server(warm: World) -> None:
     started: list[str] = []
     is_counting = False
 
@@ -292,7 +296,7 @@ def test_the_controller_forks_nothing_for_a_warm_run(warm: World) -> None:
     assert started == []
 
 
-def test_runs_that_wait_together_share_their_transactions(warm: World) -> None:
+def test_runs_launched_together_share_transactions(warm: World) -> None:
     commits = 0
 
     def count(_: object) -> None:
@@ -333,7 +337,7 @@ os._exit = leave
 """
 
 
-def test_a_run_costs_one_fork_of_its_supervisor_and_two_syncs(tmp_path: Path) -> None:
+def test_a_run_costs_one_fork_and_two_syncs(tmp_path: Path) -> None:
     one = Supervised(tmp_path / "run")
     one.prepare(["true"])
     supervise = "from controller.runs.executors.local.supervisor.supervise import main; main(sys.argv[2])"

@@ -69,7 +69,7 @@ STATES: dict[str, tuple[str, Spoil, str]] = {
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_a_run_whose_directory_can_not_be_read_is_crashed_at_the_next_start(world: World, name: str) -> None:
+def test_a_run_with_an_unreadable_directory_is_crashed_at_the_next_start(world: World, name: str) -> None:
     file, spoil, reason = STATES[name]
     world.declare(a=command("a", "echo again"), good=command("good", "exit 0"))
     run = claim(world, state=RunState.RUNNING, marks={"run.json": "{}", "started": '{"nonce": "aa"}'})
@@ -83,7 +83,7 @@ def test_a_run_whose_directory_can_not_be_read_is_crashed_at_the_next_start(worl
 
 
 @pytest.mark.parametrize("name", [name for name in STATES if "exit" not in name and "started" not in name])
-def test_a_directory_that_is_spoiled_while_its_flow_runs_spoils_nothing_else(world: World, name: str) -> None:
+def test_a_run_directory_damaged_during_its_run_affects_no_other_run(world: World, name: str) -> None:
     file, spoil, reason = STATES[name]
     gate = gated(world, "---\n" + command("good", "exit 0"))
     engine = world.start()
@@ -102,7 +102,7 @@ def test_a_directory_that_is_spoiled_while_its_flow_runs_spoils_nothing_else(wor
 
 
 @pytest.mark.parametrize("spoil", [Path.mkdir, os.mkfifo])
-def test_run_json_that_is_no_file_proves_nothing(world: World, spoil: Spoil) -> None:
+def test_a_run_json_that_is_not_a_file_is_ignored(world: World, spoil: Spoil) -> None:
     world.declare(a=command("a", "echo again"))
     run = claim(world, state=RunState.RUNNING, marks={})
     spoil(world.runs_directory / run.id / "1-aa" / "run.json")
@@ -114,7 +114,7 @@ def test_run_json_that_is_no_file_proves_nothing(world: World, spoil: Spoil) -> 
     )
 
 
-def test_a_run_that_has_no_attempt_on_record_is_crashed(world: World) -> None:
+def test_a_run_without_a_recorded_attempt_is_crashed(world: World) -> None:
     world.declare(a=command("a", "echo again"))
     run = claim(world, state=RunState.RUNNING, marks={"run.json": "{}"})
     with world.store.write() as tx:
@@ -123,7 +123,7 @@ def test_a_run_that_has_no_attempt_on_record_is_crashed(world: World) -> None:
     assert world.wait(run).state is RunState.CRASHED
 
 
-def test_a_run_for_which_no_directory_can_be_made_fails_alone(world: World) -> None:
+def test_only_the_run_whose_directory_cannot_be_created_fails(world: World) -> None:
     world.declare(a=command("a", "exit 0"), good=command("good", "exit 0"))
     run = claim(world, state=RunState.LAUNCHING)
     (world.runs_directory / run.id).write_text("a file", encoding="utf-8")
@@ -132,7 +132,7 @@ def test_a_run_for_which_no_directory_can_be_made_fails_alone(world: World) -> N
     assert world.run("good").state is RunState.SUCCEEDED
 
 
-def test_a_run_directory_that_is_a_file_is_removed_like_any_other(world: World) -> None:
+def test_a_file_in_place_of_a_run_directory_is_removed(world: World) -> None:
     world.declare(a="name: a\ncommand: ['true']\nretention: {runs: 1}\n")
     gone, kept = ended(world), ended(world)
     shutil.rmtree(world.runs_directory / gone.id)
@@ -141,7 +141,7 @@ def test_a_run_directory_that_is_a_file_is_removed_like_any_other(world: World) 
     assert [path.name for path in world.runs_directory.iterdir()] == [kept.id]
 
 
-def test_a_directory_of_runs_that_can_not_be_listed_keeps_the_sweeper_from_nothing_else(world: World) -> None:
+def test_the_sweeper_continues_if_the_runs_directory_cannot_be_listed(world: World) -> None:
     world.declare(a="name: a\ncommand: ['true']\nretention: {runs: 1}\n")
     first, last = ended(world), ended(world)
     cleaner: Sweeper = sweeper(world)

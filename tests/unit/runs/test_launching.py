@@ -1,4 +1,4 @@
-"""Runs begin and end as always in a process that has very many files and connections open."""
+"""Runs start and end normally in a process that has many open files and connections."""
 
 import os
 import resource
@@ -29,7 +29,7 @@ def crowd() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("crowd")
-def test_a_flow_is_run_beside_a_crowd_of_open_files(world: World) -> None:
+def test_a_flow_is_launched_with_many_open_files(world: World) -> None:
     world.write("flows/sums.py", "def add(nums):\n    return sum(nums)\n")
     world.declare(a="name: a\nflow: flows/sums.py:add\nparameters: {nums: [1, 2]}\n")
     world.start()
@@ -38,7 +38,7 @@ def test_a_flow_is_run_beside_a_crowd_of_open_files(world: World) -> None:
 
 
 @pytest.mark.usefixtures("crowd")
-def test_what_can_be_read_is_told_from_what_can_not() -> None:
+def test_poll_reports_only_readable_descriptors() -> None:
     read, write = os.pipe()
     assert read > MANY
     assert ready([read], 0) == []
@@ -53,7 +53,7 @@ def test_what_can_be_read_is_told_from_what_can_not() -> None:
 
 
 @pytest.mark.usefixtures("crowd")
-def test_a_flow_has_the_soft_limit_of_open_files_that_the_controller_was_started_with(world: World) -> None:
+def test_a_flow_gets_the_original_soft_limit_of_open_files(world: World) -> None:
     world.declare(a=command("a", "ulimit -n"))
     world.start(open_files=512)
     assert world.log(world.run("a")) == "512\n"

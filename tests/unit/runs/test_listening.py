@@ -1,4 +1,4 @@
-"""A silent supervisor is given up only after time in which the engine listened; its own stalls do not count."""
+"""A silent supervisor is abandoned only after time in which the engine listened; stalls of the engine do not count."""
 
 import logging
 import os
@@ -73,26 +73,26 @@ def stand_in(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(sys, "executable", str(program))
 
 
-def test_ready_that_lies_unread_is_read_before_a_supervisor_is_given_up(claimed: Claimed) -> None:
+def test_an_unread_ready_message_is_read_before_a_launch_is_abandoned(claimed: Claimed) -> None:
     claimed.claim()
     assert claimed.selector.select(PATIENCE_SECONDS)
     for _ in range(100):
-        claimed.monitor.listened(READY_SECONDS)
+        claimed.monitor.count_listening(READY_SECONDS)
     claimed.take_turn([], [], everything=True)
     assert claimed.world.find(claimed.run).state is RunState.RUNNING
 
 
-def test_a_stall_counts_as_one_look(claimed: Claimed) -> None:
+def test_a_stalled_engine_counts_at_most_one_second_of_listening(claimed: Claimed) -> None:
     claimed.claim()
     os.kill(claimed.launch.process.pid, signal.SIGSTOP)  # type: ignore[union-attr]
-    claimed.monitor.listened(3600.0)
+    claimed.monitor.count_listening(3600.0)
     claimed.take_turn([], [], everything=True)
     os.kill(claimed.launch.process.pid, signal.SIGCONT)  # type: ignore[union-attr]
     claimed.turn(everything=False)
     assert claimed.world.find(claimed.run).state is RunState.RUNNING
 
 
-def test_a_supervisor_that_we_give_up_is_never_counted_against_its_run(
+def test_an_abandoned_supervisor_does_not_count_as_a_failed_launch(
     claimed: Claimed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launcher, "END_SECONDS", 0.05)
@@ -100,7 +100,7 @@ def test_a_supervisor_that_we_give_up_is_never_counted_against_its_run(
     for _ in range(MAX_LAUNCHES + 2):
         claimed.claim()
         for _ in range(20):
-            claimed.monitor.listened(1.0)
+            claimed.monitor.count_listening(1.0)
         claimed.take_turn([], [], everything=True)
         claimed.take_turn([], [], everything=True)
         found = claimed.world.find(claimed.run)
@@ -111,7 +111,7 @@ def test_a_supervisor_that_we_give_up_is_never_counted_against_its_run(
     assert claimed.world.find(claimed.run).state is RunState.RUNNING
 
 
-def test_a_supervisor_that_ends_by_itself_five_times_is_the_end_of_its_run(
+def test_a_run_fails_after_its_supervisor_exited_five_times(
     claimed: Claimed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in("exit 1", tmp_path, monkeypatch)

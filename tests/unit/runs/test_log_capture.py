@@ -1,4 +1,4 @@
-"""The log of a run: what came, as it came, up to the cap; above it head and tail. The flow never notices."""
+"""The log of a run has its output unchanged up to the cap, and beyond it head and tail. The flow never notices."""
 
 import errno
 import os
@@ -48,7 +48,7 @@ def test_head_and_tail_are_kept_and_the_rest_is_counted(directory: Path, seed: i
 
 
 @pytest.mark.parametrize("room", [0, 3, 20, 50, 70])
-def test_a_full_disk_costs_bytes_and_never_an_error(
+def test_a_full_disk_loses_log_output_without_an_error(
     directory: Path, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
     """The disk as `capture` sees it: it accepts a number of new bytes, and overwrites existing ones."""
@@ -112,7 +112,7 @@ def test_endless_output_neither_blocks_nor_kills_the_flow_nor_fills_the_disk(sup
 
 
 @integration
-def test_a_flow_that_closes_its_output_goes_on(supervise: Supervise) -> None:
+def test_a_flow_that_closes_its_output_continues(supervise: Supervise) -> None:
     one = supervise(sh("echo before; exec >&- 2>&-; sleep 0.1; test ! -e nothing"))
     one.say(b"GO\n")
     assert one.end()["outcome"] == "succeeded"
@@ -120,7 +120,7 @@ def test_a_flow_that_closes_its_output_goes_on(supervise: Supervise) -> None:
 
 
 @integration
-def test_when_the_log_can_not_be_written_the_verdict_still_is(supervise: Supervise) -> None:
+def test_the_outcome_is_recorded_when_the_log_cannot_be_written(supervise: Supervise) -> None:
     script = "head -c 300000 /dev/zero; while [ ! -e go ]; do sleep 0.02; done; head -c 300000 /dev/zero; exit 3"
     one = supervise(sh(script))
     # No file of the supervisor's may grow beyond 100 kB: the writes fail as on a full disk.
@@ -135,7 +135,7 @@ def test_when_the_log_can_not_be_written_the_verdict_still_is(supervise: Supervi
 
 @integration
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: only root can mount a small file system")
-def test_on_a_full_file_system_the_flow_runs_to_its_end_and_has_its_verdict(supervise: Supervise) -> None:
+def test_on_a_full_file_system_the_flow_finishes_and_its_outcome_is_recorded(supervise: Supervise) -> None:
     mounted: list[Path] = []
 
     def on_small_disk(directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""A log that a power cut has shortened says so, once; nothing else is touched."""
+"""A log that was shortened by a power cut states it once; no other file is changed."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def attempt(runs: Path, name: str, *, said: object, log: bytes | None) -> Path:
 
 
 @pytest.mark.parametrize("log", [b"", b"hello\n", b"hel", None], ids=["empty", "a line", "half a line", "no log"])
-def test_a_log_with_fewer_bytes_than_its_run_printed_says_how_many_were_lost(tmp_path: Path, log: bytes | None) -> None:
+def test_a_log_that_lost_output_states_how_many_bytes(tmp_path: Path, log: bytes | None) -> None:
     path = attempt(tmp_path, "a", said={"log_bytes": 4000}, log=log)
     assert mark_lost_output(tmp_path) == 1
     here = log or b""
@@ -33,7 +33,7 @@ def test_a_log_with_fewer_bytes_than_its_run_printed_says_how_many_were_lost(tmp
     assert path.read_bytes() == before
 
 
-def test_a_log_that_is_whole_or_whose_length_nobody_wrote_down_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_complete_log_or_one_of_unknown_length_is_unchanged(tmp_path: Path) -> None:
     whole = [
         attempt(tmp_path, "a", said={"log_bytes": 6}, log=b"hello\n"),
         attempt(tmp_path, "b", said={}, log=b""),
@@ -46,7 +46,7 @@ def test_a_log_that_is_whole_or_whose_length_nobody_wrote_down_stays_as_it_is(tm
     assert [path.read_bytes() for path in whole] == before
 
 
-def test_nothing_outside_of_the_run_directory_is_written_to(tmp_path: Path) -> None:
+def test_nothing_outside_the_run_directory_is_written(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(b"")
     link = attempt(tmp_path / "runs", "a", said={"log_bytes": 100}, log=None)
@@ -57,7 +57,7 @@ def test_nothing_outside_of_the_run_directory_is_written_to(tmp_path: Path) -> N
     assert outside.read_bytes() == b""
 
 
-def test_only_runs_that_ended_last_are_looked_at(tmp_path: Path) -> None:
+def test_only_the_most_recently_ended_runs_are_checked(tmp_path: Path) -> None:
     old = attempt(tmp_path, "old", said={"log_bytes": 100}, log=b"")
     attempt(tmp_path, "new", said={"log_bytes": 100}, log=b"")
     os.utime(tmp_path / "old", (1, 1))
@@ -65,13 +65,13 @@ def test_only_runs_that_ended_last_are_looked_at(tmp_path: Path) -> None:
     assert old.read_bytes() == b""
 
 
-def test_no_directory_of_runs_is_no_fault(tmp_path: Path) -> None:
+def test_a_missing_runs_directory_is_not_an_error(tmp_path: Path) -> None:
     assert mark_lost_output(tmp_path / "nothing") == 0
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("cap", [None, 1000])
-def test_the_mark_of_the_end_says_how_long_the_log_is(supervise: Supervise, cap: int | None) -> None:
+def test_the_exit_file_records_the_length_of_the_log(supervise: Supervise, cap: int | None) -> None:
     one = supervise(["sh", "-c", "seq 2000"], log_bytes=cap)
     one.say(b"GO\n")
     one.end()

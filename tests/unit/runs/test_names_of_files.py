@@ -27,7 +27,7 @@ def main():
 
 
 @pytest.mark.parametrize("locale", [{}, ASCII], ids=["utf-8", "ascii"])
-def test_a_run_finds_its_files_whatever_their_names_and_the_locale(world: World, locale: dict[str, str]) -> None:
+def test_a_run_finds_files_of_any_name_in_any_locale(world: World, locale: dict[str, str]) -> None:
     repository = GitRepository(world.root)
     repository.git("init", "--quiet", "--initial-branch=main")
     world.write("flows/żółty.py", FLOW)
@@ -54,7 +54,7 @@ def test_a_run_finds_its_files_whatever_their_names_and_the_locale(world: World,
     assert world.log(command).strip() == "3"
 
 
-def test_a_directory_is_followed_whatever_the_names_of_its_files(world: World) -> None:
+def test_a_directory_with_files_of_any_name_is_followed(world: World) -> None:
     world.write("flows/żółty.py", "def main() -> str:\n    return 'done'\n")
     (world.root / "flows" / os.fsdecode(b"\xff.py")).touch()
     world.declare(**{"żółw": "name: flow\nflow: flows/żółty.py:main\n"})
@@ -62,7 +62,7 @@ def test_a_directory_is_followed_whatever_the_names_of_its_files(world: World) -
     assert world.run("flow").result == "done"
 
 
-def test_the_reason_of_a_run_whose_directory_has_an_odd_name_is_said(world: World) -> None:
+def test_the_reason_of_a_run_names_an_unusual_directory(world: World) -> None:
     world.write("żółć/x", "")
     world.declare(a="name: a\ncommand: ['true']\nworking_directory: żółć\n")
     (world.root / "żółć" / "x").unlink()

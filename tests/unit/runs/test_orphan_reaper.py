@@ -1,4 +1,4 @@
-"""A controller that inherits orphans, as PID 1 or as a subreaper: it leaves no zombies, and keeps its exit codes."""
+"""A controller that inherits orphans, as PID 1 or as a subreaper, leaves no zombies and keeps exit codes."""
 
 import json
 import os
@@ -38,13 +38,13 @@ def run(script: str) -> "subprocess.Popen[str]":
     return subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def test_who_inherits_no_orphans_goes_on_as_it_is() -> None:
+def test_a_process_that_inherits_no_orphans_starts_no_reaper() -> None:
     with run(BEGIN + "before = os.getpid()\nleave_reaper_behind()\nsys.exit(os.getpid() != before)") as running:
         pass
     assert running.returncode == 0
 
 
-def test_a_subreaper_reaps_orphans_and_leaves_exit_codes_to_who_waits_for_them() -> None:
+def test_a_subreaper_reaps_orphans_and_keeps_exit_codes_for_their_waiters() -> None:
     script = AS_SUBREAPER + BEGIN + "leave_reaper_behind()\n" + ORPHAN * 3
     script += "codes = [subprocess.run(['sh', '-c', f'exit {n}']).returncode for n in range(50)]\n"
     script += "print(codes == list(range(50)), flush=True)\nsys.stdin.read()\nsys.exit(5)\n"
@@ -57,7 +57,7 @@ def test_a_subreaper_reaps_orphans_and_leaves_exit_codes_to_who_waits_for_them()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
-def test_signals_are_passed_on_once_and_an_end_by_a_signal_is_told(number: signal.Signals) -> None:
+def test_the_reaper_forwards_signals_once_and_reports_a_death_by_signal(number: signal.Signals) -> None:
     script = AS_SUBREAPER + BEGIN + f"signal.signal({int(number)}, lambda *_: os.write(1, b'heard\\n'))\n"
     script += "leave_reaper_behind()\nprint('up', flush=True)\nsys.stdin.read()\nos.kill(os.getpid(), 9)\n"
     with run(script) as running:
@@ -69,7 +69,7 @@ def test_signals_are_passed_on_once_and_an_end_by_a_signal_is_told(number: signa
     assert running.returncode == 128 + 9
 
 
-def test_the_controller_ends_with_the_process_that_reaps_for_it() -> None:
+def test_the_controller_ends_with_its_reaper() -> None:
     script = AS_SUBREAPER + BEGIN + "leave_reaper_behind()\nprint(os.getpid(), flush=True)\nsignal.pause()\n"
     with run(script) as running:
         assert running.stdout is not None
@@ -104,7 +104,7 @@ def test_as_pid_1_it_leaves_no_zombies_of_killed_supervisors(tmp_path: Path) -> 
 
 
 @needs_namespaces
-def test_as_pid_1_doctor_finds_what_is_there(tmp_path: Path) -> None:
+def test_doctor_works_as_pid_1(tmp_path: Path) -> None:
     (tmp_path / "deployments").mkdir()
     command = [*NAMESPACE, CONTROLLER, "doctor", "--repo", str(tmp_path), "--state-dir", str(tmp_path / "state")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""A run executes what git has at its commit; a file is parsed once, however many runs it declares."""
+"""A run executes what git declares at its commit; a file is parsed once for all its runs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ def documents(first: int, count: int, change: Callable[[str], str] = str) -> str
     return "---\n".join(change(f"name: d{n}\ncommand: ['true', '{n}']\n") for n in range(first, first + count))
 
 
-def test_a_file_is_parsed_once_for_all_the_runs_that_it_declares(world: World) -> None:
+def test_a_file_is_parsed_once_for_all_runs_of_its_deployments(world: World) -> None:
     world.repository.commit({"deployments/a.yaml": documents(0, 500), "deployments/b.yaml": documents(500, 500)})
     declared = world.declared()
     assert len(declared) == 1000
@@ -77,7 +77,7 @@ def test_an_unrelated_commit_parses_nothing_again(world: World) -> None:
     assert world.pinned_deployments.parsed == 2
 
 
-def test_a_change_of_the_file_or_of_the_project_is_parsed(world: World) -> None:
+def test_a_changed_file_or_project_is_parsed_again(world: World) -> None:
     world.repository.commit({"deployments/a.yaml": documents(0, 2)})
     before = world.declared()["d0"]
     world.resolve(before)
@@ -90,7 +90,7 @@ def test_a_change_of_the_file_or_of_the_project_is_parsed(world: World) -> None:
         world.resolve(before)
 
 
-def test_what_git_does_not_declare_is_not_executed_although_the_file_is_known(world: World) -> None:
+def test_a_document_that_git_does_not_declare_is_not_executed_from_the_cache(world: World) -> None:
     world.repository.commit({"deployments/a.yaml": documents(0, 2)})
     deployment = world.declared()["d0"]
     world.resolve(deployment)

@@ -67,7 +67,7 @@ def waits(world: World) -> list[str | None]:
         return [view.waiting for view in list_runs(tx, RunFilter(), world.clock.now())][::-1]
 
 
-def test_a_limit_of_the_project_holds_and_moves_with_it(world: World) -> None:
+def test_a_queue_limit_applies_and_follows_the_project_file(world: World) -> None:
     world.write("controller.yaml", "queues: {etl: {limit: 1}}\n")
     world.declare(**{name: hourly(name, "queue: etl\n") for name in "abc"})
     for name in "abc":
@@ -81,7 +81,7 @@ def test_a_limit_of_the_project_holds_and_moves_with_it(world: World) -> None:
     assert begin(world, line.take_ready(9)[0]) == ["b"]
 
 
-def test_a_herd_waits_for_places_and_each_has_its_turn_once(world: World) -> None:
+def test_many_waiting_runs_each_run_once(world: World) -> None:
     names = [f"d{number:04}" for number in range(1000)]
     world.declare(many="---\n".join(hourly(name) for name in names))
     world.clock.turn(HOUR)
@@ -96,7 +96,7 @@ def test_a_herd_waits_for_places_and_each_has_its_turn_once(world: World) -> Non
     assert served == names
 
 
-def test_a_run_that_could_not_start_yet_keeps_its_place(world: World) -> None:
+def test_a_run_that_could_not_start_yet_keeps_its_turn(world: World) -> None:
     world.declare(a=hourly(), b=hourly("b"))
     ask(world, "a")
     line = queue(world, places=1)
@@ -106,7 +106,7 @@ def test_a_run_that_could_not_start_yet_keeps_its_place(world: World) -> None:
     assert begin(world, line.take_ready(1)[0]) == ["a"]
 
 
-def test_five_hundred_of_one_deployment_starve_nobody(world: World) -> None:
+def test_five_hundred_runs_of_one_deployment_do_not_delay_others(world: World) -> None:
     world.declare(a=hourly(), b=hourly("b"))
     for _ in range(500):
         ask(world, "a")
@@ -120,7 +120,7 @@ def test_five_hundred_of_one_deployment_starve_nobody(world: World) -> None:
     assert served == ["a", "b", "a"]
 
 
-def test_in_line_one_runs_after_the_other_in_the_order_of_their_times(world: World) -> None:
+def test_queued_runs_of_a_deployment_run_in_order_of_due_time(world: World) -> None:
     world.declare(a=hourly(extra="overlap: queue\n"))
     for _ in range(3):
         world.clock.turn(HOUR)
@@ -138,7 +138,7 @@ def test_in_line_one_runs_after_the_other_in_the_order_of_their_times(world: Wor
     assert ledger(world) == [("run", None)] * 3
 
 
-def test_a_later_run_takes_the_place_of_an_earlier_one(world: World) -> None:
+def test_with_overlap_replace_a_later_run_replaces_an_earlier_one(world: World) -> None:
     world.declare(a=hourly(extra="overlap: replace\n"))
     line = queue(world)
     world.clock.turn(HOUR)
@@ -157,7 +157,7 @@ def test_a_later_run_takes_the_place_of_an_earlier_one(world: World) -> None:
     assert [run.id for run in line.take_ready(4)[0]] == [third.id]
 
 
-def test_what_may_overlap_does(world: World) -> None:
+def test_with_overlap_allow_runs_overlap(world: World) -> None:
     world.declare(a=hourly(extra="overlap: allow\n"))
     for _ in range(3):
         world.clock.turn(HOUR)
@@ -165,7 +165,7 @@ def test_what_may_overlap_does(world: World) -> None:
     assert len(queue(world).take_ready(4)[0]) == 3
 
 
-def test_a_run_that_did_not_start_in_time_is_skipped_and_the_ledger_says_so(world: World) -> None:
+def test_a_run_past_its_start_deadline_is_skipped_in_the_ledger(world: World) -> None:
     world.declare(a=hourly(extra="start_deadline: 10m\n"))
     world.clock.turn(HOUR)
     [run] = account(world, "a")
@@ -185,7 +185,7 @@ def test_a_run_that_did_not_start_in_time_is_skipped_and_the_ledger_says_so(worl
     assert world.events()[-1].reason == "RunSkipped"
 
 
-def test_who_was_asked_for_by_hand_has_no_deadline(world: World) -> None:
+def test_a_manual_run_has_no_start_deadline(world: World) -> None:
     world.declare(a=hourly(extra="start_deadline: 10m\n"))
     run = ask(world)
     world.clock.turn(HOUR)
@@ -195,7 +195,9 @@ def test_who_was_asked_for_by_hand_has_no_deadline(world: World) -> None:
 
 
 @pytest.mark.parametrize(("change", "reason"), [("suspend: true\n", "suspended"), (None, "pruned")])
-def test_what_still_waits_when_git_changes_its_mind_is_not_begun(world: World, change: str | None, reason: str) -> None:
+def test_waiting_runs_of_a_suspended_or_deleted_deployment_do_not_start(
+    world: World, change: str | None, reason: str
+) -> None:
     world.declare(a=hourly(), other=hourly("other"))
     world.clock.turn(HOUR)
     [run] = account(world, "a")
@@ -210,7 +212,7 @@ def test_what_still_waits_when_git_changes_its_mind_is_not_begun(world: World, c
     assert ledger(world) == [("skipped", reason)]
 
 
-def test_a_hold_keeps_what_waits_waiting(world: World) -> None:
+def test_a_hold_keeps_queued_runs_waiting(world: World) -> None:
     world.declare(a=hourly())
     world.clock.turn(HOUR)
     account(world, "a")
@@ -227,7 +229,7 @@ def test_a_hold_keeps_what_waits_waiting(world: World) -> None:
     assert len(line.take_ready(4)[0]) == 2
 
 
-def test_a_cancelled_run_that_waits_ends_at_once_and_for_ever(world: World) -> None:
+def test_cancelling_a_waiting_run_ends_it_at_once_and_finally(world: World) -> None:
     world.declare(a=hourly())
     run = ask(world)
     with world.store.write() as tx:
@@ -240,7 +242,7 @@ def test_a_cancelled_run_that_waits_ends_at_once_and_for_ever(world: World) -> N
     assert world.find(run) == found
 
 
-def test_a_hold_that_has_expired_is_noticed_without_a_schedule(world: World) -> None:
+def test_an_expired_hold_is_noticed_without_a_fire_time(world: World) -> None:
     world.declare(a=hourly())
     said = Hold(
         deployment="a", reason="no", author="me", since=world.clock.now(), until=world.clock.now() + 90 * MINUTE
@@ -257,7 +259,7 @@ def test_a_hold_that_has_expired_is_noticed_without_a_schedule(world: World) -> 
         assert inventory.with_expired_hold(tx, world.clock.now()) == []
 
 
-def test_all_unwanted_runs_of_a_suspended_deployment_are_given_up_in_one_turn(world: World) -> None:
+def test_all_waiting_runs_of_a_suspended_deployment_are_skipped_in_one_turn(world: World) -> None:
     every_minute = "name: a\ncommand: ['true']\npriority: 10\noverlap: queue\nschedules: [{cron: '* * * * *'}]\n"
     world.declare(a=every_minute, b=hourly("b"))
     for _ in range(18):

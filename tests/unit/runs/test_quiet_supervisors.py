@@ -1,4 +1,4 @@
-"""A supervisor that ends in an ordinary way leaves no traceback: a lost controller, a lost directory, a full disk."""
+"""A supervisor prints no traceback if it loses its controller or its directory, or if the disk is full."""
 
 import os
 import select
@@ -37,7 +37,7 @@ def close_after_half_a_word(one: Supervised) -> None:
 
 
 @pytest.mark.parametrize("end", [close_at_once, close_without_reading, close_after_half_a_word])
-def test_a_controller_that_dies_before_go_leaves_no_complaint(
+def test_a_supervisor_whose_controller_dies_before_go_prints_nothing(
     tmp_path: Path, start: str, shared_server: ForkServer, end: Callable[[Supervised], None]
 ) -> None:
     one = Supervised(tmp_path / "run", shared_server if start == "warm" else None)
@@ -55,7 +55,7 @@ def test_a_controller_that_dies_before_go_leaves_no_complaint(
     one.close()
 
 
-def test_a_directory_that_is_gone_is_told_in_one_line_or_not_at_all(supervise: Supervise) -> None:
+def test_a_missing_run_directory_is_reported_in_at_most_one_line(supervise: Supervise) -> None:
     one = supervise(["sh", "-c", "while [ ! -e gate ]; do sleep 0.05; done"], cwd=Path("/tmp"), env={})
     log = one.directory.parent / "kept.log"
     if (one.directory / "supervisor.log").exists():
@@ -68,7 +68,7 @@ def test_a_directory_that_is_gone_is_told_in_one_line_or_not_at_all(supervise: S
     assert not log.exists() or "Traceback" not in log.read_text(encoding="utf-8")
 
 
-def test_what_can_not_be_written_is_told_in_one_line(supervise: Supervise) -> None:
+def test_a_write_error_is_reported_in_one_line(supervise: Supervise) -> None:
     one = supervise(["true"])
     (one.directory / "exit.tmp").unlink()
     (one.directory / "exit.tmp").mkdir()

@@ -1,4 +1,4 @@
-"""The decision table: what a run's directory says became of it, with real locks."""
+"""The decision table: the status of an attempt by its run directory, with real locks."""
 
 import fcntl
 import json
@@ -51,16 +51,16 @@ def judged(directory: Path, how: str, started: str, ending: str, *, same_boot: b
 
 @pytest.mark.parametrize("ending", MARKS)
 @pytest.mark.parametrize("started", MARKS)
-def test_while_the_lock_is_held_the_supervisor_is_alive_and_nothing_is_final(
-    tmp_path: Path, started: str, ending: str
-) -> None:
+def test_a_held_lock_means_that_the_supervisor_is_alive(tmp_path: Path, started: str, ending: str) -> None:
     assert judged(tmp_path, "held", started, ending) == Alive(pid=4711, started=started == "ours")
 
 
 @pytest.mark.parametrize("how", ["none", "free"])
 @pytest.mark.parametrize("started", MARKS)
 @pytest.mark.parametrize("same_boot", [True, False])
-def test_what_the_supervisor_wrote_down_is_the_outcome(tmp_path: Path, how: str, started: str, same_boot: bool) -> None:
+def test_the_exit_file_of_the_supervisor_is_the_outcome(
+    tmp_path: Path, how: str, started: str, same_boot: bool
+) -> None:
     found = judged(tmp_path, how, started, "ours", same_boot=same_boot)
     assert isinstance(found, RunOutcome)
     assert (found.state, found.exit_code) == (RunState.SUCCEEDED, 0)
@@ -71,7 +71,7 @@ def test_what_the_supervisor_wrote_down_is_the_outcome(tmp_path: Path, how: str,
 @pytest.mark.parametrize(
     ("same_boot", "words"), [(True, "the supervisor was killed"), (False, "the machine was restarted")]
 )
-def test_started_without_an_end_is_lost_and_never_a_success(
+def test_an_attempt_that_started_and_has_no_exit_file_is_lost(
     tmp_path: Path, how: str, ending: str, same_boot: bool, words: str
 ) -> None:
     found = judged(tmp_path, how, "ours", ending, same_boot=same_boot)
@@ -82,17 +82,17 @@ def test_started_without_an_end_is_lost_and_never_a_success(
 @pytest.mark.parametrize("ending", NOT_OURS)
 @pytest.mark.parametrize("started", NOT_OURS)
 @pytest.mark.parametrize("same_boot", [True, False])
-def test_without_a_mark_of_this_attempt_nothing_has_started(
+def test_without_a_started_file_of_this_attempt_nothing_has_started(
     tmp_path: Path, how: str, started: str, ending: str, same_boot: bool
 ) -> None:
     assert judged(tmp_path, how, started, ending, same_boot=same_boot) == NotStarted()
 
 
-def test_a_directory_that_is_not_there_has_not_started(tmp_path: Path) -> None:
+def test_an_attempt_without_a_directory_has_not_started(tmp_path: Path) -> None:
     assert recover(tmp_path / "none", NONCE, same_boot=True) == NotStarted()
 
 
-def test_judging_leaves_the_lock_as_it_was(tmp_path: Path) -> None:
+def test_recovery_does_not_change_the_lock(tmp_path: Path) -> None:
     judged(tmp_path, "free", "none", "none")
     with (tmp_path / "lock").open("rb") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -120,7 +120,7 @@ def test_judging_leaves_the_lock_as_it_was(tmp_path: Path) -> None:
         ({"outcome": "skipped", "exit_code": 99}, RunState.SKIPPED, "exit code 99", None),
     ],
 )
-def test_an_outcome_says_why(
+def test_an_outcome_has_a_reason(
     tmp_path: Path, ending: dict[str, object], state: RunState, reason: str | None, result: object
 ) -> None:
     mark = {"nonce": NONCE, "started_at": 1_780_000_000.25, "finished_at": 1_780_000_001.5, **ending}
@@ -131,7 +131,7 @@ def test_an_outcome_says_why(
     assert found.finished_at == datetime.fromtimestamp(1_780_000_001.5, UTC)
 
 
-def test_a_reason_that_is_no_text_a_database_takes_is_spelled_out(tmp_path: Path) -> None:
+def test_characters_that_the_database_cannot_store_are_escaped_in_a_reason(tmp_path: Path) -> None:
     mark = {"nonce": NONCE, "outcome": "failed", "error": "ValueError: \ud800"}
     (tmp_path / "exit").write_text(json.dumps(mark), encoding="utf-8")
     found = recover(tmp_path, NONCE, same_boot=True)
@@ -157,7 +157,7 @@ def test_a_reason_that_is_no_text_a_database_takes_is_spelled_out(tmp_path: Path
         {"unenforced": 3},
     ],
 )
-def test_an_ending_that_no_supervisor_writes_is_none(tmp_path: Path, wrong: dict[str, Any]) -> None:
+def test_an_invalid_exit_file_is_ignored(tmp_path: Path, wrong: dict[str, Any]) -> None:
     ending = {"nonce": NONCE, "outcome": "succeeded", "exit_code": 0, **wrong}
     (tmp_path / "exit").write_text(json.dumps(ending), encoding="utf-8")
     found = recover(tmp_path, NONCE, same_boot=True)
@@ -165,7 +165,7 @@ def test_an_ending_that_no_supervisor_writes_is_none(tmp_path: Path, wrong: dict
 
 
 @pytest.mark.parametrize("said", ["0", "9" * 31])
-def test_a_lock_that_names_no_process_is_held_by_somebody(tmp_path: Path, said: str) -> None:
+def test_a_held_lock_without_a_pid_still_counts_as_held(tmp_path: Path, said: str) -> None:
     descriptor = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
     os.write(descriptor, said.encode())
     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -174,7 +174,7 @@ def test_a_lock_that_names_no_process_is_held_by_somebody(tmp_path: Path, said: 
 
 
 @pytest.mark.parametrize("kind", ["fifo", "link", "endless"])
-def test_what_is_no_file_of_a_supervisor_is_no_mark_and_keeps_nobody_waiting(tmp_path: Path, kind: str) -> None:
+def test_files_that_no_supervisor_wrote_are_ignored_without_blocking(tmp_path: Path, kind: str) -> None:
     judged(tmp_path, "free", "ours", "none")
     place = tmp_path / "exit"
     if kind == "fifo":
@@ -189,7 +189,7 @@ def test_what_is_no_file_of_a_supervisor_is_no_mark_and_keeps_nobody_waiting(tmp
 @pytest.mark.parametrize("how", ["none", "free", "held"])
 @pytest.mark.parametrize("started", ["none", "ours"])
 @pytest.mark.parametrize("same_boot", [True, False])
-def test_an_attempt_of_the_original_is_not_alive_in_a_copy(
+def test_an_attempt_that_is_alive_in_the_original_state_is_not_alive_in_a_copy(
     tmp_path: Path, how: str, started: str, same_boot: bool
 ) -> None:
     directory = tmp_path / "runs" / "r" / "1-aa"
@@ -201,7 +201,7 @@ def test_an_attempt_of_the_original_is_not_alive_in_a_copy(
     assert judged(directory, how, started, "none", same_boot=same_boot) != lost(COPIED)
 
 
-def test_an_outcome_that_was_copied_is_the_outcome(tmp_path: Path) -> None:
+def test_a_copied_exit_file_is_the_outcome(tmp_path: Path) -> None:
     directory = tmp_path / "runs" / "r" / "1-aa"
     directory.mkdir(parents=True)
     (directory / "run.json").write_text(json.dumps({"state": "fd01-0"}), encoding="utf-8")

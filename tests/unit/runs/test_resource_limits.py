@@ -18,7 +18,7 @@ integration = pytest.mark.integration
 
 
 @integration
-def test_a_flow_that_wants_more_memory_than_it_may_says_so(run_flow: RunFlow) -> None:
+def test_a_flow_that_exceeds_its_memory_limit_reports_it(run_flow: RunFlow) -> None:
     ending, log = run_flow({"a.py": GREEDY}, "a.py:f", spec={"resources": {"memory": 400 * MIB}})
     assert (ending["outcome"], ending["reason"]) == ("failed", "ran out of memory (limit 400MiB)")
     assert log.startswith("begin\nTraceback")
@@ -26,13 +26,13 @@ def test_a_flow_that_wants_more_memory_than_it_may_says_so(run_flow: RunFlow) ->
 
 
 @integration
-def test_enough_memory_is_enough(run_flow: RunFlow) -> None:
+def test_a_flow_within_its_memory_limit_succeeds(run_flow: RunFlow) -> None:
     ending, _ = run_flow({"a.py": GREEDY}, "a.py:f", spec={"resources": {"memory": 2048 * MIB}})
     assert ending["outcome"] == "succeeded"
 
 
 @integration
-def test_a_memory_error_without_a_limit_is_the_flows_own(run_flow: RunFlow) -> None:
+def test_a_memory_error_without_a_limit_is_reported_unchanged(run_flow: RunFlow) -> None:
     ending, _ = run_flow({"a.py": "def f():\n    raise MemoryError('mine')\n"}, "a.py:f")
     assert "reason" not in ending
     assert ending["error"] == "MemoryError"
@@ -40,7 +40,7 @@ def test_a_memory_error_without_a_limit_is_the_flows_own(run_flow: RunFlow) -> N
 
 @integration
 @pytest.mark.parametrize("deaf", ["", "import signal; signal.signal(signal.SIGXCPU, signal.SIG_IGN)\n"])
-def test_a_flow_that_used_up_its_processor_time_is_ended_and_says_so(supervise: Supervise, deaf: str) -> None:
+def test_a_flow_that_exceeds_its_cpu_time_is_killed_with_a_reason(supervise: Supervise, deaf: str) -> None:
     one = supervise([sys.executable, "-I", "-S", "-c", deaf + BUSY], resources={"cpu_seconds": 0.5})
     one.say(b"GO\n")
     ending = one.end()
@@ -48,7 +48,7 @@ def test_a_flow_that_used_up_its_processor_time_is_ended_and_says_so(supervise: 
 
 
 @integration
-def test_a_limit_that_nothing_sees_to_is_written_down(supervise: Supervise) -> None:
+def test_a_limit_that_nothing_enforces_is_recorded(supervise: Supervise) -> None:
     one = supervise(sh("exit 0"), resources={"processes": 50})
     one.say(b"GO\n")
     assert one.end().get("unenforced") == (["processes"] if os.getuid() == 0 else None)
@@ -82,7 +82,7 @@ def test_declared_limits_reach_the_flow_and_its_reason_the_record(world: World) 
     ("count", "text"),
     [(MIB, "1MiB"), (1536 * MIB, "1.5GiB"), (1 << 30, "1GiB"), (10**9, "1000000000 bytes"), (1 << 40, "1TiB")],
 )
-def test_a_size_is_spelled_as_people_do(count: int, text: str) -> None:
+def test_a_size_is_shown_in_common_units(count: int, text: str) -> None:
     assert format_size(count) == text
 
 
@@ -114,17 +114,17 @@ class Counted:
         ({}, -24, 5.0, None, 0, None),
     ],
 )
-def test_an_end_is_laid_to_a_limit_only_if_it_was_that(
+def test_a_limit_is_the_reason_only_if_it_caused_the_end(
     said: dict[str, Any], status: int, seconds: float, error: object, kills: int, reason: str | None
 ) -> None:
     group: Any = Counted("memory.max", kills=kills)
     assert Limits(said, 1.0).explain_failure(status, seconds, error, group) == reason
 
 
-def test_what_a_control_group_sees_to_is_not_limited_twice() -> None:
+def test_limits_enforced_by_a_control_group_are_not_set_twice() -> None:
     limits = Limits({"memory": 1 << 30, "processes": 5}, 1.0)
     assert limits.cgroup_limits() == {"memory.max": 1 << 30, "pids.max": 5}
     both: Any = Counted("memory.max", "pids.max")
-    assert limits.unenforced(both, 0) == []
-    assert limits.unenforced(None, 0) == ["processes"]
-    assert limits.unenforced(None, 1000) == []
+    assert limits.find_unenforced(both, 0) == []
+    assert limits.find_unenforced(None, 0) == ["processes"]
+    assert limits.find_unenforced(None, 1000) == []

@@ -1,4 +1,4 @@
-"""Which records and logs are removed, and which never are."""
+"""Which records and logs are deleted, and which are always kept."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -45,7 +45,7 @@ def kept(world: World) -> list[str]:
     return [run.id for run in world.all_runs()]
 
 
-def test_a_deployment_keeps_as_many_runs_as_it_says_and_their_logs(world: World) -> None:
+def test_a_deployment_keeps_its_declared_number_of_runs_and_logs(world: World) -> None:
     world.declare(a=KEEP_2, b="name: b\ncommand: ['true']\n")
     mine = [ended(world) for _ in range(5)]
     other = [ended(world, "b") for _ in range(3)]
@@ -53,7 +53,7 @@ def test_a_deployment_keeps_as_many_runs_as_it_says_and_their_logs(world: World)
     assert kept(world) == [run.id for run in (*mine[3:], *other)]
 
 
-def test_what_is_older_than_it_may_be_goes_but_the_newest_stays(world: World) -> None:
+def test_runs_past_the_maximum_age_are_deleted_except_the_newest(world: World) -> None:
     world.declare(a="name: a\ncommand: ['true']\nretention: {days: 3}\n", b="name: b\ncommand: ['true']\n")
     mine = [ended(world) for _ in range(3)]
     other = ended(world, "b")
@@ -63,7 +63,7 @@ def test_what_is_older_than_it_may_be_goes_but_the_newest_stays(world: World) ->
     assert kept(world) == [mine[2].id, other.id]
 
 
-def test_the_newest_run_that_was_not_skipped_stays(world: World) -> None:
+def test_the_newest_run_that_was_not_skipped_is_kept(world: World) -> None:
     world.declare(a=KEEP_2)
     [_, failed, *skipped] = [ended(world, state=state) for state in 2 * [RunState.FAILED] + 4 * [RunState.SKIPPED]]
     sweeper(world).sweep()
@@ -71,7 +71,7 @@ def test_the_newest_run_that_was_not_skipped_stays(world: World) -> None:
 
 
 @pytest.mark.parametrize("state", [RunState.PENDING, RunState.LAUNCHING, RunState.RUNNING, RunState.RETRYING])
-def test_a_run_that_is_not_final_is_never_forgotten(world: World, state: RunState) -> None:
+def test_an_unfinished_run_is_never_deleted(world: World, state: RunState) -> None:
     world.declare(a="name: a\ncommand: ['true']\nretention: {runs: 1, days: 1}\n")
     live = [ended(world, state=state) for _ in range(3)]
     last = [ended(world) for _ in range(2)][-1]
@@ -81,7 +81,7 @@ def test_a_run_that_is_not_final_is_never_forgotten(world: World, state: RunStat
     assert kept(world) == [run.id for run in (*live, last)]
 
 
-def test_the_due_time_of_a_forgotten_run_is_remembered_longer(world: World) -> None:
+def test_the_due_time_of_a_deleted_run_is_kept_longer(world: World) -> None:
     world.declare(a=KEEP_2)
     rows = [
         Occurrence(deployment="a", scheduled_for=NOW, schedule="x", outcome=Outcome.RUN, run_id=RunId("gone")),
@@ -103,9 +103,7 @@ def test_the_due_time_of_a_forgotten_run_is_remembered_longer(world: World) -> N
     assert left() == 0
 
 
-def test_each_sweep_does_a_bounded_part_and_all_is_done_in_the_end(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sweeps_are_bounded_and_eventually_delete_everything(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "ROWS_PER_TICK", 3)
     monkeypatch.setattr(retention, "DEPLOYMENTS_PER_TICK", 2)
     names = [f"d{number}" for number in range(5)]
@@ -124,7 +122,7 @@ def test_each_sweep_does_a_bounded_part_and_all_is_done_in_the_end(
             break
 
 
-def test_nothing_is_forgotten_for_its_age_after_the_clock_has_jumped(world: World) -> None:
+def test_after_a_clock_jump_nothing_is_deleted_by_age(world: World) -> None:
     world.declare(a=KEEP_2)
     for _ in range(2):
         ended(world)
@@ -139,7 +137,7 @@ def test_nothing_is_forgotten_for_its_age_after_the_clock_has_jumped(world: Worl
     assert len(kept(world)) == 2
 
 
-def test_a_directory_without_a_run_goes_and_no_name_leads_elsewhere(world: World, tmp_path: Path) -> None:
+def test_a_directory_without_a_run_is_deleted_and_no_name_leads_outside(world: World, tmp_path: Path) -> None:
     world.declare(a=KEEP_2)
     orphan = ended(world)
     elsewhere = tmp_path / "elsewhere"
@@ -155,7 +153,7 @@ def test_a_directory_without_a_run_goes_and_no_name_leads_elsewhere(world: World
     (world.runs_directory / "lost+found").rmdir()
 
 
-def test_events_are_forgotten_by_age_and_count(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_are_deleted_by_age_and_count(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "EVENTS", 3)
     with world.store.write() as tx:
         for number in range(6):

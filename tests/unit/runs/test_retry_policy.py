@@ -1,4 +1,4 @@
-"""When another attempt follows. The same run gives the same answer, whenever and wherever it is asked."""
+"""Whether and when another attempt follows: always the same for the same run."""
 
 from datetime import timedelta
 
@@ -29,12 +29,12 @@ def run(policy: Retries | None, attempt: int = 1, cancel_reason: str | None = No
     )
 
 
-def test_the_delay_grows_up_to_its_limit() -> None:
+def test_the_retry_delay_grows_up_to_its_limit() -> None:
     policy = Retries(limit=100, delay=10 * SECOND, backoff=3, max_delay=100 * SECOND, jitter=0)
     assert [delay(policy, "r", attempt) / SECOND for attempt in (1, 2, 3, 4, 100)] == [10, 30, 90, 100, 100]
 
 
-def test_the_jitter_spreads_and_is_always_the_same() -> None:
+def test_the_retry_jitter_spreads_delays_and_is_reproducible() -> None:
     policy = Retries(limit=1, delay=100 * SECOND, jitter=0.5)
     delays = [delay(policy, f"r{number}", 1) for number in range(200)]
     assert delays == [delay(policy, f"r{number}", 1) for number in range(200)]
@@ -53,17 +53,17 @@ def test_the_jitter_spreads_and_is_always_the_same() -> None:
         (RunState.SUCCEEDED, False),
     ],
 )
-def test_only_a_failure_and_a_timeout_are_tried_again_unless_more_is_asked_for(state: RunState, follows: bool) -> None:
+def test_by_default_only_failures_and_timeouts_are_retried(state: RunState, follows: bool) -> None:
     assert (next_start(run(Retries(limit=1)), state, NOW) is not None) is follows
 
 
-def test_a_crash_is_tried_again_if_that_is_asked_for() -> None:
+def test_a_crash_is_retried_if_it_is_configured() -> None:
     policy = Retries(limit=1, on=(RetryOn.CRASHED,), jitter=0)
     assert next_start(run(policy), RunState.CRASHED, NOW) == NOW + 30 * SECOND
     assert next_start(run(policy), RunState.FAILED, NOW) is None
 
 
-def test_the_last_attempt_a_cancelled_one_and_one_that_never_began_are_not_tried_again() -> None:
+def test_last_cancelled_and_unstarted_attempts_are_not_retried() -> None:
     policy = Retries(limit=2)
     assert next_start(run(policy, attempt=2), RunState.FAILED, NOW) is not None
     assert next_start(run(policy, attempt=3), RunState.FAILED, NOW) is None

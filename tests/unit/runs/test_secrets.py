@@ -1,4 +1,4 @@
-"""Secrets are found at launch and given to the flow; without one, nothing starts; and no file or record holds one."""
+"""Secrets are read at launch and passed to the flow; a missing one prevents the start; no file or record has one."""
 
 import json
 import os
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 VALUE = "hunter2-très-secret"
 
 
-def test_secrets_reach_the_flow_and_stand_nowhere_else(world: World, tmp_path: Path) -> None:
+def test_secrets_reach_the_flow_and_are_stored_nowhere(world: World, tmp_path: Path) -> None:
     (tmp_path / "token").write_text(VALUE + "-file\n", encoding="utf-8")
     script = 'test "$A" = "$C-env" && test "$B" = "$C-file" && tr "\\\\0" "\\\\n" < /proc/$PPID/cmdline'
     world.declare(
@@ -32,14 +32,14 @@ def test_secrets_reach_the_flow_and_stand_nowhere_else(world: World, tmp_path: P
         assert json.dumps(VALUE + "-")[1:-1].encode() not in content, path
 
 
-def test_a_python_flow_has_its_secrets_and_its_environment_no_other(world: World) -> None:
+def test_a_python_flow_gets_its_secrets_and_no_other_variables(world: World) -> None:
     world.write("a.py", "import os\ndef f():\n    return [os.environ['A'], os.environ.get('OTHER')]\n")
     world.declare(a="name: a\nflow: a.py:f\nsecrets: {A: {env: FROM}}\n")
     world.start(variables={"FROM": "v", "OTHER": "x"})
     assert world.run("a").result == ["v", None]
 
 
-def test_without_its_variable_a_run_has_failed_and_nothing_ran(world: World) -> None:
+def test_a_missing_secret_variable_fails_the_run_before_it_starts(world: World) -> None:
     world.declare(a=f"name: a\ncommand: [touch, '{world.state}/canary']\nsecrets: {{A: {{env: FROM}}}}\n")
     world.start(variables={})
     run = world.run("a")
@@ -68,7 +68,7 @@ def places(tmp_path: Path) -> dict[str, Path]:
         ("nul", "contains a NUL byte, which is not allowed in a variable"),
     ],
 )
-def test_a_file_that_can_not_be_a_secret_is_named_and_nothing_runs(
+def test_an_unusable_secret_file_fails_the_run_before_it_starts(
     supervise: Supervise, places: dict[str, Path], name: str, words: str
 ) -> None:
     one = supervise(["touch", "canary"], secrets={"A": {"file": str(places[name])}})
@@ -93,7 +93,7 @@ def test_one_newline_at_the_end_of_a_file_is_not_part_of_it(
 
 
 @pytest.mark.parametrize("word", [b'GO {"A": "v"', b'GO {"A": ', b"GO ", b"GO {"])
-def test_secrets_that_came_only_in_part_are_no_leave_to_start(supervise: Supervise, word: bytes) -> None:
+def test_incompletely_received_secrets_prevent_the_start(supervise: Supervise, word: bytes) -> None:
     one = supervise(["touch", "canary"], secrets={"A": {"env": "FROM"}})
     one.say(word)
     one.wait()

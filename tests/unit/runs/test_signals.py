@@ -37,7 +37,7 @@ def careless() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("careless")
-def test_a_command_has_the_default_of_every_signal_and_blocks_none(tmp_path: Path, start: str) -> None:
+def test_a_command_starts_with_default_signal_handlers_and_none_blocked(tmp_path: Path, start: str) -> None:
     server = ForkServer({"PATH": PATH}, SystemClock()) if start == "warm" else None
     one = Supervised(tmp_path / "run", server)
     one.prepare(["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"])
@@ -51,7 +51,7 @@ def test_a_command_has_the_default_of_every_signal_and_blocks_none(tmp_path: Pat
 
 
 @pytest.mark.usefixtures("careless")
-def test_a_flow_of_python_has_what_a_new_interpreter_has(world: World) -> None:
+def test_a_python_flow_has_the_signal_handlers_of_a_new_interpreter(world: World) -> None:
     world.write("flows/a.py", READ)
     world.declare(a="name: a\nflow: flows/a.py:f\n")
     world.start()
@@ -61,7 +61,7 @@ def test_a_flow_of_python_has_what_a_new_interpreter_has(world: World) -> None:
 
 
 @pytest.mark.usefixtures("careless")
-def test_a_run_can_be_cancelled_though_signals_were_blocked(world: World) -> None:
+def test_a_run_can_be_cancelled_if_the_controller_started_with_blocked_signals(world: World) -> None:
     world.declare(a="name: a\ncommand: [sleep, '600']\n")
     world.start()
     run = world.trigger("a")
@@ -70,7 +70,7 @@ def test_a_run_can_be_cancelled_though_signals_were_blocked(world: World) -> Non
     assert world.wait(run).state is RunState.CANCELLED
 
 
-def test_a_flow_has_the_limit_of_open_files_that_the_controller_was_started_with(world: World) -> None:
+def test_a_flow_gets_the_original_limit_of_open_files(world: World) -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
     try:
@@ -85,7 +85,7 @@ def _limit(number: int) -> str:
     return "unlimited" if number == resource.RLIM_INFINITY else str(number)
 
 
-def test_exit_codes_of_git_are_known_where_the_end_of_children_is_ignored(tmp_path: Path) -> None:
+def test_exit_codes_of_git_are_read_even_if_sigchld_was_ignored(tmp_path: Path) -> None:
     ignoring = (
         "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
     )

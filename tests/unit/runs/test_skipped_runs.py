@@ -1,4 +1,4 @@
-"""Runs whose flow or command had nothing to do, from due to done with real processes."""
+"""Runs whose flow or command has nothing to do, with real processes."""
 
 from datetime import timedelta
 

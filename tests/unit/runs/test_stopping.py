@@ -1,4 +1,4 @@
-"""A flow that is cancelled or late cleans up first: SIGTERM raises in it once, and its outcome stays what it is."""
+"""A cancelled or timed-out flow can clean up: SIGTERM raises once, and the outcome does not change."""
 
 import json
 import os
@@ -87,7 +87,7 @@ def test_a_cancelled_flow_cleans_up(stop: Stop) -> None:
     assert stop(PLAIN) == (ENDED, ["up", LINE, "released", "cleaned up", "atexit"])
 
 
-def test_a_late_flow_cleans_up(begin: Callable[..., Supervised]) -> None:
+def test_a_timed_out_flow_cleans_up(begin: Callable[..., Supervised]) -> None:
     one = begin(PLAIN, timeout=1.5)
     assert one.end() == {**ENDED, "outcome": "timed_out"}
     assert one.log().splitlines() == ["up", LINE, "released", "cleaned up", "atexit"]
@@ -142,7 +142,7 @@ def test_a_loop_that_runs_forever_is_stopped_when_its_tasks_have_ended(stop: Sto
     assert ("cleaned up" in lines) is ("waits" in tasks)
 
 
-def test_a_flow_whose_threads_go_on_after_it_has_returned_is_ended(stop: Stop) -> None:
+def test_a_flow_whose_threads_continue_after_its_return_is_stopped(stop: Stop) -> None:
     code = "def f():\n    threading.Thread(target=time.sleep, args=(600,)).start()\n"
     code += "    threading.Timer(0.2, say, ['up']).start()\n"
     ending, log = stop(code)
@@ -150,7 +150,7 @@ def test_a_flow_whose_threads_go_on_after_it_has_returned_is_ended(stop: Stop) -
     assert log == ["up", LINE, "atexit"]
 
 
-def test_it_is_raised_once_however_often_it_is_asked(begin: Callable[..., Supervised]) -> None:
+def test_repeated_stop_requests_raise_once(begin: Callable[..., Supervised]) -> None:
     code = "def f():\n    try:\n        say('up')\n        time.sleep(600)\n    finally:\n        say(os.getpid())\n"
     code += "        while not os.path.exists('go'):\n            time.sleep(0.01)\n        say('cleaned up')\n"
     one = begin(code)
@@ -174,12 +174,14 @@ def test_it_is_raised_once_however_often_it_is_asked(begin: Callable[..., Superv
         ("os._exit(0)", {"outcome": "cancelled", "exit_code": 0, "signal": None}),
     ],
 )
-def test_whatever_a_flow_does_with_it_the_run_is_cancelled(stop: Stop, after: str, ending: dict[str, Any]) -> None:
+def test_the_run_is_cancelled_however_the_flow_handles_the_exception(
+    stop: Stop, after: str, ending: dict[str, Any]
+) -> None:
     code = f"def f():\n    say('up')\n    try:\n        time.sleep(600)\n    except BaseException:\n        {after}\n"
     assert stop(code)[0] == ending
 
 
-def test_a_flow_that_goes_on_is_killed_after_the_grace(stop: Stop) -> None:
+def test_a_flow_that_continues_is_killed_after_the_grace_period(stop: Stop) -> None:
     code = "def f():\n    say('up')\n    while True:\n        try:\n            time.sleep(600)\n"
     code += "        except BaseException as error:\n            say(type(error).__name__)\n"
     assert stop(code, grace=0.5) == (
@@ -188,7 +190,7 @@ def test_a_flow_that_goes_on_is_killed_after_the_grace(stop: Stop) -> None:
     )
 
 
-def test_a_flow_that_does_not_return_to_python_is_killed_after_the_grace(stop: Stop) -> None:
+def test_a_flow_that_does_not_return_to_python_is_killed_after_the_grace_period(stop: Stop) -> None:
     code = "import ctypes\ndef f():\n    lock = ctypes.CDLL(None).pthread_mutex_lock\n"
     code += "    mutex = ctypes.create_string_buffer(64)\n"
     code += "    lock(mutex)\n    say('up')\n    lock(mutex)\n"
@@ -196,13 +198,13 @@ def test_a_flow_that_does_not_return_to_python_is_killed_after_the_grace(stop: S
     assert (ending["outcome"], ending["signal"], log[0]) == ("cancelled", 9, "up")
 
 
-def test_a_handler_of_the_flow_takes_its_place(stop: Stop) -> None:
+def test_a_signal_handler_of_the_flow_replaces_ours(stop: Stop) -> None:
     code = "def f():\n    signal.signal(signal.SIGTERM, lambda *_: (say('mine'), sys.exit(7)))\n    say('up')\n"
     code += "    time.sleep(600)\n"
     assert stop(code) == ({"outcome": "cancelled", "exit_code": 7, "signal": None}, ["up", "mine", "atexit"])
 
 
-def test_a_process_that_a_flow_forks_ends_by_the_signal(stop: Stop) -> None:
+def test_a_process_forked_by_a_flow_is_ended_by_the_signal(stop: Stop) -> None:
     code = "import multiprocessing\ndef f():\n    context = multiprocessing.get_context('fork')\n"
     code += (
         "    child = context.Process(target=time.sleep, args=(600,))\n    child.start()\n    try:\n        say('up')\n"
@@ -224,12 +226,12 @@ STOPPED = "def stopped():\n    return getattr(sys.modules['_controller_run'], 'i
     ],
     ids=["finalizer", "callback"],
 )
-def test_what_is_raised_where_python_drops_it_is_raised_again(stop: Stop, code: str) -> None:
+def test_an_exception_that_python_discards_is_raised_again(stop: Stop, code: str) -> None:
     code += "def f():\n    try:\n        begin()\n        time.sleep(600)\n    finally:\n        say('cleaned up')\n"
     assert stop(code) == (ENDED, CLEANED)
 
 
-def test_an_error_of_the_cleaning_up_is_shown_alone(stop: Stop) -> None:
+def test_an_error_during_cleanup_is_shown_alone(stop: Stop) -> None:
     code = "def f():\n    say('up')\n    try:\n        time.sleep(600)\n    finally:\n        raise ValueError('no')\n"
     ending, log = stop(code)
     assert (ending["outcome"], ending["error"]) == ("cancelled", "ValueError: no")
@@ -238,7 +240,7 @@ def test_an_error_of_the_cleaning_up_is_shown_alone(stop: Stop) -> None:
     assert "RunStopped" not in "".join(log)
 
 
-def test_a_signal_from_elsewhere_fails_the_run_and_says_so(begin: Callable[..., Supervised]) -> None:
+def test_a_signal_from_another_process_fails_the_run_with_a_reason(begin: Callable[..., Supervised]) -> None:
     one = begin("def f():\n    say(os.getpid())\n    say('up')\n    time.sleep(600)\n")
     os.kill(int(one.log().splitlines()[0]), signal.SIGTERM)
     assert one.end() == {**ENDED, "outcome": "failed"}

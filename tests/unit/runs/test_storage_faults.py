@@ -16,7 +16,7 @@ BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END
 """
 
 
-def test_an_outcome_that_can_not_be_written_is_tried_again_in_peace(
+def test_an_outcome_that_cannot_be_written_is_retried_with_backoff(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "controller")

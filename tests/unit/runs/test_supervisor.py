@@ -1,4 +1,4 @@
-"""The supervisor for real, on small commands: what it writes down, what it ends, what it leaves behind."""
+"""The real supervisor with small commands: what it records, what it kills, and what it leaves behind."""
 
 import fcntl
 import json
@@ -39,7 +39,9 @@ def is_gone(pid: int) -> bool:
         ('test -z "$(cat)"', {"outcome": "succeeded", "exit_code": 0, "signal": None}),
     ],
 )
-def test_how_a_command_ended_is_written_down(supervise: Supervise, script: str, ending: dict[str, object]) -> None:
+def test_the_exit_file_records_how_a_command_ended(
+    supervise: Supervise, script: str, ending: dict[str, object]
+) -> None:
     one = supervise(sh(script))
     one.say(b"GO\n")
     assert one.end() == ending
@@ -62,13 +64,13 @@ def test_a_command_with_a_skip_exit_code_is_skipped_if_it_exits_with_it(
     assert one.end() == ending
 
 
-def test_a_command_that_takes_too_long_is_not_skipped(supervise: Supervise) -> None:
+def test_a_timed_out_command_is_not_skipped(supervise: Supervise) -> None:
     one = supervise(sh("trap 'exit 99' TERM; echo up; while :; do sleep 1; done"), timeout=0.5, skip_exit_code=99)
     one.say(b"GO\n")
     assert one.end()["outcome"] == "timed_out"
 
 
-def test_output_and_errors_are_in_the_log_in_their_order(supervise: Supervise) -> None:
+def test_the_log_contains_stdout_and_stderr_in_order(supervise: Supervise) -> None:
     one = supervise(sh("echo one; echo two >&2; printf 'three\\0\\377'"))
     one.say(b"GO\n")
     one.end()
@@ -79,7 +81,7 @@ def test_output_and_errors_are_in_the_log_in_their_order(supervise: Supervise) -
     ("script", "number"),
     [("trap '' TERM; echo up; while :; do sleep 1; done", 9), ("echo up; exec sleep 60", 15)],
 )
-def test_a_flow_that_takes_too_long_is_asked_and_then_killed(supervise: Supervise, script: str, number: int) -> None:
+def test_a_timed_out_flow_gets_sigterm_and_then_sigkill(supervise: Supervise, script: str, number: int) -> None:
     one = supervise(sh(script), timeout=0.5)
     begin = time.monotonic()
     one.say(b"GO\n")
@@ -88,14 +90,14 @@ def test_a_flow_that_takes_too_long_is_asked_and_then_killed(supervise: Supervis
     assert one.log() == "up\n"
 
 
-def test_a_flow_that_ends_in_the_grace_still_took_too_long(supervise: Supervise) -> None:
+def test_a_flow_that_ends_during_the_grace_period_has_timed_out(supervise: Supervise) -> None:
     one = supervise(sh("trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done"), timeout=0.4)
     one.say(b"GO\n")
     assert one.end() == {"outcome": "timed_out", "exit_code": 0, "signal": None}
     assert one.log().endswith("bye\n")
 
 
-def test_a_supervisor_that_is_asked_to_end_cancels_its_flow(supervise: Supervise) -> None:
+def test_a_supervisor_cancels_its_flow_on_a_stop_request(supervise: Supervise) -> None:
     one = supervise(["sleep", "60"])
     one.say(b"GO\n")
     wait_until((one.directory / "started").exists)
@@ -104,7 +106,7 @@ def test_a_supervisor_that_is_asked_to_end_cancels_its_flow(supervise: Supervise
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
-def test_a_closed_terminal_does_not_touch_it(supervise: Supervise, number: int) -> None:
+def test_a_supervisor_survives_a_closed_terminal(supervise: Supervise, number: int) -> None:
     one = supervise(sh("while [ ! -e go ]; do sleep 0.05; done"))
     one.say(b"GO\n")
     wait_until((one.directory / "started").exists)
@@ -121,13 +123,13 @@ def test_a_closed_terminal_does_not_touch_it(supervise: Supervise, number: int) 
         ("/usr", "could not be started: Permission denied: /usr"),
     ],
 )
-def test_a_program_that_is_not_there_has_failed(supervise: Supervise, program: str, words: str) -> None:
+def test_a_missing_program_fails_the_run(supervise: Supervise, program: str, words: str) -> None:
     one = supervise([program])
     one.say(b"GO\n")
     assert one.end() == {"outcome": "failed", "reason": words}
 
 
-def test_a_missing_working_directory_has_failed(tmp_path: Path, supervise: Supervise) -> None:
+def test_a_missing_working_directory_fails_the_run(tmp_path: Path, supervise: Supervise) -> None:
     one = supervise(["true"], cwd=tmp_path / "gone", working_directory="reports/gone")
     one.say(b"GO\n")
     words = "could not be started: No such file or directory: the working directory reports/gone"
@@ -138,7 +140,7 @@ def test_a_missing_working_directory_has_failed(tmp_path: Path, supervise: Super
 
 
 @pytest.mark.parametrize("word", [b"", b"G", b"NO\n", b"go\n"])
-def test_without_go_nothing_runs(tmp_path: Path, supervise: Supervise, word: bytes) -> None:
+def test_nothing_runs_without_go(tmp_path: Path, supervise: Supervise, word: bytes) -> None:
     one = supervise(["touch", str(tmp_path / "canary")])
     one.say(word)
     one.wait()
@@ -173,7 +175,7 @@ def test_a_second_supervisor_of_the_same_run_ends_at_once(supervise: Supervise) 
     assert one.end()["outcome"] == "succeeded"
 
 
-def test_what_a_flow_leaves_behind_in_its_group_is_killed(supervise: Supervise) -> None:
+def test_processes_left_in_the_group_of_a_flow_are_killed(supervise: Supervise) -> None:
     one = supervise(sh("trap '' TERM; sleep 60 & echo $!; exit 0"))
     begin = time.monotonic()
     one.say(b"GO\n")
@@ -182,7 +184,7 @@ def test_what_a_flow_leaves_behind_in_its_group_is_killed(supervise: Supervise) 
     wait_until(lambda: is_gone(int(one.log())))
 
 
-def test_the_private_directory_is_removed_and_nothing_else(tmp_path: Path, supervise: Supervise) -> None:
+def test_only_the_private_directory_is_removed(tmp_path: Path, supervise: Supervise) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "file").touch()
     script = f'cd "$TMPDIR"; mkdir -p a/b; touch a/b/c; ln -s {tmp_path}/precious link; ln -s nowhere dangling'
@@ -201,7 +203,7 @@ def test_a_flow_gets_the_declared_environment_and_descriptors_only(supervise: Su
     assert one.log().splitlines() == ["['LC_ALL', 'PATH', 'TMPDIR', 'X']", "[0, 1, 2, 3, 4]"]
 
 
-def test_files_of_a_run_are_private(supervise: Supervise) -> None:
+def test_the_files_of_a_supervisor_are_private(supervise: Supervise) -> None:
     before = os.umask(0)
     try:
         one = supervise(sh("umask"))
@@ -227,7 +229,7 @@ REPORTS = [
 
 
 @pytest.mark.parametrize(("said", "expected"), REPORTS, ids=range(len(REPORTS)))
-def test_what_the_flow_reports_is_taken_and_nonsense_is_not(
+def test_valid_reports_of_a_flow_are_accepted_and_invalid_ones_ignored(
     tmp_path: Path, supervise: Supervise, said: bytes, expected: dict[str, object]
 ) -> None:
     (tmp_path / "said").write_bytes(said)

@@ -1,4 +1,4 @@
-"""The outcomes of tasks are known during the run and after it, whatever happens to the controller meanwhile."""
+"""Task runs are available during and after a run, even if the controller is restarted."""
 
 import os
 import select
@@ -83,7 +83,7 @@ def check_tree(tasks: tuple[TaskRun, ...]) -> None:
         assert one.state == "skipped" or (one.started_at is not None and one.started_at <= one.finished_at)
 
 
-def test_two_hundred_tasks_with_retries_and_a_failure_are_told_as_they_were(world: World) -> None:
+def test_two_hundred_tasks_with_retries_and_a_failure_are_reported(world: World) -> None:
     world.write("flows/many.py", MANY)
     world.declare(many=DOCUMENT.format(count=200, file=""))
     world.start()
@@ -94,7 +94,7 @@ def test_two_hundred_tasks_with_retries_and_a_failure_are_told_as_they_were(worl
     assert "load-" in world.log(run)
 
 
-def test_the_same_is_told_when_the_controller_is_gone_in_the_middle(world: World) -> None:
+def test_task_runs_are_reported_although_the_controller_was_restarted(world: World) -> None:
     world.write("flows/many.py", MANY)
     gate = world.state / "gate"
     world.declare(many=DOCUMENT.format(count=200, file=gate))
@@ -129,7 +129,7 @@ def test_a_task_that_was_running_when_its_process_was_killed_has_crashed(world: 
     ]
 
 
-def test_a_flow_without_tasks_tells_of_none(world: World) -> None:
+def test_a_flow_without_tasks_has_no_task_runs(world: World) -> None:
     world.write("flows/f.py", "def main(): return 1\n")
     world.declare(plain="name: plain\nflow: flows/f.py:main\n")
     world.start()
@@ -138,7 +138,7 @@ def test_a_flow_without_tasks_tells_of_none(world: World) -> None:
     assert not list(world.runs_directory.glob("*/*/events.jsonl"))
 
 
-def test_what_a_flow_tells_is_bounded_and_costs_it_nothing(run_flow: RunFlow) -> None:
+def test_excess_task_reports_are_dropped_without_failing_the_flow(run_flow: RunFlow) -> None:
     code = (
         "import json, os\ndef f():\n"
         "    line = json.dumps({'task': {'id': 1, 'state': 'running', 'name': 'x' * 3000}}).encode() + b'\\n'\n"
@@ -151,7 +151,7 @@ def test_what_a_flow_tells_is_bounded_and_costs_it_nothing(run_flow: RunFlow) ->
     assert ending["dropped_reports"] > 50
 
 
-def test_forked_children_do_not_speak_for_their_parent(world: World) -> None:
+def test_forked_children_send_no_reports_for_their_parent(world: World) -> None:
     code = (
         "import os\nfrom controller import flow, task\n@task\ndef step(): return 1\n@flow\ndef main():\n"
         "    pid = os.fork()\n    if pid == 0:\n        step()\n        os._exit(0)\n"
@@ -192,7 +192,7 @@ async def main():
 """
 
 
-def test_a_task_tells_which_earlier_ones_it_was_given(world: World) -> None:
+def test_a_task_reports_the_tasks_that_it_depends_on(world: World) -> None:
     world.write("flows/f.py", NEEDS)
     world.declare(needs="name: needs\nflow: flows/f.py:main\n")
     world.start()
@@ -207,7 +207,7 @@ def test_a_task_tells_which_earlier_ones_it_was_given(world: World) -> None:
     }, world.log(run)
 
 
-def test_nonsense_is_left_out_and_a_tree_is_a_tree() -> None:
+def test_invalid_task_reports_are_ignored_and_the_tree_has_no_cycles() -> None:
     lines = [
         b"",
         b"\xff",

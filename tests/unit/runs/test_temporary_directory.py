@@ -1,4 +1,4 @@
-"""A run's private temporary directory: short, of its own, found again and removed, and never somebody else's."""
+"""A run's private temporary directory has a short path and is always removed; no other directory is."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def f():
 """
 
 
-def test_sockets_of_a_flow_work_however_long_the_state_directory_is(world: World) -> None:
+def test_sockets_of_a_flow_work_with_a_long_state_directory(world: World) -> None:
     deep = world.state / "runs" / ("d" * 120)
     deep.mkdir()
     world.state = deep
@@ -65,9 +65,7 @@ def test_the_address_of_a_socket_fits_below_the_longest_base(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", temporary_directory.VARIABLES)
-def test_a_temporary_directory_that_is_declared_is_used_and_not_removed(
-    world: World, tmp_path: Path, name: str
-) -> None:
+def test_a_declared_temporary_directory_is_used_and_not_removed(world: World, tmp_path: Path, name: str) -> None:
     own = tmp_path / "own"
     own.mkdir()
     script = 'python -c "import tempfile; print(tempfile.mkstemp()[1])"; env | grep -E "^(TMPDIR|TEMP|TMP)="'
@@ -79,7 +77,7 @@ def test_a_temporary_directory_that_is_declared_is_used_and_not_removed(
     assert variables == [f"{name}={own}"]
 
 
-def test_a_base_that_can_not_be_used_is_left_out(tmp_path: Path) -> None:
+def test_an_unusable_base_directory_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     own = tmp_path / "attempt"
     own.mkdir()
@@ -89,13 +87,13 @@ def test_a_base_that_can_not_be_used_is_left_out(tmp_path: Path) -> None:
     assert os.listdir(own) == []  # noqa: PTH208
 
 
-def test_it_is_private_and_recorded(tmp_path: Path) -> None:
+def test_the_temporary_directory_is_private_and_recorded(tmp_path: Path) -> None:
     made = temporary_directory.make([str(tmp_path)], str(tmp_path))
     assert os.stat(made.path).st_mode & 0o777 == 0o700  # noqa: PTH116
     assert temporary_directory.find(str(tmp_path)) == made
 
 
-def test_everything_in_it_is_removed_however_deep_and_closed(tmp_path: Path, supervise: Supervise) -> None:
+def test_deep_and_unreadable_contents_are_removed(tmp_path: Path, supervise: Supervise) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "file").touch()
     script = (
@@ -130,7 +128,7 @@ print(made.path)
 """
 
 
-def test_what_a_flow_has_mounted_in_it_loses_nothing(tmp_path: Path) -> None:
+def test_files_of_mounts_in_the_temporary_directory_are_not_deleted(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     (precious / "in").mkdir(parents=True)
     for file in ("file", "in/file"):
@@ -150,7 +148,7 @@ def test_what_a_flow_has_mounted_in_it_loses_nothing(tmp_path: Path) -> None:
         assert temporary_directory.find(f"{tmp_path}/own") is None
 
 
-def test_it_is_removed_when_supervisor_and_controller_were_killed(world: World) -> None:
+def test_the_directory_is_removed_after_supervisor_and_controller_were_killed(world: World) -> None:
     world.declare(a="name: a\ncommand: [sh, -c, 'touch $TMPDIR/x; echo $TMPDIR; sleep 600']\n")
     world.start()
     run = world.trigger("a")
@@ -179,7 +177,7 @@ def test_nothing_is_left_of_a_supervisor_that_dies_at_any_point(
     assert list(base.iterdir()) == []
 
 
-def test_what_took_its_place_is_not_removed(tmp_path: Path) -> None:
+def test_a_directory_that_replaced_it_is_not_removed(tmp_path: Path) -> None:
     made = temporary_directory.make([str(tmp_path)], str(tmp_path))
     os.rename(made.path, tmp_path / "moved")  # noqa: PTH104
     place = Path(made.path)
@@ -195,19 +193,19 @@ def test_what_took_its_place_is_not_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"path": 1, "inode": 1, "uid": 0}', "[" * 100_000])
-def test_a_record_that_nobody_here_wrote_is_left_alone(tmp_path: Path, content: str) -> None:
+def test_an_unknown_record_is_ignored(tmp_path: Path, content: str) -> None:
     (tmp_path / temporary_directory.RECORD).write_text(content)
     assert temporary_directory.find(str(tmp_path)) is None
 
 
 @pytest.mark.parametrize("path", ["/etc", "ctl-0123456789ab", "/tmp/../ctl-0123456789abc", "/elsewhere/tmp"])
-def test_a_record_of_a_directory_of_another_name_is_left_alone(tmp_path: Path, path: str) -> None:
+def test_a_record_with_another_directory_name_is_ignored(tmp_path: Path, path: str) -> None:
     said = {"path": path, "inode": os.stat("/etc").st_ino, "uid": os.geteuid()}  # noqa: PTH116
     (tmp_path / temporary_directory.RECORD).write_text(json.dumps(said))
     assert temporary_directory.find(str(tmp_path)) is None
 
 
-def test_a_directory_whose_creation_was_not_recorded_to_the_end_goes_only_if_it_is_empty(tmp_path: Path) -> None:
+def test_a_directory_with_an_incomplete_record_is_removed_only_if_empty(tmp_path: Path) -> None:
     path = tmp_path / "ctl-0123456789ab"
     (path / "in").mkdir(parents=True)
     begun = temporary_directory.Temporary(str(path), None, os.geteuid())
@@ -219,7 +217,7 @@ def test_a_directory_whose_creation_was_not_recorded_to_the_end_goes_only_if_it_
 
 
 @needs_root
-def test_with_another_user_it_is_below_a_base_that_this_user_can_pass(tmp_path: Path) -> None:
+def test_for_another_user_the_base_directory_is_accessible_to_that_user(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0o700)
     assert usable_bases([f"{tmp_path}/closed", "/tmp", "/no/such"], find_user("nobody")) == ["/tmp"]
     assert usable_bases([f"{tmp_path}/closed"], None) == [f"{tmp_path}/closed"]
@@ -233,13 +231,13 @@ BASE = {"LC_ALL": "C.UTF-8", "LANG": "C.UTF-8", "HOME": "/h", "TZ": "UTC", "PYTH
 
 
 @pytest.mark.parametrize("name", ["HOME", "TZ", "PYTHONUNBUFFERED", "LC_ALL", "USER"])
-def test_what_is_declared_applies(name: str) -> None:
+def test_declared_variables_are_set(name: str) -> None:
     found = declared_environment(BASE, declaring(name))
     assert found == {**BASE, name: "other"}
 
 
 @pytest.mark.parametrize("name", ["LANG", "LC_TIME", "LANGUAGE"])
-def test_a_declared_locale_is_not_hidden_by_that_of_the_controller(name: str) -> None:
+def test_a_declared_locale_overrides_that_of_the_controller(name: str) -> None:
     found = declared_environment(BASE, declaring(name))
     expected = {key: value for key, value in BASE.items() if key != "LC_ALL"}
     assert found == {**expected, name: "other"}

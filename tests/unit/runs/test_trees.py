@@ -1,4 +1,4 @@
-"""Everything that a flow starts ends with its run, wherever it went; and what it leaves behind is counted."""
+"""All processes that a flow starts end with its run, in any session, and the remaining ones are counted."""
 
 import os
 import signal
@@ -51,7 +51,7 @@ def group(request: pytest.FixtureRequest) -> str | None:
     return str(found)
 
 
-def test_groups_of_runs_are_made_beside_a_controller_that_has_a_group_for_itself(group: str | None) -> None:
+def test_control_groups_of_runs_are_created_beside_that_of_the_controller(group: str | None) -> None:
     if group is None:
         return
     unit = Path(group) / "test-unit"
@@ -73,7 +73,7 @@ def test_groups_of_runs_are_made_beside_a_controller_that_has_a_group_for_itself
 
 
 @pytest.mark.parametrize("arguments", [[], ["closed"]], ids=["holds the output", "has closed the output"])
-def test_a_daemon_that_left_the_session_ends_with_the_flow(
+def test_a_daemon_in_another_session_ends_with_the_flow(
     supervise: Supervise, group: str | None, arguments: list[str]
 ) -> None:
     one = supervise(daemon(*arguments), cgroup=group)
@@ -84,7 +84,9 @@ def test_a_daemon_that_left_the_session_ends_with_the_flow(
     assert group is None or [path for path in Path(group).iterdir() if path.name == "controller-c0ffee"] == []
 
 
-def test_a_timeout_ends_the_whole_tree_also_what_is_deaf(supervise: Supervise, group: str | None) -> None:
+def test_a_timeout_kills_the_whole_process_tree_including_processes_that_ignore_sigterm(
+    supervise: Supervise, group: str | None
+) -> None:
     script = f"import os, sys, time\n{DAEMON}\ntime.sleep(900)"
     one = supervise([sys.executable, "-I", "-S", "-c", script], cgroup=group, timeout=1.0)
     one.say(b"GO\n")
@@ -93,7 +95,7 @@ def test_a_timeout_ends_the_whole_tree_also_what_is_deaf(supervise: Supervise, g
     assert is_gone(int((one.directory / "daemon").read_text()))
 
 
-def test_sigterm_reaches_the_whole_tree(supervise: Supervise) -> None:
+def test_sigterm_reaches_the_whole_process_tree(supervise: Supervise) -> None:
     script = "setsid sh -c 'trap \"echo heard; exit 0\" TERM; touch up; while :; do sleep 0.02; done' & wait"
     one = supervise(sh(script))
     one.say(b"GO\n")
@@ -102,7 +104,7 @@ def test_sigterm_reaches_the_whole_tree(supervise: Supervise) -> None:
     assert one.end()["outcome"] == "cancelled"
 
 
-def test_many_that_keep_starting_others_are_all_ended(supervise: Supervise, group: str | None) -> None:
+def test_processes_that_keep_starting_others_are_all_killed(supervise: Supervise, group: str | None) -> None:
     script = """
 import os, time
 for _ in range(30):
@@ -120,7 +122,7 @@ for _ in range(30):
     assert children_by_list(pid) == []
 
 
-def test_adopted_children_that_end_meanwhile_do_not_stay_as_zombies(supervise: Supervise) -> None:
+def test_adopted_children_that_end_do_not_become_zombies(supervise: Supervise) -> None:
     one = supervise(sh("(true & true &) ; touch up; while [ ! -e go ]; do sleep 0.02; done"))
     one.say(b"GO\n")
     wait_until((one.directory / "up").exists)
@@ -139,7 +141,7 @@ def test_the_flow_is_killed_by_the_kernel_when_its_supervisor_is(supervise: Supe
     wait_until(lambda: is_gone(flow))
 
 
-def test_children_are_found_also_by_the_list_of_all_processes() -> None:
+def test_children_are_found_without_the_children_file_of_the_kernel() -> None:
     pid = os.fork()
     if pid == 0:
         signal.pause()

@@ -1,4 +1,4 @@
-"""Flows as another user: who that is, what it can reach, and what stays closed to it. The real thing needs root."""
+"""Flows as another user: which user, and what it can and cannot access. Most tests need root."""
 
 import os
 import pwd
@@ -36,7 +36,7 @@ def tmp_path() -> Iterator[Path]:
 
 @needs_root
 @pytest.mark.integration
-def test_a_flow_runs_as_that_user_with_its_home_and_private_directory(world: World, user: FlowUser) -> None:
+def test_a_flow_runs_as_the_configured_user_with_its_home_and_private_directory(world: World, user: FlowUser) -> None:
     script = (
         'id -un; id -u; echo "$HOME $USER $LOGNAME"; touch "$TMPDIR/x"; echo said > /dev/stderr; cat ../state/secret'
     )
@@ -57,7 +57,7 @@ def test_a_flow_runs_as_that_user_with_its_home_and_private_directory(world: Wor
 
 @needs_root
 @pytest.mark.integration
-def test_it_dies_with_its_supervisor_and_can_not_touch_it(world: World, user: FlowUser) -> None:
+def test_a_flow_of_another_user_ends_with_its_supervisor_and_cannot_signal_it(world: World, user: FlowUser) -> None:
     world.declare(a="name: a\ncommand: [sh, -c, 'kill -9 $PPID; echo $?']\n")
     grant_traversal(user, world.state, world.runs_directory)
     world.start(user=user)
@@ -67,7 +67,7 @@ def test_it_dies_with_its_supervisor_and_can_not_touch_it(world: World, user: Fl
 
 
 @needs_root
-def test_what_is_on_the_way_and_closed_is_named(user: FlowUser, tmp_path: Path) -> None:
+def test_an_inaccessible_parent_directory_is_named(user: FlowUser, tmp_path: Path) -> None:
     closed = tmp_path / "a"
     (closed / "b").mkdir(parents=True)
     closed.chmod(0o700)
@@ -80,14 +80,14 @@ def test_what_is_on_the_way_and_closed_is_named(user: FlowUser, tmp_path: Path) 
 
 
 @needs_root
-def test_a_user_that_is_not_there_is_said_so() -> None:
+def test_an_unknown_user_is_an_error() -> None:
     with pytest.raises(UsageError, match="--flow-user no-such-user: unknown user"):
         find_user("no-such-user")
 
 
 @pytest.mark.integration
 @needs_root
-def test_who_is_not_root_is_refused_with_one_message() -> None:
+def test_flow_user_without_root_is_an_error() -> None:
     entry = pwd.getpwnam(NOBODY)
     read, write = os.pipe()
     pid = os.fork()

@@ -199,7 +199,7 @@ def test_the_directories_of_flows_are_watched(tmp_path: Path) -> None:
     (tmp_path / "flows").mkdir()
     source = DirectorySource(tmp_path, path="deployments")
     code_of(source).find(["flows/a.py", "missing/a.py"])
-    assert {place.path for place in source.watched()} == {tmp_path, tmp_path / "deployments", tmp_path / "flows"}
+    assert {place.path for place in source.watched_paths()} == {tmp_path, tmp_path / "deployments", tmp_path / "flows"}
 
 
 def test_an_oversized_file_is_found_but_not_read(repository: GitRepository, make: Make) -> None:

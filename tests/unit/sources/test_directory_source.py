@@ -82,7 +82,7 @@ def test_the_revision_is_the_digest_of_names_and_contents(tmp_path: Path) -> Non
     assert len({first, second, source.observe()}) == 3
 
 
-def test_an_outdated_revision_can_not_be_read(tmp_path: Path) -> None:
+def test_an_outdated_revision_cannot_be_read(tmp_path: Path) -> None:
     write(tmp_path, {"deployments/a.yaml": "1"})
     source = source_of(tmp_path)
     first = source.observe()
@@ -187,9 +187,9 @@ def test_checkout_returns_the_directory_itself(tmp_path: Path) -> None:
 
 def test_the_deployments_path_and_the_directory_above_are_watched(tmp_path: Path) -> None:
     source = source_of(tmp_path)
-    assert [(place.path, place.recursive) for place in source.watched()] == [(tmp_path, False)]
+    assert [(place.path, place.recursive) for place in source.watched_paths()] == [(tmp_path, False)]
     (tmp_path / "deployments").mkdir()
-    assert [(place.path, place.recursive) for place in source.watched()] == [
+    assert [(place.path, place.recursive) for place in source.watched_paths()] == [
         (tmp_path / "deployments", True),
         (tmp_path, False),
     ]
@@ -209,7 +209,7 @@ def test_the_project_is_part_of_the_revision_but_not_a_manifest(tmp_path: Path) 
         assert snapshot.project.content == b"project: a"
         assert source.read_project(after) == snapshot.project
         assert [file.path for file in snapshot.files] == ["deployments/a.yaml", "deployments/controller.yaml"]
-        assert tmp_path in {place.path for place in source.watched()}
+        assert tmp_path in {place.path for place in source.watched_paths()}
         (tmp_path / "controller.yaml").unlink()
         assert source.observe() == before
 

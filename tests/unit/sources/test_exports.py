@@ -116,7 +116,7 @@ def test_a_write_that_failed_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list((tmp_path / "exports").iterdir()) == []
 
 
-def test_an_export_that_can_not_be_removed_is_reported_and_the_others_are_removed(tmp_path: Path) -> None:
+def test_an_export_that_cannot_be_removed_is_reported_and_the_others_are_removed(tmp_path: Path) -> None:
     exports = Exports(tmp_path / "exports")
     exports.write(COMMIT, [file("a.py")])
     stuck = tmp_path / "exports" / ("s" * 255)

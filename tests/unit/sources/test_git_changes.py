@@ -47,7 +47,7 @@ def test_observing_without_changes_starts_no_process(
     revision = source.observe()
     before = source.work.processes
     assert {source.observe() for _ in range(3)} == {revision}
-    source.watched()
+    source.watched_paths()
     assert source.work.processes == before
 
 

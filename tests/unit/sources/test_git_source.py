@@ -126,7 +126,7 @@ def test_a_worktree_is_followed_at_its_own_branch(tmp_path: Path, repository: Gi
     source = follow(repo=side.path)
     assert source.observe() == f"side@sha1:{commit}"
     assert paths(source) == ["deployments/a.yaml", "deployments/b.yaml"]
-    watched = {place.path.resolve() for place in source.watched()}
+    watched = {place.path.resolve() for place in source.watched_paths()}
     assert {repository.path / ".git" / "worktrees" / "side", repository.path / ".git" / "refs"} <= watched
 
 

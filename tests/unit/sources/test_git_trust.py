@@ -31,7 +31,7 @@ def test_the_repository_is_never_written_to(repository: GitRepository, follow: F
     source.read(revision)
     source.read_file(revision, "flows/a.py")
     source.checkout(revision)
-    source.watched()
+    source.watched_paths()
     source.collect([])
     assert listing(repository.path) == before
 
@@ -96,7 +96,7 @@ def test_nothing_that_a_hostile_repository_configures_is_executed(
     revision = source.observe()
     assert paths(source) == ["deployments/a.yaml"]
     assert (source.checkout(revision) / "flows" / "a.py").read_text(encoding="utf-8") == "new"
-    source.watched()
+    source.watched_paths()
     # A missing blob would make git fetch from the promisor remote, which must not happen either.
     (repository.path / ".git" / "objects" / gone[:2] / gone[2:]).unlink()
     with pytest.raises(SourceError):
@@ -137,7 +137,7 @@ def test_each_observation_releases_its_processes_and_files(repository: GitReposi
     before = open_files()
     for _ in range(3):
         source.read(source.observe())
-        source.watched()
+        source.watched_paths()
     assert open_files() <= before
 
 

@@ -43,7 +43,7 @@ LOCALES = {
 
 @pytest.mark.parametrize("kind", ["git", "directory"])
 @pytest.mark.parametrize("encoding", LOCALES)
-def test_names_that_the_locale_can_not_encode_are_read_and_exported(
+def test_names_that_the_locale_cannot_encode_are_read_and_exported(
     tmp_path: Path, repository: GitRepository, encoding: str, kind: str
 ) -> None:
     repository.write("deployments/żółw.yaml", "name: a\ncommand: [ls]\n")

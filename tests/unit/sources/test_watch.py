@@ -42,12 +42,12 @@ def test_a_changed_file_is_reported(tmp_path: Path, watcher: Watcher, hint: thre
 def test_a_replaced_directory_is_watched_again(tmp_path: Path, watcher: Watcher, hint: threading.Event) -> None:
     (tmp_path / "deployments").mkdir()
     source = DirectorySource(tmp_path, path="deployments")
-    watcher.watch(source.watched())
+    watcher.watch(source.watched_paths())
     shutil.rmtree(tmp_path / "deployments")
     (tmp_path / "new").mkdir()
     (tmp_path / "new").rename(tmp_path / "deployments")
     assert hint.wait(WITHIN_SECONDS)
-    watcher.watch(source.watched())
+    watcher.watch(source.watched_paths())
     hint.clear()
     (tmp_path / "deployments" / "a.yaml").write_text("1", encoding="utf-8")
     assert hint.wait(WITHIN_SECONDS)
@@ -58,7 +58,7 @@ def test_a_commit_is_reported(
 ) -> None:
     repository.commit({"a": "1"})
     source = GitSource(repository.path, ref=None, path="deployments", exports=tmp_path / "exports")
-    watcher.watch(source.watched())
+    watcher.watch(source.watched_paths())
     repository.git("commit", "--quiet", "--allow-empty", "--message", "again")
     assert hint.wait(WITHIN_SECONDS)
 

@@ -51,12 +51,12 @@ def test_own_readers_work_while_the_shared_pool_is_exhausted(store: Store) -> No
     ],
 )
 def test_database_errors_are_translated_to_state_errors(error: exc.SQLAlchemyError) -> None:
-    with pytest.raises(StateError, match="The state database can't be used: "), database.translated():
+    with pytest.raises(StateError, match="The state database can't be used: "), database.translate_errors():
         raise error
 
 
 def test_a_full_disk_is_a_storage_full_error() -> None:
-    with pytest.raises(StorageFullError), database.translated():
+    with pytest.raises(StorageFullError), database.translate_errors():
         raise exc.OperationalError("INSERT", {}, Exception("database or disk is full"))
 
 

@@ -66,7 +66,7 @@ def test_a_fifo_as_lock_file_is_rejected_without_blocking(tmp_path: Path) -> Non
         hold(directory)
 
 
-def test_one_process_can_not_lock_the_directory_twice(tmp_path: Path) -> None:
+def test_one_process_cannot_lock_the_directory_twice(tmp_path: Path) -> None:
     first, second = StateDirectory(tmp_path / "state"), StateDirectory(tmp_path / "state")
     hold(first)
     with pytest.raises(AlreadyRunningError, match=f"pid {os.getpid()}"):

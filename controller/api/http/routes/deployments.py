@@ -22,7 +22,7 @@ from controller.api.http.responses import (
     json_response,
     response_with_etag,
     text_responses,
-    triggered,
+    triggered_json,
 )
 from controller.api.http.strict_json import StrictRoute
 from controller.errors import UsageError
@@ -232,7 +232,7 @@ def trigger(
         key=decode_header(idempotency_key),
         author=author_of(request),
     )
-    return json_response(request, triggered(run), status=201)
+    return json_response(request, triggered_json(run), status=201)
 
 
 @router.post("/{name}/backfill", response_model=backfills.Backfilled, summary="Run the due times of a past range")

@@ -65,13 +65,13 @@ def _metrics(request: Request) -> Iterator[str]:
     by_state = dict.fromkeys((state.public for state in RunState), 0)
     for state, count in states.items():
         by_state[state.public] += count
-    yield from _metric("controller_runs", "gauge", "Recorded runs by state.", _labelled("state", by_state))
+    yield from _metric("controller_runs", "gauge", "Recorded runs by state.", _label("state", by_state))
     yield from backfill_metrics
     syncs = {sync: sum(view.sync is sync for view in views) for sync in Sync}
-    yield from _metric("controller_deployments_sync", "gauge", "Deployments by sync status.", _labelled("sync", syncs))
+    yield from _metric("controller_deployments_sync", "gauge", "Deployments by sync status.", _label("sync", syncs))
     healths = {health: sum(view.health is health for view in views) for health in Health}
     yield from _metric(
-        "controller_deployments_health", "gauge", "Deployments by health status.", _labelled("health", healths)
+        "controller_deployments_health", "gauge", "Deployments by health status.", _label("health", healths)
     )
     conditions = dict.fromkeys(ConditionType, 0)
     recorded = () if source is None else source.conditions
@@ -79,22 +79,22 @@ def _metrics(request: Request) -> Iterator[str]:
     for notice in read_notices(dependencies.state.path / NOTICES):
         conditions |= {ConditionType.READY: 0, notice.type: int(notice.is_true)}
     text = "Conditions of the source, 1 if true."
-    yield from _metric("controller_source_condition", "gauge", text, _labelled("type", conditions))
+    yield from _metric("controller_source_condition", "gauge", text, _label("type", conditions))
     withheld = len(source.withheld.deployments) if source is not None and source.withheld is not None else 0
     yield from _metric("controller_withheld_deletions", "gauge", "Deletions awaiting approval.", {"": withheld})
 
 
 def _backfill_metrics(tx: Transaction) -> Iterator[str]:
     by_state = dict.fromkeys(BackfillState, 0) | backfills.count_by_state(tx)
-    yield from _metric("controller_backfills", "gauge", "Backfills by state.", _labelled("state", by_state))
+    yield from _metric("controller_backfills", "gauge", "Backfills by state.", _label("state", by_state))
     unfinished = backfills.count(tx, [backfill.id for backfill in backfills.find_unfinished(tx)]).values()
     states = ("waiting", "running", "done", "failed", "cancelled")
     times = {state: sum(getattr(progress, state) for progress in unfinished) for state in states}
     text = "Due times of running and paused backfills by state."
-    yield from _metric("controller_backfill_due_times", "gauge", text, _labelled("state", times))
+    yield from _metric("controller_backfill_due_times", "gauge", text, _label("state", times))
 
 
-def _labelled(name: str, counts: Mapping[Any, int]) -> dict[str, int]:
+def _label(name: str, counts: Mapping[Any, int]) -> dict[str, int]:
     """Return a series for each value, including zeros: a missing series would look like a failed measurement."""
     return {f'{name}="{value}"': count for value, count in counts.items()}
 

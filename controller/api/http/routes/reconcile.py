@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from controller.api.http.responses import author_of, dependencies_of, json_response
 from controller.api.http.security_middleware import Caller
-from controller.api.http.sse import until_disconnected
+from controller.api.http.sse import wait_for_disconnect
 from controller.api.http.strict_json import StrictRoute
 from controller.errors import ConflictError, ControllerError, StoppingError
 from controller.model.status import PassRecord, SourceStatus
@@ -157,7 +157,7 @@ async def _wait_for_pass(request: Request, future: Future[PassResult]) -> PassRe
     Raises ControllerError if the pass fails or does not finish within 10 minutes.
     """
     pending = asyncio.wrap_future(future)
-    disconnected = asyncio.ensure_future(until_disconnected(request.receive))
+    disconnected = asyncio.ensure_future(wait_for_disconnect(request.receive))
     try:
         await asyncio.wait((pending, disconnected), timeout=_PASS_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if disconnected.done() and not pending.done():

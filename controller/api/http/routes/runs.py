@@ -28,7 +28,7 @@ from controller.api.http.responses import (
     full_id,
     json_response,
     text_responses,
-    triggered,
+    triggered_json,
 )
 from controller.api.http.routes.deployments import NAME
 from controller.api.http.security_middleware import Caller
@@ -142,7 +142,7 @@ def cancel(request: Request, run_id: RunIdText, cancellation: Cancellation) -> R
     """A waiting run ends at once, a running one as soon as its flow has stopped. 409 if the run has finished."""
     operations = dependencies_of(request).operations
     run = cancel_run(operations, run_id, cancellation.reason, author=author_of(request))
-    return json_response(request, triggered(run))
+    return json_response(request, triggered_json(run))
 
 
 @router.post("/{run_id}/retry", response_model=Triggered, status_code=201, summary="Retry a finished run")
@@ -159,7 +159,7 @@ def retry(
     operations, key = dependencies_of(request).operations, decode_header(idempotency_key)
     latest = body is not None and body.latest
     run = retry_run(operations, run_id, latest=latest, key=key, author=author_of(request))
-    return json_response(request, triggered(run), status=201)
+    return json_response(request, triggered_json(run), status=201)
 
 
 @router.get("/{run_id}/logs", response_model=LogChunk, summary="Get a part of the log")

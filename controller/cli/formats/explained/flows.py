@@ -38,9 +38,11 @@ PARAMETERS = (
         code="InvalidReference",
         summary="an invalid reference to the due time",
         meaning="A value with `from: due_time` refers to the due time of the run. Its `shift`, `format` or `timezone` "
-        "is not valid, or it has another key.",
+        "is not valid, or it has another key. As a warning: a mapping such as `{from: duetime}` looks like a "
+        "reference, but is passed to the flow as it is.",
         remedy="Correct it as the hint suggests: a shift has a sign and a unit, and a format is `datetime`, `date`, "
-        "`time`, `timestamp` or a strftime pattern.",
+        "`time`, `timestamp` or a strftime pattern. If a mapping is meant literally, ignore the warning, or give the "
+        "parameter of the flow a type hint that takes only mappings, such as `dict`.",
         wrong=_MAIN + NIGHTLY + "parameters: {region: {from: due_time, shift: 1 day}, days: [1]}\n",
         right=_MAIN + NIGHTLY + "parameters: {region: {from: due_time, shift: -1d, format: date}, days: [1]}\n",
     ),

@@ -237,7 +237,7 @@ class Launcher:
             "working_directory": deployment.working_directory,
             "export": pycache and as_text(root.parent),
             "env": {
-                **self._declared(deployment),
+                **self._declared_environment(deployment),
                 **_run_variables(run),
                 "CONTROLLER_ATTEMPT_ID": self.attempt_id(nonce),
             },
@@ -261,7 +261,7 @@ class Launcher:
             "crashpoint": crashpoints.of_supervisor(),
         }
 
-    def _declared(self, deployment: Deployment) -> dict[str, str]:
+    def _declared_environment(self, deployment: Deployment) -> dict[str, str]:
         base = {name: as_text(value) for name, value in self.environment.items()}
         return declared_environment(base, deployment)
 

@@ -50,7 +50,7 @@ def found_in(text: str) -> list[str]:
     return [finding.code for finding in ManifestReader().read([file], NOW, code=code_of(text)).findings]
 
 
-def test_every_code_of_the_program_is_explained_and_no_other() -> None:
+def test_exactly_the_existing_codes_are_explained() -> None:
     assert set(ALL) == codes_of_the_program()
     assert len(set(ALL)) == len(ALL)
 
@@ -65,7 +65,7 @@ def test_most_codes_have_an_example() -> None:
 
 
 @pytest.mark.parametrize("code", [code for code in codes() if known(code).wrong])
-def test_the_wrong_example_gives_the_finding_and_the_right_one_none(code: str) -> None:
+def test_the_wrong_example_has_the_finding_and_the_right_one_none(code: str) -> None:
     assert code in found_in(known(code).wrong)
     assert found_in(known(code).right) == []
 
@@ -116,6 +116,6 @@ def test_an_explanation_fits_the_width() -> None:
     assert max(len(line) for line in words.split("\n")) <= 40
 
 
-def test_a_code_that_does_not_exist_has_no_explanation() -> None:
+def test_an_unknown_code_has_no_explanation() -> None:
     assert explain("unknownkey") is None
     assert explain("") is None

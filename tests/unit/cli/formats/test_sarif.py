@@ -49,19 +49,19 @@ def fingerprints(*findings: Finding) -> list[str]:
     return [result["partialFingerprints"]["finding/v1"] for result in run_of(*findings)["results"]]
 
 
-def test_the_schema_is_the_one_that_was_published() -> None:
+def test_the_sarif_schema_is_the_published_one() -> None:
     digest = sha256(SCHEMA_FILE.read_bytes()).hexdigest()
     assert digest in SCHEMA_FILE.with_suffix(".md").read_text(encoding="utf-8")
     Draft4Validator.check_schema(SCHEMA.schema)
 
 
-def test_the_schema_refuses_what_is_no_log() -> None:
+def test_the_sarif_schema_rejects_invalid_logs() -> None:
     log = log_of(finding())
     log["runs"][0]["results"][0]["level"] = "fatal"
     assert not SCHEMA.is_valid(log)
 
 
-def test_the_log_says_its_version_and_the_tool() -> None:
+def test_the_log_contains_its_version_and_the_tool() -> None:
     log = log_of()
     assert log["version"] == "2.1.0"
     assert "sarif-schema-2.1.0" in log["$schema"]
@@ -73,13 +73,13 @@ def test_the_log_says_its_version_and_the_tool() -> None:
     assert "informationUri" not in driver
 
 
-def test_where_the_project_lives_is_said_if_it_is_known() -> None:
+def test_the_log_contains_the_project_url_if_known() -> None:
     log = json.loads(render([], version="1", information_uri="https://example.org/"))
     SCHEMA.validate(log)
     assert log["runs"][0]["tool"]["driver"]["informationUri"] == "https://example.org/"
 
 
-def test_a_finding_is_a_result_at_its_place() -> None:
+def test_a_finding_is_a_result_with_its_location() -> None:
     result = result_of(line=4, column=3)
     assert result["ruleId"] == "UnknownKey"
     assert result["level"] == "error"
@@ -96,7 +96,7 @@ def test_a_finding_is_a_result_at_its_place() -> None:
     assert result["properties"] == {"deployment": "nightly"}
 
 
-def test_every_code_of_this_version_is_a_rule_that_explains_itself() -> None:
+def test_every_code_is_a_rule_with_an_explanation() -> None:
     rules = run_of()["tool"]["driver"]["rules"]
     assert [rule["id"] for rule in rules] == list(codes())
     for rule in rules:
@@ -123,7 +123,7 @@ def test_every_code_of_this_version_is_a_rule_that_explains_itself() -> None:
     }
 
 
-def test_a_result_points_at_its_rule_even_if_nobody_knows_the_code() -> None:
+def test_a_result_refers_to_its_rule_even_for_an_unknown_code() -> None:
     run = run_of(finding(code="New\x1bOne"), finding())
     rules = run["tool"]["driver"]["rules"]
     for result in run["results"]:
@@ -131,12 +131,12 @@ def test_a_result_points_at_its_rule_even_if_nobody_knows_the_code() -> None:
     assert run["results"][0]["ruleId"] == "New\\x1bOne"
 
 
-def test_a_warning_is_a_warning() -> None:
+def test_a_warning_has_the_level_warning() -> None:
     assert result_of(severity=Severity.WARNING)["level"] == "warning"
 
 
 @pytest.mark.parametrize("file", ["a b/ü%#?.yaml", "c:d.yaml", "日本.yaml"])
-def test_a_path_becomes_a_relative_uri_that_leads_back_to_it(file: str) -> None:
+def test_a_path_becomes_a_relative_uri(file: str) -> None:
     uri = uri_of(file)
     assert uri.isascii()
     assert urlsplit(uri).path == uri
@@ -147,16 +147,16 @@ def test_an_absolute_path_becomes_a_file_uri() -> None:
     assert uri_of("/tmp/a b.yaml") == "file:///tmp/a%20b.yaml"
 
 
-def test_what_belongs_to_no_file_has_no_physical_location() -> None:
+def test_a_finding_without_a_file_has_no_physical_location() -> None:
     assert result_of(file="")["locations"] == [{"logicalLocations": [{"fullyQualifiedName": "$.schedul"}]}]
 
 
-def test_braces_are_no_placeholders_and_brackets_no_links() -> None:
+def test_braces_and_brackets_in_messages_are_escaped() -> None:
     text = result_of(message="write {a: 1} or [here](https://example.org)", hint=None)["message"]["text"]
     assert text == "write {{a: 1}} or [here\\](https://example.org)"
 
 
-def test_a_fingerprint_stays_when_lines_move_and_wordings_change() -> None:
+def test_a_fingerprint_does_not_depend_on_line_numbers_and_wording() -> None:
     moved = finding(line=40, column=9, message="no such key", hint=None, file="deployments/moved.yaml")
     assert fingerprints(finding()) == fingerprints(moved)
 

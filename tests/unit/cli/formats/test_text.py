@@ -45,7 +45,7 @@ def pointed_at(line: str, column: int, width: int = 80) -> str:
     return ""
 
 
-def test_a_finding_is_shown_with_its_place_its_line_a_caret_and_its_hint() -> None:
+def test_a_finding_is_shown_with_its_location_line_caret_and_hint() -> None:
     shown = render([finding(column=3)], lambda file, line: f"  schedul: {{}}  # {file}, {line}")
     assert shown.split("\n") == [
         "deployments/nightly.yaml:4:3: error: unknown key `schedul` [UnknownKey]",
@@ -55,7 +55,7 @@ def test_a_finding_is_shown_with_its_place_its_line_a_caret_and_its_hint() -> No
     ]
 
 
-def test_findings_stand_one_after_the_other_and_none_are_no_text() -> None:
+def test_findings_are_printed_in_sequence_and_no_findings_as_nothing() -> None:
     findings = [finding(hint=None), finding(hint=None, severity=Severity.WARNING, line=12345)]
     assert render(findings, every_line_is(None)).split("\n") == [
         "deployments/nightly.yaml:4:1: error: unknown key `schedul` [UnknownKey]",
@@ -65,7 +65,7 @@ def test_findings_stand_one_after_the_other_and_none_are_no_text() -> None:
 
 
 @pytest.mark.parametrize("line", ["", "  \t ", None])
-def test_a_line_with_nothing_on_it_is_not_shown(line: str | None) -> None:
+def test_an_empty_source_line_is_not_shown(line: str | None) -> None:
     assert "|" not in render([finding()], every_line_is(line))
 
 
@@ -89,7 +89,7 @@ def test_the_line_of_a_secret_is_not_shown() -> None:
         ("name: x", 0, "name: x"),
     ],
 )
-def test_the_caret_stands_under_its_character(line: str, column: int, shown: str) -> None:
+def test_the_caret_is_under_its_character(line: str, column: int, shown: str) -> None:
     assert pointed_at(line, column) == shown
 
 
@@ -111,12 +111,12 @@ def test_a_line_that_just_fits_is_not_cut() -> None:
     assert excerpt("x" * 74, 75)[0].startswith("...")
 
 
-def test_no_line_begins_like_a_command_of_a_ci_server() -> None:
+def test_no_line_begins_like_a_workflow_command_of_a_ci_server() -> None:
     shown = render([finding(message="::error::", hint="::debug::")], every_line_is("::stop-commands::x"))
     assert not [line for line in shown.split("\n") if line.lstrip().startswith("::")]
 
 
-def test_colors_change_nothing_but_colors() -> None:
+def test_colored_output_differs_only_in_colors() -> None:
     plain = render([finding()], every_line_is("schedul: 日本"))
     colored = render([finding()], every_line_is("schedul: 日本"), color=True)
     assert colored != plain
@@ -135,7 +135,7 @@ def test_any_finding_is_shown_without_control_characters(
 
 @settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Mn", "Me"], exclude_characters="\r\n"), min_size=1), st.data())
-def test_wherever_the_column_is_the_caret_stands_under_it(line: str, data: st.DataObject) -> None:
+def test_the_caret_is_under_its_character_in_any_column(line: str, data: st.DataObject) -> None:
     column = data.draw(st.integers(1, len(line)))
     char = visible(line[column - 1])
     if columns(char) and not line.isspace():
@@ -150,7 +150,7 @@ def test_lines_are_counted_as_editors_count_them() -> None:
     assert line("y", 1) is None
 
 
-def test_a_file_is_taken_apart_once() -> None:
+def test_a_file_is_split_into_lines_once() -> None:
     asked: list[str] = []
 
     def content(file: str) -> bytes:

@@ -32,7 +32,7 @@ def view(waiting: str, reason: str | None) -> Run:
         ("its turn", None, "waiting: its turn"),
     ],
 )
-def test_a_run_that_waits_says_why_once(waiting: str, reason: str | None, shown: str) -> None:
+def test_a_waiting_run_shows_its_reason_once(waiting: str, reason: str | None, shown: str) -> None:
     console = Console(width=200, record=True, color_system=None)
     console.print(run_table([view(waiting, reason)], NOW))
     row = console.export_text().splitlines()[-1].rstrip()

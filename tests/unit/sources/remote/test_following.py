@@ -30,7 +30,7 @@ def test_a_remote_repository_is_followed_by_every_transport(
     assert follow(url, ref="v1").observe() == f"v1@sha1:{first}"
     assert follow(url, ref=first).observe() == f"sha1:{first}"
     assert contents(follow(url, ref=first)) == [b"1"]
-    assert source.watched() == ()
+    assert source.watched_paths() == ()
 
 
 def test_ssh_runs_with_strict_options_and_no_option_from_the_url(

@@ -177,7 +177,7 @@ def call_flow(flow: Any, parameters: dict[str, Any]) -> Any:
     OwnModules.foreign.free()
     if getattr(flow, "should_validate_parameters", True):
         parameters = OwnModules.coerce(flow.fn, (), parameters)[1]
-    return OwnModules.foreign.returned(flow.fn(**parameters))
+    return OwnModules.foreign.resolve_futures(flow.fn(**parameters))
 
 
 def make_importable(*directories: str) -> None:

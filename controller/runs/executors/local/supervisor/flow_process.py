@@ -87,7 +87,9 @@ class FlowRunner:
             "dropped_bytes": self._capture.close(),
             "log_bytes": _size("log"),  # after `close`, which may have added the tail
             "dropped_reports": self._reports.dropped,
-            "unenforced": self._limits.unenforced(self._group, (self._spec.get("user") or {"uid": os.getuid()})["uid"]),
+            "unenforced": self._limits.find_unenforced(
+                self._group, (self._spec.get("user") or {"uid": os.getuid()})["uid"]
+            ),
         }
         if self._group is not None:
             self._group.remove()

@@ -53,7 +53,7 @@ class Limits:
             soft = self._open_files if hard == resource.RLIM_INFINITY else min(self._open_files, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
-    def unenforced(self, group: ControlGroup | None, uid: int) -> list[str]:
+    def find_unenforced(self, group: ControlGroup | None, uid: int) -> list[str]:
         """Return the names of the limits that nothing enforces."""
         is_ineffective = self.processes is not None and uid == 0 and not (group and group.controls("pids.max"))
         return ["processes"] if is_ineffective else []

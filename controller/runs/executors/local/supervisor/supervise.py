@@ -105,7 +105,7 @@ def _supervise(
     try:
         pid = flow.start(env, is_fork=is_fork)
     except OSError as error:
-        outcome: dict[str, Any] = {"outcome": "failed", "reason": _not_started(spec, error)}
+        outcome: dict[str, Any] = {"outcome": "failed", "reason": _start_failure(spec, error)}
     else:
         if pid == 0:
             assert warm_start is not None
@@ -124,7 +124,7 @@ def _clocks() -> tuple[float, float]:
     return time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _not_started(spec: dict[str, Any], error: OSError) -> str:
+def _start_failure(spec: dict[str, Any], error: OSError) -> str:
     """Return why the flow could not be started. A working directory is named as in the deployment."""
     name = error.filename or spec["argv"][0]
     if name == spec["cwd"]:

@@ -1,9 +1,9 @@
-"""Pauses grow with the failures in a row, and ever fewer of them are worth a line."""
+"""Pauses grow with consecutive failures, and fewer and fewer of these are logged."""
 
 import pytest
 
+from controller.backoff import Backoff
 from controller.errors import ResourceError, SourceError, shortage
-from controller.runs.backoff import Backoff
 from tests.conftest import ManualClock
 
 
@@ -28,7 +28,7 @@ def test_each_failure_doubles_the_pause_up_to_the_longest_and_a_success_ends_it(
     assert (pauses.seconds, pauses.remaining, pauses.failures) == (0, 0, 0)
 
 
-def test_what_fails_for_ever_is_told_ever_more_rarely_and_what_is_new_at_once() -> None:
+def test_repeated_failures_are_logged_less_and_less_often_and_a_new_cause_at_once() -> None:
     pauses = Backoff(StoppedClock(), first=1, longest=10)
     told = [number for number in range(1, 101) if pauses.fail("full")]
     assert told == [1, 2, 4, 8, 16, 32, 64]
@@ -50,12 +50,12 @@ def test_what_fails_for_ever_is_told_ever_more_rarely_and_what_is_new_at_once() 
         (2, None, None),
     ],
 )
-def test_a_shortage_is_known_by_its_number(number: int, words: str | None, without_disk: str | None) -> None:
+def test_a_shortage_is_recognized_by_its_error_number(number: int, words: str | None, without_disk: str | None) -> None:
     error = OSError(number, "")
     assert (shortage(error), shortage(error, with_disk=False)) == (words, without_disk)
 
 
-def test_a_shortage_is_found_behind_the_error_that_it_caused() -> None:
+def test_a_shortage_is_recognized_as_the_cause_of_another_error() -> None:
     error = SourceError("git could not read the repository.")
     error.__cause__ = OSError(24, "Too many open files")
     assert shortage(error) == "no file descriptors"

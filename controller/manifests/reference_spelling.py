@@ -1,0 +1,113 @@
+"""Finds parameters that look like references to the due time but are literal mappings, because they are misspelt.
+
+`flow_references` and `reference_types` call it. A mapping with a key that resembles none of a reference, such as
+`{from: 2026-01-01, to: 2026-02-01}`, is meant literally, and so is one whose `from` does not resemble `due_time`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from controller.manifests.parameter_references import DUE_TIME, KEYS, is_reference, is_valid
+from controller.manifests.yaml.nodes import Path
+from controller.schedules.messages import quote
+
+_MAX_WORD = 40
+_SYNONYMS = {
+    **dict.fromkeys(("form", "frm"), "from"),
+    **dict.fromkeys(("fmt", "pattern", "strftime"), "format"),
+    **dict.fromkeys(("offset", "delta", "add", "subtract"), "shift"),
+    **dict.fromkeys(("tz", "zone", "tzinfo"), "timezone"),
+}
+_OTHER_TERMS = frozenset(
+    ("due", "duedate", "now", "today", "scheduled", "scheduledfor", "scheduledtime", "logicaldate", "executiondate")
+)
+"""Terms for the due time, in the form of `_plain`. They count only with a shift or a format that a reference takes."""
+_OTHER_SOURCE = re.compile(r"(?:run|env)\.[A-Za-z_]\w*", re.ASCII)
+_INSTEAD = {
+    "run": "to use the id of the run, read get_run_context() in the flow, or CONTROLLER_RUN_ID in a command",
+    "env": "to use an environment variable, read it in the flow or the command",
+}
+_SIMILAR_KEY, _SIMILAR_SOURCE = 0.8, 0.84
+"""The similarity from which a word is misspelt. `duetiem` has 0.86, and `datetime`, which is another word, has 0.80."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearMiss:
+    """A mapping that looks like a reference. `correction` is the reference that is probably meant, or None."""
+
+    path: Path
+    message: str
+    hint: str
+    correction: Mapping[str, Any] | None = None
+
+
+def find_near_misses(value: Any, path: Path = ()) -> Iterator[NearMiss]:
+    """Yield the mappings in this JSON value that look like references to the due time but are literal mappings."""
+    if isinstance(value, Mapping):
+        miss = None if is_reference(value) else _near_miss(value, path)
+        if miss is not None:
+            yield miss
+            return
+        for key, item in value.items():
+            yield from find_near_misses(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from find_near_misses(item, (*path, index))
+
+
+def as_yaml(reference: Mapping[str, Any]) -> str:
+    """Return a reference as a YAML flow mapping: `{from: due_time, format: "%Y/%m"}`."""
+    return f"{{{', '.join(f'{key}: {_yaml_value(value)}' for key, value in reference.items())}}}"
+
+
+def _near_miss(mapping: Mapping[str, Any], path: Path) -> NearMiss | None:
+    keys = {key: _closest_key(str(key)) for key in mapping} if len(mapping) <= len(KEYS) else {}
+    renamed = {near: mapping[key] for key, near in keys.items() if near is not None}
+    source = renamed.get("from")
+    if not isinstance(source, str) or len(renamed) != len(mapping):
+        return None
+    correction = {**{key: value for key, value in renamed.items() if value is not None}, "from": DUE_TIME}
+    if _OTHER_SOURCE.fullmatch(source):
+        message = f"a parameter can't refer to {quote(source)}, so this is a literal mapping"
+        return NearMiss(path=path, message=message, hint=_INSTEAD[source[:3]])
+    if not _is_due_time(source, correction):
+        return None
+    message = "this looks like a reference to the due time, but is a literal mapping"
+    if not is_valid(correction):
+        return NearMiss(path=path, message=message, hint="write from: due_time")
+    return NearMiss(path=path, message=message, hint=f"write {as_yaml(correction)}", correction=correction)
+
+
+def _closest_key(word: str) -> str | None:
+    """Return the key of a reference that this word is or resembles, or None."""
+    plain = _plain(word)
+    if plain in _SYNONYMS:
+        return _SYNONYMS[plain]
+    return next((key for key in KEYS if _is_similar(plain, key, _SIMILAR_KEY)), None)
+
+
+def _is_due_time(source: str, correction: Mapping[str, Any]) -> bool:
+    plain = _plain(source)
+    if _is_similar(plain, _plain(DUE_TIME), _SIMILAR_SOURCE):
+        return True
+    return plain in _OTHER_TERMS and is_valid(correction) and not correction.keys().isdisjoint(("format", "shift"))
+
+
+def _plain(word: str) -> str:
+    """Return the letters and digits of a word in lower case, so that `{{ Due-Time }}` is `duetime`."""
+    return re.sub(r"[\W_]+", "", word[:_MAX_WORD]).casefold()
+
+
+def _is_similar(word: str, name: str, least: float) -> bool:
+    if word == name or abs(len(word) - len(name)) > 2 or name == "from":
+        return word == name
+    from difflib import SequenceMatcher
+
+    return SequenceMatcher(None, word, name).ratio() >= least
+
+
+def _yaml_value(value: Any) -> str:
+    text = str(value)
+    return text if re.fullmatch(r"[\w+/-]+", text) else f'"{text}"'
