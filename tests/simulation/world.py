@@ -87,6 +87,9 @@ class MemorySource:
         """Return True: every revision is available."""
         return True
 
+    def committed_at(self, revision: str) -> None:
+        return None
+
     def is_descendant(self, revision: str, earlier: str) -> bool | None:  # noqa: ARG002
         """Return None for unknown."""
         return None
