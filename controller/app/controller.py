@@ -44,6 +44,7 @@ from controller.runs.flow_environment import usable_bases
 from controller.runs.ids import RunIds
 from controller.runs.lost_output import mark_lost_output
 from controller.runs.pinned_deployments import PinnedDeployments
+from controller.runs.python_runtimes import PythonRuntimes
 from controller.runs.retention import Sweeper
 from controller.runs.storage_check import StorageMonitor
 from controller.scheduler import Timetable
@@ -86,6 +87,8 @@ class Controller:
         self._reconciler_store = self._store.with_own_readers(2)
         self._source = RenderedSource(open_source(location, working_tree=settings.working_tree), _renderer(user))
         deployments = ActiveDeployments()
+        self.python = PythonEnvironments(self._store, self._clock, self.state.python, settings.uv)
+        self.python.on_change = self._on_python_change
         admission = Admission(self._clock, self._run_ids(), deployments)
         self._timetable = Timetable(lambda name: self._engine.notify_due(name), self._clock)
         self._engine = Engine(
@@ -98,9 +101,9 @@ class Controller:
             on_tick=self._tick,
             on_failure=stop_signal.set,
         )
+        self._engine.python = PythonRuntimes(self.python, is_pinned=self._source.is_pinned)
         self._engine.storage = StorageMonitor(self._engine_store, self._clock, self.state.path, self._notices.replace)
         self._sweeper = Sweeper(self._engine_store, self._clock, admission, self.state.runs)
-        self.python = PythonEnvironments(self._store, self._clock, self.state.python, settings.uv)
         self._reconciler = Reconciler(
             source=self._source,
             store=self._reconciler_store,
@@ -109,6 +112,7 @@ class Controller:
             deployments=deployments,
             settle=admission.settle_before_change,
             project=self._project,
+            python=self.python,
             is_atomic=settings.is_atomic,
         )
         is_remote = isinstance(location.repo, RemoteUrl)
@@ -312,6 +316,11 @@ class Controller:
         self._reconciler_store.close_readers()
         self._store.close()
         self.state.release()
+
+    def _on_python_change(self) -> None:
+        """Apply what waits for a Python environment. Called from the thread that builds."""
+        self._engine.notify_python()
+        self._loop.request_pass()
 
     def _tick(self) -> None:
         """Do the periodic work. The engine's thread calls this every ten seconds."""

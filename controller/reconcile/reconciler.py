@@ -6,7 +6,7 @@ those that changed.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -40,6 +40,10 @@ class PythonEnvironments(Protocol):
         self, requests: Iterable[PythonRequest], committed_at: datetime | None
     ) -> Mapping[str, PythonEnvironment]:
         """Return the environment of each request, by its digest; one that is new will be built."""
+        ...
+
+    def collect(self, named: Collection[str], now: datetime) -> None:
+        """Remove environments that none of these requests, by digest, nor an unfinished run needs."""
         ...
 
 
@@ -173,6 +177,7 @@ class Reconciler:
         self.project(applied)
         stages.finish_stage("project")
         self._collect()
+        self._collect_python(plan, desired)
         stages.finish_stage("garbage")
         self._record_pass(plan, started_at, stages, is_new=is_new)
         return PassResult(status=self._status, plan=plan)
@@ -184,6 +189,12 @@ class Reconciler:
             return {}
         environments = self._python.ensure(requests.values(), self._source.committed_at(revision))
         return {name: environments[request.digest] for name, request in requests.items()}
+
+    def _collect_python(self, plan: Plan, desired: DesiredState) -> None:
+        """Have unused Python environments removed. While a version waits for a new one, the last one is needed."""
+        if self._python is not None and not any(kept.python for kept in plan.keep) and not desired.broken_files:
+            requests = desired.python_requests.values()
+            self._python.collect({request.digest for request in requests}, self._clock.now())
 
     def project(self, applied: Applied | None = None) -> None:
         """Make the timetable match the active deployments: those that `applied` names, or all of them without it.
