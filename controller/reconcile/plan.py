@@ -15,7 +15,7 @@ from controller.model.policies import Prune
 from controller.model.python_environments import PythonEnvironment, PythonState
 from controller.model.schedules import Schedule
 from controller.model.snapshots import Snapshot
-from controller.model.status import INVALID, KEPT, NO_PYTHON, WITHHELD, InventoryEntry, Withheld
+from controller.model.status import INVALID, KEPT, NO_PYTHON, WITHHELD, ConditionType, InventoryEntry, Withheld
 from controller.reconcile.deletion_guard import guard_deletions, plan_digest
 from controller.reconcile.prune_safety import PruneSafety
 
@@ -118,11 +118,15 @@ def make_plan(
     findings = (*desired.findings, *refused)
     safety = PruneSafety(snapshot, desired, findings, recorded)
     create, changed = _compare(desired, recorded)
-    unready = {name for name, environment in python.items() if environment.state is not PythonState.READY}
-    update = [change for change in changed if change.after.name not in unready]
-    waiting = [_waiting(entry, python[name]) for name, entry in _recorded(unready, changed, recorded).items()]
+    before = {**recorded, **{change.after.name: change.before for change in changed}}
+    waiting = {
+        name: _waiting(before[name], environment)
+        for name, environment in python.items()
+        if environment.state is not PythonState.READY and name in before and _has_run(before[name])
+    }
+    update = [change for change in changed if change.after.name not in waiting]
     moved = {change.before.name for change in changed}
-    changed_names = {change.after.name for change in changed}
+    unmoved = python.keys() - waiting.keys() - {change.after.name for change in changed}
     keep, delete = _absent(
         [entry for name, entry in recorded.items() if name not in desired.deployments and name not in moved], safety
     )
@@ -137,7 +141,7 @@ def make_plan(
     else:
         withheld = None
     unchanged = len(desired.deployments) - len(create) - len(update) - len(waiting)
-    keep += waiting
+    keep += waiting.values()
     if is_blocked:
         create, update, delete = [], [], []
         unchanged = len(recorded) - len(keep)
@@ -153,7 +157,9 @@ def make_plan(
         withheld=withheld,
         is_blocked=is_blocked,
         python=python,
-        rebuilt=tuple(entry for name, entry in recorded.items() if name in python.keys() - unready - changed_names),
+        rebuilt=tuple(
+            entry for name, entry in recorded.items() if name in python.keys() - waiting.keys() - changed_names
+        ),
     )
 
 
@@ -182,13 +188,10 @@ def _compare(desired: DesiredState, recorded: Mapping[str, InventoryEntry]) -> t
     return create, update
 
 
-def _recorded(
-    names: Iterable[str], changed: Iterable[Update], recorded: Mapping[str, InventoryEntry]
-) -> dict[str, InventoryEntry]:
-    """Return the records of these deployments, also those under their previous names; new ones have none."""
-    before = {change.after.name: change.before for change in changed}
-    entries = {name: before.get(name) or recorded.get(name) for name in sorted(names)}
-    return {name: entry for name, entry in entries.items() if entry is not None}
+def _has_run(entry: InventoryEntry) -> bool:
+    """Return whether a version of the deployment could run: its Python environment was ready, or it had none."""
+    python = [condition for condition in entry.conditions if condition.type is ConditionType.PYTHON_READY]
+    return entry.pinned is not None or all(condition.is_true for condition in python)
 
 
 def _waiting(entry: InventoryEntry, environment: PythonEnvironment) -> Kept:
