@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import logging
+import os
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -58,13 +59,19 @@ class Builder:
         self._builds = Builds(self._uv, directory, allows_source_builds=allows_source_builds)
 
     def prepare(self) -> None:
-        """Create the directory, and remove the leftovers of builds that were interrupted. Raises OSError."""
-        with self._exclusively():
-            self._builds.remove_leftovers()
+        """Remove the leftovers of builds that were interrupted. Raises OSError."""
+        if self._directory.is_dir():
+            with self._exclusively():
+                self._builds.remove_leftovers()
 
     def stop(self) -> None:
         """Kill the current build: it raises StoppingError, as every later one does."""
         self._uv.stop()
+
+    def is_ready(self, request: PythonRequest, environment: PythonEnvironment) -> bool:
+        """Return whether flows can start in this environment now: it is ready, there, and still allowed."""
+        is_there = environment.executable is not None and os.access(environment.executable, os.X_OK)
+        return environment.state is PythonState.READY and is_there and self._interpreters.is_allowed(request)
 
     def record_new(self, tx: Transaction, request: PythonRequest, committed_at: datetime | None) -> PythonEnvironment:
         """Record a new request, which waits to be built."""
@@ -201,7 +208,7 @@ class Builder:
         state = {"state": PythonState.READY.value, "reason": "Ready", "message": "", "attempts": 0, "retry_at": None}
         with self._store.write() as tx:
             table.save_built(tx, built)
-            table.change(tx, environment.request, **columns, **state, log=log_end)
+            table.change(tx, environment.request, **columns, **state, log=log_end or environment.log)
 
     def _record_failure(
         self, job: Job, environment: PythonEnvironment, error: PythonBuildError, build_log: BuildLog
