@@ -157,9 +157,7 @@ def make_plan(
         withheld=withheld,
         is_blocked=is_blocked,
         python=python,
-        rebuilt=tuple(
-            entry for name, entry in recorded.items() if name in python.keys() - waiting.keys() - changed_names
-        ),
+        rebuilt=tuple(recorded[name] for name in sorted(unmoved & recorded.keys())),
     )
 
 

@@ -87,7 +87,7 @@ class MemorySource:
         """Return True: every revision is available."""
         return True
 
-    def committed_at(self, revision: str) -> None:
+    def committed_at(self, revision: str) -> None:  # noqa: ARG002
         return None
 
     def is_descendant(self, revision: str, earlier: str) -> bool | None:  # noqa: ARG002
