@@ -118,12 +118,7 @@ def make_plan(
     findings = (*desired.findings, *refused)
     safety = PruneSafety(snapshot, desired, findings, recorded)
     create, changed = _compare(desired, recorded)
-    before = {**recorded, **{change.after.name: change.before for change in changed}}
-    waiting = {
-        name: _waiting(before[name], environment)
-        for name, environment in python.items()
-        if environment.state is not PythonState.READY and name in before and _has_run(before[name])
-    }
+    waiting = _waiting(python, {**recorded, **{change.after.name: change.before for change in changed}})
     update = [change for change in changed if change.after.name not in waiting]
     moved = {change.before.name for change in changed}
     unmoved = python.keys() - waiting.keys() - {change.after.name for change in changed}
@@ -186,16 +181,24 @@ def _compare(desired: DesiredState, recorded: Mapping[str, InventoryEntry]) -> t
     return create, update
 
 
-def _has_run(entry: InventoryEntry) -> bool:
-    """Return whether a version of the deployment could run: its Python environment was ready, or it had none."""
+def _waiting(python: Mapping[str, PythonEnvironment], before: Mapping[str, InventoryEntry]) -> dict[str, Kept]:
+    """Return the deployments whose newest version waits for its Python environment, while an earlier one can run."""
+    return {
+        name: Kept(
+            entry=before[name],
+            reason=NO_PYTHON,
+            message=f"the Python environment of its newest version is not ready: {environment.message}",
+            python=environment,
+        )
+        for name, environment in python.items()
+        if environment.state is not PythonState.READY and name in before and _can_run(before[name])
+    }
+
+
+def _can_run(entry: InventoryEntry) -> bool:
+    """Return whether a version of the deployment can run: its Python environment was ready, or it had none."""
     python = [condition for condition in entry.conditions if condition.type is ConditionType.PYTHON_READY]
     return entry.pinned is not None or all(condition.is_true for condition in python)
-
-
-def _waiting(entry: InventoryEntry, environment: PythonEnvironment) -> Kept:
-    """Return the deployment as one that stays as it is until the Python environment of its newest version is ready."""
-    message = f"the Python environment of its newest version is not ready: {environment.message}"
-    return Kept(entry=entry, reason=NO_PYTHON, message=message, python=environment)
 
 
 def _absent(entries: Iterable[InventoryEntry], safety: PruneSafety) -> tuple[list[Kept], list[InventoryEntry]]:

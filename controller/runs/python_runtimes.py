@@ -18,7 +18,7 @@ from controller.python_environments import PythonEnvironments
 from controller.sources.safe_open import open_inside
 
 WAITING = "python environment"
-"""What a run waits for whose Python environment is not ready."""
+"""The reason of a run that waits for its Python environment."""
 
 _MAX_BYTES = 1 << 24
 _MAX_CACHED = 4096
@@ -42,7 +42,7 @@ class PythonRuntimes:
         self._has_changed = True
 
     def refresh(self) -> None:
-        """Forget which runs wait, if `notify` was called."""
+        """Empty `waiting` if `notify` was called."""
         if self._has_changed:
             self._has_changed = False
             self.waiting.clear()
