@@ -15,9 +15,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from controller.store import Store
+from tests.thoroughness import scaled
 
 # On a loaded machine, an example that takes milliseconds can take longer than Hypothesis's deadline of 200 ms.
-settings.register_profile("controller", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "controller", max_examples=scaled(100), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("controller")
 
 # A shell ignores it for what it runs in the background, and so would every process that a test starts and interrupts.
