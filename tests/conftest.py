@@ -66,12 +66,18 @@ def umask() -> Iterator[None]:
 
 
 def wait_until(condition: Callable[[], object], *, within: float = PATIENCE_SECONDS) -> None:
-    """Return as soon as the condition holds; fail after `within` seconds without it."""
+    """Return as soon as the condition holds; fail after `within` seconds without it.
+
+    A condition that sends a request or runs a command is checked less often, so that it leaves the processor to others.
+    """
     pause = threading.Event()
     deadline = time.monotonic() + within
+    begin = time.monotonic()
     while not condition():
-        assert time.monotonic() < deadline, f"did not happen within {within} seconds"
-        pause.wait(0.02)
+        end = time.monotonic()
+        assert end < deadline, f"did not happen within {within} seconds"
+        pause.wait(min(max(0.02, 4 * (end - begin)), 0.5))
+        begin = time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
