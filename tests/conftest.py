@@ -1,5 +1,6 @@
 """Helpers for tests of several folders: a clock that tests set, waiting with a deadline, real repositories."""
 
+import gc
 import os
 import shutil
 import signal
@@ -55,6 +56,11 @@ class ManualClock:
         """Somebody sets the clock: no time passes."""
         self._now += by
         return self._now
+
+
+def pytest_collection_finish() -> None:
+    """Exclude the collected tests from garbage collection, which would examine all of them again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
