@@ -22,6 +22,7 @@ from controller.model.status import SourceStatus
 from controller.operations.context import OperationContext
 from controller.operations.holds import end_expired_holds
 from controller.operations.parameter_check import Parameters
+from controller.python_environments import PythonEnvironments
 from controller.python_specs import RenderedSource, Renderer
 from controller.queries.parameter_form import Forms
 from controller.queries.status import StatusView, current_status
@@ -98,6 +99,7 @@ class Controller:
         )
         self._engine.storage = StorageMonitor(self._engine_store, self._clock, self.state.path, self._notices.replace)
         self._sweeper = Sweeper(self._engine_store, self._clock, admission, self.state.runs)
+        self.python = PythonEnvironments(self._store, self._clock, self.state.python, settings.uv)
         self._reconciler = Reconciler(
             source=self._source,
             store=self._reconciler_store,
@@ -166,7 +168,8 @@ class Controller:
             environment = {**environment, **user.environment}
             code = [] if self._source.is_pinned else [self._settings.location.directory / "any"]
             check_access(user, self.state.path, Path(sys.executable).resolve(), Path(flow_main.__file__), *code)
-            grant_traversal(user, self.state.path, self.state.runs)
+            self.state.python.mkdir(exist_ok=True)
+            grant_traversal(user, self.state.path, self.state.runs, self.state.python)
         return Launcher(
             directory=self.state.runs,
             environment=environment,
@@ -229,6 +232,7 @@ class Controller:
         )
         self._warn_if_exports_are_writable()
         mark_lost_output(self.state.runs)
+        self.python.start()
         self._timetable.start()
         # Before the loop, which computes jobs from cursors: the engine corrects them if the clock was ahead.
         self._engine.start()
@@ -268,6 +272,7 @@ class Controller:
             self._drain()
             last_resort = _exit_after(at_most)
         self._engine.stop()
+        self.python.stop()
         self._close()
         log.info("Controller stopped; running flows continue")
 
