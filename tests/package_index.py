@@ -41,13 +41,14 @@ class PackageIndex:
         modules: Mapping[str, str] | None = None,
         uploaded: str | None = None,
         is_yanked: bool = False,
-        is_corrupt: bool = False,
+        is_replaced: bool = False,
     ) -> str:
         """Publish a wheel, whose module has `__version__`. Return its requirement with its hash, as in a lock."""
         file = f"{name}-{version}-py3-none-any.whl"
         content = make_wheel(name, version, requires, modules or {})
         digest = hashlib.sha256(content).hexdigest()
-        self._publish(name, file, content + b"x" * is_corrupt, digest, uploaded, is_yanked)
+        served = make_wheel(name, version, requires, {"other.py": ""}) if is_replaced else content
+        self._publish(name, file, served, digest, uploaded, is_yanked)
         return f"{name}=={version} --hash=sha256:{digest}"
 
     def add_source(self, name: str, version: str, setup: str) -> str:

@@ -3,11 +3,13 @@
 Used by `environments`, for one request at a time.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -57,8 +59,7 @@ class Builder:
 
     def prepare(self) -> None:
         """Create the directory, and remove the leftovers of builds that were interrupted. Raises OSError."""
-        with self._lock:
-            self._directory.mkdir(exist_ok=True, mode=0o700)
+        with self._exclusively():
             self._builds.remove_leftovers()
 
     def stop(self) -> None:
@@ -82,8 +83,8 @@ class Builder:
     def build(self, job: Job, committed_at: datetime | None = None) -> PythonEnvironment:
         """Build an environment, and return it, ready or failed. Raises StateError, StoppingError."""
         digest = job.request.digest
-        build_log = BuildLog(self._directory / "logs" / f"{digest}.log")
-        with self._lock:
+        build_log = BuildLog(self._log_file(digest))
+        with self._exclusively():
             environment = self._find_or_record(job.request, committed_at)
             self._uv.begin()
             try:
@@ -104,6 +105,39 @@ class Builder:
                 built = table.find(tx, digest)
         assert built is not None
         return built
+
+    def collect(self, named: Collection[str], before: datetime) -> list[str]:
+        """Remove the environments that nothing named or used since `before`. Return their digests.
+
+        Raises OSError, StateError, StoppingError.
+        """
+        with self._exclusively():
+            with self._store.write() as tx:
+                unused = table.find_unused(tx, named, before)
+                for built in unused:
+                    table.mark_removed(tx, built.digest)
+                requests = table.delete_unnamed(tx, named, before)
+                on_disk = table.find_on_disk(tx)
+            removed = self._builds.remove_except(on_disk)
+            for request in requests:
+                self._log_file(request).unlink(missing_ok=True)
+            if removed:
+                log.info("Unused Python environments removed", extra={"count": len(removed)})
+                self._uv.begin()
+                self._uv.run(["cache", "prune"], self._directory)
+        return removed
+
+    @contextlib.contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        """Keep other threads, and other processes with the same state, from building. Raises OSError."""
+        with self._lock:
+            self._directory.mkdir(exist_ok=True, mode=0o700)
+            with (self._directory / "lock").open("w") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX)
+                yield
+
+    def _log_file(self, request: str) -> Path:
+        return self._directory / "logs" / f"{request}.log"
 
     def _find_or_record(self, request: PythonRequest, committed_at: datetime | None) -> PythonEnvironment:
         with self._store.read() as tx:
@@ -164,16 +198,16 @@ class Builder:
             used_at=now,
             bytes=build.bytes,
         )
-        state = {"state": PythonState.READY.value, "reason": "Ready", "message": "", "retry_at": None}
+        state = {"state": PythonState.READY.value, "reason": "Ready", "message": "", "attempts": 0, "retry_at": None}
         with self._store.write() as tx:
             table.save_built(tx, built)
-            table.change(tx, environment.request, **columns, **state, log=log_end, attempts=environment.attempts + 1)
+            table.change(tx, environment.request, **columns, **state, log=log_end)
 
     def _record_failure(
         self, job: Job, environment: PythonEnvironment, error: PythonBuildError, build_log: BuildLog
     ) -> None:
         """Record why a build failed, and when it is tried again. Raises StateError."""
-        attempts = 1 if environment.state is PythonState.READY else environment.attempts + 1
+        attempts = environment.attempts + 1
         pause = min(FIRST_RETRY * 2 ** min(attempts - 1, 30), LONGEST_RETRY)
         build_log.add(f"{error.reason}: {error.text}")
         state = {} if job.is_refresh else {"state": PythonState.FAILED.value, "reason": error.reason}
@@ -187,7 +221,8 @@ class Builder:
             )
         fields = {"declared_at": job.request.declared_at, "reason": error.reason, "error": error.text}
         log.warning("A Python environment can't be built", extra=fields)
-        build_log.save()
+        with contextlib.suppress(OSError):
+            build_log.save()
 
 
 def _identify(lock: str, interpreter: Interpreter) -> str:

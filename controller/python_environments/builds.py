@@ -10,7 +10,7 @@ import importlib.metadata
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +79,15 @@ class Builds:
             is_build = len(path.name) == _DIGEST_LENGTH and path.is_dir()
             if path.name.startswith(_REMOVED) or (is_build and not (path / READY).is_file()):
                 _delete(path)
+
+    def remove_except(self, kept: Collection[str]) -> list[str]:
+        """Remove all environments but these. Return the digests of those removed. Raises OSError."""
+        self.remove_leftovers()
+        names = [path.name for path in self._directory.iterdir() if len(path.name) == _DIGEST_LENGTH]
+        removed = [name for name in names if name not in kept]
+        for name in removed:
+            self.remove(name)
+        return removed
 
     def _build(self, target: Path, lock: str, interpreter: Interpreter, log: BuildLog) -> Build:
         self._run(["venv", "--no-project", "--python", interpreter.executable, str(target)], log)

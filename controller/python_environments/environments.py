@@ -6,7 +6,7 @@ Passes and the engine call `ensure`, which never waits for uv: a thread builds. 
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,8 @@ from controller.store import python_environments as table
 
 log = logging.getLogger(__name__)
 
+UNUSED = timedelta(days=14)
+"""How long an environment stays that nothing names."""
 _USE_IS_RECORDED_EVERY = timedelta(hours=1)
 _STOP_SECONDS = 5.0
 
@@ -37,6 +39,7 @@ class PythonEnvironments:
         self._lock = threading.Lock()
         self._jobs: dict[str, tuple[Job, float]] = {}
         self._uses: dict[str, datetime] = {}
+        self._collection: tuple[frozenset[str], datetime] | None = None
         self._wakeup = threading.Event()
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="python", daemon=True)
@@ -94,7 +97,8 @@ class PythonEnvironments:
             return None
         assert environment.executable is not None
         assert environment.digest is not None
-        self._record_use(environment.digest)
+        if not self._record_use(environment.digest):
+            return None
         return PythonRuntime(executable=environment.executable, digest=environment.digest, preload=preload)
 
     def build(self, request: PythonRequest, committed_at: datetime | None = None) -> PythonEnvironment:
@@ -108,13 +112,27 @@ class PythonEnvironments:
         self._builder.prepare()
         return self._builder.build(Job(request=request), committed_at)
 
-    def _record_use(self, digest: str) -> None:
+    def collect(self, named: Collection[str], now: datetime) -> None:
+        """Remove environments that neither these requests nor unfinished runs name, unused for 14 days.
+
+        Returns at once if the thread runs, which then does it after the current build. Raises as `build` does.
+        """
+        if self._thread.is_alive():
+            self._collection = (frozenset(named), now)
+            self._wakeup.set()
+        else:
+            self._builder.collect(named, now - UNUSED)
+
+    def _record_use(self, digest: str) -> bool:
+        """Record a use of an environment, unless one was recorded lately. Return False if it was removed."""
         now = self._clock.now()
         last = self._uses.get(digest)
         if last is None or not timedelta() <= now - last < _USE_IS_RECORDED_EVERY:
             with self._store.write() as tx:
-                table.mark_used(tx, digest, now)
+                if not table.mark_used(tx, digest, now):
+                    return False
             self._uses[digest] = now
+        return True
 
     def _enqueue(self, job: Job, pause: float) -> None:
         with self._lock:
@@ -136,12 +154,24 @@ class PythonEnvironments:
                 if not is_prepared:
                     self._builder.prepare()
                     is_prepared = True
+                self._collect()
                 self._build_next()
             except (StoppingError, StateLostError):
                 return
             except (ControllerError, OSError) as error:
                 log.error("Python environments can't be built", extra={"error": str(error)})
                 self._wakeup.wait(FIRST_RETRY.total_seconds())
+
+    def _collect(self) -> None:
+        """Do the collection that was requested, and drop the failed builds that nothing names."""
+        request, self._collection = self._collection, None
+        if request is not None:
+            named, now = request
+            with self._lock:
+                failed = [digest for digest, (_, due) in self._jobs.items() if due > self._clock.monotonic()]
+                for digest in set(failed) - named:
+                    del self._jobs[digest]
+            self._builder.collect(named, now - UNUSED)
 
     def _build_next(self) -> None:
         """Build the environment that has been due longest, or wait until one is. Raises StateError, StoppingError."""

@@ -11,8 +11,8 @@ _NO_SPACE = re.compile(r"os error (?:28|122)\b|No space left on device|Disk quot
 _OFFLINE = "the network was disabled"
 _UNAUTHORIZED = re.compile(r"lack of valid authentication credentials|returned a 403 Forbidden|client error \(40[13]")
 _UNREACHABLE = re.compile(
-    r"error sending request|Failed to fetch|Failed to download|Request failed|server error \(5|dns error|"
-    r"operation timed out|Connection refused|Git operation failed"
+    r"error sending request|Failed to fetch|Request failed|server error \(5|dns error|"
+    r"response body|operation timed out|Connection refused|Git operation failed"
 )
 _NEEDS_BUILD = re.compile(
     r"building from source is disabled|Building source distributions .*is disabled|no usable wheel"

@@ -43,7 +43,7 @@ class Interpreter:
 
     @property
     def family(self) -> str:
-        """What a lock is made for: a new patch release of Python keeps the lock."""
+        """The kind of interpreter that a lock is made for. A new patch release of Python keeps the lock."""
         return f"{self.implementation} {'.'.join(self.version.split('.')[:2])} {self.platform}"
 
     @property

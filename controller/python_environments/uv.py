@@ -27,7 +27,7 @@ _HINT = "Install the package `uv` beside the controller, or name the program wit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """What a uv command printed, without credentials: its result, and its messages."""
+    """The output of a uv command, without credentials: its exit status, its result, and its messages."""
 
     status: int
     result: str

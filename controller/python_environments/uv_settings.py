@@ -43,7 +43,7 @@ def parse_uv(
 def pick_variables(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of uv: the operator's UV_* variables, proxies and certificates, and a few basic ones.
 
-    What the controller decides itself is left out: the interpreter, the project, and what is locked or built.
+    It leaves out what the controller decides itself: the interpreter, the project, and what is locked or built.
     """
     picked = {
         name: value

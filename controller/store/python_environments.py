@@ -24,7 +24,7 @@ _CHUNK = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltEnvironment:
-    """What is on disk for one digest. `executable` is None once the files were removed."""
+    """The files of one digest. `executable` is None once the files were removed."""
 
     digest: str
     version: str
@@ -58,9 +58,24 @@ def find_all(tx: Transaction, requests: Collection[str] | None = None) -> dict[s
 
 
 def find_by_digest(tx: Transaction, digest: str) -> PythonEnvironment | None:
-    """Return the environment with this digest, which a run names, with the first of its requests; None if unknown."""
+    """Return the environment with this digest, which a run names; None if unknown.
+
+    It has the first of the requests that name it. No request does after the interpreter was upgraded.
+    """
     query = _joined(tx).where(python_requests.c.digest == digest).limit(1)
-    return next(iter(_by_request(tx, query).values()), None)
+    environment = next(iter(_by_request(tx, query).values()), None)
+    built = None if environment is not None else find_built(tx, digest)
+    if built is None:
+        return environment
+    return PythonEnvironment(
+        request="",
+        declared_at="",
+        state=PythonState.WAITING if built.executable is None else PythonState.READY,
+        reason="Replaced",
+        message="Its deployments use another Python now.",
+        created_at=built.ready_at,
+        **{name: getattr(built, name) for name in BuiltEnvironment.__dataclass_fields__},
+    )
 
 
 def change(tx: Transaction, request: str, **values: Any) -> None:
@@ -73,17 +88,20 @@ def change(tx: Transaction, request: str, **values: Any) -> None:
 
 
 def save_built(tx: Transaction, built: BuiltEnvironment) -> None:
-    """Record that an environment is on disk."""
-    of_digest = (python_environments.c.project == tx.project, python_environments.c.digest == built.digest)
-    tx.connection.execute(delete(python_environments).where(*of_digest))
+    """Record that an environment is on disk. If it was before, only its use is recorded."""
+    existing = find_built(tx, built.digest)
+    if existing is not None and existing.executable == built.executable:
+        mark_used(tx, built.digest, built.used_at)
+        return
+    if existing is not None:
+        tx.connection.execute(delete(python_environments).where(*_is_one(tx, built.digest)))
     values = {name: getattr(built, name) for name in BuiltEnvironment.__dataclass_fields__}
     tx.connection.execute(insert(python_environments).values(project=tx.project, **values))
 
 
 def find_built(tx: Transaction, digest: str) -> BuiltEnvironment | None:
     """Return what was built for this digest, or None."""
-    of_digest = (python_environments.c.project == tx.project, python_environments.c.digest == digest)
-    row = tx.connection.execute(select(python_environments).where(*of_digest)).first()
+    row = tx.connection.execute(select(python_environments).where(*_is_one(tx, digest))).first()
     return None if row is None else _built(row)
 
 
@@ -102,13 +120,17 @@ def find_unused(tx: Transaction, named: Collection[str], before: datetime) -> li
     return [_built(row) for row in tx.connection.execute(query) if row.digest not in kept]
 
 
+def find_on_disk(tx: Transaction) -> set[str]:
+    """Return the digests of the environments whose files are on disk."""
+    query = select(python_environments.c.digest).where(
+        python_environments.c.project == tx.project, python_environments.c.executable.is_not(None)
+    )
+    return set(tx.connection.execute(query).scalars())
+
+
 def mark_removed(tx: Transaction, digest: str) -> None:
     """Record that the files of this environment are about to be removed. Its requests wait until they are needed."""
-    tx.connection.execute(
-        update(python_environments)
-        .where(python_environments.c.project == tx.project, python_environments.c.digest == digest)
-        .values(executable=None)
-    )
+    tx.connection.execute(update(python_environments).where(*_is_one(tx, digest)).values(executable=None))
     tx.connection.execute(
         update(python_requests)
         .where(python_requests.c.project == tx.project, python_requests.c.digest == digest)
@@ -116,17 +138,17 @@ def mark_removed(tx: Transaction, digest: str) -> None:
     )
 
 
-def mark_used(tx: Transaction, digest: str, now: datetime) -> None:
-    """Record that a flow was started in this environment."""
-    tx.connection.execute(
-        update(python_environments)
-        .where(python_environments.c.project == tx.project, python_environments.c.digest == digest)
-        .values(used_at=now)
+def mark_used(tx: Transaction, digest: str, now: datetime) -> bool:
+    """Record that a flow was started in this environment. Return False if its files were removed."""
+    is_on_disk = python_environments.c.executable.is_not(None)
+    result = tx.connection.execute(
+        update(python_environments).where(*_is_one(tx, digest), is_on_disk).values(used_at=now)
     )
+    return bool(result.rowcount)
 
 
-def delete_unnamed(tx: Transaction, named: Collection[str], before: datetime) -> int:
-    """Delete the requests and environments that nothing names, whose files are gone. Return the number of requests.
+def delete_unnamed(tx: Transaction, named: Collection[str], before: datetime) -> list[str]:
+    """Delete the requests and environments that nothing names, whose files are gone. Return the requests.
 
     Requests created after `before` stay, because their deployments may not be applied yet.
     """
@@ -134,14 +156,15 @@ def delete_unnamed(tx: Transaction, named: Collection[str], before: datetime) ->
     candidates = select(python_requests.c.request).where(
         python_requests.c.project == tx.project,
         python_requests.c.created_at < before,
-        ~_has_files(python_requests.c.digest),
+        ~exists().where(
+            python_environments.c.digest == python_requests.c.digest, python_environments.c.executable.is_not(None)
+        ),
         ~exists().where(runs.c.python == python_requests.c.digest),
     )
     removed = [request for request in tx.connection.execute(candidates).scalars() if request not in kept]
-    for request in removed:
-        tx.connection.execute(
-            delete(python_requests).where(python_requests.c.project == tx.project, python_requests.c.request == request)
-        )
+    for start in range(0, len(removed), _CHUNK):
+        is_one = python_requests.c.request.in_(removed[start : start + _CHUNK])
+        tx.connection.execute(delete(python_requests).where(python_requests.c.project == tx.project, is_one))
     tx.connection.execute(
         delete(python_environments).where(
             python_environments.c.project == tx.project,
@@ -150,7 +173,7 @@ def delete_unnamed(tx: Transaction, named: Collection[str], before: datetime) ->
             ~exists().where(python_requests.c.digest == python_environments.c.digest),
         )
     )
-    return len(removed)
+    return removed
 
 
 def reset_interrupted(tx: Transaction) -> None:
@@ -162,8 +185,8 @@ def reset_interrupted(tx: Transaction) -> None:
     )
 
 
-def _has_files(digest: ColumnElement[str]) -> ColumnElement[bool]:
-    return exists().where(python_environments.c.digest == digest, python_environments.c.executable.is_not(None))
+def _is_one(tx: Transaction, digest: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return python_environments.c.project == tx.project, python_environments.c.digest == digest
 
 
 def _digests(tx: Transaction, requests: Collection[str]) -> list[str]:

@@ -1,5 +1,7 @@
 """A package index on this machine, a counted uv, and the Python environments of an empty state."""
 
+import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -62,3 +64,14 @@ def requirements(*lines: str, version: str | None = None) -> PythonRequest:
         entry="flows/requirements.txt",
         version=version,
     )
+
+
+def processes_with(text: str) -> list[int]:
+    """Return the processes with this text in their environment variables, except this one."""
+    pids = []
+    for directory in Path("/proc").iterdir():
+        if directory.name.isdigit() and int(directory.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if text.encode() in (directory / "environ").read_bytes():
+                    pids.append(int(directory.name))
+    return pids
