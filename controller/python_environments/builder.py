@@ -201,7 +201,7 @@ class Builder:
         state = {"state": PythonState.READY.value, "reason": "Ready", "message": "", "attempts": 0, "retry_at": None}
         with self._store.write() as tx:
             table.save_built(tx, built)
-            table.change(tx, environment.request, **columns, **state, log=log_end)
+            table.change(tx, environment.request, **columns, **state, log=log_end or environment.log)
 
     def _record_failure(
         self, job: Job, environment: PythonEnvironment, error: PythonBuildError, build_log: BuildLog
