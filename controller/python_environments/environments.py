@@ -147,7 +147,7 @@ class PythonEnvironments:
 
     def _run(self) -> None:
         """Build what is due until `stop`."""
-        is_prepared = False
+        is_prepared, logged = False, ""
         while not self._is_stopping:
             self._wakeup.clear()
             try:
@@ -159,7 +159,9 @@ class PythonEnvironments:
             except (StoppingError, StateLostError):
                 return
             except (ControllerError, OSError) as error:
-                log.error("Python environments can't be built", extra={"error": str(error)})
+                if str(error) != logged:
+                    log.error("Python environments can't be built", extra={"error": str(error)})
+                logged = str(error)
                 self._wakeup.wait(FIRST_RETRY.total_seconds())
 
     def _collect(self) -> None:
