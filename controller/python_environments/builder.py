@@ -58,9 +58,10 @@ class Builder:
         self._builds = Builds(self._uv, directory, allows_source_builds=allows_source_builds)
 
     def prepare(self) -> None:
-        """Create the directory, and remove the leftovers of builds that were interrupted. Raises OSError."""
-        with self._exclusively():
-            self._builds.remove_leftovers()
+        """Remove the leftovers of builds that were interrupted. Raises OSError."""
+        if self._directory.is_dir():
+            with self._exclusively():
+                self._builds.remove_leftovers()
 
     def stop(self) -> None:
         """Kill the current build: it raises StoppingError, as every later one does."""

@@ -169,3 +169,15 @@ def test_a_lock_is_made_once(environments: PythonEnvironments, index: PackageInd
 )
 def test_a_file_is_a_lock_if_everything_is_pinned_with_hashes(text: str, is_lock: bool) -> None:
     assert (read_lock({"r.txt": text}, "r.txt") is not None) is is_lock
+
+
+def test_a_project_that_computes_its_dependencies_is_not_executed(
+    environments: PythonEnvironments, index: PackageIndex, tmp_path: Path
+) -> None:
+    executed = tmp_path / "executed"
+    index.add("backend", "1", modules={"backend/api.py": f"open({str(executed)!r}, 'w')\n"})
+    text = '[build-system]\nrequires = ["backend"]\nbuild-backend = "backend.api"\n'
+    text += '[project]\nname = "flows"\nversion = "1"\ndynamic = ["dependencies"]\n'
+    environment = environments.build(project({"etl/pyproject.toml": text}))
+    assert environment.reason == "ResolveFailed"
+    assert not executed.exists()
