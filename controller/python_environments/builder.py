@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import logging
+import os
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -66,6 +67,11 @@ class Builder:
     def stop(self) -> None:
         """Kill the current build: it raises StoppingError, as every later one does."""
         self._uv.stop()
+
+    def is_ready(self, request: PythonRequest, environment: PythonEnvironment) -> bool:
+        """Return whether flows can start in this environment now: it is ready, there, and still allowed."""
+        is_there = environment.executable is not None and os.access(environment.executable, os.X_OK)
+        return environment.state is PythonState.READY and is_there and self._interpreters.is_allowed(request)
 
     def record_new(self, tx: Transaction, request: PythonRequest, committed_at: datetime | None) -> PythonEnvironment:
         """Record a new request, which waits to be built."""

@@ -4,7 +4,6 @@ Passes and the engine call `ensure`, which never waits for uv: a thread builds. 
 """
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
@@ -73,7 +72,7 @@ class PythonEnvironments:
             with self._store.write() as tx:
                 environments.update({one.digest: self._builder.record_new(tx, one, committed_at) for one in new})
         for digest, environment in environments.items():
-            if environment.state is PythonState.READY and not _is_usable(environment):
+            if environment.state is PythonState.READY and not self._builder.is_ready(by_digest[digest], environment):
                 environments[digest] = _waiting_again(environment)
         for digest, environment in environments.items():
             is_ready = environment.state is PythonState.READY
@@ -93,7 +92,7 @@ class PythonEnvironments:
         None while it is not ready. Raises StateError.
         """
         environment = self.find(request.digest)
-        if environment is None or environment.state is not PythonState.READY or not _is_usable(environment):
+        if environment is None or not self._builder.is_ready(request, environment):
             return None
         assert environment.executable is not None
         assert environment.digest is not None
@@ -107,7 +106,7 @@ class PythonEnvironments:
         Raises OSError, StateError, StoppingError.
         """
         environment = self.find(request.digest)
-        if environment is not None and environment.state is PythonState.READY and _is_usable(environment):
+        if environment is not None and self._builder.is_ready(request, environment):
             return environment
         self._builder.prepare()
         return self._builder.build(Job(request=request), committed_at)
@@ -189,10 +188,6 @@ class PythonEnvironments:
         if environment.retry_at is not None:
             self._enqueue(job, self._pause(environment))
         self.on_change()
-
-
-def _is_usable(environment: PythonEnvironment) -> bool:
-    return environment.executable is not None and os.access(environment.executable, os.X_OK)
 
 
 def _waiting_again(environment: PythonEnvironment) -> PythonEnvironment:

@@ -80,7 +80,7 @@ class Interpreters:
     def find(self, request: PythonRequest) -> Interpreter:
         """Return the interpreter for this request. Raises PythonBuildError, StoppingError."""
         if request.interpreter is not None:
-            interpreter = _probe(self._check_allowed(request.interpreter), ["packages"])
+            interpreter = _probe(self._check_allowed(request), ["packages"])
         else:
             interpreter = self._probe_once(self._search(request.version))
         if Version(interpreter.version) < OLDEST:
@@ -90,10 +90,16 @@ class Interpreters:
             )
         return interpreter
 
-    def _check_allowed(self, path: str) -> str:
+    def is_allowed(self, request: PythonRequest) -> bool:
+        """Return whether the operator allows the interpreter that the request names, if it names one."""
+        path = request.interpreter
+        return path is None or any(PurePosixPath(path).match(glob) for glob in self._allowed if glob.startswith("/"))
+
+    def _check_allowed(self, request: PythonRequest) -> str:
+        path = str(request.interpreter)
         if not path.startswith("/") or os.path.normpath(path) != path:
             raise PythonBuildError("InterpreterNotAllowed", f"The interpreter {path} is not a plain absolute path.")
-        if not any(PurePosixPath(path).match(glob) for glob in self._allowed if glob.startswith("/")):
+        if not self.is_allowed(request):
             raise PythonBuildError(
                 "InterpreterNotAllowed",
                 f"The interpreter {path} is not allowed.",

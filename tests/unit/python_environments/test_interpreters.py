@@ -132,3 +132,26 @@ def test_an_environment_stays_ready_while_the_one_of_a_new_interpreter_fails(
     assert (environment.state, environment.digest) == (PythonState.READY, before.digest)
     assert "500" in environment.message
     assert environments.find_runtime(request) is not None
+
+
+def test_an_interpreter_that_is_no_longer_allowed_is_not_used(make: Make, tmp_path: Path) -> None:
+    venv.create(tmp_path / "etl", with_pip=False)
+    request = interpreter(tmp_path / "etl" / "bin" / "python")
+    assert make(allow=(f"{tmp_path}/*/bin/python",)).build(request).state is PythonState.READY
+    later = make()
+    assert later.find_runtime(request) is None
+    assert later.build(request).reason == "InterpreterNotAllowed"
+
+
+def test_a_run_still_shows_the_environment_of_a_replaced_interpreter(
+    make: Make, store: Store, index: PackageIndex
+) -> None:
+    request = requirements(index.add("acme", "1.0"))
+    before = make().build(request)
+    with store.write() as tx:
+        table.change(tx, request.digest, digest="another")
+    with store.read() as tx:
+        recorded = table.find_by_digest(tx, str(before.digest))
+        assert table.find_by_digest(tx, "unknown") is None
+    assert recorded is not None
+    assert (recorded.reason, recorded.version, recorded.packages) == ("Replaced", before.version, {"acme": "1.0"})
