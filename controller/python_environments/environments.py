@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from controller.backoff import Backoff
 from controller.clock import Clock
 from controller.errors import ControllerError, StateLostError, StoppingError
 from controller.model.python_environments import PythonEnvironment, PythonRequest, PythonRuntime, PythonState
@@ -146,7 +147,8 @@ class PythonEnvironments:
 
     def _run(self) -> None:
         """Build what is due until `stop`."""
-        is_prepared, logged = False, ""
+        is_prepared = False
+        backoff = Backoff(self._clock, first=FIRST_RETRY.total_seconds(), longest=LONGEST_RETRY.total_seconds())
         while not self._is_stopping:
             self._wakeup.clear()
             try:
@@ -155,13 +157,13 @@ class PythonEnvironments:
                     is_prepared = True
                 self._collect()
                 self._build_next()
+                backoff.succeed()
             except (StoppingError, StateLostError):
                 return
             except (ControllerError, OSError) as error:
-                if str(error) != logged:
+                if backoff.fail(str(error)):
                     log.error("Python environments can't be built", extra={"error": str(error)})
-                logged = str(error)
-                self._wakeup.wait(FIRST_RETRY.total_seconds())
+                self._wakeup.wait(backoff.seconds)
 
     def _collect(self) -> None:
         """Do the collection that was requested, and drop the failed builds that nothing names."""
