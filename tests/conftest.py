@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -52,6 +53,16 @@ class ManualClock:
         """Somebody sets the clock: no time passes."""
         self._now += by
         return self._now
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--interpreter", default=sys.executable, help="the Python of the environments that flows run in")
+
+
+@pytest.fixture(scope="session")
+def interpreter(pytestconfig: pytest.Config) -> str:
+    """The interpreter to make Python environments with."""
+    return str(pytestconfig.getoption("--interpreter"))
 
 
 @pytest.fixture(autouse=True)

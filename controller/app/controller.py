@@ -35,6 +35,7 @@ from controller.runs.engine import Engine
 from controller.runs.executors.local.cgroup_parent import own_group
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.launcher import Launcher
+from controller.runs.executors.local.python_servers import PythonServers
 from controller.runs.executors.local.supervisor import flow_main
 from controller.runs.executors.local.users import FlowUser, check_access, find_user, grant_traversal
 from controller.runs.export_protection import Protection, find_protection
@@ -175,6 +176,7 @@ class Controller:
             group=own_group(),
             user=user,
             server=ForkServer(environment, self._clock),
+            python_servers=PythonServers(environment, self._clock),
             open_files=self._open_files,
             temporary_bases=usable_bases(temporary_bases(), user),
         )

@@ -116,8 +116,12 @@ class PythonEnvironment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonRuntime:
-    """The interpreter that starts a flow, and what its fork server imports first."""
+    """The interpreter that starts a flow, and what its fork server imports first.
+
+    `version` is that of the interpreter, such as `3.12.1`; None if it is unknown.
+    """
 
     executable: str
     digest: str
     preload: tuple[str, ...] = ()
+    version: str | None = None

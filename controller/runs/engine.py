@@ -21,13 +21,13 @@ from controller.backoff import Backoff
 from controller.clock import Clock
 from controller.errors import ControllerError, ResourceError, StateError, StateLostError, StoppingError, shortage
 from controller.model.runs import Run
-from controller.runs.active_run import ActiveRun
+from controller.runs.active_run import ActiveRun, Launchable
 from controller.runs.admission import Admission
 from controller.runs.backfill_runs import BackfillRuns
 from controller.runs.clock_skew import ClockMonitor
 from controller.runs.executors.local.launcher import Launcher
 from controller.runs.file_descriptors import launch_capacity, soft_limit
-from controller.runs.monitor import LISTENING_SECONDS, Launchable, RunMonitor
+from controller.runs.monitor import LISTENING_SECONDS, RunMonitor
 from controller.runs.pinned_deployments import PinnedDeployments
 from controller.runs.queue import Queue
 from controller.runs.storage_check import StorageMonitor
@@ -232,6 +232,7 @@ class Engine:
     def _tick(self) -> None:
         """Do the periodic work. A failure in it delays no run."""
         self._may_wait = True
+        self.launcher.stop_idle_servers()
         try:
             self._on_tick()
         except ControllerError:
