@@ -9,7 +9,6 @@ It may run in another interpreter than the controller's, with its own packages: 
 contains `sdk`, the folder with the copy of our SDK.
 """
 
-import builtins
 import importlib
 import json
 import os
@@ -36,6 +35,8 @@ MARK = "_controller_run"
 class OwnModules:
     """Our own modules in the process of a flow, loaded once before its modules and hidden from `sys.modules`."""
 
+    folders: tuple[str, ...] = (PACKAGE,)
+    """Where they and the SDK of the flow are: our package, and in a Python environment also the copy of the SDK."""
     coerce: Any = None
     foreign: Any = None
     loader: Any = None
@@ -110,9 +111,11 @@ def prepare_bytecode(call: dict[str, Any]) -> None:
     if folder and not sdk:
         sys.pycache_prefix = os.fsdecode(folder.encode("utf-8", "surrogateescape"))
     prepare_loader()
+    decode = OwnModules.loader.decode_path
+    if sdk:
+        OwnModules.folders = (PACKAGE, f"{decode(sdk)}/controller")
     if folder and sdk:
-        decode = OwnModules.loader.decode_path
-        OwnModules.loader.store_bytecode(decode(folder), decode(call["root"]), decode(sdk), PACKAGE)
+        OwnModules.loader.store_bytecode(decode(folder), decode(call["root"]), *OwnModules.folders)
 
 
 def prepare() -> None:
@@ -158,7 +161,7 @@ def call_flow(flow: Any, parameters: dict[str, Any]) -> Any:
     if kind == "controller.sdk.flow":
         return flow(**parameters)
     is_foreign = kind.partition(".")[0] == "prefect" and hasattr(flow, "fn")
-    if not is_foreign and not getattr(flow, "__annotations__", None):
+    if not is_foreign and not has_annotations(flow):
         return flow(**parameters)
     prepare()
     if not is_foreign:
@@ -167,6 +170,14 @@ def call_flow(flow: Any, parameters: dict[str, Any]) -> Any:
     if getattr(flow, "should_validate_parameters", True):
         parameters = OwnModules.coerce(flow.fn, (), parameters)[1]
     return OwnModules.foreign.resolve_futures(flow.fn(**parameters))
+
+
+def has_annotations(function: Any) -> bool:
+    """Return whether the function has type hints. Python 3.14 evaluates them here (PEP 649)."""
+    try:
+        return bool(getattr(function, "__annotations__", None))
+    except NameError:  # a name that is imported for type checkers only
+        return True
 
 
 def report(event: dict[str, Any]) -> None:
@@ -207,7 +218,8 @@ def needs_no_traceback(error: BaseException) -> bool:
     if type(error).__module__ != COERCION:
         return isinstance(error, OwnModules.loader.FlowNotFoundError)
     frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(f"{PACKAGE}/"):
+    own = tuple(f"{folder}/" for folder in OwnModules.folders)
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(own):
         frames = frames.tb_next
     return frames is None
 
@@ -228,7 +240,7 @@ def format_error(error: BaseException) -> str:
 
 def find_skip(error: BaseException) -> BaseException | None:
     """Return the Skip that an error consists of: itself, or the first one in a group of nothing else."""
-    if hasattr(error, "exceptions") and isinstance(error, getattr(builtins, "BaseExceptionGroup", ())):
+    if hasattr(error, "exceptions") and hasattr(error, "subgroup"):
         skips = [find_skip(item) for item in error.exceptions]
         return None if None in skips else skips[0]
     is_skip = any((kind.__module__, kind.__name__) == SKIP for kind in type(error).__mro__)

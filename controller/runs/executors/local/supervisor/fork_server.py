@@ -164,7 +164,7 @@ def _supervise(
         reset_interpreter(initial, env)
         if initial.has_preloaded:
             return flow_main.main()
-        return _run_and_exit(flow_main.main, spec["root"], spec.get("sdk"))
+        return _run_and_exit(flow_main.main, spec["root"])
 
     warm_start = supervise.WarmStart(call, began_with, sys.orig_argv[0], initial.has_preloaded)
     try:
@@ -199,7 +199,7 @@ def reset_interpreter(initial: InitialState, env: dict[str, str]) -> None:
         sys.modules["numpy.random"].seed()  # otherwise all flows would draw the same numbers
 
 
-def _run_and_exit(run: Any, root: str, sdk: str | None) -> int:
+def _run_and_exit(run: Any, root: str) -> int:
     """Run the flow, then exit as an interpreter does.
 
     A complete shutdown of the interpreter takes longer than a small flow. If only the standard library and the flow's
@@ -215,7 +215,7 @@ def _run_and_exit(run: Any, root: str, sdk: str | None) -> int:
         code = error.code
     # New modules are last. Iterating over all of them would copy every memory page that contains a module name.
     loaded = list(itertools.islice(reversed(sys.modules), max(0, len(sys.modules) - before)))
-    own = [name for name in loaded if not (_is_standard(name) or _is_ours(name, sdk))]
+    own = [name for name in loaded if not (_is_standard(name) or _is_ours(name))]
     if not all(_is_below(sys.modules[name], root) for name in own):
         sys.exit(code)
     if "threading" in sys.modules:
@@ -243,12 +243,12 @@ def _is_standard(name: str) -> bool:
     return name == "__main__" or name.partition(".")[0] in sys.stdlib_module_names
 
 
-def _is_ours(name: str, sdk: str | None) -> bool:
+def _is_ours(name: str) -> bool:
     """Return whether user code imported this module from our package; these modules need only the standard library."""
     if name == flow_main.MARK:
         return True
     is_sdk = name == "controller" or f"{name}.".startswith("controller.sdk.")
-    return is_sdk and _is_below(sys.modules[name], f"{sdk}/controller" if sdk else flow_main.PACKAGE)
+    return is_sdk and any(_is_below(sys.modules[name], folder) for folder in flow_main.OwnModules.folders)
 
 
 def _is_below(module: types.ModuleType, root: str) -> bool:
