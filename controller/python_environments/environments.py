@@ -99,7 +99,12 @@ class PythonEnvironments:
         assert environment.digest is not None
         if not self._record_use(environment.digest):
             return None
-        return PythonRuntime(executable=environment.executable, digest=environment.digest, preload=preload)
+        return PythonRuntime(
+            executable=environment.executable,
+            digest=environment.digest,
+            preload=preload,
+            version=environment.version,
+        )
 
     def build(self, request: PythonRequest, committed_at: datetime | None = None) -> PythonEnvironment:
         """Build the environment of this request now, unless it is ready. Return it, ready or failed.

@@ -37,8 +37,8 @@ class Locks:
         """
         if request.source is not RequirementsSource.PROJECT:
             return read_lock(clean_files(request.files), request.entry)
-        text = request.files.get(_beside(request, "pylock.toml"))
-        if text is None or _beside(request, "uv.lock") in request.files:
+        text = _find(request, "pylock.toml")
+        if text is None or _find(request, "uv.lock") is not None:
             return None
         return pylock.convert(text, interpreter.markers, groups=request.groups, extras=request.extras)
 
@@ -50,9 +50,9 @@ class Locks:
             self._write(clean_files(request.files))
             return self._compile([request.entry], interpreter, committed_at, log)
         self._write(request.files)
-        if _beside(request, "uv.lock") in request.files:
+        if _find(request, "uv.lock") is not None:
             return self._export(request, interpreter, log)
-        project = _beside(request, "pyproject.toml")
+        project = posixpath.join(posixpath.dirname(request.entry), "pyproject.toml")
         groups = [f"--group={project}:{group}" for group in request.groups]
         arguments = [project, "--no-sources", *groups, *_extras(request)]
         return self._compile(arguments, interpreter, committed_at, log)
@@ -104,9 +104,9 @@ def _lock(output: Output) -> str:
     return "".join(f"{line}\n" for line in logical_lines(output.result))
 
 
-def _beside(request: PythonRequest, name: str) -> str:
-    """Return the path of another file of the project."""
-    return posixpath.join(posixpath.dirname(request.entry), name)
+def _find(request: PythonRequest, name: str) -> str | None:
+    """Return the text of the file with this name: that of a member of a workspace is in a folder above."""
+    return next((text for path, text in request.files.items() if posixpath.basename(path) == name), None)
 
 
 def _extras(request: PythonRequest) -> list[str]:

@@ -84,6 +84,25 @@ def test_a_project_with_uv_lock(environments: PythonEnvironments, locked: Path, 
     assert uv.count("pip compile") == 0
 
 
+def test_a_member_of_a_workspace_has_the_lock_of_the_workspace(
+    environments: PythonEnvironments, index: PackageIndex, tmp_path: Path
+) -> None:
+    root, member, other = tmp_path / "project", tmp_path / "project/packages/a", tmp_path / "project/packages/b"
+    for directory, name, dependency in ((root, "root", "duck"), (member, "a", "acme"), (other, "b", "quick")):
+        directory.mkdir(parents=True)
+        text = (
+            f'[project]\nname = "{name}"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["{dependency}"]\n'
+        )
+        (directory / "pyproject.toml").write_text(text, encoding="utf-8")
+    with (root / "pyproject.toml").open("a", encoding="utf-8") as stream:
+        stream.write('[tool.uv.workspace]\nmembers = ["packages/*"]\n')
+    lock_with_uv(index, root, "lock")
+    names = ("pyproject.toml", "uv.lock", "packages/a/pyproject.toml")
+    files = {name: (root / name).read_text(encoding="utf-8") for name in names}
+    request = project(files, "packages/a/pyproject.toml")
+    assert environments.build(request).packages == {"acme": "2.0"}
+
+
 def test_a_project_with_pylock_toml(environments: PythonEnvironments, locked: Path, uv: CountedUv) -> None:
     environment = environments.build(project(files_of(locked, "pyproject.toml", "pylock.toml"), "etl/pylock.toml"))
     assert environment.state is PythonState.READY
