@@ -26,7 +26,7 @@ from controller.runs.executors.local.supervisor import flow_main, temporary_dire
 from controller.runs.executors.local.supervisor.flow_events import OUTCOMES, UNREPORTED
 from controller.runs.executors.local.supervisor.poll import ready
 from controller.runs.executors.local.supervisor.spawn import PARAMETERS_FD
-from controller.runs.flow_environment import declared_environment, has_own_temporary
+from controller.runs.flow_environment import declared_environment, has_own_temporary, import_variables
 from controller.sources.source import native
 
 MAX_REPORT_BYTES = 1 << 18
@@ -66,6 +66,7 @@ def execute(
         env = {
             **declared_environment(environment, deployment),
             **{name: native(value) for name, value in deployment.env.items()},
+            **import_variables(deployment, root),
             "CONTROLLER_DEPLOYMENT": deployment.name,
         }
         if not has_own_temporary(deployment):

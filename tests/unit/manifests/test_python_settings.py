@@ -14,7 +14,14 @@ from tests.written_code import WrittenCode
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 FLOW = "def main(region: str = 'eu'): ...\n"
 SCRIPT = '# /// script\n# requires-python = ">=3.11"\n# dependencies = [\n#   "pandas==3.0.1",\n# ]\n# ///\n' + FLOW
-PROJECT = '[project]\nname = "acme"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["pandas>=3,<4"]\n[dependency-groups]\netl = ["duckdb"]\n'
+PROJECT = """[project]
+name = "acme"
+version = "1"
+requires-python = ">=3.11"
+dependencies = ["pandas>=3,<4"]
+[dependency-groups]
+etl = ["duckdb"]
+"""
 LOCK = """version = 1
 [[package]]
 name = "acme"

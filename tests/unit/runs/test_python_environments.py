@@ -304,6 +304,15 @@ def test_import_paths_and_modules_work_in_the_interpreter_of_the_controller(flow
         assert flows.run(flow, None, import_paths=("src",))["result"] == [3, "acme.daily"]
 
 
+def test_a_command_gets_the_import_paths_and_the_programs_of_its_environment(
+    flows: Flows, python: PythonRuntime
+) -> None:
+    flows.write("src/acme/prices.py", "BASE = 40\n")
+    code = "import sys, acme_lib, acme.prices; print(acme_lib.VERSION, acme.prices.BASE, sys.executable)"
+    ending = flows.run(["python", "-c", code], python, import_paths=("src", ""))
+    assert (ending["outcome"], ending["log"]) == ("succeeded", f"1 40 {python.executable}\n"), ending
+
+
 def test_a_flow_of_an_installed_module_runs(flows: Flows, python: PythonRuntime, start: str) -> None:
     ending = flows.run("acme_flows.daily:main", python, {"n": 2})
     assert (start, ending["outcome"], ending["result"]) == (start, "succeeded", 4), ending

@@ -38,7 +38,12 @@ from controller.runs.executors.local.supervisor import cold_start, flow_main
 from controller.runs.executors.local.supervisor.poll import ready
 from controller.runs.executors.local.supervisor.spawn import PARAMETERS_FD, PARAMETERS_FILE
 from controller.runs.executors.local.users import FlowUser, create_private_directory, grant_traversal
-from controller.runs.flow_environment import declared_environment, has_own_bytecode, has_own_temporary
+from controller.runs.flow_environment import (
+    declared_environment,
+    has_own_bytecode,
+    has_own_temporary,
+    import_variables,
+)
 from controller.sources.source import as_text
 
 END_SECONDS = 2.0
@@ -282,6 +287,7 @@ class Launcher:
             "export": pycache and as_text(root.parent),
             "env": {
                 **self._declared_environment(deployment),
+                **import_variables(deployment, root),
                 **_run_variables(run),
                 "CONTROLLER_ATTEMPT_ID": self.attempt_id(nonce),
             },
