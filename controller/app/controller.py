@@ -104,7 +104,6 @@ class Controller:
         self._engine.python = PythonRuntimes(self.python, is_pinned=self._source.is_pinned)
         self._engine.storage = StorageMonitor(self._engine_store, self._clock, self.state.path, self._notices.replace)
         self._sweeper = Sweeper(self._engine_store, self._clock, admission, self.state.runs)
-        self.python = PythonEnvironments(self._store, self._clock, self.state.python, settings.uv)
         self._reconciler = Reconciler(
             source=self._source,
             store=self._reconciler_store,
