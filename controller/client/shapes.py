@@ -432,8 +432,10 @@ class NextFire(TypedDict):
 class Occurrence(TypedDict):
     """One due time of one deployment. There is never more than one per deployment and instant.
 
-    `runs` are all its runs, oldest first. `run_id` is the latest that was not cancelled, whose state is that of the
-    due time. It is also set for a skipped due time whose run was created but expired before it could start.
+    `runs` are its stored runs, oldest first. `run_id` is the run that decides `state`, the state of the due time:
+    one that has not finished, or else the latest that was not cancelled, or the latest if all were. Both remain when
+    retention deletes the runs. They are also set for a skipped due time whose run was created but expired before it
+    could start. `state` is None if the due time had no run, or if an older version deleted it.
     """
 
     deployment: str
@@ -442,6 +444,7 @@ class Occurrence(TypedDict):
     outcome: Outcome
     run_id: str | None
     reason: str | None
+    state: RunState | None
     runs: list[DueRun]
 
 

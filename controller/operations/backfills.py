@@ -9,7 +9,7 @@ from typing import Any
 from controller.errors import ConflictError, NotFoundError, UsageError
 from controller.model.backfills import Backfill, BackfillState, CodeVersion, Redo
 from controller.model.policies import Overlap
-from controller.model.runs import Run, RunState, effective_run
+from controller.model.runs import Run
 from controller.model.status import InventoryEntry
 from controller.operations.context import OperationContext, get_entry
 from controller.operations.due_times import due_times_between
@@ -165,16 +165,26 @@ def _select(tx: Transaction, request: BackfillRequest, times: Sequence[DueTime])
     if not times:
         return []
     first, last = times[0][0], times[-1][0]
-    outcomes: dict[datetime, RunState | None] = dict.fromkeys(
-        occurrences.times_with_run(tx, request.deployment, first, last)
-    )
-    skipped = occurrences.skipped_times(tx, request.deployment, first, last)
-    for time, history in runs.history(tx, request.deployment, first, last).items():
-        state = effective_run(history).state
-        if not (time in skipped and state is RunState.SKIPPED):  # a run that never started is none
-            outcomes[time] = state
+    outcomes = occurrences.find_states(tx, request.deployment, first, last)
     planned = backfills.find_planned(tx, request.deployment, first, last)
-    return select_times([time for time in times if time[0] not in planned], outcomes, request.redo)
+    selected = select_times([time for time in times if time[0] not in planned], outcomes, request.redo)
+    if request.code is CodeVersion.ORIGINAL:
+        _check_originals(tx, request.deployment, [time for time, _ in selected if time in outcomes])
+    return selected
+
+
+def _check_originals(tx: Transaction, name: str, times: Sequence[datetime]) -> None:
+    """Raise UsageError if the run of one of these due times, whose commit a redo executes, is no longer stored."""
+    if not times:
+        return
+    settled = occurrences.find_settled(tx, name, times[0], times[-1])
+    stored = runs.find_all(tx, [run.run_id for run in settled.values()])
+    count = sum(time not in settled or settled[time].run_id not in stored for time in times)
+    if count:
+        text = "1 due time has a run that retention has deleted, so its commit is unknown."
+        if count > 1:
+            text = f"{count} due times have runs that retention has deleted, so their commits are unknown."
+        raise UsageError(text, hint="Use --latest, or choose a later range.")
 
 
 def _latest(request: BackfillRequest, selected: Sequence[DueTime]) -> Sequence[DueTime]:

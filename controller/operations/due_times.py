@@ -5,11 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from controller.errors import ConflictError, UsageError
 from controller.model.deployments import Deployment
-from controller.model.runs import effective_run
 from controller.model.schedules import Schedule
 from controller.runs.admission_policy import DueTime
 from controller.schedules import find_due_up_to, next_fire_times
-from controller.store import Transaction, runs
+from controller.store import Transaction, occurrences
 from controller.time_format import in_utc
 
 MAX_DUE_TIMES = 50_000
@@ -42,10 +41,8 @@ def schedule_at(deployment: Deployment, due_time: datetime) -> Schedule:
 
 def check_finished(tx: Transaction, deployment: str, due_time: datetime) -> None:
     """Raise ConflictError if a run of this due time has not finished."""
-    for history in runs.history(tx, deployment, due_time, due_time).values():
-        run = effective_run(history)
-        if not run.state.is_terminal:
-            raise ConflictError(
-                f"Run {run.run_id} of this due time has not finished: {run.state}.",
-                hint="Wait until it finishes, or cancel it first.",
-            )
+    for run in occurrences.find_unfinished(tx, deployment, due_time, due_time).values():
+        raise ConflictError(
+            f"Run {run.run_id} of this due time has not finished: {run.state.public}.",
+            hint="Wait until it finishes, or cancel it first.",
+        )

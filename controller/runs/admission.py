@@ -103,7 +103,7 @@ class Admission:
     ) -> Run:
         """Create a manual run with these parameters, merged over those in git. Raises NotFoundError.
 
-        With `schedule`, the run becomes the latest one of the `due_time` in the ledger.
+        With `due_time`, the run becomes the latest one of that due time in the ledger.
         """
         entry = inventory.find(tx, name)
         if entry is None:
@@ -122,9 +122,8 @@ class Admission:
             serial=deployment.overlap in (Overlap.QUEUE, Overlap.REPLACE),
         )
         runs.insert_all(tx, [run])
-        if due_time is not None and schedule is not None:
-            decision = Decision(instant=due_time, schedule=schedule, reason=None, delay=timedelta())
-            occurrences.replace_with_runs(tx, [ledger_entry(name, decision, run)])
+        if due_time is not None:
+            occurrences.record_runs(tx, [ledger_entry(run, "" if schedule is None else schedule.id)])
         return run
 
     def _process_one(
@@ -148,7 +147,9 @@ class Admission:
             if decision.reason is None:
                 run = self.due_run(tx, entry, decision, Trigger.SCHEDULE)
                 created.append(replace(run, behind_backfill=is_behind and counts.behind + len(created) < MAX_BEHIND))
-            ledger.append(ledger_entry(entry.name, decision, run))
+            ledger.append(
+                _skipped_entry(entry.name, decision) if run is None else ledger_entry(run, decision.schedule.id)
+            )
         occurrences.append(tx, ledger)
         if created and deployment.overlap is Overlap.REPLACE:
             _replace_all(tx, entry.name, now)
@@ -259,14 +260,24 @@ def _first_attempted(tx: Transaction, run: Run) -> Run:
     return run
 
 
-def ledger_entry(name: str, decision: Decision, run: Run | None) -> Occurrence:
-    """Return the row of the ledger for this decision."""
+def ledger_entry(run: Run, schedule_id: str) -> Occurrence:
+    """Return the row of the ledger for the run of a due time."""
+    assert run.scheduled_for is not None
+    return Occurrence(
+        deployment=run.deployment,
+        scheduled_for=run.scheduled_for,
+        schedule=schedule_id,
+        outcome=Outcome.RUN,
+        run_id=run.id,
+    )
+
+
+def _skipped_entry(name: str, decision: Decision) -> Occurrence:
     return Occurrence(
         deployment=name,
         scheduled_for=decision.instant,
         schedule=decision.schedule.id,
-        outcome=Outcome.SKIPPED if run is None else Outcome.RUN,
-        run_id=None if run is None else run.id,
+        outcome=Outcome.SKIPPED,
         reason=decision.reason,
     )
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from controller.manifests.build import build_deployment
 from controller.model.backfills import Backfill, BackfillState, CodeVersion
 from controller.model.policies import Overlap
-from controller.model.runs import Run, Trigger, effective_run
+from controller.model.runs import Run, Trigger
 from controller.model.status import InventoryEntry
 from controller.runs.admission import Admission, ledger_entry
 from controller.runs.admission_policy import Decision
@@ -65,10 +65,10 @@ class BackfillRuns:
             )
             run = self._create_run(tx, backfill, decision, originals.get(instant))
             created.append(run)
-            ledger.append(ledger_entry(backfill.deployment, decision, run))
+            ledger.append(ledger_entry(run, schedule_id))
         runs.insert_all(tx, created)
         backfills.record_runs(tx, created)
-        occurrences.replace_with_runs(tx, ledger)
+        occurrences.record_runs(tx, ledger)
         return created
 
     def _create_run(self, tx: Transaction, backfill: Backfill, decision: Decision, original: Run | None) -> Run:
@@ -88,10 +88,9 @@ class BackfillRuns:
 
 def _find_originals(tx: Transaction, backfill: Backfill, times: list[tuple[datetime, str]]) -> Mapping[datetime, Run]:
     """Return the earlier run of each of these due times that has one."""
-    history = runs.history(tx, backfill.deployment, times[0][0], times[-1][0])
-    latest = {time: effective_run(entries).run_id for time, entries in history.items()}
-    originals = runs.find_all(tx, latest.values())
-    return {time: originals[run_id] for time, run_id in latest.items()}
+    settled = occurrences.find_settled(tx, backfill.deployment, times[0][0], times[-1][0])
+    originals = runs.find_all(tx, [run.run_id for run in settled.values()])
+    return {time: originals[run.run_id] for time, run in settled.items() if run.run_id in originals}
 
 
 def _pinned_entry(backfill: Backfill) -> InventoryEntry:

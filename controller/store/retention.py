@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import and_, delete, exists, or_, select
 
 from controller.model.runs import TERMINAL, Outcome, RunId, RunState
 from controller.store import backfills
@@ -54,13 +54,18 @@ def delete_runs(tx: Transaction, run_ids: Collection[RunId]) -> None:
 def delete_due_times(
     tx: Transaction, deployment: str, *, skipped_before: datetime, run_before: datetime, limit: int
 ) -> int:
-    """Delete up to `limit` due times: skipped ones before `skipped_before`, all before `run_before`.
+    """Delete up to `limit` due times: skipped ones before `skipped_before`, others before `run_before`.
 
-    Return how many were deleted.
+    A due time before `run_before` remains as long as one of its runs is stored. Return how many were deleted.
     """
+    has_run = exists().where(
+        runs.c.project == occurrences.c.project,
+        runs.c.deployment == occurrences.c.deployment,
+        runs.c.scheduled_for == occurrences.c.scheduled_for,
+    )
     is_old = or_(
         and_(occurrences.c.outcome == Outcome.SKIPPED.value, occurrences.c.scheduled_for < skipped_before),
-        occurrences.c.scheduled_for < run_before,
+        and_(occurrences.c.scheduled_for < run_before, ~has_run),
     )
     old = (
         select(occurrences.c.id)

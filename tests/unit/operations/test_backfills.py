@@ -9,7 +9,7 @@ import pytest
 
 from controller.errors import ConflictError, NotFoundError, UsageError
 from controller.model.backfills import Backfill, BackfillState, CodeVersion, Progress, Redo
-from controller.model.runs import Outcome, Run, RunState, Trigger
+from controller.model.runs import Outcome, Run, RunOutcome, RunState, Trigger
 from controller.operations.backfills import (
     Backfilled,
     BackfillRequest,
@@ -22,9 +22,10 @@ from controller.operations.cancel import cancel_run
 from controller.operations.retry import retry_run
 from controller.operations.trigger import trigger_run
 from controller.queries.backfills import show_backfill
+from controller.queries.occurrences import list_occurrences
 from controller.runs.admission import MAX_BEHIND
 from controller.runs.backfill_runs import PAGE, BackfillRuns
-from controller.store import backfills, occurrences, retention, runs
+from controller.store import backfills, retention, run_transitions, runs
 from tests.conftest import NOW
 from tests.unit.runs.conftest import World
 from tests.unit.runs.test_queueing import account, begin, hourly, ledger, queue, waits
@@ -40,11 +41,12 @@ def backfill(world: World, hours: int = 3, **fields: Any) -> Backfilled:
 
 
 def finish(world: World, run_id: str, state: RunState = RunState.SUCCEEDED) -> None:
-    """End a run, and let its backfill continue, as the engine does."""
+    """End a run that has started, and let its backfill continue, as the engine does."""
     with world.store.write() as tx:
         run = runs.find(tx, run_id)
         assert run is not None
-        assert runs.move(tx, run.id, expect=run.state, to=state)
+        assert runs.move(tx, run.id, expect=run.state, to=RunState.RUNNING)
+        assert run_transitions.end(tx, [(replace(run, state=RunState.RUNNING), RunOutcome(state=state))])
         if run.backfill_id is not None:
             BackfillRuns(world.admission).advance(tx, run.backfill_id, world.clock.now())
 
@@ -416,10 +418,9 @@ def test_a_run_can_be_triggered_for_a_due_time(world: World) -> None:
     with pytest.raises(UsageError, match="already used by run"):
         trigger_run(world.operations, "a", {"x": 3}, key="k", author="me")
     with world.store.read() as tx:
-        [entry] = occurrences.find_newest(tx, "a", 9)
-        [history] = runs.history(tx, "a", NOW, NOW + HOUR).values()
+        [entry] = list_occurrences(tx, "a", 9)
     assert (entry.outcome, entry.run_id) == (Outcome.RUN, redo.id)
-    assert [run.run_id for run in history] == [scheduled.id, redo.id]
+    assert [run.run_id for run in entry.runs] == [scheduled.id, redo.id]
 
 
 def test_a_due_time_that_is_not_one_or_not_yet_is_refused(world: World) -> None:
