@@ -161,15 +161,18 @@ class Backfilled(TypedDict):
     """The new backfill and its first runs; the others are created when those have finished.
 
     `backfill_id` is None if there was nothing to run, or with `dry_run`. `times` are all selected due times.
-    `have_run`, also as `already_run`: the number of due times of the range that were not selected; `left_out`: that
-    of the selected ones beyond `max`.
+    `older_schedule` are those of them that were due only under an older schedule. `have_run`, also as `already_run`:
+    the number of due times of the range that were not selected; `planned`: that of those among them that another
+    backfill will run; `left_out`: that of the selected ones beyond `max`.
     """
 
     backfill_id: str | None
     run_ids: list[str]
     times: list[str]
+    older_schedule: list[str]
     have_run: int
     already_run: int
+    planned: int
     left_out: int
 
 

@@ -1,7 +1,7 @@
 """Backfills: run the due times of a past range. A backfill is an object that can be paused, resumed and cancelled."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -9,14 +9,14 @@ from typing import Any
 from controller.errors import ConflictError, NotFoundError, UsageError
 from controller.model.backfills import Backfill, BackfillState, CodeVersion, Redo
 from controller.model.policies import Overlap
-from controller.model.runs import Run
+from controller.model.runs import Run, RunState
 from controller.model.status import InventoryEntry
 from controller.operations.context import OperationContext, get_entry
-from controller.operations.due_times import due_times_between
+from controller.operations.due_times import MAX_DUE_TIMES, due_times_between, too_many_due_times
 from controller.runs.admission import active_revision
 from controller.runs.admission_policy import DueTime
 from controller.runs.backfill_runs import BackfillRuns
-from controller.runs.backfills import cancel_backfill, select_times
+from controller.runs.backfills import cancel_backfill, is_selected
 from controller.store import Transaction, backfills, inventory, occurrences, runs
 from controller.time_format import in_utc
 
@@ -49,15 +49,18 @@ class Backfilled:
     """The new backfill and its first runs; the others are created when those have finished.
 
     `backfill_id` is None if there was nothing to run, or with `dry_run`. `times` are all selected due times.
-    `have_run`, also as `already_run`: the number of due times of the range that were not selected; `left_out`: that of
-    the selected ones beyond `max`.
+    `older_schedule` are those of them that were due only under an older schedule. `have_run`, also as `already_run`:
+    the number of due times of the range that were not selected; `planned`: that of those among them that another
+    backfill will run; `left_out`: that of the selected ones beyond `max`.
     """
 
     backfill_id: str | None
     run_ids: tuple[str, ...]
     times: tuple[datetime, ...]
+    older_schedule: tuple[datetime, ...]
     have_run: int
     already_run: int
+    planned: int
     left_out: int
 
 
@@ -76,32 +79,31 @@ def create_backfill(context: OperationContext, request: BackfillRequest, *, auth
     if request.code is CodeVersion.LATEST and request.parameters:
         context.parameters.check(request.deployment, request.parameters)
     deployment = context.admission.deployment(entry)
-    if not deployment.schedules:
-        hint = f"Run `controller trigger {entry.name} --due-time TIME` for each time."
+    if not deployment.schedules and request.redo is None:
+        hint = f"Run `controller trigger {entry.name} --due-time TIME` for each time, or repeat due times with --redo."
         raise UsageError(f"{entry.name} has no schedule, so it has no due times.", hint=hint)
     times = due_times_between(deployment, request.since, until)
     if request.dry_run:
         with context.store.read() as tx:
-            selected = _select(tx, request, times)
-        return _result(request, times, selected)
+            return _result(request, _select(tx, request, until, times))
     with context.store.write() as tx:
         if _has_changed(tx, entry):
             raise ConflictError(
                 f"{entry.name} changed while the backfill was being prepared.", hint="Repeat the backfill."
             )
-        selected = _select(tx, request, times)
-        queued = _latest(request, selected)
+        selection = _select(tx, request, until, times)
+        queued = _latest(request, selection)
         if not queued:
-            return _result(request, times, selected)
+            return _result(request, selection)
         backfill = _new(context, tx, request, entry, until, len(queued), author)
-        backfills.insert_new(tx, backfill, [(instant, schedule.id) for instant, schedule in queued])
+        backfills.insert_new(tx, backfill, queued)
         created = BackfillRuns(context.admission).advance(tx, backfill.id, now)
         count = "1 due time" if len(queued) == 1 else f"{len(queued)} due times"
         message = f"{author} backfilled {count} from {in_utc(queued[0][0])} to {in_utc(queued[-1][0])}."
         context.record_event(tx, "Backfill", message, entry.name)
     log.info("Backfill created", extra={"deployment": entry.name, "backfill": backfill.id, "author": author})
     context.wake()
-    return _result(request, times, selected, backfill, created)
+    return _result(request, selection, backfill, created)
 
 
 def pause_backfill(context: OperationContext, backfill_id: str, *, author: str) -> Backfill:
@@ -160,17 +162,51 @@ def _move(
     return backfill
 
 
-def _select(tx: Transaction, request: BackfillRequest, times: Sequence[DueTime]) -> list[DueTime]:
-    """Return the due times to run, oldest first."""
-    if not times:
-        return []
-    first, last = times[0][0], times[-1][0]
-    outcomes = occurrences.find_states(tx, request.deployment, first, last)
-    planned = backfills.find_planned(tx, request.deployment, first, last)
-    selected = select_times([time for time in times if time[0] not in planned], outcomes, request.redo)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Selection:
+    """The due times to run, oldest first, each with the id of its schedule; `total` counts the others too.
+
+    `older`: those of older schedules. `planned`: how many are left to another backfill.
+    """
+
+    times: Sequence[tuple[datetime, str]]
+    older: Set[datetime]
+    total: int
+    planned: int
+
+
+def _select(tx: Transaction, request: BackfillRequest, until: datetime, due_times: Sequence[DueTime]) -> _Selection:
+    due = {time: schedule.id for time, schedule in due_times}
+    states = occurrences.find_states(tx, request.deployment, request.since, until)
+    older = {} if request.redo is None else _find_older(tx, request, until, due, states)
+    times = sorted({**due, **older}.items())
+    planned = backfills.find_planned(tx, request.deployment, request.since, until) & {time for time, _ in times}
+    selected = [
+        (time, schedule)
+        for time, schedule in times
+        if time not in planned and is_selected(states, time, request.redo, is_due=time in due)
+    ]
     if request.code is CodeVersion.ORIGINAL:
-        _check_originals(tx, request.deployment, [time for time, _ in selected if time in outcomes])
-    return selected
+        _check_originals(tx, request.deployment, [time for time, _ in selected if time in states])
+    return _Selection(times=selected, older=older.keys(), total=len(times), planned=len(planned))
+
+
+def _find_older(
+    tx: Transaction,
+    request: BackfillRequest,
+    until: datetime,
+    due: Mapping[datetime, str],
+    states: Mapping[datetime, RunState | None],
+) -> dict[datetime, str]:
+    """Return the recorded due times that no active schedule has. Those that were skipped count only if selected."""
+    recorded = occurrences.find_schedules(tx, request.deployment, request.since, until, MAX_DUE_TIMES + 1)
+    if len(recorded.keys() | due.keys()) > MAX_DUE_TIMES:
+        raise too_many_due_times(request.deployment)
+    return {
+        time: schedule
+        for time, schedule in recorded.items()
+        if time not in due and (time in states or is_selected(states, time, request.redo, is_due=False))
+    }
 
 
 def _check_originals(tx: Transaction, name: str, times: Sequence[datetime]) -> None:
@@ -187,25 +223,25 @@ def _check_originals(tx: Transaction, name: str, times: Sequence[datetime]) -> N
         raise UsageError(text, hint="Use --latest, or choose a later range.")
 
 
-def _latest(request: BackfillRequest, selected: Sequence[DueTime]) -> Sequence[DueTime]:
-    return selected if request.most is None else selected[max(0, len(selected) - request.most) :]
+def _latest(request: BackfillRequest, selection: _Selection) -> Sequence[tuple[datetime, str]]:
+    times = selection.times
+    return times if request.most is None else times[max(0, len(times) - request.most) :]
 
 
 def _result(
-    request: BackfillRequest,
-    times: Sequence[DueTime],
-    selected: Sequence[DueTime],
-    backfill: Backfill | None = None,
-    created: Sequence[Run] = (),
+    request: BackfillRequest, selection: _Selection, backfill: Backfill | None = None, created: Sequence[Run] = ()
 ) -> Backfilled:
-    queued = _latest(request, selected)
+    queued = _latest(request, selection)
+    not_selected = selection.total - len(selection.times)
     return Backfilled(
         backfill_id=None if backfill is None else backfill.id,
         run_ids=tuple(run.id for run in created),
-        times=tuple(instant for instant, _ in queued),
-        have_run=len(times) - len(selected),
-        already_run=len(times) - len(selected),
-        left_out=len(selected) - len(queued),
+        times=tuple(time for time, _ in queued),
+        older_schedule=tuple(time for time, _ in queued if time in selection.older),
+        have_run=not_selected,
+        already_run=not_selected,
+        planned=selection.planned,
+        left_out=len(selection.times) - len(queued),
     )
 
 

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from controller.errors import ConflictError, UsageError
 from controller.model.deployments import Deployment
 from controller.model.schedules import Schedule
+from controller.runs.admission import find_schedule
 from controller.runs.admission_policy import DueTime
-from controller.schedules import find_due_up_to, next_fire_times
+from controller.schedules import find_due_up_to, next_fire_times, shared_zone
 from controller.store import Transaction, occurrences
-from controller.time_format import in_utc
+from controller.time_format import shown
 
 MAX_DUE_TIMES = 50_000
 """The maximum number of due times in the range of a backfill."""
@@ -24,19 +25,31 @@ def due_times_between(deployment: Deployment, since: datetime, until: datetime) 
     """
     times = find_due_up_to(deployment.schedules, max(since, _FIRST) - _INSTANT, until, MAX_DUE_TIMES)
     if times is None:
-        message = f"{deployment.name} has more than {MAX_DUE_TIMES} due times in this range."
-        raise UsageError(message, hint="Choose a shorter range.")
+        raise too_many_due_times(deployment.name)
     return times
 
 
-def schedule_at(deployment: Deployment, due_time: datetime) -> Schedule:
-    """Return the schedule that is due exactly at this time. Raises UsageError with the next due time."""
-    times = find_due_up_to(deployment.schedules, due_time - _INSTANT, due_time, 1)
-    if times:
-        return times[0][1]
+def too_many_due_times(name: str) -> UsageError:
+    """Return the error for a range with more than `MAX_DUE_TIMES`."""
+    return UsageError(f"{name} has more than {MAX_DUE_TIMES} due times in this range.", hint="Choose a shorter range.")
+
+
+def schedule_at(tx: Transaction, deployment: Deployment, due_time: datetime) -> Schedule | None:
+    """Return the active schedule to which a due time belongs; None if there is none.
+
+    Raises UsageError with the next due time if the deployment has schedules, but none of them is due at this time, and
+    the ledger has no due time of an older schedule.
+    """
+    schedule = find_schedule(tx, deployment, due_time)
+    if schedule is not None or not deployment.schedules:
+        return schedule
+    if occurrences.recorded_times(tx, deployment.name, due_time, due_time):
+        return None
+    zone = shared_zone(active.timezone for active in deployment.schedules) or UTC
     following = next_fire_times(deployment.schedules, due_time, 1)
-    hint = f"The next due time after it is {in_utc(following[0][0])}." if following else None
-    raise UsageError(f"{in_utc(due_time)} is not a due time of {deployment.name}.", hint=hint)
+    hint = f"The next due time after it is {shown(following[0][0], zone)}." if following else None
+    text = f"{shown(due_time, zone)} is not a due time of {deployment.name}, and was none under an older schedule."
+    raise UsageError(text, hint=hint)
 
 
 def check_finished(tx: Transaction, deployment: str, due_time: datetime) -> None:

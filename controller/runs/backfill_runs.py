@@ -7,15 +7,14 @@ together.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from controller.manifests.build import build_deployment
 from controller.model.backfills import Backfill, BackfillState, CodeVersion
-from controller.model.policies import Overlap
-from controller.model.runs import Run, Trigger
+from controller.model.runs import Run
+from controller.model.schedules import Schedule
 from controller.model.status import InventoryEntry
 from controller.runs.admission import Admission, ledger_entry
-from controller.runs.admission_policy import Decision
 from controller.runs.backfills import end_backfill
 from controller.store import Transaction, backfills, occurrences, runs
 
@@ -56,14 +55,7 @@ class BackfillRuns:
         originals = _find_originals(tx, backfill, times) if backfill.code is CodeVersion.ORIGINAL else {}
         created, ledger = [], []
         for instant, schedule_id in times:
-            decision = Decision(
-                instant=instant,
-                schedule=schedules[schedule_id],
-                reason=None,
-                delay=timedelta(),
-                serial=deployment.overlap is not Overlap.ALLOW,
-            )
-            run = self._create_run(tx, backfill, decision, originals.get(instant))
+            run = self._create_run(tx, backfill, instant, schedules.get(schedule_id), originals.get(instant))
             created.append(run)
             ledger.append(ledger_entry(run, schedule_id))
         runs.insert_all(tx, created)
@@ -71,9 +63,10 @@ class BackfillRuns:
         occurrences.record_runs(tx, ledger)
         return created
 
-    def _create_run(self, tx: Transaction, backfill: Backfill, decision: Decision, original: Run | None) -> Run:
-        entry = _pinned_entry(backfill)
-        run = self._admission.due_run(tx, entry, decision, Trigger.BACKFILL, overrides=backfill.parameters)
+    def _create_run(
+        self, tx: Transaction, backfill: Backfill, due_time: datetime, schedule: Schedule | None, original: Run | None
+    ) -> Run:
+        run = self._admission.backfill_run(tx, _pinned_entry(backfill), due_time, schedule, backfill.parameters)
         if original is not None:
             run = replace(
                 run,

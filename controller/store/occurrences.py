@@ -36,7 +36,7 @@ _RECORD_OUTCOME = (
 _NEW = insert(occurrences)
 _RECORD_RUN = _NEW.on_conflict_do_update(
     index_elements=("project", "deployment", "scheduled_for"),
-    set_={name: _NEW.excluded[name] for name in ("schedule", "outcome", "run_id", "reason")},
+    set_={name: _NEW.excluded[name] for name in ("outcome", "run_id", "reason")},
     where=occurrences.c.state.is_(None),
 )
 
@@ -60,6 +60,15 @@ def find_states(tx: Transaction, deployment: str, since: datetime, until: dateti
     )
     states = {row.scheduled_for: None if row.state is None else RunState(row.state) for row in rows}
     return {**states, **{time: run.state for time, run in find_unfinished(tx, deployment, since, until).items()}}
+
+
+def find_schedules(
+    tx: Transaction, deployment: str, since: datetime, until: datetime, limit: int
+) -> dict[datetime, str]:
+    """Return up to `limit` recorded due times in [since, until], oldest first, each with the id of its schedule."""
+    query = select(occurrences.c.scheduled_for, occurrences.c.schedule).where(*_between(tx, deployment, since, until))
+    rows = tx.connection.execute(query.order_by(occurrences.c.scheduled_for).limit(limit))
+    return {row.scheduled_for: row.schedule for row in rows}
 
 
 def find_unfinished(tx: Transaction, deployment: str, since: datetime, until: datetime) -> dict[datetime, DueRun]:
@@ -140,7 +149,8 @@ def delete_skipped_after(tx: Transaction, instant: datetime) -> None:
 def record_runs(tx: Transaction, entries: Sequence[Occurrence]) -> None:
     """Record the runs of due times that may have had other outcomes, or none (a backfill, a redo).
 
-    A due time that has a state keeps it until the run ends, in case that the run is cancelled.
+    A due time that has a state keeps it until the run ends, in case that the run is cancelled. Each keeps the schedule
+    under which it was recorded.
     """
     rows = [to_row(tx, occurrences, entry) for entry in entries]
     if rows:

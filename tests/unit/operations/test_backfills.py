@@ -213,6 +213,7 @@ def test_two_backfills_of_one_range_do_not_run_a_due_time_twice(world: World) ->
     first = backfill(world, hours=20)
     second = backfill(world, hours=20, redo=Redo.ALL)
     assert (second.backfill_id, second.run_ids, second.already_run) == (None, (), len(first.times))
+    assert second.planned == len(first.times) - len(first.run_ids) == 200
 
 
 @pytest.mark.parametrize(
@@ -425,7 +426,7 @@ def test_a_run_can_be_triggered_for_a_due_time(world: World) -> None:
 
 def test_a_due_time_that_is_not_one_or_not_yet_is_refused(world: World) -> None:
     world.declare(a=hourly(), b="name: b\ncommand: ['true']\n")
-    with pytest.raises(UsageError, match="2026-06-01 11:30:00 UTC is not a due time of a") as refusal:
+    with pytest.raises(UsageError, match="2026-06-01 11:30:00 UTC is not a due time of a, and was") as refusal:
         trigger_run(world.operations, "a", {}, due_time=NOW - HOUR / 2, author="me")
     assert refusal.value.hint == "The next due time after it is 2026-06-01 12:00:00 UTC."
     with pytest.raises(UsageError, match="in the future"):
