@@ -161,15 +161,18 @@ class Backfilled(TypedDict):
     """The new backfill and its first runs; the others are created when those have finished.
 
     `backfill_id` is None if there was nothing to run, or with `dry_run`. `times` are all selected due times.
-    `have_run`, also as `already_run`: the number of due times of the range that were not selected; `left_out`: that
-    of the selected ones beyond `max`.
+    `older_schedule` are those of them that were due only under an older schedule. `have_run`, also as `already_run`:
+    the number of due times of the range that were not selected; `planned`: that of those among them that another
+    backfill will run; `left_out`: that of the selected ones beyond `max`.
     """
 
     backfill_id: str | None
     run_ids: list[str]
     times: list[str]
+    older_schedule: list[str]
     have_run: int
     already_run: int
+    planned: int
     left_out: int
 
 
@@ -432,8 +435,10 @@ class NextFire(TypedDict):
 class Occurrence(TypedDict):
     """One due time of one deployment. There is never more than one per deployment and instant.
 
-    `runs` are all its runs, oldest first. `run_id` is the latest that was not cancelled, whose state is that of the
-    due time. It is also set for a skipped due time whose run was created but expired before it could start.
+    `runs` are its stored runs, oldest first. `run_id` is the run that decides `state`, the state of the due time:
+    one that has not finished, or else the latest that was not cancelled, or the latest if all were. Both remain when
+    retention deletes the runs. They are also set for a skipped due time whose run was created but expired before it
+    could start. `state` is None if the due time had no run, or if an older version deleted it.
     """
 
     deployment: str
@@ -442,6 +447,7 @@ class Occurrence(TypedDict):
     outcome: Outcome
     run_id: str | None
     reason: str | None
+    state: RunState | None
     runs: list[DueRun]
 
 

@@ -1,6 +1,6 @@
 """Runs and the due times that cause them. `store` stores them, `queries` returns them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -205,14 +205,6 @@ class DueRun:
     state: RunState
 
 
-def effective_run(history: Sequence[DueRun]) -> DueRun:
-    """Return the run whose state is that of its due time: the latest that was not cancelled, else the latest.
-
-    `history` has all runs of the due time, at least one, oldest first.
-    """
-    return next((run for run in reversed(history) if run.state is not RunState.CANCELLED), history[-1])
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOutcome:
     """How an attempt, or a run without one, ended: from the exit file of its supervisor to the columns of the state.
@@ -247,8 +239,10 @@ class Outcome(StrEnum):
 class Occurrence:
     """One due time of one deployment. There is never more than one per deployment and instant.
 
-    `runs` are all its runs, oldest first. `run_id` is the latest that was not cancelled, whose state is that of the due
-    time. It is also set for a skipped due time whose run was created but expired before it could start.
+    `runs` are its stored runs, oldest first. `run_id` is the run that decides `state`, the state of the due time: one
+    that has not finished, or else the latest that was not cancelled, or the latest if all were. Both remain when
+    retention deletes the runs. They are also set for a skipped due time whose run was created but expired before it
+    could start. `state` is None if the due time had no run, or if an older version deleted it.
     """
 
     deployment: str
@@ -257,4 +251,5 @@ class Occurrence:
     outcome: Outcome
     run_id: RunId | None = None
     reason: str | None = None
+    state: RunState | None = None
     runs: tuple[DueRun, ...] = ()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controller.model.runs import DueRun, Run, RunId, RunState
-from controller.store import Transaction, runs
+from controller.store import Transaction, occurrences, runs
 from controller.store.run_search import RunFilter, select_all
 
 
@@ -57,6 +57,10 @@ def _groups(tx: Transaction, deployment: str, matches: Sequence[Run]) -> Iterato
     if times:
         for time, due_runs in runs.history(tx, deployment, min(times), max(times)).items():
             history[time] = due_runs
+        for time, settled in occurrences.find_settled(tx, deployment, min(times), max(times)).items():
+            due_runs = history.setdefault(time, [])
+            if settled not in due_runs:  # retention has deleted it
+                due_runs.append(settled)
     retries = runs.retries_without_due_time(tx, deployment) if len(times) < len(matches) else {}
     parents = {run_id: retry_of for run_id, (retry_of, _) in retries.items()}
     for run_id, (_, state) in retries.items():

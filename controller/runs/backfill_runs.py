@@ -7,15 +7,14 @@ together.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from controller.manifests.build import build_deployment
 from controller.model.backfills import Backfill, BackfillState, CodeVersion
-from controller.model.policies import Overlap
-from controller.model.runs import Run, Trigger, effective_run
+from controller.model.runs import Run
+from controller.model.schedules import Schedule
 from controller.model.status import InventoryEntry
 from controller.runs.admission import Admission, ledger_entry
-from controller.runs.admission_policy import Decision
 from controller.runs.backfills import end_backfill
 from controller.store import Transaction, backfills, occurrences, runs
 
@@ -57,24 +56,18 @@ class BackfillRuns:
         originals = find_originals(tx, backfill.deployment, [time for time, _ in times]) if is_original else {}
         created, ledger = [], []
         for instant, schedule_id in times:
-            decision = Decision(
-                instant=instant,
-                schedule=schedules[schedule_id],
-                reason=None,
-                delay=timedelta(),
-                serial=deployment.overlap is not Overlap.ALLOW,
-            )
-            run = self._create_run(tx, backfill, decision, originals.get(instant))
+            run = self._create_run(tx, backfill, instant, schedules.get(schedule_id), originals.get(instant))
             created.append(run)
-            ledger.append(ledger_entry(backfill.deployment, decision, run))
+            ledger.append(ledger_entry(run, schedule_id))
         runs.insert_all(tx, created)
         backfills.record_runs(tx, created)
-        occurrences.replace_with_runs(tx, ledger)
+        occurrences.record_runs(tx, ledger)
         return created
 
-    def _create_run(self, tx: Transaction, backfill: Backfill, decision: Decision, original: Run | None) -> Run:
-        entry = _pinned_entry(backfill)
-        run = self._admission.due_run(tx, entry, decision, Trigger.BACKFILL, overrides=backfill.parameters)
+    def _create_run(
+        self, tx: Transaction, backfill: Backfill, due_time: datetime, schedule: Schedule | None, original: Run | None
+    ) -> Run:
+        run = self._admission.backfill_run(tx, _pinned_entry(backfill), due_time, schedule, backfill.parameters)
         if original is not None:
             run = replace(
                 run,
@@ -91,10 +84,9 @@ def find_originals(tx: Transaction, deployment: str, times: Sequence[datetime]) 
     """Return the earlier run of each of these due times, oldest first, that has one."""
     if not times:
         return {}
-    history = runs.history(tx, deployment, times[0], times[-1])
-    latest = {time: effective_run(history[time]).run_id for time in times if time in history}
-    originals = runs.find_all(tx, latest.values())
-    return {time: originals[run_id] for time, run_id in latest.items()}
+    settled = occurrences.find_settled(tx, deployment, times[0], times[-1])
+    originals = runs.find_all(tx, [settled[time].run_id for time in times if time in settled])
+    return {time: originals[run.run_id] for time in times if (run := settled.get(time)) and run.run_id in originals}
 
 
 def _pinned_entry(backfill: Backfill) -> InventoryEntry:

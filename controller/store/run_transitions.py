@@ -14,6 +14,7 @@ from sqlalchemy import Executable, bindparam, case, delete, insert, select, upda
 
 from controller.model.queues import SHORTAGE
 from controller.model.runs import Attempt, Run, RunId, RunOutcome, RunState
+from controller.store import occurrences
 from controller.store.schema import attempts, runs
 from controller.store.store import Transaction
 
@@ -106,12 +107,17 @@ def start(tx: Transaction, ready: Sequence[Attempt], now: datetime) -> set[RunId
 
 
 def end(tx: Transaction, outcomes: Iterable[tuple[Run, RunOutcome]]) -> set[RunId]:
-    """Record the outcomes of runs. Return the runs that were in the expected state, and not final before."""
-    rows = [_outcome_row(run, outcome) for run, outcome in outcomes if not run.state.is_terminal]
-    matching = _matching(tx, rows)
+    """Record the outcomes of runs, and the states of their due times. Every end of a run is recorded here.
+
+    Return the runs that were in the expected state, and not final before.
+    """
+    final = [(run, outcome) for run, outcome in outcomes if not run.state.is_terminal]
+    matching = _matching(tx, [_outcome_row(run, outcome) for run, outcome in final])
     _END.execute(tx, matching)
     _END_ATTEMPT.execute(tx, (row for row in matching if row["of_attempt"]))
-    return {row["run"] for row in matching}
+    ended = {row["run"] for row in matching}
+    occurrences.record_outcomes(tx, ((run, outcome) for run, outcome in final if run.id in ended))
+    return ended
 
 
 def end_attempt(tx: Transaction, run: Run, outcome: RunOutcome) -> None:

@@ -134,6 +134,7 @@ occurrences = Table(
     Column("outcome", String(16), nullable=False),
     Column("run_id", String(36)),
     Column("reason", Text),
+    Column("state", String(16)),
     UniqueConstraint("project", "deployment", "scheduled_for"),
 )
 
@@ -204,6 +205,7 @@ backfills = Table(
     Column("spec_digest", String(80), nullable=False),
     Index("ix_backfills_project_deployment_id", "project", "deployment", "id"),
     Index("ix_backfills_project_state", "project", "state"),
+    Index("ix_backfills_project_finished_at", "project", "finished_at"),
 )
 
 backfill_times = Table(

@@ -65,6 +65,9 @@ class Checker:
                         assert run_of_row is not None
                         assert (run_of_row.deployment, run_of_row.scheduled_for) == (name, row.scheduled_for)
                         assert (run_of_row.state is RunState.SKIPPED) is (row.outcome is Outcome.SKIPPED)
+                        history = runs.history(tx, name, row.scheduled_for, row.scheduled_for)[row.scheduled_for]
+                        latest = [run for run in history if run.state is not RunState.CANCELLED] or history
+                        assert (row.run_id, row.state) == (latest[-1].run_id, latest[-1].state)
                 if name in stable:
                     deployment = build_deployment(entry.document, entry.file, entry.line)
                     times = find_due(deployment.schedules, *span, 100_000).times

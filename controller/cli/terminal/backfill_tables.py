@@ -79,7 +79,7 @@ def _time_table(times: Sequence[BackfillTime], zone: tzinfo | None) -> Renderabl
             text_format.local(time.due_time, zone),
             text_format.plain(time.run_id or "-"),
             text_format.state(time.state or "waiting"),
-            text_format.plain(time.reason or ""),
+            text_format.first_line(time.reason),
         )
         for time in times
     ]

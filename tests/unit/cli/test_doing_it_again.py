@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from controller.cli.backfill import describe_counts
 from controller.client import Client
 from tests.conftest import wait_until
 from tests.unit.cli.conftest import Followed
@@ -177,6 +178,26 @@ def test_a_failed_backfill_names_its_due_times_and_is_redone(followed: Followed)
     redone = followed("backfill", "often", *RANGE, "--redo", "failed", "--wait", "-o", "json")
     assert (redone.code, redone.json["done"], redone.json["have_run"]) == (0, 2, 0)
     assert len(followed("occurrences", "often", "--until", "2026-06-04", "-o", "json").json[0]["runs"]) == 2
+    commit(followed, {"deployments/often.yaml": "name: often\ncommand: ['true']\nschedule: {cron: '0 3 * * *'}\n"})
+    older = followed("backfill", "often", *RANGE, "--redo", "all", "--dry-run")
+    assert older.out.splitlines()[:2] == [
+        "2026-06-01 02:00:00 UTC  (due under an older schedule)",
+        "2026-06-01 03:00:00 UTC",
+    ]
+    assert followed("trigger", "often", "--due-time", "2026-06-01 02:00", "--wait").code == 0
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        ((1, 0, 0), "1 already has a run"),
+        ((5, 2, 0), "3 already have a run; 2 will be run by another backfill"),
+        ((2, 2, 4), "2 will be run by another backfill; 4 earlier ones were left out (--max 7)"),
+        ((0, 0, 0), ""),
+    ],
+)
+def test_due_times_that_are_not_run_are_counted_by_their_reason(counts: tuple[int, int, int], text: str) -> None:
+    assert describe_counts(dict(zip(("have_run", "planned", "left_out"), counts, strict=True)), 7) == text
 
 
 def test_a_backfill_is_paused_resumed_and_cancelled(followed: Followed) -> None:

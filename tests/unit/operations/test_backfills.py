@@ -10,7 +10,7 @@ import pytest
 
 from controller.errors import ConflictError, NotFoundError, UsageError
 from controller.model.backfills import Backfill, BackfillState, CodeVersion, Progress, Redo
-from controller.model.runs import Outcome, Run, RunState, Trigger
+from controller.model.runs import Outcome, Run, RunOutcome, RunState, Trigger
 from controller.operations.backfills import (
     Backfilled,
     BackfillRequest,
@@ -23,9 +23,10 @@ from controller.operations.cancel import cancel_run
 from controller.operations.retry import retry_run
 from controller.operations.trigger import trigger_run
 from controller.queries.backfills import show_backfill
+from controller.queries.occurrences import list_occurrences
 from controller.runs.admission import MAX_BEHIND
 from controller.runs.backfill_runs import PAGE, BackfillRuns
-from controller.store import backfills, occurrences, retention, runs
+from controller.store import backfills, retention, run_transitions, runs
 from tests.conftest import NOW
 from tests.unit.runs.conftest import World
 from tests.unit.runs.test_queueing import account, begin, hourly, ledger, queue, waits
@@ -41,11 +42,12 @@ def backfill(world: World, hours: int = 3, **fields: Any) -> Backfilled:
 
 
 def finish(world: World, run_id: str, state: RunState = RunState.SUCCEEDED) -> None:
-    """End a run, and let its backfill continue, as the engine does."""
+    """End a run that has started, and let its backfill continue, as the engine does."""
     with world.store.write() as tx:
         run = runs.find(tx, run_id)
         assert run is not None
-        assert runs.move(tx, run.id, expect=run.state, to=state)
+        assert runs.move(tx, run.id, expect=run.state, to=RunState.RUNNING)
+        assert run_transitions.end(tx, [(replace(run, state=RunState.RUNNING), RunOutcome(state=state))])
         if run.backfill_id is not None:
             BackfillRuns(world.admission).advance(tx, run.backfill_id, world.clock.now())
 
@@ -212,6 +214,7 @@ def test_two_backfills_of_one_range_do_not_run_a_due_time_twice(world: World) ->
     first = backfill(world, hours=20)
     second = backfill(world, hours=20, redo=Redo.ALL)
     assert (second.backfill_id, second.run_ids, second.already_run) == (None, (), len(first.times))
+    assert second.planned == len(first.times) - len(first.run_ids) == 200
 
 
 @pytest.mark.parametrize(
@@ -473,15 +476,14 @@ def test_a_run_can_be_triggered_for_a_due_time(world: World) -> None:
     with pytest.raises(UsageError, match="already used by run"):
         trigger_run(world.operations, "a", {"x": 3}, key="k", author="me")
     with world.store.read() as tx:
-        [entry] = occurrences.find_newest(tx, "a", 9)
-        [history] = runs.history(tx, "a", NOW, NOW + HOUR).values()
+        [entry] = list_occurrences(tx, "a", 9)
     assert (entry.outcome, entry.run_id) == (Outcome.RUN, redo.id)
-    assert [run.run_id for run in history] == [scheduled.id, redo.id]
+    assert [run.run_id for run in entry.runs] == [scheduled.id, redo.id]
 
 
 def test_a_due_time_that_is_not_one_or_not_yet_is_refused(world: World) -> None:
     world.declare(a=hourly(), b="name: b\ncommand: ['true']\n")
-    with pytest.raises(UsageError, match="2026-06-01 11:30:00 UTC is not a due time of a") as refusal:
+    with pytest.raises(UsageError, match="2026-06-01 11:30:00 UTC is not a due time of a, and was") as refusal:
         trigger_run(world.operations, "a", {}, due_time=NOW - HOUR / 2, author="me")
     assert refusal.value.hint == "The next due time after it is 2026-06-01 12:00:00 UTC."
     with pytest.raises(UsageError, match="in the future"):
