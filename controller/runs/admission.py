@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 INSTANT = timedelta(microseconds=1)
 MAX_BEHIND = 100
-"""The maximum number of runs of a deployment that wait behind a backfill without counting for its overlap policy."""
+"""The maximum number of runs of a deployment that wait behind redo runs without counting for its overlap policy."""
 RECORDED = 100
 """The minimum number of missed due times that are recorded individually per deployment; earlier ones are counted."""
 
@@ -140,14 +140,15 @@ class Admission:
         recorded = occurrences.recorded_times(tx, entry.name, due_times.times[0][0], due_times.times[-1][0])
         undecided = [time for time in due_times.times if time[0] not in recorded]
         decisions = refuse(undecided, refusal) if refusal else decide(undecided, deployment, now, counts)
-        is_behind = counts.backfilling + counts.behind > 0
+        is_behind = counts.redoing + counts.behind > 0
         created: list[Run] = []
         ledger: list[Occurrence] = []
         for decision in decisions:
             run = None
             if decision.reason is None:
                 run = self.due_run(tx, entry, decision, Trigger.SCHEDULE)
-                created.append(replace(run, behind_backfill=is_behind and counts.behind + len(created) < MAX_BEHIND))
+                is_counted = not is_behind or counts.behind + len(created) >= MAX_BEHIND
+                created.append(run if is_counted else replace(run, behind_backfill=run.serial))
             ledger.append(ledger_entry(entry.name, decision, run))
         occurrences.append(tx, ledger)
         if created and deployment.overlap is Overlap.REPLACE:
@@ -272,10 +273,10 @@ def ledger_entry(name: str, decision: Decision, run: Run | None) -> Occurrence:
 
 
 def _replace_all(tx: Transaction, name: str, now: datetime) -> None:
-    """End all unfinished runs of this deployment, except those of backfills. The run that replaces them waits."""
+    """End all unfinished runs of this deployment, except redo runs. The run that replaces them waits."""
     for run in select_all(tx, RunFilter(deployment=name, states=ACTIVE)):
         is_behind = run.behind_backfill and run.state is RunState.PENDING
-        if run.backfill_id is not None or run.trigger is Trigger.BACKFILL or is_behind:
+        if run.is_redo or is_behind:
             continue
         if run.state is not RunState.PENDING:
             cancel(tx, run, REPLACED, now)

@@ -114,6 +114,91 @@ def test_due_times_wait_without_a_skip_until_the_runs_behind_a_backfill_have_end
     assert (due.behind_backfill, ledger(world)[-1]) == (False, ("skipped", "overlap"))
 
 
+def with_jitter(minutes: int, extra: str = "") -> str:
+    return f"name: a\ncommand: ['true']\nschedules: [{{cron: '0 * * * *', jitter: {minutes}m}}]\n{extra}"
+
+
+def test_a_due_time_whose_jitter_ends_during_a_run_of_a_backfill_skips_no_later_one(world: World) -> None:
+    world.declare(a=with_jitter(50))
+    created = backfill(world).run_ids
+    world.clock.turn(HOUR)
+    [jittered] = account(world, "a")
+    assert jittered.not_before is not None
+    line = queue(world)
+    begin(world, line.take_ready(9)[0])
+    world.clock.turn(HOUR)
+    [second] = account(world, "a")
+    finish(world, created[0])
+    for run in (jittered, second):
+        assert [taken.id for taken in line.take_ready(9)[0]] == [run.id]
+        begin(world, [run])
+        world.clock.turn(HOUR)
+        assert len(account(world, "a")) == 1
+        finish(world, run.id)
+
+
+def test_a_waiting_due_time_goes_before_the_next_parallel_run_of_a_backfill(world: World) -> None:
+    world.declare(a=hourly())
+    created = backfill(world, parallel=2).run_ids
+    line = queue(world, places=9)
+    begin(world, line.take_ready(9)[0])
+    world.clock.turn(HOUR)
+    [due] = account(world, "a")
+    finish(world, created[0])
+    assert line.take_ready(9)[0] == []
+    assert waits(world)[2:] == [
+        f"run {due.id[-12:]} of this deployment goes first",
+        f"run {created[1][-12:]} of this deployment has not finished",
+    ]
+    finish(world, created[1])
+    assert [run.id for run in line.take_ready(9)[0]] == [due.id]
+
+
+def failed(world: World, count: int) -> list[Run]:
+    """Let the schedule of `a` run this many due times, which fail."""
+    scheduled = []
+    for _ in range(count):
+        world.clock.turn(HOUR)
+        scheduled += account(world, "a")
+        finish(world, scheduled[-1].id, RunState.FAILED)
+    return scheduled
+
+
+@pytest.mark.parametrize("overlap", ["skip", "replace", "queue"])
+def test_a_due_time_waits_for_a_retry_of_an_earlier_one_and_goes_before_the_next_retry(
+    world: World, overlap: str
+) -> None:
+    world.declare(a=hourly(extra=f"overlap: {overlap}\n"))
+    first, second = [retry_run(world.operations, run.id, author="me") for run in failed(world, 2)]
+    line = queue(world)
+    [started], _ = line.take_ready(9)
+    assert started.id == first.id
+    begin(world, [started])
+    live = []
+    for _ in range(2):
+        world.clock.turn(HOUR)
+        live += account(world, "a")
+    assert [run.behind_backfill for run in live] == [True, True]
+    assert run_of(world, first.id).cancel_reason is None
+    finish(world, first.id)
+    for run in (*live, second):
+        assert [taken.id for taken in line.take_ready(9)[0]] == [run.id]
+        begin(world, [run])
+        finish(world, run.id)
+
+
+def test_a_due_time_does_not_wait_for_a_retry_between_two_attempts(world: World) -> None:
+    world.declare(a=hourly())
+    [run] = failed(world, 1)
+    retry = retry_run(world.operations, run.id, author="me")
+    begin(world, [retry])
+    with world.store.write() as tx:
+        runs.move(tx, retry.id, expect=RunState.RUNNING, to=RunState.RETRYING, not_before=NOW + 9 * HOUR)
+    world.clock.turn(HOUR)
+    [due] = account(world, "a")
+    assert [taken.id for taken in queue(world).take_ready(9)[0]] == [due.id]
+
+
 def test_at_most_a_hundred_runs_wait_behind_a_backfill(world: World) -> None:
     world.declare(a=hourly())
     begin(world, [run_of(world, backfill(world).run_ids[0])])
