@@ -138,7 +138,7 @@ class Run:
     """Set once the run was cancelled, even while it has not ended yet."""
     behind_backfill: bool = field(default=False, metadata=INTERNAL)
     """Whether this run has to wait for a redo run, directly or behind other such runs. Then it does not count for the
-    overlap policy."""
+    overlap policy, and has no start deadline."""
     overrides: Mapping[str, Any] | None = field(default=None, metadata=INTERNAL)
     """The parameters that the request for this run set. None for runs of older versions."""
 

@@ -148,7 +148,9 @@ class Admission:
             if decision.reason is None:
                 run = self.due_run(tx, entry, decision, Trigger.SCHEDULE)
                 is_counted = not is_behind or counts.behind + len(created) >= MAX_BEHIND
-                created.append(run if is_counted else replace(run, behind_backfill=run.serial))
+                if run.serial and not is_counted:
+                    run = replace(run, behind_backfill=True, start_by=None)
+                created.append(run)
             ledger.append(ledger_entry(entry.name, decision, run))
         occurrences.append(tx, ledger)
         if created and deployment.overlap is Overlap.REPLACE:

@@ -161,7 +161,7 @@ def count_active(tx: Transaction, names: list[str]) -> dict[str, ActiveRuns]:
 def let_others_wait(tx: Transaction, redo_runs: Collection[RunId]) -> None:
     """Mark the waiting runs that these redo runs delay, because they are about to start.
 
-    Delayed runs do not count for the overlap policy.
+    Delayed runs do not count for the overlap policy, and have no start deadline.
     """
     deployments = select(runs.c.deployment).where(runs.c.id.in_(redo_runs))
     tx.connection.execute(
@@ -174,7 +174,7 @@ def let_others_wait(tx: Transaction, redo_runs: Collection[RunId]) -> None:
             ~IS_REDO,
             ~runs.c.behind_backfill,
         )
-        .values(behind_backfill=True)
+        .values(behind_backfill=True, start_by=None)
     )
 
 

@@ -154,6 +154,23 @@ def test_a_waiting_due_time_goes_before_the_next_parallel_run_of_a_backfill(worl
     assert [run.id for run in line.take_ready(9)[0]] == [due.id]
 
 
+def test_the_start_deadline_does_not_skip_a_due_time_that_waited_for_a_backfill(world: World) -> None:
+    world.declare(a=with_jitter(50, "start_deadline: 10m\n"))
+    created = backfill(world, hours=1).run_ids
+    world.clock.turn(HOUR)
+    [jittered] = account(world, "a")
+    line = queue(world)
+    begin(world, line.take_ready(9)[0])
+    world.clock.turn(HOUR)
+    [later] = account(world, "a")
+    world.clock.turn(HOUR)
+    line.process_timers()
+    assert jittered.start_by is not None
+    assert [run_of(world, run.id).state for run in (jittered, later)] == [RunState.PENDING] * 2
+    finish(world, created[0])
+    assert [run.id for run in line.take_ready(9)[0]] == [jittered.id]
+
+
 def failed(world: World, count: int) -> list[Run]:
     """Let the schedule of `a` run this many due times, which fail."""
     scheduled = []
