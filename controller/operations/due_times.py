@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 from controller.errors import ConflictError, UsageError
 from controller.model.deployments import Deployment
-from controller.model.runs import effective_run
 from controller.model.schedules import Schedule
 from controller.runs.admission_policy import DueTime
 from controller.schedules import find_due_up_to, next_fire_times
@@ -42,10 +41,10 @@ def schedule_at(deployment: Deployment, due_time: datetime) -> Schedule:
 
 def check_finished(tx: Transaction, deployment: str, due_time: datetime) -> None:
     """Raise ConflictError if a run of this due time has not finished."""
-    for history in runs.history(tx, deployment, due_time, due_time).values():
-        run = effective_run(history)
+    history = runs.history(tx, deployment, due_time, due_time)
+    for run in history.get(due_time, []):
         if not run.state.is_terminal:
             raise ConflictError(
-                f"Run {run.run_id} of this due time has not finished: {run.state}.",
+                f"Run {run.run_id} of this due time has not finished: {run.state.public}.",
                 hint="Wait until it finishes, or cancel it first.",
             )

@@ -18,6 +18,7 @@ from controller.operations.backfills import (
     pause_backfill,
     resume_backfill,
 )
+from controller.operations.bulk import retry_runs
 from controller.operations.cancel import cancel_run
 from controller.operations.retry import retry_run
 from controller.operations.trigger import trigger_run
@@ -202,6 +203,42 @@ def test_a_due_time_waits_for_a_retry_of_an_earlier_one_and_goes_before_the_next
         assert [taken.id for taken in line.take_ready(9)[0]] == [run.id]
         begin(world, [run])
         finish(world, run.id)
+
+
+def test_a_due_time_is_not_retried_while_one_of_its_runs_has_not_finished(world: World) -> None:
+    world.declare(a=hourly())
+    [run] = failed(world, 1)
+    retry = retry_run(world.operations, run.id, key="k", author="me")
+    finish(world, retry.id, RunState.FAILED)
+    again = retry_run(world.operations, retry.id, author="me")
+    for other in (run.id, retry.id):
+        with pytest.raises(ConflictError, match=f"Run {again.id} of this due time has not finished: pending"):
+            retry_run(world.operations, other, author="me")
+    assert retry_run(world.operations, run.id, key="k", author="me").id == retry.id
+    finish(world, again.id, RunState.CANCELLED)
+    assert retry_run(world.operations, run.id, author="me").retry_of == run.id
+
+
+def test_a_run_without_a_due_time_is_not_retried_while_a_retry_of_it_has_not_finished(world: World) -> None:
+    world.declare(a=hourly())
+    run, other = (trigger_run(world.operations, "a", {}, author="me") for _ in range(2))
+    for ended in (run, other):
+        finish(world, ended.id, RunState.FAILED)
+    retry = retry_run(world.operations, run.id, author="me")
+    finish(world, retry.id, RunState.FAILED)
+    again = retry_run(world.operations, retry.id, author="me")
+    with pytest.raises(ConflictError, match=f"Run {again.id}, a retry of this run, has not finished: pending"):
+        retry_run(world.operations, run.id, author="me")
+    assert retry_run(world.operations, other.id, author="me").retry_of == other.id
+
+
+def test_of_two_bulk_retries_only_the_first_creates_runs(world: World) -> None:
+    world.declare(a=hourly())
+    ids = [run.id for run in failed(world, 3)]
+    first, second = (retry_runs(world.operations, ids, author="me") for _ in range(2))
+    assert (first.count, second.count) == (3, 0)
+    assert {run.retry_of for run in first.runs} == set(ids)
+    assert all("has not finished" in str(run.reason) for run in second.runs)
 
 
 def test_a_due_time_does_not_wait_for_a_retry_between_two_attempts(world: World) -> None:
