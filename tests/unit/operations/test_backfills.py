@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine as SqlEngine
+from sqlalchemy import event
 
 from controller.errors import ConflictError, NotFoundError, UsageError
 from controller.model.backfills import Backfill, BackfillState, CodeVersion, Progress, Redo
@@ -24,7 +26,7 @@ from controller.operations.retry import retry_run
 from controller.operations.trigger import trigger_run
 from controller.queries.backfills import show_backfill
 from controller.runs.admission import MAX_BEHIND
-from controller.runs.backfill_runs import PAGE, BackfillRuns
+from controller.runs.backfill_runs import PAGE, REFILL, BackfillRuns
 from controller.store import backfills, occurrences, retention, runs
 from tests.conftest import NOW
 from tests.unit.runs.conftest import World
@@ -48,6 +50,11 @@ def finish(world: World, run_id: str, state: RunState = RunState.SUCCEEDED) -> N
         assert runs.move(tx, run.id, expect=run.state, to=state)
         if run.backfill_id is not None:
             BackfillRuns(world.admission).advance(tx, run.backfill_id, world.clock.now())
+
+
+def advance(world: World, created: Backfilled) -> list[Run]:
+    with world.store.write() as tx:
+        return BackfillRuns(world.admission).advance(tx, str(created.backfill_id), world.clock.now())
 
 
 def stored(world: World, backfill_id: str | None) -> tuple[Backfill, Progress]:
@@ -343,6 +350,64 @@ def test_a_long_backfill_creates_its_runs_in_pages(world: World) -> None:
     finish(world, created.run_ids[PAGE // 2 - 1])
     assert [run.scheduled_for for run in world.all_runs()] == list(created.times)
     assert stored(world, created.backfill_id)[1] == Progress(total=1200, done=500, waiting=700)
+
+
+def test_a_backfill_adopts_the_run_of_a_due_time_that_a_user_has_run_meanwhile(world: World) -> None:
+    world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
+    created = backfill(world, hours=18)
+    manual, cancelled, waiting, stopped = [
+        trigger_run(world.operations, "a", {}, due_time=created.times[1000 + n], author="me") for n in range(4)
+    ]
+    finish(world, manual.id)
+    cancel_run(world.operations, cancelled.id, "no", author="me")
+    for run_id in created.run_ids[:REFILL]:
+        finish(world, run_id)
+    assert len(world.all_runs()) == len(created.times) + 1  # the cancelled one is not adopted
+    assert stored(world, created.backfill_id)[1] == Progress(total=1080, done=REFILL + 1, waiting=1080 - REFILL - 1)
+    for run in world.all_runs():
+        if run.backfill_id is not None and not run.state.is_terminal:
+            finish(world, run.id)
+    assert stored(world, created.backfill_id)[0].state is BackfillState.RUNNING
+    finish(world, waiting.id)
+    cancel_run(world.operations, stopped.id, "no", author="me")
+    [last] = advance(world, created)
+    assert last.scheduled_for == stopped.scheduled_for
+    finish(world, last.id)
+    assert stored(world, created.backfill_id)[0].state is BackfillState.SUCCEEDED
+
+
+def test_cancelling_a_backfill_leaves_the_runs_that_it_adopted(world: World) -> None:
+    world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
+    created = backfill(world, hours=18)
+    manual = trigger_run(world.operations, "a", {}, due_time=created.times[-1], author="me")
+    for run_id in created.run_ids[:REFILL]:
+        finish(world, run_id)
+    cancel_whole_backfill(world.operations, str(created.backfill_id), author="me")
+    assert run_of(world, manual.id).state is RunState.PENDING
+
+
+def test_a_tick_only_reads_one_statement_while_no_backfill_can_be_advanced(world: World) -> None:
+    world.declare(a=hourly())
+    ids = [str(backfill(world, hours=1).backfill_id)]
+    world.clock.turn(HOUR)
+    ids.append(str(backfill(world, hours=1).backfill_id))
+    pause_backfill(world.operations, ids[1], author="me")
+    statements: list[str] = []
+
+    def record(*arguments: Any) -> None:
+        statements.extend([arguments[2]] if arguments[2] != "BEGIN" else [])
+
+    event.listen(SqlEngine, "before_cursor_execute", record)
+    try:
+        with world.store.read() as tx:
+            assert backfills.find_ready(tx, REFILL) == []
+    finally:
+        event.remove(SqlEngine, "before_cursor_execute", record)
+    assert len(statements) == 1
+    [run] = [run for run in world.all_runs() if run.backfill_id == ids[0]]
+    with world.store.write() as tx:
+        assert runs.move(tx, run.id, expect=RunState.PENDING, to=RunState.SUCCEEDED)
+        assert backfills.find_ready(tx, REFILL) == [ids[0]]
 
 
 def test_two_backfills_of_one_range_do_not_run_a_due_time_twice(world: World) -> None:
