@@ -74,7 +74,7 @@ class Admission:
     def _process(self, tx: Transaction, names: list[str], now: datetime, refusals: Mapping[str, str]) -> list[Run]:
         """Decide the due times of these deployments; `refusals` gives the reason to skip all those of a deployment."""
         created: list[Run] = []
-        counts = queues.count_active(tx, names)
+        counts = queues.count_active(tx, names) if names else {}
         for name in dict.fromkeys(names):
             entry = inventory.find(tx, name)
             if entry is None or entry.cursor >= now:
