@@ -137,10 +137,15 @@ class Run:
     cancel_reason: str | None = field(default=None, metadata=INTERNAL)
     """Set once the run was cancelled, even while it has not ended yet."""
     behind_backfill: bool = field(default=False, metadata=INTERNAL)
-    """Whether a backfill run of this deployment was in progress at the creation of this run, which then waits for it
-    and does not count for the overlap policy."""
+    """Whether this run has to wait for a redo run, directly or behind other such runs. Then it does not count for the
+    overlap policy, and has no start deadline."""
     overrides: Mapping[str, Any] | None = field(default=None, metadata=INTERNAL)
     """The parameters that the request for this run set. None for runs of older versions."""
+
+    @property
+    def is_redo(self) -> bool:
+        """Whether a user requested this run for a due time: with a backfill, a retry or `trigger --due-time`."""
+        return self.scheduled_for is not None and self.trigger is not Trigger.SCHEDULE
 
     @property
     def is_in_progress(self) -> bool:

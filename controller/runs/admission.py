@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 INSTANT = timedelta(microseconds=1)
 MAX_BEHIND = 100
-"""The maximum number of runs of a deployment that wait behind a backfill without counting for its overlap policy."""
+"""The maximum number of runs of a deployment that wait behind redo runs without counting for its overlap policy."""
 RECORDED = 100
 """The minimum number of missed due times that are recorded individually per deployment; earlier ones are counted."""
 
@@ -74,7 +74,7 @@ class Admission:
     def _process(self, tx: Transaction, names: list[str], now: datetime, refusals: Mapping[str, str]) -> list[Run]:
         """Decide the due times of these deployments; `refusals` gives the reason to skip all those of a deployment."""
         created: list[Run] = []
-        counts = queues.count_active(tx, names)
+        counts = queues.count_active(tx, names) if names else {}
         for name in dict.fromkeys(names):
             entry = inventory.find(tx, name)
             if entry is None or entry.cursor >= now:
@@ -137,7 +137,7 @@ class Admission:
         recorded = occurrences.recorded_times(tx, entry.name, due_times.times[0][0], due_times.times[-1][0])
         undecided = [time for time in due_times.times if time[0] not in recorded]
         decisions = refuse(undecided, refusal) if refusal else decide(undecided, deployment, now, counts)
-        is_behind = counts.backfilling + counts.behind > 0
+        is_behind = counts.redoing + counts.behind > 0
         created: list[Run] = []
         ledger: list[Occurrence] = []
         for decision in decisions:
@@ -154,7 +154,10 @@ class Admission:
                     start_by=start_by(decision, deployment),
                     serial=decision.serial,
                 )
-                created.append(replace(run, behind_backfill=is_behind and counts.behind + len(created) < MAX_BEHIND))
+                is_counted = not is_behind or counts.behind + len(created) >= MAX_BEHIND
+                if run.serial and not is_counted:
+                    run = replace(run, behind_backfill=True, start_by=None)
+                created.append(run)
             ledger.append(
                 _skipped_entry(entry.name, decision) if run is None else ledger_entry(run, decision.schedule.id)
             )
@@ -306,10 +309,10 @@ def _skipped_entry(name: str, decision: Decision) -> Occurrence:
 
 
 def _replace_all(tx: Transaction, name: str, now: datetime) -> None:
-    """End all unfinished runs of this deployment, except those of backfills. The run that replaces them waits."""
+    """End all unfinished runs of this deployment, except redo runs. The run that replaces them waits."""
     for run in select_all(tx, RunFilter(deployment=name, states=ACTIVE)):
         is_behind = run.behind_backfill and run.state is RunState.PENDING
-        if run.backfill_id is not None or run.trigger is Trigger.BACKFILL or is_behind:
+        if run.is_redo or is_behind:
             continue
         if run.state is not RunState.PENDING:
             cancel(tx, run, REPLACED, now)

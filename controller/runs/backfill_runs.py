@@ -1,17 +1,20 @@
 """Creates the runs of backfills, page by page, and ends a backfill when all its due times have finished.
 
-The engine calls `advance` when a run of a backfill has ended, at its start, and with every tick, so that a backfill
-continues after any interruption. Everything is one transaction: a due time gets its run and its place in the ledger
-together.
+The engine calls `advance` for the backfills that `find_ready` returns when a run of a backfill has ended, at its start,
+and with every tick, so that a backfill continues after any interruption. Everything is one transaction: a due time gets
+its run and its place in the ledger together.
+
+A due time that has had another run since the backfill was created, for example by hand, gets no further one: the
+backfill adopts that run.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from controller.manifests.build import build_deployment
 from controller.model.backfills import Backfill, BackfillState, CodeVersion
-from controller.model.runs import Run
+from controller.model.runs import DueRun, Run, RunId, RunState
 from controller.model.schedules import Schedule
 from controller.model.status import InventoryEntry
 from controller.runs.admission import Admission, ledger_entry
@@ -22,6 +25,7 @@ BACKFILL_PRIORITY = -10_000
 """A priority below every priority that a deployment can declare."""
 PAGE = 1000
 """The maximum number of unfinished runs of a backfill. More are created when half of them have finished."""
+REFILL = PAGE // 2
 
 
 class BackfillRuns:
@@ -39,23 +43,28 @@ class BackfillRuns:
         if backfill is None or backfill.state.is_terminal:
             return []
         unfinished = backfills.count_unfinished_runs(tx, backfill_id)
-        created: list[Run] = []
-        if backfill.state is BackfillState.RUNNING and unfinished <= PAGE // 2:
-            times = backfills.next_times(tx, backfill_id, PAGE - unfinished)
-            created = self._create_runs(tx, backfill, times)
-        if not created and not unfinished and not backfills.next_times(tx, backfill_id, 1):
+        if not unfinished:
+            backfills.release_times(tx, backfill_id)
+        times = backfills.next_times(tx, backfill_id, PAGE - unfinished) if unfinished <= REFILL else []
+        if times:
+            return self._create_runs(tx, backfill, times) if backfill.state is BackfillState.RUNNING else []
+        if not unfinished:
             end_backfill(tx, backfill, now)
-        return created
+        return []
 
     def _create_runs(self, tx: Transaction, backfill: Backfill, times: list[tuple[datetime, str]]) -> list[Run]:
-        if not times:
-            return []
+        """Create the runs of these due times, except of those whose newer run is adopted."""
+        history = runs.history(tx, backfill.deployment, times[0][0], times[-1][0])
+        newer = _find_newer(tx, backfill, [history.get(instant, []) for instant, _ in times])
+        backfills.adopt_runs(tx, backfill.id, newer)
         deployment = build_deployment(backfill.document, backfill.file, backfill.line)
         schedules = {schedule.id: schedule for schedule in deployment.schedules}
         is_original = backfill.code is CodeVersion.ORIGINAL
         originals = find_originals(tx, backfill.deployment, [time for time, _ in times]) if is_original else {}
         created, ledger = [], []
         for instant, schedule_id in times:
+            if instant in newer:
+                continue
             run = self._create_run(tx, backfill, instant, schedules.get(schedule_id), originals.get(instant))
             created.append(run)
             ledger.append(ledger_entry(run, schedule_id))
@@ -78,6 +87,22 @@ class BackfillRuns:
                 parameters={**original.parameters, **{name: run.parameters[name] for name in backfill.parameters}},
             )
         return replace(run, priority=BACKFILL_PRIORITY, backfill_id=backfill.id)
+
+
+def _find_newer(tx: Transaction, backfill: Backfill, histories: Iterable[list[DueRun]]) -> Mapping[datetime, RunId]:
+    """Return the latest run of each due time that is newer than the backfill.
+
+    Runs that were cancelled, or skipped before they started, are ignored.
+    """
+    ids = [run.run_id for history in histories for run in history if run.run_id > backfill.id]
+    stored = runs.find_all(tx, ids)
+    return {
+        run.scheduled_for: run.id
+        for run in (stored[run_id] for run_id in ids)
+        if run.scheduled_for is not None
+        and run.state is not RunState.CANCELLED
+        and (run.attempt or run.state is not RunState.SKIPPED)
+    }
 
 
 def find_originals(tx: Transaction, deployment: str, times: Sequence[datetime]) -> Mapping[datetime, Run]:

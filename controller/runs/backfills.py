@@ -44,7 +44,8 @@ def cancel_backfill(tx: Transaction, backfill: Backfill, reason: str, now: datet
         return False
     backfills.cancel_times(tx, backfill.id)
     for run in backfills.find_runs(tx, backfill.id, ACTIVE):
-        cancel(tx, run, reason, now)
+        if run.backfill_id == backfill.id:  # others were requested or scheduled on their own
+            cancel(tx, run, reason, now)
     return True
 
 

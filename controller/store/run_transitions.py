@@ -15,7 +15,8 @@ from sqlalchemy import Executable, bindparam, case, delete, insert, select, upda
 from controller.model.queues import SHORTAGE
 from controller.model.runs import Attempt, Run, RunId, RunOutcome, RunState
 from controller.store import occurrences
-from controller.store.schema import attempts, runs
+from controller.store.queues import let_others_wait
+from controller.store.schema import IS_REDO, attempts, runs
 from controller.store.store import Transaction
 
 _OUTCOME_COLUMNS = ("reason", "finished_at", "exit_code", "signal")
@@ -64,13 +65,16 @@ _CLAIM = _Prepared(
 _DELETE_ATTEMPT = _Prepared(delete(attempts).where(*_THE_ATTEMPT), "run", "of_attempt")
 _START, _START_ATTEMPT = _run_update("started_at"), _attempt_update("started_at")
 _END, _END_ATTEMPT = _run_update(*_OUTCOME_COLUMNS, "result"), _attempt_update(*_OUTCOME_COLUMNS)
-_STATES = select(runs.c.id, runs.c.state).where(runs.c.id.in_(bindparam("run_ids", expanding=True)))
+_STATES = select(runs.c.id, runs.c.state, IS_REDO.label("is_redo")).where(
+    runs.c.id.in_(bindparam("run_ids", expanding=True))
+)
 
 
 def claim(tx: Transaction, new: Sequence[Attempt]) -> set[RunId]:
     """Change runs from `pending` to `launching` and record their attempts. Return the runs that were `pending`.
 
-    An attempt replaces an earlier record of the same number, whose flow has been proven not to have started.
+    An attempt replaces an earlier record of the same number, whose flow has been proven not to have started. Runs that
+    have to wait for a redo run are marked.
     """
     rows = [
         {
@@ -83,6 +87,9 @@ def claim(tx: Transaction, new: Sequence[Attempt]) -> set[RunId]:
     matching = _matching(tx, rows)
     _CLAIM.execute(tx, matching)
     _DELETE_ATTEMPT.execute(tx, matching)
+    redo_runs = [row["run"] for row in matching if row["is_redo"]]
+    if redo_runs:
+        let_others_wait(tx, redo_runs)
     claimed = {row["run"] for row in matching}
     begun = [asdict(attempt) for attempt in new if attempt.run_id in claimed]
     if begun:
@@ -142,5 +149,9 @@ def _matching(tx: Transaction, rows: list[dict[str, Any]]) -> list[dict[str, Any
     if not rows:
         return []
     result = tx.connection.execute(_STATES, {"run_ids": [row["run"] for row in rows]})
-    states = {row.id: row.state for row in result}
-    return [row for row in rows if states.get(row["run"]) == row["expect"]]
+    stored = {row.id: row for row in result}
+    return [
+        {**row, "is_redo": stored[row["run"]].is_redo}
+        for row in rows
+        if row["run"] in stored and stored[row["run"]].state == row["expect"]
+    ]

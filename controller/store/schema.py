@@ -23,8 +23,11 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    and_,
     false,
 )
+
+from controller.model.runs import Trigger
 
 metadata = MetaData(
     naming_convention={
@@ -180,6 +183,9 @@ runs = Table(
     Index("ix_runs_backfill_id_state", "backfill_id", "state"),
     Index("ix_runs_project_state_id", "project", "state", "id"),
 )
+
+IS_REDO = and_(runs.c.scheduled_for.is_not(None), runs.c.trigger != Trigger.SCHEDULE.value)
+"""Whether a user requested a run for its due time: with a backfill, a retry or `trigger --due-time`."""
 
 backfills = Table(
     "backfills",
