@@ -13,6 +13,7 @@ from controller.client.idempotency_keys import KEY_RULE, is_valid_key
 from controller.client.problems import NoAnswerError, ProblemError
 from controller.client.shapes import (
     Approved,
+    BackfillDetail,
     Backfilled,
     BackfillProgress,
     BulkResult,
@@ -216,9 +217,9 @@ class Client:
         """Iterate over backfills, newest first. Filter: `deployment`."""
         return cast("Iterator[BackfillProgress]", self._pages("/backfills", filters))
 
-    def backfill_progress(self, backfill_id: str) -> BackfillProgress:
-        """Return a backfill with its progress."""
-        return cast("BackfillProgress", self._get(f"/backfills/{_part(backfill_id, 'backfill')}"))
+    def backfill_progress(self, backfill_id: str) -> BackfillDetail:
+        """Return a backfill with its progress, what failed and what is left."""
+        return cast("BackfillDetail", self._get(f"/backfills/{_part(backfill_id, 'backfill')}"))
 
     def pause_backfill(self, backfill_id: str) -> BackfillProgress:
         """Start no more runs of a backfill."""

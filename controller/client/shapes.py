@@ -12,8 +12,10 @@ __all__ = [
     "Approved",
     "Artifact",
     "Attempt",
+    "BackfillDetail",
     "BackfillProgress",
     "BackfillState",
+    "BackfillTime",
     "Backfilled",
     "BulkResult",
     "BulkRun",
@@ -155,6 +157,15 @@ class BackfillProgress(_BackfillProgress):
     cancelled: int
     running: int
     waiting: int
+
+
+class BackfillTime(TypedDict):
+    """A due time of a backfill with its latest run. `state` is None if it has no run yet."""
+
+    due_time: str
+    run_id: str | None
+    state: RunState | None
+    reason: str | None
 
 
 class Backfilled(TypedDict):
@@ -649,6 +660,20 @@ class Withheld(TypedDict):
     digest: str
     deployments: list[str]
     plan_digest: str
+
+
+class BackfillDetail(BackfillProgress):
+    """All details of a backfill.
+
+    - `failures`: the first 100 due times whose latest run failed or was cancelled, or that were cancelled.
+    - `unfinished`: the first 10 due times whose run has not finished.
+    - `more_failures`, `more_unfinished`: how many due times the lists leave out.
+    """
+
+    failures: list[BackfillTime]
+    more_failures: int
+    unfinished: list[BackfillTime]
+    more_unfinished: int
 
 
 class DeploymentDetail(Deployment):

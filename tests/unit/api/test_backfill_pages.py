@@ -74,6 +74,23 @@ def test_a_backfill_shows_its_progress_and_its_failed_due_times(fresh: Served) -
     assert f'Backfill <a class="mono" href="/backfills/{first}">' in page_of(fresh, "/events")
 
 
+def test_the_api_returns_what_failed_and_what_is_left(fresh: Served) -> None:
+    backfill_id = start(fresh)
+    ended = wait_for_end(fresh, backfill_id)
+    [failure] = ended["failures"]
+    [failed] = runs_of(fresh, backfill_id, "failed")
+    assert failure == {
+        "due_time": "2026-03-02T05:00:00Z",
+        "run_id": failed["id"],
+        "state": "failed",
+        "reason": failed["reason"],
+    }
+    assert (ended["unfinished"], ended["more_failures"], ended["more_unfinished"]) == ([], 0, 0)
+    [listed] = fresh.get("/api/v1/backfills").json()["items"]
+    assert listed == {key: value for key, value in ended.items() if key in listed}
+    assert ended.keys() - listed.keys() == {"failures", "more_failures", "unfinished", "more_unfinished"}
+
+
 def test_backfills_are_listed_page_by_page_and_by_deployment(fresh: Served) -> None:
     first = start(fresh)
     wait_for_end(fresh, first)
