@@ -17,6 +17,7 @@ __all__ = [
     "BackfillState",
     "BackfillTime",
     "Backfilled",
+    "BulkMatches",
     "BulkResult",
     "BulkRun",
     "Change",
@@ -43,6 +44,7 @@ __all__ = [
     "Hold",
     "KeptDeployment",
     "LastRun",
+    "LeftOut",
     "LogPart",
     "NextFire",
     "NumberedEvent",
@@ -184,11 +186,33 @@ class Backfilled(TypedDict):
     left_out: int
 
 
+class BulkMatches(TypedDict):
+    """A number of runs of one deployment and state. `reason` says why the request leaves them out."""
+
+    deployment: str
+    state: RunState
+    count: int
+    reason: str | None
+
+
 class BulkResult(TypedDict):
-    """The result for each run of a request, in its order. `count` is the number of runs that it applied to."""
+    """The result for each run of a request, in its order. `count` is the number of runs that it applied to.
+
+    With filters also:
+
+    - `left_out`: the runs that match and are not retried, because a later run exists; in a dry run at most 1,000.
+    - `due_times`: the number of due times without a run that were cancelled with their backfill.
+    - `matches`: in a dry run all runs that match, by deployment and state.
+    - `next`: the `cursor` of the next request; None if no more runs match. In a dry run, that of the first request:
+      it limits the change to the runs that the dry run counted.
+    """
 
     count: int
     runs: list[BulkRun]
+    left_out: list[LeftOut]
+    due_times: int
+    matches: list[BulkMatches]
+    next: str | None
 
 
 class BulkRun(TypedDict):
@@ -422,6 +446,14 @@ class LastRun(TypedDict):
     created_at: str
     started_at: str | None
     finished_at: str | None
+
+
+class LeftOut(TypedDict):
+    """A run that matches the filters, and the later run of its due time or chain because of which it is not retried."""
+
+    run_id: str
+    later_run: str
+    reason: str
 
 
 class LogPart(TypedDict):

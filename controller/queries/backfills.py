@@ -32,7 +32,7 @@ def find_backfill(tx: Transaction, backfill_id: str) -> BackfillProgress:
 
 
 def show_backfill(tx: Transaction, backfill_id: str) -> BackfillDetail:
-    """Return a backfill by its id, which may be abbreviated, with what failed and what is left. Raises NotFoundError."""
+    """Return a backfill by its id, which may be abbreviated, and what failed and is left. Raises NotFoundError."""
     backfill = find_backfill(tx, backfill_id)
     failures = backfills.find_times(tx, backfill.id, FAILURES | {RunState.CANCELLED}, limit=_FAILURES_SHOWN)
     unfinished = backfills.find_times(tx, backfill.id, {None, *ACTIVE}, limit=_UNFINISHED_SHOWN)

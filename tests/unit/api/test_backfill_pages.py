@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from controller.client import Client
 from tests.conftest import wait_until
 from tests.unit.api.conftest import Served
 
@@ -89,6 +90,29 @@ def test_the_api_returns_what_failed_and_what_is_left(fresh: Served) -> None:
     [listed] = fresh.get("/api/v1/backfills").json()["items"]
     assert listed == {key: value for key, value in ended.items() if key in listed}
     assert ended.keys() - listed.keys() == {"failures", "more_failures", "unfinished", "more_unfinished"}
+
+
+def test_runs_are_retried_and_cancelled_by_filters_over_the_api(fresh: Served) -> None:
+    backfill_id = start(fresh)
+    wait_for_end(fresh, backfill_id)
+    client = Client(fresh.url, fresh.token)
+    filters: dict[str, Any] = {"backfill": backfill_id, "state": ["failed"], "since": "yesterday"}
+    dry = client.retry_matching(dry_run=True, **filters)
+    assert (dry["count"], dry["runs"]) == (1, [])
+    assert dry["matches"] == [{"deployment": "daily", "state": "failed", "count": 1, "reason": None}]
+    for count in (1, 0):
+        result = client.retry_matching(idempotency_key="k", cursor=dry["next"], **filters)
+        assert (result["count"], result["next"]) == (count, None)
+    assert client.cancel_matching(dry_run=True, backfill="0" * 36)["count"] == 0
+    for body, detail in (
+        ({}, "The request selects no runs."),
+        ({"dry_run": True}, "The request selects no runs."),
+        ({"run_ids": [], "tag": "a"}, "Pass `run_ids` or filters, but not both."),
+        ({"tag": "a", "cursor": "b"}, "The cursor is invalid."),
+        ({"state": ["running"]}, "The request applies to finished runs only, not to those in state running."),
+    ):
+        answer = fresh.post("/api/v1/runs/bulk/retry", body)
+        assert (answer.status, answer.json()["detail"]) == (422, detail), body
 
 
 def test_backfills_are_listed_page_by_page_and_by_deployment(fresh: Served) -> None:
