@@ -20,6 +20,12 @@ def list_backfills(
     return _with_progress(tx, backfills.find_newest(tx, limit, deployment=deployment, before=before))
 
 
+def list_unfinished(tx: Transaction, limit: int) -> tuple[list[BackfillProgress], int]:
+    """Return the newest `limit` running and paused backfills, newest first, and the number of the others."""
+    unfinished = backfills.find_unfinished(tx)[::-1]
+    return _with_progress(tx, unfinished[:limit]), len(unfinished[limit:])
+
+
 def find_backfill(tx: Transaction, backfill_id: str) -> BackfillProgress:
     """Return a backfill by its id, or by a unique beginning or end of its id. Raises NotFoundError."""
     matches = backfills.find_by_prefix(tx, backfill_id) if backfill_id else []

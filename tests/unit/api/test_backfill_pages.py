@@ -128,11 +128,16 @@ def test_backfills_are_listed_page_by_page_and_by_deployment(fresh: Served) -> N
 
 
 def test_a_paused_backfill_can_be_resumed_and_cancelled(fresh: Served) -> None:
-    fresh.commit({"flows/daily.py": FLOW.replace("if day.day == 2", "while True"), "deployments/daily.yaml": DAILY})
+    slow = FLOW.replace("    if day", "    __import__('time').sleep(600)\n    if day")
+    fresh.commit({"flows/daily.py": slow, "deployments/daily.yaml": DAILY})
     backfill = fresh.post("/api/v1/deployments/daily/backfill", {"since": "2026-03-01", "until": "2026-03-04"}).json()
     path = f"/backfills/{backfill['backfill_id']}"
     assert f'data-post="/api/v1{path}/pause"' in page_of(fresh, path)
     assert fresh.post(f"/api/v1{path}/pause").status == 200
+    overview = page_of(fresh, "/").partition("Running and paused backfills")[2].partition("</table>")[0]
+    assert re.findall(r'<a href="([^"]+)">daily</a>', overview) == [path]
+    assert "paused" in overview
+    assert "of 3 due times" in overview
     page = page_of(fresh, path)
     assert f'data-post="/api/v1{path}/resume"' in page
     assert "Cancel this backfill?" in page
@@ -142,6 +147,7 @@ def test_a_paused_backfill_can_be_resumed_and_cancelled(fresh: Served) -> None:
     left = re.findall(r'controller_backfill_due_times\{state="(?:waiting|running)"\} (\d)', text)
     assert sum(map(int, left)) == 3
     fresh.post(f"/api/v1{path}/cancel")
+    assert "Running and paused backfills" not in page_of(fresh, "/")
 
 
 def test_the_metrics_of_due_times_do_not_count_ended_backfills(fresh: Served) -> None:
