@@ -70,7 +70,7 @@ def test_a_backfill_shows_its_progress_and_its_failed_due_times(fresh: Served) -
     assert "All 3 due times have finished." in page
     assert f'href="/runs/{failed["id"]}"' in page
     assert "ValueError: no data for 2026-03-02" in page
-    assert f'data-body="{{&#34;run_ids&#34;: [&#34;{failed["id"]}&#34;]}}"' in page
+    assert f'data-body="{{&#34;backfill&#34;: &#34;{first}&#34;}}"' in page
     assert "/pause" not in page
     assert f'Backfill <a class="mono" href="/backfills/{first}">' in page_of(fresh, "/events")
 
