@@ -104,6 +104,7 @@ def measurements(work: Path, sizes: list[int]) -> Iterator[Row]:
         yield command_row(f"first reconcile of {size}, including process start", once, rounds=1)
         yield from following(root, size)
     yield from no_op_runs(work)
+    yield from backfill(work / "backfill")
     yield from herd(work / "herd")
     yield from tasks()
     yield from skew(work / "skew")
@@ -169,6 +170,18 @@ def no_op_runs(work: Path) -> Iterator[Row]:
         result = json.loads(done.stdout)
         yield Row(what=f"one no-op run, {kind}, all processes", value=result["cpu"], unit="ms CPU")
         yield Row(what=f"no-op runs, {kind}, rate", value=result["rate"], unit="runs/s")
+
+
+def backfill(directory: Path) -> Iterator[Row]:
+    """Measure a backfill of no-op runs, and its rate relative to that of other runs in the same process."""
+    directory.mkdir()
+    command = [sys.executable, "-m", "benchmarks.backfills", str(HERD), str(NO_OPS), str(directory)]
+    done = subprocess.run(command, capture_output=True, check=True, cwd=Path(__file__).parents[1])
+    result = json.loads(done.stdout)
+    yield Row(what=f"backfill of {HERD} due times: planned, with its runs", value=result["cpu"], unit="ms CPU")
+    yield Row(what="the same, statements", value=result["statements"], unit="SQL")
+    yield Row(what="the same, rate of its no-op runs", value=result["rate"], unit="runs/s")
+    yield Row(what="the same, relative to runs without a backfill", value=result["ratio"] * 100, unit="%")
 
 
 def herd(root: Path) -> Iterator[Row]:

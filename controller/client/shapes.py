@@ -12,9 +12,12 @@ __all__ = [
     "Approved",
     "Artifact",
     "Attempt",
+    "BackfillDetail",
     "BackfillProgress",
     "BackfillState",
+    "BackfillTime",
     "Backfilled",
+    "BulkMatches",
     "BulkResult",
     "BulkRun",
     "Change",
@@ -41,6 +44,7 @@ __all__ = [
     "Hold",
     "KeptDeployment",
     "LastRun",
+    "LeftOut",
     "LogPart",
     "NextFire",
     "NumberedEvent",
@@ -157,6 +161,15 @@ class BackfillProgress(_BackfillProgress):
     waiting: int
 
 
+class BackfillTime(TypedDict):
+    """A due time of a backfill with its latest run. `state` is None if it has no run yet."""
+
+    due_time: str
+    run_id: str | None
+    state: RunState | None
+    reason: str | None
+
+
 class Backfilled(TypedDict):
     """The new backfill and its first runs; the others are created when those have finished.
 
@@ -176,11 +189,33 @@ class Backfilled(TypedDict):
     left_out: int
 
 
+class BulkMatches(TypedDict):
+    """A number of runs of one deployment and state. `reason` says why the request leaves them out."""
+
+    deployment: str
+    state: RunState
+    count: int
+    reason: str | None
+
+
 class BulkResult(TypedDict):
-    """The result for each run of a request, in its order. `count` is the number of runs that it applied to."""
+    """The result for each run of a request, in its order. `count` is the number of runs that it applied to.
+
+    With filters also:
+
+    - `left_out`: the runs that match and are not retried, because a later run exists; in a dry run at most 1,000.
+    - `due_times`: the number of due times without a run that were cancelled with their backfill.
+    - `matches`: in a dry run all runs that match, by deployment and state.
+    - `next`: the `cursor` of the next request; None if no more runs match. In a dry run, that of the first request:
+      it limits the change to the runs that the dry run counted.
+    """
 
     count: int
     runs: list[BulkRun]
+    left_out: list[LeftOut]
+    due_times: int
+    matches: list[BulkMatches]
+    next: str | None
 
 
 class BulkRun(TypedDict):
@@ -414,6 +449,14 @@ class LastRun(TypedDict):
     created_at: str
     started_at: str | None
     finished_at: str | None
+
+
+class LeftOut(TypedDict):
+    """A run that matches the filters, and the later run of its due time or chain because of which it is not retried."""
+
+    run_id: str
+    later_run: str
+    reason: str
 
 
 class LogPart(TypedDict):
@@ -655,6 +698,20 @@ class Withheld(TypedDict):
     digest: str
     deployments: list[str]
     plan_digest: str
+
+
+class BackfillDetail(BackfillProgress):
+    """All details of a backfill.
+
+    - `failures`: the first 100 due times whose latest run failed or was cancelled, or that were cancelled.
+    - `unfinished`: the first 10 due times whose run has not finished.
+    - `more_failures`, `more_unfinished`: how many due times the lists leave out.
+    """
+
+    failures: list[BackfillTime]
+    more_failures: int
+    unfinished: list[BackfillTime]
+    more_unfinished: int
 
 
 class DeploymentDetail(Deployment):

@@ -129,11 +129,25 @@ def cancel_whole_backfill(context: OperationContext, backfill_id: str, *, author
                 f"Backfill {backfill.id} has already ended: {backfill.state}.",
                 hint="To cancel runs that were retried, cancel the runs.",
             )
-        message = f"{author} cancelled backfill {backfill.id}."
-        context.record_event(tx, "BackfillCancelled", message, backfill.deployment)
+        _record_cancelled(context, tx, backfill, author)
         backfill = get_backfill(tx, backfill_id)
     context.wake()
     return backfill
+
+
+def cancel_rest_of_backfill(context: OperationContext, backfill_id: str, reason: str, *, author: str) -> int:
+    """Cancel a backfill and its unfinished runs, unless it has ended or is unknown.
+
+    Return the number of its due times that had no run.
+    """
+    with context.store.write() as tx:
+        backfill = backfills.find(tx, backfill_id)
+        due_times = backfills.count_without_run(tx, backfill_id)
+        if backfill is None or not cancel_backfill(tx, backfill, reason, context.clock.now()):
+            return 0
+        _record_cancelled(context, tx, backfill, author)
+    context.wake()
+    return due_times
 
 
 def get_backfill(tx: Transaction, backfill_id: str) -> Backfill:
@@ -142,6 +156,10 @@ def get_backfill(tx: Transaction, backfill_id: str) -> Backfill:
     if backfill is None:
         raise NotFoundError(f"There is no backfill {backfill_id!r}.", hint="See `controller backfills`.")
     return backfill
+
+
+def _record_cancelled(context: OperationContext, tx: Transaction, backfill: Backfill, author: str) -> None:
+    context.record_event(tx, "BackfillCancelled", f"{author} cancelled backfill {backfill.id}.", backfill.deployment)
 
 
 def _move(

@@ -11,7 +11,6 @@ from datetime import datetime
 
 from controller.model.runs import DueRun, Run, RunId, RunState
 from controller.store import Transaction, occurrences, runs
-from controller.store.run_search import RunFilter, select_all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,16 +24,16 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The runs to retry, oldest first, and the other runs that match the filters."""
+    """The runs to retry, oldest first, and the others."""
 
     runs: Sequence[Run]
     left_out: Sequence[LeftOut]
 
 
-def select_for_retry(tx: Transaction, criteria: RunFilter) -> Selection:
-    """Return the runs to retry among those that match. The caller filters by states of finished runs."""
+def select_for_retry(tx: Transaction, finished: Sequence[Run]) -> Selection:
+    """Return which of these finished runs to retry."""
     by_deployment: dict[str, list[Run]] = defaultdict(list)
-    for run in select_all(tx, criteria):
+    for run in sorted(finished, key=lambda run: run.id, reverse=True):
         by_deployment[run.deployment].append(run)
     selected: list[Run] = []
     left_out: list[LeftOut] = []

@@ -244,6 +244,12 @@ def count(tx: Transaction, backfill_ids: Sequence[str]) -> Mapping[str, Progress
     return {backfill_id: summarize(counts[backfill_id]) for backfill_id in backfill_ids}
 
 
+def count_without_run(tx: Transaction, backfill_id: str) -> int:
+    """Return how many due times of this backfill still get a run."""
+    query = select(func.count()).select_from(backfill_times).where(*_without_run(backfill_id))
+    return int(tx.connection.execute(query).scalar_one())
+
+
 def count_by_state(tx: Transaction) -> dict[BackfillState, int]:
     """Return the number of backfills in each state that occurs."""
     query = select(backfills.c.state, func.count()).where(backfills.c.project == tx.project)

@@ -66,10 +66,11 @@ def backfill_detail(backfill: BackfillDetail, zone: tzinfo | None) -> Renderable
     parts: list[RenderableType] = [grid]
     if backfill.failures:
         parts += [Text(""), Text("Failed or cancelled:"), _time_table(backfill.failures[:_FAILURES_SHOWN], zone)]
-        if len(backfill.failures) > _FAILURES_SHOWN:
-            parts.append(Text(f"… and {len(backfill.failures) - _FAILURES_SHOWN} more"))
+        more = backfill.more_failures + max(0, len(backfill.failures) - _FAILURES_SHOWN)
+        parts += [Text(f"… and {more} more")] if more else []
     if backfill.unfinished:
         parts += [Text(""), Text("Left, the first due times:"), _time_table(backfill.unfinished, zone)]
+        parts += [Text(f"… and {backfill.more_unfinished} more")] if backfill.more_unfinished else []
     return Group(*parts)
 
 

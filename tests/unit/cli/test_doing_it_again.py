@@ -71,6 +71,28 @@ def test_unfinished_runs_are_cancelled_in_bulk(followed: Followed) -> None:
     assert (none.code, none.out, none.err) == (0, "", "No runs match.\n")
 
 
+def test_cancelling_the_runs_of_a_backfill_cancels_its_other_due_times_too(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(followed, {"deployments/slow.yaml": SLOW.replace("suspend: true\n", "").replace("1h", "1m")})
+    backfill_id = followed("backfill", "slow", "--from", "20h", "-o", "json").json["backfill_id"]
+    narrow = followed("runs", "cancel", "--backfill", backfill_id, "--state", "retrying")
+    hint = f"To cancel it, run `controller backfills cancel {backfill_id[-12:]}`."
+    assert narrow.err == f"The backfill continues with its other due times. {hint}\nNo runs match.\n"
+    total = followed("backfills", "show", backfill_id, "-o", "json").json["total"]
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    answer = followed("runs", "cancel", "--backfill", backfill_id[-12:])
+    assert answer.code == 0
+    left = total - 1000
+    assert f"Cancel the backfill with 1000 runs and {left} due times without a run yet? [y/N]: " in answer.err
+    assert answer.err.endswith(f"The backfill is cancelled: {left} due times will get no run.\n")
+    assert len(answer.out.splitlines()) == 1000
+    assert followed("backfills", "show", backfill_id, "-o", "json").json["state"] == "cancelled"
+    wait_until(lambda: followed("backfills", "show", backfill_id, "-o", "json").json["cancelled"] == total)
+    again = followed("runs", "cancel", "--backfill", backfill_id, "--yes", "-o", "json")
+    assert (again.code, again.json) == (0, {"count": 0, "runs": [], "left_out": [], "due_times": 0})
+
+
 class Terminal(io.StringIO):
     """Standard input with a user who types."""
 

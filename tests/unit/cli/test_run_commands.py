@@ -56,7 +56,8 @@ def test_a_backfilled_range_is_in_the_ledger(followed: Followed) -> None:
         ("2026-06-03T00:00:00Z", "run", made["run_ids"][1]),
         ("2026-06-02T00:00:00Z", "run", made["run_ids"][0]),
     ]
-    assert rows[0].keys() == {"deployment", "schedule", "scheduled_for", "outcome", "run_id", "reason", "runs"}
+    keys = {"deployment", "schedule", "scheduled_for", "outcome", "run_id", "reason", "state", "runs"}
+    assert rows[0].keys() == keys
     assert "nightly" in followed("occurrences", "sums").out
     again = followed(*arguments)
     assert "2 already have a run" in again.err

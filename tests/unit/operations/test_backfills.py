@@ -663,6 +663,23 @@ def test_deleting_old_runs_keeps_the_counts_of_their_backfill(world: World) -> N
     assert (failure.run_id, failure.state) == (created.run_ids[0], RunState.FAILED)
 
 
+def test_the_due_times_of_a_long_backfill_are_shown_up_to_a_limit_with_whole_counts(world: World) -> None:
+    world.declare(a=hourly())
+    created = backfill(world, hours=120)
+    for run_id in created.run_ids[:5]:
+        finish(world, run_id, RunState.FAILED)
+    with world.store.read() as tx:
+        running = show_backfill(tx, str(created.backfill_id))
+    assert (len(running.failures), running.more_failures) == (5, 0)
+    assert (len(running.unfinished), running.more_unfinished) == (10, 105)
+    cancel_whole_backfill(world.operations, running.id, author="me")
+    with world.store.read() as tx:
+        cancelled = show_backfill(tx, running.id)
+    assert (cancelled.failed, cancelled.cancelled, cancelled.unfinished, cancelled.more_unfinished) == (5, 115, (), 0)
+    assert [time.due_time for time in cancelled.failures] == list(created.times[:100])
+    assert cancelled.more_failures == 20
+
+
 def test_a_run_can_be_triggered_for_a_due_time(world: World) -> None:
     world.declare(
         a="name: a\ncommand: ['true']\nparameters: {x: 1}\n"

@@ -17,7 +17,7 @@ from controller.queries.occurrences import list_occurrences
 from controller.queries.run_selection import select_for_retry
 from controller.runs.outcomes import skip
 from controller.store import retention, runs
-from controller.store.run_search import RunFilter
+from controller.store.run_search import RunFilter, select_all
 from tests.conftest import NOW
 from tests.unit.operations.test_backfills import finish
 from tests.unit.runs.conftest import World
@@ -151,7 +151,7 @@ def test_a_bulk_retry_does_not_repeat_a_run_whose_later_run_was_deleted(world: W
     finish(world, retried.id, SKIPPED)
     delete(world, [retried])
     with world.store.read() as tx:
-        selection = select_for_retry(tx, RunFilter(deployment="a", states=(FAILED,)))
+        selection = select_for_retry(tx, select_all(tx, RunFilter(deployment="a", states=(FAILED,))))
     assert (selection.runs, [left.later_run for left in selection.left_out]) == ([], [retried.id])
 
 
