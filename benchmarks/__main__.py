@@ -107,6 +107,7 @@ def measurements(work: Path, sizes: list[int]) -> Iterator[Row]:
     yield from no_op_runs(work)
     for label, value, unit in measure_environment(work / "python"):
         yield Row(what=label, value=value, unit=unit)
+    yield from backfill(work / "backfill")
     yield from herd(work / "herd")
     yield from tasks()
     yield from skew(work / "skew")
@@ -172,6 +173,18 @@ def no_op_runs(work: Path) -> Iterator[Row]:
         result = json.loads(done.stdout)
         yield Row(what=f"one no-op run, {kind}, all processes", value=result["cpu"], unit="ms CPU")
         yield Row(what=f"no-op runs, {kind}, rate", value=result["rate"], unit="runs/s")
+
+
+def backfill(directory: Path) -> Iterator[Row]:
+    """Measure a backfill of no-op runs, and its rate relative to that of other runs in the same process."""
+    directory.mkdir()
+    command = [sys.executable, "-m", "benchmarks.backfills", str(HERD), str(NO_OPS), str(directory)]
+    done = subprocess.run(command, capture_output=True, check=True, cwd=Path(__file__).parents[1])
+    result = json.loads(done.stdout)
+    yield Row(what=f"backfill of {HERD} due times: planned, with its runs", value=result["cpu"], unit="ms CPU")
+    yield Row(what="the same, statements", value=result["statements"], unit="SQL")
+    yield Row(what="the same, rate of its no-op runs", value=result["rate"], unit="runs/s")
+    yield Row(what="the same, relative to runs without a backfill", value=result["ratio"] * 100, unit="%")
 
 
 def herd(root: Path) -> Iterator[Row]:

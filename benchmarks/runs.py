@@ -10,6 +10,8 @@ import resource
 import sys
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -33,9 +35,36 @@ from controller.store.run_search import RunFilter, select_all
 DEADLINE_SECONDS = 300.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """An engine that executes the deployment `d00000`, whose flow does nothing. No scheduler runs beside it."""
+
+    engine: Engine
+    store: Store
+    source: GitSource
+    clock: SystemClock
+    admission: Admission
+
+
 def main(kind: str, count: int, work: Path) -> None:
     """Measure, and print the result."""
-    root = make_repository(work / "code", 1, 'cron: "0 0 1 1 *"')
+    world = start_world(kind, work)
+    finish(world, 20)
+    cpu, wall = measure(world, lambda: finish(world, count))
+    world.engine.stop()
+    print(json.dumps({"cpu": cpu / count * 1000, "rate": count / wall}))
+
+
+def measure(world: World, action: Callable[[], None]) -> tuple[float, float]:
+    """Return the CPU time of all processes and the wall time of an action, in seconds."""
+    before, since = cpu_used(world.engine), time.perf_counter()
+    action()
+    return cpu_used(world.engine) - before, time.perf_counter() - since
+
+
+def start_world(kind: str, work: Path, schedule: str = 'cron: "0 0 1 1 *"') -> World:
+    """Create a repository with one deployment and this schedule, apply it, and start an engine."""
+    root = make_repository(work / "code", 1, schedule)
     (work / "runs").mkdir()
     clock, store = SystemClock(), Store.open(work / "state.db")
     source = GitSource(root, ref=None, path="deployments", exports=work / "exports")
@@ -70,28 +99,24 @@ def main(kind: str, count: int, work: Path) -> None:
         on_failure=lambda: os._exit(1),
     )
     engine.start()
-    finish(engine, admission, store, 20)
-    before, since = cpu_used(engine), time.perf_counter()
-    finish(engine, admission, store, count)
-    wall, cpu = time.perf_counter() - since, cpu_used(engine) - before
-    engine.stop()
-    print(json.dumps({"cpu": cpu / count * 1000, "rate": count / wall}))
+    return World(engine=engine, store=store, source=source, clock=clock, admission=admission)
 
 
-def finish(engine: Engine, admission: Admission, store: Store, count: int) -> None:
+def finish(world: World, count: int) -> None:
     """Request `count` runs, and wait until all have succeeded."""
-    with store.write() as tx:
-        requested = {admission.create_run(tx, "d00000", {}).id for _ in range(count)}
-    engine.wake()
+    with world.store.write() as tx:
+        requested = {world.admission.create_run(tx, "d00000", {}).id for _ in range(count)}
+    world.engine.wake()
     deadline, pause = time.monotonic() + DEADLINE_SECONDS, threading.Event()
     while time.monotonic() < deadline:
-        with store.read() as tx:
+        with world.store.read() as tx:
             counts = runs.counts(tx)
         if not sum(counts.values()):
             break
         pause.wait(0.05)
-    with store.read() as tx:
-        succeeded = [run for run in select_all(tx, RunFilter(states=[RunState.SUCCEEDED])) if run.id in requested]
+    with world.store.read() as tx:
+        matches = select_all(tx, RunFilter(states=[RunState.SUCCEEDED]))
+    succeeded = [run for run in matches if run.id in requested]
     if len(succeeded) != count:
         raise RuntimeError(f"{count - len(succeeded)} runs did not succeed")
 

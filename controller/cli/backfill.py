@@ -118,7 +118,8 @@ def _print_times(answer: Mapping[str, Any], zone: Any) -> None:
     if answer["backfill_id"] is not None:
         click.echo(answer["backfill_id"])
     for time in answer["times"][:_TIMES_SHOWN]:
-        click.echo(format_time(datetime.fromisoformat(time), zone, timespec="auto"))
+        note = "  (due under an older schedule)" if time in answer["older_schedule"] else ""
+        click.echo(format_time(datetime.fromisoformat(time), zone, timespec="auto") + note)
     if len(answer["times"]) > _TIMES_SHOWN:
         click.echo(f"… and {len(answer['times']) - _TIMES_SHOWN} more")
 
@@ -126,10 +127,17 @@ def _print_times(answer: Mapping[str, Any], zone: Any) -> None:
 def _print_counts(answer: Mapping[str, Any], most: int | None) -> None:
     if not answer["times"]:
         click.echo("There is nothing to run.", err=True)
-    if answer["have_run"] or answer["left_out"]:
-        have_run = f"{answer['have_run']} already {'has' if answer['have_run'] == 1 else 'have'} a run"
-        left_out = f"; {answer['left_out']} earlier ones were left out (--max {most})" if answer["left_out"] else ""
-        click.echo(f"{have_run}{left_out}.", err=True)
+    if counts := describe_counts(answer, most):
+        click.echo(f"{counts}.", err=True)
+
+
+def describe_counts(answer: Mapping[str, Any], most: int | None) -> str:
+    """Return how many due times are not run, and why: `3 already have a run; 2 will be run by another backfill`."""
+    have_run, planned, left_out = answer["have_run"] - answer["planned"], answer["planned"], answer["left_out"]
+    counts = [f"{have_run} already {'has' if have_run == 1 else 'have'} a run"] if have_run else []
+    counts += [f"{planned} will be run by another backfill"] if planned else []
+    counts += [f"{left_out} earlier ones were left out (--max {most})"] if left_out else []
+    return "; ".join(counts)
 
 
 def _wait(location: Location, answer: Mapping[str, Any], output: str) -> int:

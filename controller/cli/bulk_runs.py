@@ -3,7 +3,6 @@
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,17 +15,12 @@ from controller.text import format_count, visible_lines
 
 if TYPE_CHECKING:
     from controller.client import Client
-    from controller.client.shapes import BulkResult
-    from controller.model.runs import Run, RunState
-    from controller.queries.run_selection import LeftOut
-    from controller.store import Transaction
-    from controller.store.run_search import RunFilter
+    from controller.client.shapes import BulkMatches, BulkResult
 
-PAGE = 250
-"""The number of runs in one request. The controller handles them within the timeout of a response."""
 _DEPLOYMENTS_SHOWN = 10
 
-Send = Callable[["Client", Sequence[str]], "BulkResult"]
+Send = Callable[..., "BulkResult"]
+"""Sends one request with a client, and with `dry_run` or `cursor`."""
 
 
 def filter_options(states: Sequence[str], default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -67,75 +61,84 @@ def needs_filters(run_id: str | None, filters: Mapping[str, Any]) -> bool:
 
 def cancel_matching(location: Location, filters: Mapping[str, Any], reason: str, *, yes: bool, output: str) -> int:
     """Cancel the unfinished runs that match, and return the exit code."""
-    from controller.model.runs import ACTIVE
-    from controller.store.run_search import select_all
+    request = _request(location, filters)
+    if filters["backfill"] and any(value for name, value in filters.items() if name != "backfill"):
+        hint = f"controller backfills cancel {request['backfill'][-12:]}"
+        click.echo(f"The backfill continues with its other due times. To cancel it, run `{hint}`.", err=True)
 
-    with read_state(location) as tx:
-        matches = select_all(tx, _run_filter(tx, location, filters, ACTIVE))[::-1]
-    if not _confirm("Cancel", matches, yes=yes):
-        return 1
-    return _send(location, matches, (), lambda client, run_ids: client.cancel_many(run_ids, reason), output)
+    def send(client: "Client", **page: Any) -> "BulkResult":
+        return client.cancel_matching(reason, **request, **page)
+
+    return _change(location, "Cancel", send, yes=yes, output=output)
 
 
 def retry_matching(location: Location, filters: Mapping[str, Any], *, latest: bool, yes: bool, output: str) -> int:
     """Retry the finished runs that match, and return the exit code."""
     import secrets
 
-    from controller.model.runs import FAILURES
-    from controller.queries.run_selection import select_for_retry
+    request, key = _request(location, filters), secrets.token_hex(16)
 
-    with read_state(location) as tx:
-        selection = select_for_retry(tx, _run_filter(tx, location, filters, FAILURES))
-    _print_left_out(selection.left_out)
-    if not _confirm("Retry", selection.runs, yes=yes):
-        return 1
-    key = secrets.token_hex(16)
+    def send(client: "Client", **page: Any) -> "BulkResult":
+        return client.retry_matching(latest=latest, idempotency_key=key, **request, **page)
 
-    def send(client: "Client", run_ids: Sequence[str]) -> "BulkResult":
-        return client.retry_many(run_ids, latest=latest, idempotency_key=key)
-
-    return _send(location, selection.runs, selection.left_out, send, output)
+    return _change(location, "Retry", send, yes=yes, output=output)
 
 
-def _run_filter(
-    tx: "Transaction", location: Location, filters: Mapping[str, Any], default: "frozenset[RunState]"
-) -> "RunFilter":
+def _request(location: Location, filters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the filters as the API takes them. Raises NotFoundError for unknown names and ids."""
     from controller.clock import SystemClock
-    from controller.model.runs import RunState
     from controller.queries.backfills import find_backfill
-    from controller.queries.runs import stored_states
-    from controller.store.run_search import RunFilter
 
     deployment, tag, since, backfill = (filters[name] for name in ("deployment", "tag", "since", "backfill"))
-    check_names(tx, deployment, tag)
-    states = [state for name in filters["state"] for state in stored_states(RunState(name))]
-    first: datetime | None = None
+    with read_state(location) as tx:
+        check_names(tx, deployment, tag)
+        backfill_id = None if backfill is None else find_backfill(tx, backfill).id
     if since is not None:
-        first = options.parse_time_option("--since", since, SystemClock().now(), zone_of(location, deployment))
-    return RunFilter(
-        deployment=deployment,
-        states=states or default,
-        tag=tag,
-        since=first,
-        backfill=None if backfill is None else find_backfill(tx, backfill).id,
-    )
+        moment = options.parse_time_option("--since", since, SystemClock().now(), zone_of(location, deployment))
+        since = moment.isoformat()
+    states = list(filters["state"]) or None
+    return {"deployment": deployment, "state": states, "tag": tag, "since": since, "backfill": backfill_id}
 
 
-def _confirm(action: str, matches: "Sequence[Run]", *, yes: bool) -> bool:
+def _change(location: Location, action: str, send: Send, *, yes: bool, output: str) -> int:
+    """Count the runs, ask, send the requests page by page, and print the result for each run."""
+    with connected_client(location) as client:
+        page = send(client, dry_run=True)
+    _print_left_out(page["matches"])
+    if not _confirm(action, page, yes=yes):
+        return 1
+    results: list[Mapping[str, Any]] = []
+    left_out, due_times, is_last = page["left_out"], 0, not page["count"] and not page["due_times"]
+    if not is_last:
+        left_out = []
+    while not is_last:
+        with connected_client(location) as client:
+            page = send(client, cursor=page["next"])
+        _print_results(page, output)
+        results += page["runs"]
+        left_out, due_times, is_last = left_out + page["left_out"], due_times + page["due_times"], page["next"] is None
+    if due_times:
+        click.echo(f"The backfill is cancelled: {format_count(due_times, 'due time')} will get no run.", err=True)
+    if output == "json":
+        from controller.cli.json_output import print_json
+
+        count = sum(result["reason"] is None for result in results)
+        print_json({"count": count, "runs": results, "left_out": left_out, "due_times": due_times})
+    return 1 if results and all(result["reason"] is not None for result in results) else 0
+
+
+def _confirm(action: str, counts: "BulkResult", *, yes: bool) -> bool:
     """Print which runs match, and ask whether to change them. Raises UsageError if there is no terminal to ask on."""
-    if not matches:
+    due_times = counts["due_times"]
+    if not counts["count"] and not due_times:
         click.echo("No runs match.", err=True)
         return True
-    states: dict[str, Counter[str]] = {}
-    for run in matches:
-        states.setdefault(run.deployment, Counter())[run.state.public] += 1
-    click.echo(f"{format_count(len(matches), 'run')} {'matches' if len(matches) == 1 else 'match'}:", err=True)
-    for name in sorted(states)[:_DEPLOYMENTS_SHOWN]:
-        counts = ", ".join(f"{count} {state}" for state, count in sorted(states[name].items()))
-        click.echo(visible_lines(f"  {name}: {counts}"), err=True)
-    if len(states) > _DEPLOYMENTS_SHOWN:
-        click.echo(f"  … and {format_count(len(states) - _DEPLOYMENTS_SHOWN, 'more deployment')}", err=True)
-    question = f"{action} {format_count(len(matches), 'run')}?"
+    if counts["count"]:
+        _print_matches(counts)
+    parts = [format_count(counts["count"], "run")] if counts["count"] else []
+    if due_times:
+        parts.append(f"{format_count(due_times, 'due time')} without a run yet")
+    question = f"{action} {'the backfill with ' if due_times else ''}{' and '.join(parts)}?"
     if yes:
         return True
     if not sys.stdin.isatty():
@@ -143,26 +146,31 @@ def _confirm(action: str, matches: "Sequence[Run]", *, yes: bool) -> bool:
     return click.confirm(question, err=True)
 
 
-def _print_left_out(left_out: "Sequence[LeftOut]") -> None:
-    for reason, count in sorted(Counter(run.reason for run in left_out).items()):
+def _print_matches(counts: "BulkResult") -> None:
+    """Print the number of runs by deployment and state."""
+    states: dict[str, list[str]] = {}
+    for match in counts["matches"]:
+        if match["reason"] is None:
+            states.setdefault(match["deployment"], []).append(f"{match['count']} {match['state']}")
+    click.echo(f"{format_count(counts['count'], 'run')} {'matches' if counts['count'] == 1 else 'match'}:", err=True)
+    for name in sorted(states)[:_DEPLOYMENTS_SHOWN]:
+        click.echo(visible_lines(f"  {name}: {', '.join(states[name])}"), err=True)
+    if len(states) > _DEPLOYMENTS_SHOWN:
+        click.echo(f"  … and {format_count(len(states) - _DEPLOYMENTS_SHOWN, 'more deployment')}", err=True)
+
+
+def _print_left_out(matches: "Sequence[BulkMatches]") -> None:
+    counts: Counter[str] = Counter()
+    for match in matches:
+        if match["reason"] is not None:
+            counts[match["reason"]] += match["count"]
+    for reason, count in sorted(counts.items()):
         click.echo(f"Left out: {count}, because {reason}.", err=True)
 
 
-def _send(location: Location, matches: "Sequence[Run]", left_out: "Sequence[LeftOut]", send: Send, output: str) -> int:
-    """Send the requests, page by page, and print the result for each run."""
-    results: list[Mapping[str, Any]] = []
-    for start in range(0, len(matches), PAGE):
-        with connected_client(location) as client:
-            page = send(client, [run.id for run in matches[start : start + PAGE]])["runs"]
-        for result in page:
-            if result["reason"] is not None:
-                click.echo(visible_lines(f"{result['run_id']}: {result['reason']}"), err=True)
-            elif output == "text":
-                click.echo(f"{result['run_id']} {result['state']}")
-        results += page
-    if output == "json":
-        from controller.cli.json_output import print_json
-
-        count = sum(result["reason"] is None for result in results)
-        print_json({"count": count, "runs": results, "left_out": left_out})
-    return 1 if results and all(result["reason"] is not None for result in results) else 0
+def _print_results(page: "BulkResult", output: str) -> None:
+    for result in page["runs"]:
+        if result["reason"] is not None:
+            click.echo(visible_lines(f"{result['run_id']}: {result['reason']}"), err=True)
+        elif output == "text":
+            click.echo(f"{result['run_id']} {result['state']}")

@@ -23,7 +23,8 @@ def cancel(location: Location, run_id: str | None, reason: str | None, yes: bool
     """Cancel a run, or all unfinished runs that match filters.
 
     A run that is waiting is cancelled at once. The flow of a running one gets SIGTERM and, ten seconds later, SIGKILL.
-    With filters instead of an ID, the command asks first. ID may be abbreviated, as for `controller runs show`.
+    With filters instead of an ID, the command asks first. --backfill alone cancels the backfill too. ID may be
+    abbreviated, as for `controller runs show`.
     """
     text = reason or "cancelled by request"
     if bulk_runs.needs_filters(run_id, filters):

@@ -13,6 +13,7 @@ from controller.client.idempotency_keys import KEY_RULE, is_valid_key
 from controller.client.problems import NoAnswerError, ProblemError
 from controller.client.shapes import (
     Approved,
+    BackfillDetail,
     Backfilled,
     BackfillProgress,
     BulkResult,
@@ -178,6 +179,16 @@ class Client:
         """Cancel up to 1,000 runs. Those that have finished are reported with a reason."""
         return cast("BulkResult", self._post("/runs/bulk/cancel", {"run_ids": list(run_ids), "reason": reason}))
 
+    def cancel_matching(
+        self, reason: str = "cancelled by a client", *, dry_run: bool = False, cursor: str | None = None, **filters: Any
+    ) -> BulkResult:
+        """Cancel the next 250 unfinished runs that match, or count all with `dry_run`; pass `next` as the `cursor`.
+
+        Filters: `deployment`, `state` (a list), `tag`, `since`, `backfill`. A `backfill` alone is cancelled as a whole.
+        """
+        body = {**filters, "reason": reason, "dry_run": dry_run, "cursor": cursor}
+        return cast("BulkResult", self._post("/runs/bulk/cancel", body))
+
     def retry(self, run_id: str, *, latest: bool = False, idempotency_key: str | None = None) -> Triggered:
         """Retry a finished run: create a new run with the same commit, or with `latest` of the active deployment."""
         path, body = f"/runs/{_part(run_id, 'run')}/retry", {"latest": True} if latest else {}
@@ -188,6 +199,22 @@ class Client:
     ) -> BulkResult:
         """Retry up to 1,000 finished runs. The same key retries no run twice."""
         body = {"run_ids": list(run_ids), "latest": latest}
+        return cast("BulkResult", self._post("/runs/bulk/retry", body, _key_header(idempotency_key)))
+
+    def retry_matching(
+        self,
+        *,
+        latest: bool = False,
+        dry_run: bool = False,
+        cursor: str | None = None,
+        idempotency_key: str | None = None,
+        **filters: Any,
+    ) -> BulkResult:
+        """Retry the next 250 finished runs that match, or count all with `dry_run`; pass `next` as the `cursor`.
+
+        Filters: as in `cancel_matching`. The same key retries no run twice.
+        """
+        body = {**filters, "latest": latest, "dry_run": dry_run, "cursor": cursor}
         return cast("BulkResult", self._post("/runs/bulk/retry", body, _key_header(idempotency_key)))
 
     def backfill(  # noqa: PLR0913
@@ -216,9 +243,9 @@ class Client:
         """Iterate over backfills, newest first. Filter: `deployment`."""
         return cast("Iterator[BackfillProgress]", self._pages("/backfills", filters))
 
-    def backfill_progress(self, backfill_id: str) -> BackfillProgress:
-        """Return a backfill with its progress."""
-        return cast("BackfillProgress", self._get(f"/backfills/{_part(backfill_id, 'backfill')}"))
+    def backfill_progress(self, backfill_id: str) -> BackfillDetail:
+        """Return a backfill with its progress, what failed and what is left."""
+        return cast("BackfillDetail", self._get(f"/backfills/{_part(backfill_id, 'backfill')}"))
 
     def pause_backfill(self, backfill_id: str) -> BackfillProgress:
         """Start no more runs of a backfill."""

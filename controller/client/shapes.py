@@ -12,9 +12,12 @@ __all__ = [
     "Approved",
     "Artifact",
     "Attempt",
+    "BackfillDetail",
     "BackfillProgress",
     "BackfillState",
+    "BackfillTime",
     "Backfilled",
+    "BulkMatches",
     "BulkResult",
     "BulkRun",
     "Change",
@@ -41,6 +44,7 @@ __all__ = [
     "Hold",
     "KeptDeployment",
     "LastRun",
+    "LeftOut",
     "LogPart",
     "NextFire",
     "NumberedEvent",
@@ -70,7 +74,7 @@ __all__ = [
 BackfillState = Literal["running", "paused", "succeeded", "failed", "cancelled"]
 CodeVersion = Literal["latest", "original"]
 ConditionStatus = Literal["True", "False", "Unknown"]
-ConditionType = Literal["Ready", "Reconciling", "Stalled", "PruneWithheld", "StorageFull"]
+ConditionType = Literal["Ready", "Reconciling", "Stalled", "PruneWithheld", "StorageFull", "PythonReady"]
 EventSeverity = Literal["info", "warning", "error"]
 Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
 Outcome = Literal["run", "skipped"]
@@ -157,27 +161,61 @@ class BackfillProgress(_BackfillProgress):
     waiting: int
 
 
+class BackfillTime(TypedDict):
+    """A due time of a backfill with its latest run. `state` is None if it has no run yet."""
+
+    due_time: str
+    run_id: str | None
+    state: RunState | None
+    reason: str | None
+
+
 class Backfilled(TypedDict):
     """The new backfill and its first runs; the others are created when those have finished.
 
     `backfill_id` is None if there was nothing to run, or with `dry_run`. `times` are all selected due times.
-    `have_run`, also as `already_run`: the number of due times of the range that were not selected; `left_out`: that
-    of the selected ones beyond `max`.
+    `older_schedule` are those of them that were due only under an older schedule. `have_run`, also as `already_run`:
+    the number of due times of the range that were not selected; `planned`: that of those among them that another
+    backfill will run; `left_out`: that of the selected ones beyond `max`.
     """
 
     backfill_id: str | None
     run_ids: list[str]
     times: list[str]
+    older_schedule: list[str]
     have_run: int
     already_run: int
+    planned: int
     left_out: int
 
 
+class BulkMatches(TypedDict):
+    """A number of runs of one deployment and state. `reason` says why the request leaves them out."""
+
+    deployment: str
+    state: RunState
+    count: int
+    reason: str | None
+
+
 class BulkResult(TypedDict):
-    """The result for each run of a request, in its order. `count` is the number of runs that it applied to."""
+    """The result for each run of a request, in its order. `count` is the number of runs that it applied to.
+
+    With filters also:
+
+    - `left_out`: the runs that match and are not retried, because a later run exists; in a dry run at most 1,000.
+    - `due_times`: the number of due times without a run that were cancelled with their backfill.
+    - `matches`: in a dry run all runs that match, by deployment and state.
+    - `next`: the `cursor` of the next request; None if no more runs match. In a dry run, that of the first request:
+      it limits the change to the runs that the dry run counted.
+    """
 
     count: int
     runs: list[BulkRun]
+    left_out: list[LeftOut]
+    due_times: int
+    matches: list[BulkMatches]
+    next: str | None
 
 
 class BulkRun(TypedDict):
@@ -413,6 +451,14 @@ class LastRun(TypedDict):
     finished_at: str | None
 
 
+class LeftOut(TypedDict):
+    """A run that matches the filters, and the later run of its due time or chain because of which it is not retried."""
+
+    run_id: str
+    later_run: str
+    reason: str
+
+
 class LogPart(TypedDict):
     """A part of the output. `text` has the bytes from `offset` up to `next_offset`, out of `size` bytes so far."""
 
@@ -432,8 +478,10 @@ class NextFire(TypedDict):
 class Occurrence(TypedDict):
     """One due time of one deployment. There is never more than one per deployment and instant.
 
-    `runs` are all its runs, oldest first. `run_id` is the latest that was not cancelled, whose state is that of the
-    due time. It is also set for a skipped due time whose run was created but expired before it could start.
+    `runs` are its stored runs, oldest first. `run_id` is the run that decides `state`, the state of the due time:
+    one that has not finished, or else the latest that was not cancelled, or the latest if all were. Both remain when
+    retention deletes the runs. They are also set for a skipped due time whose run was created but expired before it
+    could start. `state` is None if the due time had no run, or if an older version deleted it.
     """
 
     deployment: str
@@ -442,6 +490,7 @@ class Occurrence(TypedDict):
     outcome: Outcome
     run_id: str | None
     reason: str | None
+    state: RunState | None
     runs: list[DueRun]
 
 
@@ -649,6 +698,20 @@ class Withheld(TypedDict):
     digest: str
     deployments: list[str]
     plan_digest: str
+
+
+class BackfillDetail(BackfillProgress):
+    """All details of a backfill.
+
+    - `failures`: the first 100 due times whose latest run failed or was cancelled, or that were cancelled.
+    - `unfinished`: the first 10 due times whose run has not finished.
+    - `more_failures`, `more_unfinished`: how many due times the lists leave out.
+    """
+
+    failures: list[BackfillTime]
+    more_failures: int
+    unfinished: list[BackfillTime]
+    more_unfinished: int
 
 
 class DeploymentDetail(Deployment):

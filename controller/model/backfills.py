@@ -100,12 +100,15 @@ class BackfillTime:
 class BackfillDetail(BackfillProgress):
     """All details of a backfill.
 
-    - `failures`: the due times whose latest run failed or was cancelled, oldest first.
-    - `unfinished`: the first due times whose run has not finished.
+    - `failures`: the first 100 due times whose latest run failed or was cancelled, or that were cancelled.
+    - `unfinished`: the first 10 due times whose run has not finished.
+    - `more_failures`, `more_unfinished`: how many due times the lists leave out.
     """
 
     failures: tuple[BackfillTime, ...]
+    more_failures: int
     unfinished: tuple[BackfillTime, ...]
+    more_unfinished: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

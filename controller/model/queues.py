@@ -1,7 +1,7 @@
 """The order of waiting runs, and what each of them waits for. Pure: `runs` acts on the result, `queries` returns it.
 
 Runs with a higher priority come first. At equal priority the deployments take turns, and within a deployment the oldest
-run comes first.
+run comes first; redo runs come after all others.
 """
 
 from collections import Counter
@@ -38,9 +38,15 @@ class QueuedRun:
     attempts: int
     not_before: datetime | None
     reason: str | None = None
+    scheduled_for: datetime | None = None
     backfill_id: str | None = None
     parallel: int = 1
     is_paused: bool = False
+
+    @property
+    def is_redo(self) -> bool:
+        """Whether a user requested this run for a due time: with a backfill, a retry or `trigger --due-time`."""
+        return self.scheduled_for is not None and self.trigger is not Trigger.SCHEDULE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +57,7 @@ class Load:
     - `running`: the number of launching and running runs, with the same keys; and per id of a backfill the number of
       its runs that are in progress or between two attempts.
     - `busy`: per deployment, a run that is in progress or between two attempts, for each backfill (None for the runs
-      that belong to none). Runs of a backfill are not busy between two attempts.
+      that belong to none). Redo runs are not busy between two attempts.
     - `held`: per deployment on hold, the reason.
     """
 
@@ -65,13 +71,13 @@ class Load:
 class ActiveRuns:
     """Numbers of unfinished runs of a deployment, for its overlap policy.
 
-    `active` and `waiting` (those not started yet) leave out the runs of backfills, and the runs that wait behind them.
-    `backfilling` are the runs of backfills that are in progress; `behind` are the unfinished runs that waited for one.
+    `active` and `waiting` (those not started yet) leave out redo runs, and the runs that wait behind them. `redoing` is
+    the number of redo runs in progress; `behind` that of the unfinished runs that waited for one.
     """
 
     active: int = 0
     waiting: int = 0
-    backfilling: int = 0
+    redoing: int = 0
     behind: int = 0
 
 
@@ -84,8 +90,13 @@ def schedule_queue(
     each deployment to the number of its last turn, which grows with every turn. Deployments without a turn come first.
     """
     running, busy = Counter(load.running), {name: dict(blocking) for name, blocking in load.busy.items()}
+    first: dict[str, RunId] = {}
     for run in sort_queue(waiting, turns or {}):
-        reason = _waiting_reason(run, load, running, busy, now)
+        reason = _start_reason(run, load, now)
+        if reason is None:
+            reason = _waiting_reason(run, load, running, busy, first)
+            if reason is not None and run.serial and not run.is_redo:
+                first.setdefault(run.deployment, run.id)
         if reason is None:
             running.update((run.queue, EVERYTHING, *([run.backfill_id] if run.backfill_id else [])))
             busy.setdefault(run.deployment, {})[run.backfill_id] = run.id
@@ -100,7 +111,7 @@ def sort_queue(waiting: Iterable[QueuedRun], turns: Mapping[str, int]) -> list[Q
     """
     counts: Counter[tuple[str, int]] = Counter()
     ranked = []
-    for run in sorted(waiting, key=lambda run: run.id):
+    for run in sorted(waiting, key=lambda run: (run.is_redo, run.id)):
         group = (run.deployment, run.priority)
         ranked.append((-run.priority, counts[group], turns.get(run.deployment, -1), run.id, run))
         counts[group] += 1
@@ -108,21 +119,29 @@ def sort_queue(waiting: Iterable[QueuedRun], turns: Mapping[str, int]) -> list[Q
     return [rank[4] for rank in ranked]
 
 
-def _waiting_reason(
-    run: QueuedRun,
-    load: Load,
-    running: Mapping[str, int],
-    busy: Mapping[str, Mapping[str | None, RunId]],
-    now: datetime,
-) -> str | None:
+def _start_reason(run: QueuedRun, load: Load, now: datetime) -> str | None:
+    """Return why this run must not start yet, whatever else is in progress."""
     if run.not_before is not None and run.not_before > now:
         time = in_utc(run.not_before)
         is_retry = run.state is RunState.RETRYING
         return f"attempt {run.attempt + 1} of {run.attempts} starts at {time}" if is_retry else f"starts at {time}"
     if run.deployment in load.held and run.trigger is Trigger.SCHEDULE and not run.attempt:
         return f"held: {load.held[run.deployment]}"
+    return None
+
+
+def _waiting_reason(
+    run: QueuedRun,
+    load: Load,
+    running: Mapping[str, int],
+    busy: Mapping[str, Mapping[str | None, RunId]],
+    first: Mapping[str, RunId],
+) -> str | None:
+    """Return what this run waits for. `first`: per deployment, a waiting run that goes before its redo runs."""
     if run.backfill_id is not None and (reason := _backfill_reason(run, running)) is not None:
         return reason
+    if run.is_redo and run.serial and run.deployment in first:
+        return f"run {first[run.deployment][-12:]} of this deployment goes first"
     blocking = _blocking_run(run, busy.get(run.deployment, {}))
     if blocking is not None:
         return f"run {blocking[-12:]} of this deployment has not finished"

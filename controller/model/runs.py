@@ -1,6 +1,6 @@
 """Runs and the due times that cause them. `store` stores them, `queries` returns them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -137,12 +137,17 @@ class Run:
     cancel_reason: str | None = field(default=None, metadata=INTERNAL)
     """Set once the run was cancelled, even while it has not ended yet."""
     behind_backfill: bool = field(default=False, metadata=INTERNAL)
-    """Whether a backfill run of this deployment was in progress at the creation of this run, which then waits for it
-    and does not count for the overlap policy."""
+    """Whether this run has to wait for a redo run, directly or behind other such runs. Then it does not count for the
+    overlap policy, and has no start deadline."""
     overrides: Mapping[str, Any] | None = field(default=None, metadata=INTERNAL)
     """The parameters that the request for this run set. None for runs of older versions."""
     python: str | None = field(default=None, metadata=INTERNAL)
     """The digest of the Python environment that the run used; None for the controller's own interpreter."""
+
+    @property
+    def is_redo(self) -> bool:
+        """Whether a user requested this run for a due time: with a backfill, a retry or `trigger --due-time`."""
+        return self.scheduled_for is not None and self.trigger is not Trigger.SCHEDULE
 
     @property
     def is_in_progress(self) -> bool:
@@ -207,14 +212,6 @@ class DueRun:
     state: RunState
 
 
-def effective_run(history: Sequence[DueRun]) -> DueRun:
-    """Return the run whose state is that of its due time: the latest that was not cancelled, else the latest.
-
-    `history` has all runs of the due time, at least one, oldest first.
-    """
-    return next((run for run in reversed(history) if run.state is not RunState.CANCELLED), history[-1])
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOutcome:
     """How an attempt, or a run without one, ended: from the exit file of its supervisor to the columns of the state.
@@ -249,8 +246,10 @@ class Outcome(StrEnum):
 class Occurrence:
     """One due time of one deployment. There is never more than one per deployment and instant.
 
-    `runs` are all its runs, oldest first. `run_id` is the latest that was not cancelled, whose state is that of the due
-    time. It is also set for a skipped due time whose run was created but expired before it could start.
+    `runs` are its stored runs, oldest first. `run_id` is the run that decides `state`, the state of the due time: one
+    that has not finished, or else the latest that was not cancelled, or the latest if all were. Both remain when
+    retention deletes the runs. They are also set for a skipped due time whose run was created but expired before it
+    could start. `state` is None if the due time had no run, or if an older version deleted it.
     """
 
     deployment: str
@@ -259,4 +258,5 @@ class Occurrence:
     outcome: Outcome
     run_id: RunId | None = None
     reason: str | None = None
+    state: RunState | None = None
     runs: tuple[DueRun, ...] = ()

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 from controller.errors import ConflictError, UsageError
 from controller.model.deployments import Deployment
-from controller.model.runs import effective_run
 from controller.model.schedules import Schedule
+from controller.runs.admission import find_schedule
 from controller.runs.admission_policy import DueTime
 from controller.schedules import find_due_up_to, next_fire_times, shared_zone
-from controller.store import Transaction, runs
-from controller.time_format import format_time, in_utc
+from controller.store import Transaction, occurrences
+from controller.time_format import format_time
 
 MAX_DUE_TIMES = 50_000
 """The maximum number of due times in the range of a backfill."""
@@ -40,33 +40,39 @@ def due_times_between(deployment: Deployment, since: datetime, until: datetime) 
     """
     times = find_due_up_to(deployment.schedules, max(since, _FIRST) - _INSTANT, until, MAX_DUE_TIMES)
     if times is None:
-        message = f"{deployment.name} has more than {MAX_DUE_TIMES} due times in this range."
-        raise UsageError(message, hint="Choose a shorter range.")
+        raise too_many_due_times(deployment.name)
     return times
 
 
-def find_schedule(deployment: Deployment, due_time: datetime) -> Schedule | None:
-    """Return the schedule that is due exactly at this time, or None."""
-    times = find_due_up_to(deployment.schedules, due_time - _INSTANT, due_time, 1)
-    return times[0][1] if times else None
+def too_many_due_times(name: str) -> UsageError:
+    """Return the error for a range with more than `MAX_DUE_TIMES`."""
+    return UsageError(f"{name} has more than {MAX_DUE_TIMES} due times in this range.", hint="Choose a shorter range.")
 
 
-def schedule_at(deployment: Deployment, due_time: datetime) -> Schedule:
-    """Return the schedule that is due exactly at this time. Raises UsageError with the next due time."""
-    schedule = find_schedule(deployment, due_time)
-    if schedule is not None:
+def schedule_at(tx: Transaction, deployment: Deployment, due_time: datetime) -> Schedule | None:
+    """Return the active schedule to which a due time belongs; None if there is none.
+
+    Raises UsageError with the next due time if the deployment has schedules, but none of them is due at this time, and
+    the ledger has no due time of an older schedule.
+    """
+    schedule = find_schedule(tx, deployment, due_time)
+    if schedule is not None or not deployment.schedules:
         return schedule
+    if occurrences.recorded_times(tx, deployment.name, due_time, due_time):
+        return None
+    zone = shared_zone(active.timezone for active in deployment.schedules) or UTC
     following = next_fire_times(deployment.schedules, due_time, 1)
-    hint = f"The next due time after it is {in_utc(following[0][0])}." if following else None
-    raise UsageError(f"{in_utc(due_time)} is not a due time of {deployment.name}.", hint=hint)
+    hint = f"The next due time after it is {format_time(following[0][0], zone)}." if following else None
+    text = (
+        f"{format_time(due_time, zone)} is not a due time of {deployment.name}, and was none under an older schedule."
+    )
+    raise UsageError(text, hint=hint)
 
 
 def check_finished(tx: Transaction, deployment: str, due_time: datetime) -> None:
     """Raise ConflictError if a run of this due time has not finished."""
-    for history in runs.history(tx, deployment, due_time, due_time).values():
-        run = effective_run(history)
-        if not run.state.is_terminal:
-            raise ConflictError(
-                f"Run {run.run_id} of this due time has not finished: {run.state}.",
-                hint="Wait until it finishes, or cancel it first.",
-            )
+    for run in occurrences.find_unfinished(tx, deployment, due_time, due_time).values():
+        raise ConflictError(
+            f"Run {run.run_id} of this due time has not finished: {run.state.public}.",
+            hint="Wait until it finishes, or cancel it first.",
+        )

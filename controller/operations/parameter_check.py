@@ -13,9 +13,9 @@ from controller.manifests.build import build_deployment
 from controller.manifests.yaml.builder import MAX_DEPTH
 from controller.model.runs import Run
 from controller.model.status import InventoryEntry
-from controller.operations.due_times import find_schedule
 from controller.queries.parameter_form import Forms, FormView, ParameterFault
 from controller.queries.serialization import depth
+from controller.runs.admission import find_schedule
 from controller.runs.pinned_deployments import PinnedDeployments
 from controller.store import Store, inventory, source_status
 
@@ -84,7 +84,10 @@ class Parameters:
             return None
         entry, revision = active
         deployment = build_deployment(entry.document, entry.file, entry.line)
-        schedule = None if due_time is None else find_schedule(deployment, due_time)
+        schedule = None
+        if due_time is not None:
+            with self._store.read() as tx:
+                schedule = find_schedule(tx, deployment, due_time)
         declared = {} if schedule is None else schedule.parameters
         return self._forms.check(deployment, revision, {**deployment.parameters, **declared, **parameters})
 

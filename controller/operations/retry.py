@@ -1,15 +1,17 @@
 """Retries a finished run as a new run: with its own commit, or with the latest applied one."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from controller.errors import ConflictError
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.operations.context import OperationContext, get_run
+from controller.operations.due_times import check_finished
 from controller.operations.idempotency import find_run_by_key
 from controller.runs.backfills import reopen
-from controller.store import backfills, runs
+from controller.store import Transaction, backfills, runs
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +23,8 @@ def retry_run(
 
     With `latest`, it executes the deployment as it is active now, with today's declared parameters and with those that
     were set when the run was requested. References in them keep the due time of the finished run. The same idempotency
-    `key` returns the same run. Raises NotFoundError, UsageError, and ConflictError if the run has not finished.
+    `key` returns the same run. Raises NotFoundError, UsageError, and ConflictError if the run, another run of its due
+    time or another retry of it has not finished.
     """
 
     def difference(run: Run) -> str | None:
@@ -40,6 +43,7 @@ def retry_run(
             raise ConflictError(
                 f"Run {run_id} has not finished: {old.state}.", hint="Wait until it finishes, or cancel it first."
             )
+        _check_retries(tx, old)
         if latest:
             run = replace(context.admission.retry_with_latest(tx, old), idempotency_key=key)
         else:
@@ -54,6 +58,31 @@ def retry_run(
     log.info("Run retried", extra=fields)
     context.wake()
     return run
+
+
+def _check_retries(tx: Transaction, old: Run) -> None:
+    """Raise ConflictError if a run of the same due time has not finished; without one, if a retry of this run has not.
+
+    So the same run, or the same due time, is never retried twice at the same time.
+    """
+    if old.scheduled_for is not None:
+        check_finished(tx, old.deployment, old.scheduled_for)
+        return
+    retries = runs.retries_without_due_time(tx, old.deployment)
+    first = _first_run(old.id, retries)
+    for run_id, (_, state) in retries.items():
+        if not state.is_terminal and _first_run(run_id, retries) == first:
+            raise ConflictError(
+                f"Run {run_id}, a retry of this run, has not finished: {state.public}.",
+                hint="Wait until it finishes, or cancel it first.",
+            )
+
+
+def _first_run(run_id: RunId, retries: Mapping[RunId, tuple[RunId, RunState]]) -> RunId:
+    """Return the run that this one retries, directly or through other retries."""
+    while run_id in retries:
+        run_id = retries[run_id][0]
+    return run_id
 
 
 def _new_retry(old: Run, run_id: RunId, now: datetime, key: str | None) -> Run:

@@ -27,9 +27,9 @@ def trigger_run(
 ) -> Run:
     """Queue a run now. The same idempotency `key` returns the same run.
 
-    With `due_time`, the run is recorded for that due time, and repeats it if it has had a run. A deployment without
-    schedules accepts any past time. Raises NotFoundError, UsageError, and ConflictError if a run of the due time has
-    not finished.
+    With `due_time`, the run is recorded for that due time, and repeats it if it has had a run. A due time of an older
+    schedule is accepted if the ledger has it. A deployment without schedules accepts any past time. Raises
+    NotFoundError, UsageError, and ConflictError if a run of the due time has not finished.
     """
 
     def difference(run: Run) -> str | None:
@@ -67,6 +67,6 @@ def _create(
     schedule = None
     if due_time is not None:
         deployment = context.admission.deployment(get_entry(tx, name))
-        schedule = schedule_at(deployment, due_time) if deployment.schedules else None
+        schedule = schedule_at(tx, deployment, due_time)
         check_finished(tx, name, due_time)
     return context.admission.create_run(tx, name, parameters, key, due_time=due_time, schedule=schedule)

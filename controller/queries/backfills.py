@@ -9,6 +9,7 @@ from controller.model.backfills import Backfill, BackfillDetail, BackfillProgres
 from controller.model.runs import ACTIVE, FAILURES, RunState
 from controller.store import Transaction, backfills
 
+_FAILURES_SHOWN = 100
 _UNFINISHED_SHOWN = 10
 
 
@@ -17,6 +18,12 @@ def list_backfills(
 ) -> list[BackfillProgress]:
     """Return the newest `limit` backfills, of one deployment or of all, with ids below `before`; newest first."""
     return _with_progress(tx, backfills.find_newest(tx, limit, deployment=deployment, before=before))
+
+
+def list_unfinished(tx: Transaction, limit: int) -> tuple[list[BackfillProgress], int]:
+    """Return the newest `limit` running and paused backfills, newest first, and the number of the others."""
+    unfinished = backfills.find_unfinished(tx)[::-1]
+    return _with_progress(tx, unfinished[:limit]), len(unfinished[limit:])
 
 
 def find_backfill(tx: Transaction, backfill_id: str) -> BackfillProgress:
@@ -31,13 +38,17 @@ def find_backfill(tx: Transaction, backfill_id: str) -> BackfillProgress:
 
 
 def show_backfill(tx: Transaction, backfill_id: str) -> BackfillDetail:
-    """Return all details of a backfill by its id, which may be abbreviated. Raises NotFoundError."""
+    """Return a backfill by its id, which may be abbreviated, and what failed and is left. Raises NotFoundError."""
     backfill = find_backfill(tx, backfill_id)
+    failures = backfills.find_times(tx, backfill.id, FAILURES | {RunState.CANCELLED}, limit=_FAILURES_SHOWN)
+    unfinished = backfills.find_times(tx, backfill.id, {None, *ACTIVE}, limit=_UNFINISHED_SHOWN)
     return extend(
         BackfillDetail,
         backfill,
-        failures=tuple(backfills.find_times(tx, backfill.id, FAILURES | {RunState.CANCELLED})),
-        unfinished=tuple(backfills.find_times(tx, backfill.id, {None, *ACTIVE}, limit=_UNFINISHED_SHOWN)),
+        failures=tuple(failures),
+        more_failures=backfill.failed + backfill.cancelled - len(failures),
+        unfinished=tuple(unfinished),
+        more_unfinished=backfill.running + backfill.waiting - len(unfinished),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from controller.model.runs import DueRun, Occurrence, effective_run
+from controller.model.runs import DueRun, Occurrence, Outcome
 from controller.store import Transaction, occurrences, runs
 from controller.store.name_lookup import is_recorded, not_active
 
@@ -37,9 +37,12 @@ def list_due_runs(tx: Transaction, name: str, due_time: datetime) -> Sequence[Du
 
 
 def _with_runs(entry: Occurrence, history: Sequence[DueRun]) -> Occurrence:
-    if not history:  # skipped, or its runs have been deleted
-        return entry
-    return replace(entry, run_id=effective_run(history).run_id, runs=_public(history))
+    public = _public(history)
+    unfinished = [run for run in public if not run.state.is_terminal]
+    if not unfinished:
+        return replace(entry, runs=public)
+    [*_, latest] = unfinished
+    return replace(entry, outcome=Outcome.RUN, reason=None, run_id=latest.run_id, state=latest.state, runs=public)
 
 
 def _public(history: Sequence[DueRun]) -> tuple[DueRun, ...]:

@@ -1,4 +1,4 @@
-"""The overview page: problems that need attention, running flows, failures, and the next fire times.
+"""The overview page: problems that need attention, running flows, backfills, failures, and the next fire times.
 
 Its timeline has half-hour slots: the runs of the last 24 hours by outcome, and the fire times of the next 24 hours.
 """
@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from controller.model.backfills import BackfillProgress
 from controller.model.findings import Severity
 from controller.model.runs import ACTIVE, FAILURES, Run, RunState
 from controller.model.status import INVALID, WITHHELD, ConditionType, SourceStatus
+from controller.queries.backfills import list_unfinished
 from controller.queries.deployments import DeploymentView, Health, Sync, errors_of_never_valid
 from controller.queries.fire_timeline import DAY, SLOT, floor
 from controller.queries.runs import list_runs
@@ -22,6 +24,7 @@ from controller.store.run_statistics import Failures
 
 MOST_ATTENTION = 20
 MOST_ROWS = 10
+MOST_BACKFILLS = 5
 
 
 class AttentionCode(StrEnum):
@@ -61,11 +64,13 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """The content of the overview page. `more_attention` counts the problems that are not listed."""
+    """The content of the overview page. `more_attention` and `more_backfills` count what is not listed."""
 
     attention: tuple[Attention, ...]
     more_attention: int
     running: tuple[Run, ...]
+    backfills: tuple[BackfillProgress, ...]
+    more_backfills: int
     next_fires: tuple[DeploymentView, ...]
     failures: tuple[Failures, ...]
     slots: tuple[Slot, ...]
@@ -79,11 +84,14 @@ def overview(tx: Transaction, views: list[DeploymentView], now: datetime, future
     """Build the overview from all deployments. `future` has the number of fire times by slot in the next 24 hours."""
     problems = list(_attention(source_status.find(tx), views))
     slots = tuple(_slots(tx, future, now))
+    backfills, more_backfills = list_unfinished(tx, MOST_BACKFILLS)
     fires = heapq.nsmallest(MOST_ROWS, (view for view in views if view.next_fire_time is not None), key=_next_fire)
     return Overview(
         attention=tuple(problems[:MOST_ATTENTION]),
         more_attention=max(0, len(problems) - MOST_ATTENTION),
-        running=tuple(list_runs(tx, RunFilter(states=ACTIVE), now, limit=MOST_ROWS)),
+        running=_in_progress(tx, now),
+        backfills=tuple(backfills),
+        more_backfills=more_backfills,
         next_fires=tuple(fires),
         failures=tuple(run_statistics.failures(tx, now - DAY, MOST_ROWS)),
         slots=slots,
@@ -92,6 +100,13 @@ def overview(tx: Transaction, views: list[DeploymentView], now: datetime, future
         failed=sum(slot.failed for slot in slots),
         deployments=len(views),
     )
+
+
+def _in_progress(tx: Transaction, now: datetime) -> tuple[Run, ...]:
+    """Return the newest runs in progress, the running ones first: a backfill may have a thousand that wait."""
+    running = list_runs(tx, RunFilter(states=[RunState.RUNNING]), now, limit=MOST_ROWS)
+    waiting = list_runs(tx, RunFilter(states=ACTIVE - {RunState.RUNNING}), now, limit=MOST_ROWS - len(running))
+    return (*running, *waiting)
 
 
 def _attention(source: SourceStatus | None, views: Iterable[DeploymentView]) -> Iterator[Attention]:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controller.model.runs import DueRun, Run, RunId, RunState
-from controller.store import Transaction, runs
-from controller.store.run_search import RunFilter, select_all
+from controller.store import Transaction, occurrences, runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,16 +24,16 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The runs to retry, oldest first, and the other runs that match the filters."""
+    """The runs to retry, oldest first, and the others."""
 
     runs: Sequence[Run]
     left_out: Sequence[LeftOut]
 
 
-def select_for_retry(tx: Transaction, criteria: RunFilter) -> Selection:
-    """Return the runs to retry among those that match. The caller filters by states of finished runs."""
+def select_for_retry(tx: Transaction, finished: Sequence[Run]) -> Selection:
+    """Return which of these finished runs to retry."""
     by_deployment: dict[str, list[Run]] = defaultdict(list)
-    for run in select_all(tx, criteria):
+    for run in sorted(finished, key=lambda run: run.id, reverse=True):
         by_deployment[run.deployment].append(run)
     selected: list[Run] = []
     left_out: list[LeftOut] = []
@@ -57,6 +56,10 @@ def _groups(tx: Transaction, deployment: str, matches: Sequence[Run]) -> Iterato
     if times:
         for time, due_runs in runs.history(tx, deployment, min(times), max(times)).items():
             history[time] = due_runs
+        for time, settled in occurrences.find_settled(tx, deployment, min(times), max(times)).items():
+            due_runs = history.setdefault(time, [])
+            if settled not in due_runs:  # retention has deleted it
+                due_runs.append(settled)
     retries = runs.retries_without_due_time(tx, deployment) if len(times) < len(matches) else {}
     parents = {run_id: retry_of for run_id, (retry_of, _) in retries.items()}
     for run_id, (_, state) in retries.items():

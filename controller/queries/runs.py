@@ -8,7 +8,7 @@ from pathlib import Path
 from controller.errors import NotFoundError
 from controller.model import extend
 from controller.model.queues import missing_resource, schedule_queue
-from controller.model.runs import Run, RunDetail, RunState, Trigger
+from controller.model.runs import Run, RunDetail, RunState
 from controller.model.task_runs import TaskTree
 from controller.store import Transaction, queues, runs, task_trees
 from controller.store.run_search import RunFilter, runs_page, select_all
@@ -76,7 +76,7 @@ def public_runs(tx: Transaction, matches: list[Run], now: datetime) -> list[Run]
 
 
 def _public(run: Run, waiting: str | None = None) -> Run:
-    due_time_of = None if run.trigger is Trigger.SCHEDULE else run.scheduled_for
+    due_time_of = run.scheduled_for if run.is_redo else None
     return replace(run, state=run.state.public, waiting=waiting, due_time_of=due_time_of)
 
 

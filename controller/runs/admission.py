@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 INSTANT = timedelta(microseconds=1)
 MAX_BEHIND = 100
-"""The maximum number of runs of a deployment that wait behind a backfill without counting for its overlap policy."""
+"""The maximum number of runs of a deployment that wait behind redo runs without counting for its overlap policy."""
 RECORDED = 100
 """The minimum number of missed due times that are recorded individually per deployment; earlier ones are counted."""
 
@@ -74,7 +74,7 @@ class Admission:
     def _process(self, tx: Transaction, names: list[str], now: datetime, refusals: Mapping[str, str]) -> list[Run]:
         """Decide the due times of these deployments; `refusals` gives the reason to skip all those of a deployment."""
         created: list[Run] = []
-        counts = queues.count_active(tx, names)
+        counts = queues.count_active(tx, names) if names else {}
         for name in dict.fromkeys(names):
             entry = inventory.find(tx, name)
             if entry is None or entry.cursor >= now:
@@ -103,28 +103,25 @@ class Admission:
     ) -> Run:
         """Create a manual run with these parameters, merged over those in git. Raises NotFoundError.
 
-        With `schedule`, the run becomes the latest one of the `due_time` in the ledger.
+        With `due_time`, the run becomes the latest one of that due time in the ledger.
         """
         entry = inventory.find(tx, name)
         if entry is None:
             raise not_active(tx, name)
         deployment = self.deployment(entry)
-        declared = {} if schedule is None else schedule.parameters
         run = self._run(
             tx,
             entry,
+            schedule,
             trigger=Trigger.MANUAL,
-            parameters={**deployment.parameters, **declared, **parameters},
             overrides=parameters,
             scheduled_for=due_time,
-            zone=None if schedule is None else schedule.timezone,
             idempotency_key=idempotency_key,
             serial=deployment.overlap in (Overlap.QUEUE, Overlap.REPLACE),
         )
         runs.insert_all(tx, [run])
-        if due_time is not None and schedule is not None:
-            decision = Decision(instant=due_time, schedule=schedule, reason=None, delay=timedelta())
-            occurrences.replace_with_runs(tx, [ledger_entry(name, decision, run)])
+        if due_time is not None:
+            occurrences.record_runs(tx, [ledger_entry(run, "" if schedule is None else schedule.id)])
         return run
 
     def _process_one(
@@ -140,42 +137,53 @@ class Admission:
         recorded = occurrences.recorded_times(tx, entry.name, due_times.times[0][0], due_times.times[-1][0])
         undecided = [time for time in due_times.times if time[0] not in recorded]
         decisions = refuse(undecided, refusal) if refusal else decide(undecided, deployment, now, counts)
-        is_behind = counts.backfilling + counts.behind > 0
+        is_behind = counts.redoing + counts.behind > 0
         created: list[Run] = []
         ledger: list[Occurrence] = []
         for decision in decisions:
             run = None
             if decision.reason is None:
-                run = self.due_run(tx, entry, decision, Trigger.SCHEDULE)
-                created.append(replace(run, behind_backfill=is_behind and counts.behind + len(created) < MAX_BEHIND))
-            ledger.append(ledger_entry(entry.name, decision, run))
+                run = self._run(
+                    tx,
+                    entry,
+                    decision.schedule,
+                    trigger=Trigger.SCHEDULE,
+                    overrides={},
+                    scheduled_for=decision.instant,
+                    not_before=decision.instant + decision.delay if decision.delay else None,
+                    start_by=start_by(decision, deployment),
+                    serial=decision.serial,
+                )
+                is_counted = not is_behind or counts.behind + len(created) >= MAX_BEHIND
+                if run.serial and not is_counted:
+                    run = replace(run, behind_backfill=True, start_by=None)
+                created.append(run)
+            ledger.append(
+                _skipped_entry(entry.name, decision) if run is None else ledger_entry(run, decision.schedule.id)
+            )
         occurrences.append(tx, ledger)
         if created and deployment.overlap is Overlap.REPLACE:
             _replace_all(tx, entry.name, now)
         _report_skips(tx, now, ledger, due_times.dropped, due_times.first)
         return created
 
-    def due_run(
+    def backfill_run(
         self,
         tx: Transaction,
         entry: InventoryEntry,
-        decision: Decision,
-        trigger: Trigger,
-        overrides: Mapping[str, Any] | None = None,
+        due_time: datetime,
+        schedule: Schedule | None,
+        overrides: Mapping[str, Any],
     ) -> Run:
-        """Build the run for a due time; the caller inserts it."""
-        deployment = self.deployment(entry)
+        """Build the run of a backfill for a due time; the caller inserts it. See `find_schedule` for `schedule`."""
         return self._run(
             tx,
             entry,
-            trigger=trigger,
-            parameters={**deployment.parameters, **decision.schedule.parameters, **(overrides or {})},
-            overrides=overrides or {},
-            scheduled_for=decision.instant,
-            zone=decision.schedule.timezone,
-            not_before=decision.instant + decision.delay if decision.delay else None,
-            start_by=start_by(decision, deployment) if trigger is Trigger.SCHEDULE else None,
-            serial=decision.serial,
+            schedule,
+            trigger=Trigger.BACKFILL,
+            overrides=overrides,
+            scheduled_for=due_time,
+            serial=self.deployment(entry).overlap is not Overlap.ALLOW,
         )
 
     def retry_with_latest(self, tx: Transaction, old: Run) -> Run:
@@ -190,9 +198,7 @@ class Admission:
         deployment = self.deployment(entry)
         schedule = None
         if old.scheduled_for is not None:
-            due = find_due_up_to(deployment.schedules, old.scheduled_for - INSTANT, old.scheduled_for, 1)
-            schedule = due[0][1] if due else None
-        declared = {} if schedule is None else schedule.parameters
+            schedule = find_schedule(tx, deployment, old.scheduled_for)
         overrides = old.overrides
         if overrides is None:  # a run of an older version does not say which of its parameters were requested
             overrides = old.parameters if old.trigger is Trigger.MANUAL else {}
@@ -200,34 +206,43 @@ class Admission:
         return self._run(
             tx,
             entry,
+            schedule,
             trigger=Trigger.RETRY,
-            parameters={**deployment.parameters, **declared, **overrides},
             overrides=overrides,
             scheduled_for=old.scheduled_for,
             due_time=old.scheduled_for or _original_run(tx, old).created_at,
-            zone=None if schedule is None else schedule.timezone,
             serial=old.serial,
             priority=old.priority if is_of_backfill else deployment.priority,
             retry_of=old.id,
             backfill_id=old.backfill_id,
         )
 
-    def _run(self, tx: Transaction, entry: InventoryEntry, **fields: Any) -> Run:
+    def _run(
+        self,
+        tx: Transaction,
+        entry: InventoryEntry,
+        schedule: Schedule | None,
+        *,
+        overrides: Mapping[str, Any],
+        **fields: Any,
+    ) -> Run:
         """Build a pending run of the active deployment. `fields` override fields of the Run.
 
-        References in the parameters are resolved with `due_time`, else with the due time of the run, else with the
-        current time. `zone` names the time zone of the schedule that fired.
+        `overrides` override the parameters of the deployment and of the schedule. References in them are resolved with
+        `due_time`, else with the due time of the run, else with the current time, in the time zone of the schedule.
         """
         deployment = self.deployment(entry)
         now = self._clock.now()
         due_time = fields.pop("due_time", None) or fields.get("scheduled_for") or now
         zones = [schedule.timezone for schedule in deployment.schedules]
-        zone = fields.pop("zone", None)
-        fields["parameters"] = resolve_references(fields["parameters"], due_time, zones, schedule=zone)
+        zone, declared = (None, {}) if schedule is None else (schedule.timezone, schedule.parameters)
+        parameters = {**deployment.parameters, **declared, **overrides}
         values: dict[str, Any] = {
             "id": self.ids.new(now),
             "deployment": entry.name,
             "state": RunState.PENDING,
+            "parameters": resolve_references(parameters, due_time, zones, schedule=zone),
+            "overrides": overrides,
             "created_at": now,
             "revision": entry.pinned or active_revision(tx) or entry.revision,
             "file": entry.file,
@@ -259,23 +274,45 @@ def _original_run(tx: Transaction, run: Run) -> Run:
     return run
 
 
-def ledger_entry(name: str, decision: Decision, run: Run | None) -> Occurrence:
-    """Return the row of the ledger for this decision."""
+def find_schedule(tx: Transaction, deployment: Deployment, due_time: datetime) -> Schedule | None:
+    """Return the active schedule to which a due time belongs; None if there is none.
+
+    A due time of an older schedule belongs to the active one with the same id.
+    """
+    due = find_due_up_to(deployment.schedules, due_time - INSTANT, due_time, 1)
+    if due:
+        return due[0][1]
+    recorded = occurrences.find_schedules(tx, deployment.name, due_time, due_time, 1).get(due_time)
+    return next((schedule for schedule in deployment.schedules if schedule.id == recorded), None)
+
+
+def ledger_entry(run: Run, schedule_id: str) -> Occurrence:
+    """Return the row of the ledger for the run of a due time."""
+    assert run.scheduled_for is not None
+    return Occurrence(
+        deployment=run.deployment,
+        scheduled_for=run.scheduled_for,
+        schedule=schedule_id,
+        outcome=Outcome.RUN,
+        run_id=run.id,
+    )
+
+
+def _skipped_entry(name: str, decision: Decision) -> Occurrence:
     return Occurrence(
         deployment=name,
         scheduled_for=decision.instant,
         schedule=decision.schedule.id,
-        outcome=Outcome.SKIPPED if run is None else Outcome.RUN,
-        run_id=None if run is None else run.id,
+        outcome=Outcome.SKIPPED,
         reason=decision.reason,
     )
 
 
 def _replace_all(tx: Transaction, name: str, now: datetime) -> None:
-    """End all unfinished runs of this deployment, except those of backfills. The run that replaces them waits."""
+    """End all unfinished runs of this deployment, except redo runs. The run that replaces them waits."""
     for run in select_all(tx, RunFilter(deployment=name, states=ACTIVE)):
         is_behind = run.behind_backfill and run.state is RunState.PENDING
-        if run.backfill_id is not None or run.trigger is Trigger.BACKFILL or is_behind:
+        if run.is_redo or is_behind:
             continue
         if run.state is not RunState.PENDING:
             cancel(tx, run, REPLACED, now)

@@ -1,21 +1,23 @@
 """Creates the runs of backfills, page by page, and ends a backfill when all its due times have finished.
 
-The engine calls `advance` when a run of a backfill has ended, at its start, and with every tick, so that a backfill
-continues after any interruption. Everything is one transaction: a due time gets its run and its place in the ledger
-together.
+The engine calls `advance` for the backfills that `find_ready` returns when a run of a backfill has ended, at its start,
+and with every tick, so that a backfill continues after any interruption. Everything is one transaction: a due time gets
+its run and its place in the ledger together.
+
+A due time that has had another run since the backfill was created, for example by hand, gets no further one: the
+backfill adopts that run.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from controller.manifests.build import build_deployment
 from controller.model.backfills import Backfill, BackfillState, CodeVersion
-from controller.model.policies import Overlap
-from controller.model.runs import Run, Trigger, effective_run
+from controller.model.runs import DueRun, Run, RunId, RunState
+from controller.model.schedules import Schedule
 from controller.model.status import InventoryEntry
 from controller.runs.admission import Admission, ledger_entry
-from controller.runs.admission_policy import Decision
 from controller.runs.backfills import end_backfill
 from controller.store import Transaction, backfills, occurrences, runs
 
@@ -23,6 +25,7 @@ BACKFILL_PRIORITY = -10_000
 """A priority below every priority that a deployment can declare."""
 PAGE = 1000
 """The maximum number of unfinished runs of a backfill. More are created when half of them have finished."""
+REFILL = PAGE // 2
 
 
 class BackfillRuns:
@@ -40,41 +43,40 @@ class BackfillRuns:
         if backfill is None or backfill.state.is_terminal:
             return []
         unfinished = backfills.count_unfinished_runs(tx, backfill_id)
-        created: list[Run] = []
-        if backfill.state is BackfillState.RUNNING and unfinished <= PAGE // 2:
-            times = backfills.next_times(tx, backfill_id, PAGE - unfinished)
-            created = self._create_runs(tx, backfill, times)
-        if not created and not unfinished and not backfills.next_times(tx, backfill_id, 1):
+        if not unfinished:
+            backfills.release_times(tx, backfill_id)
+        times = backfills.next_times(tx, backfill_id, PAGE - unfinished) if unfinished <= REFILL else []
+        if times:
+            return self._create_runs(tx, backfill, times) if backfill.state is BackfillState.RUNNING else []
+        if not unfinished:
             end_backfill(tx, backfill, now)
-        return created
+        return []
 
     def _create_runs(self, tx: Transaction, backfill: Backfill, times: list[tuple[datetime, str]]) -> list[Run]:
-        if not times:
-            return []
+        """Create the runs of these due times, except of those whose newer run is adopted."""
+        history = runs.history(tx, backfill.deployment, times[0][0], times[-1][0])
+        newer = _find_newer(tx, backfill, [history.get(instant, []) for instant, _ in times])
+        backfills.adopt_runs(tx, backfill.id, newer)
         deployment = build_deployment(backfill.document, backfill.file, backfill.line)
         schedules = {schedule.id: schedule for schedule in deployment.schedules}
         is_original = backfill.code is CodeVersion.ORIGINAL
         originals = find_originals(tx, backfill.deployment, [time for time, _ in times]) if is_original else {}
         created, ledger = [], []
         for instant, schedule_id in times:
-            decision = Decision(
-                instant=instant,
-                schedule=schedules[schedule_id],
-                reason=None,
-                delay=timedelta(),
-                serial=deployment.overlap is not Overlap.ALLOW,
-            )
-            run = self._create_run(tx, backfill, decision, originals.get(instant))
+            if instant in newer:
+                continue
+            run = self._create_run(tx, backfill, instant, schedules.get(schedule_id), originals.get(instant))
             created.append(run)
-            ledger.append(ledger_entry(backfill.deployment, decision, run))
+            ledger.append(ledger_entry(run, schedule_id))
         runs.insert_all(tx, created)
         backfills.record_runs(tx, created)
-        occurrences.replace_with_runs(tx, ledger)
+        occurrences.record_runs(tx, ledger)
         return created
 
-    def _create_run(self, tx: Transaction, backfill: Backfill, decision: Decision, original: Run | None) -> Run:
-        entry = _pinned_entry(backfill)
-        run = self._admission.due_run(tx, entry, decision, Trigger.BACKFILL, overrides=backfill.parameters)
+    def _create_run(
+        self, tx: Transaction, backfill: Backfill, due_time: datetime, schedule: Schedule | None, original: Run | None
+    ) -> Run:
+        run = self._admission.backfill_run(tx, _pinned_entry(backfill), due_time, schedule, backfill.parameters)
         if original is not None:
             run = replace(
                 run,
@@ -87,14 +89,29 @@ class BackfillRuns:
         return replace(run, priority=BACKFILL_PRIORITY, backfill_id=backfill.id)
 
 
+def _find_newer(tx: Transaction, backfill: Backfill, histories: Iterable[list[DueRun]]) -> Mapping[datetime, RunId]:
+    """Return the latest run of each due time that is newer than the backfill.
+
+    Runs that were cancelled, or skipped before they started, are ignored.
+    """
+    ids = [run.run_id for history in histories for run in history if run.run_id > backfill.id]
+    stored = runs.find_all(tx, ids)
+    return {
+        run.scheduled_for: run.id
+        for run in (stored[run_id] for run_id in ids)
+        if run.scheduled_for is not None
+        and run.state is not RunState.CANCELLED
+        and (run.attempt or run.state is not RunState.SKIPPED)
+    }
+
+
 def find_originals(tx: Transaction, deployment: str, times: Sequence[datetime]) -> Mapping[datetime, Run]:
     """Return the earlier run of each of these due times, oldest first, that has one."""
     if not times:
         return {}
-    history = runs.history(tx, deployment, times[0], times[-1])
-    latest = {time: effective_run(history[time]).run_id for time in times if time in history}
-    originals = runs.find_all(tx, latest.values())
-    return {time: originals[run_id] for time, run_id in latest.items()}
+    settled = occurrences.find_settled(tx, deployment, times[0], times[-1])
+    originals = runs.find_all(tx, [settled[time].run_id for time in times if time in settled])
+    return {time: originals[run.run_id] for time in times if (run := settled.get(time)) and run.run_id in originals}
 
 
 def _pinned_entry(backfill: Backfill) -> InventoryEntry:

@@ -1,32 +1,25 @@
 """Selects the due times of a backfill, and changes the state of one: end, cancel and reopen. See `backfill_runs`."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from controller.model.backfills import Backfill, BackfillState, Redo
 from controller.model.runs import ACTIVE, FAILURES, Run, RunState
 from controller.model.status import Event, EventSeverity
-from controller.runs.admission_policy import DueTime
 from controller.runs.outcomes import cancel
 from controller.store import Transaction, backfills, events, runs
 
 
-def select_times(
-    times: Iterable[DueTime], outcomes: Mapping[datetime, RunState | None], redo: Redo | None
-) -> list[DueTime]:
-    """Return those of these due times that a backfill runs.
+def is_selected(states: Mapping[datetime, RunState | None], time: datetime, redo: Redo | None, *, is_due: bool) -> bool:
+    """Return whether a backfill runs this due time.
 
-    `outcomes` has the state of each due time that has had a run: that of its latest run that was not cancelled;
-    `cancelled` if all were; None if the run is no longer stored. A due time whose run has not finished is never
-    selected.
+    `states` has the state of each due time that has had a run, see `store.occurrences.find_states`. A due time whose
+    run has not finished is never selected. With `is_due`, an active schedule is due at this time; then a backfill also
+    runs it if it has had no run. Otherwise it was due under an older schedule, and runs only if `redo` selects it.
     """
-    return [time for time in times if _is_selected(outcomes, time[0], redo)]
-
-
-def _is_selected(outcomes: Mapping[datetime, RunState | None], time: datetime, redo: Redo | None) -> bool:
-    if time not in outcomes:
-        return True
-    state = outcomes[time]
+    if time not in states:
+        return is_due or redo in (Redo.SKIPPED, Redo.ALL)
+    state = states[time]
     if redo is None or (state is not None and not state.is_terminal):
         return False
     match redo:
@@ -51,7 +44,8 @@ def cancel_backfill(tx: Transaction, backfill: Backfill, reason: str, now: datet
         return False
     backfills.cancel_times(tx, backfill.id)
     for run in backfills.find_runs(tx, backfill.id, ACTIVE):
-        cancel(tx, run, reason, now)
+        if run.backfill_id == backfill.id:  # others were requested or scheduled on their own
+            cancel(tx, run, reason, now)
     return True
 
 

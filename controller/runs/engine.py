@@ -21,7 +21,7 @@ from controller.errors import ControllerError, ResourceError, StateError, StateL
 from controller.model.runs import Run
 from controller.runs.active_run import ActiveRun, Launchable
 from controller.runs.admission import Admission
-from controller.runs.backfill_runs import BackfillRuns
+from controller.runs.backfill_runs import REFILL, BackfillRuns
 from controller.runs.clock_skew import ClockMonitor
 from controller.runs.code_exports import CodeExports
 from controller.runs.executors.local.launcher import Launcher
@@ -213,14 +213,13 @@ class Engine:
         self._stop_cancelled()
 
     def _advance_backfills(self, ended: Collection[str | None], *, everything: bool) -> None:
-        """Create further runs of backfills: of those whose runs have `ended`, or with `everything` of all."""
+        """Create further runs of backfills, if one of their runs has `ended`, or with `everything`."""
         if not everything and not any(ended):
             return
         with self._store.read() as tx:
-            unfinished = [backfill.id for backfill in backfills.find_unfinished(tx)]
-        for backfill_id in unfinished:
-            if everything or backfill_id in ended:
-                self._advance_backfill(backfill_id)
+            ready = backfills.find_ready(tx, REFILL)
+        for backfill_id in ready:
+            self._advance_backfill(backfill_id)
 
     def _advance_backfill(self, backfill_id: str) -> None:
         """Create further runs of one backfill, so that a fault in it does not affect others."""

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from controller.model.runs import Run, RunOutcome, RunState
 from controller.model.status import Event, EventSeverity
 from controller.runs.retry_policy import next_start
-from controller.store import Transaction, events, occurrences, run_transitions, runs
+from controller.store import Transaction, events, run_transitions, runs
 from controller.time_format import in_utc
 
 log = logging.getLogger(__name__)
@@ -48,8 +48,7 @@ def record_outcomes(tx: Transaction, outcomes: Iterable[tuple[Run, RunOutcome]],
 
 
 def skip(tx: Transaction, run: Run, reason: str, now: datetime) -> Run | None:
-    """Skip a waiting run, also in the ledger. Return the updated run; None if its state has changed."""
-    occurrences.mark_skipped(tx, run, reason)
+    """Skip a waiting run and its due time. Return the updated run; None if its state has changed."""
     return _finish(tx, run, RunState.SKIPPED, reason, now)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, exists, func, insert, or_, select, update
 
 from controller.model.backfills import Backfill, BackfillState, BackfillTime, CodeVersion, Progress, Redo, summarize
 from controller.model.runs import ACTIVE, Run, RunId, RunState
@@ -99,6 +99,31 @@ def record_runs(tx: Transaction, created: Iterable[Run]) -> None:
         for run in created
         if run.backfill_id is not None and run.scheduled_for is not None
     ]
+    _record(tx, rows)
+
+
+def adopt_runs(tx: Transaction, backfill_id: str, run_ids: Mapping[datetime, RunId]) -> None:
+    """Record runs that this backfill did not create as the latest ones of these due times."""
+    rows = [{"of_backfill": backfill_id, "of_time": time, "new_run": run_id} for time, run_id in run_ids.items()]
+    _record(tx, rows)
+
+
+def release_times(tx: Transaction, backfill_id: str) -> None:
+    """Let due times get a run again whose adopted run was cancelled, or skipped before it started."""
+    did_not_run = or_(
+        runs.c.state == RunState.CANCELLED.value, and_(runs.c.state == RunState.SKIPPED.value, runs.c.attempt == 0)
+    )
+    is_foreign = runs.c.backfill_id.is_distinct_from(backfill_id)
+    released = (
+        select(backfill_times.c.run_id)
+        .join(runs, runs.c.id == backfill_times.c.run_id)
+        .where(backfill_times.c.backfill_id == backfill_id, is_foreign, did_not_run)
+    )
+    is_released = (backfill_times.c.backfill_id == backfill_id, backfill_times.c.run_id.in_(released))
+    tx.connection.execute(update(backfill_times).where(*is_released).values(run_id=None))
+
+
+def _record(tx: Transaction, rows: list[dict[str, Any]]) -> None:
     if rows:
         is_its_time = (
             backfill_times.c.backfill_id == bindparam("of_backfill"),
@@ -165,10 +190,43 @@ def keep_outcomes(tx: Transaction, run_ids: Collection[RunId]) -> None:
 
 
 def count_unfinished_runs(tx: Transaction, backfill_id: str) -> int:
-    """Return how many runs of this backfill have been created and have not finished."""
-    states = [state.value for state in ACTIVE]
-    query = select(func.count()).where(runs.c.backfill_id == backfill_id, runs.c.state.in_(states))
-    return int(tx.connection.execute(query).scalar_one())
+    """Return how many due times of this backfill have a run that has not finished."""
+    active = _count_unfinished(tx).where(backfill_times.c.backfill_id == backfill_id).subquery()
+    return tx.connection.execute(select(active.c.unfinished)).scalar() or 0
+
+
+def find_ready(tx: Transaction, refill: int) -> list[str]:
+    """Return the backfills that can be advanced, oldest first.
+
+    These are running ones with due times that have no run yet and with at most `refill` unfinished runs, and those
+    whose due times have all finished.
+    """
+    active = _count_unfinished(tx).subquery()
+    unfinished = func.coalesce(active.c.unfinished, 0)
+    has_more = exists().where(
+        backfill_times.c.backfill_id == backfills.c.id,
+        backfill_times.c.run_id.is_(None),
+        backfill_times.c.outcome.is_(None),
+    )
+    is_running = backfills.c.state == BackfillState.RUNNING.value
+    can_advance = or_(and_(~has_more, unfinished == 0), and_(has_more, is_running, unfinished <= refill))
+    query = (
+        select(backfills.c.id)
+        .outerjoin(active, active.c.backfill_id == backfills.c.id)
+        .where(backfills.c.project == tx.project, backfills.c.state.in_(_UNFINISHED), can_advance)
+    )
+    return list(tx.connection.execute(query.order_by(backfills.c.id)).scalars())
+
+
+def _count_unfinished(tx: Transaction) -> Select[Any]:
+    """Count the due times whose run has not finished, by backfill; backfills without any are missing."""
+    is_active = (runs.c.project == tx.project, runs.c.state.in_([state.value for state in ACTIVE]))
+    return (
+        select(backfill_times.c.backfill_id, func.count().label("unfinished"))
+        .join(runs, runs.c.id == backfill_times.c.run_id)
+        .where(*is_active)
+        .group_by(backfill_times.c.backfill_id)
+    )
 
 
 def count(tx: Transaction, backfill_ids: Sequence[str]) -> Mapping[str, Progress]:
@@ -184,6 +242,12 @@ def count(tx: Transaction, backfill_ids: Sequence[str]) -> Mapping[str, Progress
     for row in tx.connection.execute(query):
         counts[row.backfill_id][None if row.state is None else RunState(row.state)] = row.times
     return {backfill_id: summarize(counts[backfill_id]) for backfill_id in backfill_ids}
+
+
+def count_without_run(tx: Transaction, backfill_id: str) -> int:
+    """Return how many due times of this backfill still get a run."""
+    query = select(func.count()).select_from(backfill_times).where(*_without_run(backfill_id))
+    return int(tx.connection.execute(query).scalar_one())
 
 
 def count_by_state(tx: Transaction) -> dict[BackfillState, int]:

@@ -4,11 +4,11 @@ Ids sort by creation time, so the newest run is the one with the largest id. The
 run that was not skipped, too.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import Row, func, select
 
 from controller.model.runs import LastRun, RunId, RunState
 from controller.store.rows import from_row
@@ -45,33 +45,52 @@ def find(tx: Transaction, deployment: str) -> LastRun | None:
     """Return the newest run of this deployment, or None."""
     is_own = (runs.c.project == tx.project, runs.c.deployment == deployment)
     row = tx.connection.execute(select(*_COLUMNS).where(*is_own).order_by(runs.c.id.desc()).limit(1)).first()
-    return None if row is None else _complete(tx, _from_row(row))
+    return None if row is None else _complete(tx, [_from_row(row)])[0]
 
 
-def _complete(tx: Transaction, run: LastRun) -> LastRun:
-    """Add the newest run before a skipped run that was not skipped."""
-    if run.state is not RunState.SKIPPED:
-        return run
-    is_earlier = (runs.c.project == tx.project, runs.c.deployment == run.deployment, runs.c.id < run.id)
-    is_relevant = (*is_earlier, runs.c.state != RunState.SKIPPED.value)
-    row = tx.connection.execute(select(*_COLUMNS).where(*is_relevant).order_by(runs.c.id.desc()).limit(1)).first()
-    return run if row is None else replace(run, before=_from_row(row))
-
-
-def find_since(tx: Transaction, first: str) -> Iterator[LastRun]:
-    """Yield every run with an id of at least `first`, oldest first."""
+def find_since(tx: Transaction, first: str) -> list[LastRun]:
+    """Return the newest run of each deployment among the runs with an id of at least `first`."""
     query = select(*_COLUMNS).where(without_index(runs.c.project) == tx.project, runs.c.id >= first).order_by(runs.c.id)
-    for row in tx.connection.execute(query).all():
-        yield _complete(tx, _from_row(row))
+    newest = {row.deployment: _from_row(row) for row in tx.connection.execute(query)}
+    return _complete(tx, newest.values())
 
 
-def find_many(tx: Transaction, ids: Collection[RunId]) -> Iterator[LastRun]:
-    """Yield the runs with these ids."""
+def find_many(tx: Transaction, ids: Collection[RunId]) -> list[LastRun]:
+    """Return the runs with these ids."""
+    return _complete(tx, [_from_row(row) for batch in _batches(ids) for row in _select(tx, batch)])
+
+
+def _select(tx: Transaction, ids: list[RunId]) -> Sequence[Row[Any]]:
+    return tx.connection.execute(select(*_COLUMNS).where(runs.c.id.in_(ids))).all()
+
+
+def _batches(ids: Collection[RunId]) -> Iterator[list[RunId]]:
     in_order = sorted(ids)
     for start in range(0, len(in_order), _BATCH):
-        is_in_batch: ColumnElement[bool] = runs.c.id.in_(in_order[start : start + _BATCH])
-        for row in tx.connection.execute(select(*_COLUMNS).where(is_in_batch)).all():
-            yield _complete(tx, _from_row(row))
+        yield in_order[start : start + _BATCH]
+
+
+def _complete(tx: Transaction, newest_runs: Collection[LastRun]) -> list[LastRun]:
+    """Add to each skipped run the newest run before it that was not skipped, in one statement for many runs."""
+    before: dict[RunId, LastRun] = {}
+    for batch in _batches([run.id for run in newest_runs if run.state is RunState.SKIPPED]):
+        skipped, earlier = runs.alias(), runs.alias()
+        newest = (
+            select(func.max(earlier.c.id))
+            .where(
+                earlier.c.project == skipped.c.project,
+                earlier.c.deployment == skipped.c.deployment,
+                earlier.c.id < skipped.c.id,
+                earlier.c.state != RunState.SKIPPED.value,
+            )
+            .correlate(skipped)
+            .scalar_subquery()
+        )
+        query = select(skipped.c.id.label("skipped"), *_COLUMNS).select_from(skipped)
+        query = query.join(runs, runs.c.id == newest)
+        for row in tx.connection.execute(query.where(skipped.c.id.in_(batch))):
+            before[RunId(row.skipped)] = _from_row(row)
+    return [replace(run, before=before[run.id]) if run.id in before else run for run in newest_runs]
 
 
 def _from_row(row: Any) -> LastRun:

@@ -2,52 +2,108 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, String, and_, bindparam, delete, or_, select, update
+from sqlalchemy.dialects.sqlite import insert
 
-from controller.model.runs import Occurrence, Outcome, Run
+from controller.model.runs import ACTIVE, DueRun, Occurrence, Outcome, Run, RunId, RunOutcome, RunState
 from controller.store.rows import from_row, to_row
-from controller.store.schema import occurrences
+from controller.store.schema import occurrences, runs
 from controller.store.store import Transaction
 
-_CHUNK = 500
-"""How many due times one statement may contain."""
+_IS_CANCELLED = occurrences.c.state == RunState.CANCELLED.value
+_IS_EARLIER = occurrences.c.run_id < bindparam("new_run")
+_RECORD_OUTCOME = (
+    update(occurrences)
+    .where(
+        occurrences.c.project == bindparam("of_project"),
+        occurrences.c.deployment == bindparam("of_deployment"),
+        occurrences.c.scheduled_for == bindparam("of_time"),
+        or_(
+            occurrences.c.state.is_(None),
+            and_(_IS_CANCELLED, _IS_EARLIER),
+            and_(bindparam("new_state", type_=String) != RunState.CANCELLED.value, or_(_IS_CANCELLED, _IS_EARLIER)),
+        ),
+    )
+    .values(
+        state=bindparam("new_state"),
+        run_id=bindparam("new_run"),
+        outcome=bindparam("new_outcome"),
+        reason=bindparam("new_reason"),
+    )
+)
+_NEW = insert(occurrences)
+_RECORD_RUN = _NEW.on_conflict_do_update(
+    index_elements=("project", "deployment", "scheduled_for"),
+    set_={name: _NEW.excluded[name] for name in ("outcome", "run_id", "reason")},
+    where=occurrences.c.state.is_(None),
+)
 
 
 def recorded_times(tx: Transaction, deployment: str, since: datetime, until: datetime) -> set[datetime]:
     """Return the due times in [since, until] that are already recorded, as runs or as skipped."""
-    rows = tx.connection.execute(
-        select(occurrences.c.scheduled_for).where(
-            occurrences.c.project == tx.project,
-            occurrences.c.deployment == deployment,
-            occurrences.c.scheduled_for >= since,
-            occurrences.c.scheduled_for <= until,
-        )
-    )
+    rows = tx.connection.execute(select(occurrences.c.scheduled_for).where(*_between(tx, deployment, since, until)))
     return set(rows.scalars())
 
 
-def times_with_run(tx: Transaction, deployment: str, since: datetime, until: datetime) -> set[datetime]:
-    """Return the due times in [since, until] whose outcome is a run."""
-    return _times(tx, deployment, since, until, Outcome.RUN)
+def find_states(tx: Transaction, deployment: str, since: datetime, until: datetime) -> dict[datetime, RunState | None]:
+    """Return the state of each due time in [since, until] that has had a run, whether or not the run is still stored.
 
-
-def skipped_times(tx: Transaction, deployment: str, since: datetime, until: datetime) -> set[datetime]:
-    """Return the due times in [since, until] that were skipped."""
-    return _times(tx, deployment, since, until, Outcome.SKIPPED)
-
-
-def _times(tx: Transaction, deployment: str, since: datetime, until: datetime, outcome: Outcome) -> set[datetime]:
+    It is that of a run that has not finished, or else that of the latest run that was not cancelled, or `cancelled` if
+    all were. None: the runs were deleted before the ledger kept states.
+    """
     rows = tx.connection.execute(
-        select(occurrences.c.scheduled_for).where(
-            occurrences.c.project == tx.project,
-            occurrences.c.deployment == deployment,
-            occurrences.c.scheduled_for >= since,
-            occurrences.c.scheduled_for <= until,
-            occurrences.c.outcome == outcome.value,
+        select(occurrences.c.scheduled_for, occurrences.c.state).where(
+            *_between(tx, deployment, since, until), occurrences.c.outcome == Outcome.RUN.value
         )
     )
-    return set(rows.scalars())
+    states = {row.scheduled_for: None if row.state is None else RunState(row.state) for row in rows}
+    return {**states, **{time: run.state for time, run in find_unfinished(tx, deployment, since, until).items()}}
+
+
+def find_schedules(
+    tx: Transaction, deployment: str, since: datetime, until: datetime, limit: int
+) -> dict[datetime, str]:
+    """Return up to `limit` recorded due times in [since, until], oldest first, each with the id of its schedule."""
+    query = select(occurrences.c.scheduled_for, occurrences.c.schedule).where(*_between(tx, deployment, since, until))
+    rows = tx.connection.execute(query.order_by(occurrences.c.scheduled_for).limit(limit))
+    return {row.scheduled_for: row.schedule for row in rows}
+
+
+def find_unfinished(tx: Transaction, deployment: str, since: datetime, until: datetime) -> dict[datetime, DueRun]:
+    """Return the latest unfinished run of each due time in [since, until] that has one."""
+    rows = tx.connection.execute(
+        select(runs.c.scheduled_for, runs.c.id, runs.c.state)
+        .where(
+            runs.c.project == tx.project,
+            runs.c.deployment == deployment,
+            runs.c.state.in_([state.value for state in ACTIVE]),
+            runs.c.scheduled_for >= since,
+            runs.c.scheduled_for <= until,
+        )
+        .order_by(runs.c.scheduled_for, runs.c.id)
+    )
+    return {row.scheduled_for: DueRun(run_id=RunId(row.id), state=RunState(row.state)) for row in rows}
+
+
+def find_settled(tx: Transaction, deployment: str, since: datetime, until: datetime) -> dict[datetime, DueRun]:
+    """Return the finished run that decides the state of each due time in [since, until]. It may have been deleted."""
+    rows = tx.connection.execute(
+        select(occurrences.c.scheduled_for, occurrences.c.run_id, occurrences.c.state).where(
+            *_between(tx, deployment, since, until), occurrences.c.state.is_not(None)
+        )
+    )
+    return {row.scheduled_for: DueRun(run_id=RunId(row.run_id), state=RunState(row.state)) for row in rows}
+
+
+def _between(tx: Transaction, deployment: str, since: datetime, until: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        occurrences.c.project == tx.project,
+        occurrences.c.deployment == deployment,
+        occurrences.c.scheduled_for >= since,
+        occurrences.c.scheduled_for <= until,
+    )
 
 
 def append(tx: Transaction, new: Iterable[Occurrence]) -> None:
@@ -57,18 +113,26 @@ def append(tx: Transaction, new: Iterable[Occurrence]) -> None:
         tx.connection.execute(insert(occurrences), rows)
 
 
-def mark_skipped(tx: Transaction, run: Run, reason: str) -> None:
-    """Change the outcome of this run's due time to skipped, because the run waited too long. Its `run_id` remains."""
-    tx.connection.execute(
-        update(occurrences)
-        .where(
-            occurrences.c.project == tx.project,
-            occurrences.c.deployment == run.deployment,
-            occurrences.c.scheduled_for == run.scheduled_for,
-            occurrences.c.run_id == run.id,
-        )
-        .values(outcome=Outcome.SKIPPED.value, reason=reason)
-    )
+def record_outcomes(tx: Transaction, ended: Iterable[tuple[Run, RunOutcome]]) -> None:
+    """Record the outcomes of these runs as the states of their due times, if they decide them: see `find_states`.
+
+    A run that was skipped before it started makes its due time a skipped one.
+    """
+    rows = []
+    for run, outcome in ended:
+        is_expired = outcome.state is RunState.SKIPPED and not run.is_in_progress
+        row = {
+            "of_project": tx.project,
+            "of_deployment": run.deployment,
+            "of_time": run.scheduled_for,
+            "new_run": run.id,
+            "new_state": outcome.state.value,
+            "new_outcome": (Outcome.SKIPPED if is_expired else Outcome.RUN).value,
+            "new_reason": outcome.reason if is_expired else None,
+        }
+        rows += [] if run.scheduled_for is None else [row]
+    if rows:
+        tx.connection.execute(_RECORD_OUTCOME, rows)
 
 
 def delete_skipped_after(tx: Transaction, instant: datetime) -> None:
@@ -82,18 +146,15 @@ def delete_skipped_after(tx: Transaction, instant: datetime) -> None:
     )
 
 
-def replace_with_runs(tx: Transaction, entries: Sequence[Occurrence]) -> None:
-    """Record the runs of due times of one deployment that may have had other outcomes, or none (a backfill, a redo)."""
-    for start in range(0, len(entries), _CHUNK):
-        chunk = entries[start : start + _CHUNK]
-        tx.connection.execute(
-            delete(occurrences).where(
-                occurrences.c.project == tx.project,
-                occurrences.c.deployment == chunk[0].deployment,
-                occurrences.c.scheduled_for.in_([entry.scheduled_for for entry in chunk]),
-            )
-        )
-        append(tx, chunk)
+def record_runs(tx: Transaction, entries: Sequence[Occurrence]) -> None:
+    """Record the runs of due times that may have had other outcomes, or none (a backfill, a redo).
+
+    A due time that has a state keeps it until the run ends, in case that the run is cancelled. Each keeps the schedule
+    under which it was recorded.
+    """
+    rows = [to_row(tx, occurrences, entry) for entry in entries]
+    if rows:
+        tx.connection.execute(_RECORD_RUN, rows)
 
 
 def find_newest(
@@ -114,4 +175,9 @@ def find_newest(
     if before is not None:
         query = query.where(occurrences.c.scheduled_for < before)
     rows = tx.connection.execute(query.order_by(occurrences.c.scheduled_for.desc()).limit(limit))
-    return [from_row(Occurrence, row, runs=(), outcome=Outcome(row.outcome)) for row in rows]
+    return [_from_row(row) for row in rows]
+
+
+def _from_row(row: Row[Any]) -> Occurrence:
+    state = None if row.state is None else RunState(row.state)
+    return from_row(Occurrence, row, runs=(), outcome=Outcome(row.outcome), state=state)

@@ -1,7 +1,7 @@
 """The queues: their limits, waiting and running runs, and the changes of waiting runs that become due with time."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from controller.model.queues import EVERYTHING, SHORTAGE, ActiveRuns, Load, Queu
 from controller.model.runs import RunId, RunState, Trigger
 from controller.store import holds
 from controller.store.rows import from_row
-from controller.store.schema import backfills, queues, runs
+from controller.store.schema import IS_REDO, backfills, queues, runs
 from controller.store.store import Transaction
 
 _OF_BACKFILL = ("parallel", "is_paused")
@@ -67,7 +67,7 @@ def record_waiting(tx: Transaction, run_id: RunId, resource: str) -> None:
 
 def read_load(tx: Transaction, now: datetime) -> Load:
     """Return the current load: limits, running runs by queue, busy deployments, and active holds."""
-    columns = (runs.c.id, runs.c.deployment, runs.c.queue, runs.c.state, runs.c.backfill_id)
+    columns = (runs.c.id, runs.c.deployment, runs.c.queue, runs.c.state, runs.c.backfill_id, IS_REDO.label("is_redo"))
     states = (*_IN_PROGRESS, RunState.RETRYING.value)
     rows = tx.connection.execute(select(*columns).where(runs.c.project == tx.project, runs.c.state.in_(states)))
     running: Counter[str] = Counter()
@@ -76,7 +76,7 @@ def read_load(tx: Transaction, now: datetime) -> Load:
         is_between_attempts = row.state == RunState.RETRYING.value
         if row.backfill_id is not None:
             running[row.backfill_id] += 1
-        if row.backfill_id is None or not is_between_attempts:
+        if not (row.is_redo and is_between_attempts):
             busy[row.deployment][row.backfill_id] = RunId(row.id)
         if not is_between_attempts:
             running.update((row.queue, EVERYTHING))
@@ -147,25 +147,42 @@ def find_late(tx: Transaction, now: datetime, limit: int) -> list[tuple[RunId, s
 def count_active(tx: Transaction, names: list[str]) -> dict[str, ActiveRuns]:
     """Return the numbers of these deployments; deployments without unfinished runs are missing."""
     is_new = and_(runs.c.state == RunState.PENDING.value, runs.c.attempt == 0)
-    is_backfill = or_(runs.c.backfill_id.is_not(None), runs.c.trigger == Trigger.BACKFILL.value)
-    counts = and_(~is_backfill, ~runs.c.behind_backfill)
+    counts = and_(~IS_REDO, ~runs.c.behind_backfill)
     rows = tx.connection.execute(
         select(
             runs.c.deployment,
             func.sum(case((counts, 1), else_=0)).label("active"),
             func.sum(case((and_(is_new, counts), 1), else_=0)).label("waiting"),
-            func.sum(case((and_(is_backfill, runs.c.state.in_(_IN_PROGRESS)), 1), else_=0)).label("backfilling"),
+            func.sum(case((and_(IS_REDO, runs.c.state.in_(_IN_PROGRESS)), 1), else_=0)).label("redoing"),
             func.sum(case((runs.c.behind_backfill, 1), else_=0)).label("behind"),
         )
         .where(runs.c.project == tx.project, runs.c.state.in_([*_IN_PROGRESS, *_WAITING]), runs.c.deployment.in_(names))
         .group_by(runs.c.deployment)
     )
     return {
-        row.deployment: ActiveRuns(
-            active=row.active, waiting=row.waiting, backfilling=row.backfilling, behind=row.behind
-        )
+        row.deployment: ActiveRuns(active=row.active, waiting=row.waiting, redoing=row.redoing, behind=row.behind)
         for row in rows
     }
+
+
+def let_others_wait(tx: Transaction, redo_runs: Collection[RunId]) -> None:
+    """Mark the waiting runs that these redo runs delay, because they are about to start.
+
+    Delayed runs do not count for the overlap policy, and have no start deadline.
+    """
+    deployments = select(runs.c.deployment).where(runs.c.id.in_(redo_runs))
+    tx.connection.execute(
+        update(runs)
+        .where(
+            runs.c.project == tx.project,
+            runs.c.state.in_(_WAITING),
+            runs.c.deployment.in_(deployments),
+            runs.c.serial,
+            ~IS_REDO,
+            ~runs.c.behind_backfill,
+        )
+        .values(behind_backfill=True, start_by=None)
+    )
 
 
 def _is_due_retry(now: datetime) -> ColumnElement[bool]:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import and_, delete, exists, or_, select
 
 from controller.model.runs import TERMINAL, Outcome, RunId, RunState
 from controller.store import backfills
@@ -29,18 +29,23 @@ def deployments_after(tx: Transaction, name: str, limit: int) -> list[str]:
 def find_expired(tx: Transaction, deployment: str, *, keep: int, before: datetime | None, limit: int) -> list[RunId]:
     """Return up to `limit` expired runs of a deployment, oldest first.
 
-    A finished run is expired if it is not among the newest `keep`, or if it finished before `before`. The newest
+    A finished run is expired if it finished before `before`, or if it is neither among the newest `keep` that were
+    skipped nor among the newest `keep` others. So a flow that mostly has nothing to do keeps its other runs. The newest
     finished run never expires, and neither does the newest that was not skipped: health follows from it.
     """
     final = (runs.c.project == tx.project, runs.c.deployment == deployment, runs.c.state.in_(_FINAL))
     newest_first = select(runs.c.id).where(*final).order_by(runs.c.id.desc()).limit(1)
-    newest = tx.connection.execute(newest_first).scalar()
-    relevant = tx.connection.execute(newest_first.where(runs.c.state != RunState.SKIPPED.value)).scalar()
-    last_kept = tx.connection.execute(newest_first.offset(max(1, keep) - 1)).scalar()
-    too_many = runs.c.id < (last_kept or "")
-    too_old = too_many if before is None else or_(too_many, runs.c.finished_at < before)
-    is_kept = runs.c.id.in_([run_id for run_id in (newest, relevant) if run_id is not None])
-    query = select(runs.c.id).where(*final, too_old, ~is_kept).order_by(runs.c.id).limit(limit)
+    is_kept = [tx.connection.execute(newest_first).scalar() or ""]
+    is_expired = [] if before is None else [runs.c.finished_at < before]
+    is_skipped = runs.c.state == RunState.SKIPPED.value
+    for kind in (is_skipped, ~is_skipped):
+        of_kind = newest_first.where(kind)
+        last_kept = tx.connection.execute(of_kind.offset(max(1, keep) - 1)).scalar()
+        is_expired.append(and_(kind, runs.c.id < (last_kept or "")))
+    is_kept.append(tx.connection.execute(newest_first.where(~is_skipped)).scalar() or "")
+    query = (
+        select(runs.c.id).where(*final, or_(*is_expired), runs.c.id.not_in(is_kept)).order_by(runs.c.id).limit(limit)
+    )
     return [RunId(row.id) for row in tx.connection.execute(query)]
 
 
@@ -54,13 +59,18 @@ def delete_runs(tx: Transaction, run_ids: Collection[RunId]) -> None:
 def delete_due_times(
     tx: Transaction, deployment: str, *, skipped_before: datetime, run_before: datetime, limit: int
 ) -> int:
-    """Delete up to `limit` due times: skipped ones before `skipped_before`, all before `run_before`.
+    """Delete up to `limit` due times: skipped ones before `skipped_before`, others before `run_before`.
 
-    Return how many were deleted.
+    A due time before `run_before` remains as long as one of its runs is stored. Return how many were deleted.
     """
+    has_run = exists().where(
+        runs.c.project == occurrences.c.project,
+        runs.c.deployment == occurrences.c.deployment,
+        runs.c.scheduled_for == occurrences.c.scheduled_for,
+    )
     is_old = or_(
         and_(occurrences.c.outcome == Outcome.SKIPPED.value, occurrences.c.scheduled_for < skipped_before),
-        occurrences.c.scheduled_for < run_before,
+        and_(occurrences.c.scheduled_for < run_before, ~has_run),
     )
     old = (
         select(occurrences.c.id)
@@ -91,7 +101,7 @@ def delete_backfills(tx: Transaction, *, before: datetime, limit: int) -> int:
     old = (
         select(backfill_table.c.id)
         .where(backfill_table.c.project == tx.project, backfill_table.c.finished_at < before)
-        .order_by(backfill_table.c.id)
+        .order_by(backfill_table.c.finished_at)
         .limit(limit)
     )
     return int(tx.connection.execute(delete(backfill_table).where(backfill_table.c.id.in_(old))).rowcount)

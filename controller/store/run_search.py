@@ -52,6 +52,17 @@ def select_all(tx: Transaction, criteria: RunFilter, limit: int | None = None) -
     return _newest((_runs(tx, query) for query in queries), limit)
 
 
+def select_oldest(
+    tx: Transaction, criteria: RunFilter, *, after: str, newest: str, limit: int | None = None
+) -> list[Run]:
+    """Return the runs that match with ids above `after` up to `newest`, oldest first, at most `limit`."""
+    parts = []
+    for indexed in _branches(tx, criteria):
+        query = _matching(criteria, indexed, None).where(runs.c.id > after, runs.c.id <= newest)
+        parts.append(_runs(tx, query.order_by(None).order_by(runs.c.id).limit(limit)))
+    return list(heapq.merge(*parts, key=lambda run: run.id))[:limit]
+
+
 def run_tags(tx: Transaction) -> set[str]:
     """Return the tags of all runs. This reads every run."""
     tag = func.json_each(runs.c.tags).table_valued("value")

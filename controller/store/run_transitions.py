@@ -14,7 +14,9 @@ from sqlalchemy import Executable, bindparam, case, delete, insert, select, upda
 
 from controller.model.queues import SHORTAGE
 from controller.model.runs import Attempt, Run, RunId, RunOutcome, RunState
-from controller.store.schema import attempts, runs
+from controller.store import occurrences
+from controller.store.queues import let_others_wait
+from controller.store.schema import IS_REDO, attempts, runs
 from controller.store.store import Transaction
 
 _OUTCOME_COLUMNS = ("reason", "finished_at", "exit_code", "signal")
@@ -63,14 +65,17 @@ _CLAIM = _Prepared(
 _DELETE_ATTEMPT = _Prepared(delete(attempts).where(*_THE_ATTEMPT), "run", "of_attempt")
 _START, _START_ATTEMPT = _run_update("started_at"), _attempt_update("started_at")
 _END, _END_ATTEMPT = _run_update(*_OUTCOME_COLUMNS, "result"), _attempt_update(*_OUTCOME_COLUMNS)
-_STATES = select(runs.c.id, runs.c.state).where(runs.c.id.in_(bindparam("run_ids", expanding=True)))
+_STATES = select(runs.c.id, runs.c.state, IS_REDO.label("is_redo")).where(
+    runs.c.id.in_(bindparam("run_ids", expanding=True))
+)
 
 
 def claim(tx: Transaction, new: Sequence[Attempt], pythons: Mapping[RunId, str] | None = None) -> set[RunId]:
     """Change runs from `pending` to `launching` and record their attempts. Return the runs that were `pending`.
 
     `pythons` are the digests of the Python environments that runs use, except for those that use the controller's. An
-    attempt replaces an earlier record of the same number, whose flow has been proven not to have started.
+    attempt replaces an earlier record of the same number, whose flow has been proven not to have started. Runs that
+    have to wait for a redo run are marked.
     """
     rows = [
         {
@@ -83,6 +88,9 @@ def claim(tx: Transaction, new: Sequence[Attempt], pythons: Mapping[RunId, str] 
     matching = _matching(tx, rows)
     _CLAIM.execute(tx, matching)
     _DELETE_ATTEMPT.execute(tx, matching)
+    redo_runs = [row["run"] for row in matching if row["is_redo"]]
+    if redo_runs:
+        let_others_wait(tx, redo_runs)
     claimed = {row["run"] for row in matching}
     used = [{"run": run_id, "digest": digest} for run_id, digest in (pythons or {}).items() if run_id in claimed]
     if used:
@@ -111,12 +119,17 @@ def start(tx: Transaction, ready: Sequence[Attempt], now: datetime) -> set[RunId
 
 
 def end(tx: Transaction, outcomes: Iterable[tuple[Run, RunOutcome]]) -> set[RunId]:
-    """Record the outcomes of runs. Return the runs that were in the expected state, and not final before."""
-    rows = [_outcome_row(run, outcome) for run, outcome in outcomes if not run.state.is_terminal]
-    matching = _matching(tx, rows)
+    """Record the outcomes of runs, and the states of their due times. Every end of a run is recorded here.
+
+    Return the runs that were in the expected state, and not final before.
+    """
+    final = [(run, outcome) for run, outcome in outcomes if not run.state.is_terminal]
+    matching = _matching(tx, [_outcome_row(run, outcome) for run, outcome in final])
     _END.execute(tx, matching)
     _END_ATTEMPT.execute(tx, (row for row in matching if row["of_attempt"]))
-    return {row["run"] for row in matching}
+    ended = {row["run"] for row in matching}
+    occurrences.record_outcomes(tx, ((run, outcome) for run, outcome in final if run.id in ended))
+    return ended
 
 
 def end_attempt(tx: Transaction, run: Run, outcome: RunOutcome) -> None:
@@ -141,5 +154,9 @@ def _matching(tx: Transaction, rows: list[dict[str, Any]]) -> list[dict[str, Any
     if not rows:
         return []
     result = tx.connection.execute(_STATES, {"run_ids": [row["run"] for row in rows]})
-    states = {row.id: row.state for row in result}
-    return [row for row in rows if states.get(row["run"]) == row["expect"]]
+    stored = {row.id: row for row in result}
+    return [
+        {**row, "is_redo": stored[row["run"]].is_redo}
+        for row in rows
+        if row["run"] in stored and stored[row["run"]].state == row["expect"]
+    ]

@@ -23,9 +23,12 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    and_,
     false,
     text,
 )
+
+from controller.model.runs import Trigger
 
 metadata = MetaData(
     naming_convention={
@@ -135,6 +138,7 @@ occurrences = Table(
     Column("outcome", String(16), nullable=False),
     Column("run_id", String(36)),
     Column("reason", Text),
+    Column("state", String(16)),
     UniqueConstraint("project", "deployment", "scheduled_for"),
 )
 
@@ -183,6 +187,9 @@ runs = Table(
     Index("ix_runs_python", "python", sqlite_where=text("python IS NOT NULL")),
 )
 
+IS_REDO = and_(runs.c.scheduled_for.is_not(None), runs.c.trigger != Trigger.SCHEDULE.value)
+"""Whether a user requested a run for its due time: with a backfill, a retry or `trigger --due-time`."""
+
 backfills = Table(
     "backfills",
     metadata,
@@ -207,6 +214,7 @@ backfills = Table(
     Column("spec_digest", String(80), nullable=False),
     Index("ix_backfills_project_deployment_id", "project", "deployment", "id"),
     Index("ix_backfills_project_state", "project", "state"),
+    Index("ix_backfills_project_finished_at", "project", "finished_at"),
 )
 
 backfill_times = Table(

@@ -74,6 +74,7 @@ SALES = """
 """
 OTHERS = """
     import time
+    from datetime import date
 
     from controller import flow, task
 
@@ -97,6 +98,11 @@ OTHERS = """
     @flow
     def pipeline() -> int:
         return publish.submit(check.map([1, 2, 3])).result()
+
+
+    def count_stock(day: date) -> None:
+        if day.day in (9, 17, 18):
+            raise FileNotFoundError(f"there is no export of {day}")
 
 
     def train() -> None:
@@ -143,6 +149,11 @@ DEPLOYMENTS = {
         command: ["true"]
         schedules: [{{interval: 30m}}]
         ---
+        name: stock-levels
+        flow: flows/others.py:count_stock
+        parameters: {{day: {{from: due_time, shift: -1d, format: date}}}}
+        schedules: [{{cron: "0 5 * * *", timezone: Europe/Berlin}}]
+        ---
         name: slow-export
         command: ["true"]
         schedules: [{{interval: 1h}}]
@@ -178,9 +189,11 @@ def main() -> None:
 
 
 def draw_light(page: Page) -> None:
-    """Draw the overview and a deployment."""
+    """Draw the overview, a deployment, the backfills, and a failed backfill."""
     save(page, "/", "dashboard", height=1280)
     save(page, "/deployments/sales-north", "deployment", height=1330)
+    save(page, "/backfills", "backfills", height=480)
+    save(page, str(page.locator("td.id a").last.get_attribute("href")), "backfill", height=840)
 
 
 def draw_dark(page: Page) -> None:
@@ -222,7 +235,20 @@ def dashboard(top: Path) -> Iterator[Client]:
         client.hold("archive", "the disk of the archive is replaced on Friday")
         for name in ("sales-north", "sales-north", "quality-pipeline", "sales-late", "warehouse-import", "sales-north"):
             client.wait(client.trigger(name)["run_id"])
+        backfill(client)
         yield client
+
+
+def backfill(client: Client) -> None:
+    """Make three backfills: one that failed for some due times, one in progress, and one that is paused."""
+    week = client.backfill("stock-levels", "2026-03-01T00:00:00Z", "2026-03-31T00:00:00Z", parallel=4)
+    for run_id in week["run_ids"]:
+        client.wait(run_id)
+    client.backfill(NIGHTLY, "2026-05-01T00:00:00Z", "2026-06-30T00:00:00Z")
+    paused = client.backfill("cleanup", "2026-01-01T00:00:00Z", "2026-04-10T00:00:00Z")
+    for run_id in paused["run_ids"][:17]:
+        client.wait(run_id)
+    client.pause_backfill(str(paused["backfill_id"]))
 
 
 @contextmanager

@@ -38,8 +38,8 @@ DEPLOYMENTS = """
 """
 
 REASONS = {
-    "warm": ("no new files", 0),
-    "cold": ("no new files", 0),
+    "warm": ("no new files\nin /inbox", 0),
+    "cold": ("no new files\nin /inbox", 0),
     "by-task": ("inbox is empty", 0),
     "command": ("exit code 99", 99),
 }
@@ -72,7 +72,7 @@ def test_flows_and_commands_with_nothing_to_do_are_skipped(loading: Repository) 
         ("by-task", "skipped", "inbox is empty", 1),
         ("find", "skipped", "inbox is empty", 1),
     ]
-    assert loading.ask("trigger", "warm", "--wait").out.splitlines()[1:] == ["reason: no new files"]
+    assert loading.ask("trigger", "warm", "--wait").out.splitlines()[1:] == ["reason: no new files", "in /inbox"]
     assert loading.trigger("plain-command")["state"] == "failed"
     about = {event["about"] for event in loading.tell("events") if event["reason"].startswith("Run")}
     assert about == {"plain-command"}
@@ -87,4 +87,4 @@ def test_a_skipped_run_does_not_change_the_health_and_its_due_time_counts_as_run
     ledger = {run: (outcome, reason) for _, outcome, run, reason in loading.ledger("often")}
     assert {ledger[run["id"]] for run in loading.runs("often", "skipped")[:2]} == {("run", None)}
     answer = loading.ask("execute", "warm")
-    assert (answer.code, answer.out, answer.err) == (0, "", "looking\nskipped: no new files\n")
+    assert (answer.code, answer.out, answer.err) == (0, "", "looking\nskipped: no new files\nin /inbox\n")

@@ -6,9 +6,10 @@ They are checked with the store alone.
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from controller.manifests.build import build_deployment
-from controller.model.runs import ACTIVE, Outcome, Run, RunId, RunState, Trigger
+from controller.model.runs import ACTIVE, Occurrence, Outcome, Run, RunId, RunState, Trigger
 from controller.schedules import find_due
 from controller.store import backfills, inventory, occurrences, runs
 from controller.store.run_search import RunFilter, select_all
@@ -22,12 +23,15 @@ class Checker:
     def __init__(self, world: World) -> None:
         self._world = world
         self._final: dict[RunId, Run] = {}
+        self._skips = SkipChecker()
 
     def check_step(self) -> None:
         """Check the invariants that hold after every step."""
         with self._world.real_store.read() as tx:
             by_id = {run.id: run for run in select_all(tx, RunFilter())}
             attempts = {run.id: runs.attempts_of(tx, run.id) for run in by_id.values() if run.attempt}
+            ledger = [row for name in inventory.entries(tx) for row in occurrences.find_newest(tx, name, 1000)]
+            policies = {name: entry.document["overlap"] for name, entry in inventory.entries(tx).items()}
         for run_id, run in self._final.items():
             assert by_id[run_id] == run, f"finished run {run_id} has changed"
         self._final = {run_id: run for run_id, run in by_id.items() if run.state.is_terminal}
@@ -38,6 +42,7 @@ class Checker:
             numbers = [attempt.number for attempt in attempts.get(run.id, [])]
             assert numbers == sorted(set(numbers))
         check_serial_runs(by_id)
+        self._skips.check_step(by_id, ledger, policies, self._world.clock.now())
 
     def check_end(
         self, span: tuple[datetime, datetime], gaps: list[tuple[datetime, datetime]], stable: set[str]
@@ -65,6 +70,9 @@ class Checker:
                         assert run_of_row is not None
                         assert (run_of_row.deployment, run_of_row.scheduled_for) == (name, row.scheduled_for)
                         assert (run_of_row.state is RunState.SKIPPED) is (row.outcome is Outcome.SKIPPED)
+                        history = runs.history(tx, name, row.scheduled_for, row.scheduled_for)[row.scheduled_for]
+                        latest = [run for run in history if run.state is not RunState.CANCELLED] or history
+                        assert (row.run_id, row.state) == (latest[-1].run_id, latest[-1].state)
                 if name in stable:
                     deployment = build_deployment(entry.document, entry.file, entry.line)
                     times = find_due(deployment.schedules, *span, 100_000).times
@@ -73,12 +81,52 @@ class Checker:
                     assert missing == [], f"{name} misses {missing}"
 
 
-def check_one_run_per_due_time(all_runs: Iterable[Run]) -> None:
-    """Check that a schedule runs each due time at most once, and that no other run of it begins before that one ends.
+class SkipChecker:
+    """Checks that no due time is skipped because of a redo run (a run of a backfill, a retry, a run for a due time).
 
-    A retry is left out: users may retry a run of a due time that has another one.
+    It observes which runs have to wait for one, directly or behind another run that does, and accepts a skip only if
+    another unfinished run can be its cause.
     """
-    runs_of_times = [run for run in all_runs if run.scheduled_for is not None and run.trigger is not Trigger.RETRY]
+
+    def __init__(self) -> None:
+        self._delayed: set[RunId] = set()
+        self._undelayed: dict[str, set[RunId]] = {}
+        self._skipped: set[tuple[str, datetime]] = set()
+        self._known: set[RunId] = set()
+
+    def check_step(
+        self, by_id: dict[RunId, Run], ledger: Iterable[Occurrence], policies: dict[str, Any], now: datetime
+    ) -> None:
+        """Check the due times that were skipped in this step."""
+        before, self._undelayed = self._undelayed, {}
+        created = {run.deployment for run in by_id.values() if run.id not in self._known and not run.is_redo}
+        self._known |= set(by_id)
+        live = [run for run in by_id.values() if not run.is_redo and not run.state.is_terminal]
+        redoing = {run.deployment for run in by_id.values() if run.is_redo and run.is_in_progress}
+        is_waiting = [run for run in live if run.serial and run.state is RunState.PENDING]
+        for run in sorted(is_waiting, key=lambda run: run.id):
+            is_ready = run.not_before is None or run.not_before <= now
+            is_behind = any(other.id in self._delayed for other in live if other.deployment == run.deployment)
+            if (is_ready and run.deployment in redoing) or is_behind:
+                self._delayed.add(run.id)
+        for run in live:
+            if run.id not in self._delayed:
+                self._undelayed.setdefault(run.deployment, set()).add(run.id)
+        for row in ledger:
+            key = (row.deployment, row.scheduled_for)
+            if row.outcome is Outcome.RUN or row.reason != "overlap" or key in self._skipped:
+                continue
+            self._skipped.add(key)
+            if row.run_id is not None:
+                assert row.run_id not in self._delayed, f"{row.run_id} was replaced while it waited for a redo run"
+            elif policies[row.deployment] == "skip":
+                causes = before.get(row.deployment, set()) | self._undelayed.get(row.deployment, set())
+                assert causes or row.deployment in created, f"{key} was skipped because of a redo run"
+
+
+def check_one_run_per_due_time(all_runs: Iterable[Run]) -> None:
+    """Check that a schedule runs each due time at most once, and that no due time has two unfinished runs."""
+    runs_of_times = [run for run in all_runs if run.scheduled_for is not None]
     scheduled = Counter(
         (run.deployment, run.scheduled_for)
         for run in runs_of_times

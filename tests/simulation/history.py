@@ -127,7 +127,7 @@ class History:
             "name": name,
             "command": ["true"],
             "schedules": [
-                {"cron": pick(["*/10 * * * *", "*/15 * * * *", "0 * * * *"]), **pick([{}, {"jitter": "5m"}])}
+                {"cron": pick(["*/10 * * * *", "*/15 * * * *", "0 * * * *"]), **pick([{}, {"jitter": "9m"}])}
             ],
             "overlap": pick(["skip", "queue", "replace", "allow"]),
             "catchup": {"policy": pick(["latest", "all", "none"]), "max": pick([1, 5, 100])},

@@ -87,11 +87,13 @@ class SimulatedMonitor:
         self._fault = fault
         self._active: dict[str, ActiveRun] = {}
         self._ended: list[tuple[Any, None]] = []
-        self.shortage: str | None = None
-        """The current shortage; there is none in a simulation."""
 
     def __len__(self) -> int:
         return len(self._active) + len(self._ended)
+
+    def take_shortage(self) -> str | None:
+        """Return None: launches lack nothing in a simulation."""
+        return None
 
     def recover(self) -> None:
         """Take over the runs of the previous controller."""

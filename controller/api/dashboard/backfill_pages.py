@@ -9,7 +9,6 @@ from controller.api.dashboard.pages import ROWS, Cursor, Filters
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
 from controller.model.runs import FAILURES
-from controller.operations.bulk import MAX_RUNS
 from controller.queries.backfills import find_backfill, list_backfills
 from controller.store import backfills
 
@@ -43,7 +42,7 @@ def backfill(request: Request, backfill_id: Annotated[str, Path(pattern=r"^[0-9a
     """One backfill: its progress, the due times that are left, and those that failed, with their runs."""
     with dependencies_of(request).store.read() as tx:
         view = find_backfill(tx, backfill_id)
-        failed = backfills.find_runs(tx, view.id, FAILURES, MAX_RUNS)
+        failed = backfills.find_runs(tx, view.id, FAILURES, _SHOWN_FAILURES + 1)
         following = backfills.next_times(tx, view.id, 1)
     return render(
         request,
@@ -51,8 +50,7 @@ def backfill(request: Request, backfill_id: Annotated[str, Path(pattern=r"^[0-9a
         tab="Backfills",
         view=view,
         failed=failed[:_SHOWN_FAILURES],
-        failed_ids=[run.id for run in failed],
-        removed=view.failed - len(failed) if len(failed) < MAX_RUNS else 0,
+        removed=0 if len(failed) > _SHOWN_FAILURES else view.failed - len(failed),
         next_time=following[0][0] if following else None,
         zone_of=view.deployment,
     )

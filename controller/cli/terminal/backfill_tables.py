@@ -66,10 +66,11 @@ def backfill_detail(backfill: BackfillDetail, zone: tzinfo | None) -> Renderable
     parts: list[RenderableType] = [grid]
     if backfill.failures:
         parts += [Text(""), Text("Failed or cancelled:"), _time_table(backfill.failures[:_FAILURES_SHOWN], zone)]
-        if len(backfill.failures) > _FAILURES_SHOWN:
-            parts.append(Text(f"… and {len(backfill.failures) - _FAILURES_SHOWN} more"))
+        more = backfill.more_failures + max(0, len(backfill.failures) - _FAILURES_SHOWN)
+        parts += [Text(f"… and {more} more")] if more else []
     if backfill.unfinished:
         parts += [Text(""), Text("Left, the first due times:"), _time_table(backfill.unfinished, zone)]
+        parts += [Text(f"… and {backfill.more_unfinished} more")] if backfill.more_unfinished else []
     return Group(*parts)
 
 
@@ -79,7 +80,7 @@ def _time_table(times: Sequence[BackfillTime], zone: tzinfo | None) -> Renderabl
             text_format.local(time.due_time, zone),
             text_format.plain(time.run_id or "-"),
             text_format.state(time.state or "waiting"),
-            text_format.plain(time.reason or ""),
+            text_format.first_line(time.reason),
         )
         for time in times
     ]

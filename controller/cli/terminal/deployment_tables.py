@@ -83,4 +83,4 @@ def _last_run(view: DeploymentView, now: datetime) -> Text:
         + Text(" ")
         + text_format.past(run.finished_at or run.started_at or run.created_at, now)
     )
-    return text if run.reason is None else text + Text(" ") + text_format.plain(run.reason)
+    return text if run.reason is None else text + Text(" ") + text_format.first_line(run.reason)

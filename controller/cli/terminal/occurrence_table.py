@@ -18,7 +18,7 @@ def occurrence_table(occurrences: Sequence[Occurrence], zone: tzinfo | None) -> 
     rows = [
         (
             text_format.local(occurrence.scheduled_for, zone),
-            text_format.state(_outcome(occurrence)),
+            text_format.state(occurrence.state or occurrence.outcome),
             text_format.plain("-" if occurrence.run_id is None else occurrence.run_id[-12:]),
             text_format.plain(len(occurrence.runs) or ""),
             text_format.plain(occurrence.schedule),
@@ -27,9 +27,3 @@ def occurrence_table(occurrences: Sequence[Occurrence], zone: tzinfo | None) -> 
         for occurrence in occurrences
     ]
     return CompactTable(("DUE", "OUTCOME", "RUN", "RUNS", "SCHEDULE", "REASON"), rows, flexible=(4, 5))
-
-
-def _outcome(occurrence: Occurrence) -> str:
-    """Return the state of the due time's run: the latest that was not cancelled. Without runs, `run` or `skipped`."""
-    states = (run.state for run in occurrence.runs if run.run_id == occurrence.run_id)
-    return next(states, occurrence.outcome)

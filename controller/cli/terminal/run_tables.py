@@ -30,7 +30,7 @@ def run_table(runs: Sequence[Run], now: datetime, *, is_filtered: bool = False) 
             text_format.plain(run.trigger),
             text_format.past(run.started_at or run.created_at, now),
             text_format.plain(_took(run, now)),
-            text_format.plain(_remark(run)),
+            text_format.first_line(_remark(run)),
         )
         for run in runs
     ]
@@ -48,7 +48,7 @@ def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> Renderable
         ("deployment", text_format.plain(run.deployment)),
         ("state", text_format.state(run.state)),
         ("waiting", text_format.plain(run.waiting or "-")),
-        ("reason", text_format.plain(run.reason or "-")),
+        ("reason", text_format.lines(run.reason or "-")),
         ("result", text_format.plain(_result(run) or "-")),
         ("trigger", text_format.plain(run.trigger)),
         ("due time", text_format.local(run.scheduled_for, zone)),
@@ -89,7 +89,7 @@ def _attempt_table(attempts: Sequence[Attempt], zone: tzinfo | None) -> Renderab
             text_format.state(attempt.state),
             text_format.local(attempt.started_at, zone),
             text_format.local(attempt.finished_at, zone),
-            text_format.plain(attempt.reason or ""),
+            text_format.first_line(attempt.reason),
         )
         for attempt in attempts
     ]

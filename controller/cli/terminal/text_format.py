@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from controller.text import visible
+from controller.text import visible, visible_lines
 from controller.time_format import format_time
 
 _STYLES = {
@@ -47,6 +47,16 @@ def state(name: str) -> Text:
 def plain(value: object) -> Text:
     """Return untrusted text without markup and with its control characters escaped."""
     return Text(visible(str(value)))
+
+
+def first_line(value: str | None) -> Text:
+    """Return the first line of untrusted text, for a table; the details show all lines."""
+    return plain((value or "").partition("\n")[0])
+
+
+def lines(value: str) -> Text:
+    """Return untrusted text with its line breaks, without markup and with other control characters escaped."""
+    return Text(visible_lines(value))
 
 
 def local(instant: datetime | None, zone: tzinfo | None = None) -> Text:

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from controller.client import Client
 from tests.conftest import wait_until
 from tests.unit.api.conftest import Served
 
@@ -69,9 +70,49 @@ def test_a_backfill_shows_its_progress_and_its_failed_due_times(fresh: Served) -
     assert "All 3 due times have finished." in page
     assert f'href="/runs/{failed["id"]}"' in page
     assert "ValueError: no data for 2026-03-02" in page
-    assert f'data-body="{{&#34;run_ids&#34;: [&#34;{failed["id"]}&#34;]}}"' in page
+    assert f'data-body="{{&#34;backfill&#34;: &#34;{first}&#34;}}"' in page
     assert "/pause" not in page
     assert f'Backfill <a class="mono" href="/backfills/{first}">' in page_of(fresh, "/events")
+
+
+def test_the_api_returns_what_failed_and_what_is_left(fresh: Served) -> None:
+    backfill_id = start(fresh)
+    ended = wait_for_end(fresh, backfill_id)
+    [failure] = ended["failures"]
+    [failed] = runs_of(fresh, backfill_id, "failed")
+    assert failure == {
+        "due_time": "2026-03-02T05:00:00Z",
+        "run_id": failed["id"],
+        "state": "failed",
+        "reason": failed["reason"],
+    }
+    assert (ended["unfinished"], ended["more_failures"], ended["more_unfinished"]) == ([], 0, 0)
+    [listed] = fresh.get("/api/v1/backfills").json()["items"]
+    assert listed == {key: value for key, value in ended.items() if key in listed}
+    assert ended.keys() - listed.keys() == {"failures", "more_failures", "unfinished", "more_unfinished"}
+
+
+def test_runs_are_retried_and_cancelled_by_filters_over_the_api(fresh: Served) -> None:
+    backfill_id = start(fresh)
+    wait_for_end(fresh, backfill_id)
+    client = Client(fresh.url, fresh.token)
+    filters: dict[str, Any] = {"backfill": backfill_id, "state": ["failed"], "since": "yesterday"}
+    dry = client.retry_matching(dry_run=True, **filters)
+    assert (dry["count"], dry["runs"]) == (1, [])
+    assert dry["matches"] == [{"deployment": "daily", "state": "failed", "count": 1, "reason": None}]
+    for count in (1, 0):
+        result = client.retry_matching(idempotency_key="k", cursor=dry["next"], **filters)
+        assert (result["count"], result["next"]) == (count, None)
+    assert client.cancel_matching(dry_run=True, backfill="0" * 36)["count"] == 0
+    for body, detail in (
+        ({}, "The request selects no runs."),
+        ({"dry_run": True}, "The request selects no runs."),
+        ({"run_ids": [], "tag": "a"}, "Pass `run_ids` or filters, but not both."),
+        ({"tag": "a", "cursor": "b"}, "The cursor is invalid."),
+        ({"state": ["running"]}, "The request applies to finished runs only, not to those in state running."),
+    ):
+        answer = fresh.post("/api/v1/runs/bulk/retry", body)
+        assert (answer.status, answer.json()["detail"]) == (422, detail), body
 
 
 def test_backfills_are_listed_page_by_page_and_by_deployment(fresh: Served) -> None:
@@ -87,11 +128,16 @@ def test_backfills_are_listed_page_by_page_and_by_deployment(fresh: Served) -> N
 
 
 def test_a_paused_backfill_can_be_resumed_and_cancelled(fresh: Served) -> None:
-    fresh.commit({"flows/daily.py": FLOW.replace("if day.day == 2", "while True"), "deployments/daily.yaml": DAILY})
+    slow = FLOW.replace("    if day", "    __import__('time').sleep(600)\n    if day")
+    fresh.commit({"flows/daily.py": slow, "deployments/daily.yaml": DAILY})
     backfill = fresh.post("/api/v1/deployments/daily/backfill", {"since": "2026-03-01", "until": "2026-03-04"}).json()
     path = f"/backfills/{backfill['backfill_id']}"
     assert f'data-post="/api/v1{path}/pause"' in page_of(fresh, path)
     assert fresh.post(f"/api/v1{path}/pause").status == 200
+    overview = page_of(fresh, "/").partition("Running and paused backfills")[2].partition("</table>")[0]
+    assert re.findall(r'<a href="([^"]+)">daily</a>', overview) == [path]
+    assert "paused" in overview
+    assert "of 3 due times" in overview
     page = page_of(fresh, path)
     assert f'data-post="/api/v1{path}/resume"' in page
     assert "Cancel this backfill?" in page
@@ -101,6 +147,7 @@ def test_a_paused_backfill_can_be_resumed_and_cancelled(fresh: Served) -> None:
     left = re.findall(r'controller_backfill_due_times\{state="(?:waiting|running)"\} (\d)', text)
     assert sum(map(int, left)) == 3
     fresh.post(f"/api/v1{path}/cancel")
+    assert "Running and paused backfills" not in page_of(fresh, "/")
 
 
 def test_the_metrics_of_due_times_do_not_count_ended_backfills(fresh: Served) -> None:

@@ -17,6 +17,7 @@ from controller.client import Client, NoAnswerError, ProblemError
 from controller.client.connection import Endpoint
 from controller.client.shapes import (
     Approved,
+    BackfillDetail,
     Backfilled,
     BackfillProgress,
     BulkResult,
@@ -66,7 +67,7 @@ ANSWERS = {
     "POST /runs/bulk/retry": BulkResult,
     "GET /runs/{run_id}/logs": LogPart,
     "GET /backfills": list[BackfillProgress],
-    "GET /backfills/{backfill_id}": BackfillProgress,
+    "GET /backfills/{backfill_id}": BackfillDetail,
     "POST /backfills/{backfill_id}/pause": BackfillProgress,
     "POST /backfills/{backfill_id}/resume": BackfillProgress,
     "POST /backfills/{backfill_id}/cancel": BackfillProgress,

@@ -223,6 +223,7 @@ def test_no_request_can_contain_code_a_command_a_path_or_an_environment(served: 
             *("TriggerRequest", "RetryRequest", "BulkCancellation", "BulkRetry"),
         )
     }
+    filters = {"deployment", "state", "tag", "since", "backfill", "dry_run", "cursor"}
     assert asked == {
         "Call": {"parameters"},
         "HoldRequest": {"reason", "until"},
@@ -232,8 +233,8 @@ def test_no_request_can_contain_code_a_command_a_path_or_an_environment(served: 
         "BackfillRequest": {"since", "until", "redo", "code", "parameters", "parallel", "max", "dry_run"},
         "TriggerRequest": {"parameters", "due_time"},
         "RetryRequest": {"latest"},
-        "BulkCancellation": {"run_ids", "reason"},
-        "BulkRetry": {"run_ids", "latest"},
+        "BulkCancellation": {"run_ids", *filters, "reason"},
+        "BulkRetry": {"run_ids", *filters, "latest"},
     }
 
 

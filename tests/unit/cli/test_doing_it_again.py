@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from controller.cli.backfill import describe_counts
 from controller.client import Client
 from tests.conftest import wait_until
 from tests.unit.cli.conftest import Followed
@@ -68,6 +69,28 @@ def test_unfinished_runs_are_cancelled_in_bulk(followed: Followed) -> None:
     assert followed("runs", "show", started[0], "-o", "json").json["reason"] == "not needed"
     none = followed("runs", "cancel", "--deployment", "slow")
     assert (none.code, none.out, none.err) == (0, "", "No runs match.\n")
+
+
+def test_cancelling_the_runs_of_a_backfill_cancels_its_other_due_times_too(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(followed, {"deployments/slow.yaml": SLOW.replace("suspend: true\n", "").replace("1h", "1m")})
+    backfill_id = followed("backfill", "slow", "--from", "20h", "-o", "json").json["backfill_id"]
+    narrow = followed("runs", "cancel", "--backfill", backfill_id, "--state", "retrying")
+    hint = f"To cancel it, run `controller backfills cancel {backfill_id[-12:]}`."
+    assert narrow.err == f"The backfill continues with its other due times. {hint}\nNo runs match.\n"
+    total = followed("backfills", "show", backfill_id, "-o", "json").json["total"]
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    answer = followed("runs", "cancel", "--backfill", backfill_id[-12:])
+    assert answer.code == 0
+    left = total - 1000
+    assert f"Cancel the backfill with 1000 runs and {left} due times without a run yet? [y/N]: " in answer.err
+    assert answer.err.endswith(f"The backfill is cancelled: {left} due times will get no run.\n")
+    assert len(answer.out.splitlines()) == 1000
+    assert followed("backfills", "show", backfill_id, "-o", "json").json["state"] == "cancelled"
+    wait_until(lambda: followed("backfills", "show", backfill_id, "-o", "json").json["cancelled"] == total)
+    again = followed("runs", "cancel", "--backfill", backfill_id, "--yes", "-o", "json")
+    assert (again.code, again.json) == (0, {"count": 0, "runs": [], "left_out": [], "due_times": 0})
 
 
 class Terminal(io.StringIO):
@@ -177,6 +200,26 @@ def test_a_failed_backfill_names_its_due_times_and_is_redone(followed: Followed)
     redone = followed("backfill", "often", *RANGE, "--redo", "failed", "--wait", "-o", "json")
     assert (redone.code, redone.json["done"], redone.json["have_run"]) == (0, 2, 0)
     assert len(followed("occurrences", "often", "--until", "2026-06-04", "-o", "json").json[0]["runs"]) == 2
+    commit(followed, {"deployments/often.yaml": "name: often\ncommand: ['true']\nschedule: {cron: '0 3 * * *'}\n"})
+    older = followed("backfill", "often", *RANGE, "--redo", "all", "--dry-run")
+    assert older.out.splitlines()[:2] == [
+        "2026-06-01 02:00:00 UTC  (due under an older schedule)",
+        "2026-06-01 03:00:00 UTC",
+    ]
+    assert followed("trigger", "often", "--due-time", "2026-06-01 02:00", "--wait").code == 0
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        ((1, 0, 0), "1 already has a run"),
+        ((5, 2, 0), "3 already have a run; 2 will be run by another backfill"),
+        ((2, 2, 4), "2 will be run by another backfill; 4 earlier ones were left out (--max 7)"),
+        ((0, 0, 0), ""),
+    ],
+)
+def test_due_times_that_are_not_run_are_counted_by_their_reason(counts: tuple[int, int, int], text: str) -> None:
+    assert describe_counts(dict(zip(("have_run", "planned", "left_out"), counts, strict=True)), 7) == text
 
 
 def test_a_backfill_is_paused_resumed_and_cancelled(followed: Followed) -> None:

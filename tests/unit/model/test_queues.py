@@ -103,3 +103,22 @@ def test_a_run_that_waits_for_a_time_names_it() -> None:
         "starts at 2026-06-01 12:05:00 UTC",
         "attempt 2 of 4 starts at 2026-06-01 12:05:00 UTC",
     ]
+
+
+def redo(number: int) -> QueuedRun:
+    return queued(number, trigger=Trigger.RETRY, scheduled_for=NOW, serial=True)
+
+
+def test_a_redo_run_comes_after_the_other_runs_of_its_deployment() -> None:
+    assert numbers(sort_queue([redo(1), redo(2), queued(3), queued(4, "b")], {})) == [3, 4, 1, 2]
+
+
+def test_a_redo_run_waits_for_a_run_that_could_start_were_it_not_for_another_run() -> None:
+    load = Load(limits={"etl": 1}, running={"etl": 1})
+    assert reasons([redo(1), queued(2, queue="etl", serial=True)], load) == [
+        "queue etl is full (1 of 1)",
+        "run 000000000002 of this deployment goes first",
+    ]
+    held = Load(held={"a": "looking into it"})
+    assert reasons([redo(1), queued(2, serial=True)], held)[1] is None
+    assert reasons([redo(1), queued(2, serial=True, not_before=NOW + timedelta(minutes=5))], Load())[1] is None

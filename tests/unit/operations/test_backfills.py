@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine as SqlEngine
+from sqlalchemy import event
 
 from controller.errors import ConflictError, NotFoundError, UsageError
 from controller.model.backfills import Backfill, BackfillState, CodeVersion, Progress, Redo
-from controller.model.runs import Outcome, Run, RunState, Trigger
+from controller.model.runs import Outcome, Run, RunOutcome, RunState, Trigger
 from controller.operations.backfills import (
     Backfilled,
     BackfillRequest,
@@ -19,13 +21,15 @@ from controller.operations.backfills import (
     pause_backfill,
     resume_backfill,
 )
+from controller.operations.bulk import retry_runs
 from controller.operations.cancel import cancel_run
 from controller.operations.retry import retry_run
 from controller.operations.trigger import trigger_run
 from controller.queries.backfills import show_backfill
+from controller.queries.occurrences import list_occurrences
 from controller.runs.admission import MAX_BEHIND
-from controller.runs.backfill_runs import PAGE, BackfillRuns
-from controller.store import backfills, occurrences, retention, runs
+from controller.runs.backfill_runs import PAGE, REFILL, BackfillRuns
+from controller.store import backfills, retention, run_transitions, runs
 from tests.conftest import NOW
 from tests.unit.runs.conftest import World
 from tests.unit.runs.test_queueing import account, begin, hourly, ledger, queue, waits
@@ -41,13 +45,19 @@ def backfill(world: World, hours: int = 3, **fields: Any) -> Backfilled:
 
 
 def finish(world: World, run_id: str, state: RunState = RunState.SUCCEEDED) -> None:
-    """End a run, and let its backfill continue, as the engine does."""
+    """End a run that has started, and let its backfill continue, as the engine does."""
     with world.store.write() as tx:
         run = runs.find(tx, run_id)
         assert run is not None
-        assert runs.move(tx, run.id, expect=run.state, to=state)
+        assert runs.move(tx, run.id, expect=run.state, to=RunState.RUNNING)
+        assert run_transitions.end(tx, [(replace(run, state=RunState.RUNNING), RunOutcome(state=state))])
         if run.backfill_id is not None:
             BackfillRuns(world.admission).advance(tx, run.backfill_id, world.clock.now())
+
+
+def advance(world: World, created: Backfilled) -> list[Run]:
+    with world.store.write() as tx:
+        return BackfillRuns(world.admission).advance(tx, str(created.backfill_id), world.clock.now())
 
 
 def stored(world: World, backfill_id: str | None) -> tuple[Backfill, Progress]:
@@ -113,6 +123,144 @@ def test_due_times_wait_without_a_skip_until_the_runs_behind_a_backfill_have_end
     world.clock.turn(HOUR)
     assert account(world, "a") == []
     assert (due.behind_backfill, ledger(world)[-1]) == (False, ("skipped", "overlap"))
+
+
+def with_jitter(minutes: int, extra: str = "") -> str:
+    return f"name: a\ncommand: ['true']\nschedules: [{{cron: '0 * * * *', jitter: {minutes}m}}]\n{extra}"
+
+
+def test_a_due_time_whose_jitter_ends_during_a_run_of_a_backfill_skips_no_later_one(world: World) -> None:
+    world.declare(a=with_jitter(50))
+    created = backfill(world).run_ids
+    world.clock.turn(HOUR)
+    [jittered] = account(world, "a")
+    assert jittered.not_before is not None
+    line = queue(world)
+    begin(world, line.take_ready(9)[0])
+    world.clock.turn(HOUR)
+    [second] = account(world, "a")
+    finish(world, created[0])
+    for run in (jittered, second):
+        assert [taken.id for taken in line.take_ready(9)[0]] == [run.id]
+        begin(world, [run])
+        world.clock.turn(HOUR)
+        assert len(account(world, "a")) == 1
+        finish(world, run.id)
+
+
+def test_a_waiting_due_time_goes_before_the_next_parallel_run_of_a_backfill(world: World) -> None:
+    world.declare(a=hourly())
+    created = backfill(world, parallel=2).run_ids
+    line = queue(world, places=9)
+    begin(world, line.take_ready(9)[0])
+    world.clock.turn(HOUR)
+    [due] = account(world, "a")
+    finish(world, created[0])
+    assert line.take_ready(9)[0] == []
+    assert waits(world)[2:] == [
+        f"run {due.id[-12:]} of this deployment goes first",
+        f"run {created[1][-12:]} of this deployment has not finished",
+    ]
+    finish(world, created[1])
+    assert [run.id for run in line.take_ready(9)[0]] == [due.id]
+
+
+def test_the_start_deadline_does_not_skip_a_due_time_that_waited_for_a_backfill(world: World) -> None:
+    world.declare(a=with_jitter(50, "start_deadline: 10m\n"))
+    created = backfill(world, hours=1).run_ids
+    world.clock.turn(HOUR)
+    [jittered] = account(world, "a")
+    line = queue(world)
+    begin(world, line.take_ready(9)[0])
+    world.clock.turn(HOUR)
+    [later] = account(world, "a")
+    world.clock.turn(HOUR)
+    line.process_timers()
+    assert jittered.start_by is not None
+    assert [run_of(world, run.id).state for run in (jittered, later)] == [RunState.PENDING] * 2
+    finish(world, created[0])
+    assert [run.id for run in line.take_ready(9)[0]] == [jittered.id]
+
+
+def failed(world: World, count: int) -> list[Run]:
+    """Let the schedule of `a` run this many due times, which fail."""
+    scheduled = []
+    for _ in range(count):
+        world.clock.turn(HOUR)
+        scheduled += account(world, "a")
+        finish(world, scheduled[-1].id, RunState.FAILED)
+    return scheduled
+
+
+@pytest.mark.parametrize("overlap", ["skip", "replace", "queue"])
+def test_a_due_time_waits_for_a_retry_of_an_earlier_one_and_goes_before_the_next_retry(
+    world: World, overlap: str
+) -> None:
+    world.declare(a=hourly(extra=f"overlap: {overlap}\n"))
+    first, second = [retry_run(world.operations, run.id, author="me") for run in failed(world, 2)]
+    line = queue(world)
+    [started], _ = line.take_ready(9)
+    assert started.id == first.id
+    begin(world, [started])
+    live = []
+    for _ in range(2):
+        world.clock.turn(HOUR)
+        live += account(world, "a")
+    assert [run.behind_backfill for run in live] == [True, True]
+    assert run_of(world, first.id).cancel_reason is None
+    finish(world, first.id)
+    for run in (*live, second):
+        assert [taken.id for taken in line.take_ready(9)[0]] == [run.id]
+        begin(world, [run])
+        finish(world, run.id)
+
+
+def test_a_due_time_is_not_retried_while_one_of_its_runs_has_not_finished(world: World) -> None:
+    world.declare(a=hourly())
+    [run] = failed(world, 1)
+    retry = retry_run(world.operations, run.id, key="k", author="me")
+    finish(world, retry.id, RunState.FAILED)
+    again = retry_run(world.operations, retry.id, author="me")
+    for other in (run.id, retry.id):
+        with pytest.raises(ConflictError, match=f"Run {again.id} of this due time has not finished: pending"):
+            retry_run(world.operations, other, author="me")
+    assert retry_run(world.operations, run.id, key="k", author="me").id == retry.id
+    finish(world, again.id, RunState.CANCELLED)
+    assert retry_run(world.operations, run.id, author="me").retry_of == run.id
+
+
+def test_a_run_without_a_due_time_is_not_retried_while_a_retry_of_it_has_not_finished(world: World) -> None:
+    world.declare(a=hourly())
+    run, other = (trigger_run(world.operations, "a", {}, author="me") for _ in range(2))
+    for ended in (run, other):
+        finish(world, ended.id, RunState.FAILED)
+    retry = retry_run(world.operations, run.id, author="me")
+    finish(world, retry.id, RunState.FAILED)
+    again = retry_run(world.operations, retry.id, author="me")
+    with pytest.raises(ConflictError, match=f"Run {again.id}, a retry of this run, has not finished: pending"):
+        retry_run(world.operations, run.id, author="me")
+    assert retry_run(world.operations, other.id, author="me").retry_of == other.id
+
+
+def test_of_two_bulk_retries_only_the_first_creates_runs(world: World) -> None:
+    world.declare(a=hourly())
+    ids = [run.id for run in failed(world, 3)]
+    first, second = (retry_runs(world.operations, ids, author="me") for _ in range(2))
+    assert (first.count, second.count) == (3, 0)
+    assert {run.retry_of for run in first.runs} == set(ids)
+    assert all("has not finished" in str(run.reason) for run in second.runs)
+
+
+def test_a_due_time_does_not_wait_for_a_retry_between_two_attempts(world: World) -> None:
+    world.declare(a=hourly())
+    [run] = failed(world, 1)
+    retry = retry_run(world.operations, run.id, author="me")
+    begin(world, [retry])
+    with world.store.write() as tx:
+        runs.move(tx, retry.id, expect=RunState.RUNNING, to=RunState.RETRYING, not_before=NOW + 9 * HOUR)
+    world.clock.turn(HOUR)
+    [due] = account(world, "a")
+    assert [taken.id for taken in queue(world).take_ready(9)[0]] == [due.id]
 
 
 def test_at_most_a_hundred_runs_wait_behind_a_backfill(world: World) -> None:
@@ -207,11 +355,70 @@ def test_a_long_backfill_creates_its_runs_in_pages(world: World) -> None:
     assert stored(world, created.backfill_id)[1] == Progress(total=1200, done=500, waiting=700)
 
 
+def test_a_backfill_adopts_the_run_of_a_due_time_that_a_user_has_run_meanwhile(world: World) -> None:
+    world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
+    created = backfill(world, hours=18)
+    manual, cancelled, waiting, stopped = [
+        trigger_run(world.operations, "a", {}, due_time=created.times[1000 + n], author="me") for n in range(4)
+    ]
+    finish(world, manual.id)
+    cancel_run(world.operations, cancelled.id, "no", author="me")
+    for run_id in created.run_ids[:REFILL]:
+        finish(world, run_id)
+    assert len(world.all_runs()) == len(created.times) + 1  # the cancelled one is not adopted
+    assert stored(world, created.backfill_id)[1] == Progress(total=1080, done=REFILL + 1, waiting=1080 - REFILL - 1)
+    for run in world.all_runs():
+        if run.backfill_id is not None and not run.state.is_terminal:
+            finish(world, run.id)
+    assert stored(world, created.backfill_id)[0].state is BackfillState.RUNNING
+    finish(world, waiting.id)
+    cancel_run(world.operations, stopped.id, "no", author="me")
+    [last] = advance(world, created)
+    assert last.scheduled_for == stopped.scheduled_for
+    finish(world, last.id)
+    assert stored(world, created.backfill_id)[0].state is BackfillState.SUCCEEDED
+
+
+def test_cancelling_a_backfill_leaves_the_runs_that_it_adopted(world: World) -> None:
+    world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
+    created = backfill(world, hours=18)
+    manual = trigger_run(world.operations, "a", {}, due_time=created.times[-1], author="me")
+    for run_id in created.run_ids[:REFILL]:
+        finish(world, run_id)
+    cancel_whole_backfill(world.operations, str(created.backfill_id), author="me")
+    assert run_of(world, manual.id).state is RunState.PENDING
+
+
+def test_a_tick_only_reads_one_statement_while_no_backfill_can_be_advanced(world: World) -> None:
+    world.declare(a=hourly())
+    ids = [str(backfill(world, hours=1).backfill_id)]
+    world.clock.turn(HOUR)
+    ids.append(str(backfill(world, hours=1).backfill_id))
+    pause_backfill(world.operations, ids[1], author="me")
+    statements: list[str] = []
+
+    def record(*arguments: Any) -> None:
+        statements.extend([arguments[2]] if arguments[2] != "BEGIN" else [])
+
+    event.listen(SqlEngine, "before_cursor_execute", record)
+    try:
+        with world.store.read() as tx:
+            assert backfills.find_ready(tx, REFILL) == []
+    finally:
+        event.remove(SqlEngine, "before_cursor_execute", record)
+    assert len(statements) == 1
+    [run] = [run for run in world.all_runs() if run.backfill_id == ids[0]]
+    with world.store.write() as tx:
+        assert runs.move(tx, run.id, expect=RunState.PENDING, to=RunState.SUCCEEDED)
+        assert backfills.find_ready(tx, REFILL) == [ids[0]]
+
+
 def test_two_backfills_of_one_range_do_not_run_a_due_time_twice(world: World) -> None:
     world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
     first = backfill(world, hours=20)
     second = backfill(world, hours=20, redo=Redo.ALL)
     assert (second.backfill_id, second.run_ids, second.already_run) == (None, (), len(first.times))
+    assert second.planned == len(first.times) - len(first.run_ids) == 200
 
 
 @pytest.mark.parametrize(
@@ -456,6 +663,23 @@ def test_deleting_old_runs_keeps_the_counts_of_their_backfill(world: World) -> N
     assert (failure.run_id, failure.state) == (created.run_ids[0], RunState.FAILED)
 
 
+def test_the_due_times_of_a_long_backfill_are_shown_up_to_a_limit_with_whole_counts(world: World) -> None:
+    world.declare(a=hourly())
+    created = backfill(world, hours=120)
+    for run_id in created.run_ids[:5]:
+        finish(world, run_id, RunState.FAILED)
+    with world.store.read() as tx:
+        running = show_backfill(tx, str(created.backfill_id))
+    assert (len(running.failures), running.more_failures) == (5, 0)
+    assert (len(running.unfinished), running.more_unfinished) == (10, 105)
+    cancel_whole_backfill(world.operations, running.id, author="me")
+    with world.store.read() as tx:
+        cancelled = show_backfill(tx, running.id)
+    assert (cancelled.failed, cancelled.cancelled, cancelled.unfinished, cancelled.more_unfinished) == (5, 115, (), 0)
+    assert [time.due_time for time in cancelled.failures] == list(created.times[:100])
+    assert cancelled.more_failures == 20
+
+
 def test_a_run_can_be_triggered_for_a_due_time(world: World) -> None:
     world.declare(
         a="name: a\ncommand: ['true']\nparameters: {x: 1}\n"
@@ -473,15 +697,14 @@ def test_a_run_can_be_triggered_for_a_due_time(world: World) -> None:
     with pytest.raises(UsageError, match="already used by run"):
         trigger_run(world.operations, "a", {"x": 3}, key="k", author="me")
     with world.store.read() as tx:
-        [entry] = occurrences.find_newest(tx, "a", 9)
-        [history] = runs.history(tx, "a", NOW, NOW + HOUR).values()
+        [entry] = list_occurrences(tx, "a", 9)
     assert (entry.outcome, entry.run_id) == (Outcome.RUN, redo.id)
-    assert [run.run_id for run in history] == [scheduled.id, redo.id]
+    assert [run.run_id for run in entry.runs] == [scheduled.id, redo.id]
 
 
 def test_a_due_time_that_is_not_one_or_not_yet_is_refused(world: World) -> None:
     world.declare(a=hourly(), b="name: b\ncommand: ['true']\n")
-    with pytest.raises(UsageError, match="2026-06-01 11:30:00 UTC is not a due time of a") as refusal:
+    with pytest.raises(UsageError, match="2026-06-01 11:30:00 UTC is not a due time of a, and was") as refusal:
         trigger_run(world.operations, "a", {}, due_time=NOW - HOUR / 2, author="me")
     assert refusal.value.hint == "The next due time after it is 2026-06-01 12:00:00 UTC."
     with pytest.raises(UsageError, match="in the future"):

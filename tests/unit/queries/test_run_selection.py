@@ -8,7 +8,7 @@ import pytest
 from controller.model.runs import FAILURES, Run, RunId, RunState, Trigger
 from controller.queries.run_selection import select_for_retry
 from controller.store import Store, runs
-from controller.store.run_search import RunFilter
+from controller.store.run_search import RunFilter, select_all
 from tests.conftest import NOW
 
 SUCCEEDED, FAILED, CRASHED, CANCELLED, RUNNING = (
@@ -64,7 +64,7 @@ def test_only_the_latest_run_of_a_due_time_or_a_chain_is_retried(
     with store.write() as tx:
         runs.insert_all(tx, history)
     with store.read() as tx:
-        selection = select_for_retry(tx, RunFilter(states=FAILURES))
+        selection = select_for_retry(tx, select_all(tx, RunFilter(states=FAILURES)))
     assert [run.id for run in selection.runs] == selected
     assert {run.run_id: run.reason for run in selection.left_out} == left_out
 
@@ -73,5 +73,5 @@ def test_a_cancelled_run_is_retried_if_the_filter_selects_it(store: Store) -> No
     with store.write() as tx:
         runs.insert_all(tx, [make(1, FAILED, due=1), make(2, CANCELLED, due=1)])
     with store.read() as tx:
-        selection = select_for_retry(tx, RunFilter(states=[FAILED, CANCELLED]))
+        selection = select_for_retry(tx, select_all(tx, RunFilter(states=[FAILED, CANCELLED])))
     assert [run.id for run in selection.runs] == ["r2"]

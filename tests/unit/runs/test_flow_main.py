@@ -241,8 +241,9 @@ def test_every_way_to_fail_reports_a_reason(run_flow: RunFlow, code: str, error:
     [
         ("def f():\n    raise Skip('no files')\n", "no files"),
         ("def f():\n    raise Skip\n", None),
-        ("def f():\n    raise Skip('\\n grüße\\nmore\\n')\n", "grüße"),
-        ("def f():\n    raise Skip('x' * 2000)\n", "x" * 1000 + "…"),
+        ("def f():\n    raise Skip('\\n grüße\\n\\n  more\\n')\n", "grüße\n\n  more"),
+        ("def f():\n    raise Skip('x' * 4096)\n", "x" * 4096),
+        ("def f():\n    raise Skip('ü' * 2049)\n", "ü" * 2046 + "…"),
         ("class Nothing(Skip): ...\nasync def f():\n    raise Nothing(1)\n", "1"),
         ("def f():\n    raise ExceptionGroup('all', [Skip('a'), ExceptionGroup('b', [Skip('c')])])\n", "a"),
         ("@flow(retries=3)\ndef f():\n    raise Skip('no files')\n", "no files"),

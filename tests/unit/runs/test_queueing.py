@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from controller.model.runs import Outcome, Run, RunState
+from controller.model.runs import Attempt, Outcome, Run, RunState
 from controller.model.status import Hold
 from controller.queries.runs import list_runs
 from controller.runs.outcomes import cancel
 from controller.runs.queue import Queue
-from controller.store import holds, inventory, occurrences, runs
+from controller.store import holds, inventory, occurrences, run_transitions, runs
 from controller.store.run_search import RunFilter
 from tests.unit.runs.conftest import World
 
@@ -46,8 +46,11 @@ def queue(world: World, places: int = 4) -> Queue:
 def begin(world: World, taken: list[Run]) -> list[str]:
     """Let these run; returns their deployments."""
     with world.store.write() as tx:
-        for run in taken:
-            assert runs.move(tx, run.id, expect=RunState.PENDING, to=RunState.RUNNING, attempt=1)
+        claims = [
+            Attempt(run_id=run.id, number=1, nonce=run.id, boot_id="b", state=RunState.LAUNCHING) for run in taken
+        ]
+        assert run_transitions.claim(tx, claims) == {run.id for run in taken}
+        run_transitions.start(tx, claims, world.clock.now())
     return [run.deployment for run in taken]
 
 

@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from controller.model.runs import Occurrence, Outcome, Run, RunId, RunState
 from controller.model.status import Event, EventSeverity
@@ -63,11 +65,48 @@ def test_runs_past_the_maximum_age_are_deleted_except_the_newest(world: World) -
     assert kept(world) == [mine[2].id, other.id]
 
 
-def test_the_newest_run_that_was_not_skipped_is_kept(world: World) -> None:
+def test_skipped_runs_do_not_displace_others(world: World) -> None:
     world.declare(a=KEEP_2)
-    [_, failed, *skipped] = [ended(world, state=state) for state in 2 * [RunState.FAILED] + 4 * [RunState.SKIPPED]]
+    states = 3 * [RunState.FAILED] + 4 * [RunState.SKIPPED]
+    [_, *failed, _, _, skipped, last] = [ended(world, state=state) for state in states]
     sweeper(world).sweep()
-    assert kept(world) == [run.id for run in (failed, *skipped[2:])]
+    assert kept(world) == [run.id for run in (*failed, skipped, last)]
+    newer = [ended(world) for _ in range(3)]
+    sweeper(world).sweep()
+    assert kept(world) == [run.id for run in (skipped, last, *newer[1:])]
+
+
+def test_the_newest_run_that_was_not_skipped_stays(world: World) -> None:
+    world.declare(a="name: a\ncommand: ['true']\nretention: {days: 3}\n")
+    [_, failed, _, skipped] = [ended(world, state=state) for state in 2 * [RunState.FAILED] + 2 * [RunState.SKIPPED]]
+    cleaner = sweeper(world)
+    world.clock.turn(4 * DAY)
+    cleaner.sweep()
+    assert kept(world) == [run.id for run in (failed, skipped)]
+
+
+@pytest.mark.parametrize("table", ["runs", "backfills", "occurrences"])
+def test_sweeps_use_an_index(world: World, table: str) -> None:
+    world.declare(a=KEEP_2)
+    ended(world)
+    cleaner = sweeper(world)
+    statements: list[tuple[str, Any]] = []
+    with world.store.write() as tx:
+        connection = tx.connection.engine
+
+    def record(_connection: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
+        if f"FROM {table}" in statement:
+            statements.append((statement, parameters))
+
+    event.listen(connection, "before_cursor_execute", record)
+    cleaner.sweep()
+    event.remove(connection, "before_cursor_execute", record)
+    assert statements
+    with world.store.write() as tx:
+        for statement, parameters in statements:
+            plan = tx.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            steps = [row[3] for row in plan if row[3].startswith(("SCAN", "SEARCH", "USE"))]
+            assert all(step.startswith("SEARCH") or "COVERING INDEX" in step for step in steps), (statement, steps)
 
 
 @pytest.mark.parametrize("state", [RunState.PENDING, RunState.LAUNCHING, RunState.RUNNING, RunState.RETRYING])

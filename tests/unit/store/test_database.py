@@ -1,9 +1,12 @@
 """The state database: schema and migrations, durability, isolation, file permissions, and damaged files."""
 
 import os
+import signal
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -13,11 +16,11 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from controller.errors import StateError
 from controller.model.status import Event, EventSeverity
-from controller.store import Store, database, events, runs
+from controller.store import Store, database, events, occurrences, runs
 from controller.store.run_search import RunFilter, select_all
 from controller.store.schema import metadata
 from tests.conftest import NOW
@@ -50,13 +53,21 @@ def test_schema_head_is_the_last_migration(store: Store) -> None:
         assert tx.connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == database.SCHEMA_HEAD
 
 
-def test_migrating_the_first_schema_keeps_runs_and_attempts(tmp_path: Path) -> None:
-    engine = database.writer(tmp_path / "old.db")
+@contextmanager
+def old_database(path: Path, schema: str) -> Iterator[Connection]:
+    """Create a database with an old schema, and yield a transaction."""
+    engine = database.writer(path)
     config = Config()
     config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, schema)
+        yield connection
+    engine.dispose()
+
+
+def test_migrating_the_first_schema_keeps_runs_and_attempts(tmp_path: Path) -> None:
+    with old_database(tmp_path / "old.db", "0001") as connection:
         connection.exec_driver_sql(
             'INSERT INTO runs (id, project, deployment, state, "trigger", created_at, attempt, attempts, revision,'
             " file, spec_digest, tags, parameters) VALUES ('r', 'default', 'a', 'pending', 'manual',"
@@ -65,7 +76,6 @@ def test_migrating_the_first_schema_keeps_runs_and_attempts(tmp_path: Path) -> N
         connection.exec_driver_sql(
             "INSERT INTO attempts (run_id, number, nonce, boot_id, state) VALUES ('r', 1, 'n', 'b', 'launching')"
         )
-    engine.dispose()
     store = Store.open(tmp_path / "old.db")
     with store.read() as tx:
         [found] = select_all(tx, RunFilter())
@@ -74,6 +84,90 @@ def test_migrating_the_first_schema_keeps_runs_and_attempts(tmp_path: Path) -> N
         assert [attempt.nonce for attempt in runs.attempts_of(tx, "r")] == ["n"]
         assert compare_metadata(MigrationContext.configure(tx.connection), metadata) == []
     store.close()
+
+
+def with_due_times(path: Path) -> None:
+    """Create a database of schema 0011: for each hour, the states of the runs of a due time."""
+    states = {
+        *((1, 1, "failed"), (1, 2, "succeeded"), (2, 1, "failed"), (2, 2, "cancelled"), (3, 1, "cancelled")),
+        *((3, 2, "cancelled"), (4, 1, "failed"), (4, 2, "pending"), (5, 1, "skipped"), (6, 1, "skipped")),
+        *((6, 2, "succeeded"), (7, 1, "running"), (8, 1, "timed_out")),
+    }
+    with old_database(path, "0011") as connection:
+        for hour, number, state in states:
+            connection.exec_driver_sql(
+                'INSERT INTO runs (id, project, deployment, state, "trigger", scheduled_for, created_at, attempt,'
+                " attempts, revision, file, spec_digest, tags, parameters) VALUES (?, 'default', 'a', ?, 'schedule', ?,"
+                " '2026-06-01 12:00:00.000000', 1, 1, 'x', 'a.yaml', 'sha256:1', '[]', '{}')",
+                (f"{hour}-{number}", state, f"2026-06-01 0{hour}:00:00.000000"),
+            )
+        for hour in (1, 2, 3, 4, 5, 6, 7, 9):
+            outcome, reason = ("skipped", "deadline") if hour in (5, 6) else ("run", None)
+            connection.exec_driver_sql(
+                "INSERT INTO occurrences (project, deployment, scheduled_for, schedule, outcome, run_id, reason)"
+                " VALUES ('default', 'a', ?, 'x', ?, ?, ?)",
+                (f"2026-06-01 0{hour}:00:00.000000", outcome, f"{hour}-1", reason),
+            )
+
+
+def states_of_due_times(path: Path) -> Sequence[tuple[int, str, str | None, str | None, str | None]]:
+    store = Store.open(path)
+    with store.read() as tx:
+        rows = occurrences.find_newest(tx, "a", 99)[::-1]
+        states = [(row.scheduled_for.hour, row.outcome.value, row.run_id, row.reason, row.state) for row in rows]
+    store.close()
+    return states
+
+
+MIGRATED = [
+    (1, "run", "1-2", None, "succeeded"),
+    (2, "run", "2-1", None, "failed"),
+    (3, "run", "3-2", None, "cancelled"),
+    (4, "run", "4-1", None, "failed"),
+    (5, "skipped", "5-1", "deadline", "skipped"),
+    (6, "run", "6-2", None, "succeeded"),
+    (7, "run", "7-1", None, None),
+    (8, "run", "8-1", None, "timed_out"),
+    (9, "run", "9-1", None, None),
+]
+
+
+def test_a_migration_computes_the_states_of_due_times_from_their_runs(tmp_path: Path) -> None:
+    with_due_times(tmp_path / "old.db")
+    assert states_of_due_times(tmp_path / "old.db") == MIGRATED
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from sqlalchemy import event
+from controller.store import database
+
+engine = database.writer(Path(sys.argv[1]))
+
+@event.listens_for(engine, sys.argv[2])
+def kill(*arguments):
+    if sys.argv[2] == "commit" or sys.argv[3] in arguments[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+database.migrate(engine)
+"""
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        ("after_cursor_execute", "ALTER TABLE occurrences"),
+        ("after_cursor_execute", "INSERT INTO occurrences"),
+        ("after_cursor_execute", "CREATE INDEX"),
+        ("commit", ""),
+    ],
+)
+def test_a_migration_that_is_killed_is_repeated_from_the_start(tmp_path: Path, point: tuple[str, str]) -> None:
+    with_due_times(tmp_path / "old.db")
+    killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "old.db", *point], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert states_of_due_times(tmp_path / "old.db") == MIGRATED
 
 
 def test_commits_are_synced_to_disk(store: Store) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import event
 
 from controller.errors import StateError
 from controller.model.findings import Finding, Severity
@@ -158,6 +159,23 @@ def test_a_null_result_is_read_back_as_none(store: Store) -> None:
         runs.insert_all(tx, [run(1), run(2, result=[]), run(3, result=0), run(4, result="")])
     with store.read() as tx:
         assert [stored.result for stored in select_all(tx, RunFilter())] == ["", 0, [], None]
+
+
+def test_newest_runs_are_read_with_two_statements_however_many_were_skipped(store: Store) -> None:
+    names = ("a", "b", "c")
+    with store.write() as tx:
+        runs.insert_all(tx, [run(n, deployment=name, state=RunState.FAILED) for n, name in enumerate(names[:2], 1)])
+        runs.insert_all(tx, [run(n, deployment=names[n % 3], state=RunState.SKIPPED) for n in range(10, 40)])
+    statements: list[str] = []
+    with store.read() as tx:
+        event.listen(tx.connection.engine, "before_cursor_execute", lambda *of: statements.append(of[2]))
+        newest = last_runs.find_since(tx, "run-010")
+    assert [(run.deployment, run.id, run.before and run.before.id) for run in newest] == [
+        ("b", "run-037", "run-002"),
+        ("c", "run-038", None),
+        ("a", "run-039", "run-001"),
+    ]
+    assert len(statements) == 2
 
 
 def test_waiting_runs_are_found_and_prefixes_match_literally(store: Store) -> None:

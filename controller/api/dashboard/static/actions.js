@@ -47,6 +47,19 @@ export function showBulkResult(result, verb) {
   notice(lines.join("\n"), leftOut.length ? "warn" : "good");
 }
 
+// Send a request for the runs that match filters, page by page, and return the results of all pages.
+async function postPages(path, body) {
+  const all = { count: 0, runs: [] };
+  let cursor = null;
+  do {
+    const page = await post(path, { ...body, cursor });
+    all.count += page.count;
+    all.runs.push(...page.runs);
+    cursor = page.next;
+  } while (cursor);
+  return all;
+}
+
 async function runAction(button, action, successText) {
   button.disabled = true;
   try {
@@ -64,7 +77,8 @@ export function bindActions(root) {
     button.addEventListener("click", async () => {
       if (button.dataset.confirm && !(await confirmAction(button.dataset.confirm, button.dataset.yes))) return;
       runAction(button, async () => {
-        const run = await post(button.dataset.post, JSON.parse(button.dataset.body ?? "{}"));
+        const send = button.dataset.bulk ? postPages : post;
+        const run = await send(button.dataset.post, JSON.parse(button.dataset.body ?? "{}"));
         if (button.dataset.go) location.assign(button.dataset.go + run.run_id);
         return run;
       }, button.dataset.done ?? "Done.");

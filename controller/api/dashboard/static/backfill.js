@@ -54,14 +54,18 @@ function collect(form) {
   return isValid ? body : null;
 }
 
-function describe(result, withRun) {
+// `withoutRun`: how many of the due times have no run yet, and get one also without a redo.
+function describe(result, withoutRun) {
   const total = result.times.length + result.have_run;
+  const resting = result.have_run - result.planned;
+  const withRun = total - result.planned - withoutRun;
   if (total === 0) return "There are no due times in this range.";
   const having = `${withRun || "none"} of the ${times(total)} in this range ${withRun === 1 ? "has" : "have"} a run already`;
-  if (!result.times.length) return `Nothing to run: ${having}.`;
+  const planned = result.planned ? `; ${result.planned} will be run by another backfill` : "";
+  if (!result.times.length) return `Nothing to run: ${having}${planned}.`;
   const [first, last] = [result.times[0], result.times.at(-1)].map((time) => shown.format(new Date(time)));
   const range = result.times.length === 1 ? `: ${first}` : `, from ${first} to ${last}`;
-  return `This runs ${times(result.times.length)}${range}. ${having[0].toUpperCase()}${having.slice(1)}${result.have_run ? `; ${result.have_run} will not run again` : ""}.`;
+  return `This runs ${times(result.times.length)}${range}. ${having[0].toUpperCase()}${having.slice(1)}${resting ? `; ${resting} will not run again` : ""}${planned}.`;
 }
 
 export function bindBackfill(form) {
@@ -93,9 +97,10 @@ export function bindBackfill(form) {
     try {
       const ask = (changes) => post(url, { ...body, ...changes, dry_run: true });
       const result = await ask({});
-      const withRun = body.redo ? (await ask({ redo: null })).have_run : result.have_run;
+      // Without a schedule, only a redo is possible: then each due time has had a run.
+      const first = body.redo ? await ask({ redo: null }).catch(() => ({ times: [] })) : result;
       if (own === turn) {
-        preview.textContent = describe(result, withRun);
+        preview.textContent = describe(result, first.times.length);
         // Without an end, later due times would be added: end with the last one that is shown.
         request = result.times.length ? { ...body, until: body.until ?? result.times.at(-1) } : null;
         start.disabled = request === null;

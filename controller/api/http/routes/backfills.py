@@ -9,9 +9,9 @@ from controller.api.http.pagination import Cursor, Limit, Page, make_page, read_
 from controller.api.http.responses import ID_PATH, author_of, dependencies_of, full_id, json_response
 from controller.api.http.routes.deployments import NAME
 from controller.api.http.strict_json import StrictRoute
-from controller.model.backfills import BackfillProgress
+from controller.model.backfills import BackfillDetail, BackfillProgress
 from controller.operations.backfills import cancel_whole_backfill, pause_backfill, resume_backfill
-from controller.queries.backfills import find_backfill, list_backfills
+from controller.queries.backfills import find_backfill, list_backfills, show_backfill
 
 router = APIRouter(prefix="/api/v1/backfills", tags=["backfills"], route_class=StrictRoute)
 
@@ -32,10 +32,11 @@ def backfills(
     return json_response(request, make_page(request, matches, limit, lambda backfill: backfill.id))
 
 
-@router.get("/{backfill_id}", response_model=BackfillProgress, summary="Get a backfill")
+@router.get("/{backfill_id}", response_model=BackfillDetail, summary="Get a backfill")
 def backfill_detail(request: Request, backfill_id: BackfillId) -> Response:
-    """Its range and progress. `GET /api/v1/runs?backfill=` lists its runs."""
-    return _show(request, backfill_id)
+    """The output of `controller backfills show -o json`. `GET /api/v1/runs?backfill=` lists its runs."""
+    with dependencies_of(request).store.read() as tx:
+        return json_response(request, show_backfill(tx, backfill_id))
 
 
 @router.post("/{backfill_id}/pause", response_model=BackfillProgress, summary="Pause a backfill")

@@ -34,9 +34,10 @@ from controller.api.http.routes.deployments import NAME
 from controller.api.http.security_middleware import Caller
 from controller.api.http.sse import EventStream, LastEventId, message
 from controller.api.http.strict_json import StrictRoute
-from controller.errors import NotFoundError
+from controller.errors import NotFoundError, UsageError
 from controller.model.runs import Run, RunDetail, RunState, Trigger
 from controller.operations.bulk import MAX_RUNS, BulkResult, cancel_runs, retry_runs
+from controller.operations.bulk_filters import BulkFilter, cancel_matching, retry_matching
 from controller.operations.cancel import cancel_run
 from controller.operations.retry import retry_run
 from controller.queries.run_logs import CHUNK_BYTES, LogChunk, log_chunk, tail_offset
@@ -69,16 +70,45 @@ class RetryRequest(BaseModel):
     latest: bool = False
 
 
-class BulkCancellation(Cancellation):
-    """The ids of the runs to cancel, and the reason."""
+class RunSelection(BaseModel):
+    """The ids of runs, or filters that select them. With `dry_run`, the runs that match are only counted."""
 
-    run_ids: list[str] = Field(max_length=MAX_RUNS)
+    model_config = ConfigDict(extra="forbid")
+    run_ids: list[str] | None = Field(default=None, max_length=MAX_RUNS)
+    deployment: str | None = Field(default=None, pattern=NAME)
+    state: list[RunState] | None = Field(default=None, min_length=1)
+    tag: str | None = Field(default=None, max_length=200)
+    since: Moment | None = None
+    backfill: str | None = Field(default=None, pattern=ID)
+    dry_run: bool = False
+    cursor: str | None = Field(default=None, max_length=80)
+
+    def bulk_filter(self) -> BulkFilter | None:
+        """Return the filters; None if ids select the runs. Raises UsageError for both or neither."""
+        criteria = RunFilter(
+            deployment=self.deployment,
+            states=_stored(self.state),
+            tag=self.tag,
+            since=aware(self.since),
+            backfill=self.backfill,
+        )
+        has_filters = criteria != RunFilter() or self.dry_run or self.cursor is not None
+        if self.run_ids is not None and has_filters:
+            raise UsageError("Pass `run_ids` or filters, but not both.")
+        if self.run_ids is None and criteria == RunFilter():
+            hint = "Pass `run_ids`, or a filter such as `deployment`, `state` or `since`."
+            raise UsageError("The request selects no runs.", hint=hint)
+        if self.run_ids is not None:
+            return None
+        return BulkFilter(criteria=criteria, dry_run=self.dry_run, cursor=self.cursor)
 
 
-class BulkRetry(RetryRequest):
-    """The ids of the runs to retry."""
+class BulkCancellation(RunSelection, Cancellation):
+    """The runs to cancel, and the reason."""
 
-    run_ids: list[str] = Field(max_length=MAX_RUNS)
+
+class BulkRetry(RunSelection, RetryRequest):
+    """The runs to retry."""
 
 
 @router.get("", response_model=Page[Run], summary="List runs, newest first")
@@ -99,7 +129,7 @@ def runs(  # noqa: PLR0913
     before = read_cursor(request, cursor, text_parser("[0-9a-f-]{36}"))
     run_filter = RunFilter(
         deployment=deployment,
-        states=None if state is None else [value for shown in state for value in stored_states(shown)],
+        states=_stored(state),
         tag=tag,
         trigger=None if trigger is None else trigger.value,
         revision=revision,
@@ -116,16 +146,30 @@ def runs(  # noqa: PLR0913
 
 @router.post("/bulk/cancel", response_model=BulkResult, summary="Cancel many runs")
 def cancel_many(request: Request, body: BulkCancellation) -> Response:
-    """Runs that have finished are reported with a reason, and stay as they are."""
-    operations = dependencies_of(request).operations
-    return json_response(request, cancel_runs(operations, body.run_ids, body.reason, author=author_of(request)))
+    """Runs that have finished are reported with a reason, and stay as they are.
+
+    With filters, one request cancels up to 250 of the unfinished runs that match, oldest first; repeat it with `next`
+    as the `cursor`. If `backfill` is the only filter, the backfill is cancelled too, at once.
+    """
+    operations, author, selected = dependencies_of(request).operations, author_of(request), body.bulk_filter()
+    if selected is None:
+        return json_response(request, cancel_runs(operations, body.run_ids or (), body.reason, author=author))
+    return json_response(request, cancel_matching(operations, selected, body.reason, author=author))
 
 
 @router.post("/bulk/retry", response_model=BulkResult, summary="Retry many finished runs")
 def retry_many(request: Request, body: BulkRetry, idempotency_key: IdempotencyKey = None) -> Response:
-    """Runs that have not finished are reported with a reason. The same `Idempotency-Key` retries no run twice."""
-    operations, key = dependencies_of(request).operations, decode_header(idempotency_key)
-    result = retry_runs(operations, body.run_ids, latest=body.latest, key=key, author=author_of(request))
+    """Runs that have not finished are reported with a reason. The same `Idempotency-Key` retries no run twice.
+
+    With filters, one request handles up to 250 of the finished runs that match, by default of those that failed; repeat
+    it with `next` as the `cursor`. Only the latest run of a due time is retried.
+    """
+    operations, key, author = dependencies_of(request).operations, decode_header(idempotency_key), author_of(request)
+    selected = body.bulk_filter()
+    if selected is None:
+        result = retry_runs(operations, body.run_ids or (), latest=body.latest, key=key, author=author)
+    else:
+        result = retry_matching(operations, selected, latest=body.latest, key=key, author=author)
     return json_response(request, result)
 
 
@@ -239,6 +283,10 @@ async def _log_messages(dependencies: Dependencies, run_id: str, offset: int) ->
             yield b""
             if not await dependencies.streams.pause():
                 return
+
+
+def _stored(states: list[RunState] | None) -> list[RunState] | None:
+    return None if states is None else [value for shown in states for value in stored_states(shown)]
 
 
 def _page(tx: Transaction, run_filter: RunFilter, limit: int, before: str | None) -> RunPage:

@@ -20,6 +20,7 @@ CALL_FD = 3
 EVENTS_FD = 4
 MAX_RESULT_BYTES = 8192
 MAX_RESULT_DEPTH = 32
+MAX_REASON_BYTES = 4096
 
 
 LOADER = "controller.flow_loader"
@@ -248,12 +249,15 @@ def find_skip(error: BaseException) -> BaseException | None:
 
 
 def skip_reason(skip: BaseException) -> str | None:
-    """Return the first line of the reason; None if there is none."""
+    """Return the reason, at most 4 KiB of it; None if there is none."""
     try:
-        lines = str(skip).strip().splitlines()
+        reason = str(skip).strip()
     except Exception:  # noqa: BLE001 - methods of the user's error can raise anything
         return None
-    return shorten(lines[0]) if lines else None
+    data = reason.encode("utf-8", "backslashreplace")
+    if len(data) > MAX_REASON_BYTES:
+        reason = data[: MAX_REASON_BYTES - len("…".encode())].decode("utf-8", "ignore") + "…"
+    return reason or None
 
 
 def shorten(text: str) -> str:
