@@ -19,6 +19,7 @@ from pathlib import Path
 from benchmarks import web
 from benchmarks.history import write_history
 from benchmarks.measure import CONTROLLER, Cost, cost_of
+from benchmarks.python_environments import measure_environment
 from benchmarks.repositories import commit, make_repository, started
 from controller.settings import default_state_directory
 
@@ -105,6 +106,8 @@ def measurements(work: Path, sizes: list[int]) -> Iterator[Row]:
         yield from following(root, size)
     yield from no_op_runs(work)
     yield from backfill(work / "backfill")
+    for label, value, unit in measure_environment(work / "python"):
+        yield Row(what=label, value=value, unit=unit)
     yield from herd(work / "herd")
     yield from tasks()
     yield from skew(work / "skew")

@@ -1,7 +1,7 @@
 """Exponential backoff between retries of a failing operation, and the decision which failures to log.
 
-Used by `runs.engine` and `reconcile.loop`. Of repeated failures, only the first, second, fourth, eighth and so on are
-logged, so that a disk that is full for a week does not fill the log as well.
+Used by `runs.engine`, `reconcile.loop` and `python_environments.environments`. Of repeated failures, only the first,
+second, fourth, eighth and so on are logged, so that a disk that is full for a week does not fill the log as well.
 """
 
 from controller.clock import Clock

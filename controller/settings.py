@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -82,6 +82,20 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UvSettings:
+    """How Python environments are built.
+
+    `program`: None for the installed uv. `allowed_interpreters`: globs of the interpreters that deployments may name.
+    `allows_source_builds`: build packages that have no wheel, which executes their code. `variables`: those of uv.
+    """
+
+    program: Path | None = None
+    allowed_interpreters: tuple[str, ...] = ()
+    allows_source_builds: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The settings of `controller run`.
 
@@ -89,7 +103,8 @@ class Settings:
     run at once. `grace`: the time between SIGTERM and SIGKILL when a flow is stopped. `is_atomic`: apply a revision
     only if everything in it is valid. `drain`: on stop, wait for running flows to finish. `adopt_state`: take over a
     state that was written for another repository. `flow_user`: the name of the user that flows run as, None for the
-    controller's own user. `listen`: where HTTP is served, None for no HTTP server.
+    controller's own user. `listen`: where HTTP is served, None for no HTTP server. `uv`: how Python environments are
+    built.
     """
 
     location: Location
@@ -102,6 +117,7 @@ class Settings:
     grace: timedelta = timedelta(seconds=10)
     flow_user: str | None = None
     listen: Listen | None = None
+    uv: UvSettings = UvSettings()
 
 
 def parse_listen(
@@ -308,7 +324,7 @@ def crashpoints() -> list[str]:
 
 
 def secret_variables() -> Mapping[str, str]:
-    """Return the variables from which `env` secrets of deployments are read: the controller's own environment."""
+    """Return the controller's own environment, from which `env` secrets of deployments and uv's variables are read."""
     return os.environ
 
 

@@ -1,9 +1,11 @@
 """Helpers for tests of several folders: a clock that tests set, waiting with a deadline, real repositories."""
 
+import gc
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +17,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from controller.store import Store
+from tests.thoroughness import scaled
 
 # On a loaded machine, an example that takes milliseconds can take longer than Hypothesis's deadline of 200 ms.
-settings.register_profile("controller", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "controller", max_examples=scaled(100), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("controller")
 
 # A shell ignores it for what it runs in the background, and so would every process that a test starts and interrupts.
@@ -54,6 +59,21 @@ class ManualClock:
         return self._now
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--interpreter", default=sys.executable, help="the Python of the environments that flows run in")
+
+
+@pytest.fixture(scope="session")
+def interpreter(pytestconfig: pytest.Config) -> str:
+    """The interpreter to make Python environments with."""
+    return str(pytestconfig.getoption("--interpreter"))
+
+
+def pytest_collection_finish() -> None:
+    """Exclude the collected tests from garbage collection, which would examine all of them again and again."""
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def umask() -> Iterator[None]:
     """A controller that is made within a test sets the mask of its whole process."""
@@ -63,12 +83,18 @@ def umask() -> Iterator[None]:
 
 
 def wait_until(condition: Callable[[], object], *, within: float = PATIENCE_SECONDS) -> None:
-    """Return as soon as the condition holds; fail after `within` seconds without it."""
+    """Return as soon as the condition holds; fail after `within` seconds without it.
+
+    A condition that sends a request or runs a command is checked less often, so that it leaves the processor to others.
+    """
     pause = threading.Event()
     deadline = time.monotonic() + within
+    begin = time.monotonic()
     while not condition():
-        assert time.monotonic() < deadline, f"did not happen within {within} seconds"
-        pause.wait(0.02)
+        end = time.monotonic()
+        assert end < deadline, f"did not happen within {within} seconds"
+        pause.wait(min(max(0.02, 4 * (end - begin)), 0.5))
+        begin = time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from controller.model.status import SourceStatus
 from controller.operations.context import OperationContext
 from controller.operations.holds import end_expired_holds
 from controller.operations.parameter_check import Parameters
+from controller.python_environments import PythonEnvironments
 from controller.python_specs import RenderedSource, Renderer
 from controller.queries.parameter_form import Forms
 from controller.queries.status import StatusView, current_status
@@ -35,6 +36,7 @@ from controller.runs.engine import Engine
 from controller.runs.executors.local.cgroup_parent import own_group
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.launcher import Launcher
+from controller.runs.executors.local.python_servers import PythonServers
 from controller.runs.executors.local.supervisor import flow_main
 from controller.runs.executors.local.users import FlowUser, check_access, find_user, grant_traversal
 from controller.runs.export_protection import Protection, find_protection
@@ -42,6 +44,7 @@ from controller.runs.flow_environment import usable_bases
 from controller.runs.ids import RunIds
 from controller.runs.lost_output import mark_lost_output
 from controller.runs.pinned_deployments import PinnedDeployments
+from controller.runs.python_runtimes import PythonRuntimes
 from controller.runs.retention import Sweeper
 from controller.runs.storage_check import StorageMonitor
 from controller.scheduler import Timetable
@@ -84,6 +87,8 @@ class Controller:
         self._reconciler_store = self._store.with_own_readers(2)
         self._source = RenderedSource(open_source(location, working_tree=settings.working_tree), _renderer(user))
         deployments = ActiveDeployments()
+        self.python = PythonEnvironments(self._store, self._clock, self.state.python, settings.uv)
+        self.python.on_change = self._on_python_change
         admission = Admission(self._clock, self._run_ids(), deployments)
         self._timetable = Timetable(lambda name: self._engine.notify_due(name), self._clock)
         self._engine = Engine(
@@ -96,6 +101,7 @@ class Controller:
             on_tick=self._tick,
             on_failure=stop_signal.set,
         )
+        self._engine.python = PythonRuntimes(self.python, is_pinned=self._source.is_pinned)
         self._engine.storage = StorageMonitor(self._engine_store, self._clock, self.state.path, self._notices.replace)
         self._sweeper = Sweeper(self._engine_store, self._clock, admission, self.state.runs)
         self._reconciler = Reconciler(
@@ -106,6 +112,7 @@ class Controller:
             deployments=deployments,
             settle=admission.settle_before_change,
             project=self._project,
+            python=self.python,
             is_atomic=settings.is_atomic,
         )
         is_remote = isinstance(location.repo, RemoteUrl)
@@ -166,7 +173,8 @@ class Controller:
             environment = {**environment, **user.environment}
             code = [] if self._source.is_pinned else [self._settings.location.directory / "any"]
             check_access(user, self.state.path, Path(sys.executable).resolve(), Path(flow_main.__file__), *code)
-            grant_traversal(user, self.state.path, self.state.runs)
+            self.state.python.mkdir(exist_ok=True)
+            grant_traversal(user, self.state.path, self.state.runs, self.state.python)
         return Launcher(
             directory=self.state.runs,
             environment=environment,
@@ -175,6 +183,7 @@ class Controller:
             group=own_group(),
             user=user,
             server=ForkServer(environment, self._clock),
+            python_servers=PythonServers(environment, self._clock),
             open_files=self._open_files,
             temporary_bases=usable_bases(temporary_bases(), user),
         )
@@ -229,6 +238,7 @@ class Controller:
         )
         self._warn_if_exports_are_writable()
         mark_lost_output(self.state.runs)
+        self.python.start()
         self._timetable.start()
         # Before the loop, which computes jobs from cursors: the engine corrects them if the clock was ahead.
         self._engine.start()
@@ -268,6 +278,7 @@ class Controller:
             self._drain()
             last_resort = _exit_after(at_most)
         self._engine.stop()
+        self.python.stop()
         self._close()
         log.info("Controller stopped; running flows continue")
 
@@ -305,6 +316,11 @@ class Controller:
         self._reconciler_store.close_readers()
         self._store.close()
         self.state.release()
+
+    def _on_python_change(self) -> None:
+        """Apply what waits for a Python environment. Called from the thread that builds."""
+        self._engine.notify_python()
+        self._loop.request_pass()
 
     def _tick(self) -> None:
         """Do the periodic work. The engine's thread calls this every ten seconds."""

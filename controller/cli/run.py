@@ -69,6 +69,26 @@ STOP_SECONDS = 9.0
     help="Run flows as this user; requires root. [default: the user of the controller]",
 )
 @click.option(
+    "--uv",
+    metavar="PATH",
+    envvar="CONTROLLER_UV",
+    help="Program that builds Python environments. [default: the uv that was installed with controller]",
+)
+@click.option(
+    "--allow-interpreter",
+    "allowed_interpreters",
+    metavar="GLOB",
+    multiple=True,
+    envvar="CONTROLLER_ALLOW_INTERPRETER",
+    help="Python interpreter that deployments may name, such as /opt/venvs/*/bin/python. Repeatable.",
+)
+@click.option(
+    "--allow-source-builds",
+    is_flag=True,
+    envvar="CONTROLLER_ALLOW_SOURCE_BUILDS",
+    help="Build packages that have no wheel, which executes their code as the user of the controller.",
+)
+@click.option(
     "--listen",
     metavar="HOST:PORT|none",
     envvar="CONTROLLER_LISTEN",
@@ -139,6 +159,7 @@ def run(location: Location, once: bool, log_format: Any, **values: Any) -> int:
 
 
 def _settings(location: Location, values: dict[str, Any]) -> Any:
+    from controller.python_environments.uv_settings import parse_uv
     from controller.schedules import parse_duration
     from controller.settings import Settings, parse_listen
 
@@ -151,6 +172,11 @@ def _settings(location: Location, values: dict[str, Any]) -> Any:
         drain=values["drain"],
         interval=parse_duration(values["interval"]),
         flow_user=values["flow_user"],
+        uv=parse_uv(
+            values["uv"],
+            allowed_interpreters=values["allowed_interpreters"],
+            allows_source_builds=values["allow_source_builds"],
+        ),
         listen=parse_listen(
             values["listen"],
             certificate=values["tls_certificate"],

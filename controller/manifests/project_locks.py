@@ -7,6 +7,7 @@ never chooses the versions of a project.
 import posixpath
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from controller.manifests.requirements_files import RequirementsError, read_text
@@ -17,10 +18,17 @@ PROJECT, LOCKS = "pyproject.toml", ("uv.lock", "pylock.toml")
 Read = Callable[[str], bytes | None]
 
 
-def read_project_files(
-    folder: str, groups: Iterable[str], extras: Iterable[str], read: Read
-) -> tuple[str, dict[str, str]]:
-    """Return the path of the lock, and the texts of the project's files by path. Raises RequirementsError.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectFiles:
+    """The path of the lock, the texts of all files by path, and the version specifier of Python, if there is one."""
+
+    lock: str
+    files: Mapping[str, str]
+    requires_python: str | None
+
+
+def read_project_files(folder: str, groups: Iterable[str], extras: Iterable[str], read: Read) -> ProjectFiles:
+    """Return the files of the project in this folder. Raises RequirementsError.
 
     The lock is in the folder or, for a member of a workspace, in the nearest folder above that has one.
     """
@@ -39,7 +47,9 @@ def read_project_files(
                     files[root] = read_text(root, read)
                 files[lock] = read_text(lock, read)
                 _check_lock(project, _load(lock, files[lock]), path, lock)
-                return lock, files
+                requires_python = _mapping(project.get("project")).get("requires-python")
+                version = requires_python if isinstance(requires_python, str) else None
+                return ProjectFiles(lock=lock, files=files, requires_python=version)
     message = f"{folder or 'the root of the repository'} has neither uv.lock nor pylock.toml"
     raise RequirementsError("PythonFileMissing", message, path, 1, f"run `uv lock` there, and commit {LOCKS[0]}")
 

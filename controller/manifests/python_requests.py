@@ -72,15 +72,15 @@ def _of_list(source: RequirementsSource, file: str, requirements: Requirements, 
 
 
 def _of_project(settings: PythonSettings, folder: str, read: Read) -> PythonRequest:
-    lock, files = read_project_files(folder, settings.groups, settings.extras, read)
+    project = read_project_files(folder, settings.groups, settings.extras, read)
     return PythonRequest(
         source=RequirementsSource.PROJECT,
-        declared_at=lock,
-        files=files,
+        declared_at=project.lock,
+        files=project.files,
         entry=f"{folder}/pyproject.toml" if folder else "pyproject.toml",
         groups=tuple(sorted(settings.groups)),
         extras=tuple(sorted(settings.extras)),
-        version=settings.version,
+        version=settings.version or project.requires_python,
     )
 
 

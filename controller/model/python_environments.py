@@ -90,9 +90,10 @@ class PythonEnvironment:
     """The environment of one request.
 
     `digest` identifies its content: the lock, and implementation, version and platform of the interpreter; None until
-    the requirements are resolved. `reason` is that of the condition PythonReady, `message` says more, `log` is the end
-    of the build's log. `executable` is the interpreter to start flows with, once it is ready. `packages` has the
-    installed versions by normalised name. A failed build is tried again at `retry_at`.
+    the requirements are resolved. `lock` was made for the `interpreter`, as of `committed_at`. `reason` is that of the
+    condition PythonReady, `message` says more, `log` is the end of the build's log. `executable` is the interpreter to
+    start flows with, once it is ready. `packages` has the installed versions by normalised name. A failed build is
+    tried again at `retry_at`.
     """
 
     request: str
@@ -104,6 +105,8 @@ class PythonEnvironment:
     digest: str | None = None
     version: str | None = None
     packages: Mapping[str, str] = field(default_factory=dict)
+    committed_at: datetime | None = field(default=None, metadata=INTERNAL)
+    interpreter: str | None = field(default=None, metadata=INTERNAL)
     lock: str | None = field(default=None, metadata=INTERNAL)
     executable: str | None = None
     log: str = ""
@@ -116,8 +119,12 @@ class PythonEnvironment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonRuntime:
-    """The interpreter that starts a flow, and what its fork server imports first."""
+    """The interpreter that starts a flow, and what its fork server imports first.
+
+    `version` is that of the interpreter, such as `3.12.1`; None if it is unknown.
+    """
 
     executable: str
     digest: str
     preload: tuple[str, ...] = ()
+    version: str | None = None

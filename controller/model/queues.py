@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from controller.model.runs import RunId, RunState, Trigger
+from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.time_format import in_utc
 
 EVERYTHING = "*"
@@ -174,7 +174,7 @@ def _blocking_run(run: QueuedRun, busy: Mapping[str | None, RunId]) -> RunId | N
     return next((other for backfill, other in busy.items() if backfill is None or backfill != run.backfill_id), None)
 
 
-def missing_resource(run: QueuedRun) -> str | None:
+def missing_resource(run: QueuedRun | Run) -> str | None:
     """Return the resource that the machine was short of when this run was last launched; None without a shortage."""
     if run.reason is None or not run.reason.startswith(SHORTAGE):
         return None

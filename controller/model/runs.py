@@ -141,6 +141,8 @@ class Run:
     overlap policy, and has no start deadline."""
     overrides: Mapping[str, Any] | None = field(default=None, metadata=INTERNAL)
     """The parameters that the request for this run set. None for runs of older versions."""
+    python: str | None = field(default=None, metadata=INTERNAL)
+    """The digest of the Python environment that the run used; None for the controller's own interpreter."""
 
     @property
     def is_redo(self) -> bool:

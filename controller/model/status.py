@@ -18,6 +18,7 @@ class ConditionType(StrEnum):
     STALLED = "Stalled"
     PRUNE_WITHHELD = "PruneWithheld"
     STORAGE_FULL = "StorageFull"
+    PYTHON_READY = "PythonReady"
 
 
 class ConditionStatus(StrEnum):
@@ -50,6 +51,8 @@ WITHHELD = "PruneWithheld"
 """Reason: git no longer declares the deployment, and its deletion has not been approved."""
 KEPT = "PruneDisabled"
 """Reason: git no longer declares the deployment, which has `prune: disabled`."""
+NO_PYTHON = "PythonNotReady"
+"""Reason: the Python environment of the deployment's newest version is not ready; its last version stays active."""
 
 
 class EventSeverity(StrEnum):
@@ -151,8 +154,8 @@ class InventoryEntry:
     """One active deployment: its last valid `document` and where it is declared.
 
     - `revision`: the revision of the last change to the document; `generation` counts its changes.
-    - `pinned`: while the deployment's file is invalid, the last revision in which it was valid. Otherwise None, and
-      runs use the source's last applied revision.
+    - `pinned`: while the deployment's file is invalid, or the Python environment of its newest version is not ready,
+      the last revision that was applied. Otherwise None, and runs use the source's last applied revision.
     - `cursor`: the instant up to which the deployment's due times have been processed.
     - `conditions`: whether git and this entry agree.
     """

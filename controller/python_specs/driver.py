@@ -1,6 +1,6 @@
 """Executes one Python spec, in a process that `sandbox` forks for it, and writes the declared deployments.
 
-This file imports only the standard library, and lets the spec import what a flow could import (see `flow_main`). The
+This file imports only the standard library, and lets the spec import what a flow could import (see `flow_loader`). The
 specs that `controller.sdk.deployment_specs` registered become documents, each with the line of its call.
 """
 
@@ -24,7 +24,7 @@ RETRY_SECONDS = 2.0
 _MAX_MESSAGE = 300
 _PATHS = ("root", "path", "origin")
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_FLOW_MAIN = os.path.join(_PACKAGE, "runs", "executors", "local", "supervisor", "flow_main.py")
+_FLOW_LOADER = os.path.join(_PACKAGE, "runs", "executors", "local", "supervisor", "flow_loader.py")
 
 
 class _LateError(BaseException):
@@ -94,16 +94,16 @@ def call_with_timeout(seconds: float, call: Callable[[], None]) -> None:
 
 def execute(root: str, full: str, path: str) -> None:
     """Execute the file in the same way as the file of a flow."""
-    spec = importlib.util.spec_from_file_location("_flow_main", _FLOW_MAIN)
+    spec = importlib.util.spec_from_file_location("_flow_loader", _FLOW_LOADER)
     assert spec is not None
     assert spec.loader is not None
-    flow_main = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(flow_main)
-    flow_main.make_importable(root, os.path.dirname(full))
+    flow_loader = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(flow_loader)
+    flow_loader.make_importable(root, os.path.dirname(full))
     sys.modules["__main__"] = types.ModuleType("__main__")
     sys.argv = [full]
     sys.dont_write_bytecode = True
-    flow_main.load_module(full, path)
+    flow_loader.load_module(full, path)
 
 
 def to_document(spec: Any, root: str, full: str, origin: str | None, calls: dict[int, Any]) -> dict[str, Any]:

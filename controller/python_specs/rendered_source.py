@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from controller.errors import SourceError
@@ -78,6 +79,10 @@ class RenderedSource:
     def checkout(self, revision: str) -> Path:
         """Return the root directory of this revision's code."""
         return self._source.checkout(revision)
+
+    def committed_at(self, revision: str) -> datetime | None:
+        """Return when this revision was committed."""
+        return self._source.committed_at(revision)
 
     def is_descendant(self, revision: str, earlier: str) -> bool | None:
         """Return whether `earlier` is in the history of `revision`."""

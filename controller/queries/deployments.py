@@ -11,7 +11,7 @@ from controller.model.deployments import CommandTarget, Deployment
 from controller.model.findings import Finding, Severity
 from controller.model.runs import FAILURES, LastRun
 from controller.model.schedules import Schedule
-from controller.model.status import INVALID, KEPT, WITHHELD, Condition, Hold, InventoryEntry, SourceStatus
+from controller.model.status import INVALID, KEPT, NO_PYTHON, WITHHELD, Condition, Hold, InventoryEntry, SourceStatus
 from controller.schedules import describe, next_fire_times
 from controller.store import Transaction, holds, inventory, last_runs, run_statistics, source_status
 from controller.store.run_statistics import Bar
@@ -237,7 +237,7 @@ def _sync(reason: str | None, source: SourceStatus | None) -> Sync:
         return Sync.UNKNOWN
     if reason == INVALID:
         return Sync.INVALID
-    if reason in (WITHHELD, KEPT):
+    if reason in (WITHHELD, KEPT, NO_PYTHON):
         return Sync.OUT_OF_SYNC
     return Sync.SYNCED if source.last_attempted_revision == source.last_applied_revision else Sync.OUT_OF_SYNC
 

@@ -47,6 +47,7 @@ def apply(tx: Transaction, plan: Plan, before: SourceStatus, now: datetime, sett
     inventory.save(tx, new_cursor)
     inventory.update_keeping_cursor(tx, same_cursor)
     marked = [entry for kept in plan.keep if (entry := _keep(tx, kept, before, now)) is not None]
+    rebuilt = [entry for old in plan.rebuilt if (entry := _mark_python(tx, old, plan, now)) is not None]
     if plan.delete:
         inventory.delete_removed(tx, now - TOMBSTONES)
     new = _status(plan, before, now)
@@ -55,7 +56,7 @@ def apply(tx: Transaction, plan: Plan, before: SourceStatus, now: datetime, sett
     source_status.save(tx, new)
     return Applied(
         status=new,
-        written={entry.name: entry for entry in (*new_cursor, *same_cursor, *marked)},
+        written={entry.name: entry for entry in (*new_cursor, *same_cursor, *marked, *rebuilt)},
         removed=frozenset(
             (
                 *(entry.name for entry in plan.delete),
@@ -95,7 +96,23 @@ def _update_entry(update: Update, plan: Plan, now: datetime) -> InventoryEntry:
     return replace(entry, generation=before.generation + changed, cursor=cursor)
 
 
+def _mark_python(tx: Transaction, entry: InventoryEntry, plan: Plan, now: datetime) -> InventoryEntry | None:
+    """Set the condition of the Python environment, with an event; return the new entry, or None if nothing changed."""
+    python = plan.python[entry.name]
+    conditions = status.python_conditions(entry, python, now)
+    if conditions is None:
+        return None
+    inventory.save_conditions(tx, entry.name, pinned=entry.pinned, status=conditions)
+    events.append(tx, [status.python_event(entry, python, now, plan.revision)])
+    return replace(entry, conditions=conditions)
+
+
 def _entry(deployment: Deployment, plan: Plan, now: datetime, before: Iterable[Condition] = ()) -> InventoryEntry:
+    message = f"Declared in {deployment.file}:{deployment.line}."
+    conditions = status.ready_condition(True, "Applied", message, now, before)
+    python = plan.python.get(deployment.name)
+    if python is not None:
+        conditions = (*conditions, status.python_condition(python, now, before))
     return InventoryEntry(
         name=deployment.name,
         file=deployment.file,
@@ -104,9 +121,7 @@ def _entry(deployment: Deployment, plan: Plan, now: datetime, before: Iterable[C
         spec_digest=deployment.spec_digest,
         revision=plan.revision,
         cursor=now,
-        conditions=status.ready_condition(
-            True, "Applied", f"Declared in {deployment.file}:{deployment.line}.", now, before
-        ),
+        conditions=conditions,
     )
 
 

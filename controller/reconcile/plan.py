@@ -5,16 +5,17 @@ Pure: the same input gives the same plan. Called by `reconciler` for each pass, 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from controller.manifests.build import build_deployment
 from controller.manifests.reader import DesiredState
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity, refusal_finding
 from controller.model.policies import Prune
+from controller.model.python_environments import PythonEnvironment, PythonState
 from controller.model.schedules import Schedule
 from controller.model.snapshots import Snapshot
-from controller.model.status import INVALID, KEPT, WITHHELD, InventoryEntry, Withheld
+from controller.model.status import INVALID, KEPT, NO_PYTHON, WITHHELD, ConditionType, InventoryEntry, Withheld
 from controller.reconcile.deletion_guard import guard_deletions, plan_digest
 from controller.reconcile.prune_safety import PruneSafety
 
@@ -48,11 +49,15 @@ class Update:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """A deployment that stays active without a valid document in git, and why."""
+    """A deployment that stays active although git declares another version, none, or an invalid one; and why.
+
+    `python` is the Python environment that its newest version waits for, if that is the reason.
+    """
 
     entry: InventoryEntry
     reason: str
     message: str
+    python: PythonEnvironment | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +65,8 @@ class Plan:
     """The changes that a revision makes. Each deployment is listed in one place only; `unchanged` counts the rest.
 
     `digest` covers everything that changes. `withheld` are deletions that wait for approval. A plan that `is_blocked`
-    changes nothing: the apply policy is `atomic`, and the revision has errors.
+    changes nothing: the apply policy is `atomic`, and the revision has errors. `python` has the Python environments of
+    the deployments that declare one, by name; `rebuilt` are the unchanged ones among them, whose conditions may change.
     """
 
     revision: str
@@ -73,6 +79,8 @@ class Plan:
     digest: str
     withheld: Withheld | None = None
     is_blocked: bool = False
+    python: Mapping[str, PythonEnvironment] = field(default_factory=dict)
+    rebuilt: tuple[InventoryEntry, ...] = ()
 
     @property
     def changes_anything(self) -> bool:
@@ -97,17 +105,23 @@ def make_plan(
     *,
     approved: str | None = None,
     is_atomic: bool = False,
+    python: Mapping[str, PythonEnvironment] | None = None,
 ) -> Plan:
     """Compare the deployments that the snapshot declares (`desired`) with those that are active (`recorded`).
 
     `approved` is the digest of deletions that an operator has approved. With `is_atomic` the plan changes nothing
-    unless the whole revision is valid.
+    unless the whole revision is valid. While an environment of `python` is not ready, the deployment of this name stays
+    as it is recorded.
     """
+    python = python or {}
     refused = tuple(refusal_finding(file) for file in snapshot.refused)
     findings = (*desired.findings, *refused)
     safety = PruneSafety(snapshot, desired, findings, recorded)
-    create, update = _compare(desired, recorded)
-    moved = {change.before.name for change in update}
+    create, changed = _compare(desired, recorded)
+    waiting = _waiting(python, {**recorded, **{change.after.name: change.before for change in changed}})
+    update = [change for change in changed if change.after.name not in waiting]
+    moved = {change.before.name for change in changed}
+    unmoved = python.keys() - waiting.keys() - {change.after.name for change in changed}
     keep, delete = _absent(
         [entry for name, entry in recorded.items() if name not in desired.deployments and name not in moved], safety
     )
@@ -121,7 +135,8 @@ def make_plan(
         delete = []
     else:
         withheld = None
-    unchanged = len(desired.deployments) - len(create) - len(update)
+    unchanged = len(desired.deployments) - len(create) - len(update) - len(waiting)
+    keep += waiting.values()
     if is_blocked:
         create, update, delete = [], [], []
         unchanged = len(recorded) - len(keep)
@@ -136,6 +151,8 @@ def make_plan(
         digest=digest,
         withheld=withheld,
         is_blocked=is_blocked,
+        python=python,
+        rebuilt=tuple(recorded[name] for name in sorted(unmoved & recorded.keys())),
     )
 
 
@@ -162,6 +179,26 @@ def _compare(desired: DesiredState, recorded: Mapping[str, InventoryEntry]) -> t
         elif _differs(entry, deployment):
             update.append(Update(before=entry, after=deployment, is_rescheduled=_is_rescheduled(entry, deployment)))
     return create, update
+
+
+def _waiting(python: Mapping[str, PythonEnvironment], before: Mapping[str, InventoryEntry]) -> dict[str, Kept]:
+    """Return the deployments whose newest version waits for its Python environment, while an earlier one can run."""
+    return {
+        name: Kept(
+            entry=before[name],
+            reason=NO_PYTHON,
+            message=f"the Python environment of its newest version is not ready: {environment.message}",
+            python=environment,
+        )
+        for name, environment in python.items()
+        if environment.state is not PythonState.READY and name in before and _can_run(before[name])
+    }
+
+
+def _can_run(entry: InventoryEntry) -> bool:
+    """Return whether a version of the deployment can run: its Python environment was ready, or it had none."""
+    python = [condition for condition in entry.conditions if condition.type is ConditionType.PYTHON_READY]
+    return entry.pinned is not None or all(condition.is_true for condition in python)
 
 
 def _absent(entries: Iterable[InventoryEntry], safety: PruneSafety) -> tuple[list[Kept], list[InventoryEntry]]:

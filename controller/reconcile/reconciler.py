@@ -6,7 +6,7 @@ those that changed.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -15,7 +15,8 @@ from controller import crashpoints
 from controller.clock import Clock
 from controller.errors import ControllerError, SourceError, StateError, shortage
 from controller.manifests.active_deployments import ActiveDeployments
-from controller.manifests.reader import ManifestReader
+from controller.manifests.reader import DesiredState, ManifestReader
+from controller.model.python_environments import PythonEnvironment, PythonRequest
 from controller.model.schedules import Agenda
 from controller.model.snapshots import is_python
 from controller.model.status import Event, EventSeverity, InventoryEntry, PassRecord, SourceStatus
@@ -30,6 +31,20 @@ log = logging.getLogger(__name__)
 
 RESTORED_AT_ONCE = 50
 """Number of recorded deployments that are built at a time after a start, before their jobs can fire."""
+
+
+class PythonEnvironments(Protocol):
+    """Build the Python environments that deployments ask for, in the background."""
+
+    def ensure(
+        self, requests: Iterable[PythonRequest], committed_at: datetime | None
+    ) -> Mapping[str, PythonEnvironment]:
+        """Return the environment of each request, by its digest; one that is new will be built."""
+        ...
+
+    def collect(self, named: Collection[str], now: datetime) -> None:
+        """Remove environments that none of these requests, by digest, nor an unfinished run needs."""
+        ...
 
 
 class Project(Protocol):
@@ -55,7 +70,7 @@ class PassResult:
 class Reconciler:
     """Keeps the active deployments equal to those that the source declares. Used by one thread at a time."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         *,
         source: Source,
@@ -65,6 +80,7 @@ class Reconciler:
         deployments: ActiveDeployments,
         settle: Settle,
         project: Project,
+        python: PythonEnvironments | None = None,
         is_atomic: bool = False,
     ) -> None:
         self._source = source
@@ -72,6 +88,7 @@ class Reconciler:
         self._clock = clock
         self._settle = settle
         self._project = project
+        self._python = python
         self._is_atomic = is_atomic
         self._reader = ManifestReader(initial.environment)
         self._deployments = deployments
@@ -129,6 +146,7 @@ class Reconciler:
             stages.finish_stage("read")
             desired = self._reader.read(snapshot.files, self._clock.now(), snapshot.project, code)
             stages.finish_stage("parse")
+            python = self._python_environments(desired, revision)
         except SourceError as error:
             return self._unavailable(error)
         except (ControllerError, MemoryError):
@@ -146,7 +164,7 @@ class Reconciler:
             return self._unavailable(SourceError(message, hint="This is a bug in controller. Please report it."))
         with self._store.read() as tx:
             approved = recorded.approved if (recorded := source_status.find(tx)) is not None else None
-        plan = make_plan(snapshot, desired, self._recorded, approved=approved, is_atomic=self._is_atomic)
+        plan = make_plan(snapshot, desired, self._recorded, approved=approved, is_atomic=self._is_atomic, python=python)
         stages.finish_stage("plan")
         before = self._status
         applied = self._apply(plan, desired.limits)
@@ -159,9 +177,24 @@ class Reconciler:
         self.project(applied)
         stages.finish_stage("project")
         self._collect()
+        self._collect_python(plan, desired)
         stages.finish_stage("garbage")
         self._record_pass(plan, started_at, stages, is_new=is_new)
         return PassResult(status=self._status, plan=plan)
+
+    def _python_environments(self, desired: DesiredState, revision: str) -> dict[str, PythonEnvironment]:
+        """Return the Python environments of the deployments that declare one, by name. Those that are new are built."""
+        requests = desired.python_requests
+        if self._python is None or not requests:
+            return {}
+        environments = self._python.ensure(requests.values(), self._source.committed_at(revision))
+        return {name: environments[request.digest] for name, request in requests.items()}
+
+    def _collect_python(self, plan: Plan, desired: DesiredState) -> None:
+        """Have unused Python environments removed. While a version waits for a new one, the last one is needed."""
+        if self._python is not None and not any(kept.python for kept in plan.keep) and not desired.broken_files:
+            requests = desired.python_requests.values()
+            self._python.collect({request.digest for request in requests}, self._clock.now())
 
     def project(self, applied: Applied | None = None) -> None:
         """Make the timetable match the active deployments: those that `applied` names, or all of them without it.

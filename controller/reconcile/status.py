@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from controller.errors import SourceError
+from controller.model.python_environments import PythonEnvironment, PythonState
 from controller.model.snapshots import PROJECT_FILE
 from controller.model.status import (
     INVALID,
@@ -17,6 +18,7 @@ from controller.model.status import (
     ConditionType,
     Event,
     EventSeverity,
+    InventoryEntry,
 )
 from controller.reconcile.plan import Kept, Plan
 
@@ -48,8 +50,35 @@ def ready_condition(
 
 
 def kept_conditions(kept: Kept, now: datetime) -> tuple[Condition, ...]:
-    """Return the conditions of a deployment that stays active without a valid document in git."""
-    return ready_condition(kept.reason == KEPT, kept.reason, kept.message, now, kept.entry.conditions)
+    """Return the conditions of a deployment that stays active although git does not declare this version of it."""
+    before = kept.entry.conditions
+    ready = ready_condition(kept.reason == KEPT, kept.reason, kept.message, now, before)
+    if kept.python is None:
+        return (*ready, *(old for old in before if old.type is ConditionType.PYTHON_READY))
+    return (*ready, python_condition(kept.python, now, before))
+
+
+def python_condition(python: PythonEnvironment, now: datetime, before: Iterable[Condition]) -> Condition:
+    """Return the condition PythonReady of a deployment with this Python environment."""
+    is_ready = python.state is PythonState.READY
+    return condition(ConditionType.PYTHON_READY, is_ready, python.reason, python.message, now, before)
+
+
+def python_conditions(entry: InventoryEntry, python: PythonEnvironment, now: datetime) -> tuple[Condition, ...] | None:
+    """Return the conditions of a deployment whose Python environment changed; None if its conditions say so already."""
+    new = python_condition(python, now, entry.conditions)
+    if new in entry.conditions:
+        return None
+    return (*(old for old in entry.conditions if old.type is not ConditionType.PYTHON_READY), new)
+
+
+def python_event(entry: InventoryEntry, python: PythonEnvironment, now: datetime, revision: str) -> Event:
+    """Return the event for a change of the Python environment of an active deployment."""
+    severity = EventSeverity.ERROR if python.state is PythonState.FAILED else EventSeverity.INFO
+    reason = ConditionType.PYTHON_READY.value if python.state is PythonState.READY else python.reason
+    return Event(
+        time=now, severity=severity, reason=reason, message=python.message, about=entry.name, revision=revision
+    )
 
 
 def applied_conditions(plan: Plan, now: datetime, before: Iterable[Condition]) -> tuple[Condition, ...]:
@@ -158,6 +187,8 @@ def plan_events(plan: Plan, now: datetime) -> list[Event]:
     for kept in plan.keep:
         if (kept.reason, kept.message) not in {(old.reason, old.message) for old in kept.entry.conditions}:
             severity = {INVALID: EventSeverity.ERROR, WITHHELD: EventSeverity.WARNING}.get(kept.reason)
+            if kept.python is not None and kept.python.state is PythonState.FAILED:
+                severity = EventSeverity.ERROR
             message = f"The last valid version stays active: {kept.message}"
             recorded.append(_event(now, kept.reason, message, kept.entry.name, plan, severity or EventSeverity.INFO))
     return recorded

@@ -1,4 +1,4 @@
-"""One run with a supervisor, as the monitor keeps it: the descriptor to wait for, and whether the supervisor lives."""
+"""A run that can start, and one with a supervisor: the descriptor to wait for, and whether the supervisor lives."""
 
 import os
 import selectors
@@ -7,9 +7,26 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from controller.model.deployments import Deployment
+from controller.model.python_environments import PythonRuntime
 from controller.model.runs import Attempt, Run
 from controller.runs.executors.local.launcher import Launch
 from controller.runs.executors.local.supervisor.poll import ready
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launchable:
+    """A run that can start now.
+
+    `root` is the exported tree of its revision, `pycache` the directory for bytecode, and `python` the interpreter of
+    its flow, None for the controller's own.
+    """
+
+    run: Run
+    deployment: Deployment
+    root: Path
+    pycache: Path | None
+    python: PythonRuntime | None = None
 
 
 @dataclass(slots=True, kw_only=True)

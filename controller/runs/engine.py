@@ -13,22 +13,22 @@ import selectors
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path
 
 from controller.backoff import Backoff
 from controller.clock import Clock
 from controller.errors import ControllerError, ResourceError, StateError, StateLostError, StoppingError, shortage
 from controller.model.runs import Run
-from controller.runs.active_run import ActiveRun
+from controller.runs.active_run import ActiveRun, Launchable
 from controller.runs.admission import Admission
 from controller.runs.backfill_runs import REFILL, BackfillRuns
 from controller.runs.clock_skew import ClockMonitor
+from controller.runs.code_exports import CodeExports
 from controller.runs.executors.local.launcher import Launcher
 from controller.runs.file_descriptors import launch_capacity, soft_limit
-from controller.runs.monitor import LISTENING_SECONDS, Launchable, RunMonitor
+from controller.runs.monitor import LISTENING_SECONDS, RunMonitor
 from controller.runs.pinned_deployments import PinnedDeployments
+from controller.runs.python_runtimes import WAITING, PythonRuntimes
 from controller.runs.queue import Queue
 from controller.runs.storage_check import StorageMonitor
 from controller.store import Store, backfills, inventory, queues, runs
@@ -43,8 +43,8 @@ LONGEST_RETRY_SECONDS = 10.0
 class Engine:
     """Runs deployments that are due. `notify_due` and `wake` may be called from any thread.
 
-    The engine's thread calls `on_tick` every 10 seconds, and `on_failure` once if it has to stop. `storage` may be
-    replaced before `start`.
+    The engine's thread calls `on_tick` every 10 seconds, and `on_failure` once if it has to stop. `storage` and
+    `python` may be replaced before `start`.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Engine:
         self._on_tick = on_tick
         self._on_failure = on_failure
         self._pinned_deployments = pinned_deployments
+        self.python = PythonRuntimes(None, is_pinned=self._source.is_pinned)
         self._monitor = RunMonitor(store, clock, launcher)
         self._clock_monitor = ClockMonitor(store, clock)
         self._queue = Queue(store, clock, max_running)
@@ -82,8 +83,7 @@ class Engine:
         self._shortage: str | None = None
         self._stopping = threading.Event()
         self._draining = threading.Event()
-        self._exports: dict[str, Future[Path]] = {}
-        self._exporter = ThreadPoolExecutor(1, thread_name_prefix="exports")
+        self._exports = CodeExports(self._source, self.wake)
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._thread = threading.Thread(target=self._run, name="runs")
         self.failure: BaseException | None = None
@@ -111,13 +111,18 @@ class Engine:
         self.wake()
         if self._thread.ident is not None:
             self._thread.join()
-        self._exporter.shutdown(cancel_futures=True)
+        self._exports.close()
         self._monitor.release()
 
     def wake(self) -> None:
         """Start a turn now."""
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_write, b"w")
+
+    def notify_python(self) -> None:
+        """Record that a Python environment has become ready or has failed, and wake the thread."""
+        self.python.notify()
+        self.wake()
 
     def notify_due(self, name: str) -> None:
         """Record that this deployment may be due, and wake the thread."""
@@ -231,6 +236,8 @@ class Engine:
     def _tick(self) -> None:
         """Do the periodic work. A failure in it delays no run."""
         self._may_wait = True
+        self.python.notify()
+        self.launcher.stop_idle_servers()
         try:
             self._on_tick()
         except ControllerError:
@@ -301,12 +308,11 @@ class Engine:
 
     def _next_launches(self, used: int) -> list[Launchable]:
         """Return the runs to launch now, while `used` slots are in use."""
-        exported = [revision for revision, future in self._exports.items() if future.done()]
+        exported = self._exports.done()
         try:
             return self._take_from_queue(used)
         finally:
-            for revision in exported:  # the next turn checks it again
-                del self._exports[revision]
+            self._exports.forget(exported)
 
     def _take_from_queue(self, used: int) -> list[Launchable]:
         now = self._clock.now()
@@ -320,7 +326,8 @@ class Engine:
         if free <= 0 or not self._may_wait or self._draining.is_set():
             return []
         capacity = launch_capacity()
-        waiting, self._next_start = self._queue.take_ready(min(free, max(1, capacity)))
+        self.python.refresh()
+        waiting, self._next_start = self._queue.take_ready(min(free, max(1, capacity)), self.python.waiting)
         if waiting and not capacity:
             self._shortage = f"no file descriptors (limit {soft_limit()})"
             return []
@@ -341,10 +348,11 @@ class Engine:
     def _prepare(self, run: Run) -> Launchable | None:
         """Return the run with its code; None while the code is being exported, or if it is unavailable."""
         try:
-            root = self._root(run)
+            root = self._exports.find(run.revision)
             if root is None:
                 return None
             deployment = self._pinned_deployments.resolve(run, self._clock.now())
+            is_ready, python = self.python.find(run, deployment, root)
         except StateError:
             raise
         except ControllerError as error:
@@ -358,24 +366,10 @@ class Engine:
             self._postpone_or_refuse(run, error, f"{type(error).__name__}: {error}")
             return None
         pycache = root.parent / "pycache" if self._source.is_pinned else None
-        return Launchable(run=run, deployment=deployment, root=root, pycache=pycache)
-
-    def _root(self, run: Run) -> Path | None:
-        """Return the code of a run's revision; None while the exporter thread exports or compares it."""
-        future = self._exports.get(run.revision)
-        if future is None:
-            if self._source.has_checkout(run.revision):
-                return self._source.checkout(run.revision)
-            future = self._exports[run.revision] = self._exporter.submit(self._source.checkout, run.revision)
-            future.add_done_callback(lambda _: self.wake())
-        if not future.done():
+        if not is_ready:
+            self._queue.mark_waiting(run, WAITING)
             return None
-        # The result serves all runs of this turn; a run that has started since may require another comparison.
-        error = future.exception()
-        if error is None:
-            return future.result()
-        self._postpone_or_refuse(run, error, error.message if isinstance(error, ControllerError) else str(error))
-        return None
+        return Launchable(run=run, deployment=deployment, root=root, pycache=pycache, python=python)
 
     def _postpone_or_refuse(self, run: Run, error: BaseException, message: str) -> None:
         """Let the run wait if there is a shortage or the controller stops; otherwise record it as failed."""

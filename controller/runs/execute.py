@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -20,13 +19,15 @@ from typing import Any
 from controller.clock import Clock
 from controller.errors import UsageError
 from controller.model.deployments import CommandTarget, Deployment
-from controller.runs.executors.local.launcher import write_parameters
+from controller.model.python_environments import PythonRuntime
+from controller.runs.executors.local.interpreter import install_sdk, search_path
+from controller.runs.executors.local.launcher import flow_call, write_parameters
 from controller.runs.executors.local.supervisor import flow_main, temporary_directory
 from controller.runs.executors.local.supervisor.flow_events import OUTCOMES, UNREPORTED
 from controller.runs.executors.local.supervisor.poll import ready
 from controller.runs.executors.local.supervisor.spawn import PARAMETERS_FD
-from controller.runs.flow_environment import declared_environment, has_own_bytecode, has_own_temporary
-from controller.sources.source import as_text, native
+from controller.runs.flow_environment import declared_environment, has_own_temporary, import_variables
+from controller.sources.source import native
 
 MAX_REPORT_BYTES = 1 << 18
 GRACE_SECONDS = 10.0
@@ -54,20 +55,30 @@ def execute(
     environment: Mapping[str, str],
     clock: Clock,
     bases: Sequence[str] = ("/tmp",),
+    python: PythonRuntime | None = None,
 ) -> FlowResult:
-    """Run the flow to its end, with its TMPDIR below one of `bases`. Raises UsageError if its program is not found."""
+    """Run the flow to its end, with its TMPDIR below one of `bases`. Raises UsageError if its program is not found.
+
+    `python` is the interpreter of the flow, None for the controller's own.
+    """
     with ExitStack() as ending:
         directory = ending.enter_context(tempfile.TemporaryDirectory(prefix="controller-"))
         env = {
             **declared_environment(environment, deployment),
             **{name: native(value) for name, value in deployment.env.items()},
+            **import_variables(deployment, root),
             "CONTROLLER_DEPLOYMENT": deployment.name,
         }
         if not has_own_temporary(deployment):
             private = temporary_directory.make(bases, directory)
             ending.callback(temporary_directory.remove, private, directory)
             env["TMPDIR"] = private.path
-        argv, call = _call(deployment, parameters, root, directory)
+        sdk = None
+        if python is not None:
+            env["PATH"] = search_path(python, env["PATH"])
+            sdk = install_sdk(Path(directory, "sdk"))
+        argv, call = flow_call(deployment, parameters, root, Path(directory, "pycache"), python, sdk)
+        argv, call["is_interactive"] = [native(word) for word in argv], True
         cwd = root / native(deployment.working_directory)
         program = _find_program(argv[0], cwd, env["PATH"])
         files = {flow_main.CALL_FD: Path(directory) / "call.json"}
@@ -103,18 +114,6 @@ def _result(deployment: Deployment, status: int, reported: Mapping[str, Any], *,
     if status == 0 and not isinstance(target, CommandTarget) and "result" not in reported:
         return FlowResult(exit_code=1, error=error or UNREPORTED, timed_out=timed_out)
     return FlowResult(exit_code=status, result=result, error=error, timed_out=timed_out)
-
-
-def _call(
-    deployment: Deployment, parameters: Mapping[str, Any], root: Path, directory: str
-) -> tuple[list[str], dict[str, Any]]:
-    target = deployment.target
-    if isinstance(target, CommandTarget):
-        return [native(word) for word in target.argv], {"parameters": dict(parameters)}
-    pycache = None if has_own_bytecode(deployment) else f"{as_text(directory)}/pycache"
-    call: dict[str, Any] = {"root": as_text(root), "path": target.path, "name": target.name, "pycache": pycache}
-    call |= {"parameters": dict(parameters), "is_interactive": True}
-    return [sys.executable, "-P", flow_main.__file__], call
 
 
 def _find_program(name: str, cwd: Path, path: str) -> str:

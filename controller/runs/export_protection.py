@@ -9,7 +9,7 @@ import sys
 import tempfile
 from enum import StrEnum
 
-from controller.runs.executors.local.fork_server_client import PACKAGE
+from controller.runs.executors.local.interpreter import PACKAGE
 from controller.runs.executors.local.supervisor.cold_start import IMPORT
 
 _SECONDS = 10.0

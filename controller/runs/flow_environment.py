@@ -4,12 +4,14 @@ Used by the launcher and by `controller execute`. Declared variables always take
 variables that are not allowed are rejected when they are read.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from controller.model.deployments import Deployment
+from controller.model.deployments import CommandTarget, Deployment
 from controller.runs.executors.local.supervisor.temporary_directory import VARIABLES
 from controller.runs.executors.local.users import FlowUser
+from controller.sources.source import as_text
 
 _BYTECODE = "PYTHONPYCACHEPREFIX"
 
@@ -20,6 +22,13 @@ def declared_environment(base: Mapping[str, str], deployment: Deployment) -> dic
     has_locale = any(name.startswith(("LANG", "LC_")) for name in declared)
     inherited = {name: value for name, value in base.items() if not (has_locale and name == "LC_ALL")}
     return {**inherited, **deployment.env}
+
+
+def import_variables(deployment: Deployment, root: Path) -> dict[str, str]:
+    """Return the PYTHONPATH of a command with import paths. A flow gets them on its `sys.path` instead."""
+    if not isinstance(deployment.target, CommandTarget) or not deployment.import_paths:
+        return {}
+    return {"PYTHONPATH": ":".join(os.path.join(as_text(root), path).rstrip("/") for path in deployment.import_paths)}  # noqa: PTH118
 
 
 def has_own_temporary(deployment: Deployment) -> bool:

@@ -9,18 +9,16 @@ import os
 import selectors
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 
 from controller.clock import Clock
 from controller.crashpoints import reach
 from controller.errors import ControllerError, ResourceError, shortage
-from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunOutcome, RunState
 from controller.runs import task_reports
-from controller.runs.active_run import ActiveRun
+from controller.runs.active_run import ActiveRun, Launchable
 from controller.runs.executors.local.launcher import Launcher
 from controller.runs.executors.local.supervisor import temporary_directory
 from controller.runs.ids import new_nonce
@@ -37,16 +35,6 @@ READY_SECONDS = 10.0
 """Seconds of listening until a launch without READY is abandoned. Time in which the engine was busy does not count."""
 LISTENING_SECONDS = 1.0
 """The most that one `select` counts: if the process is stopped while it listens, it receives nothing either."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Launchable:
-    """A run that can start now: `root` is the exported tree of its revision, `pycache` the directory for bytecode."""
-
-    run: Run
-    deployment: Deployment
-    root: Path
-    pycache: Path | None
 
 
 Ended = tuple[ActiveRun, RunOutcome | NotStarted]
@@ -145,7 +133,8 @@ class RunMonitor:
             changed = self._record(tx, ended, now)
             task_reports.record(tx, trees)
             running = run_transitions.start(tx, [active.attempt for active in going], now)
-            claimed = run_transitions.claim(tx, list(attempts.values()))
+            pythons = {item.run.id: item.python.digest for item in batch if item.python is not None}
+            claimed = run_transitions.claim(tx, list(attempts.values()), pythons)
         self._to_check.clear()
         reach("settled", ended)
         reach("running", going)
@@ -175,8 +164,8 @@ class RunMonitor:
     def _all_to_check(self) -> list[ActiveRun]:
         self._take_over()
         late = [active for active in self._active.values() if self._is_late(active)]
-        if late and self._launcher.server is not None:
-            self._launcher.server.stop()  # it may be the cause; the supervisors that it forked keep running
+        if late:
+            self._launcher.close()  # a fork server may be the cause; the supervisors that it forked keep running
         for active in late:
             self._abandon(active)
         return [active for active in self._active.values() if active.awaits_exit]
@@ -232,7 +221,9 @@ class RunMonitor:
         """Start its supervisor, or record the run as failed; return the shortage if that is why it did not start."""
         self._store.check()
         try:
-            launch = self._launcher.launch(run, item.deployment, item.root, nonce=attempt.nonce, pycache=item.pycache)
+            launch = self._launcher.launch(
+                run, item.deployment, item.root, nonce=attempt.nonce, pycache=item.pycache, python=item.python
+            )
             active = ActiveRun(run=run, attempt=attempt, directory=launch.directory, launch=launch)
             active.ready_by = self._listened + READY_SECONDS
             try:

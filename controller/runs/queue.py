@@ -4,11 +4,11 @@
 deployments. The turns are lost when the process ends: then the oldest runs start first.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from controller.clock import Clock
-from controller.model.queues import EVERYTHING, Load, QueuedRun, schedule_queue
+from controller.model.queues import EVERYTHING, Load, QueuedRun, missing_resource, schedule_queue
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.runs.outcomes import log_outcome, skip
 from controller.store import Store, Transaction, inventory, queues, runs
@@ -46,14 +46,18 @@ class Queue:
         for run in skipped:
             log_outcome(run)
 
-    def take_ready(self, free: int) -> tuple[list[Run], datetime | None]:
-        """Return up to `free` runs that can start now, and when to ask again if nothing happens before."""
+    def take_ready(self, free: int, except_for: Collection[RunId] = ()) -> tuple[list[Run], datetime | None]:
+        """Return up to `free` runs that can start now, and when to ask again if nothing happens before.
+
+        The runs of `except_for` keep their places.
+        """
         now = self._clock.now()
         with self._store.read() as tx:
             next_check = queues.next_change(tx, now)
             load = queues.read_load(tx, now)
             slots = min(free, self._slots - load.running.get(EVERYTHING, 0))
             waiting = queues.find_waiting(tx, now) if slots > 0 else []
+            waiting = [run for run in waiting if run.id not in except_for]
             selected = self._first(tx, waiting, load, now, slots)
             obsolete: dict[RunId, str] = {}
             if any(_obsolete_reason(tx, run) is not None for run in selected):
@@ -64,6 +68,12 @@ class Queue:
             self._record_turn(run.deployment)
         self._skip_obsolete(obsolete)
         return selected, next_check
+
+    def mark_waiting(self, run: Run, resource: str) -> None:
+        """Record what a run waits for that could not start."""
+        if missing_resource(run) != resource:
+            with self._store.write() as tx:
+                queues.record_waiting(tx, run.id, resource)
 
     def return_turn(self, run: Run) -> None:
         """Take back the turn of a run from `take_ready` that could not start, so that it keeps its place."""

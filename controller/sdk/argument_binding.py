@@ -9,11 +9,21 @@ from typing import Any
 
 def bound(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a call by name, with defaults. Raises the TypeError that the call itself would raise."""
-    import inspect
-
-    signature = inspect.signature(fn).bind(*args, **kwargs)
+    signature = _signature(fn).bind(*args, **kwargs)
     signature.apply_defaults()
     return dict(signature.arguments)
+
+
+def _signature(fn: Callable[..., Any]) -> Any:
+    import inspect
+
+    try:
+        return inspect.signature(fn)
+    except NameError:  # Python 3.14 evaluates annotations here (PEP 649)
+        import importlib
+
+        forward: Any = importlib.import_module("annotationlib").Format.FORWARDREF
+        return inspect.signature(fn, **{"annotation_format": forward})
 
 
 def is_coroutine_function(fn: Callable[..., Any]) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from controller.sdk.messages import label
-from controller.sdk.value_conversion import Converter
+from controller.sdk.value_conversion import Converter, annotations_of
 
 Names = Mapping[str, Any]
 
@@ -45,7 +45,7 @@ class _Signature:
     def __init__(self, fn: Any, skip: int) -> None:
         code = fn.__code__
         count = code.co_argcount + code.co_kwonlyargcount
-        self.hints: dict[str, Any] = getattr(fn, "__annotations__", {})
+        self.hints: dict[str, Any] = annotations_of(fn)
         self._names: Names = fn.__globals__
         self._positional = code.co_varnames[skip : code.co_argcount]
         self._own = set(code.co_varnames[code.co_posonlyargcount : count])

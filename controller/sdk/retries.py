@@ -18,9 +18,10 @@ from controller.sdk.run_states import (
     TimedOutError,
     failure,
     find_skip,
+    is_group,
     summary,
 )
-from controller.sdk.timeouts import Deadline
+from controller.sdk.timeouts import AsyncTimeout, Deadline
 
 Delay = float | Sequence[float] | Callable[[int], Sequence[float]]
 Hook = Callable[[Any, LiveRun, State], Any]
@@ -86,12 +87,13 @@ async def perform_async(owner: Any, run: LiveRun, policy: Policy, call: Callable
     """Do the same as `perform` for a coroutine function."""
     import asyncio
 
+    make_timeout = getattr(asyncio, "timeout", AsyncTimeout)
     while True:
         token = current.set(run)
         run.start_attempt()
         is_late = False
         try:
-            async with asyncio.timeout(policy.timeout) as limit:
+            async with make_timeout(policy.timeout) as limit:
                 value = await call()
                 end = limit.when()
                 is_late = end is not None and asyncio.get_running_loop().time() >= end
@@ -117,7 +119,7 @@ def _translate(run: LiveRun, error: BaseException) -> BaseException:
 
     A SystemExit there must not end the process, which runs the whole flow.
     """
-    if isinstance(error, BaseExceptionGroup):
+    if is_group(error):
         return find_skip(error) or error
     if isinstance(error, SystemExit) and (run.kind == "task" or run.parent is not None):
         return ExitedError(f"{run.label} called sys.exit({error.code!r}); return or raise an error instead")

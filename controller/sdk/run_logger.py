@@ -8,7 +8,7 @@ import builtins
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from controller.sdk import event_writer
 from controller.sdk.run_context import LiveRun, current
@@ -17,7 +17,14 @@ from controller.sdk.run_states import CANCELLED, RUNNING, MissingContextError, s
 _FORMAT = "%(asctime)s.%(msecs)03d | %(levelname)-7s | %(run)s | %(message)s"
 
 
-class _Fallback(logging.StreamHandler[Any]):
+if TYPE_CHECKING:
+    _Handler = logging.StreamHandler[Any]
+    _Adapter = logging.LoggerAdapter[logging.Logger]
+else:  # Python 3.10 can't subscript them
+    _Handler, _Adapter = logging.StreamHandler, logging.LoggerAdapter
+
+
+class _Fallback(_Handler):
     """A handler for standard error that is silent as soon as the root logger has handlers of its own."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -25,7 +32,7 @@ class _Fallback(logging.StreamHandler[Any]):
             super().emit(record)
 
 
-class RunLogger(logging.LoggerAdapter[logging.Logger]):
+class RunLogger(_Adapter):
     """A logger that adds the run's label to each record, as the attribute `run`, and keeps the caller's `extra`."""
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:

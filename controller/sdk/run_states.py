@@ -44,10 +44,15 @@ class Skip(Exception):
 
 def find_skip(error: BaseException) -> Skip | None:
     """Return the Skip that an error consists of: itself, or the first one in a group of nothing else."""
-    if isinstance(error, BaseExceptionGroup):
-        skips = [find_skip(item) for item in error.exceptions]
+    if is_group(error):
+        skips = [find_skip(item) for item in getattr(error, "exceptions", ())]
         return None if None in skips else skips[0]
     return error if isinstance(error, Skip) else None
+
+
+def is_group(error: BaseException) -> bool:
+    """Return whether this is an exception group: the built-in one, or that of a package for Python 3.10."""
+    return hasattr(error, "exceptions") and hasattr(error, "subgroup")
 
 
 def failure(error: BaseException) -> State:

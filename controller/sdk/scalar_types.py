@@ -23,6 +23,10 @@ _ISO_DURATION = (
 )
 _ISO_SECONDS = (365 * 86400, 30 * 86400, 7 * 86400, 86400, 3600, 60, 1)
 _CLOCK_DURATION = r"([+-])?(?:([0-9]+) ?(?:d|days?)?,? )?([0-9]+):([0-9]{2})(?::([0-9]{2}(?:\.[0-9]+)?))?"
+_ISO = (
+    r"(?:([0-9]{4})-?([0-9]{2})-?([0-9]{2}))?([T ])?(?:([0-9]{2})(?::?([0-9]{2}))?(?::?([0-9]{2})(?:[.,]([0-9]+))?)?)?"
+    r"(?:(Z|[+-])(?:([0-9]{2}):?([0-9]{2})?)?)?"
+)
 _MILLISECONDS_FROM = 2e10
 """Unix times beyond this number are taken as milliseconds, as Pydantic does."""
 
@@ -85,11 +89,34 @@ def _bytes(value: Any, _: Any) -> bytes:
     return _text(value).encode()
 
 
+def _iso(text: str) -> str:
+    """Return a date or a time in a form that this version of Python can parse."""
+    text = text.strip().upper()
+    return text if sys.version_info >= (3, 11) else extended_iso(text)
+
+
+def extended_iso(text: str) -> str:
+    """Return an ISO 8601 date or time with separators, six digits of a fraction, and an offset instead of `Z`.
+
+    Any other text is returned unchanged.
+    """
+    match = re.fullmatch(_ISO, text)
+    if match is None:
+        return text
+    year, month, day, separator, hour, minute, second, fraction, sign, zone_hour, zone_minute = match.groups()
+    date = f"{year}-{month}-{day}" if year else ""
+    clock = f"{hour}:{minute or '00'}" if hour else ""
+    clock += f":{second}" if second else ""
+    clock += f".{fraction[:6].ljust(6, '0')}" if fraction else ""
+    zone = f"{sign}{zone_hour}:{zone_minute or '00'}" if zone_hour else "+00:00" if sign else ""
+    return f"{date}{separator or ''}{clock}{zone}"
+
+
 def _date(value: Any, hint: Any) -> Any:
     try:
-        return hint.fromisoformat(_text(value).strip())
+        return hint.fromisoformat(_iso(_text(value)))
     except ValueError:
-        moment = _module("datetime").datetime.fromisoformat(value.strip().upper())
+        moment = _module("datetime").datetime.fromisoformat(_iso(value))
         if moment.time() != _module("datetime").time():
             raise
         return moment.date()
@@ -97,15 +124,15 @@ def _date(value: Any, hint: Any) -> Any:
 
 def _datetime(value: Any, hint: Any) -> Any:
     if isinstance(value, str):
-        return hint.fromisoformat(value.strip().upper())
+        return hint.fromisoformat(_iso(value))
     seconds = _number(value)
     if abs(seconds) > _MILLISECONDS_FROM:
         seconds = seconds / 1000
-    return hint.fromtimestamp(seconds, _module("datetime").UTC)
+    return hint.fromtimestamp(seconds, _module("datetime").timezone.utc)
 
 
 def _time(value: Any, hint: Any) -> Any:
-    return hint.fromisoformat(_text(value).strip().upper())
+    return hint.fromisoformat(_iso(_text(value)))
 
 
 def _timedelta(value: Any, hint: Any) -> Any:

@@ -1,7 +1,7 @@
 """Timeouts for synchronous code. Used by `retries` for each attempt of a flow or task.
 
 In the main thread, a timer signal (SIGALRM) interrupts the code. In any other thread, an exception is set from outside;
-it is raised when a call into C returns. Coroutines use `asyncio.timeout` instead.
+it is raised when a call into C returns. Coroutines use `asyncio.timeout` instead, or `AsyncTimeout` on Python 3.10.
 """
 
 import signal
@@ -107,6 +107,45 @@ class _ThreadTimer:
             if self._has_expired:
                 _set_async_exception(self._thread, None)
         self._timer.cancel()
+        return self._has_expired
+
+
+class AsyncTimeout:
+    """`asyncio.timeout` for Python 3.10: raises TimeoutError if its block takes longer than `seconds`."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._end: float | None = None
+        self._timer: Any = None
+        self._has_expired = False
+
+    async def __aenter__(self) -> "AsyncTimeout":
+        import asyncio
+
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        if self._seconds is not None and task is not None:
+            self._end = loop.time() + self._seconds
+            self._timer = loop.call_at(self._end, self._expire, task)
+        return self
+
+    def _expire(self, task: Any) -> None:
+        self._has_expired = True
+        task.cancel()
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        import asyncio
+
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._has_expired and kind is asyncio.CancelledError:
+            raise TimeoutError from error
+
+    def when(self) -> float | None:
+        """Return the end, in seconds of the event loop's clock; None without a limit."""
+        return self._end
+
+    def expired(self) -> bool:
+        """Return whether the block took too long."""
         return self._has_expired
 
 

@@ -49,6 +49,21 @@ _LOOSE = (_ABC.Sequence, _ABC.Iterable, _ABC.Collection, _ABC.Reversible)
 _SETS = (set, frozenset, _ABC.Set, _ABC.MutableSet)
 
 
+def annotations_of(owner: Any) -> dict[str, Any]:
+    """Return the annotations of a function or a class.
+
+    Python 3.14 evaluates them only here (PEP 649). A name that is imported for type checkers only stays a reference.
+    """
+    try:
+        return getattr(owner, "__annotations__", {})
+    except NameError:
+        import importlib
+
+        annotationlib = importlib.import_module("annotationlib")
+        hints: dict[str, Any] = annotationlib.get_annotations(owner, format=annotationlib.Format.FORWARDREF)
+        return hints
+
+
 class Converter:
     """Converts one value, and collects its faults: the first ten.
 
@@ -265,7 +280,7 @@ class Converter:
     def _typed_dict(self, hint: Any, value: Any, path: Path) -> Any:
         if not isinstance(value, Mapping):
             return self._refuse(hint, value, path)
-        annotations = hint.__annotations__
+        annotations = annotations_of(hint)
         required = [
             key
             for key in annotations

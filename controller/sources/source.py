@@ -3,6 +3,7 @@
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -61,6 +62,10 @@ class Source(Protocol):
 
     def is_descendant(self, revision: str, earlier: str) -> bool | None:
         """Whether `earlier` is in the history of `revision`; None if that is unknown."""
+        ...
+
+    def committed_at(self, revision: str) -> datetime | None:
+        """Return when this revision was committed; None for a source without history."""
         ...
 
     def changed_files(self, revision: str, earlier: str) -> dict[str, Change] | None:

@@ -58,6 +58,13 @@ def record_shortage(tx: Transaction, shortage: str | None) -> None:
     tx.connection.execute(query)
 
 
+def record_waiting(tx: Transaction, run_id: RunId, resource: str) -> None:
+    """Set the reason of a pending run to what it waits for."""
+    is_pending = (runs.c.id == run_id, runs.c.state == RunState.PENDING.value)
+    reason = f"{SHORTAGE}{resource}"
+    tx.connection.execute(update(runs).where(*is_pending, runs.c.reason.is_distinct_from(reason)).values(reason=reason))
+
+
 def read_load(tx: Transaction, now: datetime) -> Load:
     """Return the current load: limits, running runs by queue, busy deployments, and active holds."""
     columns = (runs.c.id, runs.c.deployment, runs.c.queue, runs.c.state, runs.c.backfill_id, IS_REDO.label("is_redo"))

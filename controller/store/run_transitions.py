@@ -70,10 +70,11 @@ _STATES = select(runs.c.id, runs.c.state, IS_REDO.label("is_redo")).where(
 )
 
 
-def claim(tx: Transaction, new: Sequence[Attempt]) -> set[RunId]:
+def claim(tx: Transaction, new: Sequence[Attempt], pythons: Mapping[RunId, str] | None = None) -> set[RunId]:
     """Change runs from `pending` to `launching` and record their attempts. Return the runs that were `pending`.
 
-    An attempt replaces an earlier record of the same number, whose flow has been proven not to have started. Runs that
+    `pythons` are the digests of the Python environments that runs use, except for those that use the controller's. An
+    attempt replaces an earlier record of the same number, whose flow has been proven not to have started. Runs that
     have to wait for a redo run are marked.
     """
     rows = [
@@ -91,6 +92,10 @@ def claim(tx: Transaction, new: Sequence[Attempt]) -> set[RunId]:
     if redo_runs:
         let_others_wait(tx, redo_runs)
     claimed = {row["run"] for row in matching}
+    used = [{"run": run_id, "digest": digest} for run_id, digest in (pythons or {}).items() if run_id in claimed]
+    if used:
+        statement = update(runs).where(runs.c.id == bindparam("run")).values(python=bindparam("digest"))
+        tx.connection.execute(statement, used)
     begun = [asdict(attempt) for attempt in new if attempt.run_id in claimed]
     if begun:
         tx.connection.execute(insert(attempts), begun)

@@ -25,6 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     false,
+    text,
 )
 
 from controller.model.runs import Trigger
@@ -177,11 +178,13 @@ runs = Table(
     Column("backfill_id", String(36)),
     Column("behind_backfill", Boolean, nullable=False, server_default=false()),
     Column("overrides", JSON(none_as_null=True)),
+    Column("python", String(64)),
     UniqueConstraint("project", "deployment", "idempotency_key"),
     Index("ix_runs_project_deployment_id", "project", "deployment", "id"),
     Index("ix_runs_project_deployment_scheduled_for", "project", "deployment", "scheduled_for"),
     Index("ix_runs_backfill_id_state", "backfill_id", "state"),
     Index("ix_runs_project_state_id", "project", "state", "id"),
+    Index("ix_runs_python", "python", sqlite_where=text("python IS NOT NULL")),
 )
 
 IS_REDO = and_(runs.c.scheduled_for.is_not(None), runs.c.trigger != Trigger.SCHEDULE.value)
@@ -258,6 +261,39 @@ task_trees = Table(
     Column("dropped", Integer, nullable=False),
     Column("artifacts", JSON),
     Column("name", Text),
+)
+
+python_requests = Table(
+    "python_requests",
+    metadata,
+    Column("project", String(63), primary_key=True),
+    Column("request", String(64), primary_key=True),
+    Column("declared_at", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("committed_at", Instant),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("log", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("retry_at", Instant),
+    Column("interpreter", Text),
+    Column("lock", Text),
+    Column("digest", String(64)),
+    Index("ix_python_requests_project_digest", "project", "digest"),
+)
+
+python_environments = Table(
+    "python_environments",
+    metadata,
+    Column("project", String(63), primary_key=True),
+    Column("digest", String(64), primary_key=True),
+    Column("version", Text, nullable=False),
+    Column("packages", JSON, nullable=False),
+    Column("executable", Text),
+    Column("ready_at", Instant, nullable=False),
+    Column("used_at", Instant, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
 )
 
 events = Table(

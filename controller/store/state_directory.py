@@ -39,6 +39,7 @@ class StateDirectory:
         self.runs = path / "runs"
         self.exports = path / "exports"
         self.mirror = path / "mirror"
+        self.python = path / "python"
         self.log = path / "controller.log"
         self._lock_file = path / "controller.lock"
         self._lock: int | None = None

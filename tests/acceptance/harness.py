@@ -33,15 +33,20 @@ T = TypeVar("T")
 
 
 def until(ask: Callable[[], T], what: str, seconds: float = DEADLINE_SECONDS) -> T:
-    """The first true answer of `ask`; fails after `seconds`. The only place where a test waits."""
+    """The first true answer of `ask`; fails after `seconds`. The only place where a test waits.
+
+    An `ask` that runs a command is called less often, so that it leaves the processor to others.
+    """
     pause = threading.Event()
     deadline = time.monotonic() + seconds
     while True:
+        begin = time.monotonic()
         answer = ask()
         if answer:
             return answer
-        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for: {what}; at last: {answer!r}"
-        pause.wait(0.05)
+        end = time.monotonic()
+        assert end < deadline, f"waited {seconds:.0f} s for: {what}; at last: {answer!r}"
+        pause.wait(min(max(0.05, 4 * (end - begin)), 0.5))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ NOW = datetime.fromisoformat("2026-06-01T12:00:00+00:00")
 NEW_YORK = "America/New_York"
 VALID = [
     (page, block)
-    for page in (ROOT / "README.md", DOCS / "format.md")
+    for page in (ROOT / "README.md", DOCS / "format.md", DOCS / "python.md")
     for block in code_blocks(page.read_text(encoding="utf-8"), "yaml")
 ]
 
@@ -30,8 +30,8 @@ def test_a_yaml_example_is_valid(block: str) -> None:
     assert len(desired.deployments) >= 1
 
 
-def test_readme_and_format_page_have_yaml_examples() -> None:
-    assert {page.name for page, _ in VALID} == {"README.md", "format.md"}
+def test_the_pages_have_yaml_examples() -> None:
+    assert {page.name for page, _ in VALID} == {"README.md", "format.md", "python.md"}
 
 
 def test_every_key_of_the_schema_is_in_an_example() -> None:

@@ -27,16 +27,25 @@ def module_name(file: Path) -> str:
 
 
 MODULES = {module_name(file): file for file in sorted(PACKAGE.rglob("*.py"))}
-TREES = {name: ast.parse(file.read_text(encoding="utf-8")) for name, file in MODULES.items()}
-DOCSTRINGS = {
-    name: [
-        re.sub(r"\s+", " ", text)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        and (text := ast.get_docstring(node))
-    ]
-    for name, tree in TREES.items()
-}
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+@cache
+def docstrings() -> dict[str, list[str]]:
+    """Return the docstrings of each module, of its classes and of its functions, with single spaces."""
+    return {
+        name: [
+            re.sub(r"\s+", " ", text)
+            for node in ast.walk(tree(name))
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and (text := ast.get_docstring(node))
+        ]
+        for name in MODULES
+    }
 
 
 def package_of(module: str) -> str:
@@ -86,14 +95,14 @@ def test_modules_and_files_named_in_pages_exist(page: Path) -> None:
 
 
 def test_modules_and_files_named_in_docstrings_exist() -> None:
-    texts = [(module, text) for module, all_texts in DOCSTRINGS.items() for text in all_texts]
+    texts = [(module, text) for module, all_texts in docstrings().items() for text in all_texts]
     assert [(module, name) for module, text in texts for name in named(text) if not is_there(name)] == []
 
 
 def test_dotted_names_in_docstrings_exist() -> None:
     tops = {name.split(".")[1] for name, file in MODULES.items() if file.name == "__init__.py" and "." in name}
     missing = []
-    for module, texts in DOCSTRINGS.items():
+    for module, texts in docstrings().items():
         if ".versions." in module:
             continue  # what they name are tables and columns
         for name in re.findall(r"`((?:[a-z_]+\.)+[A-Za-z_]\w*)[(`]", " ".join(texts)):
@@ -109,7 +118,7 @@ def test_modules_named_in_package_docstrings_exist() -> None:
     for module, file in MODULES.items():
         if file.name != "__init__.py":
             continue
-        text = ast.get_docstring(TREES[module]) or ""
+        text = ast.get_docstring(tree(module)) or ""
         body = file.read_text(encoding="utf-8").replace(text, "")
         for name in re.findall(r"`([a-z_]+)`", text):
             if resolve(name, module) is None and name not in known and not re.search(rf"\b{name}\b", body):
@@ -121,7 +130,7 @@ def test_modules_named_in_package_docstrings_exist() -> None:
 def imports(module: str) -> frozenset[str]:
     """Return the imports of a module; names that a package re-exports count for the module that defines them."""
     found: set[str] = set()
-    for node in ast.walk(TREES[module]):
+    for node in ast.walk(tree(module)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
@@ -139,7 +148,7 @@ def handed_on(package: str) -> frozenset[tuple[str, str]]:
         return frozenset()
     return frozenset(
         (alias.asname or alias.name, node.module)
-        for node in TREES[package].body
+        for node in tree(package).body
         if isinstance(node, ast.ImportFrom) and node.module is not None
         for alias in node.names
     )
@@ -160,8 +169,8 @@ def calls(caller: str, module: str) -> bool:
 def claims(pattern: re.Pattern[str]) -> list[tuple[str, str]]:
     """Each module, and a caller that its docstring names."""
     found = []
-    for module, tree in TREES.items():
-        text = re.sub(r"\s+", " ", ast.get_docstring(tree) or "")
+    for module in MODULES:
+        text = re.sub(r"\s+", " ", ast.get_docstring(tree(module)) or "")
         for names in pattern.findall(text):
             callers = (resolve(name, module) for name in _CODE.findall(names))
             found += [(module, caller) for caller in callers if caller not in (None, module)]

@@ -14,7 +14,7 @@ from typing import Any
 from controller.model.deployments import Deployment
 from controller.model.queues import EVERYTHING
 from controller.model.runs import Attempt, Run, RunOutcome, RunState
-from controller.runs.monitor import Launchable
+from controller.runs.active_run import Launchable
 from controller.runs.outcomes import record_outcomes
 from controller.store import Store, queues, run_transitions, runs
 from controller.store.run_search import RunFilter, select_all
@@ -67,6 +67,13 @@ class Machine:
         flow = self.flows.get(nonce)
         if flow is not None and flow.ends > self._clock.elapsed():
             flow.ends, flow.outcome = self._clock.elapsed() + self._random.random(), RunState.CANCELLED
+
+
+class SimulatedLauncher:
+    """Has no fork servers: the simulated monitor starts the flows."""
+
+    def stop_idle_servers(self) -> None:
+        """Do nothing."""
 
 
 @dataclass(slots=True)

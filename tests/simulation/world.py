@@ -32,7 +32,7 @@ from controller.runs.retention import Sweeper
 from controller.sources.source import Change, WatchedPath
 from controller.store import Store, Transaction
 from tests.conftest import ManualClock
-from tests.simulation.machine import Machine, SimulatedMonitor
+from tests.simulation.machine import Machine, SimulatedLauncher, SimulatedMonitor
 
 MAX_RUNNING = 3
 
@@ -86,6 +86,9 @@ class MemorySource:
     def has_checkout(self, revision: str) -> bool:  # noqa: ARG002
         """Return True: every revision is available."""
         return True
+
+    def committed_at(self, revision: str) -> None:  # noqa: ARG002
+        return None
 
     def is_descendant(self, revision: str, earlier: str) -> bool | None:  # noqa: ARG002
         """Return None for unknown."""
@@ -177,7 +180,7 @@ class World:
             pinned_deployments=PinnedDeployments(self.source, self.store),
             clock=self.clock,
             admission=admission,
-            launcher=cast("Launcher", None),
+            launcher=cast("Launcher", SimulatedLauncher()),
             max_running=MAX_RUNNING,
             on_tick=self._tick,
             on_failure=lambda: None,

@@ -90,6 +90,10 @@ class DirectorySource:
         """Return the directory itself."""
         return self._root
 
+    def committed_at(self, revision: str) -> None:  # noqa: ARG002
+        """Return None: a directory has no commits."""
+        return None
+
     def is_descendant(self, revision: str, earlier: str) -> bool | None:  # noqa: ARG002
         """Return None, because a directory has no history."""
         return None

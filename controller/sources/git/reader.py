@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -98,6 +99,13 @@ class CommitReader:
                 # Status 1 means no; any other status means that git no longer has the old commit.
                 return None if error.status == 1 and (repo.common_dir / "shallow").exists() else False
         return True
+
+    def committed_at(self, revision: str) -> datetime | None:
+        """Return the time of the commit, as its committer recorded it."""
+        commit = commit_of(revision)
+        with self._open(commit) as repo:
+            output = repo.run("show", "--no-patch", "--format=%ct", commit, "--")
+        return datetime.fromtimestamp(int(output), UTC)
 
     def changed_files(self, revision: str, earlier: str) -> dict[str, Change] | None:
         """Return the sorted paths that differ between two commits, and how; None if git has lost the earlier one."""

@@ -14,9 +14,14 @@ from tests.written_code import WrittenCode
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 FLOW = "def main(region: str = 'eu'): ...\n"
 SCRIPT = '# /// script\n# requires-python = ">=3.11"\n# dependencies = [\n#   "pandas==3.0.1",\n# ]\n# ///\n' + FLOW
-PROJECT = (
-    '[project]\nname = "acme"\nversion = "1"\ndependencies = ["pandas>=3,<4"]\n[dependency-groups]\netl = ["duckdb"]\n'
-)
+PROJECT = """[project]
+name = "acme"
+version = "1"
+requires-python = ">=3.11"
+dependencies = ["pandas>=3,<4"]
+[dependency-groups]
+etl = ["duckdb"]
+"""
 LOCK = """version = 1
 [[package]]
 name = "acme"
@@ -112,6 +117,7 @@ def test_a_project_is_requested_with_its_lock() -> None:
     assert request is not None
     assert set(request.files) == {"pyproject.toml", "uv.lock"}
     assert (request.entry, request.groups, request.declared_at) == ("pyproject.toml", ("etl",), "uv.lock")
+    assert request.version == ">=3.11"
 
 
 def test_a_member_of_a_workspace_is_locked_at_its_root() -> None:

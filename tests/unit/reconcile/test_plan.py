@@ -16,6 +16,7 @@ from controller.reconcile.apply import apply
 from controller.reconcile.plan import Plan, make_plan
 from controller.store import Store, Transaction, inventory
 from tests.conftest import NOW
+from tests.thoroughness import scaled
 from tests.unit.reconcile.conftest import NOBODY, hourly
 
 NAMES = ["a", "b", "c", "d"]
@@ -82,7 +83,7 @@ def names(plan: Plan) -> dict[str, set[str]]:
     }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=scaled(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(revisions=st.lists(REVISIONS, min_size=1, max_size=3))
 def test_after_applying_a_plan_the_next_plan_is_empty(database: Path, revisions: list[dict[str, str | None]]) -> None:
     store = Store.open(database, project=f"p{next(PROJECTS)}")
@@ -102,7 +103,7 @@ def test_after_applying_a_plan_the_next_plan_is_empty(database: Path, revisions:
         store.close()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=scaled(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(before=REVISIONS, after=REVISIONS, data=st.data())
 def test_each_deployment_is_listed_once_whatever_the_order_of_files(
     before: dict[str, str | None], after: dict[str, str | None], data: st.DataObject
@@ -120,7 +121,7 @@ def test_each_deployment_is_listed_once_whatever_the_order_of_files(
     assert names(make_plan(other, read(other), recorded)) == placed
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=scaled(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(before=REVISIONS, after=REVISIONS)
 def test_a_deployment_that_may_have_moved_is_not_deleted(
     before: dict[str, str | None], after: dict[str, str | None]

@@ -17,6 +17,7 @@ import pytest
 
 from controller.clock import SystemClock
 from controller.manifests.active_deployments import ActiveDeployments
+from controller.model.python_environments import PythonRuntime
 from controller.model.runs import Attempt, Run, RunState
 from controller.model.status import Event, SourceStatus
 from controller.operations.context import OperationContext
@@ -27,6 +28,7 @@ from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
 from controller.runs.executors.local.fork_server_client import ForkServer
+from controller.runs.executors.local.interpreter import install_sdk, interpreter_command
 from controller.runs.executors.local.launcher import Launch, Launcher, sweep
 from controller.runs.executors.local.supervisor import flow_main
 from controller.runs.ids import RunIds
@@ -37,6 +39,7 @@ from controller.sources.source import Source
 from controller.store import Store, events, runs
 from controller.store.run_search import RunFilter, select_all
 from tests.conftest import PATIENCE_SECONDS, ManualClock, wait_until
+from tests.unit.runs.environments import make_environment
 
 NONCE = "c0ffee"
 GRACE = timedelta(seconds=0.3)
@@ -142,9 +145,30 @@ def start(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def shared_server() -> Iterator[ForkServer]:
+def runtime(interpreter: str, tmp_path_factory: pytest.TempPathFactory) -> PythonRuntime | None:
+    """The Python environment of flows, if the option `--interpreter` names another one than that of the controller."""
+    if interpreter == sys.executable:
+        return None
+    return make_environment(tmp_path_factory.mktemp("environments") / "other", interpreter, {})
+
+
+@pytest.fixture(scope="session")
+def sdk(runtime: PythonRuntime | None, tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """The copy of the SDK for that environment."""
+    return None if runtime is None else install_sdk(tmp_path_factory.mktemp("sdk"))
+
+
+@pytest.fixture(scope="session")
+def shared_server(runtime: PythonRuntime | None, sdk: Path | None) -> Iterator[ForkServer]:
     """A fork server for many tests, with the environment that `Supervised` gives to a flow."""
-    server = ForkServer({"PATH": PATH}, SystemClock())
+    server = ForkServer({"PATH": PATH}, SystemClock(), runtime, sdk)
+    server.start()
+
+    def is_ready() -> bool:
+        server.check()
+        return server.is_ready
+
+    wait_until(is_ready)
     yield server
     server.stop()
 
@@ -167,7 +191,7 @@ def supervise(tmp_path: Path, start: str, shared_server: ForkServer) -> Iterator
 
 
 @pytest.fixture
-def run_flow(tmp_path: Path, supervise: Supervise) -> RunFlow:
+def run_flow(tmp_path: Path, supervise: Supervise, runtime: PythonRuntime | None, sdk: Path | None) -> RunFlow:
     """`run_flow({"flows/a.py": "…"}, "flows/a.py:f", x=1)` runs a flow; returns how it ended, and its log."""
 
     def run(
@@ -178,8 +202,15 @@ def run_flow(tmp_path: Path, supervise: Supervise) -> RunFlow:
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_text(text, encoding="utf-8")
         path, _, name = flow.partition(":")
-        call = {"root": str(root), "path": path, "name": name or None, "parameters": parameters, "pycache": None}
-        one = supervise([sys.executable, "-P", flow_main.__file__], cwd=root, call=call, **(spec or {}))
+        call: dict[str, Any] = {
+            "root": str(root),
+            "path": path,
+            "name": name or None,
+            "parameters": parameters,
+            "pycache": None,
+        }
+        call["sdk"] = sdk and str(sdk)
+        one = supervise([*interpreter_command(runtime), flow_main.__file__], cwd=root, call=call, **(spec or {}))
         one.say(b"GO\n")
         return one.end(), one.log()
 

@@ -15,7 +15,8 @@ from sqlalchemy import event
 from controller.clock import SystemClock
 from controller.model.runs import Run, RunState
 from controller.runs import engine, monitor
-from controller.runs.executors.local.fork_server_client import PACKAGE, ForkServer
+from controller.runs.executors.local.fork_server_client import ForkServer
+from controller.runs.executors.local.interpreter import PACKAGE
 from controller.runs.executors.local.supervisor import flow_main
 from controller.runs.executors.local.supervisor.cold_start import IMPORT
 from tests.conftest import wait_until

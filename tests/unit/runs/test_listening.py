@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from controller.model.runs import RunState
-from controller.runs.active_run import ActiveRun
+from controller.runs.active_run import ActiveRun, Launchable
 from controller.runs.executors.local import launcher
 from controller.runs.executors.local.launcher import Launch, Launcher
-from controller.runs.monitor import MAX_LAUNCHES, READY_SECONDS, Launchable, RunMonitor
+from controller.runs.monitor import MAX_LAUNCHES, READY_SECONDS, RunMonitor
 from controller.runs.pinned_deployments import PinnedDeployments
 from tests.conftest import PATIENCE_SECONDS, wait_until
 from tests.unit.runs.conftest import GRACE, PATH, World, command

@@ -69,15 +69,21 @@ def offset(instant: datetime, zone: ZoneInfo) -> timedelta:
 
 @cache
 def changes(name: str, year: int) -> tuple[datetime, ...]:
-    """Return the first whole minutes with a new offset."""
-    zone, found = ZoneInfo(name), []
-    day = datetime(year, 1, 1, tzinfo=UTC)
-    while day.year == year:
-        if offset(day, zone) != offset(day + timedelta(days=1), zone):
-            minutes = (day + number * MINUTE for number in range(1441))
-            found += [later for earlier, later in pairwise(minutes) if offset(earlier, zone) != offset(later, zone)]
-        day += timedelta(days=1)
-    return tuple(found)
+    """Return the first whole minutes with a new offset. Only the days and the hours with another offset are scanned."""
+    zone = ZoneInfo(name)
+    found = [datetime(year, 1, 1, tzinfo=UTC)]
+    lasts = datetime(year + 1, 1, 1, tzinfo=UTC) - found[0]
+    for step in (timedelta(days=1), timedelta(hours=1), MINUTE):
+        found = [begin for start in found for begin in _steps_with_a_change(start, lasts, step, zone)]
+        lasts = step
+    return tuple(begin + MINUTE for begin in found)
+
+
+def _steps_with_a_change(start: datetime, lasts: timedelta, step: timedelta, zone: ZoneInfo) -> Iterator[datetime]:
+    instants = [start + number * step for number in range(lasts // step + 1)]
+    for (earlier, before), (_, after) in pairwise((instant, offset(instant, zone)) for instant in instants):
+        if before != after:
+            yield earlier
 
 
 @cache

@@ -18,6 +18,7 @@ from controller.schedules import (
     find_dst_transitions,
     fire_times,
 )
+from tests.thoroughness import scaled
 from tests.unit.schedules import oracle
 
 BERLIN = "Europe/Berlin"
@@ -202,7 +203,7 @@ FIXED: st.SearchStrategy[Rule] = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=scaled(60), deadline=None)
 @given(rule=FIXED, zone=st.sampled_from(ZONES), dst=st.sampled_from(oracle.POLICIES))
 def test_transitions_match_a_scan_of_all_minutes(rule: Rule, zone: str, dst: Dst) -> None:
     begin, end = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 12, 30, tzinfo=UTC)

@@ -15,6 +15,7 @@ import pydantic
 import pytest
 
 from controller.sdk.argument_coercion import ParameterError, coerce_call
+from controller.sdk.scalar_types import extended_iso
 from tests.unit.sdk.coercion_table import CLASSES, TABLES
 
 CASES = [
@@ -173,3 +174,20 @@ def test_number_types_of_libraries_are_converted() -> None:
             return 5.0
 
     assert (coerced("int", Whole()), coerced("float", Whole())) == (5, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "extended"),
+    [
+        ("2026-01-02", "2026-01-02"),
+        ("20260102", "2026-01-02"),
+        ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05+00:00"),
+        ("20260102T030405.5+0200", "2026-01-02T03:04:05.500000+02:00"),
+        ("2026-01-02 03", "2026-01-02 03:00"),
+        ("0304", "03:04"),
+        ("03:04:05.1234567", "03:04:05.123456"),
+        ("no date", "no date"),
+    ],
+)
+def test_dates_have_a_form_that_every_version_of_python_reads(text: str, extended: str) -> None:
+    assert extended_iso(text) == extended

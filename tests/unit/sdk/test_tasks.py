@@ -11,6 +11,7 @@ import pytest
 from controller import flow, get_run_context, tags, task, task_input_hash, unmapped
 from controller.sdk.futures import Future
 from controller.sdk.run_states import MissingContextError, TasksFailedError, TimedOutError, UpstreamFailedError
+from controller.sdk.timeouts import AsyncTimeout
 
 
 @task
@@ -386,3 +387,15 @@ def test_a_collection_that_contains_itself_must_not_contain_futures() -> None:
         return lengths
 
     assert main() == [2, 2]
+
+
+def test_the_timeout_for_old_versions_of_python_ends_what_is_late_and_nothing_else() -> None:
+    async def wait(limit: float | None, seconds: float) -> bool:
+        async with AsyncTimeout(limit) as timeout:
+            await asyncio.sleep(seconds)
+        return timeout.expired()
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(wait(0.01, 60))
+    assert asyncio.run(wait(60, 0)) is False
+    assert asyncio.run(wait(None, 0)) is False

@@ -1,8 +1,11 @@
 """Starts the supervisor of one attempt and sends it GO. Called by the monitor, on the engine's thread.
 
 Before the supervisor starts, everything that it needs is written to the run's directory, except secrets, which are
-never written to disk. The fork server forks the supervisor if possible; otherwise it is started cold. The protocol is
-the same in both cases.
+never written to disk. A fork server forks the supervisor if possible; otherwise it is started cold. The protocol is the
+same in both cases.
+
+The supervisor of a flow in a Python environment is forked from the fork server of that environment, so that it can fork
+the flow. With a user for flows it never is: code of the environment must not run as the user of the controller.
 """
 
 import errno
@@ -25,14 +28,22 @@ from controller import crashpoints
 from controller.errors import shortage
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.policies import EnvSecret
+from controller.model.python_environments import PythonRuntime
 from controller.model.runs import Run
 from controller.runs.executors.local import cgroup_parent
-from controller.runs.executors.local.fork_server_client import PACKAGE, ForkServer
+from controller.runs.executors.local.fork_server_client import ForkServer
+from controller.runs.executors.local.interpreter import PACKAGE, install_sdk, interpreter_command, search_path
+from controller.runs.executors.local.python_servers import PythonServers
 from controller.runs.executors.local.supervisor import cold_start, flow_main
 from controller.runs.executors.local.supervisor.poll import ready
 from controller.runs.executors.local.supervisor.spawn import PARAMETERS_FD, PARAMETERS_FILE
 from controller.runs.executors.local.users import FlowUser, create_private_directory, grant_traversal
-from controller.runs.flow_environment import declared_environment, has_own_bytecode, has_own_temporary
+from controller.runs.flow_environment import (
+    declared_environment,
+    has_own_bytecode,
+    has_own_temporary,
+    import_variables,
+)
 from controller.sources.source import as_text
 
 END_SECONDS = 2.0
@@ -119,9 +130,10 @@ class Launcher:
 
     `environment`: the variables of every flow, in addition to those of its deployment. `grace`: the time between
     SIGTERM and SIGKILL. `variables`: where the `env` of a secret is looked up. `group`: the parent of the control
-    groups. `user`: the user that flows run as, None for the controller's own. `server`: the fork server; None starts
-    every run cold. `temporary_bases`: the possible parents of an attempt's TMPDIR; the first that works is used.
-    `open_files`: the soft limit of open files of flows, None for the controller's own.
+    groups. `user`: the user that flows run as, None for the controller's own. `server`: the fork server, and
+    `python_servers` those of Python environments; None starts every run cold. `temporary_bases`: the possible parents
+    of an attempt's TMPDIR; the first that works is used. `open_files`: the soft limit of open files of flows, None for
+    the controller's own.
     """
 
     directory: Path
@@ -131,6 +143,7 @@ class Launcher:
     group: Path | None = None
     user: FlowUser | None = None
     server: ForkServer | None = None
+    python_servers: PythonServers | None = None
     open_files: int | None = None
     log_bytes: int = LOG_BYTES
     temporary_bases: Sequence[str] = ("/tmp",)
@@ -158,17 +171,36 @@ class Launcher:
         cgroup_parent.remove(self.group, attempt_id)
         return killed
 
-    def launch(self, run: Run, deployment: Deployment, root: Path, *, nonce: str, pycache: Path | None) -> Launch:
-        """Write the attempt's directory and start its supervisor. On failure, remove the directory. Raises OSError."""
+    def launch(
+        self,
+        run: Run,
+        deployment: Deployment,
+        root: Path,
+        *,
+        nonce: str,
+        pycache: Path | None,
+        python: PythonRuntime | None = None,
+    ) -> Launch:
+        """Write the attempt's directory and start its supervisor. On failure, remove the directory. Raises OSError.
+
+        `python` is the interpreter of the flow, None for the controller's own.
+        """
         directory = self.attempt_directory(run.id, run.attempt, nonce)
         try:
-            return self._launch(run, deployment, root, nonce, pycache, directory)
+            return self._launch(run, deployment, root, nonce, pycache, directory, python)
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
             raise
 
     def _launch(
-        self, run: Run, deployment: Deployment, root: Path, nonce: str, pycache: Path | None, directory: Path
+        self,
+        run: Run,
+        deployment: Deployment,
+        root: Path,
+        nonce: str,
+        pycache: Path | None,
+        directory: Path,
+        python: PythonRuntime | None,
     ) -> Launch:
         directory.parent.mkdir(exist_ok=True, mode=0o700)
         directory.mkdir(mode=0o700)
@@ -177,7 +209,11 @@ class Launcher:
             if pycache is not None:
                 grant_traversal(self.user, pycache.parents[1], pycache.parent)
                 create_private_directory(self.user, pycache)
+        sdk = None if python is None else install_sdk(self.directory.parent / "sdk", self.user)
         spec = self._spec(run, deployment, root, nonce, pycache)
+        spec["argv"], spec["call"] = flow_call(deployment, run.parameters, root, pycache, python, sdk)
+        if python is not None:
+            spec["env"]["PATH"] = search_path(python, spec["env"].get("PATH", ""))
         if isinstance(deployment.target, CommandTarget):
             file = write_parameters(run.parameters, directory, self.user)
             spec["env"] |= {"CONTROLLER_PARAMETERS_FILE": str(file), "CONTROLLER_PARAMETERS_FD": str(PARAMETERS_FD)}
@@ -190,7 +226,7 @@ class Launcher:
             for name, secret in deployment.secrets.items()
             if isinstance(secret, EnvSecret)
         }
-        return self.start(directory, secrets)
+        return self.start(directory, secrets, python, sdk)
 
     def open(self) -> None:
         """Start the fork server, if there is one."""
@@ -198,17 +234,30 @@ class Launcher:
             self.server.start()
 
     def close(self) -> None:
-        """Stop the fork server. Supervisors keep running."""
+        """Stop the fork servers. Supervisors keep running."""
         if self.server is not None:
             self.server.stop()
+        if self.python_servers is not None:
+            self.python_servers.stop()
 
-    def start(self, directory: Path, secrets: Mapping[str, str | None]) -> Launch:
+    def stop_idle_servers(self) -> None:
+        """Stop the fork servers of Python environments that are no longer in use."""
+        if self.python_servers is not None:
+            self.python_servers.stop_idle()
+
+    def start(
+        self,
+        directory: Path,
+        secrets: Mapping[str, str | None],
+        python: PythonRuntime | None = None,
+        sdk: Path | None = None,
+    ) -> Launch:
         """Start the supervisor of a directory that holds its `run.json`. Raises OSError."""
         ours, theirs = socket.socketpair()
         with theirs:
             launch = Launch(wire=ours, directory=directory, secrets=secrets)
             try:
-                if self.server is None or not self.server.request_fork(directory, theirs):
+                if not self._request_fork(directory, theirs, python, sdk):
                     launch.process = _start_cold(directory, theirs)
                     launch.handle = os.pidfd_open(launch.process.pid)
             except OSError:
@@ -217,27 +266,28 @@ class Launcher:
         ours.setblocking(False)
         return launch
 
+    def _request_fork(
+        self, directory: Path, theirs: socket.socket, python: PythonRuntime | None, sdk: Path | None
+    ) -> bool:
+        """Request the supervisor from a fork server; return False if no server can fork it now."""
+        servers = self.python_servers if self.user is None else None
+        if servers and python and sdk and servers.request_fork(python, sdk, directory, theirs):
+            return True
+        return self.server is not None and self.server.request_fork(directory, theirs)
+
     def _spec(self, run: Run, deployment: Deployment, root: Path, nonce: str, pycache: Path | None) -> dict[str, Any]:
         target = deployment.target
-        call: dict[str, Any] = {"parameters": run.parameters}
-        argv = [as_text(sys.executable), "-P", as_text(flow_main.__file__)]
-        if isinstance(target, CommandTarget):
-            argv = list(target.argv)
-        else:
-            location = {"root": as_text(root), "path": target.path, "name": target.name}
-            call |= {**location, "pycache": None if has_own_bytecode(deployment) else pycache and as_text(pycache)}
         limits = deployment.resources
         return {
             "nonce": nonce,
             "state": self.state_identity(),
-            "argv": argv,
-            "call": call,
             "skip_exit_code": target.skip_exit_code if isinstance(target, CommandTarget) else None,
             "cwd": os.path.join(as_text(root), deployment.working_directory),  # noqa: PTH118
             "working_directory": deployment.working_directory,
             "export": pycache and as_text(root.parent),
             "env": {
                 **self._declared_environment(deployment),
+                **import_variables(deployment, root),
                 **_run_variables(run),
                 "CONTROLLER_ATTEMPT_ID": self.attempt_id(nonce),
             },
@@ -264,6 +314,25 @@ class Launcher:
     def _declared_environment(self, deployment: Deployment) -> dict[str, str]:
         base = {name: as_text(value) for name, value in self.environment.items()}
         return declared_environment(base, deployment)
+
+
+def flow_call(
+    deployment: Deployment,
+    parameters: Mapping[str, Any],
+    root: Path,
+    pycache: Path | None,
+    python: PythonRuntime | None,
+    sdk: Path | None,
+) -> tuple[list[str], dict[str, Any]]:
+    """Return the command line of a flow, and its call (see `flow_main`): what it reads from descriptor 3."""
+    target = deployment.target
+    call: dict[str, Any] = {"parameters": dict(parameters)}
+    if isinstance(target, CommandTarget):
+        return list(target.argv), call
+    call |= {"root": as_text(root), "path": target.path, "module": target.module, "name": target.name}
+    call |= {"import_paths": deployment.import_paths, "sdk": sdk and as_text(sdk)}
+    call["pycache"] = None if has_own_bytecode(deployment) else pycache and as_text(pycache)
+    return [*interpreter_command(python), as_text(flow_main.__file__)], call
 
 
 def _run_variables(run: Run) -> dict[str, str]:

@@ -15,6 +15,7 @@ from jsonschema import Draft4Validator
 from controller.cli.formats.explanations import codes
 from controller.cli.formats.sarif import render
 from controller.model.findings import Finding, Severity
+from tests.thoroughness import scaled
 from tests.unit.cli.formats.conftest import FINDINGS, finding
 
 SCHEMA_FILE = Path(__file__).with_name("sarif-2.1.0-rtm.5.schema.json")
@@ -166,7 +167,7 @@ def test_different_findings_have_different_fingerprints() -> None:
     assert len(set(fingerprints(finding(), finding(), *others))) == 6
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=scaled(50))
 @given(st.lists(FINDINGS, max_size=3))
 def test_any_findings_are_a_valid_log(findings: list[Finding]) -> None:
     run = run_of(*findings)

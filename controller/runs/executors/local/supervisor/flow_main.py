@@ -1,23 +1,19 @@
 """The process of a flow: loads the user's file and calls the flow with its parameters.
 
 The supervisor starts this file as `python -P flow_main.py`, or calls `main` in a fork of a running interpreter
-(`fork_server`). It imports only the standard library. Descriptor 3 contains the call as JSON (`root`, `path`, `name`,
-`parameters`, `pycache`). JSON lines go back on descriptor 4: `{"result": …}`, `{"error": "…"}` or `{"skipped": "…"}` at
-the end, and the events of `controller.sdk.event_writer`.
+(`fork_server`). It imports only the standard library. Descriptor 3 contains the call as JSON (`root`, `path` or
+`module`, `name`, `import_paths`, `parameters`, `pycache`). JSON lines go back on descriptor 4: `{"result": …}`,
+`{"error": "…"}` or `{"skipped": "…"}` at the end, and the events of `controller.sdk.event_writer`.
 
-The root of the repository and the folder of the flow are importable, after the standard library and before installed
-packages. So a `json.py` next to a flow breaks nothing, and `import controller` in a repository with its own
-`controller/` imports that one.
+It may run in another interpreter than the controller's, with its own packages: a Python environment. Then the call
+contains `sdk`, the folder with the copy of our SDK.
 """
 
 import importlib
-import importlib.machinery
-import importlib.util
 import json
 import os
 import sys
 import types
-from collections.abc import Callable, Sequence
 from typing import Any
 
 CALL_FD = 3
@@ -27,6 +23,8 @@ MAX_RESULT_DEPTH = 32
 MAX_REASON_BYTES = 4096
 
 
+LOADER = "controller.flow_loader"
+"""The module `flow_loader` next to this file, as `load_own` finds it."""
 COERCION = "controller.sdk.argument_coercion"
 PACKAGE = os.path.abspath(os.path.join(os.path.dirname(__file__), *4 * [os.pardir]))
 SKIP = ("controller.sdk.run_states", "Skip")
@@ -35,28 +33,15 @@ MARK = "_controller_run"
 """The module in which `controller.sdk.event_writer` finds the descriptor for task runs, if this is a run."""
 
 
-class FlowNotFoundError(Exception):
-    """The file or the flow in it does not exist, or the flow can't be called."""
-
-
 class OwnModules:
     """Our own modules in the process of a flow, loaded once before its modules and hidden from `sys.modules`."""
 
+    folders: tuple[str, ...] = (PACKAGE,)
+    """Where they and the SDK of the flow are: our package, and in a Python environment also the copy of the SDK."""
     coerce: Any = None
     foreign: Any = None
+    loader: Any = None
     stopping: Any = None
-
-
-class PlainFolder:
-    """Finds modules in `controller/` folders without `__init__.py`, which our installed package would hide."""
-
-    def __init__(self, folders: Sequence[str]) -> None:
-        self._folders = folders
-
-    def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> Any:  # noqa: ARG002
-        """Find a module directly below `controller` in the folders."""
-        is_direct = name.startswith("controller.") and name.count(".") == 1
-        return importlib.machinery.PathFinder.find_spec(name, self._folders) if is_direct else None
 
 
 def main() -> int:
@@ -64,8 +49,7 @@ def main() -> int:
     with os.fdopen(CALL_FD, encoding="utf-8") as stream:
         call = json.load(stream)
     os.set_inheritable(EVENTS_FD, False)
-    if call["pycache"]:
-        sys.pycache_prefix = decode_path(call["pycache"])
+    prepare_bytecode(call)
     mark = sys.modules[MARK] = types.ModuleType(MARK)
     vars(mark)["EVENTS_FD"] = EVENTS_FD
     # `python -P` ran this file as `__main__`; hide it from the flow.
@@ -108,38 +92,46 @@ def report_failure(error: BaseException, stop: Any) -> int:
 
 def run_flow(call: dict[str, Any]) -> Any:
     """Call the flow and return its result; a coroutine is run to completion."""
-    root = decode_path(call["root"])
-    path = os.path.join(root, decode_path(call["path"]))
-    make_importable(root, os.path.dirname(path))
-    sys.argv = [path]
-    try:
-        module = load_module(path, call["path"])
-    except SystemExit as error:
-        message = f"{call['path']} called sys.exit({error.code!r}) during import; no flow was called."
-        raise FlowNotFoundError(message) from None
-    flow = find_flow(module, call["name"], call["path"])
+    place = call.get("module") or call["path"]
+    loader = OwnModules.loader
+    flow = loader.find_flow(loader.load_target(call), call["name"], place)
     result = call_flow(flow, call["parameters"])
     if isinstance(result, types.CoroutineType):
         import asyncio
 
         return asyncio.run(result)
     if isinstance(result, types.GeneratorType | types.AsyncGeneratorType):
-        message = f"{call['path']}: the flow is a generator, so none of it ran; use return instead of yield."
-        raise FlowNotFoundError(message)
+        message = f"{place}: the flow is a generator, so none of it ran; use return instead of yield."
+        raise loader.FlowNotFoundError(message)
     return result
 
 
-def decode_path(path: str) -> str:
-    """Return a path of the call, which is UTF-8, in the encoding of this interpreter's locale."""
-    return os.fsdecode(path.encode("utf-8", "surrogateescape"))
+def prepare_bytecode(call: dict[str, Any]) -> None:
+    """Choose where bytecode is stored, and load our module that loads flows."""
+    folder, sdk = call["pycache"], call.get("sdk")
+    if folder and not sdk:
+        sys.pycache_prefix = os.fsdecode(folder.encode("utf-8", "surrogateescape"))
+    prepare_loader()
+    decode = OwnModules.loader.decode_path
+    if sdk:
+        OwnModules.folders = (PACKAGE, f"{decode(sdk)}/controller")
+    if folder and sdk:
+        OwnModules.loader.store_bytecode(decode(folder), decode(call["root"]), *OwnModules.folders)
 
 
 def prepare() -> None:
     """Load our modules that check parameters and stop a flow. The fork server does this before it forks."""
+    prepare_loader()
     prepare_stop()
     if OwnModules.coerce is None:
         OwnModules.foreign, coercion = load_own("controller.sdk.prefect_flows", COERCION)
         OwnModules.coerce = coercion.coerce_call
+
+
+def prepare_loader() -> None:
+    """Load our module that loads flows."""
+    if OwnModules.loader is None:
+        [OwnModules.loader] = load_own(LOADER)
 
 
 def prepare_stop() -> None:
@@ -155,7 +147,7 @@ def load_own(*names: str) -> list[types.ModuleType]:
     """
     before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "controller"}
     package = sys.modules["controller"] = types.ModuleType("controller")
-    package.__path__ = [PACKAGE]
+    package.__path__ = [PACKAGE, os.path.dirname(__file__)]
     try:
         return [importlib.import_module(name) for name in names]
     finally:
@@ -170,7 +162,7 @@ def call_flow(flow: Any, parameters: dict[str, Any]) -> Any:
     if kind == "controller.sdk.flow":
         return flow(**parameters)
     is_foreign = kind.partition(".")[0] == "prefect" and hasattr(flow, "fn")
-    if not is_foreign and not getattr(flow, "__annotations__", None):
+    if not is_foreign and not has_annotations(flow):
         return flow(**parameters)
     prepare()
     if not is_foreign:
@@ -181,81 +173,12 @@ def call_flow(flow: Any, parameters: dict[str, Any]) -> Any:
     return OwnModules.foreign.resolve_futures(flow.fn(**parameters))
 
 
-def make_importable(*directories: str) -> None:
-    """Insert these directories into sys.path, after the standard library and before installed packages."""
-    first_installed = next(
-        (index for index, entry in enumerate(sys.path) if "site-packages" in entry or "dist-packages" in entry),
-        len(sys.path),
-    )
-    sys.path[first_installed:first_installed] = dict.fromkeys(directories)
-    folders = [folder for directory in directories if os.path.isdir(folder := os.path.join(directory, "controller"))]
-    if folders and not any(os.path.exists(os.path.join(folder, "__init__.py")) for folder in folders):
-        sys.meta_path.insert(0, PlainFolder(folders))
-    for directory in directories:
-        extend_own_package(os.path.join(directory, "controller"))
-
-
-def extend_own_package(folder: str) -> None:
-    """Make modules in the user's folder `controller` importable although our installed package has the same name."""
-    if os.path.isdir(folder) and not os.path.exists(os.path.join(folder, "__init__.py")):
-        try:
-            ours = importlib.import_module("controller")
-        except ImportError:
-            return
-        ours.__path__.insert(0, folder)
-
-
-def load_module(path: str, name: str) -> types.ModuleType:
-    """Execute the file as a module. Its name is derived from its path, so that its objects can be pickled."""
-    if not os.path.isfile(path):
-        raise FlowNotFoundError(f"{name} does not exist in this revision.")
-    dotted = name.removesuffix(".py").replace("/", ".")
-    if dotted in sys.stdlib_module_names:
-        dotted += "_"  # a flow in `queue.py` must not replace the module `queue` that others import
-    loader = importlib.machinery.SourceFileLoader(dotted, path) if path.lower().endswith(".py") else None
-    spec = importlib.util.spec_from_file_location(dotted, path, loader=loader)
-    if spec is None or spec.loader is None:
-        raise FlowNotFoundError(f"{name} is not a Python file.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[dotted] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def find_flow(module: types.ModuleType, name: str | None, path: str) -> Callable[..., Any]:
-    """Return the flow with this function, variable or flow name; without a name, the only public flow of the module."""
-    match: Callable[..., Any]
-    if name is not None:
-        flow = getattr(module, name, None)
-        if callable(flow):
-            match = flow
-            return match
-    flows = [value for value in vars(module).values() if is_flow(value)]
-    titled = [flow for flow in flows if name is not None and flow.name == name]
-    if titled:
-        match = titled[0]
-        return match
-    own = [
-        value
-        for key, value in vars(module).items()
-        if (isinstance(value, types.FunctionType) or is_flow(value))
-        and value.__module__ == module.__name__
-        and not key.startswith("_")
-    ]
-    own = [value for value in own if is_flow(value)] or own
-    names = ", ".join(function.__name__ for function in own) or "none"
-    if name is not None:
-        raise FlowNotFoundError(f"{path} has no flow {name!r}; its functions: {names}.")
-    if len(own) != 1:
-        raise FlowNotFoundError(f"Set flow_name to choose a flow of {path}; its functions: {names}.")
-    match = own[0]
-    return match
-
-
-def is_flow(value: Any) -> bool:
-    """Return whether the value was made with `@flow`, ours or Prefect's."""
-    kind = type(value)
-    return kind.__name__ == "Flow" and kind.__module__.partition(".")[0] in ("controller", "prefect")
+def has_annotations(function: Any) -> bool:
+    """Return whether the function has type hints. Python 3.14 evaluates them here (PEP 649)."""
+    try:
+        return bool(getattr(function, "__annotations__", None))
+    except NameError:  # a name that is imported for type checkers only
+        return True
 
 
 def report(event: dict[str, Any]) -> None:
@@ -294,9 +217,10 @@ def safe_repr(value: Any) -> str:
 def needs_no_traceback(error: BaseException) -> bool:
     """Return whether the message is sufficient, because no code of the user was running."""
     if type(error).__module__ != COERCION:
-        return isinstance(error, FlowNotFoundError)
+        return isinstance(error, OwnModules.loader.FlowNotFoundError)
     frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(f"{PACKAGE}/"):
+    own = tuple(f"{folder}/" for folder in OwnModules.folders)
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(own):
         frames = frames.tb_next
     return frames is None
 
@@ -309,14 +233,15 @@ def format_error(error: BaseException) -> str:
 
     OwnModules.stopping.forget_stop(error)
     frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+    own = (__file__, OwnModules.loader.__file__)
+    while frames is not None and frames.tb_frame.f_code.co_filename in own:
         frames = frames.tb_next
     return "".join(traceback.format_exception(type(error), error, frames))
 
 
 def find_skip(error: BaseException) -> BaseException | None:
     """Return the Skip that an error consists of: itself, or the first one in a group of nothing else."""
-    if isinstance(error, BaseExceptionGroup):
+    if hasattr(error, "exceptions") and hasattr(error, "subgroup"):
         skips = [find_skip(item) for item in error.exceptions]
         return None if None in skips else skips[0]
     is_skip = any((kind.__module__, kind.__name__) == SKIP for kind in type(error).__mro__)
@@ -352,4 +277,6 @@ def summary(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
+    if not getattr(sys.flags, "safe_path", False):  # Python 3.10 has no `-P`
+        del sys.path[0]
     sys.exit(main())

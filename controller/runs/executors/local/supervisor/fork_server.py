@@ -1,9 +1,13 @@
 """The fork server: a small interpreter with preloaded modules that forks a supervisor for each request.
 
 `executors.local.fork_server_client` starts it with a socket as standard input; the server exits when that socket is
-closed. It is single-threaded, has no state and sends no responses. A request contains the directory of an attempt and
-the socket of the new supervisor, which first sends a pidfd of itself over it. If the server dies or hangs, the
-supervisors that it forked keep running, and the launcher starts new ones cold.
+closed. It is single-threaded and has no state. First it sends READY, or PROBLEM with the reason why it exits; after
+that it sends no responses. A request contains the directory of an attempt and the socket of the new supervisor, which
+first sends a pidfd of itself over it. If the server dies or hangs, the supervisors that it forked keep running, and the
+launcher starts new ones cold.
+
+The controller has one of its own interpreter, and one of each Python environment in use. That one first imports the
+modules that deployments preload.
 
 A supervisor forks again for a flow in a Python file. `reset_interpreter` makes that process look like a new
 interpreter.
@@ -11,7 +15,9 @@ interpreter.
 
 import _socket
 import atexit
+import contextlib
 import gc
+import importlib
 import itertools
 import os
 import signal
@@ -19,6 +25,7 @@ import sys
 import time
 import traceback
 import types
+from collections.abc import Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from controller.runs.executors.local.supervisor import cold_start, flow_main, process_title, supervise
@@ -29,29 +36,50 @@ import datetime  # isort: skip  # noqa: F401
 import pathlib  # isort: skip  # noqa: F401
 
 
+REQUIRED = ((os, "pidfd_open"), (os, "memfd_create"), (signal, "pidfd_send_signal"))
+"""The functions that a supervisor needs. An interpreter that was built on an old system may lack them."""
+
+
 class InitialState(NamedTuple):
     """The state of a new interpreter, as far as the request does not contain it.
 
     `path` is its sys.path. `coerced` are the variables that an interpreter sets itself at start (PEP 538: LC_CTYPE, if
-    no locale is configured). `own_modules` are our modules, which a new interpreter would not have loaded.
+    no locale is configured). `has_preloaded`: whether modules of installed packages are loaded.
     """
 
     path: list[str]
     coerced: dict[str, str]
-    own_modules: list[str]
+    has_preloaded: bool
 
 
-def main(path: list[str]) -> int:
-    """Serve until the socket is closed. `path` is the sys.path of flows. Returns only in the process of a flow."""
+class _UnusableError(Exception):
+    """The reason why this interpreter, or what it preloads, can't be forked from."""
+
+
+def main(path: list[str], sdk: str = "", preload: Sequence[str] = ()) -> int:
+    """Serve until the socket is closed. Returns only in the process of a flow.
+
+    `path` is the sys.path of flows. In a Python environment, `sdk` is the folder with the copy of our SDK, and
+    `preload` are the modules to import first.
+    """
     began_with = process_title.environment()
     coerced = {name: value for name, value in os.environ.items() if name not in began_with}
     control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, _reap)
-    own_modules = [name for name in sys.modules if name.partition(".")[0] == "controller"]
     area = process_title.find()
     process_title.show(area, "controller fork server")
     flow_main.prepare()
+    # A new interpreter would not have loaded our modules, and preloaded modules must import the copy of our SDK.
+    for name in [name for name in sys.modules if name.partition(".")[0] == "controller"]:
+        del sys.modules[name]
+    try:
+        _preload(preload, sdk)
+    except _UnusableError as error:
+        control.send(b"PROBLEM " + str(error).encode(errors="replace")[:4000])
+        os._exit(0)
+    control.send(b"READY")
+    initial = InitialState(path=path, coerced=coerced, has_preloaded=bool(preload))
     gc.collect()
     gc.freeze()
     while True:
@@ -69,9 +97,37 @@ def main(path: list[str]) -> int:
             continue
         if pid == 0:
             control.detach()  # its number becomes the input of the supervisor
-            initial = InitialState(path=path, coerced=coerced, own_modules=own_modules)
             return _supervise(os.fsdecode(message), own, initial, area, began_with)
         os.close(own)
+
+
+def _preload(names: Sequence[str], sdk: str) -> None:
+    """Import these modules. Raises _UnusableError if runs can't be forked from this process afterwards."""
+    missing = [f"{module.__name__}.{name}" for module, name in REQUIRED if not hasattr(module, name)]
+    if missing:
+        raise _UnusableError(f"this Python was built without {', '.join(missing)}")
+    before = sys.path[:]
+    if sdk:
+        sys.path.append(sdk)
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except BaseException as error:  # noqa: BLE001 - it can raise anything
+            raise _UnusableError(f"preloading {name} failed: {type(error).__name__}: {error}") from None
+        if _has_threads():
+            raise _UnusableError(f"{name} starts threads while it is imported")
+    sys.path[:] = before
+
+
+def _has_threads() -> bool:
+    """Return whether this process has threads that a fork would lose. Some libraries end theirs before each fork."""
+    if len(os.listdir("/proc/self/task")) == 1:
+        return False
+    if (pid := os.fork()) == 0:
+        os._exit(0)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+    return len(os.listdir("/proc/self/task")) > 1
 
 
 def _reap(*_: object) -> None:
@@ -106,9 +162,11 @@ def _supervise(
     def call(spec: dict[str, Any], env: dict[str, str]) -> int:
         process_title.show(area, f"controller flow {directory}", env)
         reset_interpreter(initial, env)
+        if initial.has_preloaded:
+            return flow_main.main()
         return _run_and_exit(flow_main.main, spec["root"])
 
-    warm_start = supervise.WarmStart(call=call, environment=began_with)
+    warm_start = supervise.WarmStart(call, began_with, sys.orig_argv[0], initial.has_preloaded)
     try:
         return supervise.main(directory, warm_start)
     except Exception:  # noqa: BLE001 - this is the only place where any error can be reported
@@ -136,9 +194,9 @@ def reset_interpreter(initial: InitialState, env: dict[str, str]) -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     sys.path[:] = initial.path
-    sys.orig_argv[:] = [sys.executable, "-P", flow_main.__file__]
-    for name in initial.own_modules:
-        del sys.modules[name]
+    sys.orig_argv[sys.orig_argv.index("-c") :] = [flow_main.__file__]
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()  # otherwise all flows would draw the same numbers
 
 
 def _run_and_exit(run: Any, root: str) -> int:
@@ -146,7 +204,8 @@ def _run_and_exit(run: Any, root: str) -> int:
 
     A complete shutdown of the interpreter takes longer than a small flow. If only the standard library and the flow's
     own files were loaded, it is enough to do the steps that have an effect: join threads, call atexit functions, and
-    close what is open. Otherwise, return and let the interpreter do the whole shutdown.
+    close what is open. Otherwise, return and let the interpreter do the whole shutdown. It also does so if installed
+    packages were preloaded.
     """
     before = len(sys.modules)
     code: Any = 1
@@ -189,7 +248,7 @@ def _is_ours(name: str) -> bool:
     if name == flow_main.MARK:
         return True
     is_sdk = name == "controller" or f"{name}.".startswith("controller.sdk.")
-    return is_sdk and _is_below(sys.modules[name], flow_main.PACKAGE)
+    return is_sdk and any(_is_below(sys.modules[name], folder) for folder in flow_main.OwnModules.folders)
 
 
 def _is_below(module: types.ModuleType, root: str) -> bool:

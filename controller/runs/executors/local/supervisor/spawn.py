@@ -24,6 +24,10 @@ PARAMETERS_FILE = "parameters.json"
 
 # Variables that the interpreter or the loader read only at start, so that they have no effect in a fork.
 _READ_AT_START = re.compile(r"PYTHON|LC_|LANG|LD_|MALLOC_|GLIBC_|HOME$")
+# Variables that libraries read when they are imported, so that they have no effect once they are preloaded.
+_READ_AT_IMPORT = re.compile(
+    rf"{_READ_AT_START.pattern}|OMP_|OPENBLAS_|MKL_|BLIS_|NUMEXPR_|KMP_|GOTO_|ARROW_|MPL|POLARS_"
+)
 
 
 class Pipes(NamedTuple):
@@ -33,11 +37,12 @@ class Pipes(NamedTuple):
     events: int
 
 
-def may_fork(spec: dict[str, Any], environment: dict[str, str]) -> bool:
-    """Return whether a fork of this process, started with `environment`, can replace a new interpreter."""
+def may_fork(spec: dict[str, Any], env: dict[str, str], environment: dict[str, str], *, has_preloaded: bool) -> bool:
+    """Return whether a fork of this process, started with `environment`, can replace a new interpreter with `env`."""
     if "path" not in spec["call"] or spec.get("user") is not None:
         return False
-    return _start_variables(spec["env"]) == _start_variables(environment)
+    pattern = _READ_AT_IMPORT if has_preloaded else _READ_AT_START
+    return _matching(pattern, env) == _matching(pattern, environment)
 
 
 def start(
@@ -137,5 +142,5 @@ def _in_memory(call: dict[str, Any]) -> int:
     return descriptor
 
 
-def _start_variables(environment: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if _READ_AT_START.match(name)}
+def _matching(pattern: re.Pattern[str], environment: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if pattern.match(name)}

@@ -31,10 +31,16 @@ CallFlow = Callable[[dict[str, Any], dict[str, str]], int]
 
 
 class WarmStart(NamedTuple):
-    """How a forked supervisor calls the flow in a fork of itself, and the environment its fork server started with."""
+    """How a forked supervisor calls the flow in a fork of itself, and how its fork server was started.
+
+    `environment` and `executable` are those that the fork server started with; `has_preloaded`: whether it has imported
+    installed packages.
+    """
 
     call: CallFlow
     environment: dict[str, str]
+    executable: str
+    has_preloaded: bool
 
 
 def main(directory: str, warm_start: WarmStart | None = None) -> int:
@@ -101,7 +107,7 @@ def _supervise(
     mark("started", {"nonce": spec["nonce"], "at": started[0]})
     reach("started", spec)
     flow = FlowRunner(spec, wake, limits, group)
-    is_fork = warm_start is not None and spawn.may_fork(spec, warm_start.environment)
+    is_fork = warm_start is not None and _may_fork(spec, env, warm_start)
     try:
         pid = flow.start(env, is_fork=is_fork)
     except OSError as error:
@@ -117,6 +123,13 @@ def _supervise(
         export.mark_unverified()
     reach("ended", spec)
     _finish(spec, started, outcome, private)
+
+
+def _may_fork(spec: dict[str, Any], env: dict[str, str], warm_start: WarmStart) -> bool:
+    """Return whether the flow may run in a fork of this process: it is the right interpreter, in the right state."""
+    if spec["argv"][0] != warm_start.executable:
+        return False
+    return spawn.may_fork(spec, env, warm_start.environment, has_preloaded=warm_start.has_preloaded)
 
 
 def _clocks() -> tuple[float, float]:

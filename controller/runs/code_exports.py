@@ -1,0 +1,43 @@
+"""Exports the code of runs in a thread of its own, so that the engine never waits for it. Used by the engine."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from controller.sources.source import Source
+
+
+class CodeExports:
+    """The exports of revisions that runs are about to execute. `on_done` is called from the thread after each one."""
+
+    def __init__(self, source: Source, on_done: Callable[[], None]) -> None:
+        self._source = source
+        self._on_done = on_done
+        self._exports: dict[str, Future[Path]] = {}
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="exports")
+
+    def find(self, revision: str) -> Path | None:
+        """Return the code of a revision; None while the thread exports or compares it. Raises what the source raises.
+
+        The result serves all runs of a turn; a run that has started since may require another comparison.
+        """
+        future = self._exports.get(revision)
+        if future is None:
+            if self._source.has_checkout(revision):
+                return self._source.checkout(revision)
+            future = self._exports[revision] = self._executor.submit(self._source.checkout, revision)
+            future.add_done_callback(lambda _: self._on_done())
+        return future.result() if future.done() else None
+
+    def done(self) -> list[str]:
+        """Return the revisions whose export has ended."""
+        return [revision for revision, future in self._exports.items() if future.done()]
+
+    def forget(self, revisions: list[str]) -> None:
+        """Compare these revisions again when they are needed next."""
+        for revision in revisions:
+            del self._exports[revision]
+
+    def close(self) -> None:
+        """Wait for the current export, and start no other."""
+        self._executor.shutdown(cancel_futures=True)
