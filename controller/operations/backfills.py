@@ -10,7 +10,7 @@ from controller.errors import ConflictError, NotFoundError, UsageError
 from controller.model.backfills import Backfill, BackfillState, CodeVersion, Redo
 from controller.model.deployments import Deployment
 from controller.model.policies import Overlap
-from controller.model.runs import Run, RunState
+from controller.model.runs import Run
 from controller.model.status import InventoryEntry
 from controller.operations.context import OperationContext, get_entry
 from controller.operations.due_times import MAX_DUE_TIMES, check_range, due_times_between, too_many_due_times
@@ -198,7 +198,16 @@ class _Selection:
 def _select(tx: Transaction, request: BackfillRequest, until: datetime, due_times: Sequence[DueTime]) -> _Selection:
     due = {time: schedule.id for time, schedule in due_times}
     states = occurrences.find_states(tx, request.deployment, request.since, until)
-    older = {} if request.redo is None else _find_older(tx, request, until, due, states)
+    older = {}
+    if request.redo is not None:
+        recorded = _find_recorded(tx, request, until, due)
+        older = {
+            time: schedule
+            for time, schedule in recorded.items()
+            if time not in due and (time in states or is_selected(states, time, request.redo, is_due=False))
+        }
+        if recorded.keys() - due.keys():  # the schedule has changed: what the ledger lacks was not due before
+            due = {time: schedule for time, schedule in due.items() if time in recorded}
     times = sorted({**due, **older}.items())
     planned = backfills.find_planned(tx, request.deployment, request.since, until) & {time for time, _ in times}
     selected = [
@@ -211,22 +220,14 @@ def _select(tx: Transaction, request: BackfillRequest, until: datetime, due_time
     return _Selection(times=selected, older=older.keys(), total=len(times), planned=len(planned))
 
 
-def _find_older(
-    tx: Transaction,
-    request: BackfillRequest,
-    until: datetime,
-    due: Mapping[datetime, str],
-    states: Mapping[datetime, RunState | None],
+def _find_recorded(
+    tx: Transaction, request: BackfillRequest, until: datetime, due: Mapping[datetime, str]
 ) -> dict[datetime, str]:
-    """Return the recorded due times that no active schedule has. Those that were skipped count only if selected."""
+    """Return the due times of the range that are in the ledger, also those of older schedules."""
     recorded = occurrences.find_schedules(tx, request.deployment, request.since, until, MAX_DUE_TIMES + 1)
     if len(recorded.keys() | due.keys()) > MAX_DUE_TIMES:
         raise too_many_due_times(request.deployment)
-    return {
-        time: schedule
-        for time, schedule in recorded.items()
-        if time not in due and (time in states or is_selected(states, time, request.redo, is_due=False))
-    }
+    return recorded
 
 
 def _check_originals(tx: Transaction, name: str, times: Sequence[datetime]) -> None:

@@ -271,6 +271,20 @@ def find_runs(tx: Transaction, backfill_id: str, states: Collection[RunState], l
     return [run_from_row(row) for row in tx.connection.execute(query)]
 
 
+def repeats_code() -> ColumnElement[bool]:
+    """Return the condition that an unfinished backfill will run the due time of a run again, with its original code."""
+    return exists().where(
+        backfills.c.project == runs.c.project,
+        backfills.c.deployment == runs.c.deployment,
+        backfills.c.state.in_(_UNFINISHED),
+        backfills.c.code == CodeVersion.ORIGINAL.value,
+        backfill_times.c.backfill_id == backfills.c.id,
+        backfill_times.c.due_time == runs.c.scheduled_for,
+        backfill_times.c.run_id.is_(None),
+        backfill_times.c.outcome.is_(None),
+    )
+
+
 def _without_run(backfill_id: str) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions for the due times of this backfill that still get a run."""
     return (

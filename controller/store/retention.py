@@ -31,7 +31,8 @@ def find_expired(tx: Transaction, deployment: str, *, keep: int, before: datetim
 
     A finished run is expired if it finished before `before`, or if it is neither among the newest `keep` that were
     skipped nor among the newest `keep` others. So a flow that mostly has nothing to do keeps its other runs. The newest
-    finished run never expires, and neither does the newest that was not skipped: health follows from it.
+    finished run never expires, and neither does the newest that was not skipped: health follows from it. Runs whose
+    code a backfill will execute again are kept until then.
     """
     final = (runs.c.project == tx.project, runs.c.deployment == deployment, runs.c.state.in_(_FINAL))
     newest_first = select(runs.c.id).where(*final).order_by(runs.c.id.desc()).limit(1)
@@ -43,9 +44,8 @@ def find_expired(tx: Transaction, deployment: str, *, keep: int, before: datetim
         last_kept = tx.connection.execute(of_kind.offset(max(1, keep) - 1)).scalar()
         is_expired.append(and_(kind, runs.c.id < (last_kept or "")))
     is_kept.append(tx.connection.execute(newest_first.where(~is_skipped)).scalar() or "")
-    query = (
-        select(runs.c.id).where(*final, or_(*is_expired), runs.c.id.not_in(is_kept)).order_by(runs.c.id).limit(limit)
-    )
+    is_deletable = (or_(*is_expired), runs.c.id.not_in(is_kept), ~backfills.repeats_code())
+    query = select(runs.c.id).where(*final, *is_deletable).order_by(runs.c.id).limit(limit)
     return [RunId(row.id) for row in tx.connection.execute(query)]
 
 

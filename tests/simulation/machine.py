@@ -69,6 +69,13 @@ class Machine:
             flow.ends, flow.outcome = self._clock.elapsed() + self._random.random(), RunState.CANCELLED
 
 
+class SimulatedLauncher:
+    """Has no fork servers: the simulated monitor starts the flows."""
+
+    def stop_idle_servers(self) -> None:
+        """Do nothing."""
+
+
 @dataclass(slots=True)
 class ActiveRun:
     """One run that is monitored, with its current attempt."""

@@ -32,7 +32,7 @@ from controller.runs.retention import Sweeper
 from controller.sources.source import Change, WatchedPath
 from controller.store import Store, Transaction
 from tests.conftest import ManualClock
-from tests.simulation.machine import Machine, SimulatedMonitor
+from tests.simulation.machine import Machine, SimulatedLauncher, SimulatedMonitor
 
 MAX_RUNNING = 3
 
@@ -180,7 +180,7 @@ class World:
             pinned_deployments=PinnedDeployments(self.source, self.store),
             clock=self.clock,
             admission=admission,
-            launcher=cast("Launcher", None),
+            launcher=cast("Launcher", SimulatedLauncher()),
             max_running=MAX_RUNNING,
             on_tick=self._tick,
             on_failure=lambda: None,

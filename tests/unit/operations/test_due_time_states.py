@@ -15,6 +15,7 @@ from controller.operations.retry import retry_run
 from controller.operations.trigger import trigger_run
 from controller.queries.occurrences import list_occurrences
 from controller.queries.run_selection import select_for_retry
+from controller.runs import backfill_runs
 from controller.runs.outcomes import skip
 from controller.store import retention, runs
 from controller.store.run_search import RunFilter, select_all
@@ -160,6 +161,20 @@ def test_original_code_is_refused_for_due_times_whose_run_was_deleted(world: Wor
     delete(world, [due_run(world, FAILED)])
     with pytest.raises(UsageError, match="1 due time has a run that retention has deleted, so its commit is unknown"):
         redo(world, Redo.FAILED, code=CodeVersion.ORIGINAL)
+
+
+def test_retention_keeps_the_runs_whose_code_a_backfill_will_execute(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backfill_runs, "PAGE", 1)
+    world.declare(a=hourly())
+    first, *_ = [due_run(world, FAILED) for _ in range(4)]
+    since = NOW + timedelta(seconds=1)
+    request = BackfillRequest(deployment="a", since=since, redo=Redo.FAILED, code=CodeVersion.ORIGINAL)
+    created = create_backfill(world.operations, request, author="me")
+    assert (len(created.run_ids), len(created.times)) == (1, 4)
+    with world.store.read() as tx:
+        assert retention.find_expired(tx, "a", keep=1, before=world.clock.now(), limit=9) == [first.id]
 
 
 def test_the_ledger_remembers_an_old_due_time_as_long_as_its_run_is_stored(world: World) -> None:
