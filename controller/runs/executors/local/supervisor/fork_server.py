@@ -199,9 +199,7 @@ def reset_interpreter(initial: InitialState, env: dict[str, str]) -> None:
 
 def _installed() -> frozenset[str]:
     """Return the installed packages of which modules are loaded, by their top-level names."""
-    import ctypes  # for `_exit`; loaded once, before the forks
-
-    ctypes.PyDLL(None)
+    importlib.import_module("ctypes")  # `_exit` needs it; loaded once, before the forks
     return frozenset(name.partition(".")[0] for name in sys.modules if not _is_standard(name))
 
 
