@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from controller.clock import Clock, SystemClock
 from controller.errors import GitUnavailableError, SourceError, StoppingError, UsageError
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.reader import ManifestReader
+from controller.model.python_environments import PythonStatistics
 from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
 from controller.operations.context import OperationContext
@@ -165,7 +167,17 @@ class Controller:
             notify_due=self._engine.notify_due,
             request_pass=self._loop.request_pass,
         )
-        self._web = Web(self._settings, state=self.state, source=self._source, operations=self._operations)
+        self._web = Web(
+            self._settings,
+            state=self.state,
+            source=self._source,
+            operations=self._operations,
+            python_statistics=self._python_statistics,
+        )
+
+    def _python_statistics(self) -> PythonStatistics:
+        servers = self._engine.launcher.python_servers
+        return replace(self.python.statistics, fork_servers=0 if servers is None else servers.count())
 
     def _launcher(self, user: FlowUser | None) -> Launcher:
         environment = flow_environment()

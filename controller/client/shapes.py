@@ -48,6 +48,7 @@ __all__ = [
     "Outcome",
     "Pass",
     "Plan",
+    "PythonSummary",
     "QueueChange",
     "Redo",
     "Run",
@@ -70,7 +71,7 @@ __all__ = [
 BackfillState = Literal["running", "paused", "succeeded", "failed", "cancelled"]
 CodeVersion = Literal["latest", "original"]
 ConditionStatus = Literal["True", "False", "Unknown"]
-ConditionType = Literal["Ready", "Reconciling", "Stalled", "PruneWithheld", "StorageFull"]
+ConditionType = Literal["Ready", "Reconciling", "Stalled", "PruneWithheld", "StorageFull", "PythonReady"]
 EventSeverity = Literal["info", "warning", "error"]
 Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
 Outcome = Literal["run", "skipped"]
@@ -481,6 +482,19 @@ class Plan(TypedDict):
     unread: list[Unread]
 
 
+class PythonSummary(TypedDict):
+    """The Python environment of a deployment or a run.
+
+    `digest` identifies it in `controller python list`; it and `version` are None until the environment is built.
+    `packages` has the installed versions by normalised name. `declared_at` is the file with the requirements.
+    """
+
+    digest: str | None
+    version: str | None
+    packages: dict[str, str]
+    declared_at: str
+
+
 class QueueChange(TypedDict):
     """A queue that is `added`, `removed` or `changed`, and its limits: None for no limit or no queue."""
 
@@ -504,6 +518,7 @@ class Run(TypedDict):
     - `retry_of`: the run of which this one is a retry.
     - `took`: seconds that its ended attempts took, without the time between them; None before the first has ended.
     - `backfill_id`: the backfill that this run belongs to.
+    - `python`: the Python environment of the last attempt; None for the controller's own interpreter.
     - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
     """
 
@@ -538,6 +553,7 @@ class Run(TypedDict):
     backfill_id: str | None
     due_time_of: str | None
     took: float | None
+    python: PythonSummary | None
 
 
 class RunCounts(TypedDict):
@@ -654,7 +670,9 @@ class Withheld(TypedDict):
 class DeploymentDetail(Deployment):
     """All details of one deployment. `revision` is the one that its next run would execute.
 
-    `environment` is the one whose overlays are applied, if any.
+    `environment` is the one whose overlays are applied, if any. `python` is the Python environment of the active
+    version, None for the controller's own interpreter; the condition PythonReady has what the newest version waits
+    for.
     """
 
     revision: str | None
@@ -665,6 +683,7 @@ class DeploymentDetail(Deployment):
     env: dict[str, str]
     findings: list[Finding]
     environment: str | None
+    python: PythonSummary | None
 
 
 class NumberedEvent(Event):

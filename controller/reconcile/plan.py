@@ -66,7 +66,7 @@ class Plan:
 
     `digest` covers everything that changes. `withheld` are deletions that wait for approval. A plan that `is_blocked`
     changes nothing: the apply policy is `atomic`, and the revision has errors. `python` has the Python environments of
-    the deployments that declare one, by name; `rebuilt` are the unchanged ones among them, whose conditions may change.
+    the deployments that declare one, by name; `rebuilt` are the unchanged deployments that declare one, or did.
     """
 
     revision: str
@@ -111,18 +111,18 @@ def make_plan(
 
     `approved` is the digest of deletions that an operator has approved. With `is_atomic` the plan changes nothing
     unless the whole revision is valid. While an environment of `python` is not ready, the deployment of this name stays
-    as it is recorded.
+    as it is recorded, unless it waits for the same environment already.
     """
     python = python or {}
     refused = tuple(refusal_finding(file) for file in snapshot.refused)
     findings = (*desired.findings, *refused)
     safety = PruneSafety(snapshot, desired, findings, recorded)
     create, changed = _compare(desired, recorded)
-    unready = {name for name, environment in python.items() if environment.state is not PythonState.READY}
+    entries = {**recorded, **{change.after.name: change.before for change in changed}}
+    unready = {name for name, environment in python.items() if _has_to_wait(entries.get(name), environment)}
+    waiting = [_waiting(entries[name], python[name]) for name in sorted(unready)]
     update = [change for change in changed if change.after.name not in unready]
-    waiting = [_waiting(entry, python[name]) for name, entry in _recorded(unready, changed, recorded).items()]
     moved = {change.before.name for change in changed}
-    changed_names = {change.after.name for change in changed}
     keep, delete = _absent(
         [entry for name, entry in recorded.items() if name not in desired.deployments and name not in moved], safety
     )
@@ -136,10 +136,12 @@ def make_plan(
         delete = []
     else:
         withheld = None
+    others = desired.deployments.keys() - unready - {change.after.name for change in changed}
+    rebuilt = [recorded[name] for name in others & recorded.keys() if name in python or recorded[name].python]
     unchanged = len(desired.deployments) - len(create) - len(update) - len(waiting)
     keep += waiting
     if is_blocked:
-        create, update, delete = [], [], []
+        create, update, delete, rebuilt = [], [], [], []
         unchanged = len(recorded) - len(keep)
     return Plan(
         revision=snapshot.revision,
@@ -153,7 +155,7 @@ def make_plan(
         withheld=withheld,
         is_blocked=is_blocked,
         python=python,
-        rebuilt=tuple(entry for name, entry in recorded.items() if name in python.keys() - unready - changed_names),
+        rebuilt=tuple(rebuilt),
     )
 
 
@@ -182,13 +184,13 @@ def _compare(desired: DesiredState, recorded: Mapping[str, InventoryEntry]) -> t
     return create, update
 
 
-def _recorded(
-    names: Iterable[str], changed: Iterable[Update], recorded: Mapping[str, InventoryEntry]
-) -> dict[str, InventoryEntry]:
-    """Return the records of these deployments, also those under their previous names; new ones have none."""
-    before = {change.after.name: change.before for change in changed}
-    entries = {name: before.get(name) or recorded.get(name) for name in sorted(names)}
-    return {name: entry for name, entry in entries.items() if entry is not None}
+def _has_to_wait(entry: InventoryEntry | None, environment: PythonEnvironment) -> bool:
+    """Whether the last version stays active, because the newest one needs another environment, which is not ready.
+
+    If both versions wait for the same environment, then the newest one becomes active, and its runs wait.
+    """
+    is_ready = environment.state is PythonState.READY
+    return entry is not None and not is_ready and entry.python != environment.request
 
 
 def _waiting(entry: InventoryEntry, environment: PythonEnvironment) -> Kept:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Executable, bindparam, case, delete, insert, select, update
 
+from controller.model.python_environments import PythonRuntime
 from controller.model.queues import SHORTAGE
 from controller.model.runs import Attempt, Run, RunId, RunOutcome, RunState
 from controller.store.schema import attempts, runs
@@ -66,11 +67,11 @@ _END, _END_ATTEMPT = _run_update(*_OUTCOME_COLUMNS, "result"), _attempt_update(*
 _STATES = select(runs.c.id, runs.c.state).where(runs.c.id.in_(bindparam("run_ids", expanding=True)))
 
 
-def claim(tx: Transaction, new: Sequence[Attempt], pythons: Mapping[RunId, str] | None = None) -> set[RunId]:
+def claim(tx: Transaction, new: Sequence[Attempt], pythons: Mapping[RunId, PythonRuntime] | None = None) -> set[RunId]:
     """Change runs from `pending` to `launching` and record their attempts. Return the runs that were `pending`.
 
-    `pythons` are the digests of the Python environments that runs use, except for those that use the controller's. An
-    attempt replaces an earlier record of the same number, whose flow has been proven not to have started.
+    `pythons` are the Python environments that runs use, except for those that use the controller's. An attempt
+    replaces an earlier record of the same number, whose flow has been proven not to have started.
     """
     rows = [
         {
@@ -84,9 +85,14 @@ def claim(tx: Transaction, new: Sequence[Attempt], pythons: Mapping[RunId, str] 
     _CLAIM.execute(tx, matching)
     _DELETE_ATTEMPT.execute(tx, matching)
     claimed = {row["run"] for row in matching}
-    used = [{"run": run_id, "digest": digest} for run_id, digest in (pythons or {}).items() if run_id in claimed]
+    used = [
+        {"run": run_id, "digest": python.digest, "declared_at": python.declared_at}
+        for run_id, python in (pythons or {}).items()
+        if run_id in claimed
+    ]
     if used:
-        statement = update(runs).where(runs.c.id == bindparam("run")).values(python=bindparam("digest"))
+        statement = update(runs).where(runs.c.id == bindparam("run"))
+        statement = statement.values(python=bindparam("digest"), python_declared_at=bindparam("declared_at"))
         tx.connection.execute(statement, used)
     begun = [asdict(attempt) for attempt in new if attempt.run_id in claimed]
     if begun:
