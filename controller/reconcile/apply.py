@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from controller.model.deployments import Deployment
+from controller.model.python_environments import PythonUse
 from controller.model.status import Condition, InventoryEntry, SourceStatus, Withheld
 from controller.reconcile import status
 from controller.reconcile.plan import Kept, Plan, Update
-from controller.store import Transaction, events, inventory, source_status
+from controller.store import Transaction, events, inventory, python_uses, source_status
 
 TOMBSTONES = timedelta(days=30)
 """How long a deleted deployment can be restored."""
@@ -48,6 +49,8 @@ def apply(tx: Transaction, plan: Plan, before: SourceStatus, now: datetime, sett
     inventory.update_keeping_cursor(tx, same_cursor)
     marked = [entry for kept in plan.keep if (entry := _keep(tx, kept, before, now)) is not None]
     rebuilt = [entry for old in plan.rebuilt if (entry := _mark_python(tx, old, plan, now)) is not None]
+    if not plan.is_blocked:
+        _record_python_uses(tx, plan)
     if plan.delete:
         inventory.delete_removed(tx, now - TOMBSTONES)
     new = _status(plan, before, now)
@@ -105,6 +108,17 @@ def _mark_python(tx: Transaction, entry: InventoryEntry, plan: Plan, now: dateti
     inventory.save_conditions(tx, entry.name, pinned=entry.pinned, status=conditions)
     events.append(tx, [status.python_event(entry, python, now, plan.revision)])
     return replace(entry, conditions=conditions)
+
+
+def _record_python_uses(tx: Transaction, plan: Plan) -> None:
+    """Record which deployment asks for which Python environment: its active version, and one that waits for it."""
+    kept = {entry.entry.name: entry.python for entry in plan.keep}
+    uses = [
+        PythonUse(deployment=name, request=environment.request, is_active=name not in kept)
+        for name, environment in {**plan.python, **kept}.items()
+        if environment is not None
+    ]
+    python_uses.save(tx, uses, kept)
 
 
 def _entry(deployment: Deployment, plan: Plan, now: datetime, before: Iterable[Condition] = ()) -> InventoryEntry:

@@ -288,6 +288,15 @@ python_environments = Table(
     Column("bytes", BigInteger, nullable=False),
 )
 
+python_uses = Table(
+    "python_uses",
+    metadata,
+    Column("project", String(63), primary_key=True),
+    Column("deployment", Text, primary_key=True),
+    Column("request", String(64), primary_key=True),
+    Column("is_active", Boolean, nullable=False),
+)
+
 events = Table(
     "events",
     metadata,

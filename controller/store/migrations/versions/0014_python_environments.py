@@ -1,4 +1,4 @@
-"""Python environments: requests with their locks, what was built from these, and which environment a run used."""
+"""Python environments: requests with their locks, what was built from these, and who uses them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -39,6 +39,14 @@ def upgrade() -> None:
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project", "digest"),
+    )
+    op.create_table(
+        "python_uses",
+        sa.Column("project", sa.String(length=63), nullable=False),
+        sa.Column("deployment", sa.Text(), nullable=False),
+        sa.Column("request", sa.String(length=64), nullable=False),
+        sa.Column("is_active", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "deployment", "request"),
     )
     with op.batch_alter_table("runs", recreate="never") as batch_op:
         batch_op.add_column(sa.Column("python", sa.String(length=64), nullable=True))
