@@ -1,7 +1,7 @@
 """The Python environments with the deployments that use them, as all user interfaces show them."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 
@@ -20,7 +20,7 @@ class PythonEnvironmentRow:
 
     `deployments` use it; the newest versions of those in `waiting` do as soon as it is ready. Both are sorted.
     `reason` is that of the condition PythonReady, `message` says more, and a failed build is tried again at `retry_at`.
-    `packages` has the installed versions by name; `size` is in bytes.
+    `packages` has the installed versions by name; `size` is in bytes. `requests` are the digests of what was asked for.
     """
 
     id: str
@@ -34,6 +34,7 @@ class PythonEnvironmentRow:
     size: int | None
     deployments: tuple[str, ...]
     waiting: tuple[str, ...]
+    requests: tuple[str, ...]
     attempts: int
     built_at: datetime | None
     used_at: datetime | None
@@ -44,7 +45,6 @@ class PythonEnvironmentRow:
 class PythonEnvironmentDetail(PythonEnvironmentRow):
     """All details of one Python environment. `executable` is its interpreter, `log` the end of its build's log."""
 
-    requests: tuple[str, ...]
     executable: str | None
     lock: str | None
     log: str
@@ -93,6 +93,17 @@ def find_python_environments(tx: Transaction, name: str) -> list[PythonEnvironme
         else "There is neither a deployment nor a Python environment"
     )
     raise NotFoundError(f"{problem} {name!r}.", hint="See `controller python list`.")
+
+
+def find_needed(tx: Transaction, declared: Collection[str] = ()) -> set[str]:
+    """Return the requests that deployments name, and those in `declared`."""
+    return {*declared, *(use.request for use in python_uses.find(tx))}
+
+
+def find_unneeded(tx: Transaction, needed: Collection[str], now: datetime) -> list[PythonEnvironmentRow]:
+    """Return the environments on disk that neither these requests nor unfinished runs need."""
+    digests = {built.digest for built in table.find_unused(tx, needed, now)}
+    return [row for row in python_environments(tx) if row.digest in digests]
 
 
 def find_deployment_python(tx: Transaction, deployment: str) -> DeploymentPython:
