@@ -31,7 +31,6 @@ class Web:
     def __init__(
         self,
         settings: Settings,
-        *,
         state: StateDirectory,
         source: Source,
         operations: OperationContext,

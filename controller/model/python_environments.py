@@ -136,6 +136,18 @@ class PythonSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PythonUse:
+    """A deployment that asks for a Python environment, by the digest of the request.
+
+    `is_active`: its active version does. Otherwise its newest version does, which waits for the environment.
+    """
+
+    deployment: str
+    request: str
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PythonRuntime:
     """The interpreter that starts a flow, and what its fork server imports first.
 

@@ -135,6 +135,13 @@ class PythonEnvironments:
         else:
             self._builder.collect(named, now - UNUSED)
 
+    def prune(self, named: Collection[str]) -> list[str]:
+        """Remove environments that neither these requests nor unfinished runs name. Return their digests.
+
+        Raises as `build` does.
+        """
+        return self._builder.collect(named, self._clock.now())
+
     def _record_use(self, digest: str) -> bool:
         """Record a use of an environment, unless one was recorded lately. Return False if it was removed."""
         now = self._clock.now()

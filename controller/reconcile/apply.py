@@ -112,7 +112,7 @@ def _mark_python(tx: Transaction, entry: InventoryEntry, plan: Plan, now: dateti
 
 def _with_python(entry: InventoryEntry, python: PythonEnvironment | None) -> InventoryEntry:
     request, file = (None, None) if python is None else (python.request, python.declared_at)
-    return replace(entry, python=request, python_declared_at=file)
+    return replace(entry, python=request, python_declared_at=file, python_waiting=None)
 
 
 def _entry(deployment: Deployment, plan: Plan, now: datetime, before: Iterable[Condition] = ()) -> InventoryEntry:
@@ -138,8 +138,9 @@ def _keep(tx: Transaction, kept: Kept, before: SourceStatus, now: datetime) -> I
     """Pin the deployment and set its conditions; return the new entry, or None if nothing changed."""
     entry = kept.entry
     pinned = entry.pinned or before.last_applied_revision or entry.revision
-    conditions = status.kept_conditions(kept, now)
-    if (pinned, conditions) == (entry.pinned, entry.conditions):
+    waiting = None if kept.python is None else kept.python.request
+    changed = replace(entry, pinned=pinned, conditions=status.kept_conditions(kept, now), python_waiting=waiting)
+    if changed == entry:
         return None
-    inventory.save_conditions(tx, entry.name, pinned=pinned, status=conditions)
-    return replace(entry, pinned=pinned, conditions=conditions)
+    inventory.update_keeping_cursor(tx, [changed])
+    return changed

@@ -65,17 +65,19 @@ def find_by_digest(tx: Transaction, digest: str) -> PythonEnvironment | None:
     query = _joined(tx).where(python_requests.c.digest == digest).limit(1)
     environment = next(iter(_by_request(tx, query).values()), None)
     built = None if environment is not None else find_built(tx, digest)
-    if built is None:
-        return environment
-    return PythonEnvironment(
-        request="",
-        declared_at="",
-        state=PythonState.WAITING if built.executable is None else PythonState.READY,
-        reason="Replaced",
-        message="Its deployments use another Python now.",
-        created_at=built.ready_at,
-        **{name: getattr(built, name) for name in BuiltEnvironment.__dataclass_fields__},
+    return environment if built is None else _replaced(built)
+
+
+def find_replaced(tx: Transaction) -> list[PythonEnvironment]:
+    """Return the environments on disk that no request names, because the interpreter was upgraded since."""
+    is_requested = exists().where(
+        python_requests.c.project == python_environments.c.project,
+        python_requests.c.digest == python_environments.c.digest,
     )
+    query = select(python_environments).where(
+        python_environments.c.project == tx.project, python_environments.c.executable.is_not(None), ~is_requested
+    )
+    return [_replaced(_built(row)) for row in tx.connection.execute(query)]
 
 
 def change(tx: Transaction, request: str, **values: Any) -> None:
@@ -206,6 +208,19 @@ def reset_interrupted(tx: Transaction) -> None:
         update(python_requests)
         .where(python_requests.c.project == tx.project, python_requests.c.state == PythonState.BUILDING.value)
         .values(state=PythonState.WAITING.value)
+    )
+
+
+def _replaced(built: BuiltEnvironment) -> PythonEnvironment:
+    """Return the environment that no request names any more."""
+    return PythonEnvironment(
+        request="",
+        declared_at="",
+        state=PythonState.WAITING if built.executable is None else PythonState.READY,
+        reason="Replaced",
+        message="Its deployments use another Python now.",
+        created_at=built.ready_at,
+        **{name: getattr(built, name) for name in BuiltEnvironment.__dataclass_fields__},
     )
 
 

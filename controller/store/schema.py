@@ -92,6 +92,7 @@ inventory = Table(
     Column("generation", Integer, nullable=False, server_default="1"),
     Column("python", String(64)),
     Column("python_declared_at", Text),
+    Column("python_waiting", String(64)),
 )
 
 holds = Table(

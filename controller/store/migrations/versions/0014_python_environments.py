@@ -46,4 +46,5 @@ def upgrade() -> None:
     with op.batch_alter_table("inventory", recreate="never") as batch_op:
         batch_op.add_column(sa.Column("python", sa.String(length=64), nullable=True))
         batch_op.add_column(sa.Column("python_declared_at", sa.Text(), nullable=True))
+        batch_op.add_column(sa.Column("python_waiting", sa.String(length=64), nullable=True))
     op.create_index("ix_runs_python", "runs", ["python"], sqlite_where=sa.text("python IS NOT NULL"))
