@@ -46,8 +46,13 @@ __all__ = [
     "NumberedEvent",
     "Occurrence",
     "Outcome",
+    "PackageChange",
     "Pass",
     "Plan",
+    "PythonChange",
+    "PythonEnvironment",
+    "PythonEnvironmentDetail",
+    "PythonState",
     "PythonSummary",
     "QueueChange",
     "Redo",
@@ -75,6 +80,7 @@ ConditionType = Literal["Ready", "Reconciling", "Stalled", "PruneWithheld", "Sto
 EventSeverity = Literal["info", "warning", "error"]
 Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
 Outcome = Literal["run", "skipped"]
+PythonState = Literal["waiting", "building", "ready", "failed"]
 Redo = Literal["failed", "skipped", "all"]
 RunState = Literal[
     "scheduled",
@@ -446,6 +452,17 @@ class Occurrence(TypedDict):
     runs: list[DueRun]
 
 
+class PackageChange(TypedDict):
+    """One package whose version changes. A side is None if it does not have the package.
+
+    A side without a lock has the version specifier, such as `>=3`. `python` stands for Python itself.
+    """
+
+    package: str
+    before: str | None
+    after: str | None
+
+
 class Pass(TypedDict):
     """One pass that found a change or failed. `stages` maps the name of each stage to its duration in milliseconds."""
 
@@ -463,7 +480,7 @@ class Plan(TypedDict):
     `environment` is the planned environment, None for a plan without one. `environments` are the plans of the
     declared environments in which the commit changes something, if all were planned. `queues` and `project` are the
     changes of controller.yaml, `code` the deployments that run changed files, `unread` the files whose imports could
-    not be read.
+    not be read. `python` are the deployments whose packages change, as far as that is known without an index.
     """
 
     base: str | None
@@ -480,6 +497,41 @@ class Plan(TypedDict):
     project: list[FieldChange]
     code: list[CodeChange]
     unread: list[Unread]
+    python: list[PythonChange]
+
+
+class PythonChange(TypedDict):
+    """A deployment whose Python environment changes, and the packages that differ."""
+
+    deployment: str
+    packages: list[PackageChange]
+
+
+class PythonEnvironment(TypedDict):
+    """One Python environment. `id` is its digest or, until its requirements are resolved, the digest of the request.
+
+    `deployments` use it; the newest versions of those in `waiting` do as soon as it is ready. Both are sorted.
+    `reason` is that of the condition PythonReady, `message` says more, and a failed build is tried again at
+    `retry_at`. `packages` has the installed versions by name; `size` is in bytes. `requests` are the digests of what
+    was asked for.
+    """
+
+    id: str
+    digest: str | None
+    state: PythonState
+    reason: str
+    message: str
+    declared_at: list[str]
+    version: str | None
+    packages: dict[str, str]
+    size: int | None
+    deployments: list[str]
+    waiting: list[str]
+    requests: list[str]
+    attempts: int
+    built_at: str | None
+    used_at: str | None
+    retry_at: str | None
 
 
 class PythonSummary(TypedDict):
@@ -690,6 +742,14 @@ class NumberedEvent(Event):
     """One event. Later events have higher ids."""
 
     id: int
+
+
+class PythonEnvironmentDetail(PythonEnvironment):
+    """All details of one Python environment. `executable` is its interpreter, `log` the end of its build's log."""
+
+    executable: str | None
+    lock: str | None
+    log: str
 
 
 class RunDetail(Run):

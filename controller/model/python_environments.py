@@ -164,7 +164,10 @@ class PythonRuntime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonStatistics:
-    """What this process did since it started: builds that ended, those that failed, and the seconds of the last one."""
+    """Statistics since the start of the process: builds that ended, those that failed, and the time of the last one.
+
+    `fork_servers` is the number of those that run now.
+    """
 
     builds: int = 0
     failures: int = 0

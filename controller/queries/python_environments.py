@@ -84,15 +84,20 @@ def find_python_environments(tx: Transaction, name: str) -> list[PythonEnvironme
             f"Deployment {name} has no Python environment of its own.",
             hint="It runs with the Python of the controller. `python` in its document gives it another one.",
         )
-    matches = [detail for detail in details if name and detail.has_prefix(name)]
+    return [_find_by_digest(details, name, "There is neither a deployment nor a Python environment")]
+
+
+def find_python_environment(tx: Transaction, digest: str) -> PythonEnvironmentDetail:
+    """Return the environment whose digest, or that of one of its requests, begins so. Raises NotFoundError."""
+    return _find_by_digest(_details(tx), digest, "There is no Python environment")
+
+
+def _find_by_digest(details: Sequence[PythonEnvironmentDetail], digest: str, problem: str) -> PythonEnvironmentDetail:
+    matches = [detail for detail in details if digest and detail.has_prefix(digest)]
     if len(matches) == 1:
-        return matches
-    problem = (
-        "There is more than one Python environment whose digest begins with"
-        if matches
-        else "There is neither a deployment nor a Python environment"
-    )
-    raise NotFoundError(f"{problem} {name!r}.", hint="See `controller python list`.")
+        return matches[0]
+    problem = "There is more than one Python environment whose digest begins with" if matches else problem
+    raise NotFoundError(f"{problem} {digest!r}.", hint="See `controller python list`.")
 
 
 def find_needed(tx: Transaction, declared: Collection[str] = ()) -> set[str]:

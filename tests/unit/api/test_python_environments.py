@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from controller.client import Client, ProblemError
 from controller.settings import UvSettings
 from tests.conftest import new_repository, wait_until
 from tests.package_index import PackageIndex, counted_uv, served_index
@@ -118,6 +119,21 @@ def test_a_failed_build_is_shown_and_reported_once_until_it_recovers(served: Ser
         ("IndexUnreachable", "error"),
         ("Recovered", "info"),
     ]
+
+
+def test_environments_are_listed_and_found_by_digest(served: Served) -> None:
+    wait_until_ready(served)
+    client = Client(served.url, served.token)
+    [row] = client.python_environments()
+    assert (row["state"], row["deployments"], row["packages"]) == ("ready", ["taste"], {"fruit": "1.0"})
+    detail = client.python_environment(row["id"][:12])
+    assert row.items() <= detail.items()
+    assert detail["lock"] is not None
+    assert detail["lock"].startswith("fruit==1.0 --hash=sha256:")
+    for digest in ("f" * 64, "taste", "a/b"):
+        with pytest.raises(ProblemError) as caught:
+            client.python_environment(digest)
+        assert caught.value.status == 404
 
 
 def metrics(served: Served) -> dict[str, float]:
